@@ -1,0 +1,43 @@
+/** The import rules of docs/ARCHITECTURE.md: which folder may import which. Arrows never point back. */
+const may = {
+  errors: [],
+  protocol: ['errors'],
+  gguf: ['errors'],
+  driver: ['errors', 'gguf'],
+  'mock-device': ['errors', 'gguf', 'driver/(board|board-description|registers)'],
+  llm: ['errors', 'gguf', 'driver'],
+  agent: ['errors', 'protocol', 'llm', 'driver', 'gguf', 'firmware-bridge', 'mock-device'],
+  'firmware-bridge': ['errors', 'driver/registers'],
+  sdk: ['errors', 'protocol', 'gguf', 'firmware-bridge', 'agent/in-process'],
+  cli: ['errors', 'sdk'],
+};
+const own = Object.keys(may).concat('test', 'bench');
+const folderRules = Object.entries(may).map(([folder, allowed]) => ({
+  name: `${folder}-imports`,
+  comment: `${folder}/ may import only: ${allowed.join(', ') || 'nothing of ours'}`,
+  severity: 'error',
+  from: { path: `^${folder}/` },
+  to: { path: `^(${own.join('|')})/`, pathNot: `^(${[folder, ...allowed].map((a) => (a.includes('/') ? a : `${a}/`)).join('|')})` },
+}));
+
+module.exports = {
+  forbidden: [
+    ...folderRules,
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'mock-only-behind-device-flag',
+      comment: 'the agent reaches the mock only where it opens the device named by --device mock:',
+      severity: 'error',
+      from: { path: '^agent/', pathNot: '^agent/open-board' },
+      to: { path: '^mock-device/' },
+    },
+    { name: 'not-resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '/assembly/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { extensions: ['.ts', '.js', '.mjs'], exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

@@ -1,0 +1,48 @@
+import { ERROR_CODES, type ErrorCodeName } from './codes.js';
+
+/** Facts of one occurrence: plain data, so that it crosses the wire unchanged. */
+export type ErrorContext = Readonly<Record<string, string | number | boolean | null | readonly (string | number)[]>>;
+
+/** An error as it crosses the wire. */
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly context: ErrorContext;
+}
+
+/**
+ * The one error class of the package.
+ *
+ * `message` reads: `[PL1001 GGUF_BAD_MAGIC] what happened. What to do.`
+ */
+export class PynqLlmError extends Error {
+  override readonly name = 'PynqLlmError';
+  readonly code: ErrorCodeName;
+  readonly context: ErrorContext;
+  /** What the reader can do about it. */
+  readonly remedy: string;
+
+  /**
+   * @param code a name from the table of errors
+   * @param what what happened and why, with the particulars, as one or two full sentences
+   * @param detail `context`: the particulars as data; `cause`: the error underneath; `remedy`: instead of the table's
+   */
+  constructor(code: ErrorCodeName, what: string, detail: { context?: ErrorContext; cause?: unknown; remedy?: string } = {}) {
+    const entry = ERROR_CODES[code];
+    const remedy = detail.remedy ?? entry.remedy;
+    super(`[PL${entry.number} ${code}] ${what} ${remedy}`, 'cause' in detail ? { cause: detail.cause } : undefined);
+    this.code = code;
+    this.context = detail.context ?? {};
+    this.remedy = remedy;
+  }
+
+  /** The form that crosses the wire; `message` is already complete. */
+  toWire(): WireError {
+    return { code: this.code, message: this.message, context: this.context };
+  }
+}
+
+/** Whether `error` is one of the package's own, optionally with this code. */
+export function isPynqLlmError(error: unknown, code?: ErrorCodeName): error is PynqLlmError {
+  return error instanceof PynqLlmError && (code === undefined || error.code === code);
+}

@@ -1,0 +1,35 @@
+// Compiles each folder's assembly/*.ts entry (AssemblyScript) to dist/<folder>/<name>.wasm.
+import { mkdirSync, statSync, existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import asc from 'assemblyscript/asc';
+
+const modules = [
+  { entry: 'mock-device/assembly/core.ts', out: 'dist/mock-device/core.wasm' },
+  { entry: 'llm/assembly/kernels.ts', out: 'dist/llm/kernels.wasm' },
+];
+
+for (const { entry, out } of modules) {
+  if (!existsSync(entry) || isNewer(out, dirname(entry))) continue;
+  mkdirSync(dirname(out), { recursive: true });
+  const { error, stderr } = await asc.main([
+    entry,
+    '--outFile', out,
+    '-O3', '--noAssert', '--converge',
+    '--runtime', 'stub',
+    '--enable', 'simd',
+    '--importMemory',
+    '--use', 'abort=',
+  ]);
+  if (error) {
+    console.error(stderr.toString());
+    process.exit(1);
+  }
+}
+
+function isNewer(out, sources) {
+  if (!existsSync(out)) return false;
+  const built = statSync(out).mtimeMs;
+  return [import.meta.filename, ...readdirSync(sources).map((name) => join(sources, name))].every(
+    (file) => statSync(file).mtimeMs < built,
+  );
+}
