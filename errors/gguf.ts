@@ -42,7 +42,7 @@ export const GGUF_ERRORS = {
     meaning: 'Metadata and tensor list exceed the limits that keep a hostile file from filling the memory.',
     remedy: 'No known model comes near these limits: check where the file is from.',
   },
-  GGUF_NAME_TOO_LONG: {
+  GGUF_BAD_NAME: {
     number: 1008,
     meaning: 'A metadata key or tensor name is empty or longer than the format allows.',
     remedy: DAMAGED,

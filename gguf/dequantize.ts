@@ -3,15 +3,7 @@ import { SUPER_BLOCK_CODECS } from './blocks/codecs.js';
 import { readHalf } from './blocks/half-bytes.js';
 import { newSuperBlock } from './blocks/super-block.js';
 import { bfloatToFloat } from './half.js';
-import {
-  BLOCK_FORMATS,
-  CORE_BLOCK_BYTES,
-  type CoreType,
-  coreTypeOf,
-  GgmlType,
-  rowBytes,
-  SUPER_BLOCK,
-} from './types.js';
+import { BLOCK_FORMATS, CORE_BLOCK_BYTES, type CoreType, GgmlType, rowBytes, SUPER_BLOCK } from './types.js';
 
 const block = newSuperBlock();
 
@@ -35,32 +27,43 @@ export function dequantizeRow(type: GgmlType, bytes: Uint8Array, columns: number
       },
     );
   }
-  const coreType = coreTypeOf(type);
-  if (coreType !== undefined) return superBlocks(coreType, bytes, columns, out);
-  switch (type) {
-    case GgmlType.F32:
-      return floats(bytes, columns, out);
-    case GgmlType.F16:
-      for (let i = 0; i < columns; i++) out[i] = readHalf(bytes, 2 * i);
-      return;
-    case GgmlType.BF16:
-      for (let i = 0; i < columns; i++) out[i] = bfloatToFloat(bytes[2 * i] | (bytes[2 * i + 1] << 8));
-      return;
-    case GgmlType.Q8_0:
-      return q8_0(bytes, columns, out);
-    case GgmlType.Q4_0:
-      return q4_0(bytes, columns, out);
-    default:
-      throw new PynqLlmError(
-        'GGUF_UNSUPPORTED_CONVERSION',
-        `${BLOCK_FORMATS[type].name} blocks are not stored in files.`,
-      );
+  const convert = CONVERTERS[type];
+  if (convert === undefined) {
+    throw new PynqLlmError(
+      'GGUF_UNSUPPORTED_CONVERSION',
+      `${BLOCK_FORMATS[type].name} blocks are not stored in files.`,
+      { context: { type } },
+    );
   }
+  convert(bytes, columns, out);
 }
+
+type Converter = (bytes: Uint8Array, columns: number, out: Float32Array) => void;
+
+const CONVERTERS: Readonly<Partial<Record<GgmlType, Converter>>> = {
+  [GgmlType.F32]: floats,
+  [GgmlType.F16]: halves,
+  [GgmlType.BF16]: bfloats,
+  [GgmlType.Q8_0]: q8_0,
+  [GgmlType.Q4_0]: q4_0,
+  [GgmlType.Q2_K]: (bytes, columns, out) => superBlocks(2, bytes, columns, out),
+  [GgmlType.Q3_K]: (bytes, columns, out) => superBlocks(3, bytes, columns, out),
+  [GgmlType.Q4_K]: (bytes, columns, out) => superBlocks(4, bytes, columns, out),
+  [GgmlType.Q5_K]: (bytes, columns, out) => superBlocks(5, bytes, columns, out),
+  [GgmlType.Q6_K]: (bytes, columns, out) => superBlocks(6, bytes, columns, out),
+};
 
 function floats(bytes: Uint8Array, columns: number, out: Float32Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let i = 0; i < columns; i++) out[i] = view.getFloat32(4 * i, true);
+}
+
+function halves(bytes: Uint8Array, columns: number, out: Float32Array): void {
+  for (let i = 0; i < columns; i++) out[i] = readHalf(bytes, 2 * i);
+}
+
+function bfloats(bytes: Uint8Array, columns: number, out: Float32Array): void {
+  for (let i = 0; i < columns; i++) out[i] = bfloatToFloat(bytes[2 * i] | (bytes[2 * i + 1] << 8));
 }
 
 /** Blocks of 32: half d, 32 int8. */

@@ -1,7 +1,11 @@
+export { type ByteSource, bytesSource, type FileSource, type FileSystem, fileSource } from './byte-source.js';
 export { dequantizeRow } from './dequantize.js';
 export { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from './half.js';
+export { type GgufNumbers, type GgufValue, GgufValueType } from './metadata.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
+export { GgufFile, openGguf } from './reader.js';
+export type { GgufTensor } from './tensors.js';
 export {
   BLOCK_FORMATS,
   type BlockFormat,

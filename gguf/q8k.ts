@@ -73,7 +73,7 @@ function quantizeBlock(values: Float32Array, from: number, out: Uint8Array, to: 
     for (const end = i + 16; i < end; i++) {
       // The scaled maximum may round up past 127 when negated; -128 cannot occur, +128 is capped.
       const rounded = (Math.fround(Math.fround(values[i] * inverseScale) + ROUND) - ROUND) | 0;
-      const quant = rounded > 127 ? 127 : rounded;
+      const quant = Math.min(rounded, 127);
       out[quantAt++] = quant;
       sum += quant;
     }
