@@ -144,6 +144,16 @@ export const DRIVER_ERRORS = {
     meaning: 'The core has no monitor of this name, or the monitor no such state.',
     remedy: '`pynq-llm counters` lists the monitors of the device and their states.',
   },
+  DRIVER_BOARD_UNKNOWN: {
+    number: 2050,
+    meaning: 'No board description of that name ships with the package.',
+    remedy: 'Give one of the names listed, or the path of a .toml file.',
+  },
+  DRIVER_BOARD_FILE_INVALID: {
+    number: 2051,
+    meaning: 'A board description file cannot be read or does not describe a board.',
+    remedy: 'Compare it with the files in boards/ of the package.',
+  },
   DRIVER_BAD_VECTOR: {
     number: 2060,
     meaning: 'A golden vector or its index is damaged or not in the documented format.',
