@@ -119,4 +119,9 @@ export const GGUF_ERRORS = {
     meaning: 'What was given to the writer does not match what was declared.',
     remedy: 'Give exactly the declared metadata types, tensor sizes and rows.',
   },
+  GGUF_WRITE_FAILED: {
+    number: 1023,
+    meaning: 'The operating system could not write the file.',
+    remedy: 'Check the path, the permissions and the free space; the cause has the system error.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

@@ -1,10 +1,18 @@
+export { type ByteSink, type FileSink, fileSink, type WritableFileSystem } from './byte-sink.js';
 export { type ByteSource, bytesSource, type FileSource, type FileSystem, fileSource } from './byte-source.js';
 export { dequantizeRow } from './dequantize.js';
 export { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from './half.js';
 export { type GgufNumbers, type GgufValue, GgufValueType } from './metadata.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
+export { quantizeRow } from './quantize.js';
 export { GgufFile, openGguf } from './reader.js';
+export {
+  type LlamaDimensions,
+  type SyntheticLlama,
+  TINY_LLAMA_1B,
+  writeSyntheticLlama,
+} from './synthetic/llama.js';
 export type { GgufTensor } from './tensors.js';
 export {
   BLOCK_FORMATS,
@@ -20,3 +28,4 @@ export {
   rowBytes,
   SUPER_BLOCK,
 } from './types.js';
+export { type GgufEntry, type GgufScalar, type TensorToWrite, writeGguf } from './write.js';
