@@ -118,6 +118,12 @@ export const DRIVER_ERRORS = {
     remedy: 'Hand every buffer over with giveToDevice() before a transfer uses it.',
   },
   DRIVER_DEVICE_FAULT: { number: 2027, meaning: 'The board reported a fault by itself.', remedy: RETRY },
+  DRIVER_NOT_RECOVERED: {
+    number: 2028,
+    meaning: 'The device could not be reset after a fault.',
+    remedy:
+      'The next request tries again; if it fails too, load the bitstream again or switch the board off and on.',
+  },
   DRIVER_UNSUPPORTED_TENSOR: {
     number: 2030,
     meaning: 'The core cannot take a tensor of this shape or type.',

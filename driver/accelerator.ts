@@ -1,0 +1,254 @@
+import { PynqLlmError } from '../errors/index.js';
+import { coreTypeOf, Q8K_BYTES, SUPER_BLOCK } from '../gguf/types.js';
+import type { Board, DmaBuffer, RegisterWindow } from './board.js';
+import { CoreStatus } from './core-status.js';
+import { Counters } from './counters.js';
+import { reportedFault } from './fault.js';
+import { Lanes } from './lanes.js';
+import { MatMulProgram, type TensorShape, type WeightTensor } from './matmul-program.js';
+import { type Deadlines, MatMulRunner } from './matmul-runner.js';
+import { type PlacementReport, planPlacement, refusal } from './placement.js';
+import { countedWindow, newTraffic, type Traffic } from './traffic.js';
+import { allocateWorkingMemory, MAX_PROGRAMS, type WorkingMemory } from './working-memory.js';
+
+export interface AcceleratorOptions {
+  /** A wait ends after so many times the expected cycles... */
+  readonly deadlineFactor?: number;
+  /** ...but not before so many microseconds of the board's time. */
+  readonly minimumDeadlineUs?: number;
+}
+
+const DEFAULT_DEADLINES: Deadlines = { factor: 16, minimumUs: 100_000 };
+
+/**
+ * The core on a board: loads weights, multiplies, recovers. One object per board, used from one thread; every call is
+ * synchronous.
+ */
+export class Accelerator {
+  /** Running totals; copy them to keep a moment. */
+  readonly traffic: Traffic = newTraffic();
+  private readonly control: RegisterWindow;
+  private readonly lanes: Lanes;
+  private readonly memory: WorkingMemory;
+  private readonly runner: MatMulRunner;
+  private readonly hardwareCounters: Counters | undefined;
+  private readonly deadlines: Deadlines;
+  private readonly programs = new Set<MatMulProgram>();
+  private needsReset = true;
+  private closed = false;
+
+  /**
+   * Takes the driver's own buffers, resets the DMA engines and checks that the core is idle.
+   * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_DMA_RESET_TIMEOUT, DRIVER_CORE_NOT_IDLE
+   */
+  constructor(
+    readonly board: Board,
+    options: AcceleratorOptions = {},
+  ) {
+    this.deadlines = {
+      factor: options.deadlineFactor ?? DEFAULT_DEADLINES.factor,
+      minimumUs: options.minimumDeadlineUs ?? DEFAULT_DEADLINES.minimumUs,
+    };
+    this.control = countedWindow(board.window('control'), this.traffic);
+    this.lanes = new Lanes(board, this.control, this.traffic);
+    this.hardwareCounters = Object.hasOwn(board.description.windows, 'hwc')
+      ? new Counters(board, this.traffic)
+      : undefined;
+    this.memory = allocateWorkingMemory(board);
+    this.runner = new MatMulRunner(board, this.lanes, this.memory, this.traffic, this.deadlines);
+    try {
+      this.reset();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** The hardware counters. @throws PynqLlmError DRIVER_NO_COUNTERS where the design has none */
+  get counters(): Counters {
+    return this.hardwareCounters ?? new Counters(this.board, this.traffic);
+  }
+
+  /** Where each tensor would go now. Pure: allocates and touches nothing. */
+  plan(tensors: readonly TensorShape[]): PlacementReport {
+    return planPlacement(this.board.description, this.board.dmaMemory(), tensors);
+  }
+
+  /**
+   * Compiles a tensor for the core; reads its rows tile by tile.
+   * @param force also what this device computes unreliably: v1's Q4_K and Q5_K, for the golden vectors
+   * @throws PynqLlmError DRIVER_UNSUPPORTED_TENSOR, DRIVER_DMA_MEMORY_FULL
+   */
+  load(tensor: WeightTensor, placement: 'resident' | 'staged', { force = false } = {}): MatMulProgram {
+    this.checkOpen();
+    const { description } = this.board;
+    const coreType = coreTypeOf(tensor.type);
+    const reason = refusal(force ? { ...description, revision: 'v3' } : description, tensor);
+    if (reason !== undefined || coreType === undefined) {
+      throw new PynqLlmError(
+        'DRIVER_UNSUPPORTED_TENSOR',
+        `${tensor.name} is not for the core of ${description.name}: ${reason}.`,
+        {
+          context: { tensor: tensor.name, rows: tensor.rows, columns: tensor.columns, reason: reason ?? '' },
+        },
+      );
+    }
+    const program = MatMulProgram.compile(this.board, tensor, coreType, placement);
+    this.programs.add(program);
+    return program;
+  }
+
+  /** Gives a program's memory back. Unloading twice does nothing. */
+  unload(program: MatMulProgram): void {
+    this.programs.delete(program);
+    program.unload();
+  }
+
+  /** The most columns of length K that the core takes at once; `multiply` splits what is more. */
+  maxColumns(columnsK: number): number {
+    return Math.floor(this.board.description.capacity.inputBlocks / (columnsK / SUPER_BLOCK));
+  }
+
+  /**
+   * Multiplies the weights of some programs with the same `n` columns of K activations.
+   *
+   * @param programs at most 32, of one K
+   * @param n columns, any number from 1
+   * @param fill writes n*kb Q8_K blocks of 292 bytes, a column's kb blocks together, column after column
+   * @param outputs outputs[i][column*M + row] for programs[i], at least n*M values
+   * @throws PynqLlmError DRIVER_... after a fault of the device; it was reset then and the next call works
+   */
+  multiply(
+    programs: readonly MatMulProgram[],
+    n: number,
+    fill: (blocks: Uint8Array) => void,
+    outputs: readonly Float32Array[],
+  ): void {
+    this.checkOpen();
+    this.checkArguments(programs, n, outputs);
+    if (this.needsReset) this.reset();
+    const perRun = this.runner.columnsPerRun(programs);
+    if (n <= perRun) {
+      this.runOrRecover(programs, n, 0, fill, outputs);
+      return;
+    }
+    const columnBytes = programs[0].tiles.kb * Q8K_BYTES;
+    const blocks = new Uint8Array(n * columnBytes);
+    fill(blocks);
+    for (let first = 0; first < n; first += perRun) {
+      const columns = Math.min(perRun, n - first);
+      const part = blocks.subarray(first * columnBytes, (first + columns) * columnBytes);
+      this.runOrRecover(programs, columns, first, (into) => into.set(part), outputs);
+    }
+  }
+
+  private runOrRecover(
+    programs: readonly MatMulProgram[],
+    columns: number,
+    firstColumn: number,
+    fill: (blocks: Uint8Array) => void,
+    outputs: readonly Float32Array[],
+  ): void {
+    const inputBytes = this.runner.prepare(programs, columns, fill);
+    try {
+      this.runner.run(programs, columns, firstColumn, inputBytes, outputs);
+      const faults = this.board.takeFaults();
+      if (faults.length > 0) throw reportedFault(faults, programs[0].name);
+    } catch (error) {
+      this.recover(error);
+      throw error;
+    }
+  }
+
+  /**
+   * After a fault, words may be left on the way to or from the core where no status register shows them, so the
+   * logic is set to its power-up state, whatever it says. Weights in DMA memory survive.
+   */
+  private recover(fault: unknown): void {
+    this.needsReset = true;
+    try {
+      this.board.resetLogic();
+      this.reset();
+    } catch (error) {
+      const text = (e: unknown) => (e instanceof Error ? e.message : String(e));
+      throw new PynqLlmError(
+        'DRIVER_NOT_RECOVERED',
+        `After this fault: ${text(fault)} the reset failed: ${text(error)}`,
+        {
+          cause: fault,
+        },
+      );
+    }
+  }
+
+  /**
+   * Resets the DMA engines, checks that the core is idle (else resets the logic), and sets the counters to 0.
+   * Programs stay loaded.
+   * @throws PynqLlmError DRIVER_DMA_RESET_TIMEOUT, DRIVER_CORE_NOT_IDLE
+   */
+  reset(): void {
+    this.checkOpen();
+    this.needsReset = true;
+    this.lanes.reset(this.deadlines.minimumUs);
+    if (!this.status().isIdle) {
+      this.board.resetLogic();
+      this.lanes.reset(this.deadlines.minimumUs);
+      const status = this.status();
+      if (!status.isIdle) {
+        throw new PynqLlmError(
+          'DRIVER_CORE_NOT_IDLE',
+          `After a reset the core shows ${status.describe().join(', ')}.`,
+          {
+            context: { status: status.values },
+          },
+        );
+      }
+    }
+    this.hardwareCounters?.writeTargets();
+    this.hardwareCounters?.reset();
+    this.board.takeFaults();
+    this.needsReset = false;
+  }
+
+  /** The core's status registers now. */
+  status(): CoreStatus {
+    return CoreStatus.read(this.control, this.board.description.revision);
+  }
+
+  /** Unloads all programs and gives the driver's own buffers back; the board stays open. */
+  close(): void {
+    this.closed = true;
+    for (const program of this.programs) program.unload();
+    this.programs.clear();
+    for (const buffer of Object.values<DmaBuffer>({ ...this.memory })) buffer.free();
+  }
+
+  private checkOpen(): void {
+    if (this.closed)
+      throw new PynqLlmError(
+        'DRIVER_CLOSED',
+        `The accelerator on ${this.board.description.name} was closed.`,
+      );
+  }
+
+  private checkArguments(
+    programs: readonly MatMulProgram[],
+    n: number,
+    outputs: readonly Float32Array[],
+  ): void {
+    const bad = (what: string) => new PynqLlmError('DRIVER_BAD_ARGUMENT', `multiply() was given ${what}.`);
+    if (programs.length === 0 || programs.length > MAX_PROGRAMS)
+      throw bad(`${programs.length} programs, not 1 to ${MAX_PROGRAMS}`);
+    if (!Number.isInteger(n) || n < 1) throw bad(`n = ${n}, which is not a count of columns`);
+    if (outputs.length !== programs.length)
+      throw bad(`${outputs.length} outputs for ${programs.length} programs`);
+    programs.forEach((program, i) => {
+      if (!program.isLoaded)
+        throw new PynqLlmError('DRIVER_CLOSED', `The program of ${program.name} was unloaded.`);
+      if (program.columns !== programs[0].columns)
+        throw bad(`programs with K = ${programs[0].columns} and ${program.columns}`);
+      if (outputs[i].length < n * program.rows)
+        throw bad(`room for ${outputs[i].length} of the ${n * program.rows} results of ${program.name}`);
+    });
+  }
+}

@@ -1,0 +1,153 @@
+import { PynqLlmError } from '../errors/index.js';
+import type { Board, RegisterWindow } from './board.js';
+import {
+  HWC_RESET_OFFSET,
+  MONITORS,
+  type Monitor,
+  type MonitorName,
+  monitorOffsets,
+} from './registers/index.js';
+import { countedWindow, type Traffic } from './traffic.js';
+
+/** Which state each monitor counts: by name as in the manual, or by number. */
+export type CounterTargets = Partial<Record<MonitorName, string | number>>;
+
+/** One hardware counter at one moment. */
+export interface CounterReading {
+  readonly monitor: MonitorName;
+  /** The state that is counted. */
+  readonly state: string;
+  readonly stateNumber: number;
+  /** Cycles modulo 2^32 since the last reset of the counters. */
+  readonly cycles: number;
+}
+
+/** What the driver counts unless told otherwise: where a MatMul's time goes. */
+const DEFAULT_TARGETS: CounterTargets = {
+  'control-unit': 'wait-load-unit',
+  'load-unit': 'weights',
+  'store-unit': 'always',
+  scheduler: 'start-handshake',
+  'weight-transfer': 'always',
+  'weight-transfer-a': 'after-first-load',
+  'weight-transfer-b': 'after-first-load',
+  'weight-transfer-c': 'after-first-load',
+  'weight-transfer-d': 'after-first-load',
+  'weight-loader-a': 'always',
+  'weight-loader-b': 'always',
+  'weight-loader-c': 'always',
+  'weight-loader-d': 'always',
+  compute: 'computing',
+  'weight-load': 'loading',
+  'input-load': 'quants',
+};
+
+/** Cycles between two readings of one 32-bit counter, which wraps. */
+export function cyclesBetween(before: number, after: number): number {
+  return (after - before) >>> 0;
+}
+
+/** The core's hardware counters (manual, "Registers"): one per monitor, each counting one state. */
+export class Counters {
+  private readonly window: RegisterWindow;
+  private readonly monitors: readonly Monitor[];
+  private readonly targets: number[];
+
+  /** Touches nothing yet. @throws PynqLlmError DRIVER_NO_COUNTERS */
+  constructor(board: Board, traffic: Traffic) {
+    const { description } = board;
+    if (!Object.hasOwn(description.windows, 'hwc')) {
+      throw new PynqLlmError('DRIVER_NO_COUNTERS', `The design on ${description.name} has no hwc window.`, {
+        context: { board: description.name },
+      });
+    }
+    this.window = countedWindow(board.window('hwc'), traffic);
+    this.monitors = MONITORS[description.revision];
+    this.targets = this.monitors.map((monitor) =>
+      stateNumber(monitor, DEFAULT_TARGETS[monitor.name] ?? monitor.resetState),
+    );
+  }
+
+  /** The monitors of this core and their states. */
+  list(): readonly Monitor[] {
+    return this.monitors;
+  }
+
+  /**
+   * Chooses what is counted; monitors not named keep their target. Does not reset the counts.
+   * @throws PynqLlmError DRIVER_UNKNOWN_COUNTER
+   */
+  setTargets(targets: CounterTargets): void {
+    for (const [name, state] of Object.entries(targets)) {
+      const index = this.monitors.findIndex((monitor) => monitor.name === name);
+      if (index < 0) {
+        const known = this.monitors.map((monitor) => monitor.name).join(', ');
+        throw new PynqLlmError(
+          'DRIVER_UNKNOWN_COUNTER',
+          `This core has no monitor "${name}"; it has ${known}.`,
+          {
+            context: { monitor: name },
+          },
+        );
+      }
+      this.targets[index] = stateNumber(this.monitors[index], state);
+    }
+    this.writeTargets();
+  }
+
+  /** Writes the targets again, after the core lost them. */
+  writeTargets(): void {
+    this.targets.forEach((state, index) => {
+      this.window.write32(monitorOffsets(index).target, state);
+    });
+  }
+
+  /** Sets all counts to 0. */
+  reset(): void {
+    this.window.write32(HWC_RESET_OFFSET, 1);
+    this.window.write32(HWC_RESET_OFFSET, 0);
+  }
+
+  /** Reads every counter, in the manual's order. */
+  read(): readonly CounterReading[] {
+    return this.monitors.map((monitor, index) => ({
+      monitor: monitor.name,
+      state: stateName(monitor, this.targets[index]),
+      stateNumber: this.targets[index],
+      cycles: this.window.read32(monitorOffsets(index).count),
+    }));
+  }
+
+  /** Reads the state that each unit is in now. */
+  readStates(): readonly {
+    readonly monitor: MonitorName;
+    readonly state: string;
+    readonly stateNumber: number;
+  }[] {
+    return this.monitors.map((monitor, index) => {
+      const number = this.window.read32(monitorOffsets(index).state);
+      return { monitor: monitor.name, state: stateName(monitor, number), stateNumber: number };
+    });
+  }
+}
+
+function stateName(monitor: Monitor, number: number): string {
+  return monitor.states[number] ?? String(number);
+}
+
+function stateNumber(monitor: Monitor, state: string | number): number {
+  if (typeof state === 'number' && Number.isInteger(state) && state >= 0 && state <= 0xffff_ffff)
+    return state;
+  const found = Object.entries(monitor.states).find(([, name]) => name === state);
+  if (found) return Number(found[0]);
+  const known = Object.entries(monitor.states)
+    .map(([number, name]) => `${name} (${number})`)
+    .join(', ');
+  throw new PynqLlmError(
+    'DRIVER_UNKNOWN_COUNTER',
+    `${monitor.name} has no state "${state}"; it has ${known}.`,
+    {
+      context: { monitor: monitor.name, state },
+    },
+  );
+}

@@ -1,0 +1,109 @@
+import type { Board, RegisterWindow } from './board.js';
+import { CoreStatus } from './core-status.js';
+import { AxiDma } from './dma/axi-dma.js';
+import type { DmaChannel } from './dma/channel.js';
+import { describeFault } from './fault.js';
+import type { Traffic } from './traffic.js';
+
+/**
+ * The DMA engines of all lanes and the transfers under way on them. Transfers are started one by one, run side by
+ * side and are waited for together.
+ */
+export class Lanes {
+  private readonly engines: readonly AxiDma[];
+  private readonly channels: readonly DmaChannel[];
+  private readonly active: DmaChannel[] = [];
+  private readonly over: boolean[] = [];
+
+  constructor(
+    private readonly board: Board,
+    private readonly control: RegisterWindow,
+    traffic: Traffic,
+  ) {
+    this.engines = Array.from(
+      { length: board.description.dma.lanes },
+      (_, lane) => new AxiDma(board, lane, traffic),
+    );
+    this.channels = this.engines.flatMap((engine) => engine.channels);
+  }
+
+  /** Resets all engines. @throws PynqLlmError DRIVER_DMA_RESET_TIMEOUT */
+  reset(deadlineUs: number): void {
+    this.forget();
+    for (const engine of this.engines) engine.reset(deadlineUs);
+  }
+
+  /** Starts to send memory to a lane (0 = A). */
+  send(lane: number, address: number, bytes: number): void {
+    this.begin(this.engines[lane].toDevice, address, bytes);
+  }
+
+  /** Makes room for one packet of results, which always come on lane A. Started before the words that cause it. */
+  receive(address: number, bytes: number): void {
+    this.begin(this.engines[0].fromDevice, address, bytes);
+  }
+
+  private begin(channel: DmaChannel, address: number, bytes: number): void {
+    channel.start(address, bytes);
+    this.active.push(channel);
+    this.over.push(false);
+  }
+
+  /**
+   * Waits for all transfers started since the last wait.
+   * @param what what they carry, and `subject` of which tensor, and which tile of it: for the error
+   * @throws PynqLlmError DRIVER_DMA_... or DRIVER_RESULT_... with the decoded state of everything
+   */
+  finish(deadlineUs: number, what: string, subject: string, tile?: number): void {
+    const inTime = this.board.waitUntil(this.allOver, deadlineUs);
+    if (!inTime || !this.active.every(asExpected)) {
+      const waitedFor = `The transfer of ${what}${tile === undefined ? '' : ` of tile ${tile}`} of ${subject}`;
+      throw this.fault(waitedFor, deadlineUs, !inTime);
+    }
+    this.forget();
+  }
+
+  private forget(): void {
+    this.active.length = 0;
+    this.over.length = 0;
+  }
+
+  /**
+   * Polls transfers in the order in which they were started, and later ones only once the earlier are over: the
+   * fewest accesses. Split transfers are always polled, because the core may wait for their next piece.
+   */
+  private readonly allOver = (): boolean => {
+    let all = true;
+    for (let i = 0; i < this.active.length; i++) {
+      if (this.over[i]) continue;
+      const channel = this.active[i];
+      if (!all && !channel.hasMorePieces) continue;
+      this.over[i] = channel.poll();
+      all &&= this.over[i];
+    }
+    return all;
+  };
+
+  private fault(waitedFor: string, deadlineUs: number, timedOut: boolean) {
+    for (const channel of this.channels) {
+      const i = this.active.indexOf(channel);
+      if (i >= 0 && !this.over[i]) channel.poll();
+      else channel.readStatus();
+    }
+    const scene = {
+      waitedFor,
+      deadlineUs,
+      timedOut,
+      channels: this.channels,
+      active: [...this.active],
+      core: CoreStatus.read(this.control, this.board.description.revision),
+      faults: this.board.takeFaults(),
+    };
+    this.forget();
+    return describeFault(scene);
+  }
+}
+
+function asExpected(channel: DmaChannel): boolean {
+  return !channel.failed && channel.moved === channel.length;
+}

@@ -1,0 +1,196 @@
+import type { CoreType, GgmlType } from '../gguf/types.js';
+import { CORE_BLOCK_BYTES } from '../gguf/types.js';
+import type { Board, DmaBuffer } from './board.js';
+import { encodeLoadWeights } from './instructions.js';
+import { packTile, putWords, rowsPerTile, type TileLayout, tileLayout, wholeLines } from './tile.js';
+
+/** A weight tensor as the driver sees it: M rows of K values. */
+export interface TensorShape {
+  readonly name: string;
+  readonly type: GgmlType;
+  /** M. */
+  readonly rows: number;
+  /** K. */
+  readonly columns: number;
+  /** Tensors of higher priority become resident first; 0 where not given. */
+  readonly priority?: number;
+}
+
+/** A weight tensor with its blocks. */
+export interface WeightTensor extends TensorShape {
+  /** Reads `count` rows of GGUF blocks from row `first` into the start of `into`. */
+  readRows(first: number, count: number, into: Uint8Array): void;
+}
+
+/** Bytes that the headers of a resident program take before its tiles: one line each for full and for the last tile. */
+const HEADERS_BYTES = 128;
+
+/** How a tensor is cut into tiles and what it takes in memory. */
+export interface TilePlan {
+  readonly kb: number;
+  readonly rowsPerTile: number;
+  readonly tileCount: number;
+  readonly full: TileLayout;
+  /** The last tile, with fewer rows or as many as a full one. */
+  readonly last: TileLayout;
+  /** Bytes of the program's memory: DMA memory where resident, CPU memory where staged. */
+  readonly bytes: number;
+}
+
+/** Cuts a tensor that the core can take into tiles. Pure. */
+export function planTiles(
+  { description }: Pick<Board, 'description'>,
+  coreType: CoreType,
+  rows: number,
+  kb: number,
+  placement: 'resident' | 'staged',
+): TilePlan {
+  const { revision, capacity } = description;
+  const perTile = rowsPerTile(kb, capacity.weightBlocks);
+  const tileCount = Math.ceil(rows / perTile);
+  const full = tileLayout(revision, coreType, kb, Math.min(perTile, rows), placement);
+  const last = tileLayout(revision, coreType, kb, rows - (tileCount - 1) * perTile, placement);
+  const tiles = full.bytes * (tileCount - 1) + last.bytes;
+  return {
+    kb,
+    rowsPerTile: perTile,
+    tileCount,
+    full,
+    last,
+    bytes: tiles + (placement === 'resident' ? HEADERS_BYTES : 0),
+  };
+}
+
+/**
+ * A weight tensor compiled for the core: its tiles packed as the lanes read them, and their LOAD_WGT headers.
+ * Made by `Accelerator.load`.
+ */
+export class MatMulProgram {
+  readonly name: string;
+  /** M and K of the tensor. */
+  readonly rows: number;
+  readonly columns: number;
+  /** DMA memory (resident) or CPU memory (staged) that it takes, in bytes. */
+  readonly bytes: number;
+  /** Undefined once the program is unloaded. */
+  private memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array } | undefined;
+
+  private constructor(
+    tensor: TensorShape,
+    readonly coreType: CoreType,
+    readonly placement: 'resident' | 'staged',
+    readonly tiles: TilePlan,
+    memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array },
+  ) {
+    this.name = tensor.name;
+    this.rows = tensor.rows;
+    this.columns = tensor.columns;
+    this.bytes = tiles.bytes;
+    this.memory = memory;
+  }
+
+  /**
+   * Reads and packs a tensor tile by tile; beside the program itself it takes the memory of one tile.
+   * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, and whatever `readRows` throws; nothing stays allocated then
+   */
+  static compile(
+    board: Board,
+    tensor: WeightTensor,
+    coreType: CoreType,
+    placement: 'resident' | 'staged',
+  ): MatMulProgram {
+    const tiles = planTiles(board, coreType, tensor.rows, tensor.columns / 256, placement);
+    if (placement === 'staged') {
+      const image = new Uint8Array(tiles.bytes);
+      packTensor(board, tensor, coreType, tiles, image, 0, true);
+      return new MatMulProgram(tensor, coreType, placement, tiles, { image });
+    }
+    const buffer = board.allocate(tiles.bytes);
+    try {
+      const { bytes } = buffer;
+      headerOf(board, coreType, tiles.full, bytes, 0);
+      headerOf(board, coreType, tiles.last, bytes, HEADERS_BYTES / 2);
+      packTensor(board, tensor, coreType, tiles, bytes, HEADERS_BYTES, false);
+      buffer.giveToDevice();
+    } catch (error) {
+      buffer.free();
+      throw error;
+    }
+    return new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
+  }
+
+  get isLoaded(): boolean {
+    return this.memory !== undefined;
+  }
+
+  tile(index: number): TileLayout {
+    return index === this.tiles.tileCount - 1 ? this.tiles.last : this.tiles.full;
+  }
+
+  /** Physical address of a resident tile's LOAD_WGT header. */
+  headerAddress(index: number): number {
+    return this.residentBase() + (index === this.tiles.tileCount - 1 ? HEADERS_BYTES / 2 : 0);
+  }
+
+  /** Physical address of a resident tile's image. */
+  tileAddress(index: number): number {
+    return this.residentBase() + HEADERS_BYTES + index * this.tiles.full.bytes;
+  }
+
+  /** A staged tile's image. */
+  tileImage(index: number): Uint8Array {
+    if (this.memory === undefined || !('image' in this.memory))
+      throw new TypeError(`${this.name} is not staged`);
+    const from = index * this.tiles.full.bytes;
+    return this.memory.image.subarray(from, from + this.tile(index).bytes);
+  }
+
+  private residentBase(): number {
+    if (this.memory === undefined || !('buffer' in this.memory))
+      throw new TypeError(`${this.name} is not resident`);
+    return this.memory.buffer.physicalAddress;
+  }
+
+  /** Gives the memory back; the program cannot be used any more. */
+  unload(): void {
+    if (this.memory !== undefined && 'buffer' in this.memory) this.memory.buffer.free();
+    this.memory = undefined;
+  }
+}
+
+function packTensor(
+  board: Board,
+  tensor: WeightTensor,
+  coreType: CoreType,
+  tiles: TilePlan,
+  image: Uint8Array,
+  imageOffset: number,
+  withHeaders: boolean,
+): void {
+  const rowBytes = tiles.kb * CORE_BLOCK_BYTES[coreType];
+  const source = new Uint8Array(tiles.full.rows * rowBytes);
+  for (let index = 0; index < tiles.tileCount; index++) {
+    const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
+    const part = source.subarray(0, layout.rows * rowBytes);
+    tensor.readRows(index * tiles.rowsPerTile, layout.rows, part);
+    const at = imageOffset + index * tiles.full.bytes;
+    packTile(coreType, layout, part, image, at);
+    if (withHeaders) headerOf(board, coreType, layout, image, at);
+  }
+}
+
+function headerOf(
+  { description }: Board,
+  coreType: CoreType,
+  layout: TileLayout,
+  image: Uint8Array,
+  offset: number,
+): void {
+  const { revision, capacity } = description;
+  putWords(image, offset, encodeLoadWeights(revision, coreType, layout.blocks, capacity.weightBlocks));
+}
+
+/** Bytes of the largest staged tile image of any type: what a staging buffer must hold. */
+export function largestStagedTile({ revision, capacity }: Board['description']): number {
+  return wholeLines(tileLayout(revision, 6, 1, capacity.weightBlocks, 'staged').bytes);
+}

@@ -1,0 +1,261 @@
+import { Q8K_BYTES } from '../gguf/types.js';
+import type { Board } from './board.js';
+import {
+  computeCycles,
+  inputCycles,
+  loadCycles,
+  type MatMulCost,
+  matMulCycles,
+  tileCycles,
+} from './cycles.js';
+import {
+  COMPUTE_WORDS,
+  CONFIG_AND_INPUTS_WORDS,
+  CONFIG_WORDS,
+  encodeCompute,
+  encodeConfig,
+  encodeConfigAndInputs,
+  LOAD_WEIGHTS_WORDS,
+} from './instructions.js';
+import type { Lanes } from './lanes.js';
+import type { MatMulProgram } from './matmul-program.js';
+import { putWords, wholeLines } from './tile.js';
+import type { Traffic } from './traffic.js';
+import { INSTRUCTION_SLOT, SLOTS_PER_PROGRAM, type WorkingMemory } from './working-memory.js';
+
+/** How long the driver waits: `factor` times the cycles that the manual's formulas give, and at least `minimumUs`. */
+export interface Deadlines {
+  readonly factor: number;
+  readonly minimumUs: number;
+}
+
+/** Slots of a program in the instruction buffer. */
+const CONFIG_SLOT = 0;
+const COMPUTE_FULL_SLOT = 1;
+const COMPUTE_LAST_SLOT = 2;
+
+/**
+ * Runs programs on the core: the instruction stream of the manual with all weights of a tile loaded, then computed,
+ * then its results awaited before the next load (loads are not interlocked against a running COMPUTE).
+ *
+ * Transfers per call: 1 for CONFIG|LOAD_INP, 1 for each further program's CONFIG; per tile on v3: resident 7 (header,
+ * lanes A..D, COMPUTE, results), staged 5; on v1: resident 4, staged 2. A lane without blocks has no transfer. Each
+ * transfer costs three register writes and one read, the results one read more, if the board polls only when there
+ * is something to see.
+ */
+export class MatMulRunner {
+  constructor(
+    private readonly board: Board,
+    private readonly lanes: Lanes,
+    private readonly memory: WorkingMemory,
+    private readonly traffic: Traffic,
+    private readonly deadlines: Deadlines,
+  ) {}
+
+  /** The most columns that one run of these programs can take: all share the input, results go through one buffer. */
+  columnsPerRun(programs: readonly MatMulProgram[]): number {
+    const { inputBlocks } = this.board.description.capacity;
+    return programs.reduce(
+      (most, { tiles }) => Math.min(most, Math.floor(this.memory.output.byteLength / (4 * tiles.full.rows))),
+      Math.floor(inputBlocks / programs[0].tiles.kb),
+    );
+  }
+
+  /**
+   * Writes inputs and instructions to DMA memory; the device is not touched.
+   * @param fill writes `columns * kb` Q8_K blocks; what it throws leaves everything as it was
+   * @returns bytes to send as inputs
+   */
+  prepare(programs: readonly MatMulProgram[], columns: number, fill: (blocks: Uint8Array) => void): number {
+    this.writeInstructions(programs, columns);
+    return this.writeInputs(programs[0], columns, fill);
+  }
+
+  /**
+   * Runs what was prepared.
+   * @param firstColumn where the results of the first column go in `outputs`
+   * @param outputs outputs[i][column*M + row]
+   */
+  run(
+    programs: readonly MatMulProgram[],
+    columns: number,
+    firstColumn: number,
+    inputBytes: number,
+    outputs: readonly Float32Array[],
+  ): void {
+    this.lanes.send(0, this.memory.input.physicalAddress, inputBytes);
+    const { kb } = programs[0].tiles;
+    this.lanes.finish(this.deadlineUs(inputCycles(kb, columns)), 'inputs', programs[0].name);
+    programs.forEach((program, i) => {
+      if (i > 0) this.sendConfig(program, i);
+      this.runProgram(program, i, columns, firstColumn, outputs[i]);
+    });
+  }
+
+  private writeInputs(program: MatMulProgram, columns: number, fill: (blocks: Uint8Array) => void): number {
+    const { input } = this.memory;
+    const { kb } = program.tiles;
+    const header = CONFIG_AND_INPUTS_WORDS * 4;
+    const end = header + columns * kb * Q8K_BYTES;
+    input.giveToCpu();
+    const { bytes } = input;
+    const shape = { kb, rows: program.rows, columns, coreType: program.coreType };
+    putWords(bytes, 0, encodeConfigAndInputs(shape, this.board.description.capacity.inputBlocks));
+    fill(bytes.subarray(header, end));
+    input.giveToDevice();
+    return end;
+  }
+
+  private writeInstructions(programs: readonly MatMulProgram[], columns: number): void {
+    const { instructions } = this.memory;
+    instructions.giveToCpu();
+    const { bytes } = instructions;
+    programs.forEach(({ tiles, rows, coreType }, i) => {
+      const at = i * SLOTS_PER_PROGRAM * INSTRUCTION_SLOT;
+      const { kb, full, last } = tiles;
+      putWords(bytes, at + CONFIG_SLOT * INSTRUCTION_SLOT, encodeConfig({ kb, rows, columns, coreType }));
+      putWords(bytes, at + COMPUTE_FULL_SLOT * INSTRUCTION_SLOT, encodeCompute(kb, full.rows, columns));
+      putWords(bytes, at + COMPUTE_LAST_SLOT * INSTRUCTION_SLOT, encodeCompute(kb, last.rows, columns));
+    });
+    instructions.giveToDevice();
+  }
+
+  private slotAddress(program: number, slot: number): number {
+    return this.memory.instructions.physicalAddress + (program * SLOTS_PER_PROGRAM + slot) * INSTRUCTION_SLOT;
+  }
+
+  private sendConfig(program: MatMulProgram, index: number): void {
+    this.lanes.send(0, this.slotAddress(index, CONFIG_SLOT), CONFIG_WORDS * 4);
+    this.lanes.finish(this.deadlineUs(CONFIG_WORDS), 'CONFIG', program.name);
+  }
+
+  /** Runs all tiles; results collect in the output buffer and are copied out whenever it is full. */
+  private runProgram(
+    program: MatMulProgram,
+    index: number,
+    columns: number,
+    firstColumn: number,
+    output: Float32Array,
+  ): void {
+    const { tiles } = program;
+    const { output: results } = this.memory;
+    const cost = this.costOf(program, columns);
+    const deadlineUs = this.deadlineUs(
+      loadCycles(cost, tiles.full.rows, true) + computeCycles(cost, tiles.full.rows),
+    );
+    results.giveToDevice();
+    let firstPending = 0;
+    let used = 0;
+    for (let tile = 0; tile < tiles.tileCount; tile++) {
+      const bytes = program.tile(tile).rows * columns * 4;
+      if (used + bytes > results.byteLength) {
+        this.copyResults(program, firstPending, tile, columns, firstColumn, output);
+        results.giveToDevice();
+        firstPending = tile;
+        used = 0;
+      }
+      this.runTile(program, index, tile, columns, results.physicalAddress + used, bytes, deadlineUs);
+      used += wholeLines(bytes);
+    }
+    this.copyResults(program, firstPending, tiles.tileCount, columns, firstColumn, output);
+    this.count(program, index, columns, cost);
+  }
+
+  private runTile(
+    program: MatMulProgram,
+    index: number,
+    tile: number,
+    columns: number,
+    resultAddress: number,
+    resultBytes: number,
+    deadlineUs: number,
+  ): void {
+    const { lanes, memory } = this;
+    const layout = program.tile(tile);
+    let base = memory.staging.physicalAddress;
+    if (program.placement === 'resident') {
+      base = program.tileAddress(tile);
+      lanes.send(0, program.headerAddress(tile), LOAD_WEIGHTS_WORDS[this.board.description.revision] * 4);
+      lanes.finish(deadlineUs, 'the LOAD_WGT header', program.name, tile);
+    } else {
+      this.stage(program, tile, columns);
+      lanes.receive(resultAddress, resultBytes);
+    }
+    for (let lane = 0; lane < layout.lanes.length; lane++) {
+      const { offset, bytes } = layout.lanes[lane];
+      if (bytes > 0) lanes.send(lane, base + offset, bytes);
+    }
+    if (program.placement === 'resident') {
+      lanes.finish(deadlineUs, 'weights', program.name, tile);
+      lanes.receive(resultAddress, resultBytes);
+      const slot = layout === program.tiles.last ? COMPUTE_LAST_SLOT : COMPUTE_FULL_SLOT;
+      lanes.send(0, this.slotAddress(index, slot), COMPUTE_WORDS * 4);
+    }
+    lanes.finish(deadlineUs, 'results', program.name, tile);
+  }
+
+  /** Copies a staged tile's image, which lies as the lanes read it, and sets the COMPUTE behind lane A's blocks. */
+  private stage(program: MatMulProgram, tile: number, columns: number): void {
+    const { staging } = this.memory;
+    const { rows, lanes } = program.tile(tile);
+    staging.giveToCpu();
+    const { bytes } = staging;
+    bytes.set(program.tileImage(tile));
+    putWords(
+      bytes,
+      lanes[0].offset + lanes[0].bytes - COMPUTE_WORDS * 4,
+      encodeCompute(program.tiles.kb, rows, columns),
+    );
+    staging.giveToDevice();
+  }
+
+  /** Copies the results of tiles from..to-1: the core sends column after column of a tile's rows. */
+  private copyResults(
+    program: MatMulProgram,
+    from: number,
+    to: number,
+    columns: number,
+    firstColumn: number,
+    output: Float32Array,
+  ): void {
+    this.memory.output.giveToCpu();
+    const { bytes } = this.memory.output;
+    const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    let at = 0;
+    for (let tile = from; tile < to; tile++) {
+      const { rows } = program.tile(tile);
+      const firstRow = tile * program.tiles.rowsPerTile;
+      for (let n = 0; n < columns; n++) {
+        output.set(
+          floats.subarray(at + n * rows, at + (n + 1) * rows),
+          (firstColumn + n) * program.rows + firstRow,
+        );
+      }
+      at += wholeLines(rows * columns * 4) / 4;
+    }
+  }
+
+  private costOf(program: MatMulProgram, columns: number): MatMulCost {
+    return {
+      revision: this.board.description.revision,
+      coreType: program.coreType,
+      kb: program.tiles.kb,
+      rows: program.rows,
+      columns,
+      rowsPerTile: program.tiles.rowsPerTile,
+      resident: program.placement === 'resident',
+    };
+  }
+
+  private count(program: MatMulProgram, index: number, columns: number, cost: MatMulCost): void {
+    this.traffic.matMuls++;
+    this.traffic.tiles += program.tiles.tileCount;
+    this.traffic.multiplyAdds += program.rows * columns * program.columns;
+    this.traffic.coreCycles += index === 0 ? matMulCycles(cost) : tileCycles(cost);
+  }
+
+  private deadlineUs(cycles: number): number {
+    const expectedUs = (cycles * 1e6) / this.board.description.clockHz;
+    return Math.max(this.deadlines.minimumUs, Math.ceil(this.deadlines.factor * expectedUs));
+  }
+}

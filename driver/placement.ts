@@ -1,0 +1,158 @@
+import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/types.js';
+import type { BoardDescription } from './board-description.js';
+import { planTiles, type TensorShape } from './matmul-program.js';
+import { wholeLines } from './tile.js';
+import { workingSizes } from './working-memory.js';
+
+/** Where the weights of a tensor live and who multiplies with them. */
+export type Placement = 'resident' | 'staged' | 'cpu';
+
+/** Where one tensor goes, and why. */
+export interface TensorPlacement {
+  readonly name: string;
+  /** GGML's name of the type, such as `Q3_K`. */
+  readonly type: string;
+  /** M and K. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly placement: Placement;
+  readonly reason: string;
+  /** Memory for the packed tiles, padding and headers included: DMA memory where resident, CPU memory where staged; 0 for cpu. */
+  readonly bytes: number;
+}
+
+/** Plain data: it crosses the wire. */
+export interface PlacementReport {
+  readonly board: string;
+  readonly tensors: readonly TensorPlacement[];
+  readonly totals: Readonly<
+    Record<Placement, { readonly tensors: number; readonly bytes: number; readonly weights: number }>
+  >;
+  readonly dmaMemory: {
+    readonly total: number;
+    /** The driver's own buffers, within `total`. */
+    readonly working: number;
+    /** Left after all resident tensors. */
+    readonly free: number;
+  };
+}
+
+/** Free DMA memory: what `Board.dmaMemory()` says. */
+export interface FreeMemory {
+  readonly total: number;
+  readonly free: number;
+  readonly largestFree: number;
+}
+
+/** The DMA memory of a board on which nothing is loaded but the driver itself: for plans without the board. */
+export function emptyMemory(description: BoardDescription): FreeMemory {
+  const total = description.dmaMemory.reduce((sum, { size }) => sum + size, 0);
+  const free = freePieces(description, {
+    total,
+    free: total - workingSizes(description).total,
+    largestFree: total,
+  });
+  return { total, free: free.reduce((sum, piece) => sum + piece, 0), largestFree: Math.max(0, ...free) };
+}
+
+/**
+ * Decides for each tensor whether its weights stay in DMA memory (resident), are copied there tile by tile (staged),
+ * or are left to the CPU kernels because the core cannot take them. Pure: nothing is allocated. Of tensors with the
+ * same priority the earlier becomes resident first; a tensor that does not fit leaves the room to later ones.
+ *
+ * Free memory is taken to lie as after start-up: in whole regions, the first of which is used first.
+ */
+export function planPlacement(
+  description: BoardDescription,
+  memory: FreeMemory,
+  tensors: readonly TensorShape[],
+): PlacementReport {
+  const pieces = freePieces(description, memory);
+  const placed = new Map<TensorShape, TensorPlacement>();
+  const byPriority = [...tensors].sort((a, b) => (b.priority ?? 0) - (a.priority ?? 0));
+  for (const tensor of byPriority) placed.set(tensor, place(description, tensor, pieces));
+  const result = tensors.flatMap((tensor) => placed.get(tensor) ?? []);
+  return {
+    board: description.name,
+    tensors: result,
+    totals: {
+      resident: totalsOf(result, 'resident'),
+      staged: totalsOf(result, 'staged'),
+      cpu: totalsOf(result, 'cpu'),
+    },
+    dmaMemory: {
+      total: memory.total,
+      working: workingSizes(description).total,
+      free: pieces.reduce((sum, piece) => sum + piece, 0),
+    },
+  };
+}
+
+/**
+ * Why the core cannot take a tensor, or undefined where it can.
+ */
+export function refusal(description: BoardDescription, tensor: TensorShape): string | undefined {
+  const coreType = coreTypeOf(tensor.type);
+  const { name } = BLOCK_FORMATS[tensor.type];
+  const kb = tensor.columns / SUPER_BLOCK;
+  if (coreType === undefined) return `the core multiplies Q2_K to Q6_K, not ${name}`;
+  if (!Number.isInteger(kb) || kb < 1 || tensor.rows < 1)
+    return `K = ${tensor.columns} is not a multiple of ${SUPER_BLOCK}`;
+  const limit = Math.min(description.capacity.inputBlocks, description.capacity.weightBlocks);
+  if (kb > limit) return `a row of ${kb} super-blocks is longer than the ${limit} that the core holds`;
+  if (description.revision === 'v1' && (coreType === 4 || coreType === 5)) {
+    return `v1 computes ${name} wrongly after a load of Q2_K or Q6_K: scale bit 6 stays stale`;
+  }
+  if (!description.weightTypes.includes(coreType)) return `the bitstream was built without ${name}`;
+  return undefined;
+}
+
+function place(description: BoardDescription, tensor: TensorShape, pieces: number[]): TensorPlacement {
+  const { name, rows, columns } = tensor;
+  const shape = { name, type: BLOCK_FORMATS[tensor.type].name, rows, columns };
+  const reason = refusal(description, tensor);
+  const coreType = coreTypeOf(tensor.type);
+  if (reason !== undefined || coreType === undefined)
+    return { ...shape, placement: 'cpu', reason: reason ?? '', bytes: 0 };
+  const bytes = bytesOf(description, coreType, tensor, 'resident');
+  const piece = pieces.findIndex((free) => free >= wholeLines(bytes));
+  if (piece >= 0) {
+    pieces[piece] -= wholeLines(bytes);
+    return { ...shape, placement: 'resident', reason: 'fits into the free DMA memory', bytes };
+  }
+  const largest = Math.max(0, ...pieces);
+  return {
+    ...shape,
+    placement: 'staged',
+    reason: `needs ${bytes} bytes of DMA memory, the largest free piece has ${largest}`,
+    bytes: bytesOf(description, coreType, tensor, 'staged'),
+  };
+}
+
+function bytesOf(
+  description: BoardDescription,
+  coreType: CoreType,
+  tensor: TensorShape,
+  placement: 'resident' | 'staged',
+): number {
+  return planTiles({ description }, coreType, tensor.rows, tensor.columns / SUPER_BLOCK, placement).bytes;
+}
+
+/** Free bytes of each region, if what is used lies at the start. */
+function freePieces({ dmaMemory }: BoardDescription, { total, free, largestFree }: FreeMemory): number[] {
+  let used = total - free;
+  return dmaMemory.map(({ size }) => {
+    const usedHere = Math.min(size, used);
+    used -= usedHere;
+    return Math.min(size - usedHere, largestFree);
+  });
+}
+
+function totalsOf(tensors: readonly TensorPlacement[], placement: Placement) {
+  const of = tensors.filter((tensor) => tensor.placement === placement);
+  return {
+    tensors: of.length,
+    bytes: of.reduce((sum, { bytes }) => sum + bytes, 0),
+    weights: of.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
+  };
+}

@@ -1,0 +1,97 @@
+import { CORE_BLOCK_BYTES, CORE_WORDS, type CoreType } from '../gguf/types.js';
+import type { CoreRevision } from './board-description.js';
+import { COMPUTE_WORDS, LOAD_WEIGHTS_WORDS, laneBlocks } from './instructions.js';
+
+/** Every transfer starts on a cache line: right for engines of any width, and no two owners share a line. */
+const LINE = 64;
+
+/** Where one lane's part of a tile lies in the tile's image. */
+interface LanePart {
+  /** Where the lane's transfer starts, and its length; bytes from the start of the image. */
+  readonly offset: number;
+  readonly bytes: number;
+  /** Where the lane's first block lies. */
+  readonly dataOffset: number;
+}
+
+/**
+ * The memory image of one tile of weights, as the lanes read it.
+ *
+ * Resident: each lane's blocks alone. Staged: on lane A the LOAD_WGT header before them and COMPUTE after them,
+ * so that one transfer carries all three.
+ */
+export interface TileLayout {
+  readonly rows: number;
+  /** Super-blocks: rows * kb. */
+  readonly blocks: number;
+  readonly lanes: readonly LanePart[];
+  /** Bytes of the whole image, a multiple of 64. */
+  readonly bytes: number;
+}
+
+/** Rounds up to whole cache lines. */
+export function wholeLines(bytes: number): number {
+  return Math.ceil(bytes / LINE) * LINE;
+}
+
+/** Rows of a full tile: as many as the core's weight memory takes. */
+export function rowsPerTile(kb: number, weightBlocks: number): number {
+  return Math.floor(weightBlocks / kb);
+}
+
+export function tileLayout(
+  revision: CoreRevision,
+  coreType: CoreType,
+  kb: number,
+  rows: number,
+  placement: 'resident' | 'staged',
+): TileLayout {
+  const blocks = rows * kb;
+  const laneCount = revision === 'v1' ? 1 : 4;
+  const lanes: LanePart[] = [];
+  let end = 0;
+  for (let lane = 0; lane < laneCount; lane++) {
+    const withInstructions = lane === 0 && placement === 'staged';
+    const before = withInstructions ? LOAD_WEIGHTS_WORDS[revision] * 4 : 0;
+    const after = withInstructions ? COMPUTE_WORDS * 4 : 0;
+    const bytes = before + laneBlocks(blocks, lane, laneCount) * CORE_WORDS[coreType] * 4 + after;
+    lanes.push({ offset: end, bytes, dataOffset: end + before });
+    end += wholeLines(bytes);
+  }
+  return { rows, blocks, lanes, bytes: end };
+}
+
+/**
+ * Packs a tile's GGUF blocks into its image: each padded to whole words, block i to lane i mod lanes.
+ *
+ * @param source the tile's blocks, row after row
+ * @param image receives the blocks from byte `imageOffset`; instruction words are left alone
+ */
+export function packTile(
+  coreType: CoreType,
+  layout: TileLayout,
+  source: Uint8Array,
+  image: Uint8Array,
+  imageOffset: number,
+): void {
+  const blockBytes = CORE_BLOCK_BYTES[coreType];
+  const paddedBytes = CORE_WORDS[coreType] * 4;
+  const laneCount = layout.lanes.length;
+  layout.lanes.forEach(({ dataOffset }, lane) => {
+    let to = imageOffset + dataOffset;
+    for (let block = lane; block < layout.blocks; block += laneCount) {
+      const from = block * blockBytes;
+      image.set(source.subarray(from, from + blockBytes), to);
+      image.fill(0, to + blockBytes, to + paddedBytes);
+      to += paddedBytes;
+    }
+  });
+}
+
+/** Writes 32-bit little-endian words. */
+export function putWords(bytes: Uint8Array, offset: number, words: readonly number[]): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  words.forEach((word, i) => {
+    view.setUint32(offset + 4 * i, word, true);
+  });
+}

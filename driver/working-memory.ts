@@ -1,0 +1,58 @@
+import { Q8K_BYTES } from '../gguf/types.js';
+import type { Board, DmaBuffer } from './board.js';
+import { longestPiece } from './dma/channel.js';
+import { CONFIG_AND_INPUTS_WORDS } from './instructions.js';
+import { largestStagedTile } from './matmul-program.js';
+import { wholeLines } from './tile.js';
+
+/** Programs that one call of `multiply` can take. */
+export const MAX_PROGRAMS = 32;
+/** Bytes for each program's CONFIG, COMPUTE of full tiles and COMPUTE of the last tile: one line each. */
+export const INSTRUCTION_SLOT = 64;
+export const SLOTS_PER_PROGRAM = 3;
+
+/** Bytes of DMA memory that the driver keeps for itself, whatever is loaded. */
+export interface WorkingSizes {
+  /** CONFIG|LOAD_INP and as many input blocks as the core holds. */
+  readonly input: number;
+  readonly instructions: number;
+  /** One staged tile. */
+  readonly staging: number;
+  /** Results of the largest COMPUTE, or what one transfer can carry. */
+  readonly output: number;
+  readonly total: number;
+}
+
+/** The sizes on a board: a function of its description alone. */
+export function workingSizes(description: Board['description']): WorkingSizes {
+  const { capacity, dma } = description;
+  const input = wholeLines(CONFIG_AND_INPUTS_WORDS * 4 + capacity.inputBlocks * Q8K_BYTES);
+  const instructions = MAX_PROGRAMS * SLOTS_PER_PROGRAM * INSTRUCTION_SLOT;
+  const staging = largestStagedTile(description);
+  const output = Math.min(
+    wholeLines(capacity.weightBlocks * capacity.inputBlocks * 4),
+    longestPiece(dma.lengthBits),
+  );
+  return { input, instructions, staging, output, total: input + instructions + staging + output };
+}
+
+/** The driver's own buffers. */
+export interface WorkingMemory {
+  readonly input: DmaBuffer;
+  readonly instructions: DmaBuffer;
+  readonly staging: DmaBuffer;
+  readonly output: DmaBuffer;
+}
+
+/** @throws PynqLlmError DRIVER_DMA_MEMORY_FULL */
+export function allocateWorkingMemory(board: Board): WorkingMemory {
+  const { input, instructions, staging, output } = workingSizes(board.description);
+  const buffers: DmaBuffer[] = [];
+  try {
+    for (const bytes of [input, instructions, staging, output]) buffers.push(board.allocate(bytes));
+  } catch (error) {
+    for (const buffer of buffers) buffer.free();
+    throw error;
+  }
+  return { input: buffers[0], instructions: buffers[1], staging: buffers[2], output: buffers[3] };
+}
