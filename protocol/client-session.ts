@@ -1,0 +1,213 @@
+import { PynqLlmError, type WireError } from '../errors/index.js';
+import type { Clock } from './clock.js';
+import { decodeFrame, encodeFrame } from './codec.js';
+import { type ClientFrame, type EventFrame, readServerFrame } from './frames.js';
+import type { MethodName, Params, Result, StreamEvent, StreamMethodName } from './methods.js';
+import { checkEvent, checkParams, checkResult } from './validate.js';
+import { PROTOCOL_VERSION, requireSameMajor } from './version.js';
+import { errorFromWire } from './wire-error.js';
+
+export interface ClientSessionOptions {
+  readonly send: (frame: Uint8Array) => void;
+  readonly clock: Clock;
+  /** Told once when the session ends, whoever ended it. */
+  readonly onEnd: (reason: PynqLlmError) => void;
+}
+
+export interface RequestOptions {
+  /** Milliseconds until the request fails with PROTOCOL_REQUEST_TIMEOUT. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the client knows of a stream that it opened. */
+export interface ClientStream {
+  readonly id: number;
+  /** Lets the agent send events numbered below `credit`. */
+  grant(credit: number): void;
+}
+
+interface Pending {
+  readonly method: MethodName;
+  readonly settle: () => void;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface OpenStream {
+  readonly method: StreamMethodName;
+  readonly onEvent: (event: unknown) => void;
+  next: number;
+}
+
+/** The client's side of one connection: frames in, frames out. It checks everything that the agent sends. */
+export class ClientSession {
+  readonly #options: ClientSessionOptions;
+  readonly #pending = new Map<number, Pending>();
+  readonly #streams = new Map<number, OpenStream>();
+  #nextId = 0;
+  #ended: PynqLlmError | undefined;
+
+  constructor(options: ClientSessionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Opens the session.
+   * @throws PynqLlmError PROTOCOL_VERSION_MISMATCH, or as the agent refuses
+   */
+  async hello(client: string, token: string | undefined, options: RequestOptions): Promise<Result<'hello'>> {
+    const params = { protocol: PROTOCOL_VERSION, client, ...(token === undefined ? {} : { token }) };
+    const result = await this.request('hello', params, options);
+    requireSameMajor(result.protocol, 'agent');
+    return result;
+  }
+
+  /** Sends a request and waits for its reply. @throws PynqLlmError from either side, or the signal's reason */
+  request<M extends MethodName>(method: M, params: Params<M>, options: RequestOptions): Promise<Result<M>> {
+    return this.#start(method, params, options).result;
+  }
+
+  /**
+   * Sends a request that opens a stream. Events may come before the reply; none comes without credit.
+   * The stream counts as open until `release` is called or the session ends.
+   */
+  openStream<M extends StreamMethodName>(
+    method: M,
+    params: Params<M>,
+    onEvent: (event: StreamEvent<M>) => void,
+    options: RequestOptions,
+  ): { readonly result: Promise<Result<M>>; readonly stream: ClientStream; release(): void } {
+    const { id, result } = this.#start(method, params, options);
+    const receive = (event: unknown) => onEvent(checkEvent(method, event));
+    if (this.#ended === undefined) this.#streams.set(id, { method, onEvent: receive, next: 0 });
+    const grant = (credit: number) => this.#send({ stream: id, credit });
+    return { result, stream: { id, grant }, release: () => this.#streams.delete(id) };
+  }
+
+  /** Takes one frame from the agent. A frame that breaks the protocol ends the session. Never throws. */
+  receive(bytes: Uint8Array): void {
+    if (this.#ended !== undefined) return;
+    try {
+      this.#take(bytes);
+    } catch (error) {
+      this.end(
+        error instanceof PynqLlmError
+          ? error
+          : new PynqLlmError('PROTOCOL_FRAME_MALFORMED', 'A frame could not be read.', { cause: error }),
+      );
+    }
+  }
+
+  /** Ends the session: every request fails with `reason`, no event follows. */
+  end(reason: PynqLlmError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    this.#streams.clear();
+    for (const pending of [...this.#pending.values()]) {
+      pending.settle();
+      pending.reject(reason);
+    }
+    this.#options.onEnd(reason);
+  }
+
+  #start<M extends MethodName>(
+    method: M,
+    params: Params<M>,
+    options: RequestOptions,
+  ): { id: number; result: Promise<Result<M>> } {
+    const id = this.#nextId++;
+    const result = new Promise<Result<M>>((resolve, reject) => {
+      if (this.#ended !== undefined) throw this.#ended;
+      options.signal?.throwIfAborted();
+      const frame = { id, method, params: checkParams(method, params) };
+      const onAbort = () => fail(options.signal?.reason);
+      const cancelTimer = this.#options.clock.after(options.timeoutMs, () =>
+        fail(
+          new PynqLlmError(
+            'PROTOCOL_REQUEST_TIMEOUT',
+            `No reply to ${method} came within ${options.timeoutMs} ms.`,
+            {
+              context: { method, timeoutMs: options.timeoutMs },
+            },
+          ),
+        ),
+      );
+      const settle = () => {
+        this.#pending.delete(id);
+        cancelTimer();
+        options.signal?.removeEventListener('abort', onAbort);
+      };
+      const fail = (error: unknown) => {
+        settle();
+        reject(error);
+      };
+      options.signal?.addEventListener('abort', onAbort, { once: true });
+      this.#pending.set(id, {
+        method,
+        settle,
+        resolve: (value) => resolve(checkResult(method, value)),
+        reject,
+      });
+      try {
+        this.#send(frame);
+      } catch (error) {
+        fail(error);
+      }
+    });
+    return { id, result };
+  }
+
+  #take(bytes: Uint8Array): void {
+    const frame = readServerFrame(decodeFrame(bytes));
+    if ('event' in frame) this.#takeEvent(frame);
+    else if ('result' in frame) this.#takeResult(frame.id, frame.result);
+    else if ('error' in frame) this.#takeError(frame.id, frame.error);
+    else throw errorFromWire('fatal' in frame ? frame.fatal : frame.refused);
+  }
+
+  /** A reply whose request was given up is dropped; one that was never asked for ends the session. */
+  #takeResult(id: number, result: unknown): void {
+    const pending = this.#settle(id);
+    if (pending === undefined) return;
+    try {
+      pending.resolve(result);
+    } catch (error) {
+      pending.reject(error);
+    }
+  }
+
+  #takeError(id: number, error: WireError): void {
+    this.#streams.delete(id);
+    this.#settle(id)?.reject(errorFromWire(error));
+  }
+
+  #settle(id: number): Pending | undefined {
+    if (id >= this.#nextId)
+      throw new PynqLlmError('PROTOCOL_OUT_OF_ORDER', `A reply came to request ${id}, which was not sent.`);
+    const pending = this.#pending.get(id);
+    pending?.settle();
+    return pending;
+  }
+
+  #takeEvent(frame: EventFrame): void {
+    if (frame.stream >= this.#nextId)
+      throw new PynqLlmError(
+        'PROTOCOL_OUT_OF_ORDER',
+        `An event came for stream ${frame.stream}, which was not opened.`,
+      );
+    const stream = this.#streams.get(frame.stream);
+    if (stream === undefined) return;
+    if (frame.seq !== stream.next)
+      throw new PynqLlmError(
+        'PROTOCOL_OUT_OF_ORDER',
+        `Event ${frame.seq} of ${stream.method} came where ${stream.next} was due.`,
+      );
+    stream.next++;
+    stream.onEvent(frame.event);
+  }
+
+  #send(frame: ClientFrame): void {
+    if (this.#ended === undefined) this.#options.send(encodeFrame(frame));
+  }
+}

@@ -1,0 +1,31 @@
+export { ClientSession, type ClientStream, type RequestOptions } from './client-session.js';
+export { type Clock, systemClock } from './clock.js';
+export { decodeFrame, encodeFrame } from './codec.js';
+export * from './limits.js';
+export {
+  METHODS,
+  type MethodName,
+  type Params,
+  type Result,
+  type StreamEvent,
+  type StreamMethodName,
+} from './methods.js';
+export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
+export type { Role } from './schemas/common.js';
+export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
+export type {
+  DoneEvent,
+  GenerateEvent,
+  GenerationCost,
+  GenerationTiming,
+  SamplingOptions,
+  ScoreResult,
+  TokenEvent,
+  WirePrompt,
+} from './schemas/generate.js';
+export type { ModelFacts, StoredModel, WirePlacementReport } from './schemas/models.js';
+export type { RegisterInfo, RegisterReference, RegisterValue } from './schemas/registers.js';
+export { type Call, type FramePort, ServerSession } from './server-session.js';
+export type { ServerStream } from './server-stream.js';
+export { CAPABILITIES, PROTOCOL_VERSION } from './version.js';
+export { errorFromWire, errorToWire } from './wire-error.js';

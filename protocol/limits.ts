@@ -1,0 +1,49 @@
+/**
+ * Limits of the protocol. Each stands beside the threat that it answers; both sides enforce those that concern
+ * what they receive.
+ */
+
+/** A frame that makes the receiver allocate without end. */
+export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+
+/** A frame of nested arrays that overflows the decoder's stack; our deepest message nests seven levels. */
+export const MAX_DEPTH = 12;
+
+/** A frame whose one-byte values each become an object: memory many times the frame's size. */
+export const MAX_VALUES = 262_144;
+
+/** A peer that sends rubbish at full speed: after this many refused frames in the window the session ends. */
+export const MAX_BAD_FRAMES = 16;
+export const BAD_FRAME_WINDOW_MS = 10_000;
+
+/** A connection that is opened and then holds its place in silence. */
+export const HELLO_DEADLINE_MS = 5_000;
+
+/** A client that sends requests faster than they are answered: by number ... */
+export const MAX_IN_FLIGHT = 64;
+/** ... and by size, because 64 frames of 4 MiB are half the memory of a PYNQ-Z1. */
+export const MAX_IN_FLIGHT_BYTES = 24 * 1024 * 1024;
+
+/** Streams that are opened and never closed. */
+export const MAX_STREAMS = 32;
+
+/** Long batches that keep the device from everybody else. */
+export const MAX_REGISTERS_PER_REQUEST = 1_024;
+
+/** Largest piece of an upload or of a buffer in one frame; leaves room for the frame's other fields. */
+export const MAX_PIECE_BYTES = 1024 * 1024;
+
+/** Uploads that pretend to be larger than any file system: 1 MiB chunks, 64 GiB. */
+export const MAX_CHUNKS = 65_536;
+
+/** Tokens that an agent keeps for a client that may never come back to acknowledge them. */
+export const MAX_TOKEN_WINDOW = 256;
+export const DEFAULT_TOKEN_WINDOW = 32;
+
+/** Prompts longer than any context. */
+export const MAX_PROMPT_TOKENS = 131_072;
+export const MAX_TEXT_LENGTH = 1_048_576;
+
+/** A peer whose machine vanished without closing the socket: silence for three beats ends the connection. */
+export const HEARTBEAT_MS = 10_000;
+export const HEARTBEATS_MISSED = 3;

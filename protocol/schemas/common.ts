@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { MAX_PIECE_BYTES, MAX_PROMPT_TOKENS, MAX_TEXT_LENGTH } from '../limits.js';
+
+export const empty = z.strictObject({});
+
+/** Any number: NaN and infinities occur in log-probabilities of hostile models. */
+export const float = z.custom<number>((value) => typeof value === 'number', 'must be a number');
+
+export const count = z.int().min(0);
+export const uint32 = z.int().min(0).max(0xffff_ffff);
+
+/** SHA-256 in lower-case hexadecimal; see docs/protocol.md for what a model's digest covers. */
+export const digest = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits');
+
+export const bytes = z.instanceof(Uint8Array);
+export const piece = bytes.refine(
+  (value) => value.length <= MAX_PIECE_BYTES,
+  `must be at most ${MAX_PIECE_BYTES} bytes`,
+);
+
+/** For people: printed in lists, never part of a path. */
+export const name = z
+  .string()
+  .min(1)
+  .max(200)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  .regex(/^[^\u0000-\u001f\u007f]+$/, 'must not hold control characters');
+
+/** Chosen by the client at random, so that it can name its generation although a reply was lost. */
+export const generationId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits');
+
+export const text = z.string().max(MAX_TEXT_LENGTH);
+export const tokenId = uint32;
+export const tokens = z.array(tokenId).max(MAX_PROMPT_TOKENS);
+
+export const role = z.enum(['read', 'infer', 'admin']);
+/** What a client may do: look; also run models and upload them; also write registers and drive the device directly. */
+export type Role = z.output<typeof role>;

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import { count, float, uint32 } from './common.js';
+
+/** Running totals of what crossed the Board seam since the device was opened; see driver/traffic.ts. */
+export const traffic = z.object({
+  registerReads: count,
+  registerWrites: count,
+  dmaTransfers: count,
+  dmaBytes: count,
+  dmaBytesToDevice: count,
+  dmaBytesFromDevice: count,
+  matMuls: count,
+  tiles: count,
+  multiplyAdds: count,
+  coreCycles: count,
+});
+export type WireTraffic = z.output<typeof traffic>;
+
+export const counterValue = z.object({
+  /** The monitored unit, such as `compute`. */
+  name: z.string(),
+  /** The state whose cycles are counted, and its name where it has one. */
+  target: uint32,
+  targetName: z.string().optional(),
+  /** Cycles in that state since the last reset, modulo 2^32. */
+  cycles: uint32,
+  /** State of the unit now. */
+  state: uint32,
+  stateName: z.string().optional(),
+});
+export type CounterValue = z.output<typeof counterValue>;
+export const countersReadResult = z.object({ counters: z.array(counterValue), traffic });
+export type CounterReading = z.output<typeof countersReadResult>;
+
+export const countersSetTargetsParams = z.strictObject({
+  /** State to count by the name of the monitored unit: its number or its name. */
+  targets: z.record(z.string().max(64), z.union([uint32, z.string().max(64)])),
+});
+
+export const countersSubscribeParams = z.strictObject({});
+
+/** One step of the engine. */
+export const stepEvent = z.object({
+  /** Number of the step since the device was opened. */
+  step: count,
+  /** Events that were left out before this one because the client was not reading. */
+  dropped: count,
+  durationMs: float,
+  /** Tokens produced in this step. */
+  tokens: count,
+  /** What the step itself cost. */
+  traffic,
+});
+export type StepEvent = z.output<typeof stepEvent>;

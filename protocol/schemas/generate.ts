@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { MAX_TOKEN_WINDOW } from '../limits.js';
+import { wireError } from '../wire-error.js';
+import { count, digest, float, generationId, text, tokenId, tokens } from './common.js';
+import { chatMessages } from './models.js';
+
+/** How tokens are chosen and when a generation ends. Everything has a default in llm/. */
+export const samplingOptions = z.strictObject({
+  /** Tokens to generate at most; the context's end is always a limit. */
+  maxTokens: z.int().min(1).max(1_048_576).optional(),
+  /** 0 is greedy. */
+  temperature: z.number().min(0).max(100).optional(),
+  topK: z.int().min(0).optional(),
+  topP: z.number().min(0).max(1).optional(),
+  minP: z.number().min(0).max(1).optional(),
+  repetitionPenalty: z.number().min(0.01).max(100).optional(),
+  /** Latest tokens that the repetition penalty looks at. */
+  repetitionWindow: z.int().min(0).max(1_048_576).optional(),
+  /** What is added to a token's logit before sampling. */
+  logitBias: z
+    .array(z.strictObject({ token: tokenId, bias: z.number().min(-1e30).max(1e30) }))
+    .max(1_024)
+    .optional(),
+  /** The same seed gives the same tokens. */
+  seed: z.int().min(0).max(0xffff_ffff).optional(),
+  /** Texts that end the generation; they are not part of its text. */
+  stop: z.array(z.string().min(1).max(1_000)).max(16).optional(),
+  /** Likeliest tokens to report beside each token. */
+  top: z.int().min(0).max(64).optional(),
+});
+export type SamplingOptions = z.output<typeof samplingOptions>;
+
+export const prompt = z.union([
+  z.strictObject({ text, parseSpecial: z.boolean().optional() }),
+  z.strictObject({ messages: chatMessages }),
+  z.strictObject({ tokens }),
+]);
+export type WirePrompt = z.output<typeof prompt>;
+
+export const generateStartParams = z.strictObject({
+  generation: generationId,
+  model: digest,
+  prompt,
+  sampling: samplingOptions,
+  /** Tokens that may be on the way or unread; the agent keeps as many for a client that comes back. */
+  window: z.int().min(1).max(MAX_TOKEN_WINDOW),
+});
+export const generateStartResult = z.object({ promptTokens: count });
+
+export const generateReference = z.strictObject({ generation: generationId });
+
+export const generateResumeParams = z.strictObject({
+  generation: generationId,
+  /** Number of the first token that did not arrive: event 0 of the new stream. */
+  next: count,
+});
+
+const scoredToken = z.tuple([tokenId, float]);
+
+export const tokenEvent = z.object({
+  type: z.literal('token'),
+  /** Number of the token in its generation, from 0. */
+  index: count,
+  id: tokenId,
+  /** Whole characters only: may be empty while a character is incomplete. */
+  text: z.string(),
+  /** Natural logarithm of the model's probability of this token, before temperature and filters. */
+  logprob: float,
+  /** Likeliest tokens with their log-probabilities, as many as asked. */
+  top: z.array(scoredToken).optional(),
+});
+export type TokenEvent = z.output<typeof tokenEvent>;
+
+export const generationTiming = z.object({
+  /** From the request until its first step. */
+  queuedMs: float,
+  /** From the first step until the first token. */
+  prefillMs: float,
+  /** From the first token until the last. */
+  decodeMs: float,
+  promptTokens: count,
+  generatedTokens: count,
+});
+export type GenerationTiming = z.output<typeof generationTiming>;
+
+/** What the generation cost; shares of steps that several generations took part in may be fractional. */
+export const generationCost = z.object({
+  registerReads: float,
+  registerWrites: float,
+  dmaTransfers: float,
+  dmaBytes: float,
+  coreCycles: float,
+  coreMultiplyAdds: float,
+  cpuMultiplyAdds: float,
+});
+export type GenerationCost = z.output<typeof generationCost>;
+
+export const doneEvent = z.object({
+  type: z.literal('done'),
+  reason: z.enum(['end-of-text', 'stop', 'max-tokens', 'context-full', 'cancelled']),
+  /** Text held back in case it began a stop string or an incomplete character. */
+  text: z.string(),
+  tokens: count,
+  timing: generationTiming,
+  counters: generationCost,
+});
+export type DoneEvent = z.output<typeof doneEvent>;
+
+/** The generation ended by an error after it had started. */
+export const failedEvent = z.object({ type: z.literal('failed'), error: wireError });
+
+export const generateEvent = z.discriminatedUnion('type', [tokenEvent, doneEvent, failedEvent]);
+export type GenerateEvent = z.output<typeof generateEvent>;
+
+export const scoreParams = z.strictObject({
+  model: digest,
+  tokens: tokens.min(1),
+  /** Likeliest tokens to report after each position. */
+  top: z.int().min(0).max(64),
+  /** Only positions from here on are reported. */
+  from: count.optional(),
+});
+export const scoreResult = z.object({
+  /** Log-probability of each token given those before it; null for the first. */
+  logprobs: z.array(float.nullable()),
+  /** Likeliest next tokens after each position. */
+  top: z.array(z.array(scoredToken)),
+});
+export type ScoreResult = z.output<typeof scoreResult>;

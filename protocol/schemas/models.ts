@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { MAX_CHUNKS } from '../limits.js';
+import { bytes, count, digest, float, name, piece, text, tokens } from './common.js';
+
+/** Where one weight tensor is computed, and why. */
+export const tensorPlacement = z.object({
+  name: z.string(),
+  type: z.string(),
+  rows: count,
+  columns: count,
+  placement: z.enum(['resident', 'staged', 'cpu']),
+  /** Bytes of DMA memory that stay taken while the model is loaded. */
+  bytes: count,
+  reason: z.string(),
+});
+export const placementReport = z.object({
+  tensors: z.array(tensorPlacement),
+  residentBytes: count,
+  stagedBytes: count,
+  cpuBytes: count,
+  /** Share of the multiply-adds of a token that the core computes, 0 to 1. */
+  coreShare: float,
+});
+export type WirePlacementReport = z.output<typeof placementReport>;
+
+/** What a model is, once it is loaded. */
+export const modelFacts = z.object({
+  architecture: z.string(),
+  layers: count,
+  embeddingLength: count,
+  feedForwardLength: count,
+  heads: count,
+  keyValueHeads: count,
+  headLength: count,
+  vocabularySize: count,
+  /** Context that the model was made for, and the one that it was loaded with. */
+  trainedContextLength: count,
+  contextLength: count,
+  tokenizer: z.string(),
+  hasChatTemplate: z.boolean(),
+});
+export type ModelFacts = z.output<typeof modelFacts>;
+
+export const storedModel = z.object({
+  digest,
+  /** Names that users gave it; a model without one is known by its digest only. */
+  names: z.array(z.string()),
+  bytes: count,
+  state: z.enum(['stored', 'loading', 'loaded']),
+});
+export type StoredModel = z.output<typeof storedModel>;
+export const modelsListResult = z.object({ models: z.array(storedModel) });
+
+export const modelReference = z.strictObject({ model: digest });
+
+export const uploadBeginParams = z.strictObject({
+  digest,
+  name,
+  bytes: z.int().min(1),
+  chunkBytes: z.int().min(65_536).max(1_048_576),
+  /** SHA-256 of each chunk, 32 bytes each, in order. */
+  chunkDigests: bytes.refine(
+    (value) => value.length % 32 === 0 && value.length > 0 && value.length <= MAX_CHUNKS * 32,
+    `must hold 1 to ${MAX_CHUNKS} digests of 32 bytes`,
+  ),
+});
+export const uploadBeginResult = z.union([
+  z.object({ state: z.literal('complete'), model: storedModel }),
+  z.object({
+    state: z.literal('partial'),
+    upload: count,
+    /** One byte a chunk: 1 where the board has it already. */
+    have: bytes,
+  }),
+]);
+export const uploadChunkParams = z.strictObject({ upload: count, index: count, data: piece });
+export const uploadReference = z.strictObject({ upload: count });
+
+export const loadParams = z.strictObject({
+  model: digest,
+  /** Tokens that a sequence may have; the model's own context length unless given. */
+  contextLength: z.int().min(1).max(1_048_576).optional(),
+});
+export const loadResult = z.object({ facts: modelFacts, placement: placementReport });
+/** How far loading has come; sent on the request's stream as far as the client gives credit. */
+export const loadEvent = z.object({ done: float, total: float });
+
+export const tokenizeParams = z.strictObject({
+  model: digest,
+  text,
+  /** Whether special tokens written in the text are taken as such; they are plain text unless asked. */
+  parseSpecial: z.boolean().optional(),
+  /** Whether the tokens that the model wants before and after a text (BOS, EOS) are added; yes unless told. */
+  addSpecial: z.boolean().optional(),
+});
+export const tokenizeResult = z.object({ tokens });
+export const detokenizeParams = z.strictObject({ model: digest, tokens });
+export const detokenizeResult = z.object({ text: z.string() });
+
+export const chatMessages = z
+  .array(z.strictObject({ role: z.string().min(1).max(40), content: text }))
+  .min(1)
+  .max(1_000);
+export const applyTemplateParams = z.strictObject({
+  model: digest,
+  messages: chatMessages,
+  /** Whether the prompt ends where the assistant's answer begins; yes unless told. */
+  addGenerationPrompt: z.boolean().optional(),
+});
+export const applyTemplateResult = z.object({ text: z.string(), tokens });
