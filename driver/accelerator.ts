@@ -27,6 +27,8 @@ const DEFAULT_DEADLINES: Deadlines = { factor: 16, minimumUs: 100_000 };
 export class Accelerator {
   /** Running totals; copy them to keep a moment. */
   readonly traffic: Traffic = newTraffic();
+  /** Called after each tile's results have arrived; for measurements between tiles. */
+  onTile: ((program: MatMulProgram, tile: number) => void) | undefined;
   private readonly control: RegisterWindow;
   private readonly lanes: Lanes;
   private readonly memory: WorkingMemory;
@@ -151,7 +153,7 @@ export class Accelerator {
   ): void {
     const inputBytes = this.runner.prepare(programs, columns, fill);
     try {
-      this.runner.run(programs, columns, firstColumn, inputBytes, outputs);
+      this.runner.run(programs, inputBytes, { columns, firstColumn, outputs, onTile: this.onTile });
       const faults = this.board.takeFaults();
       if (faults.length > 0) throw reportedFault(faults, programs[0].name);
     } catch (error) {

@@ -79,17 +79,7 @@ export class Counters {
    */
   setTargets(targets: CounterTargets): void {
     for (const [name, state] of Object.entries(targets)) {
-      const index = this.monitors.findIndex((monitor) => monitor.name === name);
-      if (index < 0) {
-        const known = this.monitors.map((monitor) => monitor.name).join(', ');
-        throw new PynqLlmError(
-          'DRIVER_UNKNOWN_COUNTER',
-          `This core has no monitor "${name}"; it has ${known}.`,
-          {
-            context: { monitor: name },
-          },
-        );
-      }
+      const index = this.indexOf(name);
       this.targets[index] = stateNumber(this.monitors[index], state);
     }
     this.writeTargets();
@@ -116,6 +106,20 @@ export class Counters {
       stateNumber: this.targets[index],
       cycles: this.window.read32(monitorOffsets(index).count),
     }));
+  }
+
+  /** Reads one counter. @returns cycles modulo 2^32 */
+  readOne(monitor: MonitorName): number {
+    return this.window.read32(monitorOffsets(this.indexOf(monitor)).count);
+  }
+
+  private indexOf(name: string): number {
+    const index = this.monitors.findIndex((monitor) => monitor.name === name);
+    if (index >= 0) return index;
+    const known = this.monitors.map((monitor) => monitor.name).join(', ');
+    throw new PynqLlmError('DRIVER_UNKNOWN_COUNTER', `This core has no monitor "${name}"; it has ${known}.`, {
+      context: { monitor: name },
+    });
   }
 
   /** Reads the state that each unit is in now. */

@@ -19,7 +19,7 @@ import {
 } from './instructions.js';
 import type { Lanes } from './lanes.js';
 import type { MatMulProgram } from './matmul-program.js';
-import { putWords, wholeLines } from './tile.js';
+import { putWords, type TileLayout, wholeLines } from './tile.js';
 import type { Traffic } from './traffic.js';
 import { INSTRUCTION_SLOT, SLOTS_PER_PROGRAM, type WorkingMemory } from './working-memory.js';
 
@@ -27,6 +27,25 @@ import { INSTRUCTION_SLOT, SLOTS_PER_PROGRAM, type WorkingMemory } from './worki
 export interface Deadlines {
   readonly factor: number;
   readonly minimumUs: number;
+}
+
+/** Where the results of a run go. */
+interface RunTarget {
+  readonly columns: number;
+  /** Where the first column of the run is in `outputs`. */
+  readonly firstColumn: number;
+  /** outputs[i][column*M + row] */
+  readonly outputs: readonly Float32Array[];
+  /** Told of each tile whose results have arrived. */
+  readonly onTile: ((program: MatMulProgram, tile: number) => void) | undefined;
+}
+
+/** One program's part of a run. */
+interface ProgramRun extends Omit<RunTarget, 'outputs'> {
+  readonly program: MatMulProgram;
+  /** Its place among the programs of the call. */
+  readonly index: number;
+  readonly output: Float32Array;
 }
 
 /** Slots of a program in the instruction buffer. */
@@ -71,24 +90,18 @@ export class MatMulRunner {
     return this.writeInputs(programs[0], columns, fill);
   }
 
-  /**
-   * Runs what was prepared.
-   * @param firstColumn where the results of the first column go in `outputs`
-   * @param outputs outputs[i][column*M + row]
-   */
+  /** Runs what was prepared. */
   run(
     programs: readonly MatMulProgram[],
-    columns: number,
-    firstColumn: number,
     inputBytes: number,
-    outputs: readonly Float32Array[],
+    { columns, firstColumn, outputs, onTile }: RunTarget,
   ): void {
     this.lanes.send(0, this.memory.input.physicalAddress, inputBytes);
     const { kb } = programs[0].tiles;
     this.lanes.finish(this.deadlineUs(inputCycles(kb, columns)), 'inputs', programs[0].name);
-    programs.forEach((program, i) => {
-      if (i > 0) this.sendConfig(program, i);
-      this.runProgram(program, i, columns, firstColumn, outputs[i]);
+    programs.forEach((program, index) => {
+      if (index > 0) this.sendConfig(program, index);
+      this.runProgram({ program, index, columns, firstColumn, output: outputs[index], onTile });
     });
   }
 
@@ -130,13 +143,8 @@ export class MatMulRunner {
   }
 
   /** Runs all tiles; results collect in the output buffer and are copied out whenever it is full. */
-  private runProgram(
-    program: MatMulProgram,
-    index: number,
-    columns: number,
-    firstColumn: number,
-    output: Float32Array,
-  ): void {
+  private runProgram(run: ProgramRun): void {
+    const { program, columns, index, onTile } = run;
     const { tiles } = program;
     const { output: results } = this.memory;
     const cost = this.costOf(program, columns);
@@ -149,75 +157,75 @@ export class MatMulRunner {
     for (let tile = 0; tile < tiles.tileCount; tile++) {
       const bytes = program.tile(tile).rows * columns * 4;
       if (used + bytes > results.byteLength) {
-        this.copyResults(program, firstPending, tile, columns, firstColumn, output);
+        this.copyResults(run, firstPending, tile);
         results.giveToDevice();
         firstPending = tile;
         used = 0;
       }
-      this.runTile(program, index, tile, columns, results.physicalAddress + used, bytes, deadlineUs);
+      const address = results.physicalAddress + used;
+      if (program.placement === 'resident') this.runResidentTile(run, tile, address, bytes, deadlineUs);
+      else this.runStagedTile(run, tile, address, bytes, deadlineUs);
+      onTile?.(program, tile);
       used += wholeLines(bytes);
     }
-    this.copyResults(program, firstPending, tiles.tileCount, columns, firstColumn, output);
+    this.copyResults(run, firstPending, tiles.tileCount);
     this.count(program, index, columns, cost);
   }
 
-  private runTile(
-    program: MatMulProgram,
-    index: number,
+  /** Header, blocks and COMPUTE as transfers of their own: the blocks are read where they lie. */
+  private runResidentTile(
+    { program, index }: ProgramRun,
     tile: number,
-    columns: number,
-    resultAddress: number,
-    resultBytes: number,
+    results: number,
+    bytes: number,
     deadlineUs: number,
   ): void {
-    const { lanes, memory } = this;
+    const { lanes } = this;
     const layout = program.tile(tile);
-    let base = memory.staging.physicalAddress;
-    if (program.placement === 'resident') {
-      base = program.tileAddress(tile);
-      lanes.send(0, program.headerAddress(tile), LOAD_WEIGHTS_WORDS[this.board.description.revision] * 4);
-      lanes.finish(deadlineUs, 'the LOAD_WGT header', program.name, tile);
-    } else {
-      this.stage(program, tile, columns);
-      lanes.receive(resultAddress, resultBytes);
-    }
-    for (let lane = 0; lane < layout.lanes.length; lane++) {
-      const { offset, bytes } = layout.lanes[lane];
-      if (bytes > 0) lanes.send(lane, base + offset, bytes);
-    }
-    if (program.placement === 'resident') {
-      lanes.finish(deadlineUs, 'weights', program.name, tile);
-      lanes.receive(resultAddress, resultBytes);
-      const slot = layout === program.tiles.last ? COMPUTE_LAST_SLOT : COMPUTE_FULL_SLOT;
-      lanes.send(0, this.slotAddress(index, slot), COMPUTE_WORDS * 4);
-    }
+    lanes.send(0, program.headerAddress(tile), LOAD_WEIGHTS_WORDS[this.board.description.revision] * 4);
+    lanes.finish(deadlineUs, 'the LOAD_WGT header', program.name, tile);
+    this.sendLanes(layout, program.tileAddress(tile));
+    lanes.finish(deadlineUs, 'weights', program.name, tile);
+    lanes.receive(results, bytes);
+    const slot = layout === program.tiles.last ? COMPUTE_LAST_SLOT : COMPUTE_FULL_SLOT;
+    lanes.send(0, this.slotAddress(index, slot), COMPUTE_WORDS * 4);
     lanes.finish(deadlineUs, 'results', program.name, tile);
   }
 
-  /** Copies a staged tile's image, which lies as the lanes read it, and sets the COMPUTE behind lane A's blocks. */
-  private stage(program: MatMulProgram, tile: number, columns: number): void {
+  /** One copy, then one transfer a lane; lane A's has header, blocks and COMPUTE. */
+  private runStagedTile(
+    { program, columns }: ProgramRun,
+    tile: number,
+    results: number,
+    bytes: number,
+    deadlineUs: number,
+  ): void {
     const { staging } = this.memory;
-    const { rows, lanes } = program.tile(tile);
+    const layout = program.tile(tile);
+    const [laneA] = layout.lanes;
     staging.giveToCpu();
-    const { bytes } = staging;
-    bytes.set(program.tileImage(tile));
+    const image = staging.bytes;
+    image.set(program.tileImage(tile));
     putWords(
-      bytes,
-      lanes[0].offset + lanes[0].bytes - COMPUTE_WORDS * 4,
-      encodeCompute(program.tiles.kb, rows, columns),
+      image,
+      laneA.offset + laneA.bytes - COMPUTE_WORDS * 4,
+      encodeCompute(program.tiles.kb, layout.rows, columns),
     );
     staging.giveToDevice();
+    this.lanes.receive(results, bytes);
+    this.sendLanes(layout, staging.physicalAddress);
+    this.lanes.finish(deadlineUs, 'results', program.name, tile);
+  }
+
+  private sendLanes({ lanes }: TileLayout, base: number): void {
+    for (let lane = 0; lane < lanes.length; lane++) {
+      const { offset, bytes } = lanes[lane];
+      if (bytes > 0) this.lanes.send(lane, base + offset, bytes);
+    }
   }
 
   /** Copies the results of tiles from..to-1: the core sends column after column of a tile's rows. */
-  private copyResults(
-    program: MatMulProgram,
-    from: number,
-    to: number,
-    columns: number,
-    firstColumn: number,
-    output: Float32Array,
-  ): void {
+  private copyResults({ program, columns, firstColumn, output }: ProgramRun, from: number, to: number): void {
     this.memory.output.giveToCpu();
     const { bytes } = this.memory.output;
     const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);

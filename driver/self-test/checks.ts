@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import { PynqLlmError } from '../../errors/index.js';
+import type { CoreRevision } from '../board-description.js';
+
+const cycles = z.number().int().min(0);
+const fileName = z.string().regex(/^[\w.-]{1,200}$/, 'a plain file name');
+const statusList = z.array(z.number().int().min(0)).max(16);
+
+const measurement = z.object({
+  cycles,
+  /** Per monitor: the state that was counted, and the count. */
+  hwc: z.array(z.tuple([cycles, cycles])).max(16),
+  status: statusList,
+  inputCycles: cycles,
+  tiles: z
+    .array(z.object({ m: cycles, mstep: cycles, load_cycles: cycles, compute_cycles: cycles }))
+    .max(4096),
+});
+
+const indexCase = z.object({
+  file: fileName,
+  sha256: z.string().regex(/^[0-9a-fA-F]{64}$/),
+  v1: measurement.optional(),
+  v3: measurement.optional(),
+  v3_preload: measurement.optional(),
+});
+
+const counterRow = z.object({
+  file: fileName,
+  revision: z.enum(['v1', 'v3']),
+  resident: z.boolean(),
+  cycles,
+  counts: z.array(z.record(z.string().regex(/^\d{1,10}$/), cycles)).max(16),
+  after: z.array(fileName).max(64).optional(),
+});
+
+const stream = z.object({
+  name: z.string().max(200),
+  ver: z.number().int(),
+  wgt_type: z.number().int(),
+  steps: z
+    .array(
+      z.discriminatedUnion('op', [
+        z.object({ op: z.literal('send'), dma: z.number().int().min(0).max(3), words: z.string() }),
+        z.object({ op: z.literal('run'), cycles }),
+      ]),
+    )
+    .max(1000),
+  expect: z.array(z.tuple([z.string(), z.number().int().min(0).max(1)])).max(1 << 20),
+  regs: statusList,
+});
+
+/** One thing that the self-test checks; plain data, so that a client can send it with its files to the agent. */
+export const selfTestCheck = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('matmul'),
+    name: z.string(),
+    file: fileName,
+    sha256: z.string(),
+    resident: z.boolean(),
+    /** Cycles and counters of the first MatMul after power-up, where the index has them. */
+    measured: measurement.optional(),
+  }),
+  z.object({ kind: z.literal('counters'), name: z.string(), row: counterRow }),
+  z.object({ kind: z.literal('stream'), name: z.string(), stream }),
+]);
+export type SelfTestCheck = z.infer<typeof selfTestCheck>;
+export type MatMulCheck = Extract<SelfTestCheck, { kind: 'matmul' }>;
+export type CountersCheck = Extract<SelfTestCheck, { kind: 'counters' }>;
+export type StreamCheck = Extract<SelfTestCheck, { kind: 'stream' }>;
+
+/** The three lists beside the vector files, as parsed JSON; each may be absent. */
+export interface VectorLists {
+  readonly index?: unknown;
+  readonly counters?: unknown;
+  readonly streams?: unknown;
+}
+
+/**
+ * Everything that the lists let one check on a core of this revision: each MatMul with staged and with resident
+ * weights, each row of counters, each word stream.
+ * @throws PynqLlmError DRIVER_BAD_VECTOR where a list does not have the documented form
+ */
+export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTestCheck[] {
+  const index = parse('index.json', z.object({ cases: z.array(indexCase) }), lists.index ?? { cases: [] });
+  const rows = parse('counters.json', z.array(counterRow), lists.counters ?? []);
+  const streams = parse('streams.json', z.array(stream), lists.streams ?? []);
+  const version = revision === 'v1' ? 1 : 3;
+  return [
+    ...index.cases.flatMap((entry) => [
+      matMulCheck(entry, false, revision === 'v1' ? entry.v1 : entry.v3),
+      matMulCheck(entry, true, revision === 'v1' ? undefined : entry.v3_preload),
+    ]),
+    ...rows
+      .filter((row) => row.revision === revision)
+      .map((row): CountersCheck => {
+        const after = row.after ? ` after ${row.after.join(', ')}` : '';
+        return { kind: 'counters', name: `${row.file} ${placement(row.resident)} counters${after}`, row };
+      }),
+    ...streams
+      .filter(({ ver }) => ver === version)
+      .map(
+        (entry): StreamCheck => ({
+          kind: 'stream',
+          name: `stream ${entry.name}, type ${entry.wgt_type}`,
+          stream: entry,
+        }),
+      ),
+  ];
+}
+
+/** The vector files that a check needs. */
+export function filesOf(check: SelfTestCheck): readonly string[] {
+  if (check.kind === 'matmul') return [check.file];
+  return check.kind === 'counters' ? [check.row.file, ...(check.row.after ?? [])] : [];
+}
+
+function matMulCheck(
+  { file, sha256 }: z.infer<typeof indexCase>,
+  resident: boolean,
+  measured: z.infer<typeof measurement> | undefined,
+): MatMulCheck {
+  const name = `${file} ${placement(resident)}`;
+  return { kind: 'matmul', name, file, sha256, resident, ...(measured && { measured }) };
+}
+
+function placement(resident: boolean): string {
+  return resident ? 'resident' : 'staged';
+}
+
+function parse<T>(name: string, schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new PynqLlmError(
+    'DRIVER_BAD_VECTOR',
+    `${name} is not as documented: ${issue.path.join('.')}: ${issue.message}.`,
+    {
+      context: { file: name },
+    },
+  );
+}

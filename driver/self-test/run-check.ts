@@ -1,0 +1,190 @@
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { Accelerator } from '../accelerator.js';
+import { MONITORS } from '../registers/index.js';
+import type { CountersCheck, MatMulCheck, SelfTestCheck, StreamCheck } from './checks.js';
+import { type MatMulRun, powerUp, runMatMul } from './run-matmul.js';
+import { parseWord, runStream } from './run-stream.js';
+import { bitMismatches, type GoldenVector, readVector } from './vector.js';
+
+/** What a check found; plain data. */
+export interface CheckResult {
+  readonly name: string;
+  readonly passed: boolean;
+  /** Results that differ, NaN as a class; end-of-packet marks count too. */
+  readonly bitMismatches: number;
+  /** Hardware counters and status registers that differ. */
+  readonly counterMismatches: number;
+  /** Cycle counts that differ: of the MatMul, and of each tile that the index lists. */
+  readonly cycleMismatches: number;
+  /** The first differences, for people. */
+  readonly details: readonly string[];
+  /** The device's error where there was one; the check did not pass then. */
+  readonly error?: string;
+}
+
+const MAX_DETAILS = 8;
+
+/**
+ * Runs one check from power-up.
+ * @param files bytes of the files that `filesOf(check)` names
+ * @throws PynqLlmError DRIVER_BAD_VECTOR; errors of the device are part of the result
+ */
+export function runCheck(
+  accelerator: Accelerator,
+  check: SelfTestCheck,
+  files: ReadonlyMap<string, Uint8Array>,
+): CheckResult {
+  const findings = new Findings();
+  try {
+    powerUp(accelerator);
+    if (check.kind === 'matmul') checkMatMul(accelerator, check, files, findings);
+    else if (check.kind === 'counters') checkCounters(accelerator, check, files, findings);
+    else checkStream(accelerator, check, findings);
+  } catch (error) {
+    if (!isPynqLlmError(error) || error.code === 'DRIVER_BAD_VECTOR') throw error;
+    return { ...findings.result(check.name), passed: false, error: error.message };
+  }
+  return findings.result(check.name);
+}
+
+class Findings {
+  private bits = 0;
+  private counters = 0;
+  private cycles = 0;
+  private readonly details: string[] = [];
+
+  bit(count: number, what: string): void {
+    this.bits += count;
+    if (count > 0) this.note(`${count} ${what}`);
+  }
+
+  counter(what: string, actual: number | undefined, expected: number): void {
+    if (actual === expected) return;
+    this.counters++;
+    this.note(`${what}: ${actual}, expected ${expected}`);
+  }
+
+  cycle(what: string, actual: number | undefined, expected: number): void {
+    if (actual === expected) return;
+    this.cycles++;
+    this.note(`cycles of ${what}: ${actual}, expected ${expected}`);
+  }
+
+  private note(text: string): void {
+    if (this.details.length < MAX_DETAILS) this.details.push(text);
+  }
+
+  result(name: string): CheckResult {
+    return {
+      name,
+      passed: this.bits + this.counters + this.cycles === 0,
+      bitMismatches: this.bits,
+      counterMismatches: this.counters,
+      cycleMismatches: this.cycles,
+      details: this.details,
+    };
+  }
+}
+
+function checkMatMul(
+  accelerator: Accelerator,
+  check: MatMulCheck,
+  files: ReadonlyMap<string, Uint8Array>,
+  findings: Findings,
+): void {
+  const vector = vectorOf(files, check.file, check.sha256);
+  const { measured } = check;
+  const targets = measured?.hwc.map(([state]) => state) ?? [];
+  const run = runMatMul(accelerator, check.file, vector, check.resident, targets);
+  findings.bit(bitMismatches(run.outputs, vector.expected), 'results differ');
+  if (measured === undefined) return;
+  compareStatus(findings, run.status, measured.status);
+  findings.cycle('the MatMul', run.cycles, measured.cycles);
+  const monitors = MONITORS[accelerator.board.description.revision];
+  measured.hwc.forEach(([state, count], i) => {
+    findings.counter(`${monitors[i]?.name} in state ${state}`, run.counts[i], count);
+  });
+  compareTiles(findings, run, measured);
+}
+
+/** The index lists the first three tiles and the last; a tile's load and computation are seen together. */
+function compareTiles(
+  findings: Findings,
+  run: MatMulRun,
+  { tiles, inputCycles }: NonNullable<MatMulCheck['measured']>,
+): void {
+  const rowsPerTile = tiles[0]?.mstep ?? 1;
+  for (const tile of tiles) {
+    const index = tile.m / rowsPerTile;
+    const inputs = index === 0 ? inputCycles : 0;
+    findings.cycle(`tile ${index}`, run.tileCycles[index], inputs + tile.load_cycles + tile.compute_cycles);
+  }
+}
+
+/** One monitor counts one state at a time, so the MatMul is repeated from the same start until every state was counted. */
+function checkCounters(
+  accelerator: Accelerator,
+  { row }: CountersCheck,
+  files: ReadonlyMap<string, Uint8Array>,
+  findings: Findings,
+): void {
+  const vector = vectorOf(files, row.file);
+  const before = (row.after ?? []).map((file) => ({ file, vector: vectorOf(files, file) }));
+  const monitors = MONITORS[accelerator.board.description.revision];
+  const states = monitors.map((monitor, i) => [
+    ...new Set([...Object.keys(monitor.states), ...Object.keys(row.counts[i] ?? {})].map(Number)),
+  ]);
+  const rounds = Math.max(...states.map((list) => list.length));
+  for (let round = 0; round < rounds; round++) {
+    if (round > 0) powerUp(accelerator);
+    const targets = states.map((list) => list[Math.min(round, list.length - 1)]);
+    for (const { file, vector: earlier } of before)
+      runMatMul(accelerator, file, earlier, row.resident, targets);
+    const run = runMatMul(accelerator, row.file, vector, row.resident, targets);
+    if (round === 0) {
+      findings.bit(bitMismatches(run.outputs, vector.expected), 'results differ');
+      findings.cycle('the MatMul', run.cycles, row.cycles);
+    }
+    states.forEach((list, i) => {
+      if (round >= list.length) return;
+      findings.counter(
+        `${monitors[i].name} in state ${list[round]}`,
+        run.counts[i],
+        row.counts[i]?.[list[round]] ?? 0,
+      );
+    });
+  }
+}
+
+function checkStream(accelerator: Accelerator, { stream }: StreamCheck, findings: Findings): void {
+  const run = runStream(accelerator, stream);
+  const words = run.packets.flatMap((packet) => [...packet]);
+  const expected = stream.expect.map(([word]) => parseWord(stream.name, word));
+  findings.bit(bitMismatches(Uint32Array.from(words), Uint32Array.from(expected)), 'words differ');
+  const ends = (lengths: readonly number[]) => lengths.join('+');
+  const actualEnds = ends(run.packets.map((packet) => packet.length));
+  const expectedEnds = ends(packetLengths(stream.expect.map(([, last]) => last)));
+  findings.bit(
+    actualEnds === expectedEnds ? 0 : 1,
+    `packets have ${actualEnds} words, expected ${expectedEnds}`,
+  );
+  compareStatus(findings, run.status, stream.regs);
+}
+
+function packetLengths(lastMarks: readonly number[]): number[] {
+  const ends = lastMarks.flatMap((last, i) => (last === 1 ? [i + 1] : []));
+  return ends.map((end, i) => end - (ends[i - 1] ?? 0));
+}
+
+function compareStatus(findings: Findings, actual: readonly number[], expected: readonly number[]): void {
+  expected.forEach((value, i) => {
+    findings.counter(`status register ${i}`, actual[i], value);
+  });
+}
+
+function vectorOf(files: ReadonlyMap<string, Uint8Array>, file: string, sha256?: string): GoldenVector {
+  const bytes = files.get(file);
+  if (bytes === undefined)
+    throw new PynqLlmError('DRIVER_BAD_VECTOR', `The file ${file} is missing.`, { context: { file } });
+  return readVector(file, bytes, sha256);
+}

@@ -1,0 +1,131 @@
+import { PynqLlmError } from '../../errors/index.js';
+import type { Accelerator } from '../accelerator.js';
+import type { Board, DmaBuffer } from '../board.js';
+import { AxiDma } from '../dma/axi-dma.js';
+import type { DmaChannel } from '../dma/channel.js';
+import { putWords } from '../tile.js';
+import { newTraffic } from '../traffic.js';
+import type { StreamCheck } from './checks.js';
+
+type Stream = StreamCheck['stream'];
+
+/** What a word stream gave: results of each packet, ended by TLAST, and the status registers at the end. */
+export interface StreamRun {
+  readonly packets: readonly Uint32Array[];
+  readonly status: readonly number[];
+}
+
+/** Room for one packet of results. */
+const PACKET_BYTES = 8192;
+/** How long the last results may take, in microseconds of the board's time. */
+const DEADLINE_US = 100_000;
+
+/**
+ * Sends raw instruction words through the DMA engines and collects what comes out. The accelerator must be idle and
+ * fresh from power-up; it is reset afterwards.
+ */
+export function runStream(accelerator: Accelerator, stream: Stream): StreamRun {
+  const player = new StreamPlayer(accelerator.board);
+  try {
+    const expectedPackets = stream.expect.filter(([, last]) => last === 1).length;
+    for (const step of stream.steps) {
+      if (step.op === 'send') player.send(step.dma, parseWords(stream.name, step.words));
+      else player.run(step.cycles);
+    }
+    player.settle(expectedPackets);
+    return { packets: player.packets, status: accelerator.status().values };
+  } finally {
+    accelerator.reset();
+    player.free();
+  }
+}
+
+class StreamPlayer {
+  readonly packets: Uint32Array[] = [];
+  private readonly engines: readonly AxiDma[];
+  private readonly sending = new Set<DmaChannel>();
+  private readonly room: DmaBuffer;
+  private readonly buffers: DmaBuffer[] = [];
+
+  constructor(private readonly board: Board) {
+    const { lanes } = board.description.dma;
+    this.engines = Array.from({ length: lanes }, (_, lane) => new AxiDma(board, lane, newTraffic()));
+    for (const engine of this.engines) engine.reset(DEADLINE_US);
+    this.room = this.allocate(PACKET_BYTES);
+    this.expectPacket();
+  }
+
+  private allocate(bytes: number): DmaBuffer {
+    const buffer = this.board.allocate(bytes);
+    this.buffers.push(buffer);
+    return buffer;
+  }
+
+  free(): void {
+    for (const buffer of this.buffers) buffer.free();
+  }
+
+  private expectPacket(): void {
+    this.room.giveToDevice();
+    this.engines[0].fromDevice.start(this.room.physicalAddress, PACKET_BYTES);
+  }
+
+  send(lane: number, words: readonly number[]): void {
+    if (lane >= this.engines.length)
+      throw new PynqLlmError(
+        'DRIVER_BAD_VECTOR',
+        `A stream uses lane ${lane}, which this core does not have.`,
+      );
+    const channel = this.engines[lane].toDevice;
+    this.board.waitUntil(() => this.poll() && !this.sending.has(channel), DEADLINE_US);
+    const buffer = this.allocate(words.length * 4);
+    putWords(buffer.bytes, 0, words);
+    buffer.giveToDevice();
+    channel.start(buffer.physicalAddress, words.length * 4);
+    this.sending.add(channel);
+  }
+
+  /** Lets the core run for so many cycles. */
+  run(cycles: number): void {
+    const timeUs = (cycles * 1e6) / this.board.description.clockHz;
+    this.board.waitUntil(() => this.poll() && false, timeUs);
+  }
+
+  /** Waits for everything that should still come. */
+  settle(expectedPackets: number): void {
+    this.board.waitUntil(
+      () => this.poll() && this.sending.size === 0 && this.packets.length >= expectedPackets,
+      DEADLINE_US,
+    );
+  }
+
+  /** Takes what is complete; always true, to be followed by the real condition. */
+  private poll(): true {
+    for (const channel of this.sending) if (channel.poll()) this.sending.delete(channel);
+    const results = this.engines[0].fromDevice;
+    if (results.poll()) {
+      this.room.giveToCpu();
+      this.packets.push(new Uint32Array(this.room.bytes.slice(0, results.moved).buffer));
+      this.expectPacket();
+    }
+    return true;
+  }
+}
+
+function parseWords(name: string, text: string): number[] {
+  return text
+    .split(/\s+/)
+    .filter(Boolean)
+    .map((word) => parseWord(name, word));
+}
+
+/** A word of eight hexadecimal digits. @throws PynqLlmError DRIVER_BAD_VECTOR */
+export function parseWord(name: string, word: string): number {
+  if (!/^[0-9a-fA-F]{8}$/.test(word)) {
+    throw new PynqLlmError(
+      'DRIVER_BAD_VECTOR',
+      `The stream ${name} has the word "${word}", which is not eight hexadecimal digits.`,
+    );
+  }
+  return Number.parseInt(word, 16);
+}
