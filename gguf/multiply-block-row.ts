@@ -1,3 +1,4 @@
+import { PynqLlmError } from '../errors/index.js';
 import { SUPER_BLOCK_CODECS } from './blocks/codecs.js';
 import { newSuperBlock } from './blocks/super-block.js';
 import { CORE_BLOCK_BYTES, type CoreType, Q8K_BYTES, SUPER_BLOCK } from './types.js';
@@ -16,6 +17,7 @@ const floatBytes = new Uint8Array(float.buffer);
  * @param inputs Q8_K blocks; the row's kb blocks of 292 bytes start at byte `i0`
  * @param kb super-blocks in the row; 0 gives +0.0
  * @returns a float32
+ * @throws PynqLlmError GGUF_BAD_RANGE when blocks lie outside the arrays
  */
 export function multiplyBlockRow(
   coreType: CoreType,
@@ -27,6 +29,13 @@ export function multiplyBlockRow(
 ): number {
   const codec = SUPER_BLOCK_CODECS[coreType];
   const stride = CORE_BLOCK_BYTES[coreType];
+  if (!(w0 >= 0 && i0 >= 0) || w0 + kb * stride > weights.length || i0 + kb * Q8K_BYTES > inputs.length) {
+    throw new PynqLlmError(
+      'GGUF_BAD_RANGE',
+      `${kb} super-blocks at ${w0} of ${weights.length} weight bytes and at ${i0} of ${inputs.length} input bytes are not there.`,
+      { context: { kb, w0, i0, weightBytes: weights.length, inputBytes: inputs.length } },
+    );
+  }
   let result = 0;
   for (let k = 0; k < kb; k++) {
     codec.unpack(weights, w0 + k * stride, block);

@@ -27,11 +27,11 @@ export function quantizeQ8K(
   outOffset: number,
 ): void {
   const blocks = count / SUPER_BLOCK;
-  if (
-    !Number.isInteger(blocks) ||
+  const outside =
+    !(valueOffset >= 0 && outOffset >= 0) ||
     valueOffset + count > values.length ||
-    outOffset + blocks * Q8K_BYTES > out.length
-  ) {
+    outOffset + blocks * Q8K_BYTES > out.length;
+  if (!Number.isInteger(blocks) || outside) {
     throw new PynqLlmError(
       'GGUF_BAD_RANGE',
       `${count} values at ${valueOffset} of ${values.length} do not fill whole Q8_K blocks at byte ${outOffset} of ${out.length}.`,

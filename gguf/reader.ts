@@ -105,15 +105,6 @@ function alignmentOf(metadata: ReadonlyMap<string, GgufValue>): number {
 
 function place(info: TensorInfo, dataStart: number, alignment: number, size: number): GgufTensor {
   const { dataOffset, declaredAt, ...tensor } = info;
-  if (dataOffset % alignment !== 0) {
-    throw new PynqLlmError(
-      'GGUF_TENSOR_MISALIGNED',
-      `The tensor ${info.name} starts at ${dataOffset}, not a multiple of ${alignment}.`,
-      {
-        context: { offset: declaredAt, tensor: info.name, dataOffset, alignment },
-      },
-    );
-  }
   const byteOffset = dataStart + dataOffset;
   if (byteOffset + info.byteLength > size) {
     throw new PynqLlmError(
@@ -121,6 +112,15 @@ function place(info: TensorInfo, dataStart: number, alignment: number, size: num
       `The tensor ${info.name} takes ${info.byteLength} bytes from byte ${byteOffset} on, but the file has ${size}.`,
       {
         context: { offset: declaredAt, tensor: info.name, byteOffset, byteLength: info.byteLength, size },
+      },
+    );
+  }
+  if (dataOffset % alignment !== 0) {
+    throw new PynqLlmError(
+      'GGUF_TENSOR_MISALIGNED',
+      `The tensor ${info.name} starts at ${dataOffset}, not a multiple of ${alignment}.`,
+      {
+        context: { offset: declaredAt, tensor: info.name, dataOffset, alignment },
       },
     );
   }

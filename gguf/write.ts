@@ -62,7 +62,7 @@ export function writeGguf(
 }
 
 /** Bytes of a tensor's data, without padding. */
-export function byteLengthOf(tensor: { readonly type: GgmlType; readonly shape: readonly number[] }): number {
+function byteLengthOf(tensor: { readonly type: GgmlType; readonly shape: readonly number[] }): number {
   return tensor.shape
     .slice(1)
     .reduce((bytes, length) => bytes * length, rowBytes(tensor.type, tensor.shape[0]));
