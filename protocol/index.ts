@@ -10,6 +10,7 @@ export {
   type StreamEvent,
   type StreamMethodName,
 } from './methods.js';
+export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
 export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
 export type { Role } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';

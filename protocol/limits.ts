@@ -30,10 +30,10 @@ export const MAX_STREAMS = 32;
 /** Long batches that keep the device from everybody else. */
 export const MAX_REGISTERS_PER_REQUEST = 1_024;
 
-/** Largest piece of an upload or of a buffer in one frame; leaves room for the frame's other fields. */
+/** Largest piece of a buffer or of a trace in one frame; leaves room for the frame's other fields. */
 export const MAX_PIECE_BYTES = 1024 * 1024;
 
-/** Uploads that pretend to be larger than any file system: 1 MiB chunks, 64 GiB. */
+/** Uploads that pretend to be larger than any file system: 64 GiB of chunks. */
 export const MAX_CHUNKS = 65_536;
 
 /** Tokens that an agent keeps for a client that may never come back to acknowledge them. */

@@ -57,8 +57,7 @@ export const uploadBeginParams = z.strictObject({
   digest,
   name,
   bytes: z.int().min(1),
-  chunkBytes: z.int().min(65_536).max(1_048_576),
-  /** SHA-256 of each chunk, 32 bytes each, in order. */
+  /** SHA-256 of each chunk of CHUNK_BYTES, 32 bytes each, in order. */
   chunkDigests: bytes.refine(
     (value) => value.length % 32 === 0 && value.length > 0 && value.length <= MAX_CHUNKS * 32,
     `must hold 1 to ${MAX_CHUNKS} digests of 32 bytes`,

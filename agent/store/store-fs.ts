@@ -1,0 +1,47 @@
+import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
+
+/** The part of node:fs/promises that the model store uses: injected, so that tests can play any file system. */
+export interface StoreFs {
+  readonly mkdir: typeof mkdir;
+  readonly open: typeof open;
+  readonly readdir: (path: string) => Promise<string[]>;
+  readonly readFile: (path: string, encoding: 'utf8') => Promise<string>;
+  readonly rename: (from: string, to: string) => Promise<void>;
+  readonly stat: (path: string) => Promise<{ readonly size: number; readonly mtimeMs: number }>;
+  readonly statfs: (path: string) => Promise<{ readonly bavail: number; readonly bsize: number }>;
+  readonly unlink: (path: string) => Promise<void>;
+}
+
+export const nodeFs: StoreFs = { mkdir, open, readdir, readFile, rename, stat, statfs, unlink };
+
+/** Whether the error is the operating system's, with one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code);
+}
+
+/** Makes a rename or an unlink in `directory` survive a power cut, where the file system can be told to. */
+export async function syncDirectory(fs: StoreFs, directory: string): Promise<void> {
+  const handle = await fs.open(directory, 'r');
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some network and memory file systems cannot sync a directory; the rename itself is still atomic.
+    if (!hasCode(error, 'EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM')) throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Replaces a small file whole: a reader, or a power cut, sees the old text or the new one. */
+export async function replaceFile(fs: StoreFs, directory: string, name: string, text: string): Promise<void> {
+  const temporary = `${directory}/${name}.${process.pid}.tmp`;
+  const handle = await fs.open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await fs.rename(temporary, `${directory}/${name}`);
+  await syncDirectory(fs, directory);
+}

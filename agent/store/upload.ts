@@ -1,0 +1,128 @@
+import type { FileHandle } from 'node:fs/promises';
+import { PynqLlmError } from '../../errors/index.js';
+import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, sha256 } from '../../protocol/index.js';
+import { hasCode, type StoreFs } from './store-fs.js';
+
+/** What an upload announced about itself; already checked against its digest. */
+export interface UploadPlan {
+  readonly digest: string;
+  readonly byteLength: number;
+  readonly chunkDigests: Uint8Array;
+}
+
+/**
+ * A model on its way into the store: a partial file in which each chunk is written at its place once its digest is
+ * verified. Several sessions may send the same model at once; what is content-addressed cannot conflict.
+ */
+export class Upload {
+  readonly plan: UploadPlan;
+  /** One byte a chunk: 1 where it is in the partial file, verified. */
+  readonly have: Uint8Array;
+  readonly #path: string;
+  readonly #handle: FileHandle;
+
+  private constructor(plan: UploadPlan, path: string, handle: FileHandle) {
+    this.plan = plan;
+    this.#path = path;
+    this.#handle = handle;
+    this.have = new Uint8Array(chunkCount(plan.byteLength));
+  }
+
+  /** Opens the partial file at `path` and finds which chunks a broken upload left there, by their digests. */
+  static async open(fs: StoreFs, path: string, plan: UploadPlan): Promise<Upload> {
+    // 'a+' would ignore positions; 'r+' needs the file to exist.
+    await (await fs.open(path, 'a', 0o600)).close();
+    const handle = await fs.open(path, 'r+');
+    const upload = new Upload(plan, path, handle);
+    try {
+      await upload.#verifyExisting((await fs.stat(path)).size);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    return upload;
+  }
+
+  get missingBytes(): number {
+    return this.have.reduce((sum, present, index) => sum + (present ? 0 : this.#chunkLength(index)), 0);
+  }
+
+  /**
+   * Verifies a chunk and writes it at its place.
+   * @throws PynqLlmError AGENT_UPLOAD_MISMATCH, AGENT_STORE_FULL
+   */
+  async writeChunk(index: number, data: Uint8Array): Promise<void> {
+    if (index >= this.have.length || data.length !== this.#chunkLength(index))
+      throw new PynqLlmError(
+        'AGENT_UPLOAD_MISMATCH',
+        `Chunk ${index} of ${data.length} bytes is not one of the ${this.have.length} that were announced.`,
+        { context: { index, bytes: data.length } },
+      );
+    if (!this.#matches(index, data))
+      throw new PynqLlmError('AGENT_UPLOAD_MISMATCH', `Chunk ${index} arrived damaged.`, {
+        context: { index },
+      });
+    if (this.have[index]) return;
+    try {
+      const { bytesWritten } = await this.#handle.write(data, 0, data.length, index * CHUNK_BYTES);
+      if (bytesWritten !== data.length) throw this.#full(undefined);
+    } catch (error) {
+      throw hasCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? this.#full(error) : error;
+    }
+    this.have[index] = 1;
+  }
+
+  /**
+   * Puts the model under its final name once it is whole and safe on the disk.
+   * @throws PynqLlmError AGENT_UPLOAD_INCOMPLETE
+   */
+  async publish(fs: StoreFs, finalPath: string): Promise<void> {
+    const missing = this.have.reduce((sum, present) => sum + (present ? 0 : 1), 0);
+    if (missing > 0)
+      throw new PynqLlmError(
+        'AGENT_UPLOAD_INCOMPLETE',
+        `${missing} of ${this.have.length} chunks are missing.`,
+        {
+          context: { missing, chunks: this.have.length },
+        },
+      );
+    // A left-over longer than the model would otherwise be published with it.
+    await this.#handle.truncate(this.plan.byteLength);
+    await this.#handle.sync();
+    await fs.rename(this.#path, finalPath);
+  }
+
+  /** Lets go of the partial file, which stays for a later attempt. */
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  async #verifyExisting(size: number): Promise<void> {
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let index = 0; index < this.have.length && index * CHUNK_BYTES < size; index++) {
+      const length = this.#chunkLength(index);
+      const { bytesRead } = await this.#handle.read(chunk, 0, length, index * CHUNK_BYTES);
+      if (bytesRead === length && this.#matches(index, chunk.subarray(0, length))) this.have[index] = 1;
+    }
+  }
+
+  #chunkLength(index: number): number {
+    return Math.min(CHUNK_BYTES, this.plan.byteLength - index * CHUNK_BYTES);
+  }
+
+  #matches(index: number, data: Uint8Array): boolean {
+    const expected = this.plan.chunkDigests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
+    return Buffer.compare(sha256(data), expected) === 0;
+  }
+
+  #full(cause: unknown): PynqLlmError {
+    return new PynqLlmError(
+      'AGENT_STORE_FULL',
+      'The file system filled up during the upload; what came is kept.',
+      {
+        cause,
+        context: { missingBytes: this.missingBytes },
+      },
+    );
+  }
+}
