@@ -1,0 +1,220 @@
+import { PynqLlmError } from '../../errors/index.js';
+import type { Board, DmaBuffer } from '../board.js';
+import {
+  headerOf,
+  parseLine,
+  type TraceEvent,
+  type TraceHeader,
+  type TraceValue,
+  traceEvent,
+  traceHeader,
+} from './events.js';
+import { comparedBits, TraceRegisters } from './registers.js';
+
+/** Where a device first did something else than the trace says. */
+export interface TraceDifference {
+  /** Line of the trace, from 1; the header is line 1. */
+  readonly line: number;
+  /** What was compared, such as `dma0 MM2S_DMASR` or `byte 12 of buffer 3`. */
+  readonly what: string;
+  readonly expected: string;
+  readonly got: string;
+}
+
+export interface ReplayResult {
+  /** Events replayed. */
+  readonly events: number;
+  /** Undefined where the device did the same throughout. */
+  readonly difference: TraceDifference | undefined;
+}
+
+/**
+ * Replays a trace on a device and stops at the first difference. Results are compared bit for bit; registers in the
+ * bits that have to be the same on every device; counters are not compared.
+ *
+ * @param lines of the trace, without line ends
+ * @param board nobody else uses it meanwhile; buffers of the trace are freed at the end
+ * @throws PynqLlmError DRIVER_BAD_TRACE, DRIVER_TRACE_MISMATCH
+ */
+export function replayTrace(lines: Iterable<string>, board: Board): ReplayResult {
+  const player = new Player(board);
+  let line = 0;
+  try {
+    for (const text of lines) {
+      line++;
+      if (text.trim() === '') continue;
+      if (line === 1) {
+        checkHeader(parseLine(traceHeader, text, line), board);
+        continue;
+      }
+      const difference = player.play(parseLine(traceEvent, text, line), line);
+      if (difference) return { events: line - 1, difference: { line, ...difference } };
+    }
+    if (line === 0) throw new PynqLlmError('DRIVER_BAD_TRACE', 'The trace is empty.');
+    const difference = player.compareReturned();
+    return { events: line - 1, difference: difference && { line, ...difference } };
+  } finally {
+    player.freeAll();
+  }
+}
+
+type Difference = Omit<TraceDifference, 'line'> | undefined;
+
+class Player {
+  private readonly registers: TraceRegisters;
+  private readonly buffers = new Map<number, DmaBuffer>();
+  /** Contents of each buffer as the trace has them. */
+  private readonly known = new Map<number, Uint8Array>();
+  /** The buffer that was handed back last and whose contents are still to be compared. */
+  private returned: number | undefined;
+
+  constructor(private readonly board: Board) {
+    this.registers = new TraceRegisters(board.description);
+  }
+
+  freeAll(): void {
+    for (const buffer of this.buffers.values()) buffer.free();
+    this.buffers.clear();
+  }
+
+  /** @returns the first difference between what the device just wrote and the trace */
+  play(event: TraceEvent, line: number): Difference {
+    const difference = event.event === 'result' ? undefined : this.compareReturned();
+    return difference ?? this.perform(event, line);
+  }
+
+  private perform(event: TraceEvent, line: number): Difference {
+    switch (event.event) {
+      case 'allocate': {
+        const buffer = this.board.allocate(
+          event.bytes,
+          event.align === undefined ? {} : { align: event.align },
+        );
+        buffer.bytes.fill(0);
+        this.buffers.set(event.buffer, buffer);
+        this.known.set(event.buffer, new Uint8Array(event.bytes));
+        return undefined;
+      }
+      case 'data':
+        this.span(event, line, this.buffer(event.buffer, line).bytes).set(Buffer.from(event.bytes, 'base64'));
+        this.learn(event, line);
+        return undefined;
+      case 'give-device':
+        this.buffer(event.buffer, line).giveToDevice();
+        return undefined;
+      case 'give-cpu':
+        this.buffer(event.buffer, line).giveToCpu();
+        this.returned = event.buffer;
+        return undefined;
+      case 'result':
+        this.learn(event, line);
+        return undefined;
+      case 'free':
+        this.buffer(event.buffer, line).free();
+        this.buffers.delete(event.buffer);
+        this.known.delete(event.buffer);
+        return undefined;
+      case 'write':
+        this.board.window(event.window).write32(this.offset(event, line), this.physical(event.value, line));
+        return undefined;
+      case 'read':
+        return this.compareRegister(event, line, 0);
+      case 'poll':
+        return this.compareRegister(event, line, event.timeoutUs);
+      case 'timeout':
+        this.board.waitUntil(() => false, event.timeoutUs);
+        return undefined;
+      case 'reset-logic':
+        this.board.resetLogic();
+        return undefined;
+      case 'faults':
+        this.board.takeFaults();
+        return undefined;
+    }
+  }
+
+  private compareRegister(
+    event: Extract<TraceEvent, { event: 'read' | 'poll' }>,
+    line: number,
+    timeoutUs: number,
+  ): Difference {
+    const window = this.board.window(event.window);
+    const offset = this.offset(event, line);
+    const bits = comparedBits(event.window, event.register);
+    const expected = (this.physical(event.value, line) & bits) >>> 0;
+    let got = 0;
+    const same = () => {
+      got = (window.read32(offset) & bits) >>> 0;
+      return got === expected;
+    };
+    if (timeoutUs > 0 ? this.board.waitUntil(same, timeoutUs) : same()) return undefined;
+    return { what: `${event.window} ${event.register}`, expected: hex(expected), got: hex(got) };
+  }
+
+  private offset(event: { window: string; register: string }, line: number): number {
+    const offset = this.registers.offsetOf(event.window, event.register);
+    if (offset === undefined)
+      throw badTrace(line, `this device has no register ${event.window} ${event.register}`);
+    return offset;
+  }
+
+  private physical(value: TraceValue, line: number): number {
+    return typeof value === 'number' ? value : this.buffer(value.buffer, line).physicalAddress + value.at;
+  }
+
+  private buffer(id: number, line: number): DmaBuffer {
+    const buffer = this.buffers.get(id);
+    if (!buffer) throw badTrace(line, `buffer ${id} was not allocated`);
+    return buffer;
+  }
+
+  private span(
+    event: { buffer: number; at: number; bytes: string },
+    line: number,
+    of: Uint8Array,
+  ): Uint8Array {
+    const length = Buffer.byteLength(event.bytes, 'base64');
+    if (event.at + length > of.length)
+      throw badTrace(line, `buffer ${event.buffer} has only ${of.length} bytes`);
+    return of.subarray(event.at, event.at + length);
+  }
+
+  private learn(event: { buffer: number; at: number; bytes: string }, line: number): void {
+    const known = this.known.get(event.buffer);
+    if (!known) throw badTrace(line, `buffer ${event.buffer} was not allocated`);
+    this.span(event, line, known).set(Buffer.from(event.bytes, 'base64'));
+  }
+
+  /** Compares all of the buffer that came back last, once the trace has told all that changed in it. */
+  compareReturned(): Difference {
+    const id = this.returned;
+    this.returned = undefined;
+    const buffer = id === undefined ? undefined : this.buffers.get(id);
+    const known = id === undefined ? undefined : this.known.get(id);
+    if (!buffer || !known || Buffer.compare(buffer.bytes, known) === 0) return undefined;
+    const { bytes } = buffer;
+    const at = bytes.findIndex((byte, i) => byte !== known[i]);
+    return { what: `byte ${at} of buffer ${id}`, expected: hex(known[at]), got: hex(bytes[at]) };
+  }
+}
+
+function checkHeader(header: TraceHeader, board: Board): void {
+  const own = headerOf(board.description);
+  const missing = header.windows.filter((name) => !own.windows.includes(name));
+  if (header.revision === own.revision && header.lanes === own.lanes && missing.length === 0) return;
+  throw new PynqLlmError(
+    'DRIVER_TRACE_MISMATCH',
+    `The trace is of a ${header.revision} core with ${header.lanes} lanes, ${own.board} has ${own.revision} with ${own.lanes}${missing.length > 0 ? ` and lacks the windows ${missing.join(', ')}` : ''}.`,
+    { context: { recorded: header.board, device: own.board } },
+  );
+}
+
+function badTrace(line: number, what: string): PynqLlmError {
+  return new PynqLlmError('DRIVER_BAD_TRACE', `Line ${line} of the trace cannot be replayed: ${what}.`, {
+    context: { line },
+  });
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
