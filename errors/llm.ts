@@ -2,14 +2,145 @@ import type { ErrorEntry } from './entry.js';
 
 /** Errors of llm/: numbers 4000 to 4999 (4100: maths, 4200: tokenizer, 4300: chat templates, 4400: sampling). */
 export const LLM_ERRORS = {
+  LLM_UNSUPPORTED_ARCHITECTURE: {
+    number: 4000,
+    meaning: 'The model file is of an architecture that this package does not compute.',
+    remedy: 'Use a model whose general.architecture is "llama" (LLaMA, TinyLlama, Mistral and their like).',
+  },
+  LLM_METADATA_MISSING: {
+    number: 4001,
+    meaning: 'The model file lacks a metadata key that the architecture needs.',
+    remedy: 'Convert the model again with a current llama.cpp.',
+  },
+  LLM_METADATA_INVALID: {
+    number: 4002,
+    meaning: 'A metadata value of the model is of the wrong type, out of range, or contradicts another.',
+    remedy:
+      'Convert the model again with a current llama.cpp, or report the model if its makers meant it so.',
+  },
+  LLM_TENSOR_MISSING: {
+    number: 4003,
+    meaning: 'The model file lacks a tensor that the architecture needs.',
+    remedy:
+      'Compare the file with its source; split files have to be joined first (llama-gguf-split --merge).',
+  },
+  LLM_TENSOR_SHAPE: {
+    number: 4004,
+    meaning: 'A tensor has another shape than the metadata ask for.',
+    remedy: 'Convert the model again with a current llama.cpp.',
+  },
+  LLM_TENSOR_TYPE: {
+    number: 4005,
+    meaning: 'A tensor is stored in a type that it cannot have in its place.',
+    remedy: 'Quantise the model again; norms and RoPE factors have to stay F32.',
+  },
+  LLM_ROPE_SCALING_UNSUPPORTED: {
+    number: 4006,
+    meaning: 'The model asks for a RoPE scaling that this package does not compute.',
+    remedy: 'Use a model with scaling "none", "linear", "yarn" or LLaMA-3 factors.',
+  },
+  LLM_CONTEXT_LENGTH: {
+    number: 4500,
+    meaning: 'The asked context length is not a whole number from 1 to what the model was made for.',
+    remedy: 'Ask for a context length within the range named.',
+  },
+  LLM_PROMPT_TOO_LONG: {
+    number: 4501,
+    meaning: 'The prompt does not fit the context with room for one token.',
+    remedy: 'Shorten the prompt, or load the model with a larger context length where it allows one.',
+  },
+  LLM_PROMPT_EMPTY: {
+    number: 4502,
+    meaning: 'There is no token to begin with: the prompt is empty and the vocabulary adds no BOS token.',
+    remedy: 'Give a prompt of at least one token.',
+  },
+  LLM_TOKEN_RANGE: {
+    number: 4503,
+    meaning: 'A token id is not in the vocabulary.',
+    remedy: "Give ids that this model's own tokenizer produced.",
+  },
+  LLM_POSITION_RANGE: {
+    number: 4504,
+    meaning: "A column's position is beyond its cache, or would leave a gap in it.",
+    remedy: 'Feed the tokens of a sequence in order, at most as many as its cache holds.',
+  },
+  LLM_REQUEST_INVALID: {
+    number: 4505,
+    meaning: 'A parameter of a generation or scoring request is outside its range.',
+    remedy: 'Give the parameter a value in the range named.',
+  },
+  LLM_MODEL_CLOSED: {
+    number: 4506,
+    meaning: 'The model was used after it had been closed.',
+    remedy: 'Load the model again.',
+  },
+  LLM_QUEUE_FULL: {
+    number: 4507,
+    meaning: 'More generations are waiting than the engine keeps.',
+    remedy: 'Wait for some to end, or start the agent with a longer queue.',
+  },
+  LLM_NOT_FINITE: {
+    number: 4508,
+    meaning: 'The model computed logits that are not finite numbers.',
+    remedy:
+      'The weights are probably damaged: compare the SHA-256 of the file with its source, then run the self-test.',
+  },
   LLM_ANGLE_RANGE: {
     number: 4100,
     meaning: 'An angle is beyond the range in which sine and cosine are exact.',
     remedy: 'Check the context length and the RoPE frequencies in the model file.',
   },
+  LLM_TOKENIZER_MISSING: {
+    number: 4200,
+    meaning: 'The model file carries no vocabulary.',
+    remedy: 'Give prompts as token ids, or convert the model again together with its tokenizer.',
+  },
+  LLM_TOKENIZER_INVALID: {
+    number: 4201,
+    meaning: 'Parts of the vocabulary in the model file contradict each other.',
+    remedy: 'Convert the model again with a current llama.cpp; the file may be damaged.',
+  },
+  LLM_TOKENIZER_UNSUPPORTED: {
+    number: 4202,
+    meaning:
+      'The model file names a kind of tokenizer, or of pre-tokenizer, that this package does not have.',
+    remedy:
+      'Use a model with a SentencePiece ("llama") or byte-pair ("gpt2") vocabulary and a pre-tokenizer named here.',
+  },
+  LLM_TEXT_UNENCODABLE: {
+    number: 4203,
+    meaning:
+      'The vocabulary has no token for a character of the text, no bytes to spell it and no unknown token.',
+    remedy: 'Leave the character out, or use a model with byte tokens.',
+  },
+  LLM_CHAT_TEMPLATE_MISSING: {
+    number: 4300,
+    meaning: 'The model file carries no chat template.',
+    remedy: 'Give a chat template, or use plain completion: the model may not be made for chats.',
+  },
+  LLM_CHAT_TEMPLATE_INVALID: {
+    number: 4301,
+    meaning: 'The chat template cannot be parsed, fails while it runs, or exceeds its limits.',
+    remedy: 'Give another chat template, or use plain completion.',
+  },
+  LLM_CHAT_REFUSED: {
+    number: 4302,
+    meaning: "The model's chat template refuses this conversation.",
+    remedy: 'Arrange the messages as the template asks; most want user and assistant in turns.',
+  },
+  LLM_CHAT_MESSAGES: {
+    number: 4303,
+    meaning: 'The list of chat messages is malformed.',
+    remedy: 'Give at least one message; a role is one of system, developer, user, assistant and tool.',
+  },
   LLM_SAMPLING_PARAMETER: {
     number: 4400,
     meaning: 'A sampling parameter is outside its range.',
     remedy: 'Give the parameter a value in the range named.',
+  },
+  LLM_SAMPLING_NO_CANDIDATE: {
+    number: 4401,
+    meaning: 'The logit bias rules out every token.',
+    remedy: 'Leave at least one token without a bias of -Infinity.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -1,0 +1,75 @@
+import { PynqLlmError } from '../errors/index.js';
+import type { GgufFile } from '../gguf/index.js';
+
+/** Typed reading of a model's metadata: every value is checked before it is used. */
+export class Metadata {
+  readonly #values: GgufFile['metadata'];
+
+  constructor(values: GgufFile['metadata']) {
+    this.#values = values;
+  }
+
+  has(key: string): boolean {
+    return this.#values.has(key);
+  }
+
+  /** @throws PynqLlmError LLM_METADATA_MISSING (without `otherwise`), LLM_METADATA_INVALID */
+  text(key: string, otherwise?: string): string {
+    const value = this.#values.get(key) ?? otherwise;
+    if (value === undefined) throw missing(key);
+    if (typeof value !== 'string') throw this.invalid(key, 'it is not a string');
+    return value;
+  }
+
+  /** A whole number from `least` to `most`. @throws PynqLlmError LLM_METADATA_MISSING, LLM_METADATA_INVALID */
+  integer(key: string, least: number, most: number, otherwise?: number): number {
+    const value = this.number(key, least, most, otherwise);
+    if (!Number.isInteger(value)) throw this.invalid(key, `${value} is not a whole number`);
+    return value;
+  }
+
+  /** A number from `least` to `most`. @throws PynqLlmError LLM_METADATA_MISSING, LLM_METADATA_INVALID */
+  number(key: string, least: number, most: number, otherwise?: number): number {
+    const value = this.#values.get(key) ?? otherwise;
+    if (value === undefined) throw missing(key);
+    if (typeof value !== 'number' && typeof value !== 'bigint') throw this.invalid(key, 'it is not one number');
+    const number = Number(value);
+    if (!(number >= least && number <= most)) throw this.invalid(key, `${number} is not from ${least} to ${most}`);
+    return number;
+  }
+
+  /** @throws PynqLlmError LLM_METADATA_INVALID */
+  flag(key: string, otherwise: boolean): boolean {
+    const value = this.#values.get(key) ?? otherwise;
+    if (typeof value !== 'boolean') throw this.invalid(key, 'it is not a boolean');
+    return value;
+  }
+
+  /** An array of strings; undefined where the key is missing. @throws PynqLlmError LLM_METADATA_INVALID */
+  texts(key: string): readonly string[] | undefined {
+    const value = this.#values.get(key);
+    if (value === undefined) return undefined;
+    if (!Array.isArray(value) || !value.every((item): item is string => typeof item === 'string')) {
+      throw this.invalid(key, 'it is not an array of strings');
+    }
+    return value;
+  }
+
+  /** An array of numbers; undefined where the key is missing. @throws PynqLlmError LLM_METADATA_INVALID */
+  numbers(key: string): ArrayLike<number> | undefined {
+    const value = this.#values.get(key);
+    if (value === undefined) return undefined;
+    if (ArrayBuffer.isView(value)) return value;
+    throw this.invalid(key, 'it is not an array of numbers of up to 32 bits');
+  }
+
+  invalid(key: string, why: string): PynqLlmError {
+    return new PynqLlmError('LLM_METADATA_INVALID', `The metadata key ${key} cannot be used: ${why}.`, {
+      context: { key },
+    });
+  }
+}
+
+function missing(key: string): PynqLlmError {
+  return new PynqLlmError('LLM_METADATA_MISSING', `The metadata key ${key} is missing.`, { context: { key } });
+}

@@ -1,0 +1,58 @@
+import { PynqLlmError } from '../../errors/index.js';
+import type { GgufFile } from '../../gguf/index.js';
+import { Metadata } from '../metadata.js';
+import { BytePair } from './byte-pair.js';
+import { preTokenizerOf } from './pre-tokenizers.js';
+import { SentencePiece } from './sentencepiece.js';
+import { SpecialTokens, stripsRightOfSpecials } from './special-tokens.js';
+import type { TextEncoding } from './text-encoding.js';
+import { Tokenizer } from './tokenizer.js';
+import { readVocabulary, type Vocabulary } from './vocabulary.js';
+
+/**
+ * The tokenizer that a model file describes (`tokenizer.*` of the GGUF specification).
+ *
+ * @throws PynqLlmError LLM_TOKENIZER_MISSING, LLM_TOKENIZER_INVALID, LLM_TOKENIZER_UNSUPPORTED, LLM_METADATA_INVALID
+ */
+export function createTokenizer(values: GgufFile['metadata']): Tokenizer {
+  const metadata = new Metadata(values);
+  const { vocabulary, encoding } = readEncoding(metadata);
+  return new Tokenizer({
+    vocabulary,
+    encoding,
+    specials: new SpecialTokens(vocabulary, stripsRightOfSpecials(metadata.text('general.name', ''))),
+    chatTemplate: metadata.has('tokenizer.chat_template')
+      ? metadata.text('tokenizer.chat_template')
+      : undefined,
+  });
+}
+
+function readEncoding(metadata: Metadata): { vocabulary: Vocabulary; encoding: TextEncoding } {
+  const model = metadata.text('tokenizer.ggml.model', 'none');
+  switch (model) {
+    case 'llama': {
+      const vocabulary = readVocabulary(metadata, true);
+      return { vocabulary, encoding: new SentencePiece(metadata, vocabulary) };
+    }
+    case 'gpt2': {
+      // Files from before the key existed were made for what is now called "default".
+      const preTokenizer = preTokenizerOf(metadata.text('tokenizer.ggml.pre', 'default'));
+      const vocabulary = readVocabulary(metadata, preTokenizer.addBos);
+      return { vocabulary, encoding: new BytePair(metadata, vocabulary, preTokenizer) };
+    }
+    case 'none':
+    case 'no_vocab':
+      throw new PynqLlmError(
+        'LLM_TOKENIZER_MISSING',
+        'The model file names no tokenizer (tokenizer.ggml.model).',
+      );
+    default:
+      throw new PynqLlmError(
+        'LLM_TOKENIZER_UNSUPPORTED',
+        `The tokenizer ${JSON.stringify(model)} is not known.`,
+        {
+          context: { model },
+        },
+      );
+  }
+}

@@ -1,0 +1,54 @@
+import { MergeQueue } from './merge-queue.js';
+
+/**
+ * The priority of merging `text` from `start` to `middle` with `middle` to `end` (UTF-16 offsets): lower merges first.
+ * NaN if the two do not merge.
+ */
+export type MergePriority = (text: string, start: number, middle: number, end: number) => number;
+
+/** End of a symbol that has been merged into its left neighbour. */
+const MERGED = -1;
+
+/**
+ * Splits `text` into characters and merges neighbours, always the pair of the lowest priority and of those the leftmost,
+ * until none merges: the common core of SentencePiece's BPE and of GPT-2's. O(n log n).
+ *
+ * @returns the symbols left, in order
+ */
+export function mergeSymbols(text: string, priorityOf: MergePriority): string[] {
+  const starts: number[] = [];
+  const ends: number[] = [];
+  let position = 0;
+  for (const character of text) {
+    starts.push(position);
+    position += character.length;
+    ends.push(position);
+  }
+  const count = starts.length;
+  const next = Int32Array.from(starts, (_, i) => i + 1);
+  const previous = Int32Array.from(starts, (_, i) => i - 1);
+  const queue = new MergeQueue();
+
+  const consider = (left: number, right: number) => {
+    if (left < 0 || right >= count) return;
+    const priority = priorityOf(text, starts[left], starts[right], ends[right]);
+    if (!Number.isNaN(priority)) queue.push({ priority, left, right, end: ends[right] });
+  };
+
+  for (let right = 1; right < count; right += 1) consider(right - 1, right);
+  for (let best = queue.pop(); best !== undefined; best = queue.pop()) {
+    const { left, right, end } = best;
+    // Stale: one of the two has been merged otherwise since.
+    if (ends[left] === MERGED || ends[right] !== end || next[left] !== right) continue;
+    ends[left] = end;
+    ends[right] = MERGED;
+    next[left] = next[right];
+    if (next[left] < count) previous[next[left]] = left;
+    consider(previous[left], left);
+    consider(left, next[left]);
+  }
+
+  const symbols: string[] = [];
+  for (let i = 0; i < count; i = next[i]) symbols.push(text.slice(starts[i], ends[i]));
+  return symbols;
+}

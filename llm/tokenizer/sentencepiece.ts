@@ -1,0 +1,95 @@
+import type { Metadata } from '../metadata.js';
+import { mergeSymbols } from './merge-symbols.js';
+import type { TextEncoding } from './text-encoding.js';
+import { TokenType } from './token-type.js';
+import { unknownFor } from './unencodable.js';
+import { invalidVocabulary, type Vocabulary } from './vocabulary.js';
+
+/** SentencePiece writes spaces as U+2581, lower one eighth block. */
+const ESCAPED_SPACE = '\u2581';
+const utf8 = new TextEncoder();
+
+/**
+ * SentencePiece's BPE as llama.cpp runs it (`tokenizer.ggml.model` = "llama"): characters merge to the token of the highest
+ * score; a character without a token is spelt in byte tokens, which are found by their names (`<0x41>`), wherever they are.
+ */
+export class SentencePiece implements TextEncoding {
+  readonly addsSpacePrefix: boolean;
+  readonly #vocabulary: Vocabulary;
+  readonly #scores: ArrayLike<number>;
+  /** The byte token of each byte, -1 where there is none. */
+  readonly #byteIds: Int32Array;
+  readonly #longestText: number;
+
+  /** @throws PynqLlmError LLM_TOKENIZER_INVALID, LLM_METADATA_INVALID */
+  constructor(metadata: Metadata, vocabulary: Vocabulary) {
+    this.#vocabulary = vocabulary;
+    this.addsSpacePrefix = metadata.flag('tokenizer.ggml.add_space_prefix', true);
+    this.#scores = readScores(metadata, vocabulary.texts.length);
+    this.#byteIds = findByteTokens(vocabulary);
+    this.#longestText = vocabulary.texts.reduce((longest, text) => Math.max(longest, text.length), 0);
+  }
+
+  encode(text: string, ids: number[]): void {
+    const symbols = mergeSymbols(text.replaceAll(' ', ESCAPED_SPACE), (escaped, start, _middle, end) =>
+      this.#priority(escaped, start, end),
+    );
+    for (const symbol of symbols) {
+      const id = this.#vocabulary.idOfText.get(symbol);
+      if (id !== undefined) ids.push(id);
+      else this.#spell(symbol, ids);
+    }
+  }
+
+  pieceBytes(id: number): Uint8Array {
+    const text = this.#vocabulary.texts[id];
+    if (this.#vocabulary.types[id] === TokenType.byte) return Uint8Array.of(byteOfName(text));
+    return utf8.encode(text.replaceAll(ESCAPED_SPACE, ' '));
+  }
+
+  #priority(text: string, start: number, end: number): number {
+    if (end - start > this.#longestText) return Number.NaN;
+    const id = this.#vocabulary.idOfText.get(text.slice(start, end));
+    return id === undefined ? Number.NaN : -this.#scores[id];
+  }
+
+  /** A character without a token of its own: its bytes, or one unknown token if a byte is missing too. */
+  #spell(character: string, ids: number[]): void {
+    const byteIds = Array.from(utf8.encode(character), (byte) => this.#byteIds[byte]);
+    if (byteIds.includes(-1)) ids.push(unknownFor(character, this.#vocabulary));
+    else ids.push(...byteIds);
+  }
+}
+
+function readScores(metadata: Metadata, count: number): ArrayLike<number> {
+  const key = 'tokenizer.ggml.scores';
+  const scores = metadata.numbers(key);
+  if (scores?.length !== count) {
+    throw invalidVocabulary(`${key} lists ${scores?.length ?? 0} scores for ${count} tokens.`);
+  }
+  for (let id = 0; id < count; id += 1) {
+    if (!Number.isFinite(scores[id]))
+      throw invalidVocabulary(`${key} gives token ${id} the score ${scores[id]}.`);
+  }
+  return scores;
+}
+
+function findByteTokens(vocabulary: Vocabulary): Int32Array {
+  const byteIds = new Int32Array(256).fill(-1);
+  for (let id = vocabulary.texts.length - 1; id >= 0; id -= 1) {
+    if (vocabulary.types[id] !== TokenType.byte) continue;
+    const byte = byteOfName(vocabulary.texts[id]);
+    if (Number.isNaN(byte)) {
+      throw invalidVocabulary(
+        `Token ${id} is of the type byte, but ${JSON.stringify(vocabulary.texts[id])} names none.`,
+      );
+    }
+    byteIds[byte] = id;
+  }
+  return byteIds;
+}
+
+/** The byte that `<0xNN>` names, NaN for any other name. */
+function byteOfName(name: string): number {
+  return /^<0x[0-9a-f]{2}>$/i.test(name) ? Number.parseInt(name.slice(3, 5), 16) : Number.NaN;
+}
