@@ -2,7 +2,7 @@ export { type ByteSink, type FileSink, fileSink, type WritableFileSystem } from 
 export { type ByteSource, bytesSource, type FileSource, type FileSystem, fileSource } from './byte-source.js';
 export { dequantizeRow } from './dequantize.js';
 export { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from './half.js';
-export { type GgufNumbers, type GgufValue, GgufValueType } from './metadata.js';
+export type { GgufNumbers, GgufValue } from './metadata.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';

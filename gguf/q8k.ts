@@ -71,7 +71,7 @@ function quantizeBlock(values: Float32Array, from: number, out: Uint8Array, to: 
   for (let i = from; i < from + SUPER_BLOCK; sumAt += 2) {
     let sum = 0;
     for (const end = i + 16; i < end; i++) {
-      // The scaled maximum may round up past 127 when negated; -128 cannot occur, +128 is capped.
+      // Capped as the manual says; magnitudes exceed 127 only by a rounding error, so -128 cannot occur.
       const rounded = (Math.fround(Math.fround(values[i] * inverseScale) + ROUND) - ROUND) | 0;
       const quant = Math.min(rounded, 127);
       out[quantAt++] = quant;
