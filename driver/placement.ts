@@ -68,10 +68,11 @@ export function planPlacement(
   tensors: readonly TensorShape[],
 ): PlacementReport {
   const pieces = freePieces(description, memory);
-  const placed = new Map<TensorShape, TensorPlacement>();
-  const byPriority = [...tensors].sort((a, b) => (b.priority ?? 0) - (a.priority ?? 0));
-  for (const tensor of byPriority) placed.set(tensor, place(description, tensor, pieces));
-  const result = tensors.flatMap((tensor) => placed.get(tensor) ?? []);
+  const result: TensorPlacement[] = [];
+  const order = tensors
+    .map((_, i) => i)
+    .sort((a, b) => (tensors[b].priority ?? 0) - (tensors[a].priority ?? 0) || a - b);
+  for (const i of order) result[i] = place(description, tensors[i], pieces);
   return {
     board: description.name,
     tensors: result,

@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { computeCycles, inputCycles, loadCycles, matMulCycles } from '../../../driver/cycles.js';
+import type { CoreType } from '../../../gguf/types.js';
+
+interface Measured {
+  cycles: number;
+  inputCycles: number;
+  tiles: { m: number; mstep: number; load_cycles: number; compute_cycles: number }[];
+}
+interface Case {
+  file: string;
+  wgt_type: CoreType;
+  M: number;
+  N: number;
+  kb: number;
+  tile_m: number;
+  v1: Measured;
+  v3: Measured;
+  v3_preload: Measured;
+}
+const { cases }: { cases: Case[] } = JSON.parse(readFileSync('test/vectors/index.json', 'utf8'));
+const counters: { file: string; revision: 'v1' | 'v3'; resident: boolean; cycles: number }[] = JSON.parse(
+  readFileSync('test/vectors/counters.json', 'utf8'),
+);
+
+function costOf({ wgt_type, M, N, kb, tile_m }: Case, revision: 'v1' | 'v3', resident: boolean) {
+  return { revision, coreType: wgt_type, kb, rows: M, columns: N, rowsPerTile: tile_m, resident };
+}
+
+describe('the cycle formulas', () => {
+  it.each([
+    ['v1', false],
+    ['v3', false],
+    ['v3', true],
+  ] as const)('give every case of index.json on %s, resident: %s', (revision, resident) => {
+    for (const entry of cases) {
+      const measured = resident ? entry.v3_preload : entry[revision];
+      const cost = costOf(entry, revision, resident);
+      expect.soft(matMulCycles(cost), entry.file).toBe(measured.cycles);
+      expect.soft(inputCycles(entry.kb, entry.N)).toBe(measured.inputCycles);
+      for (const tile of measured.tiles) {
+        expect.soft(loadCycles(cost, tile.mstep, tile.m === 0), entry.file).toBe(tile.load_cycles);
+        expect.soft(computeCycles(cost, tile.mstep), entry.file).toBe(tile.compute_cycles);
+      }
+    }
+  });
+
+  it('give every row of counters.json', () => {
+    for (const row of counters) {
+      const entry = cases.find(({ file }) => file === row.file);
+      expect(entry && matMulCycles(costOf(entry, row.revision, row.resident)), row.file).toBe(row.cycles);
+    }
+  });
+});
