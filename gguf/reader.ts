@@ -43,7 +43,7 @@ export class GgufFile {
 /**
  * Reads the header of a GGUF file (version 2 or 3, little-endian) and checks every bound; tensor data are not
  * touched. Only the header's pages are read.
- * @throws PynqLlmError GGUF_*, with the byte offset in the context
+ * @throws PynqLlmError GGUF_*, with the byte offset in the context where one place is to blame
  */
 export function openGguf(source: ByteSource): GgufFile {
   const cursor = new HeaderCursor(source);
