@@ -8,7 +8,15 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       { extends: true, test: { name: 'quick', include: ['dist/test/{unit,conformance}/**/*.test.js'] } },
-      { extends: true, test: { name: 'system', include: ['dist/test/system/**/*.test.js'], testTimeout: 120_000, hookTimeout: 120_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'system',
+          include: ['dist/test/system/**/*.test.js'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

@@ -2,4 +2,19 @@ import type { ErrorEntry } from './entry.js';
 
 /** Errors of cli/: numbers 8000 to 8999. */
 export const CLI_ERRORS = {
+  CLI_BAD_ARGUMENT: {
+    number: 8001,
+    meaning: 'A command line option or argument has a value that cannot be used.',
+    remedy: 'See the command with --help.',
+  },
+  CLI_FILE_UNREADABLE: {
+    number: 8002,
+    meaning: 'A file named on the command line cannot be read.',
+    remedy: 'Check the path and its permissions.',
+  },
+  CLI_MODEL_AMBIGUOUS: {
+    number: 8003,
+    meaning: 'A model was named that is neither a file nor a model that the board has.',
+    remedy: 'Give the path of a .gguf file, or a name from `pynq-llm models`.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

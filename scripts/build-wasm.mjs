@@ -1,5 +1,5 @@
 // Compiles each folder's assembly/*.ts entry (AssemblyScript) to dist/<folder>/<name>.wasm.
-import { mkdirSync, statSync, existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import asc from 'assemblyscript/asc';
 
@@ -13,12 +13,18 @@ for (const { entry, out } of modules) {
   mkdirSync(dirname(out), { recursive: true });
   const { error, stderr } = await asc.main([
     entry,
-    '--outFile', out,
-    '-O3', '--noAssert', '--converge',
-    '--runtime', 'stub',
-    '--enable', 'simd',
+    '--outFile',
+    out,
+    '-O3',
+    '--noAssert',
+    '--converge',
+    '--runtime',
+    'stub',
+    '--enable',
+    'simd',
     '--importMemory',
-    '--use', 'abort=',
+    '--use',
+    'abort=',
   ]);
   if (error) {
     console.error(stderr.toString());

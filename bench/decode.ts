@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { fileSink, TINY_LLAMA_1B, writeSyntheticLlama } from '../gguf/index.js';
+
+import type { DecodeMeasurement } from './decode-child.js';
+import { type BenchOptions, type BenchRow, median, row } from './row.js';
+
+const SEED = 1;
+
+/**
+ * Decoding with a synthetic model of TinyLlama-1.1B's dimensions in Q3_K_S: all weights resident (kv260) and, on the PYNQ-Z1 with
+ * 128 MiB of DMA memory, most of them staged. Baseline of the memory figures: the size of the file.
+ */
+export async function benchDecode({ quick, onProgress }: BenchOptions): Promise<BenchRow[]> {
+  onProgress(
+    quick
+      ? 'decode: writing a small model'
+      : 'decode: writing the synthetic model (475 MiB, kept in the temporary folder)',
+  );
+  const path = syntheticModel(quick);
+  const bytes = statSync(path).size;
+  const rows: BenchRow[] = [];
+  for (const board of ['kv260', 'pynq-z1']) {
+    onProgress(`decode on mock:${board}`);
+    const run = await measure(path, board, quick ? 4 : 24);
+    const name = `decode mock:${board}`;
+    rows.push(
+      row(`${name} speed`, 1000 / median(run.tokenMs), 'tokens/s'),
+      row(`${name} peak memory`, run.peakBytes, 'bytes', bytes),
+      row(`${name} load`, run.loadMs / 1000, 's'),
+      row(`${name} register accesses`, run.registerAccesses, 'per token'),
+      row(`${name} DMA transfers`, run.dmaTransfers, 'per token'),
+      row(`${name} DMA bytes`, run.dmaBytes, 'bytes per token'),
+      row(`${name} core cycles`, run.coreCycles, 'cycles per token'),
+    );
+  }
+  return rows;
+}
+
+async function measure(path: string, board: string, tokens: number): Promise<DecodeMeasurement> {
+  const child = fileURLToPath(new URL('./decode-child.js', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [child, path, board, String(tokens)], {
+    timeout: 600_000,
+  });
+  return JSON.parse(stdout) as DecodeMeasurement;
+}
+
+/** The file is the same every time; one that is there was complete when it got its name. */
+function syntheticModel(quick: boolean): string {
+  const folder = join(tmpdir(), 'pynq-llm-bench');
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, quick ? `synthetic-small-${SEED}.gguf` : `synthetic-tinyllama-q3ks-${SEED}.gguf`);
+  if (existsSync(path)) return path;
+  const partial = `${path}.${process.pid}.partial`;
+  const sink = fileSink(partial);
+  const dimensions = quick
+    ? {
+        ...TINY_LLAMA_1B.dimensions,
+        embedding: 512,
+        feedForward: 1024,
+        layers: 2,
+        heads: 8,
+        kvHeads: 2,
+        vocabulary: 2304,
+      }
+    : TINY_LLAMA_1B.dimensions;
+  writeSyntheticLlama(sink, { ...TINY_LLAMA_1B, dimensions, seed: SEED });
+  sink.close();
+  renameSync(partial, path);
+  return path;
+}

@@ -1,0 +1,43 @@
+import { Argument, Command } from 'commander';
+import { withJson } from '../options.js';
+import { formatTable } from '../output/table.js';
+
+/** `bench`: the figures that docs/benchmarks.md quotes, as ratios against a baseline of the same run. */
+export function benchCommand(): Command {
+  const command = new Command('bench')
+    .description(
+      'Measure the mock MatMul, decoding, upload and the wire on this machine, each beside a baseline of the same run.',
+    )
+    .addArgument(
+      new Argument('[groups...]', 'which groups; all when left out').choices([
+        'matmul',
+        'decode',
+        'upload',
+        'wire',
+      ]),
+    )
+    .option('--quick', 'shorter runs and a small model: for seeing that it works, not for quoting');
+  return withJson(command, 'a JSON list of {"name","value","unit","baseline","ratio"}').action(
+    async (groups: string[], options: { quick?: boolean; json?: boolean }) => {
+      const { describeMachine, runBenchmarks } = await import('../../bench/index.js');
+      const rows = await runBenchmarks(groups, {
+        quick: options.quick ?? false,
+        onProgress: (what) => process.stderr.write(`${what}\n`),
+      });
+      if (options.json) return void process.stdout.write(`${JSON.stringify(rows)}\n`);
+      const cell = (value: number | null) => (value === null ? '' : value.toPrecision(4));
+      const headings = [
+        { heading: 'name' },
+        { heading: 'value', right: true },
+        { heading: 'unit' },
+        { heading: 'baseline', right: true },
+        { heading: 'ratio', right: true },
+      ];
+      const table = formatTable(
+        headings,
+        rows.map((row) => [row.name, cell(row.value), row.unit, cell(row.baseline), cell(row.ratio)]),
+      );
+      process.stdout.write(`${describeMachine()}\n\n${table}\n`);
+    },
+  );
+}

@@ -1,0 +1,54 @@
+import { Command } from 'commander';
+import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { formatTable } from '../output/table.js';
+import { formatBytes, formatCount } from '../output/units.js';
+import { withBoard } from '../session.js';
+
+interface CountersOptions extends DeviceOptions {
+  readonly reset?: boolean;
+  readonly watch?: boolean;
+  readonly json?: boolean;
+}
+
+/** `counters`: the core's hardware counters and the driver's totals, once or step by step. */
+export function countersCommand(): Command {
+  const command = new Command('counters')
+    .description("Read the core's hardware counters and the driver's totals.")
+    .option('--reset', 'set the hardware counters to zero after reading')
+    .option('--watch', 'print one line for every step of the engine until Ctrl-C');
+  withJson(withDevice(command), 'JSON (with --watch one object a line)');
+  return command.action(async (options: CountersOptions) => {
+    await withBoard(options, async (board, signal) => {
+      if (options.watch) {
+        for await (const step of board.counters.subscribe({ signal }))
+          process.stdout.write(
+            options.json
+              ? `${JSON.stringify(step)}\n`
+              : `step ${step.step}  ${step.durationMs.toFixed(2)} ms  ${step.tokens} tokens  ${formatCount(step.traffic.coreCycles)} cycles  ` +
+                  `${formatBytes(step.traffic.dmaBytes)}\n`,
+          );
+        return;
+      }
+      const reading = await board.counters.read();
+      if (options.reset) await board.counters.reset();
+      if (options.json) return void process.stdout.write(`${JSON.stringify(reading)}\n`);
+      const counters = reading.counters.map(({ name, target, targetName, cycles, state, stateName }) => [
+        name,
+        targetName ?? String(target),
+        String(cycles),
+        stateName ?? String(state),
+      ]);
+      const totals = Object.entries(reading.traffic).map(([name, value]) => [name, String(value)]);
+      const headings = [
+        { heading: 'unit' },
+        { heading: 'counted state' },
+        { heading: 'cycles', right: true },
+        { heading: 'now' },
+      ];
+      process.stdout.write(`${formatTable(headings, counters)}\n\n`);
+      process.stdout.write(
+        `${formatTable([{ heading: 'since the device was opened' }, { heading: '', right: true }], totals)}\n`,
+      );
+    });
+  });
+}

@@ -1,0 +1,83 @@
+import { Argument, Command } from 'commander';
+import { inspectModel, type ModelFile } from '../../sdk/index.js';
+import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { formatFacts, formatTable } from '../output/table.js';
+import { formatBytes, formatCount, formatShare } from '../output/units.js';
+import { withBoard } from '../session.js';
+
+const MAX_VALUE_LENGTH = 70;
+
+/** `inspect`: what a model file holds, and where each tensor would go on a board. Uploads nothing. */
+export function inspectCommand(): Command {
+  const command = new Command('inspect')
+    .description(
+      'Show what a .gguf file holds and where each tensor would go on the device. Uploads nothing.',
+    )
+    .addArgument(new Argument('<file>', 'a .gguf file'));
+  return withJson(withDevice(command), 'one JSON object {"file","metadata","tensors","placement"}').action(
+    async (file: string, options: DeviceOptions & { json?: boolean }) => {
+      const model = inspectModel(file);
+      await withBoard(options, async (board) => {
+        const placement = await board.models.plan(model.tensors);
+        if (options.json) {
+          const { metadata, ...rest } = model;
+          const shown = Object.fromEntries(metadata.map(({ key, value }) => [key, value]));
+          return void process.stdout.write(
+            `${JSON.stringify({ file, ...rest, metadata: shown, placement })}\n`,
+          );
+        }
+        process.stdout.write(`${describeFile(file, model)}\n\n`);
+        const rows = placement.tensors.map((tensor) => [
+          tensor.name,
+          tensor.type,
+          `${tensor.rows} x ${tensor.columns}`,
+          tensor.placement,
+          formatBytes(tensor.bytes),
+          tensor.reason,
+        ]);
+        const headings = [
+          { heading: 'tensor' },
+          { heading: 'type' },
+          { heading: 'rows x columns', right: true },
+          { heading: `on ${board.info.description.name}` },
+          { heading: 'memory', right: true },
+          { heading: 'why' },
+        ];
+        process.stdout.write(`${formatTable(headings, rows)}\n\n`);
+        process.stdout.write(
+          `${formatFacts([
+            ['resident in DMA memory', formatBytes(placement.residentBytes)],
+            ['staged from CPU memory', formatBytes(placement.stagedBytes)],
+            ['computed by the CPU', formatBytes(placement.cpuBytes)],
+            ['multiply-adds on the core', formatShare(placement.coreShare)],
+          ])}\n`,
+        );
+      });
+    },
+  );
+}
+
+function describeFile(file: string, model: ModelFile): string {
+  const facts = formatFacts([
+    ['file', file],
+    ['format', `GGUF v${model.version}`],
+    ['size', formatBytes(model.bytes)],
+    ['parameters', formatCount(model.parameters)],
+    [
+      'tensor types',
+      Object.entries(model.tensorTypes)
+        .map(([type, count]) => `${count} ${type}`)
+        .join(', '),
+    ],
+  ]);
+  const metadata = formatFacts(
+    model.metadata.map(({ key, value, length }) => [key, shorten(value, length)] as const),
+  );
+  return `${facts}\n\n${metadata}`;
+}
+
+function shorten(value: unknown, length: number | undefined): string {
+  const text = JSON.stringify(value) ?? '';
+  const cut = text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH)}…` : text;
+  return length === undefined ? cut : `${cut} (${length} values)`;
+}

@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { Argument, Command } from 'commander';
+import { PynqLlmError } from '../../errors/index.js';
+import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
+import { formatFacts } from '../output/table.js';
+import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+
+interface PerplexityOptions extends DeviceOptions {
+  readonly model: string;
+  readonly ctxSize?: number;
+  readonly json?: boolean;
+}
+
+/** `perplexity`: how well a model predicts a text file. */
+export function perplexityCommand(): Command {
+  const command = new Command('perplexity')
+    .description(
+      'Perplexity of a model on a text: lower is better. The text is cut into windows of the context length.',
+    )
+    .addArgument(new Argument('<file>', 'a text file (UTF-8)'))
+    .option(
+      '-m, --model <model>',
+      'a .gguf file, or the name or digest of a model on the board',
+      DEFAULT_MODEL,
+    )
+    .option(
+      '-c, --ctx-size <n>',
+      "tokens of a window; the model's own context when left out",
+      wholeNumber(2),
+    );
+  withJson(withDevice(command), 'one JSON object {"perplexity","meanLogprob","tokens","windows"}');
+  return command.action(async (file: string, options: PerplexityOptions) => {
+    const text = readText(file);
+    await withBoard(options, async (board, signal) => {
+      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const result = await model.perplexity(text, { signal });
+      if (options.json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
+      process.stdout.write(
+        `${formatFacts([
+          ['perplexity', result.perplexity.toFixed(4)],
+          ['mean log-probability', result.meanLogprob.toFixed(5)],
+          ['tokens scored', String(result.tokens)],
+          ['windows', String(result.windows)],
+        ])}\n`,
+      );
+    });
+  });
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new PynqLlmError('CLI_FILE_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,101 @@
+import { Argument, Command } from 'commander';
+import { PynqLlmError } from '../../errors/index.js';
+import type { DoneEvent, Prompt } from '../../sdk/index.js';
+import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
+import { formatFacts } from '../output/table.js';
+import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
+import { type GenerationFlags, toSampling, withGeneration } from '../sampling-options.js';
+import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+
+interface RunOptions extends DeviceOptions, GenerationFlags {
+  readonly model: string;
+  readonly prompt?: string;
+  readonly chat?: boolean;
+  readonly system?: string;
+  readonly ctxSize?: number;
+  readonly json?: boolean;
+}
+
+const DEFAULT_PROMPT = 'Once upon a time, there was a little girl. ';
+
+/** `run`: streams a continuation or a chat answer to standard output; what it cost goes to standard error. */
+export function runCommand(): Command {
+  const command = new Command('run')
+    .description('Stream text from a model, then say what it cost.')
+    .addArgument(new Argument('[prompt]', 'what to continue; a short story beginning when left out'))
+    .option('-p, --prompt <text>', 'the prompt, instead of the argument')
+    .option(
+      '-m, --model <model>',
+      'a .gguf file, or the name or digest of a model on the board',
+      DEFAULT_MODEL,
+    )
+    .option('--chat', "take the prompt as a user's message, through the model's chat template")
+    .option('--system <text>', 'the system message of a chat (with --chat)')
+    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", wholeNumber(1));
+  withJson(withDevice(withGeneration(command)), 'one JSON object a line');
+  return command.action(async (argument: string | undefined, options: RunOptions) => {
+    const prompt = promptOf(argument, options);
+    await withBoard(options, async (board, signal) => {
+      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const sampling = toSampling(options);
+      const generation = model.generate(prompt, { ...sampling, signal });
+      const started = performance.now();
+      let text = false;
+      for await (const token of generation) {
+        if (options.json) process.stdout.write(`${JSON.stringify({ type: 'token', ...token })}\n`);
+        else process.stdout.write(token.text);
+        text = true;
+      }
+      const done = await generation.done;
+      if (options.json) {
+        process.stdout.write(`${JSON.stringify(done)}\n`);
+        return;
+      }
+      process.stdout.write(`${done.text}${text ? '\n' : ''}`);
+      process.stderr.write(
+        `\n${costTable(done, board.info.description.title, sampling.seed, performance.now() - started)}\n`,
+      );
+    });
+  });
+}
+
+function promptOf(argument: string | undefined, options: RunOptions): Prompt {
+  if (argument !== undefined && options.prompt !== undefined)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'The prompt is given twice, as argument and with --prompt.');
+  const text = argument ?? options.prompt ?? DEFAULT_PROMPT;
+  if (!options.chat) return text;
+  const system = options.system === undefined ? [] : [{ role: 'system', content: options.system }];
+  return { messages: [...system, { role: 'user', content: text }] };
+}
+
+function costTable(done: DoneEvent, board: string, seed: number, wallMs: number): string {
+  const { timing, counters } = done;
+  const tokensPerSecond =
+    timing.generatedTokens > 1 ? ((timing.generatedTokens - 1) / timing.decodeMs) * 1000 : 0;
+  const multiplyAdds = counters.coreMultiplyAdds + counters.cpuMultiplyAdds;
+  return formatFacts([
+    ['device', board],
+    [
+      'tokens',
+      `${timing.promptTokens} prompt + ${timing.generatedTokens} generated, ended by ${done.reason}, seed ${seed}`,
+    ],
+    [
+      'speed',
+      `${tokensPerSecond.toFixed(1)} tokens/s after ${formatDuration(timing.queuedMs + timing.prefillMs)} to the first`,
+    ],
+    ['time', formatDuration(wallMs)],
+    ['core cycles', formatCount(counters.coreCycles)],
+    [
+      'bytes moved by DMA',
+      `${formatBytes(counters.dmaBytes)} in ${formatCount(counters.dmaTransfers)} transfers`,
+    ],
+    [
+      'register accesses',
+      `${formatCount(counters.registerReads)} reads, ${formatCount(counters.registerWrites)} writes`,
+    ],
+    [
+      'multiply-adds on the core',
+      formatShare(multiplyAdds === 0 ? 0 : counters.coreMultiplyAdds / multiplyAdds),
+    ],
+  ]);
+}

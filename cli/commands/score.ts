@@ -1,0 +1,62 @@
+import { Argument, Command } from 'commander';
+import { PynqLlmError } from '../../errors/index.js';
+import { type DeviceOptions, tokenIds, wholeNumber, withDevice, withJson } from '../options.js';
+import { formatTable } from '../output/table.js';
+import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+
+interface ScoreOptions extends DeviceOptions {
+  readonly model: string;
+  readonly tokens?: number[];
+  readonly top: number;
+  readonly special?: boolean;
+  readonly ctxSize?: number;
+  readonly json?: boolean;
+}
+
+/** `score`: the model's log-probabilities along a given text. */
+export function scoreCommand(): Command {
+  const command = new Command('score')
+    .description('Log-probabilities of a given text, and the likeliest next tokens after each position.')
+    .addArgument(new Argument('[text]', 'the text; the model adds its beginning-of-text token'))
+    .option(
+      '-m, --model <model>',
+      'a .gguf file, or the name or digest of a model on the board',
+      DEFAULT_MODEL,
+    )
+    .option('--tokens <ids>', 'token ids instead of text, such as 1,403,407; nothing is added', tokenIds)
+    .option('--top <k>', 'how many of the likeliest tokens', wholeNumber(), 5)
+    .option('--special', 'read control tokens in the text as tokens')
+    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", wholeNumber(1));
+  withJson(withDevice(command), 'one JSON object {"tokens","logprobs","top"}');
+  return command.action(async (text: string | undefined, options: ScoreOptions) => {
+    if ((text === undefined) === (options.tokens === undefined))
+      throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Give either a text or --tokens.');
+    await withBoard(options, async (board, signal) => {
+      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const tokens =
+        options.tokens ?? (await model.tokenize(text!, { parseSpecial: options.special ?? false }));
+      const { logprobs, top } = await model.score(tokens, { top: options.top });
+      if (options.json) return void process.stdout.write(`${JSON.stringify({ tokens, logprobs, top })}\n`);
+      const pieces = new Map<number, string>();
+      for (const id of new Set([...tokens, ...top.flat().map(([id]) => id)]))
+        pieces.set(id, await model.detokenize([id]));
+      const rows = tokens.map((id, i) => [
+        String(i),
+        String(id),
+        JSON.stringify(pieces.get(id)),
+        logprobs[i]?.toFixed(4) ?? '',
+        top[i]!.map(([next, logprob]) => `${JSON.stringify(pieces.get(next))} ${logprob.toFixed(3)}`).join(
+          '  ',
+        ),
+      ]);
+      const headings = [
+        { heading: '', right: true },
+        { heading: 'id', right: true },
+        { heading: 'text' },
+        { heading: 'logprob', right: true },
+        { heading: 'likeliest next' },
+      ];
+      process.stdout.write(`${formatTable(headings, rows)}\n`);
+    });
+  });
+}

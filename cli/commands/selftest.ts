@@ -1,0 +1,59 @@
+import { Command, Option } from 'commander';
+import { EXIT } from '../exit.js';
+import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { formatFacts } from '../output/table.js';
+import { formatDuration } from '../output/units.js';
+import { packageFile } from '../package-files.js';
+import { withBoard } from '../session.js';
+
+interface SelftestOptions extends DeviceOptions {
+  readonly vectors: string;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+/** `selftest`: golden vectors, word streams and counter tables through the driver of any device. */
+export function selftestCommand(): Command {
+  const command = new Command('selftest')
+    .description(
+      'Check a core to the bit: every golden MatMul (staged and resident), counter table and word stream for its revision. ' +
+        'Ends with status 3 on any mismatch. Revision v1 on the mock: --device mock:v1.',
+    )
+    .addOption(
+      new Option('--vectors <dir>', 'folder with *.bin, index.json, counters.json, streams.json').default(
+        packageFile('test', 'vectors'),
+        "the package's own",
+      ),
+    )
+    .option('-v, --verbose', 'name every check, not only those that fail');
+  withJson(withDevice(command), 'one JSON object');
+  return command.action(async (options: SelftestOptions) => {
+    await withBoard(options, async (board, signal) => {
+      const started = performance.now();
+      const summary = await board.device.selfTest(options.vectors, {
+        signal,
+        onCheck: (check) => {
+          if (check.passed && !options.verbose) return;
+          const findings = [...check.details, ...(check.error === undefined ? [] : [check.error])];
+          process.stderr.write(
+            `${check.passed ? 'pass' : 'FAIL'}  ${check.name}\n${findings.map((line) => `      ${line}\n`).join('')}`,
+          );
+        },
+      });
+      if (summary.passed !== summary.cases) process.exitCode = EXIT.mismatch;
+      if (options.json) return void process.stdout.write(`${JSON.stringify(summary)}\n`);
+      process.stdout.write(
+        `${formatFacts([
+          ['device', `${summary.device} (${board.info.description.title})`],
+          [
+            'passed',
+            `${summary.passed} of ${summary.cases} checks in ${formatDuration(performance.now() - started)}`,
+          ],
+          ['bit mismatches', String(summary.bitMismatches)],
+          ['counter mismatches', String(summary.counterMismatches)],
+          ['cycle mismatches', String(summary.cycleMismatches)],
+        ])}\n`,
+      );
+    });
+  });
+}

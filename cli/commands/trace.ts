@@ -1,0 +1,78 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Argument, Command } from 'commander';
+import { PynqLlmError } from '../../errors/index.js';
+import { EXIT } from '../exit.js';
+import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
+import { formatBytes } from '../output/units.js';
+import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+
+/** `trace record` and `trace replay`: everything that crosses the Board seam, in a file (docs/trace-format.md). */
+export function traceCommand(): Command {
+  return new Command('trace')
+    .description('Record every register access and DMA transfer of a short run; replay it on any device.')
+    .addCommand(recordCommand())
+    .addCommand(replayCommand());
+}
+
+interface RecordOptions extends DeviceOptions {
+  readonly model: string;
+  readonly maxTokens: number;
+}
+
+function recordCommand(): Command {
+  const command = new Command('record')
+    .description('Load a model and generate a few tokens while recording.')
+    .addArgument(new Argument('<file>', 'where the trace goes'))
+    .addArgument(new Argument('[prompt]', 'what to continue').default('Once upon a time'))
+    .option(
+      '-m, --model <model>',
+      'a .gguf file, or the name or digest of a model on the board',
+      DEFAULT_MODEL,
+    )
+    .option('-n, --max-tokens <n>', 'tokens to generate', wholeNumber(1), 1);
+  return withDevice(command).action(async (file: string, prompt: string, options: RecordOptions) => {
+    await withBoard(options, async (board, signal) => {
+      await board.trace.start();
+      const model = await openModel(board, options.model, signal);
+      for await (const _ of model.generate(prompt, { maxTokens: options.maxTokens, temperature: 0, signal }));
+      const trace = await board.trace.stop();
+      writeFileSync(file, trace.data);
+      const cut = trace.truncated ? ' (cut: the trace grew too large)' : '';
+      process.stdout.write(`${file}: ${trace.events} events, ${formatBytes(trace.data.length)}${cut}\n`);
+    });
+  });
+}
+
+function replayCommand(): Command {
+  const command = new Command('replay')
+    .description(
+      'Do again what a trace holds and report the first answer that differs. Ends with status 3 if one does.',
+    )
+    .addArgument(new Argument('<file>', 'a recorded trace'));
+  return withJson(withDevice(command), 'one JSON object').action(
+    async (file: string, options: DeviceOptions & { json?: boolean }) => {
+      const trace = readTrace(file);
+      await withBoard(options, async (board) => {
+        const result = await board.trace.replay(trace);
+        if (result.firstDifference) process.exitCode = EXIT.mismatch;
+        if (options.json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
+        const { firstDifference: first } = result;
+        process.stdout.write(
+          first
+            ? `event ${first.event} differs\n  expected ${first.expected}\n  got      ${first.actual}\n`
+            : `${result.events} events, no difference\n`,
+        );
+      });
+    },
+  );
+}
+
+function readTrace(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new PynqLlmError('CLI_FILE_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+}

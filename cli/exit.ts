@@ -1,0 +1,21 @@
+import { isPynqLlmError } from '../errors/index.js';
+
+/** What the process ends with; documented in docs/cli.md. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, mismatch: 3, interrupted: 130 } as const;
+
+/** Prints an error the way every command does: one line for our own errors, the stack for a bug. */
+export function reportError(error: unknown): void {
+  if (isPynqLlmError(error)) {
+    process.stderr.write(`pynq-llm: ${error.message}\n`);
+    if (process.env.PYNQ_LLM_DEBUG) process.stderr.write(`${error.stack}\n${String(error.cause ?? '')}\n`);
+    return;
+  }
+  process.stderr.write(
+    `pynq-llm: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}\n`,
+  );
+}
+
+/** The exit status that an error ends the process with. */
+export function exitCodeOf(error: unknown): number {
+  return isPynqLlmError(error, 'CLI_BAD_ARGUMENT') ? EXIT.usage : EXIT.failed;
+}

@@ -1,0 +1,56 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** Options of every command that talks to a device. */
+export interface DeviceOptions {
+  readonly device: string;
+  readonly token?: string;
+}
+
+/** Adds `--device` and `--token` with their environment variables. */
+export function withDevice(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '-d, --device <url>',
+        'mock:, mock:kv260, mock:v1, mock:FILE.toml, ws://host:port, wss://…, unix:/path',
+      )
+        .env('PYNQ_LLM_DEVICE')
+        .default('mock:'),
+    )
+    .addOption(new Option('--token <token>', 'access token of a listening agent').env('PYNQ_LLM_TOKEN'));
+}
+
+/** Adds `--json`. */
+export function withJson(command: Command, shape: string): Command {
+  return command.option('--json', `print ${shape}, for programs`);
+}
+
+/** A whole number of at least `least`. */
+export function wholeNumber(least = 0): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
+      throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+    return value;
+  };
+}
+
+/** A finite decimal number. */
+export function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+/** Collects a repeatable option. */
+export function collect(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
+
+/** `1,2,3` as token ids. */
+export function tokenIds(text: string): number[] {
+  const parts = text.split(',').map((part) => part.trim());
+  if (!parts.every((part) => /^\d{1,9}$/.test(part)))
+    throw new InvalidArgumentError('It must be token ids with commas between them, such as 1,15043,29892.');
+  return parts.map(Number);
+}

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { agentCommand } from './commands/agent.js';
+import { benchCommand } from './commands/bench.js';
+import { countersCommand } from './commands/counters.js';
+import { inspectCommand } from './commands/inspect.js';
+import { modelsCommand } from './commands/models.js';
+import { perplexityCommand } from './commands/perplexity.js';
+import { regsCommand } from './commands/regs.js';
+import { runCommand } from './commands/run.js';
+import { scoreCommand } from './commands/score.js';
+import { selftestCommand } from './commands/selftest.js';
+import { traceCommand } from './commands/trace.js';
+import { uploadCommand } from './commands/upload.js';
+import { EXIT } from './exit.js';
+import { packageFile } from './package-files.js';
+
+/** The whole command line. */
+export function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
+  const program = new Command('pynq-llm')
+    .description(
+      'Run quantised language models on Zynq boards with the SECDA-LLM MatMul core, or on a bit-exact mock of it.',
+    )
+    .version(version)
+    .showHelpAfterError('(see --help)')
+    .configureHelp({ showGlobalOptions: true });
+  const commands = [
+    runCommand(),
+    uploadCommand(),
+    modelsCommand(),
+    inspectCommand(),
+    scoreCommand(),
+    perplexityCommand(),
+    countersCommand(),
+    regsCommand(),
+    selftestCommand(),
+    benchCommand(),
+    traceCommand(),
+    agentCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
+  endWithUsageStatus(program);
+  return program;
+}
+
+/** commander ends with status 1 on wrong usage; programs expect 2, apart from a failure of the work itself. */
+function endWithUsageStatus(command: Command): void {
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+  for (const child of command.commands) endWithUsageStatus(child);
+}
