@@ -9,6 +9,7 @@ import {
   listRegisters,
   MONITORS,
   monitorOffsets,
+  type RegisterTable,
   registerAt,
   statusOffset,
   windowTable,
@@ -38,7 +39,7 @@ describe('register tables', () => {
     expect(values).toEqual([1, 1, 1, 1, 0, 0, 0, 1, 1]);
   });
 
-  it.each([
+  it.each<RegisterTable>([
     ...Object.values(CONTROL_TABLES),
     ...Object.values(HWC_TABLES),
     { title: 'AXI DMA', registers: AXI_DMA_REGISTERS },
