@@ -1,0 +1,31 @@
+import { PynqLlmError } from '../../errors/index.js';
+import { logSumExp } from '../maths/index.js';
+import { selectTop } from './select-top.js';
+
+/** A token and the natural logarithm of its probability under the model: softmax at temperature 1, nothing cut off. */
+export interface TokenLogProb {
+  readonly id: number;
+  readonly logProb: number;
+}
+
+/**
+ * The logarithm of the sum of the exponentials of `logits`: a token's log-probability is its logit less this.
+ *
+ * @throws PynqLlmError LLM_NOT_FINITE
+ */
+export function normaliserOf(logits: Float32Array): number {
+  const normaliser = logSumExp(logits);
+  if (Number.isFinite(normaliser)) return normaliser;
+  throw new PynqLlmError('LLM_NOT_FINITE', 'The logits of a step hold a NaN or an infinity.');
+}
+
+/**
+ * The `count` likeliest tokens, likeliest first, of equal ones the lower id first.
+ *
+ * @param logits one a token of the vocabulary
+ * @throws PynqLlmError LLM_NOT_FINITE
+ */
+export function topLogProbs(logits: Float32Array, count: number): TokenLogProb[] {
+  const normaliser = normaliserOf(logits);
+  return selectTop(logits, count).map((id) => ({ id, logProb: logits[id] - normaliser }));
+}

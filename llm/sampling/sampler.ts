@@ -1,0 +1,80 @@
+import { PynqLlmError } from '../../errors/index.js';
+import { Random } from '../maths/index.js';
+import { draw, selectCandidates } from './candidates.js';
+import { normaliserOf, type TokenLogProb } from './log-probs.js';
+import { checkSampling, type SamplingOptions, type SamplingParameters } from './parameters.js';
+import { RecentTokens } from './recent-tokens.js';
+import { selectTop } from './select-top.js';
+
+/** A chosen token. `logProb` and `top` are the model's own, whatever the sampling parameters. */
+export interface SampledToken extends TokenLogProb {
+  /** The likeliest tokens, as many as `topLogProbs` asks for. */
+  readonly top: readonly TokenLogProb[];
+}
+
+/**
+ * Chooses the tokens of one sequence. The steps and their order are llama.cpp's: logit bias, repetition penalty, then the
+ * likeliest token (temperature 0) or top-k, top-p, min-p, temperature and a draw. Logits, parameters and tokens so far
+ * determine the choice, on every machine alike.
+ */
+export class Sampler {
+  readonly #parameters: SamplingParameters;
+  readonly #random: Random;
+  readonly #recent: RecentTokens;
+  /** Logits of the step, changed by bias and penalty. */
+  readonly #logits: Float64Array;
+
+  /** @throws PynqLlmError LLM_SAMPLING_PARAMETER */
+  constructor(options: SamplingOptions, vocabSize: number) {
+    this.#parameters = checkSampling(options, vocabSize);
+    this.#random = new Random(this.#parameters.seed);
+    this.#recent = new RecentTokens(this.#parameters.repeatLastN);
+    this.#logits = new Float64Array(vocabSize);
+  }
+
+  /** Takes note of tokens that were not sampled: the prompt. */
+  observe(ids: Iterable<number>): void {
+    for (const id of ids) this.#recent.add(id);
+  }
+
+  /**
+   * The next token.
+   *
+   * @param logits one a token of the vocabulary; unchanged
+   * @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE
+   */
+  sample(logits: Float32Array): SampledToken {
+    const normaliser = normaliserOf(logits);
+    const id = this.#choose(logits);
+    this.#recent.add(id);
+    const logProbOf = (token: number) => ({ id: token, logProb: logits[token] - normaliser });
+    return { ...logProbOf(id), top: selectTop(logits, this.#parameters.topLogProbs).map(logProbOf) };
+  }
+
+  #choose(logits: Float32Array): number {
+    const { temperature } = this.#parameters;
+    this.#logits.set(logits);
+    this.#addBias();
+    this.#penaliseRepetition();
+    const candidates =
+      temperature === 0 ? selectTop(this.#logits, 1) : selectCandidates(this.#logits, this.#parameters);
+    if (candidates.length === 0) {
+      throw new PynqLlmError('LLM_SAMPLING_NO_CANDIDATE', 'No token of the vocabulary can be chosen.');
+    }
+    if (temperature === 0) return candidates[0];
+    return draw(this.#logits, candidates, temperature, this.#random.nextDouble());
+  }
+
+  #addBias(): void {
+    for (const [id, bias] of this.#parameters.logitBias) this.#logits[id] += bias;
+  }
+
+  #penaliseRepetition(): void {
+    const { repeatPenalty } = this.#parameters;
+    if (repeatPenalty === 1) return;
+    for (const id of this.#recent.ids()) {
+      const logit = this.#logits[id];
+      this.#logits[id] = logit > 0 ? logit / repeatPenalty : logit * repeatPenalty;
+    }
+  }
+}
