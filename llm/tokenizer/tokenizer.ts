@@ -26,6 +26,8 @@ const utf8 = new TextEncoder();
 export class Tokenizer {
   /** The token that begins a text, if the vocabulary has one. */
   readonly bosId: number | undefined;
+  /** The token that ends a text, if the vocabulary names one; generations end at any of `eosIds`. */
+  readonly eosId: number | undefined;
   /** Tokens after which a generation ends. */
   readonly eosIds: ReadonlySet<number>;
   /** Tokens in the vocabulary; ids are 0 to one less. */
@@ -49,6 +51,7 @@ export class Tokenizer {
     this.#specials = parts.specials;
     this.chatTemplate = parts.chatTemplate;
     this.bosId = parts.vocabulary.bosId;
+    this.eosId = parts.vocabulary.eosId;
     this.eosIds = parts.vocabulary.endIds;
     this.vocabSize = parts.vocabulary.texts.length;
     this.addsBos = parts.vocabulary.addBos;
