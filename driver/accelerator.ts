@@ -11,6 +11,9 @@ import { type PlacementReport, planPlacement, refusal } from './placement.js';
 import { countedWindow, newTraffic, type Traffic } from './traffic.js';
 import { allocateWorkingMemory, MAX_PROGRAMS, type WorkingMemory } from './working-memory.js';
 
+export type { MatMulProgram, TensorShape, WeightTensor } from './matmul-program.js';
+export type { PlacementReport } from './placement.js';
+
 export interface AcceleratorOptions {
   /** A wait ends after so many times the expected cycles... */
   readonly deadlineFactor?: number;
@@ -33,7 +36,7 @@ export class Accelerator {
   private readonly lanes: Lanes;
   private readonly memory: WorkingMemory;
   private readonly runner: MatMulRunner;
-  private readonly hardwareCounters: Counters | undefined;
+  private readonly hardwareCounters?: Counters;
   private readonly deadlines: Deadlines;
   private readonly programs = new Set<MatMulProgram>();
   private needsReset = true;
@@ -53,9 +56,10 @@ export class Accelerator {
     };
     this.control = countedWindow(board.window('control'), this.traffic);
     this.lanes = new Lanes(board, this.control, this.traffic);
-    this.hardwareCounters = Object.hasOwn(board.description.windows, 'hwc')
-      ? new Counters(board, this.traffic)
-      : undefined;
+    if (Object.hasOwn(board.description.windows, 'hwc')) {
+      const window = countedWindow(board.window('hwc'), this.traffic);
+      this.hardwareCounters = new Counters({ description: board.description, window });
+    }
     this.memory = allocateWorkingMemory(board);
     this.runner = new MatMulRunner(board, this.lanes, this.memory, this.traffic, this.deadlines);
     try {
@@ -68,7 +72,11 @@ export class Accelerator {
 
   /** The hardware counters. @throws PynqLlmError DRIVER_NO_COUNTERS where the design has none */
   get counters(): Counters {
-    return this.hardwareCounters ?? new Counters(this.board, this.traffic);
+    if (this.hardwareCounters) return this.hardwareCounters;
+    const { name } = this.board.description;
+    throw new PynqLlmError('DRIVER_NO_COUNTERS', `The design on ${name} has no hwc window.`, {
+      context: { board: name },
+    });
   }
 
   /** Where each tensor would go now. Pure: allocates and touches nothing. */

@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../errors/index.js';
-import type { Board, RegisterWindow } from './board.js';
+import type { RegisterWindow } from './board.js';
+import type { BoardDescription } from './board-description.js';
 import {
   HWC_RESET_OFFSET,
   MONITORS,
@@ -7,7 +8,6 @@ import {
   type MonitorName,
   monitorOffsets,
 } from './registers/index.js';
-import { countedWindow, type Traffic } from './traffic.js';
 
 /** Which state each monitor counts: by name as in the manual, or by number. */
 export type CounterTargets = Partial<Record<MonitorName, string | number>>;
@@ -53,15 +53,12 @@ export class Counters {
   private readonly monitors: readonly Monitor[];
   private readonly targets: number[];
 
-  /** Touches nothing yet. @throws PynqLlmError DRIVER_NO_COUNTERS */
-  constructor(board: Board, traffic: Traffic) {
-    const { description } = board;
-    if (!Object.hasOwn(description.windows, 'hwc')) {
-      throw new PynqLlmError('DRIVER_NO_COUNTERS', `The design on ${description.name} has no hwc window.`, {
-        context: { board: description.name },
-      });
-    }
-    this.window = countedWindow(board.window('hwc'), traffic);
+  /** Touches nothing yet; the board has an `hwc` window. */
+  constructor({
+    description,
+    window,
+  }: { readonly description: BoardDescription; readonly window: RegisterWindow }) {
+    this.window = window;
     this.monitors = MONITORS[description.revision];
     this.targets = this.monitors.map((monitor) =>
       stateNumber(monitor, DEFAULT_TARGETS[monitor.name] ?? monitor.resetState),
