@@ -1,0 +1,14 @@
+// One input super-block as the kernels want it. A run of 16 quants lies as 8 even ones and then 8 odd ones, because
+// the even and odd bytes of a 16-byte vector of packed weights widen to int16 with a mask and a shift.
+
+/** Offsets in a prepared input block: 256 int16 quants, 16 sums of 16 quants, 16 sums as sent, float32 scale. */
+export const QUANTS: usize = 0;
+export const GROUP_SUMS: usize = 512;
+export const SENT_SUMS: usize = 544;
+export const SCALE: usize = 576;
+export const PREPARED_BYTES: usize = 592;
+
+/** Q8_K as it arrives: float32 d, 256 int8 quants, 16 int16 sums. */
+export const Q8K_QUANTS: usize = 4;
+export const Q8K_SUMS: usize = 260;
+export const Q8K_BYTES: usize = 292;

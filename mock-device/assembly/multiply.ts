@@ -1,0 +1,259 @@
+import { GROUP_SUMS, PREPARED_BYTES, QUANTS, SCALE, SENT_SUMS } from './layout';
+import {
+  Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,
+  blockBytes, blockMinima, blockScales, groupScales, half, hasHighBits, highBitCount, highBits, lowBitCount, lowBits, partsOf, weights,
+} from './unpack';
+
+/** Columns that share one unpacking of a block: more would push their inputs out of the first-level cache. */
+const COLUMNS: i32 = 8;
+/** Scratch: running sums of the columns (float32), then their int32 sums of products of the block at hand. */
+const PRODUCTS: usize = 32;
+
+/**
+ * One COMPUTE: outputs[n * rows + m] (float32) = sum over k of weight block m*kb + k times input block n*kb + k.
+ *
+ * @param type 2..6 for Q2_K..Q6_K
+ * @param lanes address of the lanes' base addresses: block i is number i >> laneShift of lane i & ((1 << laneShift) - 1)
+ * @param inputs prepared input blocks
+ * @param scratch 160 bytes
+ */
+export function multiply(
+  type: i32, lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, columns: i32,
+): void {
+  while (columns > 0) {
+    const width = min(columns, COLUMNS);
+    if (type == Q2_K) multiplyQ2K(lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+    else if (type == Q3_K) multiplyQ3K(lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+    else if (type == Q4_K) multiplyQ4K(lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+    else if (type == Q5_K) multiplyQ5K(lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+    else multiplyQ6K(lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+    columns -= width;
+    inputs += <usize>(width * kb) * PREPARED_BYTES;
+    outputs += <usize>(width * rows) << 2;
+  }
+}
+
+function multiplyQ2K(
+  lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, width: i32,
+): void {
+  if (width == 1) rowsOf(Q2_K, true, lanes, laneShift, inputs, outputs, scratch, kb, rows, 1);
+  else rowsOf(Q2_K, false, lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+}
+
+function multiplyQ3K(
+  lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, width: i32,
+): void {
+  if (width == 1) rowsOf(Q3_K, true, lanes, laneShift, inputs, outputs, scratch, kb, rows, 1);
+  else rowsOf(Q3_K, false, lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+}
+
+function multiplyQ4K(
+  lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, width: i32,
+): void {
+  if (width == 1) rowsOf(Q4_K, true, lanes, laneShift, inputs, outputs, scratch, kb, rows, 1);
+  else rowsOf(Q4_K, false, lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+}
+
+function multiplyQ5K(
+  lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, width: i32,
+): void {
+  if (width == 1) rowsOf(Q5_K, true, lanes, laneShift, inputs, outputs, scratch, kb, rows, 1);
+  else rowsOf(Q5_K, false, lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+}
+
+function multiplyQ6K(
+  lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, width: i32,
+): void {
+  if (width == 1) rowsOf(Q6_K, true, lanes, laneShift, inputs, outputs, scratch, kb, rows, 1);
+  else rowsOf(Q6_K, false, lanes, laneShift, inputs, outputs, scratch, kb, rows, width);
+}
+
+/** All rows against `width` columns: each block is unpacked once for all of them. */
+@inline
+function rowsOf(
+  type: i32, single: bool, lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32,
+  width: i32,
+): void {
+  const inputStride = <usize>kb * PREPARED_BYTES;
+  const laneMask = (1 << laneShift) - 1;
+  let number = 0;
+  for (let row = 0; row < rows; ++row) {
+    v128.store(scratch, i64x2.splat(0));
+    v128.store(scratch, i64x2.splat(0), 16);
+    let input = inputs;
+    for (let k = 0; k < kb; ++k) {
+      const lane = <usize>load<u32>(lanes + (<usize>(number & laneMask) << 2));
+      block(type, single, lane + <usize>(number >> laneShift) * blockBytes(type), input, inputStride, scratch, width);
+      input += PREPARED_BYTES;
+      ++number;
+    }
+    for (let column = 0; column < width; ++column) {
+      store<f32>(outputs + (<usize>(column * rows + row) << 2), load<f32>(scratch + (<usize>column << 2)));
+    }
+  }
+}
+
+/** One weight block against one input block of each column; adds the results to the running float32 sums. */
+@inline
+function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scratch: usize, width: i32): void {
+  let scales0 = i64x2.splat(0);
+  let scales1 = scales0;
+  let minima0 = scales0;
+  let minima1 = scales0;
+  if (type == Q4_K || type == Q5_K) {
+    const scales = blockScales(w);
+    scales0 = i16x8.shuffle(scales, scales, 0, 8, 1, 9, 2, 10, 3, 11);
+    scales1 = i16x8.shuffle(scales, scales, 4, 12, 5, 13, 6, 14, 7, 15);
+    const minima = blockMinima(w);
+    minima0 = i16x8.shuffle(minima, minima, 0, 8, 1, 9, 2, 10, 3, 11);
+    minima1 = i16x8.shuffle(minima, minima, 4, 12, 5, 13, 6, 14, 7, 15);
+  } else {
+    const scales = groupScales(type, w);
+    scales0 = i16x8.extend_low_i8x16_s(scales);
+    scales1 = i16x8.extend_high_i8x16_s(scales);
+    if (type == Q2_K) {
+      const minima = i8x16.shr_u(v128.load(w), 4);
+      minima0 = i16x8.extend_low_i8x16_u(minima);
+      minima1 = i16x8.extend_high_i8x16_u(minima);
+    }
+  }
+
+  const mask = i16x8.splat(0x00ff);
+  let sum = i64x2.splat(0);
+  let high0 = sum;
+  let high1 = sum;
+  let scales = scales0;
+  let q = x + QUANTS;
+  if (!single) clear(scratch + PRODUCTS, width);
+  for (let part: usize = 0; part < <usize>partsOf(type); ++part) {
+    if (hasHighBits(type) && (type == Q6_K || part == 0)) {
+      high0 = v128.load(w + highBits(type, part));
+      high1 = v128.load(w + highBits(type, part), 16);
+    }
+    const low = w + lowBits(type, part);
+    let low0 = v128.load(low);
+    let low1 = v128.load(low, 16);
+    let low2 = low0;
+    let low3 = low1;
+    if (type == Q6_K) {
+      low2 = v128.load(low, 32);
+      low3 = v128.load(low, 48);
+    }
+    for (let plane = 8 / partsOf(type); plane > 0; --plane) {
+      const first = weights(type, low0, high0);
+      const second = weights(type, low1, high1);
+      const even0 = v128.and(first, mask);
+      const odd0 = i16x8.shr_u(first, 8);
+      const even1 = v128.and(second, mask);
+      const odd1 = i16x8.shr_u(second, 8);
+      const doubled = i16x8.shuffle(scales, scales, 0, 8, 1, 9, 2, 10, 3, 11);
+      const two = i32x4.shuffle(doubled, doubled, 0, 0, 1, 1);
+      if (single) {
+        sum = i32x4.add(sum, products(even0, odd0, even1, odd1, two, q));
+      } else {
+        let at = scratch + PRODUCTS;
+        const end = at + (<usize>width << 4);
+        let column = q;
+        do {
+          v128.store(at, i32x4.add(v128.load(at), products(even0, odd0, even1, odd1, two, column)));
+          column += stride;
+          at += 16;
+        } while (at < end);
+      }
+      q += 64;
+      scales = i32x4.shuffle(scales, scales, 1, 2, 3, 0);
+      if (hasHighBits(type)) {
+        high0 = i16x8.shr_u(high0, highBitCount(type));
+        high1 = i16x8.shr_u(high1, highBitCount(type));
+      }
+      if (type == Q6_K) {
+        // The planes of Q6_K alternate between two runs of 32 bytes: low nibbles of both, then high nibbles of both.
+        const used0 = i16x8.shr_u(low0, 4);
+        const used1 = i16x8.shr_u(low1, 4);
+        low0 = low2;
+        low1 = low3;
+        low2 = used0;
+        low3 = used1;
+      } else {
+        low0 = i16x8.shr_u(low0, lowBitCount(type));
+        low1 = i16x8.shr_u(low1, lowBitCount(type));
+      }
+    }
+    if (partsOf(type) == 2 || part == 1) scales = scales1;
+  }
+
+  let d: f32 = 0;
+  let dmin: f32 = 0;
+  if (type == Q2_K) {
+    d = half(w, 80);
+    dmin = half(w, 82);
+  } else if (type == Q3_K) {
+    d = half(w, 108);
+  } else if (type == Q6_K) {
+    d = half(w, 208);
+  } else {
+    d = half(w, 0);
+    dmin = half(w, 2);
+  }
+  if (single) {
+    finish(type, sum, scales0, scales1, minima0, minima1, d, dmin, x, scratch);
+  } else {
+    let at = scratch;
+    let sums = scratch + PRODUCTS;
+    const end = scratch + (<usize>width << 2);
+    do {
+      finish(type, v128.load(sums), scales0, scales1, minima0, minima1, d, dmin, x, at);
+      x += stride;
+      at += 4;
+      sums += 16;
+    } while (at < end);
+  }
+}
+
+@inline
+function clear(at: usize, vectors: i32): void {
+  const end = at + (<usize>vectors << 4);
+  do {
+    v128.store(at, i64x2.splat(0));
+    at += 16;
+  } while (at < end);
+}
+
+/**
+ * 32 products summed by group: 32 weights (even and odd ones of two groups of 16) times 32 quants, and each group's sum times its scale. Four products of
+ * the widest weights, 63 * 128 * 4 = 32256, still fit int16, so that narrowing loses nothing.
+ */
+@inline
+function products(even0: v128, odd0: v128, even1: v128, odd1: v128, scales: v128, q: usize): v128 {
+  const first = i32x4.add(i32x4.dot_i16x8_s(even0, v128.load(q)), i32x4.dot_i16x8_s(odd0, v128.load(q, 16)));
+  const second = i32x4.add(i32x4.dot_i16x8_s(even1, v128.load(q, 32)), i32x4.dot_i16x8_s(odd1, v128.load(q, 48)));
+  return i32x4.dot_i16x8_s(i16x8.narrow_i32x4_s(first, second), scales);
+}
+
+/** The float32 steps of the manual, in its order: dall, acc, minima, running sum; each rounded on its own. */
+@inline
+function finish(
+  type: i32, sum: v128, scales0: v128, scales1: v128, minima0: v128, minima1: v128, d: f32, dmin: f32, x: usize, into: usize,
+): void {
+  const xd = load<f32>(x, SCALE);
+  let r: f32 = 0;
+  if (type == Q3_K || type == Q6_K) {
+    // The constant offset of the weights (4 or 32), as sums of the quants times the scales.
+    const offset = i32x4.add(
+      i32x4.dot_i16x8_s(scales0, v128.load(x, GROUP_SUMS)),
+      i32x4.dot_i16x8_s(scales1, v128.load(x, GROUP_SUMS + 16)),
+    );
+    const acc = i32x4.sub(sum, i32x4.shl(offset, type == Q3_K ? 2 : 5));
+    const halves = i32x4.add(acc, i32x4.shuffle(acc, acc, 2, 3, 0, 1));
+    r = <f32>(i32x4.extract_lane(halves, 0) + i32x4.extract_lane(halves, 1)) * (d * xd);
+  } else {
+    const mins = i32x4.add(
+      i32x4.dot_i16x8_s(minima0, v128.load(x, SENT_SUMS)),
+      i32x4.dot_i16x8_s(minima1, v128.load(x, SENT_SUMS + 16)),
+    );
+    const both = i32x4.add(i32x4.shuffle(sum, mins, 0, 4, 1, 5), i32x4.shuffle(sum, mins, 2, 6, 3, 7));
+    const done = i32x4.add(both, i32x4.shuffle(both, both, 2, 3, 0, 1));
+    r = <f32>i32x4.extract_lane(done, 0) * (d * xd) - <f32>i32x4.extract_lane(done, 1) * (dmin * xd);
+  }
+  store<f32>(into, load<f32>(into) + r);
+}

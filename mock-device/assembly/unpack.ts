@@ -1,0 +1,128 @@
+// Weights and scales out of GGUF's K-quant blocks, 16 weights at a time as bytes. Bit positions: the manual, "Block layouts".
+// `type` and `plane` are constants at every call, so each call folds to a few instructions.
+
+export const Q2_K: i32 = 2;
+export const Q3_K: i32 = 3;
+export const Q4_K: i32 = 4;
+export const Q5_K: i32 = 5;
+export const Q6_K: i32 = 6;
+
+/** Bytes of a block in a lane's stream: whole words. */
+@inline
+export function blockBytes(type: i32): usize {
+  if (type == Q2_K) return 84;
+  if (type == Q3_K) return 112;
+  if (type == Q4_K) return 144;
+  if (type == Q5_K) return 176;
+  return 212;
+}
+
+/**
+ * A block's 256 weights are taken in 8 planes of 32. A part is the run of planes that share their packed low bits
+ * (2 bits for Q2_K and Q3_K, 4 for the others): 4 planes in 32 or, for Q6_K, 64 bytes; for Q4_K and Q5_K 2 in 32.
+ */
+@inline
+export function partsOf(type: i32): i32 {
+  return type == Q4_K || type == Q5_K ? 4 : 2;
+}
+
+/** Offset of a part's packed low bits. */
+@inline
+export function lowBits(type: i32, part: usize): usize {
+  if (type == Q2_K) return 16 + 32 * part;
+  if (type == Q3_K) return 32 + 32 * part;
+  if (type == Q4_K) return 16 + 32 * part;
+  if (type == Q5_K) return 48 + 32 * part;
+  return 64 * part;
+}
+
+/** Offset of the high bits: one bit a weight for Q3_K and Q5_K, shared by all parts; two bits for Q6_K. */
+@inline
+export function highBits(type: i32, part: usize): usize {
+  if (type == Q3_K) return 0;
+  if (type == Q5_K) return 16;
+  return 128 + 32 * part;
+}
+
+@inline
+export function hasHighBits(type: i32): bool {
+  return type == Q3_K || type == Q5_K || type == Q6_K;
+}
+
+/**
+ * 16 weights as unsigned bytes, before the constant offset of Q3_K and Q6_K, from bytes whose lowest bits are those
+ * of the plane at hand. Shifts move bits into the neighbour byte too: the masks take them away.
+ */
+@inline
+export function weights(type: i32, low: v128, high: v128): v128 {
+  if (type == Q2_K) return v128.and(low, i8x16.splat(3));
+  if (type == Q4_K) return v128.and(low, i8x16.splat(15));
+  if (type == Q3_K) return v128.or(v128.and(low, i8x16.splat(3)), v128.and(i16x8.shl(high, 2), i8x16.splat(4)));
+  const mask: i8 = type == Q5_K ? 16 : 48;
+  return v128.or(v128.and(low, i8x16.splat(15)), v128.and(i16x8.shl(high, 4), i8x16.splat(mask)));
+}
+
+/** Low bits a weight, which make room for the next plane's. */
+@inline
+export function lowBitCount(type: i32): i32 {
+  return type == Q2_K || type == Q3_K ? 2 : 4;
+}
+
+/** High bits a weight, which make room for the next plane's. */
+@inline
+export function highBitCount(type: i32): i32 {
+  return type == Q6_K ? 2 : 1;
+}
+
+/** The 16 scales of Q2_K, Q3_K or Q6_K as signed bytes. */
+@inline
+export function groupScales(type: i32, block: usize): v128 {
+  if (type == Q2_K) return v128.and(v128.load(block), i8x16.splat(15));
+  if (type == Q6_K) return v128.load(block, 192);
+  const low = load<u64>(block, 96);
+  const high = load<u32>(block, 104);
+  const first = (low & 0x0f0f0f0f0f0f0f0f) | (twoBitsOfEach(high, 0) << 4);
+  const second = ((low >> 4) & 0x0f0f0f0f0f0f0f0f) | (twoBitsOfEach(high, 4) << 4);
+  return i8x16.sub(i64x2.replace_lane(i64x2.splat(first), 1, second), i8x16.splat(32));
+}
+
+/** Bits `from`, `from`+1 of four bytes, then bits `from`+2, `from`+3, as eight bytes. */
+@inline
+function twoBitsOfEach(bytes: u32, from: u32): u64 {
+  return <u64>((bytes >> from) & 0x03030303) | (<u64>((bytes >> (from + 2)) & 0x03030303) << 32);
+}
+
+/** The 8 scales of Q4_K or Q5_K as int16, one for 32 weights. */
+@inline
+export function blockScales(block: usize): v128 {
+  const first = load<u32>(block, 4);
+  const last = load<u32>(block, 12);
+  const low = first & 0x3f3f3f3f;
+  const high = (last & 0x0f0f0f0f) | ((first >> 2) & 0x30303030);
+  return widen(low, high);
+}
+
+/** The 8 minima of Q4_K or Q5_K as int16, one for 32 weights. */
+@inline
+export function blockMinima(block: usize): v128 {
+  const middle = load<u32>(block, 8);
+  const last = load<u32>(block, 12);
+  const low = middle & 0x3f3f3f3f;
+  const high = ((last >> 4) & 0x0f0f0f0f) | ((middle >> 2) & 0x30303030);
+  return widen(low, high);
+}
+
+/** IEEE half to float, exact, subnormals and infinities included: scaling by 2^112 moves the exponent's bias. */
+@inline
+export function half(block: usize, offset: usize): f32 {
+  const bits = <u32>load<u16>(block + offset);
+  const sign = (bits & 0x8000) << 16;
+  const magnitude = (bits & 0x7fff) << 13;
+  if ((bits & 0x7c00) == 0x7c00) return reinterpret<f32>(sign | 0x7f800000 | (magnitude & 0x007fffff));
+  return reinterpret<f32>(sign | reinterpret<u32>(reinterpret<f32>(magnitude) * reinterpret<f32>(0x77800000)));
+}
+
+@inline
+function widen(low: u32, high: u32): v128 {
+  return i16x8.extend_low_i8x16_u(i64x2.splat(<i64>(<u64>low | (<u64>high << 32))));
+}
