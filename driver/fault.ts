@@ -19,15 +19,19 @@ export interface FaultScene {
   readonly faults: readonly BoardFault[];
 }
 
-/** Codes of the faults that a board can name by itself: better knowledge than any symptom. */
+/** Codes of the faults that a board can name by itself (the mock's table): better knowledge than any symptom. */
 const NAMED_FAULTS: Readonly<Record<string, ErrorCodeName>> = {
+  'dma-never-completes': 'DRIVER_DMA_TIMEOUT',
   'dma-decode-error': 'DRIVER_DMA_DECODE_ERROR',
   'dma-slave-error': 'DRIVER_DMA_SLAVE_ERROR',
   'dma-internal-error': 'DRIVER_DMA_INTERNAL_ERROR',
+  'no-tlast': 'DRIVER_RESULT_WITHOUT_TLAST',
+  'result-short': 'DRIVER_RESULT_LENGTH',
+  'result-long': 'DRIVER_RESULT_LENGTH',
   'core-stuck': 'DRIVER_CORE_STUCK',
   'stream-desynchronised': 'DRIVER_STREAM_DESYNCHRONISED',
   'capacity-exceeded': 'DRIVER_CAPACITY_EXCEEDED',
-  'stale-buffer': 'DRIVER_STALE_BUFFER',
+  'stale-cache': 'DRIVER_STALE_BUFFER',
 };
 
 /** Likely causes, the likeliest first. */

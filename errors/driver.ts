@@ -81,7 +81,7 @@ export const DRIVER_ERRORS = {
   },
   DRIVER_RESULT_LENGTH: {
     number: 2020,
-    meaning: 'The core sent fewer results than the program computes.',
+    meaning: 'The core sent another number of results than the program computes.',
     remedy: RETRY,
   },
   DRIVER_RESULT_WITHOUT_TLAST: {

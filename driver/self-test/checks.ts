@@ -56,7 +56,7 @@ export const selfTestCheck = z.discriminatedUnion('kind', [
     kind: z.literal('matmul'),
     name: z.string(),
     file: fileName,
-    sha256: z.string(),
+    sha256: z.string().optional(),
     resident: z.boolean(),
     /** Cycles and counters of the first MatMul after power-up, where the index has them. */
     measured: measurement.optional(),
