@@ -93,7 +93,7 @@ export class Accelerator {
     this.checkOpen();
     const { description } = this.board;
     const coreType = coreTypeOf(tensor.type);
-    const reason = refusal(force ? { ...description, revision: 'v3' } : description, tensor);
+    const reason = refusal(description, tensor, force);
     if (reason !== undefined || coreType === undefined) {
       throw new PynqLlmError(
         'DRIVER_UNSUPPORTED_TENSOR',
@@ -227,6 +227,7 @@ export class Accelerator {
 
   /** Unloads all programs and gives the driver's own buffers back; the board stays open. */
   close(): void {
+    if (this.closed) return;
     this.closed = true;
     for (const program of this.programs) program.unload();
     this.programs.clear();
@@ -253,7 +254,7 @@ export class Accelerator {
     if (outputs.length !== programs.length)
       throw bad(`${outputs.length} outputs for ${programs.length} programs`);
     programs.forEach((program, i) => {
-      if (!program.isLoaded)
+      if (!this.programs.has(program))
         throw new PynqLlmError('DRIVER_CLOSED', `The program of ${program.name} was unloaded.`);
       if (program.columns !== programs[0].columns)
         throw bad(`programs with K = ${programs[0].columns} and ${program.columns}`);

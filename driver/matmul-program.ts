@@ -1,3 +1,4 @@
+import { PynqLlmError } from '../errors/index.js';
 import type { CoreType, GgmlType } from '../gguf/types.js';
 import { CORE_BLOCK_BYTES } from '../gguf/types.js';
 import type { Board, DmaBuffer } from './board.js';
@@ -119,10 +120,6 @@ export class MatMulProgram {
     return new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
   }
 
-  get isLoaded(): boolean {
-    return this.memory !== undefined;
-  }
-
   tile(index: number): TileLayout {
     return index === this.tiles.tileCount - 1 ? this.tiles.last : this.tiles.full;
   }
@@ -139,16 +136,21 @@ export class MatMulProgram {
 
   /** A staged tile's image. */
   tileImage(index: number): Uint8Array {
-    if (this.memory === undefined || !('image' in this.memory))
-      throw new TypeError(`${this.name} is not staged`);
+    if (this.memory === undefined || !('image' in this.memory)) throw this.withoutMemory();
     const from = index * this.tiles.full.bytes;
     return this.memory.image.subarray(from, from + this.tile(index).bytes);
   }
 
   private residentBase(): number {
-    if (this.memory === undefined || !('buffer' in this.memory))
-      throw new TypeError(`${this.name} is not resident`);
+    if (this.memory === undefined || !('buffer' in this.memory)) throw this.withoutMemory();
     return this.memory.buffer.physicalAddress;
+  }
+
+  private withoutMemory(): PynqLlmError {
+    return new PynqLlmError(
+      'DRIVER_CLOSED',
+      `The program of ${this.name} has no ${this.placement} weights any more.`,
+    );
   }
 
   /** Gives the memory back; the program cannot be used any more. */

@@ -90,9 +90,14 @@ export function planPlacement(
 }
 
 /**
- * Why the core cannot take a tensor, or undefined where it can.
+ * Why the core is not to compute a tensor, or undefined where it is.
+ * @param force accepts what the core computes right only from power-up: v1's Q4_K and Q5_K
  */
-export function refusal(description: BoardDescription, tensor: TensorShape): string | undefined {
+export function refusal(
+  description: BoardDescription,
+  tensor: TensorShape,
+  force = false,
+): string | undefined {
   const coreType = coreTypeOf(tensor.type);
   const { name } = BLOCK_FORMATS[tensor.type];
   const kb = tensor.columns / SUPER_BLOCK;
@@ -101,7 +106,7 @@ export function refusal(description: BoardDescription, tensor: TensorShape): str
     return `K = ${tensor.columns} is not a multiple of ${SUPER_BLOCK}`;
   const limit = Math.min(description.capacity.inputBlocks, description.capacity.weightBlocks);
   if (kb > limit) return `a row of ${kb} super-blocks is longer than the ${limit} that the core holds`;
-  if (description.revision === 'v1' && (coreType === 4 || coreType === 5)) {
+  if (!force && description.revision === 'v1' && (coreType === 4 || coreType === 5)) {
     return `v1 computes ${name} wrongly after a load of Q2_K or Q6_K: scale bit 6 stays stale`;
   }
   if (!description.weightTypes.includes(coreType)) return `the bitstream was built without ${name}`;
