@@ -1,0 +1,286 @@
+import type { Board, BoardFault, DmaBuffer, RegisterWindow } from '../driver/board.js';
+import type { BoardDescription } from '../driver/board-description.js';
+import { STATUS_REGISTERS, statusOffset } from '../driver/registers/index.js';
+import { PynqLlmError } from '../errors/index.js';
+import { Clock } from './clock.js';
+import { Core } from './core/core.js';
+import { DmaEngine } from './dma-engine.js';
+import { FaultPanel, type FaultSwitch } from './faults.js';
+import { type Kernel, loadKernel } from './kernel.js';
+import { Monitors } from './monitors.js';
+import { PhysicalMemory } from './physical-memory.js';
+import { InputLane, OutputLane } from './stream-lanes.js';
+
+/** Alignment of DMA buffers unless asked otherwise: a cache line. */
+const CACHE_LINE = 64;
+
+export interface MockBoardOptions {
+  /** Waiting takes as long as it would on the board; otherwise only simulated time passes. */
+  readonly realTime?: boolean;
+  /** Faults that are switched on from the start. */
+  readonly faults?: readonly FaultSwitch[];
+}
+
+/** A board in memory, as the driver sees one, with what only a mock can tell or do. */
+export interface MockBoard extends Board {
+  /** Cycles of the fabric clock since the board was opened. */
+  readonly cycles: number;
+  /** @throws PynqLlmError MOCK_UNKNOWN_FAULT */
+  injectFault(fault: FaultSwitch): void;
+}
+
+/**
+ * Opens a mock of the board that a description describes: registers, AXI DMA, DMA memory and the core, bit for bit
+ * and cycle for cycle (docs/mock-device.md). DMA memory is reserved at its full size, but pages cost memory only
+ * once they are touched.
+ *
+ * @throws PynqLlmError MOCK_MEMORY_UNAVAILABLE, MOCK_UNKNOWN_FAULT
+ */
+export function openMockBoard(description: BoardDescription, options: MockBoardOptions = {}): MockBoard {
+  return new SimulatedBoard(description, options);
+}
+
+class SimulatedBoard implements MockBoard {
+  private readonly clock = new Clock();
+  private readonly faults = new FaultPanel();
+  private readonly memory: PhysicalMemory;
+  private readonly kernel: Kernel;
+  private readonly inputs: InputLane[];
+  private readonly outputs: OutputLane[];
+  private readonly engines: DmaEngine[];
+  private readonly windows: ReadonlyMap<string, MockWindow>;
+  private monitors: Monitors;
+  private core: Core;
+  /** Something that a waiting driver may look at has changed since it looked. */
+  private changed = false;
+  private closed = false;
+
+  constructor(
+    readonly description: BoardDescription,
+    private readonly options: MockBoardOptions,
+  ) {
+    for (const fault of options.faults ?? []) this.faults.inject(fault);
+    this.memory = new PhysicalMemory(description, {
+      overwritten: (start, end) => this.core.keep(start, end),
+      handedBack: (start, end) => {
+        this.core.keep(start, end);
+        for (const engine of this.engines) engine.handedBack(start, end);
+      },
+    });
+    this.kernel = loadKernel(this.memory.memory);
+    const lanes = Array.from({ length: description.dma.lanes }, (_, lane) => lane);
+    this.inputs = lanes.map(() => new InputLane(this.clock, this.memory.words));
+    this.outputs = lanes.map(() => new OutputLane());
+    this.engines = lanes.map(
+      (lane) =>
+        new DmaEngine(
+          lane,
+          description.dma.lengthBits,
+          this.clock,
+          this.memory,
+          this.faults,
+          this.inputs[lane],
+          this.outputs[lane],
+          {
+            changed: () => {
+              this.changed = true;
+            },
+            reset: () => this.core.laneReset(),
+          },
+        ),
+    );
+    this.monitors = new Monitors(description.revision, this.clock);
+    this.core = this.newCore();
+    this.windows = new Map(
+      Object.entries(description.windows).map(([name, { base, size }]) => [
+        name,
+        new MockWindow(name, base, size, this.faults, this.registersOf(name), () => this.requireOpen()),
+      ]),
+    );
+  }
+
+  get cycles(): number {
+    return this.clock.now;
+  }
+
+  injectFault(fault: FaultSwitch): void {
+    this.faults.inject(fault);
+  }
+
+  window(name: string): RegisterWindow {
+    const window = this.windows.get(name);
+    if (window === undefined)
+      throw new PynqLlmError(
+        'DRIVER_UNKNOWN_WINDOW',
+        `${this.description.title} has no register window "${name}"; it has ${[...this.windows.keys()].join(', ')}.`,
+        { context: { window: name } },
+      );
+    return window;
+  }
+
+  allocate(byteLength: number, { align = CACHE_LINE }: { readonly align?: number } = {}): DmaBuffer {
+    this.requireOpen();
+    return this.memory.allocate(byteLength, Math.max(align, CACHE_LINE));
+  }
+
+  dmaMemory(): { total: number; free: number; largestFree: number } {
+    return this.memory.usage();
+  }
+
+  waitUntil(done: () => boolean, timeoutUs: number): boolean {
+    this.requireOpen();
+    const from = this.clock.now;
+    const held = this.simulate(done, from + Math.ceil((timeoutUs * this.description.clockHz) / 1e6));
+    if (this.options.realTime) sleep(((this.clock.now - from) / this.description.clockHz) * 1000);
+    return held;
+  }
+
+  now(): number {
+    return (this.clock.now / this.description.clockHz) * 1e6;
+  }
+
+  takeFaults(): readonly BoardFault[] {
+    return this.faults.take();
+  }
+
+  resetLogic(): void {
+    this.requireOpen();
+    this.clock.clear();
+    for (const engine of this.engines) engine.reset(0);
+    this.monitors = new Monitors(this.description.revision, this.clock);
+    this.core = this.newCore();
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** Jumps from event to event until `done` holds or the cycle `deadline` is reached. */
+  private simulate(done: () => boolean, deadline: number): boolean {
+    if (done()) return true;
+    while (this.clock.next <= deadline) {
+      this.changed = false;
+      this.clock.advanceTo(this.clock.next);
+      if (this.changed && done()) return true;
+    }
+    this.clock.advanceTo(deadline);
+    if (done()) return true;
+    const starving = this.core.starving((lane) => this.engines[lane].isSending);
+    if (starving !== undefined) this.faults.report('stream-desynchronised', starving);
+    return false;
+  }
+
+  private newCore(): Core {
+    return new Core({
+      description: this.description,
+      clock: this.clock,
+      monitors: this.monitors,
+      memory: this.memory,
+      kernel: this.kernel,
+      faults: this.faults,
+      inputs: this.inputs,
+      outputs: this.outputs,
+      rested: () => {
+        this.changed = true;
+      },
+    });
+  }
+
+  private registersOf(window: string): WindowRegisters {
+    if (window === 'control') return { read: (offset) => this.readControl(offset), write: () => {} };
+    if (window === 'hwc')
+      return {
+        read: (offset) => this.monitors.read(offset),
+        write: (offset, value) => this.monitors.write(offset, value),
+      };
+    const engine = this.engines.find((_, lane) => window === `dma${lane}`);
+    return {
+      read: (offset) => engine?.read(offset) ?? 0,
+      write: (offset, value) => engine?.write(offset, value),
+    };
+  }
+
+  /** Status registers show the units' states; START and DONE are unused and read 0. */
+  private readControl(offset: number): number {
+    const units = STATUS_REGISTERS[this.description.revision];
+    const index = units.findIndex((_, number) => statusOffset(number) === offset);
+    if (index < 0) return 0;
+    switch (units[index].unit) {
+      case 'control-unit':
+      case 'load-unit':
+      case 'store-unit':
+      case 'scheduler':
+        return this.monitors.stateOf(units[index].unit);
+      // v1 only. The manual gives the idle state; the busy ones are those of v3's load monitors.
+      case 'weight-loader':
+        return this.monitors.stateOf('load-unit') === 4 ? 2 : 1;
+      case 'input-loader':
+        return this.monitors.stateOf('load-unit') === 3 ? 4 : 1;
+      default:
+        return 0;
+    }
+  }
+
+  private requireOpen(): void {
+    if (this.closed)
+      throw new PynqLlmError('MOCK_CLOSED', `The mock of ${this.description.title} was closed.`);
+  }
+}
+
+interface WindowRegisters {
+  read(offset: number): number;
+  write(offset: number, value: number): void;
+}
+
+/** A declared window on the bus: whatever lies outside of it is a bus error, which the access itself throws. */
+class MockWindow implements RegisterWindow {
+  constructor(
+    readonly name: string,
+    readonly base: number,
+    readonly size: number,
+    private readonly faults: FaultPanel,
+    private readonly registers: WindowRegisters,
+    private readonly requireOpen: () => void,
+  ) {}
+
+  read32(offset: number): number {
+    this.check(offset);
+    return this.registers.read(offset) >>> 0;
+  }
+
+  write32(offset: number, value: number): void {
+    this.check(offset);
+    this.registers.write(offset, value >>> 0);
+  }
+
+  private check(offset: number): void {
+    this.requireOpen();
+    const context = { window: this.name, offset };
+    const place = `offset ${offset} of the window ${this.name} at 0x${this.base.toString(16)}`;
+    if (offset % 4 !== 0) {
+      this.faults.report('bus-error', `an access at ${place} is not aligned`);
+      throw new PynqLlmError('DRIVER_UNALIGNED_ADDRESS', `An access at ${place} is not aligned.`, {
+        context,
+      });
+    }
+    if (!(offset >= 0 && offset + 4 <= this.size)) {
+      this.faults.report('bus-error', `an access at ${place} is outside of its ${this.size} bytes`);
+      throw new PynqLlmError(
+        'DRIVER_ADDRESS_OUT_OF_RANGE',
+        `The window has ${this.size} bytes: no ${place}.`,
+        {
+          context,
+        },
+      );
+    }
+    if (this.faults.shows('bus-error'))
+      throw new PynqLlmError('DRIVER_BUS_ERROR', `An access at ${place} was answered with an error.`, {
+        context,
+      });
+  }
+}
+
+/** Blocks the thread, as waiting for a device does. */
+function sleep(milliseconds: number): void {
+  if (milliseconds > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}

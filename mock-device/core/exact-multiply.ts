@@ -1,0 +1,58 @@
+import { type CoreType, SUPER_BLOCK } from '../../gguf/types.js';
+import { PREPARED_INPUT } from '../kernel.js';
+import type { FieldMemory } from './field-memory.js';
+
+/**
+ * One COMPUTE from unpacked fields, in the manual's arithmetic: for any history of loads and types.
+ *
+ * @param inputs the kernels' memory from the first prepared input block on
+ * @returns columns * rows float32, column after column
+ */
+export function multiplyFields(
+  fields: FieldMemory,
+  type: CoreType,
+  inputs: DataView,
+  kb: number,
+  rows: number,
+  columns: number,
+): Float32Array {
+  const results = new Float32Array(rows * columns);
+  for (let column = 0; column < columns; column++)
+    for (let row = 0; row < rows; row++) {
+      let sum = 0;
+      for (let k = 0; k < kb; k++) {
+        const input = new DataView(
+          inputs.buffer,
+          inputs.byteOffset + (column * kb + k) * PREPARED_INPUT.bytes,
+          PREPARED_INPUT.bytes,
+        );
+        sum = Math.fround(sum + multiplySlot(fields, type, row * kb + k, input));
+      }
+      results[column * rows + row] = sum;
+    }
+  return results;
+}
+
+function multiplySlot(fields: FieldMemory, type: CoreType, slot: number, input: DataView): number {
+  const inputScale = input.getFloat32(PREPARED_INPUT.scale, true);
+  let products = 0;
+  let minima = 0;
+  for (let group = 0; group < 16; group++) {
+    let sum = 0;
+    for (let i = 0; i < 16; i++)
+      sum += fields.weight(type, slot, group * 16 + i) * preparedQuant(input, group, i);
+    products = (products + sum * fields.scale(type, slot, group)) | 0;
+    const sentSum = input.getInt16(PREPARED_INPUT.sentSums + 2 * group, true);
+    minima = (minima + sentSum * fields.minimum(type, slot, group)) | 0;
+  }
+  const scaled = Math.fround(Math.fround(products) * Math.fround(fields.scaleOf(slot) * inputScale));
+  if (type === 3 || type === 6) return scaled;
+  const minimum = Math.fround(fields.minimumOf(slot) * inputScale);
+  return Math.fround(scaled - Math.fround(Math.fround(minima) * minimum));
+}
+
+/** Groups of 16 quants lie as the 8 even ones and then the 8 odd ones (assembly/layout.ts). */
+function preparedQuant(input: DataView, group: number, i: number): number {
+  const place = i % 2 === 0 ? i / 2 : 8 + (i - 1) / 2;
+  return input.getInt16(PREPARED_INPUT.quants + (group * (SUPER_BLOCK / 16) + place) * 2, true);
+}

@@ -1,0 +1,57 @@
+import type { CoreRevision } from '../../driver/board-description.js';
+import type { CoreType } from '../../gguf/types.js';
+import { FieldMemory } from './field-memory.js';
+import type { WeightLoad } from './weight-load.js';
+
+/** Loads that are kept as they came before the oldest is unpacked for good. */
+const MAX_LOADS = 64;
+
+/**
+ * What the core holds of weights (manual, "State kept between instructions"). The hardware unpacks each load into
+ * fields. Here a load stays packed, in DMA memory as long as the device owns it, because nearly every COMPUTE
+ * uses the blocks of the last load with the type they were loaded with; only other uses unpack the history of loads.
+ */
+export class WeightMemory {
+  /** Oldest first; applied in order after those already in `unpacked`. */
+  private loads: WeightLoad[] = [];
+  private unpacked: FieldMemory | undefined;
+  /** v1: an earlier load may have left scale bits that Q4_K and Q5_K do not write. */
+  private scaleBitsMayBeStale = false;
+
+  constructor(
+    private readonly revision: CoreRevision,
+    private readonly capacity: number,
+  ) {}
+
+  load(load: WeightLoad): void {
+    // A later load of the same type writes the same fields of the same slots, so what it covers is gone.
+    this.loads = this.loads.filter(({ type, blocks }) => type !== load.type || blocks > load.blocks);
+    this.loads.push(load);
+    if (this.revision === 'v1' && (load.type === 2 || load.type === 6)) this.scaleBitsMayBeStale = true;
+    if (this.loads.length > MAX_LOADS) this.fieldMemory().apply(this.loads.splice(0, 1));
+  }
+
+  /** The load that alone decides what a COMPUTE over the first `blocks` slots gives, if there is one. */
+  only(type: CoreType, blocks: number): WeightLoad | undefined {
+    const last = this.loads.at(-1);
+    if (last === undefined || last.type !== type || blocks > last.blocks) return undefined;
+    return this.scaleBitsMayBeStale && (type === 4 || type === 5) ? undefined : last;
+  }
+
+  /** All fields as the hardware would hold them. */
+  fields(): FieldMemory {
+    const fields = this.fieldMemory();
+    fields.apply(this.loads.splice(0));
+    return fields;
+  }
+
+  /** That part of the kernels' address space is about to change. */
+  keep(start: number, end: number): void {
+    for (const load of this.loads) load.keep(start, end);
+  }
+
+  private fieldMemory(): FieldMemory {
+    this.unpacked ??= new FieldMemory(this.revision, this.capacity);
+    return this.unpacked;
+  }
+}

@@ -1,0 +1,138 @@
+import { DMACR, DMASR } from '../driver/registers/axi-dma.js';
+import type { Clock } from './clock.js';
+
+/** Bits of DMACR that can be written and read back (PG021): run/stop, interrupt enables, threshold and delay. */
+const WRITABLE_CONTROL = 0xffff_7001;
+const INTERRUPTS = DMASR.IOC_IRQ | DMASR.DLY_IRQ | DMASR.ERR_IRQ;
+
+/** What a channel asks of the engine around it. */
+export interface ChannelHost {
+  readonly clock: Clock;
+  /** Something that a waiting driver may look at has changed. */
+  changed(): void;
+  /** Soft reset, asked for through either channel. */
+  resetEngine(): void;
+  /** A transfer starts; the host ends it with `complete` or `fail`, or never. */
+  start(channel: DmaChannel, address: number, byteLength: number): void;
+  /** LENGTH was written while a transfer ran. */
+  busyStart(channel: DmaChannel): void;
+}
+
+/** One channel of an AXI DMA in direct register mode, as software sees it (PG021). */
+export class DmaChannel {
+  private control: number;
+  private status: number;
+  private address = 0;
+  private addressHigh = 0;
+  private length = 0;
+  /** Whether any transfer was started since the reset: the idle bit stays 0 before. */
+  private used = false;
+  private busy = false;
+  /** Cycle at which a soft reset is over. */
+  private resetUntil = 0;
+
+  constructor(
+    readonly name: 'mm2s' | 's2mm',
+    private readonly host: ChannelHost,
+    private readonly lengthBits: number,
+    private readonly resetValues: { readonly control: number; readonly status: number },
+  ) {
+    this.control = resetValues.control;
+    this.status = resetValues.status & ~DMASR.HALTED;
+  }
+
+  get isBusy(): boolean {
+    return this.busy;
+  }
+
+  readControl(): number {
+    return (this.control | (this.inReset ? DMACR.RESET : 0)) >>> 0;
+  }
+
+  writeControl(value: number): void {
+    if (this.inReset) return;
+    if ((value & DMACR.RESET) !== 0) {
+      this.host.resetEngine();
+      return;
+    }
+    const fixed = this.resetValues.control & ~WRITABLE_CONTROL;
+    this.control = ((value & WRITABLE_CONTROL) | fixed) >>> 0;
+  }
+
+  readStatus(): number {
+    const running = (this.control & DMACR.RUN) !== 0;
+    const halted = !running && !this.busy;
+    const idle = running && this.used && !this.busy;
+    return (this.status | (halted ? DMASR.HALTED : 0) | (idle ? DMASR.IDLE : 0)) >>> 0;
+  }
+
+  /** Interrupt bits are cleared by writing 1; all others are read only. */
+  writeStatus(value: number): void {
+    this.status &= ~(value & INTERRUPTS);
+  }
+
+  readAddress(): number {
+    return this.address;
+  }
+
+  writeAddress(value: number): void {
+    this.address = value;
+  }
+
+  readAddressHigh(): number {
+    return this.addressHigh;
+  }
+
+  writeAddressHigh(value: number): void {
+    this.addressHigh = value;
+  }
+
+  /** What was asked for, or received once a receiving transfer is complete. */
+  readLength(): number {
+    return this.length;
+  }
+
+  /** Starts a transfer; does nothing while the channel is halted. */
+  writeLength(value: number): void {
+    if (this.inReset || (this.control & DMACR.RUN) === 0) return;
+    if (this.busy) {
+      this.host.busyStart(this);
+      return;
+    }
+    this.length = value % 2 ** this.lengthBits;
+    this.used = true;
+    this.busy = true;
+    this.host.start(this, this.addressHigh * 2 ** 32 + this.address, this.length);
+  }
+
+  /** The transfer is over. @param byteLength what LENGTH reads afterwards */
+  complete(byteLength: number): void {
+    this.busy = false;
+    this.length = byteLength;
+    this.status |= DMASR.IOC_IRQ;
+    this.host.changed();
+  }
+
+  /** The channel halts with an error bit of DMASR; only a reset makes it usable again. */
+  fail(error: number): void {
+    this.busy = false;
+    this.control &= ~DMACR.RUN;
+    this.status |= error | DMASR.ERR_IRQ;
+    this.host.changed();
+  }
+
+  reset(until: number): void {
+    this.control = this.resetValues.control;
+    this.status = this.resetValues.status & ~DMASR.HALTED;
+    this.address = 0;
+    this.addressHigh = 0;
+    this.length = 0;
+    this.used = false;
+    this.busy = false;
+    this.resetUntil = until;
+  }
+
+  private get inReset(): boolean {
+    return this.host.clock.now < this.resetUntil;
+  }
+}

@@ -1,0 +1,236 @@
+import { AXI_DMA_REGISTERS, type AxiDmaRegister, DMASR } from '../driver/registers/axi-dma.js';
+import type { Clock } from './clock.js';
+import { type ChannelHost, DmaChannel } from './dma-channel.js';
+import type { FaultName, FaultPanel } from './faults.js';
+import type { MockDmaBuffer, PhysicalMemory } from './physical-memory.js';
+import type { InputLane, OutputLane } from './stream-lanes.js';
+
+/** Cycles of a soft reset (PG021: at least 16 cycles of the slowest clock). */
+const RESET_CYCLES = 16;
+
+interface RegisterAccess {
+  read(): number;
+  write(value: number): void;
+}
+
+/** A transfer that reads or writes a buffer of the device. */
+interface Transfer {
+  readonly buffer: MockDmaBuffer;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** One AXI DMA between physical memory and a lane of the core (PG021, direct register mode). */
+export class DmaEngine implements ChannelHost {
+  private readonly sender: DmaChannel;
+  private readonly receiver: DmaChannel;
+  private readonly registers: ReadonlyMap<number, RegisterAccess>;
+  private sending: Transfer | undefined;
+  private receiving: (Transfer & { received: number }) | undefined;
+
+  constructor(
+    private readonly lane: number,
+    lengthBits: number,
+    readonly clock: Clock,
+    private readonly memory: PhysicalMemory,
+    private readonly faults: FaultPanel,
+    private readonly input: InputLane,
+    private readonly output: OutputLane,
+    private readonly events: {
+      /** Something that a waiting driver may look at has changed. */
+      changed(): void;
+      /** The engine was reset: words under way are lost. */
+      reset(lane: number): void;
+    },
+  ) {
+    const r = AXI_DMA_REGISTERS;
+    this.sender = new DmaChannel('mm2s', this, lengthBits, {
+      control: r.MM2S_DMACR.reset,
+      status: r.MM2S_DMASR.reset,
+    });
+    this.receiver = new DmaChannel('s2mm', this, lengthBits, {
+      control: r.S2MM_DMACR.reset,
+      status: r.S2MM_DMASR.reset,
+    });
+    const access: Record<AxiDmaRegister, RegisterAccess> = {
+      MM2S_DMACR: control(this.sender),
+      MM2S_DMASR: status(this.sender),
+      MM2S_SA: address(this.sender),
+      MM2S_SA_MSB: addressHigh(this.sender),
+      MM2S_LENGTH: length(this.sender),
+      S2MM_DMACR: control(this.receiver),
+      S2MM_DMASR: status(this.receiver),
+      S2MM_DA: address(this.receiver),
+      S2MM_DA_MSB: addressHigh(this.receiver),
+      S2MM_LENGTH: length(this.receiver),
+    };
+    this.registers = new Map(
+      Object.entries(r).map(([name, { offset }]) => [offset, access[name as AxiDmaRegister]]),
+    );
+  }
+
+  /** Addresses without a register read 0. */
+  read(offset: number): number {
+    return this.registers.get(offset)?.read() ?? 0;
+  }
+
+  write(offset: number, value: number): void {
+    this.registers.get(offset)?.write(value);
+  }
+
+  get isSending(): boolean {
+    return this.sender.isBusy;
+  }
+
+  /** Power-up, or soft reset when `cycles` pass until it is over. */
+  reset(cycles: number): void {
+    const until = this.clock.now + cycles;
+    this.sender.reset(until);
+    this.receiver.reset(until);
+    this.sending = undefined;
+    this.receiving = undefined;
+    this.input.abort();
+    this.output.close();
+    if (cycles > 0) this.clock.at(until, () => this.changed());
+  }
+
+  /** The CPU took memory back: a transfer that still uses it stops where it is. */
+  handedBack(start: number, end: number): void {
+    const touches = (transfer: Transfer | undefined): boolean =>
+      transfer !== undefined && transfer.offset < end && start < transfer.offset + transfer.byteLength;
+    if (touches(this.sending)) {
+      this.stale('mm2s', 'a buffer was handed back to the CPU while it was read');
+      this.sending = undefined;
+      this.input.abort();
+    }
+    if (touches(this.receiving)) {
+      this.stale('s2mm', 'a buffer was handed back to the CPU while it was written');
+      this.receiving = undefined;
+      this.output.close();
+    }
+  }
+
+  changed(): void {
+    this.events.changed();
+  }
+
+  resetEngine(): void {
+    this.reset(RESET_CYCLES);
+    this.events.reset(this.lane);
+  }
+
+  busyStart(channel: DmaChannel): void {
+    this.faults.report('hazard', `${this.title(channel.name)}: LENGTH was written while a transfer ran`);
+  }
+
+  start(channel: DmaChannel, address: number, byteLength: number): void {
+    if (this.failsAtOnce(channel, address, byteLength)) return;
+    const where = { lane: this.lane, channel: channel.name };
+    if (this.faults.shows('dma-never-completes', where)) return;
+    const offset = this.memory.locate(address, byteLength);
+    const buffer = this.memory.bufferAt(address, byteLength);
+    if (offset === undefined || this.faults.shows('stale-cache', where)) return;
+    if (buffer === undefined || buffer.owner !== 'device') {
+      this.stale(
+        channel.name,
+        `${byteLength} bytes at 0x${address.toString(16)} are not in one buffer that was given to the device`,
+      );
+      return;
+    }
+    if (channel === this.sender) this.send({ buffer, offset, byteLength });
+    else this.receive({ buffer, offset, byteLength });
+  }
+
+  private failsAtOnce(channel: DmaChannel, address: number, byteLength: number): boolean {
+    const where = { lane: this.lane, channel: channel.name };
+    const fail = (name: FaultName, bit: number, detail?: string): true => {
+      if (detail !== undefined) this.faults.report(name, `${this.title(channel.name)}: ${detail}`);
+      channel.fail(bit);
+      return true;
+    };
+    if (this.faults.shows('dma-internal-error', where))
+      return fail('dma-internal-error', DMASR.INTERNAL_ERROR);
+    if (this.faults.shows('dma-slave-error', where)) return fail('dma-slave-error', DMASR.SLAVE_ERROR);
+    if (this.faults.shows('dma-decode-error', where)) return fail('dma-decode-error', DMASR.DECODE_ERROR);
+    if (byteLength === 0 || byteLength % 4 !== 0 || address % 4 !== 0)
+      return fail(
+        'dma-internal-error',
+        DMASR.INTERNAL_ERROR,
+        `${byteLength} bytes at 0x${address.toString(16)} are not whole words, one or more`,
+      );
+    if (this.memory.locate(address, byteLength) === undefined)
+      return fail(
+        'dma-decode-error',
+        DMASR.DECODE_ERROR,
+        `${byteLength} bytes at 0x${address.toString(16)} are not DMA memory`,
+      );
+    return false;
+  }
+
+  private send(transfer: Transfer): void {
+    transfer.buffer.settle();
+    this.sending = transfer;
+    this.input.offer(transfer.offset, transfer.byteLength / 4, () => {
+      this.sending = undefined;
+      this.sender.complete(transfer.byteLength);
+    });
+  }
+
+  private receive(transfer: Transfer): void {
+    this.receiving = { ...transfer, received: 0 };
+    this.output.open({ receive: (packet, last) => this.store(packet, last) });
+  }
+
+  private store(packet: Uint8Array, last: boolean): void {
+    const { receiving } = this;
+    if (receiving === undefined) return;
+    const room = receiving.byteLength - receiving.received;
+    const fitting = packet.length > room ? packet.subarray(0, room) : packet;
+    receiving.buffer.deviceWrite(receiving.offset + receiving.received, fitting);
+    receiving.received += fitting.length;
+    if (packet.length > room) {
+      this.faults.report(
+        'result-long',
+        `${this.title('s2mm')}: a packet is longer than LENGTH, ${receiving.byteLength} bytes`,
+      );
+      this.endReceiving();
+      this.receiver.fail(DMASR.INTERNAL_ERROR);
+    } else if (last) {
+      this.endReceiving();
+      this.receiver.complete(receiving.received);
+    }
+  }
+
+  private endReceiving(): void {
+    this.receiving = undefined;
+    this.output.close();
+  }
+
+  private stale(channel: 'mm2s' | 's2mm', detail: string): void {
+    this.faults.report('stale-cache', `${this.title(channel)}: ${detail}`);
+  }
+
+  private title(channel: 'mm2s' | 's2mm'): string {
+    return `dma${this.lane} ${channel}`;
+  }
+}
+
+function control(channel: DmaChannel): RegisterAccess {
+  return { read: () => channel.readControl(), write: (value) => channel.writeControl(value) };
+}
+
+function status(channel: DmaChannel): RegisterAccess {
+  return { read: () => channel.readStatus(), write: (value) => channel.writeStatus(value) };
+}
+
+function address(channel: DmaChannel): RegisterAccess {
+  return { read: () => channel.readAddress(), write: (value) => channel.writeAddress(value) };
+}
+
+function addressHigh(channel: DmaChannel): RegisterAccess {
+  return { read: () => channel.readAddressHigh(), write: (value) => channel.writeAddressHigh(value) };
+}
+
+function length(channel: DmaChannel): RegisterAccess {
+  return { read: () => channel.readLength(), write: (value) => channel.writeLength(value) };
+}

@@ -1,0 +1,142 @@
+import type { BoardFault } from '../driver/board.js';
+import { PynqLlmError } from '../errors/index.js';
+
+/**
+ * Everything that can go wrong on the mock, by name. Each can be switched on; those that the mock can recognise
+ * it also reports by itself. `at` is what `after` and `count` of a switch count.
+ */
+export const FAULTS = {
+  'dma-never-completes': {
+    at: 'DMA transfer',
+    effect: 'The transfer starts and moves nothing; DMASR stays busy until the DMA engine is reset.',
+  },
+  'dma-decode-error': {
+    at: 'DMA transfer',
+    effect:
+      'DMADecErr and the error interrupt rise, the channel halts. By itself: an address outside of DMA memory.',
+  },
+  'dma-slave-error': {
+    at: 'DMA transfer',
+    effect: 'DMASlvErr and the error interrupt rise, the channel halts.',
+  },
+  'dma-internal-error': {
+    at: 'DMA transfer',
+    effect:
+      'DMAIntErr and the error interrupt rise, the channel halts. By itself: LENGTH 0 or not in whole words.',
+  },
+  'no-tlast': {
+    at: 'result packet',
+    effect: 'The packet arrives without TLAST: the receiving channel never completes.',
+  },
+  'result-short': {
+    at: 'result packet',
+    effect: 'TLAST comes one word early: LENGTH reads 4 bytes less than the results are.',
+  },
+  'result-long': {
+    at: 'result packet',
+    effect:
+      'One word too many comes; a packet longer than LENGTH raises DMAIntErr. By itself: LENGTH too small.',
+  },
+  'core-stuck': {
+    at: 'COMPUTE',
+    effect:
+      'The scheduler stays in state 31. By itself: a type that the bitstream lacks, wrong block lengths.',
+  },
+  'stream-desynchronised': {
+    at: 'LOAD_WGT',
+    effect:
+      'The core takes all further words for data and never answers. By itself: too few or too many words, or an instruction cut by a DMA reset.',
+  },
+  'capacity-exceeded': {
+    at: 'LOAD_WGT',
+    effect: 'The core stops in the instruction. By itself: more super-blocks than the core holds.',
+  },
+  'stale-cache': {
+    at: 'DMA transfer',
+    effect:
+      'The transfer stops. By itself: memory that was not handed to the device, or handed back too early.',
+  },
+  'bus-error': {
+    at: 'register access',
+    effect:
+      'The access throws. By itself: an address outside of the declared windows, or not a multiple of 4.',
+  },
+  hazard: {
+    at: 'COMPUTE',
+    effect:
+      'The core stops. By itself: a load or a change of type that overtakes a COMPUTE, a transfer started on a busy channel.',
+  },
+} as const;
+
+export type FaultName = keyof typeof FAULTS;
+
+export function isFaultName(name: string): name is FaultName {
+  return Object.hasOwn(FAULTS, name);
+}
+
+/** Switches a fault on. */
+export interface FaultSwitch {
+  readonly name: FaultName;
+  /** Lets this many opportunities pass first; 0 by default. */
+  readonly after?: number;
+  /** How many times it shows; 1 by default. */
+  readonly count?: number;
+  /** Only on this lane (0 = A); any lane by default. */
+  readonly lane?: number;
+  /** Only on sending (`mm2s`) or receiving (`s2mm`) channels; either by default. */
+  readonly channel?: 'mm2s' | 's2mm';
+}
+
+interface ArmedFault extends FaultSwitch {
+  remainingBefore: number;
+  remaining: number;
+}
+
+/** The switches of one board, and the log of the faults that occurred. */
+export class FaultPanel {
+  private armed: ArmedFault[] = [];
+  private occurred: BoardFault[] = [];
+
+  /** @throws PynqLlmError MOCK_UNKNOWN_FAULT */
+  inject(fault: FaultSwitch): void {
+    const { after = 0, count = 1 } = fault;
+    const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+    if (!isFaultName(fault.name) || !isCount(after) || !isCount(count))
+      throw new PynqLlmError(
+        'MOCK_UNKNOWN_FAULT',
+        `A fault "${fault.name}" after ${after} times, ${count} times, cannot be switched on.`,
+        { context: { fault: fault.name, after, count } },
+      );
+    this.armed.push({ ...fault, remainingBefore: after, remaining: count });
+  }
+
+  /** Whether a switched-on fault shows at this opportunity; it is reported then. */
+  shows(name: FaultName, where: { lane?: number; channel?: 'mm2s' | 's2mm' } = {}): boolean {
+    if (this.armed.length === 0) return false;
+    const fault = this.armed.find(
+      ({ name: its, lane, channel }) =>
+        its === name &&
+        (lane === undefined || lane === where.lane) &&
+        (channel === undefined || channel === where.channel),
+    );
+    if (fault === undefined) return false;
+    if (fault.remainingBefore > 0) {
+      fault.remainingBefore--;
+      return false;
+    }
+    if (--fault.remaining <= 0) this.armed = this.armed.filter((other) => other !== fault);
+    this.report(name, `switched on: ${FAULTS[name].effect}`);
+    return true;
+  }
+
+  report(name: FaultName, detail: string): void {
+    this.occurred.push({ name, detail });
+  }
+
+  /** What occurred since the last call. */
+  take(): readonly BoardFault[] {
+    const faults = this.occurred;
+    this.occurred = [];
+    return faults;
+  }
+}

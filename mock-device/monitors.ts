@@ -1,0 +1,142 @@
+import type { CoreRevision } from '../driver/board-description.js';
+import { HWC_RESET_OFFSET, MONITORS, type MonitorName, monitorOffsets } from '../driver/registers/index.js';
+import type { Clock } from './clock.js';
+
+/** A stretch of time that a unit spends in a state other than its resting one. `to` may be moved while it lasts. */
+export interface Span {
+  readonly monitor: number;
+  readonly state: number;
+  readonly from: number;
+  to: number;
+}
+
+interface Counter {
+  target: number;
+  /** Count up to `since`, where the target was set or the counters were reset. */
+  counted: number;
+  /** Cycles that the unit had spent in the target state by then. */
+  before: number;
+}
+
+/** Finished spans are folded into the tally when this many have gathered. */
+const FOLD_AT = 64;
+
+/** What the counters hold before their first reset: the manual leaves it undefined, so nobody may count on zero. */
+const UNDEFINED_COUNT = 0xa5a5_a5a5;
+
+/**
+ * The states that the core's units go through, and the hardware counters over them (manual, "Registers"). A tally of
+ * cycles by unit and state is kept, so that a counter gives the right count whenever its target is changed.
+ */
+export class Monitors {
+  private readonly numbers: ReadonlyMap<MonitorName, number>;
+  /** State of a unit outside of all spans. */
+  private readonly resting: number[];
+  private readonly tally: Map<number, number>[];
+  private readonly counters: Counter[];
+  private spans: Span[] = [];
+  private readonly poweredUpAt: number;
+  private held = false;
+
+  constructor(
+    revision: CoreRevision,
+    private readonly clock: Clock,
+  ) {
+    const monitors = MONITORS[revision];
+    this.poweredUpAt = clock.now;
+    this.numbers = new Map(monitors.map(({ name }, index) => [name, index]));
+    // A weight transfer unit rests in state 1; its state 0 before the first load is a span.
+    this.resting = monitors.map(({ name, resetState }) =>
+      name.startsWith('weight-transfer') ? 1 : resetState,
+    );
+    this.tally = monitors.map(() => new Map());
+    this.counters = monitors.map(() => ({ target: 0, counted: UNDEFINED_COUNT, before: 0 }));
+  }
+
+  /** Adds a span; undefined where the revision has no such unit. Spans of one unit never overlap. */
+  add(name: MonitorName, state: number, from: number, cycles: number): Span | undefined {
+    const monitor = this.numbers.get(name);
+    if (monitor === undefined || cycles <= 0) return undefined;
+    const span = { monitor, state, from, to: from + cycles };
+    this.spans.push(span);
+    if (this.spans.length > FOLD_AT) this.fold();
+    return span;
+  }
+
+  /** Ends every span now: the core stops in its tracks. */
+  stop(): void {
+    const { now } = this.clock;
+    this.fold();
+    this.spans = this.spans.filter(({ from }) => from < now);
+    for (const span of this.spans) span.to = now;
+  }
+
+  stateOf(name: MonitorName): number {
+    const monitor = this.numbers.get(name);
+    return monitor === undefined ? 0 : this.state(monitor);
+  }
+
+  read(offset: number): number {
+    if (offset === HWC_RESET_OFFSET) return this.held ? 1 : 0;
+    for (let monitor = 0; monitor < this.counters.length; monitor++) {
+      const { target, count, state } = monitorOffsets(monitor);
+      if (offset === target) return this.counters[monitor].target;
+      if (offset === count) return this.held ? 0 : this.count(monitor);
+      if (offset === state) return this.state(monitor);
+    }
+    return 0;
+  }
+
+  write(offset: number, value: number): void {
+    if (offset === HWC_RESET_OFFSET) {
+      this.held = (value & 1) !== 0;
+      for (const [monitor, counter] of this.counters.entries()) {
+        counter.counted = 0;
+        counter.before = this.cyclesIn(monitor, counter.target);
+      }
+      return;
+    }
+    const monitor = this.counters.findIndex((_, index) => monitorOffsets(index).target === offset);
+    if (monitor < 0) return;
+    const counter = this.counters[monitor];
+    counter.counted = this.count(monitor);
+    counter.target = value;
+    counter.before = this.cyclesIn(monitor, value);
+  }
+
+  private count(monitor: number): number {
+    const { target, counted, before } = this.counters[monitor];
+    return (counted + this.cyclesIn(monitor, target) - before) % 2 ** 32;
+  }
+
+  private state(monitor: number): number {
+    const { now } = this.clock;
+    const span = this.spans.find(({ monitor: its, from, to }) => its === monitor && from <= now && now < to);
+    return span?.state ?? this.resting[monitor];
+  }
+
+  /** Cycles since power-up that a unit has spent in a state. */
+  private cyclesIn(monitor: number, state: number): number {
+    const { now } = this.clock;
+    let cycles = this.tally[monitor].get(state) ?? 0;
+    let elsewhere = 0;
+    for (const spent of this.tally[monitor].values()) elsewhere += spent;
+    for (const span of this.spans) {
+      if (span.monitor !== monitor) continue;
+      const lasted = Math.max(0, Math.min(span.to, now) - span.from);
+      elsewhere += lasted;
+      if (span.state === state) cycles += lasted;
+    }
+    return state === this.resting[monitor] ? cycles + now - this.poweredUpAt - elsewhere : cycles;
+  }
+
+  private fold(): void {
+    const { now } = this.clock;
+    this.spans = this.spans.filter(({ monitor, state, from, to }) => {
+      if (to > now) return true;
+      const tally = this.tally[monitor];
+      tally.set(state, (tally.get(state) ?? 0) + to - from);
+      return false;
+    });
+  }
+}

@@ -1,0 +1,233 @@
+import type { DmaBuffer } from '../driver/board.js';
+import type { BoardDescription } from '../driver/board-description.js';
+import { PynqLlmError } from '../errors/index.js';
+import { type KernelMemory, PREPARED_INPUT, reserveMemory } from './kernel.js';
+
+const PAGE = 65536;
+
+/**
+ * The core's own memories, at the bottom of the address space that the kernels see; DMA memory follows, so that
+ * kernels read weights where the DMA finds them. The first page is left to the kernels' own constants.
+ */
+export const CORE_AREA = {
+  laneAddresses: PAGE,
+  scratch: PAGE + 64,
+  /** Prepared input blocks, 512 of them. */
+  inputs: PAGE + 1024,
+  /** Words of a LOAD_INP that came in several transfers. */
+  gatheredInputs: PAGE + 1024 + 512 * PREPARED_INPUT.bytes,
+  /** Weight blocks, 1024 of the widest type, that are no longer or never were in one piece in DMA memory. */
+  gatheredWeights: PAGE + 1024 + 512 * PREPARED_INPUT.bytes + 512 * 292,
+  /** Results of one COMPUTE: at most 1024 rows and 512 columns. */
+  outputs: PAGE + 1024 + 512 * PREPARED_INPUT.bytes + 512 * 292 + 1024 * 212,
+} as const;
+const DMA_AREA = Math.ceil((CORE_AREA.outputs + 1024 * 512 * 4) / PAGE) * PAGE;
+
+/** What bytes that the device wrote look like before the buffer is handed back: nobody may count on them. */
+export const POISON = 0xa5;
+
+interface Region {
+  readonly base: number;
+  readonly size: number;
+  /** Where the region lies in the kernels' address space. */
+  readonly offset: number;
+}
+
+interface DeviceWrite {
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Who must know when memory that the device reads changes. Ranges are offsets in the kernels' address space. */
+export interface MemoryListener {
+  /** The device is about to write here. */
+  overwritten(start: number, end: number): void;
+  /** The CPU gets it back. */
+  handedBack(start: number, end: number): void;
+}
+
+/** DMA memory of a board, with physical addresses, buffers and their owners. Untouched pages cost no memory. */
+export class PhysicalMemory {
+  readonly memory: KernelMemory;
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+  private readonly regions: Region[] = [];
+  /** Sorted by physical address. */
+  private readonly buffers: MockDmaBuffer[] = [];
+
+  /** @throws PynqLlmError MOCK_MEMORY_UNAVAILABLE */
+  constructor(
+    description: BoardDescription,
+    private readonly listener: MemoryListener,
+  ) {
+    let offset = DMA_AREA;
+    for (const { base, size } of description.dmaMemory) {
+      this.regions.push({ base, size, offset });
+      offset += Math.ceil(size / PAGE) * PAGE;
+    }
+    // Reserved at its full size: growing would detach every view of a buffer's bytes.
+    const pages = offset / PAGE;
+    try {
+      this.memory = reserveMemory(pages);
+    } catch (cause) {
+      throw new PynqLlmError('MOCK_MEMORY_UNAVAILABLE', `${offset} bytes could not be reserved.`, { cause });
+    }
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.words = new Uint32Array(this.memory.buffer);
+  }
+
+  /** Where a physical range lies in the kernels' address space, or undefined where there is no DMA memory. */
+  locate(address: number, byteLength: number): number | undefined {
+    const region = this.regions.find(
+      ({ base, size }) => address >= base && address + byteLength <= base + size,
+    );
+    return region && region.offset + (address - region.base);
+  }
+
+  /** The buffer that holds the whole physical range. */
+  bufferAt(address: number, byteLength: number): MockDmaBuffer | undefined {
+    return this.buffers.find(
+      (buffer) =>
+        address >= buffer.physicalAddress &&
+        address + byteLength <= buffer.physicalAddress + buffer.byteLength,
+    );
+  }
+
+  /** First fit. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
+  allocate(byteLength: number, align: number): DmaBuffer {
+    if (
+      !Number.isSafeInteger(byteLength) ||
+      byteLength <= 0 ||
+      align <= 0 ||
+      !Number.isInteger(Math.log2(align))
+    )
+      throw new PynqLlmError(
+        'DRIVER_BAD_ARGUMENT',
+        `A DMA buffer of ${byteLength} bytes aligned to ${align} cannot be allocated.`,
+        { context: { byteLength, align } },
+      );
+    for (const gap of this.gaps()) {
+      const address = Math.ceil(gap.base / align) * align;
+      if (address + byteLength > gap.base + gap.size) continue;
+      const offset = this.locate(address, byteLength);
+      if (offset === undefined) continue;
+      const buffer = new MockDmaBuffer(this, address, offset, byteLength, this.listener);
+      const place = this.buffers.findIndex(({ physicalAddress }) => physicalAddress > address);
+      this.buffers.splice(place < 0 ? this.buffers.length : place, 0, buffer);
+      return buffer;
+    }
+    const { free, largestFree } = this.usage();
+    throw new PynqLlmError(
+      'DRIVER_DMA_MEMORY_FULL',
+      `${byteLength} bytes of DMA memory were asked for; ${free} are free, ${largestFree} of them in one piece.`,
+      { context: { byteLength, free, largestFree } },
+    );
+  }
+
+  /** @param buffer is forgotten; its memory may be allocated again */
+  release(buffer: MockDmaBuffer): void {
+    this.buffers.splice(this.buffers.indexOf(buffer), 1);
+  }
+
+  usage(): { total: number; free: number; largestFree: number } {
+    const gaps = this.gaps();
+    return {
+      total: this.regions.reduce((sum, { size }) => sum + size, 0),
+      free: gaps.reduce((sum, { size }) => sum + size, 0),
+      largestFree: gaps.reduce((largest, { size }) => Math.max(largest, size), 0),
+    };
+  }
+
+  private gaps(): { base: number; size: number }[] {
+    return this.regions.flatMap(({ base, size }) => {
+      const gaps = [];
+      let from = base;
+      for (const buffer of this.buffers) {
+        if (buffer.physicalAddress < base || buffer.physicalAddress >= base + size) continue;
+        if (buffer.physicalAddress > from) gaps.push({ base: from, size: buffer.physicalAddress - from });
+        from = buffer.physicalAddress + buffer.byteLength;
+      }
+      if (from < base + size) gaps.push({ base: from, size: base + size - from });
+      return gaps;
+    });
+  }
+}
+
+/** DMA memory with an owner; see the Board seam. */
+export class MockDmaBuffer implements DmaBuffer {
+  private state: 'cpu' | 'device' | 'freed' = 'cpu';
+  private readonly view: Uint8Array;
+  /** What the device wrote since the buffer is its own. */
+  private written: DeviceWrite[] = [];
+
+  constructor(
+    private readonly owningMemory: PhysicalMemory,
+    readonly physicalAddress: number,
+    /** Where the buffer lies in the kernels' address space. */
+    readonly offset: number,
+    readonly byteLength: number,
+    private readonly listener: MemoryListener,
+  ) {
+    this.view = owningMemory.bytes.subarray(offset, offset + byteLength);
+  }
+
+  get owner(): 'cpu' | 'device' {
+    return this.state === 'device' ? 'device' : 'cpu';
+  }
+
+  get bytes(): Uint8Array {
+    this.requireAlive();
+    if (this.state === 'device')
+      throw new PynqLlmError(
+        'DRIVER_BUFFER_NOT_OWNED',
+        `The DMA buffer at 0x${this.physicalAddress.toString(16)} belongs to the device.`,
+        { context: { physicalAddress: this.physicalAddress } },
+      );
+    return this.view;
+  }
+
+  giveToDevice(): void {
+    this.requireAlive();
+    this.state = 'device';
+  }
+
+  giveToCpu(): void {
+    this.requireAlive();
+    if (this.state === 'cpu') return;
+    this.listener.handedBack(this.offset, this.offset + this.byteLength);
+    this.settle();
+    this.state = 'cpu';
+  }
+
+  free(): void {
+    if (this.state === 'freed') return;
+    if (this.state === 'device') this.giveToCpu();
+    this.state = 'freed';
+    this.owningMemory.release(this);
+  }
+
+  /**
+   * The device writes: visible to the device at once, to the CPU when the buffer is handed back, and poison until then.
+   * @param at offset in the kernels' address space
+   */
+  deviceWrite(at: number, bytes: Uint8Array): void {
+    this.listener.overwritten(at, at + bytes.length);
+    this.written.push({ at, bytes: bytes.slice() });
+    this.owningMemory.bytes.fill(POISON, at, at + bytes.length);
+  }
+
+  /** Puts what the device wrote in place: before the CPU or the device reads it. */
+  settle(): void {
+    for (const { at, bytes } of this.written) this.owningMemory.bytes.set(bytes, at);
+    this.written = [];
+  }
+
+  private requireAlive(): void {
+    if (this.state === 'freed')
+      throw new PynqLlmError(
+        'DRIVER_BUFFER_FREED',
+        `The DMA buffer at 0x${this.physicalAddress.toString(16)} was freed.`,
+        { context: { physicalAddress: this.physicalAddress } },
+      );
+  }
+}
