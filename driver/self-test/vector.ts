@@ -66,7 +66,8 @@ export function readVector(name: string, bytes: Uint8Array, sha256?: string): Go
     columns,
     weights: part('weights', word(8), weightBytes),
     inputBlocks: part('inputs', word(9), inputBytes),
-    expected: new Uint32Array(part('results', word(10), rows * inputs * 4).slice().buffer),
+    // Not slice(): a Buffer's shares its memory with others.
+    expected: new Uint32Array(Uint8Array.from(part('results', word(10), rows * inputs * 4)).buffer),
   };
 }
 
