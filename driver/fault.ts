@@ -38,6 +38,7 @@ const NAMED_FAULTS: Readonly<Record<string, ErrorCodeName>> = {
 const CAUSES: Partial<Record<ErrorCodeName, readonly string[]>> = {
   DRIVER_DMA_TIMEOUT: [
     'the core does not take words: wrong bitstream, or its clock is off',
+    'the core waits for words on another lane, whose transfer carried fewer than its header announced',
     'an earlier fault left the core or the engine in the middle of a packet',
     'LENGTH is narrower than the board description says',
   ],
@@ -81,7 +82,7 @@ export function describeFault(scene: FaultScene): PynqLlmError {
     .filter((channel) => scene.active.includes(channel) || channel.failed)
     .map(describeChannel);
   const core = scene.core.describe();
-  const faults = scene.faults.map(({ name, detail }) => `${name}: ${detail}`);
+  const faults = scene.faults.map(nameFault);
   const causes = CAUSES[code] ?? [];
   const how = scene.timedOut ? `was not over after ${scene.deadlineUs} us` : 'ended wrongly';
   const context: ErrorContext = {
@@ -106,10 +107,14 @@ export function describeFault(scene: FaultScene): PynqLlmError {
 /** The typed error for faults that the board reported although all transfers ended well. */
 export function reportedFault(faults: readonly BoardFault[], subject: string): PynqLlmError {
   const code = namedCode(faults) ?? 'DRIVER_DEVICE_FAULT';
-  const names = faults.map(({ name, detail }) => `${name}: ${detail}`);
+  const names = faults.map(nameFault);
   return new PynqLlmError(code, `While ${subject} was multiplied, the board reported ${names.join('; ')}.`, {
     context: { faults: names, causes: CAUSES[code] ?? [] },
   });
+}
+
+function nameFault({ name, detail }: BoardFault): string {
+  return `${name}: ${detail.replace(/\.$/, '')}`;
 }
 
 function namedCode(faults: readonly BoardFault[]): ErrorCodeName | undefined {

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import type { Accelerator, MatMulProgram } from '../../../driver/accelerator.js';
+import type { VectorLists } from '../../../driver/self-test/checks.js';
+import { type GoldenVector, readVector, vectorTensor } from '../../../driver/self-test/vector.js';
+
+const FOLDER = 'test/vectors';
+
+export function readFile(name: string): Uint8Array {
+  return new Uint8Array(readFileSync(`${FOLDER}/${name}`));
+}
+
+/** A golden vector by the middle of its file's name, such as `q3_01`. */
+export function golden(name: string): GoldenVector {
+  const entry = INDEX.cases.find(({ file }) => file.includes(name));
+  if (!entry) throw new Error(`no vector ${name}`);
+  return readVector(entry.file, readFile(entry.file));
+}
+
+export function load(
+  accelerator: Accelerator,
+  vector: GoldenVector,
+  placement: 'resident' | 'staged',
+): MatMulProgram {
+  return accelerator.load(vectorTensor('golden', vector), placement, { force: true });
+}
+
+/** Multiplies with the vector's own inputs. @returns bits of out[n*M + m] */
+export function multiply(
+  accelerator: Accelerator,
+  program: MatMulProgram,
+  vector: GoldenVector,
+): Uint32Array {
+  const output = new Float32Array(vector.expected.length);
+  accelerator.multiply([program], vector.inputs, (blocks) => blocks.set(vector.inputBlocks), [output]);
+  return new Uint32Array(output.buffer);
+}
+
+const INDEX: { cases: { file: string }[] } = JSON.parse(readFileSync(`${FOLDER}/index.json`, 'utf8'));
+
+export const LISTS: VectorLists = {
+  index: INDEX,
+  counters: JSON.parse(readFileSync(`${FOLDER}/counters.json`, 'utf8')),
+  streams: JSON.parse(readFileSync(`${FOLDER}/streams.json`, 'utf8')),
+};
