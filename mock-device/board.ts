@@ -10,6 +10,7 @@ import { type Kernel, loadKernel } from './kernel.js';
 import { Monitors } from './monitors.js';
 import { PhysicalMemory } from './physical-memory.js';
 import { InputLane, OutputLane } from './stream-lanes.js';
+import { Watch } from './watch.js';
 
 /** Alignment of DMA buffers unless asked otherwise: a cache line. */
 const CACHE_LINE = 64;
@@ -42,6 +43,7 @@ export function openMockBoard(description: BoardDescription, options: MockBoardO
 
 class SimulatedBoard implements MockBoard {
   private readonly clock = new Clock();
+  private readonly watch = new Watch();
   private readonly faults = new FaultPanel();
   private readonly memory: PhysicalMemory;
   private readonly kernel: Kernel;
@@ -51,8 +53,6 @@ class SimulatedBoard implements MockBoard {
   private readonly windows: ReadonlyMap<string, MockWindow>;
   private monitors: Monitors;
   private core: Core;
-  /** Something that a waiting driver may look at has changed since it looked. */
-  private changed = false;
   private closed = false;
 
   constructor(
@@ -81,12 +81,8 @@ class SimulatedBoard implements MockBoard {
           this.faults,
           this.inputs[lane],
           this.outputs[lane],
-          {
-            changed: () => {
-              this.changed = true;
-            },
-            reset: () => this.core.laneReset(),
-          },
+          this.watch,
+          () => this.core.laneReset(),
         ),
     );
     this.monitors = new Monitors(description.revision, this.clock);
@@ -157,14 +153,14 @@ class SimulatedBoard implements MockBoard {
 
   /** Jumps from event to event until `done` holds or the cycle `deadline` is reached. */
   private simulate(done: () => boolean, deadline: number): boolean {
-    if (done()) return true;
+    if (this.watch.ask(done)) return true;
     while (this.clock.next <= deadline) {
-      this.changed = false;
       this.clock.advanceTo(this.clock.next);
-      if (this.changed && done()) return true;
+      this.watch.change(this.clock);
+      if (this.watch.isDue && this.watch.ask(done)) return true;
     }
     this.clock.advanceTo(deadline);
-    if (done()) return true;
+    if (this.watch.ask(done)) return true;
     const starving = this.core.starving((lane) => this.engines[lane].isSending);
     if (starving !== undefined) this.faults.report('stream-desynchronised', starving);
     return false;
@@ -180,9 +176,6 @@ class SimulatedBoard implements MockBoard {
       faults: this.faults,
       inputs: this.inputs,
       outputs: this.outputs,
-      rested: () => {
-        this.changed = true;
-      },
     });
   }
 
@@ -190,7 +183,10 @@ class SimulatedBoard implements MockBoard {
     if (window === 'control') return { read: (offset) => this.readControl(offset), write: () => {} };
     if (window === 'hwc')
       return {
-        read: (offset) => this.monitors.read(offset),
+        read: (offset) => {
+          this.watch.look(this.clock);
+          return this.monitors.read(offset);
+        },
         write: (offset, value) => this.monitors.write(offset, value),
       };
     const engine = this.engines.find((_, lane) => window === `dma${lane}`);
@@ -202,6 +198,7 @@ class SimulatedBoard implements MockBoard {
 
   /** Status registers show the units' states; START and DONE are unused and read 0. */
   private readControl(offset: number): number {
+    this.watch.look(this.clock);
     const units = STATUS_REGISTERS[this.description.revision];
     const index = units.findIndex((_, number) => statusOffset(number) === offset);
     if (index < 0) return 0;

@@ -1,5 +1,6 @@
 import { DMACR, DMASR } from '../driver/registers/axi-dma.js';
 import type { Clock } from './clock.js';
+import type { Watch } from './watch.js';
 
 /** Bits of DMACR that can be written and read back (PG021): run/stop, interrupt enables, threshold and delay. */
 const WRITABLE_CONTROL = 0xffff_7001;
@@ -8,8 +9,7 @@ const INTERRUPTS = DMASR.IOC_IRQ | DMASR.DLY_IRQ | DMASR.ERR_IRQ;
 /** What a channel asks of the engine around it. */
 export interface ChannelHost {
   readonly clock: Clock;
-  /** Something that a waiting driver may look at has changed. */
-  changed(): void;
+  readonly watch: Watch;
   /** Soft reset, asked for through either channel. */
   resetEngine(): void;
   /** A transfer starts; the host ends it with `complete` or `fail`, or never. */
@@ -46,6 +46,7 @@ export class DmaChannel {
   }
 
   readControl(): number {
+    this.host.watch.look(this);
     return (this.control | (this.inReset ? DMACR.RESET : 0)) >>> 0;
   }
 
@@ -60,6 +61,7 @@ export class DmaChannel {
   }
 
   readStatus(): number {
+    this.host.watch.look(this);
     const running = (this.control & DMACR.RUN) !== 0;
     const halted = !running && !this.busy;
     const idle = running && this.used && !this.busy;
@@ -110,7 +112,7 @@ export class DmaChannel {
     this.busy = false;
     this.length = byteLength;
     this.status |= DMASR.IOC_IRQ;
-    this.host.changed();
+    this.host.watch.change(this);
   }
 
   /** The channel halts with an error bit of DMASR; only a reset makes it usable again. */
@@ -118,7 +120,7 @@ export class DmaChannel {
     this.busy = false;
     this.control &= ~DMACR.RUN;
     this.status |= error | DMASR.ERR_IRQ;
-    this.host.changed();
+    this.host.watch.change(this);
   }
 
   reset(until: number): void {
@@ -130,6 +132,7 @@ export class DmaChannel {
     this.used = false;
     this.busy = false;
     this.resetUntil = until;
+    this.host.clock.at(until, () => this.host.watch.change(this));
   }
 
   private get inReset(): boolean {

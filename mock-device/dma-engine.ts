@@ -4,6 +4,7 @@ import { type ChannelHost, DmaChannel } from './dma-channel.js';
 import type { FaultName, FaultPanel } from './faults.js';
 import type { MockDmaBuffer, PhysicalMemory } from './physical-memory.js';
 import type { InputLane, OutputLane } from './stream-lanes.js';
+import type { Watch } from './watch.js';
 
 /** Cycles of a soft reset (PG021: at least 16 cycles of the slowest clock). */
 const RESET_CYCLES = 16;
@@ -36,12 +37,9 @@ export class DmaEngine implements ChannelHost {
     private readonly faults: FaultPanel,
     private readonly input: InputLane,
     private readonly output: OutputLane,
-    private readonly events: {
-      /** Something that a waiting driver may look at has changed. */
-      changed(): void;
-      /** The engine was reset: words under way are lost. */
-      reset(lane: number): void;
-    },
+    readonly watch: Watch,
+    /** The engine was reset: words under way are lost. */
+    private readonly onReset: () => void,
   ) {
     const r = AXI_DMA_REGISTERS;
     this.sender = new DmaChannel('mm2s', this, lengthBits, {
@@ -91,7 +89,6 @@ export class DmaEngine implements ChannelHost {
     this.receiving = undefined;
     this.input.abort();
     this.output.close();
-    if (cycles > 0) this.clock.at(until, () => this.changed());
   }
 
   /** The CPU took memory back: a transfer that still uses it stops where it is. */
@@ -110,13 +107,9 @@ export class DmaEngine implements ChannelHost {
     }
   }
 
-  changed(): void {
-    this.events.changed();
-  }
-
   resetEngine(): void {
     this.reset(RESET_CYCLES);
-    this.events.reset(this.lane);
+    this.onReset();
   }
 
   busyStart(channel: DmaChannel): void {

@@ -36,8 +36,6 @@ export interface CoreSurroundings {
   readonly faults: FaultPanel;
   readonly inputs: readonly InputLane[];
   readonly outputs: readonly OutputLane[];
-  /** The core has come to rest. */
-  rested(): void;
 }
 
 /**
@@ -125,8 +123,6 @@ export class Core {
     const [lane] = this.around.inputs;
     const opcode = lane.peek(0);
     if (opcode === undefined) {
-      this.missing = undefined;
-      this.around.rested();
       return false;
     }
     const { now } = this.around.clock;
