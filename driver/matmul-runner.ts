@@ -60,7 +60,7 @@ const COMPUTE_LAST_SLOT = 2;
  * Transfers per call: 1 for CONFIG|LOAD_INP, 1 for each further program's CONFIG; per tile on v3: resident 7 (header,
  * lanes A..D, COMPUTE, results), staged 5; on v1: resident 4, staged 2. A lane without blocks has no transfer. Each
  * transfer costs three register writes and at least one read, the results one read more, and each poll in vain one:
- * on the mock, which asks at first and after each completion, 12, 9, 9 and 5 reads a tile.
+ * on the mock, where each wait has one, that makes 11, 7, 8 and 4 reads a tile.
  */
 export class MatMulRunner {
   constructor(
