@@ -7,7 +7,7 @@ const SOURCE = 'core manual, "Registers", hardware counters window';
 /** Reset of all counters: write 1, then 0. */
 export const HWC_RESET_OFFSET = 0x14;
 /** Monitor i's registers are 0x18 * i after those of monitor 0. */
-export const HWC_MONITOR_STRIDE = 0x18;
+const HWC_MONITOR_STRIDE = 0x18;
 const TARGET_OFFSET = 0x1c;
 const COUNT_OFFSET = 0x24;
 const STATE_OFFSET = 0x2c;

@@ -1,14 +1,10 @@
 export { listRegisters, type PlacedRegister, registerAt, windowTable } from './allow-list.js';
-export { AXI_DMA_REGISTERS, AXI_DMA_TABLE, type AxiDmaRegister, DMACR, DMASR } from './axi-dma.js';
+export { AXI_DMA_REGISTERS, DMACR, DMASR } from './axi-dma.js';
 export { CONTROL_TABLES, STATUS_REGISTERS, statusOffset } from './control.js';
-export { HWC_MONITOR_STRIDE, HWC_RESET_OFFSET, HWC_TABLES, monitorOffsets } from './hwc.js';
+export { HWC_RESET_OFFSET, HWC_TABLES, monitorOffsets } from './hwc.js';
 export { MONITORS, type Monitor, type MonitorName } from './monitors.js';
 export {
-  type BitField,
-  type DecodedField,
   decodeRegister,
   fieldMask,
-  type Register,
-  type RegisterAccess,
   type RegisterTable,
 } from './register.js';

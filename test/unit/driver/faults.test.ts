@@ -21,10 +21,13 @@ function failureOf(call: () => void): PynqLlmError {
 
 /** A board that does not know its faults by name, like hardware. */
 function hideNames(board: Board): Board {
-  const none: readonly BoardFault[] = [];
+  const takeNothing = (): readonly BoardFault[] => {
+    board.takeFaults();
+    return [];
+  };
   return new Proxy(board, {
     get: (target, key) => {
-      if (key === 'takeFaults') return () => (target.takeFaults(), none);
+      if (key === 'takeFaults') return takeNothing;
       const value: unknown = Reflect.get(target, key, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
