@@ -2,4 +2,56 @@ import type { ErrorEntry } from './entry.js';
 
 /** Errors of sdk/: numbers 7000 to 7999. */
 export const SDK_ERRORS = {
+  SDK_URL: {
+    number: 7001,
+    meaning: 'The URL to connect to is not one that the SDK knows.',
+    remedy: 'Give mock:, mock:NAME, ws://HOST:PORT, wss://HOST:PORT or unix:/PATH.',
+  },
+  SDK_SSH_NOT_YET: {
+    number: 7002,
+    meaning: 'Connections through SSH come with the next version.',
+    remedy:
+      'Until then forward a port: `ssh -L 7787:127.0.0.1:7787 BOARD`, then connect to ws://127.0.0.1:7787.',
+  },
+  SDK_CONNECT_FAILED: {
+    number: 7003,
+    meaning: 'No connection to the agent could be made.',
+    remedy: 'Check that the agent runs and listens at this address, and that a firewall lets it through.',
+  },
+  SDK_CONNECTION_LOST: {
+    number: 7004,
+    meaning: 'The connection to the agent broke.',
+    remedy: 'Check the network and whether the agent still runs; uploads and generations can be continued.',
+  },
+  SDK_CLOSED: {
+    number: 7005,
+    meaning: 'The client was closed.',
+    remedy: 'Connect again.',
+  },
+  SDK_MODEL_FILE: {
+    number: 7010,
+    meaning: 'The model file to upload cannot be read.',
+    remedy: 'Check the path and its permissions.',
+  },
+  SDK_MODEL_NAME: {
+    number: 7011,
+    meaning: 'More than one model of the board fits the name.',
+    remedy: 'Give more digits of the digest.',
+  },
+  SDK_VECTORS: {
+    number: 7012,
+    meaning: 'The folder of golden vectors cannot be read.',
+    remedy:
+      'Give a folder with index.json and the *.bin files beside it; test/vectors of the package has them.',
+  },
+  SDK_TEXT_TOO_SHORT: {
+    number: 7014,
+    meaning: 'A text is too short to be scored.',
+    remedy: 'Give a text of at least two tokens.',
+  },
+  SDK_ALREADY_READ: {
+    number: 7013,
+    meaning: 'The tokens of a generation were iterated a second time.',
+    remedy: 'Keep what the first loop gave, or start another generation.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

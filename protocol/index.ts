@@ -1,6 +1,7 @@
 export { ClientSession, type ClientStream, type RequestOptions } from './client-session.js';
 export { type Clock, systemClock } from './clock.js';
 export { decodeFrame, encodeFrame } from './codec.js';
+export { Heartbeat } from './heartbeat.js';
 export * from './limits.js';
 export {
   METHODS,
@@ -14,6 +15,7 @@ export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './mo
 export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
 export type { Role } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
+export type { DeviceCheck, DeviceCheckResult } from './schemas/device.js';
 export type {
   DoneEvent,
   GenerateEvent,
@@ -26,6 +28,7 @@ export type {
 } from './schemas/generate.js';
 export type { ModelFacts, StoredModel, WirePlacementReport } from './schemas/models.js';
 export type { RegisterInfo, RegisterReference, RegisterValue } from './schemas/registers.js';
+export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
 export { CAPABILITIES, PROTOCOL_VERSION } from './version.js';

@@ -4,7 +4,7 @@
  */
 
 /** A frame that makes the receiver allocate without end. */
-export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+export const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 
 /** A frame of nested arrays that overflows the decoder's stack; our deepest message nests seven levels. */
 export const MAX_DEPTH = 12;
@@ -21,7 +21,7 @@ export const HELLO_DEADLINE_MS = 5_000;
 
 /** A client that sends requests faster than they are answered: by number ... */
 export const MAX_IN_FLIGHT = 64;
-/** ... and by size, because 64 frames of 4 MiB are half the memory of a PYNQ-Z1. */
+/** ... and by size, because 64 frames of 8 MiB are all the memory of a PYNQ-Z1. */
 export const MAX_IN_FLIGHT_BYTES = 24 * 1024 * 1024;
 
 /** Streams that are opened and never closed. */

@@ -9,17 +9,12 @@ import {
   buffersWriteParams,
 } from './schemas/buffers.js';
 import { empty, type Role } from './schemas/common.js';
+import { countersReadResult, countersSetTargetsParams, stepEvent } from './schemas/counters.js';
 import {
-  countersReadResult,
-  countersSetTargetsParams,
-  countersSubscribeParams,
-  stepEvent,
-} from './schemas/counters.js';
-import {
-  deviceMatMulParams,
-  deviceMatMulResult,
-  deviceStreamParams,
-  deviceStreamResult,
+  deviceListChecksParams,
+  deviceListChecksResult,
+  deviceRunCheckParams,
+  deviceRunCheckResult,
 } from './schemas/device.js';
 import {
   generateEvent,
@@ -40,6 +35,8 @@ import {
   loadResult,
   modelReference,
   modelsListResult,
+  placementReport,
+  planParams,
   storedModel,
   tokenizeParams,
   tokenizeResult,
@@ -90,6 +87,7 @@ export const METHODS = {
 
   'models.list': { role: 'read', params: empty, result: modelsListResult },
   'models.get': { role: 'read', params: modelReference, result: storedModel },
+  'models.plan': { role: 'read', params: planParams, result: placementReport },
   'models.uploadBegin': { role: 'infer', params: uploadBeginParams, result: uploadBeginResult },
   'models.uploadChunk': { role: 'infer', params: uploadChunkParams, result: empty },
   'models.uploadCommit': { role: 'infer', params: uploadReference, result: storedModel },
@@ -114,10 +112,10 @@ export const METHODS = {
   'counters.read': { role: 'read', params: empty, result: countersReadResult },
   'counters.reset': { role: 'admin', params: empty, result: empty },
   'counters.setTargets': { role: 'admin', params: countersSetTargetsParams, result: empty },
-  'counters.subscribe': { role: 'read', params: countersSubscribeParams, result: empty, event: stepEvent },
+  'counters.subscribe': { role: 'read', params: empty, result: empty, event: stepEvent },
 
-  'device.matmul': { role: 'admin', params: deviceMatMulParams, result: deviceMatMulResult },
-  'device.stream': { role: 'admin', params: deviceStreamParams, result: deviceStreamResult },
+  'device.listChecks': { role: 'admin', params: deviceListChecksParams, result: deviceListChecksResult },
+  'device.runCheck': { role: 'admin', params: deviceRunCheckParams, result: deviceRunCheckResult },
 
   'trace.start': { role: 'admin', params: empty, result: empty },
   'trace.stop': { role: 'admin', params: empty, result: traceStopResult },

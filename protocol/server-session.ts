@@ -45,6 +45,8 @@ export interface ServerSessionOptions {
   readonly internalCode: ErrorCodeName;
   /** Told of every unexpected error, with its stack. */
   readonly onInternalError: (error: unknown, method: MethodName) => void;
+  /** Told once when the session has ended, whoever ended it. */
+  readonly onClose: () => void;
 }
 
 const RANK: Readonly<Record<Role, number>> = { read: 0, infer: 1, admin: 2 };
@@ -102,6 +104,7 @@ export class ServerSession {
     this.#closed = true;
     this.#cancelHelloDeadline();
     for (const stream of [...this.#streams.values()]) stream.closedByClient();
+    this.#options.onClose();
   }
 
   #end(reason: PynqLlmError): void {

@@ -8,7 +8,7 @@ import {
 } from '../errors/index.js';
 
 /** An error as it crosses the wire; see errors/. */
-export const wireError = z.object({
+export const wireError: z.ZodType<WireError> = z.object({
   code: z.string().max(100),
   message: z.string().max(65_536),
   context: z.record(

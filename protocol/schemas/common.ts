@@ -12,7 +12,7 @@ export const uint32 = z.int().min(0).max(0xffff_ffff);
 /** SHA-256 in lower-case hexadecimal; see docs/protocol.md for what a model's digest covers. */
 export const digest = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits');
 
-export const bytes = z.instanceof(Uint8Array);
+export const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be bytes');
 export const piece = bytes.refine(
   (value) => value.length <= MAX_PIECE_BYTES,
   `must be at most ${MAX_PIECE_BYTES} bytes`,

@@ -19,25 +19,27 @@ export type WireTraffic = z.output<typeof traffic>;
 export const counterValue = z.object({
   /** The monitored unit, such as `compute`. */
   name: z.string(),
-  /** The state whose cycles are counted, and its name where it has one. */
+  /** The state whose cycles are counted: its number and its name. */
   target: uint32,
-  targetName: z.string().optional(),
+  targetName: z.string(),
   /** Cycles in that state since the last reset, modulo 2^32. */
   cycles: uint32,
-  /** State of the unit now. */
+  /** State of the unit now: its number and its name. */
   state: uint32,
-  stateName: z.string().optional(),
+  stateName: z.string(),
 });
 export type CounterValue = z.output<typeof counterValue>;
-export const countersReadResult = z.object({ counters: z.array(counterValue), traffic });
+export const countersReadResult = z.object({
+  /** Empty where the design has no hardware counters. */
+  counters: z.array(counterValue),
+  traffic,
+});
 export type CounterReading = z.output<typeof countersReadResult>;
 
 export const countersSetTargetsParams = z.strictObject({
   /** State to count by the name of the monitored unit: its number or its name. */
   targets: z.record(z.string().max(64), z.union([uint32, z.string().max(64)])),
 });
-
-export const countersSubscribeParams = z.strictObject({});
 
 /** One step of the engine. */
 export const stepEvent = z.object({

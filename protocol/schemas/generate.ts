@@ -14,15 +14,15 @@ export const samplingOptions = z.strictObject({
   topP: z.number().min(0).max(1).optional(),
   minP: z.number().min(0).max(1).optional(),
   repetitionPenalty: z.number().min(0.01).max(100).optional(),
-  /** Latest tokens that the repetition penalty looks at. */
-  repetitionWindow: z.int().min(0).max(1_048_576).optional(),
+  /** Latest tokens, prompt included, that the repetition penalty looks at; -1 is all. */
+  repetitionWindow: z.int().min(-1).max(1_048_576).optional(),
   /** What is added to a token's logit before sampling. */
   logitBias: z
-    .array(z.strictObject({ token: tokenId, bias: z.number().min(-1e30).max(1e30) }))
+    .array(z.strictObject({ token: tokenId, bias: float }))
     .max(1_024)
     .optional(),
   /** The same seed gives the same tokens. */
-  seed: z.int().min(0).max(0xffff_ffff).optional(),
+  seed: z.int().min(0).optional(),
   /** Texts that end the generation; they are not part of its text. */
   stop: z.array(z.string().min(1).max(1_000)).max(16).optional(),
   /** Likeliest tokens to report beside each token. */

@@ -2,41 +2,54 @@ import { z } from 'zod';
 import { MAX_CHUNKS } from '../limits.js';
 import { bytes, count, digest, float, name, piece, text, tokens } from './common.js';
 
-/** Where one weight tensor is computed, and why. */
-export const tensorPlacement = z.object({
-  name: z.string(),
-  type: z.string(),
-  rows: count,
-  columns: count,
-  placement: z.enum(['resident', 'staged', 'cpu']),
-  /** Bytes of DMA memory that stay taken while the model is loaded. */
-  bytes: count,
-  reason: z.string(),
-});
+const placementTotals = z.object({ tensors: count, bytes: count, weights: count });
+
+/** Where each weight tensor is computed, and why; see driver/placement.ts. */
 export const placementReport = z.object({
-  tensors: z.array(tensorPlacement),
-  residentBytes: count,
-  stagedBytes: count,
-  cpuBytes: count,
-  /** Share of the multiply-adds of a token that the core computes, 0 to 1. */
-  coreShare: float,
+  board: z.string(),
+  tensors: z.array(
+    z.object({
+      name: z.string(),
+      type: z.string(),
+      rows: count,
+      columns: count,
+      placement: z.enum(['resident', 'staged', 'cpu']),
+      reason: z.string(),
+      /** Packed tiles: DMA memory where resident, CPU memory where staged. */
+      bytes: count,
+    }),
+  ),
+  totals: z.object({ resident: placementTotals, staged: placementTotals, cpu: placementTotals }),
+  dmaMemory: z.object({ total: count, working: count, free: count }),
 });
 export type WirePlacementReport = z.output<typeof placementReport>;
 
+/** Shapes of weight tensors, by GGML's names of types: for a plan without the weights. */
+export const planParams = z.strictObject({
+  tensors: z
+    .array(
+      z.strictObject({
+        name: z.string().max(200),
+        type: z.string().max(20),
+        rows: z.int().min(1),
+        columns: z.int().min(1),
+      }),
+    )
+    .max(16_384),
+});
+
 /** What a model is, once it is loaded. */
 export const modelFacts = z.object({
-  architecture: z.string(),
+  name: z.string(),
   layers: count,
   embeddingLength: count,
   feedForwardLength: count,
   heads: count,
   keyValueHeads: count,
-  headLength: count,
   vocabularySize: count,
   /** Context that the model was made for, and the one that it was loaded with. */
   trainedContextLength: count,
   contextLength: count,
-  tokenizer: z.string(),
   hasChatTemplate: z.boolean(),
 });
 export type ModelFacts = z.output<typeof modelFacts>;
@@ -106,4 +119,4 @@ export const applyTemplateParams = z.strictObject({
   /** Whether the prompt ends where the assistant's answer begins; yes unless told. */
   addGenerationPrompt: z.boolean().optional(),
 });
-export const applyTemplateResult = z.object({ text: z.string(), tokens });
+export const applyTemplateResult = z.object({ tokens });

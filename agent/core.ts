@@ -1,0 +1,185 @@
+import { PynqLlmError } from '../errors/index.js';
+import {
+  type BoardHealth,
+  type BoardInfo,
+  CAPABILITIES,
+  type Call,
+  type Clock,
+  type FramePort,
+  HEARTBEAT_MS,
+  type Params,
+  PROTOCOL_VERSION,
+  type Result,
+  type Role,
+  ServerSession,
+  type StoredModel,
+} from '../protocol/index.js';
+import { DeviceHost } from './device/device-host.js';
+import { GenerationRegistry } from './generation-registry.js';
+import { createHandlers } from './handlers.js';
+import type { Log } from './log.js';
+import { SessionUploads } from './session-uploads.js';
+import { StepSubscriptions } from './step-subscriptions.js';
+import type { ModelStore } from './store/model-store.js';
+import { AGENT_VERSION } from './version.js';
+
+/** Sessions at a time: each costs memory for frames under way. */
+const MAX_SESSIONS = 64;
+
+export interface CoreOptions {
+  readonly device: string;
+  readonly store: ModelStore;
+  /** Directory for traces. */
+  readonly scratch: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly hangMs?: number | undefined;
+}
+
+/** The agent without its sockets: device, models, generations and sessions. */
+export class AgentCore {
+  readonly deviceUrl: string;
+  readonly device: DeviceHost;
+  readonly store: ModelStore;
+  readonly generations: GenerationRegistry;
+  readonly steps: StepSubscriptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #startedAt: number;
+  readonly #models = new Map<string, 'loading' | 'loaded'>();
+  readonly #sessions = new Set<ServerSession>();
+  #nextSession = 1;
+
+  constructor(options: CoreOptions) {
+    this.deviceUrl = options.device;
+    this.store = options.store;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#startedAt = options.clock.now();
+    this.generations = new GenerationRegistry(options.clock, () => this.device);
+    this.steps = new StepSubscriptions((on) => this.device.reportSteps(on));
+    this.device = new DeviceHost({
+      ...options,
+      onEvent: (generation, event) => this.generations.take(generation, event),
+      onStep: (step) => this.steps.publish(step),
+      onLost: (reason) => {
+        this.#models.clear();
+        this.generations.failAll(reason);
+      },
+    });
+  }
+
+  get uptimeMs(): number {
+    return this.#clock.now() - this.#startedAt;
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  modelState(digest: string): StoredModel['state'] {
+    return this.#models.get(digest) ?? 'stored';
+  }
+
+  /**
+   * Begins a session for a client whose frames come in through `receive` of what is returned.
+   * @param admit the client's role by its token; throws to refuse it
+   * @throws PynqLlmError AGENT_TOO_MANY_SESSIONS
+   */
+  openSession(port: FramePort, admit: (token: string | undefined) => Role): ServerSession {
+    if (this.#sessions.size >= MAX_SESSIONS)
+      throw new PynqLlmError('AGENT_TOO_MANY_SESSIONS', `${MAX_SESSIONS} clients are connected.`);
+    const number = this.#nextSession++;
+    const uploads = new SessionUploads(this.store);
+    const handlers = createHandlers(this, number, uploads);
+    const onClose = () => {
+      if (!this.#sessions.delete(session)) return;
+      this.device.endSession(number);
+      uploads
+        .close()
+        .catch((error: unknown) => this.#log.error({ err: error }, 'an upload could not be closed'));
+    };
+    const session = new ServerSession({
+      port,
+      clock: this.#clock,
+      internalCode: 'AGENT_INTERNAL',
+      onInternalError: (error, method) => this.#log.error({ err: error, method }, 'unexpected error'),
+      onClose,
+      hello: (params) => {
+        const role = admit(params.token);
+        this.#log.info({ session: number, client: params.client, role }, 'session opened');
+        return {
+          protocol: PROTOCOL_VERSION,
+          agent: AGENT_VERSION,
+          capabilities: [...CAPABILITIES],
+          role,
+          heartbeatMs: HEARTBEAT_MS,
+        };
+      },
+      // The table has the handler of each method under its name.
+      handle: (call) => {
+        const handler = handlers[call.method as keyof typeof handlers] as (call: Call) => unknown;
+        return handler(call);
+      },
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** The device's description, as soon as it is open. @throws PynqLlmError AGENT_DEVICE_FAILED */
+  async description(): Promise<BoardInfo['description']> {
+    // Any call waits for the device to be opened.
+    if (this.device.description === undefined) await this.device.call(0, 'registers.list', {});
+    if (this.device.description === undefined) throw new Error('an open device has a description');
+    return this.device.description;
+  }
+
+  async health(): Promise<BoardHealth> {
+    const { device } = this;
+    return {
+      state: device.state,
+      restarts: device.restarts,
+      lastError: device.lastError?.message,
+      uptimeMs: this.uptimeMs,
+      silentMs: device.silentMs,
+      sessions: this.#sessions.size,
+      generations: this.generations.running,
+      models: this.#models.size,
+      dmaMemory: device.dmaMemory,
+      process: { residentBytes: process.memoryUsage.rss() },
+      store: { freeBytes: await this.store.freeBytes() },
+    };
+  }
+
+  async loadModel(
+    session: number,
+    params: Params<'models.load'>,
+    onProgress: (done: number, total: number) => void,
+  ): Promise<Result<'models.load'>> {
+    const { model } = params;
+    const before = this.#models.get(model);
+    if (before === undefined) this.#models.set(model, 'loading');
+    try {
+      const path = this.store.path(model);
+      const result = await this.device.call(session, 'models.load', { ...params, path }, { onProgress });
+      this.#models.set(model, 'loaded');
+      return result;
+    } catch (error) {
+      if (before === undefined) this.#models.delete(model);
+      throw error;
+    }
+  }
+
+  async unloadModel(session: number, params: Params<'models.unload'>): Promise<void> {
+    await this.device.call(session, 'models.unload', params);
+    this.#models.delete(params.model);
+  }
+
+  /** Ends every session, tells its client why, and closes the device. */
+  async close(): Promise<void> {
+    for (const session of [...this.#sessions])
+      session.fail(new PynqLlmError('AGENT_CLOSING', 'The agent is shutting down.'));
+    this.generations.close();
+    await this.device.close();
+  }
+}

@@ -1,0 +1,277 @@
+import { MessageChannel, type MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
+import { type ErrorCodeName, PynqLlmError } from '../../errors/index.js';
+import {
+  type BoardInfo,
+  type Clock,
+  errorFromWire,
+  type GenerateEvent,
+  type Result,
+  type StepEvent,
+} from '../../protocol/index.js';
+import type { Log } from '../log.js';
+import { Doorbell } from './doorbell.js';
+import type { DeviceMethod, DeviceParams, DmaMemory, FromWorker, ToWorker, WorkerSetup } from './messages.js';
+
+/** A worker that makes no progress for so long is taken for hung: a step of the slowest board takes seconds. */
+const HANG_MS = 120_000;
+const WATCH_MS = 1_000;
+const RESTART_FIRST_MS = 250;
+const RESTART_MOST_MS = 30_000;
+
+export interface DeviceHostOptions {
+  readonly device: string;
+  readonly scratch: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Silence after which a busy worker is ended. */
+  readonly hangMs?: number | undefined;
+  readonly onEvent: (generation: string, event: GenerateEvent) => void;
+  readonly onStep: (step: Omit<StepEvent, 'dropped'>) => void;
+  /** The worker ended with everything that was on it. */
+  readonly onLost: (reason: PynqLlmError) => void;
+}
+
+interface PendingCall {
+  readonly resolve: (result: Result<DeviceMethod>) => void;
+  readonly reject: (error: unknown) => void;
+  readonly onProgress: ((done: number, total: number) => void) | undefined;
+}
+
+type State = 'starting' | 'ready' | 'failed' | 'closed';
+
+/** The device's worker as the main thread sees it: calls, events, and a new worker after a crash or a hang. */
+export class DeviceHost {
+  readonly #options: DeviceHostOptions;
+  readonly #calls = new Map<number, PendingCall>();
+  #state: State = 'starting';
+  #worker: Worker | undefined;
+  #port: MessagePort | undefined;
+  #doorbell = new Doorbell();
+  #nextCall = 0;
+  #restartMs = RESTART_FIRST_MS;
+  #lastBeat: number | undefined;
+  #lastBeatAt = 0;
+  #reportSteps = false;
+  #cancelTimers: (() => void)[] = [];
+
+  restarts = 0;
+  lastError: PynqLlmError | undefined;
+  description: BoardInfo['description'] | undefined;
+  dmaMemory: DmaMemory | undefined;
+
+  constructor(options: DeviceHostOptions) {
+    this.#options = options;
+    this.#start();
+  }
+
+  get state(): 'starting' | 'ready' | 'failed' {
+    return this.#state === 'closed' ? 'failed' : this.#state;
+  }
+
+  /** Milliseconds since the busy worker last made progress; 0 while it has nothing to do. */
+  get silentMs(): number {
+    return this.#lastBeat === undefined ? 0 : this.#options.clock.now() - this.#lastBeatAt;
+  }
+
+  /**
+   * Asks the worker. Waits while the worker is starting.
+   * @throws PynqLlmError from the worker, AGENT_WORKER_CRASHED, AGENT_WORKER_HUNG, AGENT_DEVICE_FAILED
+   */
+  call<M extends DeviceMethod>(
+    session: number,
+    method: M,
+    params: DeviceParams<M>,
+    options: { onProgress?: (done: number, total: number) => void; transfer?: TransferListItem[] } = {},
+  ): Promise<Result<M>> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const id = this.#nextCall++;
+    return new Promise<Result<M>>((resolve, reject) => {
+      this.#calls.set(id, {
+        // The worker answers method M with a result of method M.
+        resolve: (result) => resolve(result as Result<M>),
+        reject,
+        onProgress: options.onProgress,
+      });
+      this.#post({ kind: 'call', id, session, method, params } as ToWorker, options.transfer);
+    });
+  }
+
+  grant(generation: string, limit: number): void {
+    this.#post({ kind: 'grant', generation, limit });
+  }
+
+  cancel(generation: string): void {
+    this.#post({ kind: 'cancel', generation });
+  }
+
+  endSession(session: number): void {
+    this.#post({ kind: 'end-session', session });
+  }
+
+  reportSteps(on: boolean): void {
+    this.#reportSteps = on;
+    this.#post({ kind: 'report-steps', on });
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    for (const cancel of this.#cancelTimers) cancel();
+    this.#failCalls(new PynqLlmError('AGENT_CLOSING', 'The agent closes the device.'));
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    this.#post({ kind: 'close' });
+    const stop = this.#options.clock.after(2_000, () => void worker.terminate());
+    await ended;
+    stop();
+  }
+
+  #start(): void {
+    const { port1, port2 } = new MessageChannel();
+    this.#doorbell = new Doorbell();
+    this.#lastBeat = undefined;
+    this.#port = port1;
+    const setup: WorkerSetup = {
+      device: this.#options.device,
+      scratch: this.#options.scratch,
+      shared: this.#doorbell.shared,
+      port: port2,
+    };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      name: 'device',
+      workerData: setup,
+      transferList: [port2],
+    });
+    this.#worker = worker;
+    port1.on('message', (message: FromWorker) => this.#take(message));
+    worker.on('error', (error) =>
+      this.#lost(worker, 'AGENT_WORKER_CRASHED', "The device's worker crashed", error),
+    );
+    worker.on('exit', (code) =>
+      this.#lost(worker, 'AGENT_WORKER_CRASHED', `The device's worker ended with status ${code}`, undefined),
+    );
+    this.#cancelTimers = [this.#watch(worker)];
+    if (this.#reportSteps) this.reportSteps(true);
+  }
+
+  #watch(worker: Worker): () => void {
+    const hangMs = this.#options.hangMs ?? HANG_MS;
+    const { clock } = this.#options;
+    let cancel: () => void;
+    const look = () => {
+      const beat = this.#doorbell.beat;
+      if (beat === undefined || beat !== this.#lastBeat) {
+        this.#lastBeat = beat;
+        this.#lastBeatAt = clock.now();
+      } else if (clock.now() - this.#lastBeatAt > hangMs) {
+        this.#lost(
+          worker,
+          'AGENT_WORKER_HUNG',
+          `The device's worker made no progress for ${hangMs} ms`,
+          undefined,
+        );
+        return;
+      }
+      cancel = clock.after(Math.min(WATCH_MS, hangMs / 4), look);
+    };
+    cancel = clock.after(Math.min(WATCH_MS, hangMs / 4), look);
+    return () => cancel();
+  }
+
+  #take(message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#state = 'ready';
+        this.#restartMs = RESTART_FIRST_MS;
+        this.description = message.description;
+        this.dmaMemory = message.dmaMemory;
+        return;
+      case 'open-failed':
+        this.#state = 'failed';
+        this.lastError = errorFromWire(message.error);
+        this.#failCalls(this.#deviceFailed());
+        return;
+      case 'reply':
+        this.#settle(message.id)?.resolve(message.result);
+        return;
+      case 'failure':
+        if (message.stack !== undefined)
+          this.#options.log.error({ stack: message.stack }, 'unexpected error on the device worker');
+        this.#settle(message.id)?.reject(errorFromWire(message.error));
+        return;
+      case 'progress':
+        this.#calls.get(message.id)?.onProgress?.(message.done, message.total);
+        return;
+      case 'memory':
+        this.dmaMemory = message.dmaMemory;
+        return;
+      case 'step':
+        for (const { generation, event } of message.events) this.#options.onEvent(generation, event);
+        if (message.step !== undefined) this.#options.onStep(message.step);
+    }
+  }
+
+  #settle(id: number): PendingCall | undefined {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    return call;
+  }
+
+  #lost(worker: Worker, code: ErrorCodeName, what: string, cause: unknown): void {
+    if (worker !== this.#worker) return;
+    this.#worker = undefined;
+    this.#port?.close();
+    this.#port = undefined;
+    for (const cancel of this.#cancelTimers) cancel();
+    void worker.terminate();
+    if (this.#state === 'closed') return;
+    const opened = this.#state !== 'failed';
+    if (opened) {
+      const detail = cause instanceof Error ? `: ${cause.message}` : '';
+      const error = new PynqLlmError(code, `${what}${detail}.`, cause === undefined ? {} : { cause });
+      this.#options.log.error({ err: error }, 'device worker lost');
+      this.lastError = error;
+      this.#state = 'starting';
+      this.#failCalls(error);
+      this.#options.onLost(error);
+    }
+    this.#cancelTimers = [this.#options.clock.after(this.#restartMs, () => this.#restart())];
+    this.#restartMs = Math.min(RESTART_MOST_MS, this.#restartMs * 2);
+  }
+
+  #restart(): void {
+    if (this.#state === 'closed') return;
+    this.restarts++;
+    this.#start();
+  }
+
+  #failCalls(error: PynqLlmError): void {
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) call.reject(error);
+  }
+
+  #refusal(): PynqLlmError | undefined {
+    if (this.#state === 'closed') return new PynqLlmError('AGENT_CLOSING', 'The device is closed.');
+    if (this.#state === 'failed') return this.#deviceFailed();
+    return this.#worker === undefined ? this.lastError : undefined;
+  }
+
+  #deviceFailed(): PynqLlmError {
+    const reason = this.lastError;
+    return new PynqLlmError(
+      'AGENT_DEVICE_FAILED',
+      `${this.#options.device} could not be opened: ${reason?.message}`,
+      {
+        cause: reason,
+        context: { device: this.#options.device, code: reason?.code ?? '' },
+      },
+    );
+  }
+
+  #post(message: ToWorker, transfer: readonly TransferListItem[] = []): void {
+    this.#port?.postMessage(message, transfer);
+    this.#doorbell.ring();
+  }
+}

@@ -1,0 +1,198 @@
+import { rmSync } from 'node:fs';
+import { Accelerator } from '../../driver/accelerator.js';
+import type { Board } from '../../driver/board.js';
+import { filesOf, listChecks, selfTestCheck } from '../../driver/self-test/checks.js';
+import { runCheck } from '../../driver/self-test/run-check.js';
+import { recordBoard } from '../../driver/trace/record.js';
+import { replayTrace } from '../../driver/trace/replay.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { MethodName, Params, Result } from '../../protocol/index.js';
+import { readCounters, setCounterTargets } from './counters.js';
+import { LoadedModels, type ModelEvents } from './loaded-models.js';
+import type { DeviceCall, DeviceMethod, DeviceParams, DmaMemory } from './messages.js';
+import { RegisterFile } from './register-file.js';
+import { SessionBuffers } from './session-buffers.js';
+import { TraceFiles } from './trace-files.js';
+
+type Handlers = {
+  readonly [M in DeviceMethod]: (params: DeviceParams<M>, call: DeviceCall<M>) => Result<M>;
+};
+
+/** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
+export class DeviceService {
+  readonly models: LoadedModels;
+  readonly #rawBoard: Board;
+  readonly #buffers: SessionBuffers;
+  readonly #traces: TraceFiles;
+  readonly #scratch: string;
+  readonly #handlers: Handlers;
+  #accelerator: Accelerator;
+  #registers: RegisterFile;
+
+  /** @param scratch directory for traces */
+  constructor(board: Board, scratch: string, events: ModelEvents) {
+    this.#rawBoard = board;
+    this.#scratch = scratch;
+    this.#accelerator = new Accelerator(board);
+    this.#registers = new RegisterFile(board);
+    this.#buffers = new SessionBuffers(board);
+    this.#traces = new TraceFiles(scratch);
+    this.models = new LoadedModels(() => this.#accelerator, events);
+    this.#handlers = this.#createHandlers();
+  }
+
+  get description(): Board['description'] {
+    return this.#rawBoard.description;
+  }
+
+  get dmaMemory(): DmaMemory {
+    return this.#rawBoard.dmaMemory();
+  }
+
+  get traffic(): Accelerator['traffic'] {
+    return this.#accelerator.traffic;
+  }
+
+  /** Answers a call. @throws PynqLlmError */
+  answer<M extends DeviceMethod>(call: DeviceCall<M>): Result<M> {
+    // The table has the handler of each method under its name.
+    const handler = this.#handlers[call.method] as (
+      params: DeviceParams<M>,
+      call: DeviceCall<M>,
+    ) => Result<M>;
+    return handler(call.params, call);
+  }
+
+  endSession(session: number): void {
+    this.#buffers.endSession(session);
+  }
+
+  close(): void {
+    this.models.close();
+    this.#accelerator.close();
+    this.#rawBoard.close();
+    this.#traces.clear();
+    rmSync(this.#scratch, { recursive: true, force: true });
+  }
+
+  #createHandlers(): Handlers {
+    const { models } = this;
+    return {
+      'registers.list': () => this.#registers.list(),
+      'registers.read': (params) => this.#registers.read(params),
+      'registers.write': (params) => this.#registers.write(params),
+
+      'buffers.allocate': (params, { session }) => this.#buffers.allocate(session, params),
+      'buffers.write': (params, { session }) => this.#buffers.write(session, params),
+      'buffers.read': (params, { session }) => this.#buffers.read(session, params),
+      'buffers.free': (params, { session }) => this.#buffers.free(session, params),
+
+      'models.plan': (params) => models.plan(params),
+      'models.load': (params, { id }) => models.load(params, id),
+      'models.unload': (params) => models.unload(params),
+      'models.tokenize': (params) => models.tokenize(params),
+      'models.detokenize': (params) => models.detokenize(params),
+      'models.applyTemplate': (params) => models.applyTemplate(params),
+      'generate.start': (params) => models.generate(params),
+      score: (params) => models.score(params),
+
+      'counters.read': () => readCounters(this.#accelerator),
+      'counters.reset': () => {
+        this.#accelerator.counters.reset();
+        return {};
+      },
+      'counters.setTargets': (params) => setCounterTargets(this.#accelerator, params),
+
+      'device.listChecks': (params) => this.#listChecks(params),
+      'device.runCheck': (params) => this.#runCheck(params),
+
+      'trace.start': () => this.#startTrace(),
+      'trace.stop': () => this.#stopTrace(),
+      'trace.read': ({ offset, byteLength }) => ({ data: this.#traces.read(offset, byteLength) }),
+      'trace.write': ({ offset, data }) => {
+        this.#traces.write(offset, data);
+        return {};
+      },
+      'trace.replay': () => this.#replayTrace(),
+    };
+  }
+
+  #listChecks(params: Params<'device.listChecks'>): Result<'device.listChecks'> {
+    const lists = Object.fromEntries(
+      Object.entries(params)
+        .filter(([, text]) => text !== undefined)
+        .map(([name, text]) => [name, parseJson(`${name}.json`, text)]),
+    );
+    const checks = listChecks(lists, this.description.revision);
+    return {
+      checks: checks.map((check) => ({
+        name: check.name,
+        files: [...filesOf(check)],
+        check: JSON.stringify(check),
+      })),
+    };
+  }
+
+  #runCheck(params: Params<'device.runCheck'>): Result<'device.runCheck'> {
+    const parsed = selfTestCheck.safeParse(parseJson('check', params.check));
+    if (!parsed.success)
+      throw new PynqLlmError('DRIVER_BAD_VECTOR', `The check is not one: ${parsed.error.message}.`);
+    this.#requireFree('device.runCheck');
+    const files = new Map(params.files.map(({ name, data }) => [name, data]));
+    const result = runCheck(this.#accelerator, parsed.data, files);
+    return { ...result, details: [...result.details] };
+  }
+
+  #startTrace(): Result<'trace.start'> {
+    if (this.#traces.isRecording)
+      throw new PynqLlmError('AGENT_TRACE_STATE', 'A trace is being recorded already.');
+    this.#requireFree('trace.start');
+    this.#traces.start();
+    this.#useBoard(recordBoard(this.#rawBoard, (line) => this.#traces.add(line)));
+    return {};
+  }
+
+  #stopTrace(): Result<'trace.stop'> {
+    if (!this.#traces.isRecording) throw new PynqLlmError('AGENT_TRACE_STATE', 'No trace is being recorded.');
+    this.models.unloadAll();
+    this.#accelerator.close();
+    const bytes = this.#traces.stop();
+    this.#useBoard(this.#rawBoard);
+    return { bytes };
+  }
+
+  #replayTrace(): Result<'trace.replay'> {
+    this.#requireFree('trace.replay');
+    const lines = this.#traces.replayLines();
+    this.#accelerator.close();
+    try {
+      const { events, difference } = replayTrace(lines, this.#rawBoard);
+      return { events, ...(difference === undefined ? {} : { difference }) };
+    } finally {
+      this.#rawBoard.resetLogic();
+      this.#useBoard(this.#rawBoard);
+    }
+  }
+
+  #useBoard(board: Board): void {
+    this.#accelerator.close();
+    this.#accelerator = new Accelerator(board);
+    this.#registers = new RegisterFile(board);
+  }
+
+  /** For what takes the whole device: nothing may be loaded on it. */
+  #requireFree(method: MethodName): void {
+    if (this.models.count > 0)
+      throw new PynqLlmError('AGENT_MODEL_BUSY', `${method} needs the whole device, and a model is loaded.`, {
+        remedy: 'Unload the model first.',
+      });
+  }
+}
+
+function parseJson(name: string, text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch (cause) {
+    throw new PynqLlmError('DRIVER_BAD_VECTOR', `${name} is not JSON.`, { cause });
+  }
+}

@@ -1,0 +1,218 @@
+import type { Accelerator } from '../../driver/accelerator.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
+import { CHAT_ROLES, type ChatMessage, ChatTemplate } from '../../llm/chat-template.js';
+import { loadModel } from '../../llm/load-model.js';
+import type { Model } from '../../llm/model.js';
+import {
+  type GenerateEvent,
+  MAX_PROMPT_TOKENS,
+  type ModelFacts,
+  type Params,
+  type Result,
+} from '../../protocol/index.js';
+import type { DeviceParams } from './messages.js';
+import { planModel } from './plan-model.js';
+import { RunningGenerations } from './running-generations.js';
+import { ScoreJob } from './score-job.js';
+
+/** What models tell while they work. */
+export interface ModelEvents {
+  onEvent(generation: string, event: GenerateEvent): void;
+  /** Bytes of weights loaded, for the call `id`. */
+  onProgress(id: number, done: number, total: number): void;
+  onScore(id: number, outcome: { readonly result: Result<'score'> } | { readonly error: unknown }): void;
+}
+
+interface Loaded {
+  readonly model: Model;
+  readonly source: FileSource;
+  readonly result: Result<'models.load'>;
+  readonly generations: RunningGenerations;
+  readonly scores: { readonly id: number; readonly job: ScoreJob }[];
+}
+
+/** The models on the device, by digest, and what runs on them. */
+export class LoadedModels {
+  readonly #accelerator: () => Accelerator;
+  readonly #events: ModelEvents;
+  readonly #loaded = new Map<string, Loaded>();
+
+  constructor(accelerator: () => Accelerator, events: ModelEvents) {
+    this.#accelerator = accelerator;
+    this.#events = events;
+  }
+
+  get count(): number {
+    return this.#loaded.size;
+  }
+
+  get hasWork(): boolean {
+    for (const { generations, scores } of this.#loaded.values())
+      if (generations.hasWork || scores.length > 0) return true;
+    return false;
+  }
+
+  /** One step of every model that has work. Errors end what they belong to, nothing else. */
+  step(): void {
+    for (const loaded of this.#loaded.values()) {
+      if (loaded.generations.hasWork) loaded.generations.step();
+      this.#stepScore(loaded);
+    }
+  }
+
+  plan(params: Params<'models.plan'>): Result<'models.plan'> {
+    return planModel(this.#accelerator(), params.tensors);
+  }
+
+  /** @param id of the call, for progress @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_... */
+  load(
+    { model: digest, contextLength, path }: DeviceParams<'models.load'>,
+    id: number,
+  ): Result<'models.load'> {
+    const before = this.#loaded.get(digest);
+    if (before !== undefined) {
+      if (contextLength === undefined || contextLength === before.model.contextLength) return before.result;
+      throw new PynqLlmError(
+        'AGENT_MODEL_LOADED_OTHERWISE',
+        `The model is loaded with a context of ${before.model.contextLength} tokens, not ${contextLength}.`,
+        { context: { model: digest, loaded: before.model.contextLength, asked: contextLength } },
+      );
+    }
+    const source = fileSource(path);
+    try {
+      const model = loadModel(openGguf(source), {
+        accelerator: this.#accelerator(),
+        contextLength,
+        onProgress: (done, total) => this.#events.onProgress(id, done, total),
+      });
+      const result = { facts: factsOf(model), placement: plainPlacement(model) };
+      const generations = new RunningGenerations(model, this.#events.onEvent);
+      this.#loaded.set(digest, { model, source, result, generations, scores: [] });
+      return result;
+    } catch (error) {
+      source.close();
+      throw error;
+    }
+  }
+
+  /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED, AGENT_MODEL_BUSY */
+  unload({ model: digest }: Params<'models.unload'>): Result<'models.unload'> {
+    const loaded = this.#find(digest);
+    if (loaded.generations.count > 0 || loaded.scores.length > 0)
+      throw new PynqLlmError('AGENT_MODEL_BUSY', 'The model generates or scores.', {
+        context: { model: digest },
+      });
+    this.#close(digest, loaded);
+    return {};
+  }
+
+  /** Ends what runs and unloads everything. */
+  unloadAll(): void {
+    for (const [digest, loaded] of [...this.#loaded]) {
+      loaded.generations.cancelAll();
+      const error = new PynqLlmError('AGENT_MODEL_NOT_LOADED', 'The model was unloaded while it scored.');
+      for (const { id } of loaded.scores) this.#events.onScore(id, { error });
+      this.#close(digest, loaded);
+    }
+  }
+
+  tokenize({ model, text, ...options }: Params<'models.tokenize'>): Result<'models.tokenize'> {
+    return { tokens: this.#find(model).model.tokenizer.encode(text, defined(options)) };
+  }
+
+  detokenize({ model, tokens }: Params<'models.detokenize'>): Result<'models.detokenize'> {
+    return { text: this.#find(model).model.tokenizer.decode(tokens) };
+  }
+
+  applyTemplate(params: Params<'models.applyTemplate'>): Result<'models.applyTemplate'> {
+    const { model } = this.#find(params.model);
+    return { tokens: encodeChat(model, params.messages, params.addGenerationPrompt ?? true) };
+  }
+
+  generate(params: Params<'generate.start'>): Result<'generate.start'> {
+    const { model, generations } = this.#find(params.model);
+    const tokens = promptTokens(model, params.prompt);
+    generations.start(params.generation, tokens, params.sampling);
+    return { promptTokens: tokens.length };
+  }
+
+  score(params: Params<'score'>, id: number): void {
+    const loaded = this.#find(params.model);
+    loaded.scores.push({ id, job: new ScoreJob(loaded.model, params) });
+  }
+
+  grant(generation: string, limit: number): void {
+    for (const { generations } of this.#loaded.values()) generations.grant(generation, limit);
+  }
+
+  cancel(generation: string): void {
+    for (const { generations } of this.#loaded.values()) generations.cancel(generation);
+  }
+
+  #stepScore({ scores }: Loaded): void {
+    const first = scores[0];
+    if (first === undefined) return;
+    try {
+      const result = first.job.step();
+      if (result === undefined) return;
+      this.#events.onScore(first.id, { result });
+    } catch (error) {
+      this.#events.onScore(first.id, { error });
+    }
+    scores.shift();
+  }
+
+  #find(digest: string): Loaded {
+    const loaded = this.#loaded.get(digest);
+    if (loaded !== undefined) return loaded;
+    throw new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${digest} is not loaded.`, {
+      context: { model: digest },
+    });
+  }
+
+  #close(digest: string, { model, source }: Loaded): void {
+    this.#loaded.delete(digest);
+    model.close();
+    source.close();
+  }
+}
+
+function promptTokens(model: Model, prompt: Params<'generate.start'>['prompt']): number[] {
+  if ('tokens' in prompt) return prompt.tokens;
+  if ('messages' in prompt) return encodeChat(model, prompt.messages, true);
+  return model.tokenizer.encode(prompt.text, defined({ parseSpecial: prompt.parseSpecial }));
+}
+
+/** @throws PynqLlmError AGENT_NO_CHAT_TEMPLATE, LLM_CHAT_... */
+function encodeChat(
+  model: Model,
+  messages: readonly { readonly role: string; readonly content: string }[],
+  addGenerationPrompt: boolean,
+): number[] {
+  return new ChatTemplate(model.tokenizer).encode(messages.map(toChatMessage), addGenerationPrompt);
+}
+
+function toChatMessage({ role, content }: { readonly role: string; readonly content: string }): ChatMessage {
+  const known = CHAT_ROLES.find((one) => one === role);
+  if (known !== undefined) return { role: known, content };
+  throw new PynqLlmError(
+    'LLM_CHAT_MESSAGES',
+    `"${role}" is no role of a message; ${CHAT_ROLES.join(', ')} are.`,
+  );
+}
+
+function factsOf({ config, contextLength, tokenizer }: Model): ModelFacts {
+  return {
+    name: config.name,
+    layers: config.layers,
+    embeddingLength: config.embedding,
+    feedForwardLength: config.feedForward,
+    heads: config.heads,
+    keyValueHeads: config.kvHeads,
+    vocabularySize: config.vocabSize,
+    trainedContextLength: config.trainedContext,
+    contextLength,
+    hasChatTemplate: tokenizer.chatTemplate !== undefined,
+  };
+}

@@ -1,0 +1,87 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { WireError } from '../../errors/index.js';
+import type {
+  BoardInfo,
+  GenerateEvent,
+  MethodName,
+  Params,
+  Result,
+  StepEvent,
+} from '../../protocol/index.js';
+
+/** Methods that the device's worker answers; all others are answered on the main thread. */
+export type DeviceMethod = Extract<
+  MethodName,
+  | `registers.${string}`
+  | `buffers.${string}`
+  | 'models.plan'
+  | 'models.load'
+  | 'models.unload'
+  | 'models.tokenize'
+  | 'models.detokenize'
+  | 'models.applyTemplate'
+  | 'generate.start'
+  | 'score'
+  | Exclude<Extract<MethodName, `counters.${string}`>, 'counters.subscribe'>
+  | `device.${string}`
+  | `trace.${string}`
+>;
+
+/** Parameters as the worker gets them: the main thread adds where a model's file is. */
+export type DeviceParams<M extends DeviceMethod> = M extends 'models.load'
+  ? Params<M> & { readonly path: string }
+  : Params<M>;
+
+export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
+  readonly kind: 'call';
+  readonly id: number;
+  /** Owner of what the call allocates. */
+  readonly session: number;
+  readonly method: M;
+  readonly params: DeviceParams<M>;
+}
+
+export type ToWorker =
+  | DeviceCall
+  /** Tokens numbered below `limit` may be generated. */
+  | { readonly kind: 'grant'; readonly generation: string; readonly limit: number }
+  | { readonly kind: 'cancel'; readonly generation: string }
+  /** Frees what the session owns. */
+  | { readonly kind: 'end-session'; readonly session: number }
+  /** Whether each step is to be reported. */
+  | { readonly kind: 'report-steps'; readonly on: boolean }
+  | { readonly kind: 'close' };
+
+export interface DmaMemory {
+  readonly total: number;
+  readonly free: number;
+  readonly largestFree: number;
+}
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly description: BoardInfo['description']; readonly dmaMemory: DmaMemory }
+  | { readonly kind: 'open-failed'; readonly error: WireError }
+  | { readonly kind: 'reply'; readonly id: number; readonly result: Result<DeviceMethod> }
+  | {
+      readonly kind: 'failure';
+      readonly id: number;
+      readonly error: WireError;
+      readonly stack?: string | undefined;
+    }
+  | { readonly kind: 'progress'; readonly id: number; readonly done: number; readonly total: number }
+  | { readonly kind: 'memory'; readonly dmaMemory: DmaMemory }
+  | {
+      readonly kind: 'step';
+      readonly events: readonly { readonly generation: string; readonly event: GenerateEvent }[];
+      readonly step?: Omit<StepEvent, 'dropped'> | undefined;
+    };
+
+/** What the worker is started with. */
+export interface WorkerSetup {
+  readonly device: string;
+  readonly port: MessagePort;
+  /** See Doorbell. */
+  readonly shared: SharedArrayBuffer;
+  /** Directory for traces. */
+  readonly scratch: string;
+}

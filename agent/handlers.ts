@@ -1,0 +1,161 @@
+import { PynqLlmError } from '../errors/index.js';
+import {
+  CAPABILITIES,
+  type Call,
+  type MethodName,
+  type Params,
+  PROTOCOL_VERSION,
+  type Result,
+  type StoredModel,
+} from '../protocol/index.js';
+import type { AgentCore } from './core.js';
+import type { DeviceMethod, DeviceParams } from './device/messages.js';
+import type { SessionUploads } from './session-uploads.js';
+import type { StoreEntry } from './store/model-store.js';
+import { AGENT_VERSION } from './version.js';
+
+/** Answered by the protocol itself. */
+type AnsweredBySession = 'hello' | 'stream.close';
+type Handlers = {
+  readonly [M in Exclude<MethodName, AnsweredBySession>]: (call: Call<M>) => Result<M> | Promise<Result<M>>;
+};
+
+/** What answers one session's requests. @param session its number, which owns what is allocated */
+export function createHandlers(core: AgentCore, session: number, uploads: SessionUploads): Handlers {
+  const { device, store, generations } = core;
+
+  /** Hands the request to the device's worker as it is. */
+  const forward =
+    <M extends DeviceMethod>() =>
+    (call: Call<M>): Promise<Result<M>> =>
+      device.call(session, call.method as M, call.params as DeviceParams<M>);
+
+  const describe = (entry: StoreEntry): StoredModel => ({
+    ...entry,
+    names: [...entry.names],
+    state: core.modelState(entry.digest),
+  });
+  const find = async (digest: string): Promise<StoreEntry> => {
+    const entry = await store.find(digest);
+    if (entry !== undefined) return entry;
+    throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `There is no model ${digest} in the store.`, {
+      context: { model: digest },
+    });
+  };
+  const requireIdle = (digest: string, action: string): void => {
+    if (generations.usesModel(digest) || core.modelState(digest) === 'loading')
+      throw new PynqLlmError('AGENT_MODEL_BUSY', `Model ${digest} cannot be ${action} now.`, {
+        context: { model: digest },
+      });
+  };
+
+  return {
+    'board.info': async () => ({
+      device: core.deviceUrl,
+      description: await core.description(),
+      agent: AGENT_VERSION,
+      node: process.version,
+      platform: `${process.platform} ${process.arch}`,
+      protocol: PROTOCOL_VERSION,
+      capabilities: [...CAPABILITIES],
+      uptimeMs: core.uptimeMs,
+    }),
+    'board.health': () => core.health(),
+
+    'registers.list': forward(),
+    'registers.read': forward(),
+    'registers.write': forward(),
+
+    'buffers.allocate': forward(),
+    'buffers.write': ({ params }) => {
+      // The frame's bytes are a view of a larger memory, all of which would be cloned.
+      const data = new Uint8Array(params.data);
+      return device.call(session, 'buffers.write', { ...params, data }, { transfer: [data.buffer] });
+    },
+    'buffers.read': forward(),
+    'buffers.free': forward(),
+
+    'models.list': async () => ({ models: (await store.list()).map(describe) }),
+    'models.get': async ({ params }) => describe(await find(params.model)),
+    'models.plan': forward(),
+    'models.uploadBegin': async ({ params }) => {
+      const begun = await uploads.begin(params);
+      return 'stored' in begun ? { state: 'complete', model: describe(begun.stored) } : begun;
+    },
+    'models.uploadChunk': ({ params }) => uploads.writeChunk(params),
+    'models.uploadCommit': async ({ params }) => describe(await uploads.commit(params)),
+    'models.uploadAbort': ({ params }) => uploads.abort(params),
+    'models.load': async (call) => {
+      const { params } = call;
+      await find(params.model);
+      const stream = call.stream();
+      const onProgress = (done: number, total: number) => {
+        if (stream.ready) stream.emit({ done, total });
+      };
+      try {
+        return await core.loadModel(session, params, onProgress);
+      } finally {
+        stream.end();
+      }
+    },
+    'models.unload': async ({ params }) => {
+      requireIdle(params.model, 'unloaded');
+      await core.unloadModel(session, params);
+      return {};
+    },
+    'models.delete': async ({ params }) => {
+      await find(params.model);
+      requireIdle(params.model, 'deleted');
+      if (core.modelState(params.model) === 'loaded') await core.unloadModel(session, params);
+      await store.delete(params.model);
+      return {};
+    },
+    'models.tokenize': forward(),
+    'models.detokenize': forward(),
+    'models.applyTemplate': forward(),
+
+    'generate.start': async (call) => {
+      const { generation, model, window } = call.params;
+      generations.add(generation, model, window, call.stream());
+      try {
+        return await device.call(session, 'generate.start', call.params);
+      } catch (error) {
+        generations.remove(generation);
+        throw error;
+      }
+    },
+    'generate.resume': (call) => {
+      generations.resume(call.params.generation, call.params.next, call.stream());
+      return {};
+    },
+    'generate.cancel': ({ params }: { params: Params<'generate.cancel'> }) => {
+      generations.cancel(params.generation);
+      return {};
+    },
+    score: forward(),
+
+    'counters.read': forward(),
+    'counters.reset': forward(),
+    'counters.setTargets': forward(),
+    'counters.subscribe': (call) => {
+      core.steps.add(call.stream());
+      return {};
+    },
+
+    'device.listChecks': forward(),
+    'device.runCheck': ({ params }) => {
+      const files = params.files.map(({ name, data }) => ({ name, data: new Uint8Array(data) }));
+      const transfer = files.map(({ data }) => data.buffer);
+      return device.call(session, 'device.runCheck', { ...params, files }, { transfer });
+    },
+
+    'trace.start': forward(),
+    'trace.stop': forward(),
+    'trace.read': forward(),
+    'trace.write': ({ params }) => {
+      const data = new Uint8Array(params.data);
+      return device.call(session, 'trace.write', { ...params, data }, { transfer: [data.buffer] });
+    },
+    'trace.replay': forward(),
+  };
+}

@@ -1,0 +1,81 @@
+import type { WebSocket } from 'ws';
+import { PynqLlmError } from '../errors/index.js';
+import { type Clock, type FramePort, Heartbeat } from '../protocol/index.js';
+
+/** What may wait for a client to read it. Above it nothing more is taken from the client... */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+/** ...and a client that reads nothing at all for so long is let go. */
+const STALL_MS = 10_000;
+const LOOK_MS = 100;
+/** How long a client may take to answer the closing of the socket. */
+const CLOSE_WAIT_MS = 1_000;
+
+/** A WebSocket as a session sees it: bounded towards a client that does not read, and noticing one that is gone. */
+export class SocketPort implements FramePort {
+  readonly #socket: WebSocket;
+  readonly #clock: Clock;
+  readonly #heartbeat: Heartbeat;
+  readonly #onStall: (reason: PynqLlmError) => void;
+  #cancelLook: () => void = () => {};
+  #paused = false;
+
+  /** @param onStall told when the client has not read for too long */
+  constructor(socket: WebSocket, clock: Clock, onStall: (reason: PynqLlmError) => void) {
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#onStall = onStall;
+    this.#heartbeat = new Heartbeat(
+      clock,
+      () => socket.ping(),
+      () => socket.terminate(),
+    );
+    socket.on('ping', () => this.heard());
+    socket.on('pong', () => this.heard());
+    socket.on('close', () => {
+      this.#heartbeat.stop();
+      this.#cancelLook();
+    });
+  }
+
+  /** Anything came from the client. */
+  heard(): void {
+    this.#heartbeat.heard();
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(frame);
+    if (!this.#paused && this.#socket.bufferedAmount > MAX_WAITING_BYTES) this.#pause();
+  }
+
+  close(reason: PynqLlmError): void {
+    // A close reason holds at most 123 bytes; the whole of it went as the last frame.
+    this.#socket.close(1008, reason.code);
+    this.#clock.after(CLOSE_WAIT_MS, () => this.#socket.terminate());
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+    this.#look(this.#socket.bufferedAmount, this.#clock.now());
+  }
+
+  #look(before: number, since: number): void {
+    this.#cancelLook = this.#clock.after(LOOK_MS, () => {
+      const waiting = this.#socket.bufferedAmount;
+      const now = this.#clock.now();
+      if (waiting <= MAX_WAITING_BYTES / 2) {
+        this.#paused = false;
+        this.#socket.resume();
+      } else if (waiting < before) this.#look(waiting, now);
+      else if (now - since < STALL_MS) this.#look(before, since);
+      else
+        this.#onStall(
+          new PynqLlmError(
+            'AGENT_CLIENT_STALLED',
+            `${waiting} bytes waited ${STALL_MS} ms without the client reading.`,
+          ),
+        );
+    });
+  }
+}

@@ -1,0 +1,232 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import {
+  ClientSession,
+  type HelloResult,
+  type MethodName,
+  type Params,
+  type Result,
+  type StreamEvent,
+  type StreamMethodName,
+  systemClock,
+} from '../protocol/index.js';
+import type { OpenTransport, Transport } from './transports/transport.js';
+
+const FIRST_DELAY_MS = 50;
+const MOST_DELAY_MS = 2_000;
+
+export interface ConnectionOptions {
+  readonly client: string;
+  readonly token: string | undefined;
+  /** Deadline of a connection attempt and, unless told otherwise, of a request. */
+  readonly timeoutMs: number;
+  /** How long a lost connection is tried again; 0 for not at all. */
+  readonly reconnectMs: number;
+}
+
+export interface CallOptions {
+  /** Milliseconds to wait for the reply. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A stream that somebody reads; `onLost` is told when its connection is gone. */
+export interface StreamReader<M extends StreamMethodName> {
+  onEvent(event: StreamEvent<M>): void;
+  onLost(reason: PynqLlmError): void;
+}
+
+export interface OpenedStream<M extends StreamMethodName> {
+  readonly result: Promise<Result<M>>;
+  /** Lets the agent send events numbered below `credit`. */
+  grant(credit: number): void;
+  /** No more events are wanted; the agent is told unless `ended`, which means that it sent the last one. */
+  release(ended: boolean): void;
+}
+
+interface Live {
+  readonly session: ClientSession;
+  readonly transport: Transport;
+}
+
+/** A session that is made again when its connection breaks, until it is closed. */
+export class Connection {
+  readonly #open: OpenTransport;
+  readonly #options: ConnectionOptions;
+  readonly #closing = new AbortController();
+  readonly #readers = new Set<(reason: PynqLlmError) => void>();
+  #live: Promise<Live>;
+  #hello: HelloResult | undefined;
+
+  private constructor(open: OpenTransport, options: ConnectionOptions) {
+    this.#open = open;
+    this.#options = options;
+    this.#live = Promise.reject(closedError());
+    this.#live.catch(() => {});
+  }
+
+  /** @throws PynqLlmError SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED */
+  static async open(
+    open: OpenTransport,
+    options: ConnectionOptions,
+    signal?: AbortSignal,
+  ): Promise<Connection> {
+    const connection = new Connection(open, options);
+    connection.#live = connection.#attempt(signal);
+    await connection.#live;
+    return connection;
+  }
+
+  /** What the agent said about itself and this session. */
+  get hello(): HelloResult {
+    if (this.#hello === undefined) throw new Error('an open connection has said hello');
+    return this.#hello;
+  }
+
+  /** Waits until there is a connection. @throws PynqLlmError SDK_CONNECTION_LOST, SDK_CLOSED */
+  async ready(): Promise<void> {
+    await this.#live;
+  }
+
+  async request<M extends MethodName>(
+    method: M,
+    params: Params<M>,
+    options: CallOptions = {},
+  ): Promise<Result<M>> {
+    const { session } = await this.#live;
+    return session.request(method, params, this.#requestOptions(options));
+  }
+
+  async openStream<M extends StreamMethodName>(
+    method: M,
+    params: Params<M>,
+    reader: StreamReader<M>,
+    options: CallOptions = {},
+  ): Promise<OpenedStream<M>> {
+    const { session } = await this.#live;
+    const onLost = (reason: PynqLlmError) => reader.onLost(reason);
+    const opened = session.openStream(
+      method,
+      params,
+      (event) => reader.onEvent(event),
+      this.#requestOptions(options),
+    );
+    this.#readers.add(onLost);
+    const release = (ended: boolean) => {
+      this.#readers.delete(onLost);
+      opened.release();
+      if (!ended)
+        session
+          .request('stream.close', { stream: opened.stream.id }, this.#requestOptions({}))
+          .catch(() => {});
+    };
+    return { result: opened.result, grant: (credit) => opened.stream.grant(credit), release };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    const reason = closedError();
+    this.#closing.abort(reason);
+    const live = await this.#live.catch(() => undefined);
+    live?.session.end(reason);
+    await live?.transport.close();
+  }
+
+  #requestOptions(options: CallOptions) {
+    return { timeoutMs: options.timeoutMs ?? this.#options.timeoutMs, signal: options.signal };
+  }
+
+  async #attempt(signal?: AbortSignal): Promise<Live> {
+    const deadline = AbortSignal.timeout(this.#options.timeoutMs);
+    const signals = [this.#closing.signal, deadline, ...(signal === undefined ? [] : [signal])];
+    const either = AbortSignal.any(signals);
+    let transport: Transport | undefined;
+    let live: Live | undefined;
+    const session = new ClientSession({
+      clock: systemClock,
+      send: (frame) => transport?.send(frame),
+      onEnd: (reason) => {
+        if (live !== undefined) this.#onEnd(live, reason);
+      },
+    });
+    try {
+      transport = await this.#open(
+        { onFrame: (frame) => session.receive(frame), onClose: (reason) => session.end(reason) },
+        either,
+      );
+      this.#hello = await session.hello(this.#options.client, this.#options.token, {
+        timeoutMs: this.#options.timeoutMs,
+        signal: either,
+      });
+    } catch (error) {
+      await transport?.close();
+      if (deadline.aborted && error === deadline.reason)
+        throw new PynqLlmError('SDK_CONNECT_FAILED', `No connection within ${this.#options.timeoutMs} ms.`, {
+          cause: error,
+        });
+      throw error;
+    }
+    live = { session, transport };
+    return live;
+  }
+
+  #onEnd(live: Live, reason: PynqLlmError): void {
+    if (this.#closing.signal.aborted) {
+      this.#tellReaders(reason);
+      return;
+    }
+    void live.transport.close();
+    this.#live = this.#options.reconnectMs > 0 ? this.#reconnect(reason) : Promise.reject(lostError(reason));
+    this.#live.catch(() => {});
+    this.#tellReaders(lostError(reason));
+  }
+
+  #tellReaders(reason: PynqLlmError): void {
+    const readers = [...this.#readers];
+    this.#readers.clear();
+    for (const onLost of readers) onLost(reason);
+  }
+
+  async #reconnect(lost: PynqLlmError): Promise<Live> {
+    const end = performance.now() + this.#options.reconnectMs;
+    let wait = FIRST_DELAY_MS;
+    let last: unknown = lost;
+    while (performance.now() < end) {
+      // Clients that lost the same agent come back at different times.
+      await delay(wait * (0.5 + Math.random() / 2), undefined, { signal: this.#closing.signal }).catch(
+        () => {},
+      );
+      if (this.#closing.signal.aborted) throw closedError();
+      try {
+        return await this.#attempt();
+      } catch (error) {
+        if (!isPynqLlmError(error) || !RETRIED.has(error.code)) throw error;
+        last = error;
+      }
+      wait = Math.min(MOST_DELAY_MS, wait * 2);
+    }
+    const what = `The connection broke (${lost.message}) and could not be made again within ${this.#options.reconnectMs} ms.`;
+    throw new PynqLlmError('SDK_CONNECTION_LOST', what, { cause: last });
+  }
+}
+
+/** What may be over by the next attempt. A wrong token or version will not be. */
+const RETRIED: ReadonlySet<string> = new Set([
+  'SDK_CONNECT_FAILED',
+  'SDK_CONNECTION_LOST',
+  'AGENT_TOO_MANY_SESSIONS',
+  'AGENT_CLOSING',
+  'PROTOCOL_REQUEST_TIMEOUT',
+]);
+
+function lostError(reason: PynqLlmError): PynqLlmError {
+  if (reason.code === 'SDK_CONNECTION_LOST') return reason;
+  return new PynqLlmError('SDK_CONNECTION_LOST', `The session ended: ${reason.message}`, {
+    cause: reason,
+    context: { reason: reason.code },
+  });
+}
+
+function closedError(): PynqLlmError {
+  return new PynqLlmError('SDK_CLOSED', 'The client was closed.');
+}

@@ -1,0 +1,73 @@
+import type { CounterReading, StepEvent } from '../protocol/index.js';
+import type { Connection, OpenedStream } from './connection.js';
+import { EventQueue } from './event-queue.js';
+
+/** Steps that may be on the way or unread; more are dropped and counted. */
+const WINDOW = 64;
+
+/** Hardware counters and totals of the driver: `board.counters`. */
+export class CountersClient {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Every hardware counter, and what crossed the Board seam since the device was opened. */
+  read(): Promise<CounterReading> {
+    return this.#connection.request('counters.read', {});
+  }
+
+  /** Sets the hardware counters to 0. @throws PynqLlmError PROTOCOL_ROLE_REQUIRED */
+  async reset(): Promise<void> {
+    await this.#connection.request('counters.reset', {});
+  }
+
+  /**
+   * Chooses which state each monitored unit's counter counts; others keep theirs.
+   * @param targets state by unit, by name or number: `{ compute: 'computing' }`
+   * @throws PynqLlmError DRIVER_UNKNOWN_COUNTER, PROTOCOL_ROLE_REQUIRED
+   */
+  async setTargets(targets: Readonly<Record<string, string | number>>): Promise<void> {
+    await this.#connection.request('counters.setTargets', { targets });
+  }
+
+  /** One event for each step of the engine, until the signal aborts or the loop is left. */
+  async *subscribe(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StepEvent, void, void> {
+    const queue = new EventQueue<StepEvent>();
+    const stop = () => queue.end();
+    options.signal?.addEventListener('abort', stop, { once: true });
+    if (options.signal?.aborted) stop();
+    let stream: OpenedStream<'counters.subscribe'> | undefined;
+    const open = async (): Promise<void> => {
+      stream = await this.#connection.openStream(
+        'counters.subscribe',
+        {},
+        {
+          onEvent: (event) => queue.push(event),
+          onLost: () => {
+            stream = undefined;
+            open().catch((error: unknown) => queue.fail(error));
+          },
+        },
+      );
+      read = 0;
+      stream.grant(WINDOW);
+      await stream.result;
+    };
+    let read = 0;
+    try {
+      await open();
+      for (;;) {
+        const event = await queue.next();
+        if (event === undefined) return;
+        read++;
+        if (read % (WINDOW / 4) === 0) stream?.grant(read + WINDOW);
+        yield event;
+      }
+    } finally {
+      options.signal?.removeEventListener('abort', stop);
+      stream?.release(false);
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import { randomBytes } from 'node:crypto';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import {
+  DEFAULT_TOKEN_WINDOW,
+  type DoneEvent,
+  errorFromWire,
+  type GenerateEvent,
+  type SamplingOptions,
+  type TokenEvent,
+  type WirePrompt,
+} from '../protocol/index.js';
+import type { Connection, OpenedStream } from './connection.js';
+import { EventQueue } from './event-queue.js';
+
+/** One generated token. */
+export type Token = Omit<TokenEvent, 'type'>;
+
+/** What to continue: text, a conversation for the model's chat template, or token ids. */
+export type Prompt =
+  | string
+  | { readonly text: string; readonly parseSpecial?: boolean }
+  | { readonly messages: readonly { readonly role: string; readonly content: string }[] }
+  | { readonly tokens: readonly number[] };
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Aborting it cancels the generation; the loop and `done` then reject with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Tokens that may be on the way or unread; the agent stops generating when they are not read. */
+  readonly window?: number | undefined;
+}
+
+type Opened = OpenedStream<'generate.start'> | OpenedStream<'generate.resume'>;
+
+/**
+ * A generation under way: iterate it for its tokens, await `done` for how it ended. It survives a broken connection:
+ * no token is lost or repeated. Leaving the loop early cancels it.
+ */
+export class Generation implements AsyncIterable<Token>, AsyncDisposable {
+  /** Its name on the agent. */
+  readonly id = randomBytes(16).toString('hex');
+  /** How it ended and what it cost; settles once all tokens were read. */
+  readonly done: Promise<DoneEvent>;
+
+  readonly #connection: Connection;
+  readonly #tokens = new EventQueue<Token>();
+  readonly #window: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #reload: () => Promise<void>;
+  readonly #start: {
+    readonly model: string;
+    readonly prompt: WirePrompt;
+    readonly sampling: SamplingOptions;
+  };
+  #settle!: { resolve(done: DoneEvent): void; reject(error: unknown): void };
+  #stream: Opened | undefined;
+  /** Number of the token that is event 0 of the present stream. */
+  #base = 0;
+  #received = 0;
+  #read = 0;
+  /** Credit that the agent was last given, as the number of a token. */
+  #granted = 0;
+  #started = false;
+  #over = false;
+  #iterated = false;
+  #reloaded = false;
+
+  /** @param reload loads the model again, where the board has lost it */
+  constructor(
+    connection: Connection,
+    model: string,
+    prompt: Prompt,
+    options: GenerateOptions,
+    reload: () => Promise<void>,
+  ) {
+    this.#reload = reload;
+    const { signal, window, ...sampling } = options;
+    this.#connection = connection;
+    this.#signal = signal;
+    this.#window = window ?? DEFAULT_TOKEN_WINDOW;
+    this.#start = { model, prompt: toWirePrompt(prompt), sampling };
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    // Whoever only iterates gets the error there.
+    this.done.catch(() => {});
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
+    else this.#begin().catch((error: unknown) => this.#fail(error));
+  }
+
+  /** All of the text, once the generation has ended. */
+  async text(): Promise<string> {
+    let text = '';
+    for await (const token of this) text += token.text;
+    return text + (await this.done).text;
+  }
+
+  /** Ends it within one step; the loop ends after the tokens that were generated, `done` has the reason `cancelled`. */
+  async cancel(): Promise<void> {
+    if (!this.#over) await this.#sendCancel();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Token, void, void> {
+    if (this.#iterated)
+      throw new PynqLlmError('SDK_ALREADY_READ', `The tokens of generation ${this.id} were read already.`);
+    this.#iterated = true;
+    try {
+      for (;;) {
+        const token = await this.#tokens.next();
+        if (token === undefined) return;
+        this.#read++;
+        this.#grant();
+        yield token;
+      }
+    } finally {
+      if (!this.#over) await this.#abandon();
+    }
+  }
+
+  /** Cancels it if it is still running. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#over) await this.#abandon();
+  }
+
+  async #sendCancel(): Promise<void> {
+    try {
+      await this.#connection.request('generate.cancel', { generation: this.id });
+    } catch (error) {
+      if (!isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN')) throw error;
+    }
+  }
+
+  /** Nobody reads on: cancels, and takes the rest so that `done` settles. */
+  async #abandon(): Promise<void> {
+    this.#read = Number.MAX_SAFE_INTEGER;
+    await this.cancel().catch((error: unknown) => this.#fail(error));
+  }
+
+  readonly #onAbort = (): void => {
+    this.#sendCancel().catch(() => {});
+    this.#fail(this.#signal?.reason);
+  };
+
+  async #begin(): Promise<void> {
+    const params = { generation: this.id, window: this.#window, ...this.#start };
+    const stream = await this.#connection.openStream('generate.start', params, this.#reader, {
+      timeoutMs: START_MS,
+    });
+    this.#attach(stream);
+    try {
+      await stream.result;
+      this.#started = true;
+    } catch (error) {
+      // A broken connection tells the reader too, which continues or starts again.
+      if (isPynqLlmError(error) && BROKEN.has(error.code)) return;
+      if (!isPynqLlmError(error, 'AGENT_MODEL_NOT_LOADED') || this.#reloaded) throw error;
+      stream.release(true);
+      this.#stream = undefined;
+      this.#reloaded = true;
+      await this.#reload();
+      if (!this.#over) await this.#begin();
+    }
+  }
+
+  readonly #reader = {
+    onEvent: (event: GenerateEvent) => this.#take(event),
+    onLost: (reason: PynqLlmError) => {
+      this.#stream = undefined;
+      if (this.#over) return;
+      if (reason.code === 'SDK_CLOSED') this.#fail(reason);
+      else this.#resume().catch((error: unknown) => this.#fail(error));
+    },
+  };
+
+  async #resume(): Promise<void> {
+    await this.#connection.ready();
+    if (this.#over) return;
+    const params = { generation: this.id, next: this.#received };
+    const stream = await this.#connection.openStream('generate.resume', params, this.#reader);
+    this.#attach(stream);
+    try {
+      await stream.result;
+      this.#started = true;
+    } catch (error) {
+      if (isPynqLlmError(error) && BROKEN.has(error.code)) return;
+      stream.release(true);
+      const neverArrived =
+        isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN') && !this.#started && this.#received === 0;
+      if (!neverArrived) throw error;
+      await this.#begin();
+    }
+  }
+
+  #attach(stream: Opened): void {
+    this.#stream = stream;
+    this.#base = this.#received;
+    this.#granted = 0;
+    if (this.#over) {
+      // Aborted before the agent knew of it.
+      stream.release(false);
+      this.#sendCancel().catch(() => {});
+    } else this.#grant();
+  }
+
+  /** Tells the agent how far it may go, not for every single token. */
+  #grant(): void {
+    const limit = Math.min(this.#read, this.#received) + this.#window;
+    if (this.#stream === undefined || limit - this.#granted < Math.max(1, this.#window / 4)) return;
+    this.#granted = limit;
+    this.#stream.grant(limit - this.#base);
+  }
+
+  #take(event: GenerateEvent): void {
+    if (this.#over) return;
+    if (event.type === 'token') {
+      if (event.index !== this.#received)
+        throw new PynqLlmError(
+          'PROTOCOL_OUT_OF_ORDER',
+          `Token ${event.index} came where ${this.#received} was due.`,
+        );
+      this.#received++;
+      const { type: _, ...token } = event;
+      this.#tokens.push(token);
+      // After an early end of the loop the rest is only counted.
+      if (this.#read > this.#received) this.#grant();
+      return;
+    }
+    this.#finish(true);
+    if (event.type === 'failed') {
+      const error = errorFromWire(event.error);
+      this.#tokens.fail(error);
+      this.#settle.reject(error);
+    } else {
+      this.#tokens.end();
+      this.#settle.resolve(event);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    this.#finish(false);
+    this.#tokens.fail(error);
+    this.#settle.reject(error);
+  }
+
+  /** @param ended whether the agent sent its last event */
+  #finish(ended: boolean): void {
+    this.#over = true;
+    this.#stream?.release(ended);
+    this.#stream = undefined;
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+  }
+}
+
+/** Encoding a long prompt waits for the step that runs. */
+const START_MS = 120_000;
+/** Reasons after which the connection is made again. */
+const BROKEN: ReadonlySet<string> = new Set(['SDK_CONNECTION_LOST', 'AGENT_CLIENT_STALLED', 'AGENT_CLOSING']);
+
+function toWirePrompt(prompt: Prompt): WirePrompt {
+  if (typeof prompt === 'string') return { text: prompt };
+  if ('text' in prompt) return { ...prompt };
+  if ('tokens' in prompt) return { tokens: [...prompt.tokens] };
+  return { messages: prompt.messages.map((message) => ({ ...message })) };
+}

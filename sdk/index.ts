@@ -1,0 +1,35 @@
+export type { ErrorCodeName, ErrorContext } from '../errors/index.js';
+export { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+export type {
+  BoardHealth,
+  BoardInfo,
+  CounterReading,
+  CounterValue,
+  DeviceCheckResult,
+  DoneEvent,
+  GenerationCost,
+  GenerationTiming,
+  ModelFacts,
+  RegisterInfo,
+  RegisterReference,
+  RegisterValue,
+  Role,
+  SamplingOptions,
+  ScoreResult,
+  StepEvent,
+  StoredModel,
+  TraceReplay,
+  WirePlacementReport as PlacementReport,
+} from '../protocol/index.js';
+export type { BoardClient, BuffersClient, RegistersClient } from './board-client.js';
+export { type ConnectOptions, connect } from './connect.js';
+export type { CallOptions } from './connection.js';
+export type { CountersClient } from './counters-client.js';
+export type { DeviceClient, SelfTestOptions, SelfTestSummary } from './device-client.js';
+export type { GenerateOptions, Generation, Prompt, Token } from './generation.js';
+export { inspectModel, type ModelFile } from './inspect-model.js';
+export type { LoadOptions, Model, Perplexity, ScoreOptions } from './model.js';
+export type { ModelsClient } from './models-client.js';
+export type { RemoteBuffer } from './remote-buffer.js';
+export type { TraceClient } from './trace-client.js';
+export type { UploadOptions, UploadProgress } from './upload.js';

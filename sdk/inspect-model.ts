@@ -1,0 +1,54 @@
+import { BLOCK_FORMATS, fileSource, type GgufValue, openGguf } from '../gguf/index.js';
+
+/** What a GGUF file holds, without its data. */
+export interface ModelFile {
+  /** Version of the GGUF format. */
+  readonly version: number;
+  /** Bytes of the file. */
+  readonly bytes: number;
+  /** Weights in all tensors. */
+  readonly parameters: number;
+  /** How many tensors there are of each type. */
+  readonly tensorTypes: Readonly<Record<string, number>>;
+  /** Long lists are cut: `length` has how many values they have. */
+  readonly metadata: readonly { readonly key: string; readonly value: unknown; readonly length?: number }[];
+  /** Shapes as `board.models.plan` takes them. */
+  readonly tensors: { name: string; type: string; rows: number; columns: number }[];
+}
+
+const SHOWN_VALUES = 8;
+
+/** Reads the header of a model file. @throws PynqLlmError GGUF_... */
+export function inspectModel(path: string): ModelFile {
+  const source = fileSource(path);
+  try {
+    const gguf = openGguf(source);
+    const tensors = [...gguf.tensors.values()].map(({ name, type, rows, columns }) => ({
+      name,
+      type: BLOCK_FORMATS[type].name,
+      rows,
+      columns,
+    }));
+    const tensorTypes: Record<string, number> = {};
+    for (const { type } of tensors) tensorTypes[type] = (tensorTypes[type] ?? 0) + 1;
+    return {
+      version: gguf.version,
+      bytes: source.size,
+      parameters: tensors.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
+      tensorTypes,
+      metadata: [...gguf.metadata].map(([key, value]) => ({ key, ...shown(value) })),
+      tensors,
+    };
+  } finally {
+    source.close();
+  }
+}
+
+/** Plain data for people and for JSON. */
+function shown(value: GgufValue): { value: unknown; length?: number } {
+  if (typeof value === 'bigint') return { value: value.toString() };
+  if (typeof value !== 'object') return { value };
+  const values = [...value];
+  const first = values.slice(0, SHOWN_VALUES).map((one) => shown(one).value);
+  return values.length > SHOWN_VALUES ? { value: first, length: values.length } : { value: first };
+}

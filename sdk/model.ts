@@ -1,0 +1,182 @@
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import type { ModelFacts, Params, ScoreResult, StoredModel, WirePlacementReport } from '../protocol/index.js';
+import type { CallOptions, Connection } from './connection.js';
+import { type GenerateOptions, Generation, type Prompt } from './generation.js';
+
+/** Loading reads the whole file and may copy it; scoring runs the whole text. */
+const LONG_MS = 30 * 60_000;
+
+export interface LoadOptions {
+  /** Tokens that a sequence may have; what the model was made for unless given. */
+  readonly contextLength?: number | undefined;
+  readonly onProgress?:
+    | ((progress: { readonly bytes: number; readonly totalBytes: number }) => void)
+    | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ScoreOptions extends CallOptions {
+  /** Likeliest next tokens to report after each position. */
+  readonly top?: number | undefined;
+  /** Only positions from here on are reported. */
+  readonly from?: number | undefined;
+}
+
+/** How well a model predicts a text. */
+export interface Perplexity {
+  /** exp(-meanLogprob) */
+  readonly perplexity: number;
+  /** Mean natural logarithm of the probability of each scored token. */
+  readonly meanLogprob: number;
+  readonly tokens: number;
+  readonly windows: number;
+}
+
+interface Loaded {
+  readonly facts: ModelFacts;
+  readonly placement: WirePlacementReport;
+}
+
+/** A model on the board, loaded. Should the board have lost it, it is loaded again at the next use. */
+export class Model {
+  readonly digest: string;
+  readonly #connection: Connection;
+  readonly #options: LoadOptions;
+  #loaded: Loaded;
+
+  private constructor(connection: Connection, digest: string, options: LoadOptions, loaded: Loaded) {
+    this.#connection = connection;
+    this.digest = digest;
+    this.#options = options;
+    this.#loaded = loaded;
+  }
+
+  /** Loads a stored model; one that is loaded already is taken as it is. */
+  static async load(connection: Connection, digest: string, options: LoadOptions): Promise<Model> {
+    return new Model(connection, digest, options, await requestLoad(connection, digest, options));
+  }
+
+  /** What the model is. */
+  get info(): ModelFacts {
+    return this.#loaded.facts;
+  }
+
+  /** Where each weight tensor is computed, and why. */
+  get placement(): WirePlacementReport {
+    return this.#loaded.placement;
+  }
+
+  /**
+   * Generates a continuation. Returns at once; iterate the result for its tokens.
+   * @throws PynqLlmError (from the loop and from `done`) LLM_..., DRIVER_..., AGENT_..., SDK_CONNECTION_LOST
+   */
+  generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    return new Generation(this.#connection, this.digest, prompt, options, this.#reload);
+  }
+
+  /**
+   * Log-probabilities along given tokens.
+   * @param tokens as `tokenize` gives them; nothing is added
+   */
+  score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
+    const { top = 0, from, ...call } = options;
+    return this.#use(() =>
+      this.#connection.request(
+        'score',
+        { model: this.digest, tokens: [...tokens], top, ...(from === undefined ? {} : { from }) },
+        { timeoutMs: LONG_MS, ...call },
+      ),
+    );
+  }
+
+  /**
+   * Perplexity over a text, cut into windows of the context length. As in llama.cpp's tool every window begins anew
+   * and only the tokens of its second half are scored; a text of a single window is scored whole.
+   */
+  async perplexity(text: string, options: CallOptions = {}): Promise<Perplexity> {
+    const all = await this.tokenize(text);
+    const length = this.info.contextLength;
+    const [bos] = await this.tokenize('');
+    const count = Math.max(1, Math.floor(all.length / length));
+    let sum = 0;
+    let tokens = 0;
+    for (let window = 0; window < count; window++) {
+      const part = count === 1 ? all.slice(0, length) : all.slice(window * length, (window + 1) * length);
+      if (window > 0 && bos !== undefined) part[0] = bos;
+      const from = count === 1 ? 1 : Math.floor(length / 2);
+      const { logprobs } = await this.score(part, { from, ...options });
+      for (const logprob of logprobs) {
+        if (logprob === null) continue;
+        sum += logprob;
+        tokens++;
+      }
+    }
+    if (tokens === 0) throw new PynqLlmError('SDK_TEXT_TOO_SHORT', `The text has ${all.length} tokens.`);
+    const meanLogprob = sum / tokens;
+    return { perplexity: Math.exp(-meanLogprob), meanLogprob, tokens, windows: count };
+  }
+
+  /** The tokens of a text, with BOS where the model wants it. */
+  async tokenize(
+    text: string,
+    options: { readonly parseSpecial?: boolean; readonly addSpecial?: boolean } = {},
+  ): Promise<number[]> {
+    const params = { model: this.digest, text, ...options };
+    return (await this.#use(() => this.#connection.request('models.tokenize', params))).tokens;
+  }
+
+  /** The text of tokens. */
+  async detokenize(tokens: readonly number[]): Promise<string> {
+    const params = { model: this.digest, tokens: [...tokens] };
+    return (await this.#use(() => this.#connection.request('models.detokenize', params))).text;
+  }
+
+  /** The tokens of a conversation, by the model's chat template. */
+  async applyTemplate(messages: Params<'models.applyTemplate'>['messages']): Promise<number[]> {
+    const params = { model: this.digest, messages };
+    return (await this.#use(() => this.#connection.request('models.applyTemplate', params))).tokens;
+  }
+
+  /** What the store says about it. */
+  stored(): Promise<StoredModel> {
+    return this.#connection.request('models.get', { model: this.digest });
+  }
+
+  /** Frees the memory that it takes on the board. */
+  async unload(): Promise<void> {
+    await this.#connection.request('models.unload', { model: this.digest });
+  }
+
+  readonly #reload = async (): Promise<void> => {
+    this.#loaded = await requestLoad(this.#connection, this.digest, this.#options);
+  };
+
+  async #use<T>(request: () => Promise<T>): Promise<T> {
+    try {
+      return await request();
+    } catch (error) {
+      if (!isPynqLlmError(error, 'AGENT_MODEL_NOT_LOADED')) throw error;
+      await this.#reload();
+      return await request();
+    }
+  }
+}
+
+async function requestLoad(connection: Connection, digest: string, options: LoadOptions): Promise<Loaded> {
+  const { contextLength, onProgress, signal } = options;
+  const params = { model: digest, ...(contextLength === undefined ? {} : { contextLength }) };
+  const call = { timeoutMs: LONG_MS, signal };
+  if (onProgress === undefined) return connection.request('models.load', params, call);
+  const stream = await connection.openStream(
+    'models.load',
+    params,
+    { onEvent: ({ done, total }) => onProgress({ bytes: done, totalBytes: total }), onLost: () => {} },
+    call,
+  );
+  stream.grant(Number.MAX_SAFE_INTEGER);
+  try {
+    return await stream.result;
+  } finally {
+    stream.release(true);
+  }
+}

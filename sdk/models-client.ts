@@ -1,0 +1,77 @@
+import { PynqLlmError } from '../errors/index.js';
+import type { Params, StoredModel, WirePlacementReport } from '../protocol/index.js';
+import type { Connection } from './connection.js';
+import { type LoadOptions, Model } from './model.js';
+import { type UploadOptions, upload } from './upload.js';
+
+/** The models on a board: `board.models`. A model is named by its digest, the first digits of it, or a name. */
+export class ModelsClient {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** What the board stores and has loaded. */
+  async list(): Promise<StoredModel[]> {
+    return (await this.#connection.request('models.list', {})).models;
+  }
+
+  /**
+   * Puts a model file on the board and loads it. Sends only what the board does not have.
+   * @param model path of a GGUF file, or its bytes
+   * @throws PynqLlmError SDK_MODEL_FILE, AGENT_STORE_FULL, GGUF_..., LLM_...
+   */
+  async upload(
+    model: string | Uint8Array,
+    options: UploadOptions & Pick<LoadOptions, 'contextLength'> = {},
+  ): Promise<Model> {
+    const { digest } = await this.store(model, options);
+    const { contextLength, signal } = options;
+    return Model.load(this.#connection, digest, { contextLength, signal });
+  }
+
+  /** Puts a model file on the board without loading it. */
+  store(model: string | Uint8Array, options: UploadOptions = {}): Promise<StoredModel> {
+    return upload(this.#connection, model, options);
+  }
+
+  /** What the board knows of a stored model. @throws PynqLlmError AGENT_MODEL_UNKNOWN, SDK_MODEL_NAME */
+  async get(model: string): Promise<StoredModel> {
+    const models = await this.list();
+    const exact = models.filter(({ digest, names }) => digest === model || names.includes(model));
+    const found =
+      exact.length > 0 || !/^[0-9a-f]{6,}$/.test(model)
+        ? exact
+        : models.filter(({ digest }) => digest.startsWith(model));
+    if (found.length === 1) return found[0];
+    if (found.length > 1)
+      throw new PynqLlmError('SDK_MODEL_NAME', `${found.length} models on the board fit "${model}".`, {
+        context: { model, digests: found.map(({ digest }) => digest) },
+      });
+    const names = models.flatMap((one) => one.names).join(', ') || 'none';
+    throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `The board has no model "${model}"; it has: ${names}.`, {
+      context: { model },
+    });
+  }
+
+  /** Loads a stored model. Loading one that is loaded does nothing. */
+  async load(model: string, options: LoadOptions = {}): Promise<Model> {
+    return Model.load(this.#connection, (await this.get(model)).digest, options);
+  }
+
+  /** Frees the memory of a loaded model. @throws PynqLlmError AGENT_MODEL_BUSY, AGENT_MODEL_NOT_LOADED */
+  async unload(model: string): Promise<void> {
+    await this.#connection.request('models.unload', { model: (await this.get(model)).digest });
+  }
+
+  /** Removes a model from the board. @throws PynqLlmError AGENT_MODEL_BUSY */
+  async delete(model: string): Promise<void> {
+    await this.#connection.request('models.delete', { model: (await this.get(model)).digest });
+  }
+
+  /** Where weight tensors of these shapes would go now; nothing is loaded. */
+  plan(tensors: Params<'models.plan'>['tensors']): Promise<WirePlacementReport> {
+    return this.#connection.request('models.plan', { tensors });
+  }
+}

@@ -1,0 +1,47 @@
+import { PynqLlmError } from '../../errors/index.js';
+import { inProcess } from './in-process.js';
+import type { OpenTransport } from './transport.js';
+import { webSocket } from './web-socket.js';
+
+export interface PlaceOptions {
+  readonly storeDir?: string | undefined;
+  readonly ca?: string | undefined;
+}
+
+/**
+ * How to connect to the place that a URL names, and whether a lost connection can be made again.
+ * @throws PynqLlmError SDK_URL, SDK_SSH_NOT_YET
+ */
+export function transportFor(
+  url: string,
+  options: PlaceOptions,
+): { readonly open: OpenTransport; readonly reconnects: boolean } {
+  if (url === 'mock' || url.startsWith('mock:')) {
+    const device = url === 'mock' ? 'mock:' : url;
+    return { open: inProcess(device, options.storeDir), reconnects: false };
+  }
+  if (url.startsWith('unix:')) {
+    const path = url.slice('unix:'.length);
+    // In a ws+unix URL a colon ends the path of the socket.
+    if (!path.startsWith('/') || path.includes(':'))
+      throw badUrl(url, 'it needs an absolute path without colons');
+    return { open: webSocket(`ws+unix:${path}:/`, undefined), reconnects: true };
+  }
+  if (url.startsWith('ws://') || url.startsWith('wss://')) {
+    if (!URL.canParse(url)) throw badUrl(url, 'it is not a URL');
+    const { username, password } = new URL(url);
+    if (username !== '' || password !== '')
+      throw badUrl(url, 'a token goes into the option token, not into the URL');
+    return { open: webSocket(url, options.ca), reconnects: true };
+  }
+  if (url.startsWith('ssh://'))
+    throw new PynqLlmError('SDK_SSH_NOT_YET', `${url} is a connection through SSH.`);
+  throw badUrl(url, 'its scheme is not known');
+}
+
+function badUrl(url: string, why: string): PynqLlmError {
+  const shown = url.replace(/\/\/[^@/]*@/, '//…@').slice(0, 200);
+  return new PynqLlmError('SDK_URL', `"${shown}" cannot be connected to: ${why}.`, {
+    context: { url: shown },
+  });
+}

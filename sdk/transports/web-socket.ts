@@ -1,0 +1,98 @@
+import { WebSocket } from 'ws';
+import { PynqLlmError } from '../../errors/index.js';
+import { Heartbeat, MAX_FRAME_BYTES, systemClock } from '../../protocol/index.js';
+import type { OpenTransport, TransportEvents } from './transport.js';
+
+const CLOSE_WAIT_MS = 1_000;
+
+/**
+ * A WebSocket to an agent.
+ * @param url `ws://`, `wss://`, or `ws+unix:PATH:/`
+ * @param ca certificate that the agent's was signed with, PEM, where the system does not know it
+ */
+export function webSocket(url: string, ca: string | undefined): OpenTransport {
+  return (events, signal) =>
+    new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const socket = new WebSocket(url, {
+        perMessageDeflate: false,
+        maxPayload: MAX_FRAME_BYTES,
+        skipUTF8Validation: true,
+        // Masks keep hostile web pages from forging HTTP requests in the eyes of old proxies (RFC 6455, 10.3). This
+        // client is no web page, and a zero mask spares both sides a pass over every byte.
+        generateMask: (mask) => mask.fill(0),
+        ...(ca === undefined ? {} : { ca }),
+      });
+      const onAbort = () => socket.terminate();
+      signal.addEventListener('abort', onAbort, { once: true });
+      const fail = (cause: Error) => {
+        signal.removeEventListener('abort', onAbort);
+        reject(
+          signal.aborted
+            ? signal.reason
+            : new PynqLlmError('SDK_CONNECT_FAILED', `${url} could not be reached: ${cause.message}.`, {
+                cause,
+                context: { url },
+              }),
+        );
+      };
+      socket.once('error', fail);
+      socket.once('open', () => {
+        signal.removeEventListener('abort', onAbort);
+        socket.off('error', fail);
+        resolve(carry(socket, url, events));
+      });
+    });
+}
+
+function carry(socket: WebSocket, url: string, events: TransportEvents) {
+  let cause: Error | undefined;
+  let closing = false;
+  const heartbeat = new Heartbeat(
+    systemClock,
+    () => socket.ping(),
+    (silentMs) => {
+      cause = new Error(`the agent was silent for ${Math.round(silentMs / 1000)} s`);
+      socket.terminate();
+    },
+  );
+  socket.on('message', (data) => {
+    heartbeat.heard();
+    // With the default binaryType every message is one Buffer.
+    if (data instanceof Uint8Array) events.onFrame(data);
+  });
+  socket.on('ping', () => heartbeat.heard());
+  socket.on('pong', () => heartbeat.heard());
+  socket.on('error', (error) => {
+    cause = error;
+  });
+  socket.on('close', (code, reason) => {
+    heartbeat.stop();
+    if (closing) return;
+    const why = cause?.message ?? (reason.length > 0 ? reason.toString() : `closed with code ${code}`);
+    events.onClose(
+      new PynqLlmError('SDK_CONNECTION_LOST', `The connection to ${url} broke: ${why}.`, {
+        cause,
+        context: { url, closeCode: code },
+      }),
+    );
+  });
+  return {
+    send: (frame: Uint8Array) => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(frame);
+    },
+    close: () =>
+      new Promise<void>((resolve) => {
+        closing = true;
+        const kill = setTimeout(() => socket.terminate(), CLOSE_WAIT_MS);
+        socket.once('close', () => {
+          clearTimeout(kill);
+          resolve();
+        });
+        if (socket.readyState === WebSocket.CLOSED) {
+          clearTimeout(kill);
+          resolve();
+        } else socket.close();
+      }),
+  };
+}

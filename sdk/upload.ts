@@ -1,0 +1,188 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, type StoredModel } from '../protocol/index.js';
+import type { Connection } from './connection.js';
+
+/** Chunks that are read, hashed or sent at the same time. */
+const PARALLEL = 4;
+/** Attempts in a row that bring nothing forward, after which a broken upload is given up. */
+const MAX_FRUITLESS = 5;
+const CHUNK_TIMEOUT_MS = 120_000;
+
+export interface UploadProgress {
+  /** `digest` while the file is hashed, `send` while it is sent. */
+  readonly phase: 'digest' | 'send';
+  /** Bytes hashed, or on the board, so far. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+export interface UploadOptions {
+  /** The model's name on the board; the file's name unless given. */
+  readonly name?: string | undefined;
+  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Source {
+  readonly byteLength: number;
+  readChunk(index: number): Promise<Uint8Array>;
+}
+
+/**
+ * Puts a model into the board's store. Sends only what the board does not have, by digest, and goes on by itself
+ * after the connection broke.
+ *
+ * @param model path of a file, or the bytes
+ * @throws PynqLlmError SDK_MODEL_FILE, AGENT_STORE_FULL, AGENT_UPLOAD_MISMATCH, SDK_CONNECTION_LOST
+ */
+export async function upload(
+  connection: Connection,
+  model: string | Uint8Array,
+  options: UploadOptions,
+): Promise<StoredModel> {
+  const name = options.name ?? (typeof model === 'string' ? basename(model) : 'model.gguf');
+  if (typeof model !== 'string') return uploadSource(connection, bytesSource(model), name, options);
+  let file: FileHandle;
+  try {
+    file = await open(model);
+  } catch (cause) {
+    throw new PynqLlmError('SDK_MODEL_FILE', `${model} cannot be opened.`, {
+      cause,
+      context: { path: model },
+    });
+  }
+  try {
+    return await uploadSource(connection, await fileSource(file, model), name, options);
+  } finally {
+    await file.close();
+  }
+}
+
+async function uploadSource(
+  connection: Connection,
+  source: Source,
+  name: string,
+  options: UploadOptions,
+): Promise<StoredModel> {
+  const chunkDigests = await digestChunks(source, options);
+  const announced = {
+    digest: modelDigest(source.byteLength, chunkDigests),
+    name,
+    bytes: source.byteLength,
+    chunkDigests,
+  };
+  let most = -1;
+  for (let fruitless = 0; ; ) {
+    let present = 0;
+    try {
+      const begun = await connection.request('models.uploadBegin', announced, {
+        signal: options.signal,
+        timeoutMs: CHUNK_TIMEOUT_MS,
+      });
+      if (begun.state === 'complete') {
+        options.onProgress?.({ phase: 'send', bytes: source.byteLength, totalBytes: source.byteLength });
+        return begun.model;
+      }
+      present = begun.have.reduce((sum, one) => sum + one, 0);
+      await sendChunks(connection, source, begun.upload, begun.have, options);
+      return await connection.request(
+        'models.uploadCommit',
+        { upload: begun.upload },
+        { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS },
+      );
+    } catch (error) {
+      if (!isPynqLlmError(error, 'SDK_CONNECTION_LOST')) throw error;
+      fruitless = present > most ? 0 : fruitless + 1;
+      most = Math.max(most, present);
+      if (fruitless >= MAX_FRUITLESS) throw error;
+      await connection.ready();
+    }
+  }
+}
+
+async function digestChunks(source: Source, options: UploadOptions): Promise<Uint8Array> {
+  const digests = new Uint8Array(chunkCount(source.byteLength) * DIGEST_BYTES);
+  let bytes = 0;
+  await inParallel(chunkCount(source.byteLength), async (index) => {
+    options.signal?.throwIfAborted();
+    const chunk = await source.readChunk(index);
+    // On a thread of the pool, so that several chunks are hashed at once.
+    digests.set(new Uint8Array(await crypto.subtle.digest('SHA-256', chunk)), index * DIGEST_BYTES);
+    bytes += chunk.length;
+    options.onProgress?.({ phase: 'digest', bytes, totalBytes: source.byteLength });
+  });
+  return digests;
+}
+
+async function sendChunks(
+  connection: Connection,
+  source: Source,
+  uploadId: number,
+  have: Uint8Array,
+  options: UploadOptions,
+): Promise<void> {
+  const missing = [...have.keys()].filter((index) => have[index] === 0);
+  let bytes = source.byteLength - missing.reduce((sum, index) => sum + chunkLength(source, index), 0);
+  await inParallel(missing.length, async (position) => {
+    const index = missing[position];
+    const data = await source.readChunk(index);
+    await connection.request(
+      'models.uploadChunk',
+      { upload: uploadId, index, data },
+      { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS },
+    );
+    bytes += data.length;
+    options.onProgress?.({ phase: 'send', bytes, totalBytes: source.byteLength });
+  });
+}
+
+/** Does the work for 0..count-1, some at a time, in order of their start; ends with the first error. */
+async function inParallel(count: number, work: (index: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  let failed = false;
+  const lane = async () => {
+    while (next < count && !failed) {
+      try {
+        await work(next++);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, lane));
+}
+
+function chunkLength(source: Source, index: number): number {
+  return Math.min(CHUNK_BYTES, source.byteLength - index * CHUNK_BYTES);
+}
+
+function bytesSource(bytes: Uint8Array): Source {
+  requireBytes(bytes.length, 'The model');
+  return {
+    byteLength: bytes.length,
+    readChunk: async (index) => bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES),
+  };
+}
+
+async function fileSource(file: FileHandle, path: string): Promise<Source> {
+  const byteLength = (await file.stat()).size;
+  requireBytes(byteLength, path);
+  return {
+    byteLength,
+    async readChunk(index) {
+      const chunk = new Uint8Array(Math.min(CHUNK_BYTES, byteLength - index * CHUNK_BYTES));
+      const { bytesRead } = await file.read(chunk, 0, chunk.length, index * CHUNK_BYTES);
+      if (bytesRead === chunk.length) return chunk;
+      throw new PynqLlmError('SDK_MODEL_FILE', `${path} became shorter while it was uploaded.`, {
+        context: { path },
+      });
+    },
+  };
+}
+
+function requireBytes(byteLength: number, what: string): void {
+  if (byteLength === 0) throw new PynqLlmError('SDK_MODEL_FILE', `${what} is empty.`);
+}
