@@ -82,6 +82,11 @@ export class Counters {
     this.writeTargets();
   }
 
+  /** What is counted now, by state number. */
+  getTargets(): CounterTargets {
+    return Object.fromEntries(this.monitors.map(({ name }, index) => [name, this.targets[index]]));
+  }
+
   /** Writes the targets again, after the core lost them. */
   writeTargets(): void {
     this.targets.forEach((state, index) => {

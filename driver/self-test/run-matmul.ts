@@ -35,6 +35,7 @@ export function runMatMul(
     force: true,
   });
   const totals: number[] = [];
+  const usualTargets = counters.getTargets();
   try {
     counters.setTargets(targetsByName(accelerator, targets));
     counters.reset();
@@ -51,6 +52,7 @@ export function runMatMul(
     };
   } finally {
     accelerator.onTile = undefined;
+    counters.setTargets(usualTargets);
     accelerator.unload(program);
   }
 }

@@ -2,7 +2,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { Accelerator } from '../accelerator.js';
 import type { Board, DmaBuffer } from '../board.js';
 import { AxiDma } from '../dma/axi-dma.js';
-import type { DmaChannel } from '../dma/channel.js';
+import { type DmaChannel, longestPiece } from '../dma/channel.js';
 import { putWords } from '../tile.js';
 import { newTraffic } from '../traffic.js';
 import type { StreamCheck } from './checks.js';
@@ -15,8 +15,8 @@ export interface StreamRun {
   readonly status: readonly number[];
 }
 
-/** Room for one packet of results. */
-const PACKET_BYTES = 8192;
+/** Room for one packet beyond the results that are expected: too many of them are to be seen, not to halt the channel. */
+const SPARE_BYTES = 4096;
 /** How long the last results may take, in microseconds of the board's time. */
 const DEADLINE_US = 100_000;
 
@@ -25,7 +25,7 @@ const DEADLINE_US = 100_000;
  * fresh from power-up; it is reset afterwards.
  */
 export function runStream(accelerator: Accelerator, stream: Stream): StreamRun {
-  const player = new StreamPlayer(accelerator.board);
+  const player = new StreamPlayer(accelerator.board, stream.expect.length * 4 + SPARE_BYTES);
   try {
     const expectedPackets = stream.expect.filter(([, last]) => last === 1).length;
     for (const step of stream.steps) {
@@ -47,11 +47,14 @@ class StreamPlayer {
   private readonly room: DmaBuffer;
   private readonly buffers: DmaBuffer[] = [];
 
-  constructor(private readonly board: Board) {
+  constructor(
+    private readonly board: Board,
+    packetBytes: number,
+  ) {
     const { lanes } = board.description.dma;
     this.engines = Array.from({ length: lanes }, (_, lane) => new AxiDma(board, lane, newTraffic()));
     for (const engine of this.engines) engine.reset(DEADLINE_US);
-    this.room = this.allocate(PACKET_BYTES);
+    this.room = this.allocate(Math.min(packetBytes, longestPiece(board.description.dma.lengthBits)));
     this.expectPacket();
   }
 
@@ -67,7 +70,7 @@ class StreamPlayer {
 
   private expectPacket(): void {
     this.room.giveToDevice();
-    this.engines[0].fromDevice.start(this.room.physicalAddress, PACKET_BYTES);
+    this.engines[0].fromDevice.start(this.room.physicalAddress, this.room.byteLength);
   }
 
   send(lane: number, words: readonly number[]): void {

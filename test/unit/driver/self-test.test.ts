@@ -20,6 +20,8 @@ describe('the self-test', () => {
       )
       .filter(({ passed }) => !passed);
     expect(failed).toEqual([]);
+    const { counters } = new Accelerator(openMockBoard(description));
+    expect(accelerator.counters.getTargets()).toEqual(counters.getTargets());
   });
 
   it('finds wrong bits, cycles, counters and packets', () => {

@@ -38,6 +38,7 @@ describe('a tile', () => {
           }
         },
       ),
+      { numRuns: 40 },
     );
   });
 
