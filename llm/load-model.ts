@@ -1,0 +1,114 @@
+import type { Accelerator } from '../driver/accelerator.js';
+import { PynqLlmError } from '../errors/index.js';
+import type { GgufFile, GgufTensor } from '../gguf/index.js';
+import { Attention } from './attention.js';
+import { type ModelConfig, readConfig } from './config.js';
+import { readCost } from './cost.js';
+import { CpuInput } from './cpu-matrix.js';
+import { Embedding } from './embedding.js';
+import { Layer } from './layer.js';
+import { type CpuWork, LinearGroup } from './linear-group.js';
+import { Model } from './model.js';
+import { Rope } from './rope.js';
+import { findTensors, matrices, type ModelTensors, readVector } from './tensors.js';
+import { createTokenizer } from './tokenizer/index.js';
+import { WeightLoader } from './weight-loader.js';
+import { Workspace } from './workspace.js';
+
+/** Columns of a step where nothing smaller limits them: enough to fill the core's pipeline, little enough to cancel soon. */
+const DEFAULT_MAX_COLUMNS = 32;
+
+export interface LoadOptions {
+  /** Computes what it can hold; without one everything is computed on the CPU. */
+  readonly accelerator?: Accelerator | undefined;
+  /** Longest sequence in tokens; by default what the model was made for. */
+  readonly contextLength?: number | undefined;
+  /** Most columns that go through the matrices together. */
+  readonly maxColumns?: number | undefined;
+  /** Called after each matrix with the bytes of weights loaded so far. */
+  readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
+}
+
+/**
+ * Checks a model file and loads its weights: matrices into device memory or, as the placement report says, to the CPU.
+ * The embedding stays in the file, which must remain readable until the model is closed.
+ *
+ * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED,
+ *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, GGUF_READ_FAILED, DRIVER_*
+ */
+export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
+  const config = readConfig(gguf);
+  const tensors = findTensors(gguf, config);
+  const contextLength = checkContextLength(config, options.contextLength);
+  const tokenizer = createTokenizer(gguf.metadata);
+  const { accelerator } = options;
+  const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress);
+  const maxColumns = Math.min(options.maxColumns ?? DEFAULT_MAX_COLUMNS, loader.maxColumns);
+  const workspace = new Workspace(config, maxColumns);
+  const cpuWork: CpuWork = { multiplyAdds: 0 };
+  try {
+    return new Model({
+      config,
+      tokenizer,
+      placement: loader.placement,
+      contextLength,
+      workspace,
+      ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator, contextLength),
+      cost: () => readCost(accelerator, cpuWork),
+      unload: () => loader.unload(),
+    });
+  } catch (error) {
+    loader.unload();
+    throw error;
+  }
+}
+
+function buildGraph(
+  gguf: GgufFile,
+  config: ModelConfig,
+  tensors: ModelTensors,
+  loader: WeightLoader,
+  workspace: Workspace,
+  cpuWork: CpuWork,
+  accelerator: Accelerator | undefined,
+  contextLength: number,
+) {
+  const widest = Math.max(config.embedding, config.heads * config.headDim, config.feedForward);
+  const shared = { accelerator, cpuInput: new CpuInput(workspace.maxColumns * widest), cpuWork };
+  const group = (...members: readonly (readonly [GgufTensor, Float32Array])[]): LinearGroup =>
+    new LinearGroup(
+      members[0][0].columns,
+      members.map(([tensor, output]) => ({ ...loader.load(tensor), output })),
+      shared,
+    );
+  const rope = new Rope(config.rope, tensors.ropeFactors && readVector(gguf, tensors.ropeFactors));
+  const attention = new Attention(config, contextLength);
+  const { queries, keys, values, update, gate, up, logits } = workspace;
+  const layers = tensors.layers.map((layer, index) => {
+    const weights = {
+      attentionNorm: readVector(gguf, layer.attentionNorm),
+      qkv: group([layer.q, queries], [layer.k, keys], [layer.v, values]),
+      attentionOutput: group([layer.attentionOutput, update]),
+      feedForwardNorm: readVector(gguf, layer.feedForwardNorm),
+      gateUp: group([layer.gate, gate], [layer.up, up]),
+      down: group([layer.down, update]),
+    };
+    return new Layer(index, config, weights, workspace, attention, rope);
+  });
+  return {
+    embedding: new Embedding(gguf, tensors.embedding),
+    rope,
+    layers,
+    outputNorm: readVector(gguf, tensors.outputNorm),
+    output: group([tensors.output, logits]),
+  };
+}
+
+function checkContextLength(config: ModelConfig, asked = config.trainedContext): number {
+  if (Number.isInteger(asked) && asked >= 1 && asked <= config.trainedContext) return asked;
+  throw new PynqLlmError(
+    'LLM_CONTEXT_LENGTH',
+    `A context of ${asked} tokens was asked for; the model was made for 1 to ${config.trainedContext}.`,
+    { context: { contextLength: asked, trainedContext: config.trainedContext } },
+  );
+}

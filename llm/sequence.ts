@@ -1,0 +1,165 @@
+import { PynqLlmError } from '../errors/index.js';
+import type { Column } from './column.js';
+import { type Cost, newCost } from './cost.js';
+import type { KvCache } from './kv-cache.js';
+import type { Model } from './model.js';
+import { Sampler, type SamplingOptions, StopStrings, type TokenLogProb } from './sampling/index.js';
+import type { DetokenizerStream } from './tokenizer/index.js';
+
+/** What is asked of the engine. */
+export interface GenerateRequest {
+  /** Token ids, with BOS where the model wants it. */
+  readonly prompt: readonly number[];
+  /** Tokens to generate at most; as many as the context holds unless given. */
+  readonly maxTokens?: number | undefined;
+  readonly sampling?: SamplingOptions | undefined;
+  /** Texts that end the generation and are not part of its text. */
+  readonly stop?: readonly string[] | undefined;
+  /** Go on after an end-of-text token. */
+  readonly ignoreEos?: boolean | undefined;
+  /** Tokens numbered below may be generated until `grant` says more; no limit unless given. */
+  readonly limit?: number | undefined;
+}
+
+/** A generated token, in the order of `index` from 0. */
+export interface TokenOutput {
+  readonly index: number;
+  readonly id: number;
+  /** Whole characters; may be empty while a character or a stop string may still be completed, and for control tokens. */
+  readonly text: string;
+  /** Natural logarithm under the model's own distribution. */
+  readonly logProb: number;
+  readonly top: readonly TokenLogProb[];
+}
+
+export type FinishReason = 'end-of-text' | 'stop' | 'max-tokens' | 'context-full' | 'cancelled';
+
+/** How a generation ended. */
+export interface GenerationResult {
+  readonly reason: FinishReason;
+  /** Text that was held back. */
+  readonly text: string;
+  readonly tokens: number;
+  /** Milliseconds from the request to its first step, to its first token, to its last. */
+  readonly timing: {
+    readonly queuedMs: number;
+    readonly prefillMs: number;
+    readonly decodeMs: number;
+    readonly promptTokens: number;
+    readonly generatedTokens: number;
+  };
+  readonly cost: Cost;
+}
+
+/** One request's way through the engine: what of it is computed, sampled and said. */
+export class Sequence {
+  readonly cost = newCost();
+  /** Tokens numbered below may be generated. */
+  limit: number;
+  readonly #model: Model;
+  readonly #request: GenerateRequest;
+  readonly #maxTokens: number;
+  readonly #sampler: Sampler;
+  readonly #stops: StopStrings;
+  readonly #text: DetokenizerStream;
+  readonly #submittedAt: number;
+  #startedAt: number | undefined;
+  #firstTokenAt: number | undefined;
+  #lastTokenAt = 0;
+  #cache: KvCache | undefined;
+  #logits: Float32Array | undefined;
+  /** The last sampled token, which is not in the cache yet. */
+  #pending = -1;
+  #generated = 0;
+
+  /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER */
+  constructor(model: Model, request: GenerateRequest, now: number) {
+    const { prompt, maxTokens = model.contextLength } = request;
+    if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');
+    if (prompt.length > model.contextLength)
+      throw new PynqLlmError(
+        'LLM_PROMPT_TOO_LONG',
+        `The prompt has ${prompt.length} tokens; the context holds ${model.contextLength}.`,
+        { context: { promptTokens: prompt.length, contextLength: model.contextLength } },
+      );
+    for (const token of prompt) model.checkToken(token);
+    if (!Number.isInteger(maxTokens) || maxTokens < 1)
+      throw new PynqLlmError(
+        'LLM_REQUEST_INVALID',
+        `maxTokens is ${maxTokens}; it has to be a whole number from 1.`,
+      );
+    this.#model = model;
+    this.#request = request;
+    this.#maxTokens = maxTokens;
+    this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize);
+    this.#sampler.observe(prompt);
+    this.#stops = new StopStrings(request.stop ?? []);
+    this.#text = model.tokenizer.stream({ continuation: true });
+    this.limit = request.limit ?? Number.POSITIVE_INFINITY;
+    this.#submittedAt = now;
+  }
+
+  /** Tokens of the prompt that the model has not seen yet. */
+  get promptLeft(): number {
+    return Math.max(0, this.#request.prompt.length - (this.#cache?.length ?? 0));
+  }
+
+  /** Whether the client has room for one more token: without it nothing is computed for the sequence. */
+  get mayGenerate(): boolean {
+    return this.#generated < this.limit;
+  }
+
+  /** The next columns, at most `most` of them; the last one of the prompt, and each later one, wants logits. */
+  columns(most: number, now: number): Column[] {
+    this.#startedAt ??= now;
+    const { prompt } = this.#request;
+    const room = Math.min(this.#model.contextLength, prompt.length + this.#maxTokens);
+    const cache = (this.#cache ??= this.#model.newCache(room));
+    const logits = (this.#logits ??= new Float32Array(this.#model.config.vocabSize));
+    if (this.promptLeft === 0) return [{ cache, token: this.#pending, position: cache.length, logits }];
+    return prompt.slice(cache.length, cache.length + most).map((token, i) => {
+      const position = cache.length + i;
+      return position === prompt.length - 1 ? { cache, token, position, logits } : { cache, token, position };
+    });
+  }
+
+  /** Samples after a step that computed logits. @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE */
+  sample(now: number): { token: TokenOutput; finish?: FinishReason } {
+    const { id, logProb, top } = this.#sampler.sample(this.#logits!);
+    this.#firstTokenAt ??= now;
+    this.#lastTokenAt = now;
+    this.#pending = id;
+    const index = this.#generated++;
+    const { text, stop } = this.#stops.push(this.#text.push(id));
+    const token = { index, id, text, logProb, top };
+    const finish = this.#finishAfter(id, stop);
+    return finish === undefined ? { token } : { token, finish };
+  }
+
+  /** The end: what was held back, and the bill. */
+  finish(reason: FinishReason, now: number): GenerationResult {
+    const rest = reason === 'stop' ? '' : this.#stops.push(this.#text.flush()).text + this.#stops.flush();
+    const startedAt = this.#startedAt ?? now;
+    const firstTokenAt = this.#firstTokenAt ?? now;
+    return {
+      reason,
+      text: rest,
+      tokens: this.#generated,
+      timing: {
+        queuedMs: startedAt - this.#submittedAt,
+        prefillMs: firstTokenAt - startedAt,
+        decodeMs: Math.max(0, this.#lastTokenAt - firstTokenAt),
+        promptTokens: this.#request.prompt.length,
+        generatedTokens: this.#generated,
+      },
+      cost: this.cost,
+    };
+  }
+
+  #finishAfter(id: number, stop: string | undefined): FinishReason | undefined {
+    if (stop !== undefined) return 'stop';
+    if (!this.#request.ignoreEos && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
+    if (this.#generated >= this.#maxTokens) return 'max-tokens';
+    return this.#cache!.length >= this.#model.contextLength ? 'context-full' : undefined;
+  }
+}
