@@ -93,12 +93,18 @@ function refuseMixtureOfExperts(metadata: Metadata): void {
 
 function readHeadDim(metadata: Metadata, embedding: number, heads: number): number {
   if (!metadata.has('llama.attention.key_length') && embedding % heads !== 0) {
-    throw metadata.invalid('llama.attention.head_count', `${heads} does not divide the embedding length ${embedding}`);
+    throw metadata.invalid(
+      'llama.attention.head_count',
+      `${heads} does not divide the embedding length ${embedding}`,
+    );
   }
   const headDim = metadata.integer('llama.attention.key_length', 1, MOST.dimension, embedding / heads);
   const valueDim = metadata.integer('llama.attention.value_length', 1, MOST.dimension, headDim);
   if (valueDim !== headDim) {
-    throw metadata.invalid('llama.attention.value_length', `${valueDim} differs from the key length ${headDim}`);
+    throw metadata.invalid(
+      'llama.attention.value_length',
+      `${valueDim} differs from the key length ${headDim}`,
+    );
   }
   return headDim;
 }
@@ -124,7 +130,10 @@ function vocabSize(gguf: GgufFile, embedding: number): number {
 function readRope(metadata: Metadata, headDim: number, trainedContext: number): RopeConfig {
   const dimensions = metadata.integer('llama.rope.dimension_count', 2, MOST.dimension, headDim);
   if (dimensions % 2 !== 0 || dimensions > headDim) {
-    throw metadata.invalid('llama.rope.dimension_count', `${dimensions} is not an even number up to the head's ${headDim}`);
+    throw metadata.invalid(
+      'llama.rope.dimension_count',
+      `${dimensions} is not an even number up to the head's ${headDim}`,
+    );
   }
   const type = metadata.text('llama.rope.scaling.type', 'none');
   const linear = metadata.number('llama.rope.scale_linear', 0, 1e6, 0);
@@ -154,4 +163,3 @@ function readRope(metadata: Metadata, headDim: number, trainedContext: number): 
       );
   }
 }
-

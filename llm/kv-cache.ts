@@ -27,7 +27,12 @@ export class KvCache {
    * @throws PynqLlmError LLM_POSITION_RANGE
    */
   extendTo(position: number): void {
-    if (!Number.isInteger(position) || position < 0 || position > this.#length || position >= this.maxTokens) {
+    if (
+      !Number.isInteger(position) ||
+      position < 0 ||
+      position > this.#length ||
+      position >= this.maxTokens
+    ) {
       throw new PynqLlmError(
         'LLM_POSITION_RANGE',
         `Position ${position} cannot be filled: the cache holds ${this.#length} of at most ${this.maxTokens} tokens.`,

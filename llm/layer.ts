@@ -48,7 +48,14 @@ export class Layer {
     for (let i = 0; i < n; i++) this.#store(columns[first + i], i);
     for (let i = 0; i < n; i++) {
       const { cache, position } = columns[first + i];
-      this.attention.column(workspace.queries, i * queryWidth, cache, this.index, position, workspace.attended);
+      this.attention.column(
+        workspace.queries,
+        i * queryWidth,
+        cache,
+        this.index,
+        position,
+        workspace.attended,
+      );
     }
     this.weights.attentionOutput.multiply(workspace.attended, n);
     this.#addUpdate(n);

@@ -1,4 +1,5 @@
-import type { Accelerator, MatMulProgram } from '../driver/accelerator.js';
+import type { Accelerator } from '../driver/accelerator.js';
+import type { MatMulProgram } from '../driver/matmul-program.js';
 import { quantizeQ8K } from '../gguf/index.js';
 import type { CpuInput, CpuMatrix } from './cpu-matrix.js';
 
@@ -35,7 +36,11 @@ export class LinearGroup {
   constructor(
     columns: number,
     members: readonly (PlacedMatrix & { readonly output: Float32Array })[],
-    shared: { readonly accelerator: Accelerator | undefined; readonly cpuInput: CpuInput; readonly cpuWork: CpuWork },
+    shared: {
+      readonly accelerator: Accelerator | undefined;
+      readonly cpuInput: CpuInput;
+      readonly cpuWork: CpuWork;
+    },
   ) {
     this.#columns = columns;
     this.#accelerator = shared.accelerator;

@@ -10,9 +10,9 @@ import { Layer } from './layer.js';
 import { type CpuWork, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
 import { Rope } from './rope.js';
-import { findTensors, matrices, type ModelTensors, readVector } from './tensors.js';
+import { findTensors, type ModelTensors, matrices, readVector } from './tensors.js';
 import { createTokenizer } from './tokenizer/index.js';
-import { WeightLoader } from './weight-loader.js';
+import { type LoadProgress, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
 /** Columns of a step where nothing smaller limits them: enough to fill the core's pipeline, little enough to cancel soon. */
@@ -25,8 +25,7 @@ export interface LoadOptions {
   readonly contextLength?: number | undefined;
   /** Most columns that go through the matrices together. */
   readonly maxColumns?: number | undefined;
-  /** Called after each matrix with the bytes of weights loaded so far. */
-  readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
+  readonly onProgress?: LoadProgress | undefined;
 }
 
 /**

@@ -32,9 +32,11 @@ export class Metadata {
   number(key: string, least: number, most: number, otherwise?: number): number {
     const value = this.#values.get(key) ?? otherwise;
     if (value === undefined) throw missing(key);
-    if (typeof value !== 'number' && typeof value !== 'bigint') throw this.invalid(key, 'it is not one number');
+    if (typeof value !== 'number' && typeof value !== 'bigint')
+      throw this.invalid(key, 'it is not one number');
     const number = Number(value);
-    if (!(number >= least && number <= most)) throw this.invalid(key, `${number} is not from ${least} to ${most}`);
+    if (!(number >= least && number <= most))
+      throw this.invalid(key, `${number} is not from ${least} to ${most}`);
     return number;
   }
 
@@ -71,5 +73,7 @@ export class Metadata {
 }
 
 function missing(key: string): PynqLlmError {
-  return new PynqLlmError('LLM_METADATA_MISSING', `The metadata key ${key} is missing.`, { context: { key } });
+  return new PynqLlmError('LLM_METADATA_MISSING', `The metadata key ${key} is missing.`, {
+    context: { key },
+  });
 }

@@ -1,4 +1,4 @@
-import type { PlacementReport } from '../driver/accelerator.js';
+import type { PlacementReport } from '../driver/placement.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
@@ -82,11 +82,13 @@ export class Model {
    * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, DRIVER_*, GGUF_READ_FAILED
    */
   forward(columns: readonly Column[]): void {
-    if (this.#closed) throw new PynqLlmError('LLM_MODEL_CLOSED', `The model ${this.config.name} has been closed.`);
+    if (this.#closed)
+      throw new PynqLlmError('LLM_MODEL_CLOSED', `The model ${this.config.name} has been closed.`);
     for (const column of columns) this.checkToken(column.token);
     let reserved = 0;
     try {
-      for (; reserved < columns.length; reserved++) columns[reserved].cache.extendTo(columns[reserved].position);
+      for (; reserved < columns.length; reserved++)
+        columns[reserved].cache.extendTo(columns[reserved].position);
       for (let first = 0; first < columns.length; first += this.maxColumns) {
         this.#pass(columns, first, Math.min(this.maxColumns, columns.length - first));
       }
@@ -99,9 +101,13 @@ export class Model {
   /** @throws PynqLlmError LLM_TOKEN_RANGE */
   checkToken(token: number): void {
     if (Number.isInteger(token) && token >= 0 && token < this.config.vocabSize) return;
-    throw new PynqLlmError('LLM_TOKEN_RANGE', `The token ${token} is not from 0 to ${this.config.vocabSize - 1}.`, {
-      context: { token, vocabSize: this.config.vocabSize },
-    });
+    throw new PynqLlmError(
+      'LLM_TOKEN_RANGE',
+      `The token ${token} is not from 0 to ${this.config.vocabSize - 1}.`,
+      {
+        context: { token, vocabSize: this.config.vocabSize },
+      },
+    );
   }
 
   #pass(columns: readonly Column[], first: number, n: number): void {

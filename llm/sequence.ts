@@ -114,8 +114,10 @@ export class Sequence {
     this.#startedAt ??= now;
     const { prompt } = this.#request;
     const room = Math.min(this.#model.contextLength, prompt.length + this.#maxTokens);
-    const cache = (this.#cache ??= this.#model.newCache(room));
-    const logits = (this.#logits ??= new Float32Array(this.#model.config.vocabSize));
+    this.#cache ??= this.#model.newCache(room);
+    this.#logits ??= new Float32Array(this.#model.config.vocabSize);
+    const cache = this.#cache;
+    const logits = this.#logits;
     if (this.promptLeft === 0) return [{ cache, token: this.#pending, position: cache.length, logits }];
     return prompt.slice(cache.length, cache.length + most).map((token, i) => {
       const position = cache.length + i;

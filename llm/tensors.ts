@@ -90,7 +90,9 @@ export function readVector(gguf: GgufFile, tensor: GgufTensor): Float32Array {
 function find(gguf: GgufFile, name: string): GgufTensor {
   const tensor = gguf.tensors.get(name);
   if (tensor === undefined) {
-    throw new PynqLlmError('LLM_TENSOR_MISSING', `The tensor ${name} is missing.`, { context: { tensor: name } });
+    throw new PynqLlmError('LLM_TENSOR_MISSING', `The tensor ${name} is missing.`, {
+      context: { tensor: name },
+    });
   }
   if (tensor.type === GgmlType.Q8_K) throw wrongType(tensor, 'a type for weights');
   return tensor;
@@ -100,16 +102,21 @@ function find(gguf: GgufFile, name: string): GgufTensor {
 function refuseBiases(gguf: GgufFile): void {
   for (const name of gguf.tensors.keys()) {
     if (/^(blk\.\d+\.(attn|ffn)_\w+|output)\.bias$/.test(name)) {
-      throw new PynqLlmError('LLM_UNSUPPORTED_ARCHITECTURE', `The model has the bias ${name}; biases are not computed.`, {
-        context: { tensor: name, supported: ['llama without biases'] },
-      });
+      throw new PynqLlmError(
+        'LLM_UNSUPPORTED_ARCHITECTURE',
+        `The model has the bias ${name}; biases are not computed.`,
+        {
+          context: { tensor: name, supported: ['llama without biases'] },
+        },
+      );
     }
   }
 }
 
 /** Dimensions of 1 at the end are as good as absent. */
 function checkShape(tensor: GgufTensor, expected: readonly number[]): void {
-  const same = tensor.shape.every((size, i) => size === (expected[i] ?? 1)) && tensor.shape.length >= expected.length;
+  const same =
+    tensor.shape.every((size, i) => size === (expected[i] ?? 1)) && tensor.shape.length >= expected.length;
   if (!same) {
     throw new PynqLlmError(
       'LLM_TENSOR_SHAPE',

@@ -1,44 +1,98 @@
-import type { Accelerator, MatMulProgram, PlacementReport } from '../driver/accelerator.js';
-import type { GgufFile, GgufTensor } from '../gguf/index.js';
+import type { Accelerator } from '../driver/accelerator.js';
+import type { MatMulProgram } from '../driver/matmul-program.js';
+import type { Placement, PlacementReport } from '../driver/placement.js';
+import { BLOCK_FORMATS, type GgufFile, type GgufTensor } from '../gguf/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
 import type { PlacedMatrix } from './linear-group.js';
+
+/** Called after each matrix with the bytes of weights loaded so far. */
+export type LoadProgress = (loaded: number, total: number) => void;
 
 /** Loads matrices to where the placement report puts them, and remembers what is to be given back. */
 export class WeightLoader {
   readonly placement: PlacementReport;
+  /** Columns that the core takes at once for the longest rows that it computes; Infinity where it computes none. */
+  readonly maxColumns: number;
   readonly #gguf: GgufFile;
   readonly #accelerator: Accelerator | undefined;
-  readonly #onProgress: ((loaded: number, total: number) => void) | undefined;
+  readonly #onProgress: LoadProgress | undefined;
+  readonly #placements: ReadonlyMap<string, Placement>;
   readonly #programs: MatMulProgram[] = [];
   readonly #totalBytes: number;
-  /** Columns that the core takes at once for the longest rows that it computes. */
-  readonly maxColumns: number;
   #loadedBytes = 0;
 
+  /** @param tensors all matrices of the model, in the order of use */
   constructor(
     gguf: GgufFile,
     tensors: readonly GgufTensor[],
     accelerator: Accelerator | undefined,
-    onProgress: ((loaded: number, total: number) => void) | undefined,
+    onProgress: LoadProgress | undefined,
   ) {
     this.#gguf = gguf;
     this.#accelerator = accelerator;
     this.#onProgress = onProgress;
     this.#totalBytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-    this.placement = undefined as never;
-    this.maxColumns = 1000;
+    this.placement = accelerator?.plan(tensors) ?? cpuPlacement(tensors);
+    this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
+    this.maxColumns = tensors.reduce(
+      (least, { name, columns }) =>
+        accelerator === undefined || this.#placements.get(name) === 'cpu'
+          ? least
+          : Math.min(least, accelerator.maxColumns(columns)),
+      Number.POSITIVE_INFINITY,
+    );
   }
 
   /** Loads one matrix. @throws PynqLlmError GGUF_READ_FAILED, DRIVER_* */
   load(tensor: GgufTensor): PlacedMatrix {
-    const placed = { matrix: loadCpuMatrix(this.#gguf, tensor) };
+    const placed = this.#place(tensor);
     this.#loadedBytes += tensor.byteLength;
     this.#onProgress?.(this.#loadedBytes, this.#totalBytes);
     return placed;
+  }
+
+  #place(tensor: GgufTensor): PlacedMatrix {
+    const placement = this.#placements.get(tensor.name) ?? 'cpu';
+    if (this.#accelerator === undefined || placement === 'cpu') {
+      return { matrix: loadCpuMatrix(this.#gguf, tensor) };
+    }
+    const readRows = (first: number, count: number, into: Uint8Array): void =>
+      this.#gguf.readTensor(tensor, first, count, into);
+    const { name, type, rows, columns } = tensor;
+    const program = this.#accelerator.load({ name, type, rows, columns, readRows }, placement);
+    this.#programs.push(program);
+    return { program };
   }
 
   /** Gives back device memory. */
   unload(): void {
     for (const program of this.#programs.splice(0)) this.#accelerator?.unload(program);
   }
+}
+
+/** The report of a machine without an accelerator. */
+function cpuPlacement(tensors: readonly GgufTensor[]): PlacementReport {
+  const none = { tensors: 0, bytes: 0, weights: 0 };
+  return {
+    board: 'none',
+    tensors: tensors.map(({ name, type, rows, columns }) => ({
+      name,
+      type: BLOCK_FORMATS[type].name,
+      rows,
+      columns,
+      placement: 'cpu',
+      reason: 'there is no accelerator',
+      bytes: 0,
+    })),
+    totals: {
+      resident: none,
+      staged: none,
+      cpu: {
+        tensors: tensors.length,
+        bytes: 0,
+        weights: tensors.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
+      },
+    },
+    dmaMemory: { total: 0, working: 0, free: 0 },
+  };
 }

@@ -27,6 +27,8 @@ export function inspectCommand(): Command {
           );
         }
         process.stdout.write(`${describeFile(file, model)}\n\n`);
+        const { totals, dmaMemory } = placement;
+        const weights = totals.resident.weights + totals.staged.weights + totals.cpu.weights;
         const rows = placement.tensors.map((tensor) => [
           tensor.name,
           tensor.type,
@@ -46,10 +48,20 @@ export function inspectCommand(): Command {
         process.stdout.write(`${formatTable(headings, rows)}\n\n`);
         process.stdout.write(
           `${formatFacts([
-            ['resident in DMA memory', formatBytes(placement.residentBytes)],
-            ['staged from CPU memory', formatBytes(placement.stagedBytes)],
-            ['computed by the CPU', formatBytes(placement.cpuBytes)],
-            ['multiply-adds on the core', formatShare(placement.coreShare)],
+            [
+              'resident in DMA memory',
+              `${totals.resident.tensors} tensors, ${formatBytes(totals.resident.bytes)}`,
+            ],
+            [
+              'staged from CPU memory',
+              `${totals.staged.tensors} tensors, ${formatBytes(totals.staged.bytes)}`,
+            ],
+            ['computed by the CPU', `${totals.cpu.tensors} tensors`],
+            ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
+            [
+              'DMA memory',
+              `${formatBytes(dmaMemory.total)}, ${formatBytes(dmaMemory.free)} of it free afterwards`,
+            ],
           ])}\n`,
         );
       });

@@ -5,7 +5,7 @@ import { formatHex } from '../output/units.js';
 import { withBoard } from '../session.js';
 
 interface RegsOptions extends DeviceOptions {
-  readonly write?: readonly { register: string; value: number }[];
+  readonly write?: { register: string; value: number }[];
   readonly list?: boolean;
   readonly json?: boolean;
 }
@@ -59,7 +59,7 @@ export function regsCommand(): Command {
   });
 }
 
-function parseWrite(text: string, before: readonly { register: string; value: number }[] = []) {
+function parseWrite(text: string, before: { register: string; value: number }[] = []) {
   const [register, digits] = text.split('=');
   const value = Number(digits);
   if (!register || !digits || !/^(0x[0-9a-f]+|\d+)$/i.test(digits) || value > 0xffff_ffff)

@@ -36,9 +36,8 @@ function recordCommand(): Command {
       const model = await openModel(board, options.model, signal);
       for await (const _ of model.generate(prompt, { maxTokens: options.maxTokens, temperature: 0, signal }));
       const trace = await board.trace.stop();
-      writeFileSync(file, trace.data);
-      const cut = trace.truncated ? ' (cut: the trace grew too large)' : '';
-      process.stdout.write(`${file}: ${trace.events} events, ${formatBytes(trace.data.length)}${cut}\n`);
+      writeFileSync(file, trace);
+      process.stdout.write(`${file}: ${formatBytes(trace.length)}\n`);
     });
   });
 }
@@ -54,12 +53,12 @@ function replayCommand(): Command {
       const trace = readTrace(file);
       await withBoard(options, async (board) => {
         const result = await board.trace.replay(trace);
-        if (result.firstDifference) process.exitCode = EXIT.mismatch;
+        if (result.difference) process.exitCode = EXIT.mismatch;
         if (options.json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
-        const { firstDifference: first } = result;
+        const { difference } = result;
         process.stdout.write(
-          first
-            ? `event ${first.event} differs\n  expected ${first.expected}\n  got      ${first.actual}\n`
+          difference
+            ? `line ${difference.line}: ${difference.what}\n  expected ${difference.expected}\n  got      ${difference.got}\n`
             : `${result.events} events, no difference\n`,
         );
       });

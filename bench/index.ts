@@ -1,0 +1,22 @@
+import { benchDecode } from './decode.js';
+import { benchMatMul } from './matmul.js';
+import type { BenchOptions, BenchRow } from './row.js';
+import { benchUpload } from './upload.js';
+import { benchWire } from './wire.js';
+
+export { describeMachine } from './machine.js';
+
+const GROUPS: Readonly<Record<string, (options: BenchOptions) => BenchRow[] | Promise<BenchRow[]>>> = {
+  matmul: benchMatMul,
+  decode: benchDecode,
+  upload: benchUpload,
+  wire: benchWire,
+};
+
+/** Runs the named groups one after another, all where none is named. */
+export async function runBenchmarks(groups: readonly string[], options: BenchOptions): Promise<BenchRow[]> {
+  const rows: BenchRow[] = [];
+  for (const name of groups.length > 0 ? groups : Object.keys(GROUPS))
+    rows.push(...(await GROUPS[name]!(options)));
+  return rows;
+}

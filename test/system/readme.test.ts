@@ -1,0 +1,83 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import ts from 'typescript';
+import { afterAll, describe, expect, test } from 'vitest';
+
+const readme = readFileSync('README.md', 'utf8');
+const home = mkdtempSync(join(tmpdir(), 'readme-'));
+const env = { ...process.env, PYNQ_LLM_HOME: home };
+const agents: ChildProcess[] = [];
+
+afterAll(() => {
+  for (const agent of agents) agent.kill();
+  rmSync(home, { recursive: true, force: true });
+});
+
+const commands = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) =>
+  block!.trim().split('\n'),
+);
+
+describe('README', () => {
+  test('the two commands of "Try it" are npm scripts, and the test command is what CI runs', () => {
+    expect(commands.slice(0, 2)).toEqual(['npm ci && npm start', 'npm cit']);
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(['start', 'test', 'prepare']));
+    expect(readFileSync('.ci/run', 'utf8')).toMatch(/^npm cit$/m);
+  });
+
+  test('npm start streams a story and ends with what it cost', async () => {
+    const { stdout, stderr } = await promisify(execFile)('npm', ['start'], { env, timeout: 60_000 });
+    expect(stdout.split(' ').length).toBeGreaterThan(50);
+    expect(stderr).toMatch(
+      /tokens\/s[\s\S]*core cycles[\s\S]*bytes moved[\s\S]*register accesses[\s\S]*multiply-adds on the core/,
+    );
+  });
+
+  test.each(commands.slice(2))('%s', { timeout: 60_000 }, async (command) => {
+    const [program, name, ...rest] = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(
+      ([, quoted, bare]) => quoted ?? bare!,
+    );
+    expect([program, name]).toEqual(['npx', 'pynq-llm']);
+    if (rest[0] === 'agent') return startAgent(rest);
+    const { stdout } = await promisify(execFile)(process.execPath, ['dist/cli/main.js', ...rest], {
+      env,
+      timeout: 60_000,
+    });
+    expect(stdout.length).toBeGreaterThan(20);
+  });
+
+  test('the TypeScript example runs as it stands', { timeout: 60_000 }, async () => {
+    const source = /```ts\n([\s\S]*?)```/.exec(readme)![1]!;
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
+    });
+    // Inside the package, so that `pynq-llm` means this package.
+    mkdirSync('dist/test/tmp', { recursive: true });
+    const file = `dist/test/tmp/readme-${process.pid}.mjs`;
+    writeFileSync(file, outputText);
+    try {
+      const { stdout } = await promisify(execFile)(process.execPath, [file], { env, timeout: 60_000 });
+      expect(stdout).toMatch(/\w+ \w+[\s\S]*registerReads/);
+    } finally {
+      rmSync(file);
+    }
+  });
+});
+
+/** The README's agent stays for the commands after it. */
+async function startAgent(args: readonly string[]): Promise<void> {
+  const agent = spawn(process.execPath, ['dist/cli/main.js', ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  agents.push(agent);
+  await new Promise<void>((resolve, reject) => {
+    agent.stdout.once('data', () => resolve());
+    agent.once('exit', (code) => reject(new Error(`the agent ended with ${code}`)));
+  });
+}
