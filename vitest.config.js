@@ -1,5 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
+const project = (name, include, exclude = [], limits = {}) => ({
+  extends: true,
+  test: { name, include: include.map((path) => `dist/test/${path}`), exclude, ...limits },
+});
+const slow = { testTimeout: 120_000, hookTimeout: 120_000 };
+
 // Tests run from dist/: the files that ship are the files that are tested, workers and command line included.
 export default defineConfig({
   test: {
@@ -7,16 +13,9 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     projects: [
-      { extends: true, test: { name: 'quick', include: ['dist/test/{unit,conformance}/**/*.test.js'] } },
-      {
-        extends: true,
-        test: {
-          name: 'system',
-          include: ['dist/test/system/**/*.test.js'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-        },
-      },
+      project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js']),
+      project('system', ['system/**/*.test.js'], [], slow),
+      project('device', ['conformance/device.test.js'], [], slow),
     ],
   },
 });

@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PynqLlmError } from '../../errors/index.js';
+import { type BoardClient, type ConnectOptions, connect, type Model } from '../../sdk/index.js';
+
+const MODEL = 'models/tiny-stories-Q3_K_M.gguf';
+const PROMPT = 'Once upon a time, there was a little girl. ';
+
+/** What every device has to do, whatever is behind its URL. */
+export function conformanceSuite(
+  name: string,
+  url: () => string,
+  options: () => ConnectOptions = () => ({}),
+): void {
+  describe(`conformance of ${name}`, { timeout: 600_000 }, () => {
+    let board: BoardClient;
+    let model: Model;
+    beforeAll(async () => {
+      board = await connect(url(), options());
+      model = await board.models.upload(MODEL);
+    }, 600_000);
+    afterAll(async () => board?.close());
+
+    const fails = async (work: Promise<unknown>, code: string) => {
+      const error = await work.then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      expect(error).toBeInstanceOf(PynqLlmError);
+      expect((error as PynqLlmError).code).toBe(code);
+    };
+    const greedy = async (maxTokens: number) => {
+      const tokens = [];
+      for await (const token of model.generate(PROMPT, { maxTokens, temperature: 0 })) tokens.push(token);
+      return tokens;
+    };
+
+    test('the board says what it is and that it is ready', async () => {
+      expect(board.info.description.weightTypes.length).toBeGreaterThan(0);
+      expect(await board.health()).toMatchObject({ state: 'ready' });
+    });
+
+    test('every golden vector, counter table and word stream is exact', async () => {
+      const findings: string[] = [];
+      const summary = await board.device.selfTest('test/vectors', {
+        onCheck: (check) =>
+          void (
+            check.passed || findings.push(`${check.name}: ${check.details.join('; ')} ${check.error ?? ''}`)
+          ),
+      });
+      expect(findings).toEqual([]);
+      expect(summary).toMatchObject({ bitMismatches: 0, counterMismatches: 0, cycleMismatches: 0 });
+      expect(summary.cases).toBeGreaterThan(200);
+      expect(summary.passed).toBe(summary.cases);
+      model = await board.models.load(model.digest);
+    });
+
+    test('registers are read by name, in one frame, with their fields', async () => {
+      const [status, control] = await board.registers.read(['dma0.MM2S_DMASR', 'dma0.MM2S_DMACR']);
+      expect(status!.fields.map(({ name }) => name)).toContain('Idle');
+      expect(control!.address - status!.address).toBe(-4);
+    });
+
+    test('an unknown register, a write to a read-only one and an unaligned address are refused by name', async () => {
+      const known = await board.registers.list();
+      const readOnly = known.find(({ access, window }) => access === 'ro' && window === 'control')!;
+      await fails(board.registers.read(['dma0.NO_SUCH']), 'DRIVER_UNKNOWN_REGISTER');
+      await fails(
+        board.registers.write([{ register: readOnly.name, value: 1 }]),
+        'DRIVER_REGISTER_READ_ONLY',
+      );
+      await fails(board.registers.read([{ window: 'dma0', offset: 5 }]), 'DRIVER_UNALIGNED_ADDRESS');
+    });
+
+    test('DMA memory keeps what is written and is given back', async () => {
+      const before = (await board.health()).dmaMemory!.free;
+      {
+        await using buffer = await board.buffers.allocate(5000);
+        const bytes = Uint8Array.from({ length: 5000 }, (_, i) => (i * 31) & 255);
+        await buffer.write(bytes);
+        expect(await buffer.read()).toEqual(bytes);
+        await fails(buffer.read(4990, 20), 'AGENT_BUFFER_RANGE');
+      }
+      expect((await board.health()).dmaMemory!.free).toBe(before);
+    });
+
+    test('greedy text is the same twice and its log-probabilities are those of scoring', async () => {
+      const first = await greedy(12);
+      const second = await greedy(12);
+      expect(second).toEqual(first);
+      const prompt = await model.tokenize(PROMPT);
+      const { logprobs } = await model.score([...prompt, ...first.map(({ id }) => id)], {
+        from: prompt.length,
+      });
+      expect(logprobs.slice(0, first.length)).toEqual(first.map(({ logprob }) => logprob));
+    });
+
+    test('the same seed samples the same tokens, another seed others', async () => {
+      const sample = async (seed: number) => {
+        const ids = [];
+        for await (const { id } of model.generate(PROMPT, { maxTokens: 16, temperature: 1, seed }))
+          ids.push(id);
+        return ids;
+      };
+      expect(await sample(1)).toEqual(await sample(1));
+      expect(await sample(2)).not.toEqual(await sample(1));
+    });
+
+    test('several generations at a time give what each gives alone', async () => {
+      const alone = await greedy(10);
+      const together = await Promise.all([greedy(10), greedy(10), greedy(10)]);
+      for (const tokens of together) expect(tokens).toEqual(alone);
+    });
+
+    test('leaving the loop cancels, and the next request works', async () => {
+      const generation = model.generate(PROMPT, { maxTokens: 400, temperature: 0, window: 2 });
+      for await (const token of generation) if (token.index === 3) break;
+      expect((await generation.done).reason).toBe('cancelled');
+      expect(await greedy(2)).toHaveLength(2);
+    });
+
+    test('a prompt longer than the context is refused', async () => {
+      const tokens = new Array<number>(model.info.contextLength + 1).fill(
+        (await model.tokenize('a')).at(-1)!,
+      );
+      const generation = model.generate({ tokens });
+      await fails(generation.done, 'LLM_PROMPT_TOO_LONG');
+    });
+
+    test('what a generation cost is known', async () => {
+      const generation = model.generate(PROMPT, { maxTokens: 4, temperature: 0 });
+      for await (const _ of generation);
+      const { counters, tokens } = await generation.done;
+      expect(tokens).toBe(4);
+      expect(counters.coreCycles).toBeGreaterThan(0);
+      expect(counters.coreMultiplyAdds).toBeGreaterThan(counters.cpuMultiplyAdds);
+    });
+  });
+}
