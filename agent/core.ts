@@ -181,5 +181,6 @@ export class AgentCore {
       session.fail(new PynqLlmError('AGENT_CLOSING', 'The agent is shutting down.'));
     this.generations.close();
     await this.device.close();
+    await this.store.close();
   }
 }

@@ -4,24 +4,34 @@ import { PynqLlmError } from '../errors/index.js';
 /** Where an agent listens. */
 export type ListenAddress =
   | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly isLoopback: boolean };
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      readonly port: number;
+      readonly isLoopback: boolean;
+      readonly isTls: boolean;
+    };
+
+/** The kernel's limit of a socket's path, without the zero at its end. */
+const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
- * Reads `HOST:PORT`, `[IPV6]:PORT`, `PORT` alone for loopback, or `unix:/PATH`. Port 0 takes a free one.
+ * Reads `ws://HOST:PORT`, `wss://HOST:PORT` or `unix:/PATH`. Port 0 takes a free one.
  * @throws PynqLlmError AGENT_LISTEN_ADDRESS
  */
 export function parseListenAddress(text: string): ListenAddress {
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length);
-    // The kernel's limit of a socket's path is 107 bytes.
-    if (path.startsWith('/') && Buffer.byteLength(path) <= 107) return { kind: 'unix', path };
-    throw bad(text, 'a socket needs an absolute path of at most 107 bytes');
+    if (path.startsWith('/') && Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES)
+      return { kind: 'unix', path };
+    throw bad(text, `a socket needs an absolute path of at most ${MAX_SOCKET_PATH_BYTES} bytes`);
   }
-  const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw bad(text, 'it is not HOST:PORT');
-  const host = match[1] ?? match[2] ?? '127.0.0.1';
-  return { kind: 'tcp', host, port, isLoopback: isLoopback(host) };
+  const match = /^(wss?):\/\/(?:\[([0-9a-fA-F:.]+)\]|([^:/[\]@]+)):(\d{1,5})\/?$/.exec(text);
+  const port = Number(match?.[4]);
+  if (match === null || port > 65_535)
+    throw bad(text, 'it is not ws://HOST:PORT, wss://HOST:PORT or unix:/PATH');
+  const host = match[2] ?? match[3];
+  return { kind: 'tcp', host, port, isLoopback: isLoopback(host), isTls: match[1] === 'wss' };
 }
 
 function isLoopback(host: string): boolean {

@@ -13,7 +13,7 @@ export {
 } from './methods.js';
 export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
 export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
-export type { Role } from './schemas/common.js';
+export { ROLES, type Role } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export type { DeviceCheck, DeviceCheckResult } from './schemas/device.js';
 export type {
@@ -27,7 +27,7 @@ export type {
   WirePrompt,
 } from './schemas/generate.js';
 export type { ModelFacts, StoredModel, WirePlacementReport } from './schemas/models.js';
-export type { RegisterInfo, RegisterReference, RegisterValue } from './schemas/registers.js';
+export type { RegisterInfo, RegisterReference } from './schemas/registers.js';
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';

@@ -12,7 +12,7 @@ import {
 } from './limits.js';
 import { isMethodName, type MethodName, methodEntry, type Params } from './methods.js';
 import type { HelloResult } from './schemas/board.js';
-import type { Role } from './schemas/common.js';
+import { ROLES, type Role } from './schemas/common.js';
 import { ServerStream } from './server-stream.js';
 import { checkParams } from './validate.js';
 import { requireSameMajor } from './version.js';
@@ -48,8 +48,6 @@ export interface ServerSessionOptions {
   /** Told once when the session has ended, whoever ended it. */
   readonly onClose: () => void;
 }
-
-const RANK: Readonly<Record<Role, number>> = { read: 0, infer: 1, admin: 2 };
 
 /**
  * The agent's side of one connection: frames in, frames out. It lets nothing through that is malformed, out of
@@ -153,7 +151,7 @@ export class ServerSession {
     if (!isMethodName(method))
       throw new PynqLlmError('PROTOCOL_UNKNOWN_METHOD', `There is no method "${method.slice(0, 60)}".`);
     const entry = methodEntry(method);
-    if (RANK[role] < RANK[entry.role])
+    if (ROLES.indexOf(role) < ROLES.indexOf(entry.role))
       throw new PynqLlmError(
         'PROTOCOL_ROLE_REQUIRED',
         `${method} needs the role ${entry.role}; this session has ${role}.`,

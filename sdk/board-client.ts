@@ -1,34 +1,11 @@
-import type {
-  BoardHealth,
-  BoardInfo,
-  Params,
-  RegisterInfo,
-  RegisterReference,
-  RegisterValue,
-} from '../protocol/index.js';
-import type { CallOptions, Connection } from './connection.js';
+import type { BoardHealth, BoardInfo } from '../protocol/index.js';
+import type { Connection } from './connection.js';
 import { CountersClient } from './counters-client.js';
 import { DeviceClient } from './device-client.js';
 import { ModelsClient } from './models-client.js';
+import { RegistersClient } from './registers-client.js';
 import { RemoteBuffer } from './remote-buffer.js';
 import { TraceClient } from './trace-client.js';
-
-/** Registers of the board by name: `board.registers`. Nothing that is not in its tables can be touched. */
-export interface RegistersClient {
-  /** Every register that exists, with its fields and access. */
-  list(): Promise<RegisterInfo[]>;
-  /**
-   * Reads registers in one round trip, in the order given.
-   * @param registers names such as `dma0.MM2S_DMASR`, or window and byte offset
-   * @throws PynqLlmError DRIVER_UNKNOWN_REGISTER, DRIVER_UNALIGNED_ADDRESS, DRIVER_ADDRESS_OUT_OF_RANGE, before any is read
-   */
-  read(registers: readonly RegisterReference[], options?: CallOptions): Promise<RegisterValue[]>;
-  /**
-   * Writes registers in one round trip, in the order given. Needs the role admin.
-   * @throws PynqLlmError as read, DRIVER_REGISTER_READ_ONLY before any is written, PROTOCOL_ROLE_REQUIRED
-   */
-  write(writes: Params<'registers.write'>['writes'], options?: CallOptions): Promise<void>;
-}
 
 /** DMA memory of the board: `board.buffers`. Needs the role admin. */
 export interface BuffersClient {
@@ -51,14 +28,7 @@ export class BoardClient implements AsyncDisposable {
   constructor(connection: Connection, info: BoardInfo) {
     this.#connection = connection;
     this.info = info;
-    this.registers = {
-      list: async () => (await connection.request('registers.list', {})).registers,
-      read: async (registers, options) =>
-        (await connection.request('registers.read', { registers: [...registers] }, options)).values,
-      write: async (writes, options) => {
-        await connection.request('registers.write', { writes: [...writes] }, options);
-      },
-    };
+    this.registers = new RegistersClient(connection);
     this.buffers = {
       allocate: (byteLength, options = {}) => RemoteBuffer.allocate(connection, byteLength, options.align),
     };

@@ -130,10 +130,11 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     }
   }
 
-  /** Nobody reads on: cancels, and takes the rest so that `done` settles. */
+  /** Nobody reads on: cancels, and lets the rest come so that the agent has ended it when this returns. */
   async #abandon(): Promise<void> {
     this.#read = Number.MAX_SAFE_INTEGER;
     await this.cancel().catch((error: unknown) => this.#fail(error));
+    await this.done.catch(() => {});
   }
 
   readonly #onAbort = (): void => {

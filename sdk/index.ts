@@ -12,7 +12,6 @@ export type {
   ModelFacts,
   RegisterInfo,
   RegisterReference,
-  RegisterValue,
   Role,
   SamplingOptions,
   ScoreResult,
@@ -21,7 +20,7 @@ export type {
   TraceReplay,
   WirePlacementReport as PlacementReport,
 } from '../protocol/index.js';
-export type { BoardClient, BuffersClient, RegistersClient } from './board-client.js';
+export type { BoardClient, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions } from './connection.js';
 export type { CountersClient } from './counters-client.js';
@@ -30,6 +29,7 @@ export type { GenerateOptions, Generation, Prompt, Token } from './generation.js
 export { inspectModel, type ModelFile } from './inspect-model.js';
 export type { LoadOptions, Model, Perplexity, ScoreOptions } from './model.js';
 export type { ModelsClient } from './models-client.js';
+export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export type { TraceClient } from './trace-client.js';
 export type { UploadOptions, UploadProgress } from './upload.js';

@@ -1,4 +1,10 @@
-import { MessageChannel, type MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
+import {
+  MessageChannel,
+  type MessagePort,
+  receiveMessageOnPort,
+  type TransferListItem,
+  Worker,
+} from 'node:worker_threads';
 import { type ErrorCodeName, PynqLlmError } from '../../errors/index.js';
 import {
   type BoardInfo,
@@ -93,7 +99,8 @@ export class DeviceHost {
         reject,
         onProgress: options.onProgress,
       });
-      this.#post({ kind: 'call', id, session, method, params } as ToWorker, options.transfer);
+      this.#port?.postMessage({ kind: 'call', id, session, method, params }, options.transfer ?? []);
+      if (this.#doorbell.ringAndLook()) this.#takePosted();
     });
   }
 
@@ -177,6 +184,16 @@ export class DeviceHost {
     };
     cancel = clock.after(Math.min(WATCH_MS, hangMs / 4), look);
     return () => cancel();
+  }
+
+  #takePosted(): void {
+    if (this.#port === undefined) return;
+    for (
+      let next = receiveMessageOnPort(this.#port);
+      next !== undefined;
+      next = receiveMessageOnPort(this.#port)
+    )
+      this.#take(next.message);
   }
 
   #take(message: FromWorker): void {
@@ -270,8 +287,8 @@ export class DeviceHost {
     );
   }
 
-  #post(message: ToWorker, transfer: readonly TransferListItem[] = []): void {
-    this.#port?.postMessage(message, transfer);
+  #post(message: ToWorker): void {
+    this.#port?.postMessage(message);
     this.#doorbell.ring();
   }
 }

@@ -15,8 +15,10 @@ import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
 
 type Handlers = {
-  readonly [M in DeviceMethod]: (params: DeviceParams<M>, call: DeviceCall<M>) => Result<M>;
+  readonly [M in DeviceMethod]: (params: DeviceParams<M>, call: DeviceCall<M>) => Answer<M>;
 };
+/** Scores are answered by an event, after some steps. */
+type Answer<M extends DeviceMethod> = M extends 'score' ? undefined : Result<M>;
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {
@@ -54,12 +56,12 @@ export class DeviceService {
   }
 
   /** Answers a call. @throws PynqLlmError */
-  answer<M extends DeviceMethod>(call: DeviceCall<M>): Result<M> {
+  answer<M extends DeviceMethod>(call: DeviceCall<M>): Answer<M> {
     // The table has the handler of each method under its name.
     const handler = this.#handlers[call.method] as (
       params: DeviceParams<M>,
       call: DeviceCall<M>,
-    ) => Result<M>;
+    ) => Answer<M>;
     return handler(call.params, call);
   }
 
@@ -94,7 +96,7 @@ export class DeviceService {
       'models.detokenize': (params) => models.detokenize(params),
       'models.applyTemplate': (params) => models.applyTemplate(params),
       'generate.start': (params) => models.generate(params),
-      score: (params) => models.score(params),
+      score: (params, { id }) => models.score(params, id),
 
       'counters.read': () => readCounters(this.#accelerator),
       'counters.reset': () => {

@@ -1,16 +1,25 @@
 const RING = 0;
 const BEAT = 1;
-const BUSY = 2;
-const WORDS = 3;
+const STATE = 2;
+const POSTED = 3;
+const WORDS = 4;
 
-/** How long the worker looks for the next message without sleeping, after the last one. */
-const SPIN_MS = 0.5;
+const ASLEEP = 0;
+const BUSY = 1;
+/** Has nothing to do and looks for the next message without sleeping. */
+const AWAKE = 2;
+
+/** How long the worker stays awake after the last message. */
+const AWAKE_MS = 0.5;
 const SLEEP_MS = 1_000;
+/** How long the main thread looks for the answer of a worker that is awake. */
+const LOOK_MS = 0.05;
 
 /**
- * Shared memory between main thread and device worker. The worker sleeps here rather than in its event loop: it
- * never returns to one, so a message reaches it between any two steps, and it wakes in a few microseconds. The
- * short spin keeps a run of register accesses from paying two sleeps of the operating system for each.
+ * Shared memory between main thread and device worker. The worker sleeps here rather than in its event loop, to
+ * which it never returns, so a message reaches it between any two steps. Sleeping and waking cost more than a
+ * register access and its messages together; so after a message the worker stays awake for a moment, and a main
+ * thread that finds it awake takes the answer without sleeping either.
  */
 export class Doorbell {
   readonly #words: Int32Array;
@@ -25,15 +34,34 @@ export class Doorbell {
     Atomics.notify(this.#words, RING);
   }
 
+  /**
+   * Main thread: as `ring`, and waits a moment for what the worker posts if the worker is awake.
+   * @returns whether it posted something
+   */
+  ringAndLook(): boolean {
+    const before = Atomics.load(this.#words, POSTED);
+    const isAwake = Atomics.load(this.#words, STATE) === AWAKE;
+    this.ring();
+    if (!isAwake) return false;
+    const end = performance.now() + LOOK_MS;
+    while (Atomics.load(this.#words, POSTED) === before) if (performance.now() > end) return false;
+    return true;
+  }
+
   /** Main thread: a number that changes while the worker makes progress; undefined while it has nothing to do. */
   get beat(): number | undefined {
-    return Atomics.load(this.#words, BUSY) === 1 ? Atomics.load(this.#words, BEAT) : undefined;
+    return Atomics.load(this.#words, STATE) === BUSY ? Atomics.load(this.#words, BEAT) : undefined;
   }
 
   /** Worker: still at work, and making progress. */
   tick(): void {
-    Atomics.store(this.#words, BUSY, 1);
+    Atomics.store(this.#words, STATE, BUSY);
     Atomics.add(this.#words, BEAT, 1);
+  }
+
+  /** Worker: a message was posted to the main thread. */
+  posted(): void {
+    Atomics.add(this.#words, POSTED, 1);
   }
 
   /** Worker: how often it was rung, to hand to `sleep`. */
@@ -43,8 +71,9 @@ export class Doorbell {
 
   /** Worker: waits until it is rung, unless it was since `rings` was read; returns after a second at the latest. */
   sleep(rings: number, lastMessageAt: number): void {
-    Atomics.store(this.#words, BUSY, 0);
-    while (performance.now() - lastMessageAt < SPIN_MS) if (this.rings !== rings) return;
+    Atomics.store(this.#words, STATE, AWAKE);
+    while (performance.now() - lastMessageAt < AWAKE_MS) if (this.rings !== rings) return;
+    Atomics.store(this.#words, STATE, ASLEEP);
     Atomics.wait(this.#words, RING, rings, SLEEP_MS);
   }
 }

@@ -1,18 +1,12 @@
 import type { Accelerator } from '../../driver/accelerator.js';
-import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import { CHAT_ROLES, type ChatMessage, ChatTemplate } from '../../llm/chat-template.js';
 import { loadModel } from '../../llm/load-model.js';
 import type { Model } from '../../llm/model.js';
-import {
-  type GenerateEvent,
-  MAX_PROMPT_TOKENS,
-  type ModelFacts,
-  type Params,
-  type Result,
-} from '../../protocol/index.js';
+import type { GenerateEvent, ModelFacts, Params, Result } from '../../protocol/index.js';
 import type { DeviceParams } from './messages.js';
-import { planModel } from './plan-model.js';
+import { plainPlacement, planModel } from './plan-model.js';
 import { RunningGenerations } from './running-generations.js';
 import { ScoreJob } from './score-job.js';
 
@@ -86,7 +80,7 @@ export class LoadedModels {
         contextLength,
         onProgress: (done, total) => this.#events.onProgress(id, done, total),
       });
-      const result = { facts: factsOf(model), placement: plainPlacement(model) };
+      const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
       const generations = new RunningGenerations(model, this.#events.onEvent);
       this.#loaded.set(digest, { model, source, result, generations, scores: [] });
       return result;
@@ -117,6 +111,10 @@ export class LoadedModels {
     }
   }
 
+  close(): void {
+    for (const [digest, loaded] of [...this.#loaded]) this.#close(digest, loaded);
+  }
+
   tokenize({ model, text, ...options }: Params<'models.tokenize'>): Result<'models.tokenize'> {
     return { tokens: this.#find(model).model.tokenizer.encode(text, defined(options)) };
   }
@@ -137,7 +135,8 @@ export class LoadedModels {
     return { promptTokens: tokens.length };
   }
 
-  score(params: Params<'score'>, id: number): void {
+  /** The scores come as an event. @param id of the call */
+  score(params: Params<'score'>, id: number): undefined {
     const loaded = this.#find(params.model);
     loaded.scores.push({ id, job: new ScoreJob(loaded.model, params) });
   }
@@ -214,5 +213,12 @@ function factsOf({ config, contextLength, tokenizer }: Model): ModelFacts {
     trainedContextLength: config.trainedContext,
     contextLength,
     hasChatTemplate: tokenizer.chatTemplate !== undefined,
+  };
+}
+
+/** Options without those that are undefined, for functions that tell the two apart. */
+function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
   };
 }

@@ -1,5 +1,5 @@
 import type { Board } from '../../driver/board.js';
-import { decodeRegister, listRegisters, type PlacedRegister } from '../../driver/registers/index.js';
+import { listRegisters, type PlacedRegister } from '../../driver/registers/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Params, RegisterInfo, RegisterReference, Result } from '../../protocol/index.js';
 
@@ -24,17 +24,7 @@ export class RegisterFile {
   /** Every reference is checked before the first register is touched. */
   read(params: Params<'registers.read'>): Result<'registers.read'> {
     const placed = params.registers.map((reference) => this.#find(reference));
-    return {
-      values: placed.map((one) => {
-        const value = this.#board.window(one.window).read32(one.register.offset);
-        return {
-          name: fullName(one),
-          address: one.address,
-          value,
-          fields: [...decodeRegister(one.register, value)],
-        };
-      }),
-    };
+    return { values: placed.map((one) => this.#board.window(one.window).read32(one.register.offset)) };
   }
 
   /** @throws PynqLlmError DRIVER_REGISTER_READ_ONLY before anything is written */

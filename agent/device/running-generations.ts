@@ -1,13 +1,12 @@
-import type { PynqLlmError } from '../../errors/index.js';
 import { Engine, type EngineGeneration } from '../../llm/engine.js';
 import type { Model } from '../../llm/model.js';
-import type { GenerateEvent, SamplingOptions } from '../../protocol/index.js';
+import { errorToWire, type GenerateEvent, type SamplingOptions } from '../../protocol/index.js';
 
-/** The generations of one model: the engine's, in the words of the protocol. */
+/** The generations of one model by the ids that their clients chose: the engine's results as events. */
 export class RunningGenerations {
   readonly #engine: Engine;
   readonly #onEvent: (generation: string, event: GenerateEvent) => void;
-  readonly #running = new Map<string, EngineGeneration>();
+  readonly #generations = new Map<string, EngineGeneration>();
 
   constructor(model: Model, onEvent: (generation: string, event: GenerateEvent) => void) {
     this.#engine = new Engine(model);
@@ -15,62 +14,69 @@ export class RunningGenerations {
   }
 
   get count(): number {
-    return this.#engine.count;
+    return this.#generations.size;
   }
 
   get hasWork(): boolean {
     return this.#engine.hasWork;
   }
 
-  /** Queues a generation; it yields nothing before it is granted tokens. @throws PynqLlmError LLM_... */
-  start(id: string, tokens: readonly number[], options: SamplingOptions): void {
-    const { maxTokens, stop, top = 0, repetitionPenalty, repetitionWindow, logitBias, ...sampling } = options;
-    const request = {
-      prompt: tokens,
-      maxTokens,
-      stop,
-      limit: 0,
-      sampling: {
-        ...sampling,
-        repeatPenalty: repetitionPenalty,
-        repeatLastN: repetitionWindow,
-        logitBias: logitBias?.map(({ token, bias }) => [token, bias] as const),
-        topLogProbs: top,
+  /** Queues a generation, which waits for `grant`. @throws PynqLlmError LLM_... where the engine refuses it */
+  start(id: string, prompt: readonly number[], options: SamplingOptions): void {
+    const { maxTokens, stop, ignoreEos, repetitionPenalty, repetitionWindow, logitBias, top, ...sampling } =
+      options;
+    const generation = this.#engine.submit(
+      {
+        prompt,
+        maxTokens,
+        stop,
+        ignoreEos,
+        limit: 0,
+        sampling: {
+          ...sampling,
+          repeatPenalty: repetitionPenalty,
+          repeatLastN: repetitionWindow,
+          logitBias: logitBias?.map(({ token, bias }) => [token, bias]),
+          topLogProbs: top,
+        },
       },
-    };
-    const end = (event: GenerateEvent) => {
-      this.#running.delete(id);
-      this.#onEvent(id, event);
-    };
-    const generation = this.#engine.submit(request, {
-      onToken: ({ logProb, top: likeliest, ...token }) =>
-        this.#onEvent(id, {
-          type: 'token',
-          ...token,
-          logprob: logProb,
-          ...(top === 0 ? {} : { top: likeliest.map((one): [number, number] => [one.id, one.logProb]) }),
-        }),
-      onDone: ({ cost, ...result }) => end({ type: 'done', ...result, counters: { ...cost } }),
-      onError: (error: PynqLlmError) => end({ type: 'failed', error: error.toWire() }),
-    });
-    this.#running.set(id, generation);
+      {
+        onToken: ({ index, id: token, text, logProb, top: likeliest }) =>
+          this.#onEvent(id, {
+            type: 'token',
+            index,
+            id: token,
+            text,
+            logprob: logProb,
+            ...(likeliest.length === 0 ? {} : { top: likeliest.map((one) => [one.id, one.logProb]) }),
+          }),
+        onDone: ({ cost, ...result }) => this.#end(id, { type: 'done', ...result, counters: { ...cost } }),
+        onError: (error) => this.#end(id, { type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') }),
+      },
+    );
+    this.#generations.set(id, generation);
   }
 
   step(): void {
     this.#engine.step();
   }
 
-  /** Tokens numbered below `limit` may be generated. */
   grant(id: string, limit: number): void {
-    this.#running.get(id)?.grant(limit);
+    this.#generations.get(id)?.grant(limit);
   }
 
   cancel(id: string): void {
-    this.#running.get(id)?.cancel();
+    this.#generations.get(id)?.cancel();
   }
 
+  /** Ends every generation before it returns. */
   cancelAll(): void {
-    for (const generation of this.#running.values()) generation.cancel();
-    this.#engine.step();
+    for (const generation of this.#generations.values()) generation.cancel();
+    while (this.#generations.size > 0) this.#engine.step();
+  }
+
+  #end(id: string, event: GenerateEvent): void {
+    this.#generations.delete(id);
+    this.#onEvent(id, event);
   }
 }

@@ -1,5 +1,5 @@
 import type { Model } from '../../llm/model.js';
-import { normaliserOf, topLogProbs } from '../../llm/sampling/index.js';
+import { normaliserOf, topLogProbs } from '../../llm/sampling/log-probs.js';
 import type { Params, Result } from '../../protocol/index.js';
 
 /** Scores given tokens a few columns a step, so that generations and other requests go on meanwhile. */

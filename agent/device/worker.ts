@@ -6,13 +6,28 @@ import { DeviceService } from './device-service.js';
 import { Doorbell } from './doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from './messages.js';
 
+/** A flood of requests must not keep generations from their steps. */
+const MESSAGES_PER_STEP = 64;
+
+/** Calls after which there is more or less DMA memory. */
+const CHANGES_MEMORY: ReadonlySet<string> = new Set([
+  'buffers.allocate',
+  'buffers.free',
+  'models.load',
+  'models.unload',
+  'trace.stop',
+]);
+
 /**
  * The device's thread: owns the board, the accelerator and the loaded models. It runs steps of the engines and
  * takes messages between them, until it is closed; it never returns to its event loop before.
  */
 const { port, device, shared, scratch }: WorkerSetup = workerData;
 const doorbell = new Doorbell(shared);
-const post = (message: FromWorker): void => port.postMessage(message);
+const post = (message: FromWorker): void => {
+  port.postMessage(message);
+  doorbell.posted();
+};
 
 let events: { generation: string; event: GenerateEvent }[] = [];
 let reportSteps = false;
@@ -31,6 +46,10 @@ function openService(): DeviceService | undefined {
         doorbell.tick();
         post({ kind: 'progress', id, done, total });
       },
+      onScore: (id, outcome) => {
+        if ('error' in outcome) fail(id, outcome.error);
+        else post({ kind: 'reply', id, result: outcome.result });
+      },
     });
     post({ kind: 'ready', description: plain(opened.description), dmaMemory: opened.dmaMemory });
     return opened;
@@ -39,9 +58,6 @@ function openService(): DeviceService | undefined {
     return undefined;
   }
 }
-
-/** A flood of requests must not keep generations from their steps. */
-const MESSAGES_PER_STEP = 64;
 
 function run(service: DeviceService): void {
   let lastMessageAt = 0;
@@ -90,24 +106,20 @@ function answer(service: DeviceService, call: DeviceCall): void {
   try {
     const result = service.answer(call);
     if (CHANGES_MEMORY.has(call.method)) post({ kind: 'memory', dmaMemory: service.dmaMemory });
-    post({ kind: 'reply', id: call.id, result });
+    if (result !== undefined) post({ kind: 'reply', id: call.id, result });
   } catch (error) {
-    post({
-      kind: 'failure',
-      id: call.id,
-      error: errorToWire(error, 'AGENT_INTERNAL'),
-      stack: isPynqLlmError(error) ? undefined : String(error instanceof Error ? error.stack : error),
-    });
+    fail(call.id, error);
   }
 }
 
-const CHANGES_MEMORY: ReadonlySet<string> = new Set([
-  'buffers.allocate',
-  'buffers.free',
-  'models.load',
-  'models.unload',
-  'trace.stop',
-]);
+function fail(id: number, error: unknown): void {
+  post({
+    kind: 'failure',
+    id,
+    error: errorToWire(error, 'AGENT_INTERNAL'),
+    stack: isPynqLlmError(error) ? undefined : String(error instanceof Error ? error.stack : error),
+  });
+}
 
 function step(service: DeviceService): void {
   doorbell.tick();

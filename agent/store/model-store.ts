@@ -116,6 +116,14 @@ export class ModelStore {
     await upload?.close();
   }
 
+  /** Lets go of every upload; nothing is lost by it. */
+  async close(): Promise<void> {
+    for (const [digest, entry] of [...this.#uploads]) {
+      entry.users = 1;
+      await this.release(digest);
+    }
+  }
+
   /** Publishes a complete upload under its digest and gives it the name. @throws PynqLlmError AGENT_UPLOAD_INCOMPLETE */
   async publish(upload: Upload, name: string): Promise<void> {
     const { digest } = upload.plan;

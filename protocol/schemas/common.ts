@@ -33,6 +33,8 @@ export const text = z.string().max(MAX_TEXT_LENGTH);
 export const tokenId = uint32;
 export const tokens = z.array(tokenId).max(MAX_PROMPT_TOKENS);
 
-export const role = z.enum(['read', 'infer', 'admin']);
+/** From least to most. */
+export const ROLES = ['read', 'infer', 'admin'] as const;
+export const role = z.enum(ROLES);
 /** What a client may do: look; also run models and upload them; also write registers and drive the device directly. */
 export type Role = z.output<typeof role>;

@@ -25,6 +25,8 @@ export const samplingOptions = z.strictObject({
   seed: z.int().min(0).optional(),
   /** Texts that end the generation; they are not part of its text. */
   stop: z.array(z.string().min(1).max(1_000)).max(16).optional(),
+  /** Go on after an end-of-text token. */
+  ignoreEos: z.boolean().optional(),
   /** Likeliest tokens to report beside each token. */
   top: z.int().min(0).max(64).optional(),
 });

@@ -40,15 +40,8 @@ export const registersListResult = z.object({ registers: z.array(registerInfo) }
 export const registersReadParams = z.strictObject({
   registers: z.array(registerReference).min(1).max(MAX_REGISTERS_PER_REQUEST),
 });
-export const registerValue = z.object({
-  name: z.string(),
-  address: uint32,
-  value: uint32,
-  /** The bits of the value by field; `label` where the value of a field has a name. */
-  fields: z.array(z.object({ name: z.string(), value: uint32, label: z.string().optional() })),
-});
-export type RegisterValue = z.output<typeof registerValue>;
-export const registersReadResult = z.object({ values: z.array(registerValue) });
+/** The values in the order asked. Fields are decoded by the client, which has the tables from registers.list. */
+export const registersReadResult = z.object({ values: z.array(uint32) });
 
 export const registersWriteParams = z.strictObject({
   writes: z

@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { destination, pino } from 'pino';
+import { PynqLlmError } from '../errors/index.js';
+import { ROLES, type Role } from '../protocol/index.js';
+import type { Tokens } from './access.js';
+import { startAgent } from './start-agent.js';
+
+/** The flags of `pynq-llm agent`. */
+export interface AgentFlags {
+  readonly device: string;
+  readonly listen: string;
+  /** Lines of "role token"; empty lines and lines that begin with # are skipped. */
+  readonly tokenFile?: string | undefined;
+  readonly storeDir?: string | undefined;
+  readonly allowOrigin: readonly string[];
+  readonly tlsKey?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly logLevel: string;
+}
+
+/**
+ * Runs an agent until SIGINT or SIGTERM. Its address goes to standard output as the only line there, its log to
+ * standard error.
+ * @throws PynqLlmError as startAgent
+ */
+export async function runAgent(flags: AgentFlags): Promise<void> {
+  const log = pino({ level: flags.logLevel, base: null }, destination(2));
+  const { tlsKey, tlsCert } = flags;
+  if ((tlsKey === undefined) !== (tlsCert === undefined))
+    throw new PynqLlmError('AGENT_TLS', 'Of key and certificate only one was given.');
+  await using agent = await startAgent({
+    device: flags.device,
+    listen: flags.listen,
+    log,
+    origins: flags.allowOrigin,
+    storeDir: flags.storeDir,
+    token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile),
+    tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
+  });
+  process.stdout.write(`${agent.url}\n`);
+  process.removeAllListeners('SIGINT');
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  log.info('agent ends');
+}
+
+/** @throws PynqLlmError AGENT_TOKEN_INVALID */
+function readTokenFile(path: string): Tokens {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new PynqLlmError('AGENT_TOKEN_INVALID', `The token file ${path} cannot be read.`, { cause });
+  }
+  const tokens: Partial<Record<Role, string>> = {};
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const [name, token, ...rest] = line.trim().split(/\s+/);
+    const role = ROLES.find((one) => one === name);
+    if (role === undefined || token === undefined || rest.length > 0 || tokens[role] !== undefined)
+      throw new PynqLlmError(
+        'AGENT_TOKEN_INVALID',
+        `Line ${index + 1} of ${path} is not "role token", or repeats a role.`,
+      );
+    tokens[role] = token;
+  }
+  return tokens;
+}

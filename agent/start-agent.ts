@@ -1,0 +1,92 @@
+import { PynqLlmError } from '../errors/index.js';
+import { systemClock } from '../protocol/index.js';
+import { AccessControl, type Tokens } from './access.js';
+import { AgentCore } from './core.js';
+import { defaultStoreDir } from './home.js';
+import { scratchDirectory } from './in-process.js';
+import { parseListenAddress } from './listen-address.js';
+import { listen, type TlsFiles } from './listener.js';
+import { type Log, silentLog } from './log.js';
+import { parseDeviceUrl } from './open-board.js';
+import { ModelStore } from './store/model-store.js';
+
+export interface AgentOptions {
+  /** `mock:`, `mock:NAME` or `mock:FILE.toml`. */
+  readonly device: string;
+  /** `ws://HOST:PORT`, `wss://HOST:PORT` or `unix:/PATH`; port 0 takes a free one. */
+  readonly listen: string;
+  /** What a client has to give: one token for the administrator, or one for each role. Needed off loopback. */
+  readonly token?: string | Tokens | undefined;
+  /** For `wss:`. */
+  readonly tls?: TlsFiles | undefined;
+  /** Origins of web pages that may connect; none unless listed. */
+  readonly origins?: readonly string[] | undefined;
+  /** Directory of the model store; $PYNQ_LLM_HOME or the user's cache unless given. */
+  readonly storeDir?: string | undefined;
+  /** A pino logger, or anything like one. */
+  readonly log?: Log | undefined;
+  /** Milliseconds without progress after which the busy device worker is ended and started again; 2 minutes. */
+  readonly hangMs?: number | undefined;
+}
+
+/** A running agent. */
+export interface AgentHandle extends AsyncDisposable {
+  /** What to give to `connect`. */
+  readonly url: string;
+  /** Tells every client, and ends. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts an agent: serves one device to clients.
+ * @throws PynqLlmError AGENT_LISTEN_ADDRESS, AGENT_LISTEN_FAILED, AGENT_TOKEN_INVALID, AGENT_TLS, AGENT_DEVICE_URL,
+ *   AGENT_STORE_FAILED; a device that cannot be opened is reported to clients and tried again
+ */
+export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
+  const log = options.log ?? silentLog;
+  const address = parseListenAddress(options.listen);
+  const tokens = typeof options.token === 'string' ? { admin: options.token } : (options.token ?? {});
+  const access = new AccessControl(tokens, systemClock);
+  if (address.kind === 'tcp' && !address.isLoopback && !access.hasTokens)
+    throw new PynqLlmError(
+      'AGENT_LISTEN_ADDRESS',
+      `${options.listen} can be reached by others and no token is set.`,
+      {
+        context: { listen: options.listen },
+      },
+    );
+  if (address.kind === 'tcp' && address.isTls !== (options.tls !== undefined))
+    throw new PynqLlmError(
+      'AGENT_TLS',
+      `${options.listen} ${address.isTls ? 'needs' : 'takes no'} key and certificate.`,
+    );
+  parseDeviceUrl(options.device);
+  const core = new AgentCore({
+    device: options.device,
+    store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
+    scratch: scratchDirectory(),
+    clock: systemClock,
+    log,
+    hangMs: options.hangMs,
+  });
+  try {
+    const listener = await listen({
+      address,
+      core,
+      access,
+      clock: systemClock,
+      log,
+      tls: options.tls,
+      origins: options.origins ?? [],
+    });
+    log.info({ url: listener.url, device: options.device }, 'agent listens');
+    const close = async () => {
+      await core.close();
+      await listener.close();
+    };
+    return { url: listener.url, close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await core.close();
+    throw error;
+  }
+}

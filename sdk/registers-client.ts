@@ -1,0 +1,90 @@
+import { PynqLlmError } from '../errors/index.js';
+import type { Params, RegisterInfo, RegisterReference } from '../protocol/index.js';
+import type { CallOptions, Connection } from './connection.js';
+
+/** A register's value, and its bits by field. */
+export interface RegisterValue {
+  /** `window.NAME` */
+  readonly name: string;
+  /** Physical address. */
+  readonly address: number;
+  /** Unsigned 32-bit number. */
+  readonly value: number;
+  /** `label` where the field's value has a name. Empty where the register is one plain number. */
+  readonly fields: readonly { readonly name: string; readonly value: number; readonly label?: string }[];
+}
+
+/** Registers of the board by name: `board.registers`. Nothing that is not in its tables can be touched. */
+export class RegistersClient {
+  readonly #connection: Connection;
+  #tables: Promise<ReadonlyMap<string, RegisterInfo>> | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Every register that exists, with its fields and access. */
+  async list(): Promise<RegisterInfo[]> {
+    return (await this.#connection.request('registers.list', {})).registers;
+  }
+
+  /**
+   * Reads registers in one round trip, in the order given.
+   * @param registers names such as `dma0.MM2S_DMASR`, or window and byte offset
+   * @throws PynqLlmError DRIVER_UNKNOWN_REGISTER, DRIVER_UNALIGNED_ADDRESS, DRIVER_ADDRESS_OUT_OF_RANGE, before any is read
+   */
+  async read(registers: readonly RegisterReference[], options?: CallOptions): Promise<RegisterValue[]> {
+    const { values } = await this.#connection.request(
+      'registers.read',
+      { registers: [...registers] },
+      options,
+    );
+    if (values.length !== registers.length)
+      throw new PynqLlmError(
+        'PROTOCOL_BAD_RESULT',
+        `${values.length} values came for ${registers.length} registers.`,
+      );
+    this.#tables ??= this.#readTables();
+    const tables = await this.#tables;
+    return registers.map((reference, index) => {
+      const key = typeof reference === 'string' ? reference : placeOf(reference);
+      const info = tables.get(key);
+      if (info === undefined)
+        throw new PynqLlmError('PROTOCOL_BAD_RESULT', `The board read ${key} but does not list it.`);
+      return decode(info, values[index]);
+    });
+  }
+
+  /**
+   * Writes registers in one round trip, in the order given. Needs the role admin.
+   * @throws PynqLlmError as read, DRIVER_REGISTER_READ_ONLY before any is written, PROTOCOL_ROLE_REQUIRED
+   */
+  async write(writes: Params<'registers.write'>['writes'], options?: CallOptions): Promise<void> {
+    await this.#connection.request('registers.write', { writes }, options);
+  }
+
+  async #readTables(): Promise<ReadonlyMap<string, RegisterInfo>> {
+    try {
+      const registers = await this.list();
+      return new Map(
+        registers.flatMap((info) => [[info.name, info] as const, [placeOf(info), info] as const]),
+      );
+    } catch (error) {
+      this.#tables = undefined;
+      throw error;
+    }
+  }
+}
+
+function placeOf({ window, offset }: { readonly window: string; readonly offset: number }): string {
+  return `${window}+${offset}`;
+}
+
+function decode(info: RegisterInfo, value: number): RegisterValue {
+  const fields = info.fields.map(({ name, lsb, width, values }) => {
+    const bits = Math.floor(value / 2 ** lsb) % 2 ** width;
+    const label = values?.[String(bits)];
+    return label === undefined ? { name, value: bits } : { name, value: bits, label };
+  });
+  return { name: info.name, address: info.address, value, fields };
+}
