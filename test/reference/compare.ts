@@ -1,0 +1,177 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Accelerator } from '../../driver/accelerator.js';
+import { fileSource, openGguf } from '../../gguf/index.js';
+import { Engine } from '../../llm/engine.js';
+import { loadModel } from '../../llm/load-model.js';
+import { logSumExp } from '../../llm/maths/index.js';
+import type { Model } from '../../llm/model.js';
+
+/** One prompt of `reference.json`: what llama.cpp computed (shared models, README). */
+export interface ReferenceCase {
+  readonly model: string;
+  readonly prompt: string;
+  readonly promptTokens: readonly number[];
+  /** Ends with the end token where one came. */
+  readonly greedyTokens: readonly number[];
+  /** The prompt and the first greedy tokens. */
+  readonly forcedTokens: readonly number[];
+  /** [id, log-probability] of the five likeliest next tokens after each forced token. */
+  readonly top5LogProbs: readonly (readonly (readonly [number, number])[])[];
+}
+
+/** How one model compares with llama.cpp over all its prompts. */
+export interface ModelComparison {
+  readonly model: string;
+  readonly prompts: number;
+  readonly logProbs: number;
+  /** |log-probability - llama.cpp's| */
+  readonly median: number;
+  readonly worst: number;
+  /** Greedy tokens that had to be equal, and those of all prompts that are. */
+  readonly greedyRequired: number;
+  readonly greedyEqual: number;
+  readonly greedyTotal: number;
+  /** What is out of tolerance, in words; empty where nothing is. */
+  readonly failures: readonly string[];
+}
+
+/** llama.cpp's own builds differ by up to 0.1 on K-quants: one flipped 8-bit rounding of an activation is enough. */
+const LIMITS = { kQuant: { median: 0.02, worst: 0.25 }, f16: { median: 0.01, worst: 0.01 } };
+
+/** Where llama.cpp's two likeliest tokens are closer than this, either may be chosen, and what follows differs. */
+const GREEDY_GAP = 0.3;
+
+/** The cases of a `reference.json`, by model; none where the file is absent. */
+export function readReference(path: string): Map<string, ReferenceCase[]> {
+  if (!existsSync(path)) return new Map();
+  const { cases } = JSON.parse(readFileSync(path, 'utf8')) as { cases: ReferenceCase[] };
+  return groupByModel(cases);
+}
+
+/** Compares one model file with its reference cases. */
+export function compareModel(
+  folder: string,
+  file: string,
+  cases: readonly ReferenceCase[],
+  accelerator: Accelerator | undefined,
+): ModelComparison {
+  using source = fileSource(join(folder, file));
+  const model = loadModel(openGguf(source), { accelerator });
+  try {
+    const differences = cases.flatMap((one) => logProbDifferences(model, one)).sort((a, b) => a - b);
+    const greedy = cases.map((one) => compareGreedy(model, one));
+    const median = differences[differences.length >> 1] ?? Number.NaN;
+    const worst = differences.at(-1) ?? Number.NaN;
+    const limits = file.includes('f16') ? LIMITS.f16 : LIMITS.kQuant;
+    return {
+      model: file,
+      prompts: cases.length,
+      logProbs: differences.length,
+      median,
+      worst,
+      greedyRequired: sum(greedy.map(({ required }) => required)),
+      greedyEqual: sum(greedy.map(({ equal }) => equal)),
+      greedyTotal: sum(cases.map(({ greedyTokens }) => greedyTokens.length)),
+      failures: [
+        ...(median <= limits.median ? [] : [`median ${median} is over ${limits.median}`]),
+        ...(worst <= limits.worst ? [] : [`worst ${worst} is over ${limits.worst}`]),
+        ...greedy.flatMap(({ failure }) => failure ?? []),
+      ],
+    };
+  } finally {
+    model.close();
+  }
+}
+
+/** Teacher-forced: the reference's tokens are fed whatever the model would have chosen. */
+function logProbDifferences(model: Model, { forcedTokens, top5LogProbs }: ReferenceCase): number[] {
+  const cache = model.newCache(forcedTokens.length);
+  const logits = forcedTokens.map(() => new Float32Array(model.config.vocabSize));
+  model.forward(
+    forcedTokens.map((token, position) => ({ cache, token, position, logits: logits[position] })),
+  );
+  return top5LogProbs.flatMap((top, position) => {
+    const normaliser = logSumExp(logits[position]);
+    return top.map(([id, logProb]) => Math.abs(logits[position][id] - normaliser - logProb));
+  });
+}
+
+interface GreedyComparison {
+  readonly equal: number;
+  readonly required: number;
+  readonly failure: string | undefined;
+}
+
+/** Tokens have to be equal up to the first near tie that the reference knows of; what it has not scored is only counted. */
+function compareGreedy(model: Model, reference: ReferenceCase): GreedyComparison {
+  const { promptTokens, greedyTokens, forcedTokens, top5LogProbs, prompt } = reference;
+  const tokens = generateGreedily(model, promptTokens, greedyTokens.length);
+  let equal = 0;
+  while (equal < greedyTokens.length && tokens[equal] === greedyTokens[equal]) equal++;
+  let required = 0;
+  for (; required < greedyTokens.length; required++) {
+    const after = promptTokens.length - 1 + required;
+    const top = top5LogProbs[after];
+    const isForced = required === 0 || forcedTokens[after] === greedyTokens[required - 1];
+    if (top === undefined || !isForced || top[0][1] - top[1][1] < GREEDY_GAP) break;
+  }
+  const failure =
+    equal >= required
+      ? undefined
+      : `"${prompt}": greedy token ${equal} is ${tokens[equal]}, not ${greedyTokens[equal]}`;
+  return { equal, required, failure };
+}
+
+function generateGreedily(model: Model, prompt: readonly number[], maxTokens: number): number[] {
+  const engine = new Engine(model);
+  const ids: number[] = [];
+  let failure: unknown;
+  engine.submit(
+    { prompt, maxTokens, sampling: { temperature: 0 } },
+    {
+      onToken: ({ id }) => ids.push(id),
+      onDone: () => {},
+      onError: (error) => {
+        failure = error;
+      },
+    },
+  );
+  while (engine.hasWork) engine.step();
+  if (failure !== undefined) throw failure;
+  return ids;
+}
+
+/** A Markdown table for the documentation. */
+export function markdownTable(rows: readonly ModelComparison[]): string {
+  const head = [
+    '| model | prompts | log-probabilities | median difference | worst difference | greedy tokens equal (of these required) | within tolerance |',
+    '|---|---|---|---|---|---|---|',
+  ];
+  const body = rows.map((row) =>
+    [
+      '',
+      row.model,
+      row.prompts,
+      row.logProbs,
+      row.median.toFixed(5),
+      row.worst.toFixed(3),
+      `${row.greedyEqual} of ${row.greedyTotal} (${row.greedyRequired})`,
+      row.failures.length === 0 ? 'yes' : 'no',
+      '',
+    ]
+      .join(' | ')
+      .trim(),
+  );
+  return [...head, ...body].join('\n');
+}
+
+function groupByModel(cases: readonly ReferenceCase[]): Map<string, ReferenceCase[]> {
+  const groups = new Map<string, ReferenceCase[]>();
+  for (const one of cases) groups.set(one.model, [...(groups.get(one.model) ?? []), one]);
+  return groups;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
