@@ -10,7 +10,7 @@ import { type Kernel, loadKernel } from './kernel.js';
 import { Monitors } from './monitors.js';
 import { PhysicalMemory } from './physical-memory.js';
 import { InputLane, OutputLane } from './stream-lanes.js';
-import { Watch } from './watch.js';
+import { Watch, type Watched } from './watch.js';
 
 /** Alignment of DMA buffers unless asked otherwise: a cache line. */
 const CACHE_LINE = 64;
@@ -44,6 +44,8 @@ export function openMockBoard(description: BoardDescription, options: MockBoardO
 class SimulatedBoard implements MockBoard {
   private readonly clock = new Clock();
   private readonly watch = new Watch();
+  /** Stands for the states of the core's units, in status registers and counters. */
+  private readonly unitStates: Watched = { lookedAt: -1 };
   private readonly faults = new FaultPanel();
   private readonly memory: PhysicalMemory;
   private readonly kernel: Kernel;
@@ -62,9 +64,9 @@ class SimulatedBoard implements MockBoard {
     for (const fault of options.faults ?? []) this.faults.inject(fault);
     this.memory = new PhysicalMemory(description, {
       overwritten: (start, end) => this.core.keep(start, end),
-      handedBack: (start, end) => {
-        this.core.keep(start, end);
-        for (const engine of this.engines) engine.handedBack(start, end);
+      handedBack: (buffer) => {
+        this.core.keep(buffer.offset, buffer.offset + buffer.byteLength);
+        for (const engine of this.engines) engine.handedBack(buffer);
       },
     });
     this.kernel = loadKernel(this.memory.memory);
@@ -154,9 +156,9 @@ class SimulatedBoard implements MockBoard {
   /** Jumps from event to event until `done` holds or the cycle `deadline` is reached. */
   private simulate(done: () => boolean, deadline: number): boolean {
     if (this.watch.ask(done)) return true;
-    while (this.clock.next <= deadline) {
-      this.clock.advanceTo(this.clock.next);
-      this.watch.change(this.clock);
+    for (let next = this.nextChange(); next <= deadline; next = this.nextChange()) {
+      this.clock.advanceTo(next);
+      this.watch.change(this.unitStates);
       if (this.watch.isDue && this.watch.ask(done)) return true;
     }
     this.clock.advanceTo(deadline);
@@ -164,6 +166,13 @@ class SimulatedBoard implements MockBoard {
     const starving = this.core.starving((lane) => this.engines[lane].isSending);
     if (starving !== undefined) this.faults.report('stream-desynchronised', starving);
     return false;
+  }
+
+  /** The next cycle at which anything can change that the waiting driver looks at. */
+  private nextChange(): number {
+    return this.watch.looksAt(this.unitStates)
+      ? Math.min(this.clock.next, this.monitors.nextChange())
+      : this.clock.next;
   }
 
   private newCore(): Core {
@@ -184,7 +193,7 @@ class SimulatedBoard implements MockBoard {
     if (window === 'hwc')
       return {
         read: (offset) => {
-          this.watch.look(this.clock);
+          this.watch.look(this.unitStates);
           return this.monitors.read(offset);
         },
         write: (offset, value) => this.monitors.write(offset, value),
@@ -198,7 +207,7 @@ class SimulatedBoard implements MockBoard {
 
   /** Status registers show the units' states; START and DONE are unused and read 0. */
   private readControl(offset: number): number {
-    this.watch.look(this.clock);
+    this.watch.look(this.unitStates);
     const units = STATUS_REGISTERS[this.description.revision];
     const index = units.findIndex((_, number) => statusOffset(number) === offset);
     if (index < 0) return 0;
@@ -252,28 +261,27 @@ class MockWindow implements RegisterWindow {
 
   private check(offset: number): void {
     this.requireOpen();
-    const context = { window: this.name, offset };
-    const place = `offset ${offset} of the window ${this.name} at 0x${this.base.toString(16)}`;
-    if (offset % 4 !== 0) {
-      this.faults.report('bus-error', `an access at ${place} is not aligned`);
-      throw new PynqLlmError('DRIVER_UNALIGNED_ADDRESS', `An access at ${place} is not aligned.`, {
-        context,
-      });
-    }
-    if (!(offset >= 0 && offset + 4 <= this.size)) {
-      this.faults.report('bus-error', `an access at ${place} is outside of its ${this.size} bytes`);
-      throw new PynqLlmError(
-        'DRIVER_ADDRESS_OUT_OF_RANGE',
-        `The window has ${this.size} bytes: no ${place}.`,
-        {
-          context,
-        },
-      );
-    }
+    if (offset % 4 !== 0) throw this.busError('DRIVER_UNALIGNED_ADDRESS', offset, 'is not aligned');
+    if (!(offset >= 0 && offset + 4 <= this.size))
+      throw this.busError('DRIVER_ADDRESS_OUT_OF_RANGE', offset, `is outside of its ${this.size} bytes`);
     if (this.faults.shows('bus-error'))
-      throw new PynqLlmError('DRIVER_BUS_ERROR', `An access at ${place} was answered with an error.`, {
-        context,
+      throw new PynqLlmError('DRIVER_BUS_ERROR', `${this.accessAt(offset)} was answered with an error.`, {
+        context: { window: this.name, offset },
       });
+  }
+
+  private busError(
+    code: 'DRIVER_UNALIGNED_ADDRESS' | 'DRIVER_ADDRESS_OUT_OF_RANGE',
+    offset: number,
+    why: string,
+  ): PynqLlmError {
+    const what = `${this.accessAt(offset)} ${why}`;
+    this.faults.report('bus-error', what);
+    return new PynqLlmError(code, `${what}.`, { context: { window: this.name, offset } });
+  }
+
+  private accessAt(offset: number): string {
+    return `An access at offset ${offset} of the window ${this.name} at 0x${this.base.toString(16)}`;
   }
 }
 

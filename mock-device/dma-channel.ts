@@ -1,6 +1,6 @@
 import { DMACR, DMASR } from '../driver/registers/axi-dma.js';
 import type { Clock } from './clock.js';
-import type { Watch } from './watch.js';
+import type { Watch, Watched } from './watch.js';
 
 /** Bits of DMACR that can be written and read back (PG021): run/stop, interrupt enables, threshold and delay. */
 const WRITABLE_CONTROL = 0xffff_7001;
@@ -19,7 +19,8 @@ export interface ChannelHost {
 }
 
 /** One channel of an AXI DMA in direct register mode, as software sees it (PG021). */
-export class DmaChannel {
+export class DmaChannel implements Watched {
+  lookedAt = -1;
   private control: number;
   private status: number;
   private address = 0;

@@ -1,13 +1,20 @@
 import { AXI_DMA_REGISTERS, type AxiDmaRegister, DMASR } from '../driver/registers/axi-dma.js';
 import type { Clock } from './clock.js';
 import { type ChannelHost, DmaChannel } from './dma-channel.js';
-import type { FaultName, FaultPanel } from './faults.js';
+import type { FaultPanel } from './faults.js';
 import type { MockDmaBuffer, PhysicalMemory } from './physical-memory.js';
 import type { InputLane, OutputLane } from './stream-lanes.js';
 import type { Watch } from './watch.js';
 
 /** Cycles of a soft reset (PG021: at least 16 cycles of the slowest clock). */
 const RESET_CYCLES = 16;
+
+/** Faults that end a transfer at once, by the bit of DMASR that they raise. */
+const ERROR_BITS = [
+  ['dma-internal-error', DMASR.INTERNAL_ERROR],
+  ['dma-slave-error', DMASR.SLAVE_ERROR],
+  ['dma-decode-error', DMASR.DECODE_ERROR],
+] as const;
 
 interface RegisterAccess {
   read(): number;
@@ -17,7 +24,8 @@ interface RegisterAccess {
 /** A transfer that reads or writes a buffer of the device. */
 interface Transfer {
   readonly buffer: MockDmaBuffer;
-  readonly offset: number;
+  /** Offset in the buffer. */
+  readonly start: number;
   readonly byteLength: number;
 }
 
@@ -27,7 +35,9 @@ export class DmaEngine implements ChannelHost {
   private readonly receiver: DmaChannel;
   private readonly registers: ReadonlyMap<number, RegisterAccess>;
   private sending: Transfer | undefined;
-  private receiving: (Transfer & { received: number }) | undefined;
+  private receiving: Transfer | undefined;
+  /** Bytes that the receiving transfer has stored. */
+  private receivedBytes = 0;
 
   constructor(
     private readonly lane: number,
@@ -92,9 +102,8 @@ export class DmaEngine implements ChannelHost {
   }
 
   /** The CPU took memory back: a transfer that still uses it stops where it is. */
-  handedBack(start: number, end: number): void {
-    const touches = (transfer: Transfer | undefined): boolean =>
-      transfer !== undefined && transfer.offset < end && start < transfer.offset + transfer.byteLength;
+  handedBack(buffer: MockDmaBuffer): void {
+    const touches = (transfer: Transfer | undefined): boolean => transfer?.buffer === buffer;
     if (touches(this.sending)) {
       this.stale('mm2s', 'a buffer was handed back to the CPU while it was read');
       this.sending = undefined;
@@ -117,71 +126,64 @@ export class DmaEngine implements ChannelHost {
   }
 
   start(channel: DmaChannel, address: number, byteLength: number): void {
-    if (this.failsAtOnce(channel, address, byteLength)) return;
-    const where = { lane: this.lane, channel: channel.name };
-    if (this.faults.shows('dma-never-completes', where)) return;
-    const offset = this.memory.locate(address, byteLength);
+    if (this.faults.anyOn && this.showsFault(channel)) return;
     const buffer = this.memory.bufferAt(address, byteLength);
-    if (offset === undefined || this.faults.shows('stale-cache', where)) return;
-    if (buffer === undefined || buffer.owner !== 'device') {
-      this.stale(
-        channel.name,
-        `${byteLength} bytes at 0x${address.toString(16)} are not in one buffer that was given to the device`,
-      );
+    if (buffer?.owner !== 'device' || byteLength === 0 || (byteLength | address) & 3) {
+      this.refuse(channel, address, byteLength);
       return;
     }
-    if (channel === this.sender) this.send({ buffer, offset, byteLength });
-    else this.receive({ buffer, offset, byteLength });
+    const transfer = { buffer, start: address - buffer.physicalAddress, byteLength };
+    if (channel === this.sender) this.send(transfer);
+    else this.receive(transfer);
   }
 
-  private failsAtOnce(channel: DmaChannel, address: number, byteLength: number): boolean {
+  /** Faults that were switched on. */
+  private showsFault(channel: DmaChannel): boolean {
     const where = { lane: this.lane, channel: channel.name };
-    const fail = (name: FaultName, bit: number, detail?: string): true => {
-      if (detail !== undefined) this.faults.report(name, `${this.title(channel.name)}: ${detail}`);
-      channel.fail(bit);
-      return true;
-    };
-    if (this.faults.shows('dma-internal-error', where))
-      return fail('dma-internal-error', DMASR.INTERNAL_ERROR);
-    if (this.faults.shows('dma-slave-error', where)) return fail('dma-slave-error', DMASR.SLAVE_ERROR);
-    if (this.faults.shows('dma-decode-error', where)) return fail('dma-decode-error', DMASR.DECODE_ERROR);
-    if (byteLength === 0 || byteLength % 4 !== 0 || address % 4 !== 0)
-      return fail(
-        'dma-internal-error',
-        DMASR.INTERNAL_ERROR,
-        `${byteLength} bytes at 0x${address.toString(16)} are not whole words, one or more`,
-      );
-    if (this.memory.locate(address, byteLength) === undefined)
-      return fail(
-        'dma-decode-error',
-        DMASR.DECODE_ERROR,
-        `${byteLength} bytes at 0x${address.toString(16)} are not DMA memory`,
-      );
-    return false;
+    for (const [name, bit] of ERROR_BITS)
+      if (this.faults.shows(name, where)) {
+        channel.fail(bit);
+        return true;
+      }
+    return this.faults.shows('dma-never-completes', where) || this.faults.shows('stale-cache', where);
+  }
+
+  /** A transfer that cannot be made: it ends with an error bit, or stops where the CPU's caches would be wrong. */
+  private refuse(channel: DmaChannel, address: number, byteLength: number): void {
+    const range = `${byteLength} bytes at 0x${address.toString(16)}`;
+    const title = this.title(channel.name);
+    if (byteLength === 0 || byteLength % 4 !== 0 || address % 4 !== 0) {
+      this.faults.report('dma-internal-error', `${title}: ${range} are not whole words, one or more`);
+      channel.fail(DMASR.INTERNAL_ERROR);
+    } else if (!this.memory.contains(address, byteLength)) {
+      this.faults.report('dma-decode-error', `${title}: ${range} are not DMA memory`);
+      channel.fail(DMASR.DECODE_ERROR);
+    } else this.stale(channel.name, `${range} are not in one buffer that was given to the device`);
   }
 
   private send(transfer: Transfer): void {
     transfer.buffer.settle();
     this.sending = transfer;
-    this.input.offer(transfer.offset, transfer.byteLength / 4, () => {
+    this.input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4, () => {
       this.sending = undefined;
       this.sender.complete(transfer.byteLength);
     });
   }
 
   private receive(transfer: Transfer): void {
-    this.receiving = { ...transfer, received: 0 };
-    this.output.open({ receive: (packet, last) => this.store(packet, last) });
+    this.receiving = transfer;
+    this.receivedBytes = 0;
+    this.output.open({ receive: (at, bytes, last) => this.store(at, bytes, last) });
   }
 
-  private store(packet: Uint8Array, last: boolean): void {
+  private store(at: number, byteLength: number, last: boolean): void {
     const { receiving } = this;
     if (receiving === undefined) return;
-    const room = receiving.byteLength - receiving.received;
-    const fitting = packet.length > room ? packet.subarray(0, room) : packet;
-    receiving.buffer.deviceWrite(receiving.offset + receiving.received, fitting);
-    receiving.received += fitting.length;
-    if (packet.length > room) {
+    const room = receiving.byteLength - this.receivedBytes;
+    const fitting = Math.min(byteLength, room);
+    receiving.buffer.deviceWrite(receiving.start + this.receivedBytes, at, fitting);
+    this.receivedBytes += fitting;
+    if (byteLength > room) {
       this.faults.report(
         'result-long',
         `${this.title('s2mm')}: a packet is longer than LENGTH, ${receiving.byteLength} bytes`,
@@ -190,7 +192,7 @@ export class DmaEngine implements ChannelHost {
       this.receiver.fail(DMASR.INTERNAL_ERROR);
     } else if (last) {
       this.endReceiving();
-      this.receiver.complete(receiving.received);
+      this.receiver.complete(this.receivedBytes);
     }
   }
 

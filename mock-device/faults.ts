@@ -110,9 +110,14 @@ export class FaultPanel {
     this.armed.push({ ...fault, remainingBefore: after, remaining: count });
   }
 
+  /** Whether any fault is switched on and has not shown yet. */
+  get anyOn(): boolean {
+    return this.armed.length > 0;
+  }
+
   /** Whether a switched-on fault shows at this opportunity; it is reported then. */
   shows(name: FaultName, where: { lane?: number; channel?: 'mm2s' | 's2mm' } = {}): boolean {
-    if (this.armed.length === 0) return false;
+    if (!this.anyOn) return false;
     const fault = this.armed.find(
       ({ name: its, lane, channel }) =>
         its === name &&

@@ -32,7 +32,8 @@ export class Monitors {
   private readonly numbers: ReadonlyMap<MonitorName, number>;
   /** State of a unit outside of all spans. */
   private readonly resting: number[];
-  private readonly tally: Map<number, number>[];
+  /** Cycles by monitor and state. */
+  private readonly tally: number[][];
   private readonly counters: Counter[];
   private spans: Span[] = [];
   private readonly poweredUpAt: number;
@@ -49,7 +50,9 @@ export class Monitors {
     this.resting = monitors.map(({ name, resetState }) =>
       name.startsWith('weight-transfer') ? 1 : resetState,
     );
-    this.tally = monitors.map(() => new Map());
+    this.tally = monitors.map(({ states }) =>
+      Array(Math.max(...Object.keys(states).map(Number)) + 1).fill(0),
+    );
     this.counters = monitors.map(() => ({ target: 0, counted: UNDEFINED_COUNT, before: 0 }));
   }
 
@@ -69,6 +72,17 @@ export class Monitors {
     this.fold();
     this.spans = this.spans.filter(({ from }) => from < now);
     for (const span of this.spans) span.to = now;
+  }
+
+  /** The next cycle at which a unit goes into another state, or Infinity. */
+  nextChange(): number {
+    const { now } = this.clock;
+    let next = Number.POSITIVE_INFINITY;
+    for (const { from, to } of this.spans) {
+      if (from > now) next = Math.min(next, from);
+      else if (to > now) next = Math.min(next, to);
+    }
+    return next;
   }
 
   stateOf(name: MonitorName): number {
@@ -118,9 +132,9 @@ export class Monitors {
   /** Cycles since power-up that a unit has spent in a state. */
   private cyclesIn(monitor: number, state: number): number {
     const { now } = this.clock;
-    let cycles = this.tally[monitor].get(state) ?? 0;
+    let cycles = this.tally[monitor][state] ?? 0;
     let elsewhere = 0;
-    for (const spent of this.tally[monitor].values()) elsewhere += spent;
+    for (const spent of this.tally[monitor]) elsewhere += spent;
     for (const span of this.spans) {
       if (span.monitor !== monitor) continue;
       const lasted = Math.max(0, Math.min(span.to, now) - span.from);
@@ -132,11 +146,11 @@ export class Monitors {
 
   private fold(): void {
     const { now } = this.clock;
-    this.spans = this.spans.filter(({ monitor, state, from, to }) => {
-      if (to > now) return true;
-      const tally = this.tally[monitor];
-      tally.set(state, (tally.get(state) ?? 0) + to - from);
-      return false;
-    });
+    let kept = 0;
+    for (const span of this.spans) {
+      if (span.to > now) this.spans[kept++] = span;
+      else this.tally[span.monitor][span.state] += span.to - span.from;
+    }
+    this.spans.length = kept;
   }
 }

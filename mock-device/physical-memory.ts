@@ -23,8 +23,8 @@ export const CORE_AREA = {
 } as const;
 const DMA_AREA = Math.ceil((CORE_AREA.outputs + 1024 * 512 * 4) / PAGE) * PAGE;
 
-/** What bytes that the device wrote look like before the buffer is handed back: nobody may count on them. */
-export const POISON = 0xa5;
+/** Words that the device wrote are disguised with this until the buffer is handed back: the CPU's caches hide them. */
+const POISON = 0xa5a5_a5a5 | 0;
 
 interface Region {
   readonly base: number;
@@ -33,17 +33,18 @@ interface Region {
   readonly offset: number;
 }
 
+/** Words that the device wrote, as indices in the kernels' address space. */
 interface DeviceWrite {
-  readonly at: number;
-  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
 }
 
-/** Who must know when memory that the device reads changes. Ranges are offsets in the kernels' address space. */
+/** Who must know when memory that the device reads changes. */
 export interface MemoryListener {
-  /** The device is about to write here. */
+  /** The device is about to write here, from offset `start` to before `end` of the kernels' address space. */
   overwritten(start: number, end: number): void;
-  /** The CPU gets it back. */
-  handedBack(start: number, end: number): void;
+  /** The CPU gets the buffer back. */
+  handedBack(buffer: MockDmaBuffer): void;
 }
 
 /** DMA memory of a board, with physical addresses, buffers and their owners. Untouched pages cost no memory. */
@@ -51,6 +52,8 @@ export class PhysicalMemory {
   readonly memory: KernelMemory;
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
+  /** The same as signed words: what moves whole words is faster without numbers beyond 2^31. */
+  readonly signedWords: Int32Array;
   private readonly regions: Region[] = [];
   /** Sorted by physical address. */
   private readonly buffers: MockDmaBuffer[] = [];
@@ -74,23 +77,36 @@ export class PhysicalMemory {
     }
     this.bytes = new Uint8Array(this.memory.buffer);
     this.words = new Uint32Array(this.memory.buffer);
+    this.signedWords = new Int32Array(this.memory.buffer);
   }
 
-  /** Where a physical range lies in the kernels' address space, or undefined where there is no DMA memory. */
-  locate(address: number, byteLength: number): number | undefined {
-    const region = this.regions.find(
-      ({ base, size }) => address >= base && address + byteLength <= base + size,
-    );
-    return region && region.offset + (address - region.base);
+  /** Whether a physical range is DMA memory. */
+  contains(address: number, byteLength: number): boolean {
+    return this.regionOf(address, byteLength) !== undefined;
+  }
+
+  private regionOf(address: number, byteLength: number): Region | undefined {
+    return this.regions.find(({ base, size }) => address >= base && address + byteLength <= base + size);
   }
 
   /** The buffer that holds the whole physical range. */
   bufferAt(address: number, byteLength: number): MockDmaBuffer | undefined {
-    return this.buffers.find(
-      (buffer) =>
-        address >= buffer.physicalAddress &&
-        address + byteLength <= buffer.physicalAddress + buffer.byteLength,
-    );
+    const buffer = this.buffers[this.placeOf(address + 1) - 1];
+    return buffer !== undefined && address + byteLength <= buffer.physicalAddress + buffer.byteLength
+      ? buffer
+      : undefined;
+  }
+
+  /** How many buffers begin below an address. */
+  private placeOf(address: number): number {
+    let low = 0;
+    let high = this.buffers.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.buffers[middle].physicalAddress < address) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** First fit. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
@@ -109,11 +125,11 @@ export class PhysicalMemory {
     for (const gap of this.gaps()) {
       const address = Math.ceil(gap.base / align) * align;
       if (address + byteLength > gap.base + gap.size) continue;
-      const offset = this.locate(address, byteLength);
-      if (offset === undefined) continue;
+      const region = this.regionOf(address, byteLength);
+      if (region === undefined) continue;
+      const offset = region.offset + (address - region.base);
       const buffer = new MockDmaBuffer(this, address, offset, byteLength, this.listener);
-      const place = this.buffers.findIndex(({ physicalAddress }) => physicalAddress > address);
-      this.buffers.splice(place < 0 ? this.buffers.length : place, 0, buffer);
+      this.buffers.splice(this.placeOf(address), 0, buffer);
       return buffer;
     }
     const { free, largestFree } = this.usage();
@@ -126,7 +142,7 @@ export class PhysicalMemory {
 
   /** @param buffer is forgotten; its memory may be allocated again */
   release(buffer: MockDmaBuffer): void {
-    this.buffers.splice(this.buffers.indexOf(buffer), 1);
+    this.buffers.splice(this.placeOf(buffer.physicalAddress), 1);
   }
 
   usage(): { total: number; free: number; largestFree: number } {
@@ -157,7 +173,7 @@ export class PhysicalMemory {
 export class MockDmaBuffer implements DmaBuffer {
   private state: 'cpu' | 'device' | 'freed' = 'cpu';
   private readonly view: Uint8Array;
-  /** What the device wrote since the buffer is its own. */
+  /** What the device wrote and the CPU may not see yet; ranges that do not overlap. */
   private written: DeviceWrite[] = [];
 
   constructor(
@@ -194,7 +210,7 @@ export class MockDmaBuffer implements DmaBuffer {
   giveToCpu(): void {
     this.requireAlive();
     if (this.state === 'cpu') return;
-    this.listener.handedBack(this.offset, this.offset + this.byteLength);
+    this.listener.handedBack(this);
     this.settle();
     this.state = 'cpu';
   }
@@ -207,19 +223,26 @@ export class MockDmaBuffer implements DmaBuffer {
   }
 
   /**
-   * The device writes: visible to the device at once, to the CPU when the buffer is handed back, and poison until then.
-   * @param at offset in the kernels' address space
+   * The device writes whole words: visible to the device at once, to the CPU when the buffer is handed back.
+   * @param offset in the buffer
+   * @param from where the words lie in the kernels' address space
    */
-  deviceWrite(at: number, bytes: Uint8Array): void {
-    this.listener.overwritten(at, at + bytes.length);
-    this.written.push({ at, bytes: bytes.slice() });
-    this.owningMemory.bytes.fill(POISON, at, at + bytes.length);
+  deviceWrite(offset: number, from: number, byteLength: number): void {
+    const at = this.offset + offset;
+    this.listener.overwritten(at, at + byteLength);
+    const { signedWords: words } = this.owningMemory;
+    const start = at / 4;
+    const end = start + byteLength / 4;
+    if (this.written.some((range) => range.start < end && start < range.end)) this.settle();
+    for (let to = start, source = from / 4; to < end; to++, source++) words[to] = words[source] ^ POISON;
+    this.written.push({ start, end });
   }
 
-  /** Puts what the device wrote in place: before the CPU or the device reads it. */
+  /** Puts what the device wrote in plain sight: before the CPU or the device reads it. */
   settle(): void {
-    for (const { at, bytes } of this.written) this.owningMemory.bytes.set(bytes, at);
-    this.written = [];
+    const { signedWords: words } = this.owningMemory;
+    for (const { start, end } of this.written) for (let i = start; i < end; i++) words[i] ^= POISON;
+    this.written.length = 0;
   }
 
   private requireAlive(): void {

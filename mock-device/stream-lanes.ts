@@ -66,8 +66,7 @@ export class InputLane {
 
 /** A running transfer to memory. */
 interface Room {
-  /** @returns whether the packet fitted */
-  readonly receive: (packet: Uint8Array, last: boolean) => void;
+  readonly receive: (at: number, byteLength: number, last: boolean) => void;
 }
 
 /** One lane's stream of words out of the core. */
@@ -85,9 +84,13 @@ export class OutputLane {
     this.onRoom();
   }
 
-  /** @param last whether TLAST comes with the last word */
-  send(packet: Uint8Array, last: boolean): void {
-    this.room?.receive(packet, last);
+  /**
+   * Sends words.
+   * @param at where they lie in the kernels' address space
+   * @param last whether TLAST comes with the last of them
+   */
+  send(at: number, byteLength: number, last: boolean): void {
+    this.room?.receive(at, byteLength, last);
   }
 
   close(): void {

@@ -1,26 +1,41 @@
+/** Something with a state that software can look at. */
+export interface Watched {
+  /** Number of the question during which it was looked at last. */
+  lookedAt: number;
+}
+
 /**
  * What a waiting driver looks at. Like a processor that sleeps until an interrupt of the device it waits for, it is
  * asked again only when something has changed that it looked at when it was asked last.
  */
 export class Watch {
-  private readonly looked = new Set<object>();
+  /** Number of the last question. */
+  private question = 0;
+  private lookedAtAnything = false;
   private changed = false;
 
   /** Asks whether the wait is over. */
   ask(done: () => boolean): boolean {
-    this.looked.clear();
+    this.question++;
+    this.lookedAtAnything = false;
     this.changed = false;
     return done();
   }
 
   /** The software reads the state of `part`. */
-  look(part: object): void {
-    this.looked.add(part);
+  look(part: Watched): void {
+    part.lookedAt = this.question;
+    this.lookedAtAnything = true;
+  }
+
+  /** Whether `part` was looked at when asked last. */
+  looksAt(part: Watched): boolean {
+    return part.lookedAt === this.question;
   }
 
   /** The state of `part` has changed by itself. */
-  change(part: object): void {
-    if (this.looked.size === 0 || this.looked.has(part)) this.changed = true;
+  change(part: Watched): void {
+    if (!this.lookedAtAnything || this.looksAt(part)) this.changed = true;
   }
 
   /** Whether to ask again. */

@@ -112,14 +112,21 @@ export function blockMinima(block: usize): v128 {
   return widen(low, high);
 }
 
-/** IEEE half to float, exact, subnormals and infinities included: scaling by 2^112 moves the exponent's bias. */
+/**
+ * IEEE half to float, exact. Subnormal halves, which small tensors do have, go through an integer: as subnormal
+ * floats they would cost x86 more than the whole block.
+ */
 @inline
 export function half(block: usize, offset: usize): f32 {
   const bits = <u32>load<u16>(block + offset);
   const sign = (bits & 0x8000) << 16;
-  const magnitude = (bits & 0x7fff) << 13;
-  if ((bits & 0x7c00) == 0x7c00) return reinterpret<f32>(sign | 0x7f800000 | (magnitude & 0x007fffff));
-  return reinterpret<f32>(sign | reinterpret<u32>(reinterpret<f32>(magnitude) * reinterpret<f32>(0x77800000)));
+  const exponent = bits & 0x7c00;
+  if (exponent == 0) {
+    const magnitude = <f32>(bits & 0x03ff) * reinterpret<f32>(0x33800000); // times 2^-24
+    return reinterpret<f32>(sign | reinterpret<u32>(magnitude));
+  }
+  const bias: u32 = exponent == 0x7c00 ? 0x70000000 : 0x38000000; // 224 or 112 in the exponent's place
+  return reinterpret<f32>(sign | (((bits & 0x7fff) << 13) + bias));
 }
 
 @inline

@@ -25,6 +25,8 @@ const INPUT_WORDS = Q8K_BYTES / 4;
 
 /** Does what can be done now; false when it must wait for words, room or time. */
 type Phase = () => boolean;
+/** Begins what comes next; it never waits by itself. */
+type Step = () => true;
 
 /** What a core works with. */
 export interface CoreSurroundings {
@@ -49,6 +51,8 @@ export class Core {
   private readonly weights: WeightMemory;
   private readonly timing: CoreTiming;
   private phase: Phase;
+  /** Cycle up to which the core is occupied by what it has begun. */
+  private time = 0;
   private computing = false;
   /** An instruction lost words or room to a DMA reset: the next words are not what it takes them for. */
   private interrupted = false;
@@ -104,16 +108,17 @@ export class Core {
     this.running = false;
   }
 
-  /** Goes on with `next` after some cycles. */
-  private after(cycles: number, next: Phase): true {
-    const due = this.around.clock.now + cycles;
+  /** Goes on with `next` when the clock has caught up with the core's time. */
+  private whenDone(next: Phase): true {
+    const { clock } = this.around;
+    const due = this.time;
     const waiting: Phase = () => {
-      if (this.around.clock.now < due) return false;
+      if (clock.now < due) return false;
       this.phase = next;
       return true;
     };
     this.phase = waiting;
-    this.around.clock.at(due, () => {
+    clock.at(due, () => {
       if (this.phase === waiting) this.advance();
     });
     return true;
@@ -122,18 +127,17 @@ export class Core {
   private readonly fetch: Phase = () => {
     const [lane] = this.around.inputs;
     const opcode = lane.peek(0);
-    if (opcode === undefined) {
-      return false;
-    }
-    const { now } = this.around.clock;
-    lane.take(1, now + 1);
-    return this.after(this.timing.decode(now), () => this.part(opcode, opcode & ALL_PARTS));
+    if (opcode === undefined) return false;
+    this.time = Math.max(this.time, this.around.clock.now);
+    lane.take(1, this.time + 1);
+    this.time += this.timing.decode(this.time);
+    return this.part(opcode, opcode & ALL_PARTS);
   };
 
   /** Begins the next of the parts still to do. */
   private part(opcode: number, parts: number): true {
     const next =
-      (done: number): Phase =>
+      (done: number): Step =>
       () =>
         this.part(opcode, parts & ~done);
     if (parts & CONFIG) return this.operands('CONFIG', 4, (words) => this.config(words, next(CONFIG)));
@@ -145,7 +149,9 @@ export class Core {
     }
     if (parts & COMPUTE) return this.operands('COMPUTE', 4, (words) => this.compute(words, opcode));
     this.storeJunk(opcode);
-    return this.after(this.timing.end(this.around.clock.now), this.fetch);
+    this.time += this.timing.end(this.time);
+    this.phase = this.fetch;
+    return true;
   }
 
   /** Gathers operand words from lane A, however they are split over transfers. */
@@ -153,46 +159,44 @@ export class Core {
     const words: number[] = [];
     const [lane] = this.around.inputs;
     this.phase = () => {
-      for (let word = lane.peek(0); words.length < count && word !== undefined; word = lane.peek(0)) {
-        lane.take(1, this.around.clock.now + words.length + 1);
-        words.push(word);
+      const come = Math.min(count - words.length, lane.available);
+      for (let i = 0; i < come; i++) words.push(lane.peek(i) ?? 0);
+      this.time = Math.max(this.time, this.around.clock.now);
+      if (come > 0) lane.take(come, this.time + come);
+      if (words.length === count) {
+        this.missing = undefined;
+        return then(words);
       }
-      this.missing =
-        words.length === count
-          ? undefined
-          : { lane: 0, what: `${part} lacks ${count - words.length} of its operands` };
-      return this.missing === undefined && then(words);
+      this.missing = { lane: 0, what: `${part} lacks ${count - words.length} of its operands` };
+      return false;
     };
     return true;
   }
 
-  private config([kb, , , type]: readonly number[], next: Phase): true {
+  private config([kb, , , type]: readonly number[], next: Step): true {
     this.kb = kb;
     this.type = type;
-    return this.after(this.timing.config(this.around.clock.now), next);
+    this.time += this.timing.config(this.time);
+    return next();
   }
 
-  private loadInputs([blocks]: readonly number[], next: Phase): true {
+  private loadInputs([blocks]: readonly number[], next: Step): true {
     const { capacity } = this.around.description;
     if (blocks > capacity.inputBlocks)
       return this.exceeded(
         'inputs',
         `LOAD_INP brings ${blocks} super-blocks, the core holds ${capacity.inputBlocks}`,
       );
-    const timing = this.timing.inputs(this.around.clock.now, blocks);
-    return this.gather('LOAD_INP', [blocks * INPUT_WORDS], timing, next, ([pieces]) => {
+    const timing = this.timing.inputs(this.time, blocks);
+    return this.gather('LOAD_INP', [blocks * INPUT_WORDS], timing, next, ([{ at, copies }]) => {
       const { kernel, memory } = this.around;
-      let source = pieces.at(0)?.at ?? 0;
-      if (pieces.length > 1) {
-        memory.bytes.set(joined(pieces), CORE_AREA.gatheredInputs);
-        source = CORE_AREA.gatheredInputs;
-      }
-      kernel.prepareInputs(source, CORE_AREA.inputs, blocks);
+      if (copies !== undefined) memory.bytes.set(joined(copies), CORE_AREA.gatheredInputs);
+      kernel.prepareInputs(copies === undefined ? at : CORE_AREA.gatheredInputs, CORE_AREA.inputs, blocks);
     });
   }
 
-  private loadWeights(header: readonly number[], next: Phase): true {
-    const { description, inputs, clock, faults, memory } = this.around;
+  private loadWeights(header: readonly number[], next: Step): true {
+    const { description, inputs, faults, memory } = this.around;
     const [blocks, wordsPerBlock, ...lengths] = header;
     const { weightBlocks } = description.capacity;
     if (faults.shows('stream-desynchronised')) return this.swallow();
@@ -211,13 +215,12 @@ export class Core {
       return this.stuck(
         `LOAD_WGT of ${blocks} blocks announces ${announced.join(', ')} words; they have ${expected.join(', ')}`,
       );
-    const timing = this.timing.weights(clock.now, expected[0], blocks > 0 && inputs[0].available === 0);
+    const headerAlone = blocks > 0 && inputs[0].available === 0;
+    const timing = this.timing.weights(this.time, expected[0], headerAlone);
     return this.gather('LOAD_WGT', expected, timing, next, (lanes) => {
-      const words = lanes.map(([first, ...others]) => {
-        if (first === undefined) return { at: 0 };
-        return first.copy === undefined ? { at: first.at } : { copy: joined([first, ...others]) };
-      });
-      this.weights.load(new WeightLoad(type, blocks, words, memory.bytes));
+      const addresses = lanes.map(({ at }) => at);
+      const copies = lanes.map(({ copies }) => copies && joined(copies));
+      this.weights.load(new WeightLoad(type, blocks, addresses, copies, memory.bytes));
     });
   }
 
@@ -226,38 +229,44 @@ export class Core {
     part: string,
     needed: readonly number[],
     timing: LoadTiming,
-    next: Phase,
-    loaded: (lanes: readonly Piece[][]) => void,
+    next: Step,
+    loaded: (lanes: readonly LaneWords[]) => void,
   ): true {
     const { clock, inputs, memory } = this.around;
-    const begun = clock.now;
-    const pieces: Piece[][] = needed.map(() => []);
-    const remaining = [...needed];
-    const ready = needed.map(() => timing.dataFrom);
+    const end = this.time + timing.cycles;
+    const lanes = needed.map(
+      (words): GatheredLane => ({ at: 0, copies: undefined, remaining: words, ready: timing.dataFrom }),
+    );
+    let lastAt = timing.dataFrom;
     const ends = timing.stretched.map(({ to }) => to);
     this.phase = () => {
-      for (const [index, lane] of inputs.slice(0, needed.length).entries()) {
-        const words = Math.min(remaining[index], lane.available);
-        if (words === 0) continue;
-        ready[index] = Math.max(ready[index], clock.now) + words;
-        const at = lane.take(words, ready[index]);
-        // Words of a transfer that brings only a part may change once it is complete.
-        const copy = words < needed[index] ? memory.bytes.slice(at, at + words * 4) : undefined;
-        pieces[index].push({ at, copy });
-        remaining[index] -= words;
+      let lacking = -1;
+      for (let index = 0; index < needed.length; index++) {
+        const lane = lanes[index];
+        const words = Math.min(lane.remaining, inputs[index].available);
+        if (words > 0) {
+          lane.ready = Math.max(lane.ready, clock.now) + words;
+          lastAt = Math.max(lastAt, lane.ready);
+          lane.at = inputs[index].take(words, lane.ready);
+          lane.remaining -= words;
+          // Words of a transfer that brings only a part may change once it is complete.
+          if (words < needed[index])
+            (lane.copies ??= []).push(memory.bytes.slice(lane.at, lane.at + words * 4));
+        }
+        if (lane.remaining > 0) lacking = index;
       }
-      const lacking = remaining.findIndex((words) => words > 0);
       if (lacking >= 0) {
         for (const span of timing.stretched) span.to = Number.POSITIVE_INFINITY;
-        const what = `${part} lacks ${remaining[lacking]} words on lane ${laneName(lacking)}`;
+        const what = `${part} lacks ${lanes[lacking].remaining} words on lane ${laneName(lacking)}`;
         this.missing = { lane: lacking, what };
         return false;
       }
       this.missing = undefined;
-      const late = Math.max(0, Math.max(...ready) + timing.after - (begun + timing.cycles));
-      for (const [index, span] of timing.stretched.entries()) span.to = ends[index] + late;
-      loaded(pieces);
-      return this.after(begun + timing.cycles + late - clock.now, next);
+      const late = Math.max(0, lastAt + timing.after - end);
+      for (let i = 0; i < ends.length; i++) timing.stretched[i].to = ends[i] + late;
+      loaded(lanes);
+      this.time = end + late;
+      return this.whenDone(next);
     };
     return true;
   }
@@ -276,16 +285,18 @@ export class Core {
         'start-handshake',
         `COMPUTE of ${rows} rows and ${columns} columns of ${kb} super-blocks; the core holds ${weightBlocks} and ${inputBlocks}`,
       );
-    const { cycles, computing } = this.timing.compute(clock.now, rows * columns * kb);
+    const { cycles, computing } = this.timing.compute(this.time, rows * columns * kb);
+    this.time += cycles;
     this.computing = true;
-    this.after(cycles, () => {
+    this.whenDone(() => {
       if (rows * columns > 0) {
         if (!this.around.outputs[0].isReady) {
           if (computing !== undefined) computing.to = Number.POSITIVE_INFINITY;
           return false;
         }
         if (computing !== undefined && computing.to > clock.now) computing.to = clock.now;
-        this.sendResults(this.results(type, kb, rows, columns));
+        this.multiply(type, kb, rows, columns);
+        this.sendResults(rows * columns * 4);
       }
       this.computing = false;
       this.storeJunk(opcode);
@@ -296,30 +307,20 @@ export class Core {
     return true;
   }
 
-  /** float32 results, column after column, as bytes. */
-  private results(type: CoreType, kb: number, rows: number, columns: number): Uint8Array {
+  /** Puts float32 results, column after column, where the output lane takes them from. */
+  private multiply(type: CoreType, kb: number, rows: number, columns: number): void {
     const { kernel, memory, description } = this.around;
-    const byteLength = rows * columns * 4;
-    if (kb === 0) return new Uint8Array(byteLength);
+    const { inputs, outputs, laneAddresses, scratch } = CORE_AREA;
     const load = this.weights.only(type, rows * kb);
-    if (load === undefined) {
-      const inputs = new DataView(memory.memory.buffer, CORE_AREA.inputs);
-      const results = multiplyFields(this.weights.fields(), type, inputs, kb, rows, columns);
-      return new Uint8Array(results.buffer);
+    if (load === undefined || kb === 0) {
+      const prepared = new DataView(memory.memory.buffer, inputs);
+      const results = multiplyFields(this.weights.fields(), type, prepared, kb, rows, columns);
+      memory.bytes.set(new Uint8Array(results.buffer), outputs);
+      return;
     }
-    memory.words.set(load.addresses ?? this.gathered(load), CORE_AREA.laneAddresses / 4);
-    kernel.multiply(
-      type,
-      CORE_AREA.laneAddresses,
-      description.dma.lanes === 4 ? 2 : 0,
-      CORE_AREA.inputs,
-      CORE_AREA.outputs,
-      CORE_AREA.scratch,
-      kb,
-      rows,
-      columns,
-    );
-    return memory.bytes.subarray(CORE_AREA.outputs, CORE_AREA.outputs + byteLength);
+    memory.words.set(load.isInPlace ? load.addresses : this.gathered(load), laneAddresses / 4);
+    const laneShift = description.dma.lanes === 4 ? 2 : 0;
+    kernel.multiply(type, laneAddresses, laneShift, inputs, outputs, scratch, kb, rows, columns);
   }
 
   /** Puts a load's copied words where the kernels can read them. */
@@ -334,18 +335,18 @@ export class Core {
     });
   }
 
-  private sendResults(packet: Uint8Array): void {
+  private sendResults(byteLength: number): void {
     const { faults, outputs } = this.around;
     const [lane] = outputs;
-    if (faults.shows('result-short')) lane.send(packet.subarray(0, packet.length - 4), true);
-    else if (faults.shows('result-long')) lane.send(Buffer.concat([packet, new Uint8Array(4)]), true);
-    else lane.send(packet, !faults.shows('no-tlast'));
+    if (faults.shows('result-short')) lane.send(CORE_AREA.outputs, byteLength - 4, true);
+    else if (faults.shows('result-long')) lane.send(CORE_AREA.outputs, byteLength + 4, true);
+    else lane.send(CORE_AREA.outputs, byteLength, !faults.shows('no-tlast'));
   }
 
   /** STORE has no effect but on v3 together with all of bits 0 to 3: a word without meaning on lanes B to D. */
   private storeJunk(opcode: number): void {
     if ((opcode & STORE_JUNK) !== STORE_JUNK) return;
-    for (const lane of this.around.outputs.slice(1)) lane.send(new Uint8Array(4), false);
+    for (const lane of this.around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false);
   }
 
   /** Loads and a change of type are not held back while a COMPUTE runs: the real core would corrupt its results. */
@@ -401,14 +402,23 @@ export class Core {
   }
 }
 
-/** Words in one piece; copied where the memory under them may change before the instruction is complete. */
-interface Piece {
+/** A lane's words of a load: in one piece at an offset in the kernels' address space, or copies of several pieces. */
+interface LaneWords {
   readonly at: number;
-  readonly copy: Uint8Array | undefined;
+  readonly copies: readonly Uint8Array[] | undefined;
 }
 
-function joined(pieces: readonly Piece[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(pieces.map(({ copy }) => copy ?? new Uint8Array(0))));
+/** A lane's words while they come. */
+interface GatheredLane extends LaneWords {
+  at: number;
+  copies: Uint8Array[] | undefined;
+  remaining: number;
+  /** Cycle from which the lane can go on. */
+  ready: number;
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(pieces));
 }
 
 function laneName(lane: number): string {
