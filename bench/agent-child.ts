@@ -16,7 +16,11 @@ export interface AgentChild {
 
 // The agent and the bare servers that it is compared with, in one process; ends with its parent's standard input.
 const folder = process.argv[2]!;
-const agent = await startAgent({ device: 'mock:', listen: '127.0.0.1:0', storeDir: join(folder, 'store') });
+const agent = await startAgent({
+  device: 'mock:',
+  listen: 'ws://127.0.0.1:0',
+  storeDir: join(folder, 'store'),
+});
 
 const copy = createServer({ allowHalfOpen: true }, (socket) => {
   const file = createWriteStream(join(folder, 'copy.bin'));

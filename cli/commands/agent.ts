@@ -15,8 +15,8 @@ export function agentCommand(): Command {
     )
     .option(
       '--listen <address>',
-      'HOST:PORT, PORT or unix:/PATH; other than loopback needs a token',
-      '127.0.0.1:7787',
+      'ws://HOST:PORT, wss://HOST:PORT or unix:/PATH; other than loopback needs a token',
+      'ws://127.0.0.1:7787',
     )
     .option('--token-file <file>', 'lines of ROLE TOKEN; the roles are read, infer and admin')
     .option('--store-dir <dir>', 'where models are kept; $PYNQ_LLM_HOME or the cache folder when left out')

@@ -11,7 +11,7 @@ let agent: ChildProcess;
 let url = '';
 
 beforeAll(async () => {
-  const flags = ['agent', '--listen', '127.0.0.1:0', '--store-dir', folder, '--log-level', 'warn'];
+  const flags = ['agent', '--listen', 'ws://127.0.0.1:0', '--store-dir', folder, '--log-level', 'warn'];
   agent = spawn(process.execPath, ['dist/cli/main.js', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = (await once(agent.stdout!, 'data')) as [Buffer];
   url = line.toString().trim();
