@@ -9,14 +9,16 @@ export type ListenAddress =
       readonly host: string;
       readonly port: number;
       readonly isLoopback: boolean;
-      readonly isTls: boolean;
+      /** Undefined where the address does not say. */
+      readonly scheme: 'ws' | 'wss' | undefined;
     };
 
 /** The kernel's limit of a socket's path, without the zero at its end. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
- * Reads `ws://HOST:PORT`, `wss://HOST:PORT` or `unix:/PATH`. Port 0 takes a free one.
+ * Reads `HOST:PORT`, `PORT` alone for loopback, the same with `ws://` or `wss://` before it, or `unix:/PATH`. Port 0
+ * takes a free one.
  * @throws PynqLlmError AGENT_LISTEN_ADDRESS
  */
 export function parseListenAddress(text: string): ListenAddress {
@@ -26,12 +28,12 @@ export function parseListenAddress(text: string): ListenAddress {
       return { kind: 'unix', path };
     throw bad(text, `a socket needs an absolute path of at most ${MAX_SOCKET_PATH_BYTES} bytes`);
   }
-  const match = /^(wss?):\/\/(?:\[([0-9a-fA-F:.]+)\]|([^:/[\]@]+)):(\d{1,5})\/?$/.exec(text);
+  const match = /^(?:(wss?):\/\/)?(?:(?:\[([0-9a-fA-F:.]+)\]|([^:/[\]@]+)):)?(\d{1,5})\/?$/.exec(text);
   const port = Number(match?.[4]);
-  if (match === null || port > 65_535)
-    throw bad(text, 'it is not ws://HOST:PORT, wss://HOST:PORT or unix:/PATH');
-  const host = match[2] ?? match[3];
-  return { kind: 'tcp', host, port, isLoopback: isLoopback(host), isTls: match[1] === 'wss' };
+  if (match === null || port > 65_535) throw bad(text, 'it is not HOST:PORT, PORT or unix:/PATH');
+  const host = match[2] ?? match[3] ?? '127.0.0.1';
+  const scheme = match[1] === 'ws' || match[1] === 'wss' ? match[1] : undefined;
+  return { kind: 'tcp', host, port, isLoopback: isLoopback(host), scheme };
 }
 
 function isLoopback(host: string): boolean {

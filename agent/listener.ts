@@ -70,7 +70,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   });
   await bind(server, options.address);
   return {
-    url: urlOf(server, options.address),
+    url: urlOf(server, options.address, options.tls !== undefined),
     close: async () => {
       for (const client of sockets.clients) client.close(1001);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -159,10 +159,10 @@ async function removeStaleSocket(path: string): Promise<void> {
   if (isStale) unlinkSync(path);
 }
 
-function urlOf(server: Server, address: ListenAddress): string {
+function urlOf(server: Server, address: ListenAddress, isTls: boolean): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   // A TCP server's address is an AddressInfo once it listens.
   const { port } = server.address() as AddressInfo;
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `${address.isTls ? 'wss' : 'ws'}://${host}:${port}`;
+  return `${isTls ? 'wss' : 'ws'}://${host}:${port}`;
 }

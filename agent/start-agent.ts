@@ -13,7 +13,7 @@ import { ModelStore } from './store/model-store.js';
 export interface AgentOptions {
   /** `mock:`, `mock:NAME` or `mock:FILE.toml`. */
   readonly device: string;
-  /** `ws://HOST:PORT`, `wss://HOST:PORT` or `unix:/PATH`; port 0 takes a free one. */
+  /** `HOST:PORT`, `PORT` for loopback, or `unix:/PATH`; port 0 takes a free one. */
   readonly listen: string;
   /** What a client has to give: one token for the administrator, or one for each role. Needed off loopback. */
   readonly token?: string | Tokens | undefined;
@@ -55,10 +55,13 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
         context: { listen: options.listen },
       },
     );
-  if (address.kind === 'tcp' && address.isTls !== (options.tls !== undefined))
+  const isTls = options.tls !== undefined;
+  const goesWithTls =
+    address.kind === 'tcp' ? address.scheme === undefined || (address.scheme === 'wss') === isTls : !isTls;
+  if (!goesWithTls)
     throw new PynqLlmError(
       'AGENT_TLS',
-      `${options.listen} ${address.isTls ? 'needs' : 'takes no'} key and certificate.`,
+      `${options.listen} ${isTls ? 'takes no' : 'needs'} key and certificate.`,
     );
   parseDeviceUrl(options.device);
   const core = new AgentCore({

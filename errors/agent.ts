@@ -10,7 +10,7 @@ export const AGENT_ERRORS = {
   AGENT_LISTEN_ADDRESS: {
     number: 6002,
     meaning: 'The address to listen on is not one, or the agent may not listen there.',
-    remedy: 'Give ws://HOST:PORT, wss://HOST:PORT or unix:/PATH; any address but loopback needs a token.',
+    remedy: 'Give HOST:PORT, PORT or unix:/PATH; any address but loopback needs a token.',
   },
   AGENT_LISTEN_FAILED: {
     number: 6003,
@@ -20,12 +20,13 @@ export const AGENT_ERRORS = {
   AGENT_TLS: {
     number: 6004,
     meaning: 'The key or the certificate for TLS cannot be used, or the address does not go with them.',
-    remedy: 'Give a PEM key file and its PEM certificate together with a wss:// address.',
+    remedy: 'Give a PEM key file and its PEM certificate together, and a TCP address that is not ws://.',
   },
   AGENT_TOKEN_INVALID: {
     number: 6005,
     meaning: 'A token of the agent is too short to be a secret, or the file of tokens is not one.',
-    remedy: 'Give lines of "role token"; roles are read, infer and admin, tokens random and of at least 16 characters.',
+    remedy:
+      'Give lines of "role token"; roles are read, infer and admin, tokens random and of at least 16 characters.',
   },
   AGENT_UNAUTHORISED: {
     number: 6006,

@@ -63,14 +63,23 @@ export class ClientSession {
     return result;
   }
 
+  get isOpen(): boolean {
+    return this.#ended === undefined;
+  }
+
   /** Sends a request and waits for its reply. @throws PynqLlmError from either side, or the signal's reason */
-  request<M extends MethodName>(method: M, params: Params<M>, options: RequestOptions): Promise<Result<M>> {
+  async request<M extends MethodName>(
+    method: M,
+    params: Params<M>,
+    options: RequestOptions,
+  ): Promise<Result<M>> {
     return this.#start(method, params, options).result;
   }
 
   /**
    * Sends a request that opens a stream. Events may come before the reply; none comes without credit.
    * The stream counts as open until `release` is called or the session ends.
+   * @throws PynqLlmError PROTOCOL_BAD_PARAMS, PROTOCOL_FRAME_TOO_LARGE, or the signal's reason, before anything is sent
    */
   openStream<M extends StreamMethodName>(
     method: M,
@@ -79,8 +88,7 @@ export class ClientSession {
     options: RequestOptions,
   ): { readonly result: Promise<Result<M>>; readonly stream: ClientStream; release(): void } {
     const { id, result } = this.#start(method, params, options);
-    const receive = (event: unknown) => onEvent(checkEvent(method, event));
-    if (this.#ended === undefined) this.#streams.set(id, { method, onEvent: receive, next: 0 });
+    this.#streams.set(id, { method, onEvent: (event) => onEvent(checkEvent(method, event)), next: 0 });
     const grant = (credit: number) => this.#send({ stream: id, credit });
     return { result, stream: { id, grant }, release: () => this.#streams.delete(id) };
   }
@@ -111,50 +119,44 @@ export class ClientSession {
     this.#options.onEnd(reason);
   }
 
+  /** Throws before an id is used if the request cannot be sent, so that the agent never hears of the id. */
   #start<M extends MethodName>(
     method: M,
     params: Params<M>,
-    options: RequestOptions,
-  ): { id: number; result: Promise<Result<M>> } {
-    const id = this.#nextId++;
+    { timeoutMs, signal }: RequestOptions,
+  ): { readonly id: number; readonly result: Promise<Result<M>> } {
+    if (this.#ended !== undefined) throw this.#ended;
+    signal?.throwIfAborted();
+    const id = this.#nextId;
+    const frame = encodeFrame({ id, method, params: checkParams(method, params) });
+    this.#nextId++;
     const result = new Promise<Result<M>>((resolve, reject) => {
-      if (this.#ended !== undefined) throw this.#ended;
-      options.signal?.throwIfAborted();
-      const frame = { id, method, params: checkParams(method, params) };
-      const onAbort = () => fail(options.signal?.reason);
-      const cancelTimer = this.#options.clock.after(options.timeoutMs, () =>
+      const onAbort = () => fail(signal?.reason);
+      const cancelTimer = this.#options.clock.after(timeoutMs, () =>
         fail(
-          new PynqLlmError(
-            'PROTOCOL_REQUEST_TIMEOUT',
-            `No reply to ${method} came within ${options.timeoutMs} ms.`,
-            {
-              context: { method, timeoutMs: options.timeoutMs },
-            },
-          ),
+          new PynqLlmError('PROTOCOL_REQUEST_TIMEOUT', `No reply to ${method} came within ${timeoutMs} ms.`, {
+            context: { method, timeoutMs },
+          }),
         ),
       );
       const settle = () => {
         this.#pending.delete(id);
         cancelTimer();
-        options.signal?.removeEventListener('abort', onAbort);
+        signal?.removeEventListener('abort', onAbort);
       };
       const fail = (error: unknown) => {
         settle();
         reject(error);
       };
-      options.signal?.addEventListener('abort', onAbort, { once: true });
+      signal?.addEventListener('abort', onAbort, { once: true });
       this.#pending.set(id, {
         method,
         settle,
         resolve: (value) => resolve(checkResult(method, value)),
         reject,
       });
-      try {
-        this.#send(frame);
-      } catch (error) {
-        fail(error);
-      }
     });
+    this.#options.send(frame);
     return { id, result };
   }
 

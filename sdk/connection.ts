@@ -85,7 +85,7 @@ export class Connection {
 
   /** Waits until there is a connection. @throws PynqLlmError SDK_CONNECTION_LOST, SDK_CLOSED */
   async ready(): Promise<void> {
-    await this.#live;
+    await this.#session();
   }
 
   async request<M extends MethodName>(
@@ -93,7 +93,7 @@ export class Connection {
     params: Params<M>,
     options: CallOptions = {},
   ): Promise<Result<M>> {
-    const { session } = await this.#live;
+    const session = await this.#session();
     return session.request(method, params, this.#requestOptions(options));
   }
 
@@ -103,7 +103,7 @@ export class Connection {
     reader: StreamReader<M>,
     options: CallOptions = {},
   ): Promise<OpenedStream<M>> {
-    const { session } = await this.#live;
+    const session = await this.#session();
     const onLost = (reason: PynqLlmError) => reader.onLost(reason);
     const opened = session.openStream(
       method,
@@ -130,6 +130,14 @@ export class Connection {
     const live = await this.#live.catch(() => undefined);
     live?.session.end(reason);
     await live?.transport.close();
+  }
+
+  /** The open session. One that ended just now has been replaced by the attempt to make the next. */
+  async #session(): Promise<ClientSession> {
+    for (;;) {
+      const { session } = await this.#live;
+      if (session.isOpen) return session;
+    }
   }
 
   #requestOptions(options: CallOptions) {
@@ -166,12 +174,16 @@ export class Connection {
         });
       throw error;
     }
+    if (!session.isOpen)
+      throw new PynqLlmError('SDK_CONNECTION_LOST', 'The session ended as soon as it was open.');
     live = { session, transport };
     return live;
   }
 
   #onEnd(live: Live, reason: PynqLlmError): void {
     if (this.#closing.signal.aborted) {
+      this.#live = Promise.reject(reason);
+      this.#live.catch(() => {});
       this.#tellReaders(reason);
       return;
     }
