@@ -18,7 +18,12 @@ export async function benchWire({ quick, onProgress }: BenchOptions): Promise<Be
     const echoes: number[] = [];
     const message = new Uint8Array(64);
     for (let i = 0; i < rounds; i++) {
-      echoes.push(await microseconds(async () => void (echo.send(message), await once(echo, 'message'))));
+      echoes.push(
+        await microseconds(async () => {
+          echo.send(message);
+          await once(echo, 'message');
+        }),
+      );
       reads.push(await microseconds(() => board.registers.read(['dma0.MM2S_DMASR'])));
     }
     echo.close();
