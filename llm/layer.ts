@@ -1,5 +1,3 @@
-import { floatToHalf } from '../gguf/index.js';
-import type { Attention } from './attention.js';
 import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
 import type { LinearGroup } from './linear-group.js';
@@ -29,7 +27,6 @@ export class Layer {
     readonly config: ModelConfig,
     readonly weights: LayerWeights,
     readonly workspace: Workspace,
-    readonly attention: Attention,
     readonly rope: Rope,
   ) {}
 
@@ -48,14 +45,7 @@ export class Layer {
     for (let i = 0; i < n; i++) this.#store(columns[first + i], i);
     for (let i = 0; i < n; i++) {
       const { cache, position } = columns[first + i];
-      this.attention.column(
-        workspace.queries,
-        i * queryWidth,
-        cache,
-        this.index,
-        position,
-        workspace.attended,
-      );
+      cache.attend(this.index, position, workspace.queries, workspace.attended, i * queryWidth);
     }
     this.weights.attentionOutput.multiply(workspace.attended, n);
     this.#addUpdate(n);
@@ -78,13 +68,7 @@ export class Layer {
     const anglesAt = i * rope.rowLength;
     rope.rotate(workspace.queries, i * heads * headDim, heads, headDim, workspace.angles, anglesAt);
     rope.rotate(workspace.keys, i * keyWidth, kvHeads, headDim, workspace.angles, anglesAt);
-    const keys = column.cache.keys[this.index];
-    const values = column.cache.values[this.index];
-    const to = column.position * keyWidth;
-    for (let j = 0; j < keyWidth; j++) {
-      keys[to + j] = floatToHalf(workspace.keys[i * keyWidth + j]);
-      values[to + j] = floatToHalf(workspace.values[i * keyWidth + j]);
-    }
+    column.cache.store(this.index, column.position, workspace.keys, workspace.values, i * keyWidth);
   }
 
   #norm(weight: Float32Array, n: number): void {

@@ -1,7 +1,8 @@
 import type { Accelerator } from '../driver/accelerator.js';
 import type { MatMulProgram } from '../driver/matmul-program.js';
 import { quantizeQ8K } from '../gguf/index.js';
-import type { CpuInput, CpuMatrix } from './cpu-matrix.js';
+import type { CpuInput } from './cpu-input.js';
+import type { CpuMatrix } from './cpu-matrix.js';
 
 /** Where one matrix is computed. */
 export type PlacedMatrix = { readonly program: MatMulProgram } | { readonly matrix: CpuMatrix };

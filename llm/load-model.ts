@@ -1,10 +1,9 @@
 import type { Accelerator } from '../driver/accelerator.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { GgufFile, GgufTensor } from '../gguf/index.js';
-import { Attention } from './attention.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
-import { CpuInput } from './cpu-matrix.js';
+import { CpuInput } from './cpu-input.js';
 import { Embedding } from './embedding.js';
 import { Layer } from './layer.js';
 import { type CpuWork, LinearGroup } from './linear-group.js';
@@ -52,7 +51,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       placement: loader.placement,
       contextLength,
       workspace,
-      ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator, contextLength),
+      ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator),
       cost: () => readCost(accelerator, cpuWork),
       unload: () => loader.unload(),
     });
@@ -70,10 +69,9 @@ function buildGraph(
   workspace: Workspace,
   cpuWork: CpuWork,
   accelerator: Accelerator | undefined,
-  contextLength: number,
 ) {
   const widest = Math.max(config.embedding, config.heads * config.headDim, config.feedForward);
-  const shared = { accelerator, cpuInput: new CpuInput(workspace.maxColumns * widest), cpuWork };
+  const shared = { accelerator, cpuInput: new CpuInput(widest, workspace.maxColumns), cpuWork };
   const group = (...members: readonly (readonly [GgufTensor, Float32Array])[]): LinearGroup =>
     new LinearGroup(
       members[0][0].columns,
@@ -81,7 +79,6 @@ function buildGraph(
       shared,
     );
   const rope = new Rope(config.rope, tensors.ropeFactors && readVector(gguf, tensors.ropeFactors));
-  const attention = new Attention(config, contextLength);
   const { queries, keys, values, update, gate, up, logits } = workspace;
   const layers = tensors.layers.map((layer, index) => {
     const weights = {
@@ -92,7 +89,7 @@ function buildGraph(
       gateUp: group([layer.gate, gate], [layer.up, up]),
       down: group([layer.down, update]),
     };
-    return new Layer(index, config, weights, workspace, attention, rope);
+    return new Layer(index, config, weights, workspace, rope);
   });
   return {
     embedding: new Embedding(gguf, tensors.embedding),

@@ -72,7 +72,7 @@ export class Model {
         { context: { maxTokens, contextLength: this.contextLength } },
       );
     }
-    return new KvCache(this.config.layers, this.config.kvHeads * this.config.headDim, maxTokens);
+    return new KvCache(this.config, maxTokens);
   }
 
   /**

@@ -62,6 +62,7 @@ export class Sequence {
   readonly #sampler: Sampler;
   readonly #stops: StopStrings;
   readonly #text: DetokenizerStream;
+  readonly #takeCache: () => KvCache;
   readonly #submittedAt: number;
   #startedAt: number | undefined;
   #firstTokenAt: number | undefined;
@@ -73,7 +74,7 @@ export class Sequence {
   #generated = 0;
 
   /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER */
-  constructor(model: Model, request: GenerateRequest, now: number) {
+  constructor(model: Model, request: GenerateRequest, takeCache: () => KvCache, now: number) {
     const { prompt, maxTokens = model.contextLength } = request;
     if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');
     if (prompt.length > model.contextLength)
@@ -96,6 +97,7 @@ export class Sequence {
     this.#stops = new StopStrings(request.stop ?? []);
     this.#text = model.tokenizer.stream({ continuation: true });
     this.limit = request.limit ?? Number.POSITIVE_INFINITY;
+    this.#takeCache = takeCache;
     this.#submittedAt = now;
   }
 
@@ -113,8 +115,7 @@ export class Sequence {
   columns(most: number, now: number): Column[] {
     this.#startedAt ??= now;
     const { prompt } = this.#request;
-    const room = Math.min(this.#model.contextLength, prompt.length + this.#maxTokens);
-    this.#cache ??= this.#model.newCache(room);
+    this.#cache ??= this.#takeCache();
     this.#logits ??= new Float32Array(this.#model.config.vocabSize);
     const cache = this.#cache;
     const logits = this.#logits;
@@ -123,6 +124,13 @@ export class Sequence {
       const position = cache.length + i;
       return position === prompt.length - 1 ? { cache, token, position, logits } : { cache, token, position };
     });
+  }
+
+  /** Hands over the cache of a sequence that has ended. */
+  releaseCache(): KvCache | undefined {
+    const cache = this.#cache;
+    this.#cache = undefined;
+    return cache;
   }
 
   /** Samples after a step that computed logits. @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE */
