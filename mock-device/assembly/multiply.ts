@@ -1,7 +1,7 @@
 import { GROUP_SUMS, PREPARED_BYTES, QUANTS, SCALE, SENT_SUMS } from './layout';
 import {
   Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,
-  blockBytes, blockMinima, blockScales, groupScales, half, hasHighBits, highBitCount, highBits, lowBitCount, lowBits, partsOf, weights,
+  blockBytes, blockMinima, blockScales, groupScales, half, weights,
 } from './unpack';
 
 /** Columns that share one unpacking of a block: more would push their inputs out of the first-level cache. */
@@ -118,69 +118,17 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
     }
   }
 
-  const mask = i16x8.splat(0x00ff);
+  const q = x + QUANTS;
   let sum = i64x2.splat(0);
-  let high0 = sum;
-  let high1 = sum;
-  let scales = scales0;
-  let q = x + QUANTS;
   if (!single) clear(scratch + PRODUCTS, width);
-  for (let part: usize = 0; part < <usize>partsOf(type); ++part) {
-    if (hasHighBits(type) && (type == Q6_K || part == 0)) {
-      high0 = v128.load(w + highBits(type, part));
-      high1 = v128.load(w + highBits(type, part), 16);
-    }
-    const low = w + lowBits(type, part);
-    let low0 = v128.load(low);
-    let low1 = v128.load(low, 16);
-    let low2 = low0;
-    let low3 = low1;
-    if (type == Q6_K) {
-      low2 = v128.load(low, 32);
-      low3 = v128.load(low, 48);
-    }
-    for (let plane = 8 / partsOf(type); plane > 0; --plane) {
-      const first = weights(type, low0, high0);
-      const second = weights(type, low1, high1);
-      const even0 = v128.and(first, mask);
-      const odd0 = i16x8.shr_u(first, 8);
-      const even1 = v128.and(second, mask);
-      const odd1 = i16x8.shr_u(second, 8);
-      const doubled = i16x8.shuffle(scales, scales, 0, 8, 1, 9, 2, 10, 3, 11);
-      const two = i32x4.shuffle(doubled, doubled, 0, 0, 1, 1);
-      if (single) {
-        sum = i32x4.add(sum, products(even0, odd0, even1, odd1, two, q));
-      } else {
-        let at = scratch + PRODUCTS;
-        const end = at + (<usize>width << 4);
-        let column = q;
-        do {
-          v128.store(at, i32x4.add(v128.load(at), products(even0, odd0, even1, odd1, two, column)));
-          column += stride;
-          at += 16;
-        } while (at < end);
-      }
-      q += 64;
-      scales = i32x4.shuffle(scales, scales, 1, 2, 3, 0);
-      if (hasHighBits(type)) {
-        high0 = i16x8.shr_u(high0, highBitCount(type));
-        high1 = i16x8.shr_u(high1, highBitCount(type));
-      }
-      if (type == Q6_K) {
-        // The planes of Q6_K alternate between two runs of 32 bytes: low nibbles of both, then high nibbles of both.
-        const used0 = i16x8.shr_u(low0, 4);
-        const used1 = i16x8.shr_u(low1, 4);
-        low0 = low2;
-        low1 = low3;
-        low2 = used0;
-        low3 = used1;
-      } else {
-        low0 = i16x8.shr_u(low0, lowBitCount(type));
-        low1 = i16x8.shr_u(low1, lowBitCount(type));
-      }
-    }
-    if (partsOf(type) == 2 || part == 1) scales = scales1;
-  }
+  sum = plane(type, single, 0, w, scales0, q, stride, scratch, width, sum);
+  sum = plane(type, single, 1, w, scales0, q, stride, scratch, width, sum);
+  sum = plane(type, single, 2, w, scales0, q, stride, scratch, width, sum);
+  sum = plane(type, single, 3, w, scales0, q, stride, scratch, width, sum);
+  sum = plane(type, single, 4, w, scales1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 5, w, scales1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 6, w, scales1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 7, w, scales1, q, stride, scratch, width, sum);
 
   let d: f32 = 0;
   let dmin: f32 = 0;
@@ -210,6 +158,45 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
   }
 }
 
+/** Adds 32 weights' products to the column's sum, or, for several columns, to their sums in the scratch memory. */
+@inline
+function plane(
+  type: i32, single: bool, index: i32, w: usize, scales: v128, q: usize, stride: usize, scratch: usize, width: i32, sum: v128,
+): v128 {
+  const first = weights(type, index, w, 0);
+  const second = weights(type, index, w, 16);
+  const mask = i16x8.splat(0x00ff);
+  const even0 = v128.and(first, mask);
+  const odd0 = i16x8.shr_u(first, 8);
+  const even1 = v128.and(second, mask);
+  const odd1 = i16x8.shr_u(second, 8);
+  const two = scalesOfPlane(scales, index);
+  const offset = <usize>index * 64;
+  if (single) {
+    const next = i32x4.add(sum, products(even0, odd0, even1, odd1, two, q, offset));
+    // Nobody reads it: a store keeps V8 from moving the loads of all planes to the front, where they fill the registers.
+    v128.store(scratch + PRODUCTS, next);
+    return next;
+  }
+  let at = scratch + PRODUCTS;
+  const end = at + (<usize>width << 4);
+  do {
+    v128.store(at, i32x4.add(v128.load(at), products(even0, odd0, even1, odd1, two, q, offset)));
+    q += stride;
+    at += 16;
+  } while (at < end);
+  return sum;
+}
+
+/** The scales of a plane's two groups, each four times, from eight scales. */
+@inline
+function scalesOfPlane(scales: v128, index: i32): v128 {
+  const doubled = (index & 2) == 0
+    ? i16x8.shuffle(scales, scales, 0, 8, 1, 9, 2, 10, 3, 11)
+    : i16x8.shuffle(scales, scales, 4, 12, 5, 13, 6, 14, 7, 15);
+  return (index & 1) == 0 ? i32x4.shuffle(doubled, doubled, 0, 0, 1, 1) : i32x4.shuffle(doubled, doubled, 2, 2, 3, 3);
+}
+
 @inline
 function clear(at: usize, vectors: i32): void {
   const end = at + (<usize>vectors << 4);
@@ -224,9 +211,10 @@ function clear(at: usize, vectors: i32): void {
  * the widest weights, 63 * 128 * 4 = 32256, still fit int16, so that narrowing loses nothing.
  */
 @inline
-function products(even0: v128, odd0: v128, even1: v128, odd1: v128, scales: v128, q: usize): v128 {
-  const first = i32x4.add(i32x4.dot_i16x8_s(even0, v128.load(q)), i32x4.dot_i16x8_s(odd0, v128.load(q, 16)));
-  const second = i32x4.add(i32x4.dot_i16x8_s(even1, v128.load(q, 32)), i32x4.dot_i16x8_s(odd1, v128.load(q, 48)));
+function products(even0: v128, odd0: v128, even1: v128, odd1: v128, scales: v128, q: usize, at: usize): v128 {
+  const here = q + at;
+  const first = i32x4.add(i32x4.dot_i16x8_s(even0, v128.load(here)), i32x4.dot_i16x8_s(odd0, v128.load(here, 16)));
+  const second = i32x4.add(i32x4.dot_i16x8_s(even1, v128.load(here, 32)), i32x4.dot_i16x8_s(odd1, v128.load(here, 48)));
   return i32x4.dot_i16x8_s(i16x8.narrow_i32x4_s(first, second), scales);
 }
 

@@ -18,60 +18,45 @@ export function blockBytes(type: i32): usize {
 }
 
 /**
- * A block's 256 weights are taken in 8 planes of 32. A part is the run of planes that share their packed low bits
- * (2 bits for Q2_K and Q3_K, 4 for the others): 4 planes in 32 or, for Q6_K, 64 bytes; for Q4_K and Q5_K 2 in 32.
+ * A block's 256 weights are taken in 8 planes of 32, each in two vectors of 16 bytes. Where a plane's low bits begin:
+ * 2 bits a weight for Q2_K and Q3_K, 4 for the others.
  */
 @inline
-export function partsOf(type: i32): i32 {
-  return type == Q4_K || type == Q5_K ? 4 : 2;
-}
-
-/** Offset of a part's packed low bits. */
-@inline
-export function lowBits(type: i32, part: usize): usize {
-  if (type == Q2_K) return 16 + 32 * part;
-  if (type == Q3_K) return 32 + 32 * part;
-  if (type == Q4_K) return 16 + 32 * part;
-  if (type == Q5_K) return 48 + 32 * part;
-  return 64 * part;
-}
-
-/** Offset of the high bits: one bit a weight for Q3_K and Q5_K, shared by all parts; two bits for Q6_K. */
-@inline
-export function highBits(type: i32, part: usize): usize {
-  if (type == Q3_K) return 0;
-  if (type == Q5_K) return 16;
-  return 128 + 32 * part;
-}
-
-@inline
-export function hasHighBits(type: i32): bool {
-  return type == Q3_K || type == Q5_K || type == Q6_K;
+function lowBits(type: i32, plane: i32): usize {
+  if (type == Q2_K) return 16 + 32 * (plane >> 2);
+  if (type == Q3_K) return 32 + 32 * (plane >> 2);
+  if (type == Q4_K) return 16 + 32 * (plane >> 1);
+  if (type == Q5_K) return 48 + 32 * (plane >> 1);
+  return 64 * (plane >> 2) + 32 * (plane & 1);
 }
 
 /**
- * 16 weights as unsigned bytes, before the constant offset of Q3_K and Q6_K, from bytes whose lowest bits are those
- * of the plane at hand. Shifts move bits into the neighbour byte too: the masks take them away.
+ * 16 weights of a plane as unsigned bytes, before the constant offset of Q3_K and Q6_K.
+ * @param w the block
+ * @param second 0 or 16: first or second vector of the plane
  */
 @inline
-export function weights(type: i32, low: v128, high: v128): v128 {
-  if (type == Q2_K) return v128.and(low, i8x16.splat(3));
-  if (type == Q4_K) return v128.and(low, i8x16.splat(15));
-  if (type == Q3_K) return v128.or(v128.and(low, i8x16.splat(3)), v128.and(i16x8.shl(high, 2), i8x16.splat(4)));
-  const mask: i8 = type == Q5_K ? 16 : 48;
-  return v128.or(v128.and(low, i8x16.splat(15)), v128.and(i16x8.shl(high, 4), i8x16.splat(mask)));
+export function weights(type: i32, plane: i32, w: usize, second: usize): v128 {
+  const low = v128.load(w + second + lowBits(type, plane));
+  if (type == Q2_K) return bits(low, 2 * (plane & 3), 0, 2);
+  if (type == Q4_K) return bits(low, 4 * (plane & 1), 0, 4);
+  if (type == Q3_K) return v128.or(bits(low, 2 * (plane & 3), 0, 2), bits(v128.load(w + second), plane, 2, 1));
+  if (type == Q5_K) return v128.or(bits(low, 4 * (plane & 1), 0, 4), bits(v128.load(w + second, 16), plane, 4, 1));
+  const high = v128.load(w + second + 128 + 32 * (plane >> 2));
+  return v128.or(bits(low, 4 * ((plane >> 1) & 1), 0, 4), bits(high, 2 * (plane & 3), 4, 2));
 }
 
-/** Low bits a weight, which make room for the next plane's. */
+/**
+ * `count` bits of each byte, from bit `from` to bit `to`. Shifts of whole 16-bit lanes move bits into the neighbour
+ * byte too: the mask takes them away.
+ */
 @inline
-export function lowBitCount(type: i32): i32 {
-  return type == Q2_K || type == Q3_K ? 2 : 4;
-}
-
-/** High bits a weight, which make room for the next plane's. */
-@inline
-export function highBitCount(type: i32): i32 {
-  return type == Q6_K ? 2 : 1;
+function bits(bytes: v128, from: i32, to: i32, count: i32): v128 {
+  const ones: i32 = ((1 << count) - 1) << to;
+  const mask = i8x16.splat(<i8>ones);
+  if (from > to) return v128.and(i16x8.shr_u(bytes, from - to), mask);
+  if (from < to) return v128.and(i16x8.shl(bytes, to - from), mask);
+  return v128.and(bytes, mask);
 }
 
 /** The 16 scales of Q2_K, Q3_K or Q6_K as signed bytes. */

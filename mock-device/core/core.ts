@@ -250,8 +250,10 @@ export class Core {
           lane.at = inputs[index].take(words, lane.ready);
           lane.remaining -= words;
           // Words of a transfer that brings only a part may change once it is complete.
-          if (words < needed[index])
-            (lane.copies ??= []).push(memory.bytes.slice(lane.at, lane.at + words * 4));
+          if (words < needed[index]) {
+            lane.copies ??= [];
+            lane.copies.push(memory.bytes.slice(lane.at, lane.at + words * 4));
+          }
         }
         if (lane.remaining > 0) lacking = index;
       }
