@@ -10,6 +10,8 @@ import type { DecodeMeasurement } from './decode-child.js';
 import { type BenchOptions, type BenchRow, median, row } from './row.js';
 
 const SEED = 1;
+/** MiB of a semi-space: as small as that of the agent's device worker, whose memory this measures. */
+const YOUNG_GENERATION = '--max-semi-space-size=4';
 
 /**
  * Decoding with a synthetic model of TinyLlama-1.1B's dimensions in Q3_K_S: all weights resident (kv260) and, on the PYNQ-Z1 with
@@ -43,9 +45,8 @@ export async function benchDecode({ quick, onProgress }: BenchOptions): Promise<
 
 async function measure(path: string, board: string, tokens: number): Promise<DecodeMeasurement> {
   const child = fileURLToPath(new URL('./decode-child.js', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [child, path, board, String(tokens)], {
-    timeout: 600_000,
-  });
+  const args = [YOUNG_GENERATION, child, path, board, String(tokens)];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 600_000 });
   return JSON.parse(stdout) as DecodeMeasurement;
 }
 
