@@ -55,6 +55,8 @@ class SimulatedBoard implements MockBoard {
   private readonly windows: ReadonlyMap<string, MockWindow>;
   private monitors: Monitors;
   private core: Core;
+  /** What the core was found to lack, or to have too many of, after the last wait in vain. */
+  private starving: string | undefined;
   private closed = false;
 
   constructor(
@@ -129,6 +131,7 @@ class SimulatedBoard implements MockBoard {
     this.requireOpen();
     const from = this.clock.now;
     const held = this.simulate(done, from + Math.ceil((timeoutUs * this.description.clockHz) / 1e6));
+    if (held) this.starving = undefined;
     if (this.options.realTime) sleep(((this.clock.now - from) / this.description.clockHz) * 1000);
     return held;
   }
@@ -144,6 +147,7 @@ class SimulatedBoard implements MockBoard {
   resetLogic(): void {
     this.requireOpen();
     this.clock.clear();
+    this.starving = undefined;
     for (const engine of this.engines) engine.reset(0);
     this.monitors = new Monitors(this.description.revision, this.clock);
     this.core = this.newCore();
@@ -163,9 +167,16 @@ class SimulatedBoard implements MockBoard {
     }
     this.clock.advanceTo(deadline);
     if (this.watch.ask(done)) return true;
-    const starving = this.core.starving((lane) => this.engines[lane].isSending);
-    if (starving !== undefined) this.faults.report('stream-desynchronised', starving);
+    this.reportStarving();
     return false;
+  }
+
+  /** A wait in vain: names the words that are missing or too many, once. */
+  private reportStarving(): void {
+    const starving = this.core.starving((lane) => this.engines[lane].isSending);
+    if (starving !== undefined && starving !== this.starving)
+      this.faults.report('stream-desynchronised', starving);
+    this.starving = starving;
   }
 
   /** The next cycle at which anything can change that the waiting driver looks at. */

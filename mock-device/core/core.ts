@@ -2,14 +2,13 @@ import type { BoardDescription } from '../../driver/board-description.js';
 import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/types.js';
 import type { Clock } from '../clock.js';
 import type { FaultName, FaultPanel } from '../faults.js';
-import { type Kernel, PREPARED_INPUT } from '../kernel.js';
+import type { Kernel } from '../kernel.js';
 import type { Monitors } from '../monitors.js';
 import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
-import { multiplyFields } from './exact-multiply.js';
+import { Arithmetic, type LaneWords } from './arithmetic.js';
 import { CoreTiming, type LoadTiming } from './timing.js';
-import { blocksOfLane, WeightLoad } from './weight-load.js';
-import { WeightMemory } from './weight-memory.js';
+import { blocksOfLane } from './weight-load.js';
 
 /** Opcode bits (manual, "Instruction stream"); the parts of an instruction follow in this order. */
 const CONFIG = 0x10;
@@ -48,7 +47,7 @@ export class Core {
   private kb = 0;
   /** As sent with CONFIG; any number until an instruction uses it. */
   private type = 0;
-  private readonly weights: WeightMemory;
+  private readonly arithmetic: Arithmetic;
   private readonly timing: CoreTiming;
   private phase: Phase;
   /** Cycle up to which the core is occupied by what it has begun. */
@@ -61,27 +60,22 @@ export class Core {
   private running = false;
 
   constructor(private readonly around: CoreSurroundings) {
-    const { description, clock, monitors, inputs, outputs } = around;
-    this.weights = new WeightMemory(description.revision, description.capacity.weightBlocks);
+    const { description, clock, monitors, memory, kernel, inputs, outputs } = around;
+    this.arithmetic = new Arithmetic(description, memory, kernel);
     this.timing = new CoreTiming(description.revision, monitors, clock.now);
     this.phase = this.fetch;
     for (const lane of inputs) lane.onWords = () => this.arrived();
     outputs[0].onRoom = () => this.arrived();
-    around.memory.bytes.fill(
-      0,
-      CORE_AREA.inputs,
-      CORE_AREA.inputs + description.capacity.inputBlocks * PREPARED_INPUT.bytes,
-    );
   }
 
   /** Memory that loaded weights may lie in is about to change. */
   keep(start: number, end: number): void {
-    this.weights.keep(start, end);
+    this.arithmetic.keep(start, end);
   }
 
   /** A lane's DMA engine was reset. */
   laneReset(): void {
-    if (this.phase !== this.fetch) this.interrupted = true;
+    if (this.missing !== undefined || this.computing) this.interrupted = true;
   }
 
   /** Names what the core waits for if it waits for words that no transfer brings; undefined where all is well. */
@@ -188,15 +182,13 @@ export class Core {
         `LOAD_INP brings ${blocks} super-blocks, the core holds ${capacity.inputBlocks}`,
       );
     const timing = this.timing.inputs(this.time, blocks);
-    return this.gather('LOAD_INP', [blocks * INPUT_WORDS], timing, next, ([{ at, copies }]) => {
-      const { kernel, memory } = this.around;
-      if (copies !== undefined) memory.bytes.set(joined(copies), CORE_AREA.gatheredInputs);
-      kernel.prepareInputs(copies === undefined ? at : CORE_AREA.gatheredInputs, CORE_AREA.inputs, blocks);
-    });
+    return this.gather('LOAD_INP', [blocks * INPUT_WORDS], timing, next, ([words]) =>
+      this.arithmetic.loadInputs(words, blocks),
+    );
   }
 
   private loadWeights(header: readonly number[], next: Step): true {
-    const { description, inputs, faults, memory } = this.around;
+    const { description, inputs, faults } = this.around;
     const [blocks, wordsPerBlock, ...lengths] = header;
     const { weightBlocks } = description.capacity;
     if (faults.shows('stream-desynchronised')) return this.swallow();
@@ -217,11 +209,9 @@ export class Core {
       );
     const headerAlone = blocks > 0 && inputs[0].available === 0;
     const timing = this.timing.weights(this.time, expected[0], headerAlone);
-    return this.gather('LOAD_WGT', expected, timing, next, (lanes) => {
-      const addresses = lanes.map(({ at }) => at);
-      const copies = lanes.map(({ copies }) => copies && joined(copies));
-      this.weights.load(new WeightLoad(type, blocks, addresses, copies, memory.bytes));
-    });
+    return this.gather('LOAD_WGT', expected, timing, next, (lanes) =>
+      this.arithmetic.loadWeights(lanes, type, blocks),
+    );
   }
 
   /** Takes `needed` words of each lane, then hands their pieces over and goes on when the load's time is over. */
@@ -278,6 +268,7 @@ export class Core {
     const { weightBlocks, inputBlocks } = description.capacity;
     const { kb } = this;
     if (faults.shows('core-stuck')) return this.stuck();
+    if (faults.shows('hazard')) return this.stop('hazard', 'start-handshake');
     const type = this.knownType();
     if (type === undefined)
       return this.stuck(`COMPUTE of type ${this.type}, which the bitstream was built without`);
@@ -297,7 +288,7 @@ export class Core {
           return false;
         }
         if (computing !== undefined && computing.to > clock.now) computing.to = clock.now;
-        this.multiply(type, kb, rows, columns);
+        this.arithmetic.multiply(type, kb, rows, columns);
         this.sendResults(rows * columns * 4);
       }
       this.computing = false;
@@ -307,34 +298,6 @@ export class Core {
     });
     this.checkHazard();
     return true;
-  }
-
-  /** Puts float32 results, column after column, where the output lane takes them from. */
-  private multiply(type: CoreType, kb: number, rows: number, columns: number): void {
-    const { kernel, memory, description } = this.around;
-    const { inputs, outputs, laneAddresses, scratch } = CORE_AREA;
-    const load = this.weights.only(type, rows * kb);
-    if (load === undefined || kb === 0) {
-      const prepared = new DataView(memory.memory.buffer, inputs);
-      const results = multiplyFields(this.weights.fields(), type, prepared, kb, rows, columns);
-      memory.bytes.set(new Uint8Array(results.buffer), outputs);
-      return;
-    }
-    memory.words.set(load.isInPlace ? load.addresses : this.gathered(load), laneAddresses / 4);
-    const laneShift = description.dma.lanes === 4 ? 2 : 0;
-    kernel.multiply(type, laneAddresses, laneShift, inputs, outputs, scratch, kb, rows, columns);
-  }
-
-  /** Puts a load's copied words where the kernels can read them. */
-  private gathered(load: WeightLoad): number[] {
-    let at: number = CORE_AREA.gatheredWeights;
-    return this.around.inputs.map((_, lane) => {
-      const start = at;
-      const bytes = load.laneBytes(lane);
-      this.around.memory.bytes.set(bytes, start);
-      at += bytes.length;
-      return start;
-    });
   }
 
   private sendResults(byteLength: number): void {
@@ -404,12 +367,6 @@ export class Core {
   }
 }
 
-/** A lane's words of a load: in one piece at an offset in the kernels' address space, or copies of several pieces. */
-interface LaneWords {
-  readonly at: number;
-  readonly copies: readonly Uint8Array[] | undefined;
-}
-
 /** A lane's words while they come. */
 interface GatheredLane extends LaneWords {
   at: number;
@@ -417,10 +374,6 @@ interface GatheredLane extends LaneWords {
   remaining: number;
   /** Cycle from which the lane can go on. */
   ready: number;
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(pieces));
 }
 
 function laneName(lane: number): string {

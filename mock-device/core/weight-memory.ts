@@ -3,8 +3,8 @@ import type { CoreType } from '../../gguf/types.js';
 import { FieldMemory } from './field-memory.js';
 import type { WeightLoad } from './weight-load.js';
 
-/** Loads that are kept as they came before the oldest is unpacked for good. */
-const MAX_LOADS = 64;
+/** Loads that are kept as they came; of more, the oldest is unpacked. */
+const MAX_PENDING = 64;
 
 /**
  * What the core holds of weights (manual, "State kept between instructions"). The hardware unpacks each load into
@@ -12,8 +12,9 @@ const MAX_LOADS = 64;
  * uses the blocks of the last load with the type they were loaded with; only other uses unpack the history of loads.
  */
 export class WeightMemory {
-  /** Oldest first; applied in order after those already in `unpacked`. */
-  private loads: WeightLoad[] = [];
+  /** Oldest first; to be unpacked in this order, after those already in `unpacked`. */
+  private pending: WeightLoad[] = [];
+  private last: WeightLoad | undefined;
   private unpacked: FieldMemory | undefined;
   /** v1: an earlier load may have left scale bits that Q4_K and Q5_K do not write. */
   private scaleBitsMayBeStale = false;
@@ -25,15 +26,16 @@ export class WeightMemory {
 
   load(load: WeightLoad): void {
     // A later load of the same type writes the same fields of the same slots, so what it covers is gone.
-    this.loads = this.loads.filter(({ type, blocks }) => type !== load.type || blocks > load.blocks);
-    this.loads.push(load);
+    this.pending = this.pending.filter(({ type, blocks }) => type !== load.type || blocks > load.blocks);
+    this.pending.push(load);
+    this.last = load;
     if (this.revision === 'v1' && (load.type === 2 || load.type === 6)) this.scaleBitsMayBeStale = true;
-    if (this.loads.length > MAX_LOADS) this.fieldMemory().apply(this.loads.splice(0, 1));
+    if (this.pending.length > MAX_PENDING) this.fieldMemory().apply(this.pending.splice(0, 1));
   }
 
   /** The load that alone decides what a COMPUTE over the first `blocks` slots gives, if there is one. */
   only(type: CoreType, blocks: number): WeightLoad | undefined {
-    const last = this.loads.at(-1);
+    const { last } = this;
     if (last === undefined || last.type !== type || blocks > last.blocks) return undefined;
     return this.scaleBitsMayBeStale && (type === 4 || type === 5) ? undefined : last;
   }
@@ -41,13 +43,14 @@ export class WeightMemory {
   /** All fields as the hardware would hold them. */
   fields(): FieldMemory {
     const fields = this.fieldMemory();
-    fields.apply(this.loads.splice(0));
+    fields.apply(this.pending.splice(0));
     return fields;
   }
 
   /** That part of the kernels' address space is about to change. */
   keep(start: number, end: number): void {
-    for (const load of this.loads) load.keep(start, end);
+    this.last?.keep(start, end);
+    for (const load of this.pending) load.keep(start, end);
   }
 
   private fieldMemory(): FieldMemory {
