@@ -160,6 +160,9 @@ export class MatMulProgram {
   }
 }
 
+/** The rows of the tile being packed: one for all tensors, because hundreds would wait for the garbage collector. */
+let tileSource = new Uint8Array(0);
+
 function packTensor(
   board: Board,
   tensor: WeightTensor,
@@ -170,10 +173,11 @@ function packTensor(
   withHeaders: boolean,
 ): void {
   const rowBytes = tiles.kb * CORE_BLOCK_BYTES[coreType];
-  const source = new Uint8Array(tiles.full.rows * rowBytes);
+  const sourceBytes = tiles.full.rows * rowBytes;
+  if (tileSource.length < sourceBytes) tileSource = new Uint8Array(sourceBytes);
   for (let index = 0; index < tiles.tileCount; index++) {
     const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
-    const part = source.subarray(0, layout.rows * rowBytes);
+    const part = tileSource.subarray(0, layout.rows * rowBytes);
     tensor.readRows(index * tiles.rowsPerTile, layout.rows, part);
     const at = imageOffset + index * tiles.full.bytes;
     packTile(coreType, layout, part, image, at);
