@@ -18,6 +18,7 @@ import { DeviceHost } from './device/device-host.js';
 import { GenerationRegistry } from './generation-registry.js';
 import { createHandlers } from './handlers.js';
 import type { Log } from './log.js';
+import type { RegisterTables } from './register-tables.js';
 import { SessionUploads } from './session-uploads.js';
 import { StepSubscriptions } from './step-subscriptions.js';
 import type { ModelStore } from './store/model-store.js';
@@ -129,9 +130,16 @@ export class AgentCore {
   /** The device's description, as soon as it is open. @throws PynqLlmError AGENT_DEVICE_FAILED */
   async description(): Promise<BoardInfo['description']> {
     // Any call waits for the device to be opened.
-    if (this.device.description === undefined) await this.device.call(0, 'registers.list', {});
+    if (this.device.description === undefined) await this.device.call(0, 'counters.read', {});
     if (this.device.description === undefined) throw new Error('an open device has a description');
     return this.device.description;
+  }
+
+  /** The device's registers, as soon as it is open. @throws PynqLlmError AGENT_DEVICE_FAILED */
+  async registers(): Promise<RegisterTables> {
+    await this.description();
+    if (this.device.registers === undefined) throw new Error('an open device has registers');
+    return this.device.registers;
   }
 
   async health(): Promise<BoardHealth> {

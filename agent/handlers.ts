@@ -62,9 +62,14 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     }),
     'board.health': () => core.health(),
 
-    'registers.list': forward(),
-    'registers.read': forward(),
-    'registers.write': forward(),
+    'registers.list': async () => (await core.registers()).list(),
+    // Without a turn of the microtask queue once the device is open: the way of a register read is short.
+    'registers.read': ({ params }) =>
+      device.registers === undefined
+        ? core.registers().then((registers) => device.readRegisters(session, registers.placesToRead(params)))
+        : device.readRegisters(session, device.registers.placesToRead(params)),
+    'registers.write': async ({ params }) =>
+      device.call(session, 'registers.write', (await core.registers()).placesToWrite(params)),
 
     'buffers.allocate': forward(),
     'buffers.write': ({ params }) => {

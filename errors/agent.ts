@@ -148,11 +148,6 @@ export const AGENT_ERRORS = {
     meaning: 'A generation cannot be resumed at this token: it was acknowledged before, or is not there yet.',
     remedy: 'Resume at the first token that did not arrive.',
   },
-  AGENT_NO_CHAT_TEMPLATE: {
-    number: 6063,
-    meaning: 'The model has no chat template, so messages cannot be made into a prompt.',
-    remedy: 'Give the prompt as text.',
-  },
   AGENT_TRACE_STATE: {
     number: 6070,
     meaning: 'There is no trace to stop, read or replay, or one is being recorded already.',

@@ -1,10 +1,4 @@
-import {
-  MessageChannel,
-  type MessagePort,
-  receiveMessageOnPort,
-  type TransferListItem,
-  Worker,
-} from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
 import { type ErrorCodeName, PynqLlmError } from '../../errors/index.js';
 import {
   type BoardInfo,
@@ -15,8 +9,10 @@ import {
   type StepEvent,
 } from '../../protocol/index.js';
 import type { Log } from '../log.js';
+import { RegisterTables } from '../register-tables.js';
 import { Doorbell } from './doorbell.js';
 import type { DeviceMethod, DeviceParams, DmaMemory, FromWorker, ToWorker, WorkerSetup } from './messages.js';
+import { RegisterLane, type RegisterPlace } from './register-lane.js';
 
 /** A worker that makes no progress for so long is taken for hung: a step of the slowest board takes seconds. */
 const HANG_MS = 120_000;
@@ -53,6 +49,7 @@ export class DeviceHost {
   #worker: Worker | undefined;
   #port: MessagePort | undefined;
   #doorbell = new Doorbell();
+  #registerLane = new RegisterLane();
   #nextCall = 0;
   #restartMs = RESTART_FIRST_MS;
   #lastBeat: number | undefined;
@@ -63,6 +60,7 @@ export class DeviceHost {
   restarts = 0;
   lastError: PynqLlmError | undefined;
   description: BoardInfo['description'] | undefined;
+  registers: RegisterTables | undefined;
   dmaMemory: DmaMemory | undefined;
 
   constructor(options: DeviceHostOptions) {
@@ -100,7 +98,28 @@ export class DeviceHost {
         onProgress: options.onProgress,
       });
       this.#port?.postMessage({ kind: 'call', id, session, method, params }, options.transfer ?? []);
-      if (this.#doorbell.ringAndLook()) this.#takePosted();
+      this.#doorbell.ring();
+    });
+  }
+
+  /** Reads registers: at once where the worker is awake and quick, which spares waking threads for messages. */
+  readRegisters(
+    session: number,
+    places: readonly RegisterPlace[],
+  ): { readonly values: number[] } | Promise<{ values: number[] }> {
+    const id = this.#nextCall;
+    if (this.#worker === undefined || !this.#doorbell.isAwake || !this.#registerLane.ask(id, places))
+      return this.call(session, 'registers.read', places);
+    this.#nextCall++;
+    this.#doorbell.ring();
+    const values = this.#registerLane.look();
+    if (values !== undefined) return { values };
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, {
+        resolve: (result) => resolve(result as Result<'registers.read'>),
+        reject,
+        onProgress: undefined,
+      });
     });
   }
 
@@ -137,12 +156,14 @@ export class DeviceHost {
   #start(): void {
     const { port1, port2 } = new MessageChannel();
     this.#doorbell = new Doorbell();
+    this.#registerLane = new RegisterLane();
     this.#lastBeat = undefined;
     this.#port = port1;
     const setup: WorkerSetup = {
       device: this.#options.device,
       scratch: this.#options.scratch,
-      shared: this.#doorbell.shared,
+      doorbell: this.#doorbell.shared,
+      registerLane: this.#registerLane.shared,
       port: port2,
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
@@ -186,22 +207,13 @@ export class DeviceHost {
     return () => cancel();
   }
 
-  #takePosted(): void {
-    if (this.#port === undefined) return;
-    for (
-      let next = receiveMessageOnPort(this.#port);
-      next !== undefined;
-      next = receiveMessageOnPort(this.#port)
-    )
-      this.#take(next.message);
-  }
-
   #take(message: FromWorker): void {
     switch (message.kind) {
       case 'ready':
         this.#state = 'ready';
         this.#restartMs = RESTART_FIRST_MS;
         this.description = message.description;
+        this.registers = new RegisterTables(message.description);
         this.dmaMemory = message.dmaMemory;
         return;
       case 'open-failed':

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { Accelerator } from '../../driver/accelerator.js';
-import type { Board } from '../../driver/board.js';
+import type { Board, RegisterWindow } from '../../driver/board.js';
 import { filesOf, listChecks, selfTestCheck } from '../../driver/self-test/checks.js';
 import { runCheck } from '../../driver/self-test/run-check.js';
 import { recordBoard } from '../../driver/trace/record.js';
@@ -10,7 +10,7 @@ import type { MethodName, Params, Result } from '../../protocol/index.js';
 import { readCounters, setCounterTargets } from './counters.js';
 import { LoadedModels, type ModelEvents } from './loaded-models.js';
 import type { DeviceCall, DeviceMethod, DeviceParams, DmaMemory } from './messages.js';
-import { RegisterFile } from './register-file.js';
+import type { RegisterPlace } from './register-lane.js';
 import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
 
@@ -29,14 +29,12 @@ export class DeviceService {
   readonly #scratch: string;
   readonly #handlers: Handlers;
   #accelerator: Accelerator;
-  #registers: RegisterFile;
 
   /** @param scratch directory for traces */
   constructor(board: Board, scratch: string, events: ModelEvents) {
     this.#rawBoard = board;
     this.#scratch = scratch;
     this.#accelerator = new Accelerator(board);
-    this.#registers = new RegisterFile(board);
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
     this.models = new LoadedModels(() => this.#accelerator, events);
@@ -65,6 +63,11 @@ export class DeviceService {
     return handler(call.params, call);
   }
 
+  /** Reads a register whose place was found in the board's tables. */
+  readRegister({ window, offset }: RegisterPlace): number {
+    return this.#window(window).read32(offset);
+  }
+
   endSession(session: number): void {
     this.#buffers.endSession(session);
   }
@@ -80,9 +83,11 @@ export class DeviceService {
   #createHandlers(): Handlers {
     const { models } = this;
     return {
-      'registers.list': () => this.#registers.list(),
-      'registers.read': (params) => this.#registers.read(params),
-      'registers.write': (params) => this.#registers.write(params),
+      'registers.read': (places) => ({ values: places.map((place) => this.readRegister(place)) }),
+      'registers.write': (writes) => {
+        for (const { window, offset, value } of writes) this.#window(window).write32(offset, value);
+        return {};
+      },
 
       'buffers.allocate': (params, { session }) => this.#buffers.allocate(session, params),
       'buffers.write': (params, { session }) => this.#buffers.write(session, params),
@@ -117,6 +122,10 @@ export class DeviceService {
       },
       'trace.replay': () => this.#replayTrace(),
     };
+  }
+
+  #window(index: number): RegisterWindow {
+    return this.#accelerator.board.window(Object.keys(this.description.windows)[index]);
   }
 
   #listChecks(params: Params<'device.listChecks'>): Result<'device.listChecks'> {
@@ -178,7 +187,6 @@ export class DeviceService {
   #useBoard(board: Board): void {
     this.#accelerator.close();
     this.#accelerator = new Accelerator(board);
-    this.#registers = new RegisterFile(board);
   }
 
   /** For what takes the whole device: nothing may be loaded on it. */

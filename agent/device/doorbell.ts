@@ -1,8 +1,7 @@
 const RING = 0;
 const BEAT = 1;
 const STATE = 2;
-const POSTED = 3;
-const WORDS = 4;
+const WORDS = 3;
 
 const ASLEEP = 0;
 const BUSY = 1;
@@ -12,14 +11,10 @@ const AWAKE = 2;
 /** How long the worker stays awake after the last message. */
 const AWAKE_MS = 0.5;
 const SLEEP_MS = 1_000;
-/** How long the main thread looks for the answer of a worker that is awake. */
-const LOOK_MS = 0.05;
-
 /**
  * Shared memory between main thread and device worker. The worker sleeps here rather than in its event loop, to
- * which it never returns, so a message reaches it between any two steps. Sleeping and waking cost more than a
- * register access and its messages together; so after a message the worker stays awake for a moment, and a main
- * thread that finds it awake takes the answer without sleeping either.
+ * which it never returns, so a message reaches it between any two steps. After a message it stays awake for a
+ * moment, because more may come, and falling asleep and waking cost more than most requests.
  */
 export class Doorbell {
   readonly #words: Int32Array;
@@ -34,18 +29,9 @@ export class Doorbell {
     Atomics.notify(this.#words, RING);
   }
 
-  /**
-   * Main thread: as `ring`, and waits a moment for what the worker posts if the worker is awake.
-   * @returns whether it posted something
-   */
-  ringAndLook(): boolean {
-    const before = Atomics.load(this.#words, POSTED);
-    const isAwake = Atomics.load(this.#words, STATE) === AWAKE;
-    this.ring();
-    if (!isAwake) return false;
-    const end = performance.now() + LOOK_MS;
-    while (Atomics.load(this.#words, POSTED) === before) if (performance.now() > end) return false;
-    return true;
+  /** Main thread: whether the worker has nothing to do and is looking for work. */
+  get isAwake(): boolean {
+    return Atomics.load(this.#words, STATE) === AWAKE;
   }
 
   /** Main thread: a number that changes while the worker makes progress; undefined while it has nothing to do. */
@@ -57,11 +43,6 @@ export class Doorbell {
   tick(): void {
     Atomics.store(this.#words, STATE, BUSY);
     Atomics.add(this.#words, BEAT, 1);
-  }
-
-  /** Worker: a message was posted to the main thread. */
-  posted(): void {
-    Atomics.add(this.#words, POSTED, 1);
   }
 
   /** Worker: how often it was rung, to hand to `sleep`. */

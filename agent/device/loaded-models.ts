@@ -183,7 +183,7 @@ function promptTokens(model: Model, prompt: Params<'generate.start'>['prompt']):
   return model.tokenizer.encode(prompt.text, defined({ parseSpecial: prompt.parseSpecial }));
 }
 
-/** @throws PynqLlmError AGENT_NO_CHAT_TEMPLATE, LLM_CHAT_... */
+/** @throws PynqLlmError LLM_CHAT_... */
 function encodeChat(
   model: Model,
   messages: readonly { readonly role: string; readonly content: string }[],

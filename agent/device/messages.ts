@@ -8,11 +8,13 @@ import type {
   Result,
   StepEvent,
 } from '../../protocol/index.js';
+import type { RegisterPlace } from './register-lane.js';
 
 /** Methods that the device's worker answers; all others are answered on the main thread. */
 export type DeviceMethod = Extract<
   MethodName,
-  | `registers.${string}`
+  | 'registers.read'
+  | 'registers.write'
   | `buffers.${string}`
   | 'models.plan'
   | 'models.load'
@@ -27,10 +29,16 @@ export type DeviceMethod = Extract<
   | `trace.${string}`
 >;
 
-/** Parameters as the worker gets them: the main thread adds where a model's file is. */
-export type DeviceParams<M extends DeviceMethod> = M extends 'models.load'
-  ? Params<M> & { readonly path: string }
+/** Parameters as the worker gets them: with a model's file, and registers by their places. */
+export type DeviceParams<M extends DeviceMethod> = M extends keyof ResolvedParams
+  ? ResolvedParams[M]
   : Params<M>;
+
+interface ResolvedParams {
+  'models.load': Params<'models.load'> & { readonly path: string };
+  'registers.read': readonly RegisterPlace[];
+  'registers.write': readonly (RegisterPlace & { readonly value: number })[];
+}
 
 export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
   readonly kind: 'call';
@@ -80,8 +88,9 @@ export type FromWorker =
 export interface WorkerSetup {
   readonly device: string;
   readonly port: MessagePort;
-  /** See Doorbell. */
-  readonly shared: SharedArrayBuffer;
+  /** See Doorbell and RegisterLane. */
+  readonly doorbell: SharedArrayBuffer;
+  readonly registerLane: SharedArrayBuffer;
   /** Directory for traces. */
   readonly scratch: string;
 }

@@ -75,7 +75,7 @@ export class TraceFiles {
   /** Lines of the trace to replay. */
   replayLines(): string[] {
     try {
-      return readFileSync(this.#replayPath, 'utf8').split('\n');
+      return readFileSync(this.#replayPath, 'utf8').trimEnd().split('\n');
     } catch (cause) {
       throw state('No trace to replay was sent.', cause);
     }

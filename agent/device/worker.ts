@@ -5,6 +5,7 @@ import { openBoard } from '../open-board.js';
 import { DeviceService } from './device-service.js';
 import { Doorbell } from './doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from './messages.js';
+import { RegisterLane } from './register-lane.js';
 
 /** A flood of requests must not keep generations from their steps. */
 const MESSAGES_PER_STEP = 64;
@@ -22,12 +23,11 @@ const CHANGES_MEMORY: ReadonlySet<string> = new Set([
  * The device's thread: owns the board, the accelerator and the loaded models. It runs steps of the engines and
  * takes messages between them, until it is closed; it never returns to its event loop before.
  */
-const { port, device, shared, scratch }: WorkerSetup = workerData;
-const doorbell = new Doorbell(shared);
-const post = (message: FromWorker): void => {
-  port.postMessage(message);
-  doorbell.posted();
-};
+const setup: WorkerSetup = workerData;
+const { port } = setup;
+const doorbell = new Doorbell(setup.doorbell);
+const registerLane = new RegisterLane(setup.registerLane);
+const post = (message: FromWorker): void => port.postMessage(message);
 
 let events: { generation: string; event: GenerateEvent }[] = [];
 let reportSteps = false;
@@ -40,7 +40,7 @@ if (service !== undefined) run(service);
 function openService(): DeviceService | undefined {
   doorbell.tick();
   try {
-    const opened = new DeviceService(openBoard(device), scratch, {
+    const opened = new DeviceService(openBoard(setup.device), setup.scratch, {
       onEvent: (generation, event) => events.push({ generation, event }),
       onProgress: (id, done, total) => {
         doorbell.tick();
@@ -64,6 +64,11 @@ function run(service: DeviceService): void {
   while (open) {
     const rings = doorbell.rings;
     let idle = true;
+    if (registerLane.isAsked) {
+      answerRegisters(service);
+      lastMessageAt = performance.now();
+      idle = false;
+    }
     for (let taken = 0; taken < MESSAGES_PER_STEP; taken++) {
       const next = receiveMessageOnPort(port);
       if (next === undefined) break;
@@ -110,6 +115,16 @@ function answer(service: DeviceService, call: DeviceCall): void {
   } catch (error) {
     fail(call.id, error);
   }
+}
+
+function answerRegisters(service: DeviceService): void {
+  registerLane.answer(
+    (place) => service.readRegister(place),
+    (call, answer) => {
+      if ('error' in answer) fail(call, answer.error);
+      else post({ kind: 'reply', id: call, result: answer });
+    },
+  );
 }
 
 function fail(id: number, error: unknown): void {

@@ -1,17 +1,20 @@
-import type { Board } from '../../driver/board.js';
-import { listRegisters, type PlacedRegister } from '../../driver/registers/index.js';
-import { PynqLlmError } from '../../errors/index.js';
-import type { Params, RegisterInfo, RegisterReference, Result } from '../../protocol/index.js';
+import type { BoardDescription } from '../driver/board-description.js';
+import { listRegisters, type PlacedRegister } from '../driver/registers/index.js';
+import { PynqLlmError } from '../errors/index.js';
+import type { Params, RegisterInfo, RegisterReference, Result } from '../protocol/index.js';
+import type { RegisterPlace } from './device/register-lane.js';
 
-/** The registers of a board by name; nothing that is not in its tables is ever touched. */
-export class RegisterFile {
-  readonly #board: Board;
+/** The registers of a board by name. What is not in its tables has no place, so it is never touched. */
+export class RegisterTables {
+  readonly #description: BoardDescription;
+  readonly #windows: readonly string[];
   readonly #byName = new Map<string, PlacedRegister>();
   readonly #byPlace = new Map<string, PlacedRegister>();
 
-  constructor(board: Board) {
-    this.#board = board;
-    for (const placed of listRegisters(board.description)) {
+  constructor(description: BoardDescription) {
+    this.#description = description;
+    this.#windows = Object.keys(description.windows);
+    for (const placed of listRegisters(description)) {
       this.#byName.set(fullName(placed), placed);
       this.#byPlace.set(`${placed.window} ${placed.register.offset}`, placed);
     }
@@ -21,23 +24,25 @@ export class RegisterFile {
     return { registers: [...this.#byName.values()].map(toInfo) };
   }
 
-  /** Every reference is checked before the first register is touched. */
-  read(params: Params<'registers.read'>): Result<'registers.read'> {
-    const placed = params.registers.map((reference) => this.#find(reference));
-    return { values: placed.map((one) => this.#board.window(one.window).read32(one.register.offset)) };
+  /** @throws PynqLlmError DRIVER_UNKNOWN_REGISTER, DRIVER_UNKNOWN_WINDOW, DRIVER_UNALIGNED_ADDRESS, DRIVER_ADDRESS_OUT_OF_RANGE */
+  placesToRead({ registers }: Params<'registers.read'>): RegisterPlace[] {
+    return registers.map((reference) => this.#placeOf(this.#find(reference)));
   }
 
-  /** @throws PynqLlmError DRIVER_REGISTER_READ_ONLY before anything is written */
-  write(params: Params<'registers.write'>): Result<'registers.write'> {
-    const writes = params.writes.map(({ register, value }) => ({ placed: this.#find(register), value }));
-    for (const { placed } of writes)
+  /** @throws PynqLlmError as placesToRead, DRIVER_REGISTER_READ_ONLY */
+  placesToWrite({ writes }: Params<'registers.write'>): (RegisterPlace & { readonly value: number })[] {
+    return writes.map(({ register, value }) => {
+      const placed = this.#find(register);
       if (placed.register.access === 'ro')
         throw new PynqLlmError('DRIVER_REGISTER_READ_ONLY', `${fullName(placed)} can only be read.`, {
           context: { register: fullName(placed) },
         });
-    for (const { placed, value } of writes)
-      this.#board.window(placed.window).write32(placed.register.offset, value);
-    return {};
+      return { ...this.#placeOf(placed), value };
+    });
+  }
+
+  #placeOf({ window, register }: PlacedRegister): RegisterPlace {
+    return { window: this.#windows.indexOf(window), offset: register.offset };
   }
 
   #find(reference: RegisterReference): PlacedRegister {
@@ -48,7 +53,7 @@ export class RegisterFile {
     }
     const { window, offset } = reference;
     const context = { window, offset };
-    const { windows, name } = this.#board.description;
+    const { windows, name } = this.#description;
     if (!Object.hasOwn(windows, window))
       throw new PynqLlmError(
         'DRIVER_UNKNOWN_WINDOW',
@@ -76,7 +81,7 @@ export class RegisterFile {
   }
 
   #unknown(where: string, context: Record<string, string | number>): PynqLlmError {
-    const what = `${this.#board.description.name} has no register ${where}.`;
+    const what = `${this.#description.name} has no register ${where}.`;
     return new PynqLlmError('DRIVER_UNKNOWN_REGISTER', what, { context });
   }
 }

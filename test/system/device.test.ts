@@ -1,0 +1,190 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AgentHandle } from '../../agent/index.js';
+import { connect } from '../../sdk/index.js';
+import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
+
+let agent: AgentHandle;
+beforeAll(async () => {
+  agent = await testAgent();
+});
+afterAll(() => agent.close());
+
+describe('registers through the agent', () => {
+  it('are read by name or place in one frame, with their fields', async () => {
+    await using board = await connect(agent.url);
+    const [byName, byPlace] = await board.registers.read(['dma0.MM2S_DMASR', { window: 'dma0', offset: 4 }]);
+    expect(byPlace).toEqual(byName);
+    expect(byName.address).toBe(0x4040_0004);
+    expect(byName.fields.find(({ name }) => name === 'SG_INCLUDED')?.value).toBe(0);
+    expect(byName.fields.length).toBeGreaterThan(5);
+  });
+
+  it('are all readable, many times, whatever the worker does meanwhile', async () => {
+    await using board = await connect(agent.url);
+    const model = await board.models.upload(TINY_MODEL);
+    const names = (await board.registers.list()).map(({ name }) => name);
+    const idle = await board.registers.read(names);
+    expect(idle.map(({ name }) => name)).toEqual(names);
+    const generation = model.generate('Once', { maxTokens: 40, ignoreEos: true }).text();
+    for (let i = 0; i < 200; i++) expect(await board.registers.read(names.slice(0, 3))).toHaveLength(3);
+    await Promise.all(Array.from({ length: 50 }, () => board.registers.read(['control.STATUS_SCHEDULER'])));
+    expect((await generation).length).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['an unknown name', 'control.NOTHING', 'DRIVER_UNKNOWN_REGISTER'],
+    ['an unknown window', { window: 'uart', offset: 0 }, 'DRIVER_UNKNOWN_WINDOW'],
+    ['an unaligned offset', { window: 'control', offset: 0x26 }, 'DRIVER_UNALIGNED_ADDRESS'],
+    ['an offset beyond the window', { window: 'control', offset: 0x10_0000 }, 'DRIVER_ADDRESS_OUT_OF_RANGE'],
+    ['an offset without a register', { window: 'control', offset: 0x1000 }, 'DRIVER_UNKNOWN_REGISTER'],
+  ])('refuse %s', async (_, register, code) => {
+    await using board = await connect(agent.url);
+    await expect(board.registers.read(['control.DONE', register])).rejects.toMatchObject({ code });
+  });
+
+  it('refuse a write to a read-only register, and write nothing of its batch', async () => {
+    await using board = await connect(agent.url);
+    const [before] = await board.registers.read(['dma0.MM2S_SA']);
+    const batch = [
+      { register: 'dma0.MM2S_SA', value: (before.value ^ 0x100) >>> 0 },
+      { register: 'control.DONE', value: 1 },
+    ];
+    await expect(board.registers.write(batch)).rejects.toMatchObject({ code: 'DRIVER_REGISTER_READ_ONLY' });
+    expect(await board.registers.read(['dma0.MM2S_SA'])).toEqual([before]);
+  });
+});
+
+describe('buffers through the agent', () => {
+  it('belong to the session that allocated them and end with it', async () => {
+    await using board = await connect(agent.url);
+    const free = (await board.health()).dmaMemory?.free ?? 0;
+    const other = await connect(agent.url);
+    const theirs = await other.buffers.allocate(1 << 20);
+    const mine = await board.buffers.allocate(1 << 20);
+    expect(mine.physicalAddress).not.toBe(theirs.physicalAddress);
+    await theirs.write(Uint8Array.of(1, 2, 3), 5);
+    expect([...(await theirs.read(4, 5))]).toEqual([0, 1, 2, 3, 0]);
+    await other.close();
+    await mine.free();
+    await expect.poll(async () => (await board.health()).dmaMemory?.free).toBe(free);
+  });
+
+  it('have a quota', async () => {
+    await using board = await connect(agent.url);
+    await expect(board.buffers.allocate(64 * 1024 * 1024)).rejects.toMatchObject({
+      code: 'AGENT_BUFFER_QUOTA',
+    });
+  });
+});
+
+describe('counters through the agent', () => {
+  it('count what they are told to, and report each step', async () => {
+    await using board = await connect(agent.url);
+    const model = await board.models.upload(TINY_MODEL);
+    await board.counters.setTargets({ compute: 'computing' });
+    await board.counters.reset();
+    const before = await board.counters.read();
+    const stop = new AbortController();
+    const steps: number[] = [];
+    const watching = (async () => {
+      for await (const step of board.counters.subscribe({ signal: stop.signal })) {
+        steps.push(step.traffic.coreCycles);
+        expect(step.durationMs).toBeGreaterThan(0);
+        expect(step.dropped).toBe(0);
+      }
+    })();
+    const done = model.generate('Once upon a time', { maxTokens: 10, ignoreEos: true });
+    await done.text();
+    const reading = await board.counters.read();
+    await expect.poll(() => steps.length).toBeGreaterThanOrEqual(10);
+    stop.abort();
+    await watching;
+    const compute = reading.counters.find(({ name }) => name === 'compute');
+    expect(compute).toMatchObject({ targetName: 'computing' });
+    expect(compute?.cycles).toBeGreaterThan(0);
+    expect(steps.reduce((a, b) => a + b, 0)).toBe(reading.traffic.coreCycles - before.traffic.coreCycles);
+  });
+
+  it('refuse a unit or a state that the core does not have', async () => {
+    await using board = await connect(agent.url);
+    await expect(board.counters.setTargets({ gpu: 1 })).rejects.toMatchObject({
+      code: 'DRIVER_UNKNOWN_COUNTER',
+    });
+    await expect(board.counters.setTargets({ compute: 'dreaming' })).rejects.toMatchObject({
+      code: 'DRIVER_UNKNOWN_COUNTER',
+    });
+  });
+});
+
+describe('traces through the agent', () => {
+  it('are recorded and replayed without a difference', async () => {
+    await using board = await connect(agent.url);
+    for (const { digest, state } of await board.models.list())
+      if (state === 'loaded') await board.models.unload(digest);
+    await board.trace.start();
+    const model = await board.models.upload(TINY_MODEL);
+    await model.generate('Once', { maxTokens: 2, temperature: 0 }).text();
+    const trace = await board.trace.stop();
+    expect(trace.length).toBeGreaterThan(10_000);
+    const replay = await board.trace.replay(trace);
+    expect(replay.difference).toBeUndefined();
+    expect(replay.events).toBe(new TextDecoder().decode(trace).trimEnd().split('\n').length - 1);
+    expect(await model.generate('Once', { maxTokens: 2, temperature: 0 }).text()).not.toBe('');
+  });
+
+  it('need the device for themselves', async () => {
+    await using board = await connect(agent.url);
+    await board.models.upload(TINY_MODEL);
+    await expect(board.trace.start()).rejects.toMatchObject({ code: 'AGENT_MODEL_BUSY' });
+    await expect(board.trace.stop()).rejects.toMatchObject({ code: 'AGENT_TRACE_STATE' });
+  });
+});
+
+describe('a fault of the device', () => {
+  it.each([
+    ['dma-never-completes', 'DRIVER_DMA_TIMEOUT'],
+    ['core-stuck', 'DRIVER_CORE_STUCK'],
+    ['dma-decode-error', 'DRIVER_DMA_DECODE_ERROR'],
+  ])('%s ends a generation with %s, and the next one works', async (fault, code) => {
+    await using agent = await testAgent({ device: `mock:?fault=${fault}:200` });
+    await using board = await connect(agent.url);
+    const model = await board.models.upload(TINY_MODEL);
+    await expect(model.generate('Once upon a time', { maxTokens: 20 }).text()).rejects.toMatchObject({
+      code,
+    });
+    using directory = temporaryDirectory();
+    await using healthy = await connect('mock:', { storeDir: directory.path });
+    const expected = await (await healthy.models.upload(TINY_MODEL))
+      .generate('Once', { maxTokens: 9, seed: 3 })
+      .text();
+    expect(await model.generate('Once', { maxTokens: 9, seed: 3 }).text()).toBe(expected);
+  });
+});
+
+describe('a worker that hangs', () => {
+  it('is ended with a clear error and started again', async () => {
+    await using agent = await testAgent({ device: 'mock:?realtime=1', hangMs: 2_000 });
+    await using board = await connect(agent.url);
+    const header = {
+      trace: 'pynq-llm',
+      version: 1,
+      board: board.info.description.name,
+      revision: 'v3',
+      lanes: 4,
+      windows: Object.keys(board.info.description.windows),
+    };
+    // A wait of a minute in real time, during which the worker answers nothing.
+    const trace = [header, { event: 'timeout', timeoutUs: 60_000_000 }]
+      .map((line) => JSON.stringify(line))
+      .join('\n');
+    const replay = board.trace.replay(new TextEncoder().encode(trace)).catch((error: unknown) => error);
+    await expect.poll(async () => (await board.health()).silentMs, { timeout: 5_000 }).toBeGreaterThan(500);
+    expect(await replay).toMatchObject({ code: 'AGENT_WORKER_HUNG' });
+    await expect.poll(async () => (await board.health()).state, { timeout: 10_000 }).toBe('ready');
+    expect(await board.health()).toMatchObject({
+      restarts: 1,
+      lastError: expect.stringContaining('AGENT_WORKER_HUNG'),
+    });
+    expect((await board.registers.read(['control.DONE']))[0].value).toBe(0);
+  }, 30_000);
+});
