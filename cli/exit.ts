@@ -6,7 +6,8 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, mismatch: 3, interrupted: 130 
 /** Prints an error the way every command does: one line for our own errors, the stack for a bug. */
 export function reportError(error: unknown): void {
   if (isPynqLlmError(error)) {
-    process.stderr.write(`pynq-llm: ${error.message}\n`);
+    // Names from outside may hold line breaks and terminal codes; programs count on one line.
+    process.stderr.write(`pynq-llm: ${error.message.replace(/\p{Cc}+/gu, ' ')}\n`);
     if (process.env.PYNQ_LLM_DEBUG) process.stderr.write(`${error.stack}\n${String(error.cause ?? '')}\n`);
     return;
   }
@@ -17,5 +18,6 @@ export function reportError(error: unknown): void {
 
 /** The exit status that an error ends the process with. */
 export function exitCodeOf(error: unknown): number {
+  if (isPynqLlmError(error, 'CLI_INTERRUPTED')) return EXIT.interrupted;
   return isPynqLlmError(error, 'CLI_BAD_ARGUMENT') ? EXIT.usage : EXIT.failed;
 }

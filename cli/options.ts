@@ -25,21 +25,28 @@ export function withJson(command: Command, shape: string): Command {
   return command.option('--json', `print ${shape}, for programs`);
 }
 
-/** A whole number of at least `least`. */
-export function wholeNumber(least = 0): (text: string) => number {
+/** A whole number from `least` to `most`. */
+export function wholeNumber(least = 0, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const upTo = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+    if (!/^-?\d+$/.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(`It must be a whole number ${upTo}.`);
     return value;
   };
 }
 
-/** A finite decimal number. */
-export function decimal(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
-  return value;
+/** Value of `--ctx-size`. */
+export const contextLength = wholeNumber(1, 1_048_576);
+
+/** A decimal number from `least` to `most`. */
+export function decimal(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(`It must be a number from ${least} to ${most}.`);
+    return value;
+  };
 }
 
 /** Collects a repeatable option. */

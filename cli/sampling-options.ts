@@ -1,6 +1,17 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { collect, decimal, wholeNumber } from './options.js';
 
+const maxTokens = wholeNumber(1, 1_048_576);
+const temperature = decimal(0, 100);
+const share = decimal(0, 1);
+
+/** Other names that llama.cpp's tools and their users know; not in the help. */
+const ALIASES = [
+  { flag: 'temperature', of: 'temp', parse: temperature },
+  { flag: 'n-predict', of: 'maxTokens', parse: maxTokens },
+  { flag: 'predict', of: 'maxTokens', parse: maxTokens },
+] as const;
+
 /** Flags of generation as llama.cpp names them. */
 export interface GenerationFlags {
   readonly maxTokens: number;
@@ -20,14 +31,28 @@ export interface GenerationFlags {
 
 /** Adds the flags of generation; defaults are llama.cpp's. */
 export function withGeneration(command: Command): Command {
+  for (const { flag, of, parse } of ALIASES)
+    command
+      .addOption(new Option(`--${flag} <n>`).argParser(parse).hideHelp())
+      .on(`option:${flag}`, (text: string) => command.setOptionValueWithSource(of, parse(text), 'cli'));
   return command
-    .option('-n, --max-tokens <n>', 'end after this many tokens', wholeNumber(1), 256)
-    .option('--temp <t>', 'temperature; 0 takes the likeliest token every time', decimal, 0.8)
+    .option('-n, --max-tokens <n>', 'end after this many tokens', maxTokens, 256)
+    .option('--temp <t>', 'temperature; 0 takes the likeliest token every time', temperature, 0.8)
     .option('--top-k <n>', 'sample from the n likeliest tokens; 0 for all', wholeNumber(), 40)
-    .option('--top-p <p>', 'sample from the likeliest tokens that add up to p', decimal, 0.95)
-    .option('--min-p <p>', 'drop tokens less likely than p times the likeliest', decimal, 0.05)
-    .option('--repeat-penalty <x>', 'divide the logits of recent tokens by x; 1 for none', decimal, 1)
-    .option('--repeat-last-n <n>', 'how many recent tokens the penalty looks at', wholeNumber(), 64)
+    .option('--top-p <p>', 'sample from the likeliest tokens that add up to p', share, 0.95)
+    .option('--min-p <p>', 'drop tokens less likely than p times the likeliest', share, 0.05)
+    .option(
+      '--repeat-penalty <x>',
+      'divide the logits of recent tokens by x; 1 for none',
+      decimal(0.01, 100),
+      1,
+    )
+    .option(
+      '--repeat-last-n <n>',
+      'how many recent tokens the penalty looks at; -1 for all',
+      wholeNumber(-1, 1_048_576),
+      64,
+    )
     .option('--logit-bias <id=x>', 'add x to the logit of token id; repeatable', logitBias, {})
     .option('--stop <text>', 'end before this text; repeatable', collect, [])
     .addOption(
@@ -36,7 +61,7 @@ export function withGeneration(command: Command): Command {
     .option(
       '--logprobs <n>',
       'report the n likeliest tokens of every position (with --json)',
-      wholeNumber(),
+      wholeNumber(0, 64),
       0,
     )
     .option('--ignore-eos', 'go on after an end-of-text token')
@@ -56,6 +81,7 @@ export function toSampling(flags: GenerationFlags) {
     logitBias: Object.entries(flags.logitBias).map(([token, bias]) => ({ token: Number(token), bias })),
     stop: [...flags.stop],
     top: flags.logprobs,
+    ignoreEos: flags.ignoreEos ?? false,
     seed: flags.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
 }
@@ -63,5 +89,5 @@ export function toSampling(flags: GenerationFlags) {
 function logitBias(text: string, before: Record<number, number>): Record<number, number> {
   const match = /^(\d{1,9})=([-+]?[0-9.]+)$/.exec(text);
   if (!match) throw new InvalidArgumentError('It must be a token id and a number, such as 15=-2.5.');
-  return { ...before, [Number(match[1])]: decimal(match[2]!) };
+  return { ...before, [Number(match[1])]: decimal(-1e6, 1e6)(match[2]!) };
 }

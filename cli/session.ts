@@ -1,7 +1,14 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import { type BoardClient, connect, type Model } from '../sdk/index.js';
+import {
+  type BoardClient,
+  connect,
+  type Model,
+  type StoredModel,
+  type UploadProgress,
+} from '../sdk/index.js';
+import { EXIT } from './exit.js';
 import type { DeviceOptions } from './options.js';
 import { Progress } from './output/progress.js';
 import { packageFile } from './package-files.js';
@@ -9,23 +16,33 @@ import { packageFile } from './package-files.js';
 /** The bundled model: what `npm start` runs. */
 export const DEFAULT_MODEL = packageFile('models', 'tiny-stories-Q3_K_M.gguf');
 
-/** Connects, runs, closes: a broken run closes too. Ctrl-C aborts `signal` once; a second one ends the process. */
+/** After Ctrl-C the work has this long to end; a board that does not answer must not hold the terminal. */
+const INTERRUPT_MS = 2_000;
+
+/**
+ * Connects, runs, closes: a broken run closes too. Ctrl-C aborts `signal`; a second one, or a run that does not end
+ * soon, ends the process.
+ * @throws PynqLlmError CLI_INTERRUPTED if Ctrl-C kept `run` from ending well
+ */
 export async function withBoard<T>(
   options: DeviceOptions,
   run: (board: BoardClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const interrupt = new AbortController();
   const onInterrupt = () => {
-    if (interrupt.signal.aborted) process.exit(130);
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
     interrupt.abort();
+    setTimeout(() => process.exit(EXIT.interrupted), INTERRUPT_MS).unref();
   };
   process.removeAllListeners('SIGINT');
   process.on('SIGINT', onInterrupt);
-  await using board = await connect(options.device, {
-    ...(options.token === undefined ? {} : { token: options.token }),
-    signal: interrupt.signal,
-  });
-  return await run(board, interrupt.signal);
+  try {
+    await using board = await connect(options.device, { token: options.token, signal: interrupt.signal });
+    return await run(board, interrupt.signal);
+  } catch (cause) {
+    if (!interrupt.signal.aborted) throw cause;
+    throw new PynqLlmError('CLI_INTERRUPTED', 'Interrupted.', { cause });
+  }
 }
 
 /**
@@ -38,25 +55,58 @@ export async function openModel(
   signal: AbortSignal,
   contextLength?: number,
 ): Promise<Model> {
-  const load = contextLength === undefined ? {} : { contextLength };
-  if (!existsSync(nameOrPath)) {
-    try {
-      return await board.models.load(nameOrPath, load);
-    } catch (cause) {
-      if (!isPynqLlmError(cause, 'AGENT_MODEL_UNKNOWN')) throw cause;
-      throw new PynqLlmError(
-        'CLI_MODEL_AMBIGUOUS',
-        `"${nameOrPath}" is neither a file here nor a model on the board.`,
-        { cause },
-      );
-    }
-  }
-  const progress = new Progress(`upload ${basename(nameOrPath)}`);
-  const uploaded = await board.models.upload(nameOrPath, {
+  const digest = existsSync(nameOrPath)
+    ? (await storeModel(board, nameOrPath, signal)).digest
+    : (await findModel(board, nameOrPath)).digest;
+  return loadModel(board, digest, basename(nameOrPath), signal, contextLength);
+}
+
+/** Uploads a file, showing how far it is. @throws PynqLlmError as `board.models.store` */
+export async function storeModel(
+  board: BoardClient,
+  path: string,
+  signal: AbortSignal,
+  name?: string,
+): Promise<StoredModel> {
+  using hashing = new Progress(`check ${basename(path)}`);
+  using sending = new Progress(`upload ${basename(path)}`);
+  const onProgress = ({ phase, bytes, totalBytes }: UploadProgress) => {
+    if (phase === 'digest') return hashing.update(bytes, totalBytes);
+    hashing.finish();
+    sending.update(bytes, totalBytes);
+  };
+  const stored = await board.models.store(path, { signal, onProgress, name });
+  sending.finish();
+  return stored;
+}
+
+/** Loads a stored model, showing how far it is. */
+export async function loadModel(
+  board: BoardClient,
+  digest: string,
+  label: string,
+  signal: AbortSignal,
+  contextLength?: number,
+): Promise<Model> {
+  using progress = new Progress(`load ${label}`);
+  const model = await board.models.load(digest, {
+    contextLength,
     signal,
     onProgress: ({ bytes, totalBytes }) => progress.update(bytes, totalBytes),
-    ...load,
   });
   progress.finish();
-  return uploaded;
+  return model;
+}
+
+async function findModel(board: BoardClient, name: string): Promise<StoredModel> {
+  try {
+    return await board.models.get(name);
+  } catch (cause) {
+    if (!isPynqLlmError(cause, 'AGENT_MODEL_UNKNOWN')) throw cause;
+    throw new PynqLlmError(
+      'CLI_MODEL_AMBIGUOUS',
+      `"${name}" is neither a file here nor a model on the board.`,
+      { cause },
+    );
+  }
 }

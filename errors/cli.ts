@@ -12,6 +12,16 @@ export const CLI_ERRORS = {
     meaning: 'A file named on the command line cannot be read.',
     remedy: 'Check the path and its permissions.',
   },
+  CLI_FILE_UNWRITABLE: {
+    number: 8004,
+    meaning: 'A file named on the command line cannot be written.',
+    remedy: 'Check the folder, its permissions and the space on the disk.',
+  },
+  CLI_INTERRUPTED: {
+    number: 8005,
+    meaning: 'Ctrl-C ended the command before its work was done.',
+    remedy: 'Run it again; an upload goes on where it stopped.',
+  },
   CLI_MODEL_AMBIGUOUS: {
     number: 8003,
     meaning: 'A model was named that is neither a file nor a model that the board has.',

@@ -1,8 +1,10 @@
 import { Argument, Command } from 'commander';
-import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { BoardClient } from '../../sdk/index.js';
+import { contextLength, type DeviceOptions, withDevice, withJson } from '../options.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes } from '../output/units.js';
-import { withBoard } from '../session.js';
+import { loadModel, withBoard } from '../session.js';
 
 /** `models` and its subcommands: what the board stores and has loaded. */
 export function modelsCommand(): Command {
@@ -10,8 +12,12 @@ export function modelsCommand(): Command {
     'List the models on the board; load, unload or delete one.',
   );
   const list = new Command('list').description('List the models on the board.');
+  // `models` alone lists, so that commander takes a misspelt subcommand for an argument of `list`.
+  list.addArgument(new Argument('[subcommand]').default(undefined, '')).usage('[options]');
   withJson(withDevice(list), 'a JSON list');
-  list.action(async (options: DeviceOptions & { json?: boolean }) => {
+  list.action(async (misspelt: string | undefined, options: DeviceOptions & { json?: boolean }) => {
+    if (misspelt !== undefined)
+      throw new PynqLlmError('CLI_BAD_ARGUMENT', `\`models\` has no subcommand "${misspelt}".`);
     const models = await withBoard(options, (board) => board.models.list());
     if (options.json) return void process.stdout.write(`${JSON.stringify(models)}\n`);
     const rows = models.map(({ names, bytes, state, digest }) => [
@@ -29,30 +35,49 @@ export function modelsCommand(): Command {
     );
   });
   command.addCommand(list, { isDefault: true });
+  command.addCommand(loadCommand());
   command.addCommand(
-    action('load', 'Load a model into the device.', async (options, model) =>
-      withBoard(options, async (board) => void (await board.models.load(model))),
-    ),
+    action('unload', 'Free the memory of a loaded model.', async (board, model) => {
+      await board.models.unload(model);
+      return `${model}: unloaded`;
+    }),
   );
   command.addCommand(
-    action('unload', 'Free the memory of a loaded model.', (options, model) =>
-      withBoard(options, (board) => board.models.unload(model)),
-    ),
-  );
-  command.addCommand(
-    action('delete', 'Delete a model from the board.', (options, model) =>
-      withBoard(options, (board) => board.models.delete(model)),
-    ),
+    action('delete', 'Delete a model from the board.', async (board, model) => {
+      await board.models.delete(model);
+      return `${model}: deleted`;
+    }),
   );
   return command;
+}
+
+function loadCommand(): Command {
+  const command = new Command('load')
+    .description('Load a model into the device.')
+    .addArgument(new Argument('<model>', 'name or digest'))
+    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
+  return withDevice(command).action((name: string, options: DeviceOptions & { ctxSize?: number }) =>
+    withBoard(options, async (board, signal) => {
+      const { info, placement } = await loadModel(board, name, name, signal, options.ctxSize);
+      const { resident, staged, cpu } = placement.totals;
+      process.stdout.write(
+        `${name}: loaded, ${info.contextLength} tokens of context, ` +
+          `${resident.tensors} tensors resident, ${staged.tensors} staged, ${cpu.tensors} on the CPU\n`,
+      );
+    }),
+  );
 }
 
 function action(
   name: string,
   description: string,
-  run: (options: DeviceOptions, model: string) => Promise<void>,
+  run: (board: BoardClient, model: string) => Promise<string>,
 ): Command {
   return withDevice(new Command(name).description(description))
     .addArgument(new Argument('<model>', 'name or digest'))
-    .action((model: string, options: DeviceOptions) => run(options, model));
+    .action((model: string, options: DeviceOptions) =>
+      withBoard(options, async (board) => {
+        process.stdout.write(`${await run(board, model)}\n`);
+      }),
+    );
 }

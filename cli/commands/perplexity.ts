@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Argument, Command } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
+import { readFile } from '../files.js';
 import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
 import { formatFacts } from '../output/table.js';
 import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
@@ -17,7 +16,7 @@ export function perplexityCommand(): Command {
     .description(
       'Perplexity of a model on a text: lower is better. The text is cut into windows of the context length.',
     )
-    .addArgument(new Argument('<file>', 'a text file (UTF-8)'))
+    .addArgument(new Argument('<file>', 'a text file (UTF-8); - for standard input'))
     .option(
       '-m, --model <model>',
       'a .gguf file, or the name or digest of a model on the board',
@@ -30,7 +29,7 @@ export function perplexityCommand(): Command {
     );
   withJson(withDevice(command), 'one JSON object {"perplexity","meanLogprob","tokens","windows"}');
   return command.action(async (file: string, options: PerplexityOptions) => {
-    const text = readText(file);
+    const text = readFile(file).toString('utf8');
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, options.ctxSize);
       const result = await model.perplexity(text, { signal });
@@ -45,14 +44,4 @@ export function perplexityCommand(): Command {
       );
     });
   });
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new PynqLlmError('CLI_FILE_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}.`, {
-      cause,
-    });
-  }
 }

@@ -1,7 +1,9 @@
 import { Argument, Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
 import type { DoneEvent, Prompt } from '../../sdk/index.js';
-import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
+import { EXIT } from '../exit.js';
+import { readFile } from '../files.js';
+import { contextLength, type DeviceOptions, withDevice, withJson } from '../options.js';
 import { formatFacts } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { type GenerationFlags, toSampling, withGeneration } from '../sampling-options.js';
@@ -10,6 +12,7 @@ import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
 interface RunOptions extends DeviceOptions, GenerationFlags {
   readonly model: string;
   readonly prompt?: string;
+  readonly file?: string;
   readonly chat?: boolean;
   readonly system?: string;
   readonly ctxSize?: number;
@@ -22,8 +25,14 @@ const DEFAULT_PROMPT = 'Once upon a time, there was a little girl. ';
 export function runCommand(): Command {
   const command = new Command('run')
     .description('Stream text from a model, then say what it cost.')
-    .addArgument(new Argument('[prompt]', 'what to continue; a short story beginning when left out'))
+    .addArgument(
+      new Argument(
+        '[prompt]',
+        'what to continue, - for standard input; a short story beginning when left out',
+      ),
+    )
     .option('-p, --prompt <text>', 'the prompt, instead of the argument')
+    .option('-f, --file <file>', 'a file with the prompt, instead of the argument; - for standard input')
     .option(
       '-m, --model <model>',
       'a .gguf file, or the name or digest of a model on the board',
@@ -31,14 +40,18 @@ export function runCommand(): Command {
     )
     .option('--chat', "take the prompt as a user's message, through the model's chat template")
     .option('--system <text>', 'the system message of a chat (with --chat)')
-    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", wholeNumber(1));
+    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
   withJson(withDevice(withGeneration(command)), 'one JSON object a line');
   return command.action(async (argument: string | undefined, options: RunOptions) => {
     const prompt = promptOf(argument, options);
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, options.ctxSize);
       const sampling = toSampling(options);
-      const generation = model.generate(prompt, { ...sampling, signal });
+      const generation = model.generate(prompt, sampling);
+      // Ctrl-C keeps what came so far, and its cost.
+      const cancel = () => void generation.cancel().catch(() => {});
+      signal.addEventListener('abort', cancel, { once: true });
+      if (signal.aborted) cancel();
       const started = performance.now();
       let text = false;
       for await (const token of generation) {
@@ -47,23 +60,37 @@ export function runCommand(): Command {
         text = true;
       }
       const done = await generation.done;
+      if (done.reason === 'cancelled') process.exitCode = EXIT.interrupted;
       if (options.json) {
         process.stdout.write(`${JSON.stringify(done)}\n`);
         return;
       }
       process.stdout.write(`${done.text}${text ? '\n' : ''}`);
       process.stderr.write(
-        `\n${costTable(done, board.info.description.title, sampling.seed, performance.now() - started)}\n`,
+        `\n${costTable(done, `${board.info.device} (${board.info.description.title})`, sampling.seed, performance.now() - started)}\n`,
       );
     });
   });
 }
 
 function promptOf(argument: string | undefined, options: RunOptions): Prompt {
-  if (argument !== undefined && options.prompt !== undefined)
-    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'The prompt is given twice, as argument and with --prompt.');
-  const text = argument ?? options.prompt ?? DEFAULT_PROMPT;
-  if (!options.chat) return text;
+  const { prompt, file, chat, special = false } = options;
+  if ([argument, prompt, file].filter((one) => one !== undefined).length > 1)
+    throw new PynqLlmError(
+      'CLI_BAD_ARGUMENT',
+      'The prompt is given more than once: as argument, with --prompt or with --file.',
+    );
+  if (options.system !== undefined && !chat)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', '--system has no effect without --chat.');
+  const path = argument === '-' ? '-' : file;
+  // Editors and `echo` end a file with a line break that nobody means as part of the prompt.
+  const text =
+    path === undefined
+      ? (argument ?? prompt ?? DEFAULT_PROMPT)
+      : readFile(path)
+          .toString('utf8')
+          .replace(/\r?\n$/, '');
+  if (!chat) return { text, parseSpecial: special };
   const system = options.system === undefined ? [] : [{ role: 'system', content: options.system }];
   return { messages: [...system, { role: 'user', content: text }] };
 }

@@ -1,6 +1,14 @@
 import { Argument, Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
-import { type DeviceOptions, tokenIds, wholeNumber, withDevice, withJson } from '../options.js';
+import type { Model } from '../../sdk/index.js';
+import {
+  contextLength,
+  type DeviceOptions,
+  tokenIds,
+  wholeNumber,
+  withDevice,
+  withJson,
+} from '../options.js';
 import { formatTable } from '../output/table.js';
 import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
 
@@ -24,9 +32,9 @@ export function scoreCommand(): Command {
       DEFAULT_MODEL,
     )
     .option('--tokens <ids>', 'token ids instead of text, such as 1,403,407; nothing is added', tokenIds)
-    .option('--top <k>', 'how many of the likeliest tokens', wholeNumber(), 5)
+    .option('--top <k>', 'how many of the likeliest tokens', wholeNumber(0, 64), 5)
     .option('--special', 'read control tokens in the text as tokens')
-    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", wholeNumber(1));
+    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
   withJson(withDevice(command), 'one JSON object {"tokens","logprobs","top"}');
   return command.action(async (text: string | undefined, options: ScoreOptions) => {
     if ((text === undefined) === (options.tokens === undefined))
@@ -39,7 +47,7 @@ export function scoreCommand(): Command {
       if (options.json) return void process.stdout.write(`${JSON.stringify({ tokens, logprobs, top })}\n`);
       const pieces = new Map<number, string>();
       for (const id of new Set([...tokens, ...top.flat().map(([id]) => id)]))
-        pieces.set(id, await model.detokenize([id]));
+        pieces.set(id, await pieceOf(model, id));
       const rows = tokens.map((id, i) => [
         String(i),
         String(id),
@@ -59,4 +67,10 @@ export function scoreCommand(): Command {
       process.stdout.write(`${formatTable(headings, rows)}\n`);
     });
   });
+}
+
+/** A token's text inside of a text: at the beginning of one a tokenizer may take a space away. */
+async function pieceOf(model: Model, id: number): Promise<string> {
+  const [once, twice] = await Promise.all([model.detokenize([id]), model.detokenize([id, id])]);
+  return twice.slice(once.length);
 }

@@ -1,7 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
 import { Argument, Command } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
 import { EXIT } from '../exit.js';
+import { readFile, writeFile } from '../files.js';
 import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
 import { formatBytes } from '../output/units.js';
 import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
@@ -32,11 +31,13 @@ function recordCommand(): Command {
     .option('-n, --max-tokens <n>', 'tokens to generate', wholeNumber(1), 1);
   return withDevice(command).action(async (file: string, prompt: string, options: RecordOptions) => {
     await withBoard(options, async (board, signal) => {
+      // A path that cannot be written is found before the work.
+      writeFile(file, new Uint8Array());
       await board.trace.start();
       const model = await openModel(board, options.model, signal);
       for await (const _ of model.generate(prompt, { maxTokens: options.maxTokens, temperature: 0, signal }));
       const trace = await board.trace.stop();
-      writeFileSync(file, trace);
+      writeFile(file, trace);
       process.stdout.write(`${file}: ${formatBytes(trace.length)}\n`);
     });
   });
@@ -50,7 +51,7 @@ function replayCommand(): Command {
     .addArgument(new Argument('<file>', 'a recorded trace'));
   return withJson(withDevice(command), 'one JSON object').action(
     async (file: string, options: DeviceOptions & { json?: boolean }) => {
-      const trace = readTrace(file);
+      const trace = readFile(file);
       await withBoard(options, async (board) => {
         const result = await board.trace.replay(trace);
         if (result.difference) process.exitCode = EXIT.mismatch;
@@ -64,14 +65,4 @@ function replayCommand(): Command {
       });
     },
   );
-}
-
-function readTrace(file: string): Uint8Array {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new PynqLlmError('CLI_FILE_UNREADABLE', `${file} cannot be read: ${(cause as Error).message}.`, {
-      cause,
-    });
-  }
 }

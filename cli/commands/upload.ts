@@ -1,9 +1,7 @@
-import { basename } from 'node:path';
 import { Argument, Command } from 'commander';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
-import { Progress } from '../output/progress.js';
 import { formatBytes } from '../output/units.js';
-import { withBoard } from '../session.js';
+import { storeModel, withBoard } from '../session.js';
 
 interface UploadOptions extends DeviceOptions {
   readonly name?: string;
@@ -19,17 +17,12 @@ export function uploadCommand(): Command {
   withJson(withDevice(command), 'the stored model as one JSON object');
   return command.action(async (file: string, options: UploadOptions) => {
     await withBoard(options, async (board, signal) => {
-      const progress = new Progress(`upload ${basename(file)}`);
-      const stored = await board.models.store(file, {
-        signal,
-        onProgress: ({ bytes, totalBytes }) => progress.update(bytes, totalBytes),
-        ...(options.name === undefined ? {} : { name: options.name }),
-      });
-      progress.finish();
+      const before = new Set((await board.models.list()).map(({ digest }) => digest));
+      const stored = await storeModel(board, file, signal, options.name);
+      if (options.json) return void process.stdout.write(`${JSON.stringify(stored)}\n`);
+      const already = before.has(stored.digest) ? '  (was there already)' : '';
       process.stdout.write(
-        options.json
-          ? `${JSON.stringify(stored)}\n`
-          : `${stored.names.join(', ')}  ${formatBytes(stored.bytes)}  ${stored.digest}\n`,
+        `${stored.names.join(', ')}  ${formatBytes(stored.bytes)}  ${stored.digest}${already}\n`,
       );
     });
   });

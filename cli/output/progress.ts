@@ -3,24 +3,31 @@ import { formatBytes, formatDuration } from './units.js';
 const BAR_WIDTH = 28;
 const REDRAW_MS = 100;
 const PLAIN_LINE_EVERY_MS = 5_000;
+const FIRST_PLAIN_LINE_MS = 1_000;
 
-/** Progress of one piece of long work on standard error: a bar that redraws on a terminal, a line now and then elsewhere. */
-export class Progress {
+/**
+ * Progress of one piece of long work on standard error: a bar that redraws on a terminal, a line now and then elsewhere.
+ * Work that is over quickly shows nothing. Leaving its scope without `finish` clears the bar for the error message.
+ */
+export class Progress implements Disposable {
   readonly #label: string;
   readonly #stream: NodeJS.WriteStream;
-  readonly #started = performance.now();
-  #lastDrawn = performance.now();
+  #started: number | undefined;
+  #lastDrawn = 0;
   #drawn = false;
 
   constructor(label: string, stream: NodeJS.WriteStream = process.stderr) {
     this.#label = label;
     this.#stream = stream;
-    if (!stream.isTTY) this.#lastDrawn -= PLAIN_LINE_EVERY_MS - 1_000;
   }
 
   /** @param done bytes finished @param total bytes in all */
   update(done: number, total: number): void {
     const now = performance.now();
+    if (this.#started === undefined) {
+      this.#started = now;
+      this.#lastDrawn = this.#stream.isTTY ? now : now - PLAIN_LINE_EVERY_MS + FIRST_PLAIN_LINE_MS;
+    }
     if (now - this.#lastDrawn < (this.#stream.isTTY ? REDRAW_MS : PLAIN_LINE_EVERY_MS)) return;
     this.#lastDrawn = now;
     this.#drawn = true;
@@ -37,10 +44,15 @@ export class Progress {
     }
   }
 
-  /** Clears the bar; says how long it took where anything was shown. */
+  /** Says how long it took, where anything was shown. */
   finish(): void {
-    if (!this.#drawn) return;
-    if (this.#stream.isTTY) this.#stream.write('\r\x1b[K');
+    if (!this.#drawn || this.#started === undefined) return;
+    this[Symbol.dispose]();
     this.#stream.write(`${this.#label}: done in ${formatDuration(performance.now() - this.#started)}\n`);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#drawn && this.#stream.isTTY) this.#stream.write('\r\x1b[K');
+    this.#drawn = false;
   }
 }
