@@ -46,7 +46,7 @@ export const LLM_ERRORS = {
   },
   LLM_PROMPT_TOO_LONG: {
     number: 4501,
-    meaning: 'The prompt does not fit the context with room for one token.',
+    meaning: 'The prompt has more tokens than the context holds.',
     remedy: 'Shorten the prompt, or load the model with a larger context length where it allows one.',
   },
   LLM_PROMPT_EMPTY: {

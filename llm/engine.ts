@@ -56,8 +56,6 @@ export class Engine {
   #running: Running[] = [];
   readonly #cancelled = new Set<Running>();
   readonly #spareCaches: KvCache[] = [];
-  /** Where the next step begins to take, so that with more sequences than columns each has its turn. */
-  #turn = 0;
 
   constructor(model: Model, options: EngineOptions = {}) {
     this.#model = model;
@@ -125,24 +123,37 @@ export class Engine {
     for (const running of shares.keys()) if (running.sequence.promptLeft === 0) this.#sample(running);
   }
 
-  /** The step's columns, and how many of them each sequence has. */
+  /**
+   * The step's columns, and how many of them each sequence has: one each, as far as they go round, and what is left to the
+   * prompts. Who had none comes first in the next step.
+   */
   #pack(): { columns: Column[]; shares: Map<Running, number> } {
     const columns: Column[] = [];
     const shares = new Map<Running, number>();
     const most = this.#model.maxColumns;
     const now = this.#options.now();
-    const turn = this.#turn++ % Math.max(1, this.#running.length);
-    const inTurn = [...this.#running.slice(turn), ...this.#running.slice(0, turn)];
-    const able = inTurn.filter(({ sequence }) => sequence.mayGenerate);
-    const decoding = able.filter(({ sequence }) => sequence.promptLeft === 0);
-    const prompts = this.#running.filter(({ sequence }) => sequence.mayGenerate && sequence.promptLeft > 0);
-    for (const running of [...decoding, ...prompts]) {
-      if (columns.length === most) break;
-      const taken = running.sequence.columns(most - columns.length, now);
+    const taking = this.#running.filter(({ sequence }) => sequence.mayGenerate).slice(0, most);
+    let spare = most - taking.length;
+    for (const running of taking) {
+      const taken = this.#columnsOf(running, 1 + spare, now);
+      if (taken === undefined) continue;
+      spare -= taken.length - 1;
       columns.push(...taken);
       shares.set(running, taken.length);
     }
+    this.#running = [...this.#running.filter((running) => !shares.has(running)), ...shares.keys()];
     return { columns, shares };
+  }
+
+  /** Nothing where there is no memory for the sequence's cache, which ends it. */
+  #columnsOf(running: Running, most: number, now: number): Column[] | undefined {
+    try {
+      return running.sequence.columns(most, now);
+    } catch (error) {
+      if (!isPynqLlmError(error)) throw error;
+      this.#fail(running, error);
+      return undefined;
+    }
   }
 
   #sample(running: Running): void {

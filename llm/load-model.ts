@@ -53,7 +53,8 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       workspace,
       ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator),
       cost: () => readCost(accelerator, cpuWork),
-      unload: () => loader.unload(),
+      // Not the loader itself: it would hold the file's metadata for as long as the model.
+      unload: loader.unload,
     });
   } catch (error) {
     loader.unload();
@@ -92,7 +93,7 @@ function buildGraph(
     return new Layer(index, config, weights, workspace, rope);
   });
   return {
-    embedding: new Embedding(gguf, tensors.embedding),
+    embedding: new Embedding(gguf.source, tensors.embedding),
     rope,
     layers,
     outputNorm: readVector(gguf, tensors.outputNorm),

@@ -65,9 +65,15 @@ export class WeightLoader {
   }
 
   /** Gives back device memory. */
-  unload(): void {
-    for (const program of this.#programs.splice(0)) this.#accelerator?.unload(program);
+  get unload(): () => void {
+    return unloader(this.#programs, this.#accelerator);
   }
+}
+
+function unloader(programs: MatMulProgram[], accelerator: Accelerator | undefined): () => void {
+  return () => {
+    for (const program of programs.splice(0)) accelerator?.unload(program);
+  };
 }
 
 /** The report of a machine without an accelerator. */

@@ -1,0 +1,120 @@
+import {
+  bytesSource,
+  fileSource,
+  type GgmlType,
+  GgufFile,
+  type LlamaDimensions,
+  openGguf,
+  writeSyntheticLlama,
+} from '../../../gguf/index.js';
+import { Engine, type EngineOptions } from '../../../llm/engine.js';
+import { loadModel } from '../../../llm/load-model.js';
+import type { Model } from '../../../llm/model.js';
+import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/sequence.js';
+
+export const TINY_STORIES = 'models/tiny-stories-Q3_K_M.gguf';
+
+/** A model of random weights, small enough to load in milliseconds. */
+export const SMALL: LlamaDimensions = {
+  embedding: 256,
+  layers: 2,
+  feedForward: 512,
+  heads: 8,
+  kvHeads: 2,
+  vocabulary: 1000,
+  contextLength: 64,
+  ropeTheta: 10000,
+  tiedOutput: false,
+};
+
+export function syntheticGguf(
+  typeOf: (name: string) => GgmlType,
+  dimensions: Partial<LlamaDimensions> = {},
+): GgufFile {
+  const pieces: Uint8Array[] = [];
+  writeSyntheticLlama(
+    { write: (bytes) => pieces.push(bytes.slice()) },
+    { dimensions: { ...SMALL, ...dimensions }, typeOf, seed: 7 },
+  );
+  return openGguf(bytesSource(Buffer.concat(pieces)));
+}
+
+export function tinyStories(): Model {
+  return loadModel(openGguf(fileSource(TINY_STORIES)));
+}
+
+/** The same file with metadata or tensors changed after reading: `undefined` takes an entry away. */
+export function changed(
+  gguf: GgufFile,
+  metadata: Record<string, string | number | undefined>,
+  tensors: Record<string, Record<string, unknown> | undefined> = {},
+): GgufFile {
+  const values = new Map(gguf.metadata);
+  for (const [key, value] of Object.entries(metadata)) {
+    if (value === undefined) values.delete(key);
+    else values.set(key, value);
+  }
+  const infos = new Map(gguf.tensors);
+  for (const [name, change] of Object.entries(tensors)) {
+    const tensor = infos.get(name);
+    if (change === undefined || tensor === undefined) infos.delete(name);
+    else infos.set(name, { ...tensor, ...change });
+  }
+  return new GgufFile(gguf.source, gguf.version, values, infos);
+}
+
+/** Feeds tokens one at a time or in one go and returns the logits after each. */
+export function logitsOf(model: Model, tokens: readonly number[], together = true): Float32Array[] {
+  const cache = model.newCache();
+  const columns = tokens.map((token, position) => ({
+    cache,
+    token,
+    position,
+    logits: new Float32Array(model.config.vocabSize),
+  }));
+  if (together) model.forward(columns);
+  else for (const column of columns) model.forward([column]);
+  return columns.map(({ logits }) => logits);
+}
+
+/** What a sink received. */
+export interface Received {
+  readonly tokens: TokenOutput[];
+  result?: GenerationResult;
+  error?: Error;
+}
+
+export class Bench {
+  readonly engine: Engine;
+
+  constructor(
+    readonly model: Model,
+    options: EngineOptions = {},
+  ) {
+    this.engine = new Engine(model, options);
+  }
+
+  submit(request: GenerateRequest) {
+    const received: Received = { tokens: [] };
+    const generation = this.engine.submit(request, {
+      onToken: (token) => received.tokens.push(token),
+      onDone: (result) => {
+        received.result = result;
+      },
+      onError: (error) => {
+        received.error = error;
+      },
+    });
+    return { received, generation };
+  }
+
+  run(): void {
+    while (this.engine.hasWork) this.engine.step();
+  }
+}
+
+export const GREEDY = { temperature: 0 } as const;
+
+export function textOf({ tokens, result }: Received): string {
+  return tokens.map(({ text }) => text).join('') + (result?.text ?? '');
+}
