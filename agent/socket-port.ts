@@ -68,7 +68,7 @@ export class SocketPort implements FramePort {
         this.#paused = false;
         this.#socket.resume();
       } else if (waiting < before) this.#look(waiting, now);
-      else if (now - since < STALL_MS) this.#look(before, since);
+      else if (now - since < STALL_MS) this.#look(waiting, since);
       else
         this.#onStall(
           new PynqLlmError(
