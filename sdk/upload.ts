@@ -168,7 +168,10 @@ function bytesSource(bytes: Uint8Array): Source {
 }
 
 async function fileSource(file: FileHandle, path: string): Promise<Source> {
-  const byteLength = (await file.stat()).size;
+  const facts = await file.stat();
+  if (!facts.isFile())
+    throw new PynqLlmError('SDK_MODEL_FILE', `${path} is not a regular file.`, { context: { path } });
+  const byteLength = facts.size;
   requireBytes(byteLength, path);
   return {
     byteLength,

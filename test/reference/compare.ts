@@ -103,12 +103,9 @@ interface GreedyComparison {
   readonly failure: string | undefined;
 }
 
-/** Tokens have to be equal up to the first near tie that the reference knows of; what it has not scored is only counted. */
-function compareGreedy(model: Model, reference: ReferenceCase): GreedyComparison {
-  const { promptTokens, greedyTokens, forcedTokens, top5LogProbs, prompt } = reference;
-  const tokens = generateGreedily(model, promptTokens, greedyTokens.length);
-  let equal = 0;
-  while (equal < greedyTokens.length && tokens[equal] === greedyTokens[equal]) equal++;
+/** How many greedy tokens have to be equal: up to the first near tie, as far as the reference has scored them. */
+export function requiredGreedy(reference: ReferenceCase): number {
+  const { promptTokens, greedyTokens, forcedTokens, top5LogProbs } = reference;
   let required = 0;
   for (; required < greedyTokens.length; required++) {
     const after = promptTokens.length - 1 + required;
@@ -116,6 +113,16 @@ function compareGreedy(model: Model, reference: ReferenceCase): GreedyComparison
     const isForced = required === 0 || forcedTokens[after] === greedyTokens[required - 1];
     if (top === undefined || !isForced || top[0][1] - top[1][1] < GREEDY_GAP) break;
   }
+  return required;
+}
+
+/** What the reference has not scored is only counted. */
+function compareGreedy(model: Model, reference: ReferenceCase): GreedyComparison {
+  const { promptTokens, greedyTokens, prompt } = reference;
+  const tokens = generateGreedily(model, promptTokens, greedyTokens.length);
+  let equal = 0;
+  while (equal < greedyTokens.length && tokens[equal] === greedyTokens[equal]) equal++;
+  const required = requiredGreedy(reference);
   const failure =
     equal >= required
       ? undefined

@@ -1,0 +1,87 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+
+const MAIN = resolve('dist/cli/main.js');
+
+/** How a run of the command line ended. */
+export interface CliResult {
+  /** Exit status; null if a signal ended the process. */
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly milliseconds: number;
+}
+
+export interface CliOptions {
+  /** Where models are stored. */
+  readonly home: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** All of standard input; it is empty unless given. */
+  readonly input?: string;
+  /** Called once, with the first bytes on standard output. */
+  readonly onOutput?: (child: ChildProcess) => void;
+}
+
+/** Runs `pynq-llm` as a process of its own and waits for its end. */
+export async function cli(args: readonly string[], options: CliOptions): Promise<CliResult> {
+  const started = performance.now();
+  const child = spawnCli(args, options);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (stdout === '') options.onOutput?.(child);
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdin.end(options.input);
+  const [status] = await once(child, 'close');
+  return { status, stdout, stderr, milliseconds: performance.now() - started };
+}
+
+/** The objects of a JSON Lines output. */
+export function jsonLines<T>({ stdout }: CliResult): T[] {
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line): T => JSON.parse(line));
+}
+
+/** An agent in a process of its own. */
+export interface AgentProcess extends AsyncDisposable {
+  readonly url: string;
+  readonly child: ChildProcess;
+}
+
+/** Starts `pynq-llm agent` and waits until it listens. */
+export async function cliAgent(
+  home: string,
+  device = 'mock:',
+  more: readonly string[] = [],
+): Promise<AgentProcess> {
+  const listen = ['--listen', 'ws://127.0.0.1:0', '--log-level', 'silent'];
+  const args = ['agent', '--device', device, ...listen, ...more];
+  const child = spawnCli(args, { home });
+  const [line] = await once(child.stdout, 'data');
+  return {
+    url: String(line).trim(),
+    child,
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const exit = once(child, 'exit');
+      child.kill();
+      await exit;
+    },
+  };
+}
+
+/** Own process group: what a run leaves behind can be found by it. */
+function spawnCli(args: readonly string[], { home, env }: CliOptions) {
+  return spawn(process.execPath, [MAIN, ...args], {
+    env: { PATH: process.env.PATH, HOME: home, PYNQ_LLM_HOME: home, ...env },
+    stdio: 'pipe',
+    detached: true,
+  });
+}
