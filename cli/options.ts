@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { packageFile } from './package-files.js';
 
 /** Options of every command that talks to a device. */
 export interface DeviceOptions {
@@ -18,6 +19,14 @@ export function withDevice(command: Command): Command {
         .default('mock:'),
     )
     .addOption(new Option('--token <token>', 'access token of a listening agent').env('PYNQ_LLM_TOKEN'));
+}
+
+/** `--model`: without it the bundled model, which `npm start` runs. */
+export function modelOption(): Option {
+  return new Option(
+    '-m, --model <model>',
+    'a .gguf file, or the name or digest of a model on the board',
+  ).default(packageFile('models', 'tiny-stories-Q3_K_M.gguf'), 'the bundled tiny-stories-Q3_K_M.gguf');
 }
 
 /** Adds `--json`. */

@@ -21,8 +21,8 @@ export interface GenerationFlags {
   readonly minP: number;
   readonly repeatPenalty: number;
   readonly repeatLastN: number;
-  readonly logitBias: Readonly<Record<number, number>>;
-  readonly stop: readonly string[];
+  readonly logitBias?: Readonly<Record<number, number>>;
+  readonly stop?: readonly string[];
   readonly seed?: number;
   readonly logprobs: number;
   readonly ignoreEos?: boolean;
@@ -53,8 +53,8 @@ export function withGeneration(command: Command): Command {
       wholeNumber(-1, 1_048_576),
       64,
     )
-    .option('--logit-bias <id=x>', 'add x to the logit of token id; repeatable', logitBias, {})
-    .option('--stop <text>', 'end before this text; repeatable', collect, [])
+    .option('--logit-bias <id=x>', 'add x to the logit of token id; repeatable', logitBias)
+    .option('--stop <text>', 'end before this text; repeatable', collect)
     .addOption(
       new Option('-s, --seed <n>', 'seed of sampling; random when not given').argParser(wholeNumber()),
     )
@@ -78,15 +78,15 @@ export function toSampling(flags: GenerationFlags) {
     minP: flags.minP,
     repetitionPenalty: flags.repeatPenalty,
     repetitionWindow: flags.repeatLastN,
-    logitBias: Object.entries(flags.logitBias).map(([token, bias]) => ({ token: Number(token), bias })),
-    stop: [...flags.stop],
+    logitBias: Object.entries(flags.logitBias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
+    stop: [...(flags.stop ?? [])],
     top: flags.logprobs,
     ignoreEos: flags.ignoreEos ?? false,
     seed: flags.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
 }
 
-function logitBias(text: string, before: Record<number, number>): Record<number, number> {
+function logitBias(text: string, before: Record<number, number> = {}): Record<number, number> {
   const match = /^(\d{1,9})=([-+]?[0-9.]+)$/.exec(text);
   if (!match) throw new InvalidArgumentError('It must be a token id and a number, such as 15=-2.5.');
   return { ...before, [Number(match[1])]: decimal(-1e6, 1e6)(match[2]!) };

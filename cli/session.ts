@@ -8,13 +8,9 @@ import {
   type StoredModel,
   type UploadProgress,
 } from '../sdk/index.js';
-import { EXIT } from './exit.js';
+import { EXIT, reportError } from './exit.js';
 import type { DeviceOptions } from './options.js';
 import { Progress } from './output/progress.js';
-import { packageFile } from './package-files.js';
-
-/** The bundled model: what `npm start` runs. */
-export const DEFAULT_MODEL = packageFile('models', 'tiny-stories-Q3_K_M.gguf');
 
 /** After Ctrl-C the work has this long to end; a board that does not answer must not hold the terminal. */
 const INTERRUPT_MS = 2_000;
@@ -32,7 +28,10 @@ export async function withBoard<T>(
   const onInterrupt = () => {
     if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
     interrupt.abort();
-    setTimeout(() => process.exit(EXIT.interrupted), INTERRUPT_MS).unref();
+    setTimeout(() => {
+      reportError(interrupted());
+      process.exit(EXIT.interrupted);
+    }, INTERRUPT_MS).unref();
   };
   process.removeAllListeners('SIGINT');
   process.on('SIGINT', onInterrupt);
@@ -41,8 +40,12 @@ export async function withBoard<T>(
     return await run(board, interrupt.signal);
   } catch (cause) {
     if (!interrupt.signal.aborted) throw cause;
-    throw new PynqLlmError('CLI_INTERRUPTED', 'Interrupted.', { cause });
+    throw interrupted(cause);
   }
+}
+
+function interrupted(cause?: unknown): PynqLlmError {
+  return new PynqLlmError('CLI_INTERRUPTED', 'Interrupted.', { cause });
 }
 
 /**

@@ -20,14 +20,19 @@ export function agentCommand(): Command {
     )
     .option('--token-file <file>', 'lines of ROLE TOKEN; the roles are read, infer and admin')
     .option('--store-dir <dir>', 'where models are kept; $PYNQ_LLM_HOME or the cache folder when left out')
-    .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect, [])
+    .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect)
     .option('--tls-key <file>', 'private key, PEM, for wss:')
     .option('--tls-cert <file>', 'certificate, PEM, for wss:')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
     )
-    .action(async (flags: AgentFlags) => {
-      const { runAgent } = await import('../../agent/index.js');
-      await runAgent(flags);
-    });
+    .action(
+      async ({
+        allowOrigin = [],
+        ...flags
+      }: Omit<AgentFlags, 'allowOrigin'> & { allowOrigin?: string[] }) => {
+        const { runAgent } = await import('../../agent/index.js');
+        await runAgent({ ...flags, allowOrigin });
+      },
+    );
 }

@@ -1,8 +1,8 @@
 import { Argument, Command } from 'commander';
 import { readFile } from '../files.js';
-import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
+import { type DeviceOptions, modelOption, wholeNumber, withDevice, withJson } from '../options.js';
 import { formatFacts } from '../output/table.js';
-import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+import { openModel, withBoard } from '../session.js';
 
 interface PerplexityOptions extends DeviceOptions {
   readonly model: string;
@@ -17,11 +17,7 @@ export function perplexityCommand(): Command {
       'Perplexity of a model on a text: lower is better. The text is cut into windows of the context length.',
     )
     .addArgument(new Argument('<file>', 'a text file (UTF-8); - for standard input'))
-    .option(
-      '-m, --model <model>',
-      'a .gguf file, or the name or digest of a model on the board',
-      DEFAULT_MODEL,
-    )
+    .addOption(modelOption())
     .option(
       '-c, --ctx-size <n>',
       "tokens of a window; the model's own context when left out",

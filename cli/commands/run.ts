@@ -3,11 +3,11 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { DoneEvent, Prompt } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
 import { readFile } from '../files.js';
-import { contextLength, type DeviceOptions, withDevice, withJson } from '../options.js';
+import { contextLength, type DeviceOptions, modelOption, withDevice, withJson } from '../options.js';
 import { formatFacts } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { type GenerationFlags, toSampling, withGeneration } from '../sampling-options.js';
-import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+import { openModel, withBoard } from '../session.js';
 
 interface RunOptions extends DeviceOptions, GenerationFlags {
   readonly model: string;
@@ -33,11 +33,7 @@ export function runCommand(): Command {
     )
     .option('-p, --prompt <text>', 'the prompt, instead of the argument')
     .option('-f, --file <file>', 'a file with the prompt, instead of the argument; - for standard input')
-    .option(
-      '-m, --model <model>',
-      'a .gguf file, or the name or digest of a model on the board',
-      DEFAULT_MODEL,
-    )
+    .addOption(modelOption())
     .option('--chat', "take the prompt as a user's message, through the model's chat template")
     .option('--system <text>', 'the system message of a chat (with --chat)')
     .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);

@@ -4,13 +4,14 @@ import type { Model } from '../../sdk/index.js';
 import {
   contextLength,
   type DeviceOptions,
+  modelOption,
   tokenIds,
   wholeNumber,
   withDevice,
   withJson,
 } from '../options.js';
 import { formatTable } from '../output/table.js';
-import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+import { openModel, withBoard } from '../session.js';
 
 interface ScoreOptions extends DeviceOptions {
   readonly model: string;
@@ -26,11 +27,7 @@ export function scoreCommand(): Command {
   const command = new Command('score')
     .description('Log-probabilities of a given text, and the likeliest next tokens after each position.')
     .addArgument(new Argument('[text]', 'the text; the model adds its beginning-of-text token'))
-    .option(
-      '-m, --model <model>',
-      'a .gguf file, or the name or digest of a model on the board',
-      DEFAULT_MODEL,
-    )
+    .addOption(modelOption())
     .option('--tokens <ids>', 'token ids instead of text, such as 1,403,407; nothing is added', tokenIds)
     .option('--top <k>', 'how many of the likeliest tokens', wholeNumber(0, 64), 5)
     .option('--special', 'read control tokens in the text as tokens')

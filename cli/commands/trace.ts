@@ -1,9 +1,9 @@
 import { Argument, Command } from 'commander';
 import { EXIT } from '../exit.js';
 import { readFile, writeFile } from '../files.js';
-import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
+import { type DeviceOptions, modelOption, wholeNumber, withDevice, withJson } from '../options.js';
 import { formatBytes } from '../output/units.js';
-import { DEFAULT_MODEL, openModel, withBoard } from '../session.js';
+import { openModel, withBoard } from '../session.js';
 
 /** `trace record` and `trace replay`: everything that crosses the Board seam, in a file (docs/trace-format.md). */
 export function traceCommand(): Command {
@@ -23,11 +23,7 @@ function recordCommand(): Command {
     .description('Load a model and generate a few tokens while recording.')
     .addArgument(new Argument('<file>', 'where the trace goes'))
     .addArgument(new Argument('[prompt]', 'what to continue').default('Once upon a time'))
-    .option(
-      '-m, --model <model>',
-      'a .gguf file, or the name or digest of a model on the board',
-      DEFAULT_MODEL,
-    )
+    .addOption(modelOption())
     .option('-n, --max-tokens <n>', 'tokens to generate', wholeNumber(1), 1);
   return withDevice(command).action(async (file: string, prompt: string, options: RecordOptions) => {
     await withBoard(options, async (board, signal) => {

@@ -139,9 +139,9 @@ describe.concurrent('Ctrl-C during run', () => {
         child.kill('SIGINT');
       },
     });
-    expect(performance.now() - interrupted).toBeLessThan(2_500);
+    expect(performance.now() - interrupted).toBeLessThan(4_000);
     expect(result.status).toBe(130);
-    expect(result.stdout).toMatch(/^, .*\n$/s);
+    expect(result.stdout).toMatch(/^,.*\n$/s);
     expect(result.stderr).toContain('ended by cancelled');
     expect(() => process.kill(-group, 0)).toThrow('ESRCH');
   });
