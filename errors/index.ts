@@ -1,4 +1,4 @@
-export type { ErrorCodeName, ErrorEntry } from './codes.js';
+export type { ErrorCodeName } from './codes.js';
 export { ERROR_CODES } from './codes.js';
 export type { ErrorContext, WireError } from './pynq-llm-error.js';
 export { isPynqLlmError, PynqLlmError } from './pynq-llm-error.js';

@@ -1,25 +1,22 @@
-export { type ByteSink, type FileSink, fileSink, type WritableFileSystem } from './byte-sink.js';
-export { type ByteSource, bytesSource, type FileSource, type FileSystem, fileSource } from './byte-source.js';
+export { fileSink } from './byte-sink.js';
+export { type ByteSource, bytesSource, type FileSource, fileSource } from './byte-source.js';
 export { dequantizeRow } from './dequantize.js';
 export { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from './half.js';
-export type { GgufNumbers, GgufValue } from './metadata.js';
+export type { GgufValue } from './metadata.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';
 export { GgufFile, openGguf } from './reader.js';
 export {
   type LlamaDimensions,
-  type SyntheticLlama,
   TINY_LLAMA_1B,
   writeSyntheticLlama,
 } from './synthetic/llama.js';
 export type { GgufTensor } from './tensors.js';
 export {
   BLOCK_FORMATS,
-  type BlockFormat,
   CORE_BLOCK_BYTES,
   CORE_TYPES,
-  CORE_WORDS,
   type CoreType,
   coreTypeOf,
   GgmlType,
@@ -28,4 +25,4 @@ export {
   rowBytes,
   SUPER_BLOCK,
 } from './types.js';
-export { type GgufEntry, type GgufScalar, type TensorToWrite, writeGguf } from './write.js';
+export { type GgufEntry, type TensorToWrite, writeGguf } from './write.js';

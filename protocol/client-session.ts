@@ -18,6 +18,8 @@ export interface RequestOptions {
   /** Milliseconds until the request fails with PROTOCOL_REQUEST_TIMEOUT. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Memory for the frame of a large request; free for the next one when the reply is there. */
+  readonly scratch?: Uint8Array | undefined;
 }
 
 /** What the client knows of a stream that it opened. */
@@ -123,12 +125,12 @@ export class ClientSession {
   #start<M extends MethodName>(
     method: M,
     params: Params<M>,
-    { timeoutMs, signal }: RequestOptions,
+    { timeoutMs, signal, scratch }: RequestOptions,
   ): { readonly id: number; readonly result: Promise<Result<M>> } {
     if (this.#ended !== undefined) throw this.#ended;
     signal?.throwIfAborted();
     const id = this.#nextId;
-    const frame = encodeFrame({ id, method, params: checkParams(method, params) });
+    const frame = encodeFrame({ id, method, params: checkParams(method, params) }, scratch);
     this.#nextId++;
     const result = new Promise<Result<M>>((resolve, reject) => {
       const onAbort = () => fail(signal?.reason);

@@ -1,21 +1,20 @@
-export { ClientSession, type ClientStream, type RequestOptions } from './client-session.js';
+export { ClientSession } from './client-session.js';
 export { type Clock, systemClock } from './clock.js';
 export { decodeFrame, encodeFrame } from './codec.js';
 export { Heartbeat } from './heartbeat.js';
 export * from './limits.js';
-export {
-  METHODS,
-  type MethodName,
-  type Params,
-  type Result,
-  type StreamEvent,
-  type StreamMethodName,
+export type {
+  MethodName,
+  Params,
+  Result,
+  StreamEvent,
+  StreamMethodName,
 } from './methods.js';
 export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
 export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
 export { ROLES, type Role } from './schemas/common.js';
-export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
-export type { DeviceCheck, DeviceCheckResult } from './schemas/device.js';
+export type { CounterReading, CounterValue, StepEvent } from './schemas/counters.js';
+export type { DeviceCheckResult } from './schemas/device.js';
 export type {
   DoneEvent,
   GenerateEvent,

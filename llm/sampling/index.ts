@@ -1,9 +1,4 @@
 export { type TokenLogProb, topLogProbs } from './log-probs.js';
-export {
-  checkSampling,
-  DEFAULT_SAMPLING,
-  type SamplingOptions,
-  type SamplingParameters,
-} from './parameters.js';
-export { type SampledToken, Sampler } from './sampler.js';
-export { type StopResult, StopStrings } from './stop-strings.js';
+export type { SamplingOptions } from './parameters.js';
+export { Sampler } from './sampler.js';
+export { StopStrings } from './stop-strings.js';

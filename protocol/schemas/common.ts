@@ -30,7 +30,8 @@ export const name = z
 export const generationId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits');
 
 export const text = z.string().max(MAX_TEXT_LENGTH);
-export const tokenId = uint32;
+/** An id of a vocabulary; which ids exist the model knows. */
+export const tokenId = z.int().min(0).max(0xffff_ffff);
 export const tokens = z.array(tokenId).max(MAX_PROMPT_TOKENS);
 
 /** From least to most. */

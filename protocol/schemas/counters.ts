@@ -14,7 +14,6 @@ export const traffic = z.object({
   multiplyAdds: count,
   coreCycles: count,
 });
-export type WireTraffic = z.output<typeof traffic>;
 
 export const counterValue = z.object({
   /** The monitored unit, such as `compute`. */

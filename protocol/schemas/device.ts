@@ -21,7 +21,6 @@ export const deviceListChecksResult = z.object({
     }),
   ),
 });
-export type DeviceCheck = z.output<typeof deviceListChecksResult>['checks'][number];
 
 export const deviceRunCheckParams = z.strictObject({
   check: json,
