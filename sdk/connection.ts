@@ -28,6 +28,8 @@ export interface CallOptions {
   /** Milliseconds to wait for the reply. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Memory for the frame of a large request; free for the next one when the reply is there. */
+  readonly scratch?: Uint8Array | undefined;
 }
 
 /** A stream that somebody reads; `onLost` is told when its connection is gone. */
@@ -140,8 +142,8 @@ export class Connection {
     }
   }
 
-  #requestOptions(options: CallOptions) {
-    return { timeoutMs: options.timeoutMs ?? this.#options.timeoutMs, signal: options.signal };
+  #requestOptions({ timeoutMs = this.#options.timeoutMs, signal, scratch }: CallOptions) {
+    return { timeoutMs, signal, scratch };
   }
 
   async #attempt(signal?: AbortSignal): Promise<Live> {

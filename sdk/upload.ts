@@ -1,11 +1,20 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, type StoredModel } from '../protocol/index.js';
+import {
+  CHUNK_BYTES,
+  chunkCount,
+  DIGEST_BYTES,
+  modelDigest,
+  type StoredModel,
+  sha256,
+} from '../protocol/index.js';
 import type { Connection } from './connection.js';
 
-/** Chunks that are read, hashed or sent at the same time. */
-const PARALLEL = 4;
+/** Chunks under way at the same time: the next one is read while one is hashed, or verified by the board. */
+const LANES = 4;
+/** Beside the chunk, what its frame has. */
+const FRAME_OVERHEAD = 4_096;
 /** Attempts in a row that bring nothing forward, after which a broken upload is given up. */
 const MAX_FRUITLESS = 5;
 const CHUNK_TIMEOUT_MS = 120_000;
@@ -27,7 +36,14 @@ export interface UploadOptions {
 
 interface Source {
   readonly byteLength: number;
-  readChunk(index: number): Promise<Uint8Array>;
+  /** @param into may hold the chunk, which is valid until `into` is given again */
+  readChunk(index: number, into: Uint8Array): Promise<Uint8Array>;
+}
+
+/** Memory of one lane: new memory for every chunk costs more than reading it. */
+interface LaneMemory {
+  readonly chunk: Uint8Array;
+  readonly frame: Uint8Array;
 }
 
 /**
@@ -105,11 +121,10 @@ async function uploadSource(
 async function digestChunks(source: Source, options: UploadOptions): Promise<Uint8Array> {
   const digests = new Uint8Array(chunkCount(source.byteLength) * DIGEST_BYTES);
   let bytes = 0;
-  await inParallel(chunkCount(source.byteLength), async (index) => {
+  await inLanes(chunkCount(source.byteLength), async (index, memory) => {
     options.signal?.throwIfAborted();
-    const chunk = await source.readChunk(index);
-    // On a thread of the pool, so that several chunks are hashed at once.
-    digests.set(new Uint8Array(await crypto.subtle.digest('SHA-256', chunk)), index * DIGEST_BYTES);
+    const chunk = await source.readChunk(index, memory.chunk);
+    digests.set(sha256(chunk), index * DIGEST_BYTES);
     bytes += chunk.length;
     options.onProgress?.({ phase: 'digest', bytes, totalBytes: source.byteLength });
   });
@@ -125,13 +140,13 @@ async function sendChunks(
 ): Promise<void> {
   const missing = [...have.keys()].filter((index) => have[index] === 0);
   let bytes = source.byteLength - missing.reduce((sum, index) => sum + chunkLength(source, index), 0);
-  await inParallel(missing.length, async (position) => {
+  await inLanes(missing.length, async (position, memory) => {
     const index = missing[position];
-    const data = await source.readChunk(index);
+    const data = await source.readChunk(index, memory.chunk);
     await connection.request(
       'models.uploadChunk',
       { upload: uploadId, index, data },
-      { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS },
+      { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS, scratch: memory.frame },
     );
     bytes += data.length;
     options.onProgress?.({ phase: 'send', bytes, totalBytes: source.byteLength });
@@ -139,20 +154,27 @@ async function sendChunks(
 }
 
 /** Does the work for 0..count-1, some at a time, in order of their start; ends with the first error. */
-async function inParallel(count: number, work: (index: number) => Promise<void>): Promise<void> {
+async function inLanes(
+  count: number,
+  work: (index: number, memory: LaneMemory) => Promise<void>,
+): Promise<void> {
   let next = 0;
   let failed = false;
   const lane = async () => {
+    const memory = {
+      chunk: new Uint8Array(CHUNK_BYTES),
+      frame: new Uint8Array(CHUNK_BYTES + FRAME_OVERHEAD),
+    };
     while (next < count && !failed) {
       try {
-        await work(next++);
+        await work(next++, memory);
       } catch (error) {
         failed = true;
         throw error;
       }
     }
   };
-  await Promise.all(Array.from({ length: PARALLEL }, lane));
+  await Promise.all(Array.from({ length: Math.min(LANES, count) }, lane));
 }
 
 function chunkLength(source: Source, index: number): number {
@@ -175,8 +197,8 @@ async function fileSource(file: FileHandle, path: string): Promise<Source> {
   requireBytes(byteLength, path);
   return {
     byteLength,
-    async readChunk(index) {
-      const chunk = new Uint8Array(Math.min(CHUNK_BYTES, byteLength - index * CHUNK_BYTES));
+    async readChunk(index, into) {
+      const chunk = into.subarray(0, Math.min(CHUNK_BYTES, byteLength - index * CHUNK_BYTES));
       const { bytesRead } = await file.read(chunk, 0, chunk.length, index * CHUNK_BYTES);
       if (bytesRead === chunk.length) return chunk;
       throw new PynqLlmError('SDK_MODEL_FILE', `${path} became shorter while it was uploaded.`, {

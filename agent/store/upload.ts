@@ -3,6 +3,9 @@ import { PynqLlmError } from '../../errors/index.js';
 import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, sha256 } from '../../protocol/index.js';
 import { hasCode, type StoreFs } from './store-fs.js';
 
+/** Bytes after which the operating system is told to write: a card is slow, and the end should not wait for all of it. */
+const WRITE_BACK_BYTES = 16 * 1024 * 1024;
+
 /** What an upload announced about itself; already checked against its digest. */
 export interface UploadPlan {
   readonly digest: string;
@@ -20,6 +23,9 @@ export class Upload {
   readonly have: Uint8Array;
   readonly #path: string;
   readonly #handle: FileHandle;
+  #bytesSinceSync = 0;
+  #syncing: Promise<void> | undefined;
+  #syncError: unknown;
 
   private constructor(plan: UploadPlan, path: string, handle: FileHandle) {
     this.plan = plan;
@@ -70,6 +76,8 @@ export class Upload {
       throw hasCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? this.#full(error) : error;
     }
     this.have[index] = 1;
+    this.#bytesSinceSync += data.length;
+    if (this.#bytesSinceSync >= WRITE_BACK_BYTES) this.#writeBack();
   }
 
   /**
@@ -87,14 +95,31 @@ export class Upload {
         },
       );
     // A left-over longer than the model would otherwise be published with it.
+    await this.#syncing;
+    if (this.#syncError !== undefined) throw this.#syncError;
     await this.#handle.truncate(this.plan.byteLength);
     await this.#handle.sync();
     await fs.rename(this.#path, finalPath);
   }
 
   /** Lets go of the partial file, which stays for a later attempt. */
-  close(): Promise<void> {
-    return this.#handle.close();
+  async close(): Promise<void> {
+    await this.#syncing;
+    await this.#handle.close();
+  }
+
+  /** The system tells an error of a sync once only, so it is kept for `publish`. */
+  #writeBack(): void {
+    if (this.#syncing !== undefined) return;
+    this.#bytesSinceSync = 0;
+    this.#syncing = this.#handle
+      .datasync()
+      .catch((error: unknown) => {
+        this.#syncError = error;
+      })
+      .finally(() => {
+        this.#syncing = undefined;
+      });
   }
 
   async #verifyExisting(size: number): Promise<void> {
