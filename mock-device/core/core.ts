@@ -53,6 +53,8 @@ export class Core {
   /** Cycle up to which the core is occupied by what it has begun. */
   private time = 0;
   private computing = false;
+  /** The COMPUTE at hand reads weights and inputs: a load that overtakes it would change its results. */
+  private readsBlocks = false;
   /** An instruction lost words or room to a DMA reset: the next words are not what it takes them for. */
   private interrupted = false;
   /** What the instruction at hand waits for, for the diagnosis of a timeout. */
@@ -272,8 +274,9 @@ export class Core {
     const type = this.knownType();
     if (type === undefined)
       return this.stuck(`COMPUTE of type ${this.type}, which the bitstream was built without`);
-    // With kb = 0 no block is touched, but more rows or columns than blocks are no tile either.
-    if (rows * Math.max(kb, 1) > weightBlocks || columns * Math.max(kb, 1) > inputBlocks)
+    // With kb = 0 no block is touched, but more rows or columns than blocks are no tile either; zero steps do nothing.
+    const tooMany = rows * Math.max(kb, 1) > weightBlocks || columns * Math.max(kb, 1) > inputBlocks;
+    if (tooMany && rows * columns > 0)
       return this.exceeded(
         'start-handshake',
         `COMPUTE of ${rows} rows and ${columns} columns of ${kb} super-blocks; the core holds ${weightBlocks} and ${inputBlocks}`,
@@ -281,6 +284,7 @@ export class Core {
     const { cycles, computing } = this.timing.compute(this.time, rows * columns * kb);
     this.time += cycles;
     this.computing = true;
+    this.readsBlocks = rows * columns * kb > 0;
     this.whenDone(() => {
       if (rows * columns > 0) {
         if (!this.around.outputs[0].isReady) {
@@ -316,6 +320,7 @@ export class Core {
 
   /** Loads and a change of type are not held back while a COMPUTE runs: the real core would corrupt its results. */
   private checkHazard(): void {
+    if (!this.readsBlocks) return;
     const [lane] = this.around.inputs;
     let at = 0;
     let opcode = lane.peek(at);

@@ -191,6 +191,26 @@ describe('an ill-formed stream', () => {
     expectRecovery(poker);
   });
 
+  it.each([
+    ['no rows', 1, 0, 1],
+    ['no columns, more rows than the core holds', 1, 1025, 0],
+    ['kb = 0', 0, 1, 1],
+  ])(
+    'with a load right behind a COMPUTE of %s is well formed: nothing reads what it loads',
+    (_, kb, m, n) => {
+      const poker = new Poker('v3');
+      const room = poker.arm(64);
+      const input = Array<number>(73).fill(0);
+      poker.send(0, bytesOf([0x14, kb, 1, 1, 3, 0, 0, m, n, 0x01, 1, ...input]));
+      poker.board.waitUntil(() => false, 100);
+      expect(poker.board.takeFaults()).toEqual([]);
+      expect(poker.status()).toEqual([1, 1, 1, 1, 0, 0, 0, 0]);
+      expect(poker.received(1)).toBe(kb === 0);
+      room.free();
+      poker.board.close();
+    },
+  );
+
   it('with too many input blocks ends in the fault capacity-exceeded', () => {
     const poker = new Poker('v1');
     poker.send(0, bytesOf([0x11, 1, 1, 1, 3, 513]));
