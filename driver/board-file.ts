@@ -33,6 +33,9 @@ const boardFile = z
     }),
   })
   .superRefine((board, context) => {
+    const lanes = board.revision === 'v1' ? 1 : 4;
+    if (board.dma.lanes !== lanes)
+      context.addIssue({ code: 'custom', message: `dma.lanes: revision ${board.revision} has ${lanes}` });
     for (const name of ['control', ...Array.from({ length: board.dma.lanes }, (_, lane) => `dma${lane}`)])
       if (!(name in board.windows))
         context.addIssue({ code: 'custom', message: `windows.${name} is missing` });

@@ -6,21 +6,30 @@ const cycles = z.number().int().min(0);
 const fileName = z.string().regex(/^[\w.-]{1,200}$/, 'a plain file name');
 const statusList = z.array(z.number().int().min(0)).max(16);
 
+/** What a list does not have is not compared. */
 const measurement = z.object({
   cycles,
   /** Per monitor: the state that was counted, and the count. */
-  hwc: z.array(z.tuple([cycles, cycles])).max(16),
-  status: statusList,
-  inputCycles: cycles,
+  hwc: z
+    .array(z.tuple([cycles, cycles]))
+    .max(16)
+    .default([]),
+  status: statusList.default([]),
+  inputCycles: cycles.optional(),
   tiles: z
     .array(z.object({ m: cycles, mstep: cycles, load_cycles: cycles, compute_cycles: cycles }))
-    .max(4096),
+    .max(4096)
+    .default([]),
 });
 
 const indexCase = z.object({
   file: fileName,
-  sha256: z.string().regex(/^[0-9a-fA-F]{64}$/),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/)
+    .optional(),
   v1: measurement.optional(),
+  v1_preload: measurement.optional(),
   v3: measurement.optional(),
   v3_preload: measurement.optional(),
 });
@@ -37,7 +46,7 @@ const counterRow = z.object({
 const stream = z.object({
   name: z.string().max(200),
   ver: z.number().int(),
-  wgt_type: z.number().int(),
+  wgt_type: z.number().int().optional(),
   steps: z
     .array(
       z.discriminatedUnion('op', [
@@ -47,7 +56,7 @@ const stream = z.object({
     )
     .max(1000),
   expect: z.array(z.tuple([z.string(), z.number().int().min(0).max(1)])).max(1 << 20),
-  regs: statusList,
+  regs: statusList.default([]),
 });
 
 /** One thing that the self-test checks; plain data, so that a client can send it with its files to the agent. */
@@ -89,7 +98,7 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
   return [
     ...index.cases.flatMap((entry) => [
       matMulCheck(entry, false, revision === 'v1' ? entry.v1 : entry.v3),
-      matMulCheck(entry, true, revision === 'v1' ? undefined : entry.v3_preload),
+      matMulCheck(entry, true, revision === 'v1' ? entry.v1_preload : entry.v3_preload),
     ]),
     ...rows
       .filter((row) => row.revision === revision)
@@ -102,7 +111,7 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
       .map(
         (entry): StreamCheck => ({
           kind: 'stream',
-          name: `stream ${entry.name}, type ${entry.wgt_type}`,
+          name: `stream ${entry.name}${entry.wgt_type === undefined ? '' : `, type ${entry.wgt_type}`}`,
           stream: entry,
         }),
       ),
@@ -121,7 +130,7 @@ function matMulCheck(
   measured: z.infer<typeof measurement> | undefined,
 ): MatMulCheck {
   const name = `${file} ${placement(resident)}`;
-  return { kind: 'matmul', name, file, sha256, resident, ...(measured && { measured }) };
+  return { kind: 'matmul', name, file, resident, ...(sha256 && { sha256 }), ...(measured && { measured }) };
 }
 
 function placement(resident: boolean): string {

@@ -117,6 +117,7 @@ function compareTiles(
   for (const tile of tiles) {
     const index = tile.m / rowsPerTile;
     const inputs = index === 0 ? inputCycles : 0;
+    if (inputs === undefined) continue;
     findings.cycle(`tile ${index}`, run.tileCycles[index], inputs + tile.load_cycles + tile.compute_cycles);
   }
 }

@@ -43,7 +43,8 @@ export function runStream(accelerator: Accelerator, stream: Stream): StreamRun {
 class StreamPlayer {
   readonly packets: Uint32Array[] = [];
   private readonly engines: readonly AxiDma[];
-  private readonly sending = new Set<DmaChannel>();
+  /** Transfers of each lane, the first under way: a stream may send on before the core takes what came earlier. */
+  private readonly waiting = new Map<DmaChannel, DmaBuffer[]>();
   private readonly room: DmaBuffer;
   private readonly buffers: DmaBuffer[] = [];
 
@@ -79,13 +80,18 @@ class StreamPlayer {
         'DRIVER_BAD_VECTOR',
         `A stream uses lane ${lane}, which this core does not have.`,
       );
+    if (words.length === 0) return;
     const channel = this.engines[lane].toDevice;
-    this.board.waitUntil(() => this.poll() && !this.sending.has(channel), DEADLINE_US);
     const buffer = this.allocate(words.length * 4);
     putWords(buffer.bytes, 0, words);
     buffer.giveToDevice();
-    channel.start(buffer.physicalAddress, words.length * 4);
-    this.sending.add(channel);
+    const queue = this.waiting.get(channel);
+    if (queue !== undefined) {
+      queue.push(buffer);
+      return;
+    }
+    this.waiting.set(channel, [buffer]);
+    channel.start(buffer.physicalAddress, buffer.byteLength);
   }
 
   /** Lets the core run for so many cycles. */
@@ -97,14 +103,19 @@ class StreamPlayer {
   /** Waits for everything that should still come. */
   settle(expectedPackets: number): void {
     this.board.waitUntil(
-      () => this.poll() && this.sending.size === 0 && this.packets.length >= expectedPackets,
+      () => this.poll() && this.waiting.size === 0 && this.packets.length >= expectedPackets,
       DEADLINE_US,
     );
   }
 
   /** Takes what is complete; always true, to be followed by the real condition. */
   private poll(): true {
-    for (const channel of this.sending) if (channel.poll()) this.sending.delete(channel);
+    for (const [channel, queue] of this.waiting) {
+      if (!channel.poll()) continue;
+      queue.shift();
+      if (queue.length === 0) this.waiting.delete(channel);
+      else channel.start(queue[0].physicalAddress, queue[0].byteLength);
+    }
     const results = this.engines[0].fromDevice;
     if (results.poll()) {
       this.room.giveToCpu();

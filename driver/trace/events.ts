@@ -12,6 +12,8 @@ const id = z.number().int().min(1);
 const count = z.number().int().min(0);
 const word = z.number().int().min(0).max(0xffff_ffff);
 const base64 = z.base64().max(4 * CHUNK_BYTES);
+/** A wait's limit; no wait of a driver comes near an hour, and a clock moved by more would no longer count single cycles. */
+const timeoutUs = z.number().min(0).max(3_600_000_000);
 /** A register's value; in an address register a place in a buffer, because physical addresses differ between boards. */
 const value = z.union([word, z.strictObject({ buffer: id, at: count })]);
 const register = { window: z.string().max(64), register: z.string().max(64) };
@@ -39,8 +41,8 @@ export const traceEvent = z.discriminatedUnion('event', [
   z.strictObject({ event: z.literal('free'), buffer: id }),
   z.strictObject({ event: z.literal('read'), ...register, value }),
   z.strictObject({ event: z.literal('write'), ...register, value }),
-  z.strictObject({ event: z.literal('poll'), ...register, value, timeoutUs: z.number().min(0) }),
-  z.strictObject({ event: z.literal('timeout'), timeoutUs: z.number().min(0) }),
+  z.strictObject({ event: z.literal('poll'), ...register, value, timeoutUs }),
+  z.strictObject({ event: z.literal('timeout'), timeoutUs }),
   z.strictObject({ event: z.literal('reset-logic') }),
   z.strictObject({ event: z.literal('faults'), names: z.array(z.string().max(200)).max(64) }),
 ]);

@@ -32,6 +32,7 @@ describe('board descriptions', () => {
     ['a missing window', z1.replace(/^dma2 .*$/m, ''), /windows.dma2 is missing/],
     ['regions that overlap', z1.replace('base = 0x43C1_0000', 'base = 0x43C0_0000'), /overlaps/],
     ['a LENGTH of 40 bits', z1.replace(/^length_bits = 23/m, 'length_bits = 40'), /dma.length_bits/],
+    ['one lane for v3', z1.replace(/^lanes = 4/m, 'lanes = 1'), /dma.lanes: revision v3 has 4/],
     ['an unknown key', `colour = "blue"\n${z1}`, /colour/],
     ['what is not TOML', '{{{', /BOARD_FILE_INVALID/],
   ])('%s is refused by name', (_, text, message) => {

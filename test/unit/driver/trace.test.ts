@@ -110,4 +110,12 @@ describe('a trace', () => {
       /DRIVER_TRACE_MISMATCH.*v3.*4 lanes/,
     );
   });
+
+  it('with a wait beyond all reason is refused, and the clock keeps counting single cycles', () => {
+    const board = openMockBoard(z1);
+    const [header] = record();
+    const lines = [header, '{"event":"timeout","timeoutUs":1e300}'];
+    expect(() => replayTrace(lines, board)).toThrow(/DRIVER_BAD_TRACE/);
+    expect(board.cycles).toBe(0);
+  });
 });
