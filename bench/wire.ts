@@ -1,10 +1,11 @@
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { type BoardClient, connect, type Model } from '../sdk/index.js';
 import { type BenchOptions, type BenchRow, median, row } from './row.js';
 import { withAgent } from './with-agent.js';
 
-const MODEL = 'models/tiny-stories-Q3_K_M.gguf';
+const MODEL = fileURLToPath(new URL('../../models/tiny-stories-Q3_K_M.gguf', import.meta.url));
 
 /** The wire on loopback: a register read against a bare WebSocket echo, and what agent, wire and SDK add to a token. */
 export async function benchWire({ quick, onProgress }: BenchOptions): Promise<BenchRow[]> {
