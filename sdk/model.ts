@@ -96,14 +96,14 @@ export class Model {
   async perplexity(text: string, options: CallOptions = {}): Promise<Perplexity> {
     const all = await this.tokenize(text);
     const length = this.info.contextLength;
-    const [bos] = await this.tokenize('');
+    const { bosToken } = this.info;
     const count = Math.max(1, Math.floor(all.length / length));
     let sum = 0;
     let tokens = 0;
     for (let window = 0; window < count; window++) {
       const part = count === 1 ? all.slice(0, length) : all.slice(window * length, (window + 1) * length);
-      if (window > 0 && bos !== undefined) part[0] = bos;
-      const from = count === 1 ? 1 : Math.floor(length / 2);
+      if (window > 0 && bosToken !== undefined) part[0] = bosToken;
+      const from = count === 1 ? 1 : Math.floor(length / 2) + 1;
       const { logprobs } = await this.score(part, { from, ...options });
       for (const logprob of logprobs) {
         if (logprob === null) continue;

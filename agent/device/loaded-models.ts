@@ -213,6 +213,7 @@ function factsOf({ config, contextLength, tokenizer }: Model): ModelFacts {
     trainedContextLength: config.trainedContext,
     contextLength,
     hasChatTemplate: tokenizer.chatTemplate !== undefined,
+    ...(tokenizer.addsBos && tokenizer.bosId !== undefined ? { bosToken: tokenizer.bosId } : {}),
   };
 }
 

@@ -51,6 +51,8 @@ export const modelFacts = z.object({
   trainedContextLength: count,
   contextLength: count,
   hasChatTemplate: z.boolean(),
+  /** The token that begins a text, where the model wants one. */
+  bosToken: count.optional(),
 });
 export type ModelFacts = z.output<typeof modelFacts>;
 

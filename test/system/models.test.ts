@@ -179,6 +179,26 @@ describe('a model on the board', () => {
     expect(part.top).toEqual(top.slice(prompt.length));
   });
 
+  it('has a perplexity that is the mean over the second halves of its windows', async () => {
+    const whole = await board.models.upload(TINY_MODEL);
+    await whole.unload();
+    const model = await board.models.upload(TINY_MODEL, { contextLength: 32 });
+    const text =
+      'Once upon a time, there was a little girl named Lily. She liked to play in the park. '.repeat(12);
+    const tokens = await model.tokenize(text);
+    const logprobs: (number | null)[] = [];
+    for (let start = 0; start + 32 <= tokens.length; start += 32) {
+      const scored = await model.score([tokens[0], ...tokens.slice(start + 1, start + 32)]);
+      logprobs.push(...scored.logprobs.slice(17));
+    }
+    const mean = logprobs.reduce<number>((sum, logprob) => sum + (logprob ?? 0), 0) / logprobs.length;
+    const result = await model.perplexity(text);
+    expect(result).toMatchObject({ windows: Math.floor(tokens.length / 32), tokens: logprobs.length });
+    expect(result.windows).toBeGreaterThan(1);
+    expect(result.meanLogprob).toBeCloseTo(mean, 10);
+    await model.unload();
+  });
+
   it('turns text into tokens and back', async () => {
     const model = await board.models.upload(TINY_MODEL);
     const text = 'Lily saw a ünïcode 🙂.';
