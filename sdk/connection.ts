@@ -28,8 +28,11 @@ export interface CallOptions {
   /** Milliseconds to wait for the reply. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Memory for the frame of a large request; free for the next one when the reply is there. */
-  readonly scratch?: Uint8Array | undefined;
+}
+
+/** Memory for the frame of a large request; free for the next one when the reply is there. */
+interface Scratch {
+  readonly scratch?: Uint8Array;
 }
 
 /** A stream that somebody reads; `onLost` is told when its connection is gone. */
@@ -93,7 +96,7 @@ export class Connection {
   async request<M extends MethodName>(
     method: M,
     params: Params<M>,
-    options: CallOptions = {},
+    options: CallOptions & Scratch = {},
   ): Promise<Result<M>> {
     const session = await this.#session();
     return session.request(method, params, this.#requestOptions(options));
@@ -142,7 +145,7 @@ export class Connection {
     }
   }
 
-  #requestOptions({ timeoutMs = this.#options.timeoutMs, signal, scratch }: CallOptions) {
+  #requestOptions({ timeoutMs = this.#options.timeoutMs, signal, scratch }: CallOptions & Scratch) {
     return { timeoutMs, signal, scratch };
   }
 
@@ -232,6 +235,13 @@ const RETRIED: ReadonlySet<string> = new Set([
   'AGENT_CLOSING',
   'PROTOCOL_REQUEST_TIMEOUT',
 ]);
+
+/** Whether a request failed because its connection ended, so that it may be made again on the next one. */
+export function isBroken(error: unknown): boolean {
+  return isPynqLlmError(error) && BROKEN.has(error.code);
+}
+
+const BROKEN: ReadonlySet<string> = new Set(['SDK_CONNECTION_LOST', 'AGENT_CLIENT_STALLED', 'AGENT_CLOSING']);
 
 function lostError(reason: PynqLlmError): PynqLlmError {
   if (reason.code === 'SDK_CONNECTION_LOST') return reason;

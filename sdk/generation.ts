@@ -9,7 +9,7 @@ import {
   type TokenEvent,
   type WirePrompt,
 } from '../protocol/index.js';
-import type { Connection, OpenedStream } from './connection.js';
+import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
 
 /** One generated token. */
@@ -153,7 +153,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
       this.#started = true;
     } catch (error) {
       // A broken connection tells the reader too, which continues or starts again.
-      if (isPynqLlmError(error) && BROKEN.has(error.code)) return;
+      if (isBroken(error)) return;
       if (!isPynqLlmError(error, 'AGENT_MODEL_NOT_LOADED') || this.#reloaded) throw error;
       stream.release(true);
       this.#stream = undefined;
@@ -183,7 +183,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
       await stream.result;
       this.#started = true;
     } catch (error) {
-      if (isPynqLlmError(error) && BROKEN.has(error.code)) return;
+      if (isBroken(error)) return;
       stream.release(true);
       const neverArrived =
         isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN') && !this.#started && this.#received === 0;
@@ -255,8 +255,6 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
 
 /** Encoding a long prompt waits for the step that runs. */
 const START_MS = 120_000;
-/** Reasons after which the connection is made again. */
-const BROKEN: ReadonlySet<string> = new Set(['SDK_CONNECTION_LOST', 'AGENT_CLIENT_STALLED', 'AGENT_CLOSING']);
 
 function toWirePrompt(prompt: Prompt): WirePrompt {
   if (typeof prompt === 'string') return { text: prompt };

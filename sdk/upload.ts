@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import { PynqLlmError } from '../errors/index.js';
 import {
   CHUNK_BYTES,
   chunkCount,
@@ -9,7 +9,7 @@ import {
   type StoredModel,
   sha256,
 } from '../protocol/index.js';
-import type { Connection } from './connection.js';
+import { type Connection, isBroken } from './connection.js';
 
 /** Chunks under way at the same time: the next one is read while one is hashed, or verified by the board. */
 const LANES = 4;
@@ -109,7 +109,7 @@ async function uploadSource(
         { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS },
       );
     } catch (error) {
-      if (!isPynqLlmError(error, 'SDK_CONNECTION_LOST')) throw error;
+      if (!isBroken(error)) throw error;
       fruitless = present > most ? 0 : fruitless + 1;
       most = Math.max(most, present);
       if (fruitless >= MAX_FRUITLESS) throw error;

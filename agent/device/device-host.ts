@@ -219,6 +219,7 @@ export class DeviceHost {
       case 'open-failed':
         this.#state = 'failed';
         this.lastError = errorFromWire(message.error);
+        this.#options.log.error({ err: this.lastError }, 'device could not be opened');
         this.#failCalls(this.#deviceFailed());
         return;
       case 'reply':

@@ -11,6 +11,7 @@ const AWAKE = 2;
 /** How long the worker stays awake after the last message. */
 const AWAKE_MS = 0.5;
 const SLEEP_MS = 1_000;
+
 /**
  * Shared memory between main thread and device worker. The worker sleeps here rather than in its event loop, to
  * which it never returns, so a message reaches it between any two steps. After a message it stays awake for a

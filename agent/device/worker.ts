@@ -65,6 +65,7 @@ function run(service: DeviceService): void {
     const rings = doorbell.rings;
     let idle = true;
     if (registerLane.isAsked) {
+      doorbell.tick();
       answerRegisters(service);
       lastMessageAt = performance.now();
       idle = false;
