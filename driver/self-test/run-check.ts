@@ -143,18 +143,31 @@ function checkCounters(
       runMatMul(accelerator, file, earlier, row.resident, targets);
     const run = runMatMul(accelerator, row.file, vector, row.resident, targets);
     if (round === 0) {
-      findings.bit(bitMismatches(run.outputs, vector.expected), 'results differ');
+      if (!staleScales(accelerator, before, vector))
+        findings.bit(bitMismatches(run.outputs, vector.expected), 'results differ');
       findings.cycle('the MatMul', run.cycles, row.cycles);
     }
     states.forEach((list, i) => {
-      if (round >= list.length) return;
+      if (round >= list.length || row.counts[i] === undefined) return;
       findings.counter(
         `${monitors[i].name} in state ${list[round]}`,
         run.counts[i],
-        row.counts[i]?.[list[round]] ?? 0,
+        row.counts[i][list[round]] ?? 0,
       );
     });
   }
+}
+
+/** v1's known fault: Q4_K and Q5_K after Q2_K or Q6_K. The file's results are from power-up, so they do not hold then. */
+function staleScales(
+  accelerator: Accelerator,
+  before: readonly { readonly vector: GoldenVector }[],
+  { coreType }: GoldenVector,
+): boolean {
+  const afterOtherScales = before.some(({ vector }) => vector.coreType === 2 || vector.coreType === 6);
+  return (
+    accelerator.board.description.revision === 'v1' && (coreType === 4 || coreType === 5) && afterOtherScales
+  );
 }
 
 function checkStream(accelerator: Accelerator, { stream }: StreamCheck, findings: Findings): void {

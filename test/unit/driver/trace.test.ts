@@ -118,4 +118,18 @@ describe('a trace', () => {
     expect(() => replayTrace(lines, board)).toThrow(/DRIVER_BAD_TRACE/);
     expect(board.cycles).toBe(0);
   });
+
+  it('takes NaN results for one class, and nothing else for a NaN', () => {
+    const resultOf = (bytes: number[]) => [
+      JSON.stringify({ trace: 'pynq-llm', version: 1, board: 'x', revision: 'v3', lanes: 4, windows: [] }),
+      '{"event":"allocate","buffer":1,"bytes":64}',
+      `{"event":"data","buffer":1,"at":4,"bytes":"${Buffer.from([1, 0, 0xc0, 0xff]).toString('base64')}"}`,
+      '{"event":"give-device","buffer":1}',
+      '{"event":"give-cpu","buffer":1}',
+      `{"event":"result","buffer":1,"at":4,"bytes":"${Buffer.from(bytes).toString('base64')}"}`,
+    ];
+    const replay = (bytes: number[]) => replayTrace(resultOf(bytes), openMockBoard(z1)).difference;
+    expect(replay([0, 0, 0xc0, 0x7f])).toBeUndefined();
+    expect(replay([0, 0, 0x80, 0x7f])).toMatchObject({ what: 'byte 4 of buffer 1' });
+  });
 });
