@@ -88,14 +88,14 @@ export interface VectorLists {
 /**
  * Everything that the lists let one check on a core of this revision: each MatMul with staged and with resident
  * weights, each row of counters, each word stream.
- * @throws PynqLlmError DRIVER_BAD_VECTOR where a list does not have the documented form
+ * @throws PynqLlmError DRIVER_BAD_VECTOR where a list does not have the documented form, or all have nothing to check
  */
 export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTestCheck[] {
   const index = parse('index.json', z.object({ cases: z.array(indexCase) }), lists.index ?? { cases: [] });
   const rows = parse('counters.json', z.array(counterRow), lists.counters ?? []);
   const streams = parse('streams.json', z.array(stream), lists.streams ?? []);
   const version = revision === 'v1' ? 1 : 3;
-  return [
+  const checks: SelfTestCheck[] = [
     ...index.cases.flatMap((entry) => [
       matMulCheck(entry, false, revision === 'v1' ? entry.v1 : entry.v3),
       matMulCheck(entry, true, revision === 'v1' ? entry.v1_preload : entry.v3_preload),
@@ -116,6 +116,12 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
         }),
       ),
   ];
+  if (checks.length > 0) return checks;
+  throw new PynqLlmError(
+    'DRIVER_BAD_VECTOR',
+    `The lists have nothing for a core of revision ${revision}: nothing would be checked.`,
+    { context: { revision } },
+  );
 }
 
 /** The vector files that a check needs. */

@@ -40,6 +40,10 @@ describe('the self-test', () => {
     ]);
   });
 
+  it('refuses lists without a check for the revision rather than to pass on nothing', () => {
+    expect(() => listChecks({ index: { cases: [] } }, 'v3')).toThrow(/DRIVER_BAD_VECTOR.*revision v3/);
+  });
+
   it('compares only counts and cycles where v1 computes Q5_K after Q6_K: its stale scale bit spoils the results', () => {
     const accelerator = new Accelerator(openMockBoard(loadBoardDescription('pynq-z1-v1')));
     const listed = (name: string) => {
