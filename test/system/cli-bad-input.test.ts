@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GgmlType, type GgufEntry, writeGguf } from '../../gguf/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
@@ -181,10 +182,15 @@ describe.concurrent('an agent', () => {
         `${process.execPath} dist/cli/main.js upload ${TINY_MODEL} || echo "status $?"`,
         `${process.execPath} dist/cli/main.js models`,
       ].join('\n');
-      const output = execFileSync('unshare', ['-rm', 'sh', '-ec', `exec 2>&1\n${script}`], {
-        env: { PATH: process.env.PATH, PYNQ_LLM_HOME: store },
-        encoding: 'utf8',
-      });
+      // Not synchronous: the tests beside this one have to see in time what their processes print.
+      const { stdout: output } = await promisify(execFile)(
+        'unshare',
+        ['-rm', 'sh', '-ec', `exec 2>&1\n${script}`],
+        {
+          env: { PATH: process.env.PATH, PYNQ_LLM_HOME: store },
+          encoding: 'utf8',
+        },
+      );
       expect(output).toMatch(/\[PL\d{4} AGENT_STORE_FULL\] .+\nstatus 1\n/);
       expect(output.split('status 1')[1]).toContain('small.gguf');
     },
