@@ -1,7 +1,9 @@
 import { ERROR_CODES, type ErrorCodeName } from './codes.js';
 
 /** Facts of one occurrence: plain data, so that it crosses the wire unchanged. */
-export type ErrorContext = Readonly<Record<string, string | number | boolean | null | readonly (string | number)[]>>;
+export type ErrorContext = Readonly<
+  Record<string, string | number | boolean | null | readonly (string | number)[]>
+>;
 
 /** An error as it crosses the wire. */
 export interface WireError {
@@ -27,10 +29,17 @@ export class PynqLlmError extends Error {
    * @param what what happened and why, with the particulars, as one or two full sentences
    * @param detail `context`: the particulars as data; `cause`: the error underneath; `remedy`: instead of the table's
    */
-  constructor(code: ErrorCodeName, what: string, detail: { context?: ErrorContext; cause?: unknown; remedy?: string } = {}) {
+  constructor(
+    code: ErrorCodeName,
+    what: string,
+    detail: { context?: ErrorContext; cause?: unknown; remedy?: string } = {},
+  ) {
     const entry = ERROR_CODES[code];
     const remedy = detail.remedy ?? entry.remedy;
-    super(`[PL${entry.number} ${code}] ${what} ${remedy}`, 'cause' in detail ? { cause: detail.cause } : undefined);
+    super(
+      `[PL${entry.number} ${code}] ${what} ${remedy}`,
+      'cause' in detail ? { cause: detail.cause } : undefined,
+    );
     this.code = code;
     this.context = detail.context ?? {};
     this.remedy = remedy;
