@@ -20,6 +20,8 @@ const WATCH_MS = 1_000;
 const RESTART_FIRST_MS = 250;
 const RESTART_MOST_MS = 30_000;
 
+const YOUNG_GENERATION_MIB = 12;
+
 export interface DeviceHostOptions {
   readonly device: string;
   readonly scratch: string;
@@ -168,6 +170,8 @@ export class DeviceHost {
     };
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       name: 'device',
+      // Memory that a board has little of; what a step leaves behind is small and soon collected.
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       workerData: setup,
       transferList: [port2],
     });
