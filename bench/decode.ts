@@ -11,7 +11,7 @@ import { type BenchOptions, type BenchRow, median, row } from './row.js';
 
 const SEED = 1;
 /** MiB of a semi-space: as small as that of the agent's device worker, whose memory this measures. */
-const YOUNG_GENERATION = '--max-semi-space-size=4';
+const YOUNG_GENERATION = '--max-semi-space-size=2';
 
 /**
  * Decoding with a synthetic model of TinyLlama-1.1B's dimensions in Q3_K_S: all weights resident (kv260) and, on the PYNQ-Z1 with

@@ -64,8 +64,8 @@ export class Lanes {
   }
 
   private forget(): void {
-    this.active.length = 0;
-    this.over.length = 0;
+    // Setting a length to 0 gives the arrays' memory back, and it is needed again at once.
+    while (this.active.pop() !== undefined) this.over.pop();
   }
 
   /**

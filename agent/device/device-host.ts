@@ -20,7 +20,7 @@ const WATCH_MS = 1_000;
 const RESTART_FIRST_MS = 250;
 const RESTART_MOST_MS = 30_000;
 
-const YOUNG_GENERATION_MIB = 12;
+const YOUNG_GENERATION_MIB = 6;
 
 export interface DeviceHostOptions {
   readonly device: string;
