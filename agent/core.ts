@@ -183,6 +183,13 @@ export class AgentCore {
     this.#models.delete(params.model);
   }
 
+  /** Ends the recording, with which the worker unloads every model. */
+  async stopTrace(session: number, params: Params<'trace.stop'>): Promise<Result<'trace.stop'>> {
+    const result = await this.device.call(session, 'trace.stop', params);
+    this.#models.clear();
+    return result;
+  }
+
   /** Ends every session, tells its client why, and closes the device. */
   async close(): Promise<void> {
     for (const session of [...this.#sessions])

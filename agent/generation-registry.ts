@@ -65,10 +65,17 @@ export class GenerationRegistry {
     this.#attach(record, stream, 0);
   }
 
-  /** Forgets a generation that could not be started. */
-  remove(id: string): void {
-    this.#records.get(id)?.cancelGrace();
+  /** Forgets a generation that could not be started; `stream` belongs to the request that is told so by its reply. */
+  refuse(id: string, stream: ServerStream, reason: unknown): void {
+    const record = this.#records.get(id);
+    if (record === undefined) return;
+    record.cancelGrace();
     this.#records.delete(id);
+    // A client that came back meanwhile waits on another stream.
+    if (record.stream === undefined || record.stream === stream) return;
+    record.stream.emit({ type: 'failed', error: errorToWire(reason, 'AGENT_INTERNAL') });
+    record.stream.end();
+    record.stream = undefined;
   }
 
   /** Continues a generation on another stream, beginning with token `next`. */

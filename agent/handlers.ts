@@ -121,11 +121,12 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
 
     'generate.start': async (call) => {
       const { generation, model, window } = call.params;
-      generations.add(generation, model, window, call.stream());
+      const stream = call.stream();
+      generations.add(generation, model, window, stream);
       try {
         return await device.call(session, 'generate.start', call.params);
       } catch (error) {
-        generations.remove(generation);
+        generations.refuse(generation, stream, error);
         throw error;
       }
     },
@@ -155,7 +156,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     },
 
     'trace.start': forward(),
-    'trace.stop': forward(),
+    'trace.stop': async ({ params }) => core.stopTrace(session, params),
     'trace.read': forward(),
     'trace.write': ({ params }) => {
       const data = new Uint8Array(params.data);

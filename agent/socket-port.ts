@@ -67,8 +67,11 @@ export class SocketPort implements FramePort {
       if (waiting <= MAX_WAITING_BYTES / 2) {
         this.#paused = false;
         this.#socket.resume();
-      } else if (waiting < before) this.#look(waiting, now);
-      else if (now - since < STALL_MS) this.#look(waiting, since);
+      } else if (waiting < before) {
+        // It reads: its pongs are not heard only because nothing is taken from it.
+        this.heard();
+        this.#look(waiting, now);
+      } else if (now - since < STALL_MS) this.#look(waiting, since);
       else
         this.#onStall(
           new PynqLlmError(

@@ -7,6 +7,9 @@ import {
   type WireError,
 } from '../errors/index.js';
 
+/** Longest text of an error that is sent; more is left out from its middle. */
+const MAX_ERROR_TEXT = 8_192;
+
 /** An error as it crosses the wire; see errors/. */
 export const wireError: z.ZodType<WireError> = z.object({
   code: z.string().max(100),
@@ -39,7 +42,21 @@ export function errorFromWire(wire: WireError): PynqLlmError {
  * `internalCode` without its stack.
  */
 export function errorToWire(error: unknown, internalCode: ErrorCodeName): WireError {
-  if (isPynqLlmError(error)) return error.toWire();
+  if (isPynqLlmError(error)) return bounded(error.toWire());
   const what = error instanceof Error ? error.message : String(error);
-  return new PynqLlmError(internalCode, `An unexpected error: ${what}.`).toWire();
+  return bounded(new PynqLlmError(internalCode, `An unexpected error: ${what}.`).toWire());
+}
+
+/** An error that quotes what a client sent would otherwise not fit into the frame that should tell it. */
+function bounded({ code, message, context }: WireError): WireError {
+  const fields = Object.entries(context).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? shortened(value) : value,
+  ]);
+  return { code, message: shortened(message), context: Object.fromEntries(fields) };
+}
+
+function shortened(text: string): string {
+  if (text.length <= MAX_ERROR_TEXT) return text;
+  return `${text.slice(0, MAX_ERROR_TEXT / 2)} … ${text.slice(-MAX_ERROR_TEXT / 4)}`;
 }

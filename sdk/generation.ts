@@ -62,6 +62,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #started = false;
   #over = false;
   #iterated = false;
+  #cancelAsked = false;
   #reloaded = false;
 
   /** @param reload loads the model again, where the board has lost it */
@@ -123,6 +124,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   }
 
   async #sendCancel(): Promise<void> {
+    this.#cancelAsked = true;
     try {
       await this.#connection.request('generate.cancel', { generation: this.id });
     } catch (error) {
@@ -151,6 +153,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     try {
       await stream.result;
       this.#started = true;
+      // The agent did not know of it when it was asked to cancel.
+      if (this.#cancelAsked && !this.#over) await this.#sendCancel();
     } catch (error) {
       // A broken connection tells the reader too, which continues or starts again.
       if (isBroken(error)) return;
@@ -182,6 +186,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     try {
       await stream.result;
       this.#started = true;
+      // The agent did not know of it when it was asked to cancel.
+      if (this.#cancelAsked && !this.#over) await this.#sendCancel();
     } catch (error) {
       if (isBroken(error)) return;
       stream.release(true);

@@ -70,6 +70,7 @@ export class DeviceService {
 
   endSession(session: number): void {
     this.#buffers.endSession(session);
+    this.models.endSession(session);
   }
 
   close(): void {
@@ -101,7 +102,7 @@ export class DeviceService {
       'models.detokenize': (params) => models.detokenize(params),
       'models.applyTemplate': (params) => models.applyTemplate(params),
       'generate.start': (params) => models.generate(params),
-      score: (params, { id }) => models.score(params, id),
+      score: (params, { id, session }) => models.score(params, id, session),
 
       'counters.read': () => readCounters(this.#accelerator),
       'counters.reset': () => {

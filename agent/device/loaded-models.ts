@@ -23,7 +23,7 @@ interface Loaded {
   readonly source: FileSource;
   readonly result: Result<'models.load'>;
   readonly generations: RunningGenerations;
-  readonly scores: { readonly id: number; readonly job: ScoreJob }[];
+  readonly scores: { readonly id: number; readonly session: number; readonly job: ScoreJob }[];
 }
 
 /** The models on the device, by digest, and what runs on them. */
@@ -135,10 +135,20 @@ export class LoadedModels {
     return { promptTokens: tokens.length };
   }
 
-  /** The scores come as an event. @param id of the call */
-  score(params: Params<'score'>, id: number): undefined {
+  /** The scores come as an event. @param id of the call @param session whose end ends it */
+  score(params: Params<'score'>, id: number, session: number): undefined {
     const loaded = this.#find(params.model);
-    loaded.scores.push({ id, job: new ScoreJob(loaded.model, params) });
+    loaded.scores.push({ id, session, job: new ScoreJob(loaded.model, params) });
+  }
+
+  /** Nobody waits for a session's scores any more. */
+  endSession(session: number): void {
+    for (const { scores } of this.#loaded.values())
+      for (const one of scores.filter((score) => score.session === session)) {
+        scores.splice(scores.indexOf(one), 1);
+        const error = new PynqLlmError('AGENT_CLOSING', 'The session that asked for the scores ended.');
+        this.#events.onScore(one.id, { error });
+      }
   }
 
   grant(generation: string, limit: number): void {

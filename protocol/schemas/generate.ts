@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_TOKEN_WINDOW } from '../limits.js';
+import { MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
 import { wireError } from '../wire-error.js';
 import { count, digest, float, generationId, text, tokenId, tokens } from './common.js';
 import { chatMessages } from './models.js';
@@ -114,14 +114,20 @@ export const failedEvent = z.object({ type: z.literal('failed'), error: wireErro
 export const generateEvent = z.discriminatedUnion('type', [tokenEvent, doneEvent, failedEvent]);
 export type GenerateEvent = z.output<typeof generateEvent>;
 
-export const scoreParams = z.strictObject({
-  model: digest,
-  tokens: tokens.min(1),
-  /** Likeliest tokens to report after each position. */
-  top: z.int().min(0).max(64),
-  /** Only positions from here on are reported. */
-  from: count.optional(),
-});
+export const scoreParams = z
+  .strictObject({
+    model: digest,
+    tokens: tokens.min(1),
+    /** Likeliest tokens to report after each position. */
+    top: z.int().min(0).max(64),
+    /** Only positions from here on are reported. */
+    from: count.optional(),
+  })
+  .refine(({ tokens, top, from = 0 }) => {
+    // Beside a score of its own, each position has a list of pairs.
+    const positions = Math.max(0, tokens.length - from);
+    return positions * (2 + 3 * top) + 16 <= MAX_VALUES;
+  }, 'so many likeliest tokens of so many positions do not fit into a frame: ask for fewer, or in parts with `from`');
 export const scoreResult = z.object({
   /** Log-probability of each token given those before it; null for the first. */
   logprobs: z.array(float.nullable()),
