@@ -31,7 +31,11 @@ export interface ClientStream {
 
 interface Pending {
   readonly method: MethodName;
-  readonly settle: () => void;
+  /** By the clock. */
+  readonly dueAt: number;
+  readonly timeoutMs: number;
+  /** Stops listening to the request's signal. */
+  readonly forget: () => void;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -47,6 +51,8 @@ export class ClientSession {
   readonly #options: ClientSessionOptions;
   readonly #pending = new Map<number, Pending>();
   readonly #streams = new Map<number, OpenStream>();
+  /** The timer for the earliest deadline that is known. */
+  #deadlines: { readonly at: number; readonly cancel: () => void } | undefined;
   #nextId = 0;
   #ended: PynqLlmError | undefined;
 
@@ -70,12 +76,12 @@ export class ClientSession {
   }
 
   /** Sends a request and waits for its reply. @throws PynqLlmError from either side, or the signal's reason */
-  async request<M extends MethodName>(
-    method: M,
-    params: Params<M>,
-    options: RequestOptions,
-  ): Promise<Result<M>> {
-    return this.#start(method, params, options).result;
+  request<M extends MethodName>(method: M, params: Params<M>, options: RequestOptions): Promise<Result<M>> {
+    try {
+      return this.#start(method, params, options).result;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -114,10 +120,8 @@ export class ClientSession {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
     this.#streams.clear();
-    for (const pending of [...this.#pending.values()]) {
-      pending.settle();
-      pending.reject(reason);
-    }
+    this.#deadlines?.cancel();
+    for (const id of [...this.#pending.keys()]) this.#giveUp(id, reason);
     this.#options.onEnd(reason);
   }
 
@@ -133,31 +137,18 @@ export class ClientSession {
     const frame = encodeFrame({ id, method, params: checkParams(method, params) }, scratch);
     this.#nextId++;
     const result = new Promise<Result<M>>((resolve, reject) => {
-      const onAbort = () => fail(signal?.reason);
-      const cancelTimer = this.#options.clock.after(timeoutMs, () =>
-        fail(
-          new PynqLlmError('PROTOCOL_REQUEST_TIMEOUT', `No reply to ${method} came within ${timeoutMs} ms.`, {
-            context: { method, timeoutMs },
-          }),
-        ),
-      );
-      const settle = () => {
-        this.#pending.delete(id);
-        cancelTimer();
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const fail = (error: unknown) => {
-        settle();
-        reject(error);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const onAbort = signal && (() => this.#giveUp(id, signal.reason));
+      if (onAbort) signal.addEventListener('abort', onAbort, { once: true });
       this.#pending.set(id, {
         method,
-        settle,
+        dueAt: this.#options.clock.now() + timeoutMs,
+        timeoutMs,
+        forget: () => onAbort && signal.removeEventListener('abort', onAbort),
         resolve: (value) => resolve(checkResult(method, value)),
         reject,
       });
     });
+    this.#watchDeadlines(timeoutMs);
     this.#options.send(frame);
     return { id, result };
   }
@@ -189,9 +180,46 @@ export class ClientSession {
   #settle(id: number): Pending | undefined {
     if (id >= this.#nextId)
       throw new PynqLlmError('PROTOCOL_OUT_OF_ORDER', `A reply came to request ${id}, which was not sent.`);
+    return this.#forget(id);
+  }
+
+  #forget(id: number): Pending | undefined {
     const pending = this.#pending.get(id);
-    pending?.settle();
+    this.#pending.delete(id);
+    pending?.forget();
     return pending;
+  }
+
+  #giveUp(id: number, reason: unknown): void {
+    this.#forget(id)?.reject(reason);
+  }
+
+  /** One timer for all requests, set to the earliest deadline: a timer for each would cost as much as its frame. */
+  #watchDeadlines(timeoutMs: number): void {
+    const { clock } = this.#options;
+    const at = clock.now() + timeoutMs;
+    if (this.#deadlines !== undefined && this.#deadlines.at <= at) return;
+    this.#deadlines?.cancel();
+    const cancel = clock.after(timeoutMs, () => {
+      this.#deadlines = undefined;
+      this.#expire(clock.now());
+    });
+    this.#deadlines = { at, cancel };
+  }
+
+  #expire(now: number): void {
+    let next = Number.POSITIVE_INFINITY;
+    for (const [id, { method, dueAt, timeoutMs }] of [...this.#pending]) {
+      if (dueAt > now) next = Math.min(next, dueAt);
+      else
+        this.#giveUp(
+          id,
+          new PynqLlmError('PROTOCOL_REQUEST_TIMEOUT', `No reply to ${method} came within ${timeoutMs} ms.`, {
+            context: { method, timeoutMs },
+          }),
+        );
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#watchDeadlines(next - now);
   }
 
   #takeEvent(frame: EventFrame): void {

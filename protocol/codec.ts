@@ -1,21 +1,17 @@
 import { Packr } from 'msgpackr/pack';
 import { PynqLlmError } from '../errors/index.js';
+import { decodeMessagePack } from './decode.js';
 import { MAX_FRAME_BYTES } from './limits.js';
-import { scanMessagePack } from './scan.js';
 
 /** msgpackr's `skipValues` is documented in its README and missing from its types. */
 interface PackrOptions {
   readonly useRecords: false;
-  readonly mapsAsObjects: true;
-  readonly int64AsType: 'number';
   readonly skipValues: readonly undefined[];
 }
 
 /** Plain MessagePack maps: no records extension; fields that are undefined are left out. */
 const options: PackrOptions = {
   useRecords: false,
-  mapsAsObjects: true,
-  int64AsType: 'number',
   skipValues: [undefined],
 };
 const packr = new Packr(options as ConstructorParameters<typeof Packr>[0]);
@@ -42,12 +38,11 @@ export function encodeFrame(frame: object, scratch?: Uint8Array): Uint8Array {
 
 /**
  * The value of one frame; binary fields are views of `bytes`.
- * @throws PynqLlmError PROTOCOL_FRAME_TOO_LARGE, or as scanMessagePack
+ * @throws PynqLlmError PROTOCOL_FRAME_TOO_LARGE, or as decodeMessagePack
  */
 export function decodeFrame(bytes: Uint8Array): unknown {
   requireSize(bytes.length);
-  scanMessagePack(bytes);
-  return packr.unpack(bytes);
+  return decodeMessagePack(bytes);
 }
 
 function requireSize(length: number): void {

@@ -82,7 +82,7 @@ function placeOf({ window, offset }: { readonly window: string; readonly offset:
 
 function decode(info: RegisterInfo, value: number): RegisterValue {
   const fields = info.fields.map(({ name, lsb, width, values }) => {
-    const bits = Math.floor(value / 2 ** lsb) % 2 ** width;
+    const bits = width === 32 ? value : (value >>> lsb) & ((1 << width) - 1);
     const label = values?.[String(bits)];
     return label === undefined ? { name, value: bits } : { name, value: bits, label };
   });

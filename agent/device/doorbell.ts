@@ -9,7 +9,7 @@ const BUSY = 1;
 const AWAKE = 2;
 
 /** How long the worker stays awake after the last message. */
-const AWAKE_MS = 0.5;
+const AWAKE_MS = 1;
 const SLEEP_MS = 1_000;
 
 /**

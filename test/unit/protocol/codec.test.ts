@@ -23,7 +23,8 @@ const plain = fc.letrec((tie) => ({
     fc.boolean(),
     fc.integer(),
     fc.maxSafeInteger(),
-    fc.double(),
+    // MessagePack writes whole numbers as integers, which have no -0.
+    fc.double().filter((value) => !Object.is(value, -0)),
     fc.string({ unit: 'grapheme' }),
     fc.uint8Array().map((array) => Buffer.from(array)),
     fc.array(tie('value'), { maxLength: 5 }),
