@@ -27,7 +27,7 @@ export interface EngineGeneration {
 }
 
 export interface EngineOptions {
-  /** Sequences whose KV caches are in memory at a time. */
+  /** Sequences that generate at a time. */
   readonly maxSequences?: number;
   /** Requests that may wait for a place. */
   readonly maxQueued?: number;
@@ -42,6 +42,8 @@ interface Running {
 
 const MAX_SEQUENCES = 8;
 const MAX_QUEUED = 64;
+/** So many times `maxSequences` are in memory at most, those included whose clients read nothing. */
+const STALLED_FACTOR = 4;
 /** Caches kept for later sequences: one conversation after another needs no new memory, and no more than that stays taken. */
 const MAX_SPARE_CACHES = 2;
 
@@ -74,10 +76,8 @@ export class Engine {
   /** Whether a step would do anything: a generation whose client reads nothing waits. */
   get hasWork(): boolean {
     if (this.#cancelled.size > 0) return true;
-    const hasPlace = this.#running.length < this.#options.maxSequences;
-    return (
-      (hasPlace && this.#queued.length > 0) || this.#running.some(({ sequence }) => sequence.mayGenerate)
-    );
+    const able = ({ sequence }: Running) => sequence.mayGenerate;
+    return (this.#hasPlace && this.#queued.some(able)) || this.#running.some(able);
   }
 
   /**
@@ -106,8 +106,7 @@ export class Engine {
   /** Computes one step. A fault of the device ends the generations that took part in it; the next step works again. */
   step(): void {
     this.#dropCancelled();
-    while (this.#running.length < this.#options.maxSequences && this.#queued.length > 0)
-      this.#running.push(this.#queued.shift()!);
+    this.#admit();
     const { columns, shares } = this.#pack();
     if (columns.length === 0) return;
     const before = this.#model.cost();
@@ -121,6 +120,22 @@ export class Engine {
     const after = this.#model.cost();
     for (const [{ sequence }, share] of shares) addCost(sequence.cost, before, after, share / columns.length);
     for (const running of shares.keys()) if (running.sequence.promptLeft === 0) this.#sample(running);
+  }
+
+  /** Sequences whose clients read nothing take no place from those that could go on; only their number is bounded. */
+  get #hasPlace(): boolean {
+    const { maxSequences } = this.#options;
+    if (this.#running.length >= maxSequences * STALLED_FACTOR) return false;
+    return this.#running.filter(({ sequence }) => sequence.mayGenerate).length < maxSequences;
+  }
+
+  /** Lets queued requests begin, oldest first. */
+  #admit(): void {
+    while (this.#hasPlace) {
+      const next = this.#queued.findIndex(({ sequence }) => sequence.mayGenerate);
+      if (next < 0) return;
+      this.#running.push(...this.#queued.splice(next, 1));
+    }
   }
 
   /**

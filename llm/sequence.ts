@@ -37,7 +37,7 @@ export type FinishReason = 'end-of-text' | 'stop' | 'max-tokens' | 'context-full
 /** How a generation ended. */
 export interface GenerationResult {
   readonly reason: FinishReason;
-  /** Text that was held back. */
+  /** Text that was held back from a generation that was cancelled; the last token of any other has it. */
   readonly text: string;
   readonly tokens: number;
   /** Milliseconds from the request to its first step, to its first token, to its last. */
@@ -143,12 +143,14 @@ export class Sequence {
     const { text, stop } = this.#stops.push(this.#text.push(id));
     const token = { index, id, text, logProb, top };
     const finish = this.#finishAfter(id, stop);
-    return finish === undefined ? { token } : { token, finish };
+    if (finish === undefined) return { token };
+    // The last token brings what was held back, so that the texts of the tokens are the whole text.
+    return { token: { ...token, text: text + this.#heldText(finish) }, finish };
   }
 
   /** The end: what was held back, and the bill. */
   finish(reason: FinishReason, now: number): GenerationResult {
-    const rest = reason === 'stop' ? '' : this.#stops.push(this.#text.flush()).text + this.#stops.flush();
+    const rest = this.#heldText(reason);
     const startedAt = this.#startedAt ?? now;
     const firstTokenAt = this.#firstTokenAt ?? now;
     return {
@@ -164,6 +166,11 @@ export class Sequence {
       },
       cost: this.cost,
     };
+  }
+
+  /** What was held back in case it began a stop string or a character; nothing the second time. */
+  #heldText(reason: FinishReason): string {
+    return reason === 'stop' ? '' : this.#stops.push(this.#text.flush()).text + this.#stops.flush();
   }
 
   #finishAfter(id: number, stop: string | undefined): FinishReason | undefined {

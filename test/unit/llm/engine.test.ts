@@ -102,6 +102,29 @@ describe('back-pressure', () => {
   });
 });
 
+describe('many clients that read nothing', () => {
+  test('take no place from one that does', () => {
+    const bench = new Bench(model);
+    for (let i = 0; i < 10; i++) bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY, limit: 1 });
+    bench.run();
+    const reader = bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY }).received;
+    bench.run();
+    expect(reader.result?.tokens).toBe(6);
+  });
+});
+
+describe('text that a stop string holds back', () => {
+  test('comes with the last token where the stop string was not completed', () => {
+    const bench = new Bench(model);
+    const { received } = bench.submit({ prompt: ONCE, maxTokens: 5, sampling: GREEDY, stop: ['She never'] });
+    bench.run();
+    expect(received.tokens.map(({ text }) => text).join('')).toBe(
+      ', there was a little girl named Lily. She ',
+    );
+    expect(received.result).toMatchObject({ reason: 'max-tokens', text: '' });
+  });
+});
+
 describe('cancelling', () => {
   test('takes effect before the next step', () => {
     const bench = new Bench(model);
