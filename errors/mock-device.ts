@@ -17,4 +17,9 @@ export const MOCK_ERRORS = {
     meaning: 'The mock board was closed.',
     remedy: 'Open the device again.',
   },
+  MOCK_KERNEL_UNSUPPORTED: {
+    number: 3004,
+    meaning: 'This Node does not run WebAssembly with relaxed SIMD, which the kernels of the mock core use.',
+    remedy: 'Use Node 20 or later, without flags that switch features of WebAssembly off.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

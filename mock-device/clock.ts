@@ -21,7 +21,8 @@ export class Clock {
   at(cycle: number, action: () => void): void {
     let place = this.events.length;
     while (place > 0 && this.events[place - 1].cycle > cycle) place--;
-    this.events.splice(place, 0, { cycle, action });
+    if (place === this.events.length) this.events.push({ cycle, action });
+    else this.events.splice(place, 0, { cycle, action });
   }
 
   /** The cycle of the next event, or Infinity. */

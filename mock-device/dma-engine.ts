@@ -3,7 +3,7 @@ import type { Clock } from './clock.js';
 import { type ChannelHost, DmaChannel } from './dma-channel.js';
 import type { FaultPanel } from './faults.js';
 import type { MockDmaBuffer, PhysicalMemory } from './physical-memory.js';
-import type { InputLane, OutputLane } from './stream-lanes.js';
+import type { InputLane, OutputLane, Room } from './stream-lanes.js';
 import type { Watch } from './watch.js';
 
 /** Cycles of a soft reset (PG021: at least 16 cycles of the slowest clock). */
@@ -164,17 +164,23 @@ export class DmaEngine implements ChannelHost {
   private send(transfer: Transfer): void {
     transfer.buffer.settle();
     this.sending = transfer;
-    this.input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4, () => {
-      this.sending = undefined;
-      this.sender.complete(transfer.byteLength);
-    });
+    this.input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4, this.sent);
   }
+
+  private readonly sent = (): void => {
+    if (this.sending === undefined) return;
+    const { byteLength } = this.sending;
+    this.sending = undefined;
+    this.sender.complete(byteLength);
+  };
 
   private receive(transfer: Transfer): void {
     this.receiving = transfer;
     this.receivedBytes = 0;
-    this.output.open({ receive: (at, bytes, last) => this.store(at, bytes, last) });
+    this.output.open(this.room);
   }
+
+  private readonly room: Room = { receive: (at, bytes, last) => this.store(at, bytes, last) };
 
   private store(at: number, byteLength: number, last: boolean): void {
     const { receiving } = this;

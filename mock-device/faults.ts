@@ -87,6 +87,13 @@ export interface FaultSwitch {
   readonly channel?: 'mm2s' | 's2mm';
 }
 
+/** Where an opportunity for a fault is. */
+interface FaultPlace {
+  readonly lane?: number;
+  readonly channel?: 'mm2s' | 's2mm';
+}
+const ANYWHERE: FaultPlace = {};
+
 interface ArmedFault extends FaultSwitch {
   remainingBefore: number;
   remaining: number;
@@ -116,7 +123,7 @@ export class FaultPanel {
   }
 
   /** Whether a switched-on fault shows at this opportunity; it is reported then. */
-  shows(name: FaultName, where: { lane?: number; channel?: 'mm2s' | 's2mm' } = {}): boolean {
+  shows(name: FaultName, where: FaultPlace = ANYWHERE): boolean {
     if (!this.anyOn) return false;
     const fault = this.armed.find(
       ({ name: its, lane, channel }) =>

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { PynqLlmError } from '../errors/index.js';
 
 /** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
 declare const WebAssembly: {
+  readonly validate: (bytes: Uint8Array) => boolean;
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: Kernel };
   readonly Memory: new (pages: { initial: number; maximum: number }) => KernelMemory;
@@ -31,14 +34,27 @@ export interface Kernel {
 }
 
 /** A prepared input block (assembly/layout.ts): byte offsets of its parts. */
-export const PREPARED_INPUT = { quants: 0, sentSums: 544, scale: 576, bytes: 592 } as const;
+export const PREPARED_INPUT = { quants: 0, sentSums: 288, scale: 320, bytes: 336 } as const;
 
 let compiled: object | undefined;
 
-/** The kernels over a board's memory. The module is compiled once a process and lies beside the compiled file. */
+/** The kernels over a board's memory. @throws PynqLlmError MOCK_KERNEL_UNSUPPORTED */
 export function loadKernel(memory: KernelMemory): Kernel {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL('./core.wasm', import.meta.url)));
+  compiled ??= compile();
   return new WebAssembly.Instance(compiled, { env: { memory } }).exports;
+}
+
+/** Compiled once a process; the module lies beside the compiled file. */
+function compile(): object {
+  const bytes = readFileSync(new URL('./core.wasm', import.meta.url));
+  // Node 20 has relaxed SIMD behind this flag; later ones need it no more.
+  if (!WebAssembly.validate(bytes)) setFlagsFromString('--experimental-wasm-relaxed-simd');
+  if (!WebAssembly.validate(bytes))
+    throw new PynqLlmError(
+      'MOCK_KERNEL_UNSUPPORTED',
+      `Node ${process.version} on ${process.arch} does not run WebAssembly with relaxed SIMD.`,
+    );
+  return new WebAssembly.Module(bytes);
 }
 
 /** Memory of a fixed size in pages of 64 KiB; pages that nobody touches cost nothing. @throws RangeError */

@@ -7,6 +7,8 @@ export interface Span {
   readonly monitor: number;
   readonly state: number;
   readonly from: number;
+  /** Where it ends unless something is late. */
+  readonly plannedEnd: number;
   to: number;
 }
 
@@ -60,7 +62,8 @@ export class Monitors {
   add(name: MonitorName, state: number, from: number, cycles: number): Span | undefined {
     const monitor = this.numbers.get(name);
     if (monitor === undefined || cycles <= 0) return undefined;
-    const span = { monitor, state, from, to: from + cycles };
+    const plannedEnd = from + cycles;
+    const span = { monitor, state, from, plannedEnd, to: plannedEnd };
     this.spans.push(span);
     if (this.spans.length > FOLD_AT) this.fold();
     return span;

@@ -65,7 +65,7 @@ export class InputLane {
 }
 
 /** A running transfer to memory. */
-interface Room {
+export interface Room {
   readonly receive: (at: number, byteLength: number, last: boolean) => void;
 }
 

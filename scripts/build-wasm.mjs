@@ -22,6 +22,8 @@ for (const { entry, out } of modules) {
     'stub',
     '--enable',
     'simd',
+    '--enable',
+    'relaxed-simd',
     '--importMemory',
     '--use',
     'abort=',

@@ -11,8 +11,7 @@ export function prepareInputs(source: usize, destination: usize, count: i32): vo
       const bytes = v128.load(source + Q8K_QUANTS + group * 16);
       const even = i16x8.shr_s(i16x8.shl(bytes, 8), 8);
       const odd = i16x8.shr_s(bytes, 8);
-      v128.store(destination + QUANTS + group * 32, even);
-      v128.store(destination + QUANTS + group * 32, odd, 16);
+      v128.store(destination + QUANTS + group * 16, bytes);
       store<i16>(destination + GROUP_SUMS + group * 2, <i16>sumOfLanes(i16x8.add(even, odd)));
     }
     v128.store(destination + SENT_SUMS, v128.load(source + Q8K_SUMS));

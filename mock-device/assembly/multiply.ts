@@ -1,13 +1,15 @@
 import { GROUP_SUMS, PREPARED_BYTES, QUANTS, SCALE, SENT_SUMS } from './layout';
 import {
   Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,
-  blockBytes, blockMinima, blockScales, groupScales, half, weights,
+  blockBytes, blockMinima, blockScales, groupScales, half, highBits, weights,
 } from './unpack';
 
 /** Columns that share one unpacking of a block: more would push their inputs out of the first-level cache. */
 const COLUMNS: i32 = 8;
 /** Scratch: running sums of the columns (float32), then their int32 sums of products of the block at hand. */
 const PRODUCTS: usize = 32;
+/** Then the block's scales, each twice as int16. */
+const SCALES: usize = 160;
 
 /**
  * One COMPUTE: outputs[n * rows + m] (float32) = sum over k of weight block m*kb + k times input block n*kb + k.
@@ -15,7 +17,7 @@ const PRODUCTS: usize = 32;
  * @param type 2..6 for Q2_K..Q6_K
  * @param lanes address of the lanes' base addresses: block i is number i >> laneShift of lane i & ((1 << laneShift) - 1)
  * @param inputs prepared input blocks
- * @param scratch 160 bytes
+ * @param scratch 224 bytes
  */
 export function multiply(
   type: i32, lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, columns: i32,
@@ -102,8 +104,7 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
   let minima1 = scales0;
   if (type == Q4_K || type == Q5_K) {
     const scales = blockScales(w);
-    scales0 = i16x8.shuffle(scales, scales, 0, 8, 1, 9, 2, 10, 3, 11);
-    scales1 = i16x8.shuffle(scales, scales, 4, 12, 5, 13, 6, 14, 7, 15);
+    storeInPairs(scales, scratch + SCALES);
     const minima = blockMinima(w);
     minima0 = i16x8.shuffle(minima, minima, 0, 8, 1, 9, 2, 10, 3, 11);
     minima1 = i16x8.shuffle(minima, minima, 4, 12, 5, 13, 6, 14, 7, 15);
@@ -111,6 +112,8 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
     const scales = groupScales(type, w);
     scales0 = i16x8.extend_low_i8x16_s(scales);
     scales1 = i16x8.extend_high_i8x16_s(scales);
+    storeInPairs(scales0, scratch + SCALES);
+    storeInPairs(scales1, scratch + SCALES + 32);
     if (type == Q2_K) {
       const minima = i8x16.shr_u(v128.load(w), 4);
       minima0 = i16x8.extend_low_i8x16_u(minima);
@@ -121,14 +124,16 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
   const q = x + QUANTS;
   let sum = i64x2.splat(0);
   if (!single) clear(scratch + PRODUCTS, width);
-  sum = plane(type, single, 0, w, scales0, q, stride, scratch, width, sum);
-  sum = plane(type, single, 1, w, scales0, q, stride, scratch, width, sum);
-  sum = plane(type, single, 2, w, scales0, q, stride, scratch, width, sum);
-  sum = plane(type, single, 3, w, scales0, q, stride, scratch, width, sum);
-  sum = plane(type, single, 4, w, scales1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 5, w, scales1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 6, w, scales1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 7, w, scales1, q, stride, scratch, width, sum);
+  const high0 = highBits(type, w, 0);
+  const high1 = highBits(type, w, 16);
+  sum = plane(type, single, 0, w, high0, high1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 1, w, high0, high1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 2, w, high0, high1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 3, w, high0, high1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 4, w, high0, high1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 5, w, high0, high1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 6, w, high0, high1, q, stride, scratch, width, sum);
+  sum = plane(type, single, 7, w, high0, high1, q, stride, scratch, width, sum);
 
   let d: f32 = 0;
   let dmin: f32 = 0;
@@ -161,19 +166,18 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
 /** Adds 32 weights' products to the column's sum, or, for several columns, to their sums in the scratch memory. */
 @inline
 function plane(
-  type: i32, single: bool, index: i32, w: usize, scales: v128, q: usize, stride: usize, scratch: usize, width: i32, sum: v128,
+  type: i32, single: bool, index: i32, w: usize, high0: v128, high1: v128, q: usize, stride: usize, scratch: usize,
+  width: i32, sum: v128,
 ): v128 {
-  const first = weights(type, index, w, 0);
-  const second = weights(type, index, w, 16);
-  const mask = i16x8.splat(0x00ff);
-  const even0 = v128.and(first, mask);
-  const odd0 = i16x8.shr_u(first, 8);
-  const even1 = v128.and(second, mask);
-  const odd1 = i16x8.shr_u(second, 8);
-  const two = scalesOfPlane(scales, index);
-  const offset = <usize>index * 64;
+  const first = weights(type, index, w, 0, high0);
+  const second = weights(type, index, w, 16, high1);
+  const perBlock = type == Q4_K || type == Q5_K;
+  const scales = scratch + SCALES + (<usize>index << (perBlock ? 2 : 3));
+  const scale0 = v128.load32_splat(scales);
+  const scale1 = perBlock ? scale0 : v128.load32_splat(scales, 4);
+  q += <usize>index * 32;
   if (single) {
-    const next = i32x4.add(sum, products(even0, odd0, even1, odd1, two, q, offset));
+    const next = i32x4.add(sum, products(type, first, second, scale0, scale1, q));
     // Nobody reads it: a store keeps V8 from moving the loads of all planes to the front, where they fill the registers.
     v128.store(scratch + PRODUCTS, next);
     return next;
@@ -181,20 +185,18 @@ function plane(
   let at = scratch + PRODUCTS;
   const end = at + (<usize>width << 4);
   do {
-    v128.store(at, i32x4.add(v128.load(at), products(even0, odd0, even1, odd1, two, q, offset)));
+    v128.store(at, i32x4.add(v128.load(at), products(type, first, second, scale0, scale1, q)));
     q += stride;
     at += 16;
   } while (at < end);
   return sum;
 }
 
-/** The scales of a plane's two groups, each four times, from eight scales. */
+/** Eight int16 scales, each twice: `load32_splat` then fills a vector with one of them. */
 @inline
-function scalesOfPlane(scales: v128, index: i32): v128 {
-  const doubled = (index & 2) == 0
-    ? i16x8.shuffle(scales, scales, 0, 8, 1, 9, 2, 10, 3, 11)
-    : i16x8.shuffle(scales, scales, 4, 12, 5, 13, 6, 14, 7, 15);
-  return (index & 1) == 0 ? i32x4.shuffle(doubled, doubled, 0, 0, 1, 1) : i32x4.shuffle(doubled, doubled, 2, 2, 3, 3);
+function storeInPairs(scales: v128, to: usize): void {
+  v128.store(to, i16x8.shuffle(scales, scales, 0, 8, 1, 9, 2, 10, 3, 11));
+  v128.store(to, i16x8.shuffle(scales, scales, 4, 12, 5, 13, 6, 14, 7, 15), 16);
 }
 
 @inline
@@ -206,16 +208,13 @@ function clear(at: usize, vectors: i32): void {
   } while (at < end);
 }
 
-/**
- * 32 products summed by group: 32 weights (even and odd ones of two groups of 16) times 32 quants, and each group's sum times its scale. Four products of
- * the widest weights, 63 * 128 * 4 = 32256, still fit int16, so that narrowing loses nothing.
- */
+/** 32 products, each group's sum times its scale. Pairs of the widest weights, 63 * 128 * 2 = 16128, fit int16. */
 @inline
-function products(even0: v128, odd0: v128, even1: v128, odd1: v128, scales: v128, q: usize, at: usize): v128 {
-  const here = q + at;
-  const first = i32x4.add(i32x4.dot_i16x8_s(even0, v128.load(here)), i32x4.dot_i16x8_s(odd0, v128.load(here, 16)));
-  const second = i32x4.add(i32x4.dot_i16x8_s(even1, v128.load(here, 32)), i32x4.dot_i16x8_s(odd1, v128.load(here, 48)));
-  return i32x4.dot_i16x8_s(i16x8.narrow_i32x4_s(first, second), scales);
+function products(type: i32, w0: v128, w1: v128, scale0: v128, scale1: v128, q: usize): v128 {
+  const first = i16x8.relaxed_dot_i8x16_i7x16_s(v128.load(q), w0);
+  const second = i16x8.relaxed_dot_i8x16_i7x16_s(v128.load(q, 16), w1);
+  if (type == Q4_K || type == Q5_K) return i32x4.dot_i16x8_s(i16x8.add(first, second), scale0);
+  return i32x4.add(i32x4.dot_i16x8_s(first, scale0), i32x4.dot_i16x8_s(second, scale1));
 }
 
 /** The float32 steps of the manual, in its order: dall, acc, minima, running sum; each rounded on its own. */

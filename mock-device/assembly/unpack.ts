@@ -30,20 +30,29 @@ function lowBits(type: i32, plane: i32): usize {
   return 64 * (plane >> 2) + 32 * (plane & 1);
 }
 
+/** The vector that has a high bit of each of a column of weights, one a plane: Q3_K and Q5_K. */
+@inline
+export function highBits(type: i32, w: usize, second: usize): v128 {
+  if (type == Q3_K) return v128.load(w + second);
+  if (type == Q5_K) return v128.load(w + second, 16);
+  return i64x2.splat(0);
+}
+
 /**
  * 16 weights of a plane as unsigned bytes, before the constant offset of Q3_K and Q6_K.
  * @param w the block
  * @param second 0 or 16: first or second vector of the plane
+ * @param high `highBits` of the same vector
  */
 @inline
-export function weights(type: i32, plane: i32, w: usize, second: usize): v128 {
+export function weights(type: i32, plane: i32, w: usize, second: usize, high: v128): v128 {
   const low = v128.load(w + second + lowBits(type, plane));
   if (type == Q2_K) return bits(low, 2 * (plane & 3), 0, 2);
   if (type == Q4_K) return bits(low, 4 * (plane & 1), 0, 4);
-  if (type == Q3_K) return v128.or(bits(low, 2 * (plane & 3), 0, 2), bits(v128.load(w + second), plane, 2, 1));
-  if (type == Q5_K) return v128.or(bits(low, 4 * (plane & 1), 0, 4), bits(v128.load(w + second, 16), plane, 4, 1));
-  const high = v128.load(w + second + 128 + 32 * (plane >> 2));
-  return v128.or(bits(low, 4 * ((plane >> 1) & 1), 0, 4), bits(high, 2 * (plane & 3), 4, 2));
+  if (type == Q3_K) return v128.or(bits(low, 2 * (plane & 3), 0, 2), bits(high, plane, 2, 1));
+  if (type == Q5_K) return v128.or(bits(low, 4 * (plane & 1), 0, 4), bits(high, plane, 4, 1));
+  const two = v128.load(w + second + 128 + 32 * (plane >> 2));
+  return v128.or(bits(low, 4 * ((plane >> 1) & 1), 0, 4), bits(two, 2 * (plane & 3), 4, 2));
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { BoardDescription } from '../../driver/board-description.js';
+import type { BoardDescription, CoreRevision } from '../../driver/board-description.js';
 import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/types.js';
 import type { Clock } from '../clock.js';
 import type { FaultName, FaultPanel } from '../faults.js';
@@ -6,11 +6,12 @@ import type { Kernel } from '../kernel.js';
 import type { Monitors } from '../monitors.js';
 import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
-import { Arithmetic, type LaneWords } from './arithmetic.js';
-import { CoreTiming, type LoadTiming } from './timing.js';
+import { Arithmetic } from './arithmetic.js';
+import { Gather } from './gather.js';
+import { CoreTiming } from './timing.js';
 import { blocksOfLane } from './weight-load.js';
 
-/** Opcode bits (manual, "Instruction stream"); the parts of an instruction follow in this order. */
+/** Opcode bits (manual, "Instruction stream"). */
 const CONFIG = 0x10;
 const LOAD_INP = 0x01;
 const LOAD_WGT = 0x02;
@@ -24,8 +25,21 @@ const INPUT_WORDS = Q8K_BYTES / 4;
 
 /** Does what can be done now; false when it must wait for words, room or time. */
 type Phase = () => boolean;
-/** Begins what comes next; it never waits by itself. */
-type Step = () => true;
+
+interface Part {
+  readonly bit: number;
+  readonly name: string;
+  /** Operand words in the stream. */
+  readonly operands: Readonly<Record<CoreRevision, number>>;
+}
+
+/** Parts of an instruction, in the order in which they follow the opcode. */
+const PARTS: readonly [Part, ...Part[]] = [
+  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4 } },
+  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1 } },
+  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6 } },
+  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4 } },
+];
 
 /** What a core works with. */
 export interface CoreSurroundings {
@@ -50,6 +64,15 @@ export class Core {
   private readonly arithmetic: Arithmetic;
   private readonly timing: CoreTiming;
   private phase: Phase;
+  /** What follows `waiting`. */
+  private afterWaiting: Phase;
+  /** The instruction at hand: its opcode, the parts not yet begun, the part at hand and that part's operands. */
+  private opcode = 0;
+  private partsLeft = 0;
+  private part = PARTS[0];
+  private readonly operands: number[] = [];
+  private readonly gather: Gather;
+  private readonly builtTypes: readonly CoreType[];
   /** Cycle up to which the core is occupied by what it has begun. */
   private time = 0;
   private computing = false;
@@ -65,7 +88,10 @@ export class Core {
     const { description, clock, monitors, memory, kernel, inputs, outputs } = around;
     this.arithmetic = new Arithmetic(description, memory, kernel);
     this.timing = new CoreTiming(description.revision, monitors, clock.now);
+    this.gather = new Gather(clock, memory, inputs);
+    this.builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
     this.phase = this.fetch;
+    this.afterWaiting = this.fetch;
     for (const lane of inputs) lane.onWords = () => this.arrived();
     outputs[0].onRoom = () => this.arrived();
   }
@@ -106,19 +132,21 @@ export class Core {
 
   /** Goes on with `next` when the clock has caught up with the core's time. */
   private whenDone(next: Phase): true {
-    const { clock } = this.around;
-    const due = this.time;
-    const waiting: Phase = () => {
-      if (clock.now < due) return false;
-      this.phase = next;
-      return true;
-    };
-    this.phase = waiting;
-    clock.at(due, () => {
-      if (this.phase === waiting) this.advance();
-    });
+    this.afterWaiting = next;
+    this.phase = this.waiting;
+    this.around.clock.at(this.time, this.wake);
     return true;
   }
+
+  private readonly waiting: Phase = () => {
+    if (this.around.clock.now < this.time) return false;
+    this.phase = this.afterWaiting;
+    return true;
+  };
+
+  private readonly wake = (): void => {
+    if (this.phase === this.waiting) this.advance();
+  };
 
   private readonly fetch: Phase = () => {
     const [lane] = this.around.inputs;
@@ -127,56 +155,62 @@ export class Core {
     this.time = Math.max(this.time, this.around.clock.now);
     lane.take(1, this.time + 1);
     this.time += this.timing.decode(this.time);
-    return this.part(opcode, opcode & ALL_PARTS);
+    this.opcode = opcode;
+    this.partsLeft = opcode & ALL_PARTS;
+    return this.nextPart();
   };
 
   /** Begins the next of the parts still to do. */
-  private part(opcode: number, parts: number): true {
-    const next =
-      (done: number): Step =>
-      () =>
-        this.part(opcode, parts & ~done);
-    if (parts & CONFIG) return this.operands('CONFIG', 4, (words) => this.config(words, next(CONFIG)));
-    if (parts & LOAD_INP)
-      return this.operands('LOAD_INP', 1, (words) => this.loadInputs(words, next(LOAD_INP)));
-    if (parts & LOAD_WGT) {
-      const count = this.around.description.revision === 'v1' ? 2 : 6;
-      return this.operands('LOAD_WGT', count, (words) => this.loadWeights(words, next(LOAD_WGT)));
+  private readonly nextPart = (): true => {
+    const part = PARTS.find(({ bit }) => (this.partsLeft & bit) !== 0);
+    if (part !== undefined) {
+      this.partsLeft &= ~part.bit;
+      this.part = part;
+      this.operands.length = 0;
+      this.phase = this.takeOperands;
+      return true;
     }
-    if (parts & COMPUTE) return this.operands('COMPUTE', 4, (words) => this.compute(words, opcode));
-    this.storeJunk(opcode);
+    this.storeJunk();
     this.time += this.timing.end(this.time);
     this.phase = this.fetch;
     return true;
-  }
+  };
 
   /** Gathers operand words from lane A, however they are split over transfers. */
-  private operands(part: string, count: number, then: (words: number[]) => true): true {
-    const words: number[] = [];
+  private readonly takeOperands: Phase = () => {
     const [lane] = this.around.inputs;
-    this.phase = () => {
-      const come = Math.min(count - words.length, lane.available);
-      for (let i = 0; i < come; i++) words.push(lane.peek(i) ?? 0);
-      this.time = Math.max(this.time, this.around.clock.now);
-      if (come > 0) lane.take(come, this.time + come);
-      if (words.length === count) {
-        this.missing = undefined;
-        return then(words);
-      }
-      this.missing = { lane: 0, what: `${part} lacks ${count - words.length} of its operands` };
+    const { part, operands } = this;
+    const count = part.operands[this.around.description.revision];
+    const come = Math.min(count - operands.length, lane.available);
+    for (let i = 0; i < come; i++) operands.push(lane.peek(i) ?? 0);
+    this.time = Math.max(this.time, this.around.clock.now);
+    if (come > 0) lane.take(come, this.time + come);
+    if (operands.length < count) {
+      const lacking = count - operands.length;
+      this.missing = { lane: 0, what: `${part.name} lacks ${lacking} of its operands` };
       return false;
-    };
-    return true;
-  }
+    }
+    this.missing = undefined;
+    switch (part.bit) {
+      case CONFIG:
+        return this.config();
+      case LOAD_INP:
+        return this.loadInputs();
+      case LOAD_WGT:
+        return this.loadWeights();
+      default:
+        return this.compute();
+    }
+  };
 
-  private config([kb, , , type]: readonly number[], next: Step): true {
-    this.kb = kb;
-    this.type = type;
+  private config(): true {
+    [this.kb, , , this.type] = this.operands;
     this.time += this.timing.config(this.time);
-    return next();
+    return this.nextPart();
   }
 
-  private loadInputs([blocks]: readonly number[], next: Step): true {
+  private loadInputs(): true {
+    const [blocks] = this.operands;
     const { capacity } = this.around.description;
     if (blocks > capacity.inputBlocks)
       return this.exceeded(
@@ -184,14 +218,14 @@ export class Core {
         `LOAD_INP brings ${blocks} super-blocks, the core holds ${capacity.inputBlocks}`,
       );
     const timing = this.timing.inputs(this.time, blocks);
-    return this.gather('LOAD_INP', [blocks * INPUT_WORDS], timing, next, ([words]) =>
-      this.arithmetic.loadInputs(words, blocks),
-    );
+    this.gather.begin(this.time, timing, 1, () => blocks * INPUT_WORDS);
+    this.phase = this.takeWords;
+    return true;
   }
 
-  private loadWeights(header: readonly number[], next: Step): true {
+  private loadWeights(): true {
     const { description, inputs, faults } = this.around;
-    const [blocks, wordsPerBlock, ...lengths] = header;
+    const [blocks, wordsPerBlock] = this.operands;
     const { weightBlocks } = description.capacity;
     if (faults.shows('stream-desynchronised')) return this.swallow();
     if (faults.shows('capacity-exceeded')) return this.exceeded('weights');
@@ -203,69 +237,43 @@ export class Core {
     const type = this.knownType();
     if (type === undefined)
       return this.stuck(`LOAD_WGT of type ${this.type}, which the bitstream was built without`);
-    const expected = inputs.map((_, lane) => blocksOfLane(blocks, lane, inputs.length) * CORE_WORDS[type]);
-    const announced = description.revision === 'v1' ? [blocks * wordsPerBlock] : lengths;
-    if (announced.some((length, lane) => length !== expected[lane]))
-      return this.stuck(
-        `LOAD_WGT of ${blocks} blocks announces ${announced.join(', ')} words; they have ${expected.join(', ')}`,
-      );
+    const wordsOf = (lane: number): number => blocksOfLane(blocks, lane, inputs.length) * CORE_WORDS[type];
+    const v1 = description.revision === 'v1';
+    for (let lane = 0; lane < inputs.length; lane++) {
+      const announced = v1 ? blocks * wordsPerBlock : this.operands[2 + lane];
+      if (announced !== wordsOf(lane))
+        return this.stuck(
+          `LOAD_WGT of ${blocks} blocks announces ${announced} words on lane ${laneName(lane)}; they have ${wordsOf(lane)}`,
+        );
+    }
     const headerAlone = blocks > 0 && inputs[0].available === 0;
-    const timing = this.timing.weights(this.time, expected[0], headerAlone);
-    return this.gather('LOAD_WGT', expected, timing, next, (lanes) =>
-      this.arithmetic.loadWeights(lanes, type, blocks),
-    );
-  }
-
-  /** Takes `needed` words of each lane, then hands their pieces over and goes on when the load's time is over. */
-  private gather(
-    part: string,
-    needed: readonly number[],
-    timing: LoadTiming,
-    next: Step,
-    loaded: (lanes: readonly LaneWords[]) => void,
-  ): true {
-    const { clock, inputs, memory } = this.around;
-    const end = this.time + timing.cycles;
-    const lanes = needed.map(
-      (words): GatheredLane => ({ at: 0, copies: undefined, remaining: words, ready: timing.dataFrom }),
-    );
-    let lastAt = timing.dataFrom;
-    const ends = timing.stretched.map(({ to }) => to);
-    this.phase = () => {
-      let lacking = -1;
-      for (let index = 0; index < needed.length; index++) {
-        const lane = lanes[index];
-        const words = Math.min(lane.remaining, inputs[index].available);
-        if (words > 0) {
-          lane.ready = Math.max(lane.ready, clock.now) + words;
-          lastAt = Math.max(lastAt, lane.ready);
-          lane.at = inputs[index].take(words, lane.ready);
-          lane.remaining -= words;
-          // Words of a transfer that brings only a part may change once it is complete.
-          if (words < needed[index]) {
-            lane.copies ??= [];
-            lane.copies.push(memory.bytes.slice(lane.at, lane.at + words * 4));
-          }
-        }
-        if (lane.remaining > 0) lacking = index;
-      }
-      if (lacking >= 0) {
-        for (const span of timing.stretched) span.to = Number.POSITIVE_INFINITY;
-        const what = `${part} lacks ${lanes[lacking].remaining} words on lane ${laneName(lacking)}`;
-        this.missing = { lane: lacking, what };
-        return false;
-      }
-      this.missing = undefined;
-      const late = Math.max(0, lastAt + timing.after - end);
-      for (let i = 0; i < ends.length; i++) timing.stretched[i].to = ends[i] + late;
-      loaded(lanes);
-      this.time = end + late;
-      return this.whenDone(next);
-    };
+    const timing = this.timing.weights(this.time, wordsOf(0), headerAlone);
+    this.gather.begin(this.time, timing, inputs.length, wordsOf);
+    this.phase = this.takeWords;
     return true;
   }
 
-  private compute([, , rows, columns]: readonly number[], opcode: number): true {
+  /** Takes the words of a load and goes on when its time is over. */
+  private readonly takeWords: Phase = () => {
+    const lacking = this.gather.take();
+    if (lacking >= 0) {
+      const what = `${this.part.name} lacks ${this.gather.lack(lacking)} words on lane ${laneName(lacking)}`;
+      this.missing = { lane: lacking, what };
+      return false;
+    }
+    this.missing = undefined;
+    this.time = this.gather.finish();
+    const [blocks] = this.operands;
+    if (this.part.bit === LOAD_INP) this.arithmetic.loadInputs(this.gather.words(0), blocks);
+    else {
+      const lanes = this.around.inputs.map((_, lane) => this.gather.words(lane));
+      this.arithmetic.loadWeights(lanes, this.type as CoreType, blocks);
+    }
+    return this.whenDone(this.nextPart);
+  };
+
+  private compute(): true {
+    const [, , rows, columns] = this.operands;
     const { clock, description, faults } = this.around;
     const { weightBlocks, inputBlocks } = description.capacity;
     const { kb } = this;
@@ -296,7 +304,7 @@ export class Core {
         this.sendResults(rows * columns * 4);
       }
       this.computing = false;
-      this.storeJunk(opcode);
+      this.storeJunk();
       this.phase = this.fetch;
       return true;
     });
@@ -313,8 +321,8 @@ export class Core {
   }
 
   /** STORE has no effect but on v3 together with all of bits 0 to 3: a word without meaning on lanes B to D. */
-  private storeJunk(opcode: number): void {
-    if ((opcode & STORE_JUNK) !== STORE_JUNK) return;
+  private storeJunk(): void {
+    if ((this.opcode & STORE_JUNK) !== STORE_JUNK) return;
     for (const lane of this.around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false);
   }
 
@@ -337,8 +345,7 @@ export class Core {
   }
 
   private knownType(): CoreType | undefined {
-    const type = CORE_TYPES.find((known) => known === this.type);
-    return type !== undefined && this.around.description.weightTypes.includes(type) ? type : undefined;
+    return this.builtTypes.find((built) => built === this.type);
   }
 
   private stuck(detail?: string): true {
@@ -370,15 +377,6 @@ export class Core {
     };
     return true;
   }
-}
-
-/** A lane's words while they come. */
-interface GatheredLane extends LaneWords {
-  at: number;
-  copies: Uint8Array[] | undefined;
-  remaining: number;
-  /** Cycle from which the lane can go on. */
-  ready: number;
 }
 
 function laneName(lane: number): string {

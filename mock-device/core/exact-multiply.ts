@@ -1,4 +1,4 @@
-import { type CoreType, SUPER_BLOCK } from '../../gguf/types.js';
+import type { CoreType } from '../../gguf/types.js';
 import { PREPARED_INPUT } from '../kernel.js';
 import type { FieldMemory } from './field-memory.js';
 
@@ -51,8 +51,6 @@ function multiplySlot(fields: FieldMemory, type: CoreType, slot: number, input: 
   return Math.fround(scaled - Math.fround(Math.fround(minima) * minimum));
 }
 
-/** Groups of 16 quants lie as the 8 even ones and then the 8 odd ones (assembly/layout.ts). */
 function preparedQuant(input: DataView, group: number, i: number): number {
-  const place = i % 2 === 0 ? i / 2 : 8 + (i - 1) / 2;
-  return input.getInt16(PREPARED_INPUT.quants + (group * (SUPER_BLOCK / 16) + place) * 2, true);
+  return input.getInt8(PREPARED_INPUT.quants + group * 16 + i);
 }
