@@ -231,7 +231,8 @@ export class Accelerator {
     this.closed = true;
     for (const program of this.programs) program.unload();
     this.programs.clear();
-    for (const buffer of Object.values<DmaBuffer>({ ...this.memory })) buffer.free();
+    const { input, instructions, staging, output } = this.memory;
+    for (const buffer of [input, instructions, ...staging, output]) buffer.free();
   }
 
   private checkOpen(): void {

@@ -63,6 +63,9 @@ const COMPUTE_LAST_SLOT = 2;
  * on the mock, where each wait has one, that makes 11, 7, 8 and 4 reads a tile.
  */
 export class MatMulRunner {
+  /** The staging buffer with the last tile that was staged. */
+  private staged: 0 | 1 = 0;
+
   constructor(
     private readonly board: Board,
     private readonly lanes: Lanes,
@@ -154,6 +157,7 @@ export class MatMulRunner {
     results.giveToDevice();
     let firstPending = 0;
     let used = 0;
+    if (program.placement === 'staged') this.stage(run, 0);
     for (let tile = 0; tile < tiles.tileCount; tile++) {
       const bytes = program.tile(tile).rows * columns * 4;
       if (used + bytes > results.byteLength) {
@@ -192,29 +196,33 @@ export class MatMulRunner {
     lanes.finish(deadlineUs, 'results', program.name, tile);
   }
 
-  /** One copy, then one transfer a lane; lane A's has header, blocks and COMPUTE. */
+  /** One transfer a lane; lane A's has header, blocks and COMPUTE. While they run, the next tile is copied. */
   private runStagedTile(
-    { program, columns }: ProgramRun,
+    run: ProgramRun,
     tile: number,
     results: number,
     bytes: number,
     deadlineUs: number,
   ): void {
-    const { staging } = this.memory;
+    const { program } = run;
+    this.lanes.receive(results, bytes);
+    this.sendLanes(program.tile(tile), this.memory.staging[this.staged].physicalAddress);
+    if (tile + 1 < program.tiles.tileCount) this.stage(run, tile + 1);
+    this.lanes.finish(deadlineUs, 'results', program.name, tile);
+  }
+
+  /** Copies a tile into the staging buffer that the core is not reading. */
+  private stage({ program, columns }: ProgramRun, tile: number): void {
+    this.staged = this.staged === 0 ? 1 : 0;
+    const staging = this.memory.staging[this.staged];
     const layout = program.tile(tile);
     const [laneA] = layout.lanes;
     staging.giveToCpu();
     const image = staging.bytes;
     image.set(program.tileImage(tile));
-    putWords(
-      image,
-      laneA.offset + laneA.bytes - COMPUTE_WORDS * 4,
-      encodeCompute(program.tiles.kb, layout.rows, columns),
-    );
+    const compute = encodeCompute(program.tiles.kb, layout.rows, columns);
+    putWords(image, laneA.offset + laneA.bytes - COMPUTE_WORDS * 4, compute);
     staging.giveToDevice();
-    this.lanes.receive(results, bytes);
-    this.sendLanes(layout, staging.physicalAddress);
-    this.lanes.finish(deadlineUs, 'results', program.name, tile);
   }
 
   private sendLanes({ lanes }: TileLayout, base: number): void {

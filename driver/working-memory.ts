@@ -16,7 +16,7 @@ export interface WorkingSizes {
   /** CONFIG|LOAD_INP and as many input blocks as the core holds. */
   readonly input: number;
   readonly instructions: number;
-  /** One staged tile. */
+  /** One staged tile; there are two such buffers. */
   readonly staging: number;
   /** Results of the largest COMPUTE, or what one transfer can carry. */
   readonly output: number;
@@ -33,14 +33,15 @@ export function workingSizes(description: Board['description']): WorkingSizes {
     wholeLines(capacity.weightBlocks * capacity.inputBlocks * 4),
     longestPiece(dma.lengthBits),
   );
-  return { input, instructions, staging, output, total: input + instructions + staging + output };
+  return { input, instructions, staging, output, total: input + instructions + 2 * staging + output };
 }
 
 /** The driver's own buffers. */
 export interface WorkingMemory {
   readonly input: DmaBuffer;
   readonly instructions: DmaBuffer;
-  readonly staging: DmaBuffer;
+  /** While the core works on the tile in one, the next tile is copied into the other. */
+  readonly staging: readonly [DmaBuffer, DmaBuffer];
   readonly output: DmaBuffer;
 }
 
@@ -49,10 +50,15 @@ export function allocateWorkingMemory(board: Board): WorkingMemory {
   const { input, instructions, staging, output } = workingSizes(board.description);
   const buffers: DmaBuffer[] = [];
   try {
-    for (const bytes of [input, instructions, staging, output]) buffers.push(board.allocate(bytes));
+    for (const bytes of [input, instructions, staging, staging, output]) buffers.push(board.allocate(bytes));
   } catch (error) {
     for (const buffer of buffers) buffer.free();
     throw error;
   }
-  return { input: buffers[0], instructions: buffers[1], staging: buffers[2], output: buffers[3] };
+  return {
+    input: buffers[0],
+    instructions: buffers[1],
+    staging: [buffers[2], buffers[3]],
+    output: buffers[4],
+  };
 }
