@@ -1,6 +1,6 @@
 import { PynqLlmError } from '../errors/index.js';
 import { coreTypeOf, Q8K_BYTES, SUPER_BLOCK } from '../gguf/types.js';
-import type { Board, DmaBuffer, RegisterWindow } from './board.js';
+import type { Board, RegisterWindow } from './board.js';
 import { CoreStatus } from './core-status.js';
 import { Counters } from './counters.js';
 import { reportedFault } from './fault.js';
