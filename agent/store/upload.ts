@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { PynqLlmError } from '../../errors/index.js';
 import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, sha256 } from '../../protocol/index.js';
@@ -36,12 +37,11 @@ export class Upload {
 
   /** Opens the partial file at `path` and finds which chunks a broken upload left there, by their digests. */
   static async open(fs: StoreFs, path: string, plan: UploadPlan): Promise<Upload> {
-    // 'a+' would ignore positions; 'r+' needs the file to exist.
-    await (await fs.open(path, 'a', 0o600)).close();
-    const handle = await fs.open(path, 'r+');
+    // 'a+' would ignore positions, and 'r+' needs the file to exist: another process may publish it at any moment.
+    const handle = await fs.open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     const upload = new Upload(plan, path, handle);
     try {
-      await upload.#verifyExisting((await fs.stat(path)).size);
+      await upload.#verifyExisting((await handle.stat()).size);
     } catch (error) {
       await handle.close();
       throw error;
