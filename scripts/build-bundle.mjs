@@ -1,0 +1,62 @@
+// Bundles the agent with all it imports to dist/bundle/, which runs on a board without node_modules:
+// agent/main.mjs, its worker and WebAssembly beside it, and the board descriptions and models that they look for above.
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+const dist = process.env.PYNQ_LLM_DIST ?? 'dist';
+const out = join(dist, 'bundle');
+const agent = join(out, 'agent');
+const { name, version } = JSON.parse(readFileSync('package.json', 'utf8'));
+
+rmSync(out, { recursive: true, force: true });
+await build({
+  // The worker keeps the name that the main thread starts it by.
+  entryPoints: [
+    { in: `${dist}/cli/agent-main.js`, out: 'main' },
+    { in: `${dist}/agent/device/worker.js`, out: 'worker' },
+  ],
+  outdir: agent,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20.11',
+  // Names stay readable: the board's log holds stacks.
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  // koffi finds its native part by itself and is only loaded for devices of Linux; msgpackr's optional accelerator is native.
+  external: ['koffi', 'msgpackr-extract'],
+  // CommonJS packages inside an ES module look for these names.
+  banner: {
+    js: "import{createRequire as __createRequire}from'node:module';import{fileURLToPath as __toPath}from'node:url';const require=__createRequire(import.meta.url),__filename=__toPath(import.meta.url),__dirname=__toPath(new URL('.',import.meta.url));",
+  },
+  logLevel: 'warning',
+});
+renameSync(join(agent, 'main.js'), join(agent, 'main.mjs'));
+copyInto(agent, [join(dist, 'mock-device/core.wasm'), join(dist, 'llm/kernels.wasm')]);
+copyInto(join(out, 'boards'), filesOf('boards', '.toml'));
+copyInto(join(out, 'models'), ['models/tiny-stories-Q3_K_M.gguf']);
+writeFileSync(
+  join(out, 'package.json'),
+  `${JSON.stringify({ name, version, type: 'module', private: true })}\n`,
+);
+
+function copyInto(folder, files) {
+  mkdirSync(folder, { recursive: true });
+  for (const file of files) copyFileSync(file, join(folder, file.split('/').at(-1)));
+}
+
+function filesOf(folder, ending) {
+  return readdirSync(folder)
+    .filter((file) => file.endsWith(ending))
+    .map((file) => join(folder, file));
+}
