@@ -11,6 +11,8 @@ export class SessionUploads {
   readonly #store: ModelStore;
   readonly #uploads = new Map<number, { readonly upload: Upload; readonly name: string }>();
   #nextId = 1;
+  /** Uploads that are being opened: they count as open. */
+  #opening = 0;
   #closed = false;
 
   constructor(store: ModelStore) {
@@ -26,20 +28,29 @@ export class SessionUploads {
       if (!stored.names.includes(params.name)) await this.#store.name(params.digest, params.name);
       return { stored: (await this.#store.find(params.digest)) ?? stored };
     }
-    if (this.#uploads.size >= MAX_UPLOADS)
-      throw new PynqLlmError(
-        'PROTOCOL_TOO_MANY_REQUESTS',
-        `${this.#uploads.size} uploads are open in this session.`,
-      );
-    const upload = await this.#store.begin({
-      digest: params.digest,
-      byteLength: params.bytes,
-      chunkDigests: new Uint8Array(params.chunkDigests),
-    });
+    const upload = await this.#open(params);
     const id = this.#nextId++;
     this.#uploads.set(id, { upload, name: params.name });
     if (this.#closed) await this.close();
     return { state: 'partial', upload: id, have: upload.have };
+  }
+
+  async #open({ digest, bytes, chunkDigests }: Params<'models.uploadBegin'>): Promise<Upload> {
+    const open = this.#uploads.size + this.#opening;
+    if (open >= MAX_UPLOADS)
+      throw new PynqLlmError('PROTOCOL_TOO_MANY_REQUESTS', `${open} uploads are open in this session.`, {
+        remedy: 'Commit or abort an upload before beginning another.',
+      });
+    this.#opening++;
+    try {
+      return await this.#store.begin({
+        digest,
+        byteLength: bytes,
+        chunkDigests: new Uint8Array(chunkDigests),
+      });
+    } finally {
+      this.#opening--;
+    }
   }
 
   async writeChunk({
@@ -87,6 +98,6 @@ export class SessionUploads {
   async #release(id: number): Promise<void> {
     const found = this.#uploads.get(id);
     this.#uploads.delete(id);
-    if (found !== undefined) await this.#store.release(found.upload.plan.digest);
+    if (found !== undefined) await this.#store.release(found.upload);
   }
 }

@@ -1,7 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest } from '../../protocol/index.js';
 import { ModelNames } from './model-names.js';
-import { hasCode, nodeFs, type StoreFs, syncDirectory } from './store-fs.js';
+import { hasCode, nodeFs, type StoreFs, storeError, syncDirectory } from './store-fs.js';
 import { Upload, type UploadPlan } from './upload.js';
 
 /** Left free on the file system: logs and the operating system need some. */
@@ -17,6 +17,16 @@ export interface StoreEntry {
   readonly bytes: number;
 }
 
+/** An upload under way. */
+interface OpenUpload {
+  readonly digest: string;
+  readonly upload: Promise<Upload>;
+  /** Sessions that take part. */
+  users: number;
+  /** Not any more once it is published: what is uploaded after the model was deleted is another file. */
+  joinable: boolean;
+}
+
 /**
  * Models on the board's file system, named by their digests:
  * `models/DIGEST.gguf`, `partial/DIGEST` while one is uploaded, and `names.json` for people.
@@ -25,8 +35,8 @@ export class ModelStore {
   readonly #fs: StoreFs;
   readonly #directory: string;
   readonly #names: ModelNames;
-  /** Uploads under way, with how many sessions take part. */
-  readonly #uploads = new Map<string, { readonly upload: Promise<Upload>; users: number }>();
+  readonly #uploads = new Set<OpenUpload>();
+  readonly #openUploads = new WeakMap<Upload, OpenUpload>();
 
   private constructor(directory: string, fs: StoreFs) {
     this.#fs = fs;
@@ -43,27 +53,19 @@ export class ModelStore {
       await store.#removeOldPartials();
       await store.#names.read();
     } catch (cause) {
-      if (cause instanceof PynqLlmError) throw cause;
-      throw new PynqLlmError('AGENT_STORE_FAILED', `The model store ${directory} cannot be opened.`, {
-        cause,
-      });
+      throw storeError(cause, `The model store ${directory} cannot be opened`);
     }
     return store;
   }
 
-  async list(): Promise<StoreEntry[]> {
-    const names = await this.#names.read();
-    const entries: StoreEntry[] = [];
-    for (const file of (await this.#fs.readdir(`${this.#directory}/models`)).toSorted()) {
-      if (!/^[0-9a-f]{64}\.gguf$/.test(file)) continue;
-      const entry = await this.#entry(file.slice(0, -SUFFIX.length), names);
-      if (entry !== undefined) entries.push(entry);
-    }
-    return entries;
+  /** @throws PynqLlmError AGENT_STORE_FAILED */
+  list(): Promise<StoreEntry[]> {
+    return this.#typed('The models of the store cannot be listed', () => this.#list());
   }
 
-  async find(digest: string): Promise<StoreEntry | undefined> {
-    return this.#entry(digest, await this.#names.read());
+  /** @throws PynqLlmError AGENT_STORE_FAILED */
+  find(digest: string): Promise<StoreEntry | undefined> {
+    return this.#typed('The store cannot be read', async () => this.#entry(digest, await this.#names.read()));
   }
 
   /** Path of a model's file. @param digest 64 hexadecimal digits */
@@ -71,14 +73,15 @@ export class ModelStore {
     return `${this.#directory}/models/${digest}${SUFFIX}`;
   }
 
-  /** Gives a model a further name. */
+  /** Gives a model a further name. @throws PynqLlmError AGENT_STORE_FULL, AGENT_STORE_FAILED */
   name(digest: string, name: string): Promise<void> {
-    return this.#names.set(name, digest);
+    return this.#typed('The name could not be written', () => this.#names.set(name, digest));
   }
 
   /**
    * Begins or continues an upload; end it with `release`.
-   * @throws PynqLlmError AGENT_UPLOAD_MISMATCH where the chunk digests are not those of the digest, AGENT_STORE_FULL
+   * @throws PynqLlmError AGENT_UPLOAD_MISMATCH where the chunk digests are not those of the digest, AGENT_STORE_FULL,
+   *   AGENT_STORE_FAILED
    */
   async begin(plan: UploadPlan): Promise<Upload> {
     const chunks = plan.chunkDigests.length / DIGEST_BYTES;
@@ -91,68 +94,119 @@ export class ModelStore {
         `${chunks} chunk digests and ${plan.byteLength} bytes do not make the digest ${plan.digest}.`,
         { remedy: 'Cut the file into chunks of 1 MiB and compute the digest as the protocol says.' },
       );
-    let entry = this.#uploads.get(plan.digest);
-    if (entry === undefined) {
-      entry = { upload: Upload.open(this.#fs, this.#partialPath(plan.digest), plan), users: 0 };
-      this.#uploads.set(plan.digest, entry);
-    }
-    entry.users++;
+    const open = this.#join(plan);
     try {
-      const upload = await entry.upload;
+      const upload = await open.upload;
+      this.#openUploads.set(upload, open);
       await this.#requireRoom(upload.missingBytes);
       return upload;
     } catch (error) {
-      await this.release(plan.digest);
-      throw error;
+      await this.#leave(open);
+      throw storeError(error, 'The upload cannot be begun');
     }
   }
 
   /** A session's part in an upload is over; what was received stays. */
-  async release(digest: string): Promise<void> {
-    const entry = this.#uploads.get(digest);
-    if (entry === undefined || --entry.users > 0) return;
-    this.#uploads.delete(digest);
-    const upload = await entry.upload.catch(() => undefined);
-    await upload?.close();
+  async release(upload: Upload): Promise<void> {
+    const open = this.#openUploads.get(upload);
+    if (open !== undefined) await this.#leave(open);
   }
 
   /** Lets go of every upload; nothing is lost by it. */
   async close(): Promise<void> {
-    for (const [digest, entry] of [...this.#uploads]) {
-      entry.users = 1;
-      await this.release(digest);
+    for (const open of [...this.#uploads]) {
+      open.users = 1;
+      await this.#leave(open);
     }
   }
 
-  /** Publishes a complete upload under its digest and gives it the name. @throws PynqLlmError AGENT_UPLOAD_INCOMPLETE */
+  /**
+   * Publishes a complete upload under its digest and gives it the name.
+   * @throws PynqLlmError AGENT_UPLOAD_INCOMPLETE, AGENT_MODEL_UNKNOWN where the model was deleted since another session
+   *   published it, AGENT_STORE_FULL, AGENT_STORE_FAILED
+   */
   async publish(upload: Upload, name: string): Promise<void> {
     const { digest } = upload.plan;
     try {
       await upload.publish(this.#fs, this.path(digest));
-      await syncDirectory(this.#fs, `${this.#directory}/models`);
     } catch (error) {
-      // Another session, or another process, published the same content first.
-      if (!hasCode(error, 'ENOENT') || (await this.find(digest)) === undefined) throw error;
+      // Another process published the same content first.
+      const isGone = error instanceof PynqLlmError && hasCode(error.cause, 'ENOENT');
+      if (!isGone || (await this.find(digest)) === undefined) throw error;
     }
-    await this.#names.set(name, digest);
+    const open = this.#openUploads.get(upload);
+    if (open !== undefined) open.joinable = false;
+    await this.#typed('The upload could not be published', () =>
+      syncDirectory(this.#fs, `${this.#directory}/models`),
+    );
+    if ((await this.find(digest)) === undefined)
+      throw new PynqLlmError(
+        'AGENT_MODEL_UNKNOWN',
+        `Model ${digest} was deleted after another session had published it.`,
+        { context: { model: digest } },
+      );
+    await this.name(digest, name);
   }
 
   /** Removes what was received of an upload that no session continues. */
   async removePartial(digest: string): Promise<void> {
-    if (!this.#uploads.has(digest)) await this.#unlink(this.#partialPath(digest));
+    if (![...this.#uploads].some((open) => open.joinable && open.digest === digest))
+      await this.#unlink(this.#partialPath(digest));
   }
 
-  /** Removes a model and its names. */
-  async delete(digest: string): Promise<void> {
-    await this.#unlink(this.path(digest));
-    await syncDirectory(this.#fs, `${this.#directory}/models`);
-    await this.#names.forget(digest);
+  /** Removes a model and its names. @throws PynqLlmError AGENT_STORE_FULL, AGENT_STORE_FAILED */
+  delete(digest: string): Promise<void> {
+    return this.#typed('The model could not be deleted', async () => {
+      await this.#unlink(this.path(digest));
+      await syncDirectory(this.#fs, `${this.#directory}/models`);
+      await this.#names.forget(digest);
+    });
   }
 
   /** Bytes that uploads may still take. */
-  async freeBytes(): Promise<number> {
-    const { bavail, bsize } = await this.#fs.statfs(this.#directory);
-    return Math.max(0, bavail * bsize - RESERVE_BYTES);
+  freeBytes(): Promise<number> {
+    return this.#typed('The file system cannot be asked for its room', async () => {
+      const { bavail, bsize } = await this.#fs.statfs(this.#directory);
+      return Math.max(0, bavail * bsize - RESERVE_BYTES);
+    });
+  }
+
+  async #typed<T>(what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw storeError(error, what);
+    }
+  }
+
+  /** The upload of this content that is under way, or a new one. */
+  #join(plan: UploadPlan): OpenUpload {
+    for (const open of this.#uploads)
+      if (open.joinable && open.digest === plan.digest) {
+        open.users++;
+        return open;
+      }
+    const upload = Upload.open(this.#fs, this.#partialPath(plan.digest), plan);
+    const open: OpenUpload = { digest: plan.digest, upload, users: 1, joinable: true };
+    this.#uploads.add(open);
+    return open;
+  }
+
+  async #leave(open: OpenUpload): Promise<void> {
+    if (--open.users > 0 || !this.#uploads.delete(open)) return;
+    const upload = await open.upload.catch(() => undefined);
+    await upload?.close();
+  }
+
+  async #list(): Promise<StoreEntry[]> {
+    const names = await this.#names.read();
+    const entries: StoreEntry[] = [];
+    for (const file of (await this.#fs.readdir(`${this.#directory}/models`)).toSorted()) {
+      if (!/^[0-9a-f]{64}\.gguf$/.test(file)) continue;
+      const entry = await this.#entry(file.slice(0, -SUFFIX.length), names);
+      if (entry !== undefined) entries.push(entry);
+    }
+    return entries;
   }
 
   async #requireRoom(needed: number): Promise<void> {

@@ -1,4 +1,5 @@
 import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { PynqLlmError } from '../../errors/index.js';
 
 /** The part of node:fs/promises that the model store uses: injected, so that tests can play any file system. */
 export interface StoreFs {
@@ -17,6 +18,18 @@ export const nodeFs: StoreFs = { mkdir, open, readdir, readFile, rename, stat, s
 /** Whether the error is the operating system's, with one of these codes. */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.some((code) => code === error.code);
+}
+
+/**
+ * What an error of the operating system means for the store.
+ * @param what could not be done, as the beginning of a sentence
+ * @returns AGENT_STORE_FULL or AGENT_STORE_FAILED; the error itself where it is none of the operating system's
+ */
+export function storeError(error: unknown, what: string): unknown {
+  if (!(error instanceof Error && 'code' in error && /^E[A-Z0-9]+$/.test(String(error.code)))) return error;
+  // EFBIG: the file system, or a limit of the process, takes no file of this size.
+  const code = hasCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? 'AGENT_STORE_FULL' : 'AGENT_STORE_FAILED';
+  return new PynqLlmError(code, `${what}: ${error.message}.`, { cause: error });
 }
 
 /** Makes a rename or an unlink in `directory` survive a power cut, where the file system can be told to. */

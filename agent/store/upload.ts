@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { PynqLlmError } from '../../errors/index.js';
 import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, sha256 } from '../../protocol/index.js';
-import { hasCode, type StoreFs } from './store-fs.js';
+import { type StoreFs, storeError } from './store-fs.js';
 
 /** Bytes after which the operating system is told to write: a card is slow, and the end should not wait for all of it. */
 const WRITE_BACK_BYTES = 16 * 1024 * 1024;
@@ -27,6 +27,7 @@ export class Upload {
   #bytesSinceSync = 0;
   #syncing: Promise<void> | undefined;
   #syncError: unknown;
+  #published: Promise<void> | undefined;
 
   private constructor(plan: UploadPlan, path: string, handle: FileHandle) {
     this.plan = plan;
@@ -71,9 +72,15 @@ export class Upload {
     if (this.have[index]) return;
     try {
       const { bytesWritten } = await this.#handle.write(data, 0, data.length, index * CHUNK_BYTES);
-      if (bytesWritten !== data.length) throw this.#full(undefined);
+      // What a file system writes in part, it has no room for.
+      if (bytesWritten !== data.length)
+        throw new PynqLlmError(
+          'AGENT_STORE_FULL',
+          `Of a chunk of ${data.length} bytes ${bytesWritten} were written; the chunks before it are kept.`,
+          { context: { missingBytes: this.missingBytes } },
+        );
     } catch (error) {
-      throw hasCode(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? this.#full(error) : error;
+      throw storeError(error, 'The upload could not be written; what came before is kept');
     }
     this.have[index] = 1;
     this.#bytesSinceSync += data.length;
@@ -81,10 +88,26 @@ export class Upload {
   }
 
   /**
-   * Puts the model under its final name once it is whole and safe on the disk.
-   * @throws PynqLlmError AGENT_UPLOAD_INCOMPLETE
+   * Puts the model under its final name once it is whole and safe on the disk. Sessions that ask for it at the same
+   * time, or again, share one publication.
+   * @throws PynqLlmError AGENT_UPLOAD_INCOMPLETE, AGENT_STORE_FULL, AGENT_STORE_FAILED
    */
-  async publish(fs: StoreFs, finalPath: string): Promise<void> {
+  publish(fs: StoreFs, finalPath: string): Promise<void> {
+    this.#published ??= this.#publish(fs, finalPath).catch((error: unknown) => {
+      this.#published = undefined;
+      throw storeError(error, 'The upload could not be published');
+    });
+    return this.#published;
+  }
+
+  /** Lets go of the partial file, which stays for a later attempt. */
+  async close(): Promise<void> {
+    await this.#published?.catch(() => {});
+    await this.#syncing;
+    await this.#handle.close();
+  }
+
+  async #publish(fs: StoreFs, finalPath: string): Promise<void> {
     const missing = this.have.reduce((sum, present) => sum + (present ? 0 : 1), 0);
     if (missing > 0)
       throw new PynqLlmError(
@@ -94,18 +117,12 @@ export class Upload {
           context: { missing, chunks: this.have.length },
         },
       );
-    // A left-over longer than the model would otherwise be published with it.
     await this.#syncing;
     if (this.#syncError !== undefined) throw this.#syncError;
+    // A left-over longer than the model would otherwise be published with it.
     await this.#handle.truncate(this.plan.byteLength);
     await this.#handle.sync();
     await fs.rename(this.#path, finalPath);
-  }
-
-  /** Lets go of the partial file, which stays for a later attempt. */
-  async close(): Promise<void> {
-    await this.#syncing;
-    await this.#handle.close();
   }
 
   /** The system tells an error of a sync once only, so it is kept for `publish`. */
@@ -115,7 +132,7 @@ export class Upload {
     this.#syncing = this.#handle
       .datasync()
       .catch((error: unknown) => {
-        this.#syncError = error;
+        this.#syncError = storeError(error, 'The upload could not be brought to the disk');
       })
       .finally(() => {
         this.#syncing = undefined;
@@ -138,16 +155,5 @@ export class Upload {
   #matches(index: number, data: Uint8Array): boolean {
     const expected = this.plan.chunkDigests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
     return Buffer.compare(sha256(data), expected) === 0;
-  }
-
-  #full(cause: unknown): PynqLlmError {
-    return new PynqLlmError(
-      'AGENT_STORE_FULL',
-      'The file system filled up during the upload; what came is kept.',
-      {
-        cause,
-        context: { missingBytes: this.missingBytes },
-      },
-    );
   }
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFsFromVolume, Volume } from 'memfs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SessionUploads } from '../../../agent/session-uploads.js';
 import { ModelStore } from '../../../agent/store/model-store.js';
 import { nodeFs, type StoreFs } from '../../../agent/store/store-fs.js';
 import { CHUNK_BYTES, chunkCount, modelDigest, sha256 } from '../../../protocol/index.js';
@@ -18,6 +19,11 @@ function sample(byteLength: number, seed = 1) {
   );
   const chunkDigests = Buffer.concat(chunks.map((chunk) => sha256(chunk)));
   return { bytes, chunks, plan: { digest: modelDigest(byteLength, chunkDigests), byteLength, chunkDigests } };
+}
+
+/** What a client says at the beginning of an upload. */
+function announce({ bytes, plan }: ReturnType<typeof sample>, name = 'a') {
+  return { name, digest: plan.digest, bytes: bytes.length, chunkDigests: plan.chunkDigests };
 }
 
 const MODEL = sample(3 * CHUNK_BYTES + 1000);
@@ -112,7 +118,7 @@ describe.each([
       expect([...upload.have].map((present, index) => present === (index <= broken ? 1 : 0))).not.toContain(
         false,
       );
-      await store.release(MODEL.plan.digest);
+      await store.release(upload);
       store = await ModelStore.open(disk.directory, disk.fs);
     }
     await store.publish(await send(), 'a');
@@ -146,8 +152,7 @@ describe.each([
   });
 
   it('asks again for a chunk that was damaged on the disk after a break', async () => {
-    await send(MODEL, (index) => index < 2);
-    await store.release(MODEL.plan.digest);
+    await store.release(await send(MODEL, (index) => index < 2));
     const partial = (await disk.read(`partial/${MODEL.plan.digest}`)).slice();
     partial[CHUNK_BYTES + 5] ^= 0x80;
     await disk.write(`partial/${MODEL.plan.digest}`, partial);
@@ -174,11 +179,65 @@ describe.each([
     await first.writeChunk(0, MODEL.chunks[0]);
     await first.writeChunk(1, MODEL.chunks[1]);
     await second.writeChunk(2, MODEL.chunks[2]);
-    await store.release(MODEL.plan.digest);
+    await store.release(first);
     await second.writeChunk(3, MODEL.chunks[3]);
     await store.publish(second, 'a');
     await store.publish(first, 'b');
     expect((await store.find(MODEL.plan.digest))?.names.toSorted()).toEqual(['a', 'b']);
+  });
+
+  it('takes a model anew that was published and deleted while another session still had its upload open', async () => {
+    const first = await send();
+    const second = await store.begin(MODEL.plan);
+    await store.publish(first, 'a');
+    await store.delete(MODEL.plan.digest);
+    const third = await send();
+    await store.release(first);
+    await store.release(second);
+    await store.publish(third, 'c');
+    expect(Buffer.compare(await disk.read(`models/${MODEL.plan.digest}.gguf`), MODEL.bytes)).toBe(0);
+    await store.release(third);
+  });
+
+  it('tells a session whose model another one published and deleted before its commit', async () => {
+    const first = await send();
+    const second = await store.begin(MODEL.plan);
+    await store.publish(first, 'a');
+    await store.delete(MODEL.plan.digest);
+    await expect(store.publish(second, 'b')).rejects.toMatchObject({ code: 'AGENT_MODEL_UNKNOWN' });
+    expect(await store.list()).toEqual([]);
+  });
+
+  it('publishes an upload once when it is committed twice at the same time', async () => {
+    const uploads = new SessionUploads(store);
+    const begun = await uploads.begin(announce(MODEL));
+    if (!('upload' in begun)) throw new Error('the store has the model already');
+    for (const [index, data] of MODEL.chunks.entries())
+      await uploads.writeChunk({ upload: begun.upload, index, data });
+    const both = [uploads.commit({ upload: begun.upload }), uploads.commit({ upload: begun.upload })];
+    expect((await Promise.all(both)).map(({ names }) => names)).toEqual([['a'], ['a']]);
+  });
+
+  it('finishes a commit during which its session ends', async () => {
+    const uploads = new SessionUploads(store);
+    const begun = await uploads.begin(announce(MODEL));
+    if (!('upload' in begun)) throw new Error('the store has the model already');
+    for (const [index, data] of MODEL.chunks.entries())
+      await uploads.writeChunk({ upload: begun.upload, index, data });
+    const commit = uploads.commit({ upload: begun.upload });
+    await uploads.close();
+    expect((await commit).digest).toBe(MODEL.plan.digest);
+  });
+
+  it('lets a session have four uploads open, also when it begins them all at once', async () => {
+    const uploads = new SessionUploads(store);
+    const begun = await Promise.allSettled(
+      [1, 3, 5, 7, 9, 11].map((seed) => uploads.begin(announce(sample(100, seed)))),
+    );
+    expect(begun.filter(({ status }) => status === 'fulfilled')).toHaveLength(4);
+    await uploads.close();
+    await uploads.begin(announce(sample(100, 13)));
+    await uploads.close();
   });
 
   it('refuses chunk digests that do not make the digest', async () => {
@@ -217,6 +276,72 @@ describe.each([
   });
 });
 
+/** A disk on which an operation of some files' handles fails with an error of the operating system. */
+function failingDisk(
+  operation: 'sync' | 'datasync' | 'write' | 'truncate',
+  file: string,
+  code: string,
+): Disk {
+  const disk = memoryDisk();
+  const open = async (...args: Parameters<StoreFs['open']>) => {
+    const handle = await disk.fs.open(...args);
+    if (String(args[0]).includes(file))
+      handle[operation] = async () => {
+        throw Object.assign(new Error(`${code}: ${operation} failed`), { code });
+      };
+    return handle;
+  };
+  return { ...disk, fs: { ...disk.fs, open } };
+}
+
+describe('the model store on a disk that fails', () => {
+  it.each([
+    ['sync', 'partial', 'ENOSPC', 'AGENT_STORE_FULL'],
+    ['sync', 'partial', 'EDQUOT', 'AGENT_STORE_FULL'],
+    ['sync', 'partial', 'EIO', 'AGENT_STORE_FAILED'],
+    ['truncate', 'partial', 'EIO', 'AGENT_STORE_FAILED'],
+    ['sync', 'models', 'EIO', 'AGENT_STORE_FAILED'],
+    ['sync', 'names.json', 'ENOSPC', 'AGENT_STORE_FULL'],
+  ] as const)('ends a commit whose %s of %s fails with %s in %s', async (operation, file, code, expected) => {
+    const disk = failingDisk(operation, file, code);
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const upload = await store.begin(MODEL.plan);
+    for (const [index, chunk] of MODEL.chunks.entries()) await upload.writeChunk(index, chunk);
+    await expect(store.publish(upload, 'a')).rejects.toMatchObject({
+      code: expected,
+      message: expect.stringContaining(`${code}: ${operation} failed`),
+    });
+  });
+
+  it('ends a chunk that cannot be written in AGENT_STORE_FAILED, and takes it again', async () => {
+    const disk = failingDisk('write', 'partial', 'EIO');
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const upload = await store.begin(MODEL.plan);
+    await expect(upload.writeChunk(0, MODEL.chunks[0])).rejects.toMatchObject({ code: 'AGENT_STORE_FAILED' });
+    expect([...upload.have]).toEqual([0, 0, 0, 0]);
+  });
+
+  it('remembers that bringing an upload to the disk failed half-way', async () => {
+    const disk = failingDisk('datasync', 'partial', 'ENOSPC');
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const large = sample(17 * CHUNK_BYTES);
+    const upload = await store.begin(large.plan);
+    for (const [index, chunk] of large.chunks.entries()) await upload.writeChunk(index, chunk);
+    await expect(store.publish(upload, 'a')).rejects.toMatchObject({ code: 'AGENT_STORE_FULL' });
+  });
+
+  it('does not hide a fault of the program behind the disk', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, {
+      ...disk.fs,
+      statfs: async () => {
+        throw new TypeError('a fault of the program');
+      },
+    });
+    await expect(store.begin(MODEL.plan)).rejects.toBeInstanceOf(TypeError);
+  });
+});
+
 describe('the model store on a disk that fills up', () => {
   it('refuses an upload that does not fit beside the reserve, before anything is sent', async () => {
     const disk = memoryDisk(() => 64 * 1024 * 1024 + 3 * CHUNK_BYTES);
@@ -230,7 +355,7 @@ describe('the model store on a disk that fills up', () => {
     let store = await ModelStore.open(disk.directory, disk.fs);
     const upload = await store.begin(MODEL.plan);
     await upload.writeChunk(0, MODEL.chunks[0]);
-    await store.release(MODEL.plan.digest);
+    await store.release(upload);
     free = 64 * 1024 * 1024 + 3 * CHUNK_BYTES;
     store = await ModelStore.open(disk.directory, disk.fs);
     expect((await store.begin(MODEL.plan)).missingBytes).toBe(2 * CHUNK_BYTES + 1000);
@@ -258,7 +383,7 @@ describe('the model store on a disk that fills up', () => {
     await upload.writeChunk(0, MODEL.chunks[0]);
     await upload.writeChunk(1, MODEL.chunks[1]);
     await expect(upload.writeChunk(2, MODEL.chunks[2])).rejects.toMatchObject({ code: 'AGENT_STORE_FULL' });
-    await store.release(MODEL.plan.digest);
+    await store.release(upload);
     const again = await ModelStore.open(disk.directory, disk.fs);
     expect([...(await again.begin(MODEL.plan)).have]).toEqual([1, 1, 0, 0]);
   });
@@ -266,8 +391,7 @@ describe('the model store on a disk that fills up', () => {
   it('removes partial uploads that nobody continued for a week', async () => {
     const disk = memoryDisk();
     const store = await ModelStore.open(disk.directory, disk.fs);
-    await store.begin(MODEL.plan);
-    await store.release(MODEL.plan.digest);
+    await store.release(await store.begin(MODEL.plan));
     const old: StoreFs = {
       ...disk.fs,
       stat: async (path) => ({ size: 0, mtimeMs: Date.now() - 8 * 24 * 3600 * 1000, path }),
