@@ -1,5 +1,7 @@
 import type { DmaBuffer } from '../driver/board.js';
 import type { BoardDescription } from '../driver/board-description.js';
+import { OwnedDmaBuffer } from '../driver/owned-dma-buffer.js';
+import { RegionAllocator } from '../driver/region-allocator.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type KernelMemory, PREPARED_INPUT, reserveMemory } from './kernel.js';
 
@@ -55,8 +57,7 @@ export class PhysicalMemory {
   /** The same as signed words: what moves whole words is faster without numbers beyond 2^31. */
   readonly signedWords: Int32Array;
   private readonly regions: Region[] = [];
-  /** Sorted by physical address. */
-  private readonly buffers: MockDmaBuffer[] = [];
+  private readonly allocator: RegionAllocator<Region, MockDmaBuffer>;
 
   /** @throws PynqLlmError MOCK_MEMORY_UNAVAILABLE */
   constructor(
@@ -78,148 +79,70 @@ export class PhysicalMemory {
     this.bytes = new Uint8Array(this.memory.buffer);
     this.words = new Uint32Array(this.memory.buffer);
     this.signedWords = new Int32Array(this.memory.buffer);
+    this.allocator = new RegionAllocator(this.regions);
   }
 
   /** Whether a physical range is DMA memory. */
   contains(address: number, byteLength: number): boolean {
-    return this.regionOf(address, byteLength) !== undefined;
-  }
-
-  private regionOf(address: number, byteLength: number): Region | undefined {
-    return this.regions.find(({ base, size }) => address >= base && address + byteLength <= base + size);
+    return this.regions.some(({ base, size }) => address >= base && address + byteLength <= base + size);
   }
 
   /** The buffer that holds the whole physical range. */
   bufferAt(address: number, byteLength: number): MockDmaBuffer | undefined {
-    const buffer = this.buffers[this.placeOf(address + 1) - 1];
-    return buffer !== undefined && address + byteLength <= buffer.physicalAddress + buffer.byteLength
-      ? buffer
-      : undefined;
-  }
-
-  /** How many buffers begin below an address. */
-  private placeOf(address: number): number {
-    let low = 0;
-    let high = this.buffers.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.buffers[middle].physicalAddress < address) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return this.allocator.bufferAt(address, byteLength);
   }
 
   /** First fit. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
   allocate(byteLength: number, align: number): DmaBuffer {
-    if (
-      !Number.isSafeInteger(byteLength) ||
-      byteLength <= 0 ||
-      align <= 0 ||
-      !Number.isInteger(Math.log2(align))
-    )
-      throw new PynqLlmError(
-        'DRIVER_BAD_ARGUMENT',
-        `A DMA buffer of ${byteLength} bytes aligned to ${align} cannot be allocated.`,
-        { context: { byteLength, align } },
-      );
-    for (const gap of this.gaps()) {
-      const address = Math.ceil(gap.base / align) * align;
-      if (address + byteLength > gap.base + gap.size) continue;
-      const region = this.regionOf(address, byteLength);
-      if (region === undefined) continue;
-      const offset = region.offset + (address - region.base);
-      const buffer = new MockDmaBuffer(this, address, offset, byteLength, this.listener);
-      this.buffers.splice(this.placeOf(address), 0, buffer);
-      return buffer;
-    }
-    const { free, largestFree } = this.usage();
-    throw new PynqLlmError(
-      'DRIVER_DMA_MEMORY_FULL',
-      `${byteLength} bytes of DMA memory were asked for; ${free} are free, ${largestFree} of them in one piece.`,
-      { context: { byteLength, free, largestFree } },
+    return this.allocator.allocate(
+      byteLength,
+      align,
+      (address, region, offset) =>
+        new MockDmaBuffer(this, address, region.offset + offset, byteLength, this.listener),
     );
   }
 
   /** @param buffer is forgotten; its memory may be allocated again */
-  release(buffer: MockDmaBuffer): void {
-    this.buffers.splice(this.placeOf(buffer.physicalAddress), 1);
+  forget(buffer: MockDmaBuffer): void {
+    this.allocator.release(buffer);
   }
 
   usage(): { total: number; free: number; largestFree: number } {
-    const gaps = this.gaps();
-    return {
-      total: this.regions.reduce((sum, { size }) => sum + size, 0),
-      free: gaps.reduce((sum, { size }) => sum + size, 0),
-      largestFree: gaps.reduce((largest, { size }) => Math.max(largest, size), 0),
-    };
-  }
-
-  private gaps(): { base: number; size: number }[] {
-    return this.regions.flatMap(({ base, size }) => {
-      const gaps = [];
-      let from = base;
-      for (const buffer of this.buffers) {
-        if (buffer.physicalAddress < base || buffer.physicalAddress >= base + size) continue;
-        if (buffer.physicalAddress > from) gaps.push({ base: from, size: buffer.physicalAddress - from });
-        from = buffer.physicalAddress + buffer.byteLength;
-      }
-      if (from < base + size) gaps.push({ base: from, size: base + size - from });
-      return gaps;
-    });
+    return this.allocator.usage();
   }
 }
 
 /** DMA memory with an owner; see the Board seam. */
-export class MockDmaBuffer implements DmaBuffer {
-  private state: 'cpu' | 'device' | 'freed' = 'cpu';
+export class MockDmaBuffer extends OwnedDmaBuffer {
   private readonly view: Uint8Array;
   /** What the device wrote and the CPU may not see yet; ranges that do not overlap. */
   private written: DeviceWrite[] = [];
 
   constructor(
     private readonly owningMemory: PhysicalMemory,
-    readonly physicalAddress: number,
+    physicalAddress: number,
     /** Where the buffer lies in the kernels' address space. */
     readonly offset: number,
-    readonly byteLength: number,
+    byteLength: number,
     private readonly listener: MemoryListener,
   ) {
+    super(physicalAddress, byteLength);
     this.view = owningMemory.bytes.subarray(offset, offset + byteLength);
   }
 
-  get owner(): 'cpu' | 'device' {
-    return this.state === 'device' ? 'device' : 'cpu';
-  }
-
-  get bytes(): Uint8Array {
-    this.requireAlive();
-    if (this.state === 'device')
-      throw new PynqLlmError(
-        'DRIVER_BUFFER_NOT_OWNED',
-        `The DMA buffer at 0x${this.physicalAddress.toString(16)} belongs to the device.`,
-        { context: { physicalAddress: this.physicalAddress } },
-      );
+  protected memory(): Uint8Array {
     return this.view;
   }
 
-  giveToDevice(): void {
-    this.requireAlive();
-    this.state = 'device';
-  }
+  protected handOver(): void {}
 
-  giveToCpu(): void {
-    this.requireAlive();
-    if (this.state === 'cpu') return;
+  protected handBack(): void {
     this.listener.handedBack(this);
     this.settle();
-    this.state = 'cpu';
   }
 
-  free(): void {
-    if (this.state === 'freed') return;
-    if (this.state === 'device') this.giveToCpu();
-    this.state = 'freed';
-    this.owningMemory.release(this);
+  protected release(): void {
+    this.owningMemory.forget(this);
   }
 
   /**
@@ -243,14 +166,5 @@ export class MockDmaBuffer implements DmaBuffer {
     const { signedWords: words } = this.owningMemory;
     for (const { start, end } of this.written) for (let i = start; i < end; i++) words[i] ^= POISON;
     this.written.length = 0;
-  }
-
-  private requireAlive(): void {
-    if (this.state === 'freed')
-      throw new PynqLlmError(
-        'DRIVER_BUFFER_FREED',
-        `The DMA buffer at 0x${this.physicalAddress.toString(16)} was freed.`,
-        { context: { physicalAddress: this.physicalAddress } },
-      );
   }
 }
