@@ -20,6 +20,8 @@ export interface GenerationFlags {
   readonly topP: number;
   readonly minP: number;
   readonly repeatPenalty: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
   readonly repeatLastN: number;
   readonly logitBias?: Readonly<Record<number, number>>;
   readonly stop?: readonly string[];
@@ -48,8 +50,15 @@ export function withGeneration(command: Command): Command {
       1,
     )
     .option(
+      '--frequency-penalty <x>',
+      'take x from the logit of a recent token each time that it is there',
+      decimal(-100, 100),
+      0,
+    )
+    .option('--presence-penalty <x>', 'take x from the logit of every recent token', decimal(-100, 100), 0)
+    .option(
       '--repeat-last-n <n>',
-      'how many recent tokens the penalty looks at; -1 for all',
+      'how many recent tokens the penalties look at; -1 for all',
       wholeNumber(-1, 1_048_576),
       64,
     )
@@ -77,6 +86,8 @@ export function toSampling(flags: GenerationFlags) {
     topP: flags.topP,
     minP: flags.minP,
     repetitionPenalty: flags.repeatPenalty,
+    frequencyPenalty: flags.frequencyPenalty,
+    presencePenalty: flags.presencePenalty,
     repetitionWindow: flags.repeatLastN,
     logitBias: Object.entries(flags.logitBias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
     stop: [...(flags.stop ?? [])],

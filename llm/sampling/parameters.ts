@@ -12,6 +12,10 @@ export interface SamplingParameters {
   readonly minP: number;
   /** Divides positive logits of tokens that were there lately, and multiplies negative ones; 1 changes none. */
   readonly repeatPenalty: number;
+  /** Taken from a token's logit for every time that it was there lately; negative encourages repetition; 0 changes none. */
+  readonly frequencyPenalty: number;
+  /** Taken once from the logit of every token that was there lately; 0 changes none. */
+  readonly presencePenalty: number;
   /** How many of the last tokens count as lately, prompt included; -1 counts all, 0 none. */
   readonly repeatLastN: number;
   /** Pairs of token id and what is added to its logit; -Infinity rules the token out. */
@@ -33,6 +37,8 @@ export const DEFAULT_SAMPLING: SamplingParameters = {
   topP: 0.95,
   minP: 0.05,
   repeatPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
   repeatLastN: 64,
   logitBias: [],
   seed: 0,
@@ -56,6 +62,8 @@ export function checkSampling(options: SamplingOptions, vocabSize: number): Samp
   checkRange('topP', parameters.topP, 0, 1);
   checkRange('minP', parameters.minP, 0, 1);
   checkRange('repeatPenalty', parameters.repeatPenalty, 0.01, 100);
+  checkRange('frequencyPenalty', parameters.frequencyPenalty, -100, 100);
+  checkRange('presencePenalty', parameters.presencePenalty, -100, 100);
   checkInteger('repeatLastN', parameters.repeatLastN, -1, Number.MAX_SAFE_INTEGER);
   checkInteger('seed', parameters.seed, 0, Number.MAX_SAFE_INTEGER);
   checkInteger('topLogProbs', parameters.topLogProbs, 0, vocabSize);

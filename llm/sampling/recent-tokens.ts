@@ -1,4 +1,4 @@
-/** The last tokens of a sequence, for the repetition penalty. */
+/** The last tokens of a sequence, for the penalties. */
 export class RecentTokens {
   readonly #length: number;
   readonly #counts = new Map<number, number>();
@@ -20,9 +20,9 @@ export class RecentTokens {
     this.#next = (this.#next + 1) % this.#length;
   }
 
-  /** The distinct ids. */
-  ids(): IterableIterator<number> {
-    return this.#counts.keys();
+  /** The distinct ids, each with how often it is there. */
+  counts(): IterableIterator<[id: number, count: number]> {
+    return this.#counts.entries();
   }
 
   #drop(id: number): void {

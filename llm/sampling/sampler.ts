@@ -13,8 +13,8 @@ export interface SampledToken extends TokenLogProb {
 }
 
 /**
- * Chooses the tokens of one sequence. The steps and their order are llama.cpp's: logit bias, repetition penalty, then the
- * likeliest token (temperature 0) or top-k, top-p, min-p, temperature and a draw. Logits, parameters and tokens so far
+ * Chooses the tokens of one sequence. The steps and their order are llama.cpp's: logit bias, repetition, frequency and presence
+ * penalties, then the likeliest token (temperature 0) or top-k, top-p, min-p, temperature and a draw. Logits, parameters and tokens so far
  * determine the choice, on every machine alike.
  */
 export class Sampler {
@@ -70,11 +70,12 @@ export class Sampler {
   }
 
   #penaliseRepetition(): void {
-    const { repeatPenalty } = this.#parameters;
-    if (repeatPenalty === 1) return;
-    for (const id of this.#recent.ids()) {
+    const { repeatPenalty, frequencyPenalty, presencePenalty } = this.#parameters;
+    if (repeatPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0) return;
+    for (const [id, count] of this.#recent.counts()) {
       const logit = this.#logits[id];
-      this.#logits[id] = logit > 0 ? logit / repeatPenalty : logit * repeatPenalty;
+      const repeated = logit > 0 ? logit / repeatPenalty : logit * repeatPenalty;
+      this.#logits[id] = repeated - count * frequencyPenalty - presencePenalty;
     }
   }
 }

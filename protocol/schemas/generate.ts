@@ -14,7 +14,11 @@ export const samplingOptions = z.strictObject({
   topP: z.number().min(0).max(1).optional(),
   minP: z.number().min(0).max(1).optional(),
   repetitionPenalty: z.number().min(0.01).max(100).optional(),
-  /** Latest tokens, prompt included, that the repetition penalty looks at; -1 is all. */
+  /** Taken from a token's logit for every time that it is among the latest tokens. */
+  frequencyPenalty: z.number().min(-100).max(100).optional(),
+  /** Taken once from the logit of each of the latest tokens. */
+  presencePenalty: z.number().min(-100).max(100).optional(),
+  /** Latest tokens, prompt included, that the penalties look at; -1 is all. */
   repetitionWindow: z.int().min(-1).max(1_048_576).optional(),
   /** What is added to a token's logit before sampling. */
   logitBias: z

@@ -164,6 +164,19 @@ describe('bias and repetition penalty', () => {
       0, 1, 2, 0,
     ]);
   });
+
+  it('the frequency penalty is taken for each time that a token was there, the presence penalty once', () => {
+    const often = (options: SamplingOptions) => {
+      const sampler = new Sampler({ temperature: 0, ...options }, 2);
+      sampler.observe([0, 0, 0]);
+      return sampler.sample(new Float32Array([4, 2])).id;
+    };
+    expect(often({ frequencyPenalty: 0.6 })).toBe(0);
+    expect(often({ frequencyPenalty: 0.7 })).toBe(1);
+    expect(often({ presencePenalty: 1.9 })).toBe(0);
+    expect(often({ presencePenalty: 2.1 })).toBe(1);
+    expect(often({ presencePenalty: 2.1, repeatLastN: 0 })).toBe(0);
+  });
 });
 
 describe('input that cannot be sampled', () => {
@@ -171,6 +184,8 @@ describe('input that cannot be sampled', () => {
     [{ temperature: -1 }],
     [{ temperature: Number.NaN }],
     [{ topK: 1.5 }],
+    [{ frequencyPenalty: Number.POSITIVE_INFINITY }],
+    [{ presencePenalty: -101 }],
     [{ topK: -1 }],
     [{ topP: 1.01 }],
     [{ minP: -0.1 }],
