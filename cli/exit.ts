@@ -7,13 +7,23 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, mismatch: 3, interrupted: 130 
 export function reportError(error: unknown): void {
   if (isPynqLlmError(error)) {
     // Names from outside may hold line breaks and terminal codes; programs count on one line.
-    process.stderr.write(`pynq-llm: ${error.message.replace(/\p{Cc}+/gu, ' ')}\n`);
+    process.stderr.write(`pynq-llm: ${oneLine(error.message)}\n`);
     if (process.env.PYNQ_LLM_DEBUG) process.stderr.write(`${error.stack}\n${String(error.cause ?? '')}\n`);
     return;
   }
   process.stderr.write(
     `pynq-llm: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}\n`,
   );
+}
+
+/** Tells the user at once what the work does not end with, on a line of its own. */
+export function reportNotice(text: string): void {
+  // A progress bar may stand in the line.
+  process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}pynq-llm: ${oneLine(text)}\n`);
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ');
 }
 
 /** The exit status that an error ends the process with. */

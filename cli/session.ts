@@ -3,12 +3,13 @@ import { basename } from 'node:path';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   type BoardClient,
+  type ConnectionEvent,
   connect,
   type Model,
   type StoredModel,
   type UploadProgress,
 } from '../sdk/index.js';
-import { EXIT, reportError } from './exit.js';
+import { EXIT, reportError, reportNotice } from './exit.js';
 import type { DeviceOptions } from './options.js';
 import { Progress } from './output/progress.js';
 
@@ -16,14 +17,24 @@ import { Progress } from './output/progress.js';
 const INTERRUPT_MS = 2_000;
 
 /**
- * Connects, runs, closes: a broken run closes too. Ctrl-C aborts `signal`; a second one, or a run that does not end
- * soon, ends the process.
+ * Connects, runs, closes: a broken run closes too. Ctrl-C as in `withInterrupt`.
  * @throws PynqLlmError CLI_INTERRUPTED if Ctrl-C kept `run` from ending well
  */
-export async function withBoard<T>(
+export function withBoard<T>(
   options: DeviceOptions,
   run: (board: BoardClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  return withInterrupt(async (signal) => {
+    await using board = await connect(options.device, { token: options.token, signal, onConnection });
+    return await run(board, signal);
+  });
+}
+
+/**
+ * Runs what Ctrl-C may end: it aborts `signal`; a second one, or a run that does not end soon, ends the process.
+ * @throws PynqLlmError CLI_INTERRUPTED if Ctrl-C kept `run` from ending well
+ */
+export async function withInterrupt<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupt = new AbortController();
   const onInterrupt = () => {
     if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
@@ -36,12 +47,20 @@ export async function withBoard<T>(
   process.removeAllListeners('SIGINT');
   process.on('SIGINT', onInterrupt);
   try {
-    await using board = await connect(options.device, { token: options.token, signal: interrupt.signal });
-    return await run(board, interrupt.signal);
+    return await run(interrupt.signal);
   } catch (cause) {
     if (!interrupt.signal.aborted) throw cause;
     throw interrupted(cause);
   }
+}
+
+/** A board that went away is tried again for a while: whoever waits wants to know why nothing comes. */
+function onConnection(event: ConnectionEvent): void {
+  reportNotice(
+    event.type === 'restored'
+      ? 'Connected again.'
+      : `${event.reason.what} Trying again for ${event.retryMs / 1000} s.`,
+  );
 }
 
 function interrupted(cause?: unknown): PynqLlmError {

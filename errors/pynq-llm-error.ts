@@ -21,6 +21,8 @@ export class PynqLlmError extends Error {
   override readonly name = 'PynqLlmError';
   readonly code: ErrorCodeName;
   readonly context: ErrorContext;
+  /** What happened and why: the message without its number and its remedy, for errors that quote this one. */
+  readonly what: string;
   /** What the reader can do about it. */
   readonly remedy: string;
 
@@ -41,6 +43,7 @@ export class PynqLlmError extends Error {
       'cause' in detail ? { cause: detail.cause } : undefined,
     );
     this.code = code;
+    this.what = what;
     this.context = detail.context ?? {};
     this.remedy = remedy;
   }

@@ -1,5 +1,5 @@
 import { BoardClient } from './board-client.js';
-import { Connection } from './connection.js';
+import { Connection, type ConnectionEvent } from './connection.js';
 import { transportFor } from './transports/open-url.js';
 
 const TIMEOUT_MS = 30_000;
@@ -18,6 +18,8 @@ export interface ConnectOptions {
   readonly ca?: string | undefined;
   /** For mock: the directory of the model store; $PYNQ_LLM_HOME or the user's cache unless given. */
   readonly storeDir?: string | undefined;
+  /** Told at once when the connection is lost and tried again, and when it is there again. */
+  readonly onConnection?: ((event: ConnectionEvent) => void) | undefined;
   /** How this client calls itself in the agent's log. */
   readonly client?: string | undefined;
 }
@@ -39,6 +41,7 @@ export async function connect(url: string, options: ConnectOptions = {}): Promis
       token: options.token,
       timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
       reconnectMs: reconnects ? (options.reconnectMs ?? RECONNECT_MS) : 0,
+      onConnection: options.onConnection,
     },
     options.signal,
   );

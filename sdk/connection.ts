@@ -22,7 +22,14 @@ export interface ConnectionOptions {
   readonly timeoutMs: number;
   /** How long a lost connection is tried again; 0 for not at all. */
   readonly reconnectMs: number;
+  readonly onConnection?: ((event: ConnectionEvent) => void) | undefined;
 }
+
+/** What happens to a connection after it was made. */
+export type ConnectionEvent =
+  /** It broke and is tried again for `retryMs`; what is under way waits meanwhile. */
+  | { readonly type: 'lost'; readonly reason: PynqLlmError; readonly retryMs: number }
+  | { readonly type: 'restored' };
 
 export interface CallOptions {
   /** Milliseconds to wait for the reply. */
@@ -197,7 +204,8 @@ export class Connection {
       return;
     }
     void live.transport.close();
-    this.#live = this.#options.reconnectMs > 0 ? this.#reconnect(reason) : Promise.reject(lostError(reason));
+    const { reconnectMs } = this.#options;
+    this.#live = reconnectMs > 0 ? this.#reconnect(lostError(reason)) : Promise.reject(lostError(reason));
     this.#live.catch(() => {});
     this.#tellReaders(lostError(reason));
   }
@@ -209,9 +217,11 @@ export class Connection {
   }
 
   async #reconnect(lost: PynqLlmError): Promise<Live> {
-    const end = performance.now() + this.#options.reconnectMs;
+    const { reconnectMs, onConnection } = this.#options;
+    onConnection?.({ type: 'lost', reason: lost, retryMs: reconnectMs });
+    const end = performance.now() + reconnectMs;
     let wait = FIRST_DELAY_MS;
-    let last: unknown = lost;
+    let last: PynqLlmError | undefined;
     while (performance.now() < end) {
       // Clients that lost the same agent come back at different times.
       await delay(wait * (0.5 + Math.random() / 2), undefined, { signal: this.#closing.signal }).catch(
@@ -219,15 +229,22 @@ export class Connection {
       );
       if (this.#closing.signal.aborted) throw closedError();
       try {
-        return await this.#attempt();
+        const live = await this.#attempt();
+        onConnection?.({ type: 'restored' });
+        return live;
       } catch (error) {
         if (!isPynqLlmError(error) || !RETRIED.has(error.code)) throw error;
         last = error;
       }
       wait = Math.min(MOST_DELAY_MS, wait * 2);
     }
-    const what = `The connection broke (${lost.message}) and could not be made again within ${this.#options.reconnectMs} ms.`;
-    throw new PynqLlmError('SDK_CONNECTION_LOST', what, { cause: last });
+    const seconds = Math.round(reconnectMs / 100) / 10;
+    const why = last === undefined ? '' : ` ${last.what}`;
+    throw new PynqLlmError(
+      'SDK_CONNECTION_LOST',
+      `${lost.what} It could not be made again within ${seconds} s.${why}`,
+      { cause: last ?? lost, context: lost.context },
+    );
   }
 }
 
@@ -249,7 +266,7 @@ const BROKEN: ReadonlySet<string> = new Set(['SDK_CONNECTION_LOST', 'AGENT_CLIEN
 
 function lostError(reason: PynqLlmError): PynqLlmError {
   if (reason.code === 'SDK_CONNECTION_LOST') return reason;
-  return new PynqLlmError('SDK_CONNECTION_LOST', `The session ended: ${reason.message}`, {
+  return new PynqLlmError('SDK_CONNECTION_LOST', `The session ended: ${reason.what}`, {
     cause: reason,
     context: { reason: reason.code },
   });

@@ -1,5 +1,5 @@
 import type { CounterReading, StepEvent } from '../protocol/index.js';
-import type { Connection, OpenedStream } from './connection.js';
+import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
 
 /** Steps that may be on the way or unread; more are dropped and counted. */
@@ -39,23 +39,36 @@ export class CountersClient {
     options.signal?.addEventListener('abort', stop, { once: true });
     if (options.signal?.aborted) stop();
     let stream: OpenedStream<'counters.subscribe'> | undefined;
+    let left = false;
+    let read = 0;
     const open = async (): Promise<void> => {
-      stream = await this.#connection.openStream(
+      const opened = await this.#connection.openStream(
         'counters.subscribe',
         {},
         {
           onEvent: (event) => queue.push(event),
           onLost: () => {
             stream = undefined;
-            open().catch((error: unknown) => queue.fail(error));
+            if (!left) open().catch((error: unknown) => queue.fail(error));
           },
         },
       );
+      // The loop may be left while the connection is made again.
+      if (left) {
+        opened.result.catch(() => {});
+        opened.release(false);
+        return;
+      }
+      stream = opened;
       read = 0;
       stream.grant(WINDOW);
-      await stream.result;
+      try {
+        await opened.result;
+      } catch (error) {
+        // Where the connection broke, `onLost` opens the stream on the next one.
+        if (!isBroken(error)) throw error;
+      }
     };
-    let read = 0;
     try {
       await open();
       for (;;) {
@@ -66,6 +79,7 @@ export class CountersClient {
         yield event;
       }
     } finally {
+      left = true;
       options.signal?.removeEventListener('abort', stop);
       stream?.release(false);
     }

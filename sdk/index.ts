@@ -22,9 +22,11 @@ export type {
 } from '../protocol/index.js';
 export type { BoardClient, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
-export type { CallOptions } from './connection.js';
+export type { CallOptions, ConnectionEvent } from './connection.js';
 export type { CountersClient } from './counters-client.js';
 export type { DeviceClient, SelfTestOptions, SelfTestSummary } from './device-client.js';
+export type { CheckGroup, CheckStatus } from './doctor/check.js';
+export { type CheckReport, examine } from './doctor/doctor.js';
 export type { GenerateOptions, Generation, Prompt, Token } from './generation.js';
 export { inspectModel, type ModelFile } from './inspect-model.js';
 export type { LoadOptions, Model, Perplexity, ScoreOptions } from './model.js';

@@ -148,7 +148,12 @@ describe.concurrent('an agent', () => {
     const result = await run(['run', 'Once upon a time', '-n', '480', '--ignore-eos', '-d', agent.url], {
       onOutput: () => agent.child.kill('SIGKILL'),
     });
-    expect(result.stderr).toMatch(/^pynq-llm: \[PL\d{4} SDK_CONNECTION_LOST\] .+\n$/);
+    const [notice, error, ...more] = result.stderr.split('\n');
+    expect(notice).toMatch(/^pynq-llm: The connection to ws:.+ broke: .+ Trying again for 15 s\.$/);
+    expect(error).toMatch(/^pynq-llm: \[PL\d{4} SDK_CONNECTION_LOST\] .+ within 15 s\. .+ECONNREFUSED.+$/);
+    // The number and the remedy of the errors underneath are not repeated.
+    expect(error.split('[PL')).toHaveLength(2);
+    expect(more).toEqual(['']);
     expect(result.stdout.length).toBeGreaterThan(0);
     expect(result.status).toBe(1);
     expect(result.milliseconds).toBeLessThan(40_000);

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { PynqLlmError } from '../../../errors/index.js';
+import type { ConnectionEvent } from '../../../sdk/connection.js';
+import { scriptedAgent } from './scripted-agent.js';
+
+function watched() {
+  const events: ConnectionEvent[] = [];
+  return { events, onConnection: (event: ConnectionEvent) => events.push(event) };
+}
+
+describe('a connection that breaks', () => {
+  it('says so at once, with the reason and how long it is tried again, and when it is there again', async () => {
+    const { events, onConnection } = watched();
+    const agent = scriptedAgent(() => ({}));
+    const connection = await agent.connect({ onConnection, reconnectMs: 3_000 });
+    expect(events).toEqual([]);
+    agent.isDown = true;
+    agent.breakNow();
+    expect(events).toMatchObject([{ type: 'lost', reason: { code: 'SDK_CONNECTION_LOST' }, retryMs: 3_000 }]);
+    agent.isDown = false;
+    await connection.ready();
+    expect(events.at(-1)).toEqual({ type: 'restored' });
+    await connection.close();
+    expect(events).toHaveLength(2);
+  });
+
+  it('ends in one error that names each reason once, when the agent does not come back', async () => {
+    const agent = scriptedAgent(() => ({}));
+    const connection = await agent.connect({ reconnectMs: 200 });
+    agent.isDown = true;
+    agent.breakNow();
+    const error: unknown = await connection.ready().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: 'SDK_CONNECTION_LOST',
+      what:
+        'The connection to scripted broke: closed with code 1006. It could not be made again within 0.2 s. ' +
+        'scripted: could not be reached: connect ECONNREFUSED.',
+    });
+    await connection.close();
+  });
+
+  it('ends in the reason that the agent gave, without its number and remedy', async () => {
+    const agent = scriptedAgent(() => new Promise(() => {}));
+    const connection = await agent.connect({ reconnectMs: 0 });
+    const lost = new Promise((resolve) => {
+      const reader = { onEvent: () => {}, onLost: resolve };
+      void connection
+        .openStream('counters.subscribe', {}, reader)
+        .then(({ result }) => result.catch(() => {}));
+    });
+    await expect.poll(() => agent.calls.length).toBe(1);
+    agent.fail(new PynqLlmError('AGENT_CLOSING', 'The agent is shutting down.'));
+    await lost;
+    await expect(connection.ready()).rejects.toMatchObject({
+      code: 'SDK_CONNECTION_LOST',
+      what: 'The session ended: The agent is shutting down.',
+    });
+    await connection.close();
+  });
+
+  it('is not tried again, and says nothing, after it was closed', async () => {
+    const { events, onConnection } = watched();
+    const agent = scriptedAgent(() => ({}));
+    const connection = await agent.connect({ onConnection });
+    await connection.close();
+    expect(events).toEqual([]);
+    expect(agent.connections).toBe(1);
+    await expect(connection.ready()).rejects.toMatchObject({ code: 'SDK_CLOSED' });
+  });
+});
