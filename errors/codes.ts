@@ -3,6 +3,7 @@ import { CLI_ERRORS } from './cli.js';
 import { DEPLOY_ERRORS } from './deploy.js';
 import { DRIVER_ERRORS } from './driver.js';
 import type { ErrorEntry } from './entry.js';
+import { FIRMWARE_ERRORS } from './firmware.js';
 import { GGUF_ERRORS } from './gguf.js';
 import { LINUX_ERRORS } from './linux.js';
 import { LLM_ERRORS } from './llm.js';
@@ -24,6 +25,7 @@ export const ERROR_CODES = {
   ...AGENT_ERRORS,
   ...SDK_ERRORS,
   ...CLI_ERRORS,
+  ...FIRMWARE_ERRORS,
   ...DEPLOY_ERRORS,
   ...SERVICE_ERRORS,
 } as const satisfies Record<string, ErrorEntry>;
