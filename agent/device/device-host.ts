@@ -52,6 +52,8 @@ export class DeviceHost {
   #port: MessagePort | undefined;
   #doorbell = new Doorbell();
   #registerLane = new RegisterLane();
+  /** Messages for the worker that is about to be started. */
+  #held: { readonly message: ToWorker; readonly transfer: TransferListItem[] }[] = [];
   #nextCall = 0;
   #restartMs = RESTART_FIRST_MS;
   #lastBeat: number | undefined;
@@ -80,7 +82,7 @@ export class DeviceHost {
   }
 
   /**
-   * Asks the worker. Waits while the worker is starting.
+   * Asks the worker. Waits while the worker is starting, also after a crash, unless it crashed again at its start.
    * @throws PynqLlmError from the worker, AGENT_WORKER_CRASHED, AGENT_WORKER_HUNG, AGENT_DEVICE_FAILED
    */
   call<M extends DeviceMethod>(
@@ -99,8 +101,7 @@ export class DeviceHost {
         reject,
         onProgress: options.onProgress,
       });
-      this.#port?.postMessage({ kind: 'call', id, session, method, params }, options.transfer ?? []);
-      this.#doorbell.ring();
+      this.#post({ kind: 'call', id, session, method, params }, options.transfer);
     });
   }
 
@@ -185,6 +186,9 @@ export class DeviceHost {
     );
     this.#cancelTimers = [this.#watch(worker)];
     if (this.#reportSteps) this.reportSteps(true);
+    const held = this.#held;
+    this.#held = [];
+    for (const { message, transfer } of held) this.#post(message, transfer);
   }
 
   #watch(worker: Worker): () => void {
@@ -289,23 +293,29 @@ export class DeviceHost {
   #refusal(): PynqLlmError | undefined {
     if (this.#state === 'closed') return new PynqLlmError('AGENT_CLOSING', 'The device is closed.');
     if (this.#state === 'failed') return this.#deviceFailed();
-    return this.#worker === undefined ? this.lastError : undefined;
+    // A worker that crashes at its start is started later and later: nobody should wait for it.
+    return this.#worker === undefined && this.#restartMs > 2 * RESTART_FIRST_MS ? this.lastError : undefined;
   }
 
   #deviceFailed(): PynqLlmError {
     const reason = this.lastError;
     return new PynqLlmError(
       'AGENT_DEVICE_FAILED',
-      `${this.#options.device} could not be opened: ${reason?.message}`,
+      `${this.#options.device} could not be opened: ${reason?.what ?? 'it gave no reason.'}`,
       {
         cause: reason,
         context: { device: this.#options.device, code: reason?.code ?? '' },
+        ...(reason === undefined ? {} : { remedy: reason.remedy }),
       },
     );
   }
 
-  #post(message: ToWorker): void {
-    this.#port?.postMessage(message);
+  #post(message: ToWorker, transfer: TransferListItem[] = []): void {
+    if (this.#port === undefined) {
+      if (this.#refusal() === undefined) this.#held.push({ message, transfer });
+      return;
+    }
+    this.#port.postMessage(message, transfer);
     this.#doorbell.ring();
   }
 }

@@ -1,3 +1,4 @@
+import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { connect } from '../../sdk/index.js';
@@ -187,4 +188,56 @@ describe('a worker that hangs', () => {
     });
     expect((await board.registers.read(['control.DONE']))[0].value).toBe(0);
   }, 30_000);
+});
+
+describe('a worker that crashes', () => {
+  /** The device workers that agents of this process start. */
+  function watchWorkers(onWorker: (worker: Worker) => void = () => {}) {
+    const workers: Worker[] = [];
+    const watch = (worker: Worker) => {
+      workers.push(worker);
+      onWorker(worker);
+    };
+    process.on('worker', watch);
+    return { workers, [Symbol.dispose]: () => process.off('worker', watch) };
+  }
+
+  it('fails what was under way; requests made at once wait for the next worker', async () => {
+    using watched = watchWorkers();
+    await using agent = await testAgent();
+    await using board = await connect(agent.url);
+    const model = await board.models.upload(TINY_MODEL);
+    const expected = await model.generate('Once', { maxTokens: 5, seed: 3 }).text();
+    const generation = model.generate('Once', { maxTokens: 400, ignoreEos: true });
+    const reading = (async () => {
+      for await (const token of generation) if (token.index === 2) await watched.workers.at(-1)?.terminate();
+    })();
+    await expect(reading).rejects.toMatchObject({ code: 'AGENT_WORKER_CRASHED' });
+    const [registers, text] = await Promise.all([
+      board.registers.read(['control.DONE']),
+      model.generate('Once', { maxTokens: 5, seed: 3 }).text(),
+    ]);
+    expect(registers[0].value).toBe(0);
+    expect(text).toBe(expected);
+    expect((await board.health()).restarts).toBe(1);
+  });
+
+  it('again and again at its start refuses requests at once', async () => {
+    let isBroken = false;
+    using watched = watchWorkers((worker) => {
+      if (isBroken) void worker.terminate();
+    });
+    await using agent = await testAgent();
+    await using board = await connect(agent.url);
+    isBroken = true;
+    await watched.workers.at(-1)?.terminate();
+    const crashed = { code: 'AGENT_WORKER_CRASHED' };
+    await expect(board.registers.read(['control.DONE'])).rejects.toMatchObject(crashed);
+    const started = performance.now();
+    await expect(board.registers.read(['control.DONE'])).rejects.toMatchObject(crashed);
+    expect(performance.now() - started).toBeLessThan(250);
+    isBroken = false;
+    await expect.poll(async () => (await board.health()).state, { timeout: 10_000 }).toBe('ready');
+    expect((await board.registers.read(['control.DONE']))[0].value).toBe(0);
+  });
 });
