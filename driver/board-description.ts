@@ -24,6 +24,15 @@ export interface BoardDescription {
   readonly memoryBytes: number;
   /** Super-blocks that the core holds. */
   readonly capacity: { readonly weightBlocks: number; readonly inputBlocks: number };
+  /** The FPGA itself, where the board is to be programmed or its clock set. */
+  readonly fpga?: {
+    /** Device without package, as `7z020`: a bitstream for another is refused. */
+    readonly part: string;
+    /** Which clock of the processor drives the core: FCLK0..3. */
+    readonly clock?: 0 | 1 | 2 | 3;
+    /** Hz of the processor's reference clock, PS_CLK. */
+    readonly referenceHz?: number;
+  };
 }
 
 /** v3: four DMA lanes, the target on every board. v1: one lane. */

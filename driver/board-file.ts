@@ -31,6 +31,13 @@ const boardFile = z
       weight_blocks: z.number().int().min(1).max(1024),
       input_blocks: z.number().int().min(1).max(512),
     }),
+    fpga: z
+      .strictObject({
+        part: z.string().regex(/^[a-z0-9]{3,32}$/),
+        clock: z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)]).optional(),
+        reference_hz: z.number().int().min(1_000_000).max(100_000_000).optional(),
+      })
+      .optional(),
   })
   .superRefine((board, context) => {
     const lanes = board.revision === 'v1' ? 1 : 4;
@@ -107,6 +114,13 @@ function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
     dmaMemory: file.dma_memory,
     memoryBytes: file.memory_bytes,
     capacity: { weightBlocks: file.capacity.weight_blocks, inputBlocks: file.capacity.input_blocks },
+    ...(file.fpga && {
+      fpga: {
+        part: file.fpga.part,
+        ...(file.fpga.clock !== undefined && { clock: file.fpga.clock }),
+        ...(file.fpga.reference_hz !== undefined && { referenceHz: file.fpga.reference_hz }),
+      },
+    }),
   };
 }
 
