@@ -5,13 +5,7 @@ export const SDK_ERRORS = {
   SDK_URL: {
     number: 7001,
     meaning: 'The URL to connect to is not one that the SDK knows.',
-    remedy: 'Give mock:, mock:NAME, ws://HOST:PORT, wss://HOST:PORT or unix:/PATH.',
-  },
-  SDK_SSH_NOT_YET: {
-    number: 7002,
-    meaning: 'Connections through SSH come with the next version.',
-    remedy:
-      'Until then forward a port: `ssh -L 7787:127.0.0.1:7787 BOARD`, then connect to ws://127.0.0.1:7787.',
+    remedy: 'Give mock:, mock:NAME, ssh://USER@HOST, ws://HOST:PORT, wss://HOST:PORT or unix:/PATH.',
   },
   SDK_CONNECT_FAILED: {
     number: 7003,

@@ -1,6 +1,8 @@
 import { BoardClient } from './board-client.js';
 import { Connection, type ConnectionEvent } from './connection.js';
 import { transportFor } from './transports/open-url.js';
+import type { SshLoginOptions } from './transports/ssh.js';
+import type { OpenTransport } from './transports/transport.js';
 
 const TIMEOUT_MS = 30_000;
 const RECONNECT_MS = 15_000;
@@ -20,6 +22,8 @@ export interface ConnectOptions {
   readonly storeDir?: string | undefined;
   /** Told at once when the connection is lost and tried again, and when it is there again. */
   readonly onConnection?: ((event: ConnectionEvent) => void) | undefined;
+  /** For ssh: what to ask the user with, a fingerprint of the host's key, a password. */
+  readonly ssh?: SshLoginOptions | undefined;
   /** How this client calls itself in the agent's log. */
   readonly client?: string | undefined;
 }
@@ -28,19 +32,33 @@ export interface ConnectOptions {
  * Connects to a board.
  *
  * @param url `mock:` (a PYNQ-Z1 inside this process), `mock:kv260`, `mock:FILE.toml`, `ws://host:port`,
- *   `wss://host:port`, `unix:/path`
- * @throws PynqLlmError SDK_URL, SDK_SSH_NOT_YET, SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED,
+ *   `wss://host:port`, `unix:/path`, `ssh://user@host:port` with the socket's path or `?port=N` after it
+ * @throws PynqLlmError SDK_URL, SSH_..., SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED,
  *   AGENT_DEVICE_FAILED
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<BoardClient> {
-  const { open, reconnects } = transportFor(url, options);
+  const { open, reconnects, prepare, dispose } = transportFor(url, options);
+  await prepare?.(options.signal);
+  try {
+    return await openBoard(open, options, reconnects ? (options.reconnectMs ?? RECONNECT_MS) : 0);
+  } finally {
+    await dispose?.();
+  }
+}
+
+/** Connects to the agent that `open` leads to. @throws as `connect` */
+export async function openBoard(
+  open: OpenTransport,
+  options: ConnectOptions,
+  reconnectMs: number,
+): Promise<BoardClient> {
   const connection = await Connection.open(
     open,
     {
       client: options.client ?? 'pynq-llm sdk',
       token: options.token,
       timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-      reconnectMs: reconnects ? (options.reconnectMs ?? RECONNECT_MS) : 0,
+      reconnectMs,
       onConnection: options.onConnection,
     },
     options.signal,

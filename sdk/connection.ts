@@ -255,6 +255,10 @@ const RETRIED: ReadonlySet<string> = new Set([
   'AGENT_TOO_MANY_SESSIONS',
   'AGENT_CLOSING',
   'PROTOCOL_REQUEST_TIMEOUT',
+  'SSH_UNREACHABLE',
+  'SSH_TIMEOUT',
+  'SSH_CONNECTION_LOST',
+  'SSH_FORWARD_FAILED',
 ]);
 
 /** Whether a request failed because its connection ended, so that it may be made again on the next one. */

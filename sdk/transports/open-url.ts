@@ -1,21 +1,29 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { inProcess } from './in-process.js';
+import { type SshLoginOptions, throughSsh } from './ssh.js';
 import type { OpenTransport } from './transport.js';
 import { webSocket } from './web-socket.js';
 
 export interface PlaceOptions {
   readonly storeDir?: string | undefined;
   readonly ca?: string | undefined;
+  readonly ssh?: SshLoginOptions | undefined;
+}
+
+/** How to reach a place. */
+export interface PlaceTransport {
+  readonly open: OpenTransport;
+  readonly reconnects: boolean;
+  /** Where the way there has a login of its own; see SshTransport. */
+  readonly prepare?: (signal: AbortSignal | undefined) => Promise<void>;
+  readonly dispose?: () => Promise<void>;
 }
 
 /**
  * How to connect to the place that a URL names, and whether a lost connection can be made again.
- * @throws PynqLlmError SDK_URL, SDK_SSH_NOT_YET
+ * @throws PynqLlmError SDK_URL, SSH_TARGET
  */
-export function transportFor(
-  url: string,
-  options: PlaceOptions,
-): { readonly open: OpenTransport; readonly reconnects: boolean } {
+export function transportFor(url: string, options: PlaceOptions): PlaceTransport {
   if (url === 'mock' || url.startsWith('mock:')) {
     const device = url === 'mock' ? 'mock:' : url;
     return { open: inProcess(device, options.storeDir), reconnects: false };
@@ -34,8 +42,7 @@ export function transportFor(
       throw badUrl(url, 'a token goes into the option token, not into the URL');
     return { open: webSocket(url, options.ca), reconnects: true };
   }
-  if (url.startsWith('ssh://'))
-    throw new PynqLlmError('SDK_SSH_NOT_YET', `${url} is a connection through SSH.`);
+  if (url.startsWith('ssh://')) return { ...throughSsh(url, options.ssh ?? {}), reconnects: true };
   throw badUrl(url, 'its scheme is not known');
 }
 

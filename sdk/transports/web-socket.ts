@@ -1,4 +1,6 @@
-import { WebSocket } from 'ws';
+import { Agent } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type ClientOptions, WebSocket } from 'ws';
 import { PynqLlmError } from '../../errors/index.js';
 import { Heartbeat, MAX_FRAME_BYTES, systemClock } from '../../protocol/index.js';
 import type { OpenTransport, TransportEvents } from './transport.js';
@@ -13,11 +15,38 @@ const SMALL_FRAME_BYTES = 4_096;
  * @param ca certificate that the agent's was signed with, PEM, where the system does not know it
  */
 export function webSocket(url: string, ca: string | undefined): OpenTransport {
+  return open(url, url, ca === undefined ? {} : { ca });
+}
+
+/**
+ * A WebSocket to an agent at the other end of a stream.
+ * @param name what error messages call the agent
+ */
+export function webSocketOver(stream: Duplex, name: string): OpenTransport {
+  return open('ws://agent/', name, { agent: new StreamAgent(stream) });
+}
+
+/** Gives Node's HTTP client one stream as its connection. */
+class StreamAgent extends Agent {
+  readonly #stream: Duplex;
+
+  constructor(stream: Duplex) {
+    super();
+    this.#stream = stream;
+  }
+
+  override createConnection(): Duplex {
+    return this.#stream;
+  }
+}
+
+/** @param address where the WebSocket goes @param url what people call that place */
+function open(address: string, url: string, options: ClientOptions): OpenTransport {
   return (events, signal) =>
     new Promise((resolve, reject) => {
       signal.throwIfAborted();
       let maskByte = 0;
-      const socket = new WebSocket(url, {
+      const socket = new WebSocket(address, {
         perMessageDeflate: false,
         maxPayload: MAX_FRAME_BYTES,
         skipUTF8Validation: true,
@@ -25,7 +54,7 @@ export function webSocket(url: string, ca: string | undefined): OpenTransport {
         // client is no web page, and a zero mask spares both sides a pass over every byte. With any other mask ws
         // copies the frame behind its header: one buffer to write costs a small frame less than two.
         generateMask: (mask) => mask.fill(maskByte),
-        ...(ca === undefined ? {} : { ca }),
+        ...options,
       });
       const onAbort = () => socket.terminate();
       signal.addEventListener('abort', onAbort, { once: true });
@@ -53,12 +82,7 @@ export function webSocket(url: string, ca: string | undefined): OpenTransport {
     });
 }
 
-function carry(
-  socket: WebSocket,
-  send: (frame: Uint8Array) => void,
-  url: string,
-  events: TransportEvents,
-) {
+function carry(socket: WebSocket, send: (frame: Uint8Array) => void, url: string, events: TransportEvents) {
   let cause: Error | undefined;
   let closing = false;
   const heartbeat = new Heartbeat(

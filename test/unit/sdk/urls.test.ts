@@ -29,9 +29,19 @@ describe('a URL to connect to', () => {
     },
   );
 
-  it('through SSH is refused with what to do until then', () => {
-    expect(codeOf('ssh://xilinx@pynq')).toBe('SDK_SSH_NOT_YET');
-  });
+  it.each(['ssh://xilinx@pynq', 'ssh://pynq:2222/tmp/a.sock', 'ssh://[fe80::1]:22?port=7787'])(
+    '%s is accepted',
+    (url) => {
+      expect(codeOf(url)).toBe('accepted');
+    },
+  );
+
+  it.each(['ssh://', 'ssh://a b', 'ssh://board:0', 'ssh://board/a.sock?port=1', 'ssh://-oProxyCommand=x'])(
+    '"%s" is refused as a board',
+    (url) => {
+      expect(codeOf(url)).toBe('SSH_TARGET');
+    },
+  );
 
   it('never shows a password in the error', () => {
     expect(() => transportFor('ws://user:secret@board:1', {})).toThrow(/^(?!.*secret)/);

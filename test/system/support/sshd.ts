@@ -1,0 +1,128 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const SSHD = '/usr/sbin/sshd';
+const START_MS = 10_000;
+
+/** Why no SSH server can be started here; undefined if one can. */
+export const noSshd = existsSync(SSHD) ? undefined : `${SSHD} is not installed (apt: openssh-server)`;
+
+export interface TestSshd extends AsyncDisposable {
+  readonly port: number;
+  readonly user: string;
+  /** A home folder for the client: .ssh with the key and an empty known_hosts. */
+  readonly home: string;
+  /** A private key that may log in. */
+  readonly keyFile: string;
+  /** `SHA256:…` of the host key. */
+  readonly fingerprint: string;
+  /** Line of known_hosts for this server. */
+  readonly knownHostsLine: string;
+  /** Starts again at the same port with another host key. */
+  changeHostKey(): Promise<void>;
+}
+
+/**
+ * A real OpenSSH server on loopback, run by and for the current user.
+ * @param config further lines of sshd_config
+ */
+export async function startSshd(config: readonly string[] = []): Promise<TestSshd> {
+  const folder = mkdtempSync(join(tmpdir(), 'pynq-llm-sshd-'));
+  const home = join(folder, 'home');
+  mkdirSync(join(home, '.ssh'), { recursive: true, mode: 0o700 });
+  const keyFile = join(home, '.ssh', 'id_ed25519');
+  makeKey(keyFile);
+  const authorized = join(folder, 'authorized_keys');
+  writeFileSync(authorized, readFileSync(`${keyFile}.pub`), { mode: 0o600 });
+  const hostKey = join(folder, 'host_key');
+  makeKey(hostKey);
+  // The unprivileged process of a server that root runs lives here.
+  if (userInfo().uid === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
+  const port = await freePort();
+  const configFile = join(folder, 'sshd_config');
+  const lines = [
+    `Port ${port}`,
+    'ListenAddress 127.0.0.1',
+    `HostKey ${hostKey}`,
+    `PidFile ${join(folder, 'pid')}`,
+    `AuthorizedKeysFile ${authorized}`,
+    'StrictModes no',
+    'PermitRootLogin yes',
+    'PermitUserRC no',
+    'MaxStartups 100',
+    ...config,
+  ];
+  writeFileSync(configFile, `${lines.join('\n')}\n`);
+  let server = await run(configFile, port);
+  const stop = async () => {
+    if (server.exitCode !== null) return;
+    server.kill();
+    await once(server, 'exit');
+  };
+  const publicKey = () => readFileSync(`${hostKey}.pub`, 'utf8').split(' ').slice(0, 2).join(' ');
+  return {
+    port,
+    user: userInfo().username,
+    home,
+    keyFile,
+    get fingerprint() {
+      return execFileSync('ssh-keygen', ['-lf', `${hostKey}.pub`], { encoding: 'utf8' }).split(' ')[1];
+    },
+    get knownHostsLine() {
+      return `[127.0.0.1]:${port} ${publicKey()}\n`;
+    },
+    changeHostKey: async () => {
+      await stop();
+      rmSync(hostKey);
+      rmSync(`${hostKey}.pub`);
+      makeKey(hostKey);
+      server = await run(configFile, port);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function makeKey(file: string): void {
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', file]);
+}
+
+async function run(configFile: string, port: number) {
+  // -D: stays a child of this process; -e: says on standard error what goes wrong.
+  const server = spawn(SSHD, ['-D', '-e', '-f', configFile], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  server.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-4_000);
+  });
+  for (const end = Date.now() + START_MS; ; await delay(20)) {
+    if (await answers(port)) return server;
+    if (server.exitCode !== null || Date.now() > end) throw new Error(`sshd does not start: ${said}`);
+  }
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(port, '127.0.0.1');
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
