@@ -10,6 +10,8 @@ const CHECK_MS = 10 * 60_000;
 export interface SelfTestOptions {
   readonly onCheck?: ((result: DeviceCheckResult) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Which checks to make, by name; all unless given. */
+  readonly only?: ((name: string) => boolean) | undefined;
 }
 
 export interface SelfTestSummary {
@@ -41,12 +43,13 @@ export class DeviceClient {
     const lists = await readLists(directory);
     const { checks } = await this.#connection.request('device.listChecks', lists);
     const total = { cases: 0, passed: 0, bitMismatches: 0, counterMismatches: 0, cycleMismatches: 0 };
-    for (const { check, files } of checks) {
+    for (const { name, check, files } of checks) {
+      if (options.only?.(name) === false) continue;
       options.signal?.throwIfAborted();
       const params = {
         check,
         files: await Promise.all(
-          files.map(async (name) => ({ name, data: await readVectorFile(join(directory, name)) })),
+          files.map(async (file) => ({ name: file, data: await readVectorFile(join(directory, file)) })),
         ),
       };
       const result = await this.#connection.request('device.runCheck', params, {

@@ -1,0 +1,113 @@
+import { PynqLlmError } from '../../errors/index.js';
+import { parseUnitState, UNIT_STATE_COMMAND, type UnitState } from '../service/unit-state.js';
+
+/** A device node that the driver may use, as `ls` shows it. */
+export interface DeviceNode {
+  readonly path: string;
+  /** What sysfs calls it: the name in the device tree, or a size. */
+  readonly label: string;
+  /** `crw-rw---- root pynq-llm` */
+  readonly rights: string;
+}
+
+/** What one look at a board's files gives; sizes in bytes, undefined where the board does not say. */
+export interface BoardFacts {
+  /** `uname -m`: armv7l, aarch64, …. */
+  readonly machine: string;
+  readonly kernel: string;
+  /** glibc's version, such as 2.35; undefined with another C library. */
+  readonly glibc: string | undefined;
+  /** The board's clock, milliseconds since 1970. */
+  readonly clockMs: number;
+  readonly memory: { readonly total?: number; readonly available?: number };
+  readonly cma: { readonly total?: number; readonly free?: number };
+  /** Free bytes by directory. */
+  readonly disk: ReadonlyMap<string, number>;
+  /** State of each FPGA manager by name: `operating`, `unknown`, …. */
+  readonly fpga: ReadonlyMap<string, string>;
+  readonly uio: readonly DeviceNode[];
+  readonly dmaBuffers: readonly DeviceNode[];
+  /** undefined where there is no systemd. */
+  readonly unit: UnitState | undefined;
+  /** `--device` of the agent that the unit starts, where it says so. */
+  readonly agentDevice: string | undefined;
+}
+
+/**
+ * Shell script (POSIX, busybox included) that prints a board's facts as lines `NAME=VALUE`. It only reads files:
+ * nothing that it touches reaches the programmable logic.
+ * @param root prefix of every path; empty on a board
+ */
+export function factsScript(root = ''): string {
+  return `r='${root}'
+say() { printf '%s=%s\\n' "$1" "$2"; }
+node() { say "$1" "$2|$3|$(ls -ld "$2" 2>/dev/null | awk '{print $1, $3, $4}')"; }
+say machine "$(uname -m)"
+say kernel "$(cat "$r/proc/sys/kernel/osrelease" 2>/dev/null)"
+say libc "$(getconf GNU_LIBC_VERSION 2>/dev/null)"
+say clock "$(date +%s)"
+awk '/^(MemTotal|MemAvailable|CmaTotal|CmaFree):/ { sub(":", "", $1); print "kb." $1 "=" $2 }' "$r/proc/meminfo" 2>/dev/null
+for d in /opt /var/lib; do say "disk.$d" "$(df -Pk "$r$d" 2>/dev/null | awk 'NR == 2 { print $4 }')"; done
+for f in "$r"/sys/class/fpga_manager/*; do [ -r "$f/state" ] && say "fpga.\${f##*/}" "$(cat "$f/state")"; done
+for f in "$r"/sys/class/uio/*; do [ -e "$f/name" ] && node uio "$r/dev/\${f##*/}" "$(cat "$f/name")"; done
+for f in "$r"/sys/class/u-dma-buf/*; do [ -e "$f/size" ] && node dma "$r/dev/\${f##*/}" "u-dma-buf of $(cat "$f/size") bytes"; done
+for f in "$r"/dev/dma_heap/*; do [ -e "$f" ] && node dma "$f" "dma-heap"; done
+[ -e "$r/dev/dri/renderD128" ] && node dma "$r/dev/dri/renderD128" "zocl (XRT)"
+say exec "$(systemctl show pynq-llm.service --property=ExecStart 2>/dev/null)"
+${UNIT_STATE_COMMAND}
+`;
+}
+
+/** Reads what the script printed. @throws PynqLlmError SERVICE_BAD_ANSWER where it is not that */
+export function parseFacts(output: string): BoardFacts {
+  const lines = output.split('\n').flatMap((line) => {
+    const [, name, value] = /^([\w./-]+)=(.*)$/.exec(line) ?? [];
+    return name === undefined ? [] : [{ name, value: value.trim() }];
+  });
+  const first = (name: string) => lines.find((line) => line.name === name)?.value ?? '';
+  const kilobytes = (name: string) => {
+    const text = first(`kb.${name}`);
+    return /^\d{1,12}$/.test(text) ? Number(text) * 1024 : undefined;
+  };
+  const under = (prefix: string) =>
+    lines.flatMap(({ name, value }) =>
+      name.startsWith(prefix) && value !== '' ? [[name.slice(prefix.length), value] as const] : [],
+    );
+  const clock = Number(first('clock'));
+  if (first('machine') === '' || !(clock > 0))
+    throw new PynqLlmError(
+      'SERVICE_BAD_ANSWER',
+      'The board did not say what machine it is and what time it has.',
+    );
+  const [total, available] = [kilobytes('MemTotal'), kilobytes('MemAvailable')];
+  const [cmaTotal, cmaFree] = [kilobytes('CmaTotal'), kilobytes('CmaFree')];
+  return {
+    machine: first('machine'),
+    kernel: first('kernel'),
+    glibc: /^glibc (\d+\.\d+)/.exec(first('libc'))?.[1],
+    clockMs: clock * 1000,
+    memory: { ...(total !== undefined && { total }), ...(available !== undefined && { available }) },
+    cma: {
+      ...(cmaTotal !== undefined && { total: cmaTotal }),
+      ...(cmaFree !== undefined && { free: cmaFree }),
+    },
+    disk: new Map(under('disk.').map(([path, value]) => [path, Number(value) * 1024])),
+    fpga: new Map(under('fpga.')),
+    uio: nodes(lines, 'uio'),
+    dmaBuffers: nodes(lines, 'dma'),
+    unit: parseUnitState(output),
+    agentDevice: /--device[ =]([^\s;]+)/.exec(first('exec'))?.[1],
+  };
+}
+
+function nodes(
+  lines: readonly { readonly name: string; readonly value: string }[],
+  kind: string,
+): DeviceNode[] {
+  return lines
+    .filter(({ name }) => name === kind)
+    .map(({ value }) => {
+      const [path = '', label = '', rights = ''] = value.split('|');
+      return { path, label, rights };
+    });
+}

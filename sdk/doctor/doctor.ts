@@ -1,0 +1,60 @@
+import { homedir } from 'node:os';
+import { BOARD_CHECKS } from './board.js';
+import { type Check, type CheckGroup, type Finding, failure } from './check.js';
+import { CONNECTION_CHECKS } from './connection.js';
+import { CORE_CHECKS } from './core.js';
+import { LAPTOP_CHECKS } from './laptop.js';
+import { DoctorSession, type Examination, type Laptop } from './session.js';
+import { parseTarget } from './target.js';
+
+/** One line of an examination. */
+export interface CheckReport extends Finding {
+  readonly group: CheckGroup;
+  readonly name: string;
+  readonly durationMs: number;
+}
+
+const CHECKS: readonly Check<DoctorSession>[] = [
+  ...LAPTOP_CHECKS,
+  ...CONNECTION_CHECKS,
+  ...BOARD_CHECKS,
+  ...CORE_CHECKS,
+];
+
+/**
+ * Examines the way from this computer to a board's core, one check after the other; each is reported as soon as it is
+ * made. What a failed check makes impossible is skipped with the reason.
+ * @param url as `connect` takes it
+ * @param laptop this computer; its facts unless given
+ * @throws PynqLlmError SDK_URL; what is wrong otherwise is a report
+ */
+export async function* examine(
+  url: string,
+  options: Examination,
+  laptop: Laptop = thisLaptop(),
+): AsyncGenerator<CheckReport, void, void> {
+  await using session = new DoctorSession(parseTarget(url), laptop, options);
+  for (const check of CHECKS) {
+    const started = performance.now();
+    const finding = await runCheck(check, session);
+    const { group, name } = check;
+    yield { group, name, ...finding, durationMs: performance.now() - started };
+  }
+}
+
+async function runCheck(check: Check<DoctorSession>, session: DoctorSession): Promise<Finding> {
+  try {
+    return await check.run(session);
+  } catch (error) {
+    session.options.signal.throwIfAborted();
+    return failure(error);
+  }
+}
+
+function thisLaptop(): Laptop {
+  return {
+    nodeVersion: process.versions.node,
+    home: homedir(),
+    sshAgentSocket: process.env.SSH_AUTH_SOCK,
+  };
+}

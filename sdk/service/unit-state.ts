@@ -1,0 +1,50 @@
+/** The agent's systemd unit on a board; deploy installs it under this name. */
+export const UNIT = 'pynq-llm.service';
+
+/** What systemd says of the unit. */
+export interface UnitState {
+  /** False where the unit is not installed. */
+  readonly installed: boolean;
+  /** `active`, `failed`, `inactive`, `activating`, …, as systemd names them. */
+  readonly active: string;
+  /** `running`, `auto-restart`, `dead`, …. */
+  readonly sub: string;
+  /** Why it ended last: `success`, `exit-code`, `watchdog`, `oom-kill`, …. */
+  readonly result: string;
+  /** Automatic restarts since it was started. */
+  readonly restarts: number;
+  /** Bytes, where systemd accounts for memory. */
+  readonly memoryBytes: number | undefined;
+  /** The release that it runs: its digest, where deploy put it there. */
+  readonly release: string | undefined;
+}
+
+const PROPERTIES = ['LoadState', 'ActiveState', 'SubState', 'Result', 'NRestarts', 'MemoryCurrent'];
+/** Where deploy links the release that runs. */
+const CURRENT = '/opt/pynq-llm/current';
+
+/** Shell command whose output `parseUnitState` reads. A board without systemd prints only the release. */
+export const UNIT_STATE_COMMAND = `systemctl show ${UNIT} --property=${PROPERTIES.join(',')} 2>/dev/null; echo "Release=$(readlink ${CURRENT} 2>/dev/null)"`;
+
+/** Reads lines of `systemctl show`. @returns undefined where there is no systemd */
+export function parseUnitState(output: string): UnitState | undefined {
+  const values = new Map(
+    output.split('\n').flatMap((line) => {
+      const [, name, value] = /^(\w+)=(.*)$/.exec(line) ?? [];
+      return name === undefined ? [] : [[name, value.trim()] as const];
+    }),
+  );
+  const load = values.get('LoadState');
+  if (load === undefined) return undefined;
+  const memory = values.get('MemoryCurrent') ?? '';
+  const release = values.get('Release')?.split('/').pop();
+  return {
+    installed: load !== 'not-found',
+    active: values.get('ActiveState') ?? 'unknown',
+    sub: values.get('SubState') ?? 'unknown',
+    result: values.get('Result') ?? 'unknown',
+    restarts: Number(values.get('NRestarts') ?? 0) || 0,
+    memoryBytes: /^\d{1,15}$/.test(memory) ? Number(memory) : undefined,
+    release: release === '' ? undefined : release,
+  };
+}
