@@ -5,6 +5,7 @@ import { DRIVER_ERRORS } from './driver.js';
 import type { ErrorEntry } from './entry.js';
 import { FIRMWARE_ERRORS } from './firmware.js';
 import { GGUF_ERRORS } from './gguf.js';
+import { HTTP_ERRORS } from './http-api.js';
 import { LINUX_ERRORS } from './linux.js';
 import { LLM_ERRORS } from './llm.js';
 import { MOCK_ERRORS } from './mock-device.js';
@@ -25,6 +26,7 @@ export const ERROR_CODES = {
   ...AGENT_ERRORS,
   ...SDK_ERRORS,
   ...CLI_ERRORS,
+  ...HTTP_ERRORS,
   ...FIRMWARE_ERRORS,
   ...DEPLOY_ERRORS,
   ...SERVICE_ERRORS,

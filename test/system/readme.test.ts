@@ -39,11 +39,12 @@ describe('README', () => {
   });
 
   test.each(commands.slice(2))('%s', { timeout: 60_000 }, async (command) => {
-    const [program, name, ...rest] = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(
-      ([, quoted, bare]) => quoted ?? bare!,
+    const [program, name, ...rest] = [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+      ([, double, single, bare]) => double ?? single ?? bare!,
     );
+    if (program === 'curl') return curl([name!, ...rest]);
     expect([program, name]).toEqual(['npx', 'pynq-llm']);
-    if (rest[0] === 'agent') return startAgent(rest);
+    if (rest[0] === 'agent' || rest[0] === 'serve') return startServer(rest);
     const { stdout } = await promisify(execFile)(process.execPath, ['dist/cli/main.js', ...rest], {
       env,
       timeout: 60_000,
@@ -69,8 +70,14 @@ describe('README', () => {
   });
 });
 
-/** The README's agent stays for the commands after it. */
-async function startAgent(args: readonly string[]): Promise<void> {
+/** Lets curl fail on an error's status too. */
+async function curl(args: readonly string[]): Promise<void> {
+  const { stdout } = await promisify(execFile)('curl', ['--fail-with-body', ...args], { timeout: 60_000 });
+  expect(stdout).toMatch(/"choices"|"object"/);
+}
+
+/** The README's agent and HTTP server stay for the commands after them. */
+async function startServer(args: readonly string[]): Promise<void> {
   const agent = spawn(process.execPath, ['dist/cli/main.js', ...args], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto';
+import type { Context } from 'hono';
+import { streamSSE } from 'hono/streaming';
+import type { DoneEvent, Token } from '../sdk/index.js';
+import { toApiError } from './api-error.js';
+import { type Choice, finishReason, type Piece, piecesOf, usageOf } from './choices.js';
+import { merge } from './merge.js';
+import type { ApiMetrics } from './metrics.js';
+
+/** How an endpoint writes its answers. */
+export interface AnswerFormat {
+  readonly idPrefix: string;
+  readonly object: string;
+  readonly chunkObject: string;
+  /** Log-probabilities of tokens, where the request asked for them. */
+  readonly logprobs: ((tokens: readonly Token[]) => Promise<unknown>) | undefined;
+  /** A whole answer of a choice. */
+  readonly choice: (text: string) => object;
+  /** A streamed piece of one; `first` for the first of a choice. */
+  readonly piece: (text: string, first: boolean) => object;
+}
+
+/** What is answered, and to whom. */
+export interface AnswerRequest {
+  readonly model: string;
+  readonly choices: readonly Choice[];
+  /** Answers to the same prompt. */
+  readonly perPrompt: number;
+  readonly format: AnswerFormat;
+  readonly metrics: ApiMetrics;
+  readonly startedAt: number;
+}
+
+/** Waits for all answers and sends them as one object. */
+export async function answerWhole(context: Context, request: AnswerRequest): Promise<Response> {
+  const { choices, format, perPrompt } = request;
+  const answers = await Promise.all(choices.map((choice) => collect(choice, request)));
+  return context.json({
+    ...headOf(request, format.object),
+    choices: answers.map(({ text, logprobs, done }, index) => ({
+      index,
+      ...format.choice(text),
+      logprobs,
+      finish_reason: finishReason(done),
+    })),
+    usage: usageOf(
+      answers.map(({ done }) => done),
+      perPrompt,
+    ),
+  });
+}
+
+async function collect(choice: Choice, { format, metrics, startedAt }: AnswerRequest) {
+  let text = '';
+  const tokens: Token[] = [];
+  for await (const piece of piecesOf(choice)) {
+    text += piece.text;
+    if (piece.token !== undefined) {
+      if (tokens.length === 0) metrics.firstToken(startedAt);
+      tokens.push(piece.token);
+    }
+    if (piece.finish !== undefined) {
+      metrics.finished(piece.finish);
+      return { text, done: piece.finish, logprobs: (await format.logprobs?.(tokens)) ?? null };
+    }
+  }
+  throw new Error('a generation ends with a done event');
+}
+
+/** Sends the answers token by token as server-sent events, `[DONE]` at the end. */
+export function answerStreamed(context: Context, request: AnswerRequest, withUsage: boolean): Response {
+  const { choices, format, perPrompt, metrics, startedAt } = request;
+  const head = headOf(request, format.chunkObject);
+  return streamSSE(context, async (stream) => {
+    const done: DoneEvent[] = [];
+    const begun = new Set<number>();
+    const send = (body: object) => stream.writeSSE({ data: JSON.stringify(body) });
+    const sources = choices.map((choice) => withIndex(choice));
+    try {
+      for await (const { index, piece } of merge(sources)) {
+        if (stream.aborted) return;
+        if (begun.size === 0 && piece.token !== undefined) metrics.firstToken(startedAt);
+        if (piece.finish !== undefined) {
+          metrics.finished(piece.finish);
+          done[index] = piece.finish;
+        }
+        const logprobs = piece.token && format.logprobs ? await format.logprobs([piece.token]) : null;
+        const first = !begun.has(index);
+        begun.add(index);
+        await send({
+          ...head,
+          choices: [
+            {
+              index,
+              ...format.piece(piece.text, first),
+              logprobs,
+              finish_reason: piece.finish === undefined ? null : finishReason(piece.finish),
+            },
+          ],
+          ...(withUsage ? { usage: null } : {}),
+        });
+      }
+      if (withUsage) await send({ ...head, choices: [], usage: usageOf(done, perPrompt) });
+    } catch (error) {
+      if (stream.aborted) return;
+      const failure = toApiError(error);
+      metrics.failed(failure.code);
+      await send(failure.body);
+    }
+    await stream.writeSSE({ data: '[DONE]' });
+  });
+}
+
+async function* withIndex(choice: Choice): AsyncGenerator<{ index: number; piece: Piece }, void, void> {
+  for await (const piece of piecesOf(choice)) yield { index: choice.index, piece };
+}
+
+function headOf({ format, model }: AnswerRequest, object: string) {
+  return {
+    id: `${format.idPrefix}-${randomUUID()}`,
+    object,
+    created: Math.floor(Date.now() / 1000),
+    model,
+  };
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
+
+/** An error in OpenAI's form, with its HTTP status. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: 400 | 401 | 403 | 404 | 413 | 429 | 500 | 503,
+    message: string,
+    readonly code: string,
+    /** The request's field that is wrong. */
+    readonly param: string | null = null,
+  ) {
+    super(message);
+  }
+
+  /** What the client is sent. */
+  get body() {
+    const { message, code, param, status } = this;
+    return { error: { message, type: TYPES[status], param, code } };
+  }
+}
+
+const TYPES: Readonly<Record<ApiError['status'], string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'invalid_request_error',
+  413: 'invalid_request_error',
+  429: 'rate_limit_error',
+  500: 'server_error',
+  503: 'service_unavailable',
+};
+
+/** Statuses of errors that the client can do something about; every other error is the server's. */
+const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
+  [/^AGENT_MODEL_UNKNOWN$|^SDK_MODEL_NAME$/, 404],
+  [/^LLM_(CHAT|SAMPLING|PROMPT|CONTEXT|TOKEN|STOP|REQUEST)|^PROTOCOL_BAD_PARAMS$/, 400],
+  [/^AGENT_(UNAUTHORISED|TOO_MANY_ATTEMPTS)$/, 401],
+  [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$/, 429],
+  [/^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_DEVICE_FAILED$/, 503],
+];
+
+/** Any error as the client is told of it; the code of ours goes with it, the stack never does. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof z.ZodError) return invalid(error);
+  if (isPynqLlmError(error)) return fromOurs(error);
+  return new ApiError(500, 'The server met an unexpected error.', 'internal_error');
+}
+
+function invalid({ issues: [issue] }: z.ZodError): ApiError {
+  const param = issue?.path.join('.') || null;
+  const message = `${param === null ? 'The request' : `"${param}"`} cannot be used: ${issue?.message ?? 'it is invalid'}.`;
+  return new ApiError(400, message, 'invalid_value', param);
+}
+
+function fromOurs(error: PynqLlmError): ApiError {
+  const status = STATUSES.find(([pattern]) => pattern.test(error.code))?.[1] ?? 500;
+  const code = status === 404 ? 'model_not_found' : error.code;
+  return new ApiError(status, error.message, code, status === 404 ? 'model' : null);
+}

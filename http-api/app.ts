@@ -1,0 +1,141 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { BoardClient, Prompt } from '../sdk/index.js';
+import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
+import { ApiError, toApiError } from './api-error.js';
+import { chatFormat, conversationOf } from './chat.js';
+import { startChoices, toGenerateOptions } from './choices.js';
+import { completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
+import { ApiMetrics } from './metrics.js';
+import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
+import { type ServedModel, ServedModels } from './served-models.js';
+
+/** The largest request body: a prompt of the longest context, generously. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
+export interface AppOptions {
+  /** What `Authorization: Bearer` has to carry; without one everybody who reaches the server may use it. */
+  readonly apiKey: string | undefined;
+  /** Values of the Origin header that are let in; browsers send one, other clients do not. */
+  readonly origins: readonly string[];
+  /** Tokens of context that models are loaded with; their own unless given. */
+  readonly contextLength: number | undefined;
+  /** Once aborted, `/health` answers 503 and no new work is taken. */
+  readonly draining: AbortSignal;
+}
+
+/** The routes of the OpenAI API over one board. */
+export function createApp(board: BoardClient, options: AppOptions): Hono {
+  const app = new Hono();
+  const models = new ServedModels(board, options.contextLength);
+  const metrics = new ApiMetrics();
+
+  app.use(async (context, next) => {
+    await next();
+    metrics.answered(context.req.routePath, context.res.status);
+  });
+  app.onError((error, context) => {
+    const failure = toApiError(error);
+    metrics.failed(failure.code);
+    return context.json(failure.body, failure.status);
+  });
+  app.notFound((context) => {
+    const failure = new ApiError(404, `There is no ${context.req.method} ${context.req.path}.`, 'not_found');
+    return context.json(failure.body, 404);
+  });
+  app.use((context, next) => {
+    const origin = context.req.header('origin');
+    if (origin !== undefined && !options.origins.includes(origin))
+      throw new ApiError(403, `The origin ${origin} is not allowed.`, 'origin_refused');
+    return next();
+  });
+  app.get('/health', async (context) => {
+    const { state, lastError } = await board.health();
+    const status = options.draining.aborted ? 'draining' : state === 'ready' ? 'ok' : state;
+    return context.json({ status, ...(lastError ? { error: lastError } : {}) }, status === 'ok' ? 200 : 503);
+  });
+  app.use((context, next) => {
+    requireKey(context.req.header('authorization'), options.apiKey);
+    return next();
+  });
+  app.get('/metrics', async (context) =>
+    context.body(await metrics.text(board), 200, { 'content-type': metrics.contentType }),
+  );
+  app.get('/v1/models', async (context) => context.json({ object: 'list', data: await models.list() }));
+  app.get('/v1/models/:id{.+}', async (context) => {
+    const id = context.req.param('id');
+    const found = (await models.list()).find((one) => one.id === id || one.digest === id);
+    if (found === undefined)
+      throw new ApiError(404, `The board has no model "${id}".`, 'model_not_found', 'model');
+    return context.json(found);
+  });
+  app.use(
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: () => {
+        throw new ApiError(413, `The request is larger than ${MAX_BODY_BYTES} bytes.`, 'request_too_large');
+      },
+    }),
+  );
+  app.post('/v1/completions', async (context) => {
+    const request = completionRequest.parse(await bodyOf(context));
+    const served = await models.get(request.model);
+    return answer(context, served, request, promptsOf(request), completionFormat(request, served), {
+      maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
+      top: request.logprobs ?? 0,
+    });
+  });
+  app.post('/v1/chat/completions', async (context) => {
+    const request = chatRequest.parse(await bodyOf(context));
+    const served = await models.get(request.model);
+    return answer(context, served, request, [conversationOf(request)], chatFormat(request, served), {
+      maxTokens: request.max_completion_tokens ?? request.max_tokens,
+      top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
+    });
+  });
+  app.post('/v1/embeddings', async (context) => {
+    const { model } = embeddingsRequest.parse(await bodyOf(context));
+    await models.get(model);
+    throw new ApiError(400, `The model "${model}" has no embeddings.`, 'unsupported', 'model');
+  });
+
+  function answer(
+    context: Context,
+    served: ServedModel,
+    request: SamplingFields,
+    prompts: readonly Prompt[],
+    format: AnswerFormat,
+    { maxTokens, top }: { maxTokens: number | null | undefined; top: number },
+  ): Response | Promise<Response> {
+    if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
+    const perPrompt = request.n ?? 1;
+    const generate = toGenerateOptions(request, maxTokens, top);
+    const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
+    const startedAt = performance.now();
+    const toAnswer = { model: request.model, choices, perPrompt, format, metrics, startedAt };
+    return request.stream
+      ? answerStreamed(context, toAnswer, request.stream_options?.include_usage ?? false)
+      : answerWhole(context, toAnswer);
+  }
+
+  return app;
+}
+
+async function bodyOf(context: Context): Promise<unknown> {
+  try {
+    return await context.req.json();
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(400, 'The body is not JSON.', 'invalid_json');
+  }
+}
+
+/** Compares digests, so that the time tells nothing about the key. */
+function requireKey(header: string | undefined, apiKey: string | undefined): void {
+  if (apiKey === undefined) return;
+  const given = /^Bearer\s+(.+)$/i.exec(header ?? '')?.[1] ?? '';
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  if (!timingSafeEqual(digest(given), digest(apiKey)))
+    throw new ApiError(401, 'The API key is missing or wrong.', 'invalid_api_key');
+}

@@ -1,0 +1,38 @@
+import type { Prompt, Token } from '../sdk/index.js';
+import type { AnswerFormat } from './answer.js';
+import type { ChatRequest } from './schemas.js';
+import type { ServedModel } from './served-models.js';
+
+/** The conversation of a `/v1/chat/completions` request, for the model's chat template. */
+export function conversationOf({ messages }: ChatRequest): Prompt {
+  return {
+    messages: messages.map(({ role, content }) => ({
+      role,
+      content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
+    })),
+  };
+}
+
+/** `chat.completion` objects and their chunks. */
+export function chatFormat({ logprobs }: ChatRequest, served: ServedModel): AnswerFormat {
+  return {
+    idPrefix: 'chatcmpl',
+    object: 'chat.completion',
+    chunkObject: 'chat.completion.chunk',
+    logprobs: logprobs ? (tokens) => chatLogprobs(tokens, served) : undefined,
+    choice: (text) => ({ message: { role: 'assistant', content: text, refusal: null } }),
+    piece: (text, first) => ({ delta: { ...(first ? { role: 'assistant' } : {}), content: text } }),
+  };
+}
+
+async function chatLogprobs(tokens: readonly Token[], { pieceOf }: ServedModel): Promise<unknown> {
+  const entry = async (id: number, logprob: number) => {
+    const token = await pieceOf(id);
+    return { token, logprob, bytes: [...Buffer.from(token)] };
+  };
+  const content = tokens.map(async ({ id, logprob, top = [] }) => ({
+    ...(await entry(id, logprob)),
+    top_logprobs: await Promise.all(top.map(([other, its]) => entry(other, its))),
+  }));
+  return { content: await Promise.all(content), refusal: null };
+}

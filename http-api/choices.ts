@@ -1,0 +1,86 @@
+import type { DoneEvent, GenerateOptions, Generation, Prompt, Token } from '../sdk/index.js';
+import type { SamplingFields } from './schemas.js';
+import type { ServedModel } from './served-models.js';
+
+/** One answer under way. */
+export interface Choice {
+  readonly index: number;
+  readonly generation: Generation;
+}
+
+/** Text that has become certain, with the tokens that it came from; `finish` with the last piece of a choice. */
+export interface Piece {
+  readonly text: string;
+  readonly token: Token | undefined;
+  readonly finish: DoneEvent | undefined;
+}
+
+/** Tokens and time that requests took. */
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+/** Sampling as the request wants it. OpenAI's defaults: temperature and top_p 1, nothing cut off. */
+export function toGenerateOptions(
+  request: SamplingFields,
+  maxTokens: number | null | undefined,
+  top: number,
+): GenerateOptions {
+  const { stop, seed, logit_bias: bias } = request;
+  return {
+    temperature: request.temperature ?? 1,
+    topP: request.top_p ?? 1,
+    topK: request.top_k ?? 0,
+    minP: request.min_p ?? 0,
+    repetitionPenalty: request.repeat_penalty ?? 1,
+    frequencyPenalty: request.frequency_penalty ?? 0,
+    presencePenalty: request.presence_penalty ?? 0,
+    repetitionWindow: -1,
+    logitBias: Object.entries(bias ?? {}).map(([token, value]) => ({ token: Number(token), bias: value })),
+    seed: seed === null || seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Math.abs(seed),
+    ignoreEos: request.ignore_eos ?? false,
+    top,
+    ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),
+    ...(stop === null || stop === undefined ? {} : { stop: typeof stop === 'string' ? [stop] : stop }),
+  };
+}
+
+/** Starts `n` answers to each prompt; answer i of a prompt is drawn with seed + i. */
+export function startChoices(
+  { model }: ServedModel,
+  prompts: readonly Prompt[],
+  n: number,
+  options: GenerateOptions,
+  signal: AbortSignal,
+): Choice[] {
+  return prompts.flatMap((prompt, p) =>
+    Array.from({ length: n }, (_, i) => ({
+      index: p * n + i,
+      generation: model.generate(prompt, { ...options, seed: (options.seed ?? 0) + i, signal }),
+    })),
+  );
+}
+
+/** The pieces of an answer as they come. */
+export async function* piecesOf({ generation }: Choice): AsyncGenerator<Piece, void, void> {
+  for await (const token of generation) yield { text: token.text, token, finish: undefined };
+  const done = await generation.done;
+  yield { text: done.text, token: undefined, finish: done };
+}
+
+/** Why an answer ended, in OpenAI's words. */
+export function finishReason({ reason }: DoneEvent): 'stop' | 'length' {
+  return reason === 'max-tokens' || reason === 'context-full' ? 'length' : 'stop';
+}
+
+/** @param perPrompt how many answers share a prompt, which counts once */
+export function usageOf(done: readonly DoneEvent[], perPrompt: number): Usage {
+  const prompt = done.reduce(
+    (sum, { timing }, i) => sum + (i % perPrompt === 0 ? timing.promptTokens : 0),
+    0,
+  );
+  const completion = done.reduce((sum, { tokens }) => sum + tokens, 0);
+  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+
+// Requests of the OpenAI API (platform.openai.com/docs/api-reference), as far as this server understands them. Fields
+// that it does not know are ignored, as servers of the ecosystem do; fields that would change the answer and cannot
+// be honoured are refused by name, never ignored.
+
+const count = z.int().min(1).max(1_048_576);
+const stop = z.union([z.string().min(1).max(1_000), z.array(z.string().min(1).max(1_000)).max(16)]).nullish();
+
+const sampling = z.object({
+  model: z.string().min(1).max(1_000),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  logit_bias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish(),
+  seed: z.int().nullish(),
+  stop,
+  n: z.int().min(1).max(16).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
+  // llama.cpp's server has these beside OpenAI's.
+  top_k: z.int().min(0).nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  repeat_penalty: z.number().min(0.01).max(100).nullish(),
+  ignore_eos: z.boolean().nullish(),
+});
+export type SamplingFields = z.output<typeof sampling>;
+
+const tokens = z.array(z.int().min(0)).min(1).max(1_048_576);
+
+export const completionRequest = sampling.extend({
+  prompt: z.union([z.string(), tokens, z.array(z.string()).min(1).max(16), z.array(tokens).min(1).max(16)]),
+  max_tokens: count.nullish(),
+  logprobs: z.int().min(0).max(20).nullish(),
+  echo: z.literal(false, 'echo is not supported').nullish(),
+  suffix: z.literal('', 'suffix is not supported').nullish(),
+  best_of: z.literal(1, 'best_of above 1 is not supported').nullish(),
+});
+export type CompletionRequest = z.output<typeof completionRequest>;
+
+const textPart = z.object({ type: z.literal('text', 'only text parts are supported'), text: z.string() });
+const message = z.object({
+  role: z.string().min(1).max(40),
+  content: z.union([z.string(), z.array(textPart)]),
+});
+
+export const chatRequest = sampling.extend({
+  messages: z.array(message).min(1).max(1_000),
+  max_tokens: count.nullish(),
+  max_completion_tokens: count.nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  response_format: z
+    .looseObject({ type: z.literal('text', 'only the response format "text" is supported') })
+    .nullish(),
+  tools: z.array(z.unknown()).max(0, 'tools are not supported').nullish(),
+});
+export type ChatRequest = z.output<typeof chatRequest>;
+
+export const embeddingsRequest = z.looseObject({ model: z.string().min(1).max(1_000) });

@@ -1,0 +1,219 @@
+import OpenAI, { APIUserAbortError, AuthenticationError, BadRequestError, NotFoundError } from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type HttpApi, serveHttpApi } from '../../http-api/index.js';
+import { type BoardClient, connect } from '../../sdk/index.js';
+import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
+import { modelWithChatTemplate } from './support/chat-model.js';
+
+const TINY = 'tiny-stories-Q3_K_M.gguf';
+const CHAT = 'chat.gguf';
+const TEMPLATE = '{% for message in messages %}{{ message.content }} {% endfor %}';
+const PROMPT = 'Once upon a time';
+
+const store = temporaryDirectory();
+let board: BoardClient;
+let api: HttpApi;
+let openai: OpenAI;
+
+beforeAll(async () => {
+  board = await connect('mock:', { storeDir: store.path });
+  await board.models.store(TINY_MODEL);
+  await board.models.store(modelWithChatTemplate(TEMPLATE), { name: CHAT });
+  api = await serveHttpApi(board, { port: 0 });
+  openai = new OpenAI({ baseURL: `${api.url}/v1`, apiKey: 'none needed', maxRetries: 0 });
+});
+
+afterAll(async () => {
+  await api.close();
+  await board.close();
+  store[Symbol.dispose]();
+});
+
+/** What the SDK generates greedily, to compare with. */
+async function expected(maxTokens: number, prompt = PROMPT): Promise<string> {
+  const model = await board.models.load(TINY);
+  return model.generate(prompt, { maxTokens, temperature: 0, topK: 0, topP: 1, minP: 0 }).text();
+}
+
+describe('models', () => {
+  it('are listed by name', async () => {
+    const ids = (await openai.models.list()).data.map(({ id }) => id);
+    expect(ids.toSorted()).toEqual([CHAT, TINY]);
+    expect((await openai.models.retrieve(TINY)).object).toBe('model');
+  });
+
+  it('that the board does not have end in OpenAI’s 404', async () => {
+    const request = openai.completions.create({ model: 'gpt-4', prompt: PROMPT });
+    await expect(request).rejects.toThrow(NotFoundError);
+    await expect(request).rejects.toMatchObject({ code: 'model_not_found', param: 'model' });
+    await expect(openai.models.retrieve('gpt-4')).rejects.toThrow(NotFoundError);
+  });
+});
+
+describe('completions', () => {
+  const request = { model: TINY, prompt: PROMPT, temperature: 0, max_tokens: 12 } as const;
+
+  it('give the text that the SDK gives, and count tokens', async () => {
+    const answer = await openai.completions.create(request);
+    expect(answer.choices[0]!.text).toBe(await expected(12));
+    expect(answer.choices[0]!.finish_reason).toBe('length');
+    expect(answer.usage!.completion_tokens).toBe(12);
+    expect(answer.usage!.total_tokens).toBe(answer.usage!.prompt_tokens + 12);
+  });
+
+  it('stream the same text', async () => {
+    const stream = await openai.completions.create({
+      ...request,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    let finish: string | null = null;
+    let usage: OpenAI.CompletionUsage | null | undefined;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.text ?? '';
+      finish = chunk.choices[0]?.finish_reason ?? finish;
+      usage = chunk.usage ?? usage;
+    }
+    expect(text).toBe(await expected(12));
+    expect(finish).toBe('length');
+    expect(usage!.completion_tokens).toBe(12);
+  });
+
+  it('take token ids, and several prompts at once', async () => {
+    const model = await board.models.load(TINY);
+    const tokens = await model.tokenize(PROMPT);
+    const other = 'The cat';
+    const [byTokens, several] = await Promise.all([
+      openai.completions.create({ ...request, prompt: tokens }),
+      openai.completions.create({ ...request, prompt: [PROMPT, other] }),
+    ]);
+    expect(byTokens.choices[0]!.text).toBe(await expected(12));
+    expect(several.choices.map(({ text }) => text)).toEqual([await expected(12), await expected(12, other)]);
+  });
+
+  it('end before a stop string', async () => {
+    const whole = await expected(24);
+    const stop = whole.slice(10, 14);
+    const answer = await openai.completions.create({ ...request, max_tokens: 24, stop });
+    expect(answer.choices[0]!.text).toBe(whole.slice(0, whole.indexOf(stop)));
+    expect(answer.choices[0]!.finish_reason).toBe('stop');
+  });
+
+  it('with n give several answers, the same for the same seed', async () => {
+    const sampled = { ...request, temperature: 1, n: 3, seed: 7 };
+    const first = await openai.completions.create(sampled);
+    const again = await openai.completions.create(sampled);
+    const texts = first.choices.map(({ text }) => text);
+    expect(new Set(texts).size).toBe(3);
+    expect(again.choices.map(({ text }) => text)).toEqual(texts);
+    expect(first.usage!.completion_tokens).toBe(36);
+  });
+
+  it('report log-probabilities that the tokens’ texts go with', async () => {
+    const answer = await openai.completions.create({ ...request, logprobs: 2 });
+    const { tokens, token_logprobs, top_logprobs } = answer.choices[0]!.logprobs!;
+    expect(tokens!.join('')).toBe(answer.choices[0]!.text);
+    expect(token_logprobs!.every((value) => value < 0)).toBe(true);
+    expect(Object.keys(top_logprobs![0]!)).toHaveLength(2);
+    expect(Math.max(...Object.values(top_logprobs![0]!))).toBeCloseTo(token_logprobs![0]!, 5);
+  });
+});
+
+describe('chat completions', () => {
+  const request = {
+    model: CHAT,
+    messages: [{ role: 'user' as const, content: PROMPT }],
+    temperature: 0,
+    max_completion_tokens: 12,
+  };
+
+  it('answer through the model’s chat template, streamed and not', async () => {
+    const answer = await openai.chat.completions.create(request);
+    const text = await expected(12, `${PROMPT} `);
+    expect(answer.choices[0]!.message).toMatchObject({ role: 'assistant', content: text });
+    const runner = openai.chat.completions.stream({ ...request });
+    expect(await runner.finalContent()).toBe(text);
+  });
+
+  it('report log-probabilities', async () => {
+    const answer = await openai.chat.completions.create({ ...request, logprobs: true, top_logprobs: 3 });
+    const content = answer.choices[0]!.logprobs!.content!;
+    expect(content.map(({ token }) => token).join('')).toBe(answer.choices[0]!.message.content);
+    expect(content[0]!.top_logprobs).toHaveLength(3);
+  });
+
+  it('of a model without a template, or with a wrong value, end in OpenAI’s 400', async () => {
+    await expect(openai.chat.completions.create({ ...request, model: TINY })).rejects.toThrow(
+      BadRequestError,
+    );
+    const wrong = openai.chat.completions.create({ ...request, temperature: 3 });
+    await expect(wrong).rejects.toMatchObject({ status: 400, param: 'temperature' });
+    const tools = openai.chat.completions.create({
+      ...request,
+      tools: [{ type: 'function', function: { name: 'f' } }],
+    });
+    await expect(tools).rejects.toThrow(/tools are not supported/);
+  });
+
+  it('that the client aborts are cancelled on the board', async () => {
+    const abort = new AbortController();
+    const stream = await openai.chat.completions.create(
+      { ...request, max_completion_tokens: 400, stream: true, seed: 1 },
+      { signal: abort.signal },
+    );
+    let chunks = 0;
+    const reading = (async () => {
+      for await (const _ of stream) if (++chunks === 3) abort.abort();
+    })();
+    await reading.catch((error: unknown) => expect(error).toBeInstanceOf(APIUserAbortError));
+    await expect.poll(async () => (await board.health()).generations, { timeout: 5_000 }).toBe(0);
+    expect(chunks).toBeLessThan(100);
+  });
+});
+
+describe('the server', () => {
+  it('says that it is healthy, and counts what it did', async () => {
+    expect((await fetch(`${api.url}/health`)).status).toBe(200);
+    const metrics = await (await fetch(`${api.url}/metrics`)).text();
+    expect(metrics).toMatch(/^pynq_llm_generated_tokens_total [1-9]\d*$/m);
+    expect(metrics).toMatch(/^pynq_llm_requests_total\{route="\/v1\/completions",status="200"\} [1-9]/m);
+    expect(metrics).toMatch(/^pynq_llm_time_to_first_token_seconds_count [1-9]/m);
+  });
+
+  it('answers embeddings, unknown routes, broken JSON and large bodies with errors in OpenAI’s form', async () => {
+    const embeddings = openai.embeddings.create({ model: TINY, input: 'x' });
+    await expect(embeddings).rejects.toThrow(/has no embeddings/);
+    const post = (path: string, body: string) =>
+      fetch(`${api.url}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    for (const [response, status, code] of [
+      [await post('/v1/nothing', '{}'), 404, 'not_found'],
+      [await post('/v1/completions', '{'), 400, 'invalid_json'],
+      [await post('/v1/completions', `"${'x'.repeat(5_000_000)}"`), 413, 'request_too_large'],
+    ] as const) {
+      expect(response.status).toBe(status);
+      expect(await response.json()).toMatchObject({ error: { code } });
+    }
+  });
+
+  it('refuses web pages that are not listed', async () => {
+    const page = await fetch(`${api.url}/v1/models`, { headers: { origin: 'https://example.com' } });
+    expect(page.status).toBe(403);
+  });
+
+  it('with a key lets in only who has it', async () => {
+    const apiKey = 'a-key-that-is-long-enough';
+    await using locked = await serveHttpApi(board, { port: 0, apiKey });
+    const stranger = new OpenAI({ baseURL: `${locked.url}/v1`, apiKey: 'wrong', maxRetries: 0 });
+    await expect(stranger.models.list()).rejects.toThrow(AuthenticationError);
+    const friend = new OpenAI({ baseURL: `${locked.url}/v1`, apiKey, maxRetries: 0 });
+    expect((await friend.models.list()).data).toHaveLength(2);
+    expect((await fetch(`${locked.url}/health`)).status).toBe(200);
+  });
+
+  it('does not listen for other machines without a key', async () => {
+    await expect(serveHttpApi(board, { host: '0.0.0.0', port: 0 })).rejects.toMatchObject({
+      code: 'HTTP_KEY_NEEDED',
+    });
+  });
+});
