@@ -1,28 +1,30 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
 import { benchCommand } from './commands/bench.js';
 import { countersCommand } from './commands/counters.js';
+import { doctorCommand } from './commands/doctor.js';
 import { inspectCommand } from './commands/inspect.js';
+import { logsCommand } from './commands/logs.js';
 import { modelsCommand } from './commands/models.js';
 import { perplexityCommand } from './commands/perplexity.js';
 import { regsCommand } from './commands/regs.js';
+import { restartCommand } from './commands/restart.js';
 import { runCommand } from './commands/run.js';
 import { scoreCommand } from './commands/score.js';
 import { selftestCommand } from './commands/selftest.js';
+import { statusCommand } from './commands/status.js';
 import { traceCommand } from './commands/trace.js';
 import { uploadCommand } from './commands/upload.js';
 import { EXIT } from './exit.js';
-import { packageFile } from './package-files.js';
+import { packageVersion } from './package-files.js';
 
 /** The whole command line. */
 export function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(packageFile('package.json'), 'utf8')) as { version: string };
   const program = new Command('pynq-llm')
     .description(
       'Run quantised language models on Zynq boards with the SECDA-LLM MatMul core, or on a bit-exact mock of it.',
     )
-    .version(version)
+    .version(packageVersion())
     .showHelpAfterError('(see --help)')
     .configureHelp({ showGlobalOptions: true });
   const commands = [
@@ -37,6 +39,10 @@ export function createProgram(): Command {
     selftestCommand(),
     benchCommand(),
     traceCommand(),
+    doctorCommand(),
+    statusCommand(),
+    logsCommand(),
+    restartCommand(),
     agentCommand(),
   ];
   for (const command of commands) program.addCommand(command);

@@ -33,5 +33,8 @@ export type { LoadOptions, Model, Perplexity, ScoreOptions } from './model.js';
 export type { ModelsClient } from './models-client.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
+export { AgentService, type LogOptions } from './service/agent-service.js';
+export { type AgentAnswer, type AgentStatus, agentStatus } from './service/agent-status.js';
+export type { UnitState } from './service/unit-state.js';
 export type { TraceClient } from './trace-client.js';
 export type { UploadOptions, UploadProgress } from './upload.js';

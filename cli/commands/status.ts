@@ -1,0 +1,73 @@
+import { Command } from 'commander';
+import { type AgentAnswer, agentStatus, type UnitState } from '../../sdk/index.js';
+import { EXIT, reportError } from '../exit.js';
+import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { formatFacts } from '../output/table.js';
+import { formatBytes, formatDuration } from '../output/units.js';
+import { withInterrupt } from '../session.js';
+
+/** `status`: how an agent and its service are. */
+export function statusCommand(): Command {
+  const command = new Command('status').description(
+    'How the agent is: version, uptime, board, models, sessions, memory; for ssh:// devices also its service. ' +
+      'Ends with status 1 if the agent does not answer.',
+  );
+  return withJson(withDevice(command), 'one JSON object').action(
+    async (options: DeviceOptions & { json?: boolean }) => {
+      await withInterrupt(async (signal) => {
+        const { unit, agent, error } = await agentStatus(options.device, { token: options.token, signal });
+        if (error !== undefined) {
+          reportError(error);
+          process.exitCode = EXIT.failed;
+        }
+        if (options.json) {
+          const status = { device: options.device, unit: unit ?? null, agent: agent ?? null };
+          return void process.stdout.write(`${JSON.stringify(status)}\n`);
+        }
+        const facts = [
+          ...(unit === undefined ? [] : unitFacts(unit)),
+          ...(agent === undefined ? [] : agentFacts(agent)),
+        ];
+        if (facts.length > 0) process.stdout.write(`${formatFacts(facts)}\n`);
+      });
+    },
+  );
+}
+
+type Fact = readonly [string, string];
+
+function unitFacts({ installed, active, sub, result, restarts, memoryBytes, release }: UnitState): Fact[] {
+  if (!installed) return [['service', 'not installed']];
+  return [
+    [
+      'service',
+      `${active} (${sub})${active === 'active' ? '' : `, last result ${result}`}, ${restarts} restarts`,
+    ],
+    ...(release === undefined ? [] : [['release', release] as const]),
+    ...(memoryBytes === undefined ? [] : [['memory of the service', formatBytes(memoryBytes)] as const]),
+  ];
+}
+
+function agentFacts({ info, health, models }: AgentAnswer): Fact[] {
+  const { dmaMemory, store } = health;
+  const loaded = models.filter(({ state }) => state === 'loaded');
+  const names = loaded.map((model) => model.names[0] ?? model.digest.slice(0, 12)).join(', ');
+  return [
+    [
+      'agent',
+      `${info.agent} on Node.js ${info.node} (${info.platform}), up ${formatDuration(health.uptimeMs)}`,
+    ],
+    ['device', `${info.device} (${info.description.title})`],
+    [
+      'state',
+      `${health.state}${health.restarts === 0 ? '' : `, restarted ${health.restarts} times: ${health.lastError ?? 'unknown'}`}`,
+    ],
+    ['models', `${models.length} stored, ${loaded.length} loaded${names && `: ${names}`}`],
+    ['sessions', `${health.sessions}, this one included; ${health.generations} generations running`],
+    ['memory', `${formatBytes(health.process.residentBytes)} resident`],
+    ...(dmaMemory === undefined
+      ? []
+      : [['DMA memory', `${formatBytes(dmaMemory.free)} of ${formatBytes(dmaMemory.total)} free`] as const]),
+    ...(store === undefined ? [] : [['model store', `${formatBytes(store.freeBytes)} free`] as const]),
+  ];
+}
