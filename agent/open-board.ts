@@ -1,44 +1,83 @@
 import type { Board } from '../driver/board.js';
 import { loadBoardDescription } from '../driver/board-file.js';
+import {
+  INSTALLED_BOARD,
+  type LinuxBoardOptions,
+  loadInstalledBoard,
+  MEMORY_KINDS,
+  openLinuxBoard,
+} from '../driver/linux/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { FAULTS, type FaultSwitch, isFaultName, openMockBoard } from '../mock-device/index.js';
 
 /** What a device URL says. */
-export interface DeviceUrl {
+export type DeviceUrl = MockUrl | LinuxUrl;
+
+export interface MockUrl {
+  readonly kind: 'mock';
   /** A shipped board description, or a TOML file. */
   readonly board: string;
   readonly realTime: boolean;
   readonly faults: readonly FaultSwitch[];
 }
 
+/** The board that the agent itself runs on. */
+export interface LinuxUrl {
+  readonly kind: 'linux';
+  /** A shipped board description, or a TOML file. */
+  readonly board: string;
+  readonly options: LinuxBoardOptions;
+}
+
 const DEFAULT_BOARD = 'pynq-z1';
 const ALIASES: Readonly<Record<string, string>> = { v1: 'pynq-z1-v1', v3: 'pynq-z1' };
 
 /**
- * Reads a device URL: `mock:`, `mock:NAME` or `mock:FILE.toml`, each with `?realtime=1` and `?fault=NAME`, where
- * `NAME:after:count` lets `after` opportunities pass and then shows the fault `count` times. `fault` may be repeated.
+ * Reads a device URL. `mock:`, `mock:NAME` or `mock:FILE.toml`, each with `?realtime=1` and `?fault=NAME`, where
+ * `NAME:after:count` lets `after` opportunities pass and then shows the fault `count` times; `fault` may be repeated.
+ * `linux:` (the board of /etc/pynq-llm/board.toml), `linux:NAME` or `linux:FILE.toml`, each with
+ * `?memory=u-dma-buf|reserved|xrt|dma-heap` and `?devmem=1`.
  * @throws PynqLlmError AGENT_DEVICE_URL
  */
 export function parseDeviceUrl(url: string): DeviceUrl {
-  const match = /^mock(?::([^?]*))?(?:\?(.*))?$/.exec(url);
-  if (match === null) throw badUrl(url, 'only mock: devices are known');
-  const [, place = '', query = ''] = match;
+  const match = /^(mock|linux)(?::([^?]*))?(?:\?(.*))?$/.exec(url);
+  if (match === null) throw badUrl(url, 'only mock: and linux: devices are known');
+  const [, kind, place = '', query = ''] = match;
+  const options = new URLSearchParams(query);
+  return kind === 'mock' ? parseMock(url, place, options) : parseLinux(url, place, options);
+}
+
+function parseMock(url: string, place: string, options: URLSearchParams): MockUrl {
   let realTime = false;
   const faults: FaultSwitch[] = [];
-  for (const [key, value] of new URLSearchParams(query)) {
+  for (const [key, value] of options) {
     if (key === 'fault') faults.push(parseFault(url, value));
     else if (key === 'realtime' && (value === '1' || value === '0')) realTime = value === '1';
-    else throw badUrl(url, `the option ${key}=${value} is not known`);
+    else throw unknownOption(url, key, value);
   }
-  return { board: place === '' ? DEFAULT_BOARD : (ALIASES[place] ?? place), realTime, faults };
+  return { kind: 'mock', board: place === '' ? DEFAULT_BOARD : (ALIASES[place] ?? place), realTime, faults };
+}
+
+function parseLinux(url: string, place: string, query: URLSearchParams): LinuxUrl {
+  let options: LinuxBoardOptions = {};
+  for (const [key, value] of query) {
+    const memory = MEMORY_KINDS.find((kind) => kind === value);
+    if (key === 'memory' && memory !== undefined) options = { ...options, memory };
+    else if (key === 'devmem' && (value === '1' || value === '0'))
+      options = { ...options, devmem: value === '1' };
+    else throw unknownOption(url, key, value);
+  }
+  return { kind: 'linux', board: place === '' ? INSTALLED_BOARD : place, options };
 }
 
 /**
  * Opens the device that a URL names. The one place of the agent that knows what kinds of device there are.
- * @throws PynqLlmError AGENT_DEVICE_URL, DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, MOCK_...
+ * @throws PynqLlmError AGENT_DEVICE_URL, DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, MOCK_..., LINUX_...
  */
 export function openBoard(url: string): Board {
-  const { board, realTime, faults } = parseDeviceUrl(url);
+  const device = parseDeviceUrl(url);
+  if (device.kind === 'linux') return openLinuxBoard(loadInstalledBoard(device.board), device.options);
+  const { board, realTime, faults } = device;
   return openMockBoard(loadBoardDescription(board), { realTime, faults });
 }
 
@@ -49,6 +88,10 @@ function parseFault(url: string, text: string): FaultSwitch {
   if (!/^\d{1,9}$/.test(after) || !/^\d{1,9}$/.test(count))
     throw badUrl(url, `"${text}" is not NAME:after:count`);
   return { name, after: Number(after), count: Number(count) };
+}
+
+function unknownOption(url: string, key: string, value: string): PynqLlmError {
+  return badUrl(url, `the option ${key}=${value} is not known`);
 }
 
 function badUrl(url: string, why: string): PynqLlmError {

@@ -89,4 +89,9 @@ export const LINUX_ERRORS = {
     meaning: 'A file of the kernel cannot be read or does not hold what it should.',
     remedy: 'Check the kernel module that the file belongs to.',
   },
+  LINUX_INTERRUPT_FAILED: {
+    number: 2517,
+    meaning: 'A UIO device gave no interrupts any more.',
+    remedy: 'The device was removed or its driver unloaded: open the board again.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

@@ -38,14 +38,15 @@ describe('an address to listen on', () => {
 
 describe('a device URL', () => {
   it.each([
-    ['mock', { board: 'pynq-z1', realTime: false, faults: [] }],
-    ['mock:', { board: 'pynq-z1', realTime: false, faults: [] }],
-    ['mock:kv260', { board: 'kv260', realTime: false, faults: [] }],
-    ['mock:v1', { board: 'pynq-z1-v1', realTime: false, faults: [] }],
-    ['mock:my/board.toml?realtime=1', { board: 'my/board.toml', realTime: true, faults: [] }],
+    ['mock', { kind: 'mock', board: 'pynq-z1', realTime: false, faults: [] }],
+    ['mock:', { kind: 'mock', board: 'pynq-z1', realTime: false, faults: [] }],
+    ['mock:kv260', { kind: 'mock', board: 'kv260', realTime: false, faults: [] }],
+    ['mock:v1', { kind: 'mock', board: 'pynq-z1-v1', realTime: false, faults: [] }],
+    ['mock:my/board.toml?realtime=1', { kind: 'mock', board: 'my/board.toml', realTime: true, faults: [] }],
     [
       'mock:?fault=core-stuck:3:2&fault=hazard',
       {
+        kind: 'mock',
         board: 'pynq-z1',
         realTime: false,
         faults: [
@@ -53,6 +54,12 @@ describe('a device URL', () => {
           { name: 'hazard', after: 0, count: 1 },
         ],
       },
+    ],
+    ['linux:', { kind: 'linux', board: '/etc/pynq-llm/board.toml', options: {} }],
+    ['linux:kv260', { kind: 'linux', board: 'kv260', options: {} }],
+    [
+      'linux:my.toml?memory=reserved&devmem=1',
+      { kind: 'linux', board: 'my.toml', options: { memory: 'reserved', devmem: true } },
     ],
   ])('%s is understood', (url, parsed) => {
     expect(parseDeviceUrl(url)).toEqual(parsed);
@@ -66,6 +73,10 @@ describe('a device URL', () => {
     'mock:?fault=hazard:x',
     'mock:?speed=9',
     'mock:?realtime=yes',
+    'mock:?devmem=1',
+    'linux:?memory=swap',
+    'linux:?devmem=yes',
+    'linux:?realtime=1',
   ])('"%s" is refused', (url) => {
     expect(() => parseDeviceUrl(url)).toThrow('AGENT_DEVICE_URL');
   });
