@@ -15,6 +15,7 @@ export default defineConfig({
     projects: [
       project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js']),
       project('system', ['system/**/*.test.js'], [], slow),
+      project('board', ['board/**/*.test.js'], [], { testTimeout: 900_000, hookTimeout: 3_000_000 }),
       project('device', ['conformance/device.test.js'], [], slow),
     ],
   },

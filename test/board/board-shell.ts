@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { Client } from 'ssh2';
+
+/** The image's user and password, as on PYNQ's own images. */
+export const LOGIN = { user: 'xilinx', password: 'xilinx' } as const;
+
+/**
+ * A look at the board that shares no code with what is tested: a login by password over SSH. Used to see what a
+ * command of the project has done, never to do it.
+ */
+export class BoardShell implements Disposable {
+  readonly #client: Client;
+
+  private constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /** Logs in. */
+  static async connect(port: number, timeoutMs = 60_000): Promise<BoardShell> {
+    const client = new Client();
+    const { user: username, password } = LOGIN;
+    client.connect({ host: '127.0.0.1', port, username, password, readyTimeout: timeoutMs });
+    await once(client, 'ready');
+    // A board that goes down takes the connection along: the next command tells.
+    client.on('error', () => {});
+    return new BoardShell(client);
+  }
+
+  /** Runs a command and returns what it prints, trimmed. @throws Error if its status is not 0 */
+  async run(command: string, timeoutMs = 60_000): Promise<string> {
+    const { status, output } = await this.try(command, timeoutMs);
+    if (status !== 0) throw new Error(`On the board: ${command}: status ${status}\n${output}`);
+    return output;
+  }
+
+  /** Runs a command as root. @throws Error if its status is not 0 */
+  async sudo(command: string, timeoutMs = 60_000): Promise<string> {
+    const quoted = command.replaceAll("'", "'\\''");
+    return this.run(`echo ${LOGIN.password} | sudo -S -p '' sh -c '${quoted}'`, timeoutMs);
+  }
+
+  /** Runs a command that may fail; both outputs come together. */
+  async try(command: string, timeoutMs = 60_000): Promise<{ status: number | null; output: string }> {
+    let late: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        late = setTimeout(() => reject(new Error(`On the board: ${command}: no end in time`)), timeoutMs);
+        this.#client.exec(command, (error, channel) => {
+          if (error !== undefined) return reject(error);
+          let output = '';
+          const take = (text: string) => {
+            output += text;
+          };
+          channel.setEncoding('utf8').on('data', take);
+          channel.stderr.setEncoding('utf8').on('data', take);
+          channel.on('close', (status: number | null) => resolve({ status, output: output.trim() }));
+        });
+      });
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** Copies a file onto the board. */
+  async send(localPath: string, remotePath: string): Promise<void> {
+    const bytes = readFileSync(localPath);
+    await new Promise<void>((resolve, reject) => {
+      this.#client.sftp((error, sftp) => {
+        if (error !== undefined) return reject(error);
+        sftp.writeFile(remotePath, bytes, (failed) => {
+          sftp.end();
+          if (failed) reject(failed);
+          else resolve();
+        });
+      });
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.end();
+  }
+}

@@ -1,0 +1,30 @@
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+
+/** What a run of the suite has measured, in the order of its steps, for the table of docs/emulated-board.md. */
+export class Measurements {
+  readonly #rows: (readonly [string, string])[] = [];
+
+  seconds(what: string, seconds: number): void {
+    this.#rows.push([what, `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`]);
+  }
+
+  bytes(what: string, bytes: number): void {
+    this.#rows.push([what, `${Math.round(bytes / 2 ** 20)} MiB`]);
+  }
+
+  /** Times `action` and notes it. */
+  async time<T>(what: string, action: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    const result = await action();
+    this.seconds(what, (performance.now() - started) / 1000);
+    return result;
+  }
+
+  /** Writes the table as Markdown. */
+  write(path: string): void {
+    const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}`;
+    const rows = this.#rows.map(([what, value]) => `| ${what} | ${value} |`);
+    writeFileSync(path, [`On ${machine}:`, '', '| | |', '|---|---|', ...rows, ''].join('\n'));
+  }
+}
