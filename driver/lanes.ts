@@ -5,6 +5,9 @@ import type { DmaChannel } from './dma/channel.js';
 import { describeFault } from './fault.js';
 import type { Traffic } from './traffic.js';
 
+/** Microseconds of a wait after which all of its transfers are looked at again. */
+const LOOK_AROUND_US = 200;
+
 /**
  * The DMA engines of all lanes and the transfers under way on them. Transfers are started one by one, run side by
  * side and are waited for together.
@@ -14,6 +17,10 @@ export class Lanes {
   private readonly channels: readonly DmaChannel[];
   private readonly active: DmaChannel[] = [];
   private readonly over: boolean[] = [];
+  /** Polls of the present wait that brought nothing forward. */
+  private inVain = 0;
+  /** When all transfers were looked at, by the board's time. */
+  private lookedAroundAt = 0;
 
   constructor(
     private readonly board: Board,
@@ -66,23 +73,46 @@ export class Lanes {
   private forget(): void {
     // Setting a length to 0 gives the arrays' memory back, and it is needed again at once.
     while (this.active.pop() !== undefined) this.over.pop();
+    this.inVain = 0;
   }
 
   /**
    * Polls transfers in the order in which they were started, and later ones only once the earlier are over: the
-   * fewest accesses. Split transfers are always polled, because the core may wait for their next piece.
+   * fewest accesses. Split transfers are always polled, because the core may wait for their next piece. One that
+   * failed ends the wait at once, since the others then wait for it until the deadline: when the driver was woken in
+   * vain, it looks at them all.
    */
   private readonly allOver = (): boolean => {
     let all = true;
+    let progress = false;
     for (let i = 0; i < this.active.length; i++) {
       if (this.over[i]) continue;
       const channel = this.active[i];
       if (!all && !channel.hasMorePieces) continue;
-      this.over[i] = channel.poll();
+      const { moved } = channel;
+      this.poll(i);
+      if (channel.failed) return true;
+      progress ||= this.over[i] || channel.moved !== moved;
       all &&= this.over[i];
     }
-    return all;
+    return all || (!progress && this.lookAround());
   };
+
+  private poll(i: number): void {
+    this.over[i] = this.active[i].poll();
+  }
+
+  /** After the first poll of a wait, which is often too early. @returns whether a transfer failed */
+  private lookAround(): boolean {
+    if (this.inVain++ === 0) return false;
+    const now = this.board.now();
+    if (this.inVain > 2 && now - this.lookedAroundAt < LOOK_AROUND_US) return false;
+    this.lookedAroundAt = now;
+    return this.active.some((channel, i) => {
+      if (!this.over[i]) this.poll(i);
+      return channel.failed;
+    });
+  }
 
   private fault(waitedFor: string, deadlineUs: number, timedOut: boolean) {
     for (const channel of this.channels) {

@@ -160,10 +160,11 @@ class SimulatedBoard implements MockBoard {
   /** Jumps from event to event until `done` holds or the cycle `deadline` is reached. */
   private simulate(done: () => boolean, deadline: number): boolean {
     if (this.watch.ask(done)) return true;
+    if (this.watch.takeInterrupt() && this.watch.ask(done)) return true;
     for (let next = this.nextChange(); next <= deadline; next = this.nextChange()) {
       this.clock.advanceTo(next);
       this.watch.change(this.unitStates);
-      if (this.watch.isDue && this.watch.ask(done)) return true;
+      if ((this.watch.isDue || this.watch.takeInterrupt()) && this.watch.ask(done)) return true;
     }
     this.clock.advanceTo(deadline);
     if (this.watch.ask(done)) return true;

@@ -122,6 +122,7 @@ export class DmaChannel implements Watched {
     this.control &= ~DMACR.RUN;
     this.status |= error | DMASR.ERR_IRQ;
     this.host.watch.change(this);
+    if (this.control & DMACR.ERR_IRQ_EN) this.host.watch.interrupt();
   }
 
   reset(until: number): void {

@@ -13,6 +13,7 @@ export class Watch {
   private question = 0;
   private lookedAtAnything = false;
   private changed = false;
+  private interrupted = false;
 
   /** Asks whether the wait is over. */
   ask(done: () => boolean): boolean {
@@ -36,6 +37,18 @@ export class Watch {
   /** The state of `part` has changed by itself. */
   change(part: Watched): void {
     if (!this.lookedAtAnything || this.looksAt(part)) this.changed = true;
+  }
+
+  /** An interrupt that the software did not wait for: an error, which wakes it all the same. */
+  interrupt(): void {
+    this.interrupted = true;
+  }
+
+  /** Whether there was such an interrupt; each wakes the software once. */
+  takeInterrupt(): boolean {
+    const { interrupted } = this;
+    this.interrupted = false;
+    return interrupted;
   }
 
   /** Whether to ask again. */

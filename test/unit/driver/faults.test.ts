@@ -109,7 +109,10 @@ describe('a fault', () => {
       waitedFor: 'The transfer of results of tile 0 of golden',
       deadlineUs: 100_000,
     });
-    expect(error.context.bytesMoved).toBeGreaterThan(0);
+    expect(error.context.bytesMoved).toBe(0);
+    board.injectFault({ name: 'dma-never-completes', lane: 1 });
+    const late = failureOf(() => multiply(accelerator, program, vector));
+    expect(late.context.bytesMoved).toBeGreaterThan(0);
     const { channels, core, faults, causes } = error.context;
     expect(channels).toContainEqual(
       expect.stringMatching(/^dma1 MM2S sent 0 of 1792 bytes \(HALTED DMA_DEC_ERR ERR_IRQ\)$/),
@@ -143,6 +146,22 @@ describe('a fault', () => {
     expect(error.code).toBe('DRIVER_NOT_RECOVERED');
     expect(isPynqLlmError(error.cause, 'DRIVER_BUS_ERROR')).toBe(true);
     expect(multiply(accelerator, program, vector)).toEqual(vector.expected);
+  });
+
+  it.each([0, 1, 2, 3])('of the engine of lane %i is noticed at once, not at the deadline', (lane) => {
+    const board = openMockBoard(z1);
+    const accelerator = new Accelerator(hideNames(board));
+    const vector = golden('q3_15');
+    const program = load(accelerator, vector, 'resident');
+    expect(multiply(accelerator, program, vector)).toEqual(vector.expected);
+    for (const name of ['dma-decode-error', 'dma-slave-error', 'dma-internal-error'] as const) {
+      board.injectFault({ name, lane, channel: 'mm2s' });
+      const start = board.now();
+      const error = failureOf(() => multiply(accelerator, program, vector));
+      expect(error.context.timedOut).toBe(false);
+      expect(board.now() - start).toBeLessThan(1_000);
+      expect(multiply(accelerator, program, vector)).toEqual(vector.expected);
+    }
   });
 
   it('waits no longer than its deadline, which follows from the expected cycles', () => {
