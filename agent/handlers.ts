@@ -6,6 +6,7 @@ import {
   type Params,
   PROTOCOL_VERSION,
   type Result,
+  type ServerStream,
   type StoredModel,
 } from '../protocol/index.js';
 import type { AgentCore } from './core.js';
@@ -41,6 +42,19 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `There is no model ${digest} in the store.`, {
       context: { model: digest },
     });
+  };
+  /** Tells the client how far the work has come. */
+  const withProgress = async <R>(
+    stream: ServerStream,
+    work: (onProgress: (done: number, total: number) => void) => Promise<R>,
+  ): Promise<R> => {
+    try {
+      return await work((done, total) => {
+        if (stream.ready) stream.emit({ done, total });
+      });
+    } finally {
+      stream.end();
+    }
   };
   const requireIdle = (digest: string, action: string): void => {
     if (generations.usesModel(digest) || core.modelState(digest) === 'loading')
@@ -93,15 +107,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     'models.load': async (call) => {
       const { params } = call;
       await find(params.model);
-      const stream = call.stream();
-      const onProgress = (done: number, total: number) => {
-        if (stream.ready) stream.emit({ done, total });
-      };
-      try {
-        return await core.loadModel(session, params, onProgress);
-      } finally {
-        stream.end();
-      }
+      return withProgress(call.stream(), (onProgress) => core.loadModel(session, params, onProgress));
     },
     'models.unload': async ({ params }) => {
       requireIdle(params.model, 'unloaded');
@@ -138,7 +144,8 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
       generations.cancel(params.generation);
       return {};
     },
-    score: forward(),
+    score: (call) =>
+      withProgress(call.stream(), (onProgress) => device.call(session, 'score', call.params, { onProgress })),
 
     'counters.read': forward(),
     'counters.reset': forward(),

@@ -8,7 +8,7 @@ import {
   buffersReadResult,
   buffersWriteParams,
 } from './schemas/buffers.js';
-import { empty, type Role } from './schemas/common.js';
+import { empty, progressEvent, type Role } from './schemas/common.js';
 import { countersReadResult, countersSetTargetsParams, stepEvent } from './schemas/counters.js';
 import {
   deviceListChecksParams,
@@ -30,7 +30,6 @@ import {
   applyTemplateResult,
   detokenizeParams,
   detokenizeResult,
-  loadEvent,
   loadParams,
   loadResult,
   modelReference,
@@ -92,7 +91,7 @@ export const METHODS = {
   'models.uploadChunk': { role: 'infer', params: uploadChunkParams, result: empty },
   'models.uploadCommit': { role: 'infer', params: uploadReference, result: storedModel },
   'models.uploadAbort': { role: 'infer', params: uploadReference, result: empty },
-  'models.load': { role: 'infer', params: loadParams, result: loadResult, event: loadEvent },
+  'models.load': { role: 'infer', params: loadParams, result: loadResult, event: progressEvent },
   'models.unload': { role: 'infer', params: modelReference, result: empty },
   'models.delete': { role: 'infer', params: modelReference, result: empty },
   'models.tokenize': { role: 'infer', params: tokenizeParams, result: tokenizeResult },
@@ -107,7 +106,7 @@ export const METHODS = {
   },
   'generate.resume': { role: 'infer', params: generateResumeParams, result: empty, event: generateEvent },
   'generate.cancel': { role: 'infer', params: generateReference, result: empty },
-  score: { role: 'infer', params: scoreParams, result: scoreResult },
+  score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
 
   'counters.read': { role: 'read', params: empty, result: countersReadResult },
   'counters.reset': { role: 'admin', params: empty, result: empty },

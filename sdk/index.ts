@@ -29,7 +29,14 @@ export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
 export type { GenerateOptions, Generation, Prompt, Token } from './generation.js';
 export { inspectModel, type ModelFile } from './inspect-model.js';
-export type { LoadOptions, Model, Perplexity, ScoreOptions } from './model.js';
+export type {
+  LoadOptions,
+  Model,
+  Perplexity,
+  PerplexityOptions,
+  ScoreOptions,
+  ScoreProgress,
+} from './model.js';
 export type { ModelsClient } from './models-client.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';

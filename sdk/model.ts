@@ -1,5 +1,13 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import type { ModelFacts, Params, ScoreResult, StoredModel, WirePlacementReport } from '../protocol/index.js';
+import type {
+  ModelFacts,
+  Params,
+  Result,
+  ScoreResult,
+  StoredModel,
+  StreamEvent,
+  WirePlacementReport,
+} from '../protocol/index.js';
 import type { CallOptions, Connection } from './connection.js';
 import { type GenerateOptions, Generation, type Prompt } from './generation.js';
 
@@ -15,7 +23,17 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface ScoreOptions extends CallOptions {
+/** How far scoring has come. */
+export interface ScoreProgress {
+  readonly tokens: number;
+  readonly totalTokens: number;
+}
+
+export interface PerplexityOptions extends CallOptions {
+  readonly onProgress?: ((progress: ScoreProgress) => void) | undefined;
+}
+
+export interface ScoreOptions extends PerplexityOptions {
   /** Likeliest next tokens to report after each position. */
   readonly top?: number | undefined;
   /** Only positions from here on are reported. */
@@ -79,13 +97,17 @@ export class Model {
    * @param tokens as `tokenize` gives them; nothing is added
    */
   score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
-    const { top = 0, from, ...call } = options;
+    const { top = 0, from, onProgress, timeoutMs = LONG_MS, signal } = options;
+    const params = {
+      model: this.digest,
+      tokens: [...tokens],
+      top,
+      ...(from === undefined ? {} : { from }),
+    };
+    const tell =
+      onProgress && ((done: number, total: number) => onProgress({ tokens: done, totalTokens: total }));
     return this.#use(() =>
-      this.#connection.request(
-        'score',
-        { model: this.digest, tokens: [...tokens], top, ...(from === undefined ? {} : { from }) },
-        { timeoutMs: LONG_MS, ...call },
-      ),
+      requestWithProgress(this.#connection, 'score', params, tell, { timeoutMs, signal }),
     );
   }
 
@@ -93,18 +115,26 @@ export class Model {
    * Perplexity over a text, cut into windows of the context length. As in llama.cpp's tool every window begins anew
    * and only the tokens of its second half are scored; a text of a single window is scored whole.
    */
-  async perplexity(text: string, options: CallOptions = {}): Promise<Perplexity> {
+  async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
     const all = await this.tokenize(text);
     const length = this.info.contextLength;
     const { bosToken } = this.info;
+    const { onProgress, ...call } = options;
     const count = Math.max(1, Math.floor(all.length / length));
+    const totalTokens = count === 1 ? Math.min(all.length, length) : count * length;
     let sum = 0;
     let tokens = 0;
     for (let window = 0; window < count; window++) {
       const part = count === 1 ? all.slice(0, length) : all.slice(window * length, (window + 1) * length);
       if (window > 0 && bosToken !== undefined) part[0] = bosToken;
       const from = count === 1 ? 1 : Math.floor(length / 2) + 1;
-      const { logprobs } = await this.score(part, { from, ...options });
+      const { logprobs } = await this.score(part, {
+        ...call,
+        from,
+        onProgress:
+          onProgress && ((done) => onProgress({ tokens: window * length + done.tokens, totalTokens })),
+      });
+      onProgress?.({ tokens: window * length + part.length, totalTokens });
       for (const logprob of logprobs) {
         if (logprob === null) continue;
         sum += logprob;
@@ -165,14 +195,22 @@ export class Model {
 async function requestLoad(connection: Connection, digest: string, options: LoadOptions): Promise<Loaded> {
   const { contextLength, onProgress, signal } = options;
   const params = { model: digest, ...(contextLength === undefined ? {} : { contextLength }) };
-  const call = { timeoutMs: LONG_MS, signal };
-  if (onProgress === undefined) return connection.request('models.load', params, call);
-  const stream = await connection.openStream(
-    'models.load',
-    params,
-    { onEvent: ({ done, total }) => onProgress({ bytes: done, totalBytes: total }), onLost: () => {} },
-    call,
-  );
+  const tell =
+    onProgress && ((done: number, total: number) => onProgress({ bytes: done, totalBytes: total }));
+  return requestWithProgress(connection, 'models.load', params, tell, { timeoutMs: LONG_MS, signal });
+}
+
+/** A long request whose stream tells how far it has come. */
+async function requestWithProgress<M extends 'models.load' | 'score'>(
+  connection: Connection,
+  method: M,
+  params: Params<M>,
+  tell: ((done: number, total: number) => void) | undefined,
+  call: CallOptions,
+): Promise<Result<M>> {
+  if (tell === undefined) return connection.request(method, params, call);
+  const onEvent = ({ done, total }: StreamEvent<M>) => tell(done, total);
+  const stream = await connection.openStream(method, params, { onEvent, onLost: () => {} }, call);
   stream.grant(Number.MAX_SAFE_INTEGER);
   try {
     return await stream.result;

@@ -13,7 +13,7 @@ import { ScoreJob } from './score-job.js';
 /** What models tell while they work. */
 export interface ModelEvents {
   onEvent(generation: string, event: GenerateEvent): void;
-  /** Bytes of weights loaded, for the call `id`. */
+  /** Bytes of weights loaded, or tokens scored, for the call `id`. */
   onProgress(id: number, done: number, total: number): void;
   onScore(id: number, outcome: { readonly result: Result<'score'> } | { readonly error: unknown }): void;
 }
@@ -164,7 +164,10 @@ export class LoadedModels {
     if (first === undefined) return;
     try {
       const result = first.job.step();
-      if (result === undefined) return;
+      if (result === undefined) {
+        this.#events.onProgress(first.id, first.job.done, first.job.total);
+        return;
+      }
       this.#events.onScore(first.id, { result });
     } catch (error) {
       this.#events.onScore(first.id, { error });

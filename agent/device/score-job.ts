@@ -26,6 +26,15 @@ export class ScoreJob {
     this.#logprobs = this.#from === 0 ? [null] : [];
   }
 
+  /** Tokens that went through the model. */
+  get done(): number {
+    return this.#position;
+  }
+
+  get total(): number {
+    return this.#tokens.length;
+  }
+
   /** Runs one step. @returns the scores once they are complete */
   step(): Result<'score'> | undefined {
     const count = Math.min(this.#logits.length, this.#tokens.length - this.#position);

@@ -1,7 +1,9 @@
 import { Argument, Command } from 'commander';
 import { readFile } from '../files.js';
 import { type DeviceOptions, modelOption, wholeNumber, withDevice, withJson } from '../options.js';
+import { Progress } from '../output/progress.js';
 import { formatFacts } from '../output/table.js';
+import { formatTokens } from '../output/units.js';
 import { openModel, withBoard } from '../session.js';
 
 interface PerplexityOptions extends DeviceOptions {
@@ -28,7 +30,12 @@ export function perplexityCommand(): Command {
     const text = readFile(file).toString('utf8');
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, options.ctxSize);
-      const result = await model.perplexity(text, { signal });
+      using progress = new Progress('score', formatTokens);
+      const result = await model.perplexity(text, {
+        signal,
+        onProgress: ({ tokens, totalTokens }) => progress.update(tokens, totalTokens),
+      });
+      progress.finish();
       if (options.json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
       process.stdout.write(
         `${formatFacts([

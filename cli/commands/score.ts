@@ -10,7 +10,9 @@ import {
   withDevice,
   withJson,
 } from '../options.js';
+import { Progress } from '../output/progress.js';
 import { formatTable } from '../output/table.js';
+import { formatTokens } from '../output/units.js';
 import { openModel, withBoard } from '../session.js';
 
 interface ScoreOptions extends DeviceOptions {
@@ -40,7 +42,13 @@ export function scoreCommand(): Command {
       const model = await openModel(board, options.model, signal, options.ctxSize);
       const tokens =
         options.tokens ?? (await model.tokenize(text!, { parseSpecial: options.special ?? false }));
-      const { logprobs, top } = await model.score(tokens, { top: options.top });
+      using progress = new Progress('score', formatTokens);
+      const { logprobs, top } = await model.score(tokens, {
+        top: options.top,
+        signal,
+        onProgress: (scored) => progress.update(scored.tokens, scored.totalTokens),
+      });
+      progress.finish();
       if (options.json) return void process.stdout.write(`${JSON.stringify({ tokens, logprobs, top })}\n`);
       const pieces = new Map<number, string>();
       for (const id of new Set([...tokens, ...top.flat().map(([id]) => id)]))

@@ -11,17 +11,24 @@ const FIRST_PLAIN_LINE_MS = 1_000;
  */
 export class Progress implements Disposable {
   readonly #label: string;
+  readonly #format: (amount: number) => string;
   readonly #stream: NodeJS.WriteStream;
   #started: number | undefined;
   #lastDrawn = 0;
   #drawn = false;
 
-  constructor(label: string, stream: NodeJS.WriteStream = process.stderr) {
+  /** @param format shows an amount of the work with its unit; bytes unless given */
+  constructor(
+    label: string,
+    format: (amount: number) => string = formatBytes,
+    stream: NodeJS.WriteStream = process.stderr,
+  ) {
     this.#label = label;
+    this.#format = format;
     this.#stream = stream;
   }
 
-  /** @param done bytes finished @param total bytes in all */
+  /** @param done amount finished @param total amount in all */
   update(done: number, total: number): void {
     const now = performance.now();
     if (this.#started === undefined) {
@@ -32,8 +39,8 @@ export class Progress implements Disposable {
     this.#lastDrawn = now;
     this.#drawn = true;
     const share = total === 0 ? 1 : done / total;
-    const rate = formatBytes((done / (now - this.#started)) * 1000);
-    const figures = `${(share * 100).toFixed(0).padStart(3)} %  ${formatBytes(done)} of ${formatBytes(total)}  ${rate}/s`;
+    const rate = this.#format((done / (now - this.#started)) * 1000);
+    const figures = `${(share * 100).toFixed(0).padStart(3)} %  ${this.#format(done)} of ${this.#format(total)}  ${rate}/s`;
     if (this.#stream.isTTY) {
       const filled = Math.round(share * BAR_WIDTH);
       this.#stream.write(

@@ -8,6 +8,11 @@ export function formatCount(count: number): string {
   return count < 10_000 ? String(Math.round(count)) : formatScaled(count, ['', 'k', 'M', 'G', 'T']);
 }
 
+/** `480 tokens`. */
+export function formatTokens(tokens: number): string {
+  return `${formatCount(tokens)} tokens`;
+}
+
 /** `1.23 s`, `4.56 ms`. */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds >= 1000) return `${significant(milliseconds / 1000)} s`;

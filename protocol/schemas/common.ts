@@ -39,3 +39,6 @@ export const ROLES = ['read', 'infer', 'admin'] as const;
 export const role = z.enum(ROLES);
 /** What a client may do: look; also run models and upload them; also write registers and drive the device directly. */
 export type Role = z.output<typeof role>;
+
+/** How far a long request has come; sent on its stream as far as the client gives credit. */
+export const progressEvent = z.object({ done: float, total: float });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_CHUNKS } from '../limits.js';
-import { bytes, count, digest, float, name, piece, text, tokens } from './common.js';
+import { bytes, count, digest, name, piece, text, tokens } from './common.js';
 
 const placementTotals = z.object({ tensors: count, bytes: count, weights: count });
 
@@ -96,8 +96,6 @@ export const loadParams = z.strictObject({
   contextLength: z.int().min(1).max(1_048_576).optional(),
 });
 export const loadResult = z.object({ facts: modelFacts, placement: placementReport });
-/** How far loading has come; sent on the request's stream as far as the client gives credit. */
-export const loadEvent = z.object({ done: float, total: float });
 
 export const tokenizeParams = z.strictObject({
   model: digest,

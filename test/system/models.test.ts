@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { CHUNK_BYTES } from '../../protocol/index.js';
-import { type BoardClient, connect, type UploadProgress } from '../../sdk/index.js';
+import { type BoardClient, connect, type ScoreProgress, type UploadProgress } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
 
@@ -192,11 +192,30 @@ describe('a model on the board', () => {
       logprobs.push(...scored.logprobs.slice(17));
     }
     const mean = logprobs.reduce<number>((sum, logprob) => sum + (logprob ?? 0), 0) / logprobs.length;
-    const result = await model.perplexity(text);
+    const progress: ScoreProgress[] = [];
+    const result = await model.perplexity(text, { onProgress: (one) => progress.push(one) });
+    expect(progress).toEqual(
+      Array.from({ length: result.windows }, (_, i) => ({
+        tokens: 32 * (i + 1),
+        totalTokens: 32 * result.windows,
+      })),
+    );
     expect(result).toMatchObject({ windows: Math.floor(tokens.length / 32), tokens: logprobs.length });
     expect(result.windows).toBeGreaterThan(1);
     expect(result.meanLogprob).toBeCloseTo(mean, 10);
     await model.unload();
+  });
+
+  it('tells how far the scoring of a long text has come', async () => {
+    const model = await board.models.upload(TINY_MODEL);
+    const progress: number[] = [];
+    await model.score(Array<number>(model.info.contextLength).fill(80), {
+      onProgress: ({ tokens, totalTokens }) => progress.push(tokens / totalTokens),
+    });
+    expect(progress.length).toBeGreaterThan(0);
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+    expect(progress[0]).toBeGreaterThan(0);
+    expect(progress.at(-1)).toBeLessThan(1);
   });
 
   it('turns text into tokens and back', async () => {
