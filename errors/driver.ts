@@ -163,7 +163,8 @@ export const DRIVER_ERRORS = {
   DRIVER_BAD_VECTOR: {
     number: 2060,
     meaning: 'A golden vector or its index is damaged or not in the documented format.',
-    remedy: "Copy the vectors again; their README has the format, index.json every file's SHA-256.",
+    remedy:
+      'Copy the vectors again; the README of test/vectors has the format, and index.json the SHA-256 of the files that it lists one for.',
   },
   DRIVER_BAD_TRACE: {
     number: 2061,
