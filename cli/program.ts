@@ -1,17 +1,21 @@
 import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
 import { benchCommand } from './commands/bench.js';
+import { bitstreamCommand } from './commands/bitstream.js';
+import { consoleCommand } from './commands/console.js';
 import { countersCommand } from './commands/counters.js';
 import { doctorCommand } from './commands/doctor.js';
 import { inspectCommand } from './commands/inspect.js';
 import { logsCommand } from './commands/logs.js';
 import { modelsCommand } from './commands/models.js';
 import { perplexityCommand } from './commands/perplexity.js';
+import { provisionCommand } from './commands/provision.js';
 import { regsCommand } from './commands/regs.js';
 import { restartCommand } from './commands/restart.js';
 import { runCommand } from './commands/run.js';
 import { scoreCommand } from './commands/score.js';
 import { selftestCommand } from './commands/selftest.js';
+import { serveCommand } from './commands/serve.js';
 import { statusCommand } from './commands/status.js';
 import { traceCommand } from './commands/trace.js';
 import { uploadCommand } from './commands/upload.js';
@@ -43,7 +47,11 @@ export function createProgram(): Command {
     statusCommand(),
     logsCommand(),
     restartCommand(),
+    provisionCommand(),
+    consoleCommand(),
+    bitstreamCommand(),
     agentCommand(),
+    serveCommand(),
   ];
   for (const command of commands) program.addCommand(command);
   endWithUsageStatus(program);

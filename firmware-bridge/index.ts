@@ -1,12 +1,10 @@
-export { checkPart, MAX_BITSTREAM_BYTES, partOf, readBitstream, toFirmware } from './bitstream/bitstream.js';
+export { readBitstream } from './bitstream/bitstream.js';
 export { partNamed } from './bitstream/parts.js';
 export { readFclk, setFclk } from './fpga-manager/fclk.js';
 export { fpgaState, programFpga } from './fpga-manager/fpga-manager.js';
-export { applyOverlay, overlaysSupported, removeOverlay } from './fpga-manager/overlay.js';
-export { formatBoardFile } from './handoff/board-toml.js';
-export { describeDesign } from './handoff/describe-design.js';
-export { readHandoff } from './handoff/handoff.js';
-export { provisionBoard } from './provision/provision.js';
+export { applyOverlay, removeOverlay } from './fpga-manager/overlay.js';
+export { type BitstreamFacts, type HandoffFacts, inspectFirmware } from './inspect.js';
+export { type ProvisionOptions, provisionBoard } from './provision/provision.js';
 export type { ProvisionRequest, ProvisionResult } from './provision/request.js';
-export { SerialConsole } from './serial/console.js';
-export { chooseBoardPort, listSerialPorts } from './serial/ports.js';
+export { type ConsoleOptions, SerialConsole } from './serial/console.js';
+export { chooseBoardPort, listSerialPorts, type SerialPortInfo } from './serial/ports.js';

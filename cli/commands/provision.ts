@@ -1,0 +1,92 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { PynqLlmError } from '../../errors/index.js';
+import type { ProvisionResult } from '../../sdk/board-setup.js';
+import { readFile } from '../files.js';
+import { withJson } from '../options.js';
+import { formatFacts } from '../output/table.js';
+import { askSecret } from '../secret.js';
+import { serialPort, withPort } from '../serial-port.js';
+import { withInterrupt } from '../session.js';
+
+interface ProvisionOptions {
+  readonly port?: string;
+  readonly user: string;
+  readonly key?: string;
+  readonly passwordStdin?: boolean;
+  readonly hostName?: string;
+  readonly staticAddress?: string;
+  readonly bootLog?: boolean;
+  readonly json?: boolean;
+}
+
+const USUAL_KEYS = ['id_ed25519.pub', 'id_ecdsa.pub', 'id_rsa.pub'];
+
+/** `provision`: makes a board ready for SSH over its serial console. */
+export function provisionCommand(): Command {
+  const command = new Command('provision')
+    .description(
+      "Over the board's serial console: follow its boot, log in, install your SSH key, read its address and host keys.",
+    )
+    .option('-u, --user <name>', "user of the image: xilinx on PYNQ's, ubuntu on Kria's", 'xilinx')
+    .option('-k, --key <file>', 'SSH public key to install; without it the first of ~/.ssh/id_*.pub')
+    .option('--password-stdin', 'read the password from standard input instead of asking for it')
+    .option('--host-name <name>', 'give the board this host name')
+    .option('--static-address <address/prefix>', 'give it this address as well, such as 192.168.2.99/24')
+    .option('--boot-log', 'show what the board writes');
+  return withJson(withPort(command), 'one JSON object').action(async (options: ProvisionOptions) => {
+    const { provisionBoard } = await import('../../sdk/board-setup.js');
+    const publicKey = readFile(options.key ?? usualKey()).toString('utf8');
+    const port = await serialPort(options.port);
+    const password = options.passwordStdin
+      ? readFile('-')
+          .toString('utf8')
+          .replace(/\r?\n$/, '')
+      : await askSecret(`Password of ${options.user} on the board: `);
+    await withInterrupt(async (signal) => {
+      const { user, hostName, staticAddress } = options;
+      const request = {
+        user,
+        password,
+        publicKey,
+        ...(hostName !== undefined && { hostName }),
+        ...(staticAddress !== undefined && { staticAddress }),
+      };
+      const result = await provisionBoard(request, {
+        port,
+        signal,
+        onNotice: (text) => process.stderr.write(`${printable(text)}\n`),
+        ...(options.bootLog && { onBytes: (bytes: Uint8Array) => process.stderr.write(bytes) }),
+      });
+      process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${describe(result, user)}\n`);
+    });
+  });
+}
+
+function usualKey(): string {
+  const folder = join(homedir(), '.ssh');
+  const found = USUAL_KEYS.map((name) => join(folder, name)).find((path) => existsSync(path));
+  if (found) return found;
+  throw new PynqLlmError('CLI_BAD_ARGUMENT', `There is no SSH key in ${folder}: ${USUAL_KEYS.join(', ')}.`, {
+    remedy: 'Make one with `ssh-keygen -t ed25519`, or name a public key with --key.',
+  });
+}
+
+function describe(result: ProvisionResult, user: string): string {
+  const { hostName, machine, kernel, addresses, hostKeys, keyWasThere } = result;
+  return formatFacts([
+    ['board', printable(hostName)],
+    ['machine', printable(`${machine}, Linux ${kernel}`)],
+    ...addresses.map((a) => ['address', `${a.address} on ${printable(a.interface)}`] as const),
+    ...hostKeys.map(({ type, fingerprint }) => ['host key', `${fingerprint} ${type}`] as const),
+    ['SSH key', keyWasThere ? 'was installed before' : 'installed'],
+    ['next', `pynq-llm deploy ${user}@${addresses[0]?.address ?? 'ADDRESS'}`],
+  ]);
+}
+
+/** What a board says may hold terminal codes. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ');
+}

@@ -1,0 +1,125 @@
+import type { BoardDescription } from '../driver/board-description.js';
+import { loadBoardDescription, shippedBoardNames } from '../driver/board-file.js';
+import { PynqLlmError } from '../errors/index.js';
+import {
+  type Bitstream,
+  checkPart,
+  digestOf,
+  partOf,
+  readBitstream,
+  toFirmware,
+} from './bitstream/bitstream.js';
+import { findPart, partNamed } from './bitstream/parts.js';
+import { formatBoardFile } from './handoff/board-toml.js';
+import { describeDesign } from './handoff/describe-design.js';
+import { type HardwareHandoff, readHandoff } from './handoff/handoff.js';
+
+/** What a .bit or .bin says about itself. */
+export interface BitstreamFacts {
+  readonly format: 'bit' | 'bin';
+  readonly design: string | null;
+  readonly part: string | null;
+  /** Date and time of the build, as the header has them. */
+  readonly built: string | null;
+  /** Bytes of configuration data. */
+  readonly bytes: number;
+  readonly order: 'bit' | 'swapped';
+  readonly idcode: number | null;
+  /** The known FPGA that it is for. */
+  readonly fpga: string | null;
+  /** SHA-256 of what the FPGA manager loads, in its order of bytes: the name that it is stored under. */
+  readonly digest: string | null;
+}
+
+/** What a .hwh says, and the board description that it becomes. */
+export interface HandoffFacts {
+  readonly format: 'hwh';
+  readonly design: string;
+  readonly part: string;
+  readonly vivado: string;
+  readonly board: BoardDescription;
+  /** The board description as the text of a file. */
+  readonly boardFile: string;
+}
+
+/**
+ * Reads a bitstream or a hardware handoff; which of them it is, is told from the bytes.
+ * @param board a shipped name or a path. A bitstream is checked against its FPGA; a handoff takes from it what a handoff
+ *   does not have, such as the memory. Without it a handoff takes a shipped board with its FPGA
+ * @throws PynqLlmError FIRMWARE_BITSTREAM_INVALID, FIRMWARE_HANDOFF_..., FIRMWARE_WRONG_PART, FIRMWARE_PART_UNKNOWN,
+ *   DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID
+ */
+export function inspectFirmware(bytes: Uint8Array, board?: string): BitstreamFacts | HandoffFacts {
+  if (looksLikeXml(bytes)) return handoffFacts(readHandoff(bytes), board);
+  const bitstream = readBitstream(bytes);
+  if (board !== undefined) checkPart(bitstream, partNamed(fpgaOf(loadBoardDescription(board))));
+  return bitstreamFacts(bitstream);
+}
+
+function bitstreamFacts(bitstream: Bitstream): BitstreamFacts {
+  const { format, header, order, idcode, data } = bitstream;
+  const fpga = partOf(bitstream);
+  return {
+    format,
+    design: header?.design ?? null,
+    part: header?.part ?? null,
+    built: header ? `${header.date} ${header.time}` : null,
+    bytes: data.length,
+    order,
+    idcode: idcode ?? null,
+    fpga: fpga?.name ?? null,
+    digest: fpga ? digestOf(toFirmware(bitstream, fpga)) : null,
+  };
+}
+
+function handoffFacts(handoff: HardwareHandoff, board: string | undefined): HandoffFacts {
+  const base = board === undefined ? boardWith(handoff.part) : loadBoardDescription(board);
+  const { design, part, vivado } = handoff;
+  const described: BoardDescription = {
+    ...describeDesign(handoff, base),
+    name:
+      design
+        .toLowerCase()
+        .replace(/[^a-z0-9]+/g, '-')
+        .replace(/^-+/, '')
+        .slice(0, 64) || base.name,
+    title: `${design}, built by Vivado ${vivado} for ${part}`.replace(/\p{Cc}/gu, ' ').slice(0, 200),
+  };
+  const source = `From the hardware handoff of ${design}; memory, capacity and weight types as ${base.name} has them.`;
+  return {
+    format: 'hwh',
+    design,
+    part,
+    vivado,
+    board: described,
+    boardFile: formatBoardFile(described, source),
+  };
+}
+
+function boardWith(part: string): BoardDescription {
+  const wanted = findPart(part)?.name;
+  const found = shippedBoardNames()
+    .map((name) => loadBoardDescription(name))
+    .find(({ fpga }) => fpga && fpga.part === wanted);
+  if (found) return found;
+  throw new PynqLlmError('FIRMWARE_PART_UNKNOWN', `No shipped board has the FPGA ${part} of this handoff.`, {
+    context: { part },
+    remedy: 'Name a description of your board with --board.',
+  });
+}
+
+function fpgaOf({ name, fpga }: BoardDescription): string {
+  if (fpga) return fpga.part;
+  throw new PynqLlmError(
+    'FIRMWARE_PART_UNKNOWN',
+    `The description of ${name} does not say which FPGA it has.`,
+    {
+      context: { board: name },
+    },
+  );
+}
+
+/** A bitstream begins with a length or with 0xFF; XML with a bracket, after a byte order mark or blanks. */
+function looksLikeXml(bytes: Uint8Array): boolean {
+  return new TextDecoder().decode(bytes.subarray(0, 64)).trimStart().startsWith('<');
+}
