@@ -53,7 +53,7 @@ for f in "$r"/sys/class/uio/*; do [ -e "$f/name" ] && node uio "$r/dev/\${f##*/}
 for f in "$r"/sys/class/u-dma-buf/*; do [ -e "$f/size" ] && node dma "$r/dev/\${f##*/}" "u-dma-buf of $(cat "$f/size") bytes"; done
 for f in "$r"/dev/dma_heap/*; do [ -e "$f" ] && node dma "$f" "dma-heap"; done
 [ -e "$r/dev/dri/renderD128" ] && node dma "$r/dev/dri/renderD128" "zocl (XRT)"
-say exec "$(systemctl show pynq-llm.service --property=ExecStart 2>/dev/null)"
+say exec "$(systemctl show pynq-llm.service --property=ExecStart 2>/dev/null | tr "\\n" " ")"
 ${UNIT_STATE_COMMAND}
 `;
 }

@@ -79,8 +79,9 @@ export const CONNECTION_CHECKS: readonly Check<DoctorSession>[] = [
       if (target.kind !== 'ssh') return skip('the device is not reached through SSH');
       try {
         const { ssh, signal } = options;
-        session.ssh = await openSsh(parseSshUrl(target.url).target, { ...ssh, signal });
-        return pass(`${session.ssh.place} has the key ${session.ssh.hostKey} and takes the login`);
+        const login = await openSsh(parseSshUrl(target.url).target, { ...ssh, signal });
+        session.ssh = login;
+        return pass(`${login.place} has the key ${login.hostKey} and takes the login`);
       } catch (error) {
         return failure(error);
       }

@@ -1,6 +1,6 @@
 import type { BoardInfo } from '../../protocol/index.js';
 import type { BoardClient } from '../board-client.js';
-import type { SshConnection } from '../ssh/index.js';
+import type { RemoteHost } from '../ssh/index.js';
 import type { SshLoginOptions } from '../transports/ssh.js';
 import { type BoardFacts, factsScript, parseFacts } from './board-facts.js';
 import type { CoreMeasurement } from './measure.js';
@@ -38,10 +38,15 @@ export interface Examination {
   readonly signal: AbortSignal;
 }
 
+/** A login on the board. */
+export interface Login extends RemoteHost {
+  close(): Promise<void>;
+}
+
 /** What the checks of one examination share: the later ones use what the earlier ones opened. */
 export class DoctorSession implements AsyncDisposable {
   /** The login on the board, once it worked. */
-  ssh: SshConnection | undefined;
+  ssh: Login | undefined;
   /** The agent, once it answered. */
   board: BoardClient | undefined;
   /** What the generation of the core's checks cost. */
