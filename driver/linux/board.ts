@@ -158,7 +158,8 @@ class MappedBoard implements LinuxBoard, BufferHome {
   /** Stops the DMA engines first: none may write into memory that is given back. */
   close(): void {
     if (this.closed) return;
-    for (let lane = 0; lane < this.description.dma.lanes; lane++) this.stop(this.window(`dma${lane}`));
+    if (this.logicStillRuns())
+      for (let lane = 0; lane < this.description.dma.lanes; lane++) this.stop(this.window(`dma${lane}`));
     this.closed = true;
     this.interrupts.close();
     this.windows.close();
@@ -174,6 +175,16 @@ class MappedBoard implements LinuxBoard, BufferHome {
 
   forget(buffer: OwnedDmaBuffer): void {
     this.allocator.release(buffer);
+  }
+
+  /** Logic that was taken away in the meantime has no engines to stop, and an access to it could hang. */
+  private logicStillRuns(): boolean {
+    try {
+      checkLogic(this.description, this.system.files);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   private stop(engine: RegisterWindow): void {

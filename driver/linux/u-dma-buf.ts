@@ -53,8 +53,8 @@ class OpenedBuffer implements DmaRegion {
     this.base = readNumber(files, `${directory}/phys_addr`);
     this.size = readNumber(files, `${directory}/size`);
     const uncached = readNumber(files, `${directory}/sync_mode`) >= FIRST_UNCACHED_MODE;
-    if (!uncached) this.caches = this.openCaches(directory);
     try {
+      if (!uncached) this.caches = this.openCaches(directory);
       this.mapping = mapper.map({ path: `/dev/${name}`, offset: 0, length: this.size, cached: true });
     } catch (error) {
       this.closeFds();
