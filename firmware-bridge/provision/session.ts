@@ -184,14 +184,18 @@ export class ProvisionSession {
         throw new PynqLlmError('FIRMWARE_LOGIN_REFUSED', 'sudo on the board does not take the password.');
       }
       this.#passwordSent = true;
-      this.#transmit(`${this.#request.password}\r`, now);
+      this.#send += `${this.#request.password}\r`;
+      // The mark of the command's beginning stays in the text; the question in it is answered.
+      this.#text += '\n';
       return;
     }
     const mark = this.#mark();
     const start = text.indexOf(`<<${mark}\n`);
     const end = new RegExp(`\\n>>${mark} (\\d+)(?=\\n)`).exec(text);
     if (start < 0 || !end) return;
-    const output = outputLines(text.slice(start + mark.length + 3, end.index));
+    const output = outputLines(text.slice(start + mark.length + 3, end.index)).filter(
+      (line) => line !== SUDO_PROMPT,
+    );
     const status = Number(end[1]);
     const verdict = command.accept(output, status);
     if (verdict === 'failed')
