@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { RegisterWindow } from '../../../driver/board.js';
+import { SLCR_REGISTERS, SLCR_WINDOW } from '../../../driver/registers/index.js';
+import { readFclk, setFclk } from '../../../firmware-bridge/fpga-manager/fclk.js';
+
+const REFERENCE_HZ = 50_000_000;
+/** IO PLL of a PYNQ-Z1: 50 MHz times 20. */
+const IO_PLL = 0x0001_4008;
+const FCLK_100_MHZ = 0x0020_0500;
+
+/** The SLCR as hardware has it: writes are ignored while it is locked. */
+class Slcr implements RegisterWindow {
+  readonly name = 'slcr';
+  readonly base = SLCR_WINDOW.base;
+  readonly size = SLCR_WINDOW.size;
+  readonly values = new Map<number, number>([
+    [SLCR_REGISTERS.IO_PLL_CTRL.offset, IO_PLL],
+    [SLCR_REGISTERS.FPGA0_CLK_CTRL.offset, FCLK_100_MHZ],
+    [SLCR_REGISTERS.FPGA_RST_CTRL.offset, 0],
+    [SLCR_REGISTERS.LVL_SHFTR_EN.offset, 0xf],
+  ]);
+  locked = true;
+  stuck = false;
+
+  read32(offset: number): number {
+    if (offset === SLCR_REGISTERS.LOCKSTA.offset) return Number(this.locked);
+    return this.values.get(offset) ?? 0;
+  }
+
+  write32(offset: number, value: number): void {
+    if (offset === SLCR_REGISTERS.UNLOCK.offset && value === 0xdf0d) this.locked = false;
+    else if (offset === SLCR_REGISTERS.LOCK.offset && value === 0x767b) this.locked = true;
+    else if (!this.locked && !this.stuck) this.values.set(offset, value);
+  }
+}
+
+describe('a fabric clock', () => {
+  test('is read as reference, PLL and divisors make it', () => {
+    expect(readFclk(new Slcr(), 0, REFERENCE_HZ)).toEqual({
+      index: 0,
+      hz: 100_000_000,
+      source: 'IO PLL',
+      running: true,
+      inReset: false,
+      levelShifters: true,
+    });
+  });
+
+  test('that Linux has stopped is not running, and one without level shifters says so', () => {
+    const slcr = new Slcr();
+    slcr.values.set(SLCR_REGISTERS.FPGA0_THR_CNT.offset, 1);
+    slcr.values.set(SLCR_REGISTERS.LVL_SHFTR_EN.offset, 0xa);
+    slcr.values.set(SLCR_REGISTERS.FPGA_RST_CTRL.offset, 1);
+    const state = { running: false, inReset: true, levelShifters: false };
+    expect(readFclk(slcr, 0, REFERENCE_HZ)).toMatchObject(state);
+  });
+
+  test('is set through unlocked registers, which are locked again afterwards', () => {
+    const slcr = new Slcr();
+    expect(setFclk(slcr, 0, 125_000_000, REFERENCE_HZ).hz).toBe(125_000_000);
+    expect(slcr.locked).toBe(true);
+  });
+
+  test('leaves the registers unlocked if Linux had them so', () => {
+    const slcr = new Slcr();
+    slcr.locked = false;
+    setFclk(slcr, 1, 50_000_000, REFERENCE_HZ);
+    expect(slcr.locked).toBe(false);
+  });
+
+  test('starts again when it is set', () => {
+    const slcr = new Slcr();
+    slcr.values.set(SLCR_REGISTERS.FPGA0_THR_CNT.offset, 1);
+    expect(setFclk(slcr, 0, 100_000_000, REFERENCE_HZ).running).toBe(true);
+  });
+
+  test('is never faster than asked for, and at most 1 % slower', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1_000_000, max: 250_000_000 }), (hz) => {
+        const slcr = new Slcr();
+        let reached: number;
+        try {
+          reached = setFclk(slcr, 0, hz, REFERENCE_HZ).hz;
+        } catch (error) {
+          expect(String(error)).toMatch(/FIRMWARE_CLOCK.*no divisors/);
+          return;
+        }
+        expect(reached).toBeLessThanOrEqual(hz);
+        expect(reached).toBeGreaterThan(hz * 0.99);
+      }),
+    );
+  });
+
+  test('that its PLL cannot make is an error, and nothing is written', () => {
+    const slcr = new Slcr();
+    expect(() => setFclk(slcr, 0, 240_000_000, REFERENCE_HZ)).toThrow(/no divisors/);
+    expect(slcr.values.get(SLCR_REGISTERS.FPGA0_CLK_CTRL.offset)).toBe(FCLK_100_MHZ);
+  });
+
+  test('whose PLL is off is an error', () => {
+    const slcr = new Slcr();
+    slcr.values.set(SLCR_REGISTERS.IO_PLL_CTRL.offset, IO_PLL | 2);
+    expect(() => readFclk(slcr, 0, REFERENCE_HZ)).toThrow(/IO PLL.*is off/);
+  });
+
+  test('that does not take its divisors is an error', () => {
+    const slcr = new Slcr();
+    slcr.stuck = true;
+    expect(() => setFclk(slcr, 0, 50_000_000, REFERENCE_HZ)).toThrow(/does not take its divisors/);
+  });
+});
