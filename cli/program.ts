@@ -4,6 +4,7 @@ import { benchCommand } from './commands/bench.js';
 import { bitstreamCommand } from './commands/bitstream.js';
 import { consoleCommand } from './commands/console.js';
 import { countersCommand } from './commands/counters.js';
+import { deployCommand } from './commands/deploy.js';
 import { doctorCommand } from './commands/doctor.js';
 import { inspectCommand } from './commands/inspect.js';
 import { logsCommand } from './commands/logs.js';
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     selftestCommand(),
     benchCommand(),
     traceCommand(),
+    deployCommand(),
     doctorCommand(),
     statusCommand(),
     logsCommand(),

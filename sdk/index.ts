@@ -24,6 +24,15 @@ export type { BoardClient, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
 export type { CountersClient } from './counters-client.js';
+export {
+  type BoardAccess,
+  Deployer,
+  type DeployOptions,
+  type DeployProgress,
+  type DeployResult,
+  type InstalledRelease,
+  type PreflightCheck,
+} from './deploy/index.js';
 export type { DeviceClient, SelfTestOptions, SelfTestSummary } from './device-client.js';
 export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
@@ -43,5 +52,14 @@ export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';
 export { type AgentAnswer, type AgentStatus, agentStatus } from './service/agent-status.js';
 export type { UnitState } from './service/unit-state.js';
+export {
+  formatTarget,
+  openSsh,
+  parseSshTarget,
+  type SshConnection,
+  type SshOptions,
+  type SshPrompts,
+  type SshTarget,
+} from './ssh/index.js';
 export type { TraceClient } from './trace-client.js';
 export type { UploadOptions, UploadProgress } from './upload.js';

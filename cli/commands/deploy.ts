@@ -1,0 +1,173 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { PynqLlmError } from '../../errors/index.js';
+import {
+  Deployer,
+  type DeployOptions,
+  type DeployProgress,
+  formatTarget,
+  openSsh,
+  parseSshTarget,
+  type SshOptions,
+} from '../../sdk/index.js';
+
+import { wholeNumber, withJson } from '../options.js';
+import { Progress } from '../output/progress.js';
+import { formatFacts, formatTable } from '../output/table.js';
+import { formatBytes } from '../output/units.js';
+import { packageFile } from '../package-files.js';
+import { withInterrupt } from '../session.js';
+import { terminalPrompts } from '../terminal-prompts.js';
+
+interface DeployFlags {
+  readonly agentDevice: string;
+  readonly allowDevMem?: boolean;
+  readonly yes?: boolean;
+  readonly hostKey?: string;
+  readonly deadline: number;
+  readonly list?: boolean;
+  readonly rollback?: boolean;
+  readonly remove?: string | true;
+  readonly json?: boolean;
+}
+
+/** `deploy`: puts the agent on a board over SSH. */
+export function deployCommand(): Command {
+  const command = new Command('deploy')
+    .description(
+      'Put the agent on a board over SSH, make it a service, and see that it works; then: --device ssh://BOARD. ' +
+        'The release before comes back if the new one fails. The board needs no internet.',
+    )
+    .argument('<board>', 'USER@HOST or USER@HOST:PORT; ~/.ssh/config is honoured')
+    .option('--agent-device <url>', 'device that the agent serves', 'linux:')
+    .option('--allow-dev-mem', 'let the agent open /dev/mem: all memory of the board, its kernel included')
+    .option('--host-key <fingerprint>', 'SHA256:…, what the host key has to be', hostKey)
+    .option('-y, --yes', 'ask nothing; a host key seen for the first time needs --host-key')
+    .option(
+      '--deadline <seconds>',
+      'time in which the new agent has to pass its checks',
+      wholeNumber(10, 3_600),
+      180,
+    )
+    .option('--list', 'list the releases on the board')
+    .option('--rollback', 'activate the release before the active one')
+    .option(
+      '--remove [release]',
+      'remove a release, named by its first digits; without one: the agent and all releases',
+    );
+  withJson(command, 'one JSON object, with --list a list');
+  return command.action((board: string, flags: DeployFlags) =>
+    withInterrupt(async (signal) => {
+      const prompts = flags.yes ? undefined : terminalPrompts();
+      const target = parseSshTarget(board);
+      const login: SshOptions = { prompts, hostKey: flags.hostKey, signal };
+      await using connection = await openSsh(target, login);
+      const deployer = await Deployer.open(connection, { prompts, password: connection.password });
+      using progress = new DeployDisplay();
+      const options: DeployOptions = {
+        device: flags.agentDevice,
+        allowDevMem: flags.allowDevMem,
+        vectors: packageFile('test', 'vectors'),
+        healthMs: flags.deadline * 1000,
+        onProgress: (event) => progress.show(event),
+        signal,
+      };
+      const result = await run(deployer, flags, options, `ssh://${formatTarget(target)}`);
+      progress.end();
+      process.stdout.write(`${flags.json ? JSON.stringify(result.data) : result.text}\n`);
+    }),
+  );
+}
+
+interface Outcome {
+  readonly data: unknown;
+  readonly text: string;
+}
+
+async function run(
+  deployer: Deployer,
+  flags: DeployFlags,
+  options: DeployOptions,
+  url: string,
+): Promise<Outcome> {
+  const asked = [flags.list, flags.rollback, flags.remove !== undefined].filter(Boolean).length;
+  if (asked > 1)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Of --list, --rollback and --remove only one can be given.');
+  if (flags.list) return list(deployer);
+  if (flags.rollback) {
+    const { digest, version } = await deployer.rollback(options);
+    return { data: { release: digest, version }, text: `${digest.slice(0, 12)} (${version}) runs again` };
+  }
+  if (flags.remove === true) {
+    await deployer.uninstall();
+    return {
+      data: { removed: 'all' },
+      text: 'the agent and its releases are removed; models and tokens stay',
+    };
+  }
+  if (flags.remove !== undefined) {
+    const { digest } = await deployer.remove(flags.remove);
+    return { data: { removed: digest }, text: `${digest.slice(0, 12)} is removed` };
+  }
+  const result = await deployer.deploy(options);
+  const { release, version, unchanged, sentBytes, selfTestChecks } = result;
+  const facts = formatFacts([
+    ['release', `${release.slice(0, 12)} (${version})`],
+    ['state', unchanged ? 'ran already: nothing was changed' : `active, ${formatBytes(sentBytes)} were sent`],
+    ['self-test', `${selfTestChecks} checks passed`],
+    ['use', `--device ${url}`],
+  ]);
+  return { data: { ...result, url }, text: facts };
+}
+
+async function list(deployer: Deployer): Promise<Outcome> {
+  const releases = await deployer.list();
+  const rows = releases.map(({ digest, version, node, active, running, previous }) => [
+    digest.slice(0, 12),
+    version,
+    node,
+    [active && 'active', running && 'running', previous && 'previous'].filter(Boolean).join(', '),
+  ]);
+  const headings = ['release', 'version', 'node', 'state'].map((heading) => ({ heading }));
+  return { data: releases, text: rows.length === 0 ? 'no releases' : formatTable(headings, rows) };
+}
+
+function hostKey(text: string): string {
+  if (!/^SHA256:[A-Za-z0-9+/]{43}$/.test(text))
+    throw new InvalidArgumentError('It must be SHA256: and 43 characters, as ssh-keygen -l prints it.');
+  return text;
+}
+
+const STEPS: Readonly<Record<string, string>> = {
+  fetch: 'put the release together',
+  assemble: 'check what arrived',
+  activate: 'activate the release',
+  verify: 'wait for the agent and test it',
+  revert: 'bring the release before back',
+};
+
+/** Says on standard error what a deploy does. */
+class DeployDisplay implements Disposable {
+  readonly #sending = new Progress('send');
+  #step = '';
+
+  show(event: DeployProgress): void {
+    if (event.step === 'send') return void this.#sending.update(event.bytes, event.totalBytes);
+    if (event.step === 'check') {
+      const { name, verdict, found, fix } = event.check;
+      process.stderr.write(`${verdict.padEnd(4)}  ${name}: ${found}${fix === '' ? '' : `. ${fix}`}\n`);
+      return;
+    }
+    if (event.step === this.#step) return;
+    this.#step = event.step;
+    this.#sending.finish();
+    process.stderr.write(`${STEPS[event.step]} …\n`);
+  }
+
+  end(): void {
+    this.#sending.finish();
+  }
+
+  [Symbol.dispose](): void {
+    this.#sending[Symbol.dispose]();
+  }
+}

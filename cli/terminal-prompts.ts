@@ -1,0 +1,46 @@
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import type { SshPrompts } from '../sdk/index.js';
+
+/** Nobody answers a question for so long: the board has hung up by then. */
+const ANSWER_MS = 120_000;
+
+/** Asks on the terminal; undefined where there is none. */
+export function terminalPrompts(): SshPrompts | undefined {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+  return {
+    confirmHostKey: async ({ host, type, fingerprint }) => {
+      process.stderr.write(
+        `${host} is not known yet. Its ${type} key has the fingerprint\n  ${fingerprint}\n` +
+          'Compare it with the board: on its console, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n',
+      );
+      const answer = await ask('Is it the same? (yes/no) ', true);
+      return answer?.trim().toLowerCase() === 'yes';
+    },
+    secret: (question) => ask(`${question}: `, false),
+  };
+}
+
+/** One line from the terminal; undefined after Ctrl-C, Ctrl-D or a long wait. */
+async function ask(question: string, echo: boolean): Promise<string | undefined> {
+  // readline writes what is typed: into nowhere, for a secret.
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({
+    input: process.stdin,
+    output: echo ? process.stderr : nowhere,
+    terminal: true,
+  });
+  const given = new AbortController();
+  lines.once('SIGINT', () => given.abort());
+  lines.once('close', () => given.abort());
+  if (!echo) process.stderr.write(question);
+  try {
+    const signal = AbortSignal.any([given.signal, AbortSignal.timeout(ANSWER_MS)]);
+    return await lines.question(echo ? question : '', { signal });
+  } catch {
+    return undefined;
+  } finally {
+    lines.close();
+    if (!echo) process.stderr.write('\n');
+  }
+}

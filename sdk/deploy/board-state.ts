@@ -1,0 +1,106 @@
+import { PynqLlmError } from '../../errors/index.js';
+import type { Layout } from './layout.js';
+import type { RootShell } from './root-shell.js';
+import { commandFailed } from './root-shell.js';
+import type { ServiceManager } from './service-manager.js';
+import { SWITCH_STATUS, switchScript } from './switch-script.js';
+
+/** A release on a board. */
+export interface InstalledRelease {
+  readonly digest: string;
+  readonly version: string;
+  readonly node: string;
+  /** `current` leads to it. */
+  readonly active: boolean;
+  /** The agent that runs is of this release. */
+  readonly running: boolean;
+  /** The one before: what `--rollback` goes to. */
+  readonly previous: boolean;
+}
+
+/** What is installed on a board. */
+export interface BoardState {
+  readonly releases: readonly InstalledRelease[];
+  /** Token of an activation that is not confirmed yet. */
+  readonly pending: string | undefined;
+}
+
+/** switch.sh, run over SSH. */
+export class Switch {
+  readonly #shell: RootShell;
+  readonly #script: string;
+
+  constructor(shell: RootShell, manager: ServiceManager, layout: Layout) {
+    this.#shell = shell;
+    this.#script = switchScript(manager, layout);
+  }
+
+  async status(): Promise<BoardState> {
+    return parseStatus(await this.#shell.run('say what is installed', this.#script, ['status']));
+  }
+
+  /** @throws PynqLlmError DEPLOY_NO_RELEASE */
+  activate(release: string, token: string, seconds: number): Promise<void> {
+    return this.#run('activate the release', ['activate', release, token, `${seconds}`], release);
+  }
+
+  /** False if the activation was undone before. */
+  async confirm(token: string): Promise<boolean> {
+    const result = await this.#shell.try(this.#script, ['confirm', token]);
+    if (result.status === SWITCH_STATUS.notPending) return false;
+    if (result.status !== 0) throw commandFailed('confirm the release', result);
+    return true;
+  }
+
+  revert(token: string): Promise<void> {
+    return this.#run('bring the release before back', ['revert', token], '');
+  }
+
+  /** @throws PynqLlmError DEPLOY_NO_RELEASE, DEPLOY_RELEASE_IN_USE */
+  remove(release: string): Promise<void> {
+    return this.#run('remove the release', ['remove', release], release);
+  }
+
+  uninstall(): Promise<void> {
+    return this.#run('remove the agent', ['uninstall'], 'any');
+  }
+
+  async #run(what: string, words: readonly string[], release: string): Promise<void> {
+    const result = await this.#shell.try(this.#script, words);
+    if (result.status === SWITCH_STATUS.noRelease)
+      throw new PynqLlmError('DEPLOY_NO_RELEASE', `The board has no release ${release}.`, {
+        context: { release },
+      });
+    if (result.status === SWITCH_STATUS.inUse)
+      throw new PynqLlmError('DEPLOY_RELEASE_IN_USE', `The release ${release.slice(0, 12)} is active.`, {
+        context: { release },
+      });
+    if (result.status !== 0) throw commandFailed(what, result);
+  }
+}
+
+/** Reads what `switch.sh status` printed. */
+export function parseStatus(output: string): BoardState {
+  const lines = output.split('\n');
+  const value = (name: string) => {
+    const line = lines.find((one) => one.startsWith(`${name}=`));
+    return line?.slice(name.length + 1).trim() || undefined;
+  };
+  const releases = lines.flatMap((line) => {
+    const [, digest, about] = /^release=([0-9a-f]{64}) (.*)$/.exec(line) ?? [];
+    if (digest === undefined) return [];
+    const [, version = '?'] = /"version":"([\w.+-]+)"/.exec(about) ?? [];
+    const [, node = '?'] = /"node":"([\w.+-]+)"/.exec(about) ?? [];
+    return [
+      {
+        digest,
+        version,
+        node,
+        active: digest === value('active'),
+        running: digest === value('running'),
+        previous: digest === value('previous'),
+      },
+    ];
+  });
+  return { releases, pending: value('pending') };
+}

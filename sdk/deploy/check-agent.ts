@@ -1,0 +1,94 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { BoardClient } from '../board-client.js';
+import { openBoard } from '../connect.js';
+import type { RemoteHost } from '../ssh/index.js';
+import { throughStream } from '../transports/ssh.js';
+import type { BoardState, Switch } from './board-state.js';
+
+const RETRY_MS = 500;
+const CONNECT_MS = 30_000;
+/** One golden MatMul of each weight type, the smallest: a board in emulation has minutes for it, not hours. */
+const GOLDEN = /gauss_small/;
+
+export interface AgentCheckOptions {
+  /** The agent's socket on the board. */
+  readonly socket: string;
+  /** The release that has to answer. */
+  readonly release: string;
+  /** Golden vectors; undefined for a check without them. */
+  readonly vectors: string | undefined;
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Waits until the agent of a release answers through the tunnel, its device is ready and its core computes right.
+ * @throws PynqLlmError DEPLOY_UNHEALTHY, SSH_CONNECTION_LOST
+ */
+export async function checkAgent(
+  host: RemoteHost,
+  board: Switch,
+  options: AgentCheckOptions,
+): Promise<{ readonly selfTestChecks: number }> {
+  const deadline = AbortSignal.timeout(options.deadlineMs);
+  const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
+  try {
+    await waitForRelease(board, options.release, signal);
+    await using client = await connectAgent(host, options.socket, signal);
+    const { state } = await client.health();
+    if (state !== 'ready') throw unhealthy(`its device is ${state}`, undefined);
+    if (options.vectors === undefined) return { selfTestChecks: 0 };
+    const summary = await client.device.selfTest(options.vectors, {
+      signal,
+      only: (name) => GOLDEN.test(name),
+    });
+    if (summary.passed !== summary.cases || summary.cases === 0)
+      throw unhealthy(
+        `${summary.cases - summary.passed} of ${summary.cases} self-test checks failed`,
+        undefined,
+      );
+    return { selfTestChecks: summary.cases };
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (isPynqLlmError(error, 'SSH_CONNECTION_LOST') || isPynqLlmError(error, 'DEPLOY_UNHEALTHY'))
+      throw error;
+    if (deadline.aborted) throw unhealthy(`not done within ${options.deadlineMs / 1000} s`, error);
+    throw unhealthy(error instanceof PynqLlmError ? error.message : String(error), error);
+  }
+}
+
+/** Whether the agent of this release runs. */
+export function isRunning({ releases }: BoardState, release: string): boolean {
+  return releases.some(({ digest, running }) => running && digest === release);
+}
+
+async function waitForRelease(board: Switch, release: string, signal: AbortSignal): Promise<void> {
+  while (!isRunning(await board.status(), release)) await delay(RETRY_MS, undefined, { signal });
+}
+
+/** An agent that has just been started listens after seconds. */
+async function connectAgent(host: RemoteHost, socket: string, signal: AbortSignal): Promise<BoardClient> {
+  let last: unknown;
+  for (;;) {
+    try {
+      return await openBoard(
+        throughStream(() => host.forwardTo(socket), socket),
+        { client: 'pynq-llm deploy', timeoutMs: CONNECT_MS, signal },
+        0,
+      );
+    } catch (error) {
+      if (signal.aborted) throw last ?? error;
+      if (!isPynqLlmError(error, 'SSH_FORWARD_FAILED') && !isPynqLlmError(error, 'SDK_CONNECT_FAILED'))
+        throw error;
+      last = error;
+    }
+    await delay(RETRY_MS, undefined, { signal }).catch(() => {
+      throw last;
+    });
+  }
+}
+
+function unhealthy(why: string, cause: unknown): PynqLlmError {
+  return new PynqLlmError('DEPLOY_UNHEALTHY', `The agent did not pass: ${why}.`, { cause });
+}

@@ -1,0 +1,293 @@
+import { randomBytes } from 'node:crypto';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { RemoteHost, SshPrompts } from '../ssh/index.js';
+import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
+import { checkAgent, isRunning } from './check-agent.js';
+import { LAYOUT, type Layout, socketOf } from './layout.js';
+import { type Platform, platformOf } from './platforms.js';
+import { type BoardFacts, factsCommand, judge, type PreflightCheck, parseFacts } from './preflight.js';
+import { buildRelease, type Release, shippedBundle } from './release.js';
+import { commandFailed, findRootAccess, RootShell } from './root-shell.js';
+import { bytesToSend, prepareFolders, sendRelease, takeInventory } from './send-release.js';
+import type { ServiceManager } from './service-manager.js';
+import { switchScript } from './switch-script.js';
+import { systemd } from './systemd.js';
+
+const HEALTH_MS = 180_000;
+/** So much longer than the laptop's own deadline the board waits before it reverts by itself. */
+const GRACE_S = 60;
+
+/** How far a deploy is. */
+export type DeployProgress =
+  | { readonly step: 'check'; readonly check: PreflightCheck }
+  | { readonly step: 'fetch' | 'assemble' | 'activate' | 'verify' | 'revert' }
+  | { readonly step: 'send'; readonly bytes: number; readonly totalBytes: number };
+
+export interface DeployOptions {
+  /** Device URL of the agent; `linux:`, the accelerator of the board it runs on. */
+  readonly device?: string | undefined;
+  readonly allowDevMem?: boolean | undefined;
+  /** Golden vectors for the self-test; none, no self-test. */
+  readonly vectors?: string | undefined;
+  /** Milliseconds within which the new agent has to pass; 3 minutes. */
+  readonly healthMs?: number | undefined;
+  /** The agent's bundle; the package's own. */
+  readonly bundle?: string | undefined;
+  readonly onProgress?: ((progress: DeployProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface BoardAccess {
+  readonly prompts?: SshPrompts | undefined;
+  /** The login's password, which sudo is given first. */
+  readonly password?: string | undefined;
+  /** systemd unless given. */
+  readonly manager?: ServiceManager | undefined;
+  readonly layout?: Layout | undefined;
+}
+
+export interface DeployResult {
+  readonly release: string;
+  readonly version: string;
+  /** The agent of the same release ran already and was healthy. */
+  readonly unchanged: boolean;
+  readonly sentBytes: number;
+  readonly selfTestChecks: number;
+}
+
+/** Puts releases of the agent on a board and takes them off. */
+export class Deployer {
+  readonly #host: RemoteHost;
+  readonly #layout: Layout;
+  readonly #manager: ServiceManager;
+  readonly #facts: BoardFacts;
+  readonly #root: RootShell | undefined;
+
+  private constructor(
+    host: RemoteHost,
+    layout: Layout,
+    manager: ServiceManager,
+    facts: BoardFacts,
+    root: RootShell | undefined,
+  ) {
+    this.#host = host;
+    this.#layout = layout;
+    this.#manager = manager;
+    this.#facts = facts;
+    this.#root = root;
+  }
+
+  /** Looks at a board and finds out how to become root there. @throws PynqLlmError SSH_... */
+  static async open(host: RemoteHost, access: BoardAccess = {}): Promise<Deployer> {
+    const { layout = LAYOUT, manager = systemd } = access;
+    const result = await host.exec(factsCommand(layout, manager));
+    const facts = parseFacts(result.stdout, Date.now() / 1000);
+    if (facts.uid < 0) throw commandFailed('say what it is', result);
+    const root = manager.needsRoot
+      ? await findRootAccess(
+          host,
+          facts.uid,
+          access.password,
+          access.prompts,
+          `Password of ${facts.user} for sudo`,
+        )
+      : { kind: 'direct' as const };
+    return new Deployer(
+      host,
+      layout,
+      manager,
+      facts,
+      root === undefined ? undefined : new RootShell(host, root),
+    );
+  }
+
+  /**
+   * Makes the board run this package's agent. What the board has is not sent again; a deploy that was cut off goes on
+   * where it was. Until the new agent has passed its checks, the board goes back by itself to the one before.
+   * @throws PynqLlmError DEPLOY_..., SSH_...
+   */
+  async deploy(options: DeployOptions = {}): Promise<DeployResult> {
+    const { device = 'linux:', onProgress } = options;
+    const platform = platformOf(this.#facts.machine);
+    this.#preflight(platform, device, 0, onProgress);
+    if (platform === undefined) throw new Error('the preflight refuses unknown machines');
+    onProgress?.({ step: 'fetch' });
+    const release = await this.#build(platform, device, options);
+    const board = this.#switch();
+    const state = await board.status();
+    const about = { release: release.digest, version: release.version };
+    if (isCurrent(state, release.digest) && state.pending === undefined) {
+      onProgress?.({ step: 'verify' });
+      const { selfTestChecks } = await this.#check(release.digest, options);
+      return { ...about, unchanged: true, sentBytes: 0, selfTestChecks };
+    }
+    const sentBytes = state.releases.some(({ digest }) => digest === release.digest)
+      ? 0
+      : await this.#send(release, platform, device, options);
+    const { selfTestChecks } = await this.#activate(release.digest, options);
+    return { ...about, unchanged: false, sentBytes, selfTestChecks };
+  }
+
+  /** The releases on the board, the active one first. */
+  async list(): Promise<InstalledRelease[]> {
+    const { releases } = await this.#switch().status();
+    return releases.toSorted((a, b) => rank(a) - rank(b));
+  }
+
+  /** Activates the release before the active one. @throws PynqLlmError DEPLOY_NO_RELEASE, DEPLOY_UNHEALTHY */
+  async rollback(options: DeployOptions = {}): Promise<InstalledRelease> {
+    const { releases } = await this.#switch().status();
+    const previous = releases.find((release) => release.previous && !release.active);
+    if (previous === undefined)
+      throw new PynqLlmError('DEPLOY_NO_RELEASE', 'The board has no release before the active one.');
+    await this.#activate(previous.digest, options);
+    return previous;
+  }
+
+  /** Removes a release, named by its first digits. @throws PynqLlmError DEPLOY_NO_RELEASE, DEPLOY_RELEASE_IN_USE */
+  async remove(name: string): Promise<InstalledRelease> {
+    const board = this.#switch();
+    const { releases } = await board.status();
+    const found = releases.filter(({ digest }) => digest.startsWith(name));
+    if (found.length !== 1 || name === '')
+      throw new PynqLlmError(
+        'DEPLOY_NO_RELEASE',
+        `${found.length} releases on the board begin with "${name}".`,
+      );
+    await board.remove(found[0].digest);
+    return found[0];
+  }
+
+  /** Stops the agent and removes it with all releases. Models, tokens and the agent's user stay. */
+  uninstall(): Promise<void> {
+    return this.#switch().uninstall();
+  }
+
+  #rootShell(): RootShell {
+    if (this.#root === undefined)
+      throw new PynqLlmError('DEPLOY_PREFLIGHT', `${this.#facts.user} may not become root with sudo.`);
+    return this.#root;
+  }
+
+  #switch(): Switch {
+    return new Switch(this.#rootShell(), this.#manager, this.#layout);
+  }
+
+  #preflight(
+    platform: Platform | undefined,
+    device: string,
+    diskBytes: number,
+    onProgress: DeployOptions['onProgress'],
+  ): void {
+    const checks = judge(this.#facts, {
+      platform,
+      diskBytes,
+      usesHardware: device.startsWith('linux'),
+      lacksRoot: this.#root === undefined,
+    });
+    const failed = checks.filter(({ verdict }) => verdict === 'fail');
+    if (diskBytes === 0 || failed.length > 0)
+      for (const check of checks) onProgress?.({ step: 'check', check });
+    if (failed.length > 0)
+      throw new PynqLlmError(
+        'DEPLOY_PREFLIGHT',
+        failed.map(({ name, found, fix }) => `${name}: ${found}. ${fix}`).join(' '),
+        { context: { failed: failed.map(({ name }) => name) } },
+      );
+  }
+
+  #build(platform: Platform, device: string, options: DeployOptions): Promise<Release> {
+    const service = {
+      layout: this.#layout,
+      device,
+      loginUser: this.#facts.user,
+      allowDevMem: options.allowDevMem === true,
+    };
+    const system = {
+      ...this.#manager.files(service),
+      'system/switch.sh': switchScript(this.#manager, this.#layout),
+    };
+    return buildRelease(platform, options.bundle ?? shippedBundle(), system, options.signal);
+  }
+
+  async #send(release: Release, platform: Platform, device: string, options: DeployOptions): Promise<number> {
+    const { onProgress, signal } = options;
+    const root = this.#rootShell();
+    const folders = prepareFolders(this.#layout, this.#facts.uid);
+    // Before folders are made: what is short is named before anything is written.
+    this.#preflight(platform, device, release.bytes, onProgress);
+    await root.run('make its folders', `set -e\n${folders}\n${this.#manager.prepare(this.#layout)}`);
+    for (let attempt = 1; ; attempt++) {
+      const inventory = await takeInventory(this.#host, this.#layout);
+      // A file of an installed release that turned out to be broken is sent anew.
+      const usable = attempt === 1 ? inventory : { ...inventory, installed: new Map<string, string>() };
+      const bytes = bytesToSend(release, usable);
+      try {
+        await sendRelease(
+          this.#host,
+          root,
+          this.#layout,
+          release,
+          usable,
+          (progress) => {
+            onProgress?.({ step: progress.bytes === progress.totalBytes ? 'assemble' : 'send', ...progress });
+          },
+          signal,
+        );
+        return bytes;
+      } catch (error) {
+        if (!isPynqLlmError(error, 'DEPLOY_TRANSFER') || attempt > 1) throw error;
+      }
+    }
+  }
+
+  async #activate(release: string, options: DeployOptions): Promise<{ selfTestChecks: number }> {
+    const { onProgress, healthMs = HEALTH_MS } = options;
+    const board = this.#switch();
+    const token = randomBytes(16).toString('hex');
+    options.signal?.throwIfAborted();
+    onProgress?.({ step: 'activate' });
+    try {
+      await board.activate(release, token, Math.ceil(healthMs / 1000) + GRACE_S);
+      onProgress?.({ step: 'verify' });
+      const result = await this.#check(release, options);
+      if (!(await board.confirm(token)))
+        throw new PynqLlmError('DEPLOY_UNHEALTHY', 'The board went back before the checks were done.');
+      return result;
+    } catch (error) {
+      // Without a connection the board does the same by itself when its time is up.
+      if (isPynqLlmError(error, 'SSH_CONNECTION_LOST')) throw error;
+      onProgress?.({ step: 'revert' });
+      await board.revert(token);
+      throw await this.#reverted(error, board);
+    }
+  }
+
+  async #reverted(error: unknown, board: Switch): Promise<unknown> {
+    if (!isPynqLlmError(error, 'DEPLOY_UNHEALTHY')) return error;
+    const active = (await board.status()).releases.find((release) => release.active)?.digest;
+    const now = active === undefined ? 'Nothing runs now' : `The release ${active.slice(0, 12)} is back`;
+    return new PynqLlmError('DEPLOY_UNHEALTHY', `${error.what} ${now}.`, { cause: error });
+  }
+
+  #check(release: string, options: DeployOptions): Promise<{ selfTestChecks: number }> {
+    return checkAgent(this.#host, this.#switch(), {
+      socket: socketOf(this.#layout),
+      release,
+      vectors: options.vectors,
+      deadlineMs: options.healthMs ?? HEALTH_MS,
+      signal: options.signal,
+    });
+  }
+}
+
+function isCurrent(state: BoardState, release: string): boolean {
+  return (
+    isRunning(state, release) && state.releases.some(({ digest, active }) => active && digest === release)
+  );
+}
+
+/** Active first, then the one that a rollback goes to. */
+function rank({ active, previous }: InstalledRelease): number {
+  return active ? 0 : previous ? 1 : 2;
+}

@@ -1,0 +1,23 @@
+/** Where things are on a board. */
+export interface Layout {
+  /** Releases, and the link `current` to the active one. */
+  readonly base: string;
+  /** The agent's home: models, and its log where nobody else keeps one. */
+  readonly state: string;
+  /** What the board's owner may change: tokens, flags. */
+  readonly config: string;
+  /** The agent's socket. */
+  readonly run: string;
+}
+
+export const LAYOUT: Layout = {
+  base: '/opt/pynq-llm',
+  state: '/var/lib/pynq-llm',
+  config: '/etc/pynq-llm',
+  run: '/run/pynq-llm',
+};
+
+/** The agent's socket in a layout. */
+export function socketOf({ run }: Layout): string {
+  return `${run}/agent.sock`;
+}

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { PynqLlmError } from '../../errors/index.js';
+import { fetchPackage } from './npm-package.js';
+import type { Platform } from './platforms.js';
+
+/** One file of a release. */
+export interface ReleaseFile {
+  /** Below the release's folder, with `/`. */
+  readonly path: string;
+  /** A file here, or its bytes. */
+  readonly from: string | Uint8Array;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly mode: '755' | '644';
+}
+
+/** Everything that runs on a board: Node, the agent, koffi, how to start it. Named by the digest of its list of files. */
+export interface Release {
+  readonly digest: string;
+  readonly version: string;
+  readonly bytes: number;
+  readonly files: readonly ReleaseFile[];
+  /** Lines of `sha256sum`. */
+  readonly manifest: string;
+}
+
+const KOFFI_FILES = ['package.json', 'index.js', 'src/koffi/index.js'];
+
+/** The bundle that scripts/build-bundle.mjs writes: this file is dist/sdk/deploy/release.js when it runs. */
+export function shippedBundle(): string {
+  return join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bundle');
+}
+
+/**
+ * Puts a release together, fetching what is not in the cache.
+ * @param bundle folder of the agent's bundle
+ * @param system files that depend on how it is installed, by path
+ * @throws PynqLlmError DEPLOY_BUNDLE, DEPLOY_RUNTIME
+ */
+export async function buildRelease(
+  platform: Platform,
+  bundle: string,
+  system: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
+): Promise<Release> {
+  const { node, koffi } = platform;
+  if (!existsSync(join(bundle, 'agent', 'main.mjs')))
+    throw new PynqLlmError('DEPLOY_BUNDLE', `${bundle} has no agent.`);
+  const version = versionOf(bundle);
+  const place = async (from: typeof node.from, files: readonly string[]) =>
+    typeof from === 'string' ? from : await fetchPackage(from, files, signal);
+  const nodeFolder = await place(node.from, [node.file]);
+  const nativeFolder = await place(koffi.from, koffi.files);
+  const koffiFolder = dirname(createRequire(import.meta.url).resolve('koffi'));
+  const about = { version, node: platform.nodeVersion, architecture: platform.architecture };
+  const files = await Promise.all([
+    fileOf('bin/node', join(nodeFolder, node.file), '755'),
+    ...listFiles(bundle).map((file) => fileOf(file, join(bundle, file), '644')),
+    ...KOFFI_FILES.map((file) => fileOf(`node_modules/koffi/${file}`, join(koffiFolder, file), '644')),
+    ...koffi.files.map((file) =>
+      fileOf(`node_modules/${koffi.name}/${file}`, join(nativeFolder, file), '644'),
+    ),
+    ...Object.entries(system).map(([path, text]) => fileOf(path, Buffer.from(text), '644')),
+    fileOf('VERSION.json', Buffer.from(`${JSON.stringify(about)}\n`), '644'),
+  ]);
+  files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const manifest = files.map(({ sha256, path }) => `${sha256}  ${path}\n`).join('');
+  return {
+    digest: createHash('sha256').update(manifest).digest('hex'),
+    version,
+    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+    files,
+    manifest,
+  };
+}
+
+async function fileOf(
+  path: string,
+  from: string | Uint8Array,
+  mode: ReleaseFile['mode'],
+): Promise<ReleaseFile> {
+  const hash = createHash('sha256');
+  if (typeof from !== 'string')
+    return { path, from, bytes: from.byteLength, sha256: hash.update(from).digest('hex'), mode };
+  try {
+    await pipeline(createReadStream(from), hash);
+    return { path, from, bytes: statSync(from).size, sha256: hash.digest('hex'), mode };
+  } catch (cause) {
+    throw new PynqLlmError('DEPLOY_BUNDLE', `${from} cannot be read.`, { cause });
+  }
+}
+
+function listFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => statSync(join(folder, path)).isFile())
+    .map((path) => path.split(sep).join('/'));
+}
+
+function versionOf(bundle: string): string {
+  const { version }: { version?: unknown } = JSON.parse(readFileSync(join(bundle, 'package.json'), 'utf8'));
+  if (typeof version !== 'string') throw new PynqLlmError('DEPLOY_BUNDLE', `${bundle} has no version.`);
+  return version;
+}

@@ -1,0 +1,121 @@
+import { agentCommand, makeTokens, type ServiceManager, type ServiceOptions } from './service-manager.js';
+
+const USER = 'pynq-llm';
+const UNIT = 'pynq-llm.service';
+const UNIT_FILE = `/etc/systemd/system/${UNIT}`;
+const RULES = '70-pynq-llm.rules';
+const RULES_FILE = `/etc/udev/rules.d/${RULES}`;
+
+/** A unit of systemd with a user of its own: what boards' images have. */
+export const systemd: ServiceManager = {
+  name: 'systemd',
+  needsRoot: true,
+  tools: ['systemctl', 'systemd-run', 'useradd'],
+  functions: () => `put() { cmp -s "$1" "$2" || { cp "$1" "$2.new" && mv "$2.new" "$2" && [ "$3" ] && $3; }; }
+reload_rules() {
+  udevadm control --reload || true
+  udevadm trigger --subsystem-match=uio --subsystem-match=u-dma-buf --subsystem-match=dma_heap --subsystem-match=mem || true
+}
+start_agent() {
+  [ ! -d /etc/udev/rules.d ] || put current/system/${RULES} ${RULES_FILE} reload_rules
+  put current/system/${UNIT} ${UNIT_FILE} 'systemctl daemon-reload'
+  systemctl enable --quiet ${UNIT}
+  systemctl reset-failed ${UNIT} 2>/dev/null || true
+  systemctl restart --no-block ${UNIT}
+}
+stop_agent() { systemctl stop ${UNIT} 2>/dev/null || true; }
+agent_pid() { systemctl show --property=MainPID --value ${UNIT} 2>/dev/null || true; }
+later() {
+  seconds=$1; shift
+  systemd-run --quiet --collect --on-active="\${seconds}s" --timer-property=AccuracySec=1s "$@"
+}
+remove_service() {
+  systemctl disable --quiet --now ${UNIT} 2>/dev/null || true
+  rm -f ${UNIT_FILE} ${RULES_FILE}
+  systemctl daemon-reload
+}`,
+  prepare: (layout) => `id ${USER} >/dev/null 2>&1 ||
+  useradd --system --user-group --home-dir ${layout.state} --no-create-home --shell /usr/sbin/nologin ${USER}
+for group in render video; do
+  ! getent group $group >/dev/null || usermod -aG $group ${USER}
+done
+install -d -m 755 ${layout.config}
+install -d -m 700 -o ${USER} -g ${USER} ${layout.state}
+${makeTokens(layout, `${USER}:${USER}`)}`,
+  files: (options) => ({ [`system/${UNIT}`]: unit(options), [`system/${RULES}`]: rules(options) }),
+};
+
+/** systemd.exec(5) and systemd.service(5). */
+function unit(options: ServiceOptions): string {
+  const { layout, loginUser, allowDevMem } = options;
+  const script = `/bin/sh ${layout.base}/current/system/switch.sh`;
+  const capabilities = allowDevMem ? 'CAP_SYS_RAWIO' : '';
+  return `# Written by \`pynq-llm deploy\`, and again by the next. Flags of your own: PYNQ_LLM_AGENT_FLAGS=… in ${layout.config}/agent.env.
+[Unit]
+Description=pynq-llm agent
+After=network.target
+StartLimitIntervalSec=600
+StartLimitBurst=5
+
+[Service]
+User=${USER}
+Group=${USER}
+EnvironmentFile=-${layout.config}/agent.env
+RuntimeDirectory=pynq-llm
+StateDirectory=pynq-llm
+StateDirectoryMode=0700
+UMask=0077
+# A release that was never confirmed does not survive a reboot.
+ExecStartPre=+${script} recover
+ExecStart=${agentCommand(options, unitWord)} $PYNQ_LLM_AGENT_FLAGS
+# Only who deployed, and members of the group, reach the agent.
+ExecStartPost=-+${script} open ${loginUser}:${USER}
+TimeoutStartSec=180
+TimeoutStopSec=15
+Restart=on-failure
+RestartSec=2
+
+NoNewPrivileges=yes
+CapabilityBoundingSet=${capabilities}
+AmbientCapabilities=${capabilities}
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+# The accelerator's registers, DMA memory and interrupts; nothing else of /dev.
+DevicePolicy=closed
+DeviceAllow=char-uio rw
+DeviceAllow=char-u-dma-buf rw
+DeviceAllow=char-udmabuf rw
+DeviceAllow=char-dma_heap rw
+DeviceAllow=char-drm rw
+${allowDevMem ? 'DeviceAllow=/dev/mem rw\n' : ''}
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+function rules({ allowDevMem }: ServiceOptions): string {
+  const access = `GROUP="${USER}", MODE="0660"`;
+  return `# Written by \`pynq-llm deploy\`: the agent's user reaches the accelerator without root.
+SUBSYSTEM=="uio", ${access}
+SUBSYSTEM=="u-dma-buf", ${access}, RUN+="/bin/sh -c 'chgrp ${USER} /sys%p/sync_* && chmod g+w /sys%p/sync_*'"
+SUBSYSTEM=="dma_heap", ${access}
+${allowDevMem ? `SUBSYSTEM=="mem", KERNEL=="mem", ${access}\n` : ''}`;
+}
+
+/** In a unit, % and $ stand for something and blanks separate. */
+function unitWord(word: string): string {
+  const escaped = word.replaceAll('%', '%%').replaceAll('$', '$$$$');
+  return /[\s"'\\]/.test(escaped) ? `"${escaped.replace(/["\\]/g, '\\$&')}"` : escaped;
+}
