@@ -28,6 +28,7 @@ export interface GenerationFlags {
   readonly seed?: number;
   readonly logprobs: number;
   readonly ignoreEos?: boolean;
+  readonly promptLookup?: boolean;
   readonly special?: boolean;
 }
 
@@ -73,6 +74,10 @@ export function withGeneration(command: Command): Command {
       wholeNumber(0, 64),
       0,
     )
+    .option(
+      '--prompt-lookup',
+      'draft from the text so far: the same tokens, in fewer steps where it repeats itself',
+    )
     .option('--ignore-eos', 'go on after an end-of-text token')
     .option('--special', 'read control tokens such as <|im_start|> in the prompt as tokens');
 }
@@ -93,6 +98,7 @@ export function toSampling(flags: GenerationFlags) {
     stop: [...(flags.stop ?? [])],
     top: flags.logprobs,
     ignoreEos: flags.ignoreEos ?? false,
+    promptLookup: flags.promptLookup ?? false,
     seed: flags.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
 }

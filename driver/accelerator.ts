@@ -119,6 +119,15 @@ export class Accelerator {
     return Math.floor(this.board.description.capacity.inputBlocks / (columnsK / SUPER_BLOCK));
   }
 
+  /** Core cycles of `multiply` with `n` columns, by the manual's formulas. */
+  cycles(programs: readonly MatMulProgram[], n: number): number {
+    const perRun = this.runner.columnsPerRun(programs);
+    let total = 0;
+    for (let first = 0; first < n; first += perRun)
+      total += this.runner.cycles(programs, Math.min(perRun, n - first));
+    return total;
+  }
+
   /**
    * Multiplies the weights of some programs with the same `n` columns of K activations.
    *

@@ -251,6 +251,14 @@ export class MatMulRunner {
     }
   }
 
+  /** Core cycles of a run, by the manual's formulas. */
+  cycles(programs: readonly MatMulProgram[], columns: number): number {
+    return programs.reduce((sum, program, index) => {
+      const cost = this.costOf(program, columns);
+      return sum + (index === 0 ? matMulCycles(cost) : tileCycles(cost));
+    }, 0);
+  }
+
   private costOf(program: MatMulProgram, columns: number): MatMulCost {
     return {
       revision: this.board.description.revision,

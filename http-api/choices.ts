@@ -41,6 +41,7 @@ export function toGenerateOptions(
     logitBias: Object.entries(bias ?? {}).map(([token, value]) => ({ token: Number(token), bias: value })),
     seed: seed === null || seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Math.abs(seed),
     ignoreEos: request.ignore_eos ?? false,
+    promptLookup: request.prompt_lookup ?? false,
     top,
     ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),
     ...(stop === null || stop === undefined ? {} : { stop: typeof stop === 'string' ? [stop] : stop }),

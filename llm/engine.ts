@@ -10,6 +10,7 @@ import {
   Sequence,
   type TokenOutput,
 } from './sequence.js';
+import { stepColumns } from './step-size.js';
 
 /** Takes what a generation yields: tokens, then one of the other two. Called inside `step`, `submit` never calls it. */
 export interface TokenSink {
@@ -145,9 +146,11 @@ export class Engine {
   #pack(): { columns: Column[]; shares: Map<Running, number> } {
     const columns: Column[] = [];
     const shares = new Map<Running, number>();
-    const most = this.#model.maxColumns;
     const now = this.#options.now();
-    const taking = this.#running.filter(({ sequence }) => sequence.mayGenerate).slice(0, most);
+    const able = this.#running.filter(({ sequence }) => sequence.mayGenerate);
+    const generating = able.filter(({ sequence }) => sequence.generates).length;
+    const most = stepColumns(this.#model.maxColumns, generating, (n) => this.#model.coreCycles(n));
+    const taking = able.slice(0, most);
     let spare = most - taking.length;
     for (const running of taking) {
       const taken = this.#columnsOf(running, 1 + spare, now);
@@ -175,9 +178,10 @@ export class Engine {
     const { sequence, sink } = running;
     const now = this.#options.now();
     try {
-      const { token, finish } = sequence.sample(now);
-      sink.onToken(token);
-      if (finish !== undefined) this.#finish(running, finish);
+      for (const { token, finish } of sequence.samples(now)) {
+        sink.onToken(token);
+        if (finish !== undefined) this.#finish(running, finish);
+      }
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;
       this.#fail(running, error);

@@ -30,6 +30,12 @@ export class Layer {
     readonly rope: Rope,
   ) {}
 
+  /** Core cycles of `n` columns. */
+  coreCycles(n: number): number {
+    const { qkv, attentionOutput, gateUp, down } = this.weights;
+    return [qkv, attentionOutput, gateUp, down].reduce((sum, group) => sum + group.coreCycles(n), 0);
+  }
+
   /** Takes `n` columns from `columns[first]` on through the layer, in place in the residual stream. */
   forward(columns: readonly Column[], first: number, n: number): void {
     this.#attend(columns, first, n);

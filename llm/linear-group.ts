@@ -59,6 +59,11 @@ export class LinearGroup {
     this.#fill = (blocks) => quantizeQ8K(this.#input, 0, this.#n * this.#columns, blocks, 0);
   }
 
+  /** Core cycles of `n` columns, by the manual's formulas; what the CPU computes costs none. */
+  coreCycles(n: number): number {
+    return this.#programs.length === 0 ? 0 : (this.#accelerator?.cycles(this.#programs, n) ?? 0);
+  }
+
   /** Multiplies with the first `n` columns of `input`, columns one after another. @throws PynqLlmError DRIVER_* */
   multiply(input: Float32Array, n: number): void {
     this.#input = input;

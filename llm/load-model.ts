@@ -15,7 +15,8 @@ import { type LoadProgress, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
 /** Columns of a step where nothing smaller limits them: enough to fill the core's pipeline, little enough to cancel soon. */
-const DEFAULT_MAX_COLUMNS = 32;
+/** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
+const DEFAULT_MAX_COLUMNS = 64;
 
 export interface LoadOptions {
   /** Computes what it can hold; without one everything is computed on the CPU. */
@@ -41,8 +42,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const tokenizer = createTokenizer(gguf.metadata);
   const { accelerator } = options;
   const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress);
-  const maxColumns = Math.min(options.maxColumns ?? DEFAULT_MAX_COLUMNS, loader.maxColumns);
-  const workspace = new Workspace(config, maxColumns);
+  const workspace = new Workspace(config, options.maxColumns ?? DEFAULT_MAX_COLUMNS);
   const cpuWork: CpuWork = { multiplyAdds: 0 };
   try {
     return new Model({

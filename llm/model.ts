@@ -43,6 +43,8 @@ export class Model {
   /** The longest sequence, in tokens. */
   readonly contextLength: number;
   readonly #parts: ModelParts;
+  /** By number of columns, where it was asked for. */
+  readonly #coreCycles: number[] = [];
   #closed = false;
 
   constructor(parts: ModelParts) {
@@ -61,6 +63,13 @@ export class Model {
   /** Running totals of device traffic and of work; differences are the cost of what was done in between. */
   cost(): Cost {
     return this.#parts.cost();
+  }
+
+  /** Core cycles of a step of `n` columns that all want logits, by the manual's formulas. */
+  coreCycles(n: number): number {
+    const { layers, output } = this.#parts;
+    this.#coreCycles[n] ??= layers.reduce((sum, layer) => sum + layer.coreCycles(n), output.coreCycles(n));
+    return this.#coreCycles[n];
   }
 
   /** A cache for one sequence of at most `maxTokens` tokens. @throws PynqLlmError LLM_CONTEXT_LENGTH */

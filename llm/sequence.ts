@@ -4,6 +4,8 @@ import { type Cost, newCost } from './cost.js';
 import type { KvCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import { Sampler, type SamplingOptions, StopStrings, type TokenLogProb } from './sampling/index.js';
+import { Acceptance, draftLength, MAX_DRAFT } from './speculation/draft-length.js';
+import { PromptLookup } from './speculation/prompt-lookup.js';
 import type { DetokenizerStream } from './tokenizer/index.js';
 
 /** What is asked of the engine. */
@@ -17,6 +19,8 @@ export interface GenerateRequest {
   readonly stop?: readonly string[] | undefined;
   /** Go on after an end-of-text token. */
   readonly ignoreEos?: boolean | undefined;
+  /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. */
+  readonly promptLookup?: boolean | undefined;
   /** Tokens numbered below may be generated until `grant` says more; no limit unless given. */
   readonly limit?: number | undefined;
 }
@@ -68,7 +72,15 @@ export class Sequence {
   #firstTokenAt: number | undefined;
   #lastTokenAt = 0;
   #cache: KvCache | undefined;
-  #logits: Float32Array | undefined;
+  /** Logits of the step's columns: of the last token that is certain, and after it of each drafted one. */
+  readonly #logits: Float32Array[] = [];
+  readonly #lookup: PromptLookup | undefined;
+  readonly #acceptance = new Acceptance();
+  /** What the lookup proposes after the pending token, and how many of these tokens are in the step. */
+  #draft: readonly number[] = [];
+  #drafted = 0;
+  /** Tokens in the cache that are certain. */
+  #certain = 0;
   /** The last sampled token, which is not in the cache yet. */
   #pending = -1;
   #generated = 0;
@@ -94,6 +106,10 @@ export class Sequence {
     this.#maxTokens = maxTokens;
     this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize);
     this.#sampler.observe(prompt);
+    if (request.promptLookup) {
+      this.#lookup = new PromptLookup(model.config.vocabSize);
+      for (const token of prompt) this.#lookup.push(token);
+    }
     this.#stops = new StopStrings(request.stop ?? []);
     this.#text = model.tokenizer.stream({ continuation: true });
     this.limit = request.limit ?? Number.POSITIVE_INFINITY;
@@ -106,6 +122,11 @@ export class Sequence {
     return Math.max(0, this.#request.prompt.length - (this.#cache?.length ?? 0));
   }
 
+  /** Whether its prompt is computed: each step gives it a token. */
+  get generates(): boolean {
+    return this.#cache !== undefined && this.promptLeft === 0;
+  }
+
   /** Whether the client has room for one more token: without it nothing is computed for the sequence. */
   get mayGenerate(): boolean {
     return this.#generated < this.limit;
@@ -116,14 +137,49 @@ export class Sequence {
     this.#startedAt ??= now;
     const { prompt } = this.#request;
     this.#cache ??= this.#takeCache();
-    this.#logits ??= new Float32Array(this.#model.config.vocabSize);
     const cache = this.#cache;
-    const logits = this.#logits;
-    if (this.promptLeft === 0) return [{ cache, token: this.#pending, position: cache.length, logits }];
-    return prompt.slice(cache.length, cache.length + most).map((token, i) => {
-      const position = cache.length + i;
-      return position === prompt.length - 1 ? { cache, token, position, logits } : { cache, token, position };
+    const from = cache.length;
+    if (this.promptLeft === 0) {
+      this.#certain = from + 1;
+      this.#propose(most - 1);
+      return [this.#pending, ...this.#draft.slice(0, this.#drafted)].map((token, i) => ({
+        cache,
+        token,
+        position: from + i,
+        logits: this.#logitsOf(i),
+      }));
+    }
+    const tokens = prompt.slice(from, from + most);
+    this.#certain = from + tokens.length;
+    this.#draft = [];
+    this.#drafted = 0;
+    return tokens.map((token, i) => {
+      const position = from + i;
+      return position === prompt.length - 1
+        ? { cache, token, position, logits: this.#logitsOf(0) }
+        : { cache, token, position };
     });
+  }
+
+  /** Drafts what may come, and how much of it is worth a column. */
+  #propose(most: number): void {
+    this.#draft = this.#lookup?.draft(MAX_DRAFT) ?? [];
+    if (this.#draft.length === 0) {
+      this.#drafted = 0;
+      return;
+    }
+    const room = Math.min(
+      most,
+      this.limit - this.#generated - 1,
+      this.#maxTokens - this.#generated - 1,
+      this.#model.contextLength - this.#certain,
+    );
+    this.#drafted = draftLength(this.#acceptance.rate, room, (n) => this.#model.coreCycles(n));
+  }
+
+  #logitsOf(column: number): Float32Array {
+    this.#logits[column] ??= new Float32Array(this.#model.config.vocabSize);
+    return this.#logits[column];
   }
 
   /** Hands over the cache of a sequence that has ended. */
@@ -133,12 +189,32 @@ export class Sequence {
     return cache;
   }
 
-  /** Samples after a step that computed logits. @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE */
-  sample(now: number): { token: TokenOutput; finish?: FinishReason } {
-    const { id, logProb, top } = this.#sampler.sample(this.#logits!);
+  /**
+   * Samples after a step that computed logits: one token, and one more for every drafted token that was the one sampled.
+   * Every token is drawn from the logits that a plain step would have computed, with the same random number.
+   * @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE
+   */
+  *samples(now: number): Generator<{ token: TokenOutput; finish?: FinishReason }, void, void> {
+    try {
+      for (let i = 0; ; i++) {
+        const sampled = this.#sample(this.#logits[i], now);
+        const right = sampled.token.id === this.#draft[i];
+        if (i < this.#draft.length) this.#acceptance.record(right);
+        yield sampled;
+        if (!right || i >= this.#drafted || sampled.finish !== undefined) return;
+        this.#certain++;
+      }
+    } finally {
+      this.#cache?.truncate(this.#certain);
+    }
+  }
+
+  #sample(logits: Float32Array, now: number): { token: TokenOutput; finish?: FinishReason } {
+    const { id, logProb, top } = this.#sampler.sample(logits);
     this.#firstTokenAt ??= now;
     this.#lastTokenAt = now;
     this.#pending = id;
+    this.#lookup?.push(id);
     const index = this.#generated++;
     const { text, stop } = this.#stops.push(this.#text.push(id));
     const token = { index, id, text, logProb, top };
@@ -177,6 +253,6 @@ export class Sequence {
     if (stop !== undefined) return 'stop';
     if (!this.#request.ignoreEos && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
     if (this.#generated >= this.#maxTokens) return 'max-tokens';
-    return this.#cache!.length >= this.#model.contextLength ? 'context-full' : undefined;
+    return this.#certain >= this.#model.contextLength ? 'context-full' : undefined;
   }
 }

@@ -11,8 +11,6 @@ export type LoadProgress = (loaded: number, total: number) => void;
 /** Loads matrices to where the placement report puts them, and remembers what is to be given back. */
 export class WeightLoader {
   readonly placement: PlacementReport;
-  /** Columns that the core takes at once for the longest rows that it computes; Infinity where it computes none. */
-  readonly maxColumns: number;
   readonly #gguf: GgufFile;
   readonly #accelerator: Accelerator | undefined;
   readonly #onProgress: LoadProgress | undefined;
@@ -34,13 +32,6 @@ export class WeightLoader {
     this.#totalBytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
     this.placement = accelerator?.plan(tensors) ?? cpuPlacement(tensors);
     this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
-    this.maxColumns = tensors.reduce(
-      (least, { name, columns }) =>
-        accelerator === undefined || this.#placements.get(name) === 'cpu'
-          ? least
-          : Math.min(least, accelerator.maxColumns(columns)),
-      Number.POSITIVE_INFINITY,
-    );
   }
 
   /** Loads one matrix. @throws PynqLlmError GGUF_READ_FAILED, DRIVER_* */

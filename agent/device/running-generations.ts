@@ -23,14 +23,24 @@ export class RunningGenerations {
 
   /** Queues a generation, which waits for `grant`. @throws PynqLlmError LLM_... where the engine refuses it */
   start(id: string, prompt: readonly number[], options: SamplingOptions): void {
-    const { maxTokens, stop, ignoreEos, repetitionPenalty, repetitionWindow, logitBias, top, ...sampling } =
-      options;
+    const {
+      maxTokens,
+      stop,
+      ignoreEos,
+      promptLookup,
+      repetitionPenalty,
+      repetitionWindow,
+      logitBias,
+      top,
+      ...sampling
+    } = options;
     const generation = this.#engine.submit(
       {
         prompt,
         maxTokens,
         stop,
         ignoreEos,
+        promptLookup,
         limit: 0,
         sampling: {
           ...sampling,

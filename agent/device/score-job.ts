@@ -2,6 +2,9 @@ import type { Model } from '../../llm/model.js';
 import { normaliserOf, topLogProbs } from '../../llm/sampling/log-probs.js';
 import type { Params, Result } from '../../protocol/index.js';
 
+/** Columns with logits of their own: more would take much memory and save little. */
+const MOST_COLUMNS = 16;
+
 /** Scores given tokens a few columns a step, so that generations and other requests go on meanwhile. */
 export class ScoreJob {
   readonly #model: Model;
@@ -22,7 +25,10 @@ export class ScoreJob {
     this.#from = params.from ?? 0;
     for (const token of params.tokens) model.checkToken(token);
     this.#cache = model.newCache(params.tokens.length);
-    this.#logits = Array.from({ length: model.maxColumns }, () => new Float32Array(model.config.vocabSize));
+    this.#logits = Array.from(
+      { length: Math.min(model.maxColumns, MOST_COLUMNS) },
+      () => new Float32Array(model.config.vocabSize),
+    );
     this.#logprobs = this.#from === 0 ? [null] : [];
   }
 

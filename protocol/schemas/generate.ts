@@ -31,6 +31,8 @@ export const samplingOptions = z.strictObject({
   stop: z.array(z.string().min(1).max(1_000)).max(16).optional(),
   /** Go on after an end-of-text token. */
   ignoreEos: z.boolean().optional(),
+  /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. */
+  promptLookup: z.boolean().optional(),
   /** Likeliest tokens to report beside each token. */
   top: z.int().min(0).max(64).optional(),
 });
