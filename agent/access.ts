@@ -1,22 +1,34 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIP } from 'node:net';
 import { PynqLlmError } from '../errors/index.js';
 import type { Clock, Role } from '../protocol/index.js';
 
 /** Tokens by the role that they give. */
 export type Tokens = Partial<Record<Role, string>>;
 
-/** Guessing: so many wrong tokens from one address within the window, then none is looked at. */
-const MAX_ATTEMPTS = 5;
-const ATTEMPT_WINDOW_MS = 60_000;
-/** Addresses remembered; with more, the oldest are forgotten. */
-const MAX_ADDRESSES = 1_024;
+/** Guessing: so many wrong tokens from one place, and it has to wait before the next one is looked at... */
+const FREE_ATTEMPTS = 5;
+const FIRST_WAIT_MS = 60_000;
+/** ...twice as long for each further one, up to this. */
+const LONGEST_WAIT_MS = 3_600_000;
+/** A place that was quiet for so long after its wait begins anew. */
+const FORGET_MS = 3_600_000;
+/** Places remembered; with more, those that were quiet the longest are forgotten. */
+const MAX_PLACES = 1_024;
 const MIN_TOKEN_LENGTH = 16;
+
+/** Wrong tokens that came from one place. */
+interface Failures {
+  readonly count: number;
+  /** By the clock; until then no token is looked at. */
+  readonly waitUntil: number;
+}
 
 /** Who may do what: compares tokens in constant time and slows down guessing. */
 export class AccessControl {
   readonly #digests: readonly { readonly role: Role; readonly digest: Buffer }[];
   readonly #clock: Clock;
-  readonly #failures = new Map<string, { count: number; since: number }>();
+  readonly #failures = new Map<string, Failures>();
 
   /** @throws PynqLlmError AGENT_TOKEN_INVALID */
   constructor(tokens: Tokens, clock: Clock) {
@@ -43,26 +55,60 @@ export class AccessControl {
    */
   admit(token: string | undefined, address: string): Role {
     if (!this.hasTokens) return 'admin';
-    const failures = this.#failures.get(address);
-    const now = this.#clock.now();
-    const recent = failures !== undefined && now - failures.since < ATTEMPT_WINDOW_MS ? failures : undefined;
-    if (recent !== undefined && recent.count >= MAX_ATTEMPTS)
-      throw new PynqLlmError('AGENT_TOO_MANY_ATTEMPTS', `${recent.count} wrong tokens came from ${address}.`);
-    const digest = digestOf(token ?? '');
+    // No token is no guess: a client that forgot its own must not lock out those who share its address.
+    if (token === undefined) throw new PynqLlmError('AGENT_UNAUTHORISED', 'No token was given.');
+    const place = placeOf(address);
+    const before = this.#failuresOf(place);
+    const wait = before.waitUntil - this.#clock.now();
+    if (wait > 0)
+      throw new PynqLlmError(
+        'AGENT_TOO_MANY_ATTEMPTS',
+        `${before.count} wrong tokens came from ${place}: none is looked at for ${Math.ceil(wait / 1000)} s.`,
+        { context: { waitMs: Math.ceil(wait) } },
+      );
+    const digest = digestOf(token);
     // Every token is compared, so that the time tells nothing.
     const found = this.#digests.filter((entry) => timingSafeEqual(entry.digest, digest)).at(0);
+    // A right token forgives nothing: who has one of a lesser role may guess at another.
     if (found !== undefined) return found.role;
-    this.#failures.delete(address);
-    this.#failures.set(address, { count: (recent?.count ?? 0) + 1, since: recent?.since ?? now });
-    if (this.#failures.size > MAX_ADDRESSES) {
+    this.#remember(place, before.count + 1);
+    throw new PynqLlmError('AGENT_UNAUTHORISED', 'The token is wrong.');
+  }
+
+  #failuresOf(place: string): Failures {
+    const failures = this.#failures.get(place);
+    if (failures === undefined || this.#clock.now() - failures.waitUntil > FORGET_MS)
+      return { count: 0, waitUntil: 0 };
+    return failures;
+  }
+
+  #remember(place: string, count: number): void {
+    const now = this.#clock.now();
+    const wait =
+      count < FREE_ATTEMPTS ? 0 : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (count - FREE_ATTEMPTS));
+    // Put at the end, behind those that were quiet for longer.
+    this.#failures.delete(place);
+    this.#failures.set(place, { count, waitUntil: now + wait });
+    if (this.#failures.size > MAX_PLACES) {
       const [oldest] = this.#failures.keys();
       this.#failures.delete(oldest);
     }
-    throw new PynqLlmError(
-      'AGENT_UNAUTHORISED',
-      token === undefined ? 'No token was given.' : 'The token is wrong.',
-    );
   }
+}
+
+/**
+ * What one guesser can hardly have more of: an IPv4 address, or the first 64 bits of an IPv6 address, since every
+ * machine gets as many of the others as it wants (RFC 4291, 2.5.1).
+ */
+function placeOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped !== null) return mapped[1];
+  if (isIP(address) !== 6) return address;
+  const [head, tail] = address.split('%')[0].split('::');
+  const front = head === '' ? [] : head.split(':');
+  const back = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0');
+  return `${[...front, ...zeros, ...back].slice(0, 4).join(':')}::/64`;
 }
 
 function digestOf(token: string): Buffer {

@@ -36,7 +36,8 @@ export function parseListenAddress(text: string): ListenAddress {
   return { kind: 'tcp', host, port, isLoopback: isLoopback(host), scheme };
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only this machine reaches the address. @param host an IP address or a name */
+export function isLoopback(host: string): boolean {
   if (isIP(host) === 4) return host.startsWith('127.');
   return host === '::1' || host === 'localhost';
 }

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { lstatSync, readFileSync, unlinkSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
@@ -37,6 +38,8 @@ export interface ListenerOptions {
 export interface Listener {
   /** What a client connects to. */
   readonly url: string;
+  /** With TLS the SHA-256 of the certificate, for clients to pin. */
+  readonly fingerprint: string | undefined;
   close(): Promise<void>;
 }
 
@@ -71,6 +74,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   await bind(server, options.address);
   return {
     url: urlOf(server, options.address, options.tls !== undefined),
+    fingerprint: options.tls && new X509Certificate(readFileSync(options.tls.certFile)).fingerprint256,
     close: async () => {
       for (const client of sockets.clients) client.close(1001);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -4,7 +4,8 @@ import { type Clock, type FramePort, Heartbeat } from '../protocol/index.js';
 
 /** What may wait for a client to read it. Above it nothing more is taken from the client... */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
-/** ...and a client that reads nothing at all for so long is let go. */
+/** ...and a client that reads less than this in so long is let go: a byte now and then would hold the memory for ever. */
+const LEAST_READ_BYTES = 64 * 1024;
 const STALL_MS = 10_000;
 const LOOK_MS = 100;
 /** How long a client may take to answer the closing of the socket. */
@@ -60,6 +61,7 @@ export class SocketPort implements FramePort {
     this.#look(this.#socket.bufferedAmount, this.#clock.now());
   }
 
+  /** @param before what waited at the time `since` */
   #look(before: number, since: number): void {
     this.#cancelLook = this.#clock.after(LOOK_MS, () => {
       const waiting = this.#socket.bufferedAmount;
@@ -67,16 +69,16 @@ export class SocketPort implements FramePort {
       if (waiting <= MAX_WAITING_BYTES / 2) {
         this.#paused = false;
         this.#socket.resume();
-      } else if (waiting < before) {
+      } else if (waiting <= before - LEAST_READ_BYTES) {
         // It reads: its pongs are not heard only because nothing is taken from it.
         this.heard();
         this.#look(waiting, now);
-      } else if (now - since < STALL_MS) this.#look(waiting, since);
+      } else if (now - since < STALL_MS) this.#look(Math.max(before, waiting), since);
       else
         this.#onStall(
           new PynqLlmError(
             'AGENT_CLIENT_STALLED',
-            `${waiting} bytes waited ${STALL_MS} ms without the client reading.`,
+            `${waiting} bytes wait, of which the client read less than ${LEAST_READ_BYTES} in ${STALL_MS} ms.`,
           ),
         );
     });

@@ -82,12 +82,13 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       tls: options.tls,
       origins: options.origins ?? [],
     });
-    log.info({ url: listener.url, device: options.device }, 'agent listens');
+    const { url, fingerprint } = listener;
+    log.info({ url, device: options.device, fingerprint }, 'agent listens');
     const close = async () => {
       await core.close();
       await listener.close();
     };
-    return { url: listener.url, close, [Symbol.asyncDispose]: close };
+    return { url, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await core.close();
     throw error;

@@ -5,6 +5,7 @@ import { packageFile } from './package-files.js';
 export interface DeviceOptions {
   readonly device: string;
   readonly token?: string;
+  readonly tlsFingerprint?: string;
 }
 
 /** Adds `--device` and `--token` with their environment variables. */
@@ -18,7 +19,13 @@ export function withDevice(command: Command): Command {
         .env('PYNQ_LLM_DEVICE')
         .default('mock:'),
     )
-    .addOption(new Option('--token <token>', 'access token of a listening agent').env('PYNQ_LLM_TOKEN'));
+    .addOption(new Option('--token <token>', 'access token of a listening agent').env('PYNQ_LLM_TOKEN'))
+    .addOption(
+      new Option(
+        '--tls-fingerprint <sha256>',
+        "the SHA-256 of a wss:// agent's certificate, from its log: nobody else is talked to",
+      ).env('PYNQ_LLM_TLS_FINGERPRINT'),
+    );
 }
 
 /** `--model`: without it the bundled model, which `npm start` runs. */

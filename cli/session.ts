@@ -12,6 +12,7 @@ import {
 import { EXIT, reportError, reportNotice } from './exit.js';
 import type { DeviceOptions } from './options.js';
 import { Progress } from './output/progress.js';
+import { terminalPrompts } from './terminal-prompts.js';
 
 /** After Ctrl-C the work has this long to end; a board that does not answer must not hold the terminal. */
 const INTERRUPT_MS = 2_000;
@@ -25,7 +26,13 @@ export function withBoard<T>(
   run: (board: BoardClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   return withInterrupt(async (signal) => {
-    await using board = await connect(options.device, { token: options.token, signal, onConnection });
+    await using board = await connect(options.device, {
+      token: options.token,
+      fingerprint: options.tlsFingerprint,
+      ssh: { prompts: terminalPrompts() },
+      signal,
+      onConnection,
+    });
     return await run(board, signal);
   });
 }

@@ -36,7 +36,7 @@ export const AGENT_ERRORS = {
   AGENT_TOO_MANY_ATTEMPTS: {
     number: 6007,
     meaning: 'Too many wrong tokens came from this address.',
-    remedy: 'Wait a minute, then try with the right token.',
+    remedy: 'Wait as long as the message says, then try with the right token.',
   },
   AGENT_TOO_MANY_SESSIONS: {
     number: 6008,

@@ -22,6 +22,23 @@ export const SDK_ERRORS = {
     meaning: 'The client was closed.',
     remedy: 'Connect again.',
   },
+  SDK_FINGERPRINT_INVALID: {
+    number: 7006,
+    meaning: 'The fingerprint to pin is not the SHA-256 of a certificate.',
+    remedy: "Give the 64 hexadecimal digits that the agent's log shows at its start.",
+  },
+  SDK_FINGERPRINT_MISMATCH: {
+    number: 7007,
+    meaning: "The agent's certificate is not the pinned one.",
+    remedy:
+      "If the certificate was renewed, take the new fingerprint from the agent's log on the board itself. Otherwise somebody else answers in its place: do not connect.",
+  },
+  SDK_NO_PROGRESS: {
+    number: 7008,
+    meaning: 'The agent answers, but a generation brought no token within its deadline.',
+    remedy:
+      "Look at the board's health; a longer stallMs helps where a long prompt or other generations take the time.",
+  },
   SDK_MODEL_FILE: {
     number: 7010,
     meaning: 'The model file to upload cannot be read.',

@@ -27,4 +27,9 @@ export const SERVICE_ERRORS = {
     meaning: 'The user on the board may not do this without a password.',
     remedy: 'Log in as a user who may use sudo without one, or run the command on the board by hand.',
   },
+  SERVICE_BENCH_FILE: {
+    number: 9510,
+    meaning: 'A file that should describe a board of a test bench cannot be read or does not.',
+    remedy: 'Compare it with boards/bench/mock-pynq-z1.toml.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

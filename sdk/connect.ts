@@ -18,6 +18,11 @@ export interface ConnectOptions {
   readonly reconnectMs?: number | undefined;
   /** For wss: the certificate authority, PEM, where the system does not know it. */
   readonly ca?: string | undefined;
+  /**
+   * For wss: the SHA-256 of the agent's certificate, hexadecimal, which its log has: nobody else is talked to, and
+   * neither authority, name nor dates of the certificate matter.
+   */
+  readonly fingerprint?: string | undefined;
   /** For mock: the directory of the model store; $PYNQ_LLM_HOME or the user's cache unless given. */
   readonly storeDir?: string | undefined;
   /** Told at once when the connection is lost and tried again, and when it is there again. */
@@ -33,7 +38,7 @@ export interface ConnectOptions {
  *
  * @param url `mock:` (a PYNQ-Z1 inside this process), `mock:kv260`, `mock:FILE.toml`, `ws://host:port`,
  *   `wss://host:port`, `unix:/path`, `ssh://user@host:port` with the socket's path or `?port=N` after it
- * @throws PynqLlmError SDK_URL, SSH_..., SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED,
+ * @throws PynqLlmError SDK_URL, SSH_..., SDK_FINGERPRINT_..., SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED,
  *   AGENT_DEVICE_FAILED
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<BoardClient> {

@@ -6,6 +6,7 @@ import {
   errorFromWire,
   type GenerateEvent,
   type SamplingOptions,
+  systemClock,
   type TokenEvent,
   type WirePrompt,
 } from '../protocol/index.js';
@@ -27,6 +28,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined;
   /** Tokens that may be on the way or unread; the agent stops generating when they are not read. */
   readonly window?: number | undefined;
+  /**
+   * Milliseconds without a token, while the agent may send one, after which the generation is given up; 10 minutes,
+   * because the first token waits for the whole prompt and every token for the others' generations.
+   */
+  readonly stallMs?: number | undefined;
 }
 
 type Opened = OpenedStream<'generate.start'> | OpenedStream<'generate.resume'>;
@@ -59,6 +65,10 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #read = 0;
   /** Credit that the agent was last given, as the number of a token. */
   #granted = 0;
+  readonly #stallMs: number;
+  /** When the agent last sent something, or was allowed to. */
+  #waitingSince = 0;
+  #cancelWatch: () => void = () => {};
   #started = false;
   #over = false;
   #iterated = false;
@@ -74,7 +84,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     reload: () => Promise<void>,
   ) {
     this.#reload = reload;
-    const { signal, window, ...sampling } = options;
+    const { signal, window, stallMs, ...sampling } = options;
+    this.#stallMs = stallMs ?? STALL_MS;
     this.#connection = connection;
     this.#signal = signal;
     this.#window = window ?? DEFAULT_TOKEN_WINDOW;
@@ -86,7 +97,10 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     this.done.catch(() => {});
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) this.#onAbort();
-    else this.#begin().catch((error: unknown) => this.#fail(error));
+    else {
+      this.#watch(this.#stallMs);
+      this.#begin().catch((error: unknown) => this.#fail(error));
+    }
   }
 
   /** All of the text, once the generation has ended. */
@@ -213,12 +227,14 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #grant(): void {
     const limit = Math.min(this.#read, this.#received) + this.#window;
     if (this.#stream === undefined || limit - this.#granted < Math.max(1, this.#window / 4)) return;
+    if (this.#granted <= this.#received) this.#waitingSince = systemClock.now();
     this.#granted = limit;
     this.#stream.grant(limit - this.#base);
   }
 
   #take(event: GenerateEvent): void {
     if (this.#over) return;
+    this.#waitingSince = systemClock.now();
     if (event.type === 'token') {
       if (event.index !== this.#received)
         throw new PynqLlmError(
@@ -243,6 +259,26 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     }
   }
 
+  /** A connection that lives is no progress: the agent may have lost the generation, or be at work for ever. */
+  #watch(ms: number): void {
+    this.#cancelWatch = systemClock.after(ms, () => {
+      const isDue = this.#stream !== undefined && this.#granted > this.#received;
+      const left = this.#stallMs - (systemClock.now() - this.#waitingSince);
+      if (!isDue || left > 0) {
+        this.#watch(isDue ? left : this.#stallMs);
+        return;
+      }
+      this.#sendCancel().catch(() => {});
+      this.#fail(
+        new PynqLlmError(
+          'SDK_NO_PROGRESS',
+          `The agent is connected but sent no token for ${this.#stallMs} ms, after ${this.#received} of them.`,
+          { context: { generation: this.id, tokens: this.#received, stallMs: this.#stallMs } },
+        ),
+      );
+    });
+  }
+
   #fail(error: unknown): void {
     if (this.#over) return;
     this.#finish(false);
@@ -253,6 +289,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   /** @param ended whether the agent sent its last event */
   #finish(ended: boolean): void {
     this.#over = true;
+    this.#cancelWatch();
     this.#stream?.release(ended);
     this.#stream = undefined;
     this.#signal?.removeEventListener('abort', this.#onAbort);
@@ -261,6 +298,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
 
 /** Encoding a long prompt waits for the step that runs. */
 const START_MS = 120_000;
+const STALL_MS = 600_000;
 
 function toWirePrompt(prompt: Prompt): WirePrompt {
   if (typeof prompt === 'string') return { text: prompt };

@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { inProcess } from './in-process.js';
+import { parseFingerprint } from './pinned-tls.js';
 import { type SshLoginOptions, throughSsh } from './ssh.js';
 import type { OpenTransport } from './transport.js';
 import { webSocket } from './web-socket.js';
@@ -7,6 +8,7 @@ import { webSocket } from './web-socket.js';
 export interface PlaceOptions {
   readonly storeDir?: string | undefined;
   readonly ca?: string | undefined;
+  readonly fingerprint?: string | undefined;
   readonly ssh?: SshLoginOptions | undefined;
 }
 
@@ -21,7 +23,7 @@ export interface PlaceTransport {
 
 /**
  * How to connect to the place that a URL names, and whether a lost connection can be made again.
- * @throws PynqLlmError SDK_URL, SSH_TARGET
+ * @throws PynqLlmError SDK_URL, SDK_FINGERPRINT_INVALID, SSH_TARGET
  */
 export function transportFor(url: string, options: PlaceOptions): PlaceTransport {
   if (url === 'mock' || url.startsWith('mock:')) {
@@ -33,14 +35,18 @@ export function transportFor(url: string, options: PlaceOptions): PlaceTransport
     // In a ws+unix URL a colon ends the path of the socket.
     if (!path.startsWith('/') || path.includes(':'))
       throw badUrl(url, 'it needs an absolute path without colons');
-    return { open: webSocket(`ws+unix:${path}:/`, undefined), reconnects: true };
+    return { open: webSocket(`ws+unix:${path}:/`), reconnects: true };
   }
   if (url.startsWith('ws://') || url.startsWith('wss://')) {
     if (!URL.canParse(url)) throw badUrl(url, 'it is not a URL');
     const { username, password } = new URL(url);
     if (username !== '' || password !== '')
       throw badUrl(url, 'a token goes into the option token, not into the URL');
-    return { open: webSocket(url, options.ca), reconnects: true };
+    const { ca, fingerprint } = options;
+    if (fingerprint === undefined) return { open: webSocket(url, { ca }), reconnects: true };
+    if (url.startsWith('ws://')) throw badUrl(url, 'it shows no certificate to compare with the fingerprint');
+    if (ca !== undefined) throw badUrl(url, 'an authority and a fingerprint are given: one of them decides');
+    return { open: webSocket(url, { fingerprint: parseFingerprint(fingerprint) }), reconnects: true };
   }
   if (url.startsWith('ssh://')) return { ...throughSsh(url, options.ssh ?? {}), reconnects: true };
   throw badUrl(url, 'its scheme is not known');

@@ -1,8 +1,9 @@
 import { Agent } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type ClientOptions, WebSocket } from 'ws';
-import { PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { Heartbeat, MAX_FRAME_BYTES, systemClock } from '../../protocol/index.js';
+import { PinnedAgent } from './pinned-tls.js';
 import type { OpenTransport, TransportEvents } from './transport.js';
 
 const CLOSE_WAIT_MS = 1_000;
@@ -12,10 +13,18 @@ const SMALL_FRAME_BYTES = 4_096;
 /**
  * A WebSocket to an agent.
  * @param url `ws://`, `wss://`, or `ws+unix:PATH:/`
- * @param ca certificate that the agent's was signed with, PEM, where the system does not know it
+ * @param trust of `wss:`, where the system does not know the agent's certificate: the certificate that it was signed
+ *   with, PEM, or its own fingerprint as `parseFingerprint` gives it
  */
-export function webSocket(url: string, ca: string | undefined): OpenTransport {
-  return open(url, url, ca === undefined ? {} : { ca });
+export function webSocket(
+  url: string,
+  trust: { readonly ca?: string | undefined; readonly fingerprint?: string | undefined } = {},
+): OpenTransport {
+  const { ca, fingerprint } = trust;
+  return open(url, url, {
+    ...(ca === undefined ? {} : { ca }),
+    ...(fingerprint === undefined ? {} : { agent: new PinnedAgent(fingerprint) }),
+  });
 }
 
 /**
@@ -60,6 +69,8 @@ function open(address: string, url: string, options: ClientOptions): OpenTranspo
       signal.addEventListener('abort', onAbort, { once: true });
       const fail = (cause: Error) => {
         signal.removeEventListener('abort', onAbort);
+        // A wrong fingerprint is not a matter of reaching the agent.
+        if (isPynqLlmError(cause)) return reject(cause);
         reject(
           signal.aborted
             ? signal.reason

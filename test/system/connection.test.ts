@@ -1,10 +1,14 @@
 import { fork } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type AgentHandle, startAgent } from '../../agent/index.js';
+import { silentLog } from '../../agent/log.js';
 import { decodeFrame, encodeFrame, MAX_FRAME_BYTES, PROTOCOL_VERSION } from '../../protocol/index.js';
 import { connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
@@ -89,6 +93,37 @@ describe('an agent', () => {
     await using board = await connect(agent.url, { ca, token: TOKEN });
     expect(board.role).toBe('admin');
     await expect(connect(agent.url, { token: TOKEN })).rejects.toMatchObject({ code: 'SDK_CONNECT_FAILED' });
+  });
+
+  it('serves TLS to clients that pin its certificate, whoever signed it', async () => {
+    const lines: unknown[] = [];
+    const log = { ...silentLog, info: (facts: unknown) => lines.push(facts) };
+    agent = await testAgent({ tls: TLS, token: TOKEN, log });
+    const { fingerprint256 } = new X509Certificate(readFileSync(TLS.certFile));
+    expect(lines).toContainEqual(expect.objectContaining({ fingerprint: fingerprint256 }));
+    for (const fingerprint of [fingerprint256, fingerprint256.replaceAll(':', '').toLowerCase()]) {
+      await using board = await connect(agent.url, { fingerprint, token: TOKEN });
+      expect(board.role).toBe('admin');
+    }
+  });
+
+  it('is told nothing by a client that pins another certificate', async () => {
+    let sent = 0;
+    const server = createTlsServer(
+      { key: readFileSync(TLS.keyFile), cert: readFileSync(TLS.certFile) },
+      (socket) => socket.on('data', (data) => (sent += data.length)).on('error', () => {}),
+    );
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const fingerprint = 'ab'.repeat(32);
+    const attempt = connect(`wss://127.0.0.1:${port}`, { fingerprint, token: TOKEN });
+    await expect(attempt).rejects.toMatchObject({
+      code: 'SDK_FINGERPRINT_MISMATCH',
+      context: { expected: fingerprint.toUpperCase().match(/../g)?.join(':') },
+    });
+    expect(sent).toBe(0);
+    server.close();
   });
 
   it('says what is wrong with a certificate', async () => {

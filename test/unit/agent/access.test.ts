@@ -34,6 +34,70 @@ describe('access control', () => {
     expect(roleOrCode(access, TOKENS.admin)).toBe('admin');
   });
 
+  it('lets each further wrong token wait twice as long, up to an hour', () => {
+    const clock = new TestClock();
+    const access = new AccessControl(TOKENS, clock);
+    for (let i = 0; i < 4; i++) roleOrCode(access, 'wrong');
+    const waits: number[] = [];
+    for (let i = 0; i < 9; i++) {
+      expect(roleOrCode(access, 'wrong')).toBe('AGENT_UNAUTHORISED');
+      let seconds = 0;
+      while (roleOrCode(access, TOKENS.admin) === 'AGENT_TOO_MANY_ATTEMPTS') {
+        clock.advance(30_000);
+        seconds += 30;
+      }
+      waits.push(seconds);
+    }
+    expect(waits).toEqual([60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
+  });
+
+  it('begins anew with an address that was quiet for an hour', () => {
+    const clock = new TestClock();
+    const access = new AccessControl(TOKENS, clock);
+    for (let i = 0; i < 4; i++) roleOrCode(access, 'wrong');
+    clock.advance(3_600_001);
+    for (let i = 0; i < 4; i++) roleOrCode(access, 'wrong');
+    expect(roleOrCode(access, TOKENS.admin)).toBe('admin');
+  });
+
+  it('forgives no guesses for a right token of a lesser role', () => {
+    const access = new AccessControl(TOKENS, new TestClock());
+    for (let i = 0; i < 5; i++) {
+      expect(roleOrCode(access, TOKENS.read)).toBe('read');
+      roleOrCode(access, `guess ${i}`);
+    }
+    expect(roleOrCode(access, TOKENS.read)).toBe('AGENT_TOO_MANY_ATTEMPTS');
+  });
+
+  it('takes a missing token for no guess', () => {
+    const access = new AccessControl(TOKENS, new TestClock());
+    for (let i = 0; i < 20; i++) expect(roleOrCode(access, undefined)).toBe('AGENT_UNAUTHORISED');
+    expect(roleOrCode(access, TOKENS.admin)).toBe('admin');
+  });
+
+  it.each([
+    ['fe80::1:2:3:4%eth0', 'fe80::9:9:9:9%eth0'],
+    ['2001:db8:1:2::1', '2001:db8:1:2:ffff::'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::1', '::1'],
+  ])('counts %s and %s as one place', (first, second) => {
+    const access = new AccessControl(TOKENS, new TestClock());
+    for (let i = 0; i < 5; i++) roleOrCode(access, 'wrong', first);
+    expect(roleOrCode(access, TOKENS.admin, second)).toBe('AGENT_TOO_MANY_ATTEMPTS');
+  });
+
+  it.each([
+    ['2001:db8:1:2::1', '2001:db8:1:3::1'],
+    ['2001:db8::1', '2001:db8:0:1::1'],
+    ['192.0.2.1', '192.0.2.2'],
+    ['::ffff:192.0.2.1', '::ffff:192.0.2.2'],
+    ['unix socket', '127.0.0.1'],
+  ])('counts %s and %s as two places', (first, second) => {
+    const access = new AccessControl(TOKENS, new TestClock());
+    for (let i = 0; i < 5; i++) roleOrCode(access, 'wrong', first);
+    expect(roleOrCode(access, TOKENS.admin, second)).toBe('admin');
+  });
+
   it('remembers a bounded number of addresses', () => {
     const access = new AccessControl(TOKENS, new TestClock());
     for (let i = 0; i < 5; i++) roleOrCode(access, 'wrong', 'first');

@@ -72,6 +72,17 @@ describe('the port of a socket', () => {
     expect(stalls).toEqual([]);
   });
 
+  it('lets a client go that reads a byte now and then', () => {
+    const { clock, socket, stalls, sut } = port();
+    for (let i = 0; i < 17; i++) sut.send(new Uint8Array(MIB));
+    for (let i = 0; i < 11; i++) {
+      clock.advance(1_000);
+      sut.heard();
+      socket.bufferedAmount -= 1;
+    }
+    expect(stalls).toEqual(['AGENT_CLIENT_STALLED']);
+  });
+
   it('ends a connection whose other side answers no ping', () => {
     const { clock, socket, sut } = port();
     clock.advance(25_000);

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { transportFor } from '../../../sdk/transports/open-url.js';
+import { type PlaceOptions, transportFor } from '../../../sdk/transports/open-url.js';
+import { parseFingerprint } from '../../../sdk/transports/pinned-tls.js';
 
-const codeOf = (url: string): string => {
+const codeOf = (url: string, options: PlaceOptions = {}): string => {
   try {
-    transportFor(url, {});
+    transportFor(url, options);
   } catch (error) {
     return error instanceof Error && 'code' in error ? String(error.code) : String(error);
   }
@@ -52,5 +53,33 @@ describe('a URL to connect to', () => {
       false,
       true,
     ]);
+  });
+});
+
+describe('a pinned fingerprint', () => {
+  const digits = '0123456789abcdef'.repeat(4);
+  const pairs = digits.match(/../g)?.join(':').toUpperCase();
+
+  it.each([digits, pairs ?? '', `SHA256:${digits}`, `sha256 Fingerprint=${pairs}`, ` ${digits}\n`])(
+    'is read from "%s"',
+    (text) => {
+      expect(parseFingerprint(text)).toBe(pairs);
+      expect(codeOf('wss://board:7787', { fingerprint: text })).toBe('accepted');
+    },
+  );
+
+  it.each([
+    '',
+    digits.slice(1),
+    `${digits}0`,
+    `${digits.slice(1)}g`,
+    'SHA256:FURWZbKzwI6oQHGM0hYpRLuZbVXbpOdAJRnZEEpwEXA',
+  ])('is not read from "%s"', (text) => {
+    expect(codeOf('wss://board:7787', { fingerprint: text })).toBe('SDK_FINGERPRINT_INVALID');
+  });
+
+  it('is refused where no certificate is shown, and beside an authority', () => {
+    expect(codeOf('ws://board:7787', { fingerprint: digits })).toBe('SDK_URL');
+    expect(codeOf('wss://board:7787', { fingerprint: digits, ca: 'PEM' })).toBe('SDK_URL');
   });
 });
