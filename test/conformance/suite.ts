@@ -1,24 +1,61 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { PynqLlmError } from '../../errors/index.js';
-import { type BoardClient, type ConnectOptions, connect, type Model } from '../../sdk/index.js';
+import {
+  type BoardClient,
+  type ConnectOptions,
+  connect,
+  type DeviceCheckResult,
+  type Model,
+} from '../../sdk/index.js';
 
 const MODEL = 'models/tiny-stories-Q3_K_M.gguf';
 const PROMPT = 'Once upon a time, there was a little girl. ';
+
+/** What the suite may do to a device. */
+export interface ConformanceRights {
+  /** Reset the core, as the self-test does before every check. */
+  readonly reset: boolean;
+  readonly writeRegisters: boolean;
+  /** Allocate and write DMA memory. */
+  readonly useDmaMemory: boolean;
+  /** Put models into the agent's store and run them. */
+  readonly uploadModels: boolean;
+  /** Whether cycles and counters have to be those of the core's model, whose memory gives a word every cycle. */
+  readonly exactCycles: boolean;
+}
+
+const EVERYTHING: ConformanceRights = {
+  reset: true,
+  writeRegisters: true,
+  useDmaMemory: true,
+  uploadModels: true,
+  exactCycles: true,
+};
 
 /** What every device has to do, whatever is behind its URL. */
 export function conformanceSuite(
   name: string,
   url: () => string,
   options: () => ConnectOptions = () => ({}),
+  may: ConformanceRights = EVERYTHING,
 ): void {
   describe(`conformance of ${name}`, { timeout: 600_000 }, () => {
     let board: BoardClient;
     let model: Model;
     beforeAll(async () => {
       board = await connect(url(), options());
-      model = await board.models.upload(MODEL);
+      if (may.uploadModels) model = await board.models.upload(MODEL);
     }, 600_000);
     afterAll(async () => board?.close());
+
+    /** A test that does what the device's owner forbids is skipped; its report has the reason. */
+    const needs = ({ skip, task }: TestContext, ...rights: (keyof ConformanceRights)[]) => {
+      const missing = rights.filter((right) => !may[right]);
+      if (missing.length === 0) return;
+      const reason = `the device may not be used for: ${missing.join(', ')}`;
+      task.meta.skipReason = reason;
+      skip(reason);
+    };
 
     const fails = async (work: Promise<unknown>, code: string) => {
       const error = await work.then(
@@ -39,19 +76,22 @@ export function conformanceSuite(
       expect(await board.health()).toMatchObject({ state: 'ready' });
     });
 
-    test('every golden vector, counter table and word stream is exact', async () => {
+    test('every golden vector, counter table and word stream is exact', async (context) => {
+      needs(context, 'reset');
       const findings: string[] = [];
       const summary = await board.device.selfTest('test/vectors', {
         onCheck: (check) =>
           void (
-            check.passed || findings.push(`${check.name}: ${check.details.join('; ')} ${check.error ?? ''}`)
+            isExact(check, may.exactCycles) ||
+            findings.push(`${check.name}: ${check.details.join('; ')} ${check.error ?? ''}`)
           ),
       });
       expect(findings).toEqual([]);
-      expect(summary).toMatchObject({ bitMismatches: 0, counterMismatches: 0, cycleMismatches: 0 });
+      expect(summary.bitMismatches).toBe(0);
+      if (may.exactCycles)
+        expect(summary).toMatchObject({ passed: summary.cases, counterMismatches: 0, cycleMismatches: 0 });
       expect(summary.cases).toBeGreaterThan(200);
-      expect(summary.passed).toBe(summary.cases);
-      model = await board.models.load(model.digest);
+      if (may.uploadModels) model = await board.models.load(model.digest);
     });
 
     test('registers are read by name, in one frame, with their fields', async () => {
@@ -60,7 +100,8 @@ export function conformanceSuite(
       expect(control!.address - status!.address).toBe(-4);
     });
 
-    test('an unknown register, a write to a read-only one and an unaligned address are refused by name', async () => {
+    test('an unknown register, a write to a read-only one and an unaligned address are refused by name', async (context) => {
+      needs(context, 'writeRegisters');
       const known = await board.registers.list();
       const readOnly = known.find(({ access, window }) => access === 'ro' && window === 'control')!;
       await fails(board.registers.read(['dma0.NO_SUCH']), 'DRIVER_UNKNOWN_REGISTER');
@@ -71,7 +112,8 @@ export function conformanceSuite(
       await fails(board.registers.read([{ window: 'dma0', offset: 5 }]), 'DRIVER_UNALIGNED_ADDRESS');
     });
 
-    test('DMA memory keeps what is written and is given back', async () => {
+    test('DMA memory keeps what is written and is given back', async (context) => {
+      needs(context, 'useDmaMemory');
       const before = (await board.health()).dmaMemory!.free;
       {
         await using buffer = await board.buffers.allocate(5000);
@@ -83,7 +125,8 @@ export function conformanceSuite(
       expect((await board.health()).dmaMemory!.free).toBe(before);
     });
 
-    test('greedy text is the same twice and its log-probabilities are those of scoring', async () => {
+    test('greedy text is the same twice and its log-probabilities are those of scoring', async (context) => {
+      needs(context, 'uploadModels');
       const first = await greedy(12);
       const second = await greedy(12);
       expect(second).toEqual(first);
@@ -94,7 +137,8 @@ export function conformanceSuite(
       expect(logprobs.slice(0, first.length)).toEqual(first.map(({ logprob }) => logprob));
     });
 
-    test('the same seed samples the same tokens, another seed others', async () => {
+    test('the same seed samples the same tokens, another seed others', async (context) => {
+      needs(context, 'uploadModels');
       const sample = async (seed: number) => {
         const ids = [];
         for await (const { id } of model.generate(PROMPT, { maxTokens: 16, temperature: 1, seed }))
@@ -105,20 +149,23 @@ export function conformanceSuite(
       expect(await sample(2)).not.toEqual(await sample(1));
     });
 
-    test('several generations at a time give what each gives alone', async () => {
+    test('several generations at a time give what each gives alone', async (context) => {
+      needs(context, 'uploadModels');
       const alone = await greedy(10);
       const together = await Promise.all([greedy(10), greedy(10), greedy(10)]);
       for (const tokens of together) expect(tokens).toEqual(alone);
     });
 
-    test('leaving the loop cancels, and the next request works', async () => {
+    test('leaving the loop cancels, and the next request works', async (context) => {
+      needs(context, 'uploadModels');
       const generation = model.generate(PROMPT, { maxTokens: 400, temperature: 0, window: 2 });
       for await (const token of generation) if (token.index === 3) break;
       expect((await generation.done).reason).toBe('cancelled');
       expect(await greedy(2)).toHaveLength(2);
     });
 
-    test('a prompt longer than the context is refused', async () => {
+    test('a prompt longer than the context is refused', async (context) => {
+      needs(context, 'uploadModels');
       const tokens = new Array<number>(model.info.contextLength + 1).fill(
         (await model.tokenize('a')).at(-1)!,
       );
@@ -126,7 +173,8 @@ export function conformanceSuite(
       await fails(generation.done, 'LLM_PROMPT_TOO_LONG');
     });
 
-    test('what a generation cost is known', async () => {
+    test('what a generation cost is known', async (context) => {
+      needs(context, 'uploadModels');
       const generation = model.generate(PROMPT, { maxTokens: 4, temperature: 0 });
       for await (const _ of generation);
       const { counters, tokens } = await generation.done;
@@ -135,4 +183,16 @@ export function conformanceSuite(
       expect(counters.coreMultiplyAdds).toBeGreaterThan(counters.cpuMultiplyAdds);
     });
   });
+}
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** Why a test was skipped. */
+    skipReason?: string;
+  }
+}
+
+/** @param cycles whether counters and cycles count */
+function isExact({ passed, bitMismatches, error }: DeviceCheckResult, cycles: boolean): boolean {
+  return passed || (!cycles && bitMismatches === 0 && error === undefined);
 }

@@ -1,0 +1,36 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { benchFiles, readBench } from './bench-file.js';
+import { type BenchReport, toMarkdown } from './report.js';
+import { runBench } from './run-bench.js';
+
+// npm run test:hil [-- --bench FILE]... [--report FOLDER]
+// Without --bench every file of boards/bench is run. Ends with status 1 if a board fails.
+const { values } = parseArgs({
+  options: {
+    bench: { type: 'string', multiple: true },
+    report: { type: 'string', default: join('test-results', 'hil') },
+  },
+});
+// All files are checked before the first board is touched.
+const benches = (values.bench ?? benchFiles(join('boards', 'bench'))).map(readBench);
+const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+const startedAt = new Date().toISOString();
+const reports: BenchReport[] = [];
+for (const bench of benches) {
+  process.stderr.write(`${bench.name} (${bench.device}) …\n`);
+  const report = await runBench(bench);
+  process.stderr.write(
+    `${bench.name}: ${report.outcome}${report.reason === undefined ? '' : `: ${report.reason}`}\n`,
+  );
+  for (const { title, outcome, reason = '' } of report.tests)
+    if (outcome !== 'passed') process.stderr.write(`  ${outcome}: ${title}: ${reason}\n`);
+  reports.push(report);
+}
+const whole = { startedAt, version, benches: reports };
+mkdirSync(values.report, { recursive: true });
+writeFileSync(join(values.report, 'report.json'), `${JSON.stringify(whole, null, 2)}\n`);
+writeFileSync(join(values.report, 'report.md'), toMarkdown(whole));
+process.stdout.write(`${join(values.report, 'report.md')}\n`);
+if (reports.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1;
