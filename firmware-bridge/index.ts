@@ -1,10 +1,5 @@
-export { readBitstream } from './bitstream/bitstream.js';
-export { partNamed } from './bitstream/parts.js';
-export { readFclk, setFclk } from './fpga-manager/fclk.js';
-export { fpgaState, programFpga } from './fpga-manager/fpga-manager.js';
-export { applyOverlay, removeOverlay } from './fpga-manager/overlay.js';
 export { type BitstreamFacts, type HandoffFacts, inspectFirmware } from './inspect.js';
-export { type ProvisionOptions, provisionBoard } from './provision/provision.js';
-export type { ProvisionRequest, ProvisionResult } from './provision/request.js';
-export { type ConsoleOptions, SerialConsole } from './serial/console.js';
-export { chooseBoardPort, listSerialPorts, type SerialPortInfo } from './serial/ports.js';
+export { provisionBoard } from './provision/provision.js';
+export type { ProvisionResult } from './provision/request.js';
+export { SerialConsole } from './serial/console.js';
+export { chooseBoardPort, listSerialPorts } from './serial/ports.js';

@@ -1,4 +1,5 @@
 import { access, mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { PynqLlmError } from '../../errors/index.js';
 
 /** The part of node:fs/promises that makes a board ready: injected, so that memfs can play any board. */
@@ -19,12 +20,14 @@ export const SYSTEM_FILES: SystemFiles = { access, mkdir, readFile, readdir, ren
 export interface Clock {
   /** Milliseconds since an arbitrary start. */
   now(): number;
-  sleep(milliseconds: number): Promise<void>;
+  /** Ends early, without an error, when the signal aborts. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
 export const SYSTEM_CLOCK: Clock = {
   now: () => performance.now(),
-  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+  sleep: (milliseconds, signal) =>
+    delay(milliseconds, undefined, signal && { signal }).catch(() => undefined),
 };
 
 export async function exists(files: SystemFiles, path: string): Promise<boolean> {
@@ -62,10 +65,16 @@ export async function withDeadline<T>(
   milliseconds: number,
   clock: Clock,
 ): Promise<{ readonly value: T } | undefined> {
-  return Promise.race([
-    promise.then((value) => ({ value })),
-    clock.sleep(milliseconds).then(() => undefined),
-  ]);
+  const done = new AbortController();
+  try {
+    return await Promise.race([
+      promise.then((value) => ({ value })),
+      clock.sleep(milliseconds, done.signal).then(() => undefined),
+    ]);
+  } finally {
+    // A timer left behind would keep the process alive.
+    done.abort();
+  }
 }
 
 export function fileFailed(path: string, done: 'read' | 'written' | 'made', cause: unknown): PynqLlmError {

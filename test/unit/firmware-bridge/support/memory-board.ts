@@ -70,9 +70,11 @@ export function fakeClock(): Clock {
   let now = 0;
   return {
     now: () => now,
-    sleep: async (milliseconds) => {
-      now += milliseconds;
-      await new Promise((resolve) => setImmediate(resolve));
+    sleep: async (milliseconds, signal) => {
+      const end = now + milliseconds;
+      // Whatever can go on without time passing does so first.
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+      if (!signal?.aborted) now = Math.max(now, end);
     },
   };
 }
