@@ -8,4 +8,4 @@ export {
   fieldMask,
   type RegisterTable,
 } from './register.js';
-export { SLCR_KEYS, SLCR_REGISTERS, SLCR_TABLE, SLCR_WINDOW } from './slcr.js';
+export { SLCR_KEYS, SLCR_REGISTERS, SLCR_WINDOW } from './slcr.js';

@@ -1,4 +1,4 @@
-import type { BitField, Register, RegisterTable } from './register.js';
+import type { BitField, Register } from './register.js';
 
 const UG585 = 'UG585, appendix B, slcr';
 
@@ -99,8 +99,3 @@ export const SLCR_REGISTERS = {
     source: UG585,
   },
 } as const satisfies Record<string, Register>;
-
-export const SLCR_TABLE = {
-  title: 'Zynq-7000 SLCR, what concerns the programmable logic',
-  registers: SLCR_REGISTERS,
-} as const satisfies RegisterTable;

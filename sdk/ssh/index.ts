@@ -1,6 +1,6 @@
 export { openSsh, type SshOptions } from './connect.js';
-export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './connection.js';
+export type { ExecOptions, ExecResult, RemoteHost } from './connection.js';
 export { SshConnection } from './connection.js';
-export type { HostKeyQuestion, SshPrompts } from './prompts.js';
+export type { SshPrompts } from './prompts.js';
 export { quote } from './quote.js';
-export { AGENT_SOCKET, formatTarget, parseSshTarget, parseSshUrl, type SshTarget } from './target.js';
+export { formatTarget, parseSshTarget, parseSshUrl, type SshTarget } from './target.js';

@@ -9,6 +9,7 @@ import {
   LOGIC_RUNS,
   MEBI,
   meminfo,
+  type Tree,
   uio,
   windowsInUio,
   z1,
@@ -246,7 +247,7 @@ describe('a board with a missing driver', () => {
 
 describe('a KV260 with its memory reserved for UIO', () => {
   const { base, size } = kv260.dmaMemory[0];
-  const tree = {
+  const tree: Tree = {
     ...windowsInUio(kv260),
     ...uio(6, 'dma-memory', base, size),
     ...LOGIC_RUNS,
