@@ -29,7 +29,14 @@ export interface Release {
   readonly manifest: string;
 }
 
-const KOFFI_FILES = ['package.json', 'index.js', 'src/koffi/index.js'];
+/** What `require('koffi')` reads; its C++ sources and ES module stay here. */
+const KOFFI_FILES = [
+  'package.json',
+  'index.cjs',
+  'src/koffi/index.cjs',
+  'src/koffi/src/static.cjs',
+  'src/koffi/src/trampolines.cjs',
+];
 
 /** The bundle that scripts/build-bundle.mjs writes: this file is dist/sdk/deploy/release.js when it runs. */
 export function shippedBundle(): string {
