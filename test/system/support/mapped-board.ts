@@ -47,6 +47,7 @@ export function layOutBoard(root: string): void {
   put(`${buffer}/sync_for_device`, '');
   put('/dev/udmabuf0', '');
   fs.truncateSync(join(root, '/dev/udmabuf0'), DMA_SIZE);
+  put('/usr/lib/libxrt_core.so.2', '');
   put('/dev/mem', '');
   fs.truncateSync(join(root, '/dev/mem'), SLCR.base + SLCR.size);
   writeWord(root, '/dev/mem', SLCR.base + 0x900, 0xf);

@@ -1,4 +1,9 @@
+import { useXrt } from './stand-in-xrt.js';
 import { useMappedBoard } from './use-mapped-board.js';
 
-// Prints what was seen, for a test that runs this under another architecture's Node.
-console.log(JSON.stringify({ architecture: process.arch, ...(await useMappedBoard(process.argv[2])) }));
+// `use-mapped-board-main.js FOLDER [LIBRARY]` prints what was seen, for a test that runs it under another
+// architecture's Node.
+const [root, library] = process.argv.slice(2);
+const board = await useMappedBoard(root);
+const xrt = library === undefined ? undefined : useXrt(root, library);
+console.log(JSON.stringify({ architecture: process.arch, board, xrt }));

@@ -83,7 +83,8 @@ async function useAccelerator(root: string): Promise<Sightings> {
   return seen;
 }
 
-function codeOf(action: () => unknown): string {
+/** The code of the error that an action throws. */
+export function codeOf(action: () => unknown): string {
   try {
     action();
     return 'none';
