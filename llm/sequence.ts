@@ -5,7 +5,7 @@ import type { KvCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import { Sampler, type SamplingOptions, StopStrings, type TokenLogProb } from './sampling/index.js';
 import { Acceptance, draftLength, MAX_DRAFT } from './speculation/draft-length.js';
-import { PromptLookup } from './speculation/prompt-lookup.js';
+import { type Draft, NO_DRAFT, PromptLookup } from './speculation/prompt-lookup.js';
 import type { DetokenizerStream } from './tokenizer/index.js';
 
 /** What is asked of the engine. */
@@ -77,7 +77,7 @@ export class Sequence {
   readonly #lookup: PromptLookup | undefined;
   readonly #acceptance = new Acceptance();
   /** What the lookup proposes after the pending token, and how many of these tokens are in the step. */
-  #draft: readonly number[] = [];
+  #draft: Draft = NO_DRAFT;
   #drafted = 0;
   /** Tokens in the cache that are certain. */
   #certain = 0;
@@ -142,7 +142,7 @@ export class Sequence {
     if (this.promptLeft === 0) {
       this.#certain = from + 1;
       this.#propose(most - 1);
-      return [this.#pending, ...this.#draft.slice(0, this.#drafted)].map((token, i) => ({
+      return [this.#pending, ...this.#draft.tokens.slice(0, this.#drafted)].map((token, i) => ({
         cache,
         token,
         position: from + i,
@@ -151,7 +151,7 @@ export class Sequence {
     }
     const tokens = prompt.slice(from, from + most);
     this.#certain = from + tokens.length;
-    this.#draft = [];
+    this.#draft = NO_DRAFT;
     this.#drafted = 0;
     return tokens.map((token, i) => {
       const position = from + i;
@@ -163,8 +163,8 @@ export class Sequence {
 
   /** Drafts what may come, and how much of it is worth a column. */
   #propose(most: number): void {
-    this.#draft = this.#lookup?.draft(MAX_DRAFT) ?? [];
-    if (this.#draft.length === 0) {
+    this.#draft = this.#lookup?.draft(MAX_DRAFT) ?? NO_DRAFT;
+    if (this.#draft.tokens.length === 0) {
       this.#drafted = 0;
       return;
     }
@@ -174,7 +174,11 @@ export class Sequence {
       this.#maxTokens - this.#generated - 1,
       this.#model.contextLength - this.#certain,
     );
-    this.#drafted = draftLength(this.#acceptance.rate, room, (n) => this.#model.coreCycles(n));
+    this.#drafted = draftLength(
+      (number) => this.#acceptance.rate(this.#draft.matched + number - 1),
+      room,
+      (n) => this.#model.coreCycles(n),
+    );
   }
 
   #logitsOf(column: number): Float32Array {
@@ -198,8 +202,8 @@ export class Sequence {
     try {
       for (let i = 0; ; i++) {
         const sampled = this.#sample(this.#logits[i], now);
-        const right = sampled.token.id === this.#draft[i];
-        if (i < this.#draft.length) this.#acceptance.record(right);
+        const right = sampled.token.id === this.#draft.tokens[i];
+        if (i < this.#draft.tokens.length) this.#acceptance.record(this.#draft.matched + i, right);
         yield sampled;
         if (!right || i >= this.#drafted || sampled.finish !== undefined) return;
         this.#certain++;

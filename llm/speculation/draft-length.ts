@@ -3,39 +3,57 @@ export const MAX_DRAFT = 8;
 
 /** How much the latest outcome counts. */
 const WEIGHT = 0.2;
-/** Before anything is known, a draft is rather right than wrong: few tokens come twice in a row by chance. */
-const FIRST_GUESS = 0.6;
+/** Before anything is known: how often a draft is right by how many tokens it was found by, up to so many. */
+const FIRST_GUESSES = [
+  { upTo: 1, rate: 0.3 },
+  { upTo: 2, rate: 0.55 },
+  { upTo: 4, rate: 0.7 },
+  { upTo: 8, rate: 0.85 },
+  { upTo: Number.POSITIVE_INFINITY, rate: 0.95 },
+] as const;
 
-/** How often drafted tokens have been right lately. */
+/**
+ * How often drafted tokens have been right lately. The more tokens before it agree with the place that it was found at, the
+ * likelier a drafted token is right; so each class of that number has a rate of its own.
+ */
 export class Acceptance {
-  #rate = FIRST_GUESS;
+  readonly #rates: number[] = FIRST_GUESSES.map(({ rate }) => rate);
 
-  /** 0 to 1. */
-  get rate(): number {
-    return this.#rate;
+  /** @param matched tokens before the drafted one that agree @returns 0 to 1 */
+  rate(matched: number): number {
+    return this.#rates[classOf(matched)];
   }
 
   /** A drafted token turned out right or wrong. */
-  record(right: boolean): void {
-    this.#rate += WEIGHT * ((right ? 1 : 0) - this.#rate);
+  record(matched: number, right: boolean): void {
+    const its = classOf(matched);
+    this.#rates[its] += WEIGHT * ((right ? 1 : 0) - this.#rates[its]);
   }
+}
+
+function classOf(matched: number): number {
+  return FIRST_GUESSES.findIndex(({ upTo }) => matched <= upTo);
 }
 
 /**
  * How many tokens to draft: what gives the most tokens for the cycles of a step, 0 if nothing beats a plain one.
- * With k drafted tokens, each right with probability p as long as those before were, a step yields 1 + p + … + p^k.
+ * With k drafted tokens a step yields 1 + p1 + p1·p2 + … + p1·…·pk.
  *
- * @param rate p
+ * @param rate p of the drafted token of this number, from 1, if those before it are right
  * @param most what the draft, the step and the context have room for
  * @param cycles what a step of so many columns costs; only ratios matter
  */
-export function draftLength(rate: number, most: number, cycles: (columns: number) => number): number {
+export function draftLength(
+  rate: (number: number) => number,
+  most: number,
+  cycles: (columns: number) => number,
+): number {
   let best = 0;
   let bestYield = 1 / cycles(1);
   let tokens = 1;
   let probability = 1;
   for (let k = 1; k <= Math.min(most, MAX_DRAFT); k++) {
-    probability *= rate;
+    probability *= rate(k);
     tokens += probability;
     const perCycle = tokens / cycles(1 + k);
     if (perCycle > bestYield) {

@@ -22,22 +22,21 @@ describe('prompt lookup', () => {
   };
 
   test('proposes what followed the last three tokens where they stood last', () => {
-    expect(lookup([1, 2, 3, 4, 5, 6, 7, 1, 2, 3]).draft(3)).toEqual([4, 5, 6]);
-    expect(lookup([1, 2, 3, 4, 9, 1, 2, 3, 5, 8, 1, 2, 3]).draft(2)).toEqual([5, 8]);
+    expect(lookup([1, 2, 3, 4, 5, 6, 7, 1, 2, 3]).draft(3)).toEqual({ tokens: [4, 5, 6], matched: 3 });
+    expect(lookup([1, 2, 3, 4, 9, 1, 2, 3, 5, 8, 1, 2, 3]).draft(2)).toEqual({ tokens: [5, 8], matched: 3 });
   });
 
-  test('falls back to the last two', () => {
-    expect(lookup([1, 2, 3, 4, 8, 2, 3]).draft(2)).toEqual([4, 8]);
+  test('falls back to the last two, and to the last one', () => {
+    expect(lookup([1, 2, 3, 4, 8, 2, 3]).draft(2)).toEqual({ tokens: [4, 8], matched: 2 });
+    expect(lookup([3, 4, 8, 2, 3]).draft(2)).toEqual({ tokens: [4, 8], matched: 1 });
   });
 
   test('goes round where the sequence repeats itself', () => {
-    expect(lookup([1, 2, 1, 2]).draft(5)).toEqual([1, 2, 1, 2, 1]);
+    expect(lookup([1, 2, 1, 2]).draft(5)).toEqual({ tokens: [1, 2, 1, 2, 1], matched: 2 });
   });
 
   test('proposes nothing that was not there', () => {
-    expect(lookup([]).draft(4)).toEqual([]);
-    expect(lookup([5]).draft(4)).toEqual([]);
-    expect(lookup([1, 2, 3, 4]).draft(4)).toEqual([]);
+    for (const tokens of [[], [5], [1, 2, 3, 4]]) expect(lookup(tokens).draft(4).tokens).toEqual([]);
   });
 });
 
@@ -46,15 +45,27 @@ describe('the length of a draft', () => {
   const cycles = (columns: number) => 1 + 0.13 * (columns - 1);
 
   test('grows with how often drafts are right', () => {
-    const lengths = [0, 0.05, 0.3, 0.6, 1].map((rate) => draftLength(rate, 100, cycles));
+    const lengths = [0, 0.05, 0.3, 0.6, 1].map((rate) => draftLength(() => rate, 100, cycles));
     expect(lengths).toEqual([0, 0, 1, 3, 8]);
   });
 
   test('keeps to the room that there is, and to nothing where columns are not shared', () => {
-    expect(draftLength(1, 2, cycles)).toBe(2);
-    expect(draftLength(1, 0, cycles)).toBe(0);
-    expect(draftLength(0.9, 8, (columns) => columns)).toBe(0);
-    expect(draftLength(1, 8, () => 0)).toBe(0);
+    expect(draftLength(() => 1, 2, cycles)).toBe(2);
+    expect(draftLength(() => 1, 0, cycles)).toBe(0);
+    expect(
+      draftLength(
+        () => 0.9,
+        8,
+        (columns) => columns,
+      ),
+    ).toBe(0);
+    expect(
+      draftLength(
+        () => 1,
+        8,
+        () => 0,
+      ),
+    ).toBe(0);
   });
 });
 
