@@ -10,6 +10,7 @@ const slow = { testTimeout: 120_000, hookTimeout: 120_000 };
 export default defineConfig({
   test: {
     testTimeout: 20_000,
+    globalSetup: 'scripts/build-wasm.mjs',
     pool: 'forks',
     maxWorkers: 2,
     projects: [

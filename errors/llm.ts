@@ -1,6 +1,7 @@
 import type { ErrorEntry } from './entry.js';
 
-/** Errors of llm/: numbers 4000 to 4999 (4100: maths, 4200: tokenizer, 4300: chat templates, 4400: sampling). */
+/** Errors of llm/: numbers 4000 to 4999 (4100: maths, 4200: tokenizer, 4300: chat templates, 4400: sampling,
+ * 4500: requests, 4600: keys and values). */
 export const LLM_ERRORS = {
   LLM_UNSUPPORTED_ARCHITECTURE: {
     number: 4000,
@@ -142,5 +143,20 @@ export const LLM_ERRORS = {
     number: 4401,
     meaning: 'The logit bias rules out every token.',
     remedy: 'Leave at least one token without a bias of -Infinity.',
+  },
+  LLM_KV_MEMORY: {
+    number: 4600,
+    meaning: 'The memory for keys and values is less than a page, or more than the process can have.',
+    remedy: 'Give another amount (--kv-memory), or load the model with a smaller context length.',
+  },
+  LLM_KV_TYPE: {
+    number: 4601,
+    meaning: 'Keys and values of this model cannot be stored in the type that was asked for.',
+    remedy: 'Use f16 (--kv-type f16).',
+  },
+  LLM_KV_FULL: {
+    number: 4602,
+    meaning: 'All pages of keys and values are in use.',
+    remedy: 'Wait for other generations to end, give more memory (--kv-memory), or use --kv-type int8.',
   },
 } as const satisfies Record<string, ErrorEntry>;

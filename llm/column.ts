@@ -1,4 +1,4 @@
-import type { KvCache } from './kv-cache.js';
+import type { KvCache } from './kv/cache.js';
 
 /** One token of one sequence on its way through the model; a step takes columns of any sequences together. */
 export interface Column {

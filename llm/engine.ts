@@ -1,7 +1,6 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type { Column } from './column.js';
 import { addCost } from './cost.js';
-import type { KvCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import {
   type FinishReason,
@@ -45,8 +44,6 @@ const MAX_SEQUENCES = 8;
 const MAX_QUEUED = 64;
 /** So many times `maxSequences` are in memory at most, those included whose clients read nothing. */
 const STALLED_FACTOR = 4;
-/** Caches kept for later sequences: one conversation after another needs no new memory, and no more than that stays taken. */
-const MAX_SPARE_CACHES = 2;
 
 /**
  * Generates for several requests at a time: a step takes one token of every sequence that generates and, in the room that is left,
@@ -58,7 +55,6 @@ export class Engine {
   #queued: Running[] = [];
   #running: Running[] = [];
   readonly #cancelled = new Set<Running>();
-  readonly #spareCaches: KvCache[] = [];
 
   constructor(model: Model, options: EngineOptions = {}) {
     this.#model = model;
@@ -90,7 +86,7 @@ export class Engine {
     if (this.#queued.length >= this.#options.maxQueued)
       throw new PynqLlmError('LLM_QUEUE_FULL', `${this.#queued.length} requests are waiting already.`);
     const running = {
-      sequence: new Sequence(this.#model, request, () => this.#takeCache(), this.#options.now()),
+      sequence: new Sequence(this.#model, request, this.#options.now()),
       sink,
     };
     this.#queued.push(running);
@@ -206,13 +202,6 @@ export class Engine {
   #remove(running: Running): void {
     this.#queued = this.#queued.filter((one) => one !== running);
     this.#running = this.#running.filter((one) => one !== running);
-    const cache = running.sequence.releaseCache();
-    if (cache === undefined || this.#spareCaches.length === MAX_SPARE_CACHES) return;
-    cache.truncate(0);
-    this.#spareCaches.push(cache);
-  }
-
-  #takeCache(): KvCache {
-    return this.#spareCaches.pop() ?? this.#model.newCache();
+    running.sequence.releaseCache();
   }
 }

@@ -13,8 +13,9 @@ export interface Kernels {
   /** Attention of the heads of one column; see assembly/attention.ts. */
   attend(
     queries: number,
-    keys: number,
-    values: number,
+    pages: number,
+    layer: number,
+    quantized: boolean,
     out: number,
     scratch: number,
     kvHeads: number,
@@ -24,6 +25,8 @@ export interface Kernels {
     maxTokens: number,
     scale: number,
   ): void;
+  /** Makes INT8 of one layer of a complete page; see assembly/quantized-page.ts. */
+  quantizePage(keys: number, values: number, to: number, kvHeads: number, headDim: number): void;
   decodeHalves(halves: number, floats: number, count: number): void;
   encodeHalves(floats: number, halves: number, count: number): void;
   roundToHalves(from: number, to: number, count: number): void;
@@ -62,6 +65,16 @@ export class KernelMemory {
   /** `length` float32; their address is the array's byteOffset. */
   floats(length: number): Float32Array {
     return new Float32Array(this.#buffer, this.#reserve(4 * length), length);
+  }
+
+  /** `length` unsigned 32-bit words; their address is the array's byteOffset. */
+  words(length: number): Uint32Array {
+    return new Uint32Array(this.#buffer, this.#reserve(4 * length), length);
+  }
+
+  /** `length` bytes; their address is the array's byteOffset. */
+  bytes(length: number): Uint8Array {
+    return new Uint8Array(this.#buffer, this.#reserve(length), length);
   }
 
   /** `length` halves; their address is the array's byteOffset. */

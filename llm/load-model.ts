@@ -5,6 +5,8 @@ import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
 import { CpuInput } from './cpu-input.js';
 import { Embedding } from './embedding.js';
+import { defaultKvBytes } from './kv/default-memory.js';
+import type { KvType } from './kv/layout.js';
 import { Layer } from './layer.js';
 import { type CpuWork, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
@@ -25,6 +27,10 @@ export interface LoadOptions {
   readonly contextLength?: number | undefined;
   /** Most columns that go through the matrices together. */
   readonly maxColumns?: number | undefined;
+  /** How keys and values are stored; F16 unless given. */
+  readonly kvType?: KvType | undefined;
+  /** Bound of keys and values in bytes; see {@link defaultKvBytes}. */
+  readonly kvBytes?: number | undefined;
   readonly onProgress?: LoadProgress | undefined;
 }
 
@@ -40,7 +46,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const tensors = findTensors(gguf, config);
   const contextLength = checkContextLength(config, options.contextLength);
   const tokenizer = createTokenizer(gguf.metadata);
-  const { accelerator } = options;
+  const { accelerator, kvType = 'f16' } = options;
   const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress);
   const workspace = new Workspace(config, options.maxColumns ?? DEFAULT_MAX_COLUMNS);
   const cpuWork: CpuWork = { multiplyAdds: 0 };
@@ -50,6 +56,11 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       tokenizer,
       placement: loader.placement,
       contextLength,
+      kv: {
+        type: kvType,
+        bytes:
+          options.kvBytes ?? defaultKvBytes(config, kvType, contextLength, accelerator?.board.description),
+      },
       workspace,
       ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator),
       cost: () => readCost(accelerator, cpuWork),

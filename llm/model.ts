@@ -4,7 +4,8 @@ import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
-import { KvCache } from './kv-cache.js';
+import type { KvCache } from './kv/cache.js';
+import { KvPool, type KvPoolOptions } from './kv/pool.js';
 import type { Layer } from './layer.js';
 import type { LinearGroup } from './linear-group.js';
 import { rmsNorm } from './norm.js';
@@ -18,6 +19,7 @@ export interface ModelParts {
   readonly tokenizer: Tokenizer;
   readonly placement: PlacementReport;
   readonly contextLength: number;
+  readonly kv: Omit<KvPoolOptions, 'contextLength'>;
   readonly embedding: Embedding;
   readonly rope: Rope;
   readonly layers: readonly Layer[];
@@ -45,6 +47,7 @@ export class Model {
   readonly #parts: ModelParts;
   /** By number of columns, where it was asked for. */
   readonly #coreCycles: number[] = [];
+  #kvPool: KvPool | undefined;
   #closed = false;
 
   constructor(parts: ModelParts) {
@@ -72,7 +75,17 @@ export class Model {
     return this.#coreCycles[n];
   }
 
-  /** A cache for one sequence of at most `maxTokens` tokens. @throws PynqLlmError LLM_CONTEXT_LENGTH */
+  /** Keys and values of all sequences; made when it is first used. @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
+  get kvPool(): KvPool {
+    const { config, kv } = this.#parts;
+    this.#kvPool ??= new KvPool(config, { ...kv, contextLength: this.contextLength });
+    return this.#kvPool;
+  }
+
+  /**
+   * A cache for one sequence of at most `maxTokens` tokens, to be released after use.
+   * @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_MEMORY, LLM_KV_TYPE
+   */
   newCache(maxTokens = this.contextLength): KvCache {
     if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > this.contextLength) {
       throw new PynqLlmError(
@@ -81,14 +94,14 @@ export class Model {
         { context: { maxTokens, contextLength: this.contextLength } },
       );
     }
-    return new KvCache(this.config, maxTokens);
+    return this.kvPool.newCache(maxTokens);
   }
 
   /**
    * Feeds `columns` and fills the logits of those that want them. Tokens of one sequence come in order. After an error
    * every cache is as it was before the first of its columns.
    *
-   * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, DRIVER_*, GGUF_READ_FAILED
+   * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, LLM_KV_FULL, DRIVER_*, GGUF_READ_FAILED
    */
   forward(columns: readonly Column[]): void {
     if (this.#closed)
@@ -96,8 +109,10 @@ export class Model {
     for (const column of columns) this.checkToken(column.token);
     let reserved = 0;
     try {
-      for (; reserved < columns.length; reserved++)
-        columns[reserved].cache.extendTo(columns[reserved].position);
+      for (; reserved < columns.length; reserved++) {
+        const { cache, position, token } = columns[reserved];
+        cache.extendTo(position, token);
+      }
       for (let first = 0; first < columns.length; first += this.maxColumns) {
         this.#pass(columns, first, Math.min(this.maxColumns, columns.length - first));
       }

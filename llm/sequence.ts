@@ -1,7 +1,7 @@
 import { PynqLlmError } from '../errors/index.js';
 import type { Column } from './column.js';
 import { type Cost, newCost } from './cost.js';
-import type { KvCache } from './kv-cache.js';
+import type { KvCache } from './kv/cache.js';
 import type { Model } from './model.js';
 import { Sampler, type SamplingOptions, StopStrings, type TokenLogProb } from './sampling/index.js';
 import { Acceptance, draftLength, MAX_DRAFT } from './speculation/draft-length.js';
@@ -66,7 +66,6 @@ export class Sequence {
   readonly #sampler: Sampler;
   readonly #stops: StopStrings;
   readonly #text: DetokenizerStream;
-  readonly #takeCache: () => KvCache;
   readonly #submittedAt: number;
   #startedAt: number | undefined;
   #firstTokenAt: number | undefined;
@@ -86,7 +85,7 @@ export class Sequence {
   #generated = 0;
 
   /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER */
-  constructor(model: Model, request: GenerateRequest, takeCache: () => KvCache, now: number) {
+  constructor(model: Model, request: GenerateRequest, now: number) {
     const { prompt, maxTokens = model.contextLength } = request;
     if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');
     if (prompt.length > model.contextLength)
@@ -113,7 +112,6 @@ export class Sequence {
     this.#stops = new StopStrings(request.stop ?? []);
     this.#text = model.tokenizer.stream({ continuation: true });
     this.limit = request.limit ?? Number.POSITIVE_INFINITY;
-    this.#takeCache = takeCache;
     this.#submittedAt = now;
   }
 
@@ -132,16 +130,22 @@ export class Sequence {
     return this.#generated < this.limit;
   }
 
-  /** The next columns, at most `most` of them; the last one of the prompt, and each later one, wants logits. */
+  /**
+   * The next columns, at most `most` of them; the last one of the prompt, and each later one, wants logits.
+   * @throws PynqLlmError LLM_KV_FULL, LLM_KV_MEMORY
+   */
   columns(most: number, now: number): Column[] {
     this.#startedAt ??= now;
     const { prompt } = this.#request;
-    this.#cache ??= this.#takeCache();
+    this.#cache ??= this.#model.newCache();
     const cache = this.#cache;
+    cache.settle();
+    if (this.promptLeft > 0) cache.adopt(prompt);
     const from = cache.length;
     if (this.promptLeft === 0) {
       this.#certain = from + 1;
       this.#propose(most - 1);
+      this.#drafted = cache.reserve(from + 1 + this.#drafted) - from - 1;
       return [this.#pending, ...this.#draft.tokens.slice(0, this.#drafted)].map((token, i) => ({
         cache,
         token,
@@ -149,7 +153,7 @@ export class Sequence {
         logits: this.#logitsOf(i),
       }));
     }
-    const tokens = prompt.slice(from, from + most);
+    const tokens = prompt.slice(from, cache.reserve(Math.min(from + most, prompt.length)));
     this.#certain = from + tokens.length;
     this.#draft = NO_DRAFT;
     this.#drafted = 0;
@@ -186,11 +190,10 @@ export class Sequence {
     return this.#logits[column];
   }
 
-  /** Hands over the cache of a sequence that has ended. */
-  releaseCache(): KvCache | undefined {
-    const cache = this.#cache;
+  /** Gives back the memory of a sequence that has ended. */
+  releaseCache(): void {
+    this.#cache?.release();
     this.#cache = undefined;
-    return cache;
   }
 
   /**

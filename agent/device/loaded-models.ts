@@ -146,6 +146,7 @@ export class LoadedModels {
     for (const { scores } of this.#loaded.values())
       for (const one of scores.filter((score) => score.session === session)) {
         scores.splice(scores.indexOf(one), 1);
+        one.job.close();
         const error = new PynqLlmError('AGENT_CLOSING', 'The session that asked for the scores ended.');
         this.#events.onScore(one.id, { error });
       }
@@ -172,6 +173,7 @@ export class LoadedModels {
     } catch (error) {
       this.#events.onScore(first.id, { error });
     }
+    first.job.close();
     scores.shift();
   }
 

@@ -51,10 +51,16 @@ export class ScoreJob {
       return { cache: this.#cache, token: this.#tokens[position], position, logits };
     });
     this.#model.forward(columns);
+    this.#cache.settle();
     for (const { position, logits } of columns) if (logits !== undefined) this.#take(position, logits);
     this.#position += count;
     if (this.#position < this.#tokens.length) return undefined;
     return { logprobs: this.#logprobs, top: this.#likeliest };
+  }
+
+  /** Gives back the memory of a job that has ended, however it did. */
+  close(): void {
+    this.#cache.release();
   }
 
   #take(position: number, logits: Float32Array): void {

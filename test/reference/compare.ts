@@ -91,6 +91,7 @@ function logProbDifferences(model: Model, { forcedTokens, top5LogProbs }: Refere
   model.forward(
     forcedTokens.map((token, position) => ({ cache, token, position, logits: logits[position] })),
   );
+  cache.release();
   return top5LogProbs.flatMap((top, position) => {
     const normaliser = logSumExp(logits[position]);
     return top.map(([id, logProb]) => Math.abs(logits[position][id] - normaliser - logProb));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { floatToHalf, halfToFloat } from '../../../gguf/index.js';
 import { KernelMemory } from '../../../llm/kernels.js';
-import { KvCache } from '../../../llm/kv-cache.js';
+import { KvPool } from '../../../llm/kv/pool.js';
 import { Random } from '../../../llm/maths/index.js';
 import { rmsNorm } from '../../../llm/norm.js';
 import { Rope } from '../../../llm/rope.js';
@@ -81,11 +81,12 @@ describe('attention', () => {
   const tokens = 37;
 
   function filledCache(maxTokens: number) {
-    const cache = new KvCache(shape, maxTokens);
+    const pool = new KvPool(shape, { type: 'f16', bytes: 1 << 20, contextLength: maxTokens });
+    const cache = pool.newCache(maxTokens);
     const keys = randomFloats(tokens * 48, 3, 2);
     const values = randomFloats(tokens * 48, 4);
     for (let token = 0; token < tokens; token++) {
-      cache.extendTo(token);
+      cache.extendTo(token, token);
       cache.store(1, token, keys, values, token * 48);
     }
     return { cache, keys, values };

@@ -74,6 +74,7 @@ export function logitsOf(model: Model, tokens: readonly number[], together = tru
   }));
   if (together) model.forward(columns);
   else for (const column of columns) model.forward([column]);
+  cache.release();
   return columns.map(({ logits }) => logits);
 }
 

@@ -1,0 +1,196 @@
+import { PynqLlmError } from '../../errors/index.js';
+import { PAGE_TOKENS } from './layout.js';
+import { NONE, type Page } from './page.js';
+import type { KvPool } from './pool.js';
+
+/**
+ * Keys and values of one sequence: a table of pages of a pool, and the attention over them.
+ *
+ * A page is open until its 16 tokens are there; then it is complete, and with INT8 quantised at once: the tokens after it
+ * see INT8 even in the same step, its own tokens saw halves. So what a token sees follows from its position alone. The halves
+ * stay until {@link settle} says that the tokens are certain, so that they can be taken back to the bit.
+ */
+export class KvCache {
+  readonly #pool: KvPool;
+  readonly #pages: Page[] = [];
+  /** For every page the addresses that the tokens after it read: see assembly/attention.ts. */
+  readonly #table: Uint32Array;
+  readonly #tokens: number[] = [];
+  /** Leading pages that are settled. */
+  #settled = 0;
+
+  /** @param maxTokens most tokens that are ever stored */
+  constructor(
+    pool: KvPool,
+    readonly maxTokens: number,
+  ) {
+    this.#pool = pool;
+    this.#table = new Uint32Array(2 * Math.ceil(maxTokens / PAGE_TOKENS));
+  }
+
+  /** Tokens whose keys and values are in the cache. */
+  get length(): number {
+    return this.#tokens.length;
+  }
+
+  /**
+   * Shares the pages that the pool has for the longest prefix of `tokens` beyond what the cache holds, the last of `tokens`
+   * excepted: it has to be computed for its logits. The cache holds the beginning of `tokens`, all of it certain.
+   */
+  adopt(tokens: readonly number[]): void {
+    this.settle();
+    while (this.length % PAGE_TOKENS === 0 && this.length + PAGE_TOKENS < tokens.length) {
+      const next = tokens.slice(this.length, this.length + PAGE_TOKENS);
+      const page = this.#pool.find(this.#pages.at(-1), next);
+      if (page === undefined) return;
+      this.#place(this.#settled++, page);
+      this.#tokens.push(...next);
+    }
+  }
+
+  /**
+   * Makes room for tokens up to `length`, as far as there is any.
+   * @returns the length that the cache can be extended to, at most `length`
+   * @throws PynqLlmError LLM_KV_FULL where there is no room for a single one
+   */
+  reserve(length: number): number {
+    const end = Math.min(length, this.maxTokens);
+    for (let position = this.length; position < end; position++) {
+      if (this.#makePlace(position)) continue;
+      if (position === this.length) throw this.#full();
+      return position;
+    }
+    return end;
+  }
+
+  /**
+   * Makes a place for `token` at `position`: the next one, or an earlier one, which forgets what came after it.
+   * @throws PynqLlmError LLM_POSITION_RANGE, LLM_KV_FULL
+   */
+  extendTo(position: number, token: number): void {
+    if (Number.isInteger(position) && position >= 0) this.truncate(position);
+    if (position !== this.length || position >= this.maxTokens) {
+      throw new PynqLlmError(
+        'LLM_POSITION_RANGE',
+        `Position ${position} cannot be filled: the cache holds ${this.length} of at most ${this.maxTokens} tokens.`,
+        { context: { position, length: this.length, maxTokens: this.maxTokens } },
+      );
+    }
+    if (!this.#makePlace(position)) throw this.#full();
+    this.#tokens.push(token);
+  }
+
+  /**
+   * Forgets all tokens from `length` on. Within an INT8 page that is settled this goes back to the page's beginning, because
+   * its halves are gone.
+   */
+  truncate(length: number): void {
+    if (length >= this.length) return;
+    const page = this.#pages[Math.floor(length / PAGE_TOKENS)];
+    const kept = page.keys === NONE ? length - (length % PAGE_TOKENS) : length;
+    this.#dropPagesFrom(Math.ceil(kept / PAGE_TOKENS));
+    this.#tokens.length = kept;
+    this.#settled = Math.min(this.#settled, Math.floor(kept / PAGE_TOKENS));
+  }
+
+  /**
+   * Says that all tokens are certain: their step has succeeded and none was a draft that may be rejected. Complete pages
+   * take their final form and can be shared; room that was reserved beyond them is given back.
+   */
+  settle(): void {
+    this.#dropPagesFrom(Math.ceil(this.length / PAGE_TOKENS));
+    const complete = Math.floor(this.length / PAGE_TOKENS);
+    for (; this.#settled < complete; this.#settled++) {
+      const at = this.#settled * PAGE_TOKENS;
+      const tokens = this.#tokens.slice(at, at + PAGE_TOKENS);
+      const page = this.#pool.settle(this.#pages[this.#settled], this.#pages[this.#settled - 1], tokens);
+      this.#place(this.#settled, page);
+    }
+  }
+
+  /** A second cache of the same tokens, all of them certain, on the same pages: whoever goes on in an open page copies it. */
+  fork(): KvCache {
+    this.settle();
+    const fork = this.#pool.newCache(this.maxTokens);
+    for (const [i, page] of this.#pages.entries()) {
+      this.#pool.hold(page);
+      fork.#place(i, page);
+    }
+    fork.#tokens.push(...this.#tokens);
+    fork.#settled = this.#settled;
+    return fork;
+  }
+
+  /** Forgets everything and gives back the pages; those that are settled stay in the pool for others as long as there is room. */
+  release(): void {
+    this.truncate(0);
+    this.#dropPagesFrom(0);
+  }
+
+  /** Rounds the key and the value of the token at `position` to halves: kvHeads * headDim values from `at` on in each. */
+  store(layer: number, position: number, keys: Float32Array, values: Float32Array, at: number): void {
+    const { memory } = this.#pool;
+    const page = this.#pages[Math.floor(position / PAGE_TOKENS)];
+    const slot = position % PAGE_TOKENS;
+    memory.store(page, layer, slot, keys, values, at);
+    if (slot === PAGE_TOKENS - 1 && page.bytes !== NONE) memory.quantize(page, layer);
+  }
+
+  /**
+   * Grouped-query attention of the token at `position`, whose own key and value are stored, and whose page is not settled.
+   *
+   * @param queries heads * headDim float32 values from `at` on, already rotated
+   * @param out receives heads * headDim values from `at` on
+   */
+  attend(layer: number, position: number, queries: Float32Array, out: Float32Array, at: number): void {
+    const own = this.#pages[Math.floor(position / PAGE_TOKENS)];
+    this.#pool.memory.attend(layer, position, this.#table, own, queries, out, at);
+  }
+
+  /** Whether there is a place for a token at `position` that may be written. */
+  #makePlace(position: number): boolean {
+    const pool = this.#pool;
+    const i = Math.floor(position / PAGE_TOKENS);
+    let page: Page | undefined = this.#pages[i];
+    if (page === undefined) {
+      page = pool.newPage();
+      if (page === undefined) return false;
+      this.#place(i, page);
+    } else if (page.holders > 1 || page.entry !== undefined) {
+      const copy = pool.copyOf(page);
+      if (copy === undefined) return false;
+      pool.drop(page);
+      page = copy;
+      this.#place(i, page);
+    }
+    const completes = position % PAGE_TOKENS === PAGE_TOKENS - 1;
+    if (!completes || pool.memory.layout.type === 'f16' || page.bytes !== NONE) return true;
+    if (!pool.takeBytes(page)) return false;
+    this.#place(i, page);
+    return true;
+  }
+
+  #full(): PynqLlmError {
+    const { pages, bytes } = this.#pool.stats;
+    return new PynqLlmError(
+      'LLM_KV_FULL',
+      `All ${pages} pages of keys and values are in use: there is none for position ${this.length}.`,
+      { context: { position: this.length, pages, bytes } },
+    );
+  }
+
+  #place(i: number, page: Page): void {
+    const { memory } = this.#pool;
+    const isInt8 = memory.layout.type === 'int8';
+    this.#pages[i] = page;
+    this.#table[2 * i] = memory.addressOf(isInt8 ? page.bytes : page.keys);
+    this.#table[2 * i + 1] = isInt8 ? 0 : memory.addressOf(page.values);
+  }
+
+  #dropPagesFrom(first: number): void {
+    while (this.#pages.length > first) {
+      const page = this.#pages.pop();
+      if (page !== undefined) this.#pool.drop(page);
+    }
+  }
+}

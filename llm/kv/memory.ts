@@ -1,0 +1,155 @@
+import { PynqLlmError } from '../../errors/index.js';
+import { KernelMemory, MOST_KERNEL_BYTES, wholeLines } from '../kernels.js';
+import { type KvLayout, PAGE_TOKENS } from './layout.js';
+import type { Page } from './page.js';
+
+/**
+ * The frames of a pool, and the kernels that write and read them. The memory is reserved at once and never grows; the
+ * operating system backs what is touched.
+ */
+export class KvMemory {
+  readonly layout: KvLayout;
+  readonly frames: number;
+  /** The longest sequence that there is room for. */
+  readonly maxTokens: number;
+  readonly #memory: KernelMemory;
+  readonly #bytes: Uint8Array;
+  /** The column at hand: a key or value row, the queries, its pages, the result. */
+  readonly #row: Float32Array;
+  readonly #queries: Float32Array;
+  readonly #table: Uint32Array;
+  readonly #out: Float32Array;
+  readonly #scratch: Float32Array;
+  readonly #scale: number;
+  readonly #free: number[] = [];
+  /** Frames from here on have never been taken. */
+  #untouched = 0;
+
+  /** @throws PynqLlmError LLM_KV_MEMORY where the frames do not hold a page, or more is asked than there is */
+  constructor(layout: KvLayout, byteLength: number, contextLength: number) {
+    const { heads, headDim } = layout.shape;
+    this.layout = layout;
+    this.frames = Math.floor(byteLength / layout.frameBytes);
+    this.maxTokens = Math.min(contextLength, layout.tokensIn(this.frames));
+    if (this.maxTokens < 1)
+      throw new PynqLlmError(
+        'LLM_KV_MEMORY',
+        `${byteLength} bytes hold no page of keys and values, which takes ${layout.framesOf(1) * layout.frameBytes}.`,
+        { context: { byteLength, frameBytes: layout.frameBytes } },
+      );
+    const tableWords = 2 * Math.ceil(this.maxTokens / PAGE_TOKENS);
+    const floats = [layout.width, heads * headDim, heads * headDim, layout.scratchFloats(this.maxTokens)];
+    const working = [...floats, tableWords].reduce((sum, length) => sum + wholeLines(4 * length), 0);
+    this.#memory = reserve(this.frames * layout.frameBytes + working);
+    [this.#row, this.#queries, this.#out, this.#scratch] = floats.map((n) => this.#memory.floats(n));
+    this.#table = this.#memory.words(tableWords);
+    this.#bytes = this.#memory.bytes(this.frames * layout.frameBytes);
+    this.#scale = Math.fround(1 / Math.fround(Math.sqrt(headDim)));
+  }
+
+  get freeFrames(): number {
+    return this.#free.length + this.frames - this.#untouched;
+  }
+
+  /** Only where a frame is free. Its content is whatever it was. */
+  take(): number {
+    return this.#free.pop() ?? this.#untouched++;
+  }
+
+  giveBack(frame: number): void {
+    this.#free.push(frame);
+  }
+
+  copy(from: number, to: number): void {
+    this.contentOf(to).set(this.contentOf(from));
+  }
+
+  /** All bytes of a frame, in place. */
+  contentOf(frame: number): Uint8Array {
+    const { frameBytes } = this.layout;
+    return this.#bytes.subarray(frame * frameBytes, (frame + 1) * frameBytes);
+  }
+
+  /** Address of a frame for a page table. */
+  addressOf(frame: number): number {
+    return this.#bytes.byteOffset + frame * this.layout.frameBytes;
+  }
+
+  /** Rounds the key and the value of token `slot` of a page to halves: width values from `at` on in each. */
+  store(page: Page, layer: number, slot: number, keys: Float32Array, values: Float32Array, at: number): void {
+    const { width, halvesStride } = this.layout;
+    const { kernels } = this.#memory;
+    const offset = layer * halvesStride + 2 * slot * width;
+    this.#row.set(keys.subarray(at, at + width));
+    kernels.encodeHalves(this.#row.byteOffset, this.addressOf(page.keys) + offset, width);
+    this.#row.set(values.subarray(at, at + width));
+    kernels.encodeHalves(this.#row.byteOffset, this.addressOf(page.values) + offset, width);
+  }
+
+  /** Makes INT8 of a layer of a page whose 16 tokens are stored in it. */
+  quantize(page: Page, layer: number): void {
+    const { halvesStride, bytesStride, shape } = this.layout;
+    this.#memory.kernels.quantizePage(
+      this.addressOf(page.keys) + layer * halvesStride,
+      this.addressOf(page.values) + layer * halvesStride,
+      this.addressOf(page.bytes) + layer * bytesStride,
+      shape.kvHeads,
+      shape.headDim,
+    );
+  }
+
+  /**
+   * Attention of one column: see assembly/attention.ts.
+   *
+   * @param table two words for every page before `own`, the column's page, whose halves are read
+   * @param queries heads * headDim float32 values from `at` on; the result goes to the same place of `out`
+   */
+  attend(
+    layer: number,
+    position: number,
+    table: Uint32Array,
+    own: Page,
+    queries: Float32Array,
+    out: Float32Array,
+    at: number,
+  ): void {
+    const { layout } = this;
+    const { heads, kvHeads, headDim } = layout.shape;
+    const before = 2 * Math.floor(position / PAGE_TOKENS);
+    this.#table.set(table.subarray(0, before));
+    this.#table[before] = this.addressOf(own.keys);
+    this.#table[before + 1] = this.addressOf(own.values);
+    this.#queries.set(queries.subarray(at, at + heads * headDim));
+    this.#memory.kernels.attend(
+      this.#queries.byteOffset,
+      this.#table.byteOffset,
+      layer,
+      layout.type === 'int8',
+      this.#out.byteOffset,
+      this.#scratch.byteOffset,
+      kvHeads,
+      heads / kvHeads,
+      headDim,
+      position + 1,
+      this.maxTokens,
+      this.#scale,
+    );
+    out.set(this.#out, at);
+  }
+}
+
+function reserve(byteLength: number): KernelMemory {
+  const refuse = (cause?: unknown): PynqLlmError =>
+    new PynqLlmError(
+      'LLM_KV_MEMORY',
+      `Keys and values are to have ${byteLength} bytes, more than there are.`,
+      { context: { byteLength }, cause },
+    );
+  if (byteLength > MOST_KERNEL_BYTES) throw refuse();
+  try {
+    return new KernelMemory(byteLength);
+  } catch (error) {
+    if (error instanceof RangeError) throw refuse(error);
+    throw error;
+  }
+}

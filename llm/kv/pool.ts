@@ -1,0 +1,212 @@
+import { KvCache } from './cache.js';
+import { KvLayout, type KvShape, type KvType, PAGE_TOKENS } from './layout.js';
+import { KvMemory } from './memory.js';
+import { NONE, type Page } from './page.js';
+import { PrefixIndex } from './prefix-index.js';
+
+export interface KvPoolOptions {
+  readonly type: KvType;
+  /** Bound of all keys and values. */
+  readonly bytes: number;
+  /** Longest sequence that is ever asked for, in tokens. */
+  readonly contextLength: number;
+}
+
+/** How a pool is used; pages are complete pages, 16 tokens each. */
+export interface KvStats {
+  readonly type: KvType;
+  /** What there is room for. */
+  readonly pages: number;
+  /** Room taken by sequences and pins; with INT8 an open page takes that of two. */
+  readonly used: number;
+  /** Pages that nobody holds and that are kept for prompts that begin with their tokens. */
+  readonly cached: number;
+  readonly pinned: number;
+  /** Bound of all keys and values. */
+  readonly bytes: number;
+  /** Running totals: pages that were adopted instead of computed, thrown out for others; sequences that made room for others. */
+  readonly hits: number;
+  readonly evictions: number;
+  readonly preemptions: number;
+}
+
+/** Keeps a prefix in the pool, whoever needs room. */
+export interface KvPin {
+  /** How many tokens of the prefix are kept: whole pages. */
+  readonly tokens: number;
+  /** Harmless the second time. */
+  release(): void;
+}
+
+/**
+ * Keys and values of all sequences of a model, in pages of 16 tokens within a fixed memory. Complete pages are shared by
+ * content; those that nobody holds stay until their room is needed, the least recently used goes first.
+ */
+export class KvPool {
+  readonly memory: KvMemory;
+  readonly #index = new PrefixIndex();
+  /** Pages in the index that nobody holds, the least recently used first; a page comes before the one it follows. */
+  readonly #unheld = new Set<Page>();
+  #pinned = 0;
+  #hits = 0;
+  #evictions = 0;
+  #preemptions = 0;
+
+  /** @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
+  constructor(shape: KvShape, { type, bytes, contextLength }: KvPoolOptions) {
+    this.memory = new KvMemory(new KvLayout(shape, type), bytes, contextLength);
+  }
+
+  /** The longest sequence that there is room for when it is alone. */
+  get maxTokens(): number {
+    return this.memory.maxTokens;
+  }
+
+  get stats(): KvStats {
+    const { memory } = this;
+    const { pageFrames, type, frameBytes } = memory.layout;
+    const cached = this.#unheld.size;
+    return {
+      type,
+      pages: Math.floor(memory.frames / pageFrames),
+      used: Math.ceil((memory.frames - memory.freeFrames) / pageFrames) - cached,
+      cached,
+      pinned: this.#pinned,
+      bytes: memory.frames * frameBytes,
+      hits: this.#hits,
+      evictions: this.#evictions,
+      preemptions: this.#preemptions,
+    };
+  }
+
+  /** A cache for one sequence; it takes pages as the sequence grows and has to be released. */
+  newCache(maxTokens: number): KvCache {
+    return new KvCache(this, maxTokens);
+  }
+
+  /** Keeps the complete pages of `tokens` that are in the pool until the pin is released. */
+  pin(tokens: readonly number[]): KvPin {
+    const pages = this.#findAll(tokens);
+    for (const page of pages) if (page.pins++ === 0) this.#pinned++;
+    return {
+      tokens: pages.length * PAGE_TOKENS,
+      release: () => {
+        for (const page of pages.splice(0).reverse()) {
+          if (--page.pins === 0) this.#pinned--;
+          this.drop(page);
+        }
+      },
+    };
+  }
+
+  /** Forgets what nobody holds. */
+  clear(): void {
+    for (const page of this.#unheld) this.#evict(page);
+  }
+
+  /** A page with room for halves, held once, or nothing where all is held. */
+  newPage(): Page | undefined {
+    if (!this.#makeRoom(2)) return undefined;
+    const { memory } = this;
+    const [keys, values] = [memory.take(), memory.take()];
+    return { keys, values, bytes: NONE, holders: 1, pins: 0, entry: undefined };
+  }
+
+  /** A copy of an open page's halves, held once, or nothing where all is held. */
+  copyOf(page: Page): Page | undefined {
+    const copy = this.newPage();
+    if (copy === undefined) return undefined;
+    this.memory.copy(page.keys, copy.keys);
+    this.memory.copy(page.values, copy.values);
+    return copy;
+  }
+
+  /** Gives a page room for INT8; false where all is held. */
+  takeBytes(page: Page): boolean {
+    if (!this.#makeRoom(1)) return false;
+    page.bytes = this.memory.take();
+    return true;
+  }
+
+  /** Gives up the halves of a page that is INT8 for good, or will be. */
+  dropHalves(page: Page): void {
+    for (const frame of [page.keys, page.values]) if (frame !== NONE) this.memory.giveBack(frame);
+    page.keys = NONE;
+    page.values = NONE;
+  }
+
+  hold(page: Page): void {
+    page.holders++;
+    this.#unheld.delete(page);
+  }
+
+  /** Lets go of a page: one that is in the index stays there for the time being. Of a sequence's pages the last goes first. */
+  drop(page: Page): void {
+    if (--page.holders > 0) return;
+    if (page.entry === undefined) this.#free(page);
+    else this.#unheld.add(page);
+  }
+
+  /** The page of `tokens` after `prefix`, held once more. */
+  find(prefix: Page | undefined, tokens: ArrayLike<number>): Page | undefined {
+    const page = this.#index.find(prefix, tokens);
+    if (page === undefined) return undefined;
+    this.#hits++;
+    this.hold(page);
+    return page;
+  }
+
+  /**
+   * Gives a complete page its final form and puts it into the index. Where an equal one is there already that one is held
+   * instead: equal tokens have equal keys and values, to the bit.
+   *
+   * @param prefix the sequence's page before, in the index
+   * @returns the page that the sequence has now
+   */
+  settle(page: Page, prefix: Page | undefined, tokens: ArrayLike<number>): Page {
+    const equal = this.#index.find(prefix, tokens);
+    if (equal !== undefined) {
+      this.hold(equal);
+      this.drop(page);
+      return equal;
+    }
+    if (page.bytes !== NONE) this.dropHalves(page);
+    this.#index.add(page, prefix, tokens);
+    return page;
+  }
+
+  countPreemption(): void {
+    this.#preemptions++;
+  }
+
+  #findAll(tokens: readonly number[]): Page[] {
+    const pages: Page[] = [];
+    for (let at = 0; at + PAGE_TOKENS <= tokens.length; at += PAGE_TOKENS) {
+      const page = this.find(pages.at(-1), tokens.slice(at, at + PAGE_TOKENS));
+      if (page === undefined) break;
+      pages.push(page);
+    }
+    return pages;
+  }
+
+  #makeRoom(frames: number): boolean {
+    for (const page of this.#unheld) {
+      if (this.memory.freeFrames >= frames) break;
+      this.#evict(page);
+      this.#evictions++;
+    }
+    return this.memory.freeFrames >= frames;
+  }
+
+  #evict(page: Page): void {
+    this.#unheld.delete(page);
+    this.#index.remove(page);
+    this.#free(page);
+  }
+
+  #free(page: Page): void {
+    this.dropHalves(page);
+    if (page.bytes !== NONE) this.memory.giveBack(page.bytes);
+    page.bytes = NONE;
+  }
+}
