@@ -1,6 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { lstatSync, readFileSync, unlinkSync } from 'node:fs';
-import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -16,7 +21,9 @@ import { SocketPort } from './socket-port.js';
 /** Connections at a time, those that have not said hello included. */
 const MAX_CONNECTIONS = 128;
 /** A connection has to finish its HTTP request within this time. */
-const REQUEST_DEADLINE_MS = 5_000;
+const HEADERS_DEADLINE_MS = 5_000;
+/** And a request with its body, a long prompt over a slow line. */
+const REQUEST_DEADLINE_MS = 30_000;
 
 export interface TlsFiles {
   /** Paths of PEM files. */
@@ -40,6 +47,8 @@ export interface Listener {
   readonly url: string;
   /** With TLS the SHA-256 of the certificate, for clients to pin. */
   readonly fingerprint: string | undefined;
+  /** From now on requests that are no WebSockets are answered by this. */
+  serveHttp(answer: RequestListener): void;
   close(): Promise<void>;
 }
 
@@ -47,7 +56,7 @@ export interface Listener {
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const server = createServer(options.tls);
   server.maxConnections = MAX_CONNECTIONS;
-  server.headersTimeout = REQUEST_DEADLINE_MS;
+  server.headersTimeout = HEADERS_DEADLINE_MS;
   server.requestTimeout = REQUEST_DEADLINE_MS;
   const sockets = new WebSocketServer({
     noServer: true,
@@ -56,10 +65,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     maxPayload: 2 * MAX_FRAME_BYTES,
     skipUTF8Validation: true,
   });
-  server.on('request', (_, response) => {
+  let http: RequestListener = (_, response) => {
     response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' });
     response.end('This is a pynq-llm agent: it speaks WebSocket. Use the pynq-llm command or SDK.\n');
-  });
+  };
+  server.on('request', (request, response) => http(request, response));
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
     if (origin !== undefined && !options.origins.includes(origin)) {
@@ -75,6 +85,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   return {
     url: urlOf(server, options.address, options.tls !== undefined),
     fingerprint: options.tls && new X509Certificate(readFileSync(options.tls.certFile)).fingerprint256,
+    serveHttp: (answer) => {
+      http = answer;
+    },
     close: async () => {
       for (const client of sockets.clients) client.close(1001);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -4,7 +4,7 @@ import { destination, pino } from 'pino';
 import { PynqLlmError } from '../errors/index.js';
 import { ROLES, type Role } from '../protocol/index.js';
 import type { Tokens } from './access.js';
-import { startAgent } from './start-agent.js';
+import { type AgentHandle, startAgent } from './start-agent.js';
 
 /** The flags of `pynq-llm agent`. */
 export interface AgentFlags {
@@ -22,9 +22,13 @@ export interface AgentFlags {
 /**
  * Runs an agent until SIGINT or SIGTERM. Its address goes to standard output as the only line there, its log to
  * standard error.
+ * @param extend adds what else the agent's port serves; disposed of first when it ends
  * @throws PynqLlmError as startAgent
  */
-export async function runAgent(flags: AgentFlags): Promise<void> {
+export async function runAgent(
+  flags: AgentFlags,
+  extend: (agent: AgentHandle) => Disposable = () => ({ [Symbol.dispose]: () => undefined }),
+): Promise<void> {
   const log = pino({ level: flags.logLevel, base: null }, destination(2));
   const { tlsKey, tlsCert } = flags;
   if ((tlsKey === undefined) !== (tlsCert === undefined))
@@ -38,6 +42,7 @@ export async function runAgent(flags: AgentFlags): Promise<void> {
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });
+  using _extension = extend(agent);
   process.stdout.write(`${agent.url}\n`);
   process.removeAllListeners('SIGINT');
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);

@@ -1,5 +1,6 @@
+import type { RequestListener } from 'node:http';
 import { PynqLlmError } from '../errors/index.js';
-import { systemClock } from '../protocol/index.js';
+import { type FramePort, type Role, type ServerSession, systemClock } from '../protocol/index.js';
 import { AccessControl, type Tokens } from './access.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
@@ -33,6 +34,12 @@ export interface AgentOptions {
 export interface AgentHandle extends AsyncDisposable {
   /** What to give to `connect`. */
   readonly url: string;
+  /** Answers what comes to its port and is no WebSocket. */
+  serveHttp(answer: RequestListener): void;
+  /** The role of who shows this token. @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS */
+  admit(token: string | undefined, address: string): Role;
+  /** A session inside this process, with every right. @throws PynqLlmError AGENT_TOO_MANY_SESSIONS */
+  openSession(port: FramePort): ServerSession;
   /** Tells every client, and ends. */
   close(): Promise<void>;
 }
@@ -88,7 +95,14 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       await core.close();
       await listener.close();
     };
-    return { url, close, [Symbol.asyncDispose]: close };
+    return {
+      url,
+      serveHttp: listener.serveHttp,
+      admit: (token, from) => access.admit(token, from),
+      openSession: (port) => core.openSession(port, () => 'admin'),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await core.close();
     throw error;

@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { BoardClient, Prompt } from '../sdk/index.js';
+import type { BoardClient, Prompt, Role } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatFormat, conversationOf } from './chat.js';
@@ -11,12 +11,14 @@ import { ApiMetrics } from './metrics.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
 import { type ServedModel, ServedModels } from './served-models.js';
 
+type Env = { Bindings: HttpBindings };
+
 /** The largest request body: a prompt of the longest context, generously. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 export interface AppOptions {
-  /** What `Authorization: Bearer` has to carry; without one everybody who reaches the server may use it. */
-  readonly apiKey: string | undefined;
+  /** The role of who sent this `Authorization: Bearer` from this address; throws where it is none. */
+  readonly authorise: (key: string | undefined, address: string) => Role;
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
   readonly origins: readonly string[];
   /** Tokens of context that models are loaded with; their own unless given. */
@@ -26,8 +28,8 @@ export interface AppOptions {
 }
 
 /** The routes of the OpenAI API over one board. */
-export function createApp(board: BoardClient, options: AppOptions): Hono {
-  const app = new Hono();
+export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
+  const app = new Hono<Env>();
   const models = new ServedModels(board, options.contextLength);
   const metrics = new ApiMetrics();
 
@@ -56,7 +58,10 @@ export function createApp(board: BoardClient, options: AppOptions): Hono {
     return context.json({ status, ...(lastError ? { error: lastError } : {}) }, status === 'ok' ? 200 : 503);
   });
   app.use((context, next) => {
-    requireKey(context.req.header('authorization'), options.apiKey);
+    const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+    const role = options.authorise(key, context.env.incoming.socket.remoteAddress ?? 'unix socket');
+    if (role === 'read' && context.req.method !== 'GET')
+      throw new ApiError(403, 'This key may look, not generate.', 'role_too_low');
     return next();
   });
   app.get('/metrics', async (context) =>
@@ -129,13 +134,4 @@ async function bodyOf(context: Context): Promise<unknown> {
     if (error instanceof ApiError) throw error;
     throw new ApiError(400, 'The body is not JSON.', 'invalid_json');
   }
-}
-
-/** Compares digests, so that the time tells nothing about the key. */
-function requireKey(header: string | undefined, apiKey: string | undefined): void {
-  if (apiKey === undefined) return;
-  const given = /^Bearer\s+(.+)$/i.exec(header ?? '')?.[1] ?? '';
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  if (!timingSafeEqual(digest(given), digest(apiKey)))
-    throw new ApiError(401, 'The API key is missing or wrong.', 'invalid_api_key');
 }

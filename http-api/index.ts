@@ -2,12 +2,17 @@ import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { PynqLlmError } from '../errors/index.js';
 import type { BoardClient } from '../sdk/index.js';
+import { checkKey } from './api-key.js';
 import { type AppOptions, createApp } from './app.js';
+
+export { type HttpHost, serveOnAgent } from './on-agent.js';
 
 /** How long requests under way may take to end when the server closes. */
 const DRAIN_MS = 30_000;
 
-export interface HttpApiOptions extends Partial<Pick<AppOptions, 'apiKey' | 'origins' | 'contextLength'>> {
+export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'contextLength'>> {
+  /** What clients send as `Authorization: Bearer`; without one everybody who reaches the server may use it. */
+  readonly apiKey?: string | undefined;
   readonly host?: string | undefined;
   /** 0 for any free port. */
   readonly port: number;
@@ -32,7 +37,12 @@ export async function serveHttpApi(board: BoardClient, options: HttpApiOptions):
   if (apiKey === undefined && !LOOPBACK.has(host))
     throw new PynqLlmError('HTTP_KEY_NEEDED', `${host} can be reached from other machines.`);
   const drain = new AbortController();
-  const app = createApp(board, { apiKey, origins, contextLength, draining: drain.signal });
+  const app = createApp(board, {
+    authorise: checkKey(apiKey),
+    origins,
+    contextLength,
+    draining: drain.signal,
+  });
   const server = createAdaptorServer({ fetch: app.fetch });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>

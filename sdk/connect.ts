@@ -1,19 +1,11 @@
-import { BoardClient } from './board-client.js';
-import { Connection, type ConnectionEvent } from './connection.js';
+import type { BoardClient } from './board-client.js';
+import { openBoard, type SessionOptions } from './open-board.js';
 import { transportFor } from './transports/open-url.js';
 import type { SshLoginOptions } from './transports/ssh.js';
-import type { OpenTransport } from './transports/transport.js';
 
-const TIMEOUT_MS = 30_000;
 const RECONNECT_MS = 15_000;
 
-export interface ConnectOptions {
-  /** The token that the agent was started with, where it was. */
-  readonly token?: string | undefined;
-  /** Milliseconds for making the connection, and for each request that has no deadline of its own; 30 s. */
-  readonly timeoutMs?: number | undefined;
-  /** Gives up the attempt to connect. */
-  readonly signal?: AbortSignal | undefined;
+export interface ConnectOptions extends SessionOptions {
   /** Milliseconds that a lost connection is tried again; 15 s, 0 for not at all. */
   readonly reconnectMs?: number | undefined;
   /** For wss: the certificate authority, PEM, where the system does not know it. */
@@ -25,12 +17,8 @@ export interface ConnectOptions {
   readonly fingerprint?: string | undefined;
   /** For mock: the directory of the model store; $PYNQ_LLM_HOME or the user's cache unless given. */
   readonly storeDir?: string | undefined;
-  /** Told at once when the connection is lost and tried again, and when it is there again. */
-  readonly onConnection?: ((event: ConnectionEvent) => void) | undefined;
   /** For ssh: what to ask the user with, a fingerprint of the host's key, a password. */
   readonly ssh?: SshLoginOptions | undefined;
-  /** How this client calls itself in the agent's log. */
-  readonly client?: string | undefined;
 }
 
 /**
@@ -48,33 +36,5 @@ export async function connect(url: string, options: ConnectOptions = {}): Promis
     return await openBoard(open, options, reconnects ? (options.reconnectMs ?? RECONNECT_MS) : 0);
   } finally {
     await dispose?.();
-  }
-}
-
-/** Connects to the agent that `open` leads to. @throws as `connect` */
-export async function openBoard(
-  open: OpenTransport,
-  options: ConnectOptions,
-  reconnectMs: number,
-): Promise<BoardClient> {
-  const connection = await Connection.open(
-    open,
-    {
-      client: options.client ?? 'pynq-llm sdk',
-      token: options.token,
-      timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-      reconnectMs,
-      onConnection: options.onConnection,
-    },
-    options.signal,
-  );
-  try {
-    return new BoardClient(
-      connection,
-      await connection.request('board.info', {}, { signal: options.signal }),
-    );
-  } catch (error) {
-    await connection.close();
-    throw error;
   }
 }

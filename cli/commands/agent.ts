@@ -1,7 +1,10 @@
 import { Command, Option } from 'commander';
-import type { AgentFlags } from '../../agent/index.js';
+import type { AgentFlags, AgentHandle } from '../../agent/index.js';
+import type { OpenTransport } from '../../sdk/transports/transport.js';
 import { collect } from '../options.js';
 
+/** A session that was lost, with the device's worker perhaps, is opened again for so long. */
+const RECONNECT_MS = 15_000;
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 /** `agent`: the daemon that serves one device. */
@@ -23,16 +26,45 @@ export function agentCommand(): Command {
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect)
     .option('--tls-key <file>', 'private key, PEM, for wss:')
     .option('--tls-cert <file>', 'certificate, PEM, for wss:')
+    .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
     )
     .action(
       async ({
         allowOrigin = [],
+        http,
         ...flags
-      }: Omit<AgentFlags, 'allowOrigin'> & { allowOrigin?: string[] }) => {
+      }: Omit<AgentFlags, 'allowOrigin'> & { allowOrigin?: string[]; http: boolean }) => {
         const { runAgent } = await import('../../agent/index.js');
-        await runAgent({ ...flags, allowOrigin });
+        await runAgent({ ...flags, allowOrigin }, http ? await httpApi(allowOrigin) : undefined);
       },
     );
+}
+
+/** The OpenAI API on the agent's port, through a session inside its process. */
+async function httpApi(origins: readonly string[]): Promise<(agent: AgentHandle) => Disposable> {
+  const [{ serveOnAgent }, { openBoard }] = await Promise.all([
+    import('../../http-api/index.js'),
+    import('../../sdk/open-board.js'),
+  ]);
+  return (agent) =>
+    serveOnAgent(agent, {
+      origins,
+      contextLength: undefined,
+      open: (signal) => openBoard(inProcessOf(agent), { signal, client: 'HTTP API' }, RECONNECT_MS),
+    });
+}
+
+function inProcessOf(agent: AgentHandle): OpenTransport {
+  return async ({ onFrame, onClose }) => {
+    const session = agent.openSession({
+      send: (frame) => queueMicrotask(() => onFrame(frame)),
+      close: (reason) => queueMicrotask(() => onClose(reason)),
+    });
+    return {
+      send: (frame) => queueMicrotask(() => session.receive(frame)),
+      close: async () => session.close(),
+    };
+  };
 }

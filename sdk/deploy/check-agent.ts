@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../board-client.js';
-import { openBoard } from '../connect.js';
+import { openBoard } from '../open-board.js';
 import type { RemoteHost } from '../ssh/index.js';
 import { throughStream } from '../transports/ssh.js';
 import type { BoardState, Switch } from './board-state.js';

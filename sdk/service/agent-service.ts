@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../board-client.js';
-import { type ConnectOptions, openBoard } from '../connect.js';
+import type { ConnectOptions } from '../connect.js';
+import { openBoard } from '../open-board.js';
 import { type ExecResult, openSsh, parseSshUrl, type SshConnection } from '../ssh/index.js';
 import { throughStream } from '../transports/ssh.js';
 import { runAsRoot } from './as-root.js';

@@ -1,9 +1,18 @@
-import OpenAI, { APIUserAbortError, AuthenticationError, BadRequestError, NotFoundError } from 'openai';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type HttpApi, serveHttpApi } from '../../http-api/index.js';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import OpenAI, {
+  APIUserAbortError,
+  AuthenticationError,
+  BadRequestError,
+  NotFoundError,
+  PermissionDeniedError,
+} from 'openai';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { serveHttpApi } from '../../http-api/index.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { modelWithChatTemplate } from './support/chat-model.js';
+import { type AgentProcess, cliAgent } from './support/cli.js';
 
 const TINY = 'tiny-stories-Q3_K_M.gguf';
 const CHAT = 'chat.gguf';
@@ -12,22 +21,39 @@ const PROMPT = 'Once upon a time';
 
 const store = temporaryDirectory();
 let board: BoardClient;
-let api: HttpApi;
+/** The agent's port serves the API beside WebSockets. */
+let agent: AgentProcess;
+let url: string;
 let openai: OpenAI;
 
+const TOKENS = {
+  read: 'the-token-of-who-may-look',
+  infer: 'the-token-of-who-may-generate',
+  admin: 'the-token-of-the-administrator',
+};
+
 beforeAll(async () => {
-  board = await connect('mock:', { storeDir: store.path });
+  const file = join(store.path, 'tokens');
+  const lines = Object.entries(TOKENS).map(([role, token]) => `${role} ${token}\n`);
+  writeFileSync(file, lines.join(''), { mode: 0o600 });
+  agent = await cliAgent(store.path, 'mock:', ['--token-file', file]);
+  url = agent.url.replace(/^ws/, 'http');
+  board = await connect(agent.url, { token: TOKENS.admin });
   await board.models.store(TINY_MODEL);
   await board.models.store(modelWithChatTemplate(TEMPLATE), { name: CHAT });
-  api = await serveHttpApi(board, { port: 0 });
-  openai = new OpenAI({ baseURL: `${api.url}/v1`, apiKey: 'none needed', maxRetries: 0 });
+  openai = clientOf(TOKENS.infer);
+  await vi.waitFor(async () => expect((await fetch(`${url}/health`)).status).toBe(200), 10_000);
 });
 
 afterAll(async () => {
-  await api.close();
   await board.close();
+  await agent[Symbol.asyncDispose]();
   store[Symbol.dispose]();
 });
+
+function clientOf(apiKey: string, base = url): OpenAI {
+  return new OpenAI({ baseURL: `${base}/v1`, apiKey, maxRetries: 0 });
+}
 
 /** What the SDK generates greedily, to compare with. */
 async function expected(maxTokens: number, prompt = PROMPT): Promise<string> {
@@ -174,8 +200,9 @@ describe('chat completions', () => {
 
 describe('the server', () => {
   it('says that it is healthy, and counts what it did', async () => {
-    expect((await fetch(`${api.url}/health`)).status).toBe(200);
-    const metrics = await (await fetch(`${api.url}/metrics`)).text();
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+    const headers = { authorization: `Bearer ${TOKENS.read}` };
+    const metrics = await (await fetch(`${url}/metrics`, { headers })).text();
     expect(metrics).toMatch(/^pynq_llm_generated_tokens_total [1-9]\d*$/m);
     expect(metrics).toMatch(/^pynq_llm_requests_total\{route="\/v1\/completions",status="200"\} [1-9]/m);
     expect(metrics).toMatch(/^pynq_llm_time_to_first_token_seconds_count [1-9]/m);
@@ -184,8 +211,8 @@ describe('the server', () => {
   it('answers embeddings, unknown routes, broken JSON and large bodies with errors in OpenAI’s form', async () => {
     const embeddings = openai.embeddings.create({ model: TINY, input: 'x' });
     await expect(embeddings).rejects.toThrow(/has no embeddings/);
-    const post = (path: string, body: string) =>
-      fetch(`${api.url}${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${TOKENS.infer}` };
+    const post = (path: string, body: string) => fetch(`${url}${path}`, { method: 'POST', body, headers });
     for (const [response, status, code] of [
       [await post('/v1/nothing', '{}'), 404, 'not_found'],
       [await post('/v1/completions', '{'), 400, 'invalid_json'],
@@ -197,17 +224,23 @@ describe('the server', () => {
   });
 
   it('refuses web pages that are not listed', async () => {
-    const page = await fetch(`${api.url}/v1/models`, { headers: { origin: 'https://example.com' } });
+    const page = await fetch(`${url}/v1/models`, { headers: { origin: 'https://example.com' } });
     expect(page.status).toBe(403);
   });
 
-  it('with a key lets in only who has it', async () => {
+  it('lets in by the tokens of the agent, each to what its role may do', async () => {
+    await expect(clientOf('no-token-at-all').models.list()).rejects.toThrow(AuthenticationError);
+    const reader = clientOf(TOKENS.read);
+    expect((await reader.models.list()).data).toHaveLength(2);
+    const request = reader.completions.create({ model: TINY, prompt: PROMPT, max_tokens: 1 });
+    await expect(request).rejects.toThrow(PermissionDeniedError);
+  });
+
+  it('on a laptop serves a board to who has the key', async () => {
     const apiKey = 'a-key-that-is-long-enough';
     await using locked = await serveHttpApi(board, { port: 0, apiKey });
-    const stranger = new OpenAI({ baseURL: `${locked.url}/v1`, apiKey: 'wrong', maxRetries: 0 });
-    await expect(stranger.models.list()).rejects.toThrow(AuthenticationError);
-    const friend = new OpenAI({ baseURL: `${locked.url}/v1`, apiKey, maxRetries: 0 });
-    expect((await friend.models.list()).data).toHaveLength(2);
+    await expect(clientOf('wrong', locked.url).models.list()).rejects.toThrow(AuthenticationError);
+    expect((await clientOf(apiKey, locked.url).models.list()).data).toHaveLength(2);
     expect((await fetch(`${locked.url}/health`)).status).toBe(200);
   });
 

@@ -24,5 +24,5 @@ export async function testAgent(options: Partial<AgentOptions> = {}): Promise<Ag
     await agent.close();
     store[Symbol.dispose]();
   };
-  return { url: agent.url, close, [Symbol.asyncDispose]: close };
+  return { ...agent, close, [Symbol.asyncDispose]: close };
 }

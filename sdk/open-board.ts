@@ -1,0 +1,47 @@
+import { BoardClient } from './board-client.js';
+import { Connection, type ConnectionEvent } from './connection.js';
+import type { OpenTransport } from './transports/transport.js';
+
+const TIMEOUT_MS = 30_000;
+
+/** What every connection to an agent may be told, whatever carries it. */
+export interface SessionOptions {
+  /** The token that the agent was started with, where it was. */
+  readonly token?: string | undefined;
+  /** Milliseconds for making the connection, and for each request that has no deadline of its own; 30 s. */
+  readonly timeoutMs?: number | undefined;
+  /** Gives up the attempt to connect. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told at once when the connection is lost and tried again, and when it is there again. */
+  readonly onConnection?: ((event: ConnectionEvent) => void) | undefined;
+  /** How this client calls itself in the agent's log. */
+  readonly client?: string | undefined;
+}
+
+/** Connects to the agent that `open` leads to. @throws as `connect` */
+export async function openBoard(
+  open: OpenTransport,
+  options: SessionOptions,
+  reconnectMs: number,
+): Promise<BoardClient> {
+  const connection = await Connection.open(
+    open,
+    {
+      client: options.client ?? 'pynq-llm sdk',
+      token: options.token,
+      timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+      reconnectMs,
+      onConnection: options.onConnection,
+    },
+    options.signal,
+  );
+  try {
+    return new BoardClient(
+      connection,
+      await connection.request('board.info', {}, { signal: options.signal }),
+    );
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
