@@ -5,7 +5,7 @@ import type { BoardClient } from '../sdk/index.js';
 import { checkKey } from './api-key.js';
 import { type AppOptions, createApp } from './app.js';
 
-export { type HttpHost, serveOnAgent } from './on-agent.js';
+export { serveOnAgent } from './on-agent.js';
 
 /** How long requests under way may take to end when the server closes. */
 const DRAIN_MS = 30_000;
