@@ -75,16 +75,22 @@ export const LLM_ERRORS = {
     meaning: 'The model was used after it had been closed.',
     remedy: 'Load the model again.',
   },
-  LLM_QUEUE_FULL: {
+  LLM_OVERLOADED: {
     number: 4507,
-    meaning: 'More generations are waiting than the engine keeps.',
-    remedy: 'Wait for some to end, or start the agent with a longer queue.',
+    meaning: 'More requests wait than can be served in time, and this one has the least claim.',
+    remedy: 'Ask again after the time named in retryAfterMs, or give the request a higher class or priority.',
   },
   LLM_NOT_FINITE: {
     number: 4508,
     meaning: 'The model computed logits that are not finite numbers.',
     remedy:
       'The weights are probably damaged: compare the SHA-256 of the file with its source, then run the self-test.',
+  },
+  LLM_DEADLINE: {
+    number: 4509,
+    meaning: 'A request was not done by its deadline.',
+    remedy:
+      'Ask for fewer tokens, or give it more time or a higher priority; what was generated is in the error.',
   },
   LLM_ANGLE_RANGE: {
     number: 4100,

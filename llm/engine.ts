@@ -1,22 +1,21 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type { Column } from './column.js';
 import { addCost } from './cost.js';
+import { Job, type ServiceOptions, type TokenSink } from './job.js';
+import { PAGE_TOKENS } from './kv/layout.js';
 import type { Model } from './model.js';
 import {
-  type FinishReason,
-  type GenerateRequest,
-  type GenerationResult,
-  Sequence,
-  type TokenOutput,
-} from './sequence.js';
-import { stepColumns } from './step-size.js';
-
-/** Takes what a generation yields: tokens, then one of the other two. Called inside `step`, `submit` never calls it. */
-export interface TokenSink {
-  onToken(token: TokenOutput): void;
-  onDone(result: GenerationResult): void;
-  onError(error: PynqLlmError): void;
-}
+  ClientAccounts,
+  DEFAULT_LIMITS,
+  EngineMetrics,
+  type Plan,
+  type Refusal,
+  refusals,
+  type SchedulingLimits,
+  type Snapshot,
+  schedule,
+} from './scheduling/index.js';
+import { type FinishReason, type GenerateRequest, Sequence } from './sequence.js';
 
 /** A generation under way. */
 export interface EngineGeneration {
@@ -26,182 +25,256 @@ export interface EngineGeneration {
   cancel(): void;
 }
 
-export interface EngineOptions {
-  /** Sequences that generate at a time. */
-  readonly maxSequences?: number;
-  /** Requests that may wait for a place. */
-  readonly maxQueued?: number;
+export interface EngineOptions extends Partial<SchedulingLimits> {
+  /** Shares of clients relative to the others', 1 unless given. */
+  readonly weights?: ReadonlyMap<string, number> | undefined;
+  /** Where times and counts are added up. */
+  readonly metrics?: EngineMetrics | undefined;
   /** Milliseconds, for the timings. */
   readonly now?: () => number;
 }
 
-interface Running {
-  readonly sequence: Sequence;
-  readonly sink: TokenSink;
-}
-
-const MAX_SEQUENCES = 8;
-const MAX_QUEUED = 64;
-/** So many times `maxSequences` are in memory at most, those included whose clients read nothing. */
-const STALLED_FACTOR = 4;
+/** How much the latest interval counts in the mean time from one request's end to the next one's. */
+const RATE_WEIGHT = 0.2;
 
 /**
- * Generates for several requests at a time: a step takes one token of every sequence that generates and, in the room that is left,
- * pieces of waiting prompts, oldest first. What a sequence gets does not depend on the others, to the bit.
+ * Generates for several requests at a time. What a step has is decided by `schedule`; what a sequence gets does not
+ * depend on the others or on the schedule, to the bit.
  */
 export class Engine {
   readonly #model: Model;
-  readonly #options: Required<EngineOptions>;
-  #queued: Running[] = [];
-  #running: Running[] = [];
-  readonly #cancelled = new Set<Running>();
+  readonly #limits: SchedulingLimits;
+  readonly #metrics: EngineMetrics;
+  readonly #now: () => number;
+  readonly #clients: ClientAccounts;
+  /** In the order of their arrival. */
+  readonly #jobs = new Map<number, Job>();
+  readonly #cancelled = new Set<Job>();
+  #nextId = 0;
+  #lastEndAt: number | undefined;
+  #msPerRequest: number | undefined;
 
   constructor(model: Model, options: EngineOptions = {}) {
+    const { weights = new Map(), metrics = new EngineMetrics(), now, ...limits } = options;
     this.#model = model;
-    this.#options = {
-      maxSequences: options.maxSequences ?? MAX_SEQUENCES,
-      maxQueued: options.maxQueued ?? MAX_QUEUED,
-      now: options.now ?? (() => performance.now()),
-    };
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#metrics = metrics;
+    this.#now = now ?? (() => performance.now());
+    this.#clients = new ClientAccounts(weights);
   }
 
   /** Generations that have not ended. */
   get count(): number {
-    return this.#queued.length + this.#running.length;
+    return this.#jobs.size;
   }
 
   /** Whether a step would do anything: a generation whose client reads nothing waits. */
   get hasWork(): boolean {
     if (this.#cancelled.size > 0) return true;
-    const able = ({ sequence }: Running) => sequence.mayGenerate;
-    return (this.#hasPlace && this.#queued.some(able)) || this.#running.some(able);
+    for (const { sequence } of this.#jobs.values()) if (sequence.mayGenerate) return true;
+    return false;
   }
 
   /**
-   * Queues a request.
-   * @throws PynqLlmError LLM_QUEUE_FULL, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
+   * Queues a request. Where too many wait, the one with the least claim is refused, which may be another one.
+   * @throws PynqLlmError LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
    *   LLM_SAMPLING_PARAMETER
    */
-  submit(request: GenerateRequest, sink: TokenSink): EngineGeneration {
-    if (this.#queued.length >= this.#options.maxQueued)
-      throw new PynqLlmError('LLM_QUEUE_FULL', `${this.#queued.length} requests are waiting already.`);
-    const running = {
-      sequence: new Sequence(this.#model, request, this.#options.now()),
-      sink,
-    };
-    this.#queued.push(running);
+  submit(request: GenerateRequest, sink: TokenSink, service: ServiceOptions = {}): EngineGeneration {
+    const now = this.#now();
+    const sequence = new Sequence(this.#model, request, now);
+    const job = new Job(this.#nextId++, sequence, sink, service, now);
+    this.#jobs.set(job.id, job);
+    this.#clients.enter(job.client);
+    this.#refuse(refusals(this.#snapshot(now)), job);
     return {
       grant: (limit) => {
-        running.sequence.limit = Math.max(running.sequence.limit, limit);
+        sequence.limit = Math.max(sequence.limit, limit);
       },
       cancel: () => {
-        if (this.#queued.includes(running) || this.#running.includes(running)) this.#cancelled.add(running);
+        if (this.#jobs.has(job.id)) this.#cancelled.add(job);
       },
     };
   }
 
-  /** Computes one step. A fault of the device ends the generations that took part in it; the next step works again. */
+  /**
+   * Computes one step. Where the device fails it is tried once more, which gives the same bits; a second failure ends the
+   * generations that took part in it, and the next step works again.
+   */
   step(): void {
+    const now = this.#now();
     this.#dropCancelled();
-    this.#admit();
-    const { columns, shares } = this.#pack();
+    this.#dropLate(now);
+    const plan = schedule(this.#snapshot(now));
+    this.#refuse(plan.refused);
+    for (const id of plan.preempted) this.#preempt(this.#job(id));
+    for (const id of plan.admitted) this.#begin(this.#job(id), now);
+    const { columns, shares } = this.#columnsOf(plan, now);
     if (columns.length === 0) return;
     const before = this.#model.cost();
     try {
-      this.#model.forward(columns);
+      this.#forward(columns);
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;
-      for (const running of shares.keys()) this.#fail(running, error);
+      for (const job of shares.keys()) this.#fail(job, error);
       return;
     }
-    const after = this.#model.cost();
-    for (const [{ sequence }, share] of shares) addCost(sequence.cost, before, after, share / columns.length);
-    for (const running of shares.keys()) if (running.sequence.promptLeft === 0) this.#sample(running);
+    this.#bill(columns.length, shares, before);
+    for (const job of shares.keys()) if (job.sequence.left === 0) this.#sample(job);
   }
 
-  /** Sequences whose clients read nothing take no place from those that could go on; only their number is bounded. */
-  get #hasPlace(): boolean {
-    const { maxSequences } = this.#options;
-    if (this.#running.length >= maxSequences * STALLED_FACTOR) return false;
-    return this.#running.filter(({ sequence }) => sequence.mayGenerate).length < maxSequences;
+  #snapshot(now: number): Snapshot {
+    const model = this.#model;
+    return {
+      now,
+      limits: this.#limits,
+      maxColumns: model.maxColumns,
+      cycles: (n) => model.coreCycles(n),
+      freePages: model.kvPool.freePages,
+      pageTokens: PAGE_TOKENS,
+      sequences: [...this.#jobs.values()].map((job) => job.view()),
+      clients: this.#clients.all,
+      msPerRequest: this.#msPerRequest,
+    };
   }
 
-  /** Lets queued requests begin, oldest first. */
-  #admit(): void {
-    while (this.#hasPlace) {
-      const next = this.#queued.findIndex(({ sequence }) => sequence.mayGenerate);
-      if (next < 0) return;
-      this.#running.push(...this.#queued.splice(next, 1));
+  get #running(): Job[] {
+    return [...this.#jobs.values()].filter(({ state }) => state === 'running');
+  }
+
+  #job(id: number): Job {
+    const job = this.#jobs.get(id);
+    if (job === undefined) throw new Error('a plan is about sequences of its snapshot');
+    return job;
+  }
+
+  /** @throws PynqLlmError LLM_OVERLOADED for the request that is being submitted */
+  #refuse(refused: readonly Refusal[], submitted?: Job): void {
+    for (const { id, retryAfterMs } of refused) {
+      const job = this.#job(id);
+      this.#metrics.classes[job.class].refused++;
+      const error = new PynqLlmError(
+        'LLM_OVERLOADED',
+        `${this.#jobs.size - 1} other requests are being served or wait, and ${job.class} requests like this one come last or take too long.`,
+        { context: { retryAfterMs, class: job.class } },
+      );
+      this.#remove(job);
+      if (job === submitted) throw error;
+      job.sink.onError(error);
     }
   }
 
-  /**
-   * The step's columns, and how many of them each sequence has: one each, as far as they go round, and what is left to the
-   * prompts. Who had none comes first in the next step.
-   */
-  #pack(): { columns: Column[]; shares: Map<Running, number> } {
+  #begin(job: Job, now: number): void {
+    job.state = 'running';
+    this.#clients.begin(job.client, now);
+  }
+
+  /** Its cache is computed again once it has its turn. */
+  #preempt(job: Job): void {
+    job.state = 'waiting';
+    this.#metrics.classes[job.class].preempted++;
+    this.#model.kvPool.countPreemption();
+    job.sequence.releaseCache();
+  }
+
+  #columnsOf({ shares }: Plan, now: number): { columns: Column[]; shares: Map<Job, number> } {
     const columns: Column[] = [];
-    const shares = new Map<Running, number>();
-    const now = this.#options.now();
-    const able = this.#running.filter(({ sequence }) => sequence.mayGenerate);
-    const generating = able.filter(({ sequence }) => sequence.generates).length;
-    const most = stepColumns(this.#model.maxColumns, generating, (n) => this.#model.coreCycles(n));
-    const taking = able.slice(0, most);
-    let spare = most - taking.length;
-    for (const running of taking) {
-      const taken = this.#columnsOf(running, 1 + spare, now);
-      if (taken === undefined) continue;
-      spare -= taken.length - 1;
-      columns.push(...taken);
-      shares.set(running, taken.length);
+    const taking = new Map<Job, number>();
+    for (const { id, columns: most } of shares) {
+      const job = this.#job(id);
+      job.serve(now, this.#metrics);
+      try {
+        const taken = job.sequence.columns(most, now);
+        columns.push(...taken);
+        taking.set(job, taken.length);
+      } catch (error) {
+        if (!isPynqLlmError(error)) throw error;
+        // Copies of shared pages may need more than was planned with; who is alone can wait for nobody.
+        const waits = error.code === 'LLM_KV_FULL' && this.#running.length > 1;
+        if (waits) this.#preempt(job);
+        else this.#fail(job, error);
+      }
     }
-    this.#running = [...this.#running.filter((running) => !shares.has(running)), ...shares.keys()];
-    return { columns, shares };
+    return { columns, shares: taking };
   }
 
-  /** Nothing where there is no memory for the sequence's cache, which ends it. */
-  #columnsOf(running: Running, most: number, now: number): Column[] | undefined {
+  /** The driver resets the device after a fault and the caches are as they were before: the same columns go again. */
+  #forward(columns: readonly Column[]): void {
     try {
-      return running.sequence.columns(most, now);
+      this.#model.forward(columns);
     } catch (error) {
-      if (!isPynqLlmError(error)) throw error;
-      this.#fail(running, error);
-      return undefined;
+      if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
+      this.#metrics.faults++;
+      this.#model.forward(columns);
+      this.#metrics.recovered++;
     }
   }
 
-  #sample(running: Running): void {
-    const { sequence, sink } = running;
-    const now = this.#options.now();
+  #bill(total: number, shares: ReadonlyMap<Job, number>, before: ReturnType<Model['cost']>): void {
+    const after = this.#model.cost();
+    const used = { interactive: 0, batch: 0 };
+    for (const [{ sequence, client, class: served }, share] of shares) {
+      addCost(sequence.cost, before, after, share / total);
+      this.#clients.charge(client, share);
+      used[served] += share;
+    }
+    this.#metrics.step(used, this.#model.maxColumns);
+  }
+
+  #sample(job: Job): void {
+    const now = this.#now();
     try {
-      for (const { token, finish } of sequence.samples(now)) {
-        sink.onToken(token);
-        if (finish !== undefined) this.#finish(running, finish);
+      for (const { token, finish } of job.sequence.samples(now)) {
+        job.tell(token, now, this.#metrics);
+        if (finish !== undefined) this.#finish(job, finish);
       }
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;
-      this.#fail(running, error);
+      this.#fail(job, error);
     }
   }
 
   #dropCancelled(): void {
-    for (const running of this.#cancelled) this.#finish(running, 'cancelled');
+    for (const job of this.#cancelled) this.#finish(job, 'cancelled');
     this.#cancelled.clear();
   }
 
-  #finish(running: Running, reason: FinishReason): void {
-    this.#remove(running);
-    running.sink.onDone(running.sequence.finish(reason, this.#options.now()));
+  #dropLate(now: number): void {
+    for (const job of [...this.#jobs.values()]) {
+      if (job.deadlineAt === undefined || now < job.deadlineAt) continue;
+      const ms = job.deadlineAt - job.arrivedAt;
+      this.#fail(job, new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${ms} ms.`));
+    }
   }
 
-  #fail(running: Running, error: PynqLlmError): void {
-    this.#remove(running);
-    running.sink.onError(error);
+  #finish(job: Job, reason: FinishReason): void {
+    this.#metrics.classes[job.class][reason === 'cancelled' ? 'cancelled' : 'finished']++;
+    this.#remove(job);
+    job.sink.onDone(job.sequence.finish(reason, this.#now()));
   }
 
-  #remove(running: Running): void {
-    this.#queued = this.#queued.filter((one) => one !== running);
-    this.#running = this.#running.filter((one) => one !== running);
-    running.sequence.releaseCache();
+  #fail(job: Job, error: PynqLlmError): void {
+    this.#metrics.classes[job.class].failed++;
+    this.#remove(job);
+    job.fail(error, this.#now());
+  }
+
+  #remove(job: Job): void {
+    this.#jobs.delete(job.id);
+    this.#cancelled.delete(job);
+    this.#clients.leave(job.client);
+    job.sequence.releaseCache();
+    if (job.hasBegun) this.#measureRate();
+  }
+
+  /** Between two ends nothing is learnt about the rate while nobody waits. */
+  #measureRate(): void {
+    const now = this.#now();
+    const waits = [...this.#jobs.values()].some(({ state }) => state === 'waiting');
+    if (waits && this.#lastEndAt !== undefined) {
+      const before = this.#msPerRequest ?? now - this.#lastEndAt;
+      this.#msPerRequest = before + RATE_WEIGHT * (now - this.#lastEndAt - before);
+    }
+    this.#lastEndAt = waits ? now : undefined;
   }
 }

@@ -75,14 +75,16 @@ export class Sequence {
   readonly #logits: Float32Array[] = [];
   readonly #lookup: PromptLookup | undefined;
   readonly #acceptance = new Acceptance();
-  /** What the lookup proposes after the pending token, and how many of these tokens are in the step. */
+  /** What the lookup proposes after the last known token, and how many of these tokens are in the step. */
   #draft: Draft = NO_DRAFT;
   #drafted = 0;
   /** Tokens in the cache that are certain. */
   #certain = 0;
-  /** The last sampled token, which is not in the cache yet. */
-  #pending = -1;
+  /** The prompt and every sampled token: what the cache holds the beginning of, and can be computed again from. */
+  readonly #known: number[];
   #generated = 0;
+  /** The text of all tokens so far. */
+  #said = '';
 
   /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER */
   constructor(model: Model, request: GenerateRequest, now: number) {
@@ -102,6 +104,7 @@ export class Sequence {
       );
     this.#model = model;
     this.#request = request;
+    this.#known = [...prompt];
     this.#maxTokens = maxTokens;
     this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize);
     this.#sampler.observe(prompt);
@@ -115,14 +118,38 @@ export class Sequence {
     this.#submittedAt = now;
   }
 
-  /** Tokens of the prompt that the model has not seen yet. */
-  get promptLeft(): number {
-    return Math.max(0, this.#request.prompt.length - (this.#cache?.length ?? 0));
+  /** Tokens that the model has to see before the next one can be sampled: 1 where each step gives a token. */
+  get left(): number {
+    return Math.max(0, this.#known.length - (this.#cache?.length ?? 0));
   }
 
-  /** Whether its prompt is computed: each step gives it a token. */
+  /** Whether it waits for a further token: its prompt, and what it generated, is computed. */
   get generates(): boolean {
-    return this.#cache !== undefined && this.promptLeft === 0;
+    return this.#generated > 0 && this.left <= 1;
+  }
+
+  /** Drafted tokens that would be worth a column each in the next step. */
+  get drafts(): number {
+    return this.#worthDrafting(MAX_DRAFT);
+  }
+
+  /** The text of its tokens so far. */
+  get said(): string {
+    return this.#said;
+  }
+
+  /** Tokens generated so far. */
+  get generated(): number {
+    return this.#generated;
+  }
+
+  get startedAt(): number | undefined {
+    return this.#startedAt;
+  }
+
+  /** Tokens that fit into the pages that it holds, and pages that would be free without it. */
+  get memory(): { readonly room: number; readonly pages: number } {
+    return this.#cache?.memory ?? { room: 0, pages: 0 };
   }
 
   /** Whether the client has room for one more token: without it nothing is computed for the sequence. */
@@ -131,54 +158,40 @@ export class Sequence {
   }
 
   /**
-   * The next columns, at most `most` of them; the last one of the prompt, and each later one, wants logits.
+   * The next columns, at most `most` of them; that of the last known token, and each later one, wants logits.
    * @throws PynqLlmError LLM_KV_FULL, LLM_KV_MEMORY
    */
   columns(most: number, now: number): Column[] {
     this.#startedAt ??= now;
-    const { prompt } = this.#request;
     this.#cache ??= this.#model.newCache();
     const cache = this.#cache;
     cache.settle();
-    if (this.promptLeft > 0) cache.adopt(prompt);
+    if (!this.generates) cache.adopt(this.#known);
     const from = cache.length;
-    if (this.promptLeft === 0) {
-      this.#certain = from + 1;
-      this.#propose(most - 1);
-      this.#drafted = cache.reserve(from + 1 + this.#drafted) - from - 1;
-      return [this.#pending, ...this.#draft.tokens.slice(0, this.#drafted)].map((token, i) => ({
-        cache,
-        token,
-        position: from + i,
-        logits: this.#logitsOf(i),
-      }));
-    }
-    const tokens = prompt.slice(from, cache.reserve(Math.min(from + most, prompt.length)));
+    const known = this.#known;
+    const tokens = known.slice(from, cache.reserve(Math.min(from + most, known.length)));
     this.#certain = from + tokens.length;
-    this.#draft = NO_DRAFT;
-    this.#drafted = 0;
-    return tokens.map((token, i) => {
+    this.#drafted = this.#worthDrafting(most - 1);
+    if (this.#drafted > 0) this.#drafted = cache.reserve(known.length + this.#drafted) - known.length;
+    const last = known.length - 1;
+    return [...tokens, ...this.#draft.tokens.slice(0, this.#drafted)].map((token, i) => {
       const position = from + i;
-      return position === prompt.length - 1
-        ? { cache, token, position, logits: this.#logitsOf(0) }
-        : { cache, token, position };
+      return position < last
+        ? { cache, token, position }
+        : { cache, token, position, logits: this.#logitsOf(position - last) };
     });
   }
 
-  /** Drafts what may come, and how much of it is worth a column. */
-  #propose(most: number): void {
-    this.#draft = this.#lookup?.draft(MAX_DRAFT) ?? NO_DRAFT;
-    if (this.#draft.tokens.length === 0) {
-      this.#drafted = 0;
-      return;
-    }
+  #worthDrafting(most: number): number {
+    if (this.#draft.tokens.length === 0 || !this.generates) return 0;
     const room = Math.min(
       most,
+      this.#draft.tokens.length,
       this.limit - this.#generated - 1,
       this.#maxTokens - this.#generated - 1,
-      this.#model.contextLength - this.#certain,
+      this.#model.contextLength - this.#known.length,
     );
-    this.#drafted = draftLength(
+    return draftLength(
       (number) => this.#acceptance.rate(this.#draft.matched + number - 1),
       room,
       (n) => this.#model.coreCycles(n),
@@ -190,7 +203,7 @@ export class Sequence {
     return this.#logits[column];
   }
 
-  /** Gives back the memory of a sequence that has ended. */
+  /** Gives back the memory: of a sequence that has ended, or that will compute it again. */
   releaseCache(): void {
     this.#cache?.release();
     this.#cache = undefined;
@@ -213,6 +226,7 @@ export class Sequence {
       }
     } finally {
       this.#cache?.truncate(this.#certain);
+      this.#draft = this.#lookup?.draft(MAX_DRAFT) ?? NO_DRAFT;
     }
   }
 
@@ -220,12 +234,13 @@ export class Sequence {
     const { id, logProb, top } = this.#sampler.sample(logits);
     this.#firstTokenAt ??= now;
     this.#lastTokenAt = now;
-    this.#pending = id;
+    this.#known.push(id);
     this.#lookup?.push(id);
     const index = this.#generated++;
     const { text, stop } = this.#stops.push(this.#text.push(id));
     const token = { index, id, text, logProb, top };
     const finish = this.#finishAfter(id, stop);
+    this.#said += text;
     if (finish === undefined) return { token };
     // The last token brings what was held back, so that the texts of the tokens are the whole text.
     return { token: { ...token, text: text + this.#heldText(finish) }, finish };

@@ -34,6 +34,24 @@ export class KvCache {
   }
 
   /**
+   * Tokens that fit into the open page, and open pages that there would be room for without this cache. With INT8 an open
+   * page completes only where there is room for its INT8 too.
+   */
+  get memory(): { readonly room: number; readonly pages: number } {
+    const { layout } = this.#pool.memory;
+    const last = PAGE_TOKENS - (layout.type === 'int8' ? 1 : 0);
+    const own = this.#pages.filter(({ holders }) => holders === 1);
+    const frames = own.reduce(
+      (sum, { keys, values, bytes }) => sum + [keys, values, bytes].filter((frame) => frame !== NONE).length,
+      0,
+    );
+    return {
+      room: Math.max(0, (this.length % PAGE_TOKENS === 0 ? 0 : last) - (this.length % PAGE_TOKENS)),
+      pages: Math.floor(frames / layout.openFrames),
+    };
+  }
+
+  /**
    * Shares the pages that the pool has for the longest prefix of `tokens` beyond what the cache holds, the last of `tokens`
    * excepted: it has to be computed for its logits. The cache holds the beginning of `tokens`, all of it certain.
    */

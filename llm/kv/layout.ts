@@ -25,6 +25,8 @@ export class KvLayout {
   readonly frameBytes: number;
   /** Frames of a complete page. */
   readonly pageFrames: 1 | 2;
+  /** Frames of a page until it is settled: halves, and INT8 once it is complete. */
+  readonly openFrames: 2 | 3;
   /** Bytes from one layer to the next in a frame of halves, and in one of INT8. */
   readonly halvesStride: number;
   readonly bytesStride: number;
@@ -46,6 +48,7 @@ export class KvLayout {
     this.bytesStride = 2 * PAGE_TOKENS * this.width + 8 * kvHeads;
     this.frameBytes = wholeLines(layers * (type === 'int8' ? this.bytesStride : this.halvesStride));
     this.pageFrames = type === 'int8' ? 1 : 2;
+    this.openFrames = type === 'int8' ? 3 : 2;
   }
 
   /** Frames that a sequence of `tokens` tokens needs: its complete pages, and halves of the open one or the one just completed. */

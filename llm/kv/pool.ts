@@ -79,6 +79,12 @@ export class KvPool {
     };
   }
 
+  /** Open pages that there is room for, those that nobody holds thrown out. */
+  get freePages(): number {
+    const { freeFrames, layout } = this.memory;
+    return Math.floor((freeFrames + this.#unheld.size * layout.pageFrames) / layout.openFrames);
+  }
+
   /** A cache for one sequence; it takes pages as the sequence grows and has to be released. */
   newCache(maxTokens: number): KvCache {
     return new KvCache(this, maxTokens);

@@ -3,6 +3,7 @@ import { Accelerator } from '../../../driver/accelerator.js';
 import { loadBoardDescription } from '../../../driver/board-file.js';
 import { fileSource, GgmlType, openGguf } from '../../../gguf/index.js';
 import { loadModel } from '../../../llm/load-model.js';
+import { EngineMetrics } from '../../../llm/scheduling/index.js';
 import { openMockBoard } from '../../../mock-device/index.js';
 import { Bench, GREEDY, syntheticGguf, TINY_STORIES, textOf, tinyStories } from './models.js';
 
@@ -214,25 +215,46 @@ describe('a request that cannot be served is refused at once', () => {
 
   test('one more than the queue holds', () => {
     bench.submit({ prompt: [1], maxTokens: 1 });
-    expect(() => bench.submit({ prompt: [1] })).toThrow(/LLM_QUEUE_FULL/);
+    expect(() => bench.submit({ prompt: [1] })).toThrow(/LLM_OVERLOADED/);
     bench.run();
   });
 });
 
-test('a fault of the device ends the generations of the step with its error, and the next request works', () => {
-  const board = openMockBoard(loadBoardDescription('pynq-z1'));
-  const onBoard = loadModel(openGguf(fileSource(TINY_STORIES)), { accelerator: new Accelerator(board) });
-  const bench = new Bench(onBoard);
-  const failed = bench.submit({ prompt: ONCE, maxTokens: 10, sampling: GREEDY }).received;
-  while (failed.tokens.length < 3) bench.engine.step();
-  board.injectFault({ name: 'dma-decode-error' });
-  bench.run();
-  expect(failed.error?.message).toMatch(/DRIVER_/);
-  expect(failed.result).toBeUndefined();
-  const next = bench.submit({ prompt: ONCE, maxTokens: 10, sampling: GREEDY }).received;
-  bench.run();
-  expect(next.tokens.slice(0, 3)).toEqual(failed.tokens);
-  expect(next.result?.reason).toBe('max-tokens');
+describe('a fault of the device in a step', () => {
+  const faulty = (count: number) => {
+    const board = openMockBoard(loadBoardDescription('pynq-z1'));
+    const onBoard = loadModel(openGguf(fileSource(TINY_STORIES)), { accelerator: new Accelerator(board) });
+    const metrics = new EngineMetrics();
+    const bench = new Bench(onBoard, { metrics });
+    const request = { prompt: ONCE, maxTokens: 6, sampling: { seed: 3 } };
+    const { received } = bench.submit(request);
+    while (received.tokens.length < 3) bench.engine.step();
+    board.injectFault({ name: 'dma-decode-error', count });
+    bench.run();
+    const next = bench.submit(request).received;
+    bench.run();
+    return { received, next, metrics };
+  };
+
+  test('is got over: the step is tried again and the tokens are those of a device without faults', () => {
+    const { received, next, metrics } = faulty(1);
+    expect(received.result).toMatchObject({ reason: 'max-tokens', tokens: 6 });
+    expect(received.tokens).toEqual(next.tokens);
+    expect(metrics).toMatchObject({ faults: 1, recovered: 1 });
+  });
+
+  test('twice ends the generation with what it had, and the next request is served', () => {
+    const { received, next, metrics } = faulty(2);
+    expect(received.result).toBeUndefined();
+    expect(received.error).toMatchObject({
+      code: expect.stringMatching(/^DRIVER_/),
+      context: { tokens: 3, text: textOf(received) },
+    });
+    expect(next.result?.reason).toBe('max-tokens');
+    expect(next.tokens.slice(0, 3)).toEqual(received.tokens);
+    expect(metrics).toMatchObject({ faults: 1, recovered: 0 });
+    expect(metrics.classes.interactive).toMatchObject({ finished: 1, failed: 1 });
+  });
 });
 
 test('a sequence takes over the cache of one that ended, and gives what it gives in a new one', () => {

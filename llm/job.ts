@@ -1,0 +1,117 @@
+import { PynqLlmError } from '../errors/index.js';
+import {
+  DEFAULT_PRIORITY,
+  type EngineMetrics,
+  MAX_PRIORITY,
+  type SequenceView,
+  type ServiceClass,
+} from './scheduling/index.js';
+import type { GenerationResult, Sequence, TokenOutput } from './sequence.js';
+
+/** Takes what a generation yields: tokens, then one of the other two. Called inside `step`, `submit` never calls it for its own request. */
+export interface TokenSink {
+  onToken(token: TokenOutput): void;
+  onDone(result: GenerationResult): void;
+  onError(error: PynqLlmError): void;
+}
+
+/** How a request wants to be served; docs/scheduling.md has the meaning of each. */
+export interface ServiceOptions {
+  /** `interactive` unless given. */
+  readonly class?: ServiceClass | undefined;
+  /** 0 to 9, within the class; 5 unless given. */
+  readonly priority?: number | undefined;
+  /** Who shares the board fairly with others; everybody without a name is one client. */
+  readonly client?: string | undefined;
+  /** Milliseconds from now after which the rest is of no use; without end unless given. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** A request in the engine: its sequence, whom it is for, and when it was served. */
+export class Job {
+  readonly class: ServiceClass;
+  readonly client: string;
+  readonly deadlineAt: number | undefined;
+  state: 'waiting' | 'running' = 'waiting';
+  readonly #priority: number;
+  #servedAt: number;
+  #lastTokenAt: number | undefined;
+
+  /** @throws PynqLlmError LLM_REQUEST_INVALID */
+  constructor(
+    readonly id: number,
+    readonly sequence: Sequence,
+    readonly sink: TokenSink,
+    service: ServiceOptions,
+    readonly arrivedAt: number,
+  ) {
+    const { priority = DEFAULT_PRIORITY, deadlineMs } = service;
+    if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY)
+      throw invalid(`priority is ${priority}; it has to be a whole number from 0 to ${MAX_PRIORITY}.`);
+    if (deadlineMs !== undefined && !(deadlineMs > 0))
+      throw invalid(`deadlineMs is ${deadlineMs}; it has to be above 0.`);
+    this.class = service.class ?? 'interactive';
+    this.client = service.client ?? '';
+    this.deadlineAt = deadlineMs === undefined ? undefined : arrivedAt + deadlineMs;
+    this.#priority = priority;
+    this.#servedAt = arrivedAt;
+  }
+
+  get hasBegun(): boolean {
+    return this.sequence.startedAt !== undefined;
+  }
+
+  /** What the policy sees. */
+  view(): SequenceView {
+    const { sequence } = this;
+    return {
+      id: this.id,
+      class: this.class,
+      priority: this.#priority,
+      client: this.client,
+      arrivedAt: this.arrivedAt,
+      servedAt: this.#servedAt,
+      deadlineAt: this.deadlineAt,
+      state: this.state,
+      begun: this.hasBegun,
+      able: sequence.mayGenerate,
+      left: sequence.left,
+      generates: sequence.generates,
+      drafts: sequence.drafts,
+      ...sequence.memory,
+    };
+  }
+
+  /** It has columns in the step that begins now. */
+  serve(now: number, metrics: EngineMetrics): void {
+    if (!this.hasBegun) metrics.classes[this.class].queueMs.observe(now - this.arrivedAt);
+    this.#servedAt = now;
+  }
+
+  /** A token of it was sampled. */
+  tell(token: TokenOutput, now: number, metrics: EngineMetrics): void {
+    const { firstTokenMs, betweenTokensMs } = metrics.classes[this.class];
+    if (this.#lastTokenAt === undefined) firstTokenMs.observe(now - this.arrivedAt);
+    else betweenTokensMs.observe(now - this.#lastTokenAt);
+    this.#lastTokenAt = now;
+    this.sink.onToken(token);
+  }
+
+  /** Ends it with an error that has what was generated before: `context.tokens` of them, and their `context.text`. */
+  fail(error: PynqLlmError, now: number): void {
+    const { generated, said } = this.sequence;
+    if (generated === 0) {
+      this.sink.onError(error);
+      return;
+    }
+    const text = said + this.sequence.finish('cancelled', now).text;
+    const context = { ...error.context, tokens: generated, text };
+    this.sink.onError(
+      new PynqLlmError(error.code, error.what, { cause: error, remedy: error.remedy, context }),
+    );
+  }
+}
+
+function invalid(what: string): PynqLlmError {
+  return new PynqLlmError('LLM_REQUEST_INVALID', what);
+}

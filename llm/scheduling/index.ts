@@ -1,0 +1,15 @@
+export { refusals } from './admission.js';
+export { ClientAccounts } from './client-accounts.js';
+export { EngineMetrics } from './metrics.js';
+export { schedule } from './schedule.js';
+export {
+  DEFAULT_LIMITS,
+  DEFAULT_PRIORITY,
+  MAX_PRIORITY,
+  type Plan,
+  type Refusal,
+  type SchedulingLimits,
+  type SequenceView,
+  type ServiceClass,
+  type Snapshot,
+} from './snapshot.js';

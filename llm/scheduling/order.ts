@@ -1,0 +1,84 @@
+import type { SequenceView, Snapshot } from './snapshot.js';
+
+/** Levels that a request rises by once half of the time until its deadline is over. */
+const DEADLINE_LEVELS = 2;
+
+/**
+ * The order in which sequences of one class are served. Clients take turns: the next is the one whose foremost request
+ * has the highest level, and among equals the one that has had the least for its weight. Of one client's requests the
+ * highest level goes first, then the shortest prompt, then the oldest.
+ *
+ * A level is the priority, raised by the time without service. A client's requests are compared with another client's
+ * by the time since any of its requests began, so that a long queue of one client's does not age past everybody else.
+ */
+export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): SequenceView[] {
+  const queues = new Map<string, SequenceView[]>();
+  for (const view of views) {
+    const queue = queues.get(view.client);
+    if (queue === undefined) queues.set(view.client, [view]);
+    else queue.push(view);
+  }
+  const heads = [...queues].map(([client, queue]) => {
+    queue.sort((a, b) => own(b, snapshot) - own(a, snapshot) || a.left - b.left || earlier(a, b));
+    const account = snapshot.clients.get(client);
+    return {
+      queue,
+      next: 0,
+      weight: account?.weight ?? 1,
+      virtualTime: account?.virtualTime ?? 0,
+      servedAt: account?.servedAt ?? Number.NEGATIVE_INFINITY,
+    };
+  });
+  const order: SequenceView[] = [];
+  while (order.length < views.length) {
+    const ready = heads.filter(({ queue, next }) => next < queue.length);
+    const best = ready.reduce((a, b) => (compareHeads(b, a, snapshot) < 0 ? b : a));
+    const view = best.queue[best.next++];
+    // As if it had been served already: the client's next request is behind those of clients that had less.
+    best.virtualTime += view.left / best.weight;
+    best.servedAt = snapshot.now;
+    order.push(view);
+  }
+  return order;
+}
+
+interface Head {
+  readonly queue: readonly SequenceView[];
+  readonly next: number;
+  readonly virtualTime: number;
+  readonly servedAt: number;
+}
+
+function compareHeads(a: Head, b: Head, snapshot: Snapshot): number {
+  const [first, second] = [a.queue[a.next], b.queue[b.next]];
+  return (
+    level(second, Math.max(second.servedAt, b.servedAt), snapshot) -
+      level(first, Math.max(first.servedAt, a.servedAt), snapshot) ||
+    a.virtualTime - b.virtualTime ||
+    first.left - second.left ||
+    earlier(first, second)
+  );
+}
+
+function own(view: SequenceView, snapshot: Snapshot): number {
+  return level(view, view.servedAt, snapshot);
+}
+
+function level(view: SequenceView, servedAt: number, { now, limits }: Snapshot): number {
+  const { priority, arrivedAt, deadlineAt } = view;
+  const isUrgent = deadlineAt !== undefined && now - arrivedAt > deadlineAt - now;
+  return priority + Math.floor((now - servedAt) / limits.agingMs) + (isUrgent ? DEADLINE_LEVELS : 0);
+}
+
+function earlier(a: SequenceView, b: SequenceView): number {
+  return a.servedAt - b.servedAt || a.arrivedAt - b.arrivedAt || a.id - b.id;
+}
+
+/**
+ * The order in which sequences keep their memory: class, priority, age. Unlike the order of service it never changes while
+ * they run, so two sequences never take it from each other in turns, and the first one always gets to its end.
+ */
+export function compareClaims(a: SequenceView, b: SequenceView): number {
+  const classes = Number(a.class === 'batch') - Number(b.class === 'batch');
+  return classes || b.priority - a.priority || a.arrivedAt - b.arrivedAt || a.id - b.id;
+}

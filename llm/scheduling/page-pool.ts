@@ -1,0 +1,101 @@
+import { compareClaims } from './order.js';
+import type { SequenceView, Snapshot } from './snapshot.js';
+
+/** Pages of KV cache while a step is planned: who gets some, and who gives up theirs. */
+export class PagePool {
+  /** Sequences that give up their pages, in the order of the decision. */
+  readonly preempted = new Set<SequenceView>();
+  readonly #snapshot: Snapshot;
+  /** Who holds pages, or was given a place; the last claim last. */
+  #holders: SequenceView[];
+  #free: number;
+  /** Tokens that fit into what each has been given in this step. */
+  readonly #room = new Map<SequenceView, number>();
+
+  constructor(snapshot: Snapshot, running: readonly SequenceView[]) {
+    this.#snapshot = snapshot;
+    this.#holders = [...running];
+    this.#free = snapshot.freePages;
+  }
+
+  /**
+   * A place for a sequence that waits, where its whole prompt fits beside those that are being computed and a page more for
+   * everybody who runs. Those who read nothing make room for it, and batch work does for interactive.
+   */
+  admit(view: SequenceView): boolean {
+    const gives = (other: SequenceView) =>
+      !other.able || (view.class === 'interactive' && other.class === 'batch');
+    const { maxHeld } = this.#snapshot.limits;
+    // Nobody loses pages for a sequence that would not fit all the same.
+    const victims: SequenceView[] = [];
+    for (;;) {
+      const holders = this.#holders.filter((one) => !victims.includes(one));
+      const free = victims.reduce((sum, { pages }) => sum + pages, this.#free);
+      const needed = [view, ...holders.filter((one) => one.able && !one.generates)].reduce(
+        (sum, one) => sum + this.#pagesFor(one, one.left),
+        holders.length,
+      );
+      if (holders.length < maxHeld && (needed <= free || holders.length === 0)) break;
+      const victim = this.#victim((other) => gives(other) && !victims.includes(other));
+      if (victim === undefined) return false;
+      victims.push(victim);
+    }
+    for (const victim of victims) this.#preempt(victim);
+    this.#holders.push(view);
+    return true;
+  }
+
+  /**
+   * Pages for up to `columns` more tokens; those with a later claim, and those who read nothing, make room for the first.
+   * @param kept sequences that have columns in the step already
+   * @returns how many there is room for
+   */
+  claim(view: SequenceView, columns: number, kept: ReadonlyMap<SequenceView, number>): number {
+    const gives = (other: SequenceView) =>
+      other !== view &&
+      !kept.has(other) &&
+      other.pages > 0 &&
+      (!other.able || compareClaims(view, other) < 0);
+    while (this.#fitting(view) < 1) {
+      const victim = this.#victim(gives);
+      // Who is alone takes what there is, however little: there is nobody to wait for.
+      if (victim === undefined) return this.#isAlone(view) ? columns : 0;
+      this.#preempt(victim);
+    }
+    const taken = Math.min(columns, this.#fitting(view));
+    this.#free -= this.#pagesFor(view, taken);
+    this.#room.set(
+      view,
+      this.#roomOf(view) + this.#pagesFor(view, taken) * this.#snapshot.pageTokens - taken,
+    );
+    return taken;
+  }
+
+  #isAlone(view: SequenceView): boolean {
+    return this.#holders.every((other) => other === view || other.pages === 0);
+  }
+
+  #victim(gives: (other: SequenceView) => boolean): SequenceView | undefined {
+    return this.#holders
+      .filter(gives)
+      .sort((a, b) => Number(a.able) - Number(b.able) || compareClaims(b, a))[0];
+  }
+
+  #preempt(victim: SequenceView): void {
+    this.#holders = this.#holders.filter((one) => one !== victim);
+    this.#free += victim.pages;
+    this.preempted.add(victim);
+  }
+
+  #fitting(view: SequenceView): number {
+    return this.#roomOf(view) + this.#free * this.#snapshot.pageTokens;
+  }
+
+  #roomOf(view: SequenceView): number {
+    return this.#room.get(view) ?? view.room;
+  }
+
+  #pagesFor(view: SequenceView, columns: number): number {
+    return Math.ceil(Math.max(0, columns - this.#roomOf(view)) / this.#snapshot.pageTokens);
+  }
+}

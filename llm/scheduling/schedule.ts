@@ -1,0 +1,121 @@
+import { stepColumns } from '../step-size.js';
+import { refusals } from './admission.js';
+import { fairOrder } from './order.js';
+import { PagePool } from './page-pool.js';
+import {
+  type Plan,
+  SERVICE_CLASSES,
+  type SequenceView,
+  type ServiceClass,
+  type Snapshot,
+} from './snapshot.js';
+
+/** Batch work has one column of so many, whatever else there is: a prompt of 2048 tokens waits two steps longer for it. */
+const COLUMNS_PER_RESERVED = 32;
+/** And so many of the places. */
+const RESERVED_PLACES = 1;
+
+/**
+ * Decides the next step: a pure function, so that the policy is tested and simulated without a model.
+ *
+ * Interactive work comes first, at the next step and not when batch work ends; batch work keeps a small share of the
+ * columns and one place, so that it always goes on. Within a class {@link fairOrder} decides. A step has one column for
+ * every sequence, then pieces of prompts, then drafts. Where memory is short, the sequence with the last claim gives up
+ * its cache and computes it again later.
+ */
+export function schedule(snapshot: Snapshot): Plan {
+  const refused = refusals(snapshot);
+  const gone = new Set(refused.map(({ id }) => id));
+  const sequences = snapshot.sequences.filter(({ id }) => !gone.has(id));
+  const running = sequences.filter(({ state }) => state === 'running');
+  const pool = new PagePool(snapshot, running);
+  const waiting = sequences.filter(({ state, able }) => state === 'waiting' && able);
+  const admitted = admit(snapshot, waiting, running, pool);
+  const able = [...running.filter((view) => view.able && !pool.preempted.has(view)), ...admitted];
+  const shares = share(snapshot, able, pool);
+  return {
+    refused,
+    preempted: [...pool.preempted].map(({ id }) => id),
+    admitted: admitted.filter((view) => !pool.preempted.has(view)).map(({ id }) => id),
+    shares: shares
+      .filter(({ view }) => !pool.preempted.has(view))
+      .map(({ view, columns }) => ({ id: view.id, columns })),
+  };
+}
+
+/** Waiting sequences that begin, each class in its order; none is passed over because a later one needs less memory. */
+function admit(
+  { limits, ...snapshot }: Snapshot,
+  waiting: readonly SequenceView[],
+  running: readonly SequenceView[],
+  pool: PagePool,
+): SequenceView[] {
+  const admitted: SequenceView[] = [];
+  const hasBatch = [...waiting, ...running].some((view) => view.class === 'batch' && view.able);
+  const reserved = hasBatch ? Math.min(RESERVED_PLACES, limits.maxSequences - 1) : 0;
+  const hasPlace = (served: ServiceClass): boolean => {
+    const able = [...running, ...admitted].filter((view) => view.able && !pool.preempted.has(view));
+    const ofClass = able.filter((view) => view.class === served).length;
+    if (served === 'interactive') return ofClass < limits.maxSequences - reserved;
+    return able.length < limits.maxSequences || ofClass < reserved;
+  };
+  for (const served of SERVICE_CLASSES) {
+    const order = fairOrder(
+      waiting.filter((view) => view.class === served),
+      { limits, ...snapshot },
+    );
+    for (const view of order) {
+      if (!hasPlace(served) || !pool.admit(view)) break;
+      admitted.push(view);
+    }
+  }
+  return admitted;
+}
+
+interface ViewShare {
+  readonly view: SequenceView;
+  columns: number;
+}
+
+/** Columns of each sequence: those that generate first, then the prompts. */
+function share(snapshot: Snapshot, able: readonly SequenceView[], pool: PagePool): ViewShare[] {
+  const ofClass = (served: ServiceClass, generates: boolean) =>
+    fairOrder(
+      able.filter((view) => view.class === served && view.generates === generates),
+      snapshot,
+    );
+  const [typing, prompts] = [ofClass('interactive', true), ofClass('interactive', false)];
+  const [working, batchPrompts] = [ofClass('batch', true), ofClass('batch', false)];
+  const most = stepColumns(snapshot.maxColumns, typing.length, snapshot.cycles);
+  const hasBatch = working.length + batchPrompts.length > 0;
+  const reserved = hasBatch ? Math.min(Math.max(1, Math.floor(most / COLUMNS_PER_RESERVED)), most - 1) : 0;
+
+  const shares = new Map<SequenceView, number>();
+  let left = most;
+  const give = (views: readonly SequenceView[], columnsOf: (view: SequenceView) => number, keep: number) => {
+    for (const view of views) {
+      const wanted = Math.min(columnsOf(view), left - keep);
+      if (wanted <= 0 || pool.preempted.has(view)) continue;
+      const columns = pool.claim(view, wanted, shares);
+      if (columns === 0) continue;
+      shares.set(view, (shares.get(view) ?? 0) + columns);
+      left -= columns;
+    }
+  };
+  const one = () => 1;
+  const rest = (view: SequenceView) => view.left - (shares.get(view) ?? 0);
+  const drafts = (view: SequenceView) => (shares.has(view) ? view.drafts : 0);
+  give(inTurns(typing, prompts), one, reserved);
+  give(prompts, rest, reserved);
+  give(inTurns(working, batchPrompts), one, 0);
+  give(typing, drafts, 0);
+  give(batchPrompts, rest, 0);
+  give(working, drafts, 0);
+  const inOrder = [...shares].map(([view, columns]) => ({ view, columns }));
+  return [...inOrder.filter(({ view }) => view.generates), ...inOrder.filter(({ view }) => !view.generates)];
+}
+
+/** Where there are more sequences than columns, those go first that have waited longest since their last one. */
+function inTurns(...views: readonly (readonly SequenceView[])[]): SequenceView[] {
+  return views.flat().sort((a, b) => a.servedAt - b.servedAt);
+}

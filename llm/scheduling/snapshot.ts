@@ -1,0 +1,110 @@
+/** `interactive` for somebody who watches the text come, `batch` for work that only has to be done. */
+export type ServiceClass = 'interactive' | 'batch';
+
+/** Both classes, the one that goes first first. */
+export const SERVICE_CLASSES = ['interactive', 'batch'] as const satisfies readonly ServiceClass[];
+
+/** 9 goes first. */
+export const MAX_PRIORITY = 9;
+export const DEFAULT_PRIORITY = 5;
+
+/** A sequence as the policy sees it. Times are milliseconds of one clock. */
+export interface SequenceView {
+  readonly id: number;
+  readonly class: ServiceClass;
+  /** 0 to {@link MAX_PRIORITY}. */
+  readonly priority: number;
+  readonly client: string;
+  readonly arrivedAt: number;
+  /** When it last had a column; `arrivedAt` before the first. */
+  readonly servedAt: number;
+  /** When it is of no use any more. */
+  readonly deadlineAt?: number | undefined;
+  readonly state: 'waiting' | 'running';
+  /** Whether it ever had a column: it is neither refused nor, once its memory was taken, forgotten. */
+  readonly begun: boolean;
+  /** Whether its client has room for a token; without it nothing is computed for the sequence. */
+  readonly able: boolean;
+  /** Tokens to compute before the next one can be sampled, from 1. */
+  readonly left: number;
+  /** Whether it has sampled a token and waits for another. */
+  readonly generates: boolean;
+  /** Columns beyond the first that it may fill with drafted tokens. */
+  readonly drafts: number;
+  /** Tokens that fit into the pages of KV cache that it holds. */
+  readonly room: number;
+  /** Pages that would be free without it. */
+  readonly pages: number;
+}
+
+/** What a client has had. */
+export interface ClientAccount {
+  /** Columns computed for it, divided by its weight; a client that comes back begins at the least of those present. */
+  readonly virtualTime: number;
+  /** Share of the board relative to the other clients', above 0. */
+  readonly weight: number;
+  /** When one of its requests last began. */
+  readonly servedAt: number;
+}
+
+/** Everything that a step is decided by. */
+export interface Snapshot {
+  readonly now: number;
+  readonly limits: SchedulingLimits;
+  /** Columns that a step can have. */
+  readonly maxColumns: number;
+  /** What a step of so many columns costs; 0 where the core has no part in it. */
+  readonly cycles: (columns: number) => number;
+  /** Free pages of KV cache, and tokens of each. */
+  readonly freePages: number;
+  readonly pageTokens: number;
+  readonly sequences: readonly SequenceView[];
+  readonly clients: ReadonlyMap<string, ClientAccount>;
+  /** Mean time from one request's end to the next one's while others wait; unknown at first. */
+  readonly msPerRequest: number | undefined;
+}
+
+/** Bounds of the policy; docs/scheduling.md has each with its reason. */
+export interface SchedulingLimits {
+  /** Sequences that generate at a time. */
+  readonly maxSequences: number;
+  /** Sequences in memory at a time, those included whose clients read nothing. */
+  readonly maxHeld: number;
+  /** Requests that may wait. */
+  readonly maxQueued: number;
+  /** Milliseconds that a request may wait for its first column. */
+  readonly maxWaitMs: Readonly<Record<ServiceClass, number>>;
+  /** Milliseconds without a column that count as much as one level of priority. */
+  readonly agingMs: number;
+}
+
+export const DEFAULT_LIMITS: SchedulingLimits = {
+  maxSequences: 8,
+  maxHeld: 32,
+  maxQueued: 64,
+  maxWaitMs: { interactive: 120_000, batch: 3_600_000 },
+  agingMs: 5_000,
+};
+
+/** What happens before and in the next step. */
+export interface Plan {
+  /** Requests that are not kept waiting any longer. */
+  readonly refused: readonly Refusal[];
+  /** Running sequences that give up their cache and wait. */
+  readonly preempted: readonly number[];
+  /** Waiting sequences that begin, or begin again. */
+  readonly admitted: readonly number[];
+  /** Columns of each sequence in the step, in this order: what one leaves unused the next ones may have. */
+  readonly shares: readonly Share[];
+}
+
+export interface Refusal {
+  readonly id: number;
+  /** When it is worth asking again. */
+  readonly retryAfterMs: number;
+}
+
+export interface Share {
+  readonly id: number;
+  readonly columns: number;
+}
