@@ -10,6 +10,8 @@ import type { DeviceHost } from './device/device-host.js';
 
 /** How long a generation waits for a client whose connection broke. */
 const GRACE_MS = 30_000;
+/** How long a generation waits for a client that is connected and reads none of its tokens. */
+const UNREAD_MS = 10 * 60_000;
 
 /**
  * One generation on the main thread: keeps the tokens that its client may not have yet, so that it can be resumed
@@ -26,6 +28,8 @@ class GenerationRecord {
   /** Number of the token that is event 0 of the stream. */
   streamBase = 0;
   cancelGrace: () => void = () => {};
+  /** Set while the client has to give credit before anything goes on. */
+  cancelUnread: (() => void) | undefined;
 
   constructor(
     readonly id: string,
@@ -69,7 +73,7 @@ export class GenerationRegistry {
   refuse(id: string, stream: ServerStream, reason: unknown): void {
     const record = this.#records.get(id);
     if (record === undefined) return;
-    record.cancelGrace();
+    this.#stopTimers(record);
     this.#records.delete(id);
     // A client that came back meanwhile waits on another stream.
     if (record.stream === undefined || record.stream === stream) return;
@@ -102,7 +106,8 @@ export class GenerationRegistry {
   /** Takes an event from the worker. */
   take(id: string, event: GenerateEvent): void {
     const record = this.#records.get(id);
-    if (record === undefined) return;
+    // What the worker says of a generation that was given up here comes too late.
+    if (record === undefined || record.last !== undefined) return;
     if (event.type === 'token') record.kept.push(event);
     else record.last = event;
     this.#flush(record);
@@ -119,7 +124,7 @@ export class GenerationRegistry {
   }
 
   close(): void {
-    for (const record of this.#records.values()) record.cancelGrace();
+    for (const record of this.#records.values()) this.#stopTimers(record);
     this.#records.clear();
   }
 
@@ -168,6 +173,7 @@ export class GenerationRegistry {
     const end = record.firstKept + record.kept.length;
     while (stream.ready && record.streamBase + stream.sent < end)
       stream.emit(record.kept[record.streamBase + stream.sent - record.firstKept]);
+    this.#watchUnread(record, stream);
     if (record.last === undefined || record.streamBase + stream.sent < end) return;
     stream.emit(record.last);
     stream.end();
@@ -179,7 +185,34 @@ export class GenerationRegistry {
   #onDetached(record: GenerationRecord, stream: ServerStream): void {
     if (record.stream !== stream) return;
     record.stream = undefined;
+    this.#clearUnread(record);
     this.#expire(record);
+  }
+
+  /** A client that lives but reads nothing keeps the memory of its sequence from others. */
+  #watchUnread(record: GenerationRecord, stream: ServerStream): void {
+    if (stream.ready || record.last !== undefined) this.#clearUnread(record);
+    else
+      record.cancelUnread ??= this.#clock.after(UNREAD_MS, () => {
+        record.cancelUnread = undefined;
+        this.#device().cancel(record.id);
+        const reason = `The tokens of generation ${record.id} were not read for ${UNREAD_MS} ms.`;
+        record.last = {
+          type: 'failed',
+          error: new PynqLlmError('AGENT_CLIENT_STALLED', reason, { context: { id: record.id } }).toWire(),
+        };
+        this.#flush(record);
+      });
+  }
+
+  #stopTimers(record: GenerationRecord): void {
+    record.cancelGrace();
+    this.#clearUnread(record);
+  }
+
+  #clearUnread(record: GenerationRecord): void {
+    record.cancelUnread?.();
+    record.cancelUnread = undefined;
   }
 
   #expire(record: GenerationRecord): void {

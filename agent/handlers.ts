@@ -140,6 +140,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
       generations.resume(call.params.generation, call.params.next, call.stream());
       return {};
     },
+    'generate.progress': forward(),
     'generate.cancel': ({ params }: { params: Params<'generate.cancel'> }) => {
       generations.cancel(params.generation);
       return {};

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { destination, pino } from 'pino';
 import { PynqLlmError } from '../errors/index.js';
 import { ROLES, type Role } from '../protocol/index.js';
 import type { Tokens } from './access.js';
+import type { Log } from './log.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
 
 /** The flags of `pynq-llm agent`. */
@@ -39,7 +40,7 @@ export async function runAgent(
     log,
     origins: flags.allowOrigin,
     storeDir: flags.storeDir,
-    token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile),
+    token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });
   using _extension = extend(agent);
@@ -50,10 +51,13 @@ export async function runAgent(
 }
 
 /** @throws PynqLlmError AGENT_TOKEN_INVALID */
-function readTokenFile(path: string): Tokens {
+function readTokenFile(path: string, log: Log): Tokens {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
+    // Windows keeps others out by other means than these bits.
+    if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0)
+      log.warn({ path }, 'other users may read or write the token file: chmod 600 it');
   } catch (cause) {
     throw new PynqLlmError('AGENT_TOKEN_INVALID', `The token file ${path} cannot be read.`, { cause });
   }

@@ -45,7 +45,7 @@ export const AGENT_ERRORS = {
   },
   AGENT_CLIENT_STALLED: {
     number: 6009,
-    meaning: 'The client stopped reading, and what waited for it reached the limit for too long.',
+    meaning: 'The client stopped reading, and what waited for it reached a limit for too long.',
     remedy: 'Read what was asked for, or ask for less; generations can be resumed after connecting again.',
   },
   AGENT_CLOSING: {

@@ -35,9 +35,9 @@ export const SDK_ERRORS = {
   },
   SDK_NO_PROGRESS: {
     number: 7008,
-    meaning: 'The agent answers, but a generation brought no token within its deadline.',
+    meaning: 'The agent is connected, but what it was asked for made no progress within its deadline.',
     remedy:
-      "Look at the board's health; a longer stallMs helps where a long prompt or other generations take the time.",
+      "Look at the board's health and the agent's log, then ask again; where single steps take so long, give a longer stallMs.",
   },
   SDK_MODEL_FILE: {
     number: 7010,

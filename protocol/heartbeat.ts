@@ -7,6 +7,7 @@ export class Heartbeat {
   readonly #beat: () => void;
   readonly #onSilence: (silentMs: number) => void;
   #heardAt: number;
+  #unanswered = 0;
   #cancel: () => void = () => {};
 
   /** @param beat sends something that the other side answers @param onSilence told once, after three beats unanswered */
@@ -21,19 +22,24 @@ export class Heartbeat {
   /** Anything came from the other side. */
   heard(): void {
     this.#heardAt = this.#clock.now();
+    this.#unanswered = 0;
   }
 
   stop(): void {
     this.#cancel();
   }
 
+  /**
+   * Beats are counted, not time: a process that slept or was busy itself heard nothing meanwhile, but has not asked
+   * either.
+   */
   #schedule(): void {
     this.#cancel = this.#clock.after(HEARTBEAT_MS, () => {
-      const silentMs = this.#clock.now() - this.#heardAt;
-      if (silentMs > HEARTBEAT_MS * HEARTBEATS_MISSED) {
-        this.#onSilence(silentMs);
+      if (this.#unanswered >= HEARTBEATS_MISSED) {
+        this.#onSilence(this.#clock.now() - this.#heardAt);
         return;
       }
+      this.#unanswered++;
       this.#beat();
       this.#schedule();
     });

@@ -18,6 +18,7 @@ import {
 } from './schemas/device.js';
 import {
   generateEvent,
+  generateProgressResult,
   generateReference,
   generateResumeParams,
   generateStartParams,
@@ -106,6 +107,7 @@ export const METHODS = {
   },
   'generate.resume': { role: 'infer', params: generateResumeParams, result: empty, event: generateEvent },
   'generate.cancel': { role: 'infer', params: generateReference, result: empty },
+  'generate.progress': { role: 'infer', params: generateReference, result: generateProgressResult },
   score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
 
   'counters.read': { role: 'read', params: empty, result: countersReadResult },

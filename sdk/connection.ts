@@ -86,7 +86,7 @@ export class Connection {
     signal?: AbortSignal,
   ): Promise<Connection> {
     const connection = new Connection(open, options);
-    connection.#live = connection.#attempt(signal);
+    connection.#live = connection.#attempt(options.timeoutMs, signal);
     await connection.#live;
     return connection;
   }
@@ -159,8 +159,8 @@ export class Connection {
     return { timeoutMs, signal, scratch };
   }
 
-  async #attempt(signal?: AbortSignal): Promise<Live> {
-    const deadline = AbortSignal.timeout(this.#options.timeoutMs);
+  async #attempt(timeoutMs: number, signal?: AbortSignal): Promise<Live> {
+    const deadline = AbortSignal.timeout(timeoutMs);
     const signals = [this.#closing.signal, deadline, ...(signal === undefined ? [] : [signal])];
     const either = AbortSignal.any(signals);
     let transport: Transport | undefined;
@@ -178,13 +178,13 @@ export class Connection {
         either,
       );
       this.#hello = await session.hello(this.#options.client, this.#options.token, {
-        timeoutMs: this.#options.timeoutMs,
+        timeoutMs,
         signal: either,
       });
     } catch (error) {
       await transport?.close();
       if (deadline.aborted && error === deadline.reason)
-        throw new PynqLlmError('SDK_CONNECT_FAILED', `No connection within ${this.#options.timeoutMs} ms.`, {
+        throw new PynqLlmError('SDK_CONNECT_FAILED', `No connection within ${timeoutMs} ms.`, {
           cause: error,
         });
       throw error;
@@ -217,7 +217,7 @@ export class Connection {
   }
 
   async #reconnect(lost: PynqLlmError): Promise<Live> {
-    const { reconnectMs, onConnection } = this.#options;
+    const { reconnectMs, timeoutMs, onConnection } = this.#options;
     onConnection?.({ type: 'lost', reason: lost, retryMs: reconnectMs });
     const end = performance.now() + reconnectMs;
     let wait = FIRST_DELAY_MS;
@@ -229,7 +229,9 @@ export class Connection {
       );
       if (this.#closing.signal.aborted) throw closedError();
       try {
-        const live = await this.#attempt();
+        // The last attempt ends with the time that there is for all of them.
+        const left = Math.ceil(end - performance.now());
+        const live = await this.#attempt(Math.min(timeoutMs, Math.max(1, left)));
         onConnection?.({ type: 'restored' });
         return live;
       } catch (error) {

@@ -29,8 +29,8 @@ export interface GenerateOptions extends SamplingOptions {
   /** Tokens that may be on the way or unread; the agent stops generating when they are not read. */
   readonly window?: number | undefined;
   /**
-   * Milliseconds without a token, while the agent may send one, after which the generation is given up; 10 minutes,
-   * because the first token waits for the whole prompt and every token for the others' generations.
+   * Milliseconds without a token, while the agent may send one, and without a step of its engine, after which the
+   * generation is given up; 10 minutes. Steps for a long prompt, or for others while this one waits, count as progress.
    */
   readonly stallMs?: number | undefined;
 }
@@ -68,6 +68,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   readonly #stallMs: number;
   /** When the agent last sent something, or was allowed to. */
   #waitingSince = 0;
+  /** Steps of the agent's engine when it was last asked about them, since the last token. */
+  #steps: number | undefined;
   #cancelWatch: () => void = () => {};
   #started = false;
   #over = false;
@@ -98,7 +100,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) this.#onAbort();
     else {
-      this.#watch(this.#stallMs);
+      this.#watch();
       this.#begin().catch((error: unknown) => this.#fail(error));
     }
   }
@@ -227,14 +229,14 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #grant(): void {
     const limit = Math.min(this.#read, this.#received) + this.#window;
     if (this.#stream === undefined || limit - this.#granted < Math.max(1, this.#window / 4)) return;
-    if (this.#granted <= this.#received) this.#waitingSince = systemClock.now();
+    if (this.#granted <= this.#received) this.#sawProgress(undefined);
     this.#granted = limit;
     this.#stream.grant(limit - this.#base);
   }
 
   #take(event: GenerateEvent): void {
     if (this.#over) return;
-    this.#waitingSince = systemClock.now();
+    this.#sawProgress(undefined);
     if (event.type === 'token') {
       if (event.index !== this.#received)
         throw new PynqLlmError(
@@ -260,23 +262,52 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   }
 
   /** A connection that lives is no progress: the agent may have lost the generation, or be at work for ever. */
-  #watch(ms: number): void {
-    this.#cancelWatch = systemClock.after(ms, () => {
-      const isDue = this.#stream !== undefined && this.#granted > this.#received;
-      const left = this.#stallMs - (systemClock.now() - this.#waitingSince);
-      if (!isDue || left > 0) {
-        this.#watch(isDue ? left : this.#stallMs);
-        return;
-      }
-      this.#sendCancel().catch(() => {});
-      this.#fail(
-        new PynqLlmError(
-          'SDK_NO_PROGRESS',
-          `The agent is connected but sent no token for ${this.#stallMs} ms, after ${this.#received} of them.`,
-          { context: { generation: this.id, tokens: this.#received, stallMs: this.#stallMs } },
-        ),
-      );
+  #watch(): void {
+    // Twice in the time that it may take: once to know the number of steps, once to see whether it has grown.
+    this.#cancelWatch = systemClock.after(this.#stallMs / 2, () => {
+      this.#look().catch((error: unknown) => this.#fail(error));
     });
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isDue) {
+      const steps = await this.#askForSteps();
+      if (this.#over) return;
+      if (steps !== undefined && steps !== this.#steps) {
+        if (this.#steps === undefined) this.#steps = steps;
+        else this.#sawProgress(steps);
+      }
+      if (this.#isDue && systemClock.now() - this.#waitingSince >= this.#stallMs) {
+        this.#sendCancel().catch(() => {});
+        throw new PynqLlmError(
+          'SDK_NO_PROGRESS',
+          `The agent is connected but for ${this.#stallMs} ms sent no token, after ${this.#received} of them, and computed no step.`,
+          { context: { generation: this.id, tokens: this.#received, stallMs: this.#stallMs } },
+        );
+      }
+    }
+    this.#watch();
+  }
+
+  /** Whether the next token is the agent's to send. While the connection is made again it is not. */
+  get #isDue(): boolean {
+    return this.#stream !== undefined && this.#granted > this.#received;
+  }
+
+  /** Undefined where the agent does not say: no answer is no progress. */
+  async #askForSteps(): Promise<number | undefined> {
+    const params = { generation: this.id };
+    try {
+      const options = { timeoutMs: this.#stallMs / 2 };
+      return (await this.#connection.request('generate.progress', params, options)).steps;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #sawProgress(steps: number | undefined): void {
+    this.#waitingSince = systemClock.now();
+    this.#steps = steps;
   }
 
   #fail(error: unknown): void {

@@ -1,18 +1,21 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import type {
-  ModelFacts,
-  Params,
-  Result,
-  ScoreResult,
-  StoredModel,
-  StreamEvent,
-  WirePlacementReport,
+import {
+  type ModelFacts,
+  type Params,
+  type Result,
+  type ScoreResult,
+  type StoredModel,
+  type StreamEvent,
+  systemClock,
+  type WirePlacementReport,
 } from '../protocol/index.js';
 import type { CallOptions, Connection } from './connection.js';
 import { type GenerateOptions, Generation, type Prompt } from './generation.js';
 
-/** Loading reads the whole file and may copy it; scoring runs the whole text. */
-const LONG_MS = 30 * 60_000;
+/** Loading and scoring may take hours on a board, but not so long without telling how far they are. */
+const STALL_MS = 10 * 60_000;
+/** The longest that a timer takes: 24 days. */
+const NO_DEADLINE_MS = 2 ** 31 - 1;
 
 export interface LoadOptions {
   /** Tokens that a sequence may have; what the model was made for unless given. */
@@ -97,7 +100,7 @@ export class Model {
    * @param tokens as `tokenize` gives them; nothing is added
    */
   score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
-    const { top = 0, from, onProgress, timeoutMs = LONG_MS, signal } = options;
+    const { top = 0, from, onProgress, timeoutMs, signal } = options;
     const params = {
       model: this.digest,
       tokens: [...tokens],
@@ -197,24 +200,46 @@ async function requestLoad(connection: Connection, digest: string, options: Load
   const params = { model: digest, ...(contextLength === undefined ? {} : { contextLength }) };
   const tell =
     onProgress && ((done: number, total: number) => onProgress({ bytes: done, totalBytes: total }));
-  return requestWithProgress(connection, 'models.load', params, tell, { timeoutMs: LONG_MS, signal });
+  return requestWithProgress(connection, 'models.load', params, tell, { signal });
 }
 
-/** A long request whose stream tells how far it has come. */
-async function requestWithProgress<M extends 'models.load' | 'score'>(
+/** A long request whose stream tells how far it has come: given up when it tells nothing for too long. */
+export async function requestWithProgress<M extends 'models.load' | 'score'>(
   connection: Connection,
   method: M,
   params: Params<M>,
   tell: ((done: number, total: number) => void) | undefined,
-  call: CallOptions,
+  { timeoutMs = NO_DEADLINE_MS, signal }: CallOptions,
+  stallMs = STALL_MS,
 ): Promise<Result<M>> {
-  if (tell === undefined) return connection.request(method, params, call);
-  const onEvent = ({ done, total }: StreamEvent<M>) => tell(done, total);
-  const stream = await connection.openStream(method, params, { onEvent, onLost: () => {} }, call);
-  stream.grant(Number.MAX_SAFE_INTEGER);
+  const stalled = new AbortController();
+  const watch = () =>
+    systemClock.after(stallMs, () =>
+      stalled.abort(
+        new PynqLlmError(
+          'SDK_NO_PROGRESS',
+          `The agent is connected but told nothing about ${method} for ${stallMs} ms.`,
+          { context: { method, stallMs } },
+        ),
+      ),
+    );
+  let cancelWatch = watch();
+  const onEvent = ({ done, total }: StreamEvent<M>) => {
+    cancelWatch();
+    cancelWatch = watch();
+    tell?.(done, total);
+  };
   try {
-    return await stream.result;
+    const either = signal === undefined ? stalled.signal : AbortSignal.any([stalled.signal, signal]);
+    const options = { timeoutMs, signal: either };
+    const stream = await connection.openStream(method, params, { onEvent, onLost: () => {} }, options);
+    stream.grant(Number.MAX_SAFE_INTEGER);
+    try {
+      return await stream.result;
+    } finally {
+      stream.release(true);
+    }
   } finally {
-    stream.release(true);
+    cancelWatch();
   }
 }

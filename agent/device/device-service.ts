@@ -102,6 +102,7 @@ export class DeviceService {
       'models.detokenize': (params) => models.detokenize(params),
       'models.applyTemplate': (params) => models.applyTemplate(params),
       'generate.start': (params) => models.generate(params),
+      'generate.progress': (params) => models.progress(params),
       score: (params, { id, session }) => models.score(params, id, session),
 
       'counters.read': () => readCounters(this.#accelerator),

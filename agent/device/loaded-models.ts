@@ -135,6 +135,15 @@ export class LoadedModels {
     return { promptTokens: tokens.length };
   }
 
+  /** @throws PynqLlmError AGENT_GENERATION_UNKNOWN */
+  progress({ generation }: Params<'generate.progress'>): Result<'generate.progress'> {
+    for (const { generations } of this.#loaded.values())
+      if (generations.has(generation)) return { steps: generations.steps };
+    throw new PynqLlmError('AGENT_GENERATION_UNKNOWN', `Generation ${generation} is not running.`, {
+      context: { id: generation },
+    });
+  }
+
   /** The scores come as an event. @param id of the call @param session whose end ends it */
   score(params: Params<'score'>, id: number, session: number): undefined {
     const loaded = this.#find(params.model);
@@ -166,7 +175,8 @@ export class LoadedModels {
     try {
       const result = first.job.step();
       if (result === undefined) {
-        this.#events.onProgress(first.id, first.job.done, first.job.total);
+        // Those behind it are told too that the device is at work.
+        for (const { id, job } of scores) this.#events.onProgress(id, job.done, job.total);
         return;
       }
       this.#events.onScore(first.id, { result });

@@ -23,6 +23,7 @@ export type DeviceMethod = Extract<
   | 'models.detokenize'
   | 'models.applyTemplate'
   | 'generate.start'
+  | 'generate.progress'
   | 'score'
   | Exclude<Extract<MethodName, `counters.${string}`>, 'counters.subscribe'>
   | `device.${string}`

@@ -8,6 +8,9 @@ export class RunningGenerations {
   readonly #onEvent: (generation: string, event: GenerateEvent) => void;
   readonly #generations = new Map<string, EngineGeneration>();
 
+  /** Steps so far. */
+  steps = 0;
+
   constructor(model: Model, onEvent: (generation: string, event: GenerateEvent) => void) {
     this.#engine = new Engine(model);
     this.#onEvent = onEvent;
@@ -67,7 +70,12 @@ export class RunningGenerations {
     this.#generations.set(id, generation);
   }
 
+  has(id: string): boolean {
+    return this.#generations.has(id);
+  }
+
   step(): void {
+    this.steps++;
     this.#engine.step();
   }
 

@@ -57,6 +57,11 @@ export const generateStartResult = z.object({ promptTokens: count });
 
 export const generateReference = z.strictObject({ generation: generationId });
 
+export const generateProgressResult = z.object({
+  /** Steps that the engine which has the generation has computed: they grow while it works, for this one or others. */
+  steps: count,
+});
+
 export const generateResumeParams = z.strictObject({
   generation: generationId,
   /** Number of the first token that did not arrive: event 0 of the new stream. */

@@ -32,11 +32,13 @@ export function parseFingerprint(text: string): string {
  */
 export class PinnedAgent extends Agent {
   readonly #fingerprint: string;
+  readonly #signal: AbortSignal;
 
-  /** @param fingerprint as `parseFingerprint` gives it */
-  constructor(fingerprint: string) {
+  /** @param fingerprint as `parseFingerprint` gives it @param signal ends a handshake under way */
+  constructor(fingerprint: string, signal: AbortSignal) {
     super();
     this.#fingerprint = fingerprint;
+    this.#signal = signal;
   }
 
   override createConnection(
@@ -51,6 +53,9 @@ export class PinnedAgent extends Agent {
     });
     const fail = (error: Error) => callback(error, socket);
     socket.once('error', fail);
+    const onAbort = () => socket.destroy(new Error('the attempt was given up'));
+    this.#signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('close', () => this.#signal.removeEventListener('abort', onAbort));
     socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error('the TLS handshake took too long')));
     socket.once('secureConnect', () => {
       socket.setTimeout(0);
@@ -59,6 +64,7 @@ export class PinnedAgent extends Agent {
         socket.destroy(this.#mismatch(shown ?? 'none'));
         return;
       }
+      this.#signal.removeEventListener('abort', onAbort);
       socket.off('error', fail);
       callback(null, socket);
     });

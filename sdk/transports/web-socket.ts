@@ -21,10 +21,10 @@ export function webSocket(
   trust: { readonly ca?: string | undefined; readonly fingerprint?: string | undefined } = {},
 ): OpenTransport {
   const { ca, fingerprint } = trust;
-  return open(url, url, {
+  return open(url, url, (signal) => ({
     ...(ca === undefined ? {} : { ca }),
-    ...(fingerprint === undefined ? {} : { agent: new PinnedAgent(fingerprint) }),
-  });
+    ...(fingerprint === undefined ? {} : { agent: new PinnedAgent(fingerprint, signal) }),
+  }));
 }
 
 /**
@@ -32,7 +32,7 @@ export function webSocket(
  * @param name what error messages call the agent
  */
 export function webSocketOver(stream: Duplex, name: string): OpenTransport {
-  return open('ws://agent/', name, { agent: new StreamAgent(stream) });
+  return open('ws://agent/', name, () => ({ agent: new StreamAgent(stream) }));
 }
 
 /** Gives Node's HTTP client one stream as its connection. */
@@ -50,7 +50,7 @@ class StreamAgent extends Agent {
 }
 
 /** @param address where the WebSocket goes @param url what people call that place */
-function open(address: string, url: string, options: ClientOptions): OpenTransport {
+function open(address: string, url: string, options: (signal: AbortSignal) => ClientOptions): OpenTransport {
   return (events, signal) =>
     new Promise((resolve, reject) => {
       signal.throwIfAborted();
@@ -63,7 +63,7 @@ function open(address: string, url: string, options: ClientOptions): OpenTranspo
         // client is no web page, and a zero mask spares both sides a pass over every byte. With any other mask ws
         // copies the frame behind its header: one buffer to write costs a small frame less than two.
         generateMask: (mask) => mask.fill(maskByte),
-        ...options,
+        ...options(signal),
       });
       const onAbort = () => socket.terminate();
       signal.addEventListener('abort', onAbort, { once: true });

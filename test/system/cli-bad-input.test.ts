@@ -173,6 +173,21 @@ describe.concurrent('an agent', () => {
     expect((await run(write, { env: { PYNQ_LLM_TOKEN: 'admin-token-0123456789' } })).status).toBe(0);
   });
 
+  test.skipIf(process.platform === 'win32')('says that its token file is open to others', async () => {
+    const tokens = path('open-tokens');
+    writeFileSync(tokens, 'admin admin-token-0123456789\n', { mode: 0o644 });
+    await using agent = await cliAgent(path('token-store'), 'mock:', [
+      '--token-file',
+      tokens,
+      '--log-level',
+      'warn',
+    ]);
+    let log = '';
+    agent.child.stderr?.setEncoding('utf8').on('data', (text: string) => (log += text));
+    await expect.poll(() => log).toContain('chmod 600');
+    expect(log).not.toContain('admin-token');
+  });
+
   test.skipIf(!canMount())(
     'whose disk is full refuses a model and keeps what it has (needs user namespaces)',
     async () => {

@@ -117,6 +117,41 @@ describe('counters through the agent', () => {
   });
 });
 
+describe('scores', () => {
+  it('end with the session that asked for them, and leave the device to others', async () => {
+    await using board = await connect(agent.url);
+    const model = await board.models.upload(TINY_MODEL);
+    const leaving = await connect(agent.url);
+    const theirs = await leaving.models.upload(TINY_MODEL);
+    const tokens = Array<number>(model.info.contextLength).fill(80);
+    const started = performance.now();
+    await theirs.score(tokens);
+    const oneMs = performance.now() - started;
+    const scores = Array.from({ length: 30 }, () => theirs.score(tokens).catch((error: unknown) => error));
+    // Answered after all of them were taken.
+    await theirs.tokenize('Once');
+    await expect(model.unload()).rejects.toMatchObject({ code: 'AGENT_MODEL_BUSY' });
+    const left = performance.now();
+    await leaving.close();
+    await expect
+      .poll(
+        () =>
+          model
+            .unload()
+            .then(() => 'unloaded')
+            .catch(() => 'busy'),
+        {
+          timeout: 30 * oneMs,
+        },
+      )
+      .toBe('unloaded');
+    expect(performance.now() - left).toBeLessThan(15 * oneMs);
+    expect(await Promise.all(scores)).toEqual(
+      scores.map(() => expect.objectContaining({ code: 'SDK_CLOSED' })),
+    );
+  });
+});
+
 describe('traces through the agent', () => {
   it('are recorded and replayed without a difference', async () => {
     await using board = await connect(agent.url);
@@ -125,7 +160,10 @@ describe('traces through the agent', () => {
     await board.trace.start();
     const model = await board.models.upload(TINY_MODEL);
     await model.generate('Once', { maxTokens: 2, temperature: 0 }).text();
+    expect((await model.stored()).state).toBe('loaded');
     const trace = await board.trace.stop();
+    // The recording's end unloaded it, and the agent knows.
+    expect((await model.stored()).state).toBe('stored');
     expect(trace.length).toBeGreaterThan(10_000);
     const replay = await board.trace.replay(trace);
     expect(replay.difference).toBeUndefined();

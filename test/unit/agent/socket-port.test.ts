@@ -72,6 +72,16 @@ describe('the port of a socket', () => {
     expect(stalls).toEqual([]);
   });
 
+  it('does not take a client for gone whose pongs wait behind what it still reads', () => {
+    const { clock, socket, stalls, sut } = port();
+    for (let i = 0; i < 30; i++) sut.send(new Uint8Array(MIB));
+    for (let i = 0; i < 20; i++) {
+      clock.advance(5_000);
+      socket.bufferedAmount -= MIB / 2;
+    }
+    expect([socket.isPaused, socket.terminated, stalls]).toEqual([true, false, []]);
+  });
+
   it('lets a client go that reads a byte now and then', () => {
     const { clock, socket, stalls, sut } = port();
     for (let i = 0; i < 17; i++) sut.send(new Uint8Array(MIB));

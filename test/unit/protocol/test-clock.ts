@@ -15,6 +15,11 @@ export class TestClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** Lets time pass without running anything, as a machine that sleeps does; what fell due runs at the next `advance`. */
+  sleep(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Lets time pass and runs what falls due, in order. */
   advance(ms: number): void {
     const end = this.#now + ms;
@@ -22,7 +27,7 @@ export class TestClock implements Clock {
       const [next] = [...this.#timers].filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at);
       if (next === undefined) break;
       this.#timers.delete(next);
-      this.#now = next.at;
+      this.#now = Math.max(this.#now, next.at);
       next.action();
     }
     this.#now = end;

@@ -39,6 +39,51 @@ describe('a connection that breaks', () => {
     await connection.close();
   });
 
+  it('is tried again at growing distances, which are not the same for all clients', async () => {
+    const agent = scriptedAgent(() => ({}));
+    const connection = await agent.connect({ reconnectMs: 2_000 });
+    agent.isDown = true;
+    agent.breakNow();
+    await connection.ready().catch(() => {});
+    const waits = agent.attempts.slice(2).map((at, i) => at - agent.attempts[i + 1]);
+    // 100, 200, 400 ms and so on, each at most halved.
+    expect(waits.length).toBeGreaterThanOrEqual(3);
+    expect(waits.length).toBeLessThanOrEqual(6);
+    for (const [i, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual(50 * 2 ** i - 2);
+    await connection.close();
+  });
+
+  it('is given up in time when the next one is made but says nothing', async () => {
+    const agent = scriptedAgent(() => ({}));
+    const connection = await agent.connect({ reconnectMs: 300, timeoutMs: 60_000 });
+    agent.isMute = true;
+    agent.breakNow();
+    const started = performance.now();
+    await expect(connection.ready()).rejects.toMatchObject({
+      code: 'SDK_CONNECTION_LOST',
+      what: expect.stringMatching(/could not be made again within 0\.3 s/),
+    });
+    expect(performance.now() - started).toBeLessThan(3_000);
+    await connection.close();
+  });
+
+  it.each([
+    ['AGENT_UNAUTHORISED', 1],
+    ['AGENT_CLOSING', 2],
+  ] as const)('and is refused with %s is tried %i times or more', async (code, times) => {
+    const agent = scriptedAgent(() => ({}));
+    const connection = await agent.connect({ reconnectMs: 300 });
+    agent.refusal = new PynqLlmError(code, 'Refused.');
+    agent.breakNow();
+    await expect(connection.ready()).rejects.toMatchObject({
+      code: code === 'AGENT_UNAUTHORISED' ? code : 'SDK_CONNECTION_LOST',
+    });
+    const again = agent.attempts.length - 1;
+    if (times === 1) expect(again).toBe(1);
+    else expect(again).toBeGreaterThanOrEqual(times);
+    await connection.close();
+  });
+
   it('ends in the reason that the agent gave, without its number and remedy', async () => {
     const agent = scriptedAgent(() => new Promise(() => {}));
     const connection = await agent.connect({ reconnectMs: 0 });

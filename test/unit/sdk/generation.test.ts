@@ -6,12 +6,16 @@ import { type ScriptedAgent, scriptedAgent } from './scripted-agent.js';
 
 const MODEL = '0'.repeat(64);
 
-/** An agent that answers `generate.start` as told, and keeps the streams of generations. */
-function generating(start: (call: Call, times: number) => unknown) {
+/**
+ * An agent that answers `generate.start` as told, and keeps the streams of generations.
+ * @param steps how many steps its engine says to have computed
+ */
+function generating(start: (call: Call, times: number) => unknown, steps: () => unknown = () => 0) {
   const streams: ServerStream[] = [];
   let times = 0;
   const agent: ScriptedAgent = scriptedAgent((call) => {
     if (call.method === 'generate.resume') streams.push(call.stream());
+    if (call.method === 'generate.progress') return { steps: steps() };
     if (call.method !== 'generate.start') return {};
     streams.push(call.stream());
     return start(call, ++times);
@@ -84,6 +88,57 @@ describe('a generation whose agent lives', () => {
     await expect.poll(() => methods()).toContain('generate.cancel');
     await expect.poll(() => agent.openStreams).toBe(0);
     expect(streams).toHaveLength(1);
+    await connection.close();
+  });
+
+  it.each([
+    ['does not answer about it', () => new Promise<number>(() => {})],
+    [
+      'does not know of it',
+      () => {
+        throw unknown();
+      },
+    ],
+  ])('but %s is given up at its deadline', async (_, steps) => {
+    const { agent } = generating(() => ({ promptTokens: 1 }), steps);
+    const { connection, generation } = await generate(agent, { stallMs: 100 });
+    const started = performance.now();
+    await expect(generation.done).rejects.toMatchObject({ code: 'SDK_NO_PROGRESS' });
+    expect(performance.now() - started).toBeGreaterThan(90);
+    await connection.close();
+  });
+
+  it('and computes steps, for its long prompt or for others, is not given up until they end', async () => {
+    let steps = 0;
+    const { agent, streams } = generating(
+      () => ({ promptTokens: 4_000 }),
+      () => steps,
+    );
+    const { connection, generation } = await generate(agent, { stallMs: 200 });
+    const reading = generation.text().catch((error: unknown) => error);
+    for (let i = 0; i < 16; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      steps++;
+    }
+    streams[0].emit(token(0));
+    const sentAt = performance.now();
+    expect(await reading).toMatchObject({ code: 'SDK_NO_PROGRESS', context: { tokens: 1 } });
+    expect(performance.now() - sentAt).toBeGreaterThan(190);
+    await connection.close();
+  });
+
+  it('is not given up while its connection is made again', async () => {
+    const { agent, streams } = generating(() => ({ promptTokens: 1 }));
+    const { connection, generation } = await generate(agent, { stallMs: 100 });
+    const ended = generation.done.catch((error: unknown) => error);
+    await expect.poll(() => streams[0]?.credit).toBeGreaterThan(0);
+    agent.isDown = true;
+    agent.breakNow();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    agent.isDown = false;
+    await expect.poll(() => streams[1]?.credit).toBeGreaterThan(0);
+    streams[1].emit(token(0));
+    expect(await ended).toMatchObject({ code: 'SDK_NO_PROGRESS', context: { tokens: 1 } });
     await connection.close();
   });
 

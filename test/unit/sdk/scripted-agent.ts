@@ -17,6 +17,12 @@ export interface ScriptedAgent {
   readonly openStreams: number;
   /** Connections made so far. */
   readonly connections: number;
+  /** When a connection was asked for, made or not: milliseconds. */
+  readonly attempts: readonly number[];
+  /** Whether hello is never answered on new connections. */
+  isMute: boolean;
+  /** What hello is refused with on new connections. */
+  refusal: PynqLlmError | undefined;
   /** Whether new connections are refused. */
   isDown: boolean;
   /** Breaks the connection. */
@@ -31,9 +37,11 @@ export function scriptedAgent(answer: (call: Call) => unknown): ScriptedAgent {
   const calls: ScriptedAgent['calls'] = [];
   let openStreams = 0;
   let connections = 0;
+  const attempts: number[] = [];
   let breakNow = () => {};
   let fail = (_reason: PynqLlmError) => {};
   const open: OpenTransport = async (events) => {
+    attempts.push(performance.now());
     if (agent.isDown)
       throw new PynqLlmError('SDK_CONNECT_FAILED', 'scripted: could not be reached: connect ECONNREFUSED.');
     connections++;
@@ -44,13 +52,16 @@ export function scriptedAgent(answer: (call: Call) => unknown): ScriptedAgent {
         send: (frame) => queueMicrotask(() => isOpen && events.onFrame(frame)),
         close: (reason) => queueMicrotask(() => events.onClose(reason)),
       },
-      hello: () => ({
-        protocol: PROTOCOL_VERSION,
-        agent: 'scripted',
-        capabilities: [],
-        role: 'admin',
-        heartbeatMs: HEARTBEAT_MS,
-      }),
+      hello: () => {
+        if (agent.refusal !== undefined) throw agent.refusal;
+        return {
+          protocol: PROTOCOL_VERSION,
+          agent: 'scripted',
+          capabilities: [],
+          role: 'admin',
+          heartbeatMs: HEARTBEAT_MS,
+        };
+      },
       handle: (call) => {
         calls.push({ method: call.method, params: call.params });
         return answer({ ...call, stream: () => counted(call) });
@@ -81,7 +92,7 @@ export function scriptedAgent(answer: (call: Call) => unknown): ScriptedAgent {
     };
     fail = (reason) => session.fail(reason);
     return {
-      send: (frame) => queueMicrotask(() => isOpen && session.receive(frame)),
+      send: (frame) => queueMicrotask(() => isOpen && !agent.isMute && session.receive(frame)),
       close: async () => close(),
     };
   };
@@ -93,7 +104,10 @@ export function scriptedAgent(answer: (call: Call) => unknown): ScriptedAgent {
     get connections() {
       return connections;
     },
+    attempts,
     isDown: false,
+    isMute: false,
+    refusal: undefined,
     breakNow: () => breakNow(),
     fail: (reason) => fail(reason),
     connect: (options = {}) =>

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest';
+import type { DeviceHost } from '../../../agent/device/device-host.js';
+import { GenerationRegistry } from '../../../agent/generation-registry.js';
+import { PynqLlmError } from '../../../errors/index.js';
+import type { EventFrame } from '../../../protocol/frames.js';
+import type { GenerateEvent, TokenEvent } from '../../../protocol/index.js';
+import { ServerStream } from '../../../protocol/server-stream.js';
+import { TestClock } from '../protocol/test-clock.js';
+
+const ID = '0123456789abcdef0123456789abcdef';
+const MODEL = 'a'.repeat(64);
+const UNREAD_MS = 600_000;
+
+const token = (index: number): TokenEvent => ({ type: 'token', index, id: 1, text: 'a', logprob: -1 });
+
+/** A registry before a device that only notes what it is told. */
+function registry() {
+  const clock = new TestClock();
+  const told: string[] = [];
+  const device: Pick<DeviceHost, 'grant' | 'cancel'> = {
+    grant: (id, limit) => told.push(`grant ${id === ID} ${limit}`),
+    cancel: (id) => told.push(`cancel ${id === ID}`),
+  };
+  const sut = new GenerationRegistry(clock, () => device as DeviceHost);
+  const stream = (id: number) => {
+    const events: GenerateEvent[] = [];
+    const server = new ServerStream(
+      id,
+      (frame: EventFrame) => events.push(frame.event as GenerateEvent),
+      () => {},
+    );
+    return { server, events };
+  };
+  return { clock, told, sut, stream };
+}
+
+describe('a generation whose client is connected', () => {
+  it('but reads nothing for ten minutes is cancelled, and the client told', () => {
+    const { clock, told, sut, stream } = registry();
+    const { server, events } = stream(1);
+    sut.add(ID, MODEL, 2, server);
+    server.grant(2);
+    for (const index of [0, 1]) sut.take(ID, token(index));
+    clock.advance(UNREAD_MS - 1);
+    expect(told).not.toContain('cancel true');
+    clock.advance(1);
+    expect(told.at(-1)).toBe('cancel true');
+    expect(events.slice(2)).toMatchObject([{ type: 'failed', error: { code: 'AGENT_CLIENT_STALLED' } }]);
+    expect(sut.running).toBe(0);
+  });
+
+  it('and never asked for a token is cancelled too', () => {
+    const { clock, sut, stream } = registry();
+    const { server, events } = stream(1);
+    sut.add(ID, MODEL, 2, server);
+    clock.advance(UNREAD_MS);
+    expect(events).toMatchObject([{ type: 'failed', error: { code: 'AGENT_CLIENT_STALLED' } }]);
+  });
+
+  it('and waits for the device is never cancelled for that', () => {
+    const { clock, told, sut, stream } = registry();
+    const { server, events } = stream(1);
+    sut.add(ID, MODEL, 2, server);
+    server.grant(1);
+    clock.advance(10 * UNREAD_MS);
+    sut.take(ID, token(0));
+    clock.advance(UNREAD_MS - 1);
+    server.grant(2);
+    clock.advance(10 * UNREAD_MS);
+    expect(told).not.toContain('cancel true');
+    expect(events).toHaveLength(1);
+  });
+
+  it('is told once how it ended, whatever its worker says afterwards', () => {
+    const { clock, sut, stream } = registry();
+    const { server, events } = stream(1);
+    sut.add(ID, MODEL, 2, server);
+    clock.advance(UNREAD_MS);
+    sut.take(ID, { type: 'failed', error: new PynqLlmError('AGENT_CLOSING', 'Late.').toWire() });
+    expect(events).toHaveLength(1);
+  });
+});
+
+describe('a generation whose start is refused', () => {
+  const reason = new PynqLlmError('AGENT_MODEL_NOT_LOADED', 'It is not.');
+
+  it('tells a client that came back meanwhile, which waits on another stream', () => {
+    const { sut, stream } = registry();
+    const [first, second] = [stream(1), stream(2)];
+    sut.add(ID, MODEL, 2, first.server);
+    first.server.closedByClient();
+    sut.resume(ID, 0, second.server);
+    sut.refuse(ID, first.server, reason);
+    expect(second.events).toMatchObject([{ type: 'failed', error: { code: 'AGENT_MODEL_NOT_LOADED' } }]);
+    expect(second.server.isOpen).toBe(false);
+    expect(() => sut.resume(ID, 0, stream(3).server)).toThrow('AGENT_GENERATION_UNKNOWN');
+  });
+
+  it('leaves it to the reply where the client still waits for that', () => {
+    const { sut, stream } = registry();
+    const first = stream(1);
+    sut.add(ID, MODEL, 2, first.server);
+    sut.refuse(ID, first.server, reason);
+    expect(first.events).toEqual([]);
+    expect(sut.running).toBe(0);
+  });
+
+  it('is forgotten where the client is gone', () => {
+    const { clock, told, sut, stream } = registry();
+    const first = stream(1);
+    sut.add(ID, MODEL, 2, first.server);
+    first.server.closedByClient();
+    sut.refuse(ID, first.server, reason);
+    clock.advance(60_000);
+    expect(told.filter((one) => one.startsWith('cancel'))).toEqual([]);
+  });
+});
