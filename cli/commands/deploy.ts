@@ -27,6 +27,7 @@ interface DeployFlags {
   readonly list?: boolean;
   readonly rollback?: boolean;
   readonly remove?: string | true;
+  readonly withoutSystemd?: string;
   readonly json?: boolean;
 }
 
@@ -53,15 +54,25 @@ export function deployCommand(): Command {
     .option(
       '--remove [release]',
       'remove a release, named by its first digits; without one: the agent and all releases',
+    )
+    .option(
+      '--without-systemd <folder>',
+      'on the board: the agent is a process of the user who logs in, below this folder, and nothing starts it at boot',
+      folder,
     );
   withJson(command, 'one JSON object, with --list a list');
   return command.action((board: string, flags: DeployFlags) =>
     withInterrupt(async (signal) => {
+      checkFlags(flags);
       const prompts = flags.yes ? undefined : terminalPrompts();
       const target = parseSshTarget(board);
       const login: SshOptions = { prompts, hostKey: flags.hostKey, signal };
       await using connection = await openSsh(target, login);
-      const deployer = await Deployer.open(connection, { prompts, password: connection.password });
+      const deployer = await Deployer.open(connection, {
+        prompts,
+        password: connection.password,
+        withoutSystemd: flags.withoutSystemd,
+      });
       using progress = new DeployDisplay();
       const options: DeployOptions = {
         device: flags.agentDevice,
@@ -71,11 +82,17 @@ export function deployCommand(): Command {
         onProgress: (event) => progress.show(event),
         signal,
       };
-      const result = await run(deployer, flags, options, `ssh://${formatTarget(target)}`);
+      const path = flags.withoutSystemd === undefined ? '' : deployer.socket;
+      const result = await run(deployer, flags, options, `ssh://${formatTarget(target)}${path}`);
       progress.end();
       process.stdout.write(`${flags.json ? JSON.stringify(result.data) : result.text}\n`);
     }),
   );
+}
+
+function checkFlags({ list, rollback, remove }: DeployFlags): void {
+  if ([list, rollback, remove !== undefined].filter(Boolean).length > 1)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Of --list, --rollback and --remove only one can be given.');
 }
 
 interface Outcome {
@@ -89,9 +106,6 @@ async function run(
   options: DeployOptions,
   url: string,
 ): Promise<Outcome> {
-  const asked = [flags.list, flags.rollback, flags.remove !== undefined].filter(Boolean).length;
-  if (asked > 1)
-    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Of --list, --rollback and --remove only one can be given.');
   if (flags.list) return list(deployer);
   if (flags.rollback) {
     const { digest, version } = await deployer.rollback(options);
@@ -135,6 +149,18 @@ function hostKey(text: string): string {
   if (!/^SHA256:[A-Za-z0-9+/]{43}$/.test(text))
     throw new InvalidArgumentError('It must be SHA256: and 43 characters, as ssh-keygen -l prints it.');
   return text;
+}
+
+/** Room for `/run/agent.sock` within the kernel's limit of a socket's path. */
+const MAX_FOLDER_LENGTH = 90;
+
+function folder(text: string): string {
+  const path = text.replace(/\/+$/, '');
+  if (!/^(\/[\w@.+-]+)+$/.test(path) || path.length > MAX_FOLDER_LENGTH)
+    throw new InvalidArgumentError(
+      `It must be an absolute path of at most ${MAX_FOLDER_LENGTH} letters, digits and _@.+-.`,
+    );
+  return path;
 }
 
 const STEPS: Readonly<Record<string, string>> = {

@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
+import type { ExecResult } from '../ssh/index.js';
 import type { Layout } from './layout.js';
 import type { RootShell } from './root-shell.js';
 import { commandFailed } from './root-shell.js';
@@ -48,6 +49,7 @@ export class Switch {
   async confirm(token: string): Promise<boolean> {
     const result = await this.#shell.try(this.#script, ['confirm', token]);
     if (result.status === SWITCH_STATUS.notPending) return false;
+    checkBusy(result);
     if (result.status !== 0) throw commandFailed('confirm the release', result);
     return true;
   }
@@ -62,11 +64,12 @@ export class Switch {
   }
 
   uninstall(): Promise<void> {
-    return this.#run('remove the agent', ['uninstall'], 'any');
+    return this.#run('remove the agent', ['uninstall'], '');
   }
 
   async #run(what: string, words: readonly string[], release: string): Promise<void> {
     const result = await this.#shell.try(this.#script, words);
+    checkBusy(result);
     if (result.status === SWITCH_STATUS.noRelease)
       throw new PynqLlmError('DEPLOY_NO_RELEASE', `The board has no release ${release}.`, {
         context: { release },
@@ -77,6 +80,12 @@ export class Switch {
       });
     if (result.status !== 0) throw commandFailed(what, result);
   }
+}
+
+/** @throws PynqLlmError DEPLOY_BUSY */
+export function checkBusy({ status }: ExecResult): void {
+  if (status === SWITCH_STATUS.busy)
+    throw new PynqLlmError('DEPLOY_BUSY', 'Another deploy holds the lock of this board.');
 }
 
 /** Reads what `switch.sh status` printed. */

@@ -4,6 +4,7 @@ import type { RemoteHost, SshPrompts } from '../ssh/index.js';
 import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
 import { checkAgent, isRunning } from './check-agent.js';
 import { LAYOUT, type Layout, socketOf } from './layout.js';
+import { plain, plainLayout } from './plain.js';
 import { type Platform, platformOf } from './platforms.js';
 import { type BoardFacts, factsCommand, judge, type PreflightCheck, parseFacts } from './preflight.js';
 import { buildRelease, type Release, shippedBundle } from './release.js';
@@ -41,9 +42,11 @@ export interface BoardAccess {
   readonly prompts?: SshPrompts | undefined;
   /** The login's password, which sudo is given first. */
   readonly password?: string | undefined;
-  /** systemd unless given. */
-  readonly manager?: ServiceManager | undefined;
-  readonly layout?: Layout | undefined;
+  /**
+   * A folder of the user who logs in, for boards without systemd: the agent is a plain process there, which takes no
+   * root's rights and which nothing starts at boot.
+   */
+  readonly withoutSystemd?: string | undefined;
 }
 
 export interface DeployResult {
@@ -79,7 +82,9 @@ export class Deployer {
 
   /** Looks at a board and finds out how to become root there. @throws PynqLlmError SSH_... */
   static async open(host: RemoteHost, access: BoardAccess = {}): Promise<Deployer> {
-    const { layout = LAYOUT, manager = systemd } = access;
+    const { withoutSystemd: folder } = access;
+    const layout = folder === undefined ? LAYOUT : plainLayout(folder);
+    const manager = folder === undefined ? systemd : plain;
     const result = await host.exec(factsCommand(layout, manager));
     const facts = parseFacts(result.stdout, Date.now() / 1000);
     if (facts.uid < 0) throw commandFailed('say what it is', result);
@@ -126,6 +131,11 @@ export class Deployer {
       : await this.#send(release, platform, device, options);
     const { selfTestChecks } = await this.#activate(release.digest, options);
     return { ...about, unchanged: false, sentBytes, selfTestChecks };
+  }
+
+  /** The agent's socket on the board. */
+  get socket(): string {
+    return socketOf(this.#layout);
   }
 
   /** The releases on the board, the active one first. */

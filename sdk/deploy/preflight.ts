@@ -40,7 +40,7 @@ export interface PreflightCheck {
   readonly fix: string;
 }
 
-const TOOLS = ['sha256sum', 'flock', 'seq', 'readlink', 'mktemp', 'od', 'cmp'];
+const TOOLS = ['sha256sum', 'flock', 'seq', 'readlink', 'mktemp', 'od', 'cmp', 'awk'];
 
 /** Shell command whose output `parseFacts` reads. */
 export function factsCommand(layout: Layout, manager: ServiceManager): string {
@@ -153,7 +153,9 @@ export function judge(facts: BoardFacts, needs: PreflightNeeds): PreflightCheck[
       'programs',
       facts.missingTools.length === 0 ? 'all there' : `no ${facts.missingTools.join(', ')}`,
       isGood(facts.missingTools.length === 0),
-      'Install them with the package manager of the board.',
+      facts.missingTools.includes('systemctl')
+        ? 'Without systemd: --without-systemd FOLDER.'
+        : 'Install them with the package manager of the board.',
     ),
     check(
       'sudo',

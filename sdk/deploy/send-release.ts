@@ -1,8 +1,10 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { quote, type RemoteHost } from '../ssh/index.js';
+import { checkBusy } from './board-state.js';
 import type { Layout } from './layout.js';
 import type { Release, ReleaseFile } from './release.js';
 import { commandFailed, type RootShell } from './root-shell.js';
+import { SWITCH_STATUS } from './switch-script.js';
 
 /** Assembling copies and hashes a hundred megabytes: minutes on a slow card. */
 const ASSEMBLE_MS = 10 * 60_000;
@@ -64,7 +66,7 @@ export function bytesToSend(release: Release, { installed, waiting }: Inventory)
 /**
  * Sends the files that the board does not have, goes on with those that were sent in part, and puts the release
  * together under its digest. Every byte is checked there before the release has its name.
- * @throws PynqLlmError DEPLOY_TRANSFER, DEPLOY_DISK_FULL, SSH_...
+ * @throws PynqLlmError DEPLOY_TRANSFER, DEPLOY_DISK_FULL, DEPLOY_BUSY, SSH_...
  */
 export async function sendRelease(
   host: RemoteHost,
@@ -97,6 +99,7 @@ export async function sendRelease(
       'DEPLOY_TRANSFER',
       `On the board differ: ${result.stdout.trim().replaceAll('\n', ', ')}.`,
     );
+  checkBusy(result);
   if (result.status !== 0) throw commandFailed('put the release together', result);
 }
 
@@ -148,7 +151,7 @@ trap '' HUP PIPE
 umask 022
 cd ${quote(layout.base)}
 exec 9>lock
-flock -w 100 9
+flock -w 60 9 || exit ${SWITCH_STATUS.busy}
 target=releases/${release.digest}
 if [ -f "$target/MANIFEST" ]; then rm -rf incoming/*; exit 0; fi
 new="$target.new"

@@ -1,3 +1,4 @@
+import { quote } from '../ssh/index.js';
 import type { Layout } from './layout.js';
 
 /** How the agent of a release is to run; part of the release. */
@@ -50,7 +51,7 @@ export function agentCommand(
 
 /** Shell commands that make the access tokens for a listening port, where there are none: 256 bits for each role. */
 export function makeTokens(layout: Layout, owner: string): string {
-  const file = `${layout.config}/tokens`;
+  const file = quote(`${layout.config}/tokens`);
   return `if [ ! -s ${file} ]; then
   ( umask 077
     for role in admin infer read; do

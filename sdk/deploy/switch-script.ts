@@ -3,7 +3,9 @@ import type { Layout } from './layout.js';
 import type { ServiceManager } from './service-manager.js';
 
 /** What switch.sh ends with where it refuses. */
-export const SWITCH_STATUS = { noRelease: 66, notPending: 65, inUse: 67 } as const;
+export const SWITCH_STATUS = { notPending: 65, noRelease: 66, inUse: 67, busy: 69 } as const;
+/** Seconds to wait for another deploy's change; a revert waits as long as putting a release together may take. */
+const LOCK_SECONDS = { change: 60, revert: 900 } as const;
 /** An agent that does not make its socket within so many seconds is not started. */
 const SOCKET_SECONDS = 150;
 
@@ -26,7 +28,7 @@ export function switchScript(manager: ServiceManager, layout: Layout): string {
 trap '' HUP PIPE
 base=${quote(layout.base)}
 socket=${quote(`${layout.run}/agent.sock`)}
-cd "$base" 2>/dev/null || { [ "$1" = status ] && exit 0; exit ${SWITCH_STATUS.noRelease}; }
+cd "$base" 2>/dev/null || case "$1" in status|uninstall) exit 0 ;; *) exit ${SWITCH_STATUS.noRelease} ;; esac
 base=$(pwd -P)
 
 active() { [ ! -L current ] || basename "$(readlink current)"; }
@@ -36,13 +38,13 @@ running() {
 }
 pending() { [ ! -f pending ] || sed -n "$1p" pending; }
 point_to() { rm -f current.new; ln -s "releases/$1" current.new; mv -T current.new current; }
-lock() { exec 9>lock; flock -w 100 9; }
+lock() { exec 9>lock; flock -w "$1" 9 || exit ${SWITCH_STATUS.busy}; }
 boot_id() { cat /proc/sys/kernel/random/boot_id; }
 ${manager.functions(layout)}
 
 case "$1" in
 activate)
-  lock
+  lock ${LOCK_SECONDS.change}
   [ -f "releases/$2/MANIFEST" ] || exit ${SWITCH_STATUS.noRelease}
   old=$(pending 3); old=\${old:-$(active)}; old=\${old:--}
   printf '%s\\n' "$3" "$(boot_id)" "$old" > pending.new
@@ -52,7 +54,7 @@ activate)
   start_agent
   ;;
 confirm)
-  lock
+  lock ${LOCK_SECONDS.change}
   [ "$(pending 1)" = "$2" ] || exit ${SWITCH_STATUS.notPending}
   old=$(pending 3)
   if [ "$old" != - ] && [ "$old" != "$(active)" ]; then echo "$old" > previous.new; mv previous.new previous; fi
@@ -62,17 +64,18 @@ confirm)
   done
   ;;
 revert)
-  lock
+  lock ${LOCK_SECONDS.revert}
   [ "$(pending 1)" = "$2" ] || exit 0
   old=$(pending 3)
   if [ "$old" = - ]; then stop_agent; rm -f current pending
   else point_to "$old"; rm pending; start_agent; fi
   ;;
 recover)
-  lock
+  lock ${LOCK_SECONDS.change}
   old=$(pending 3)
   [ "$old" ] && [ "$old" != - ] && [ "$(pending 2)" != "$(boot_id)" ] || exit 0
-  point_to "$old"; rm pending
+  # The former release's unit may differ from the one that is just being started.
+  point_to "$old"; rm pending; start_agent
   ;;
 open)
   for i in $(seq ${SOCKET_SECONDS}); do
@@ -88,14 +91,14 @@ status)
   done
   ;;
 remove)
-  lock
+  lock ${LOCK_SECONDS.change}
   [ -d "releases/$2" ] || exit ${SWITCH_STATUS.noRelease}
   [ "$(active)" != "$2" ] && [ "$(pending 3)" != "$2" ] || exit ${SWITCH_STATUS.inUse}
   [ "$(cat previous 2>/dev/null)" != "$2" ] || rm -f previous
   rm -rf "releases/$2"
   ;;
 uninstall)
-  lock
+  lock ${LOCK_SECONDS.change}
   remove_service
   rm -rf "$base"
   ;;

@@ -1,5 +1,5 @@
 export { openSsh, type SshOptions } from './connect.js';
-export type { ExecOptions, ExecResult, RemoteHost } from './connection.js';
+export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './connection.js';
 export { SshConnection } from './connection.js';
 export type { SshPrompts } from './prompts.js';
 export { quote } from './quote.js';

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -27,11 +27,20 @@ export interface TestSshd extends AsyncDisposable {
   changeHostKey(): Promise<void>;
 }
 
+/** Why no server can have mounts of its own here; undefined if one can. */
+export const noPrivateMounts =
+  userInfo().uid !== 0
+    ? 'only root may mount'
+    : spawnSync('unshare', ['--mount', 'true']).status === 0
+      ? undefined
+      : 'this machine lets nobody unshare mounts';
+
 /**
  * A real OpenSSH server on loopback, run by and for the current user.
  * @param config further lines of sshd_config
+ * @param mounts shell commands that mount what only this server and its logins see; see `noPrivateMounts`
  */
-export async function startSshd(config: readonly string[] = []): Promise<TestSshd> {
+export async function startSshd(config: readonly string[] = [], mounts?: string): Promise<TestSshd> {
   const folder = mkdtempSync(join(tmpdir(), 'pynq-llm-sshd-'));
   const home = join(folder, 'home');
   mkdirSync(join(home, '.ssh'), { recursive: true, mode: 0o700 });
@@ -58,7 +67,7 @@ export async function startSshd(config: readonly string[] = []): Promise<TestSsh
     ...config,
   ];
   writeFileSync(configFile, `${lines.join('\n')}\n`);
-  let server = await run(configFile, port);
+  let server = await run(configFile, port, mounts);
   const stop = async () => {
     if (server.exitCode !== null) return;
     server.kill();
@@ -81,7 +90,7 @@ export async function startSshd(config: readonly string[] = []): Promise<TestSsh
       rmSync(hostKey);
       rmSync(`${hostKey}.pub`);
       makeKey(hostKey);
-      server = await run(configFile, port);
+      server = await run(configFile, port, mounts);
     },
     [Symbol.asyncDispose]: async () => {
       await stop();
@@ -94,9 +103,12 @@ function makeKey(file: string): void {
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', file]);
 }
 
-async function run(configFile: string, port: number) {
+async function run(configFile: string, port: number, mounts: string | undefined) {
   // -D: stays a child of this process; -e: says on standard error what goes wrong.
-  const server = spawn(SSHD, ['-D', '-e', '-f', configFile], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const command = [SSHD, '-D', '-e', '-f', configFile];
+  const inMounts = ['unshare', '--mount', 'sh', '-ec', `${mounts}\nexec "$@"`, 'sh', ...command];
+  const [program, ...args] = mounts === undefined ? command : inMounts;
+  const server = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   server.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-4_000);

@@ -1,0 +1,199 @@
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
+import { cli } from './support/cli.js';
+import { DeployFolder } from './support/deploy-folder.js';
+import { noSshd, startSshd, type TestSshd } from './support/sshd.js';
+
+const title = (text: string) => `${text}${noSshd === undefined ? '' : ` (${noSshd})`}`;
+
+describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server'), () => {
+  let sshd: TestSshd;
+  let folder: DeployFolder;
+  let board: string;
+  let first: DeployResult & { readonly url: string };
+
+  beforeAll(async () => {
+    folder = new DeployFolder();
+    sshd = await startSshd();
+    board = `${sshd.user}@127.0.0.1:${sshd.port}`;
+  });
+  afterAll(async () => {
+    await sshd?.[Symbol.asyncDispose]();
+    folder?.[Symbol.dispose]();
+  });
+
+  /** `pynq-llm deploy` to the folder, with a mock for a device. */
+  const deploy = (...args: string[]) =>
+    cli(['deploy', board, '--yes', '--without-systemd', folder.path, '--agent-device', 'mock:', ...args], {
+      home: sshd.home,
+    });
+  const listed = async (): Promise<InstalledRelease[]> =>
+    JSON.parse((await deploy('--list', '--json')).stdout);
+
+  test('a first host key is not accepted unasked: --yes needs its fingerprint', async () => {
+    const { status, stderr } = await deploy();
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('SSH_HOST_KEY_UNKNOWN'),
+    });
+    expect(stderr).toContain(sshd.fingerprint);
+    expect(existsSync(join(folder.path, 'agent'))).toBe(false);
+  });
+
+  test('a host key with another fingerprint than given is refused', async () => {
+    const { status, stderr } = await deploy('--host-key', `SHA256:${'A'.repeat(43)}`);
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('SSH_HOST_KEY_CHANGED'),
+    });
+  });
+
+  test('puts the agent on the board with a key, sees that it computes right, and says how to use it', async () => {
+    const { status, stdout, stderr } = await deploy('--host-key', sshd.fingerprint, '--json');
+    expect({ status, stderr }).toEqual({
+      status: 0,
+      stderr: expect.stringMatching(/pass {2}architecture: x86_64/),
+    });
+    first = JSON.parse(stdout);
+    expect(first).toMatchObject({
+      unchanged: false,
+      url: `ssh://${board}${folder.path}/run/agent.sock`,
+    });
+    expect(first.selfTestChecks).toBeGreaterThan(0);
+    expect(first.sentBytes).toBeGreaterThan(1e6);
+    expect(await folder.settled()).toBe(first.release);
+    expect(readFileSync(join(sshd.home, '.ssh', 'known_hosts'), 'utf8')).toBe(sshd.knownHostsLine);
+  });
+
+  test('ssh:// reaches the agent from then on, which generates', async () => {
+    const { status, stdout, stderr } = await cli(
+      ['run', '--device', first.url, '--temp', '0', '-n', '8', '--prompt', 'Once upon a time'],
+      { home: sshd.home },
+    );
+    expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toContain('there was a little girl');
+  });
+
+  test('makes a token of 256 bits for each role, which only its user reads', () => {
+    const file = join(folder.path, 'config', 'tokens');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    expect(lines.map((line) => line.replace(/ [0-9a-f]{64}$/, ''))).toEqual(['admin', 'infer', 'read']);
+  });
+
+  test('a second time changes nothing, and says so', async () => {
+    const before = folder.snapshot;
+    const { status, stdout } = await deploy();
+    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('nothing was changed') });
+    expect(folder.snapshot).toBe(before);
+  });
+
+  test('another release replaces it, sends only what differs, and leaves the one before', async () => {
+    const { status, stdout } = await deploy('--agent-device', 'mock:pynq-z2', '--json');
+    expect(status).toBe(0);
+    const second: DeployResult = JSON.parse(stdout);
+    expect(second.sentBytes).toBeLessThan(10_000);
+    expect(await folder.settled()).toBe(second.release);
+    expect(await listed()).toMatchObject([
+      { digest: second.release, active: true, running: true, previous: false },
+      { digest: first.release, active: false, running: false, previous: true },
+    ]);
+  });
+
+  test('a release that computes wrong does not stay: the one before is back', async () => {
+    const before = await folder.settled();
+    const { status, stderr } = await deploy('--agent-device', 'mock:?fault=dma-decode-error:0:1000000');
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
+    expect(stderr).toContain(`The release ${before.slice(0, 12)} is back.`);
+    expect(await folder.settled()).toBe(before);
+  });
+
+  test('a release whose device cannot be opened does not stay either', async () => {
+    const before = await folder.settled();
+    const { status, stderr } = await deploy('--agent-device', 'linux:/no/board.toml', '--deadline', '20');
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
+    expect(stderr).toContain('/no/board.toml');
+    expect(await folder.settled()).toBe(before);
+  });
+
+  test('--rollback runs the release before, and back again', async () => {
+    const before = await folder.settled();
+    const { status, stdout } = await deploy('--rollback');
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(/^[0-9a-f]{12} .* runs again\n$/),
+    });
+    expect(await folder.settled()).toBe(first.release);
+    await deploy('--rollback');
+    expect(await folder.settled()).toBe(before);
+  });
+
+  test('--remove takes releases that are not in use, by their first digits', async () => {
+    const active = await folder.settled();
+    const inUse = await deploy('--remove', active.slice(0, 10));
+    expect(inUse).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_RELEASE_IN_USE') });
+    const unknown = await deploy('--remove', 'x');
+    expect(unknown).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_NO_RELEASE') });
+    for (const { digest } of (await listed()).filter((release) => !release.active))
+      expect(await deploy('--remove', digest.slice(0, 10))).toMatchObject({ status: 0 });
+    expect((await listed()).map(({ digest }) => digest)).toEqual([active]);
+    expect(await deploy('--rollback')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('DEPLOY_NO_RELEASE'),
+    });
+  });
+
+  test('of what is to be done only one can be asked for', async () => {
+    expect(await deploy('--list', '--rollback')).toMatchObject({ status: 2, stdout: '' });
+  });
+
+  test('a board of another architecture is named before anything is sent', async () => {
+    const bin = mkdtempSync(join(tmpdir(), 'pynq-llm-bin-'));
+    writeFileSync(
+      join(bin, 'uname'),
+      '#!/bin/sh\ncase $1 in -m) echo riscv64 ;; *) exec /bin/uname "$@" ;; esac\n',
+    );
+    chmodSync(join(bin, 'uname'), 0o755);
+    const elsewhere = join(folder.path, 'elsewhere');
+    await using other = await startSshd([`SetEnv PATH=${bin}:${process.env.PATH}`]);
+    const { status, stderr } = await cli(
+      ['deploy', `${other.user}@127.0.0.1:${other.port}`, '--yes', '--host-key', other.fingerprint].concat([
+        '--without-systemd',
+        elsewhere,
+      ]),
+      { home: other.home },
+    );
+    rmSync(bin, { recursive: true });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_PREFLIGHT') });
+    expect(stderr).toContain('architecture: riscv64. There are releases for armv7l and aarch64.');
+    expect(existsSync(elsewhere)).toBe(false);
+  });
+
+  test('--remove without a release stops the agent and leaves models and tokens', async () => {
+    const { status, stdout } = await deploy('--remove');
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: expect.stringContaining('models and tokens stay'),
+    });
+    expect(folder.running).toEqual([]);
+    expect(existsSync(join(folder.path, 'agent'))).toBe(false);
+    expect(existsSync(join(folder.path, 'config', 'tokens'))).toBe(true);
+    expect(await deploy('--list')).toMatchObject({ status: 0, stdout: 'no releases\n' });
+    expect(await deploy('--remove')).toMatchObject({ status: 0 });
+  });
+
+  // The last: the server has another key afterwards.
+  test('a changed host key is refused, with what to do about it', async () => {
+    await sshd.changeHostKey();
+    const { status, stderr } = await deploy('--host-key', sshd.fingerprint);
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('SSH_HOST_KEY_CHANGED'),
+    });
+    expect(stderr).toContain('ssh-keygen -R');
+    expect(existsSync(join(folder.path, 'agent'))).toBe(false);
+  });
+});
