@@ -148,6 +148,8 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     score: (call) =>
       withProgress(call.stream(), (onProgress) => device.call(session, 'score', call.params, { onProgress })),
 
+    'metrics.read': forward(),
+
     'counters.read': forward(),
     'counters.reset': forward(),
     'counters.setTargets': forward(),

@@ -30,6 +30,9 @@ export interface GenerationFlags {
   readonly ignoreEos?: boolean;
   readonly promptLookup?: boolean;
   readonly special?: boolean;
+  readonly class?: 'interactive' | 'batch';
+  readonly priority?: number;
+  readonly deadline?: number;
 }
 
 /** Adds the flags of generation; defaults are llama.cpp's. */
@@ -79,6 +82,14 @@ export function withGeneration(command: Command): Command {
       'draft from the text so far: the same tokens, in fewer steps where it repeats itself',
     )
     .option('--ignore-eos', 'go on after an end-of-text token')
+    .addOption(
+      new Option(
+        '--class <class>',
+        'batch lets interactive requests of others go first; interactive when not given',
+      ).choices(['interactive', 'batch']),
+    )
+    .option('--priority <n>', 'within the class; 9 goes first, 5 when not given', wholeNumber(0, 9))
+    .option('--deadline <seconds>', 'end with an error when it is not done by then', decimal(0.001, 86_400))
     .option('--special', 'read control tokens such as <|im_start|> in the prompt as tokens');
 }
 
@@ -99,6 +110,9 @@ export function toSampling(flags: GenerationFlags) {
     top: flags.logprobs,
     ignoreEos: flags.ignoreEos ?? false,
     promptLookup: flags.promptLookup ?? false,
+    ...(flags.class === undefined ? {} : { class: flags.class }),
+    ...(flags.priority === undefined ? {} : { priority: flags.priority }),
+    ...(flags.deadline === undefined ? {} : { deadlineMs: 1_000 * flags.deadline }),
     seed: flags.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
 }

@@ -28,7 +28,6 @@ export interface AnswerRequest {
   readonly perPrompt: number;
   readonly format: AnswerFormat;
   readonly metrics: ApiMetrics;
-  readonly startedAt: number;
 }
 
 /** Waits for all answers and sends them as one object. */
@@ -50,15 +49,12 @@ export async function answerWhole(context: Context, request: AnswerRequest): Pro
   });
 }
 
-async function collect(choice: Choice, { format, metrics, startedAt }: AnswerRequest) {
+async function collect(choice: Choice, { format, metrics }: AnswerRequest) {
   let text = '';
   const tokens: Token[] = [];
   for await (const piece of piecesOf(choice)) {
     text += piece.text;
-    if (piece.token !== undefined) {
-      if (tokens.length === 0) metrics.firstToken(startedAt);
-      tokens.push(piece.token);
-    }
+    if (piece.token !== undefined) tokens.push(piece.token);
     if (piece.finish !== undefined) {
       metrics.finished(piece.finish);
       return { text, done: piece.finish, logprobs: (await format.logprobs?.(tokens)) ?? null };
@@ -67,19 +63,27 @@ async function collect(choice: Choice, { format, metrics, startedAt }: AnswerReq
   throw new Error('a generation ends with a done event');
 }
 
-/** Sends the answers token by token as server-sent events, `[DONE]` at the end. */
-export function answerStreamed(context: Context, request: AnswerRequest, withUsage: boolean): Response {
-  const { choices, format, perPrompt, metrics, startedAt } = request;
+/**
+ * Sends the answers token by token as server-sent events, `[DONE]` at the end. What is refused is refused before the first
+ * piece: it is answered with its status, not inside of a stream that says 200.
+ */
+export async function answerStreamed(
+  context: Context,
+  request: AnswerRequest,
+  withUsage: boolean,
+): Promise<Response> {
+  const { choices, format, perPrompt, metrics } = request;
   const head = headOf(request, format.chunkObject);
+  const pieces = merge(choices.map((choice) => withIndex(choice)));
+  const firstPiece = await pieces.next();
   return streamSSE(context, async (stream) => {
     const done: DoneEvent[] = [];
     const begun = new Set<number>();
     const send = (body: object) => stream.writeSSE({ data: JSON.stringify(body) });
-    const sources = choices.map((choice) => withIndex(choice));
     try {
-      for await (const { index, piece } of merge(sources)) {
+      for (let next = firstPiece; !next.done; next = await pieces.next()) {
         if (stream.aborted) return;
-        if (begun.size === 0 && piece.token !== undefined) metrics.firstToken(startedAt);
+        const { index, piece } = next.value;
         if (piece.finish !== undefined) {
           metrics.finished(piece.finish);
           done[index] = piece.finish;
@@ -106,6 +110,8 @@ export function answerStreamed(context: Context, request: AnswerRequest, withUsa
       const failure = toApiError(error);
       metrics.failed(failure.code);
       await send(failure.body);
+    } finally {
+      await pieces.return();
     }
     await stream.writeSSE({ data: '[DONE]' });
   });

@@ -4,19 +4,24 @@ import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 /** An error in OpenAI's form, with its HTTP status. */
 export class ApiError extends Error {
   constructor(
-    readonly status: 400 | 401 | 403 | 404 | 413 | 429 | 500 | 503,
+    readonly status: 400 | 401 | 403 | 404 | 413 | 429 | 500 | 503 | 504,
     message: string,
     readonly code: string,
     /** The request's field that is wrong. */
     readonly param: string | null = null,
+    /** When it is worth asking again. */
+    readonly retryAfterMs: number | undefined = undefined,
+    /** What was generated before. */
+    readonly partialText: string | undefined = undefined,
   ) {
     super(message);
   }
 
   /** What the client is sent. */
   get body() {
-    const { message, code, param, status } = this;
-    return { error: { message, type: TYPES[status], param, code } };
+    const { message, code, param, status, partialText } = this;
+    const partial = partialText === undefined ? {} : { partial_text: partialText };
+    return { error: { message, type: TYPES[status], param, code, ...partial } };
   }
 }
 
@@ -29,6 +34,7 @@ const TYPES: Readonly<Record<ApiError['status'], string>> = {
   429: 'rate_limit_error',
   500: 'server_error',
   503: 'service_unavailable',
+  504: 'timeout',
 };
 
 /** Statuses of errors that the client can do something about; every other error is the server's. */
@@ -36,7 +42,8 @@ const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^AGENT_MODEL_UNKNOWN$|^SDK_MODEL_NAME$/, 404],
   [/^LLM_(CHAT|SAMPLING|PROMPT|CONTEXT|TOKEN|STOP|REQUEST)|^PROTOCOL_BAD_PARAMS$/, 400],
   [/^AGENT_(UNAUTHORISED|TOO_MANY_ATTEMPTS)$/, 401],
-  [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$/, 429],
+  [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$|^LLM_(OVERLOADED|KV_FULL)$/, 429],
+  [/^LLM_DEADLINE$/, 504],
   [/^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_DEVICE_FAILED$/, 503],
 ];
 
@@ -57,5 +64,13 @@ function invalid({ issues: [issue] }: z.ZodError): ApiError {
 function fromOurs(error: PynqLlmError): ApiError {
   const status = STATUSES.find(([pattern]) => pattern.test(error.code))?.[1] ?? 500;
   const code = status === 404 ? 'model_not_found' : error.code;
-  return new ApiError(status, error.message, code, status === 404 ? 'model' : null);
+  const { retryAfterMs, text } = error.context;
+  return new ApiError(
+    status,
+    error.message,
+    code,
+    status === 404 ? 'model' : null,
+    typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
+    typeof text === 'string' ? text : undefined,
+  );
 }

@@ -5,7 +5,7 @@ import type { BoardClient, Prompt, Role } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatFormat, conversationOf } from './chat.js';
-import { startChoices, toGenerateOptions } from './choices.js';
+import { startChoices, toGenerateOptions, toService } from './choices.js';
 import { completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
 import { ApiMetrics } from './metrics.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
@@ -40,6 +40,8 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
   app.onError((error, context) => {
     const failure = toApiError(error);
     metrics.failed(failure.code);
+    const { retryAfterMs } = failure;
+    if (retryAfterMs !== undefined) context.header('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
     return context.json(failure.body, failure.status);
   });
   app.notFound((context) => {
@@ -106,7 +108,7 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
   });
 
   function answer(
-    context: Context,
+    context: Context<Env>,
     served: ServedModel,
     request: SamplingFields,
     prompts: readonly Prompt[],
@@ -115,10 +117,10 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
   ): Response | Promise<Response> {
     if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
     const perPrompt = request.n ?? 1;
-    const generate = toGenerateOptions(request, maxTokens, top);
+    const { remoteAddress = 'unix socket' } = context.env.incoming.socket;
+    const generate = { ...toGenerateOptions(request, maxTokens, top), ...toService(request, remoteAddress) };
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
-    const startedAt = performance.now();
-    const toAnswer = { model: request.model, choices, perPrompt, format, metrics, startedAt };
+    const toAnswer = { model: request.model, choices, perPrompt, format, metrics };
     return request.stream
       ? answerStreamed(context, toAnswer, request.stream_options?.include_usage ?? false)
       : answerWhole(context, toAnswer);

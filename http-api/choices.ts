@@ -15,6 +15,8 @@ export interface Piece {
   readonly finish: DoneEvent | undefined;
 }
 
+type ServiceOptions = Pick<GenerateOptions, 'class' | 'client' | 'priority' | 'deadlineMs'>;
+
 /** Tokens and time that requests took. */
 export interface Usage {
   readonly prompt_tokens: number;
@@ -45,6 +47,24 @@ export function toGenerateOptions(
     top,
     ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),
     ...(stop === null || stop === undefined ? {} : { stop: typeof stop === 'string' ? [stop] : stop }),
+  };
+}
+
+/** Priority of OpenAI's service tier `priority`: ahead of others of the class, behind who names a higher one. */
+const PRIORITY_TIER = 7;
+
+/**
+ * How the request wants to be served: `flex` is batch work, as OpenAI means it: cheaper and later.
+ * @param address whose request it is where it names no user
+ */
+export function toService(request: SamplingFields, address: string): ServiceOptions {
+  const { service_tier: tier, priority, deadline_ms: deadlineMs } = request;
+  return {
+    class: tier === 'flex' ? 'batch' : 'interactive',
+    client: `http ${request.safety_identifier ?? request.user ?? address}`,
+    ...(tier === 'priority' ? { priority: PRIORITY_TIER } : {}),
+    ...(priority === null || priority === undefined ? {} : { priority }),
+    ...(deadlineMs === null || deadlineMs === undefined ? {} : { deadlineMs }),
   };
 }
 

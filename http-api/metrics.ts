@@ -1,7 +1,33 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { BoardClient, DoneEvent } from '../sdk/index.js';
+import { Counter, Gauge, Registry } from 'prom-client';
+import type { BoardClient, DoneEvent, EngineMetricsReading } from '../sdk/index.js';
+import { histogramText } from './histogram-text.js';
 
-const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+const CLASSES = ['interactive', 'batch'] as const;
+/** What became of requests. */
+const OUTCOMES = ['finished', 'failed', 'cancelled', 'refused'] as const;
+
+/** Histograms of the engine. */
+const HISTOGRAMS = [
+  {
+    name: 'time_to_first_token_seconds',
+    help: 'From a request to its first token',
+    of: 'firstTokenMs',
+    scale: 0.001,
+  },
+  {
+    name: 'time_between_tokens_seconds',
+    help: 'From each token to the next',
+    of: 'betweenTokensMs',
+    scale: 0.001,
+  },
+  { name: 'queue_seconds', help: 'From a request to its first column', of: 'queueMs', scale: 0.001 },
+  {
+    name: 'step_occupancy_ratio',
+    help: 'Part of the columns of each step that the class had',
+    of: 'occupancy',
+    scale: 1,
+  },
+] as const;
 
 /** What `/metrics` reports (docs/http-api.md says what each means). Names and units as Prometheus wants them. */
 export class ApiMetrics {
@@ -12,12 +38,6 @@ export class ApiMetrics {
   readonly #generated = this.#counter('generated_tokens_total', 'Tokens of finished generations');
   readonly #cycles = this.#counter('core_cycles_total', 'Core cycles of finished generations');
   readonly #dma = this.#counter('dma_bytes_total', 'Bytes that DMA moved for finished generations');
-  readonly #firstToken = this.#histogram(
-    'time_to_first_token_seconds',
-    'From the request to its first token',
-  );
-  readonly #betweenTokens = this.#histogram('time_between_tokens_seconds', 'Mean of each generation');
-  readonly #queued = this.#histogram('queue_seconds', 'From the request until its first step');
   readonly #running = this.#gauge('generations', 'Generations that run or wait on the board');
   readonly #sessions = this.#gauge('sessions', 'Clients connected to the agent');
   readonly #dmaFree = this.#gauge('dma_memory_free_bytes', 'DMA memory that is free');
@@ -31,27 +51,21 @@ export class ApiMetrics {
     this.#failures.inc({ code });
   }
 
-  /** @param startedAt by performance.now() */
-  firstToken(startedAt: number): void {
-    this.#firstToken.observe((performance.now() - startedAt) / 1000);
-  }
-
   finished({ timing, tokens, counters }: DoneEvent): void {
     this.#prompt.inc(timing.promptTokens);
     this.#generated.inc(tokens);
     this.#cycles.inc(counters.coreCycles);
     this.#dma.inc(counters.dmaBytes);
-    this.#queued.observe(timing.queuedMs / 1000);
-    if (tokens > 1) this.#betweenTokens.observe(timing.decodeMs / 1000 / (tokens - 1));
   }
 
-  /** The text of `/metrics`, with the board's state of this moment. */
+  /** The text of `/metrics`, with the board's state of this moment; the engine's part only while there is a device. */
   async text(board: BoardClient): Promise<string> {
-    const { generations, sessions, dmaMemory } = await board.health();
+    const { state, generations, sessions, dmaMemory } = await board.health();
     this.#running.set(generations);
     this.#sessions.set(sessions);
     if (dmaMemory !== undefined) this.#dmaFree.set(dmaMemory.free);
-    return this.#registry.metrics();
+    const own = await this.#registry.metrics();
+    return state === 'ready' ? own + engineText(await board.metrics()) : own;
   }
 
   get contentType(): string {
@@ -62,11 +76,39 @@ export class ApiMetrics {
     return new Counter({ name: `pynq_llm_${name}`, help, labelNames, registers: [this.#registry] });
   }
 
-  #histogram(name: string, help: string): Histogram {
-    return new Histogram({ name: `pynq_llm_${name}`, help, buckets: SECONDS, registers: [this.#registry] });
-  }
-
   #gauge(name: string, help: string): Gauge {
     return new Gauge({ name: `pynq_llm_${name}`, help, registers: [this.#registry] });
   }
+}
+
+/** What the agent counts for all its clients, not only those of this API. */
+function engineText({ classes, ...totals }: EngineMetricsReading): string {
+  const histograms = HISTOGRAMS.map(({ name, of, ...rest }) =>
+    histogramText({
+      ...rest,
+      name: `pynq_llm_${name}`,
+      values: { interactive: classes.interactive[of], batch: classes.batch[of] },
+    }),
+  );
+  const requests = CLASSES.flatMap((served) =>
+    OUTCOMES.map(
+      (outcome) => [`{class="${served}",outcome="${outcome}"}`, classes[served][outcome]] as const,
+    ),
+  );
+  const preempted = CLASSES.map((served) => [`{class="${served}"}`, classes[served].preempted] as const);
+  return [
+    ...histograms,
+    counterText('generations_total', 'Generations by class and how they ended', requests),
+    counterText('preemptions_total', 'Times that a sequence gave up its memory', preempted),
+    counterText('steps_total', 'Steps of the engine', [['', totals.steps]]),
+    counterText('columns_total', 'Columns computed', [['', totals.columns]]),
+    counterText('step_faults_total', 'Steps during which the device failed', [['', totals.faults]]),
+    counterText('step_recoveries_total', 'Steps that succeeded when tried again', [['', totals.recovered]]),
+  ].join('');
+}
+
+function counterText(name: string, help: string, values: readonly (readonly [string, number])[]): string {
+  const full = `pynq_llm_${name}`;
+  const lines = values.map(([labels, value]) => `${full}${labels} ${value}\n`).join('');
+  return `# HELP ${full} ${help}\n# TYPE ${full} counter\n${lines}`;
 }

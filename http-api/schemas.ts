@@ -19,6 +19,13 @@ const sampling = z.object({
   n: z.int().min(1).max(16).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
+  service_tier: z.enum(['auto', 'default', 'flex', 'priority', 'scale']).nullish(),
+  /** Whose request it is: the board is shared fairly between users. The newer name goes first. */
+  user: z.string().min(1).max(180).nullish(),
+  safety_identifier: z.string().min(1).max(180).nullish(),
+  // Ours: see docs/scheduling.md.
+  priority: z.int().min(0).max(9).nullish(),
+  deadline_ms: z.number().positive().max(86_400_000).nullish(),
   // llama.cpp's server has these beside OpenAI's.
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),

@@ -22,9 +22,11 @@ export type {
   GenerationTiming,
   SamplingOptions,
   ScoreResult,
+  ServiceOptions,
   TokenEvent,
   WirePrompt,
 } from './schemas/generate.js';
+export type { EngineMetricsReading, HistogramReading } from './schemas/metrics.js';
 export type { ModelFacts, StoredModel, WirePlacementReport } from './schemas/models.js';
 export type { RegisterInfo, RegisterReference } from './schemas/registers.js';
 export type { TraceReplay } from './schemas/trace.js';

@@ -26,6 +26,7 @@ import {
   scoreParams,
   scoreResult,
 } from './schemas/generate.js';
+import { metricsResult } from './schemas/metrics.js';
 import {
   applyTemplateParams,
   applyTemplateResult,
@@ -109,6 +110,8 @@ export const METHODS = {
   'generate.cancel': { role: 'infer', params: generateReference, result: empty },
   'generate.progress': { role: 'infer', params: generateReference, result: generateProgressResult },
   score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
+
+  'metrics.read': { role: 'read', params: empty, result: metricsResult },
 
   'counters.read': { role: 'read', params: empty, result: countersReadResult },
   'counters.reset': { role: 'admin', params: empty, result: empty },

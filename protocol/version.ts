@@ -7,7 +7,7 @@ export interface ProtocolVersion {
   readonly minor: number;
 }
 
-export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 0 };
+export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 1 };
 
 /**
  * What an agent of this version can do, as sent in the reply to hello. A client asks for a capability by name,
@@ -23,6 +23,7 @@ export const CAPABILITIES = [
   'counters',
   'device-test',
   'trace',
+  'metrics',
 ] as const;
 
 /**

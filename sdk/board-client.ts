@@ -1,4 +1,4 @@
-import type { BoardHealth, BoardInfo } from '../protocol/index.js';
+import type { BoardHealth, BoardInfo, EngineMetricsReading } from '../protocol/index.js';
 import type { Connection } from './connection.js';
 import { CountersClient } from './counters-client.js';
 import { DeviceClient } from './device-client.js';
@@ -46,6 +46,11 @@ export class BoardClient implements AsyncDisposable {
   /** State of device, memory and store. Answers while the device is busy. */
   health(): Promise<BoardHealth> {
     return this.#connection.request('board.health', {});
+  }
+
+  /** How long requests waited and how full steps were, by class, since the device was opened. */
+  metrics(): Promise<EngineMetricsReading> {
+    return this.#connection.request('metrics.read', {});
   }
 
   /** Ends the connection; generations are cancelled after a while unless another client resumes them. */

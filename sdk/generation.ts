@@ -6,6 +6,7 @@ import {
   errorFromWire,
   type GenerateEvent,
   type SamplingOptions,
+  type ServiceOptions,
   systemClock,
   type TokenEvent,
   type WirePrompt,
@@ -23,7 +24,7 @@ export type Prompt =
   | { readonly messages: readonly { readonly role: string; readonly content: string }[] }
   | { readonly tokens: readonly number[] };
 
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, ServiceOptions {
   /** Aborting it cancels the generation; the loop and `done` then reject with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Tokens that may be on the way or unread; the agent stops generating when they are not read. */
@@ -56,6 +57,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     readonly model: string;
     readonly prompt: WirePrompt;
     readonly sampling: SamplingOptions;
+    readonly service: ServiceOptions;
   };
   #settle!: { resolve(done: DoneEvent): void; reject(error: unknown): void };
   #stream: Opened | undefined;
@@ -86,12 +88,13 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     reload: () => Promise<void>,
   ) {
     this.#reload = reload;
-    const { signal, window, stallMs, ...sampling } = options;
+    const { signal, window, stallMs, class: served, priority, client, deadlineMs, ...sampling } = options;
     this.#stallMs = stallMs ?? STALL_MS;
     this.#connection = connection;
     this.#signal = signal;
     this.#window = window ?? DEFAULT_TOKEN_WINDOW;
-    this.#start = { model, prompt: toWirePrompt(prompt), sampling };
+    const service = { class: served, priority, client, deadlineMs };
+    this.#start = { model, prompt: toWirePrompt(prompt), sampling, service };
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });

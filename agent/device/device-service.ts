@@ -101,9 +101,11 @@ export class DeviceService {
       'models.tokenize': (params) => models.tokenize(params),
       'models.detokenize': (params) => models.detokenize(params),
       'models.applyTemplate': (params) => models.applyTemplate(params),
-      'generate.start': (params) => models.generate(params),
+      'generate.start': (params, { session }) => models.generate(params, session),
       'generate.progress': (params) => models.progress(params),
       score: (params, { id, session }) => models.score(params, id, session),
+
+      'metrics.read': () => models.readMetrics(),
 
       'counters.read': () => readCounters(this.#accelerator),
       'counters.reset': () => {

@@ -4,6 +4,7 @@ import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import { CHAT_ROLES, type ChatMessage, ChatTemplate } from '../../llm/chat-template.js';
 import { loadModel } from '../../llm/load-model.js';
 import type { Model } from '../../llm/model.js';
+import { EngineMetrics, type Histogram } from '../../llm/scheduling/index.js';
 import type { GenerateEvent, ModelFacts, Params, Result } from '../../protocol/index.js';
 import type { DeviceParams } from './messages.js';
 import { plainPlacement, planModel } from './plan-model.js';
@@ -31,6 +32,7 @@ export class LoadedModels {
   readonly #accelerator: () => Accelerator;
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
+  readonly #metrics = new EngineMetrics();
 
   constructor(accelerator: () => Accelerator, events: ModelEvents) {
     this.#accelerator = accelerator;
@@ -81,7 +83,7 @@ export class LoadedModels {
         onProgress: (done, total) => this.#events.onProgress(id, done, total),
       });
       const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
-      const generations = new RunningGenerations(model, this.#events.onEvent);
+      const generations = new RunningGenerations(model, this.#metrics, this.#events.onEvent);
       this.#loaded.set(digest, { model, source, result, generations, scores: [] });
       return result;
     } catch (error) {
@@ -128,10 +130,12 @@ export class LoadedModels {
     return { tokens: encodeChat(model, params.messages, params.addGenerationPrompt ?? true) };
   }
 
-  generate(params: Params<'generate.start'>): Result<'generate.start'> {
+  /** @param session whose request it is where the request names nobody */
+  generate(params: Params<'generate.start'>, session: number): Result<'generate.start'> {
     const { model, generations } = this.#find(params.model);
     const tokens = promptTokens(model, params.prompt);
-    generations.start(params.generation, tokens, params.sampling);
+    const service = { client: `session ${session}`, ...params.service };
+    generations.start(params.generation, tokens, params.sampling, service);
     return { promptTokens: tokens.length };
   }
 
@@ -142,6 +146,26 @@ export class LoadedModels {
     throw new PynqLlmError('AGENT_GENERATION_UNKNOWN', `Generation ${generation} is not running.`, {
       context: { id: generation },
     });
+  }
+
+  /** What all generations since the device was opened had to wait. */
+  readMetrics(): Result<'metrics.read'> {
+    const { classes, steps, columns, faults, recovered } = this.#metrics;
+    const read = ({ queueMs, firstTokenMs, betweenTokensMs, occupancy, ...counts }: ClassMetrics) => ({
+      ...counts,
+      queueMs: plainHistogram(queueMs),
+      firstTokenMs: plainHistogram(firstTokenMs),
+      betweenTokensMs: plainHistogram(betweenTokensMs),
+      occupancy: plainHistogram(occupancy),
+    });
+    const { interactive, batch } = classes;
+    return {
+      classes: { interactive: read(interactive), batch: read(batch) },
+      steps,
+      columns,
+      faults,
+      recovered,
+    };
   }
 
   /** The scores come as an event. @param id of the call @param session whose end ends it */
@@ -200,6 +224,12 @@ export class LoadedModels {
     model.close();
     source.close();
   }
+}
+
+type ClassMetrics = EngineMetrics['classes']['batch'];
+
+function plainHistogram({ bounds, counts, sum }: Histogram) {
+  return { bounds: [...bounds], counts: [...counts], sum };
 }
 
 function promptTokens(model: Model, prompt: Params<'generate.start'>['prompt']): number[] {

@@ -25,6 +25,7 @@ export type DeviceMethod = Extract<
   | 'generate.start'
   | 'generate.progress'
   | 'score'
+  | 'metrics.read'
   | Exclude<Extract<MethodName, `counters.${string}`>, 'counters.subscribe'>
   | `device.${string}`
   | `trace.${string}`

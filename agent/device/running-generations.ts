@@ -1,6 +1,12 @@
 import { Engine, type EngineGeneration } from '../../llm/engine.js';
 import type { Model } from '../../llm/model.js';
-import { errorToWire, type GenerateEvent, type SamplingOptions } from '../../protocol/index.js';
+import type { EngineMetrics } from '../../llm/scheduling/index.js';
+import {
+  errorToWire,
+  type GenerateEvent,
+  type SamplingOptions,
+  type ServiceOptions,
+} from '../../protocol/index.js';
 
 /** The generations of one model by the ids that their clients chose: the engine's results as events. */
 export class RunningGenerations {
@@ -11,8 +17,12 @@ export class RunningGenerations {
   /** Steps so far. */
   steps = 0;
 
-  constructor(model: Model, onEvent: (generation: string, event: GenerateEvent) => void) {
-    this.#engine = new Engine(model);
+  constructor(
+    model: Model,
+    metrics: EngineMetrics,
+    onEvent: (generation: string, event: GenerateEvent) => void,
+  ) {
+    this.#engine = new Engine(model, { metrics });
     this.#onEvent = onEvent;
   }
 
@@ -25,7 +35,7 @@ export class RunningGenerations {
   }
 
   /** Queues a generation, which waits for `grant`. @throws PynqLlmError LLM_... where the engine refuses it */
-  start(id: string, prompt: readonly number[], options: SamplingOptions): void {
+  start(id: string, prompt: readonly number[], options: SamplingOptions, service: ServiceOptions): void {
     const {
       maxTokens,
       stop,
@@ -66,6 +76,7 @@ export class RunningGenerations {
         onDone: ({ cost, ...result }) => this.#end(id, { type: 'done', ...result, counters: { ...cost } }),
         onError: (error) => this.#end(id, { type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') }),
       },
+      service,
     );
     this.#generations.set(id, generation);
   }

@@ -1,8 +1,9 @@
 export { refusals } from './admission.js';
 export { ClientAccounts } from './client-accounts.js';
-export { EngineMetrics } from './metrics.js';
+export { EngineMetrics, type Histogram } from './metrics.js';
 export { schedule } from './schedule.js';
 export {
+  type ClientAccount,
   DEFAULT_LIMITS,
   DEFAULT_PRIORITY,
   MAX_PRIORITY,

@@ -38,6 +38,19 @@ export const samplingOptions = z.strictObject({
 });
 export type SamplingOptions = z.output<typeof samplingOptions>;
 
+/** How a request is to be served among others; docs/scheduling.md has the defaults and what each does. */
+export const serviceOptions = z.strictObject({
+  /** `interactive` where somebody watches the text come, `batch` where it only has to be done. */
+  class: z.enum(['interactive', 'batch']).optional(),
+  /** Within the class; 9 goes first. */
+  priority: z.int().min(0).max(9).optional(),
+  /** Whose request it is: clients share the board fairly. The connection's unless given. */
+  client: z.string().min(1).max(200).optional(),
+  /** Milliseconds after which the generation is ended, finished or not. */
+  deadlineMs: z.number().positive().max(86_400_000).optional(),
+});
+export type ServiceOptions = z.output<typeof serviceOptions>;
+
 export const prompt = z.union([
   z.strictObject({ text, parseSpecial: z.boolean().optional() }),
   z.strictObject({ messages: chatMessages }),
@@ -50,6 +63,7 @@ export const generateStartParams = z.strictObject({
   model: digest,
   prompt,
   sampling: samplingOptions,
+  service: serviceOptions.optional(),
   /** Tokens that may be on the way or unread; the agent keeps as many for a client that comes back. */
   window: z.int().min(1).max(MAX_TOKEN_WINDOW),
 });

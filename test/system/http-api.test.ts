@@ -205,7 +205,7 @@ describe('the server', () => {
     const metrics = await (await fetch(`${url}/metrics`, { headers })).text();
     expect(metrics).toMatch(/^pynq_llm_generated_tokens_total [1-9]\d*$/m);
     expect(metrics).toMatch(/^pynq_llm_requests_total\{route="\/v1\/completions",status="200"\} [1-9]/m);
-    expect(metrics).toMatch(/^pynq_llm_time_to_first_token_seconds_count [1-9]/m);
+    expect(metrics).toMatch(/^pynq_llm_time_to_first_token_seconds_count\{class="interactive"\} [1-9]/m);
   });
 
   it('answers embeddings, unknown routes, broken JSON and large bodies with errors in OpenAI’s form', async () => {

@@ -1,0 +1,212 @@
+import { describe, expect, test } from 'vitest';
+import { type ClientAccount, type SequenceView, schedule } from '../../../../llm/scheduling/index.js';
+import { snapshot, view, waiting } from './views.js';
+
+const times = (count: number, make: (i: number) => SequenceView) =>
+  Array.from({ length: count }, (_, i) => make(i));
+const columnsOf = (plan: ReturnType<typeof schedule>, id: number) =>
+  plan.shares.find((share) => share.id === id)?.columns ?? 0;
+
+describe('columns of a step', () => {
+  test('every sequence that generates has one, and comes before the prompts', () => {
+    const { shares } = schedule(snapshot([view(0, { left: 100, generates: false }), view(1), view(2)]));
+    expect(shares.map(({ id }) => id)).toEqual([1, 2, 0]);
+    expect(shares.slice(0, 2).map(({ columns }) => columns)).toEqual([1, 1]);
+  });
+
+  test('a prompt alone fills the step', () => {
+    const plan = schedule(snapshot([waiting(0, 100)]));
+    expect(plan).toMatchObject({ admitted: [0], shares: [{ id: 0, columns: 64 }] });
+  });
+
+  test('beside somebody who watches, prompts are cut to a step of four times the cost', () => {
+    const { shares } = schedule(snapshot([view(0), waiting(1, 100)]));
+    expect(shares).toEqual([
+      { id: 0, columns: 1 },
+      { id: 1, columns: 45 },
+    ]);
+  });
+
+  test('batch work that generates does not cut anybody’s prompts', () => {
+    const plan = schedule(snapshot([view(0, { class: 'batch' }), waiting(1, 100)]));
+    expect(columnsOf(plan, 1)).toBe(62);
+  });
+
+  test('go to drafts where no prompt of the class wants them', () => {
+    const drafting = view(0, { drafts: 5 });
+    expect(columnsOf(schedule(snapshot([drafting])), 0)).toBe(6);
+    const beside = schedule(snapshot([drafting, waiting(1, 100)]));
+    expect(columnsOf(beside, 0)).toBe(1);
+  });
+
+  test('with more sequences than columns those go first that waited longest', () => {
+    const sequences = times(5, (id) => view(id, { servedAt: [30, 10, 40, 20, 50][id] }));
+    const { shares } = schedule(snapshot(sequences, { maxColumns: 2, now: 60 }));
+    expect(shares.map(({ id }) => id).sort()).toEqual([1, 3]);
+  });
+
+  test('none go to a client that reads nothing', () => {
+    const plan = schedule(snapshot([view(0, { able: false }), waiting(1, 4, { able: false })]));
+    expect(plan).toMatchObject({ admitted: [], shares: [] });
+  });
+});
+
+describe('an interactive request under a full load of batch work', () => {
+  const load = [
+    ...times(8, (id) => view(id, { class: 'batch' })),
+    ...times(50, (i) => waiting(100 + i, 500, { class: 'batch' })),
+  ];
+
+  test('begins in the next step, with all columns but the share that batch work always has', () => {
+    const plan = schedule(snapshot([...load, waiting(9, 300)]));
+    expect(plan.admitted).toContain(9);
+    expect(columnsOf(plan, 9)).toBe(62);
+    expect(plan.shares.filter(({ id }) => id < 8)).toHaveLength(2);
+  });
+
+  test('takes memory from it where there is none', () => {
+    const full = load.map((one) => ({ ...one, pages: one.state === 'running' ? 20 : 0 }));
+    const plan = schedule(snapshot([...full, waiting(9, 300)], { freePages: 8 }));
+    expect(plan.admitted).toEqual([9]);
+    expect(plan.preempted).toEqual([7]);
+  });
+});
+
+describe('batch work', () => {
+  test('keeps one place and some columns, whatever interactive requests there are', () => {
+    const interactive = times(7, (id) => view(id, { left: 400, generates: false }));
+    const waits = times(20, (i) => waiting(50 + i, 400));
+    const plan = schedule(snapshot([...interactive, ...waits, waiting(99, 400, { class: 'batch' })]));
+    expect(plan.admitted).toEqual([99]);
+    expect(columnsOf(plan, 99)).toBe(2);
+  });
+
+  test('has every place where nobody else wants one', () => {
+    const plan = schedule(snapshot(times(20, (id) => waiting(id, 10, { class: 'batch' }))));
+    expect(plan.admitted).toHaveLength(8);
+  });
+});
+
+describe('of one class', () => {
+  const first = (sequences: SequenceView[], clients?: ReadonlyMap<string, ClientAccount>, now = 0) =>
+    schedule(snapshot(sequences, { limits: { maxSequences: 1 }, now, ...(clients && { clients }) }))
+      .admitted[0];
+
+  test('short prompts go ahead of long ones', () => {
+    expect(first([waiting(0, 500), waiting(1, 20)])).toBe(1);
+  });
+
+  test('a higher priority goes ahead of a shorter prompt', () => {
+    expect(first([waiting(0, 500, { priority: 6 }), waiting(1, 20)])).toBe(0);
+  });
+
+  test('what has waited long goes ahead of a higher priority', () => {
+    const old = waiting(0, 500, { priority: 0, arrivedAt: 0 });
+    const fresh = (now: number) => waiting(1, 20, { priority: 9, arrivedAt: now });
+    expect(first([old, fresh(40_000)], undefined, 40_000)).toBe(1);
+    expect(first([old, fresh(50_000)], undefined, 50_000)).toBe(0);
+  });
+
+  test('a deadline that comes near goes ahead', () => {
+    const due = waiting(1, 500, { deadlineAt: 2_000 });
+    expect(first([waiting(0, 20), due], undefined, 500)).toBe(0);
+    expect(first([waiting(0, 20), due], undefined, 1_500)).toBe(1);
+  });
+
+  test('the client that had less for its weight goes first', () => {
+    const account = (virtualTime: number) => ({ virtualTime, weight: 1, servedAt: 0 });
+    const clients = new Map([
+      ['much', account(900)],
+      ['little', account(100)],
+    ]);
+    expect(first([waiting(0, 20, { client: 'much' }), waiting(1, 500, { client: 'little' })], clients)).toBe(
+      1,
+    );
+  });
+
+  test('a long queue of one client does not age past another client’s request', () => {
+    const queue = times(30, (id) => waiting(id, 20, { client: 'greedy', arrivedAt: 0 }));
+    const clients = new Map([
+      ['greedy', { virtualTime: 5_000, weight: 1, servedAt: 59_000 }],
+      ['new', { virtualTime: 5_000, weight: 1, servedAt: 0 }],
+    ]);
+    const other = waiting(99, 20, { client: 'new', arrivedAt: 59_500 });
+    expect(first([...queue, other], clients, 60_000)).not.toBe(99);
+    clients.set('greedy', { virtualTime: 5_020, weight: 1, servedAt: 59_000 });
+    expect(first([...queue, other], clients, 60_000)).toBe(99);
+  });
+});
+
+describe('where memory is short', () => {
+  test('the last claim gives way: lower priority first, then the later arrival', () => {
+    const sequences = [
+      view(0, { priority: 9, arrivedAt: 3, room: 0 }),
+      view(1, { arrivedAt: 1, pages: 4 }),
+      view(2, { arrivedAt: 2, pages: 4 }),
+    ];
+    const plan = schedule(snapshot(sequences, { freePages: 1, now: 10 }));
+    expect(plan.preempted).toEqual([2]);
+    expect(plan.shares.map(({ id }) => id).sort()).toEqual([0, 1]);
+  });
+
+  test('who reads nothing gives way first, whatever its class', () => {
+    const plan = schedule(
+      snapshot([view(0, { class: 'batch' }), view(1, { able: false, pages: 9 })], { freePages: 0 }),
+    );
+    expect(plan).toMatchObject({ preempted: [1], shares: [{ id: 0, columns: 1 }] });
+  });
+
+  test('a step has only the columns of a prompt that there are pages for', () => {
+    const plan = schedule(snapshot([view(0, { left: 60, generates: false, room: 4 })], { freePages: 2 }));
+    expect(columnsOf(plan, 0)).toBe(36);
+  });
+
+  test('nobody begins whose prompt does not fit, and nobody later overtakes it for that', () => {
+    const plan = schedule(
+      snapshot([view(0, { room: 8 }), waiting(1, 40), waiting(2, 100, { client: 'client 1' })], {
+        freePages: 3,
+      }),
+    );
+    expect(plan.admitted).toEqual([]);
+  });
+
+  test('who is alone is let on: there is nobody to wait for', () => {
+    const plan = schedule(snapshot([view(0)], { freePages: 0 }));
+    expect(plan.shares).toEqual([{ id: 0, columns: 1 }]);
+  });
+});
+
+describe('refusals', () => {
+  test('the lowest class goes first, then the lowest priority, then the latest', () => {
+    const sequences = [
+      waiting(0, 1, { class: 'batch', priority: 9 }),
+      waiting(1, 1, { priority: 4, arrivedAt: 1 }),
+      waiting(2, 1, { priority: 4, arrivedAt: 2 }),
+      waiting(3, 1, { arrivedAt: 3 }),
+    ];
+    const refused = (maxQueued: number) =>
+      schedule(snapshot(sequences, { limits: { maxQueued } })).refused.map(({ id }) => id);
+    expect(refused(3)).toEqual([0]);
+    expect(refused(2)).toEqual([2, 0]);
+    expect(refused(1)).toEqual([1, 2, 0]);
+  });
+
+  test('say when to ask again, by the rate at which requests end', () => {
+    const sequences = times(5, (id) => waiting(id, 1, { arrivedAt: id }));
+    const plan = schedule(snapshot(sequences, { limits: { maxQueued: 4 }, msPerRequest: 3_000 }));
+    expect(plan.refused).toEqual([{ id: 4, retryAfterMs: 6_000 }]);
+  });
+
+  test('come at once where the wait would exceed what the class may wait', () => {
+    const limits = { maxWaitMs: { interactive: 10_000, batch: 1_000_000 } };
+    const sequences = times(5, (id) => waiting(id, 1, { arrivedAt: id }));
+    const plan = schedule(snapshot(sequences, { limits, msPerRequest: 4_000 }));
+    expect(plan.refused.map(({ id }) => id)).toEqual([3, 4]);
+  });
+
+  test('never meet what has begun, however long it waits for memory', () => {
+    const old = waiting(0, 100, { begun: true, pages: 0 });
+    const plan = schedule(snapshot([old], { now: 1e9, limits: { maxQueued: 1 } }));
+    expect(plan).toMatchObject({ refused: [], admitted: [0] });
+  });
+});

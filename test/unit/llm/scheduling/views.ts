@@ -1,0 +1,50 @@
+import {
+  DEFAULT_LIMITS,
+  type SchedulingLimits,
+  type SequenceView,
+  type Snapshot,
+} from '../../../../llm/scheduling/index.js';
+
+/** A sequence that runs and generates, interactive and alone of its client, unless told otherwise. */
+export function view(id: number, rest: Partial<SequenceView> = {}): SequenceView {
+  return {
+    id,
+    class: 'interactive',
+    priority: 5,
+    client: `client ${id}`,
+    arrivedAt: 0,
+    servedAt: rest.arrivedAt ?? 0,
+    state: 'running',
+    begun: true,
+    able: true,
+    left: 1,
+    generates: true,
+    drafts: 0,
+    room: 0,
+    pages: 1,
+    ...rest,
+  };
+}
+
+/** A request of `left` prompt tokens that has not begun. */
+export function waiting(id: number, left: number, rest: Partial<SequenceView> = {}): SequenceView {
+  return view(id, { state: 'waiting', begun: false, left, generates: false, pages: 0, ...rest });
+}
+
+type Rest = Partial<Omit<Snapshot, 'limits'>> & { readonly limits?: Partial<SchedulingLimits> };
+
+/** 64 columns, of which 15 cost as much again as the first; memory without end. */
+export function snapshot(sequences: readonly SequenceView[], { limits, ...rest }: Rest = {}): Snapshot {
+  return {
+    now: 0,
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    maxColumns: 64,
+    cycles: (columns) => 1 + (columns - 1) / 15,
+    freePages: 1_000_000,
+    pageTokens: 16,
+    sequences,
+    clients: new Map(),
+    msPerRequest: undefined,
+    ...rest,
+  };
+}
