@@ -145,9 +145,35 @@ export const LLM_ERRORS = {
     meaning: 'A sampling parameter is outside its range.',
     remedy: 'Give the parameter a value in the range named.',
   },
+  LLM_SCHEMA_INVALID: {
+    number: 4420,
+    meaning: 'What was given as a JSON schema is none.',
+    remedy: 'Mend the schema at the place named; docs/structured-output.md has examples.',
+  },
+  LLM_SCHEMA_UNSUPPORTED: {
+    number: 4421,
+    meaning:
+      'The JSON schema uses something that output cannot be held to here, so it is refused, not ignored.',
+    remedy: 'Leave it out or express it otherwise; docs/structured-output.md lists what is supported.',
+  },
+  LLM_SCHEMA_TOO_LARGE: {
+    number: 4422,
+    meaning: 'The JSON schema is larger, deeper or more ambiguous than the limits allow.',
+    remedy: 'Make the schema smaller: fewer alternatives that begin alike, shorter lists, less nesting.',
+  },
+  LLM_SCHEMA_UNSATISFIABLE: {
+    number: 4423,
+    meaning: 'No finite document satisfies the JSON schema.',
+    remedy: 'Look for bounds that exclude each other and for a part that requires itself.',
+  },
+  LLM_SCHEMA_VOCABULARY: {
+    number: 4424,
+    meaning: "The model's vocabulary cannot spell what the JSON schema asks for.",
+    remedy: 'Use a model with byte tokens, or keep to characters that the vocabulary has.',
+  },
   LLM_SAMPLING_NO_CANDIDATE: {
     number: 4401,
-    meaning: 'The logit bias rules out every token.',
+    meaning: 'The logit bias, or it together with a constraint, rules out every token.',
     remedy: 'Leave at least one token without a bias of -Infinity.',
   },
   LLM_KV_MEMORY: {

@@ -2,6 +2,7 @@ import type { PlacementReport } from '../driver/placement.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
+import { Constraints } from './constraint/index.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { KvCache } from './kv/cache.js';
@@ -44,6 +45,8 @@ export class Model {
   readonly placement: PlacementReport;
   /** The longest sequence, in tokens. */
   readonly contextLength: number;
+  /** Forms that texts of this model can be kept to. */
+  readonly constraints: Constraints;
   readonly #parts: ModelParts;
   /** By number of columns, where it was asked for. */
   readonly #coreCycles: number[] = [];
@@ -56,6 +59,7 @@ export class Model {
     this.tokenizer = parts.tokenizer;
     this.placement = parts.placement;
     this.contextLength = parts.contextLength;
+    this.constraints = new Constraints(parts.tokenizer);
   }
 
   /** Columns that go through the matrices together; more are taken in several passes. */

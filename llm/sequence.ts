@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../errors/index.js';
 import type { Column } from './column.js';
+import type { Constraint, ResponseFormat } from './constraint/index.js';
 import { type Cost, newCost } from './cost.js';
 import type { KvCache } from './kv/cache.js';
 import type { Model } from './model.js';
@@ -21,6 +22,8 @@ export interface GenerateRequest {
   readonly ignoreEos?: boolean | undefined;
   /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. */
   readonly promptLookup?: boolean | undefined;
+  /** The form that the whole text has to have; the generation ends with the document, also where it ignores end tokens. */
+  readonly responseFormat?: ResponseFormat | undefined;
   /** Tokens numbered below may be generated until `grant` says more; no limit unless given. */
   readonly limit?: number | undefined;
 }
@@ -63,6 +66,7 @@ export class Sequence {
   readonly #model: Model;
   readonly #request: GenerateRequest;
   readonly #maxTokens: number;
+  readonly #constraint: Constraint | undefined;
   readonly #sampler: Sampler;
   readonly #stops: StopStrings;
   readonly #text: DetokenizerStream;
@@ -86,7 +90,7 @@ export class Sequence {
   /** The text of all tokens so far. */
   #said = '';
 
-  /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER */
+  /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER, LLM_SCHEMA_* */
   constructor(model: Model, request: GenerateRequest, now: number) {
     const { prompt, maxTokens = model.contextLength } = request;
     if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');
@@ -106,7 +110,8 @@ export class Sequence {
     this.#request = request;
     this.#known = [...prompt];
     this.#maxTokens = maxTokens;
-    this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize);
+    this.#constraint = request.responseFormat && model.constraints.create(request.responseFormat);
+    this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize, this.#constraint);
     this.#sampler.observe(prompt);
     if (request.promptLookup) {
       this.#lookup = new PromptLookup(model.config.vocabSize);
@@ -273,7 +278,9 @@ export class Sequence {
 
   #finishAfter(id: number, stop: string | undefined): FinishReason | undefined {
     if (stop !== undefined) return 'stop';
-    if (!this.#request.ignoreEos && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
+    const ignoresEnd = this.#request.ignoreEos && this.#constraint === undefined;
+    if (!ignoresEnd && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
+    if (this.#constraint?.isFinished) return 'end-of-text';
     if (this.#generated >= this.#maxTokens) return 'max-tokens';
     return this.#certain >= this.#model.contextLength ? 'context-full' : undefined;
   }

@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
+import type { Constraint } from '../constraint/index.js';
 import { Random } from '../maths/index.js';
 import { draw, selectCandidates } from './candidates.js';
 import { normaliserOf, type TokenLogProb } from './log-probs.js';
@@ -14,7 +15,7 @@ export interface SampledToken extends TokenLogProb {
 
 /**
  * Chooses the tokens of one sequence. The steps and their order are llama.cpp's: logit bias, repetition, frequency and presence
- * penalties, then the likeliest token (temperature 0) or top-k, top-p, min-p, temperature and a draw. Logits, parameters and tokens so far
+ * penalties, the constraint, then the likeliest token (temperature 0) or top-k, top-p, min-p, temperature and a draw. Logits, parameters and tokens so far
  * determine the choice, on every machine alike.
  */
 export class Sampler {
@@ -23,9 +24,14 @@ export class Sampler {
   readonly #recent: RecentTokens;
   /** Logits of the step, changed by bias and penalty. */
   readonly #logits: Float64Array;
+  readonly #constraint: Constraint | undefined;
 
-  /** @throws PynqLlmError LLM_SAMPLING_PARAMETER */
-  constructor(options: SamplingOptions, vocabSize: number) {
+  /**
+   * @param constraint what the tokens have to keep to
+   * @throws PynqLlmError LLM_SAMPLING_PARAMETER
+   */
+  constructor(options: SamplingOptions, vocabSize: number, constraint?: Constraint) {
+    this.#constraint = constraint;
     this.#parameters = checkSampling(options, vocabSize);
     this.#random = new Random(this.#parameters.seed);
     this.#recent = new RecentTokens(this.#parameters.repeatLastN);
@@ -41,12 +47,13 @@ export class Sampler {
    * The next token.
    *
    * @param logits one a token of the vocabulary; unchanged
-   * @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE
+   * @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE, LLM_SCHEMA_VOCABULARY, LLM_SCHEMA_TOO_LARGE
    */
   sample(logits: Float32Array): SampledToken {
     const normaliser = normaliserOf(logits);
     const id = this.#choose(logits);
     this.#recent.add(id);
+    this.#constraint?.accept(id);
     const logProbOf = (token: number) => ({ id: token, logProb: logits[token] - normaliser });
     return { ...logProbOf(id), top: selectTop(logits, this.#parameters.topLogProbs).map(logProbOf) };
   }
@@ -56,6 +63,7 @@ export class Sampler {
     this.#logits.set(logits);
     this.#addBias();
     this.#penaliseRepetition();
+    this.#constraint?.apply(this.#logits);
     const candidates =
       temperature === 0 ? selectTop(this.#logits, 1) : selectCandidates(this.#logits, this.#parameters);
     if (candidates.length === 0) {

@@ -1,0 +1,213 @@
+import { PynqLlmError } from '../../errors/index.js';
+import { type Grammar, MAX_DEPTH, type Place, type Range } from './grammar.js';
+
+/** Places that all ways together go through after a byte: a schema of many alternatives that begin alike has many. */
+const MAX_WAYS = 4_096;
+/** The same, for all texts that are tried for one mask: a hostile schema must not hold up all others. */
+const MAX_WORK = 1_000_000;
+/** Items and ways kept from earlier steps; past that all is forgotten and computed anew. */
+const MAX_KEPT = 150_000;
+/** Counts are below: a place and a count are one exact number together. */
+const COUNT_RANGE = 2 ** 32;
+
+/** A place with a repetition's count, on top of the places where its callers go on. */
+class Item {
+  readonly children = new Map<number, Item>();
+  readonly depth: number;
+
+  /** @param canonical of the items that allow the same next bytes as this one, one that stands for all; itself if undefined */
+  constructor(
+    readonly id: number,
+    readonly place: number,
+    readonly count: number,
+    readonly parent: Item | undefined,
+    readonly canonical: Item | undefined,
+  ) {
+    this.depth = parent === undefined ? 0 : parent.depth + 1;
+  }
+}
+
+/** Where a text stands in the grammar: all ways to read it, each before its next byte. */
+export class State {
+  readonly next = new Map<number, State | undefined>();
+  /** The state that stands for this one and all others that allow the same tokens. */
+  canonical: State | undefined;
+  /** Which tokens may come next, once somebody has asked. */
+  mask: Uint32Array | undefined;
+
+  /** @param isComplete whether the text is a whole document */
+  constructor(
+    readonly items: readonly Item[],
+    readonly isComplete: boolean,
+  ) {}
+}
+
+/**
+ * Runs a grammar over bytes as a nondeterministic pushdown automaton, all ways side by side. Stacks and states are shared
+ * and remembered, so that text that has been seen costs a map access a byte.
+ */
+export class Automaton {
+  readonly #places: readonly Place[];
+  readonly #grammar: Grammar;
+  readonly #horizon: number;
+  #root: Item;
+  #states = new Map<string, State>();
+  #kept = 0;
+  #nextId = 0;
+  #work = 0;
+
+  /** @param horizon bytes that a token has at most: counts further from their limits than that allow the same tokens */
+  constructor(grammar: Grammar, horizon: number) {
+    this.#grammar = grammar;
+    this.#places = grammar.places;
+    this.#horizon = horizon;
+    this.#root = this.#newRoot();
+  }
+
+  /** Before the first byte. */
+  get start(): State {
+    const ways = new Ways();
+    this.#expand(this.#root, ways);
+    return this.#stateOf(ways);
+  }
+
+  /**
+   * After one more byte; undefined if none of the ways allows it.
+   * @throws PynqLlmError LLM_SCHEMA_TOO_LARGE where there are too many ways
+   */
+  step(state: State, byte: number): State | undefined {
+    const known = state.next.get(byte);
+    if (known !== undefined || state.next.has(byte)) return known;
+    const ways = new Ways();
+    for (const item of state.items) {
+      const place = this.#places[item.place];
+      if (place.kind === 'bytes' && includes(place.ranges, byte)) this.#go(place.next, item.parent, ways);
+    }
+    this.#work += ways.seen.size;
+    if (this.#work > MAX_WORK) throw tooManyWays();
+    const next = ways.isEmpty ? undefined : this.#stateOf(ways);
+    state.next.set(byte, next);
+    return next;
+  }
+
+  /** The state that stands for all that allow the same tokens as `state`. */
+  canonical(state: State): State {
+    if (state.canonical !== undefined) return state.canonical;
+    const ways = new Ways();
+    ways.isComplete = state.isComplete;
+    for (const item of state.items) ways.items.add(item.canonical ?? item);
+    state.canonical = this.#stateOf(ways);
+    return state.canonical;
+  }
+
+  /** Before a mask is computed: frees what is remembered once it is much. States in use go on to work. */
+  beginWork(): void {
+    this.#work = 0;
+    if (this.#kept <= MAX_KEPT) return;
+    this.#states = new Map();
+    this.#kept = 0;
+    this.#root = this.#newRoot();
+  }
+
+  #newRoot(): Item {
+    return new Item(this.#nextId++, this.#grammar.start, 0, undefined, undefined);
+  }
+
+  #stateOf(ways: Ways): State {
+    const items = [...ways.items].toSorted((a, b) => a.id - b.id);
+    const key = `${ways.isComplete ? '!' : ''}${items.map(({ id }) => id).join(' ')}`;
+    let state = this.#states.get(key);
+    if (state === undefined) {
+      state = new State(items, ways.isComplete);
+      this.#states.set(key, state);
+      this.#kept += 1 + items.length;
+    }
+    return state;
+  }
+
+  /** Goes to a place with `parent` to return to; dead ends, and what would nest too deeply to end, are left out. */
+  #go(place: number, parent: Item | undefined, ways: Ways, count = 0): void {
+    const depth = parent === undefined ? 0 : parent.depth + 1;
+    if (depth + this.#grammar.heights[place] > MAX_DEPTH) return;
+    this.#expand(this.#item(place, count, parent), ways);
+  }
+
+  #expand(item: Item, ways: Ways): void {
+    if (ways.seen.has(item)) return;
+    ways.seen.add(item);
+    if (ways.seen.size > MAX_WAYS) throw tooManyWays();
+    const place = this.#places[item.place];
+    const { parent } = item;
+    switch (place.kind) {
+      case 'bytes':
+        ways.items.add(item);
+        return;
+      case 'split':
+        for (const next of place.nexts) this.#go(next, parent, ways);
+        return;
+      case 'end':
+        if (parent === undefined) ways.isComplete = true;
+        else this.#expand(parent, ways);
+        return;
+      case 'call':
+        // A caller that only ends itself need not be returned to.
+        if (this.#places[place.next].kind === 'end') this.#go(place.rule, parent, ways);
+        else this.#enter(place.rule, place.next, 0, parent, ways);
+        return;
+      case 'repeat':
+        if (item.count >= place.least) this.#go(place.next, parent, ways);
+        if (item.count < place.most) {
+          const isCounted = item.count < place.least || place.most !== Number.POSITIVE_INFINITY;
+          this.#enter(place.body, item.place, isCounted ? item.count + 1 : item.count, parent, ways);
+        }
+    }
+  }
+
+  /** Begins a rule, after which `place` goes on. */
+  #enter(rule: number, place: number, count: number, parent: Item | undefined, ways: Ways): void {
+    this.#go(rule, this.#item(place, count, parent), ways);
+  }
+
+  #item(place: number, count: number, parent: Item | undefined): Item {
+    const children = parent === undefined ? this.#root.children : parent.children;
+    const key = place * COUNT_RANGE + count;
+    let item = children.get(key);
+    if (item === undefined) {
+      const canonicalParent = parent?.canonical ?? parent;
+      const canonicalCount = this.#canonicalCount(this.#places[place], count);
+      const isCanonical = canonicalParent === parent && canonicalCount === count;
+      const canonical = isCanonical ? undefined : this.#item(place, canonicalCount, canonicalParent);
+      item = new Item(this.#nextId++, place, count, parent, canonical);
+      children.set(key, item);
+      this.#kept++;
+    }
+    return item;
+  }
+
+  /** The least count that allows the same within the horizon. A repetition reads at least one byte each time. */
+  #canonicalCount(place: Place, count: number): number {
+    if (place.kind !== 'repeat') return count;
+    const { least, most } = place;
+    if (count + this.#horizon < least) return 0;
+    return count >= least && count + this.#horizon < most ? least : count;
+  }
+}
+
+/** Ways that are being gathered. */
+class Ways {
+  readonly items = new Set<Item>();
+  readonly seen = new Set<Item>();
+  isComplete = false;
+
+  get isEmpty(): boolean {
+    return this.items.size === 0 && !this.isComplete;
+  }
+}
+
+function tooManyWays(): PynqLlmError {
+  return new PynqLlmError('LLM_SCHEMA_TOO_LARGE', 'The schema has too many alternatives that begin alike.');
+}
+
+function includes(ranges: readonly Range[], byte: number): boolean {
+  return ranges.some(([from, to]) => byte >= from && byte <= to);
+}

@@ -1,0 +1,1 @@
+export { type Constraint, Constraints, type ResponseFormat } from './constraint.js';
