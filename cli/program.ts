@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
 import { benchCommand } from './commands/bench.js';
 import { bitstreamCommand } from './commands/bitstream.js';
+import { chatCommand } from './commands/chat.js';
 import { consoleCommand } from './commands/console.js';
 import { countersCommand } from './commands/counters.js';
 import { deployCommand } from './commands/deploy.js';
@@ -34,6 +35,7 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true });
   const commands = [
     runCommand(),
+    chatCommand(),
     uploadCommand(),
     modelsCommand(),
     inspectCommand(),

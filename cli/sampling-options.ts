@@ -1,4 +1,7 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { PynqLlmError } from '../errors/index.js';
+import type { GenerateOptions, ResponseFormat } from '../sdk/index.js';
+import { readFile } from './files.js';
 import { collect, decimal, wholeNumber } from './options.js';
 
 const maxTokens = wholeNumber(1, 1_048_576);
@@ -29,6 +32,7 @@ export interface GenerationFlags {
   readonly logprobs: number;
   readonly ignoreEos?: boolean;
   readonly promptLookup?: boolean;
+  readonly jsonSchema?: string;
   readonly special?: boolean;
   readonly class?: 'interactive' | 'batch';
   readonly priority?: number;
@@ -81,6 +85,10 @@ export function withGeneration(command: Command): Command {
       '--prompt-lookup',
       'draft from the text so far: the same tokens, in fewer steps where it repeats itself',
     )
+    .option(
+      '-j, --json-schema <schema>',
+      'answer in JSON that satisfies this JSON schema: the schema itself, or a file with it; {} for any JSON',
+    )
     .option('--ignore-eos', 'go on after an end-of-text token')
     .addOption(
       new Option(
@@ -94,7 +102,7 @@ export function withGeneration(command: Command): Command {
 }
 
 /** The flags as options of `model.generate`. */
-export function toSampling(flags: GenerationFlags) {
+export function toSampling(flags: GenerationFlags): GenerateOptions & { readonly seed: number } {
   return {
     maxTokens: flags.maxTokens,
     temperature: flags.temp,
@@ -113,8 +121,53 @@ export function toSampling(flags: GenerationFlags) {
     ...(flags.class === undefined ? {} : { class: flags.class }),
     ...(flags.priority === undefined ? {} : { priority: flags.priority }),
     ...(flags.deadline === undefined ? {} : { deadlineMs: 1_000 * flags.deadline }),
+    responseFormat: flags.jsonSchema === undefined ? undefined : jsonSchema(flags.jsonSchema),
     seed: flags.seed ?? Math.floor(Math.random() * 2 ** 32),
   };
+}
+
+/**
+ * The flags with one of them changed, by its name without dashes.
+ * @param value of a flag that is there or not: `on` or `off`
+ * @throws PynqLlmError CLI_BAD_ARGUMENT
+ */
+export function changeFlag(flags: GenerationFlags, name: string, value: string): GenerationFlags {
+  const command = withGeneration(new Command());
+  command.exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
+  const option = command.options.find(({ long }) => long === `--${name}`);
+  if (option === undefined)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', `There is no option ${JSON.stringify(name)}.`);
+  if (option.isBoolean()) {
+    if (value !== 'on' && value !== 'off')
+      throw new PynqLlmError('CLI_BAD_ARGUMENT', `${name} is on or off, not ${JSON.stringify(value)}.`);
+    return { ...flags, [option.attributeName()]: value === 'on' };
+  }
+  try {
+    command.parse([`--${name}`, value], { from: 'user' });
+  } catch (cause) {
+    if (!(cause instanceof CommanderError)) throw cause;
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', cause.message.replace(/^error: /, ''), { cause });
+  }
+  const given = Object.entries(command.opts()).filter(([key]) => command.getOptionValueSource(key) === 'cli');
+  return { ...flags, ...Object.fromEntries(given) };
+}
+
+/** The flags that `changeFlag` can change, with their values. */
+export function settings(flags: GenerationFlags): [name: string, value: string][] {
+  const values = new Map<string, unknown>(Object.entries(flags));
+  return withGeneration(new Command())
+    .options.filter(({ hidden }) => !hidden)
+    .map((option) => {
+      const value = values.get(option.attributeName());
+      const text = typeof value === 'object' ? JSON.stringify(value) : String(value ?? 'none');
+      return [option.name(), option.isBoolean() ? (value ? 'on' : 'off') : text];
+    });
+}
+
+/** A schema begins with a brace, as no sensible file's name does. @throws PynqLlmError CLI_FILE_UNREADABLE */
+function jsonSchema(schemaOrFile: string): ResponseFormat {
+  const isSchema = schemaOrFile.trimStart().startsWith('{');
+  return { type: 'json-schema', schema: isSchema ? schemaOrFile : readFile(schemaOrFile).toString('utf8') };
 }
 
 function logitBias(text: string, before: Record<number, number> = {}): Record<number, number> {

@@ -22,6 +22,11 @@ export const CLI_ERRORS = {
     meaning: 'Ctrl-C ended the command before its work was done.',
     remedy: 'Run it again; an upload goes on where it stopped.',
   },
+  CLI_CHAT_FILE: {
+    number: 8006,
+    meaning: 'A file given to /load of a chat is not one that /save wrote.',
+    remedy: 'Give a file of JSON with a list of messages, each with role and content.',
+  },
   CLI_MODEL_AMBIGUOUS: {
     number: 8003,
     meaning: 'A model was named that is neither a file nor a model that the board has.',

@@ -40,7 +40,7 @@ const TYPES: Readonly<Record<ApiError['status'], string>> = {
 /** Statuses of errors that the client can do something about; every other error is the server's. */
 const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^AGENT_MODEL_UNKNOWN$|^SDK_MODEL_NAME$/, 404],
-  [/^LLM_(CHAT|SAMPLING|PROMPT|CONTEXT|TOKEN|STOP|REQUEST)|^PROTOCOL_BAD_PARAMS$/, 400],
+  [/^LLM_(CHAT|SAMPLING|SCHEMA|PROMPT|CONTEXT|TOKEN|STOP|REQUEST)|^PROTOCOL_BAD_PARAMS$/, 400],
   [/^AGENT_(UNAUTHORISED|TOO_MANY_ATTEMPTS)$/, 401],
   [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$|^LLM_(OVERLOADED|KV_FULL)$/, 429],
   [/^LLM_DEADLINE$/, 504],

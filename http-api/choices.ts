@@ -1,4 +1,4 @@
-import type { DoneEvent, GenerateOptions, Generation, Prompt, Token } from '../sdk/index.js';
+import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 
@@ -45,6 +45,7 @@ export function toGenerateOptions(
     ignoreEos: request.ignore_eos ?? false,
     promptLookup: request.prompt_lookup ?? false,
     top,
+    responseFormat: formatOf(request),
     ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),
     ...(stop === null || stop === undefined ? {} : { stop: typeof stop === 'string' ? [stop] : stop }),
   };
@@ -66,6 +67,17 @@ export function toService(request: SamplingFields, address: string): ServiceOpti
     ...(priority === null || priority === undefined ? {} : { priority }),
     ...(deadlineMs === null || deadlineMs === undefined ? {} : { deadlineMs }),
   };
+}
+
+function formatOf({ response_format: format }: SamplingFields): ResponseFormat | undefined {
+  switch (format?.type) {
+    case 'json_object':
+      return { type: 'json-object' };
+    case 'json_schema':
+      return { type: 'json-schema', schema: format.json_schema.schema };
+    default:
+      return undefined;
+  }
 }
 
 /** Starts `n` answers to each prompt; answer i of a prompt is drawn with seed + i. */

@@ -7,6 +7,13 @@ import { z } from 'zod';
 const count = z.int().min(1).max(1_048_576);
 const stop = z.union([z.string().min(1).max(1_000), z.array(z.string().min(1).max(1_000)).max(16)]).nullish();
 
+const schemaObject = z.union([z.record(z.string(), z.unknown()), z.boolean()]);
+const responseFormat = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('text') }),
+  z.object({ type: z.literal('json_object') }),
+  z.object({ type: z.literal('json_schema'), json_schema: z.object({ schema: schemaObject }) }),
+]);
+
 const sampling = z.object({
   model: z.string().min(1).max(1_000),
   temperature: z.number().min(0).max(2).nullish(),
@@ -18,6 +25,7 @@ const sampling = z.object({
   stop,
   n: z.int().min(1).max(16).nullish(),
   stream: z.boolean().nullish(),
+  response_format: responseFormat.nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
   service_tier: z.enum(['auto', 'default', 'flex', 'priority', 'scale']).nullish(),
   /** Whose request it is: the board is shared fairly between users. The newer name goes first. */
@@ -60,9 +68,6 @@ export const chatRequest = sampling.extend({
   max_completion_tokens: count.nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
-  response_format: z
-    .looseObject({ type: z.literal('text', 'only the response format "text" is supported') })
-    .nullish(),
   tools: z.array(z.unknown()).max(0, 'tools are not supported').nullish(),
 });
 export type ChatRequest = z.output<typeof chatRequest>;

@@ -44,6 +44,9 @@ export const DEFAULT_TOKEN_WINDOW = 32;
 export const MAX_PROMPT_TOKENS = 131_072;
 export const MAX_TEXT_LENGTH = 1_048_576;
 
+/** Schemas that take the agent long to compile; llm/ has further limits. */
+export const MAX_SCHEMA_LENGTH = 131_072;
+
 /** A peer whose machine vanished without closing the socket: silence for three beats ends the connection. */
 export const HEARTBEAT_MS = 10_000;
 export const HEARTBEATS_MISSED = 3;

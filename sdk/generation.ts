@@ -24,7 +24,16 @@ export type Prompt =
   | { readonly messages: readonly { readonly role: string; readonly content: string }[] }
   | { readonly tokens: readonly number[] };
 
-export interface GenerateOptions extends SamplingOptions, ServiceOptions {
+/** What form a generation's text has to have, see docs/structured-output.md. */
+export type ResponseFormat =
+  /** Any JSON object. */
+  | { readonly type: 'json-object' }
+  /** JSON that satisfies a JSON schema, given as an object or as its text. */
+  | { readonly type: 'json-schema'; readonly schema: object | boolean | string };
+
+export interface GenerateOptions extends Omit<SamplingOptions, 'responseFormat'>, ServiceOptions {
+  /** Without one the text is free. */
+  readonly responseFormat?: ResponseFormat | undefined;
   /** Aborting it cancels the generation; the loop and `done` then reject with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Tokens that may be on the way or unread; the agent stops generating when they are not read. */
@@ -88,13 +97,19 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     reload: () => Promise<void>,
   ) {
     this.#reload = reload;
-    const { signal, window, stallMs, class: served, priority, client, deadlineMs, ...sampling } = options;
+    const { signal, window, stallMs, responseFormat, ...rest } = options;
+    const { class: served, priority, client, deadlineMs, ...sampling } = rest;
     this.#stallMs = stallMs ?? STALL_MS;
     this.#connection = connection;
     this.#signal = signal;
     this.#window = window ?? DEFAULT_TOKEN_WINDOW;
     const service = { class: served, priority, client, deadlineMs };
-    this.#start = { model, prompt: toWirePrompt(prompt), sampling, service };
+    this.#start = {
+      model,
+      prompt: toWirePrompt(prompt),
+      sampling: { ...sampling, ...toWireFormat(responseFormat) },
+      service,
+    };
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
@@ -333,6 +348,12 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
 /** Encoding a long prompt waits for the step that runs. */
 const START_MS = 120_000;
 const STALL_MS = 600_000;
+
+function toWireFormat(format: ResponseFormat | undefined): Pick<SamplingOptions, 'responseFormat'> {
+  if (format?.type !== 'json-schema') return format === undefined ? {} : { responseFormat: format };
+  const { type, schema } = format;
+  return { responseFormat: { type, schema: typeof schema === 'string' ? schema : JSON.stringify(schema) } };
+}
 
 function toWirePrompt(prompt: Prompt): WirePrompt {
   if (typeof prompt === 'string') return { text: prompt };

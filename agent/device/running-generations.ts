@@ -41,6 +41,7 @@ export class RunningGenerations {
       stop,
       ignoreEos,
       promptLookup,
+      responseFormat,
       repetitionPenalty,
       repetitionWindow,
       logitBias,
@@ -54,6 +55,7 @@ export class RunningGenerations {
         stop,
         ignoreEos,
         promptLookup,
+        responseFormat,
         limit: 0,
         sampling: {
           ...sampling,

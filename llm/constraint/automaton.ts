@@ -67,7 +67,8 @@ export class Automaton {
   /** Before the first byte. */
   get start(): State {
     const ways = new Ways();
-    this.#expand(this.#root, ways);
+    ways.add(this.#root);
+    this.#expandAll(ways);
     return this.#stateOf(ways);
   }
 
@@ -83,6 +84,7 @@ export class Automaton {
       const place = this.#places[item.place];
       if (place.kind === 'bytes' && includes(place.ranges, byte)) this.#go(place.next, item.parent, ways);
     }
+    this.#expandAll(ways);
     this.#work += ways.seen.size;
     if (this.#work > MAX_WORK) throw tooManyWays();
     const next = ways.isEmpty ? undefined : this.#stateOf(ways);
@@ -126,16 +128,21 @@ export class Automaton {
   }
 
   /** Goes to a place with `parent` to return to; dead ends, and what would nest too deeply to end, are left out. */
-  #go(place: number, parent: Item | undefined, ways: Ways, count = 0): void {
+  #go(place: number, parent: Item | undefined, ways: Ways): void {
     const depth = parent === undefined ? 0 : parent.depth + 1;
     if (depth + this.#grammar.heights[place] > MAX_DEPTH) return;
-    this.#expand(this.#item(place, count, parent), ways);
+    ways.add(this.#item(place, 0, parent));
+  }
+
+  /** Follows all ways to their next bytes. */
+  #expandAll(ways: Ways): void {
+    for (let item = ways.pending.pop(); item !== undefined; item = ways.pending.pop()) {
+      if (ways.seen.size > MAX_WAYS) throw tooManyWays();
+      this.#expand(item, ways);
+    }
   }
 
   #expand(item: Item, ways: Ways): void {
-    if (ways.seen.has(item)) return;
-    ways.seen.add(item);
-    if (ways.seen.size > MAX_WAYS) throw tooManyWays();
     const place = this.#places[item.place];
     const { parent } = item;
     switch (place.kind) {
@@ -147,7 +154,7 @@ export class Automaton {
         return;
       case 'end':
         if (parent === undefined) ways.isComplete = true;
-        else this.#expand(parent, ways);
+        else ways.add(parent);
         return;
       case 'call':
         // A caller that only ends itself need not be returned to.
@@ -197,7 +204,15 @@ export class Automaton {
 class Ways {
   readonly items = new Set<Item>();
   readonly seen = new Set<Item>();
+  /** Of those seen, the ones whose places have not been looked at. */
+  readonly pending: Item[] = [];
   isComplete = false;
+
+  add(item: Item): void {
+    if (this.seen.has(item)) return;
+    this.seen.add(item);
+    this.pending.push(item);
+  }
 
   get isEmpty(): boolean {
     return this.items.size === 0 && !this.isComplete;

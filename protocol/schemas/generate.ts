@@ -1,8 +1,14 @@
 import { z } from 'zod';
-import { MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
+import { MAX_SCHEMA_LENGTH, MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
 import { wireError } from '../wire-error.js';
 import { count, digest, float, generationId, text, tokenId, tokens } from './common.js';
 import { chatMessages } from './models.js';
+
+/** What form the text has to have. A schema goes as JSON text, because it nests deeper than a message may. */
+const responseFormat = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('json-object') }),
+  z.strictObject({ type: z.literal('json-schema'), schema: z.string().max(MAX_SCHEMA_LENGTH) }),
+]);
 
 /** How tokens are chosen and when a generation ends. Everything has a default in llm/. */
 export const samplingOptions = z.strictObject({
@@ -33,6 +39,8 @@ export const samplingOptions = z.strictObject({
   ignoreEos: z.boolean().optional(),
   /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. */
   promptLookup: z.boolean().optional(),
+  /** The generation's text is one document of this form, unless something else ends it first. */
+  responseFormat: responseFormat.optional(),
   /** Likeliest tokens to report beside each token. */
   top: z.int().min(0).max(64).optional(),
 });

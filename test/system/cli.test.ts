@@ -105,6 +105,21 @@ describe.concurrent('run', () => {
     expect(jsonLines(await run([...GREEDY, '--predict', '3']))[0]).toEqual(jsonLines(result)[0]);
   });
 
+  test('--json-schema holds the answer to a schema, given itself or in a file', async () => {
+    const schema = '{"type":"object","properties":{"sky":{"enum":["blue","grey"]}},"required":["sky"]}';
+    using folder = temporaryDirectory();
+    const file = join(folder.path, 'schema.json');
+    writeFileSync(file, schema);
+    const flags = ['run', PROMPT, '-n', '60', '--temp', '0'];
+    const [given, read] = await Promise.all([
+      run([...flags, '--json-schema', schema]),
+      run([...flags, '-j', file]),
+    ]);
+    expect(['blue', 'grey']).toContain(JSON.parse(given.stdout).sky);
+    expect(read.stdout).toBe(given.stdout);
+    expect(given.stderr).toContain('ended by end-of-text');
+  });
+
   test('--stop ends before the text, --ignore-eos goes past the end', async () => {
     const stopped = await run(['run', PROMPT, '--temp', '0', '--stop', 'there', '-n', '20']);
     expect(stopped.stdout).toBe(', \n');

@@ -182,6 +182,41 @@ describe('chat completions', () => {
     await expect(tools).rejects.toThrow(/tools are not supported/);
   });
 
+  it('with a JSON schema are documents that satisfy it', async () => {
+    const schema = {
+      type: 'object',
+      properties: { name: { enum: ['Lily', 'Tim'] }, age: { type: 'integer', minimum: 1, maximum: 9 } },
+      required: ['name', 'age'],
+      additionalProperties: false,
+    };
+    const answer = await openai.chat.completions.create({
+      ...request,
+      max_completion_tokens: 60,
+      response_format: { type: 'json_schema', json_schema: { name: 'child', strict: true, schema } },
+    });
+    const { name, age } = JSON.parse(answer.choices[0]!.message.content!);
+    expect(schema.properties.name.enum).toContain(name);
+    expect(age).toBeOneOf([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(answer.choices[0]!.finish_reason).toBe('stop');
+  });
+
+  it('of a JSON object begin like one; a schema that cannot be kept to is refused by name', async () => {
+    const object = await openai.chat.completions.create({
+      ...request,
+      response_format: { type: 'json_object' },
+    });
+    expect(object.choices[0]!.message.content).toMatch(/^\s?\{/);
+    const refused = openai.chat.completions.create({
+      ...request,
+      response_format: {
+        type: 'json_schema',
+        json_schema: { name: 'list', schema: { type: 'array', uniqueItems: true } },
+      },
+    });
+    await expect(refused).rejects.toMatchObject({ status: 400, code: 'LLM_SCHEMA_UNSUPPORTED' });
+    await expect(refused).rejects.toThrow(/uniqueItems/);
+  });
+
   it('that the client aborts are cancelled on the board', async () => {
     const abort = new AbortController();
     const stream = await openai.chat.completions.create(

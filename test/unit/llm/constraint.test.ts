@@ -386,8 +386,7 @@ describe('a schema', () => {
     expect(judge({ $ref: '#/$defs/0', $defs: { ...chain, 1500: { type: 'null' } } }, 'null')).toBe('whole');
     const pattern = '^((a?){0,5000}){0,5000}$';
     const ambiguous = automatonOf({ type: 'string', pattern });
-    const state = ambiguous.step(ambiguous.start, 0x22);
-    expect(() => state && ambiguous.step(state, 0x61)).toThrow(code('LLM_SCHEMA_TOO_LARGE'));
+    expect(() => ambiguous.step(ambiguous.start, 0x22)).toThrow(code('LLM_SCHEMA_TOO_LARGE'));
     expect(performance.now() - started).toBeLessThan(10_000);
   });
 });

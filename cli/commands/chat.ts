@@ -1,0 +1,43 @@
+import { Command } from 'commander';
+import { Chat } from '../chat/chat.js';
+import { History } from '../chat/history.js';
+import { pipedLines, typedLines } from '../chat/line-source.js';
+import { EXIT, reportNotice } from '../exit.js';
+import { contextLength, type DeviceOptions, modelOption, withDevice } from '../options.js';
+import { type GenerationFlags, withGeneration } from '../sampling-options.js';
+import { openModel, withBoard } from '../session.js';
+
+interface ChatCommandOptions extends DeviceOptions, GenerationFlags {
+  readonly model: string;
+  readonly system?: string;
+  readonly ctxSize?: number;
+}
+
+/** `chat`: a conversation at the terminal; without a terminal lines in, answers out. */
+export function chatCommand(): Command {
+  const command = new Command('chat')
+    .description('Talk with a model: history, /commands, timing. Ctrl-C ends an answer, Ctrl-D the chat.')
+    .addOption(modelOption())
+    .option('--system <text>', 'the system message')
+    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
+  return withDevice(withGeneration(command)).action(async (options: ChatCommandOptions) => {
+    await withBoard(options, async (board, signal) => {
+      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const interactive = process.stdin.isTTY && process.stdout.isTTY;
+      const chat = new Chat(model, { flags: options, system: options.system, interactive, signal });
+      if (!model.info.hasChatTemplate)
+        reportNotice('The model has no chat template: it continues the text instead of answering.');
+      if (!interactive) {
+        await chat.run(pipedLines(process.stdin));
+        if (signal.aborted) process.exitCode = EXIT.interrupted;
+        return;
+      }
+      reportNotice(`${model.info.name} on ${board.info.device}. /help lists commands, Ctrl-D or /quit ends.`);
+      const hint = () => reportNotice('Ctrl-D or /quit ends the chat.');
+      // Ctrl-C is for the answer here, not for the program.
+      process.removeAllListeners('SIGINT');
+      process.on('SIGINT', () => chat.cancelAnswer() || hint());
+      await chat.run(typedLines('> ', new History(), hint));
+    });
+  });
+}
