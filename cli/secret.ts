@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
+import { readFile } from './files.js';
 
 const ENTER = new Set(['\r', '\n']);
 const BACKSPACE = new Set(['\x7f', '\b']);
@@ -41,4 +42,11 @@ export async function askSecret(question: string): Promise<string> {
     stdin.pause();
     stderr.write('\n');
   }
+}
+
+/** The password that a script gives: all of standard input, without the end of its line. */
+export function passwordFromStdin(): string {
+  return readFile('-')
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
 }

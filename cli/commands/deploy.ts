@@ -15,6 +15,7 @@ import { Progress } from '../output/progress.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes } from '../output/units.js';
 import { packageFile } from '../package-files.js';
+import { passwordFromStdin } from '../secret.js';
 import { withInterrupt } from '../session.js';
 import { terminalPrompts } from '../terminal-prompts.js';
 
@@ -23,6 +24,7 @@ interface DeployFlags {
   readonly allowDevMem?: boolean;
   readonly yes?: boolean;
   readonly hostKey?: string;
+  readonly passwordStdin?: boolean;
   readonly deadline: number;
   readonly list?: boolean;
   readonly rollback?: boolean;
@@ -42,6 +44,7 @@ export function deployCommand(): Command {
     .option('--agent-device <url>', 'device that the agent serves', 'linux:')
     .option('--allow-dev-mem', 'let the agent open /dev/mem: all memory of the board, its kernel included')
     .option('--host-key <fingerprint>', 'SHA256:…, what the host key has to be', hostKey)
+    .option('--password-stdin', 'read the password, for the login and for sudo, from standard input')
     .option('-y, --yes', 'ask nothing; a host key seen for the first time needs --host-key')
     .option(
       '--deadline <seconds>',
@@ -65,12 +68,13 @@ export function deployCommand(): Command {
     withInterrupt(async (signal) => {
       checkFlags(flags);
       const prompts = flags.yes ? undefined : terminalPrompts();
+      const password = flags.passwordStdin ? passwordFromStdin() : undefined;
       const target = parseSshTarget(board);
-      const login: SshOptions = { prompts, hostKey: flags.hostKey, signal };
+      const login: SshOptions = { prompts, password, hostKey: flags.hostKey, signal };
       await using connection = await openSsh(target, login);
       const deployer = await Deployer.open(connection, {
         prompts,
-        password: connection.password,
+        password: password ?? connection.password,
         withoutSystemd: flags.withoutSystemd,
       });
       using progress = new DeployDisplay();

@@ -7,7 +7,7 @@ import type { ProvisionResult } from '../../sdk/board-setup.js';
 import { readFile } from '../files.js';
 import { withJson } from '../options.js';
 import { formatFacts } from '../output/table.js';
-import { askSecret } from '../secret.js';
+import { askSecret, passwordFromStdin } from '../secret.js';
 import { serialPort, withPort } from '../serial-port.js';
 import { withInterrupt } from '../session.js';
 
@@ -41,9 +41,7 @@ export function provisionCommand(): Command {
     const publicKey = readFile(options.key ?? usualKey()).toString('utf8');
     const port = await serialPort(options.port);
     const password = options.passwordStdin
-      ? readFile('-')
-          .toString('utf8')
-          .replace(/\r?\n$/, '')
+      ? passwordFromStdin()
       : await askSecret(`Password of ${options.user} on the board: `);
     await withInterrupt(async (signal) => {
       const { user, hostName, staticAddress } = options;
