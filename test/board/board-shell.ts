@@ -36,8 +36,12 @@ export class BoardShell implements Disposable {
 
   /** Runs a command as root. @throws Error if its status is not 0 */
   async sudo(command: string, timeoutMs = 60_000): Promise<string> {
-    const quoted = command.replaceAll("'", "'\\''");
-    return this.run(`echo ${LOGIN.password} | sudo -S -p '' sh -c '${quoted}'`, timeoutMs);
+    return this.run(asRoot(command), timeoutMs);
+  }
+
+  /** Runs a command as root that may fail, or that may not come to an end before the connection does. */
+  async trySudo(command: string, timeoutMs = 60_000): Promise<void> {
+    await this.try(asRoot(command), timeoutMs);
   }
 
   /** Runs a command that may fail; both outputs come together. */
@@ -80,4 +84,8 @@ export class BoardShell implements Disposable {
   [Symbol.dispose](): void {
     this.#client.end();
   }
+}
+
+function asRoot(command: string): string {
+  return `echo ${LOGIN.password} | sudo -S -p '' sh -c '${command.replaceAll("'", "'\\''")}'`;
 }

@@ -19,8 +19,14 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** All of standard input; it is empty unless given. */
   readonly input?: string;
+  /** `dist/cli/main.js` of another installation. */
+  readonly main?: string;
+  /** After so long it is ended. */
+  readonly timeoutMs?: number;
   /** Called once, with the first bytes on standard output. */
   readonly onOutput?: (child: ChildProcess) => void;
+  /** Called with what comes on standard error. */
+  readonly onError?: (text: string, child: ChildProcess) => void;
 }
 
 /** Runs `pynq-llm` as a process of its own and waits for its end. */
@@ -35,6 +41,7 @@ export async function cli(args: readonly string[], options: CliOptions): Promise
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
+    options.onError?.(text, child);
   });
   child.stdin.end(options.input);
   const [status] = await once(child, 'close');
@@ -78,10 +85,11 @@ export async function cliAgent(
 }
 
 /** Own process group: what a run leaves behind can be found by it. */
-function spawnCli(args: readonly string[], { home, env }: CliOptions) {
-  return spawn(process.execPath, [MAIN, ...args], {
+function spawnCli(args: readonly string[], { home, env, main = MAIN, timeoutMs }: CliOptions) {
+  return spawn(process.execPath, [main, ...args], {
     env: { PATH: process.env.PATH, HOME: home, PYNQ_LLM_HOME: home, ...env },
     stdio: 'pipe',
     detached: true,
+    ...(timeoutMs !== undefined && { timeout: timeoutMs }),
   });
 }
