@@ -1,14 +1,14 @@
-import { readBench } from '../hil/bench-file.js';
+import { accessOf, readBench } from '../hil/bench-file.js';
 import { conformanceSuite } from './suite.js';
 
-// Only through `npm run test:conformance -- --device URL`, and `npm run test:hil`, which names a bench file as well.
-const device = process.env.PYNQ_LLM_DEVICE ?? 'mock:';
-const token = process.env.PYNQ_LLM_TOKEN;
-const bench = process.env.PYNQ_LLM_BENCH;
+// Only through `npm run test:conformance -- --device URL`, and `npm run test:hil`, which names a bench file instead.
+const { PYNQ_LLM_BENCH: file, PYNQ_LLM_DEVICE: url = 'mock:', PYNQ_LLM_TOKEN: token } = process.env;
+const bench = file === undefined ? undefined : readBench(file);
+const device = bench?.device ?? url;
 
 conformanceSuite(
   device,
   () => device,
-  () => (token === undefined ? {} : { token }),
-  bench === undefined ? undefined : readBench(bench).may,
+  () => (bench === undefined ? { token } : accessOf(bench)),
+  bench?.may,
 );

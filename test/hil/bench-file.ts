@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parse } from 'smol-toml';
 import { z } from 'zod';
 import { PynqLlmError } from '../../errors/index.js';
+import type { ConnectOptions } from '../../sdk/index.js';
 import type { ConformanceRights } from '../conformance/suite.js';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/);
@@ -17,11 +18,12 @@ const benchFile = z.strictObject({
   bitstream: z.string().min(1).optional(),
   /** Environment variable with the agent's token: secrets do not go into files. */
   token_variable: variable.optional(),
+  /** SHA-256 of the certificate of a `wss:` agent. */
+  fingerprint: z.string().optional(),
   /** Why the board is left out for now. */
   skip: z.string().min(1).optional(),
   exact_cycles: z.boolean().default(false),
   may: z.strictObject({
-    program: z.boolean(),
     reset: z.boolean(),
     write_registers: z.boolean(),
     use_dma_memory: z.boolean(),
@@ -35,11 +37,11 @@ export interface Bench {
   readonly name: string;
   readonly device: string;
   readonly board: string;
-  /** Path of the bitstream that the board should run. */
+  /** Path of the bitstream that the board should run; whoever powers the board loads it. */
   readonly bitstream: string | undefined;
   readonly tokenVariable: string | undefined;
+  readonly fingerprint: string | undefined;
   readonly skip: string | undefined;
-  readonly mayProgram: boolean;
   readonly may: ConformanceRights;
 }
 
@@ -63,8 +65,8 @@ export function readBench(file: string): Bench {
       board: bench.board,
       bitstream: bench.bitstream === undefined ? undefined : resolve(dirname(file), bench.bitstream),
       tokenVariable: bench.token_variable,
+      fingerprint: bench.fingerprint,
       skip: bench.skip,
-      mayProgram: may.program,
       may: {
         reset: may.reset,
         writeRegisters: may.write_registers,
@@ -79,6 +81,24 @@ export function readBench(file: string): Bench {
       cause,
     });
   }
+}
+
+/** Reads bench files, all of them before the first board is touched. @throws PynqLlmError SERVICE_BENCH_FILE */
+export function readBenches(files: readonly string[]): Bench[] {
+  const benches = files.map(readBench);
+  for (const [i, { name, file }] of benches.entries()) {
+    const twin = benches.slice(0, i).find((other) => other.name === name);
+    if (twin !== undefined)
+      throw new PynqLlmError('SERVICE_BENCH_FILE', `${twin.file} and ${file} both describe "${name}".`, {
+        context: { file },
+      });
+  }
+  return benches;
+}
+
+/** The board's token and fingerprint, for `connect`. */
+export function accessOf({ tokenVariable, fingerprint }: Bench): ConnectOptions {
+  return { token: tokenVariable === undefined ? undefined : process.env[tokenVariable], fingerprint };
 }
 
 function explain(cause: unknown): string {

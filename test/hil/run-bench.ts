@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { isPynqLlmError } from '../../errors/index.js';
+import { inspectFirmware } from '../../sdk/board-setup.js';
 import { type BoardInfo, connect } from '../../sdk/index.js';
-import type { Bench } from './bench-file.js';
+import { accessOf, type Bench } from './bench-file.js';
 import type { BenchReport, TestReport } from './report.js';
 
 /** A board that stops answering in the middle of the suite must not hold the others. */
@@ -33,18 +33,19 @@ const results = z.object({
 /** Runs the conformance suite on one board. What is wrong with the board is part of the report. */
 export async function runBench(bench: Bench): Promise<BenchReport> {
   const { name, device } = bench;
-  const base = { bench: name, device, remarks: remarksOf(bench), tests: [] };
+  const access = accessOf(bench);
+  const base = { bench: name, device, remarks: [remarkOf(bench)], tests: [] };
   if (bench.skip !== undefined) return { ...base, outcome: 'skipped', reason: bench.skip };
-  const token = bench.tokenVariable === undefined ? undefined : process.env[bench.tokenVariable];
-  if (bench.tokenVariable !== undefined && token === undefined)
+  if (bench.tokenVariable !== undefined && access.token === undefined)
     return { ...base, outcome: 'skipped', reason: `the variable ${bench.tokenVariable} has no token` };
   let board: BoardInfo;
   try {
-    await using client = await connect(device, { token, client: 'pynq-llm test:hil' });
+    // A file for another FPGA says that somebody took one board for another.
+    if (bench.bitstream !== undefined) inspectFirmware(readFileSync(bench.bitstream), bench.board);
+    await using client = await connect(device, { ...access, client: 'pynq-llm test:hil' });
     board = client.info;
   } catch (error) {
-    if (!isPynqLlmError(error)) throw error;
-    return { ...base, outcome: 'failed', reason: error.message };
+    return { ...base, outcome: 'failed', reason: error instanceof Error ? error.message : String(error) };
   }
   if (board.description.name !== bench.board)
     return {
@@ -53,19 +54,17 @@ export async function runBench(bench: Bench): Promise<BenchReport> {
       outcome: 'failed',
       reason: `the device is a ${board.description.name}, not a ${bench.board}: nothing was done to it`,
     };
-  return { ...base, board, ...(await runSuite(bench, token)) };
+  return { ...base, board, ...(await runSuite(bench)) };
 }
 
-function remarksOf({ bitstream, mayProgram }: Bench): string[] {
-  if (bitstream === undefined) return ['bitstream: none is named, so the one that runs was tested'];
-  return mayProgram
-    ? [`bitstream: ${bitstream}`]
-    : [
-        `bitstream: ${bitstream} was not loaded, because the bench file forbids it; the one that runs was tested`,
-      ];
+/** Nothing tells which bitstream runs: the report says so. */
+function remarkOf({ bitstream }: Bench): string {
+  return bitstream === undefined
+    ? 'bitstream: none is named; the one that runs was tested'
+    : `bitstream: ${bitstream} is named, and nothing is loaded here; the one that runs was tested`;
 }
 
-async function runSuite(bench: Bench, token: string | undefined) {
+async function runSuite(bench: Bench): Promise<Pick<BenchReport, 'outcome' | 'reason' | 'tests'>> {
   const folder = mkdtempSync(join(tmpdir(), 'pynq-llm-hil-'));
   const output = join(folder, 'results.json');
   try {
@@ -76,13 +75,13 @@ async function runSuite(bench: Bench, token: string | undefined) {
       env: {
         ...process.env,
         PYNQ_LLM_BENCH: bench.file,
-        PYNQ_LLM_DEVICE: bench.device,
         PYNQ_LLM_HOME: folder,
-        ...(token !== undefined && { PYNQ_LLM_TOKEN: token }),
       },
     });
-    const [status] = await once(child, 'exit');
-    return judge(status, readFileSync(output, 'utf8'));
+    const [status, signal] = await once(child, 'exit');
+    if (existsSync(output)) return judge(status, readFileSync(output, 'utf8'));
+    const how = signal === null ? `status ${status}` : `${signal} after ${SUITE_MS / 60_000} minutes`;
+    return { outcome: 'failed', reason: `the suite ended with ${how} and no results`, tests: [] };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

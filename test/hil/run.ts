@@ -1,20 +1,27 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { benchFiles, readBench } from './bench-file.js';
+import { isPynqLlmError } from '../../errors/index.js';
+import { type Bench, benchFiles, readBenches } from './bench-file.js';
 import { type BenchReport, toMarkdown } from './report.js';
 import { runBench } from './run-bench.js';
 
 // npm run test:hil [-- --bench FILE]... [--report FOLDER]
-// Without --bench every file of boards/bench is run. Ends with status 1 if a board fails.
+// Without --bench every file of boards/bench is run. Ends with status 1 if a board fails, 2 if a file is wrong.
 const { values } = parseArgs({
   options: {
     bench: { type: 'string', multiple: true },
     report: { type: 'string', default: join('test-results', 'hil') },
   },
 });
-// All files are checked before the first board is touched.
-const benches = (values.bench ?? benchFiles(join('boards', 'bench'))).map(readBench);
+let benches: Bench[] = [];
+try {
+  benches = readBenches(values.bench ?? benchFiles(join('boards', 'bench')));
+} catch (error) {
+  if (!isPynqLlmError(error)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exit(2);
+}
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 const startedAt = new Date().toISOString();
 const reports: BenchReport[] = [];
