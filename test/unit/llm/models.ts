@@ -8,6 +8,7 @@ import {
   writeSyntheticLlama,
 } from '../../../gguf/index.js';
 import { Engine, type EngineOptions } from '../../../llm/engine.js';
+import type { ServiceOptions, TokenSink } from '../../../llm/job.js';
 import { loadModel } from '../../../llm/load-model.js';
 import type { Model } from '../../../llm/model.js';
 import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/sequence.js';
@@ -95,9 +96,9 @@ export class Bench {
     this.engine = new Engine(model, options);
   }
 
-  submit(request: GenerateRequest) {
+  submit(request: GenerateRequest, service: ServiceOptions = {}) {
     const received: Received = { tokens: [] };
-    const generation = this.engine.submit(request, {
+    const sink: TokenSink = {
       onToken: (token) => received.tokens.push(token),
       onDone: (result) => {
         received.result = result;
@@ -105,7 +106,8 @@ export class Bench {
       onError: (error) => {
         received.error = error;
       },
-    });
+    };
+    const generation = this.engine.submit(request, sink, service);
     return { received, generation };
   }
 
