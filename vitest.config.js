@@ -12,6 +12,7 @@ export default defineConfig({
     testTimeout: 20_000,
     globalSetup: 'scripts/build-wasm.mjs',
     pool: 'forks',
+    reporters: ['default', './scripts/report-skips.mjs'],
     maxWorkers: 2,
     projects: [
       project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js']),
