@@ -2,6 +2,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import { PAGE_TOKENS } from './layout.js';
 import { NONE, type Page } from './page.js';
 import type { KvPool } from './pool.js';
+import type { SpilledFrames, SpillFolder } from './spill-folder.js';
 
 /**
  * Keys and values of one sequence: a table of pages of a pool, and the attention over them.
@@ -18,6 +19,8 @@ export class KvCache {
   readonly #tokens: number[] = [];
   /** Leading pages that are settled. */
   #settled = 0;
+  /** What was here before it made room for others. */
+  #spilled: { readonly tokens: readonly number[]; readonly frames: SpilledFrames } | undefined;
 
   /** @param maxTokens most tokens that are ever stored */
   constructor(
@@ -134,15 +137,80 @@ export class KvCache {
       this.#pool.hold(page);
       fork.#place(i, page);
     }
-    fork.#tokens.push(...this.#tokens);
+    for (const token of this.#tokens) fork.#tokens.push(token);
     fork.#settled = this.#settled;
     return fork;
   }
 
+  /**
+   * Gives back the pages; what was in them goes to a file for {@link restore}, where the folder has room for it.
+   * All tokens have to be certain.
+   */
+  spill(folder: SpillFolder): void {
+    this.settle();
+    if (this.length === 0) return;
+    const tokens = [...this.#tokens];
+    const frames = folder.write(this.#pages.flatMap((page) => this.#contentsOf(page)));
+    if (frames === undefined) this.#pool.countSpill('failed');
+    this.release();
+    this.#spilled = frames && { tokens, frames };
+  }
+
+  /**
+   * Brings back what was spilled, to the bit. Where the file is damaged the cache stays empty: all is to be computed again.
+   * @throws PynqLlmError LLM_KV_FULL where there is no room; the file stays
+   */
+  restore(): void {
+    if (this.#spilled === undefined) return;
+    const { tokens, frames } = this.#spilled;
+    this.adopt(tokens);
+    const adopted = this.#pages.length;
+    while (this.#pages.length * PAGE_TOKENS < tokens.length) this.#placeSpilled(tokens.length);
+    // Of adopted pages the file has nothing new, but its digest is over all of it.
+    const aside = new Uint8Array(this.#pool.memory.layout.frameBytes);
+    const contents = this.#pages.map((page, i) =>
+      this.#contentsOf(page).map((content) => (i < adopted ? aside : content)),
+    );
+    const intact = frames.readInto(contents.flat());
+    this.#pool.countSpill(intact ? 'restored' : 'failed');
+    if (!intact) {
+      this.release();
+      return;
+    }
+    for (const token of tokens.slice(this.length)) this.#tokens.push(token);
+    frames.delete();
+    this.#spilled = undefined;
+    this.settle();
+  }
+
   /** Forgets everything and gives back the pages; those that are settled stay in the pool for others as long as there is room. */
   release(): void {
+    this.#spilled?.frames.delete();
+    this.#spilled = undefined;
+    this.#giveBackPages();
+  }
+
+  #giveBackPages(): void {
     this.truncate(0);
     this.#dropPagesFrom(0);
+  }
+
+  /** A page for the next frames of a file with so many tokens. */
+  #placeSpilled(tokens: number): void {
+    const isComplete = (this.#pages.length + 1) * PAGE_TOKENS <= tokens;
+    const { type } = this.#pool.memory.layout;
+    const page = isComplete && type === 'int8' ? this.#pool.newBytesPage() : this.#pool.newPage();
+    if (page === undefined) {
+      this.#giveBackPages();
+      throw this.#full();
+    }
+    this.#place(this.#pages.length, page);
+  }
+
+  /** What a settled page, or the open one, consists of. */
+  #contentsOf({ keys, values, bytes }: Page): Uint8Array[] {
+    const frames = keys === NONE ? [bytes] : [keys, values];
+    return frames.map((frame) => this.#pool.memory.contentOf(frame));
   }
 
   /** Rounds the key and the value of the token at `position` to halves: kvHeads * headDim values from `at` on in each. */

@@ -28,6 +28,9 @@ export interface KvStats {
   readonly hits: number;
   readonly evictions: number;
   readonly preemptions: number;
+  /** Of these: written to disk and read back, or lost there and computed again. */
+  readonly restored: number;
+  readonly spillFailures: number;
 }
 
 /** Keeps a prefix in the pool, whoever needs room. */
@@ -51,6 +54,8 @@ export class KvPool {
   #hits = 0;
   #evictions = 0;
   #preemptions = 0;
+  #restored = 0;
+  #spillFailures = 0;
 
   /** @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
   constructor(shape: KvShape, { type, bytes, contextLength }: KvPoolOptions) {
@@ -76,6 +81,8 @@ export class KvPool {
       hits: this.#hits,
       evictions: this.#evictions,
       preemptions: this.#preemptions,
+      restored: this.#restored,
+      spillFailures: this.#spillFailures,
     };
   }
 
@@ -116,6 +123,12 @@ export class KvPool {
     const { memory } = this;
     const [keys, values] = [memory.take(), memory.take()];
     return { keys, values, bytes: NONE, holders: 1, pins: 0, entry: undefined };
+  }
+
+  /** A page with room for INT8 alone, held once, or nothing where all is held. */
+  newBytesPage(): Page | undefined {
+    if (!this.#makeRoom(1)) return undefined;
+    return { keys: NONE, values: NONE, bytes: this.memory.take(), holders: 1, pins: 0, entry: undefined };
   }
 
   /** A copy of an open page's halves, held once, or nothing where all is held. */
@@ -183,6 +196,11 @@ export class KvPool {
 
   countPreemption(): void {
     this.#preemptions++;
+  }
+
+  countSpill(outcome: 'restored' | 'failed'): void {
+    if (outcome === 'restored') this.#restored++;
+    else this.#spillFailures++;
   }
 
   #findAll(tokens: readonly number[]): Page[] {
