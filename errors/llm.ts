@@ -191,4 +191,10 @@ export const LLM_ERRORS = {
     meaning: 'All pages of keys and values are in use.',
     remedy: 'Wait for other generations to end, give more memory (--kv-memory), or use --kv-type int8.',
   },
+  LLM_KV_TOO_LONG: {
+    number: 4603,
+    meaning: 'The prompt and the tokens asked for need more keys and values than there is memory for.',
+    remedy:
+      'Shorten the prompt, ask for fewer tokens, give more memory (--kv-memory), or use --kv-type int8.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

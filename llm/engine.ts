@@ -3,6 +3,7 @@ import type { Column } from './column.js';
 import { addCost } from './cost.js';
 import { Job, type ServiceOptions, type TokenSink } from './job.js';
 import { PAGE_TOKENS } from './kv/layout.js';
+import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
 import {
   ClientAccounts,
@@ -30,6 +31,8 @@ export interface EngineOptions extends Partial<SchedulingLimits> {
   readonly weights?: ReadonlyMap<string, number> | undefined;
   /** Where times and counts are added up. */
   readonly metrics?: EngineMetrics | undefined;
+  /** Where keys and values go of sequences that make room for others; computed again unless given. */
+  readonly spill?: SpillFolder | undefined;
   /** Milliseconds, for the timings. */
   readonly now?: () => number;
 }
@@ -47,6 +50,7 @@ export class Engine {
   readonly #metrics: EngineMetrics;
   readonly #now: () => number;
   readonly #clients: ClientAccounts;
+  readonly #spill: SpillFolder | undefined;
   /** In the order of their arrival. */
   readonly #jobs = new Map<number, Job>();
   readonly #cancelled = new Set<Job>();
@@ -55,12 +59,13 @@ export class Engine {
   #msPerRequest: number | undefined;
 
   constructor(model: Model, options: EngineOptions = {}) {
-    const { weights = new Map(), metrics = new EngineMetrics(), now, ...limits } = options;
+    const { weights = new Map(), metrics = new EngineMetrics(), spill, now, ...limits } = options;
     this.#model = model;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#metrics = metrics;
     this.#now = now ?? (() => performance.now());
     this.#clients = new ClientAccounts(weights);
+    this.#spill = spill;
   }
 
   /** Generations that have not ended. */
@@ -169,12 +174,12 @@ export class Engine {
     this.#clients.begin(job.client, now);
   }
 
-  /** Its cache is computed again once it has its turn. */
+  /** Its cache is read back, or computed again, once it has its turn. */
   #preempt(job: Job): void {
     job.state = 'waiting';
     this.#metrics.classes[job.class].preempted++;
     this.#model.kvPool.countPreemption();
-    job.sequence.releaseCache();
+    job.sequence.makeRoom(this.#spill);
   }
 
   #columnsOf({ shares }: Plan, now: number): { columns: Column[]; shares: Map<Job, number> } {

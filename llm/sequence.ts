@@ -3,6 +3,7 @@ import type { Column } from './column.js';
 import type { Constraint, ResponseFormat } from './constraint/index.js';
 import { type Cost, newCost } from './cost.js';
 import type { KvCache } from './kv/cache.js';
+import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
 import { Sampler, type SamplingOptions, StopStrings, type TokenLogProb } from './sampling/index.js';
 import { Acceptance, draftLength, MAX_DRAFT } from './speculation/draft-length.js';
@@ -67,6 +68,8 @@ export class Sequence {
   readonly #request: GenerateRequest;
   readonly #maxTokens: number;
   readonly #constraint: Constraint | undefined;
+  /** Tokens that its cache can hold. */
+  readonly #mostTokens: number;
   readonly #sampler: Sampler;
   readonly #stops: StopStrings;
   readonly #text: DetokenizerStream;
@@ -90,7 +93,10 @@ export class Sequence {
   /** The text of all tokens so far. */
   #said = '';
 
-  /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER, LLM_SCHEMA_* */
+  /**
+   * @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER,
+   *   LLM_KV_TOO_LONG, LLM_KV_MEMORY, LLM_SCHEMA_*
+   */
   constructor(model: Model, request: GenerateRequest, now: number) {
     const { prompt, maxTokens = model.contextLength } = request;
     if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');
@@ -106,8 +112,10 @@ export class Sequence {
         'LLM_REQUEST_INVALID',
         `maxTokens is ${maxTokens}; it has to be a whole number from 1.`,
       );
+    checkRoom(model, request);
     this.#model = model;
     this.#request = request;
+    this.#mostTokens = Math.min(model.contextLength, model.kvPool.maxTokens);
     this.#known = [...prompt];
     this.#maxTokens = maxTokens;
     this.#constraint = request.responseFormat && model.constraints.create(request.responseFormat);
@@ -170,6 +178,7 @@ export class Sequence {
     this.#startedAt ??= now;
     this.#cache ??= this.#model.newCache();
     const cache = this.#cache;
+    cache.restore();
     cache.settle();
     if (!this.generates) cache.adopt(this.#known);
     const from = cache.length;
@@ -194,7 +203,7 @@ export class Sequence {
       this.#draft.tokens.length,
       this.limit - this.#generated - 1,
       this.#maxTokens - this.#generated - 1,
-      this.#model.contextLength - this.#known.length,
+      this.#mostTokens - this.#known.length,
     );
     return draftLength(
       (number) => this.#acceptance.rate(this.#draft.matched + number - 1),
@@ -208,7 +217,13 @@ export class Sequence {
     return this.#logits[column];
   }
 
-  /** Gives back the memory: of a sequence that has ended, or that will compute it again. */
+  /** Gives back the memory until its next columns: what was there goes to `spill`, or is computed again. */
+  makeRoom(spill: SpillFolder | undefined): void {
+    if (spill === undefined) this.#cache?.release();
+    else this.#cache?.spill(spill);
+  }
+
+  /** Gives back the memory of a sequence that has ended. */
   releaseCache(): void {
     this.#cache?.release();
     this.#cache = undefined;
@@ -282,6 +297,18 @@ export class Sequence {
     if (!ignoresEnd && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
     if (this.#constraint?.isFinished) return 'end-of-text';
     if (this.#generated >= this.#maxTokens) return 'max-tokens';
-    return this.#certain >= this.#model.contextLength ? 'context-full' : undefined;
+    return this.#certain >= this.#mostTokens ? 'context-full' : undefined;
   }
+}
+
+/** Refuses what could not be finished if it had all memory to itself. The last token is not fed, so it needs no place. */
+function checkRoom(model: Model, { prompt, maxTokens = 1 }: GenerateRequest): void {
+  const room = model.kvPool.maxTokens;
+  const needed = prompt.length + maxTokens - 1;
+  if (needed <= room || room === model.contextLength) return;
+  throw new PynqLlmError(
+    'LLM_KV_TOO_LONG',
+    `A prompt of ${prompt.length} tokens and ${maxTokens} more need keys and values of ${needed} tokens; there is room for ${room}.`,
+    { context: { promptTokens: prompt.length, maxTokens, room } },
+  );
 }
