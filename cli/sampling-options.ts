@@ -33,6 +33,7 @@ export interface GenerationFlags {
   readonly ignoreEos?: boolean;
   readonly promptLookup?: boolean;
   readonly jsonSchema?: string;
+  readonly modelDraft?: string;
   readonly special?: boolean;
   readonly class?: 'interactive' | 'batch';
   readonly priority?: number;
@@ -88,6 +89,10 @@ export function withGeneration(command: Command): Command {
     .option(
       '-j, --json-schema <schema>',
       'answer in JSON that satisfies this JSON schema: the schema itself, or a file with it; {} for any JSON',
+    )
+    .option(
+      '-md, --model-draft <model>',
+      'a smaller model of the same vocabulary that drafts: the same tokens, in fewer steps of the large one',
     )
     .option('--ignore-eos', 'go on after an end-of-text token')
     .addOption(

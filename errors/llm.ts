@@ -60,6 +60,11 @@ export const LLM_ERRORS = {
     meaning: 'A token id is not in the vocabulary.',
     remedy: "Give ids that this model's own tokenizer produced.",
   },
+  LLM_DRAFT_MODEL: {
+    number: 4511,
+    meaning: 'A model was named to draft for another one whose vocabulary is not its own.',
+    remedy: 'Name a smaller model of the same family: its tokens have to be the same ones.',
+  },
   LLM_POSITION_RANGE: {
     number: 4504,
     meaning: "A column's position is beyond its cache, or would leave a gap in it.",

@@ -107,18 +107,23 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
     throw new ApiError(400, `The model "${model}" has no embeddings.`, 'unsupported', 'model');
   });
 
-  function answer(
+  async function answer(
     context: Context<Env>,
     served: ServedModel,
     request: SamplingFields,
     prompts: readonly Prompt[],
     format: AnswerFormat,
     { maxTokens, top }: { maxTokens: number | null | undefined; top: number },
-  ): Response | Promise<Response> {
+  ): Promise<Response> {
     if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
     const perPrompt = request.n ?? 1;
     const { remoteAddress = 'unix socket' } = context.env.incoming.socket;
-    const generate = { ...toGenerateOptions(request, maxTokens, top), ...toService(request, remoteAddress) };
+    const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
+    const generate = {
+      ...toGenerateOptions(request, maxTokens, top),
+      ...toService(request, remoteAddress),
+      draftModel: draft,
+    };
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
     const toAnswer = { model: request.model, choices, perPrompt, format, metrics };
     return request.stream

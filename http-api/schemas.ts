@@ -41,6 +41,7 @@ const sampling = z.object({
   ignore_eos: z.boolean().nullish(),
   // Ours: the same tokens, in fewer steps where the text repeats itself.
   prompt_lookup: z.boolean().nullish(),
+  draft_model: z.string().min(1).max(1_000).nullish(),
 });
 export type SamplingFields = z.output<typeof sampling>;
 

@@ -6,8 +6,10 @@ import type { KvCache } from './kv/cache.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
 import { Sampler, type SamplingOptions, StopStrings, type TokenLogProb } from './sampling/index.js';
-import { Acceptance, draftLength, MAX_DRAFT } from './speculation/draft-length.js';
-import { type Draft, NO_DRAFT, PromptLookup } from './speculation/prompt-lookup.js';
+import { MAX_DRAFT } from './speculation/draft-length.js';
+import type { Drafter } from './speculation/drafter.js';
+import { LookupDrafter } from './speculation/lookup-drafter.js';
+import { checkDraftModel, ModelDrafter } from './speculation/model-drafter.js';
 import type { DetokenizerStream } from './tokenizer/index.js';
 
 /** What is asked of the engine. */
@@ -25,6 +27,8 @@ export interface GenerateRequest {
   readonly promptLookup?: boolean | undefined;
   /** The form that the whole text has to have; the generation ends with the document, also where it ignores end tokens. */
   readonly responseFormat?: ResponseFormat | undefined;
+  /** A smaller model of the same vocabulary drafts: the same tokens, in fewer steps of this one. Excludes promptLookup. */
+  readonly draftModel?: Model | undefined;
   /** Tokens numbered below may be generated until `grant` says more; no limit unless given. */
   readonly limit?: number | undefined;
 }
@@ -80,11 +84,9 @@ export class Sequence {
   #cache: KvCache | undefined;
   /** Logits of the step's columns: of the last token that is certain, and after it of each drafted one. */
   readonly #logits: Float32Array[] = [];
-  readonly #lookup: PromptLookup | undefined;
-  readonly #acceptance = new Acceptance();
-  /** What the lookup proposes after the last known token, and how many of these tokens are in the step. */
-  #draft: Draft = NO_DRAFT;
-  #drafted = 0;
+  readonly #drafter: Drafter | undefined;
+  /** Drafted tokens that are in the step, after the last known one. */
+  #draft: readonly number[] = [];
   /** Tokens in the cache that are certain. */
   #certain = 0;
   /** The prompt and every sampled token: what the cache holds the beginning of, and can be computed again from. */
@@ -94,8 +96,8 @@ export class Sequence {
   #said = '';
 
   /**
-   * @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER,
-   *   LLM_KV_TOO_LONG, LLM_KV_MEMORY, LLM_SCHEMA_*
+   * @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
+   *   LLM_SAMPLING_PARAMETER, LLM_DRAFT_MODEL, LLM_KV_TOO_LONG, LLM_KV_MEMORY, LLM_SCHEMA_*
    */
   constructor(model: Model, request: GenerateRequest, now: number) {
     const { prompt, maxTokens = model.contextLength } = request;
@@ -121,10 +123,8 @@ export class Sequence {
     this.#constraint = request.responseFormat && model.constraints.create(request.responseFormat);
     this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize, this.#constraint);
     this.#sampler.observe(prompt);
-    if (request.promptLookup) {
-      this.#lookup = new PromptLookup(model.config.vocabSize);
-      for (const token of prompt) this.#lookup.push(token);
-    }
+    this.#drafter = this.#newDrafter();
+    for (const token of prompt) this.#drafter?.push(token);
     this.#stops = new StopStrings(request.stop ?? []);
     this.#text = model.tokenizer.stream({ continuation: true });
     this.limit = request.limit ?? Number.POSITIVE_INFINITY;
@@ -185,10 +185,9 @@ export class Sequence {
     const known = this.#known;
     const tokens = known.slice(from, cache.reserve(Math.min(from + most, known.length)));
     this.#certain = from + tokens.length;
-    this.#drafted = this.#worthDrafting(most - 1);
-    if (this.#drafted > 0) this.#drafted = cache.reserve(known.length + this.#drafted) - known.length;
+    this.#draft = this.#propose(cache, most - 1);
     const last = known.length - 1;
-    return [...tokens, ...this.#draft.tokens.slice(0, this.#drafted)].map((token, i) => {
+    return [...tokens, ...this.#draft].map((token, i) => {
       const position = from + i;
       return position < last
         ? { cache, token, position }
@@ -197,19 +196,31 @@ export class Sequence {
   }
 
   #worthDrafting(most: number): number {
-    if (this.#draft.tokens.length === 0 || !this.generates) return 0;
+    if (this.#drafter === undefined || !this.generates) return 0;
     const room = Math.min(
       most,
-      this.#draft.tokens.length,
       this.limit - this.#generated - 1,
       this.#maxTokens - this.#generated - 1,
       this.#mostTokens - this.#known.length,
     );
-    return draftLength(
-      (number) => this.#acceptance.rate(this.#draft.matched + number - 1),
-      room,
-      (n) => this.#model.coreCycles(n),
-    );
+    return this.#drafter.worth(room, (columns) => this.#model.coreCycles(columns));
+  }
+
+  #propose(cache: KvCache, most: number): readonly number[] {
+    const worth = this.#worthDrafting(most);
+    if (this.#drafter === undefined || worth === 0) return [];
+    const known = this.#known.length;
+    return this.#drafter.propose(cache.reserve(known + worth) - known);
+  }
+
+  #newDrafter(): Drafter | undefined {
+    const { promptLookup, draftModel } = this.#request;
+    if (draftModel === undefined)
+      return promptLookup ? new LookupDrafter(this.#model.config.vocabSize) : undefined;
+    if (promptLookup)
+      throw new PynqLlmError('LLM_REQUEST_INVALID', 'Both promptLookup and a draft model were asked for.');
+    checkDraftModel(this.#model, draftModel);
+    return new ModelDrafter(draftModel, this.cost);
   }
 
   #logitsOf(column: number): Float32Array {
@@ -227,6 +238,7 @@ export class Sequence {
   releaseCache(): void {
     this.#cache?.release();
     this.#cache = undefined;
+    this.#drafter?.release();
   }
 
   /**
@@ -238,15 +250,12 @@ export class Sequence {
     try {
       for (let i = 0; ; i++) {
         const sampled = this.#sample(this.#logits[i], now);
-        const right = sampled.token.id === this.#draft.tokens[i];
-        if (i < this.#draft.tokens.length) this.#acceptance.record(this.#draft.matched + i, right);
         yield sampled;
-        if (!right || i >= this.#drafted || sampled.finish !== undefined) return;
+        if (sampled.token.id !== this.#draft[i] || sampled.finish !== undefined) return;
         this.#certain++;
       }
     } finally {
       this.#cache?.truncate(this.#certain);
-      this.#draft = this.#lookup?.draft(MAX_DRAFT) ?? NO_DRAFT;
     }
   }
 
@@ -255,7 +264,7 @@ export class Sequence {
     this.#firstTokenAt ??= now;
     this.#lastTokenAt = now;
     this.#known.push(id);
-    this.#lookup?.push(id);
+    this.#drafter?.push(id);
     const index = this.#generated++;
     const { text, stop } = this.#stops.push(this.#text.push(id));
     const token = { index, id, text, logProb, top };

@@ -31,7 +31,7 @@ export type ResponseFormat =
   /** JSON that satisfies a JSON schema, given as an object or as its text. */
   | { readonly type: 'json-schema'; readonly schema: object | boolean | string };
 
-export interface GenerateOptions extends Omit<SamplingOptions, 'responseFormat'>, ServiceOptions {
+export interface GenerationOptions extends Omit<SamplingOptions, 'responseFormat'>, ServiceOptions {
   /** Without one the text is free. */
   readonly responseFormat?: ResponseFormat | undefined;
   /** Aborting it cancels the generation; the loop and `done` then reject with the signal's reason. */
@@ -93,7 +93,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     connection: Connection,
     model: string,
     prompt: Prompt,
-    options: GenerateOptions,
+    options: GenerationOptions,
     reload: () => Promise<void>,
   ) {
     this.#reload = reload;

@@ -38,9 +38,10 @@ export {
 export type { DeviceClient, SelfTestOptions, SelfTestSummary } from './device-client.js';
 export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
-export type { GenerateOptions, Generation, Prompt, ResponseFormat, Token } from './generation.js';
+export type { Generation, Prompt, ResponseFormat, Token } from './generation.js';
 export { inspectModel, type ModelFile } from './inspect-model.js';
 export type {
+  GenerateOptions,
   LoadOptions,
   Model,
   Perplexity,

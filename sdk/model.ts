@@ -10,7 +10,7 @@ import {
   type WirePlacementReport,
 } from '../protocol/index.js';
 import type { CallOptions, Connection } from './connection.js';
-import { type GenerateOptions, Generation, type Prompt } from './generation.js';
+import { Generation, type GenerationOptions, type Prompt } from './generation.js';
 
 /** Loading and scoring may take hours on a board, but not so long without telling how far they are. */
 const STALL_MS = 10 * 60_000;
@@ -53,6 +53,12 @@ export interface Perplexity {
   readonly windows: number;
 }
 
+/** How a continuation is generated. */
+export interface GenerateOptions extends Omit<GenerationOptions, 'draftModel'> {
+  /** A smaller model of the same vocabulary that drafts: the same tokens, in fewer steps of this one. */
+  readonly draftModel?: Model | undefined;
+}
+
 interface Loaded {
   readonly facts: ModelFacts;
   readonly placement: WirePlacementReport;
@@ -92,7 +98,13 @@ export class Model {
    * @throws PynqLlmError (from the loop and from `done`) LLM_..., DRIVER_..., AGENT_..., SDK_CONNECTION_LOST
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
-    return new Generation(this.#connection, this.digest, prompt, options, this.#reload);
+    const { draftModel, ...own } = options;
+    const reload = async () => {
+      await this.#reload();
+      if (draftModel !== undefined) await draftModel.#reload();
+    };
+    const all = { ...own, ...(draftModel === undefined ? {} : { draftModel: draftModel.digest }) };
+    return new Generation(this.#connection, this.digest, prompt, all, reload);
   }
 
   /**

@@ -83,7 +83,12 @@ export class LoadedModels {
         onProgress: (done, total) => this.#events.onProgress(id, done, total),
       });
       const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
-      const generations = new RunningGenerations(model, this.#metrics, this.#events.onEvent);
+      const generations = new RunningGenerations(
+        model,
+        this.#metrics,
+        (draft) => this.#find(draft).model,
+        this.#events.onEvent,
+      );
       this.#loaded.set(digest, { model, source, result, generations, scores: [] });
       return result;
     } catch (error) {
@@ -95,7 +100,8 @@ export class LoadedModels {
   /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED, AGENT_MODEL_BUSY */
   unload({ model: digest }: Params<'models.unload'>): Result<'models.unload'> {
     const loaded = this.#find(digest);
-    if (loaded.generations.count > 0 || loaded.scores.length > 0)
+    const drafts = [...this.#loaded.values()].some(({ generations }) => generations.draftsWith(digest));
+    if (loaded.generations.count > 0 || loaded.scores.length > 0 || drafts)
       throw new PynqLlmError('AGENT_MODEL_BUSY', 'The model generates or scores.', {
         context: { model: digest },
       });

@@ -11,8 +11,12 @@ import {
 /** The generations of one model by the ids that their clients chose: the engine's results as events. */
 export class RunningGenerations {
   readonly #engine: Engine;
+  readonly #findModel: (digest: string) => Model;
   readonly #onEvent: (generation: string, event: GenerateEvent) => void;
   readonly #generations = new Map<string, EngineGeneration>();
+
+  /** By generation: the draft model that it uses. */
+  readonly #drafting = new Map<string, string>();
 
   /** Steps so far. */
   steps = 0;
@@ -20,14 +24,21 @@ export class RunningGenerations {
   constructor(
     model: Model,
     metrics: EngineMetrics,
+    findModel: (digest: string) => Model,
     onEvent: (generation: string, event: GenerateEvent) => void,
   ) {
     this.#engine = new Engine(model, { metrics });
+    this.#findModel = findModel;
     this.#onEvent = onEvent;
   }
 
   get count(): number {
     return this.#generations.size;
+  }
+
+  /** Whether one of them drafts with this model. */
+  draftsWith(digest: string): boolean {
+    return [...this.#drafting.values()].includes(digest);
   }
 
   get hasWork(): boolean {
@@ -42,6 +53,7 @@ export class RunningGenerations {
       ignoreEos,
       promptLookup,
       responseFormat,
+      draftModel,
       repetitionPenalty,
       repetitionWindow,
       logitBias,
@@ -56,6 +68,7 @@ export class RunningGenerations {
         ignoreEos,
         promptLookup,
         responseFormat,
+        draftModel: draftModel === undefined ? undefined : this.#findModel(draftModel),
         limit: 0,
         sampling: {
           ...sampling,
@@ -81,6 +94,7 @@ export class RunningGenerations {
       service,
     );
     this.#generations.set(id, generation);
+    if (draftModel !== undefined) this.#drafting.set(id, draftModel);
   }
 
   has(id: string): boolean {
@@ -108,6 +122,7 @@ export class RunningGenerations {
 
   #end(id: string, event: GenerateEvent): void {
     this.#generations.delete(id);
+    this.#drafting.delete(id);
     this.#onEvent(id, event);
   }
 }

@@ -43,7 +43,9 @@ export function runCommand(): Command {
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, options.ctxSize);
       const sampling = toSampling(options);
-      const generation = model.generate(prompt, sampling);
+      const draftModel =
+        options.modelDraft === undefined ? undefined : await openModel(board, options.modelDraft, signal);
+      const generation = model.generate(prompt, { ...sampling, draftModel });
       // Ctrl-C keeps what came so far, and its cost.
       const cancel = () => void generation.cancel().catch(() => {});
       signal.addEventListener('abort', cancel, { once: true });

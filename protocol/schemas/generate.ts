@@ -41,6 +41,8 @@ export const samplingOptions = z.strictObject({
   promptLookup: z.boolean().optional(),
   /** The generation's text is one document of this form, unless something else ends it first. */
   responseFormat: responseFormat.optional(),
+  /** A loaded, smaller model of the same vocabulary that drafts instead: the same tokens, in fewer steps. */
+  draftModel: digest.optional(),
   /** Likeliest tokens to report beside each token. */
   top: z.int().min(0).max(64).optional(),
 });

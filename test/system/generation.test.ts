@@ -52,6 +52,21 @@ describe('a generation', () => {
     expect(together[2]).toEqual(expected);
   });
 
+  it('gives the same tokens with drafts, from the text or from a smaller model, which stays loaded meanwhile', async () => {
+    const draftModel = await board.models.upload('models/tiny-stories-Q2_K.gguf');
+    expect(await read(model, { ...OPTIONS, promptLookup: true })).toEqual(expected);
+    const generation = model.generate(PROMPT, { ...OPTIONS, draftModel });
+    const tokens: Token[] = [];
+    for await (const token of generation) {
+      if (tokens.push(token) === 1) await expect(draftModel.unload()).rejects.toThrow(/AGENT_MODEL_BUSY/);
+    }
+    expect(tokens).toEqual(expected);
+    await draftModel.unload();
+    await expect(read(model, { ...OPTIONS, draftModel, promptLookup: true })).rejects.toThrow(
+      /LLM_REQUEST_INVALID/,
+    );
+  });
+
   it('gives the same tokens while a self-test uses the core', async () => {
     const [tokens, summary] = await Promise.all([read(model), board.device.selfTest('test/vectors')]);
     expect(tokens).toEqual(expected);

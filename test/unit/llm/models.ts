@@ -64,6 +64,34 @@ export function changed(
   return new GgufFile(gguf.source, gguf.version, values, infos);
 }
 
+/**
+ * The model with layers put on top until it has so many: the first one again, with nothing but zeros in the two matrices that
+ * add to the hidden state.
+ */
+export function deepened(gguf: GgufFile, layers: number): GgufFile {
+  const { source } = gguf;
+  const has = Number(gguf.metadata.get('llama.block_count'));
+  const zeros = Math.max(...[...gguf.tensors.values()].map(({ byteLength }) => byteLength));
+  const tensors = new Map(gguf.tensors);
+  for (let layer = has; layer < layers; layer++)
+    for (const [name, tensor] of gguf.tensors) {
+      if (!name.startsWith('blk.0.')) continue;
+      const copy = name.replace('blk.0.', `blk.${layer}.`);
+      const addsNothing = /attn_output|ffn_down/.test(name);
+      tensors.set(copy, { ...tensor, name: copy, ...(addsNothing ? { byteOffset: source.size } : {}) });
+    }
+  const padded = {
+    size: source.size + zeros,
+    readInto: (offset: number, into: Uint8Array) => {
+      const rest = source.size - offset;
+      if (rest <= 0) into.fill(0);
+      else source.readInto(offset, into);
+    },
+  };
+  const metadata = new Map(gguf.metadata).set('llama.block_count', layers);
+  return new GgufFile(padded, gguf.version, metadata, tensors);
+}
+
 /** Feeds tokens one at a time or in one go and returns the logits after each. */
 export function logitsOf(model: Model, tokens: readonly number[], together = true): Float32Array[] {
   const cache = model.newCache();

@@ -1,20 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { Accelerator } from '../../../driver/accelerator.js';
 import { loadBoardDescription } from '../../../driver/board-file.js';
-import { fileSource, openGguf } from '../../../gguf/index.js';
+import { fileSource, GgmlType, openGguf } from '../../../gguf/index.js';
 import { loadModel } from '../../../llm/load-model.js';
 import type { GenerateRequest } from '../../../llm/sequence.js';
 import { draftLength } from '../../../llm/speculation/draft-length.js';
 import { PromptLookup } from '../../../llm/speculation/prompt-lookup.js';
 import { openMockBoard } from '../../../mock-device/index.js';
-import { Bench, GREEDY, TINY_STORIES } from './models.js';
+import { Bench, deepened, GREEDY, syntheticGguf, TINY_STORIES } from './models.js';
 
 const accelerator = new Accelerator(openMockBoard(loadBoardDescription('kv260')));
 const model = loadModel(openGguf(fileSource(TINY_STORIES)), { accelerator, contextLength: 160 });
 const ONCE = model.tokenizer.encode('Once upon a time');
 const REPETITIVE = model.tokenizer.encode('The cat sat on the mat. The dog sat on the mat. '.repeat(4));
 
-describe('prompt lookup', () => {
+describe('looking up the last tokens', () => {
   const lookup = (tokens: readonly number[]) => {
     const made = new PromptLookup(1000);
     for (const token of tokens) made.push(token);
@@ -69,27 +69,34 @@ describe('the length of a draft', () => {
   });
 });
 
-describe('decoding with prompt lookup', () => {
-  const run = (request: GenerateRequest) => {
-    const bench = new Bench(model);
-    const { received } = bench.submit(request);
-    bench.run();
-    return received;
-  };
+/** Deeper, and what it computes is the same: the layers put on top add nothing, and cost what layers cost. */
+const deepModel = loadModel(deepened(openGguf(fileSource(TINY_STORIES)), 8), {
+  accelerator,
+  contextLength: 160,
+});
+/** The same model in two bits: right about most tokens, and wrong about some. */
+const draftModel = loadModel(openGguf(fileSource('models/tiny-stories-Q2_K.gguf')), {
+  accelerator,
+  contextLength: 100,
+});
 
+describe.each<[string, Partial<GenerateRequest>]>([
+  ['prompt lookup', { promptLookup: true }],
+  ['a draft model', { draftModel }],
+])('decoding with %s', (_, speculation) => {
   test.each<[string, GenerateRequest]>([
-    ['greedy', { prompt: ONCE, maxTokens: 60, sampling: GREEDY }],
+    ['greedy', { prompt: ONCE, maxTokens: 40, sampling: GREEDY }],
     ['greedy on a repetitive text', { prompt: REPETITIVE, maxTokens: 40, sampling: GREEDY }],
     ['until the context is full', { prompt: REPETITIVE, sampling: GREEDY, ignoreEos: true }],
     ['with a stop string', { prompt: REPETITIVE, maxTokens: 60, sampling: GREEDY, stop: ['mat. The'] }],
     ['with penalties', { prompt: ONCE, maxTokens: 40, sampling: { repeatPenalty: 1.2, seed: 3 } }],
     ...[1, 2, 3, 4].map((seed): [string, GenerateRequest] => [
       `sampled with seed ${seed}`,
-      { prompt: seed % 2 ? ONCE : REPETITIVE, maxTokens: 50, sampling: { temperature: 1, seed } },
+      { prompt: seed % 2 ? ONCE : REPETITIVE, maxTokens: 30, sampling: { temperature: 1, seed } },
     ]),
   ])('gives what plain decoding gives, to the bit: %s', (_, request) => {
     const plain = run(request);
-    const drafted = run({ ...request, promptLookup: true });
+    const drafted = run({ ...request, ...speculation });
     expect(drafted.tokens).toEqual(plain.tokens);
     expect(drafted.result?.reason).toBe(plain.result?.reason);
     expect(drafted.result?.text).toBe(plain.result?.text);
@@ -97,12 +104,12 @@ describe('decoding with prompt lookup', () => {
 
   test('beside other sequences changes none of them', () => {
     const alone = run({ prompt: ONCE, maxTokens: 30, sampling: { seed: 5 } });
-    const bench = new Bench(model);
+    const bench = new Bench(deepModel);
     const drafting = bench.submit({
       prompt: REPETITIVE,
       maxTokens: 30,
       sampling: GREEDY,
-      promptLookup: true,
+      ...speculation,
     });
     const beside = bench.submit({ prompt: ONCE, maxTokens: 30, sampling: { seed: 5 } });
     bench.run();
@@ -113,12 +120,12 @@ describe('decoding with prompt lookup', () => {
   });
 
   test('never generates beyond what the client has room for', () => {
-    const bench = new Bench(model);
+    const bench = new Bench(deepModel);
     const { received, generation } = bench.submit({
       prompt: REPETITIVE,
       maxTokens: 30,
       sampling: GREEDY,
-      promptLookup: true,
+      ...speculation,
       limit: 4,
     });
     bench.run();
@@ -127,7 +134,16 @@ describe('decoding with prompt lookup', () => {
     bench.run();
     expect(received.tokens).toEqual(run({ prompt: REPETITIVE, maxTokens: 30, sampling: GREEDY }).tokens);
   });
+});
 
+const run = (request: GenerateRequest) => {
+  const bench = new Bench(deepModel);
+  const { received } = bench.submit(request);
+  bench.run();
+  return received;
+};
+
+describe('prompt lookup', () => {
   test('takes little more than half the core cycles where the text repeats itself', () => {
     // Two tokens that outbid all others: what follows soon repeats itself, whatever the model thinks of them.
     const [on, the] = model.tokenizer.encode('on the');
@@ -140,5 +156,30 @@ describe('decoding with prompt lookup', () => {
       run({ ...request, maxTokens: 49, promptLookup }).result!.cost.coreCycles -
       run({ ...request, maxTokens: 1, promptLookup }).result!.cost.coreCycles;
     expect(decode(true)).toBeLessThan(decode(false) / 1.7);
+  });
+});
+
+describe('a draft model', () => {
+  test('that is mostly right saves cycles, its own counted', () => {
+    const request = { prompt: ONCE, maxTokens: 40, sampling: GREEDY };
+    const plain = run(request).result!.cost.coreCycles;
+    expect(run({ ...request, draftModel }).result!.cost.coreCycles).toBeLessThan(plain * 0.85);
+  });
+
+  test('that costs as much as the model itself is not asked', () => {
+    const bench = new Bench(draftModel);
+    const { received } = bench.submit({ prompt: ONCE, maxTokens: 20, sampling: GREEDY, draftModel });
+    const plain = bench.submit({ prompt: ONCE, maxTokens: 20, sampling: GREEDY });
+    bench.run();
+    expect(received.result!.cost.coreCycles).toBe(plain.received.result!.cost.coreCycles);
+  });
+
+  test('of another vocabulary is refused, and so is more than one way to draft', () => {
+    const other = loadModel(syntheticGguf(() => GgmlType.Q3_K));
+    const bench = new Bench(deepModel);
+    expect(() => bench.submit({ prompt: ONCE, draftModel: other })).toThrow(/LLM_DRAFT_MODEL.*1000 tokens/);
+    expect(() => bench.submit({ prompt: ONCE, draftModel, promptLookup: true })).toThrow(
+      /LLM_REQUEST_INVALID/,
+    );
   });
 });

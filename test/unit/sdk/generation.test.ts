@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
 import type { Call, Params, ServerStream } from '../../../protocol/index.js';
-import { type GenerateOptions, Generation } from '../../../sdk/generation.js';
+import { Generation, type GenerationOptions } from '../../../sdk/generation.js';
 import { type ScriptedAgent, scriptedAgent } from './scripted-agent.js';
 
 const MODEL = '0'.repeat(64);
@@ -26,7 +26,7 @@ function generating(start: (call: Call, times: number) => unknown, steps: () => 
 
 const token = (index: number) => ({ type: 'token', index, id: 1, text: 'a', logprob: -1 });
 
-async function generate(agent: ScriptedAgent, options: GenerateOptions = {}, reload = async () => {}) {
+async function generate(agent: ScriptedAgent, options: GenerationOptions = {}, reload = async () => {}) {
   const connection = await agent.connect();
   const generation = new Generation(connection, MODEL, 'Once', options, reload);
   return { connection, generation };

@@ -1,0 +1,155 @@
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { addCost, type Cost } from '../cost.js';
+import type { KvCache } from '../kv/cache.js';
+import type { Model } from '../model.js';
+import { draftLength } from './draft-length.js';
+import type { Drafter } from './drafter.js';
+
+/** How much the latest outcome counts. */
+const WEIGHT = 0.1;
+/** Before anything is known: small models of a family agree with the large one on most tokens. */
+const FIRST_GUESS = 0.7;
+/** While nothing is drafted the rate drifts back by this share, so that drafting is tried again after a hard passage. */
+const RECOVERY = 0.02;
+
+/**
+ * Drafts what a smaller model of the same vocabulary finds likeliest. The small model has a cache of its own, which follows the
+ * sequence; a step of it for each drafted token is part of what a draft costs.
+ */
+export class ModelDrafter implements Drafter {
+  readonly #model: Model;
+  readonly #cost: Cost;
+  readonly #tokens: number[] = [];
+  /** The tokens that the small model's cache holds. */
+  #cached: number[] = [];
+  #cache: KvCache | undefined;
+  #logits: Float32Array | undefined;
+  #rate = FIRST_GUESS;
+  #draft: readonly number[] = [];
+  /** Tokens since then, all of them as drafted. */
+  #right = 0;
+
+  /**
+   * @param model smaller, of the same vocabulary
+   * @param cost what the small model's steps are added to
+   */
+  constructor(model: Model, cost: Cost) {
+    this.#model = model;
+    this.#cost = cost;
+  }
+
+  push(token: number): void {
+    this.#learn(token);
+    this.#tokens.push(token);
+  }
+
+  worth(most: number, cycles: (columns: number) => number): number {
+    const room = Math.min(most, this.#model.contextLength - this.#tokens.length);
+    const own = this.#model.coreCycles(1);
+    return draftLength(
+      () => this.#rate,
+      room,
+      (columns) => cycles(columns) + own * (columns - 1),
+    );
+  }
+
+  propose(length: number): readonly number[] {
+    const before = this.#model.cost();
+    try {
+      this.#draft = this.#generateAgain(length);
+      this.#right = 0;
+      return this.#draft;
+    } finally {
+      addCost(this.#cost, before, this.#model.cost(), 1);
+    }
+  }
+
+  release(): void {
+    this.#cache?.release();
+    this.#cache = undefined;
+    this.#cached = [];
+  }
+
+  /** As with any step: a fault of the device is tried once more, on the cache as it was before. */
+  #generateAgain(length: number): number[] {
+    try {
+      return this.#generate(length);
+    } catch (error) {
+      if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
+      return this.#generate(length);
+    }
+  }
+
+  #generate(length: number): number[] {
+    const cache = this.#followed();
+    const drafted: number[] = [];
+    let next = this.#tokens.slice(this.#cached.length);
+    while (drafted.length < length) {
+      const token = this.#likeliestAfter(cache, next);
+      drafted.push(token);
+      next = [token];
+    }
+    return drafted;
+  }
+
+  /** The cache, without what was drafted in vain. At least the last token is left to be computed: its logits are wanted. */
+  #followed(): KvCache {
+    const most = Math.min(this.#cached.length, this.#tokens.length - 1);
+    let right = 0;
+    while (right < most && this.#cached[right] === this.#tokens[right]) right++;
+    this.#cache ??= this.#model.newCache();
+    this.#cache.truncate(right);
+    // An INT8 page gives back whole pages only.
+    this.#cached.length = this.#cache.length;
+    return this.#cache;
+  }
+
+  #likeliestAfter(cache: KvCache, tokens: readonly number[]): number {
+    const from = cache.length;
+    this.#logits ??= new Float32Array(this.#model.config.vocabSize);
+    const logits = this.#logits;
+    this.#model.forward(
+      tokens.map((token, i) => ({
+        cache,
+        token,
+        position: from + i,
+        ...(i === tokens.length - 1 ? { logits } : {}),
+      })),
+    );
+    this.#cached.push(...tokens);
+    let best = 0;
+    for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;
+    return best;
+  }
+
+  #learn(token: number): void {
+    if (this.#right >= this.#draft.length) {
+      this.#rate += RECOVERY * (FIRST_GUESS - this.#rate);
+      return;
+    }
+    const isRight = token === this.#draft[this.#right];
+    this.#rate += WEIGHT * ((isRight ? 1 : 0) - this.#rate);
+    if (isRight) this.#right++;
+    else this.#draft = [];
+  }
+}
+
+/**
+ * A draft model has to mean the same by every token.
+ * @throws PynqLlmError LLM_DRAFT_MODEL
+ */
+export function checkDraftModel(model: Model, draft: Model): void {
+  const [large, small] = [model.tokenizer, draft.tokenizer];
+  const differs =
+    large.vocabSize !== small.vocabSize
+      ? `it has ${small.vocabSize} tokens, the model ${large.vocabSize}`
+      : firstDifference(model, draft);
+  if (differs === undefined) return;
+  throw new PynqLlmError('LLM_DRAFT_MODEL', `${draft.config.name} cannot draft for this model: ${differs}.`);
+}
+
+function firstDifference({ tokenizer: large }: Model, { tokenizer: small }: Model): string | undefined {
+  for (let id = 0; id < large.vocabSize; id++)
+    if (Buffer.compare(large.pieceBytes(id), small.pieceBytes(id)) !== 0) return `token ${id} is another one`;
+  return undefined;
+}
