@@ -50,6 +50,7 @@ export class AgentCore {
   readonly #models = new Map<string, 'loading' | 'loaded'>();
   readonly #sessions = new Set<ServerSession>();
   #nextSession = 1;
+  #isDraining = false;
 
   constructor(options: CoreOptions) {
     this.deviceUrl = options.device;
@@ -188,6 +189,18 @@ export class AgentCore {
     const result = await this.device.call(session, 'trace.stop', params);
     this.#models.clear();
     return result;
+  }
+
+  /** @throws PynqLlmError AGENT_DRAINING once the agent drains */
+  requireOpen(): void {
+    if (this.#isDraining)
+      throw new PynqLlmError('AGENT_DRAINING', 'The agent is shutting down and takes no more generations.');
+  }
+
+  /** Takes no more generations, and waits at most `ms` for those that clients wait for. */
+  drain(ms: number): Promise<void> {
+    this.#isDraining = true;
+    return this.generations.quiet(ms);
   }
 
   /** Ends every session, tells its client why, and closes the device. */

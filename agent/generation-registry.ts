@@ -43,6 +43,7 @@ export class GenerationRegistry {
   readonly #records = new Map<string, GenerationRecord>();
   readonly #clock: Clock;
   readonly #device: () => DeviceHost;
+  #onQuiet: () => void = () => {};
 
   constructor(clock: Clock, device: () => DeviceHost) {
     this.#clock = clock;
@@ -52,6 +53,19 @@ export class GenerationRegistry {
   /** Generations that still produce tokens. */
   get running(): number {
     return [...this.#records.values()].filter((record) => record.last === undefined).length;
+  }
+
+  /** Resolves once no client waits for tokens any more, after `ms` milliseconds at the latest. */
+  quiet(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = this.#clock.after(ms, resolve);
+      this.#onQuiet = () => {
+        if ([...this.#records.values()].some(({ stream }) => stream !== undefined)) return;
+        stop();
+        resolve();
+      };
+      this.#onQuiet();
+    });
   }
 
   usesModel(model: string): boolean {
@@ -216,6 +230,7 @@ export class GenerationRegistry {
   }
 
   #expire(record: GenerationRecord): void {
+    this.#onQuiet();
     record.cancelGrace();
     record.cancelGrace = this.#clock.after(GRACE_MS, () => {
       if (record.last === undefined) this.#device().cancel(record.id);

@@ -126,6 +126,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     'models.applyTemplate': forward(),
 
     'generate.start': async (call) => {
+      core.requireOpen();
       const { generation, model, window } = call.params;
       const stream = call.stream();
       generations.add(generation, model, window, stream);

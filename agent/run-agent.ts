@@ -7,6 +7,9 @@ import type { Tokens } from './access.js';
 import type { Log } from './log.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
 
+/** How long generations under way may take to end: less than systemd waits before it kills (TimeoutStopSec). */
+const DRAIN_MS = 10_000;
+
 /** The flags of `pynq-llm agent`. */
 export interface AgentFlags {
   readonly device: string;
@@ -21,9 +24,9 @@ export interface AgentFlags {
 }
 
 /**
- * Runs an agent until SIGINT or SIGTERM. Its address goes to standard output as the only line there, its log to
+ * Runs an agent until SIGINT or SIGTERM; generations under way then have ten seconds to end. Its address goes to standard output as the only line there, its log to
  * standard error.
- * @param extend adds what else the agent's port serves; disposed of first when it ends
+ * @param extend adds what else the agent's port serves; disposed of when the agent begins to end
  * @throws PynqLlmError as startAgent
  */
 export async function runAgent(
@@ -43,11 +46,14 @@ export async function runAgent(
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });
-  using _extension = extend(agent);
-  process.stdout.write(`${agent.url}\n`);
-  process.removeAllListeners('SIGINT');
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  {
+    using _extension = extend(agent);
+    process.stdout.write(`${agent.url}\n`);
+    process.removeAllListeners('SIGINT');
+    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  }
   log.info('agent ends');
+  await agent.drain(DRAIN_MS);
 }
 
 /** @throws PynqLlmError AGENT_TOKEN_INVALID */

@@ -40,6 +40,8 @@ export interface AgentHandle extends AsyncDisposable {
   admit(token: string | undefined, address: string): Role;
   /** A session inside this process, with every right. @throws PynqLlmError AGENT_TOO_MANY_SESSIONS */
   openSession(port: FramePort): ServerSession;
+  /** Takes no more generations, and waits at most `ms` milliseconds for those that clients wait for. */
+  drain(ms: number): Promise<void>;
   /** Tells every client, and ends. */
   close(): Promise<void>;
 }
@@ -100,6 +102,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       serveHttp: listener.serveHttp,
       admit: (token, from) => access.admit(token, from),
       openSession: (port) => core.openSession(port, () => 'admin'),
+      drain: (ms) => core.drain(ms),
       close,
       [Symbol.asyncDispose]: close,
     };

@@ -53,6 +53,11 @@ export const AGENT_ERRORS = {
     meaning: 'The agent is shutting down.',
     remedy: 'Connect again once it has been started.',
   },
+  AGENT_DRAINING: {
+    number: 6011,
+    meaning: 'The agent ends once the generations under way have ended, and takes no new ones.',
+    remedy: 'Ask again once it has been started.',
+  },
   AGENT_DEVICE_URL: {
     number: 6020,
     meaning: 'The device URL cannot be understood.',

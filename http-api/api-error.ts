@@ -44,7 +44,7 @@ const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^AGENT_(UNAUTHORISED|TOO_MANY_ATTEMPTS)$/, 401],
   [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$|^LLM_(OVERLOADED|KV_FULL)$/, 429],
   [/^LLM_DEADLINE$/, 504],
-  [/^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_DEVICE_FAILED$/, 503],
+  [/^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_(DEVICE_FAILED|CLOSING|DRAINING)$/, 503],
 ];
 
 /** Any error as the client is told of it; the code of ours goes with it, the stack never does. */
