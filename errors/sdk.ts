@@ -55,6 +55,13 @@ export const SDK_ERRORS = {
     remedy:
       'Give a folder with index.json and the *.bin files beside it; test/vectors of the package has them.',
   },
+  SDK_VECTORS_TOO_LARGE: {
+    number: 7015,
+    meaning:
+      'A golden vector, or the lists beside them, are larger than what can be sent to an agent at once.',
+    remedy:
+      'Make vectors of fewer rows, or columns of input, and split the lists over several folders, each with its own selftest.',
+  },
   SDK_TEXT_TOO_SHORT: {
     number: 7014,
     meaning: 'A text is too short to be scored.',

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -105,6 +105,14 @@ describe.concurrent('a model that cannot be used', () => {
 });
 
 describe.concurrent('a request that cannot be met', () => {
+  beforeAll(() => {
+    const [first] = JSON.parse(readFileSync('test/vectors/index.json', 'utf8')).cases;
+    mkdirSync(path('large'));
+    writeFileSync(path('large/index.json'), JSON.stringify({ cases: [first] }));
+    writeFileSync(path(`large/${first.file}`), '');
+    truncateSync(path(`large/${first.file}`), 2 ** 32);
+  });
+
   test.each([
     ['a prompt longer than the context', ['run', 'word '.repeat(700)], 'LLM_PROMPT_TOO_LONG'],
     ['a context longer than the model’s', ['run', '-c', '100000'], 'LLM_CONTEXT_LENGTH'],
@@ -122,6 +130,7 @@ describe.concurrent('a request that cannot be met', () => {
     ['a trace in a folder that is not there', ['trace', 'record', path('no/x')], 'CLI_FILE_UNWRITABLE'],
     ['a trace that is none', ['trace', 'replay', TINY_MODEL], 'DRIVER_BAD_TRACE'],
     ['vectors that are not there', ['selftest', '--vectors', path('nope')], 'SDK_VECTORS'],
+    ['a vector larger than a frame', ['selftest', '--vectors', path('large')], 'SDK_VECTORS_TOO_LARGE'],
     ['a file to inspect that is none', ['inspect', 'package.json'], 'GGUF_BAD_MAGIC'],
     ['an unloaded model', ['models', 'unload', 'nope'], 'AGENT_MODEL_UNKNOWN'],
     ['a listen address that is none', ['agent', '--listen', 'nowhere'], 'AGENT_\\w+'],
