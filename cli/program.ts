@@ -19,6 +19,7 @@ import { scoreCommand } from './commands/score.js';
 import { selftestCommand } from './commands/selftest.js';
 import { serveCommand } from './commands/serve.js';
 import { statusCommand } from './commands/status.js';
+import { topCommand } from './commands/top.js';
 import { traceCommand } from './commands/trace.js';
 import { uploadCommand } from './commands/upload.js';
 import { EXIT } from './exit.js';
@@ -41,6 +42,7 @@ export function createProgram(): Command {
     inspectCommand(),
     scoreCommand(),
     perplexityCommand(),
+    topCommand(),
     countersCommand(),
     regsCommand(),
     selftestCommand(),

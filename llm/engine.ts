@@ -1,7 +1,7 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type { Column } from './column.js';
 import { addCost } from './cost.js';
-import { Job, type ServiceOptions, type TokenSink } from './job.js';
+import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
 import { PAGE_TOKENS } from './kv/layout.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
@@ -71,6 +71,12 @@ export class Engine {
   /** Generations that have not ended. */
   get count(): number {
     return this.#jobs.size;
+  }
+
+  /** Every generation that has not ended, in the order of arrival. */
+  status(): JobStatus[] {
+    const now = this.#now();
+    return [...this.#jobs.values()].map((job) => job.status(now));
   }
 
   /** Whether a step would do anything: a generation whose client reads nothing waits. */

@@ -27,6 +27,16 @@ export interface ServiceOptions {
   readonly deadlineMs?: number | undefined;
 }
 
+/** How far a request is. */
+export interface JobStatus extends Pick<SequenceView, 'class' | 'priority' | 'state' | 'left' | 'pages'> {
+  /** Whether its client has room for a token. */
+  readonly isReading: boolean;
+  /** Milliseconds since it came. */
+  readonly ageMs: number;
+  readonly promptTokens: number;
+  readonly generated: number;
+}
+
 /** A request in the engine: its sequence, whom it is for, and when it was served. */
 export class Job {
   readonly class: ServiceClass;
@@ -80,6 +90,13 @@ export class Job {
       drafts: sequence.drafts,
       ...sequence.memory,
     };
+  }
+
+  status(now: number): JobStatus {
+    const { promptTokens, generated } = this.sequence;
+    const { class: served, priority, state, left, pages, able } = this.view();
+    const ageMs = now - this.arrivedAt;
+    return { class: served, priority, state, isReading: able, ageMs, promptTokens, generated, left, pages };
   }
 
   /** It has columns in the step that begins now. */

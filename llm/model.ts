@@ -6,7 +6,7 @@ import { Constraints } from './constraint/index.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { KvCache } from './kv/cache.js';
-import { KvPool, type KvPoolOptions } from './kv/pool.js';
+import { KvPool, type KvPoolOptions, type KvStats } from './kv/pool.js';
 import type { Layer } from './layer.js';
 import type { LinearGroup } from './linear-group.js';
 import { rmsNorm } from './norm.js';
@@ -84,6 +84,11 @@ export class Model {
     const { config, kv } = this.#parts;
     this.#kvPool ??= new KvPool(config, { ...kv, contextLength: this.contextLength });
     return this.#kvPool;
+  }
+
+  /** How the memory of keys and values is used, once there is one. */
+  get kvStats(): KvStats | undefined {
+    return this.#kvPool?.stats;
   }
 
   /**

@@ -151,6 +151,10 @@ export class Sequence {
     return this.#said;
   }
 
+  get promptTokens(): number {
+    return this.#request.prompt.length;
+  }
+
   /** Tokens generated so far. */
   get generated(): number {
     return this.#generated;

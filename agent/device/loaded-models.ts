@@ -154,7 +154,7 @@ export class LoadedModels {
     });
   }
 
-  /** What all generations since the device was opened had to wait. */
+  /** What all generations since the device was opened had to wait, and what there is now. */
   readMetrics(): Result<'metrics.read'> {
     const { classes, steps, columns, faults, recovered } = this.#metrics;
     const read = ({ queueMs, firstTokenMs, betweenTokensMs, occupancy, ...counts }: ClassMetrics) => ({
@@ -171,6 +171,12 @@ export class LoadedModels {
       columns,
       faults,
       recovered,
+      models: [...this.#loaded].map(([digest, { model, generations }]) => ({
+        model: digest,
+        name: model.config.name,
+        sequences: generations.status(),
+        ...(model.kvStats === undefined ? {} : { kv: model.kvStats }),
+      })),
     };
   }
 

@@ -41,6 +41,11 @@ export class RunningGenerations {
     return [...this.#drafting.values()].includes(digest);
   }
 
+  /** How far each is. */
+  status(): ReturnType<Engine['status']> {
+    return this.#engine.status();
+  }
+
   get hasWork(): boolean {
     return this.#engine.hasWork;
   }

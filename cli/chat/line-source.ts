@@ -33,9 +33,8 @@ export function typedLines(prompt: string, history: History, onInterrupt: () => 
         editor.on('SIGINT', () => {
           output.write('\n');
           if (editor.line === '') onInterrupt();
-          // Ctrl-E, Ctrl-U: to the end, and all before it gone.
-          else editor.write(null, { ctrl: true, name: 'e' });
-          editor.write(null, { ctrl: true, name: 'u' });
+          // To the end, and all before it gone.
+          for (const name of ['e', 'u']) editor.write(null, { ctrl: true, name });
           editor.prompt();
         });
         editor.once('close', () => {

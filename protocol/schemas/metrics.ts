@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, float } from './common.js';
+import { count, digest, float } from './common.js';
 
 /** Values by upper bounds of buckets; `counts` has one more than `bounds`, for what is above all. */
 const histogram = z.object({ bounds: z.array(float), counts: z.array(count), sum: float });
@@ -21,6 +21,45 @@ const classMetrics = z.object({
   preempted: count,
 });
 
+/** A generation on the board, as it is at this moment. */
+const sequenceStatus = z.object({
+  class: z.enum(['interactive', 'batch']),
+  priority: count,
+  /** One that waits has not begun, or has given up its memory. */
+  state: z.enum(['waiting', 'running']),
+  /** Whether its client has room for a token: nothing is computed for one that does not read. */
+  isReading: z.boolean(),
+  /** Since the request. */
+  ageMs: float,
+  promptTokens: count,
+  generated: count,
+  /** Tokens to compute before the next one can be sampled, from 1. */
+  left: count,
+  /** Pages of keys and values that would be free without it. */
+  pages: count,
+});
+
+/** Keys and values of a model's sequences; llm/kv/pool.ts says what each means. */
+const kvStatus = z.object({
+  type: z.string(),
+  pages: count,
+  used: count,
+  cached: count,
+  pinned: count,
+  bytes: count,
+  hits: count,
+  evictions: count,
+  preemptions: count,
+});
+
+const modelStatus = z.object({
+  model: digest,
+  name: z.string(),
+  sequences: z.array(sequenceStatus),
+  /** From the first generation on. */
+  kv: kvStatus.optional(),
+});
+
 /** Totals since the device was opened; docs/scheduling.md says what each means. */
 export const metricsResult = z.object({
   classes: z.object({ interactive: classMetrics, batch: classMetrics }),
@@ -29,5 +68,7 @@ export const metricsResult = z.object({
   /** Steps during which the device failed, and those of them that succeeded when tried again. */
   faults: count,
   recovered: count,
+  /** Those that are loaded, at this moment. */
+  models: z.array(modelStatus),
 });
 export type EngineMetricsReading = z.output<typeof metricsResult>;

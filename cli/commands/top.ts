@@ -1,0 +1,59 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { type DeviceOptions, decimal, withDevice, withJson } from '../options.js';
+import { withBoard } from '../session.js';
+import { figuresOf } from '../top/figures.js';
+import { takeSample } from '../top/sample.js';
+import { screenLines, type TopView } from '../top/screen.js';
+import { TerminalScreen } from '../top/terminal.js';
+
+interface TopOptions extends DeviceOptions {
+  readonly interval: number;
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
+
+/** `top`: what the board does, live. */
+export function topCommand(): Command {
+  const command = new Command('top')
+    .description('Show live what a board does: sequences, queue, KV pages, units of the core, DMA. q leaves.')
+    .option('--interval <seconds>', 'time from one screen to the next', decimal(0.1, 3_600), 1)
+    .option('--once', 'print one screen, of one interval, and end');
+  withJson(withDevice(command), 'one JSON object an interval');
+  return command.action(async (options: TopOptions) => {
+    await withBoard(options, async (board, signal) => {
+      const quit = new AbortController();
+      const ended = AbortSignal.any([signal, quit.signal]);
+      const { title, clockHz } = board.info.description;
+      const device = `${board.info.device} (${title})`;
+      const live = process.stdout.isTTY && !options.once && !options.json;
+      using screen = live ? new TerminalScreen(() => quit.abort()) : undefined;
+      let sample = await takeSample(board);
+      // The first screen has no rates yet.
+      screen?.show(screenLines({ device, sample, figures: undefined }));
+      while (await pause(options.interval, ended)) {
+        const before = sample;
+        sample = await takeSample(board);
+        const view = { device, sample, figures: figuresOf(before, sample, clockHz) };
+        if (screen !== undefined) screen.show(screenLines(view));
+        else process.stdout.write(options.json ? jsonLine(view) : `${screenLines(view).join('\n')}\n\n`);
+        if (options.once) return;
+      }
+    });
+  });
+}
+
+/** @returns false where it ended early */
+async function pause(seconds: number, ended: AbortSignal): Promise<boolean> {
+  try {
+    await sleep(seconds * 1000, undefined, { signal: ended });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function jsonLine({ device, sample, figures }: TopView): string {
+  const { health, device: state } = sample;
+  return `${JSON.stringify({ device, health, ...state, figures })}\n`;
+}

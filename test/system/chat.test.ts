@@ -1,0 +1,133 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { temporaryDirectory } from './support/agent.js';
+import { modelWithChatTemplate } from './support/chat-model.js';
+import { cli } from './support/cli.js';
+import { hasPty, ptyCli } from './support/pty.js';
+
+const directory = temporaryDirectory();
+const home = join(directory.path, 'home');
+const model = join(directory.path, 'chat.gguf');
+writeFileSync(
+  model,
+  modelWithChatTemplate(
+    '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}',
+  ),
+);
+const CHAT = ['chat', '-m', model, '-n', '6', '--temp', '0'];
+
+afterAll(() => directory[Symbol.dispose]());
+
+const chat = (lines: readonly string[], args: readonly string[] = CHAT) =>
+  cli(args, { home, input: `${lines.join('\n')}\n` });
+
+interface Saved {
+  readonly messages: readonly { readonly role: string; readonly content: string }[];
+}
+const readSaved = (file: string): Saved => JSON.parse(readFileSync(file, 'utf8'));
+
+describe('chat without a terminal', () => {
+  test('takes lines in and gives answers out, each with all that was said before it', async () => {
+    const file = join(directory.path, 'said.json');
+    const result = await chat(
+      ['Once upon a time', '', 'And then', `/save ${file}`],
+      [...CHAT, '--system', 'Tell.'],
+    );
+    expect(result.status).toBe(0);
+    const { messages } = readSaved(file);
+    expect(messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'user', 'assistant']);
+    const [system, first, answer, second, last] = messages.map(({ content }) => content);
+    expect([system, first, second]).toEqual(['Tell.', 'Once upon a time', 'And then']);
+    expect(result.stdout).toBe(`${answer}\n${last}\n`);
+    const prompt = `system: Tell.\nuser: ${first}\nassistant: ${answer}\nuser: ${second}\n`;
+    const same = await cli(['run', '-m', model, prompt, '-n', '6', '--temp', '0'], { home });
+    expect(same.stdout).toBe(`${last}\n`);
+  });
+
+  test('goes on with a saved conversation, takes back, answers again and forgets', async () => {
+    const from = join(directory.path, 'from.json');
+    const messages = [
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: 'Yes' },
+    ];
+    writeFileSync(from, JSON.stringify({ messages }));
+    const to = (name: string) => join(directory.path, `${name}.json`);
+    const result = await chat([
+      `/load ${from}`,
+      '/retry',
+      `/save ${to('retried')}`,
+      '/system Be brief.',
+      '/undo',
+      `/save ${to('undone')}`,
+      `/load ${from}`,
+      '/reset',
+      `/save ${to('reset')}`,
+    ]);
+    expect(result.status).toBe(0);
+    const retried = readSaved(to('retried')).messages;
+    expect(retried[0]).toEqual(messages[0]);
+    expect(`${retried[1]!.content}\n`).toBe(result.stdout);
+    expect(readSaved(to('undone')).messages).toEqual([{ role: 'system', content: 'Be brief.' }]);
+    expect(readSaved(to('reset')).messages).toEqual([]);
+  });
+
+  test('changes options of generation by the names of their flags', async () => {
+    const { status, stderr } = await chat(['/set temp 0.25', '/set ignore-eos on', '/set']);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^ {2}temp +0\.25$/m);
+    expect(stderr).toMatch(/^ {2}ignore-eos +on$/m);
+    expect(stderr).toMatch(/^ {2}max-tokens +6$/m);
+  });
+
+  test.each([
+    ['/nothing', /There is no \/nothing/],
+    ['/set temp hot', /must be a number/],
+    ['/set colour red', /no option "colour"/],
+    ['/retry', /no question/],
+    ['/load package.json', /package\.json holds no conversation/],
+  ])('ends at %s, which it cannot do', async (line, message) => {
+    const { status, stderr } = await chat([line, 'never asked']);
+    expect(status).not.toBe(0);
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
+  test('edits lines with history, tells the timing, goes on after a mistake, ends with Ctrl-D', async () => {
+    await using terminal = ptyCli(CHAT, { home });
+    await terminal.see('/help lists commands');
+    await terminal.see('> ');
+    terminal.type('Once upon a time\r');
+    await terminal.see('core cycles');
+    await terminal.see('> ');
+    terminal.type('/nothing\r');
+    await terminal.see('There is no /nothing');
+    await terminal.see('> ');
+    // The second line back, its last word changed.
+    terminal.type('\x1b[A\x1b[A\x17day\r');
+    await terminal.see('day\r');
+    await terminal.see('core cycles');
+    await terminal.see('> ');
+    terminal.type('\x04');
+    expect(await terminal.ended).toBe(0);
+    const history = join(home, '.local/state/pynq-llm/chat-history');
+    expect(readFileSync(history, 'utf8')).toBe('Once upon a time\n/nothing\nOnce upon a day\n');
+    expect(statSync(history).mode & 0o777).toBe(0o600);
+  });
+
+  test('Ctrl-C ends an answer, not the program', async () => {
+    await using terminal = ptyCli(['chat', '-n', '400', '--ignore-eos', '--temp', '0'], { home });
+    await terminal.see('it continues the text');
+    await terminal.see('> ');
+    terminal.type('Once upon a time\r');
+    await terminal.see('was');
+    terminal.type('\x03');
+    await terminal.see('ended by cancelled');
+    await terminal.see('> ');
+    terminal.type('half a line\x03');
+    await terminal.see('> ');
+    terminal.type('/quit\r');
+    expect(await terminal.ended).toBe(0);
+  });
+});

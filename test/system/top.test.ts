@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AgentHandle } from '../../agent/index.js';
+import { type BoardClient, connect } from '../../sdk/index.js';
+import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
+import { cli, jsonLines } from './support/cli.js';
+import { hasPty, ptyCli } from './support/pty.js';
+
+const directory = temporaryDirectory();
+const home = directory.path;
+let agent: AgentHandle;
+let board: BoardClient;
+
+beforeAll(async () => {
+  agent = await testAgent();
+  board = await connect(agent.url);
+  await board.models.store(TINY_MODEL);
+});
+
+afterAll(async () => {
+  await board.close();
+  await agent.close();
+  directory[Symbol.dispose]();
+});
+
+/** Something to see. */
+async function generating<T>(run: () => Promise<T>): Promise<T> {
+  const { digest } = await board.models.store(TINY_MODEL);
+  const model = await board.models.load(digest);
+  const cancel = new AbortController();
+  const options = { maxTokens: 480, ignoreEos: true, signal: cancel.signal, class: 'batch' as const };
+  const generation = model.generate('Once upon a time', options);
+  const tokens = generation[Symbol.asyncIterator]();
+  await tokens.next();
+  const reading = (async () => {
+    while (!(await tokens.next()).done);
+  })().catch(() => {});
+  try {
+    return await run();
+  } finally {
+    cancel.abort();
+    await reading;
+  }
+}
+
+interface TopLine {
+  readonly health: { readonly state: string };
+  readonly metrics: {
+    readonly models: readonly {
+      readonly sequences: readonly Record<string, unknown>[];
+      readonly kv: { used: number };
+    }[];
+  };
+  readonly figures: Record<string, number> & { readonly units: readonly { name: string; share: number }[] };
+}
+
+describe('top', () => {
+  test('--once --json has sequences, pages and rates of an interval', async () => {
+    const result = await generating(() => cli(['top', '-d', agent.url, '--once', '--json'], { home }));
+    expect(result.status).toBe(0);
+    const [{ health, metrics, figures }, ...more] = jsonLines<TopLine>(result);
+    expect(more).toEqual([]);
+    expect(health.state).toBe('ready');
+    const [{ sequences, kv }] = metrics.models;
+    expect(sequences).toMatchObject([
+      { class: 'batch', priority: 5, state: 'running', left: 1, promptTokens: 6 },
+    ]);
+    expect(kv.used).toBeGreaterThan(0);
+    expect(figures.columnsPerSecond).toBeGreaterThan(0);
+    expect(figures.dmaBytesToDevicePerSecond).toBeGreaterThan(0);
+    expect(figures.coreBusy).toBeGreaterThan(0.5);
+    expect(figures.coreBusy).toBeLessThanOrEqual(1);
+    const compute = figures.units.find(({ name }) => name === 'compute')!;
+    expect(compute.share).toBeGreaterThan(0);
+    // Every cycle of the compute unit takes 256 multiply-adds.
+    expect(figures.multiplyAddsPerCycle).toBeCloseTo(256 * compute.share, 0);
+  });
+
+  test('--once prints one screen without escapes, for a board without a model too', async () => {
+    const { status, stdout } = await cli(['top', '--once', '--interval', '0.2'], { home });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^mock: .* ready, up /);
+    expect(stdout).toMatch(/^core .* 0\.0 % busy/m);
+    expect(stdout).toMatch(/^compute +computing /m);
+    expect(stdout).not.toContain('\x1b');
+  });
+
+  test.skipIf(!hasPty)(
+    'redraws a screen cut to the terminal, and gives it back on q (needs util-linux script)',
+    async () => {
+      const output = await generating(async () => {
+        await using terminal = ptyCli(['top', '-d', agent.url, '--interval', '0.3'], {
+          home,
+          columns: 60,
+          rows: 14,
+        });
+        await terminal.see('\x1b[?1049h');
+        await terminal.see('roofline');
+        await terminal.see('roofline');
+        terminal.type('q');
+        expect(await terminal.ended).toBe(0);
+        return terminal.output;
+      });
+      expect(output).toContain('\x1b[?25h\x1b[?1049l');
+      const screens = output.split('\x1b[H').slice(1);
+      for (const screen of screens) {
+        const lines = screen.split('\x1b[J')[0]!.split(/\r+\n/);
+        expect(lines.length).toBeLessThanOrEqual(14);
+        for (const line of lines) expect(line.replace('\x1b[K', '').length).toBeLessThanOrEqual(60);
+      }
+    },
+  );
+});

@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest';
+import { figuresOf } from '../../../cli/top/figures.js';
+import type { Sample } from '../../../cli/top/sample.js';
+import { screenLines } from '../../../cli/top/screen.js';
+
+const CLOCK = 100e6;
+const TRAFFIC = {
+  registerReads: 0,
+  registerWrites: 0,
+  dmaTransfers: 0,
+  dmaBytes: 0,
+  dmaBytesToDevice: 0,
+  dmaBytesFromDevice: 0,
+  matMuls: 0,
+  tiles: 0,
+  multiplyAdds: 0,
+  coreCycles: 0,
+};
+const empty = () => ({ bounds: [10, 1000], counts: [0, 0, 0], sum: 0 });
+const served = () => ({
+  queueMs: empty(),
+  firstTokenMs: empty(),
+  betweenTokensMs: empty(),
+  occupancy: empty(),
+  finished: 0,
+  failed: 0,
+  cancelled: 0,
+  refused: 0,
+  preempted: 0,
+});
+type Device = NonNullable<Sample['device']>;
+
+/** A board that has done nothing, with what a test changes. */
+function sample(
+  at: number,
+  counters: Partial<Device['counters']> = {},
+  metrics: Partial<Device['metrics']> = {},
+): Sample {
+  return {
+    at,
+    health: {
+      state: 'ready',
+      restarts: 0,
+      uptimeMs: 1,
+      silentMs: 0,
+      sessions: 1,
+      generations: 0,
+      models: 0,
+      process: { residentBytes: 1 },
+    },
+    device: {
+      counters: { counters: [], traffic: TRAFFIC, ...counters },
+      metrics: {
+        classes: { interactive: served(), batch: served() },
+        steps: 0,
+        columns: 0,
+        faults: 0,
+        recovered: 0,
+        models: [],
+        ...metrics,
+      },
+    },
+  };
+}
+const counter = (name: string, targetName: string, cycles: number) => ({
+  name,
+  target: 1,
+  targetName,
+  cycles,
+  state: 1,
+  stateName: 'idle',
+});
+
+describe('figures', () => {
+  test('are of the cycles of the counter that counts all, also where counters wrap', () => {
+    const before = sample(0, {
+      counters: [counter('store-unit', 'always', 2 ** 32 - 400), counter('compute', 'computing', 50)],
+    });
+    const now = sample(2000, {
+      counters: [counter('store-unit', 'always', 600), counter('compute', 'computing', 300)],
+      traffic: { ...TRAFFIC, multiplyAdds: 64_000, coreCycles: 500, dmaBytesToDevice: 4_000 },
+    });
+    const figures = figuresOf(before, now, CLOCK)!;
+    expect(figures).toMatchObject({
+      cycles: 1000,
+      coreBusy: 0.5,
+      multiplyAddsPerCycle: 64,
+      rooflineShare: 0.25,
+    });
+    expect(figures.dmaBytesToDevicePerSecond).toBe(2000);
+    expect(figures.units.map(({ share }) => share)).toEqual([1, 0.25]);
+  });
+
+  test('are of the clock and the time where no counter counts all', () => {
+    const now = sample(500, { traffic: { ...TRAFFIC, coreCycles: 10e6 } });
+    expect(figuresOf(sample(0), now, CLOCK)).toMatchObject({ cycles: 50e6, coreBusy: 0.2 });
+  });
+
+  test('are none where the device was opened anew, or is not open', () => {
+    const restarted = { ...sample(1000), health: { ...sample(1000).health, restarts: 1 } };
+    expect(figuresOf(sample(0), restarted, CLOCK)).toBeUndefined();
+    expect(figuresOf(sample(0), { ...sample(1000), device: undefined }, CLOCK)).toBeUndefined();
+  });
+});
+
+describe('a screen', () => {
+  const linesOf = (metrics: Partial<Device['metrics']>) =>
+    screenLines({ device: 'mock:', sample: sample(0, {}, metrics), figures: undefined });
+
+  test('tells how long half and 95 of 100 requests waited', () => {
+    const interactive = { ...served(), queueMs: { bounds: [10, 1000], counts: [90, 4, 6], sum: 1 } };
+    const line = linesOf({ classes: { interactive, batch: served() } }).find((one) =>
+      one.startsWith('interactive'),
+    );
+    expect(line).toContain('≤10 ms / >1 s');
+  });
+
+  test('shows a dozen sequences, those that run first, and lets no name drive the terminal', () => {
+    const sequence = (state: 'waiting' | 'running') => ({
+      class: 'batch' as const,
+      priority: 5,
+      state,
+      isReading: true,
+      ageMs: 1,
+      promptTokens: 3,
+      generated: 2,
+      left: 1,
+      pages: 1,
+    });
+    const sequences = [
+      ...Array.from({ length: 10 }, () => sequence('waiting')),
+      ...Array.from({ length: 5 }, () => sequence('running')),
+    ];
+    const lines = linesOf({ models: [{ model: '0'.repeat(64), name: 'evil\x1b[2J', sequences }] });
+    const states = lines
+      .map((line) => line.split(' ')[0])
+      .filter((word) => word === 'running' || word === 'waiting');
+    expect(states).toEqual([...Array(5).fill('running'), ...Array(7).fill('waiting')]);
+    expect(lines).toContain('and 3 more');
+    expect(lines.join('')).not.toContain('\x1b');
+  });
+});
