@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { Client } from 'ssh2';
 
 /** The image's user and password, as on PYNQ's own images. */
@@ -66,13 +65,12 @@ export class BoardShell implements Disposable {
     }
   }
 
-  /** Copies a file onto the board. */
-  async send(localPath: string, remotePath: string): Promise<void> {
-    const bytes = readFileSync(localPath);
+  /** Writes a file on the board. */
+  async send(content: Buffer, remotePath: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#client.sftp((error, sftp) => {
         if (error !== undefined) return reject(error);
-        sftp.writeFile(remotePath, bytes, (failed) => {
+        sftp.writeFile(remotePath, content, (failed) => {
           sftp.end();
           if (failed) reject(failed);
           else resolve();

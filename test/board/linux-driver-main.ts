@@ -14,9 +14,12 @@ export interface DriverProbe {
 
 const READS = 100_000;
 
-/** `linux-driver-main.js BOARD.toml` writes and reads registers and DMA memory through UIO, and prints JSON. */
-function main(path: string): DriverProbe {
-  const board = openLinuxBoard(loadBoardDescription(path));
+/**
+ * `linux-driver-main.js BOARD.toml [devmem]` writes and reads registers and DMA memory through UIO, or through /dev/mem
+ * where `devmem` allows it, and prints JSON.
+ */
+function main(path: string, allowed: string | undefined): DriverProbe {
+  const board = openLinuxBoard(loadBoardDescription(path), { devmem: allowed === 'devmem' });
   const windows = Object.keys(board.description.windows).map((name) => board.window(name));
   for (const [index, window] of windows.entries()) {
     window.write32(0, 0x8000_0001 + index);
@@ -45,4 +48,4 @@ function main(path: string): DriverProbe {
   };
 }
 
-process.stdout.write(`${JSON.stringify(main(process.argv[2]))}\n`);
+process.stdout.write(`${JSON.stringify(main(process.argv[2], process.argv[3]))}\n`);

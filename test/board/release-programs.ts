@@ -1,10 +1,13 @@
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import type { BoardShell } from './board-shell.js';
+import { type BoardShell, LOGIN } from './board-shell.js';
 
 const CURRENT = '/opt/pynq-llm/current';
-/** A release but for its programs: the agent's user sees it, too. */
+/** A release but for its programs; the agent's user can read it, too. */
 const FOLDER = '/run/pynq-llm-test';
+/** Where programs are, and files for them may be put. */
+export const PROGRAMS = `${FOLDER}/agent`;
 
 /**
  * Puts a program of this suite onto the board, where it runs with the Node, WebAssembly and koffi of the active release.
@@ -26,9 +29,9 @@ export async function sendProgram(shell: BoardShell, path: string, folder: strin
   });
   const links = [
     `ln -sfn ${CURRENT}/boards ${CURRENT}/node_modules ${FOLDER}`,
-    `ln -sf ${CURRENT}/agent/*.wasm ${FOLDER}/agent`,
+    `ln -sf ${CURRENT}/agent/*.wasm ${PROGRAMS}`,
   ];
-  await shell.sudo(`mkdir -p ${FOLDER}/agent && chmod 777 ${FOLDER}/agent && ${links.join(' && ')}`);
-  await shell.send(bundled, `${FOLDER}/agent/${name}`);
-  return `${CURRENT}/bin/node ${FOLDER}/agent/${name}`;
+  await shell.sudo(`install -d -o ${LOGIN.user} ${FOLDER} ${PROGRAMS} && ${links.join(' && ')}`);
+  await shell.send(readFileSync(bundled), `${PROGRAMS}/${name}`);
+  return `${CURRENT}/bin/node ${PROGRAMS}/${name}`;
 }
