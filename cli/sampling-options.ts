@@ -91,7 +91,7 @@ export function withGeneration(command: Command): Command {
       'answer in JSON that satisfies this JSON schema: the schema itself, or a file with it; {} for any JSON',
     )
     .option(
-      '-md, --model-draft <model>',
+      '--model-draft <model>',
       'a smaller model of the same vocabulary that drafts: the same tokens, in fewer steps of the large one',
     )
     .option('--ignore-eos', 'go on after an end-of-text token')
