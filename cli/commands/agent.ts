@@ -12,7 +12,10 @@ export function agentCommand(): Command {
   return new Command('agent')
     .description('Serve a device over WebSocket. Prints its URL when it is ready; Ctrl-C ends it.')
     .addOption(
-      new Option('-d, --device <url>', 'mock:, mock:kv260, mock:v1, mock:FILE.toml')
+      new Option(
+        '-d, --device <url>',
+        'mock:, mock:NAME or mock:FILE.toml; on a board linux:, linux:NAME or linux:FILE.toml',
+      )
         .env('PYNQ_LLM_AGENT_DEVICE')
         .default('mock:'),
     )
