@@ -133,7 +133,7 @@ export function toSampling(flags: GenerationFlags): GenerateOptions & { readonly
 
 /**
  * The flags with one of them changed, by its name without dashes.
- * @param value of a flag that is there or not: `on` or `off`
+ * @param value `default` for what it is when not given; of a flag that is there or not, `on` or `off`
  * @throws PynqLlmError CLI_BAD_ARGUMENT
  */
 export function changeFlag(flags: GenerationFlags, name: string, value: string): GenerationFlags {
@@ -142,6 +142,7 @@ export function changeFlag(flags: GenerationFlags, name: string, value: string):
   const option = command.options.find(({ long }) => long === `--${name}`);
   if (option === undefined)
     throw new PynqLlmError('CLI_BAD_ARGUMENT', `There is no option ${JSON.stringify(name)}.`);
+  if (value === 'default') return { ...flags, [option.attributeName()]: option.defaultValue };
   if (option.isBoolean()) {
     if (value !== 'on' && value !== 'off')
       throw new PynqLlmError('CLI_BAD_ARGUMENT', `${name} is on or off, not ${JSON.stringify(value)}.`);

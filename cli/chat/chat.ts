@@ -25,7 +25,7 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
   },
   set: {
     usage: '[NAME VALUE]',
-    help: 'show or change an option of generation, by the name of its flag: /set temp 0.2',
+    help: 'show or change an option of generation, by the name of its flag: /set temp 0.2, /set temp default',
     run: (chat, text) => chat.set(text),
   },
   undo: { usage: '', help: 'take back the last question and its answer', run: (chat) => chat.undo() },
@@ -108,7 +108,7 @@ export class Chat {
 
   set(text: string): undefined {
     const [, name, value = ''] = /^(\S+)\s*(.*)$/s.exec(text) ?? [];
-    if (name !== undefined) this.#flags = changeFlag(this.#flags, name, value);
+    if (name !== undefined && value !== '') this.#flags = changeFlag(this.#flags, name, value);
     reportText(formatFacts(settings(this.#flags).filter(([flag]) => name === undefined || flag === name)));
   }
 

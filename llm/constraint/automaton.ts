@@ -5,14 +5,16 @@ import { type Grammar, MAX_DEPTH, type Place, type Range } from './grammar.js';
 const MAX_WAYS = 4_096;
 /** The same, for all texts that are tried for one mask: a hostile schema must not hold up all others. */
 const MAX_WORK = 1_000_000;
-/** Items and ways kept from earlier steps; past that all is forgotten and computed anew. */
-const MAX_KEPT = 150_000;
+/** Items, states and words of masks kept from earlier steps, in the size of an item; past that all is computed anew. */
+const MAX_KEPT = 50_000;
+/** Words of a mask that take the memory of an item. */
+const WORDS_PER_ITEM = 32;
 /** Counts are below: a place and a count are one exact number together. */
 const COUNT_RANGE = 2 ** 32;
 
 /** A place with a repetition's count, on top of the places where its callers go on. */
 class Item {
-  readonly children = new Map<number, Item>();
+  children: Map<number, Item> | undefined;
   readonly depth: number;
 
   /** @param canonical of the items that allow the same next bytes as this one, one that stands for all; itself if undefined */
@@ -102,6 +104,12 @@ export class Automaton {
     return state.canonical;
   }
 
+  /** Keeps the mask of a state. */
+  keep(state: State, mask: Uint32Array): void {
+    state.mask = mask;
+    this.#kept += mask.length / WORDS_PER_ITEM;
+  }
+
   /** Before a mask is computed: frees what is remembered once it is much. States in use go on to work. */
   beginWork(): void {
     this.#work = 0;
@@ -176,16 +184,17 @@ export class Automaton {
   }
 
   #item(place: number, count: number, parent: Item | undefined): Item {
-    const children = parent === undefined ? this.#root.children : parent.children;
+    const owner = parent ?? this.#root;
     const key = place * COUNT_RANGE + count;
-    let item = children.get(key);
+    let item = owner.children?.get(key);
     if (item === undefined) {
       const canonicalParent = parent?.canonical ?? parent;
       const canonicalCount = this.#canonicalCount(this.#places[place], count);
       const isCanonical = canonicalParent === parent && canonicalCount === count;
       const canonical = isCanonical ? undefined : this.#item(place, canonicalCount, canonicalParent);
       item = new Item(this.#nextId++, place, count, parent, canonical);
-      children.set(key, item);
+      owner.children ??= new Map();
+      owner.children.set(key, item);
       this.#kept++;
     }
     return item;

@@ -13,7 +13,7 @@ export type ResponseFormat =
 
 const JSON_OBJECT = '{"type":"object"}';
 /** Compiled schemas that are kept, with the masks of their states: the same client asks for the same form again and again. */
-const MAX_COMPILED = 8;
+const MAX_COMPILED = 4;
 
 /** Keeps one generation's text within its form. */
 export class Constraint {

@@ -36,7 +36,7 @@ export class TokenMasks {
     if (state.mask !== undefined) return state.mask;
     automaton.beginWork();
     const canonical = automaton.canonical(state);
-    canonical.mask ??= this.#compute(automaton, canonical);
+    if (canonical.mask === undefined) automaton.keep(canonical, this.#compute(automaton, canonical));
     state.mask = canonical.mask;
     return state.mask;
   }

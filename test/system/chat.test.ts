@@ -73,10 +73,17 @@ describe('chat without a terminal', () => {
   });
 
   test('changes options of generation by the names of their flags', async () => {
-    const { status, stderr } = await chat(['/set temp 0.25', '/set ignore-eos on', '/set']);
+    const { status, stderr } = await chat([
+      '/set temp 0.25',
+      '/set top-k 3',
+      '/set top-k default',
+      '/set ignore-eos on',
+      '/set',
+    ]);
     expect(status).toBe(0);
     expect(stderr).toMatch(/^ {2}temp +0\.25$/m);
     expect(stderr).toMatch(/^ {2}ignore-eos +on$/m);
+    expect(stderr.match(/^ {2}top-k +\d+$/gm)?.map((line) => line.split(/ +/)[2])).toEqual(['3', '40', '40']);
     expect(stderr).toMatch(/^ {2}max-tokens +6$/m);
   });
 
