@@ -24,24 +24,28 @@ export interface AnswerFormat {
 export interface AnswerRequest {
   readonly model: string;
   readonly choices: readonly Choice[];
-  /** Answers to the same prompt. */
+  /** Answers that are drawn for each prompt, and the best of them that are sent. */
   readonly perPrompt: number;
+  readonly sentPerPrompt: number;
   readonly format: AnswerFormat;
   readonly metrics: ApiMetrics;
 }
 
 /** Waits for all answers and sends them as one object. */
 export async function answerWhole(context: Context, request: AnswerRequest): Promise<Response> {
-  const { choices, format, perPrompt } = request;
+  const { choices, format, perPrompt, sentPerPrompt } = request;
   const answers = await Promise.all(choices.map((choice) => collect(choice, request)));
+  const sent = bestOf(answers, perPrompt, sentPerPrompt);
   return context.json({
     ...headOf(request, format.object),
-    choices: answers.map(({ text, logprobs, done }, index) => ({
-      index,
-      ...format.choice(text),
-      logprobs,
-      finish_reason: finishReason(done),
-    })),
+    choices: await Promise.all(
+      sent.map(async ({ text, tokens, done }, index) => ({
+        index,
+        ...format.choice(text),
+        logprobs: (await format.logprobs?.(tokens)) ?? null,
+        finish_reason: finishReason(done),
+      })),
+    ),
     usage: usageOf(
       answers.map(({ done }) => done),
       perPrompt,
@@ -49,7 +53,25 @@ export async function answerWhole(context: Context, request: AnswerRequest): Pro
   });
 }
 
-async function collect(choice: Choice, { format, metrics }: AnswerRequest) {
+/** A whole answer. */
+interface Answer {
+  readonly text: string;
+  readonly tokens: readonly Token[];
+  readonly done: DoneEvent;
+}
+
+/** Of each prompt's answers the `sent` likeliest ones, by log-probability a token as OpenAI ranks them, the likeliest first. */
+function bestOf(answers: readonly Answer[], perPrompt: number, sent: number): Answer[] {
+  if (sent === perPrompt) return [...answers];
+  const meanOf = ({ tokens }: Answer) =>
+    tokens.reduce((sum, { logprob }) => sum + logprob, 0) / tokens.length;
+  const prompts = Array.from({ length: answers.length / perPrompt }, (_, i) =>
+    answers.slice(i * perPrompt, (i + 1) * perPrompt),
+  );
+  return prompts.flatMap((ofPrompt) => ofPrompt.toSorted((a, b) => meanOf(b) - meanOf(a)).slice(0, sent));
+}
+
+async function collect(choice: Choice, { metrics }: AnswerRequest): Promise<Answer> {
   let text = '';
   const tokens: Token[] = [];
   for await (const piece of piecesOf(choice)) {
@@ -57,7 +79,7 @@ async function collect(choice: Choice, { format, metrics }: AnswerRequest) {
     if (piece.token !== undefined) tokens.push(piece.token);
     if (piece.finish !== undefined) {
       metrics.finished(piece.finish);
-      return { text, done: piece.finish, logprobs: (await format.logprobs?.(tokens)) ?? null };
+      return { text, tokens, done: piece.finish };
     }
   }
   throw new Error('a generation ends with a done event');

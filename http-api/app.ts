@@ -91,6 +91,7 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
     return answer(context, served, request, promptsOf(request), completionFormat(request, served), {
       maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
       top: request.logprobs ?? 0,
+      bestOf: request.best_of ?? undefined,
     });
   });
   app.post('/v1/chat/completions', async (context) => {
@@ -113,10 +114,15 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
     request: SamplingFields,
     prompts: readonly Prompt[],
     format: AnswerFormat,
-    { maxTokens, top }: { maxTokens: number | null | undefined; top: number },
+    {
+      maxTokens,
+      top,
+      bestOf,
+    }: { maxTokens: number | null | undefined; top: number; bestOf?: number | undefined },
   ): Promise<Response> {
     if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
-    const perPrompt = request.n ?? 1;
+    const sentPerPrompt = request.n ?? 1;
+    const perPrompt = bestOf ?? sentPerPrompt;
     const { remoteAddress = 'unix socket' } = context.env.incoming.socket;
     const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
     const generate = {
@@ -125,7 +131,7 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
       draftModel: draft,
     };
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
-    const toAnswer = { model: request.model, choices, perPrompt, format, metrics };
+    const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics };
     return request.stream
       ? answerStreamed(context, toAnswer, request.stream_options?.include_usage ?? false)
       : answerWhole(context, toAnswer);

@@ -47,14 +47,23 @@ export type SamplingFields = z.output<typeof sampling>;
 
 const tokens = z.array(z.int().min(0)).min(1).max(1_048_576);
 
-export const completionRequest = sampling.extend({
-  prompt: z.union([z.string(), tokens, z.array(z.string()).min(1).max(16), z.array(tokens).min(1).max(16)]),
-  max_tokens: count.nullish(),
-  logprobs: z.int().min(0).max(20).nullish(),
-  echo: z.literal(false, 'echo is not supported').nullish(),
-  suffix: z.literal('', 'suffix is not supported').nullish(),
-  best_of: z.literal(1, 'best_of above 1 is not supported').nullish(),
-});
+export const completionRequest = sampling
+  .extend({
+    prompt: z.union([z.string(), tokens, z.array(z.string()).min(1).max(16), z.array(tokens).min(1).max(16)]),
+    max_tokens: count.nullish(),
+    logprobs: z.int().min(0).max(20).nullish(),
+    echo: z.literal(false, 'echo is not supported').nullish(),
+    suffix: z.literal('', 'suffix is not supported').nullish(),
+    best_of: z.int().min(1).max(16).nullish(),
+  })
+  .refine(({ best_of: bestOf, n }) => (bestOf ?? n ?? 1) >= (n ?? 1), {
+    path: ['best_of'],
+    error: 'best_of has to be at least n',
+  })
+  .refine(({ best_of: bestOf, n, stream }) => !stream || (bestOf ?? n ?? 1) === (n ?? 1), {
+    path: ['best_of'],
+    error: 'which answers are the best is known at the end only: best_of above n cannot be streamed',
+  });
 export type CompletionRequest = z.output<typeof completionRequest>;
 
 const textPart = z.object({ type: z.literal('text', 'only text parts are supported'), text: z.string() });

@@ -36,9 +36,10 @@ export class TokenMasks {
     if (state.mask !== undefined) return state.mask;
     automaton.beginWork();
     const canonical = automaton.canonical(state);
-    if (canonical.mask === undefined) automaton.keep(canonical, this.#compute(automaton, canonical));
-    state.mask = canonical.mask;
-    return state.mask;
+    const mask = canonical.mask ?? this.#compute(automaton, canonical);
+    if (canonical.mask === undefined) automaton.keep(canonical, mask);
+    state.mask = mask;
+    return mask;
   }
 
   #compute(automaton: Automaton, start: State): Uint32Array {

@@ -136,6 +136,21 @@ describe('completions', () => {
     expect(first.usage!.completion_tokens).toBe(36);
   });
 
+  it('with best_of give the likeliest of those drawn', async () => {
+    const sampled = { ...request, temperature: 1, seed: 7, logprobs: 0 };
+    const all = await openai.completions.create({ ...sampled, n: 4 });
+    const meanOf = (choice: OpenAI.CompletionChoice) => {
+      const values = choice.logprobs!.token_logprobs!;
+      return values.reduce((sum, value) => sum + value, 0) / values.length;
+    };
+    const best = all.choices.toSorted((a, b) => meanOf(b) - meanOf(a)).slice(0, 2);
+    const answer = await openai.completions.create({ ...sampled, n: 2, best_of: 4 });
+    expect(answer.choices.map(({ text }) => text)).toEqual(best.map(({ text }) => text));
+    expect(answer.usage!.completion_tokens).toBe(48);
+    const streamed = openai.completions.create({ ...sampled, best_of: 2, stream: true });
+    await expect(streamed).rejects.toMatchObject({ status: 400, param: 'best_of' });
+  });
+
   it('report log-probabilities that the tokens’ texts go with', async () => {
     const answer = await openai.completions.create({ ...request, logprobs: 2 });
     const { tokens, token_logprobs, top_logprobs } = answer.choices[0]!.logprobs!;
