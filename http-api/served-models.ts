@@ -49,12 +49,15 @@ export class ServedModels {
   async #load(digest: string): Promise<ServedModel> {
     const model = await this.#board.models.load(digest, { contextLength: this.#contextLength });
     const pieces = new Map<number, Promise<string>>();
+    // One after the other: those of a long answer at once are more requests than a session may have under way.
+    let before: Promise<unknown> = Promise.resolve();
     return {
       model,
       pieceOf: (id) => {
         let piece = pieces.get(id);
         if (piece === undefined) {
-          piece = pieceOf(model, id);
+          piece = before.then(() => pieceOf(model, id));
+          before = piece.catch(() => {});
           pieces.set(id, piece);
           piece.catch(() => pieces.delete(id));
         }

@@ -152,7 +152,7 @@ describe('completions', () => {
   });
 
   it('report log-probabilities that the tokens’ texts go with', async () => {
-    const answer = await openai.completions.create({ ...request, logprobs: 2 });
+    const answer = await openai.completions.create({ ...request, max_tokens: 80, logprobs: 2 });
     const { tokens, token_logprobs, top_logprobs } = answer.choices[0]!.logprobs!;
     expect(tokens!.join('')).toBe(answer.choices[0]!.text);
     expect(token_logprobs!.every((value) => value < 0)).toBe(true);
