@@ -11,7 +11,7 @@ const may = {
   ],
   llm: ['errors', 'gguf', 'driver'],
   agent: ['errors', 'protocol', 'llm', 'driver', 'gguf', 'firmware-bridge', 'mock-device'],
-  'firmware-bridge': ['errors', 'driver/(registers|board|board-description)'],
+  'firmware-bridge': ['errors', 'driver/(registers|board|board-description|linux/index)'],
   sdk: ['errors', 'protocol', 'gguf', 'firmware-bridge', 'agent/in-process'],
   'http-api': ['errors', 'sdk'],
   cli: ['errors', 'sdk', 'http-api', 'agent/index', 'bench/index'],

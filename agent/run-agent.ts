@@ -4,6 +4,7 @@ import { destination, pino } from 'pino';
 import { PynqLlmError } from '../errors/index.js';
 import { ROLES, type Role } from '../protocol/index.js';
 import type { Tokens } from './access.js';
+import { feedWatchdog } from './feed-watchdog.js';
 import type { Log } from './log.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
 
@@ -46,6 +47,7 @@ export async function runAgent(
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });
+  using _watchdog = feedWatchdog(log);
   {
     using _extension = extend(agent);
     process.stdout.write(`${agent.url}\n`);

@@ -9,7 +9,8 @@ import {
   readBitstream,
   toFirmware,
 } from './bitstream/bitstream.js';
-import { findPart, partNamed } from './bitstream/parts.js';
+import { findPart } from './bitstream/parts.js';
+import { fpgaOf } from './board-design.js';
 import { formatBoardFile } from './handoff/board-toml.js';
 import { describeDesign } from './handoff/describe-design.js';
 import { type HardwareHandoff, readHandoff } from './handoff/handoff.js';
@@ -52,7 +53,7 @@ export interface HandoffFacts {
 export function inspectFirmware(bytes: Uint8Array, board?: string): BitstreamFacts | HandoffFacts {
   if (looksLikeXml(bytes)) return handoffFacts(readHandoff(bytes), board);
   const bitstream = readBitstream(bytes);
-  if (board !== undefined) checkPart(bitstream, partNamed(fpgaOf(loadBoardDescription(board))));
+  if (board !== undefined) checkPart(bitstream, fpgaOf(loadBoardDescription(board)));
   return bitstreamFacts(bitstream);
 }
 
@@ -106,17 +107,6 @@ function boardWith(part: string): BoardDescription {
     context: { part },
     remedy: 'Name a description of your board with --board.',
   });
-}
-
-function fpgaOf({ name, fpga }: BoardDescription): string {
-  if (fpga) return fpga.part;
-  throw new PynqLlmError(
-    'FIRMWARE_PART_UNKNOWN',
-    `The description of ${name} does not say which FPGA it has.`,
-    {
-      context: { board: name },
-    },
-  );
 }
 
 /** A bitstream begins with a length or with 0xFF; XML with a bracket, after a byte order mark or blanks. */

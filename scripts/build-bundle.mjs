@@ -1,5 +1,5 @@
 // Bundles the agent with all it imports to dist/bundle/, which runs on a board without node_modules:
-// agent/main.mjs, its worker and WebAssembly beside it, and the board descriptions and models that they look for above.
+// agent/main.mjs, its worker, WebAssembly and the program that programs the FPGA beside it, and the board descriptions and models that they look for above.
 import {
   copyFileSync,
   mkdirSync,
@@ -23,6 +23,7 @@ await build({
   entryPoints: [
     { in: `${dist}/cli/agent-main.js`, out: 'main' },
     { in: `${dist}/agent/device/worker.js`, out: 'worker' },
+    { in: `${dist}/firmware-bridge/start-logic-main.js`, out: 'start-logic' },
   ],
   outdir: agent,
   bundle: true,

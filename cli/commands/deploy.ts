@@ -10,6 +10,7 @@ import {
   type SshOptions,
 } from '../../sdk/index.js';
 
+import { readFile } from '../files.js';
 import { wholeNumber, withJson } from '../options.js';
 import { Progress } from '../output/progress.js';
 import { formatFacts, formatTable } from '../output/table.js';
@@ -20,7 +21,10 @@ import { withInterrupt } from '../session.js';
 import { terminalPrompts } from '../terminal-prompts.js';
 
 interface DeployFlags {
-  readonly agentDevice: string;
+  readonly board?: string;
+  readonly bitstream?: string;
+  readonly overlay?: string;
+  readonly agentDevice?: string;
   readonly allowDevMem?: boolean;
   readonly yes?: boolean;
   readonly hostKey?: string;
@@ -41,7 +45,16 @@ export function deployCommand(): Command {
         'The release before comes back if the new one fails. The board needs no internet.',
     )
     .argument('<board>', 'USER@HOST or USER@HOST:PORT; ~/.ssh/config is honoured')
-    .option('--agent-device <url>', 'device that the agent serves', 'linux:')
+    .option(
+      '--board <name>',
+      'pynq-z1, pynq-z2, kv260, or a .toml file: which board it is; kept by later deploys',
+    )
+    .option(
+      '--bitstream <file>',
+      'a .bit or .bin that is programmed before every start of the agent; with --board',
+    )
+    .option('--overlay <file>', 'a .dtbo, applied after the bitstream; with --bitstream')
+    .option('--agent-device <url>', "device that the agent serves; the board's own accelerator when left out")
     .option('--allow-dev-mem', 'let the agent open /dev/mem: all memory of the board, its kernel included')
     .option('--host-key <fingerprint>', 'SHA256:…, what the host key has to be', hostKey)
     .option('--password-stdin', 'read the password, for the login and for sudo, from standard input')
@@ -67,6 +80,7 @@ export function deployCommand(): Command {
   return command.action((board: string, flags: DeployFlags) =>
     withInterrupt(async (signal) => {
       checkFlags(flags);
+      const design = designOf(flags);
       const prompts = flags.yes ? undefined : terminalPrompts();
       const password = flags.passwordStdin ? passwordFromStdin() : undefined;
       const target = parseSshTarget(board);
@@ -80,6 +94,7 @@ export function deployCommand(): Command {
       using progress = new DeployDisplay();
       const options: DeployOptions = {
         device: flags.agentDevice,
+        design,
         allowDevMem: flags.allowDevMem,
         vectors: packageFile('test', 'vectors'),
         healthMs: flags.deadline * 1000,
@@ -92,6 +107,17 @@ export function deployCommand(): Command {
       process.stdout.write(`${flags.json ? JSON.stringify(result.data) : result.text}\n`);
     }),
   );
+}
+
+function designOf({ board, bitstream, overlay }: DeployFlags): DeployOptions['design'] {
+  if ((bitstream !== undefined && board === undefined) || (overlay !== undefined && bitstream === undefined))
+    throw new PynqLlmError(
+      'CLI_BAD_ARGUMENT',
+      'A bitstream needs --board, and an overlay needs --bitstream.',
+    );
+  if (board === undefined) return undefined;
+  const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path));
+  return { board, bitstream: read(bitstream), overlay: read(overlay) };
 }
 
 function checkFlags({ list, rollback, remove }: DeployFlags): void {

@@ -3,12 +3,11 @@ import { parse } from 'smol-toml';
 import type { BoardDescription } from '../board-description.js';
 import { loadBoardDescription } from '../board-file.js';
 
-/** Which board this machine is; `pynq-llm deploy` writes it. */
+/** Which board this machine is, where the device URL does not say: its owner writes it. */
 export const INSTALLED_BOARD = '/etc/pynq-llm/board.toml';
 
 /**
- * Reads a board description. A file whose one line is `board = "NAME"` names another description, as the installed
- * file does for a published design.
+ * Reads a board description. A file whose one line is `board = "NAME"` names a shipped one.
  *
  * @param nameOrPath a shipped name or the path of a TOML file
  * @throws PynqLlmError DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID

@@ -70,7 +70,8 @@ function folderOf(name: string): string {
   return `${OVERLAYS}/${name}`;
 }
 
-function checkOverlay(overlay: Uint8Array): void {
+/** @throws PynqLlmError FIRMWARE_OVERLAY */
+export function checkOverlay(overlay: Uint8Array): void {
   const view = new DataView(overlay.buffer, overlay.byteOffset, overlay.byteLength);
   const magic = overlay.length >= 8 && view.getUint32(0) === DTB_MAGIC;
   if (!magic || overlay.length > MAX_OVERLAY_BYTES || view.getUint32(4) !== overlay.length)

@@ -24,6 +24,8 @@ export interface BoardState {
   readonly releases: readonly InstalledRelease[];
   /** Token of an activation that is not confirmed yet. */
   readonly pending: string | undefined;
+  /** The design of the active release: SHA-256 of its files by path. */
+  readonly design: ReadonlyMap<string, string>;
 }
 
 /** switch.sh, run over SSH. */
@@ -111,5 +113,11 @@ export function parseStatus(output: string): BoardState {
       },
     ];
   });
-  return { releases, pending: value('pending') };
+  const design = new Map(
+    lines.flatMap((line) => {
+      const [, sha256, path] = /^design=([0-9a-f]{64}) ([\w./-]+)$/.exec(line) ?? [];
+      return sha256 === undefined ? [] : [[path, sha256] as const];
+    }),
+  );
+  return { releases, pending: value('pending'), design };
 }

@@ -1,9 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import {
+  type BoardDesign,
+  DESIGN_FILES,
+  type DesignSource,
+  readDesign,
+} from '../../firmware-bridge/board-design.js';
 import type { RemoteHost, SshPrompts } from '../ssh/index.js';
 import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
 import { checkAgent, isRunning } from './check-agent.js';
-import { LAYOUT, type Layout, socketOf } from './layout.js';
+import { DESIGN_FOLDER, LAYOUT, type Layout, socketOf } from './layout.js';
 import { plain, plainLayout } from './plain.js';
 import { type Platform, platformOf } from './platforms.js';
 import { type BoardFacts, factsCommand, judge, type PreflightCheck, parseFacts } from './preflight.js';
@@ -25,8 +31,10 @@ export type DeployProgress =
   | { readonly step: 'send'; readonly bytes: number; readonly totalBytes: number };
 
 export interface DeployOptions {
-  /** Device URL of the agent; `linux:`, the accelerator of the board it runs on. */
+  /** Device URL of the agent; the accelerator of the board it runs on. */
   readonly device?: string | undefined;
+  /** Which board it is and what its FPGA is to hold; the design of the active release. */
+  readonly design?: DesignSource | undefined;
   readonly allowDevMem?: boolean | undefined;
   /** Golden vectors for the self-test; none, no self-test. */
   readonly vectors?: string | undefined;
@@ -112,14 +120,16 @@ export class Deployer {
    * @throws PynqLlmError DEPLOY_..., SSH_...
    */
   async deploy(options: DeployOptions = {}): Promise<DeployResult> {
-    const { device = 'linux:', onProgress } = options;
+    const { onProgress } = options;
     const platform = platformOf(this.#facts.machine);
-    this.#preflight(platform, device, 0, onProgress);
-    if (platform === undefined) throw new Error('the preflight refuses unknown machines');
+    const given = options.design && readDesign(options.design);
+    const state = this.#root === undefined ? undefined : await this.#switch().status();
+    const plan = this.#plan(options, given, state?.design ?? new Map());
+    this.#preflight(platform, plan, 0, onProgress);
+    if (platform === undefined || state === undefined)
+      throw new Error('the preflight refuses unknown machines, and users who may not become root');
     onProgress?.({ step: 'fetch' });
-    const release = await this.#build(platform, device, options);
-    const board = this.#switch();
-    const state = await board.status();
+    const release = await this.#build(platform, plan, options);
     const about = { release: release.digest, version: release.version };
     if (isCurrent(state, release.digest) && state.pending === undefined) {
       onProgress?.({ step: 'verify' });
@@ -128,7 +138,7 @@ export class Deployer {
     }
     const sentBytes = state.releases.some(({ digest }) => digest === release.digest)
       ? 0
-      : await this.#send(release, platform, device, options);
+      : await this.#send(release, platform, plan, options);
     const { selfTestChecks } = await this.#activate(release.digest, options);
     return { ...about, unchanged: false, sentBytes, selfTestChecks };
   }
@@ -185,14 +195,19 @@ export class Deployer {
 
   #preflight(
     platform: Platform | undefined,
-    device: string,
+    plan: Plan,
     diskBytes: number,
     onProgress: DeployOptions['onProgress'],
   ): void {
     const checks = judge(this.#facts, {
       platform,
       diskBytes,
-      usesHardware: device.startsWith('linux'),
+      usesHardware: plan.device.startsWith('linux'),
+      design:
+        plan.hasDesign || namesBoard(plan.device)
+          ? { architecture: plan.given?.architecture, programsFpga: plan.programsFpga }
+          : undefined,
+      mayProgram: this.#manager.programsFpga,
       lacksRoot: this.#root === undefined,
     });
     const failed = checks.filter(({ verdict }) => verdict === 'fail');
@@ -206,26 +221,40 @@ export class Deployer {
       );
   }
 
-  #build(platform: Platform, device: string, options: DeployOptions): Promise<Release> {
+  /** @param active the design of the active release, which stays unless another one is given */
+  #plan(options: DeployOptions, given: BoardDesign | undefined, active: ReadonlyMap<string, string>): Plan {
+    const kept = given === undefined ? active : new Map<string, string>();
+    const has = (file: string) => given?.files[file] !== undefined || kept.has(`${DESIGN_FOLDER}/${file}`);
+    const hasDesign = has(DESIGN_FILES.board);
+    const place = hasDesign ? `${this.#layout.base}/current/${DESIGN_FOLDER}/${DESIGN_FILES.board}` : '';
+    const device = options.device ?? `linux:${place}${options.allowDevMem ? '?devmem=1' : ''}`;
+    return { device, given, kept, hasDesign, programsFpga: has(DESIGN_FILES.bitstream) };
+  }
+
+  #build(platform: Platform, plan: Plan, options: DeployOptions): Promise<Release> {
+    const { device, given, kept, programsFpga } = plan;
     const service = {
       layout: this.#layout,
       device,
+      programsFpga,
       loginUser: this.#facts.user,
       allowDevMem: options.allowDevMem === true,
     };
-    const system = {
+    const design = Object.entries(given?.files ?? {});
+    const more = {
       ...this.#manager.files(service),
+      ...Object.fromEntries(design.map(([name, data]) => [`${DESIGN_FOLDER}/${name}`, data])),
       'system/switch.sh': switchScript(this.#manager, this.#layout),
     };
-    return buildRelease(platform, options.bundle ?? shippedBundle(), system, options.signal);
+    return buildRelease(platform, options.bundle ?? shippedBundle(), more, kept, options.signal);
   }
 
-  async #send(release: Release, platform: Platform, device: string, options: DeployOptions): Promise<number> {
+  async #send(release: Release, platform: Platform, plan: Plan, options: DeployOptions): Promise<number> {
     const { onProgress, signal } = options;
     const root = this.#rootShell();
     const folders = prepareFolders(this.#layout, this.#facts.uid);
     // Before folders are made: what is short is named before anything is written.
-    this.#preflight(platform, device, release.bytes, onProgress);
+    this.#preflight(platform, plan, release.bytes, onProgress);
     await root.run('make its folders', `set -e\n${folders}\n${this.#manager.prepare(this.#layout)}`);
     for (let attempt = 1; ; attempt++) {
       const inventory = await takeInventory(this.#host, this.#layout);
@@ -289,6 +318,22 @@ export class Deployer {
       signal: options.signal,
     });
   }
+}
+
+/** What a release is to be made of, beside the package's own bundle. */
+interface Plan {
+  /** Device URL of the agent. */
+  readonly device: string;
+  readonly given: BoardDesign | undefined;
+  /** Files of the active release's design: SHA-256 by path. */
+  readonly kept: ReadonlyMap<string, string>;
+  readonly hasDesign: boolean;
+  readonly programsFpga: boolean;
+}
+
+/** Whether a device URL of the board's own accelerator says which board it is. */
+function namesBoard(device: string): boolean {
+  return /^linux:[^?]/.test(device);
 }
 
 function isCurrent(state: BoardState, release: string): boolean {

@@ -17,6 +17,9 @@ export const LAYOUT: Layout = {
   run: '/run/pynq-llm',
 };
 
+/** The folder of a release that has the board's design: its description, bitstream and overlay. */
+export const DESIGN_FOLDER = 'design';
+
 /** The agent's socket in a layout. */
 export function socketOf({ run }: Layout): string {
   return `${run}/agent.sock`;

@@ -110,11 +110,12 @@ function* unpack(archive: Uint8Array, wanted: NpmPackage): Generator<{ path: str
   const text = (at: number, length: number) => tar.toString('latin1', at, at + length).replace(/\0.*$/s, '');
   for (let at = 0; at + TAR_BLOCK <= tar.length && tar[at] !== 0; ) {
     const size = Number.parseInt(text(at + 124, 12), 8);
-    if (!Number.isInteger(size)) throw broken(wanted, 'it cannot be unpacked', undefined);
     const type = text(at + 156, 1);
     const prefix = text(at + 345, 155);
     const name = `${prefix === '' ? '' : `${prefix}/`}${text(at, 100)}`;
     const start = at + TAR_BLOCK;
+    // A size that is no number, or beyond the end, is never followed.
+    if (!(size >= 0 && start + size <= tar.length)) throw broken(wanted, 'it cannot be unpacked', undefined);
     if (type === '0' || type === '')
       yield { path: name.split('/').slice(1).join('/'), bytes: tar.subarray(start, start + size) };
     at = start + Math.ceil(size / TAR_BLOCK) * TAR_BLOCK;

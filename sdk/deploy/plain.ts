@@ -3,7 +3,7 @@ import type { Layout } from './layout.js';
 import { agentCommand, makeTokens, type ServiceManager } from './service-manager.js';
 
 /** Seconds that an agent has to end by itself. */
-const STOP_SECONDS = 10;
+const STOP_SECONDS = 15;
 
 /** Where things are for `plain`: in a folder of the user who logs in. */
 export function plainLayout(folder: string): Layout {
@@ -22,6 +22,7 @@ export function plainLayout(folder: string): Layout {
 export const plain: ServiceManager = {
   name: 'plain',
   needsRoot: false,
+  programsFpga: false,
   tools: ['setsid'],
   functions: ({ state, run }) => `agent_pid() { cat ${quote(`${run}/agent.pid`)} 2>/dev/null || true; }
 stop_agent() {

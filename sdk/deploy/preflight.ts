@@ -25,6 +25,10 @@ export interface BoardFacts {
   /** Contiguous memory area; undefined where the kernel has none. */
   readonly cmaBytes: number | undefined;
   readonly diskBytes: number;
+  /** State of the FPGA manager; undefined where the kernel has none. */
+  readonly fpgaState: string | undefined;
+  /** Whether its owner wrote down which board it is. */
+  readonly hasBoardFile: boolean;
   /** How far the board's clock is ahead. */
   readonly clockSkewSeconds: number;
   /** Programs that are not there. */
@@ -40,6 +44,7 @@ export interface PreflightCheck {
   readonly fix: string;
 }
 
+const FPGA_STATE = '/sys/class/fpga_manager/fpga0/state';
 const TOOLS = ['sha256sum', 'flock', 'seq', 'readlink', 'mktemp', 'od', 'cmp', 'awk'];
 
 /** Shell command whose output `parseFacts` reads. */
@@ -49,6 +54,8 @@ export function factsCommand(layout: Layout, manager: ServiceManager): string {
 echo "uid=$(id -u)"; echo "user=$(id -un)"; sed -n 's/^\\(MemTotal\\|MemAvailable\\|CmaTotal\\): *\\([0-9]*\\) kB/\\1=\\2/p' /proc/meminfo
 place=${quote(layout.base)}; while [ ! -d "$place" ]; do place=$(dirname "$place"); done
 echo "disk=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"; echo "epoch=$(date +%s)"
+[ ! -f ${quote(`${layout.config}/board.toml`)} ] || echo board=yes
+[ ! -r ${FPGA_STATE} ] || echo "fpga=$(cat ${FPGA_STATE})"
 for tool in ${tools}; do command -v $tool >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v $tool >/dev/null || echo "missing=$tool"; done`;
 }
 
@@ -70,6 +77,8 @@ export function parseFacts(output: string, nowSeconds: number): BoardFacts {
     availableBytes: number('MemAvailable') * 1024,
     cmaBytes: values.has('CmaTotal') ? number('CmaTotal') * 1024 : undefined,
     diskBytes: number('disk') * 1024,
+    fpgaState: values.get('fpga'),
+    hasBoardFile: values.has('board'),
     clockSkewSeconds: Math.round(number('epoch') - nowSeconds),
     missingTools: lines.filter(([name]) => name === 'missing').map(([, tool]) => tool),
   };
@@ -81,6 +90,10 @@ export interface PreflightNeeds {
   readonly diskBytes: number;
   /** Whether the agent's device is in this board, so that it needs DMA memory. */
   readonly usesHardware: boolean;
+  /** What is known of the design; undefined where the board itself has to know. */
+  readonly design: { readonly architecture?: string | undefined; readonly programsFpga: boolean } | undefined;
+  /** Whether the service can program the FPGA. */
+  readonly mayProgram: boolean;
   /** Whether root's rights are needed and cannot be had. */
   readonly lacksRoot: boolean;
 }
@@ -135,6 +148,8 @@ export function judge(facts: BoardFacts, needs: PreflightNeeds): PreflightCheck[
             isGood((facts.cmaBytes ?? 0) >= MIN_CMA_BYTES, 'warn'),
             'Unless memory is reserved otherwise, boot with cma=128M on the kernel command line.',
           ),
+          boardCheck(facts, needs),
+          fpgaCheck(facts, needs),
         ]
       : []),
     check(
@@ -164,6 +179,46 @@ export function judge(facts: BoardFacts, needs: PreflightNeeds): PreflightCheck[
       'Log in as a user who may use sudo, and give the right password.',
     ),
   ];
+}
+
+/** Whether it is known which board this is, and right as far as can be seen. */
+function boardCheck(facts: BoardFacts, { design, platform }: PreflightNeeds): PreflightCheck {
+  const wanted = design?.architecture;
+  const isOther = wanted !== undefined && wanted !== platform?.architecture;
+  const found = isOther
+    ? `described as ${wanted}`
+    : design
+      ? 'described'
+      : facts.hasBoardFile
+        ? 'its own file'
+        : 'unknown';
+  const isGood = !isOther && (design !== undefined || facts.hasBoardFile);
+  return {
+    name: 'board',
+    verdict: isGood ? 'pass' : 'fail',
+    found,
+    fix: isGood ? '' : 'Say which board it is: --board pynq-z1, pynq-z2, kv260, or a .toml file of your own.',
+  };
+}
+
+/** Without a configured FPGA the first access to a register would hang the processor; the agent refuses it. */
+function fpgaCheck({ fpgaState }: BoardFacts, { design, mayProgram }: PreflightNeeds): PreflightCheck {
+  const programs = design?.programsFpga === true;
+  const [verdict, fix]: [PreflightCheck['verdict'], string] =
+    fpgaState === undefined
+      ? [
+          'fail',
+          'The kernel needs its FPGA manager: write an image for this board (PYNQ 2.7 or later) to the card.',
+        ]
+      : programs && !mayProgram
+        ? [
+            'fail',
+            'Without systemd nothing programs it: let the start-up of the board do it, and leave --bitstream out.',
+          ]
+        : programs || fpgaState === 'operating'
+          ? ['pass', '']
+          : ['warn', 'Nothing is in it yet: give --bitstream FILE, or program it before the agent starts.'];
+  return { name: 'FPGA', found: fpgaState ?? 'no FPGA manager', verdict, fix };
 }
 
 /** Whether a version such as `5.15.19-xilinx` is at least another. */

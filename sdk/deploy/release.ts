@@ -46,13 +46,15 @@ export function shippedBundle(): string {
 /**
  * Puts a release together, fetching what is not in the cache.
  * @param bundle folder of the agent's bundle
- * @param system files that depend on how it is installed, by path
+ * @param more files that are this board's, by path: how it is installed, its design
+ * @param kept files that the board has already: SHA-256 by path
  * @throws PynqLlmError DEPLOY_BUNDLE, DEPLOY_RUNTIME
  */
 export async function buildRelease(
   platform: Platform,
   bundle: string,
-  system: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string | Uint8Array>>,
+  kept: ReadonlyMap<string, string> = new Map(),
   signal?: AbortSignal,
 ): Promise<Release> {
   const { node, koffi } = platform;
@@ -72,7 +74,11 @@ export async function buildRelease(
     ...koffi.files.map((file) =>
       fileOf(`node_modules/${koffi.name}/${file}`, join(nativeFolder, file), '644'),
     ),
-    ...Object.entries(system).map(([path, text]) => fileOf(path, Buffer.from(text), '644')),
+    ...Object.entries(more).map(([path, data]) => fileOf(path, Buffer.from(data), '644')),
+    ...Array.from(
+      kept,
+      ([path, sha256]): ReleaseFile => ({ path, from: Buffer.alloc(0), bytes: 0, sha256, mode: '644' }),
+    ),
     fileOf('VERSION.json', Buffer.from(`${JSON.stringify(about)}\n`), '644'),
   ]);
   files.sort((a, b) => (a.path < b.path ? -1 : 1));

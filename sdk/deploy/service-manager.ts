@@ -10,6 +10,8 @@ export interface ServiceOptions {
   readonly loginUser: string;
   /** Whether the agent may open /dev/mem: all of the board's memory. */
   readonly allowDevMem: boolean;
+  /** Whether the release has a bitstream, which is programmed before every start of the agent. */
+  readonly programsFpga: boolean;
 }
 
 /** What starts and stops the agent on a board: fragments of POSIX shell for switch.sh, and files of the release. */
@@ -17,6 +19,8 @@ export interface ServiceManager {
   readonly name: 'systemd' | 'plain';
   /** Whether it takes root on the board. */
   readonly needsRoot: boolean;
+  /** Whether it can program the FPGA before the agent starts. */
+  readonly programsFpga: boolean;
   /** Names of programs that have to be there. */
   readonly tools: readonly string[];
   /**

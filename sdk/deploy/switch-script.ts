@@ -1,5 +1,5 @@
 import { quote } from '../ssh/index.js';
-import type { Layout } from './layout.js';
+import { DESIGN_FOLDER, type Layout } from './layout.js';
 import type { ServiceManager } from './service-manager.js';
 
 /** What switch.sh ends with where it refuses. */
@@ -86,6 +86,7 @@ open)
   ;;
 status)
   echo "active=$(active)"; echo "running=$(running)"; echo "pending=$(pending 1)"; echo "previous=$(cat previous 2>/dev/null)"
+  [ ! -f current/MANIFEST ] || sed -n 's,^\\([0-9a-f]*\\)  \\(${DESIGN_FOLDER}/.*\\)$,design=\\1 \\2,p' current/MANIFEST
   for release in releases/*/MANIFEST; do
     [ ! -f "$release" ] || { release=\${release%/MANIFEST}; echo "release=\${release#releases/} $(cat "$release/VERSION.json")"; }
   done

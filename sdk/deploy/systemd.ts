@@ -1,8 +1,12 @@
+import { DESIGN_FOLDER } from './layout.js';
 import { agentCommand, makeTokens, type ServiceManager, type ServiceOptions } from './service-manager.js';
 
 const USER = 'pynq-llm';
 const UNIT = 'pynq-llm.service';
 const UNIT_FILE = `/etc/systemd/system/${UNIT}`;
+/** Programs the FPGA, as root; there only where the release has a bitstream. */
+const FPGA_UNIT = 'pynq-llm-fpga.service';
+const FPGA_UNIT_FILE = `/etc/systemd/system/${FPGA_UNIT}`;
 const RULES = '70-pynq-llm.rules';
 const RULES_FILE = `/etc/udev/rules.d/${RULES}`;
 
@@ -10,6 +14,7 @@ const RULES_FILE = `/etc/udev/rules.d/${RULES}`;
 export const systemd: ServiceManager = {
   name: 'systemd',
   needsRoot: true,
+  programsFpga: true,
   tools: ['systemctl', 'systemd-run', 'useradd'],
   functions: () => `put() { cmp -s "$1" "$2" || { cp "$1" "$2.new" && mv "$2.new" "$2" && [ "$3" ] && $3; }; }
 reload_rules() {
@@ -18,6 +23,8 @@ reload_rules() {
 }
 start_agent() {
   [ ! -d /etc/udev/rules.d ] || put current/system/${RULES} ${RULES_FILE} reload_rules
+  if [ -f current/system/${FPGA_UNIT} ]; then put current/system/${FPGA_UNIT} ${FPGA_UNIT_FILE} 'systemctl daemon-reload'
+  else rm -f ${FPGA_UNIT_FILE}; fi
   put current/system/${UNIT} ${UNIT_FILE} 'systemctl daemon-reload'
   systemctl enable --quiet ${UNIT}
   systemctl reset-failed ${UNIT} 2>/dev/null || true
@@ -31,7 +38,7 @@ later() {
 }
 remove_service() {
   systemctl disable --quiet --now ${UNIT} 2>/dev/null || true
-  rm -f ${UNIT_FILE} ${RULES_FILE}
+  rm -f ${UNIT_FILE} ${FPGA_UNIT_FILE} ${RULES_FILE}
   systemctl daemon-reload
 }`,
   prepare: (layout) => `id ${USER} >/dev/null 2>&1 ||
@@ -42,18 +49,22 @@ done
 install -d -m 755 ${layout.config}
 install -d -m 700 -o ${USER} -g ${USER} ${layout.state}
 ${makeTokens(layout, `${USER}:${USER}`)}`,
-  files: (options) => ({ [`system/${UNIT}`]: unit(options), [`system/${RULES}`]: rules(options) }),
+  files: (options) => ({
+    [`system/${UNIT}`]: unit(options),
+    [`system/${RULES}`]: rules(options),
+    ...(options.programsFpga && { [`system/${FPGA_UNIT}`]: fpgaUnit(options) }),
+  }),
 };
 
 /** systemd.exec(5) and systemd.service(5). */
 function unit(options: ServiceOptions): string {
-  const { layout, loginUser, allowDevMem } = options;
+  const { layout, loginUser, allowDevMem, programsFpga } = options;
   const script = `/bin/sh ${layout.base}/current/system/switch.sh`;
   const capabilities = allowDevMem ? 'CAP_SYS_RAWIO' : '';
   return `# Written by \`pynq-llm deploy\`, and again by the next. Flags of your own: PYNQ_LLM_AGENT_FLAGS=… in ${layout.config}/agent.env.
 [Unit]
 Description=pynq-llm agent
-After=network.target
+After=network.target${programsFpga ? ` ${FPGA_UNIT}\nRequires=${FPGA_UNIT}` : ''}
 StartLimitIntervalSec=600
 StartLimitBurst=5
 
@@ -71,9 +82,12 @@ ExecStart=${agentCommand(options, unitWord)} $PYNQ_LLM_AGENT_FLAGS
 # Only who deployed, and members of the group, reach the agent.
 ExecStartPost=-+${script} open ${loginUser}:${USER}
 TimeoutStartSec=180
-TimeoutStopSec=15
+TimeoutStopSec=20
 Restart=on-failure
 RestartSec=2
+# systemd-notify, a child of the agent, says that it is alive.
+WatchdogSec=120
+NotifyAccess=all
 
 NoNewPrivileges=yes
 CapabilityBoundingSet=${capabilities}
@@ -104,6 +118,24 @@ DeviceAllow=char-drm rw
 ${allowDevMem ? 'DeviceAllow=/dev/mem rw\n' : ''}
 [Install]
 WantedBy=multi-user.target
+`;
+}
+
+/** Not in the agent's own unit: what may program the FPGA may do anything. It runs before every start of the agent. */
+function fpgaUnit({ layout }: ServiceOptions): string {
+  const current = `${layout.base}/current`;
+  return `# Written by \`pynq-llm deploy\`, and again by the next.
+[Unit]
+Description=pynq-llm: program the FPGA
+
+[Service]
+Type=oneshot
+ExecStart=${current}/bin/node ${current}/agent/start-logic.js ${current}/${DESIGN_FOLDER}
+TimeoutStartSec=120
+NoNewPrivileges=yes
+PrivateNetwork=yes
+PrivateTmp=yes
+ProtectHome=yes
 `;
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
+import { bitFile, configuration, IDCODE_XCK26 } from '../unit/firmware-bridge/support/bitstreams.js';
 import { cli } from './support/cli.js';
 import { DeployFolder } from './support/deploy-folder.js';
 import { noSshd, startSshd, type TestSshd } from './support/sshd.js';
@@ -92,7 +93,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
   });
 
   test('another release replaces it, sends only what differs, and leaves the one before', async () => {
-    const { status, stdout } = await deploy('--agent-device', 'mock:pynq-z2', '--json');
+    const { status, stdout } = await deploy('--board', 'pynq-z2', '--agent-device', 'mock:pynq-z2', '--json');
     expect(status).toBe(0);
     const second: DeployResult = JSON.parse(stdout);
     expect(second.sentBytes).toBeLessThan(10_000);
@@ -101,6 +102,22 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
       { digest: second.release, active: true, running: true, previous: false },
       { digest: first.release, active: false, running: false, previous: true },
     ]);
+  });
+
+  test('which board it is stays known when it is not said again', async () => {
+    const { stdout } = await deploy('--agent-device', 'mock:pynq-z2');
+    expect(stdout).toContain('nothing was changed');
+    const kept = join(folder.path, 'agent', 'current', 'design', 'board.toml');
+    expect(readFileSync(kept, 'utf8')).toBe('board = "pynq-z2"\n');
+  });
+
+  test('a bitstream for another FPGA is refused before anything is sent', async () => {
+    const before = folder.snapshot;
+    const file = join(sshd.home, 'kria.bit');
+    writeFileSync(file, bitFile('xck26-sfvc784-2LV-c', configuration(IDCODE_XCK26)));
+    const { status, stderr } = await deploy('--board', 'pynq-z1', '--bitstream', file);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('FIRMWARE_WRONG_PART') });
+    expect(folder.snapshot).toBe(before);
   });
 
   test('a release that computes wrong does not stay: the one before is back', async () => {
@@ -113,7 +130,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
 
   test('a release whose device cannot be opened does not stay either', async () => {
     const before = await folder.settled();
-    const { status, stderr } = await deploy('--agent-device', 'linux:/no/board.toml', '--deadline', '20');
+    const { status, stderr } = await deploy('--agent-device', 'mock:/no/board.toml', '--deadline', '20');
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
     expect(stderr).toContain('/no/board.toml');
     expect(await folder.settled()).toBe(before);

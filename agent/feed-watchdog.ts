@@ -1,0 +1,23 @@
+import { execFile } from 'node:child_process';
+import type { Log } from './log.js';
+
+/** So often within the time that systemd allows. */
+const FEEDS = 4;
+
+/**
+ * Tells systemd now and then that the main thread turns (sd_notify(3): WATCHDOG=1), where the unit has a watchdog. Node
+ * has no datagram sockets of Unix, so systemd's own program says it.
+ * @returns to be disposed of when the agent ends
+ */
+export function feedWatchdog(log: Log, environment: NodeJS.ProcessEnv = process.env): Disposable {
+  const { WATCHDOG_USEC: microseconds, NOTIFY_SOCKET: socket } = environment;
+  if (microseconds === undefined || socket === undefined || !(Number(microseconds) > 0))
+    return { [Symbol.dispose]: () => undefined };
+  const feed = () =>
+    execFile('systemd-notify', ['WATCHDOG=1'], { env: environment }, (error) => {
+      if (error !== null) log.warn({ err: error }, 'systemd did not take the sign of life');
+    });
+  feed();
+  const timer = setInterval(feed, Number(microseconds) / 1000 / FEEDS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

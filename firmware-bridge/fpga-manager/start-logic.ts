@@ -1,0 +1,56 @@
+import type { RegisterWindow } from '../../driver/board.js';
+import type { BoardDescription } from '../../driver/board-description.js';
+import { SLCR_WINDOW } from '../../driver/registers/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import { readBitstream } from '../bitstream/bitstream.js';
+import { fpgaOf } from '../board-design.js';
+import { type FclkState, setFclk } from './fclk.js';
+import { type Programmed, type ProgramOptions, programFpga } from './fpga-manager.js';
+import { applyOverlay, removeOverlay } from './overlay.js';
+
+/** Name of the overlay in configfs. */
+const OVERLAY = 'pynq-llm';
+
+export interface LogicFiles {
+  readonly bitstream: Uint8Array;
+  readonly overlay?: Uint8Array | undefined;
+}
+
+export interface LogicSystem extends ProgramOptions {
+  /** Opens registers of the processor. */
+  readonly withRegisters: <T>(place: typeof SLCR_WINDOW, use: (window: RegisterWindow) => T) => T;
+}
+
+/** What was done. */
+export interface StartedLogic extends Programmed {
+  /** Undefined where the board description names no clock, or where the boot loader sets it (UltraScale+). */
+  readonly clock: FclkState | undefined;
+}
+
+/**
+ * Makes the programmable logic ready: takes the former overlay back, programs the FPGA, sets the clock that the board
+ * description names, applies the overlay. Each step is read back.
+ * @throws PynqLlmError FIRMWARE_..., LINUX_...
+ */
+export async function startLogic(
+  board: BoardDescription,
+  { bitstream, overlay }: LogicFiles,
+  system: LogicSystem,
+): Promise<StartedLogic> {
+  const part = fpgaOf(board);
+  await removeOverlay(OVERLAY, system.files);
+  const programmed = await programFpga(readBitstream(bitstream), part, system);
+  const { clock: index, referenceHz } = board.fpga ?? {};
+  const clock =
+    part.family !== 'zynq-7000' || index === undefined || referenceHz === undefined
+      ? undefined
+      : system.withRegisters(SLCR_WINDOW, (slcr) => setFclk(slcr, index, board.clockHz, referenceHz));
+  if (clock !== undefined && (clock.inReset || !clock.levelShifters))
+    throw new PynqLlmError(
+      'FIRMWARE_CLOCK',
+      `FCLK${clock.index} runs, but the logic ${clock.inReset ? 'is held in reset' : 'is cut off by its level shifters'}.`,
+      { context: { clock: clock.index } },
+    );
+  if (overlay !== undefined) await applyOverlay(OVERLAY, overlay, system.files);
+  return { ...programmed, clock };
+}
