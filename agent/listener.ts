@@ -7,7 +7,7 @@ import {
   type Server,
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
@@ -78,7 +78,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       return;
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      serve(webSocket, request.socket.remoteAddress ?? 'unix socket', options);
+      serve(webSocket, request.socket, options);
     });
   });
   await bind(server, options.address);
@@ -101,9 +101,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 }
 
-function serve(socket: WebSocket, remote: string, { core, access, clock, log }: ListenerOptions): void {
+function serve(socket: WebSocket, connection: Socket, { core, access, clock, log }: ListenerOptions): void {
+  const remote = connection.remoteAddress ?? 'unix socket';
   let session: ServerSession;
-  const port = new SocketPort(socket, clock, (reason) => {
+  const port = new SocketPort(socket, connection, clock, (reason) => {
     log.warn({ remote }, 'a client stopped reading');
     session.fail(reason);
     socket.terminate();

@@ -20,16 +20,24 @@ export class SocketPort implements FramePort {
   #cancelLook: () => void = () => {};
   #paused = false;
 
-  /** @param onStall told when the client has not read for too long */
-  constructor(socket: WebSocket, clock: Clock, onStall: (reason: PynqLlmError) => void) {
+  /**
+   * @param connection what carries the WebSocket, which counts the bytes that come
+   * @param onStall told when the client has not read for too long
+   */
+  constructor(
+    socket: WebSocket,
+    connection: { readonly bytesRead: number },
+    clock: Clock,
+    onStall: (reason: PynqLlmError) => void,
+  ) {
     this.#socket = socket;
     this.#clock = clock;
     this.#onStall = onStall;
-    this.#heartbeat = new Heartbeat(
-      clock,
-      () => socket.ping(),
-      () => socket.terminate(),
-    );
+    this.#heartbeat = new Heartbeat(clock, {
+      beat: () => socket.ping(),
+      onSilence: () => socket.terminate(),
+      received: () => connection.bytesRead,
+    });
     socket.on('ping', () => this.heard());
     socket.on('pong', () => this.heard());
     socket.on('close', () => {

@@ -1,4 +1,4 @@
-import { Agent } from 'node:http';
+import { Agent, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type ClientOptions, WebSocket } from 'ws';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
@@ -81,6 +81,10 @@ function open(address: string, url: string, options: (signal: AbortSignal) => Cl
         );
       };
       socket.once('error', fail);
+      let connection: IncomingMessage['socket'] | undefined;
+      socket.once('upgrade', (response) => {
+        connection = response.socket;
+      });
       socket.once('open', () => {
         signal.removeEventListener('abort', onAbort);
         socket.off('error', fail);
@@ -88,22 +92,29 @@ function open(address: string, url: string, options: (signal: AbortSignal) => Cl
           maskByte = frame.byteLength <= SMALL_FRAME_BYTES ? 1 : 0;
           socket.send(frame);
         };
-        resolve(carry(socket, send, url, events));
+        // The stream of a tunnel does not count; its bytes are seen when a frame is complete.
+        resolve(carry(socket, send, url, events, () => connection?.bytesRead ?? 0));
       });
     });
 }
 
-function carry(socket: WebSocket, send: (frame: Uint8Array) => void, url: string, events: TransportEvents) {
+function carry(
+  socket: WebSocket,
+  send: (frame: Uint8Array) => void,
+  url: string,
+  events: TransportEvents,
+  received: () => number,
+) {
   let cause: Error | undefined;
   let closing = false;
-  const heartbeat = new Heartbeat(
-    systemClock,
-    () => socket.ping(),
-    (silentMs) => {
+  const heartbeat = new Heartbeat(systemClock, {
+    beat: () => socket.ping(),
+    onSilence: (silentMs) => {
       cause = new Error(`the agent was silent for ${Math.round(silentMs / 1000)} s`);
       socket.terminate();
     },
-  );
+    received,
+  });
   socket.on('message', (data) => {
     heartbeat.heard();
     // With the default binaryType every message is one Buffer.

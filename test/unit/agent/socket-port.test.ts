@@ -36,8 +36,10 @@ function port() {
   const clock = new TestClock();
   const socket = new SlowSocket();
   const stalls: string[] = [];
-  const sut = new SocketPort(socket as unknown as WebSocket, clock, (reason) => stalls.push(reason.code));
-  return { clock, socket, stalls, sut };
+  const connection = { bytesRead: 0 };
+  const webSocket = socket as unknown as WebSocket;
+  const sut = new SocketPort(webSocket, connection, clock, (reason) => stalls.push(reason.code));
+  return { clock, socket, connection, stalls, sut };
 }
 
 describe('the port of a socket', () => {
@@ -91,6 +93,15 @@ describe('the port of a socket', () => {
       socket.bufferedAmount -= 1;
     }
     expect(stalls).toEqual(['AGENT_CLIENT_STALLED']);
+  });
+
+  it('keeps a connection whose slow line is taken up by a frame that has not come whole', () => {
+    const { clock, socket, connection } = port();
+    for (let i = 0; i < 20; i++) {
+      connection.bytesRead += 200_000;
+      clock.advance(10_000);
+    }
+    expect(socket.terminated).toBe(false);
   });
 
   it('ends a connection whose other side answers no ping', () => {

@@ -5,12 +5,13 @@ import { TestClock } from './test-clock.js';
 function heartbeat() {
   const clock = new TestClock();
   const seen = { beats: 0, silences: [] as number[] };
-  const sut = new Heartbeat(
-    clock,
-    () => seen.beats++,
-    (silentMs) => seen.silences.push(silentMs),
-  );
-  return { clock, seen, sut };
+  const line = { received: 0 };
+  const sut = new Heartbeat(clock, {
+    beat: () => seen.beats++,
+    onSilence: (silentMs) => seen.silences.push(silentMs),
+    received: () => line.received,
+  });
+  return { clock, seen, line, sut };
 }
 
 describe('a heartbeat', () => {
@@ -31,6 +32,18 @@ describe('a heartbeat', () => {
       sut.heard();
     }
     expect(seen.silences).toEqual([]);
+  });
+
+  it.each([
+    ['goes on while a long frame comes in slowly', 1_024, []],
+    ['takes a byte now and then for silence', 100, [40_000]],
+  ])('%s', (_, bytesPerBeat, silences) => {
+    const { clock, seen, line } = heartbeat();
+    for (let i = 0; i < 20; i++) {
+      line.received += bytesPerBeat;
+      clock.advance(10_000);
+    }
+    expect(seen.silences).toEqual(silences);
   });
 
   it('blames nobody for its own process having slept', () => {

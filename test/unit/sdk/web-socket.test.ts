@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import type { PynqLlmError } from '../../../errors/index.js';
@@ -13,7 +12,11 @@ async function connected(autoPong: boolean) {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', autoPong });
   await once(server, 'listening');
   let pings = 0;
-  server.on('connection', (socket) => socket.on('ping', () => pings++));
+  const lines: Socket[] = [];
+  server.on('connection', (socket, request) => {
+    lines.push(request.socket);
+    socket.on('ping', () => pings++);
+  });
   const closed: PynqLlmError[] = [];
   // The sockets' own time goes on.
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -33,7 +36,7 @@ async function connected(autoPong: boolean) {
     await transport.close();
     server.close();
   };
-  return { closed, tenSeconds, end, pings: () => pings };
+  return { closed, lines, tenSeconds, end, pings: () => pings };
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
@@ -44,6 +47,18 @@ describe('a WebSocket to an agent', () => {
     for (let i = 0; i < 10; i++) await tenSeconds();
     expect(closed).toEqual([]);
     expect(pings()).toBe(10);
+    await end();
+  });
+
+  it('is kept while a long frame keeps the line from carrying pongs', async () => {
+    const { closed, lines, tenSeconds, end } = await connected(false);
+    // The head of a binary frame of 65,535 bytes (RFC 6455, 5.2).
+    lines[0].write(Uint8Array.of(0x82, 126, 0xff, 0xff));
+    for (let i = 0; i < 10; i++) {
+      lines[0].write(new Uint8Array(2_000));
+      await tenSeconds();
+    }
+    expect(closed).toEqual([]);
     await end();
   });
 
