@@ -17,6 +17,7 @@ import {
 import { DeviceHost } from './device/device-host.js';
 import { GenerationRegistry } from './generation-registry.js';
 import { createHandlers } from './handlers.js';
+import type { KvSettings } from './kv-settings.js';
 import type { Log } from './log.js';
 import type { RegisterTables } from './register-tables.js';
 import { SessionUploads } from './session-uploads.js';
@@ -32,6 +33,7 @@ export interface CoreOptions {
   readonly store: ModelStore;
   /** Directory for traces. */
   readonly scratch: string;
+  readonly kv: KvSettings;
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;

@@ -35,6 +35,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     device: options.device,
     store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
     scratch: scratchDirectory(),
+    kv: {},
     clock: systemClock,
     log: silentLog,
   });

@@ -5,6 +5,7 @@ import { PynqLlmError } from '../errors/index.js';
 import { ROLES, type Role } from '../protocol/index.js';
 import type { Tokens } from './access.js';
 import { feedWatchdog } from './feed-watchdog.js';
+import type { KvSettings } from './kv-settings.js';
 import type { Log } from './log.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
 
@@ -22,6 +23,7 @@ export interface AgentFlags {
   readonly tlsKey?: string | undefined;
   readonly tlsCert?: string | undefined;
   readonly logLevel: string;
+  readonly kv?: KvSettings | undefined;
 }
 
 /**
@@ -44,6 +46,7 @@ export async function runAgent(
     log,
     origins: flags.allowOrigin,
     storeDir: flags.storeDir,
+    kv: flags.kv,
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });

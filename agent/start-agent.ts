@@ -5,6 +5,7 @@ import { AccessControl, type Tokens } from './access.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
 import { scratchDirectory } from './in-process.js';
+import type { KvSettings } from './kv-settings.js';
 import { parseListenAddress } from './listen-address.js';
 import { listen, type TlsFiles } from './listener.js';
 import { type Log, silentLog } from './log.js';
@@ -24,6 +25,8 @@ export interface AgentOptions {
   readonly origins?: readonly string[] | undefined;
   /** Directory of the model store; $PYNQ_LLM_HOME or the user's cache unless given. */
   readonly storeDir?: string | undefined;
+  /** How keys and values are kept where who loads a model does not say. */
+  readonly kv?: KvSettings | undefined;
   /** A pino logger, or anything like one. */
   readonly log?: Log | undefined;
   /** Milliseconds without progress after which the busy device worker is ended and started again; 2 minutes. */
@@ -77,6 +80,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
     device: options.device,
     store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
     scratch: scratchDirectory(),
+    kv: options.kv ?? {},
     clock: systemClock,
     log,
     hangMs: options.hangMs,

@@ -1,5 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { KV_TYPES, type KvType, type LoadSettings } from '../sdk/index.js';
 import { packageFile } from './package-files.js';
+
+export const MIB = 2 ** 20;
 
 /** Options of every command that talks to a device. */
 export interface DeviceOptions {
@@ -52,8 +55,49 @@ export function wholeNumber(least = 0, most = Number.MAX_SAFE_INTEGER): (text: s
   };
 }
 
-/** Value of `--ctx-size`. */
-export const contextLength = wholeNumber(1, 1_048_576);
+/** How a command loads its model. */
+export interface LoadFlags {
+  readonly ctxSize?: number;
+  readonly kvType?: KvType;
+  readonly kvMemory?: number;
+}
+
+/** Adds the flags of how a model is loaded. */
+export function withLoad(command: Command): Command {
+  return command
+    .option(
+      '-c, --ctx-size <n>',
+      "tokens of context; the model's own when left out",
+      wholeNumber(1, 1_048_576),
+    )
+    .addOption(kvTypeOption())
+    .addOption(kvMemoryOption());
+}
+
+/** The flags as the SDK takes them. */
+export function loadSettings({ ctxSize, kvType, kvMemory }: LoadFlags): LoadSettings {
+  return {
+    contextLength: ctxSize,
+    kvType,
+    kvBytes: kvMemory === undefined ? undefined : kvMemory * MIB,
+  };
+}
+
+/** `--kv-type` */
+export function kvTypeOption(): Option {
+  return new Option(
+    '--kv-type <type>',
+    "how keys and values are kept; the agent's setting when left out",
+  ).choices(KV_TYPES);
+}
+
+/** `--kv-memory` */
+export function kvMemoryOption(): Option {
+  return new Option(
+    '--kv-memory <MiB>',
+    'memory for keys and values of all sequences; a share of the board when left out',
+  ).argParser(wholeNumber(1, 4095));
+}
 
 /** A decimal number from `least` to `most`. */
 export function decimal(least: number, most: number): (text: string) => number {

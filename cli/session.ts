@@ -5,6 +5,7 @@ import {
   type BoardClient,
   type ConnectionEvent,
   connect,
+  type LoadSettings,
   type Model,
   type StoredModel,
   type UploadProgress,
@@ -82,12 +83,12 @@ export async function openModel(
   board: BoardClient,
   nameOrPath: string,
   signal: AbortSignal,
-  contextLength?: number,
+  settings: LoadSettings = {},
 ): Promise<Model> {
   const digest = existsSync(nameOrPath)
     ? (await storeModel(board, nameOrPath, signal)).digest
     : (await findModel(board, nameOrPath)).digest;
-  return loadModel(board, digest, basename(nameOrPath), signal, contextLength);
+  return loadModel(board, digest, basename(nameOrPath), signal, settings);
 }
 
 /** Uploads a file, showing how far it is. @throws PynqLlmError as `board.models.store` */
@@ -115,11 +116,11 @@ export async function loadModel(
   digest: string,
   label: string,
   signal: AbortSignal,
-  contextLength?: number,
+  settings: LoadSettings = {},
 ): Promise<Model> {
   using progress = new Progress(`load ${label}`);
   const model = await board.models.load(digest, {
-    contextLength,
+    ...settings,
     signal,
     onProgress: ({ bytes, totalBytes }) => progress.update(bytes, totalBytes),
   });

@@ -1,7 +1,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { BoardClient, Prompt, Role } from '../sdk/index.js';
+import type { BoardClient, LoadSettings, Prompt, Role } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatFormat, conversationOf } from './chat.js';
@@ -22,7 +22,8 @@ export interface AppOptions {
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
   readonly origins: readonly string[];
   /** Tokens of context that models are loaded with; their own unless given. */
-  readonly contextLength: number | undefined;
+  /** How models are loaded that are not. */
+  readonly load: LoadSettings;
   /** Once aborted, `/health` answers 503 and no new work is taken. */
   readonly draining: AbortSignal;
 }
@@ -30,7 +31,7 @@ export interface AppOptions {
 /** The routes of the OpenAI API over one board. */
 export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
-  const models = new ServedModels(board, options.contextLength);
+  const models = new ServedModels(board, options.load);
   const metrics = new ApiMetrics();
 
   app.use(async (context, next) => {

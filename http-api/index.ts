@@ -10,7 +10,7 @@ export { serveOnAgent } from './on-agent.js';
 /** How long requests under way may take to end when the server closes. */
 const DRAIN_MS = 30_000;
 
-export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'contextLength'>> {
+export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'load'>> {
   /** What clients send as `Authorization: Bearer`; without one everybody who reaches the server may use it. */
   readonly apiKey?: string | undefined;
   readonly host?: string | undefined;
@@ -33,14 +33,14 @@ const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
  * @throws PynqLlmError HTTP_LISTEN_FAILED, HTTP_KEY_NEEDED where others than this machine can reach it without a key
  */
 export async function serveHttpApi(board: BoardClient, options: HttpApiOptions): Promise<HttpApi> {
-  const { host = '127.0.0.1', port, apiKey, origins = [], contextLength } = options;
+  const { host = '127.0.0.1', port, apiKey, origins = [], load = {} } = options;
   if (apiKey === undefined && !LOOPBACK.has(host))
     throw new PynqLlmError('HTTP_KEY_NEEDED', `${host} can be reached from other machines.`);
   const drain = new AbortController();
   const app = createApp(board, {
     authorise: checkKey(apiKey),
     origins,
-    contextLength,
+    load,
     draining: drain.signal,
   });
   const server = createAdaptorServer({ fetch: app.fetch });

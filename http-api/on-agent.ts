@@ -13,7 +13,7 @@ export interface HttpHost {
   readonly admit: AppOptions['authorise'];
 }
 
-export interface OnAgentOptions extends Pick<AppOptions, 'origins' | 'contextLength'> {
+export interface OnAgentOptions extends Pick<AppOptions, 'origins'> {
   /** Connects to the agent from inside its process; resolves when the device is open. */
   readonly open: (signal: AbortSignal) => Promise<BoardClient>;
 }
@@ -35,9 +35,9 @@ export function serveOnAgent(agent: HttpHost, options: OnAgentOptions): Disposab
     while (!end.signal.aborted) {
       try {
         const board = await options.open(end.signal);
-        const { origins, contextLength } = options;
+        const { origins } = options;
         const authorise = agent.admit.bind(agent);
-        const app = createApp(board, { authorise, origins, contextLength, draining: end.signal });
+        const app = createApp(board, { authorise, origins, load: {}, draining: end.signal });
         agent.serveHttp(getRequestListener(app.fetch));
         return;
       } catch (error) {

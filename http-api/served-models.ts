@@ -1,4 +1,4 @@
-import type { BoardClient, Model } from '../sdk/index.js';
+import type { BoardClient, LoadSettings, Model } from '../sdk/index.js';
 
 /** A model as requests use it. */
 export interface ServedModel {
@@ -10,12 +10,12 @@ export interface ServedModel {
 /** The board's models, loaded when a request first names them. */
 export class ServedModels {
   readonly #board: BoardClient;
-  readonly #contextLength: number | undefined;
+  readonly #settings: LoadSettings;
   readonly #loaded = new Map<string, Promise<ServedModel>>();
 
-  constructor(board: BoardClient, contextLength: number | undefined) {
+  constructor(board: BoardClient, settings: LoadSettings) {
     this.#board = board;
-    this.#contextLength = contextLength;
+    this.#settings = settings;
   }
 
   /** `GET /v1/models`: one entry for each name, or for the digest of a model without one. */
@@ -47,7 +47,7 @@ export class ServedModels {
   }
 
   async #load(digest: string): Promise<ServedModel> {
-    const model = await this.#board.models.load(digest, { contextLength: this.#contextLength });
+    const model = await this.#board.models.load(digest, this.#settings);
     const pieces = new Map<number, Promise<string>>();
     // One after the other: those of a long answer at once are more requests than a session may have under way.
     let before: Promise<unknown> = Promise.resolve();

@@ -27,7 +27,13 @@ export type {
   WirePrompt,
 } from './schemas/generate.js';
 export type { EngineMetricsReading, HistogramReading } from './schemas/metrics.js';
-export type { ModelFacts, StoredModel, WirePlacementReport } from './schemas/models.js';
+export {
+  KV_TYPES,
+  type KvType,
+  type ModelFacts,
+  type StoredModel,
+  type WirePlacementReport,
+} from './schemas/models.js';
 export type { RegisterInfo, RegisterReference } from './schemas/registers.js';
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';

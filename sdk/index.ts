@@ -22,6 +22,7 @@ export type {
   TraceReplay,
   WirePlacementReport as PlacementReport,
 } from '../protocol/index.js';
+export { KV_TYPES, type KvType } from '../protocol/index.js';
 export type { BoardClient, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
@@ -43,6 +44,7 @@ export { inspectModel, type ModelFile } from './inspect-model.js';
 export type {
   GenerateOptions,
   LoadOptions,
+  LoadSettings,
   Model,
   Perplexity,
   PerplexityOptions,

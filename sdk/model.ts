@@ -1,5 +1,6 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
+  type KvType,
   type ModelFacts,
   type Params,
   type Result,
@@ -17,9 +18,17 @@ const STALL_MS = 10 * 60_000;
 /** The longest that a timer takes: 24 days. */
 const NO_DEADLINE_MS = 2 ** 31 - 1;
 
-export interface LoadOptions {
+/** How a model is loaded; the agent's settings unless given. */
+export interface LoadSettings {
   /** Tokens that a sequence may have; what the model was made for unless given. */
   readonly contextLength?: number | undefined;
+  /** How keys and values are kept. */
+  readonly kvType?: KvType | undefined;
+  /** Bytes for keys and values of all sequences. */
+  readonly kvBytes?: number | undefined;
+}
+
+export interface LoadOptions extends LoadSettings {
   readonly onProgress?:
     | ((progress: { readonly bytes: number; readonly totalBytes: number }) => void)
     | undefined;
@@ -208,8 +217,13 @@ export class Model {
 }
 
 async function requestLoad(connection: Connection, digest: string, options: LoadOptions): Promise<Loaded> {
-  const { contextLength, onProgress, signal } = options;
-  const params = { model: digest, ...(contextLength === undefined ? {} : { contextLength }) };
+  const { contextLength, kvType, kvBytes, onProgress, signal } = options;
+  const params = {
+    model: digest,
+    ...(contextLength === undefined ? {} : { contextLength }),
+    ...(kvType === undefined ? {} : { kvType }),
+    ...(kvBytes === undefined ? {} : { kvBytes }),
+  };
   const tell =
     onProgress && ((done: number, total: number) => onProgress({ bytes: done, totalBytes: total }));
   return requestWithProgress(connection, 'models.load', params, tell, { signal });

@@ -1,7 +1,7 @@
 import { PynqLlmError } from '../errors/index.js';
 import type { Params, StoredModel, WirePlacementReport } from '../protocol/index.js';
 import type { Connection } from './connection.js';
-import { type LoadOptions, Model } from './model.js';
+import { type LoadOptions, type LoadSettings, Model } from './model.js';
 import { type UploadOptions, upload } from './upload.js';
 
 /** The models on a board: `board.models`. A model is named by its digest, the first digits of it, or a name. */
@@ -22,13 +22,10 @@ export class ModelsClient {
    * @param model path of a GGUF file, or its bytes
    * @throws PynqLlmError SDK_MODEL_FILE, AGENT_STORE_FULL, GGUF_..., LLM_...
    */
-  async upload(
-    model: string | Uint8Array,
-    options: UploadOptions & Pick<LoadOptions, 'contextLength'> = {},
-  ): Promise<Model> {
+  async upload(model: string | Uint8Array, options: UploadOptions & LoadSettings = {}): Promise<Model> {
     const { digest } = await this.store(model, options);
-    const { contextLength, signal } = options;
-    return Model.load(this.#connection, digest, { contextLength, signal });
+    const { contextLength, kvType, kvBytes, signal } = options;
+    return Model.load(this.#connection, digest, { contextLength, kvType, kvBytes, signal });
   }
 
   /** Puts a model file on the board without loading it. */

@@ -8,6 +8,7 @@ import {
   type Result,
   type StepEvent,
 } from '../../protocol/index.js';
+import type { KvSettings } from '../kv-settings.js';
 import type { Log } from '../log.js';
 import { RegisterTables } from '../register-tables.js';
 import { Doorbell } from './doorbell.js';
@@ -25,6 +26,7 @@ const YOUNG_GENERATION_MIB = 6;
 export interface DeviceHostOptions {
   readonly device: string;
   readonly scratch: string;
+  readonly kv: KvSettings;
   readonly clock: Clock;
   readonly log: Log;
   /** Silence after which a busy worker is ended. */
@@ -165,6 +167,7 @@ export class DeviceHost {
     const setup: WorkerSetup = {
       device: this.#options.device,
       scratch: this.#options.scratch,
+      kv: this.#options.kv,
       doorbell: this.#doorbell.shared,
       registerLane: this.#registerLane.shared,
       port: port2,

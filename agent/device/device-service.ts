@@ -7,6 +7,7 @@ import { recordBoard } from '../../driver/trace/record.js';
 import { replayTrace } from '../../driver/trace/replay.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { MethodName, Params, Result } from '../../protocol/index.js';
+import type { KvSettings } from '../kv-settings.js';
 import { readCounters, setCounterTargets } from './counters.js';
 import { LoadedModels, type ModelEvents } from './loaded-models.js';
 import type { DeviceCall, DeviceMethod, DeviceParams, DmaMemory } from './messages.js';
@@ -31,13 +32,13 @@ export class DeviceService {
   #accelerator: Accelerator;
 
   /** @param scratch directory for traces */
-  constructor(board: Board, scratch: string, events: ModelEvents) {
+  constructor(board: Board, scratch: string, kv: KvSettings, events: ModelEvents) {
     this.#rawBoard = board;
     this.#scratch = scratch;
     this.#accelerator = new Accelerator(board);
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
-    this.models = new LoadedModels(() => this.#accelerator, events);
+    this.models = new LoadedModels(() => this.#accelerator, kv, events);
     this.#handlers = this.#createHandlers();
   }
 

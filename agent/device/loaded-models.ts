@@ -2,10 +2,12 @@ import type { Accelerator } from '../../driver/accelerator.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import { CHAT_ROLES, type ChatMessage, ChatTemplate } from '../../llm/chat-template.js';
+import { SpillFolder } from '../../llm/kv/spill-folder.js';
 import { loadModel } from '../../llm/load-model.js';
 import type { Model } from '../../llm/model.js';
 import { EngineMetrics, type Histogram } from '../../llm/scheduling/index.js';
 import type { GenerateEvent, ModelFacts, Params, Result } from '../../protocol/index.js';
+import type { KvSettings } from '../kv-settings.js';
 import type { DeviceParams } from './messages.js';
 import { plainPlacement, planModel } from './plan-model.js';
 import { RunningGenerations } from './running-generations.js';
@@ -30,12 +32,16 @@ interface Loaded {
 /** The models on the device, by digest, and what runs on them. */
 export class LoadedModels {
   readonly #accelerator: () => Accelerator;
+  readonly #kv: KvSettings;
+  readonly #spill: SpillFolder | undefined;
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
   readonly #metrics = new EngineMetrics();
 
-  constructor(accelerator: () => Accelerator, events: ModelEvents) {
+  constructor(accelerator: () => Accelerator, kv: KvSettings, events: ModelEvents) {
     this.#accelerator = accelerator;
+    this.#kv = kv;
+    this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
   }
 
@@ -63,35 +69,38 @@ export class LoadedModels {
 
   /** @param id of the call, for progress @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_... */
   load(
-    { model: digest, contextLength, path }: DeviceParams<'models.load'>,
+    { model: digest, contextLength, kvType, kvBytes, path }: DeviceParams<'models.load'>,
     id: number,
   ): Result<'models.load'> {
     const before = this.#loaded.get(digest);
     if (before !== undefined) {
-      if (contextLength === undefined || contextLength === before.model.contextLength) return before.result;
-      throw new PynqLlmError(
-        'AGENT_MODEL_LOADED_OTHERWISE',
-        `The model is loaded with a context of ${before.model.contextLength} tokens, not ${contextLength}.`,
-        { context: { model: digest, loaded: before.model.contextLength, asked: contextLength } },
-      );
+      checkLoadedAs(before.model, { contextLength, kvType, kvBytes });
+      return before.result;
     }
     const source = fileSource(path);
+    let opened: Model | undefined;
     try {
       const model = loadModel(openGguf(source), {
         accelerator: this.#accelerator(),
         contextLength,
+        kvType: kvType ?? this.#kv.type,
+        kvBytes: kvBytes ?? this.#kv.bytes,
         onProgress: (done, total) => this.#events.onProgress(id, done, total),
       });
+      opened = model;
       const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
       const generations = new RunningGenerations(
         model,
         this.#metrics,
+        this.#spill,
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );
       this.#loaded.set(digest, { model, source, result, generations, scores: [] });
       return result;
     } catch (error) {
+      // Its weights may be there and the memory for keys and values not.
+      opened?.close();
       source.close();
       throw error;
     }
@@ -268,7 +277,24 @@ function toChatMessage({ role, content }: { readonly role: string; readonly cont
   );
 }
 
-function factsOf({ config, contextLength, tokenizer }: Model): ModelFacts {
+/** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
+function checkLoadedAs(
+  { contextLength, kvPool }: Model,
+  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes'>,
+): void {
+  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes };
+  for (const name of ['contextLength', 'kvType', 'kvBytes'] as const) {
+    if (asked[name] === undefined || asked[name] === loaded[name]) continue;
+    throw new PynqLlmError(
+      'AGENT_MODEL_LOADED_OTHERWISE',
+      `The model is loaded with ${name} ${loaded[name]}, not ${asked[name]}.`,
+      { context: { loaded: loaded[name], asked: asked[name] } },
+    );
+  }
+}
+
+function factsOf({ config, contextLength, kvPool, tokenizer }: Model): ModelFacts {
+  const { type, bytes } = kvPool.stats;
   return {
     name: config.name,
     layers: config.layers,
@@ -279,6 +305,7 @@ function factsOf({ config, contextLength, tokenizer }: Model): ModelFacts {
     vocabularySize: config.vocabSize,
     trainedContextLength: config.trainedContext,
     contextLength,
+    keyValues: { type, bytes, tokens: kvPool.maxTokens },
     hasChatTemplate: tokenizer.chatTemplate !== undefined,
     ...(tokenizer.addsBos && tokenizer.bosId !== undefined ? { bosToken: tokenizer.bosId } : {}),
   };

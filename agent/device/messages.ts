@@ -8,6 +8,7 @@ import type {
   Result,
   StepEvent,
 } from '../../protocol/index.js';
+import type { KvSettings } from '../kv-settings.js';
 import type { RegisterPlace } from './register-lane.js';
 
 /** Methods that the device's worker answers; all others are answered on the main thread. */
@@ -95,4 +96,5 @@ export interface WorkerSetup {
   readonly registerLane: SharedArrayBuffer;
   /** Directory for traces. */
   readonly scratch: string;
+  readonly kv: KvSettings;
 }

@@ -1,4 +1,5 @@
 import { Engine, type EngineGeneration } from '../../llm/engine.js';
+import type { SpillFolder } from '../../llm/kv/spill-folder.js';
 import type { Model } from '../../llm/model.js';
 import type { EngineMetrics } from '../../llm/scheduling/index.js';
 import {
@@ -24,10 +25,11 @@ export class RunningGenerations {
   constructor(
     model: Model,
     metrics: EngineMetrics,
+    spill: SpillFolder | undefined,
     findModel: (digest: string) => Model,
     onEvent: (generation: string, event: GenerateEvent) => void,
   ) {
-    this.#engine = new Engine(model, { metrics });
+    this.#engine = new Engine(model, { metrics, spill });
     this.#findModel = findModel;
     this.#onEvent = onEvent;
   }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { AgentFlags, AgentHandle } from '../../agent/index.js';
 import type { OpenTransport } from '../../sdk/transports/transport.js';
-import { collect } from '../options.js';
+import { collect, kvMemoryOption, kvTypeOption, type LoadFlags, MIB, wholeNumber } from '../options.js';
 
 /** A session that was lost, with the device's worker perhaps, is opened again for so long. */
 const RECONNECT_MS = 15_000;
@@ -29,6 +29,13 @@ export function agentCommand(): Command {
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect)
     .option('--tls-key <file>', 'private key, PEM, for wss:')
     .option('--tls-cert <file>', 'certificate, PEM, for wss:')
+    .addOption(kvTypeOption())
+    .addOption(kvMemoryOption())
+    .option(
+      '--kv-spill <dir>',
+      'a folder of its own for keys and values of generations that make room for others; computed again when left out',
+    )
+    .option('--kv-spill-limit <MiB>', 'most that goes there', wholeNumber(1), 1024)
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -38,11 +45,27 @@ export function agentCommand(): Command {
         allowOrigin = [],
         http,
         ...flags
-      }: Omit<AgentFlags, 'allowOrigin'> & { allowOrigin?: string[]; http: boolean }) => {
+      }: Omit<AgentFlags, 'allowOrigin' | 'kv'> & KvFlags & { allowOrigin?: string[]; http: boolean }) => {
         const { runAgent } = await import('../../agent/index.js');
-        await runAgent({ ...flags, allowOrigin }, http ? await httpApi(allowOrigin) : undefined);
+        await runAgent(
+          { ...flags, kv: kvSettings(flags), allowOrigin },
+          http ? await httpApi(allowOrigin) : undefined,
+        );
       },
     );
+}
+
+interface KvFlags extends Pick<LoadFlags, 'kvType' | 'kvMemory'> {
+  readonly kvSpill?: string;
+  readonly kvSpillLimit: number;
+}
+
+function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: KvFlags): AgentFlags['kv'] {
+  return {
+    type: kvType,
+    bytes: kvMemory === undefined ? undefined : kvMemory * MIB,
+    spill: kvSpill === undefined ? undefined : { folder: kvSpill, maxBytes: kvSpillLimit * MIB },
+  };
 }
 
 /** The OpenAI API on the agent's port, through a session inside its process. */
@@ -54,7 +77,6 @@ async function httpApi(origins: readonly string[]): Promise<(agent: AgentHandle)
   return (agent) =>
     serveOnAgent(agent, {
       origins,
-      contextLength: undefined,
       open: (signal) => openBoard(inProcessOf(agent), { signal, client: 'HTTP API' }, RECONNECT_MS),
     });
 }

@@ -3,14 +3,20 @@ import { Chat } from '../chat/chat.js';
 import { History } from '../chat/history.js';
 import { pipedLines, typedLines } from '../chat/line-source.js';
 import { EXIT, reportNotice } from '../exit.js';
-import { contextLength, type DeviceOptions, modelOption, withDevice } from '../options.js';
+import {
+  type DeviceOptions,
+  type LoadFlags,
+  loadSettings,
+  modelOption,
+  withDevice,
+  withLoad,
+} from '../options.js';
 import { type GenerationFlags, withGeneration } from '../sampling-options.js';
 import { openModel, withBoard } from '../session.js';
 
-interface ChatCommandOptions extends DeviceOptions, GenerationFlags {
+interface ChatCommandOptions extends DeviceOptions, LoadFlags, GenerationFlags {
   readonly model: string;
   readonly system?: string;
-  readonly ctxSize?: number;
 }
 
 /** `chat`: a conversation at the terminal; without a terminal lines in, answers out. */
@@ -18,11 +24,10 @@ export function chatCommand(): Command {
   const command = new Command('chat')
     .description('Talk with a model: history, /commands, timing. Ctrl-C ends an answer, Ctrl-D the chat.')
     .addOption(modelOption())
-    .option('--system <text>', 'the system message')
-    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
-  return withDevice(withGeneration(command)).action(async (options: ChatCommandOptions) => {
+    .option('--system <text>', 'the system message');
+  return withDevice(withLoad(withGeneration(command))).action(async (options: ChatCommandOptions) => {
     await withBoard(options, async (board, signal) => {
-      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const model = await openModel(board, options.model, signal, loadSettings(options));
       const interactive = process.stdin.isTTY && process.stdout.isTTY;
       const chat = new Chat(model, { flags: options, system: options.system, interactive, signal });
       if (!model.info.hasChatTemplate)

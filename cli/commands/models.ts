@@ -1,7 +1,14 @@
 import { Argument, Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../../sdk/index.js';
-import { contextLength, type DeviceOptions, withDevice, withJson } from '../options.js';
+import {
+  type DeviceOptions,
+  type LoadFlags,
+  loadSettings,
+  withDevice,
+  withJson,
+  withLoad,
+} from '../options.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes } from '../output/units.js';
 import { loadModel, withBoard } from '../session.js';
@@ -54,11 +61,10 @@ export function modelsCommand(): Command {
 function loadCommand(): Command {
   const command = new Command('load')
     .description('Load a model into the device.')
-    .addArgument(new Argument('<model>', 'name or digest'))
-    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
-  return withDevice(command).action((name: string, options: DeviceOptions & { ctxSize?: number }) =>
+    .addArgument(new Argument('<model>', 'name or digest'));
+  return withDevice(withLoad(command)).action((name: string, options: DeviceOptions & LoadFlags) =>
     withBoard(options, async (board, signal) => {
-      const { info, placement } = await loadModel(board, name, name, signal, options.ctxSize);
+      const { info, placement } = await loadModel(board, name, name, signal, loadSettings(options));
       const { resident, staged, cpu } = placement.totals;
       process.stdout.write(
         `${name}: loaded, ${info.contextLength} tokens of context, ` +

@@ -1,14 +1,23 @@
 import { Argument, Command } from 'commander';
 import { readFile } from '../files.js';
-import { type DeviceOptions, modelOption, wholeNumber, withDevice, withJson } from '../options.js';
+import {
+  type DeviceOptions,
+  kvMemoryOption,
+  kvTypeOption,
+  type LoadFlags,
+  loadSettings,
+  modelOption,
+  wholeNumber,
+  withDevice,
+  withJson,
+} from '../options.js';
 import { Progress } from '../output/progress.js';
 import { formatFacts } from '../output/table.js';
 import { formatTokens } from '../output/units.js';
 import { openModel, withBoard } from '../session.js';
 
-interface PerplexityOptions extends DeviceOptions {
+interface PerplexityOptions extends DeviceOptions, LoadFlags {
   readonly model: string;
-  readonly ctxSize?: number;
   readonly json?: boolean;
 }
 
@@ -20,16 +29,14 @@ export function perplexityCommand(): Command {
     )
     .addArgument(new Argument('<file>', 'a text file (UTF-8); - for standard input'))
     .addOption(modelOption())
-    .option(
-      '-c, --ctx-size <n>',
-      "tokens of a window; the model's own context when left out",
-      wholeNumber(2),
-    );
+    .option('-c, --ctx-size <n>', "tokens of a window; the model's own context when left out", wholeNumber(2))
+    .addOption(kvTypeOption())
+    .addOption(kvMemoryOption());
   withJson(withDevice(command), 'one JSON object {"perplexity","meanLogprob","tokens","windows"}');
   return command.action(async (file: string, options: PerplexityOptions) => {
     const text = readFile(file).toString('utf8');
     await withBoard(options, async (board, signal) => {
-      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const model = await openModel(board, options.model, signal, loadSettings(options));
       using progress = new Progress('score', formatTokens);
       const result = await model.perplexity(text, {
         signal,

@@ -3,19 +3,26 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { DoneEvent, Prompt } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
 import { readFile } from '../files.js';
-import { contextLength, type DeviceOptions, modelOption, withDevice, withJson } from '../options.js';
+import {
+  type DeviceOptions,
+  type LoadFlags,
+  loadSettings,
+  modelOption,
+  withDevice,
+  withJson,
+  withLoad,
+} from '../options.js';
 import { formatFacts } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { type GenerationFlags, toSampling, withGeneration } from '../sampling-options.js';
 import { openModel, withBoard } from '../session.js';
 
-interface RunOptions extends DeviceOptions, GenerationFlags {
+interface RunOptions extends DeviceOptions, LoadFlags, GenerationFlags {
   readonly model: string;
   readonly prompt?: string;
   readonly file?: string;
   readonly chat?: boolean;
   readonly system?: string;
-  readonly ctxSize?: number;
   readonly json?: boolean;
 }
 
@@ -35,13 +42,12 @@ export function runCommand(): Command {
     .option('-f, --file <file>', 'a file with the prompt, instead of the argument; - for standard input')
     .addOption(modelOption())
     .option('--chat', "take the prompt as a user's message, through the model's chat template")
-    .option('--system <text>', 'the system message of a chat (with --chat)')
-    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
-  withJson(withDevice(withGeneration(command)), 'one JSON object a line');
+    .option('--system <text>', 'the system message of a chat (with --chat)');
+  withJson(withDevice(withLoad(withGeneration(command))), 'one JSON object a line');
   return command.action(async (argument: string | undefined, options: RunOptions) => {
     const prompt = promptOf(argument, options);
     await withBoard(options, async (board, signal) => {
-      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const model = await openModel(board, options.model, signal, loadSettings(options));
       const sampling = toSampling(options);
       const draftModel =
         options.modelDraft === undefined ? undefined : await openModel(board, options.modelDraft, signal);

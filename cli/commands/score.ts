@@ -2,25 +2,26 @@ import { Argument, Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Model } from '../../sdk/index.js';
 import {
-  contextLength,
   type DeviceOptions,
+  type LoadFlags,
+  loadSettings,
   modelOption,
   tokenIds,
   wholeNumber,
   withDevice,
   withJson,
+  withLoad,
 } from '../options.js';
 import { Progress } from '../output/progress.js';
 import { formatTable } from '../output/table.js';
 import { formatTokens } from '../output/units.js';
 import { openModel, withBoard } from '../session.js';
 
-interface ScoreOptions extends DeviceOptions {
+interface ScoreOptions extends DeviceOptions, LoadFlags {
   readonly model: string;
   readonly tokens?: number[];
   readonly top: number;
   readonly special?: boolean;
-  readonly ctxSize?: number;
   readonly json?: boolean;
 }
 
@@ -32,14 +33,13 @@ export function scoreCommand(): Command {
     .addOption(modelOption())
     .option('--tokens <ids>', 'token ids instead of text, such as 1,403,407; nothing is added', tokenIds)
     .option('--top <k>', 'how many of the likeliest tokens', wholeNumber(0, 64), 5)
-    .option('--special', 'read control tokens in the text as tokens')
-    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength);
-  withJson(withDevice(command), 'one JSON object {"tokens","logprobs","top"}');
+    .option('--special', 'read control tokens in the text as tokens');
+  withJson(withDevice(withLoad(command)), 'one JSON object {"tokens","logprobs","top"}');
   return command.action(async (text: string | undefined, options: ScoreOptions) => {
     if ((text === undefined) === (options.tokens === undefined))
       throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Give either a text or --tokens.');
     await withBoard(options, async (board, signal) => {
-      const model = await openModel(board, options.model, signal, options.ctxSize);
+      const model = await openModel(board, options.model, signal, loadSettings(options));
       const tokens =
         options.tokens ?? (await model.tokenize(text!, { parseSpecial: options.special ?? false }));
       using progress = new Progress('score', formatTokens);

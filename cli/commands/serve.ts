@@ -5,18 +5,25 @@ import { serveHttpApi } from '../../http-api/index.js';
 import { connect } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
 import { readFile } from '../files.js';
-import { collect, contextLength, type DeviceOptions, wholeNumber, withDevice } from '../options.js';
+import {
+  collect,
+  type DeviceOptions,
+  type LoadFlags,
+  loadSettings,
+  wholeNumber,
+  withDevice,
+  withLoad,
+} from '../options.js';
 import { openModel } from '../session.js';
 
 const MIN_KEY_LENGTH = 16;
 
-interface ServeOptions extends DeviceOptions {
+interface ServeOptions extends DeviceOptions, LoadFlags {
   readonly host: string;
   readonly port: number;
   readonly model?: readonly string[];
   readonly apiKeyFile?: string;
   readonly allowOrigin?: readonly string[];
-  readonly ctxSize?: number;
 }
 
 /** `serve`: a board under the OpenAI API. */
@@ -29,19 +36,19 @@ export function serveCommand(): Command {
     .option('--port <n>', 'port; 0 for any free one', wholeNumber(0, 65_535), 8080)
     .option('-m, --model <model>', 'a file to upload or a model to load at the start; repeatable', collect)
     .option('--api-key-file <file>', 'a file with the key that clients send as "Authorization: Bearer"')
-    .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect)
-    .option('-c, --ctx-size <n>', "tokens of context; the models' own when left out", contextLength);
-  return withDevice(command).action(async (options: ServeOptions) => {
+    .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect);
+  return withDevice(withLoad(command)).action(async (options: ServeOptions) => {
     const apiKey = options.apiKeyFile === undefined ? undefined : readKey(options.apiKeyFile);
     await using board = await connect(options.device, { token: options.token });
     const { signal } = new AbortController();
-    for (const model of options.model ?? []) await openModel(board, model, signal, options.ctxSize);
+    const load = loadSettings(options);
+    for (const model of options.model ?? []) await openModel(board, model, signal, load);
     await using api = await serveHttpApi(board, {
       host: options.host,
       port: options.port,
       apiKey,
       origins: options.allowOrigin ?? [],
-      contextLength: options.ctxSize,
+      load,
     });
     process.stdout.write(`${api.url}/v1\n`);
     process.removeAllListeners('SIGINT');

@@ -47,6 +47,8 @@ export interface KvPin {
  */
 export class KvPool {
   readonly memory: KvMemory;
+  /** The bound as it was given: what is used of it is whole frames. */
+  readonly askedBytes: number;
   readonly #index = new PrefixIndex();
   /** Pages in the index that nobody holds, the least recently used first; a page comes before the one it follows. */
   readonly #unheld = new Set<Page>();
@@ -59,6 +61,7 @@ export class KvPool {
 
   /** @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
   constructor(shape: KvShape, { type, bytes, contextLength }: KvPoolOptions) {
+    this.askedBytes = bytes;
     this.memory = new KvMemory(new KvLayout(shape, type), bytes, contextLength);
   }
 

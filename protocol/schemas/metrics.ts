@@ -39,7 +39,7 @@ const sequenceStatus = z.object({
   pages: count,
 });
 
-/** Keys and values of a model's sequences; llm/kv/pool.ts says what each means. */
+/** Keys and values of a model's sequences; docs/kv-cache.md says what each means. */
 const kvStatus = z.object({
   type: z.string(),
   pages: count,
@@ -50,6 +50,8 @@ const kvStatus = z.object({
   hits: count,
   evictions: count,
   preemptions: count,
+  restored: count,
+  spillFailures: count,
 });
 
 const modelStatus = z.object({

@@ -38,6 +38,11 @@ export const planParams = z.strictObject({
     .max(16_384),
 });
 
+/** How keys and values of complete pages are kept. */
+export const KV_TYPES = ['f16', 'int8'] as const;
+export const kvType = z.enum(KV_TYPES);
+export type KvType = z.output<typeof kvType>;
+
 /** What a model is, once it is loaded. */
 export const modelFacts = z.object({
   name: z.string(),
@@ -50,6 +55,8 @@ export const modelFacts = z.object({
   /** Context that the model was made for, and the one that it was loaded with. */
   trainedContextLength: count,
   contextLength: count,
+  /** How keys and values are kept, and tokens of a sequence that has all room for itself; agents before did not say. */
+  keyValues: z.object({ type: kvType, bytes: count, tokens: count }).optional(),
   hasChatTemplate: z.boolean(),
   /** The token that begins a text, where the model wants one. */
   bosToken: count.optional(),
@@ -94,6 +101,13 @@ export const loadParams = z.strictObject({
   model: digest,
   /** Tokens that a sequence may have; the model's own context length unless given. */
   contextLength: z.int().min(1).max(1_048_576).optional(),
+  /** How keys and values are kept, and bytes for those of all sequences; the agent's settings unless given. */
+  kvType: kvType.optional(),
+  kvBytes: z
+    .int()
+    .min(1)
+    .max(2 ** 32)
+    .optional(),
 });
 export const loadResult = z.object({ facts: modelFacts, placement: placementReport });
 
