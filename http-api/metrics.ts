@@ -82,7 +82,7 @@ export class ApiMetrics {
 }
 
 /** What the agent counts for all its clients, not only those of this API. */
-function engineText({ classes, ...totals }: EngineMetricsReading): string {
+function engineText({ classes, models, ...totals }: EngineMetricsReading): string {
   const histograms = HISTOGRAMS.map(({ name, of, ...rest }) =>
     histogramText({
       ...rest,
@@ -104,11 +104,74 @@ function engineText({ classes, ...totals }: EngineMetricsReading): string {
     counterText('columns_total', 'Columns computed', [['', totals.columns]]),
     counterText('step_faults_total', 'Steps during which the device failed', [['', totals.faults]]),
     counterText('step_recoveries_total', 'Steps that succeeded when tried again', [['', totals.recovered]]),
+    ...kvTexts(models),
   ].join('');
 }
 
-function counterText(name: string, help: string, values: readonly (readonly [string, number])[]): string {
+type KvReading = NonNullable<EngineMetricsReading['models'][number]['kv']>;
+
+/** Pages of keys and values, by the digest of the model. */
+function kvTexts(models: EngineMetricsReading['models']): string[] {
+  const each = (values: (kv: KvReading) => Readonly<Record<string, number>>) =>
+    models.flatMap(({ model, kv }) =>
+      kv === undefined
+        ? []
+        : Object.entries(values(kv)).map(
+            ([labels, value]) => [`{model="${model}"${labels}}`, value] as const,
+          ),
+    );
+  const pages = each(({ pages, used, cached }) => ({
+    ',state="used"': used,
+    ',state="cached"': cached,
+    ',state="free"': pages - used - cached,
+  }));
+  return [
+    gaugeText('kv_pages', 'Pages of keys and values, 16 tokens each', pages),
+    gaugeText(
+      'kv_pinned_pages',
+      'Pages that are never thrown out',
+      each(({ pinned }) => ({ '': pinned })),
+    ),
+    gaugeText(
+      'kv_bytes',
+      'Bound of keys and values',
+      each(({ bytes }) => ({ '': bytes })),
+    ),
+    counterText(
+      'kv_hits_total',
+      'Pages that were shared, not computed',
+      each(({ hits }) => ({ '': hits })),
+    ),
+    counterText(
+      'kv_evictions_total',
+      'Pages thrown out',
+      each(({ evictions }) => ({ '': evictions })),
+    ),
+    counterText(
+      'kv_restores_total',
+      'Sequences read back',
+      each(({ restored }) => ({ '': restored })),
+    ),
+    counterText(
+      'kv_spill_failures_total',
+      'Sequences that could not be spilled or read back',
+      each(({ spillFailures }) => ({ '': spillFailures })),
+    ),
+  ];
+}
+
+type Values = readonly (readonly [labels: string, value: number])[];
+
+function counterText(name: string, help: string, values: Values): string {
+  return metricText(name, help, 'counter', values);
+}
+
+function gaugeText(name: string, help: string, values: Values): string {
+  return metricText(name, help, 'gauge', values);
+}
+
+function metricText(name: string, help: string, type: string, values: Values): string {
   const full = `pynq_llm_${name}`;
   const lines = values.map(([labels, value]) => `${full}${labels} ${value}\n`).join('');
-  return `# HELP ${full} ${help}\n# TYPE ${full} counter\n${lines}`;
+  return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines}`;
 }

@@ -255,6 +255,7 @@ describe('the server', () => {
     const metrics = await (await fetch(`${url}/metrics`, { headers })).text();
     expect(metrics).toMatch(/^pynq_llm_generated_tokens_total [1-9]\d*$/m);
     expect(metrics).toMatch(/^pynq_llm_requests_total\{route="\/v1\/completions",status="200"\} [1-9]/m);
+    expect(metrics).toMatch(/^pynq_llm_kv_pages\{model="[0-9a-f]{64}",state="free"\} [1-9]/m);
     expect(metrics).toMatch(/^pynq_llm_time_to_first_token_seconds_count\{class="interactive"\} [1-9]/m);
   });
 
