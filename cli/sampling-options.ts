@@ -34,6 +34,8 @@ export interface GenerationFlags {
   readonly promptLookup?: boolean;
   readonly jsonSchema?: string;
   readonly modelDraft?: string;
+  readonly beams?: number;
+  readonly lengthPenalty?: number;
   readonly special?: boolean;
   readonly class?: 'interactive' | 'batch';
   readonly priority?: number;
@@ -94,6 +96,16 @@ export function withGeneration(command: Command): Command {
       '--model-draft <model>',
       'a smaller model of the same vocabulary that drafts: the same tokens, in fewer steps of the large one',
     )
+    .option(
+      '--beams <n>',
+      'search for the likeliest continuation with n beams, 1 to 8; it comes at the end, nothing is drawn',
+      wholeNumber(1, 8),
+    )
+    .option(
+      '--length-penalty <x>',
+      'beams are ranked by log-probability / length^x; 1 when left out',
+      decimal(-10, 10),
+    )
     .option('--ignore-eos', 'go on after an end-of-text token')
     .addOption(
       new Option(
@@ -126,6 +138,14 @@ export function toSampling(flags: GenerationFlags): GenerateOptions & { readonly
     ...(flags.class === undefined ? {} : { class: flags.class }),
     ...(flags.priority === undefined ? {} : { priority: flags.priority }),
     ...(flags.deadline === undefined ? {} : { deadlineMs: 1_000 * flags.deadline }),
+    ...(flags.beams === undefined
+      ? {}
+      : {
+          beams: {
+            width: flags.beams,
+            ...(flags.lengthPenalty === undefined ? {} : { lengthPenalty: flags.lengthPenalty }),
+          },
+        }),
     responseFormat: flags.jsonSchema === undefined ? undefined : jsonSchema(flags.jsonSchema),
     seed: flags.seed ?? Math.floor(Math.random() * 2 ** 32),
   };

@@ -35,7 +35,8 @@ export interface AnswerRequest {
 export async function answerWhole(context: Context, request: AnswerRequest): Promise<Response> {
   const { choices, format, perPrompt, sentPerPrompt } = request;
   const answers = await Promise.all(choices.map((choice) => collect(choice, request)));
-  const sent = bestOf(answers, perPrompt, sentPerPrompt);
+  const beams = beamsOf(answers, sentPerPrompt);
+  const sent = beams ?? bestOf(answers, perPrompt, sentPerPrompt);
   return context.json({
     ...headOf(request, format.object),
     choices: await Promise.all(
@@ -47,8 +48,8 @@ export async function answerWhole(context: Context, request: AnswerRequest): Pro
       })),
     ),
     usage: usageOf(
-      answers.map(({ done }) => done),
-      perPrompt,
+      (beams ?? answers).map(({ done }) => done),
+      beams === undefined ? perPrompt : sentPerPrompt,
     ),
   });
 }
@@ -69,6 +70,18 @@ function bestOf(answers: readonly Answer[], perPrompt: number, sent: number): An
     answers.slice(i * perPrompt, (i + 1) * perPrompt),
   );
   return prompts.flatMap((ofPrompt) => ofPrompt.toSorted((a, b) => meanOf(b) - meanOf(a)).slice(0, sent));
+}
+
+/** Of each prompt's beams the best `n`, as if each were a generation. */
+function beamsOf(answers: readonly Answer[], n: number): Answer[] | undefined {
+  if (answers.every(({ done }) => done.beams === undefined)) return undefined;
+  return answers.flatMap(({ done: { beams = [], ...done } }) =>
+    beams.slice(0, n).map(({ text, reason, tokens }) => ({
+      text,
+      tokens: [],
+      done: { ...done, reason, tokens: tokens.length },
+    })),
+  );
 }
 
 async function collect(choice: Choice, { metrics }: AnswerRequest): Promise<Answer> {

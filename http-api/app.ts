@@ -131,6 +131,13 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
       ...toService(request, remoteAddress),
       draftModel: draft,
     };
+    if (generate.beams !== undefined && bestOf !== undefined)
+      throw new ApiError(
+        400,
+        'The best of all beams are sent: best_of has no meaning.',
+        'invalid_value',
+        'best_of',
+      );
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
     const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics };
     return request.stream

@@ -1,4 +1,5 @@
 import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
+import { ApiError } from './api-error.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 
@@ -44,11 +45,25 @@ export function toGenerateOptions(
     seed: seed === null || seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Math.abs(seed),
     ignoreEos: request.ignore_eos ?? false,
     promptLookup: request.prompt_lookup ?? false,
+    ...(beamsOf(request, top) ?? {}),
     top,
     responseFormat: formatOf(request),
     ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),
     ...(stop === null || stop === undefined ? {} : { stop: typeof stop === 'string' ? [stop] : stop }),
   };
+}
+
+/** @throws ApiError 400 where the request asks for what beam search cannot give */
+function beamsOf(request: SamplingFields, top: number): Pick<GenerateOptions, 'beams'> | undefined {
+  const { beam_width: width, length_penalty: lengthPenalty, n, stream } = request;
+  if (width === null || width === undefined) return undefined;
+  const refuse = (param: string, message: string) => new ApiError(400, message, 'invalid_value', param);
+  if ((n ?? 1) > width)
+    throw refuse('n', `${n} answers were asked for, and only ${width} beams to find them.`);
+  if (stream)
+    throw refuse('stream', 'Beam search knows its answers only at the end: they cannot be streamed.');
+  if (top > 0) throw refuse('logprobs', 'Beam search reports no log-probabilities of single tokens.');
+  return { beams: { width, ...(typeof lengthPenalty === 'number' ? { lengthPenalty } : {}) } };
 }
 
 /** Priority of OpenAI's service tier `priority`: ahead of others of the class, behind who names a higher one. */
@@ -80,7 +95,7 @@ function formatOf({ response_format: format }: SamplingFields): ResponseFormat |
   }
 }
 
-/** Starts `n` answers to each prompt; answer i of a prompt is drawn with seed + i. */
+/** Starts `n` answers to each prompt; answer i of a prompt is drawn with seed + i. Beam search finds them all in one. */
 export function startChoices(
   { model }: ServedModel,
   prompts: readonly Prompt[],
@@ -88,8 +103,9 @@ export function startChoices(
   options: GenerateOptions,
   signal: AbortSignal,
 ): Choice[] {
+  const generations = options.beams === undefined ? n : 1;
   return prompts.flatMap((prompt, p) =>
-    Array.from({ length: n }, (_, i) => ({
+    Array.from({ length: generations }, (_, i) => ({
       index: p * n + i,
       generation: model.generate(prompt, { ...options, seed: (options.seed ?? 0) + i, signal }),
     })),

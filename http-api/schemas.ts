@@ -42,6 +42,8 @@ const sampling = z.object({
   // Ours: the same tokens, in fewer steps where the text repeats itself.
   prompt_lookup: z.boolean().nullish(),
   draft_model: z.string().min(1).max(1_000).nullish(),
+  beam_width: z.int().min(1).max(8).nullish(),
+  length_penalty: z.number().min(-10).max(10).nullish(),
 });
 export type SamplingFields = z.output<typeof sampling>;
 

@@ -1,10 +1,12 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import { BeamSequence } from './beam/beam-sequence.js';
 import type { Column } from './column.js';
 import { addCost } from './cost.js';
 import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
 import { PAGE_TOKENS } from './kv/layout.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
+import type { FinishReason, GenerateRequest } from './request.js';
 import {
   ClientAccounts,
   DEFAULT_LIMITS,
@@ -16,7 +18,7 @@ import {
   type Snapshot,
   schedule,
 } from './scheduling/index.js';
-import { type FinishReason, type GenerateRequest, Sequence } from './sequence.js';
+import { Sequence } from './sequence.js';
 
 /** A generation under way. */
 export interface EngineGeneration {
@@ -93,7 +95,10 @@ export class Engine {
    */
   submit(request: GenerateRequest, sink: TokenSink, service: ServiceOptions = {}): EngineGeneration {
     const now = this.#now();
-    const sequence = new Sequence(this.#model, request, now);
+    const sequence =
+      request.beams === undefined
+        ? new Sequence(this.#model, request, now)
+        : new BeamSequence(this.#model, request, request.beams, now);
     const job = new Job(this.#nextId++, sequence, sink, service, now);
     this.#jobs.set(job.id, job);
     this.#clients.enter(job.client);
@@ -236,7 +241,7 @@ export class Engine {
     const now = this.#now();
     try {
       for (const { token, finish } of job.sequence.samples(now)) {
-        job.tell(token, now, this.#metrics);
+        if (token !== undefined) job.tell(token, now, this.#metrics);
         if (finish !== undefined) this.#finish(job, finish);
       }
     } catch (error) {

@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
+import type { EngineSequence, GenerationResult, TokenOutput } from './request.js';
 import {
   DEFAULT_PRIORITY,
   type EngineMetrics,
@@ -6,7 +7,6 @@ import {
   type SequenceView,
   type ServiceClass,
 } from './scheduling/index.js';
-import type { GenerationResult, Sequence, TokenOutput } from './sequence.js';
 
 /** Takes what a generation yields: tokens, then one of the other two. Called inside `step`, `submit` never calls it for its own request. */
 export interface TokenSink {
@@ -50,7 +50,7 @@ export class Job {
   /** @throws PynqLlmError LLM_REQUEST_INVALID */
   constructor(
     readonly id: number,
-    readonly sequence: Sequence,
+    readonly sequence: EngineSequence,
     readonly sink: TokenSink,
     service: ServiceOptions,
     readonly arrivedAt: number,

@@ -1,70 +1,27 @@
 import { PynqLlmError } from '../errors/index.js';
+import { checkRequest } from './check-request.js';
 import type { Column } from './column.js';
-import type { Constraint, ResponseFormat } from './constraint/index.js';
-import { type Cost, newCost } from './cost.js';
+import type { Constraint } from './constraint/index.js';
+import { newCost } from './cost.js';
 import type { KvCache } from './kv/cache.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
-import { Sampler, type SamplingOptions, StopStrings, type TokenLogProb } from './sampling/index.js';
+import type {
+  EngineSequence,
+  FinishReason,
+  GenerateRequest,
+  GenerationResult,
+  TokenOutput,
+} from './request.js';
+import { Sampler, StopStrings } from './sampling/index.js';
 import { MAX_DRAFT } from './speculation/draft-length.js';
 import type { Drafter } from './speculation/drafter.js';
 import { LookupDrafter } from './speculation/lookup-drafter.js';
 import { checkDraftModel, ModelDrafter } from './speculation/model-drafter.js';
 import type { DetokenizerStream } from './tokenizer/index.js';
 
-/** What is asked of the engine. */
-export interface GenerateRequest {
-  /** Token ids, with BOS where the model wants it. */
-  readonly prompt: readonly number[];
-  /** Tokens to generate at most; as many as the context holds unless given. */
-  readonly maxTokens?: number | undefined;
-  readonly sampling?: SamplingOptions | undefined;
-  /** Texts that end the generation and are not part of its text. */
-  readonly stop?: readonly string[] | undefined;
-  /** Go on after an end-of-text token. */
-  readonly ignoreEos?: boolean | undefined;
-  /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. */
-  readonly promptLookup?: boolean | undefined;
-  /** The form that the whole text has to have; the generation ends with the document, also where it ignores end tokens. */
-  readonly responseFormat?: ResponseFormat | undefined;
-  /** A smaller model of the same vocabulary drafts: the same tokens, in fewer steps of this one. Excludes promptLookup. */
-  readonly draftModel?: Model | undefined;
-  /** Tokens numbered below may be generated until `grant` says more; no limit unless given. */
-  readonly limit?: number | undefined;
-}
-
-/** A generated token, in the order of `index` from 0. */
-export interface TokenOutput {
-  readonly index: number;
-  readonly id: number;
-  /** Whole characters; may be empty while a character or a stop string may still be completed, and for control tokens. */
-  readonly text: string;
-  /** Natural logarithm under the model's own distribution. */
-  readonly logProb: number;
-  readonly top: readonly TokenLogProb[];
-}
-
-export type FinishReason = 'end-of-text' | 'stop' | 'max-tokens' | 'context-full' | 'cancelled';
-
-/** How a generation ended. */
-export interface GenerationResult {
-  readonly reason: FinishReason;
-  /** Text that was held back from a generation that was cancelled; the last token of any other has it. */
-  readonly text: string;
-  readonly tokens: number;
-  /** Milliseconds from the request to its first step, to its first token, to its last. */
-  readonly timing: {
-    readonly queuedMs: number;
-    readonly prefillMs: number;
-    readonly decodeMs: number;
-    readonly promptTokens: number;
-    readonly generatedTokens: number;
-  };
-  readonly cost: Cost;
-}
-
 /** One request's way through the engine: what of it is computed, sampled and said. */
-export class Sequence {
+export class Sequence implements EngineSequence {
   readonly cost = newCost();
   /** Tokens numbered below may be generated. */
   limit: number;
@@ -100,26 +57,12 @@ export class Sequence {
    *   LLM_SAMPLING_PARAMETER, LLM_DRAFT_MODEL, LLM_KV_TOO_LONG, LLM_KV_MEMORY, LLM_SCHEMA_*
    */
   constructor(model: Model, request: GenerateRequest, now: number) {
-    const { prompt, maxTokens = model.contextLength } = request;
-    if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');
-    if (prompt.length > model.contextLength)
-      throw new PynqLlmError(
-        'LLM_PROMPT_TOO_LONG',
-        `The prompt has ${prompt.length} tokens; the context holds ${model.contextLength}.`,
-        { context: { promptTokens: prompt.length, contextLength: model.contextLength } },
-      );
-    for (const token of prompt) model.checkToken(token);
-    if (!Number.isInteger(maxTokens) || maxTokens < 1)
-      throw new PynqLlmError(
-        'LLM_REQUEST_INVALID',
-        `maxTokens is ${maxTokens}; it has to be a whole number from 1.`,
-      );
-    checkRoom(model, request);
+    const { prompt } = request;
+    this.#maxTokens = checkRequest(model, request);
     this.#model = model;
     this.#request = request;
     this.#mostTokens = Math.min(model.contextLength, model.kvPool.maxTokens);
     this.#known = [...prompt];
-    this.#maxTokens = maxTokens;
     this.#constraint = request.responseFormat && model.constraints.create(request.responseFormat);
     this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize, this.#constraint);
     this.#sampler.observe(prompt);
@@ -236,6 +179,7 @@ export class Sequence {
   makeRoom(spill: SpillFolder | undefined): void {
     if (spill === undefined) this.#cache?.release();
     else this.#cache?.spill(spill);
+    this.#drafter?.release();
   }
 
   /** Gives back the memory of a sequence that has ended. */
@@ -312,16 +256,4 @@ export class Sequence {
     if (this.#generated >= this.#maxTokens) return 'max-tokens';
     return this.#certain >= this.#mostTokens ? 'context-full' : undefined;
   }
-}
-
-/** Refuses what could not be finished if it had all memory to itself. The last token is not fed, so it needs no place. */
-function checkRoom(model: Model, { prompt, maxTokens = 1 }: GenerateRequest): void {
-  const room = model.kvPool.maxTokens;
-  const needed = prompt.length + maxTokens - 1;
-  if (needed <= room || room === model.contextLength) return;
-  throw new PynqLlmError(
-    'LLM_KV_TOO_LONG',
-    `A prompt of ${prompt.length} tokens and ${maxTokens} more need keys and values of ${needed} tokens; there is room for ${room}.`,
-    { context: { promptTokens: prompt.length, maxTokens, room } },
-  );
 }

@@ -61,6 +61,7 @@ export class RunningGenerations {
       promptLookup,
       responseFormat,
       draftModel,
+      beams,
       repetitionPenalty,
       repetitionWindow,
       logitBias,
@@ -76,6 +77,7 @@ export class RunningGenerations {
         promptLookup,
         responseFormat,
         draftModel: draftModel === undefined ? undefined : this.#findModel(draftModel),
+        beams,
         limit: 0,
         sampling: {
           ...sampling,
@@ -95,7 +97,13 @@ export class RunningGenerations {
             logprob: logProb,
             ...(likeliest.length === 0 ? {} : { top: likeliest.map((one) => [one.id, one.logProb]) }),
           }),
-        onDone: ({ cost, ...result }) => this.#end(id, { type: 'done', ...result, counters: { ...cost } }),
+        onDone: ({ cost, beams: found, ...result }) =>
+          this.#end(id, {
+            type: 'done',
+            ...result,
+            ...(found && { beams: found.map((beam) => ({ ...beam, tokens: [...beam.tokens] })) }),
+            counters: { ...cost },
+          }),
         onError: (error) => this.#end(id, { type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') }),
       },
       service,

@@ -43,6 +43,10 @@ export const samplingOptions = z.strictObject({
   responseFormat: responseFormat.optional(),
   /** A loaded, smaller model of the same vocabulary that drafts instead: the same tokens, in fewer steps. */
   draftModel: digest.optional(),
+  /** Search for the likeliest continuations instead of drawing one: they come with the end, no token does. */
+  beams: z
+    .strictObject({ width: z.int().min(1).max(8), lengthPenalty: z.number().min(-10).max(10).optional() })
+    .optional(),
   /** Likeliest tokens to report beside each token. */
   top: z.int().min(0).max(64).optional(),
 });
@@ -138,6 +142,19 @@ export const doneEvent = z.object({
   /** Text held back in case it began a stop string or an incomplete character. */
   text: z.string(),
   tokens: count,
+  /** Of beam search: the continuations, best first; `text` and `tokens` are those of the first. */
+  beams: z
+    .array(
+      z.object({
+        tokens,
+        text: z.string(),
+        logProb: float,
+        score: float,
+        reason: z.enum(['end-of-text', 'max-tokens', 'context-full']),
+      }),
+    )
+    .max(8)
+    .optional(),
   timing: generationTiming,
   counters: generationCost,
 });

@@ -118,6 +118,32 @@ describe('completions', () => {
     expect(several.choices.map(({ text }) => text)).toEqual([await expected(12), await expected(12, other)]);
   });
 
+  it('with beams give the likeliest ones, which only whole answers can', async () => {
+    const beams = { ...request, beam_width: 4, length_penalty: 0, n: 2, ignore_eos: true };
+    const answer = await openai.completions.create(beams);
+    expect(answer.choices).toHaveLength(2);
+    const model = await board.models.load(TINY);
+    const prompt = await model.tokenize(PROMPT);
+    const logProbs = answer.choices.map(async ({ text }) => {
+      const { logprobs } = await model.score(
+        [...prompt, ...(await model.tokenize(text, { addSpecial: false }))],
+        {
+          from: prompt.length,
+        },
+      );
+      return logprobs.reduce<number>((sum, one) => sum + (one ?? 0), 0);
+    });
+    const [first, second] = await Promise.all(logProbs);
+    expect(first).toBeGreaterThanOrEqual(second!);
+    expect(answer.usage!.completion_tokens).toBe(24);
+    await expect(openai.completions.create({ ...beams, n: 5 })).rejects.toMatchObject({
+      status: 400,
+      param: 'n',
+    });
+    const streamed = openai.completions.create({ ...beams, stream: true });
+    await expect(streamed).rejects.toMatchObject({ status: 400, param: 'stream' });
+  });
+
   it('end before a stop string', async () => {
     const whole = await expected(24);
     const stop = whole.slice(10, 14);

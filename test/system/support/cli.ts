@@ -71,7 +71,15 @@ export async function cliAgent(
   const listen = ['--listen', 'ws://127.0.0.1:0', '--log-level', 'silent'];
   const args = ['agent', '--device', device, ...listen, ...more];
   const child = spawnCli(args, { home });
-  const [line] = await once(child.stdout, 'data');
+  let words = '';
+  child.stderr.on('data', (text: Buffer) => {
+    words += text.toString();
+  });
+  const ended = once(child, 'close').then(([status]) => {
+    throw new Error(`pynq-llm agent ended with status ${status}: ${words}`);
+  });
+  const [line] = await Promise.race([once(child.stdout, 'data'), ended]);
+  ended.catch(() => {});
   return {
     url: String(line).trim(),
     child,

@@ -9,7 +9,7 @@ import { SpillFolder } from '../../../llm/kv/spill-folder.js';
 import { loadModel } from '../../../llm/load-model.js';
 import { Random } from '../../../llm/maths/index.js';
 import type { Model } from '../../../llm/model.js';
-import type { GenerateRequest } from '../../../llm/sequence.js';
+import type { GenerateRequest } from '../../../llm/request.js';
 import { Bench, syntheticGguf } from './models.js';
 
 const TINY = syntheticGguf(() => GgmlType.F32, {

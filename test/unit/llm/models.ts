@@ -11,7 +11,7 @@ import { Engine, type EngineOptions } from '../../../llm/engine.js';
 import type { ServiceOptions, TokenSink } from '../../../llm/job.js';
 import { loadModel } from '../../../llm/load-model.js';
 import type { Model } from '../../../llm/model.js';
-import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/sequence.js';
+import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/request.js';
 
 export const TINY_STORIES = 'models/tiny-stories-Q3_K_M.gguf';
 

@@ -4,8 +4,8 @@ import { loadBoardDescription } from '../../../driver/board-file.js';
 import { GgmlType } from '../../../gguf/index.js';
 import { loadModel } from '../../../llm/load-model.js';
 import { Random } from '../../../llm/maths/index.js';
+import type { GenerateRequest } from '../../../llm/request.js';
 import { EngineMetrics } from '../../../llm/scheduling/index.js';
-import type { GenerateRequest } from '../../../llm/sequence.js';
 import { openMockBoard } from '../../../mock-device/index.js';
 import { Bench, type Received, syntheticGguf } from './models.js';
 

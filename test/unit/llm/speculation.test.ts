@@ -3,7 +3,7 @@ import { Accelerator } from '../../../driver/accelerator.js';
 import { loadBoardDescription } from '../../../driver/board-file.js';
 import { fileSource, GgmlType, openGguf } from '../../../gguf/index.js';
 import { loadModel } from '../../../llm/load-model.js';
-import type { GenerateRequest } from '../../../llm/sequence.js';
+import type { GenerateRequest } from '../../../llm/request.js';
 import { draftLength } from '../../../llm/speculation/draft-length.js';
 import { PromptLookup } from '../../../llm/speculation/prompt-lookup.js';
 import { openMockBoard } from '../../../mock-device/index.js';

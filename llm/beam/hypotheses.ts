@@ -1,0 +1,50 @@
+import { pow } from '../maths/index.js';
+
+/** A continuation that has ended. */
+export interface Hypothesis {
+  readonly tokens: readonly number[];
+  /** Sum of the tokens' log-probabilities. */
+  readonly logProb: number;
+  /** `logProb / length ^ lengthPenalty`: what hypotheses are ranked by. */
+  readonly score: number;
+  readonly reason: 'end-of-text' | 'max-tokens' | 'context-full';
+}
+
+/** The best hypotheses so far, best first; of equal ones the earlier first. */
+export class Hypotheses {
+  readonly #best: Hypothesis[] = [];
+  readonly #width: number;
+  readonly #lengthPenalty: number;
+
+  constructor(width: number, lengthPenalty: number) {
+    this.#width = width;
+    this.#lengthPenalty = lengthPenalty;
+  }
+
+  get best(): readonly Hypothesis[] {
+    return this.#best;
+  }
+
+  add(tokens: readonly number[], logProb: number, reason: Hypothesis['reason']): void {
+    const score = this.#score(logProb, tokens.length);
+    const at = this.#best.findIndex((other) => other.score < score);
+    this.#best.splice(at < 0 ? this.#best.length : at, 0, { tokens, logProb, score, reason });
+    this.#best.length = Math.min(this.#best.length, this.#width);
+  }
+
+  /**
+   * Whether nothing that goes on from `logProb` can still be among the best.
+   * @param length tokens so far
+   * @param mostTokens tokens that it can have at most
+   */
+  isComplete(logProb: number, length: number, mostTokens: number): boolean {
+    if (this.#best.length < this.#width) return false;
+    // A log-probability only falls. With a penalty above 0 length makes up for it, most at its greatest.
+    const attainable = this.#score(logProb, this.#lengthPenalty > 0 ? mostTokens : length);
+    return attainable <= this.#best[this.#width - 1].score;
+  }
+
+  #score(logProb: number, length: number): number {
+    return logProb / pow(length, this.#lengthPenalty);
+  }
+}
