@@ -41,13 +41,16 @@ export class Constraint {
    */
   apply(logits: Float64Array): void {
     const mask = this.#masks.of(this.#automaton, this.#state);
-    if (mask.every((word) => word === 0))
-      throw new PynqLlmError(
-        'LLM_SCHEMA_VOCABULARY',
-        'The vocabulary has no token for what the schema asks for next.',
-      );
-    for (let id = 0; id < logits.length; id++)
-      if ((mask[id >>> 5] & (1 << (id & 31))) === 0) logits[id] = Number.NEGATIVE_INFINITY;
+    let isAny = false;
+    for (let i = 0; i < mask.length; i++) {
+      if (mask[i] !== 0) isAny = true;
+      ruleOut(logits, 32 * i, mask[i]);
+    }
+    if (isAny) return;
+    throw new PynqLlmError(
+      'LLM_SCHEMA_VOCABULARY',
+      'The vocabulary has no token for what the schema asks for next.',
+    );
   }
 
   /** Goes on after a token that `apply` has left. */
@@ -59,6 +62,15 @@ export class Constraint {
       this.#state = next;
     }
   }
+}
+
+/** Takes from the 32 tokens from `first` on those whose bits are not set. */
+function ruleOut(logits: Float64Array, first: number, bits: number): void {
+  // Most words are all of one kind: inside a string nearly everything is allowed, between values nearly nothing.
+  if (bits === 0) logits.fill(Number.NEGATIVE_INFINITY, first, first + 32);
+  else if (bits !== 0xffff_ffff)
+    for (let i = 0; i < 32 && first + i < logits.length; i++)
+      if ((bits & (1 << i)) === 0) logits[first + i] = Number.NEGATIVE_INFINITY;
 }
 
 /** Makes the constraints for one vocabulary. */
