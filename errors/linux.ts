@@ -39,12 +39,14 @@ export const LINUX_ERRORS = {
     number: 2507,
     meaning:
       'The programmable logic holds no running bitstream, so an access to it could hang the processor.',
-    remedy: 'Load the bitstream of the board description first: `pynq-llm bitstream`.',
+    remedy:
+      'Let the board program it: `pynq-llm deploy BOARD --board NAME --bitstream FILE`; `journalctl -u pynq-llm-fpga` on the board says what came of it.',
   },
   LINUX_CLOCK_STOPPED: {
     number: 2508,
     meaning: 'The clock of the programmable logic does not run, so an access to it would hang the processor.',
-    remedy: 'Set the clock with `pynq-llm bitstream`, or load the bitstream again.',
+    remedy:
+      'Programming sets it where the board description has [fpga] clock and reference_hz: `pynq-llm deploy BOARD --board NAME --bitstream FILE`.',
   },
   LINUX_NO_DMA_MEMORY: {
     number: 2509,
@@ -82,7 +84,7 @@ export const LINUX_ERRORS = {
     number: 2515,
     meaning: 'The board description declares no way to reset the programmable logic.',
     remedy:
-      'Load the bitstream again with `pynq-llm bitstream`; on a Zynq-7000 an `slcr` window in the board description lets the driver do it.',
+      '`pynq-llm restart` programs a deployed bitstream again; on a Zynq-7000 an `slcr` window in the board description lets the driver do it.',
   },
   LINUX_SYSFS_UNREADABLE: {
     number: 2516,

@@ -131,7 +131,7 @@ function fpgaManager(facts: BoardFacts, session: DoctorSession): Finding {
   if ([...fpga.values()].includes('operating')) return pass(detail);
   return fail(
     `${detail}: no bitstream is loaded`,
-    'Load it: `pynq-llm bitstream` has the command. Registers of unloaded logic hang the board.',
+    'Give it to the board: `pynq-llm deploy BOARD --board NAME --bitstream FILE`.',
   );
 }
 
