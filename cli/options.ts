@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { KV_TYPES, type KvType, type LoadSettings } from '../sdk/index.js';
+import type { KvType, LoadSettings } from '../sdk/index.js';
 import { packageFile } from './package-files.js';
 
 export const MIB = 2 ** 20;
+
+const KV_TYPES: readonly KvType[] = ['f16', 'int8'];
 
 /** Options of every command that talks to a device. */
 export interface DeviceOptions {

@@ -27,12 +27,11 @@ export type {
   WirePrompt,
 } from './schemas/generate.js';
 export type { EngineMetricsReading, HistogramReading } from './schemas/metrics.js';
-export {
-  KV_TYPES,
-  type KvType,
-  type ModelFacts,
-  type StoredModel,
-  type WirePlacementReport,
+export type {
+  KvType,
+  ModelFacts,
+  StoredModel,
+  WirePlacementReport,
 } from './schemas/models.js';
 export type { RegisterInfo, RegisterReference } from './schemas/registers.js';
 export type { TraceReplay } from './schemas/trace.js';

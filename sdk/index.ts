@@ -11,6 +11,7 @@ export type {
   GenerationCost,
   GenerationTiming,
   HistogramReading,
+  KvType,
   ModelFacts,
   RegisterInfo,
   RegisterReference,
@@ -22,7 +23,6 @@ export type {
   TraceReplay,
   WirePlacementReport as PlacementReport,
 } from '../protocol/index.js';
-export { KV_TYPES, type KvType } from '../protocol/index.js';
 export type { BoardClient, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';

@@ -39,7 +39,7 @@ export const planParams = z.strictObject({
 });
 
 /** How keys and values of complete pages are kept. */
-export const KV_TYPES = ['f16', 'int8'] as const;
+const KV_TYPES = ['f16', 'int8'] as const;
 export const kvType = z.enum(KV_TYPES);
 export type KvType = z.output<typeof kvType>;
 

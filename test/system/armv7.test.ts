@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { KV_TYPES } from '../../llm/kv/layout.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { type Armv7Release, armv7Release, runInRelease } from './support/armv7.js';
@@ -21,12 +22,13 @@ if ('missing' in found) test('a release for armv7', ({ skip }) => skip(found.mis
 else describe('a release for armv7, under an emulator of its processor', () => ofRelease(found));
 
 function ofRelease(release: Armv7Release): void {
-  test(
-    'computes the greedy tokens and the bits of all logits that this machine computes',
-    async () => {
-      const args = [TINY_MODEL, 'pynq-z1', PROMPT, '16'];
+  // Enough tokens that the last ones see a complete page.
+  test.each(KV_TYPES)(
+    'computes the greedy tokens and the bits of all logits that this machine computes, keys and values as %s',
+    async (kvType) => {
+      const args = [TINY_MODEL, 'pynq-z1', PROMPT, '16', kvType];
       const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
-      const here = digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16);
+      const here = digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16, kvType);
       expect(there).toEqual({ ...here, architecture: 'arm' });
     },
     DEADLINE_MS,

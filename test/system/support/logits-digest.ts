@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Accelerator } from '../../../driver/accelerator.js';
 import { loadBoardDescription } from '../../../driver/board-file.js';
 import { fileSource, openGguf } from '../../../gguf/index.js';
+import type { KvType } from '../../../llm/kv/layout.js';
 import { loadModel } from '../../../llm/load-model.js';
 import { openMockBoard } from '../../../mock-device/index.js';
 
@@ -20,9 +21,15 @@ export interface LogitsDigest {
  *
  * @param board name or path of the board description that the mock is made after
  */
-export function digestLogits(modelPath: string, board: string, prompt: string, count: number): LogitsDigest {
+export function digestLogits(
+  modelPath: string,
+  board: string,
+  prompt: string,
+  count: number,
+  kvType: KvType = 'f16',
+): LogitsDigest {
   const accelerator = new Accelerator(openMockBoard(loadBoardDescription(board)));
-  const model = loadModel(openGguf(fileSource(modelPath)), { accelerator });
+  const model = loadModel(openGguf(fileSource(modelPath)), { accelerator, kvType });
   const pending = model.tokenizer.encode(prompt);
   const length = pending.length + count;
   const cache = model.newCache(length);
