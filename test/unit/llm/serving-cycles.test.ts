@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { Accelerator } from '../../../driver/accelerator.js';
+import { loadBoardDescription } from '../../../driver/board-file.js';
+import { TINY_LLAMA_1B } from '../../../gguf/index.js';
+import { loadModel } from '../../../llm/load-model.js';
+import type { GenerateRequest } from '../../../llm/request.js';
+import { openMockBoard } from '../../../mock-device/index.js';
+import { Bench, GREEDY, syntheticGguf } from './models.js';
+
+/**
+ * TinyLlama-1.1B in Q3_K_S with 2 of its 22 layers, and as much less of its vocabulary, so that every matrix has its share of
+ * the whole. Cycles are those of the mock's clock, the same on every machine.
+ */
+const { dimensions, typeOf } = TINY_LLAMA_1B;
+const accelerator = new Accelerator(openMockBoard(loadBoardDescription('kv260')));
+const model = loadModel(
+  syntheticGguf(typeOf, { ...dimensions, layers: 2, vocabulary: 2910, contextLength: 256 }),
+  { accelerator, contextLength: 256 },
+);
+
+function run(requests: readonly GenerateRequest[]) {
+  const bench = new Bench(model, { maxSequences: 8 });
+  for (const request of requests) bench.submit({ sampling: GREEDY, ignoreEos: true, ...request });
+  const before = model.cost().coreCycles;
+  bench.run();
+  return model.cost().coreCycles - before;
+}
+
+/** Cycles of a token after the first ones. */
+function decode(request: (maxTokens: number) => GenerateRequest[]): number {
+  return (run(request(10)) - run(request(2))) / 8;
+}
+
+describe('serving a model of TinyLlama’s dimensions, in core cycles', () => {
+  const step = decode((maxTokens) => [{ prompt: [1, 100], maxTokens }]);
+
+  test('eight sequences have four times the throughput of one', () => {
+    const eight = decode((maxTokens) =>
+      Array.from({ length: 8 }, (_, i) => ({ prompt: [1, 200 + i], maxTokens })),
+    );
+    expect((8 * step) / eight).toBeGreaterThanOrEqual(4);
+  });
+
+  test('a prompt of 64 tokens costs at most 9.5 steps', () => {
+    const prompt = Array.from({ length: 64 }, (_, i) => 100 + 7 * i);
+    expect(run([{ prompt, maxTokens: 1 }]) / step).toBeLessThanOrEqual(9.5);
+  });
+
+  test('prompt lookup makes a repetitive text at least 1.8 times as cheap', () => {
+    // The bias makes a model of random weights repeat itself as a real one does in lists, code and quotations.
+    const logitBias = [11, 12].map((id) => [id, 60] as const);
+    const request = (promptLookup: boolean) => (maxTokens: number) => [
+      { prompt: [1, 11, 12], maxTokens: 4 * maxTokens, promptLookup, sampling: { ...GREEDY, logitBias } },
+    ];
+    expect(decode(request(false)) / decode(request(true))).toBeGreaterThanOrEqual(1.8);
+  });
+
+  test.each([8, 64, 200])(
+    'the first token after a prompt of %i comes at most two steps later where batch work fills the board',
+    (length) => {
+      const prompt = Array.from({ length }, (_, i) => 50 + i);
+      const stepsToFirst = (isBusy: boolean) => {
+        const bench = new Bench(model, { maxSequences: 8 });
+        const batch = {
+          prompt: Array.from({ length: 100 }, (_, i) => 300 + i),
+          maxTokens: 60,
+          sampling: GREEDY,
+        };
+        for (let i = 0; isBusy && i < 16; i++)
+          bench.submit({ ...batch, ignoreEos: true }, { class: 'batch' });
+        for (let i = 0; isBusy && i < 12; i++) bench.engine.step();
+        const { received } = bench.submit({ prompt, maxTokens: 1, sampling: GREEDY });
+        let steps = 0;
+        for (; received.tokens.length === 0; steps++) bench.engine.step();
+        return steps;
+      };
+      expect(stepsToFirst(true)).toBeLessThanOrEqual(stepsToFirst(false) + 2);
+    },
+  );
+});
