@@ -19,6 +19,8 @@ export interface MockUrl {
   readonly board: string;
   readonly realTime: boolean;
   readonly faults: readonly FaultSwitch[];
+  /** The faults are switched on in turn, so far apart, instead of all from the start. */
+  readonly faultEveryMs?: number | undefined;
 }
 
 /** The board that the agent itself runs on. */
@@ -35,6 +37,7 @@ const ALIASES: Readonly<Record<string, string>> = { v1: 'pynq-z1-v1', v3: 'pynq-
 /**
  * Reads a device URL. `mock:`, `mock:NAME` or `mock:FILE.toml`, each with `?realtime=1` and `?fault=NAME`, where
  * `NAME:after:count` lets `after` opportunities pass and then shows the fault `count` times; `fault` may be repeated.
+ * With `?fault-every=SECONDS` one of them is switched on every so many seconds, in turn.
  * `linux:` (the board of /etc/pynq-llm/board.toml), `linux:NAME` or `linux:FILE.toml`, each with
  * `?memory=u-dma-buf|reserved|xrt|dma-heap` and `?devmem=1`.
  * @throws PynqLlmError AGENT_DEVICE_URL
@@ -50,12 +53,18 @@ export function parseDeviceUrl(url: string): DeviceUrl {
 function parseMock(url: string, place: string, options: URLSearchParams): MockUrl {
   let realTime = false;
   const faults: FaultSwitch[] = [];
+  let faultEveryMs: number | undefined;
   for (const [key, value] of options) {
     if (key === 'fault') faults.push(parseFault(url, value));
+    else if (key === 'fault-every' && /^\d{1,6}(\.\d{1,3})?$/.test(value) && Number(value) > 0)
+      faultEveryMs = Number(value) * 1_000;
     else if (key === 'realtime' && (value === '1' || value === '0')) realTime = value === '1';
     else throw unknownOption(url, key, value);
   }
-  return { kind: 'mock', board: place === '' ? DEFAULT_BOARD : (ALIASES[place] ?? place), realTime, faults };
+  if (faultEveryMs !== undefined && faults.length === 0)
+    throw badUrl(url, 'fault-every says how often and no fault says what');
+  const board = place === '' ? DEFAULT_BOARD : (ALIASES[place] ?? place);
+  return { kind: 'mock', board, realTime, faults, ...(faultEveryMs === undefined ? {} : { faultEveryMs }) };
 }
 
 function parseLinux(url: string, place: string, query: URLSearchParams): LinuxUrl {
@@ -77,8 +86,8 @@ function parseLinux(url: string, place: string, query: URLSearchParams): LinuxUr
 export function openBoard(url: string): Board {
   const device = parseDeviceUrl(url);
   if (device.kind === 'linux') return openLinuxBoard(loadInstalledBoard(device.board), device.options);
-  const { board, realTime, faults } = device;
-  return openMockBoard(loadBoardDescription(board), { realTime, faults });
+  const { board, realTime, faults, faultEveryMs } = device;
+  return openMockBoard(loadBoardDescription(board), { realTime, faults, faultEveryMs });
 }
 
 function parseFault(url: string, text: string): FaultSwitch {

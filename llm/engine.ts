@@ -2,6 +2,7 @@ import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import { BeamSequence } from './beam/beam-sequence.js';
 import type { Column } from './column.js';
 import { addCost } from './cost.js';
+import { forwardAgain } from './forward-again.js';
 import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
 import { PAGE_TOKENS } from './kv/layout.js';
 import type { SpillFolder } from './kv/spill-folder.js';
@@ -97,7 +98,7 @@ export class Engine {
     const now = this.#now();
     const sequence =
       request.beams === undefined
-        ? new Sequence(this.#model, request, now)
+        ? new Sequence(this.#model, request, now, this.#metrics)
         : new BeamSequence(this.#model, request, request.beams, now);
     const job = new Job(this.#nextId++, sequence, sink, service, now);
     this.#jobs.set(job.id, job);
@@ -129,7 +130,7 @@ export class Engine {
     if (columns.length === 0) return;
     const before = this.#model.cost();
     try {
-      this.#forward(columns);
+      forwardAgain(this.#model, columns, this.#metrics);
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;
       for (const job of shares.keys()) this.#fail(job, error);
@@ -212,18 +213,6 @@ export class Engine {
       }
     }
     return { columns, shares: taking };
-  }
-
-  /** The driver resets the device after a fault and the caches are as they were before: the same columns go again. */
-  #forward(columns: readonly Column[]): void {
-    try {
-      this.#model.forward(columns);
-    } catch (error) {
-      if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
-      this.#metrics.faults++;
-      this.#model.forward(columns);
-      this.#metrics.recovered++;
-    }
   }
 
   #bill(total: number, shares: ReadonlyMap<Job, number>, before: ReturnType<Model['cost']>): void {

@@ -3,6 +3,7 @@ import { checkRequest } from './check-request.js';
 import type { Column } from './column.js';
 import type { Constraint } from './constraint/index.js';
 import { newCost } from './cost.js';
+import type { StepFaults } from './forward-again.js';
 import type { KvCache } from './kv/cache.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
@@ -53,10 +54,11 @@ export class Sequence implements EngineSequence {
   #said = '';
 
   /**
+   * @param faults where steps of a draft model are counted in which the device fails
    * @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
    *   LLM_SAMPLING_PARAMETER, LLM_DRAFT_MODEL, LLM_KV_TOO_LONG, LLM_KV_MEMORY, LLM_SCHEMA_*
    */
-  constructor(model: Model, request: GenerateRequest, now: number) {
+  constructor(model: Model, request: GenerateRequest, now: number, faults: StepFaults) {
     const { prompt } = request;
     this.#maxTokens = checkRequest(model, request);
     this.#model = model;
@@ -66,7 +68,7 @@ export class Sequence implements EngineSequence {
     this.#constraint = request.responseFormat && model.constraints.create(request.responseFormat);
     this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize, this.#constraint);
     this.#sampler.observe(prompt);
-    this.#drafter = this.#newDrafter();
+    this.#drafter = this.#newDrafter(faults);
     for (const token of prompt) this.#drafter?.push(token);
     this.#stops = new StopStrings(request.stop ?? []);
     this.#text = model.tokenizer.stream({ continuation: true });
@@ -160,14 +162,14 @@ export class Sequence implements EngineSequence {
     return this.#drafter.propose(cache.reserve(known + worth) - known);
   }
 
-  #newDrafter(): Drafter | undefined {
+  #newDrafter(faults: StepFaults): Drafter | undefined {
     const { promptLookup, draftModel } = this.#request;
     if (draftModel === undefined)
       return promptLookup ? new LookupDrafter(this.#model.config.vocabSize) : undefined;
     if (promptLookup)
       throw new PynqLlmError('LLM_REQUEST_INVALID', 'Both promptLookup and a draft model were asked for.');
     checkDraftModel(this.#model, draftModel);
-    return new ModelDrafter(draftModel, this.cost);
+    return new ModelDrafter(draftModel, this.cost, faults);
   }
 
   #logitsOf(column: number): Float32Array {

@@ -20,6 +20,10 @@ export interface MockBoardOptions {
   readonly realTime?: boolean;
   /** Faults that are switched on from the start. */
   readonly faults?: readonly FaultSwitch[];
+  /** Milliseconds of real time: `faults` are switched on one by one, so far apart, again and again. */
+  readonly faultEveryMs?: number | undefined;
+  /** Real time, in milliseconds, for `faultEveryMs`. */
+  readonly realNow?: () => number;
 }
 
 /** A board in memory, as the driver sees one, with what only a mock can tell or do. */
@@ -63,7 +67,9 @@ class SimulatedBoard implements MockBoard {
     readonly description: BoardDescription,
     private readonly options: MockBoardOptions,
   ) {
-    for (const fault of options.faults ?? []) this.faults.inject(fault);
+    const { faults = [], faultEveryMs, realNow = () => performance.now() } = options;
+    if (faultEveryMs !== undefined) this.faults.injectInTurn(faults, faultEveryMs, realNow);
+    else for (const fault of faults) this.faults.inject(fault);
     this.memory = new PhysicalMemory(description, {
       overwritten: (start, end) => this.core.keep(start, end),
       handedBack: (buffer) => {
@@ -129,6 +135,7 @@ class SimulatedBoard implements MockBoard {
 
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
     this.requireOpen();
+    this.faults.switchOnDue();
     const from = this.clock.now;
     const held = this.simulate(done, from + Math.ceil((timeoutUs * this.description.clockHz) / 1e6));
     if (held) this.starving = undefined;

@@ -99,22 +99,42 @@ interface ArmedFault extends FaultSwitch {
   remaining: number;
 }
 
+/** Faults that are switched on one after the other, and again from the first, at equal distances of real time. */
+interface FaultRota {
+  readonly faults: readonly ArmedFault[];
+  readonly everyMs: number;
+  readonly now: () => number;
+  readonly startedAt: number;
+  switchedOn: number;
+}
+
 /** The switches of one board, and the log of the faults that occurred. */
 export class FaultPanel {
   private armed: ArmedFault[] = [];
   private occurred: BoardFault[] = [];
+  private rota: FaultRota | undefined;
 
   /** @throws PynqLlmError MOCK_UNKNOWN_FAULT */
   inject(fault: FaultSwitch): void {
-    const { after = 0, count = 1 } = fault;
-    const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
-    if (!isFaultName(fault.name) || !isCount(after) || !isCount(count))
-      throw new PynqLlmError(
-        'MOCK_UNKNOWN_FAULT',
-        `A fault "${fault.name}" after ${after} times, ${count} times, cannot be switched on.`,
-        { context: { fault: fault.name, after, count } },
-      );
-    this.armed.push({ ...fault, remainingBefore: after, remaining: count });
+    this.armed.push(armed(fault));
+  }
+
+  /**
+   * Switches one of `faults` on every `everyMs` milliseconds of `now`, in turn; {@link switchOnDue} looks at the time.
+   * @throws PynqLlmError MOCK_UNKNOWN_FAULT
+   */
+  injectInTurn(faults: readonly FaultSwitch[], everyMs: number, now: () => number): void {
+    this.rota = { faults: faults.map(armed), everyMs, now, startedAt: now(), switchedOn: 0 };
+  }
+
+  /** Switches on what is due by now. What was due while nobody used the board comes once, not as often as it was missed. */
+  switchOnDue(): void {
+    if (this.rota === undefined) return;
+    const { faults, everyMs, now, startedAt, switchedOn } = this.rota;
+    const due = Math.floor((now() - startedAt) / everyMs);
+    if (due <= switchedOn) return;
+    this.armed.push({ ...faults[(due - 1) % faults.length] });
+    this.rota.switchedOn = due;
   }
 
   /** Whether any fault is switched on and has not shown yet. */
@@ -151,4 +171,17 @@ export class FaultPanel {
     this.occurred = [];
     return faults;
   }
+}
+
+/** @throws PynqLlmError MOCK_UNKNOWN_FAULT */
+function armed(fault: FaultSwitch): ArmedFault {
+  const { after = 0, count = 1 } = fault;
+  const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+  if (!isFaultName(fault.name) || !isCount(after) || !isCount(count))
+    throw new PynqLlmError(
+      'MOCK_UNKNOWN_FAULT',
+      `A fault "${fault.name}" after ${after} times, ${count} times, cannot be switched on.`,
+      { context: { fault: fault.name, after, count } },
+    );
+  return { ...fault, remainingBefore: after, remaining: count };
 }

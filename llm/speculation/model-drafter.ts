@@ -1,5 +1,6 @@
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { addCost, type Cost } from '../cost.js';
+import { forwardAgain, type StepFaults } from '../forward-again.js';
 import type { KvCache } from '../kv/cache.js';
 import type { Model } from '../model.js';
 import { draftLength } from './draft-length.js';
@@ -19,6 +20,7 @@ const RECOVERY = 0.02;
 export class ModelDrafter implements Drafter {
   readonly #model: Model;
   readonly #cost: Cost;
+  readonly #faults: StepFaults;
   readonly #tokens: number[] = [];
   /** The tokens that the small model's cache holds. */
   #cached: number[] = [];
@@ -32,10 +34,12 @@ export class ModelDrafter implements Drafter {
   /**
    * @param model smaller, of the same vocabulary
    * @param cost what the small model's steps are added to
+   * @param faults where the small model's steps are counted in which the device fails
    */
-  constructor(model: Model, cost: Cost) {
+  constructor(model: Model, cost: Cost, faults: StepFaults) {
     this.#model = model;
     this.#cost = cost;
+    this.#faults = faults;
   }
 
   push(token: number): void {
@@ -53,12 +57,18 @@ export class ModelDrafter implements Drafter {
     );
   }
 
+  /** Nothing where the small model has no room for another cache: the sequence goes on without a draft. */
   propose(length: number): readonly number[] {
     const before = this.#model.cost();
+    this.#right = 0;
     try {
-      this.#draft = this.#generateAgain(length);
-      this.#right = 0;
+      this.#draft = this.#generate(length);
       return this.#draft;
+    } catch (error) {
+      this.#draft = [];
+      if (!isPynqLlmError(error, 'LLM_KV_FULL')) throw error;
+      this.release();
+      return [];
     } finally {
       addCost(this.#cost, before, this.#model.cost(), 1);
     }
@@ -68,16 +78,6 @@ export class ModelDrafter implements Drafter {
     this.#cache?.release();
     this.#cache = undefined;
     this.#cached = [];
-  }
-
-  /** As with any step: a fault of the device is tried once more, on the cache as it was before. */
-  #generateAgain(length: number): number[] {
-    try {
-      return this.#generate(length);
-    } catch (error) {
-      if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
-      return this.#generate(length);
-    }
   }
 
   #generate(length: number): number[] {
@@ -108,14 +108,13 @@ export class ModelDrafter implements Drafter {
     const from = cache.length;
     this.#logits ??= new Float32Array(this.#model.config.vocabSize);
     const logits = this.#logits;
-    this.#model.forward(
-      tokens.map((token, i) => ({
-        cache,
-        token,
-        position: from + i,
-        ...(i === tokens.length - 1 ? { logits } : {}),
-      })),
-    );
+    const columns = tokens.map((token, i) => ({
+      cache,
+      token,
+      position: from + i,
+      ...(i === tokens.length - 1 ? { logits } : {}),
+    }));
+    forwardAgain(this.#model, columns, this.#faults);
     this.#cached.push(...tokens);
     let best = 0;
     for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;

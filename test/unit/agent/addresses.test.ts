@@ -55,6 +55,16 @@ describe('a device URL', () => {
         ],
       },
     ],
+    [
+      'mock:?fault=hazard&fault-every=0.5',
+      {
+        kind: 'mock',
+        board: 'pynq-z1',
+        realTime: false,
+        faults: [{ name: 'hazard', after: 0, count: 1 }],
+        faultEveryMs: 500,
+      },
+    ],
     ['linux:', { kind: 'linux', board: '/etc/pynq-llm/board.toml', options: {} }],
     ['linux:kv260', { kind: 'linux', board: 'kv260', options: {} }],
     [
@@ -72,6 +82,9 @@ describe('a device URL', () => {
     'mock:?fault=none',
     'mock:?fault=hazard:x',
     'mock:?speed=9',
+    'mock:?fault=hazard&fault-every=0',
+    'mock:?fault=hazard&fault-every=often',
+    'mock:?fault-every=60',
     'mock:?realtime=yes',
     'mock:?devmem=1',
     'linux:?memory=swap',

@@ -4,12 +4,14 @@ import { loadBoardDescription } from '../../../driver/board-file.js';
 import { fileSource, GgmlType, openGguf } from '../../../gguf/index.js';
 import { loadModel } from '../../../llm/load-model.js';
 import type { GenerateRequest } from '../../../llm/request.js';
+import { EngineMetrics } from '../../../llm/scheduling/index.js';
 import { draftLength } from '../../../llm/speculation/draft-length.js';
 import { PromptLookup } from '../../../llm/speculation/prompt-lookup.js';
 import { openMockBoard } from '../../../mock-device/index.js';
 import { Bench, deepened, GREEDY, syntheticGguf, TINY_STORIES } from './models.js';
 
-const accelerator = new Accelerator(openMockBoard(loadBoardDescription('kv260')));
+const board = openMockBoard(loadBoardDescription('kv260'));
+const accelerator = new Accelerator(board);
 const model = loadModel(openGguf(fileSource(TINY_STORIES)), { accelerator, contextLength: 160 });
 const ONCE = model.tokenizer.encode('Once upon a time');
 const REPETITIVE = model.tokenizer.encode('The cat sat on the mat. The dog sat on the mat. '.repeat(4));
@@ -172,6 +174,38 @@ describe('a draft model', () => {
     const plain = bench.submit({ prompt: ONCE, maxTokens: 20, sampling: GREEDY });
     bench.run();
     expect(received.result!.cost.coreCycles).toBe(plain.received.result!.cost.coreCycles);
+  });
+
+  test.each([1, 2])('that fails %d times in a row because of the device fails nobody else', (count) => {
+    const [first, second] = [ONCE, REPETITIVE].map((prompt) => ({ prompt, maxTokens: 12, sampling: GREEDY }));
+    const metrics = new EngineMetrics();
+    const bench = new Bench(deepModel, { metrics });
+    const drafting = bench.submit({ ...first, draftModel }).received;
+    const beside = bench.submit(second).received;
+    while (drafting.tokens.length < 1) bench.engine.step();
+    // What the next step begins with is a draft.
+    board.injectFault({ name: 'dma-decode-error', count });
+    bench.run();
+    expect(beside.tokens).toEqual(run(second).tokens);
+    if (count === 1) expect(drafting.tokens).toEqual(run(first).tokens);
+    else expect(drafting.error).toMatchObject({ code: 'DRIVER_DMA_DECODE_ERROR', context: { tokens: 1 } });
+    expect(metrics).toMatchObject({ faults: 1, recovered: 2 - count });
+    expect(metrics.classes.interactive).toMatchObject({ finished: 3 - count, failed: count - 1 });
+  });
+
+  test('that has no room for another sequence leaves it to go on without', () => {
+    const small = loadModel(openGguf(fileSource('models/tiny-stories-Q2_K.gguf')), {
+      accelerator,
+      contextLength: 100,
+      // Two pages: those of a sequence that is longer than one.
+      kvBytes: 2 * draftModel.kvPool.memory.layout.pageFrames * draftModel.kvPool.memory.layout.frameBytes,
+    });
+    const requests = [1, 2].map((seed) => ({ prompt: ONCE, maxTokens: 24, sampling: { seed } }));
+    const bench = new Bench(deepModel);
+    const drafting = requests.map((request) => bench.submit({ ...request, draftModel: small }).received);
+    bench.run();
+    expect(drafting.map(({ tokens }) => tokens)).toEqual(requests.map((request) => run(request).tokens));
+    expect(small.kvPool.stats.used).toBe(0);
   });
 
   test('of another vocabulary is refused, and so is more than one way to draft', () => {

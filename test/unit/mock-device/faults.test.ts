@@ -130,6 +130,22 @@ describe('a fault that is switched on', () => {
     expect(lengths).toEqual([256, 252, 252, 256]);
   });
 
+  it('every so often of real time takes turns, and what was missed meanwhile comes once', () => {
+    let now = 0;
+    const faults = [{ name: 'result-short' }, { name: 'hazard' }] as const;
+    const poker = new Poker('v3', {}, { faults, faultEveryMs: 1_000, realNow: () => now });
+    const seen = [999, 1_000, 1_999, 2_000, 5_500, 5_900].map((at) => {
+      now = at;
+      const { faults: shown } = multiply(poker);
+      poker.board.resetLogic();
+      poker.startChannels();
+      // A hang ends as a buffer that was handed back too early.
+      poker.board.takeFaults();
+      return shown;
+    });
+    expect(seen).toEqual([[], ['result-short'], [], ['hazard'], ['result-short'], []]);
+  });
+
   it.each([{ name: 'no-such-fault' }, { name: 'no-tlast', count: -1 }, { name: 'no-tlast', after: 0.5 }])(
     '%o is refused',
     (fault) => {
