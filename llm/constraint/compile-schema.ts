@@ -111,10 +111,11 @@ class SchemaCompiler {
     const required = new Set(reader.names('required'));
     const named = reader.map('properties');
     // Without a word about others a document with named properties has only these.
-    const others = reader.get('additionalProperties') ?? !reader.has('properties');
+    const others = reader.get('additionalProperties', !reader.has('properties'));
     const isNamed = new Set(named.map(([name]) => name));
-    const unnamed = [...required].filter((name) => !isNamed.has(name)).map((name) => [name, others] as const);
-    const properties = [...named, ...unnamed];
+    const unnamed = [...required].filter((name) => !isNamed.has(name));
+    const ofUnnamed = reader.get('additionalProperties', true);
+    const properties = [...named, ...unnamed.map((name) => [name, ofUnnamed] as const)];
     const tooLong = properties.find(([name]) => name.length > MAX_NAME_LENGTH)?.[0];
     if (tooLong !== undefined)
       throw new PynqLlmError('LLM_SCHEMA_TOO_LARGE', `A property's name has ${tooLong.length} characters.`);
@@ -143,7 +144,7 @@ class SchemaCompiler {
     const grammar = this.#grammar;
     const least = reader.count('minItems', 0);
     const most = reader.count('maxItems', UNBOUNDED);
-    const items = reader.get('items') ?? true;
+    const items = reader.get('items', true);
     const item = this.#value(items, `${reader.path}/items`, nesting + 1, grammar.end);
     const further = grammar.literal(',', this.#space(grammar.call(item, grammar.end)));
     const close = grammar.literal(']', next);

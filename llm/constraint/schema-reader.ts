@@ -97,8 +97,8 @@ export class SchemaReader {
     return Object.hasOwn(this.schema, keyword);
   }
 
-  get(keyword: string): unknown {
-    return this.has(keyword) ? this.schema[keyword] : undefined;
+  get(keyword: string, otherwise?: unknown): unknown {
+    return this.has(keyword) ? this.schema[keyword] : otherwise;
   }
 
   /** The types that values may have; without `type`, those that its keywords are about; undefined for any. */
@@ -125,7 +125,7 @@ export class SchemaReader {
 
   /** `required`: names. */
   names(keyword: string): readonly string[] {
-    const value = this.get(keyword) ?? [];
+    const value = this.get(keyword, []);
     const isNames = Array.isArray(value) && value.every((name) => typeof name === 'string');
     if (!isNames) throw this.invalid(keyword, 'a list of names');
     return value;
@@ -133,7 +133,7 @@ export class SchemaReader {
 
   /** `properties`: schemas by their names. */
   map(keyword: string): readonly (readonly [name: string, value: unknown])[] {
-    const value = this.get(keyword) ?? {};
+    const value = this.get(keyword, {});
     if (!isObject(value)) throw this.invalid(keyword, 'an object');
     return Object.entries(value);
   }

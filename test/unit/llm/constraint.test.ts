@@ -89,6 +89,11 @@ describe('the grammar of a schema', () => {
     );
   });
 
+  test('has required properties that the schema says nothing more about', () => {
+    const schema = { type: 'object', properties: { a: { type: 'null' } }, required: ['b'] };
+    expectAll(schema, ['{"a":null,"b":[1]}', '{"b":"x"}'], ['{"a":null}', '{"b":1,"c":2}']);
+  });
+
   test('has arrays of so many items', () => {
     const schema = { type: 'array', items: { type: 'boolean' }, minItems: 2, maxItems: 3 };
     expectAll(
@@ -350,6 +355,9 @@ describe('a schema', () => {
     [{ type: 'text' }, '#/type'],
     [{ type: 'string', minLength: -1 }, '#/minLength'],
     [{ type: 'object', properties: { a: 3 } }, '#/properties/a'],
+    [{ type: 'object', additionalProperties: null }, '#/additionalProperties'],
+    [{ type: 'object', required: null }, '#/required'],
+    [{ type: 'array', items: [{ type: 'null' }] }, '#/items'],
     [{ $ref: '#/$defs/none' }, '#/$defs/none'],
     [{ type: 'number', exclusiveMinimum: true }, '#/exclusiveMinimum'],
   ])('that is none is refused where it is wrong: %j', (schema, place) => {
