@@ -47,7 +47,7 @@ describe('a test bench', () => {
     ];
     run = hil(files);
     report = JSON.parse(readFileSync(join(run.report, 'report.json'), 'utf8'));
-  });
+  }, 300_000);
   const of = (name: string) => report.benches.find(({ bench: one }) => one === name);
 
   it('takes one board after the other, and goes on after one that fails', () => {
