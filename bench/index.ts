@@ -1,16 +1,19 @@
 import { benchDecode } from './decode.js';
 import { benchMatMul } from './matmul.js';
 import type { BenchOptions, BenchRow } from './row.js';
+import { benchSchedule } from './scheduling/index.js';
 import { benchUpload } from './upload.js';
 import { benchWire } from './wire.js';
 
 export { describeMachine } from './machine.js';
+export { benchServe, type ClassReport, type Percentiles, type ServeResult } from './serve/index.js';
 
 const GROUPS: Readonly<Record<string, (options: BenchOptions) => BenchRow[] | Promise<BenchRow[]>>> = {
   matmul: benchMatMul,
   decode: benchDecode,
   upload: benchUpload,
   wire: benchWire,
+  schedule: benchSchedule,
 };
 
 /** Runs the named groups one after another, all where none is named. */

@@ -1,12 +1,13 @@
 import { Argument, Command } from 'commander';
 import { withJson } from '../options.js';
 import { formatTable } from '../output/table.js';
+import { benchServeCommand } from './bench-serve.js';
 
 /** `bench`: the figures that docs/benchmarks.md quotes, as ratios against a baseline of the same run. */
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description(
-      'Measure the mock MatMul, decoding, upload and the wire on this machine, each beside a baseline of the same run.',
+      'Measure the mock MatMul, decoding, upload and the wire on this machine and simulate scheduling, each beside a baseline of the same run.',
     )
     .addArgument(
       new Argument('[groups...]', 'which groups; all when left out').choices([
@@ -14,8 +15,10 @@ export function benchCommand(): Command {
         'decode',
         'upload',
         'wire',
+        'schedule',
       ]),
     )
+    .addCommand(benchServeCommand())
     .option('--quick', 'shorter runs and a small model: for seeing that it works, not for quoting');
   return withJson(command, 'a JSON list of {"name","value","unit","baseline","ratio"}').action(
     async (groups: string[], options: { quick?: boolean; json?: boolean }) => {

@@ -12,5 +12,6 @@ export {
   type SchedulingLimits,
   type SequenceView,
   type ServiceClass,
+  type Share,
   type Snapshot,
 } from './snapshot.js';

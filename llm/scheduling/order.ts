@@ -8,8 +8,9 @@ const DEADLINE_LEVELS = 2;
  * has the highest level, and among equals the one that has had the least for its weight. Of one client's requests the
  * highest level goes first, then the shortest prompt, then the oldest.
  *
- * A level is the priority, raised by the time without service. A client's requests are compared with another client's
- * by the time since any of its requests began, so that a long queue of one client's does not age past everybody else.
+ * A level is the priority, raised by the time without service. Between clients it counts from when any of the client's
+ * requests began, and never lifts one above the highest priority that waits: there the client that had less goes first, so
+ * that neither a high priority starves anybody nor waiting gets anybody more than a fair part.
  */
 export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): SequenceView[] {
   const queues = new Map<string, SequenceView[]>();
@@ -32,7 +33,8 @@ export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): S
   const order: SequenceView[] = [];
   while (order.length < views.length) {
     const ready = heads.filter(({ queue, next }) => next < queue.length);
-    const best = ready.reduce((a, b) => (compareHeads(b, a, snapshot) < 0 ? b : a));
+    const highest = Math.max(...ready.map(({ queue, next }) => queue[next].priority));
+    const best = ready.reduce((a, b) => (compareHeads(b, a, highest, snapshot) < 0 ? b : a));
     const view = best.queue[best.next++];
     // As if it had been served already: the client's next request is behind those of clients that had less.
     best.virtualTime += view.left / best.weight;
@@ -49,25 +51,33 @@ interface Head {
   readonly servedAt: number;
 }
 
-function compareHeads(a: Head, b: Head, snapshot: Snapshot): number {
+function compareHeads(a: Head, b: Head, highest: number, snapshot: Snapshot): number {
   const [first, second] = [a.queue[a.next], b.queue[b.next]];
   return (
-    level(second, Math.max(second.servedAt, b.servedAt), snapshot) -
-      level(first, Math.max(first.servedAt, a.servedAt), snapshot) ||
+    levelBetween(second, b, highest, snapshot) - levelBetween(first, a, highest, snapshot) ||
     a.virtualTime - b.virtualTime ||
     first.left - second.left ||
     earlier(first, second)
   );
 }
 
+/** Among requests of one client. */
 function own(view: SequenceView, snapshot: Snapshot): number {
-  return level(view, view.servedAt, snapshot);
+  return aged(view, view.servedAt, snapshot) + urgency(view, snapshot);
 }
 
-function level(view: SequenceView, servedAt: number, { now, limits }: Snapshot): number {
-  const { priority, arrivedAt, deadlineAt } = view;
-  const isUrgent = deadlineAt !== undefined && now - arrivedAt > deadlineAt - now;
-  return priority + Math.floor((now - servedAt) / limits.agingMs) + (isUrgent ? DEADLINE_LEVELS : 0);
+/** Among the foremost requests of clients. */
+function levelBetween(view: SequenceView, { servedAt }: Head, highest: number, snapshot: Snapshot): number {
+  const level = aged(view, Math.max(view.servedAt, servedAt), snapshot);
+  return Math.min(level, highest) + urgency(view, snapshot);
+}
+
+function aged({ priority }: SequenceView, servedAt: number, { now, limits }: Snapshot): number {
+  return priority + Math.floor((now - servedAt) / limits.agingMs);
+}
+
+function urgency({ arrivedAt, deadlineAt }: SequenceView, { now }: Snapshot): number {
+  return deadlineAt !== undefined && now - arrivedAt > deadlineAt - now ? DEADLINE_LEVELS : 0;
 }
 
 function earlier(a: SequenceView, b: SequenceView): number {

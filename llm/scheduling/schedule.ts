@@ -14,6 +14,8 @@ import {
 const COLUMNS_PER_RESERVED = 32;
 /** And so many of the places. */
 const RESERVED_PLACES = 1;
+/** Where every place is taken, clients that have less than their part of them begin all the same, up to so many times as many. */
+const MOST_PLACES = 2;
 
 /**
  * Decides the next step: a pure function, so that the policy is tested and simulated without a model.
@@ -53,11 +55,17 @@ function admit(
   const admitted: SequenceView[] = [];
   const hasBatch = [...waiting, ...running].some((view) => view.class === 'batch' && view.able);
   const reserved = hasBatch ? Math.min(RESERVED_PLACES, limits.maxSequences - 1) : 0;
-  const hasPlace = (served: ServiceClass): boolean => {
+  const hasPlace = ({ class: served, client }: SequenceView): boolean => {
     const able = [...running, ...admitted].filter((view) => view.able && !pool.preempted.has(view));
-    const ofClass = able.filter((view) => view.class === served).length;
-    if (served === 'interactive') return ofClass < limits.maxSequences - reserved;
-    return able.length < limits.maxSequences || ofClass < reserved;
+    const ofClass = able.filter((view) => view.class === served);
+    if (served === 'batch') return able.length < limits.maxSequences || ofClass.length < reserved;
+    const places = limits.maxSequences - reserved;
+    if (ofClass.length < places) return true;
+    const clients = new Set(
+      [...waiting, ...ofClass].filter((view) => view.class === served).map((one) => one.client),
+    );
+    const has = ofClass.filter((view) => view.client === client).length;
+    return has < Math.max(1, Math.floor(places / clients.size)) && ofClass.length < MOST_PLACES * places;
   };
   for (const served of SERVICE_CLASSES) {
     const order = fairOrder(
@@ -65,7 +73,8 @@ function admit(
       { limits, ...snapshot },
     );
     for (const view of order) {
-      if (!hasPlace(served) || !pool.admit(view)) break;
+      if (!hasPlace(view)) continue;
+      if (!pool.admit(view)) break;
       admitted.push(view);
     }
   }

@@ -74,8 +74,9 @@ describe('an interactive request under a full load of batch work', () => {
 
 describe('batch work', () => {
   test('keeps one place and some columns, whatever interactive requests there are', () => {
-    const interactive = times(7, (id) => view(id, { left: 400, generates: false }));
-    const waits = times(20, (i) => waiting(50 + i, 400));
+    const client = 'a';
+    const interactive = times(7, (id) => view(id, { client, left: 400, generates: false }));
+    const waits = times(20, (i) => waiting(50 + i, 400, { client }));
     const plan = schedule(snapshot([...interactive, ...waits, waiting(99, 400, { class: 'batch' })]));
     expect(plan.admitted).toEqual([99]);
     expect(columnsOf(plan, 99)).toBe(2);
@@ -100,11 +101,24 @@ describe('of one class', () => {
     expect(first([waiting(0, 500, { priority: 6 }), waiting(1, 20)])).toBe(0);
   });
 
-  test('what has waited long goes ahead of a higher priority', () => {
-    const old = waiting(0, 500, { priority: 0, arrivedAt: 0 });
-    const fresh = (now: number) => waiting(1, 20, { priority: 9, arrivedAt: now });
+  test('what has waited long goes ahead of a higher priority of the same client', () => {
+    const old = waiting(0, 500, { priority: 0, client: 'a' });
+    const fresh = (now: number) => waiting(1, 20, { priority: 9, client: 'a', arrivedAt: now });
     expect(first([old, fresh(40_000)], undefined, 40_000)).toBe(1);
     expect(first([old, fresh(50_000)], undefined, 50_000)).toBe(0);
+  });
+
+  test('what has waited long goes ahead of a higher priority of a client that had more', () => {
+    const sequences = (now: number) => [
+      waiting(0, 500, { priority: 0, client: 'low' }),
+      waiting(1, 20, { priority: 9, client: 'high', arrivedAt: now }),
+    ];
+    const clients = new Map([
+      ['low', { virtualTime: 10, weight: 1, servedAt: 0 }],
+      ['high', { virtualTime: 500, weight: 1, servedAt: 0 }],
+    ]);
+    expect(first(sequences(40_000), clients, 40_000)).toBe(1);
+    expect(first(sequences(50_000), clients, 50_000)).toBe(0);
   });
 
   test('a deadline that comes near goes ahead', () => {
@@ -135,6 +149,13 @@ describe('of one class', () => {
     clients.set('greedy', { virtualTime: 5_020, weight: 1, servedAt: 59_000 });
     expect(first([...queue, other], clients, 60_000)).toBe(99);
   });
+});
+
+test('a client with less than its part of the places begins although another has every place', () => {
+  const places = times(8, (id) => view(id, { client: 'greedy' }));
+  const others = times(6, (i) => waiting(30 + i, 300, { client: 'modest' }));
+  const { admitted } = schedule(snapshot([...places, waiting(20, 10, { client: 'greedy' }), ...others]));
+  expect(admitted).toEqual([30, 31, 32, 33]);
 });
 
 describe('where memory is short', () => {

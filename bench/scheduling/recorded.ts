@@ -1,0 +1,5 @@
+import type { Arrival } from './workload.js';
+
+export function recordedArrivals(): Arrival[] {
+  return [];
+}

@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest';
+import { firstComeFirstServed, staticBatch } from '../../../../bench/scheduling/policies.js';
+import { type Outcome, simulate } from '../../../../bench/scheduling/simulate.js';
+import { stepCycles } from '../../../../bench/scheduling/step-cost.js';
+import { type Arrival, randomArrivals } from '../../../../bench/scheduling/workload.js';
+import { schedule } from '../../../../llm/scheduling/index.js';
+
+const NO_REFUSALS = { maxQueued: 1e6, maxWaitMs: { interactive: 1e12, batch: 1e12 } };
+
+const batch = (count: number, promptTokens: number, outputTokens: number, client = 'night'): Arrival[] =>
+  Array.from({ length: count }, () => ({ at: 0, class: 'batch', client, promptTokens, outputTokens }));
+
+describe('the core’s cycles of TinyLlama-1.1B in Q3_K_S', () => {
+  test('of a prompt of 64 tokens are at most 9.5 times those of a token', () => {
+    expect(stepCycles(64) / stepCycles(1)).toBeLessThan(9.5);
+  });
+
+  test('let eight sequences generate at least four times as fast as one', () => {
+    expect((8 * stepCycles(1)) / stepCycles(8)).toBeGreaterThan(4);
+  });
+});
+
+describe('an interactive request under a full load of batch work', () => {
+  const stepsToFirst = (promptTokens: number, load: readonly Arrival[]) => {
+    const request: Arrival = {
+      at: 60_000,
+      class: 'interactive',
+      client: 'ann',
+      promptTokens,
+      outputTokens: 2,
+    };
+    const { outcomes } = simulate([...load, request], schedule, { limits: NO_REFUSALS, untilMs: 600_000 });
+    return outcomes.find((one) => one.class === 'interactive')!.stepsToFirst!;
+  };
+
+  test.each([1, 60, 64, 65, 128, 500, 1_000, 2_048])(
+    'of %i tokens has its first token within two steps of an idle board',
+    (promptTokens) => {
+      const load = batch(60, 700, 200);
+      expect(stepsToFirst(promptTokens, load)).toBeLessThanOrEqual(stepsToFirst(promptTokens, []) + 2);
+    },
+  );
+});
+
+describe('nobody starves', () => {
+  const greedy = { class: 'interactive', clients: ['greedy'], perSecond: 0.3, burst: 6 } as const;
+  const arrivals = randomArrivals(
+    [
+      { ...greedy, promptTokens: 40, outputTokens: 60 },
+      { class: 'interactive', clients: ['ann', 'bob'], perSecond: 0.02, promptTokens: 400, outputTokens: 20 },
+      { class: 'batch', clients: ['night'], perSecond: 0.02, promptTokens: 300, outputTokens: 30 },
+    ],
+    400,
+    7,
+  );
+
+  test('neither batch work nor long prompts, under more interactive requests than the board can serve', () => {
+    const { outcomes, endedAt } = simulate(arrivals, schedule, { limits: NO_REFUSALS });
+    expect(outcomes.every(({ tokenTimes, outputTokens }) => tokenTimes.length === outputTokens)).toBe(true);
+    const waits = (which: (one: Outcome) => boolean) =>
+      outcomes.filter(which).map(({ at, tokenTimes }) => tokenTimes[0]! - at);
+    expect(endedAt).toBeGreaterThan(800_000);
+    expect(Math.max(...waits(({ client }) => client === 'ann' || client === 'bob'))).toBeLessThan(90_000);
+    expect(Math.max(...waits((one) => one.class === 'batch'))).toBeLessThan(endedAt / 2);
+  });
+
+  test('also where memory holds a few sequences only: those that give way come back', () => {
+    const work = [...batch(20, 100, 300), ...arrivals.slice(0, 20)];
+    const { outcomes, preemptions } = simulate(work, schedule, { limits: NO_REFUSALS, pages: 60 });
+    expect(outcomes.every(({ tokenTimes, outputTokens }) => tokenTimes.length === outputTokens)).toBe(true);
+    expect(preemptions).toBeGreaterThan(0);
+  });
+});
+
+describe('clients that always have more to do', () => {
+  const shares = (weights: ReadonlyMap<string, number>) => {
+    const work = [...batch(400, 300, 20, 'prompts'), ...batch(400, 20, 80, 'answers')];
+    const { outcomes } = simulate(work, schedule, { limits: NO_REFUSALS, weights, untilMs: 900_000 });
+    const columns = (client: string) =>
+      outcomes
+        .filter((one) => one.client === client && one.tokenTimes.length > 0)
+        .reduce((sum, one) => sum + one.promptTokens + one.tokenTimes.length, 0);
+    return columns('prompts') / columns('answers');
+  };
+
+  test('get equal parts of the board, within 10 %, however different their requests are', () => {
+    const ratio = shares(new Map());
+    expect(ratio).toBeGreaterThan(0.9);
+    expect(ratio).toBeLessThan(1.1);
+  });
+
+  test('get parts by their weights', () => {
+    const ratio = shares(new Map([['prompts', 3]]));
+    expect(ratio).toBeGreaterThan(2.7);
+    expect(ratio).toBeLessThan(3.3);
+  });
+});
+
+describe('beside simple policies', () => {
+  const arrivals = [
+    ...batch(40, 300, 60),
+    ...randomArrivals(
+      [
+        {
+          class: 'interactive',
+          clients: ['ann', 'bob'],
+          perSecond: 0.04,
+          promptTokens: 60,
+          outputTokens: 30,
+        },
+      ],
+      600,
+      3,
+    ),
+  ];
+  const run = (policy: typeof schedule) => {
+    const { outcomes, endedAt } = simulate(arrivals, policy, { limits: NO_REFUSALS });
+    const firsts = outcomes
+      .filter((one) => one.class === 'interactive')
+      .map((one) => one.tokenTimes[0]! - one.at);
+    const tokens = outcomes.reduce((sum, { tokenTimes }) => sum + tokenTimes.length, 0);
+    return { first: firsts.reduce((a, b) => a + b) / firsts.length, rate: tokens / endedAt };
+  };
+  const ours = run(schedule);
+
+  test.each([
+    ['first come, first served', firstComeFirstServed],
+    ['static batches', staticBatch],
+  ])(
+    '%s: interactive requests have their first token ten times sooner, at 0.9 of the rate or more',
+    (_, policy) => {
+      const theirs = run(policy);
+      expect(theirs.first / ours.first).toBeGreaterThan(10);
+      expect(ours.rate / theirs.rate).toBeGreaterThan(0.9);
+    },
+  );
+});
