@@ -18,7 +18,7 @@ export interface Stream {
   readonly perSecond: number;
   /** Requests that come at one moment. */
   readonly burst?: number;
-  /** Mean tokens; lengths are spread from half to double. */
+  /** Lengths, from half of it to double. */
   readonly promptTokens: number;
   readonly outputTokens: number;
 }

@@ -14,7 +14,7 @@ export interface ServeLoad {
   /** Part of the requests that are batch work, 0 to 1. */
   readonly batchShare: number;
   readonly clients: number;
-  /** Mean lengths; each is spread from half to double. */
+  /** Lengths; each request's is from half of it to double. */
   readonly promptTokens: number;
   readonly outputTokens: number;
   readonly seed: number;

@@ -47,11 +47,11 @@ export function benchServeCommand(): Command {
     .option('--clients <n>', 'clients, each with a connection of its own', wholeNumber(1, 48), 4)
     .option(
       '--prompt-tokens <n>',
-      'mean length of prompts, spread from half to double',
+      'length of prompts, from half of it to double',
       wholeNumber(1, 100_000),
       64,
     )
-    .option('--output-tokens <n>', 'mean length of answers, spread likewise', wholeNumber(1, 100_000), 32)
+    .option('--output-tokens <n>', 'length of answers, likewise', wholeNumber(1, 100_000), 32)
     .option('-s, --seed <n>', 'seed of moments, lengths and prompts', wholeNumber(), 1)
     .option('--svg <file>', 'write the distributions of the times as a picture');
   withJson(withDevice(command), 'one JSON object: the report, and every request');
