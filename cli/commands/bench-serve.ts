@@ -3,22 +3,23 @@ import { Command } from 'commander';
 import type { ClassReport, Percentiles, ServeResult } from '../../bench/index.js';
 import { connect, type Model } from '../../sdk/index.js';
 import {
-  contextLength,
   type DeviceOptions,
   decimal,
+  type LoadFlags,
+  loadSettings,
   modelOption,
   wholeNumber,
   withDevice,
   withJson,
+  withLoad,
 } from '../options.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatCount } from '../output/units.js';
 import { openModel, withInterrupt } from '../session.js';
 import { terminalPrompts } from '../terminal-prompts.js';
 
-interface BenchServeOptions extends DeviceOptions {
+interface BenchServeOptions extends DeviceOptions, LoadFlags {
   readonly model: string;
-  readonly ctxSize?: number;
   readonly rate: number;
   readonly seconds: number;
   readonly batchShare: number;
@@ -35,7 +36,6 @@ export function benchServeCommand(): Command {
   const command = new Command('serve')
     .description('Put a load of requests on a device and tell how long they took, by class.')
     .addOption(modelOption())
-    .option('-c, --ctx-size <n>', "tokens of context; the model's own when left out", contextLength)
     .option('--rate <n>', 'mean requests a second', decimal(0.001, 1_000), 1)
     .option(
       '--seconds <n>',
@@ -54,7 +54,7 @@ export function benchServeCommand(): Command {
     .option('--output-tokens <n>', 'length of answers, likewise', wholeNumber(1, 100_000), 32)
     .option('-s, --seed <n>', 'seed of moments, lengths and prompts', wholeNumber(), 1)
     .option('--svg <file>', 'write the distributions of the times as a picture');
-  withJson(withDevice(command), 'one JSON object: the report, and every request');
+  withJson(withDevice(withLoad(command)), 'one JSON object: the report, and every request');
   return command.action(async (_: unknown, self: Command) => {
     // `--json` of `bench` stands before the name of this command or after it.
     const options: BenchServeOptions = self.optsWithGlobals();
@@ -90,11 +90,11 @@ async function withModels<T>(
     const { token, tlsFingerprint: fingerprint } = options;
     const ssh = { prompts: terminalPrompts() };
     const connectOnce = async () => keep(await connect(url, { token, fingerprint, ssh, signal }));
-    const first = await openModel(await connectOnce(), options.model, signal, options.ctxSize);
+    const first = await openModel(await connectOnce(), options.model, signal, loadSettings(options));
     const models = [first];
     while (models.length < options.clients) {
       const board = await connectOnce();
-      models.push(await board.models.load(first.digest, { contextLength: first.info.contextLength, signal }));
+      models.push(await board.models.load(first.digest, { ...loadSettings(options), signal }));
     }
     return await run(models);
   } finally {
