@@ -34,7 +34,7 @@ export interface AnswerRequest {
 /** Waits for all answers and sends them as one object. */
 export async function answerWhole(context: Context, request: AnswerRequest): Promise<Response> {
   const { choices, format, perPrompt, sentPerPrompt } = request;
-  const answers = await Promise.all(choices.map((choice) => collect(choice, request)));
+  const answers = await collectAll(choices, request);
   const beams = beamsOf(answers, sentPerPrompt);
   const sent = beams ?? bestOf(answers, perPrompt, sentPerPrompt);
   return context.json({
@@ -52,6 +52,16 @@ export async function answerWhole(context: Context, request: AnswerRequest): Pro
       beams === undefined ? perPrompt : sentPerPrompt,
     ),
   });
+}
+
+/** Where one of them fails, nobody waits for the others. */
+async function collectAll(choices: readonly Choice[], request: AnswerRequest): Promise<Answer[]> {
+  try {
+    return await Promise.all(choices.map((choice) => collect(choice, request)));
+  } catch (error) {
+    await Promise.allSettled(choices.map(({ generation }) => generation.cancel()));
+    throw error;
+  }
 }
 
 /** A whole answer. */

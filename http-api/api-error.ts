@@ -47,6 +47,9 @@ const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_(DEVICE_FAILED|CLOSING|DRAINING)$/, 503],
 ];
 
+/** Where what is busy does not know for how long. */
+const BUSY_RETRY_MS = 1_000;
+
 /** Any error as the client is told of it; the code of ours goes with it, the stack never does. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
@@ -70,7 +73,7 @@ function fromOurs(error: PynqLlmError): ApiError {
     error.message,
     code,
     status === 404 ? 'model' : null,
-    typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
+    typeof retryAfterMs === 'number' ? retryAfterMs : status === 429 ? BUSY_RETRY_MS : undefined,
     typeof text === 'string' ? text : undefined,
   );
 }

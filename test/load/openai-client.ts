@@ -51,11 +51,17 @@ export class OpenAiClient implements LoadClient {
     const { signal } = abort;
     const timer = request.behaviour === 'abort' && setTimeout(() => abort.abort(), request.after * PIECE_MS);
     try {
-      const [choice] =
+      const n = request.answers;
+      const choices =
         this.#transport === 'chat'
-          ? (await this.#openai.chat.completions.create(toChat(body), { signal })).choices
-          : (await this.#openai.completions.create(body, { signal })).choices;
-      reading.text += 'message' in choice ? (choice.message.content ?? '') : choice.text;
+          ? (await this.#openai.chat.completions.create({ ...toChat(body), n }, { signal })).choices
+          : (await this.#openai.completions.create({ ...body, n }, { signal })).choices;
+      const texts = choices.map((choice) =>
+        'message' in choice ? (choice.message.content ?? '') : choice.text,
+      );
+      if (texts.length !== n || texts.some((text) => text !== texts[0]))
+        throw new Error(`${n} greedy answers to one prompt differ: ${JSON.stringify(texts)}`);
+      reading.text += texts[0];
       return { kind: 'done' };
     } finally {
       if (timer) clearTimeout(timer);

@@ -50,6 +50,9 @@ const MOST_MIB_PER_MINUTE = 4;
 /** The agent keeps ended generations for half a minute; before some times that its memory has reached no steady state. */
 const LEAST_SECONDS = 240;
 
+/** Mistakes that people read; the others are counted, and in the JSON. */
+const MOST_SHOWN = 20;
+
 /** Adds up what was observed, and judges memory and faults. */
 export function reportOf(observed: Observed): LoadReport {
   const { seconds, clients, seed, answered, metrics, faultsDue, memory } = observed;
@@ -138,7 +141,7 @@ export function toText(report: LoadReport): string {
     `faults: ${faults.due} due, ${faults.seen} seen, ${faults.recovered} steps recovered`,
     `memory of the agent, MiB: ${mib}`,
     `  grows by ${memory.growthMibPerMinute.toFixed(2)} MiB a minute; ${limit === undefined ? 'the run is too short to judge it' : `at most ${limit} may be`}`,
-    ...mistakes.map((mistake) => `WRONG: ${mistake}`),
+    ...mistakes.slice(0, MOST_SHOWN).map((mistake) => `WRONG: ${mistake}`),
     mistakes.length === 0 ? 'passed' : `failed: ${mistakes.length} mistakes`,
     '',
   ].join('\n');

@@ -7,6 +7,8 @@ import { histogramText } from '../../../http-api/histogram-text.js';
 test('overload is a 429 that says when to ask again', () => {
   const error = new PynqLlmError('LLM_OVERLOADED', 'Many wait.', { context: { retryAfterMs: 4_200 } });
   expect(toApiError(error)).toMatchObject({ status: 429, code: 'LLM_OVERLOADED', retryAfterMs: 4_200 });
+  const unsure = new PynqLlmError('AGENT_TOO_MANY_SESSIONS', '64 clients are connected.');
+  expect(toApiError(unsure)).toMatchObject({ status: 429, retryAfterMs: 1_000 });
 });
 
 test('a generation that failed half-way has what was generated in its error', () => {

@@ -245,9 +245,9 @@ describe('a server session', () => {
   it('refuses more streams than the limit', () => {
     for (let id = 1; id <= MAX_STREAMS + 1; id++) request(id, 'counters.subscribe');
     expect(sent.at(-1)?.error?.code).toBe('PROTOCOL_TOO_MANY_STREAMS');
-    request(100, 'stream.close', { stream: 1 });
-    request(101, 'counters.subscribe');
-    expect(sent.at(-1)).toEqual({ id: 101, result: {} });
+    request(MAX_STREAMS + 2, 'stream.close', { stream: 1 });
+    request(MAX_STREAMS + 3, 'counters.subscribe');
+    expect(sent.at(-1)).toEqual({ id: MAX_STREAMS + 3, result: {} });
   });
 
   it('ends after too many bad frames in a short time, and says so', () => {
