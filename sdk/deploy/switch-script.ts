@@ -49,6 +49,8 @@ activate)
   old=$(pending 3); old=\${old:-$(active)}; old=\${old:--}
   printf '%s\\n' "$3" "$(boot_id)" "$old" > pending.new
   mv pending.new pending
+  # A loss of power must not leave the switch that follows without this file, or with an empty one.
+  sync
   later "$4" /bin/sh "$base/releases/$2/system/switch.sh" revert "$3"
   point_to "$2"
   start_agent

@@ -24,6 +24,8 @@ const TOKENS = 16;
 /** Seconds in which a new agent has to pass its checks: emulated, and on a machine that may be busy. */
 const PATIENCE = ['--deadline', '600'];
 const COMPUTE_MS = 600_000;
+/** The unit's WatchdogSec. */
+const WATCHDOG_MS = 120_000;
 const GENERATE = ['run', PROMPT, '--temp', '0', '--max-tokens', `${TOKENS}`, '--logprobs', '5', '--json'];
 /** The agent's home. */
 const STATE = '/var/lib/pynq-llm';
@@ -110,7 +112,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
 
   test('gets the agent over SSH, which passes its self-test as a service of systemd', async () => {
     first = await measured.time('First `deploy`', () => laptop.ask(deployArguments()));
-    measured.bytes('Sent by it', first.sentBytes);
+    measured.bytes('… of which sent', first.sentBytes);
     expect(first.unchanged).toBe(false);
     expect(first.selfTestChecks).toBeGreaterThan(0);
     expect(await shell.run('systemctl is-active pynq-llm && systemctl is-enabled pynq-llm')).toBe(
@@ -135,6 +137,18 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     expect(state.split(/\s+/).join(' ')).toBe(
       `CapPrm: ${none} CapEff: ${none} CapBnd: ${none} CapAmb: ${none} NoNewPrivs: 1 Seccomp: 2`,
     );
+  });
+
+  test('has an agent that tells the watchdog of systemd again and again that it is alive', async () => {
+    const seen = async () => {
+      const properties = await shell.run(
+        'systemctl show --property=WatchdogTimestampMonotonic,ActiveEnterTimestampMonotonic pynq-llm',
+      );
+      const [, fed] = /^WatchdogTimestampMonotonic=(\d+)$/m.exec(properties) ?? [];
+      const [, started] = /^ActiveEnterTimestampMonotonic=(\d+)$/m.exec(properties) ?? [];
+      return Number(fed) > Number(started);
+    };
+    await expect.poll(seen, { timeout: WATCHDOG_MS, interval: 5_000 }).toBe(true);
   });
 
   describe('a process in the place of the agent', () => {
@@ -233,7 +247,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     upgraded = await measured.time('Upgrade', () =>
       laptop.ask([...deployArguments(), '--allow-dev-mem'], { main }),
     );
-    measured.bytes('Sent by it', upgraded.sentBytes);
+    measured.bytes('… of which sent', upgraded.sentBytes);
     expect(upgraded).toMatchObject({ version: '99.0.1', unchanged: false });
     expect(upgraded.sentBytes).toBeLessThan(first.sentBytes / 10);
     expect(await releases()).toMatchObject([

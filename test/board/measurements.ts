@@ -10,7 +10,8 @@ export class Measurements {
   }
 
   bytes(what: string, bytes: number): void {
-    this.#rows.push([what, `${Math.round(bytes / 2 ** 20)} MiB`]);
+    const mib = bytes / 2 ** 20;
+    this.#rows.push([what, mib < 1 ? `${Math.round(bytes / 1024)} KiB` : `${Math.round(mib)} MiB`]);
   }
 
   /** Times `action` and notes it. */

@@ -3,8 +3,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { platformOf } from '../../../sdk/deploy/platforms.js';
-import { buildRelease } from '../../../sdk/deploy/release.js';
+import { platformOf } from '../../../../sdk/deploy/platforms.js';
+import { buildRelease } from '../../../../sdk/deploy/release.js';
 
 const platform = platformOf('x86_64');
 
