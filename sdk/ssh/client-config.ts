@@ -77,7 +77,12 @@ function configOf(host: string): Entry {
   try {
     const options = SSHConfig.parse(text).compute(host, { ignoreCase: true });
     return Object.fromEntries(
-      Object.entries(options).map(([name, value]) => [name.toLowerCase(), [value].flat().flatMap(words)]),
+      Object.entries(options).map(([key, value]) => {
+        const name = key.toLowerCase();
+        const values = [value].flat();
+        // Only these take several on a line; the parser has taken quotes away from the others.
+        return [name, name.endsWith('knownhostsfile') ? values.flatMap(words) : values];
+      }),
     );
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -85,7 +90,7 @@ function configOf(host: string): Entry {
   }
 }
 
-/** Several files may stand on one line; quotes keep a name with blanks together. */
+/** Files that stand on one line; quotes keep a name with blanks together. */
 function words(value: string): string[] {
   return [...value.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain);
 }
