@@ -202,4 +202,9 @@ export const LLM_ERRORS = {
     remedy:
       'Shorten the prompt, ask for fewer tokens, give more memory (--kv-memory), or use --kv-type int8.',
   },
+  LLM_KV_SPILL_FOLDER: {
+    number: 4604,
+    meaning: 'The folder for keys and values of generations that make room for others cannot be used.',
+    remedy: 'Give a folder that the agent may write to (--kv-spill).',
+  },
 } as const satisfies Record<string, ErrorEntry>;

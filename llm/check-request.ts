@@ -31,9 +31,10 @@ export function checkRequest(model: Model, request: GenerateRequest, branches = 
 
 /** Refuses what could not be finished if it had all memory to itself. The last token is not fed, so it needs no place. */
 function checkRoom(model: Model, { prompt, maxTokens = 1 }: GenerateRequest, branches: number): void {
-  const room = model.kvPool.maxTokens;
-  const needed = prompt.length + branches * (Math.min(maxTokens, model.contextLength) - 1);
-  if (needed <= room || (room === model.contextLength && branches === 1)) return;
+  const room = model.kvPool.roomFor(branches);
+  const most = Math.min(maxTokens, model.contextLength - prompt.length + 1);
+  const needed = prompt.length + branches * (most - 1);
+  if (needed <= room) return;
   throw new PynqLlmError(
     'LLM_KV_TOO_LONG',
     `A prompt of ${prompt.length} tokens and ${branches > 1 ? `${branches} times ` : ''}${maxTokens} more need keys and values of ${needed} tokens; there is room for ${room}.`,

@@ -70,6 +70,12 @@ export class KvPool {
     return this.memory.maxTokens;
   }
 
+  /** Tokens that there is room for in sequences that share nothing but whole pages, each with an open page. */
+  roomFor(sequences: number): number {
+    const { layout, frames } = this.memory;
+    return layout.tokensIn(frames) - (sequences - 1) * layout.openFrames * PAGE_TOKENS;
+  }
+
   get stats(): KvStats {
     const { memory } = this;
     const { pageFrames, type, frameBytes } = memory.layout;

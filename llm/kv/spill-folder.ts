@@ -1,6 +1,7 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { PynqLlmError } from '../../errors/index.js';
 
 const SUFFIX = '.kvspill';
 
@@ -27,11 +28,19 @@ export class SpillFolder {
   /**
    * @param path a folder for this alone; it is made where it does not exist
    * @param maxBytes bound of all files together
+   * @throws PynqLlmError LLM_KV_SPILL_FOLDER
    */
   constructor(path: string, maxBytes: number) {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    for (const name of readdirSync(path))
-      if (name.endsWith(SUFFIX)) rmSync(join(path, name), { force: true });
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      for (const name of readdirSync(path))
+        if (name.endsWith(SUFFIX)) rmSync(join(path, name), { force: true });
+    } catch (cause) {
+      throw new PynqLlmError('LLM_KV_SPILL_FOLDER', `The folder ${path} cannot be made or tidied.`, {
+        cause,
+        context: { path },
+      });
+    }
     this.#path = path;
     this.#maxBytes = maxBytes;
   }

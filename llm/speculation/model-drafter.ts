@@ -26,6 +26,8 @@ export class ModelDrafter implements Drafter {
   #cached: number[] = [];
   #cache: KvCache | undefined;
   #logits: Float32Array | undefined;
+  /** Whether the small model had pages for the sequence so far: without them nothing is drafted any more. */
+  #hasRoom = true;
   #rate = FIRST_GUESS;
   #draft: readonly number[] = [];
   /** Tokens since then, all of them as drafted. */
@@ -48,6 +50,7 @@ export class ModelDrafter implements Drafter {
   }
 
   worth(most: number, cycles: (columns: number) => number): number {
+    if (!this.#hasRoom) return 0;
     const room = Math.min(most, this.#model.contextLength - this.#tokens.length);
     const own = this.#model.coreCycles(1);
     return draftLength(
@@ -68,6 +71,7 @@ export class ModelDrafter implements Drafter {
       this.#draft = [];
       if (!isPynqLlmError(error, 'LLM_KV_FULL')) throw error;
       this.release();
+      this.#hasRoom = false;
       return [];
     } finally {
       addCost(this.#cost, before, this.#model.cost(), 1);
@@ -99,8 +103,8 @@ export class ModelDrafter implements Drafter {
     while (right < most && this.#cached[right] === this.#tokens[right]) right++;
     this.#cache ??= this.#model.newCache();
     this.#cache.truncate(right);
-    // An INT8 page gives back whole pages only.
-    this.#cached.length = this.#cache.length;
+    this.#cache.adopt(this.#tokens);
+    this.#cached = this.#tokens.slice(0, this.#cache.length);
     return this.#cache;
   }
 

@@ -391,6 +391,12 @@ describe('what is spilled', () => {
     expect(model.kvPool.stats.spillFailures).toBe(1);
   });
 
+  test('needs a folder that can be made', () => {
+    const path = join(folder, 'a-file');
+    writeFileSync(path, '');
+    expect(() => new SpillFolder(join(path, 'inside'), 1)).toThrow(/LLM_KV_SPILL_FOLDER/);
+  });
+
   test('is deleted with its sequence, and by the next process that uses the folder', () => {
     const { path, spill, cache } = spilled('f16', 'deleted');
     cache.release();

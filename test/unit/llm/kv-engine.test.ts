@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { GgmlType } from '../../../gguf/index.js';
+import { newCost } from '../../../llm/cost.js';
 import { Engine } from '../../../llm/engine.js';
 import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
 import { SpillFolder } from '../../../llm/kv/spill-folder.js';
@@ -10,6 +11,7 @@ import { loadModel } from '../../../llm/load-model.js';
 import { Random } from '../../../llm/maths/index.js';
 import type { Model } from '../../../llm/model.js';
 import type { GenerateRequest } from '../../../llm/request.js';
+import { ModelDrafter } from '../../../llm/speculation/model-drafter.js';
 import { Bench, syntheticGguf } from './models.js';
 
 const TINY = syntheticGguf(() => GgmlType.F32, {
@@ -93,6 +95,24 @@ describe('a request that would need more than the whole pool', () => {
     bench.run();
     expect(received.result).toMatchObject({ reason: 'context-full', tokens: 31 });
   });
+});
+
+test.each([
+  ['f16', 2, 32],
+  ['int8', 4, 16],
+] as const)('a draft model whose pages of %s run short drafts no more', (type, pages, least) => {
+  const model = tiny(type, pages);
+  const drafter = new ModelDrafter(model, newCost());
+  for (let token = 0; token < 10; token++) drafter.push(token);
+  let drafted = 10;
+  for (let draft = drafter.propose(2); draft.length > 0; draft = drafter.propose(2)) {
+    for (const token of draft) drafter.push(token);
+    drafted += draft.length;
+  }
+  expect(drafted).toBeGreaterThanOrEqual(least);
+  expect(drafter.propose(2)).toEqual([]);
+  expect(drafter.worth(8, (n) => n)).toBe(0);
+  expect(model.kvPool.stats.used).toBe(0);
 });
 
 test.each([
