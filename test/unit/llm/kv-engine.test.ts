@@ -102,7 +102,7 @@ test.each([
   ['int8', 4, 16],
 ] as const)('a draft model whose pages of %s run short drafts no more', (type, pages, least) => {
   const model = tiny(type, pages);
-  const drafter = new ModelDrafter(model, newCost());
+  const drafter = new ModelDrafter(model, newCost(), { faults: 0, recovered: 0 });
   for (let token = 0; token < 10; token++) drafter.push(token);
   let drafted = 10;
   for (let draft = drafter.propose(2); draft.length > 0; draft = drafter.propose(2)) {
