@@ -34,6 +34,8 @@ export interface CoreOptions {
   /** Directory for traces. */
   readonly scratch: string;
   readonly kv: KvSettings;
+  /** Parts of the board that clients have, relative to the others' 1. */
+  readonly clientWeights: ReadonlyMap<string, number>;
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;

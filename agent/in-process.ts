@@ -36,6 +36,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
     scratch: scratchDirectory(),
     kv: {},
+    clientWeights: new Map(),
     clock: systemClock,
     log: silentLog,
   });

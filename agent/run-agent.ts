@@ -24,11 +24,12 @@ export interface AgentFlags {
   readonly tlsCert?: string | undefined;
   readonly logLevel: string;
   readonly kv?: KvSettings | undefined;
+  readonly clientWeight?: ReadonlyMap<string, number> | undefined;
 }
 
 /**
- * Runs an agent until SIGINT or SIGTERM; generations under way then have ten seconds to end. Its address goes to standard output as the only line there, its log to
- * standard error.
+ * Runs an agent until SIGINT or SIGTERM; generations under way then have ten seconds to end. Its address goes to standard
+ * output as the only line there, its log to standard error.
  * @param extend adds what else the agent's port serves; disposed of when the agent begins to end
  * @throws PynqLlmError as startAgent
  */
@@ -47,6 +48,7 @@ export async function runAgent(
     origins: flags.allowOrigin,
     storeDir: flags.storeDir,
     kv: flags.kv,
+    clientWeights: flags.clientWeight,
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });

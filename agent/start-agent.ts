@@ -27,6 +27,8 @@ export interface AgentOptions {
   readonly storeDir?: string | undefined;
   /** How keys and values are kept where who loads a model does not say. */
   readonly kv?: KvSettings | undefined;
+  /** Parts of the board that clients of these names have, relative to the others' 1. */
+  readonly clientWeights?: ReadonlyMap<string, number> | undefined;
   /** A pino logger, or anything like one. */
   readonly log?: Log | undefined;
   /** Milliseconds without progress after which the busy device worker is ended and started again; 2 minutes. */
@@ -81,6 +83,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
     store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
     scratch: scratchDirectory(),
     kv: options.kv ?? {},
+    clientWeights: options.clientWeights ?? new Map(),
     clock: systemClock,
     log,
     hangMs: options.hangMs,

@@ -27,6 +27,7 @@ export interface DeviceHostOptions {
   readonly device: string;
   readonly scratch: string;
   readonly kv: KvSettings;
+  readonly clientWeights: ReadonlyMap<string, number>;
   readonly clock: Clock;
   readonly log: Log;
   /** Silence after which a busy worker is ended. */
@@ -168,6 +169,7 @@ export class DeviceHost {
       device: this.#options.device,
       scratch: this.#options.scratch,
       kv: this.#options.kv,
+      clientWeights: this.#options.clientWeights,
       doorbell: this.#doorbell.shared,
       registerLane: this.#registerLane.shared,
       port: port2,

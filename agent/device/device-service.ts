@@ -7,10 +7,9 @@ import { recordBoard } from '../../driver/trace/record.js';
 import { replayTrace } from '../../driver/trace/replay.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { MethodName, Params, Result } from '../../protocol/index.js';
-import type { KvSettings } from '../kv-settings.js';
 import { readCounters, setCounterTargets } from './counters.js';
 import { LoadedModels, type ModelEvents } from './loaded-models.js';
-import type { DeviceCall, DeviceMethod, DeviceParams, DmaMemory } from './messages.js';
+import type { DeviceCall, DeviceMethod, DeviceParams, DmaMemory, WorkerSetup } from './messages.js';
 import type { RegisterPlace } from './register-lane.js';
 import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
@@ -20,6 +19,8 @@ type Handlers = {
 };
 /** Scores are answered by an event, after some steps. */
 type Answer<M extends DeviceMethod> = M extends 'score' ? undefined : Result<M>;
+
+type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'>;
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {
@@ -31,14 +32,14 @@ export class DeviceService {
   readonly #handlers: Handlers;
   #accelerator: Accelerator;
 
-  /** @param scratch directory for traces */
-  constructor(board: Board, scratch: string, kv: KvSettings, events: ModelEvents) {
+  constructor(board: Board, setup: ServiceSetup, events: ModelEvents) {
+    const { scratch } = setup;
     this.#rawBoard = board;
     this.#scratch = scratch;
     this.#accelerator = new Accelerator(board);
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
-    this.models = new LoadedModels(() => this.#accelerator, kv, events);
+    this.models = new LoadedModels(() => this.#accelerator, setup, events);
     this.#handlers = this.#createHandlers();
   }
 

@@ -8,7 +8,7 @@ import type { Model } from '../../llm/model.js';
 import { EngineMetrics, type Histogram } from '../../llm/scheduling/index.js';
 import type { GenerateEvent, ModelFacts, Params, Result } from '../../protocol/index.js';
 import type { KvSettings } from '../kv-settings.js';
-import type { DeviceParams } from './messages.js';
+import type { DeviceParams, WorkerSetup } from './messages.js';
 import { plainPlacement, planModel } from './plan-model.js';
 import { RunningGenerations } from './running-generations.js';
 import { ScoreJob } from './score-job.js';
@@ -33,14 +33,20 @@ interface Loaded {
 export class LoadedModels {
   readonly #accelerator: () => Accelerator;
   readonly #kv: KvSettings;
+  readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
   readonly #metrics = new EngineMetrics();
 
-  constructor(accelerator: () => Accelerator, kv: KvSettings, events: ModelEvents) {
+  constructor(
+    accelerator: () => Accelerator,
+    { kv, clientWeights }: Pick<WorkerSetup, 'kv' | 'clientWeights'>,
+    events: ModelEvents,
+  ) {
     this.#accelerator = accelerator;
     this.#kv = kv;
+    this.#clientWeights = clientWeights;
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
   }
@@ -91,8 +97,7 @@ export class LoadedModels {
       const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
       const generations = new RunningGenerations(
         model,
-        this.#metrics,
-        this.#spill,
+        { metrics: this.#metrics, spill: this.#spill, weights: this.#clientWeights },
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );

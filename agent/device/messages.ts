@@ -97,4 +97,5 @@ export interface WorkerSetup {
   /** Directory for traces. */
   readonly scratch: string;
   readonly kv: KvSettings;
+  readonly clientWeights: ReadonlyMap<string, number>;
 }

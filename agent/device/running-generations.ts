@@ -1,7 +1,5 @@
-import { Engine, type EngineGeneration } from '../../llm/engine.js';
-import type { SpillFolder } from '../../llm/kv/spill-folder.js';
+import { Engine, type EngineGeneration, type EngineOptions } from '../../llm/engine.js';
 import type { Model } from '../../llm/model.js';
-import type { EngineMetrics } from '../../llm/scheduling/index.js';
 import {
   errorToWire,
   type GenerateEvent,
@@ -24,12 +22,11 @@ export class RunningGenerations {
 
   constructor(
     model: Model,
-    metrics: EngineMetrics,
-    spill: SpillFolder | undefined,
+    options: EngineOptions,
     findModel: (digest: string) => Model,
     onEvent: (generation: string, event: GenerateEvent) => void,
   ) {
-    this.#engine = new Engine(model, { metrics, spill });
+    this.#engine = new Engine(model, options);
     this.#findModel = findModel;
     this.#onEvent = onEvent;
   }

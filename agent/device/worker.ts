@@ -40,7 +40,7 @@ if (service !== undefined) run(service);
 function openService(): DeviceService | undefined {
   doorbell.tick();
   try {
-    const opened = new DeviceService(openBoard(setup.device), setup.scratch, setup.kv, {
+    const opened = new DeviceService(openBoard(setup.device), setup, {
       onEvent: (generation, event) => events.push({ generation, event }),
       onProgress: (id, done, total) => {
         doorbell.tick();

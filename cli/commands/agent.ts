@@ -1,7 +1,15 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, AgentHandle } from '../../agent/index.js';
 import type { OpenTransport } from '../../sdk/transports/transport.js';
-import { collect, kvMemoryOption, kvTypeOption, type LoadFlags, MIB, wholeNumber } from '../options.js';
+import {
+  collect,
+  decimal,
+  kvMemoryOption,
+  kvTypeOption,
+  type LoadFlags,
+  MIB,
+  wholeNumber,
+} from '../options.js';
 
 /** A session that was lost, with the device's worker perhaps, is opened again for so long. */
 const RECONNECT_MS = 15_000;
@@ -36,6 +44,11 @@ export function agentCommand(): Command {
       'a folder of its own for keys and values of generations that make room for others; computed again when left out',
     )
     .option('--kv-spill-limit <MiB>', 'most that goes there', wholeNumber(1), 1024)
+    .option(
+      '--client-weight <name=w>',
+      'give this client w times the part of the board that others have; repeatable',
+      clientWeight,
+    )
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -53,6 +66,16 @@ export function agentCommand(): Command {
         );
       },
     );
+}
+
+function clientWeight(
+  text: string,
+  before: ReadonlyMap<string, number> = new Map(),
+): ReadonlyMap<string, number> {
+  const match = /^(.+)=([^=]+)$/.exec(text);
+  if (!match)
+    throw new InvalidArgumentError('It must be the name of a client and a number, such as night=0.5.');
+  return new Map([...before, [match[1]!, decimal(0.001, 1_000)(match[2]!)]]);
 }
 
 interface KvFlags extends Pick<LoadFlags, 'kvType' | 'kvMemory'> {
