@@ -49,6 +49,8 @@ export interface Listener {
   readonly fingerprint: string | undefined;
   /** From now on requests that are no WebSockets are answered by this. */
   serveHttp(answer: RequestListener): void;
+  /** Resolves once no request waits for its answer, after `ms` milliseconds at the latest. */
+  answered(ms: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -69,7 +71,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' });
     response.end('This is a pynq-llm agent: it speaks WebSocket. Use the pynq-llm command or SDK.\n');
   };
-  server.on('request', (request, response) => http(request, response));
+  let pending = 0;
+  let onAnswered = () => {};
+  server.on('request', (request, response) => {
+    pending++;
+    response.once('close', () => {
+      pending--;
+      onAnswered();
+    });
+    http(request, response);
+  });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
     if (origin !== undefined && !options.origins.includes(origin)) {
@@ -88,6 +99,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     serveHttp: (answer) => {
       http = answer;
     },
+    answered: (ms) =>
+      new Promise((resolve) => {
+        const stop = options.clock.after(ms, resolve);
+        onAnswered = () => {
+          if (pending > 0) return;
+          stop();
+          resolve();
+        };
+        onAnswered();
+      }),
     close: async () => {
       for (const client of sockets.clients) client.close(1001);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -12,6 +12,9 @@ import { type Log, silentLog } from './log.js';
 import { parseDeviceUrl } from './open-board.js';
 import { ModelStore } from './store/model-store.js';
 
+/** How long the answers to requests may take once their generations have ended. */
+const ANSWER_MS = 1_000;
+
 export interface AgentOptions {
   /** `mock:`, `mock:NAME` or `mock:FILE.toml`. */
   readonly device: string;
@@ -109,7 +112,11 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       serveHttp: listener.serveHttp,
       admit: (token, from) => access.admit(token, from),
       openSession: (port) => core.openSession(port, () => 'admin'),
-      drain: (ms) => core.drain(ms),
+      drain: async (ms) => {
+        await core.drain(ms);
+        // The answer to a request comes a little after its last token.
+        await listener.answered(ANSWER_MS);
+      },
       close,
       [Symbol.asyncDispose]: close,
     };

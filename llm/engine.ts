@@ -275,7 +275,9 @@ export class Engine {
   /** Between two ends nothing is learnt about the rate while nobody waits. */
   #measureRate(): void {
     const now = this.#now();
-    const waits = [...this.#jobs.values()].some(({ state }) => state === 'waiting');
+    const waits = [...this.#jobs.values()].some(
+      ({ state, sequence }) => state === 'waiting' && sequence.mayGenerate,
+    );
     if (waits && this.#lastEndAt !== undefined) {
       const before = this.#msPerRequest ?? now - this.#lastEndAt;
       this.#msPerRequest = before + RATE_WEIGHT * (now - this.#lastEndAt - before);

@@ -277,3 +277,39 @@ test('times are told: waiting, prompt, tokens', () => {
   expect(timing.prefillMs).toBeGreaterThan(0);
   expect(timing.decodeMs).toBeGreaterThan(timing.prefillMs);
 });
+
+describe('more requests than are kept waiting', () => {
+  const request = { prompt: ONCE, maxTokens: 2, sampling: GREEDY };
+
+  test('cost the one with the least claim its place: batch work gives way to an interactive request', () => {
+    const metrics = new EngineMetrics();
+    const bench = new Bench(model, { maxSequences: 1, maxQueued: 1, metrics });
+    bench.submit(request);
+    bench.engine.step();
+    const batch = bench.submit(request, { class: 'batch' }).received;
+    const interactive = bench.submit(request).received;
+    expect(batch.error).toMatchObject({ code: 'LLM_OVERLOADED', context: { retryAfterMs: 2_000 } });
+    expect(() => bench.submit(request, { class: 'batch' })).toThrow(/LLM_OVERLOADED/);
+    bench.run();
+    expect(interactive.result?.reason).toBe('max-tokens');
+    expect(metrics.classes.batch.refused).toBe(2);
+  });
+});
+
+test('a request that is not done by its deadline ends with what it has', () => {
+  let clock = 0;
+  const bench = new Bench(model, { now: () => clock });
+  const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY }, { deadlineMs: 100 });
+  while (received.tokens.length < 2) bench.engine.step();
+  clock = 100;
+  bench.engine.step();
+  expect(received.error).toMatchObject({
+    code: 'LLM_DEADLINE',
+    context: { tokens: 2, text: textOf(received) },
+  });
+  expect(bench.engine.count).toBe(0);
+});
+
+test.each([{ priority: 10 }, { priority: 1.5 }, { deadlineMs: 0 }])('%j is refused', (service) => {
+  expect(() => new Bench(model).submit({ prompt: ONCE }, service)).toThrow(/LLM_REQUEST_INVALID/);
+});
