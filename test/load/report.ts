@@ -17,7 +17,7 @@ export interface LoadReport {
   readonly requests: number;
   /** `done`, `cancelled`, `refused CODE`, `failed CODE`. */
   readonly outcomes: Readonly<Record<string, number>>;
-  /** Of requests whose clients read as fast as they can; those without a stream have no first token. */
+  /** Of requests for one answer whose clients read as fast as they can; those without a stream have no first token. */
   readonly latencyMs: Readonly<
     Record<'interactive' | 'batch', Record<'firstToken' | 'betweenTokens' | 'whole', Percentiles>>
   >;
@@ -95,7 +95,10 @@ function latencyOf(answered: readonly Answered[], service: 'interactive' | 'batc
   const times = answered
     .filter(
       ({ request, outcome }) =>
-        request.service === service && request.behaviour === 'read' && outcome.kind === 'done',
+        request.service === service &&
+        request.behaviour === 'read' &&
+        request.answers === 1 &&
+        outcome.kind === 'done',
     )
     .map(({ reading }) => reading.times);
   return {

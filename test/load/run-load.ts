@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
@@ -19,7 +20,7 @@ const DEADLINE_MS = 120_000;
 const FORGET_MS = 45_000;
 const TASKS_PER_CLIENT = 0.5;
 
-/** One a time, in turn. Where the fault comes twice, the step fails when it is tried again. */
+/** One at a time, in turn. Where the fault comes twice, the step fails when it is tried again. */
 const FAULTS = [
   'dma-decode-error',
   'core-stuck:0:2',
@@ -36,20 +37,26 @@ export interface LoadOptions {
   readonly clients: number;
   readonly faultsPerMinute: number;
   readonly seed: number;
+  /** Bound of keys and values of each model, small enough for sequences to make room for others; the agent's own unless given. */
+  readonly kvMemoryMib?: number | undefined;
   /** What is going on, now and then. */
   readonly say: (text: string) => void;
 }
 
 /** Puts load on an agent in a process of its own, and reports what it was like. */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
-  const { seconds, clients, faultsPerMinute, seed, say } = options;
+  const { seconds, clients, faultsPerMinute, seed, kvMemoryMib, say } = options;
   using store = temporaryDirectory();
   const tasks = await solve(makeTasks(seed, Math.ceil(clients * TASKS_PER_CLIENT)), store.path);
   say(`${tasks.length} tasks solved alone`);
   const everySeconds = (60 / faultsPerMinute).toFixed(3);
   const faults = FAULTS.map((fault) => `fault=${fault}`).join('&');
   const device = faultsPerMinute > 0 ? `mock:?${faults}&fault-every=${everySeconds}` : 'mock:';
-  await using agent = await cliAgent(store.path, device);
+  const memoryFlags =
+    kvMemoryMib === undefined
+      ? []
+      : ['--kv-memory', String(kvMemoryMib), '--kv-spill', join(store.path, 'spill')];
+  await using agent = await cliAgent(store.path, device, memoryFlags);
   const openedAt = performance.now();
   await prepare(agent.url);
 

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { toText } from './report.js';
 import { runLoad } from './run-load.js';
 
-// npm run test:load [-- --seconds 300] [--clients 64] [--faults-per-minute 1] [--seed 1] [--json]
+// npm run test:load [-- --seconds 300] [--clients 64] [--faults-per-minute 1] [--seed 1] [--kv-memory MIB] [--json]
 // Ends with status 1 if anything was wrong, 2 if an option is.
 const { values } = parseArgs({
   options: {
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '64' },
     'faults-per-minute': { type: 'string', default: '1' },
     seed: { type: 'string', default: '1' },
+    'kv-memory': { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -26,6 +27,7 @@ const report = await runLoad({
   clients: Math.ceil(number('clients', 1)),
   faultsPerMinute: number('faults-per-minute', 0),
   seed: Math.floor(number('seed', 0)),
+  kvMemoryMib: values['kv-memory'] === undefined ? undefined : number('kv-memory', 1),
   say: (text) => process.stderr.write(`${text}\n`),
 });
 process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report));

@@ -29,7 +29,7 @@ export interface PlannedRequest {
   readonly service: 'interactive' | 'batch';
   readonly speculation: 'none' | 'lookup' | 'draft';
   readonly behaviour: Behaviour;
-  /** Answers to the same prompt, where the transport takes more than one: now and then more than the agent takes in. */
+  /** Answers to the same prompt, of the transports that do not stream: now and then more than the agent takes in. */
   readonly answers: number;
   /** Tokens after which it aborts, vanishes or breaks; those without a stream do so after as many times 20 ms. */
   readonly after: number;
@@ -105,12 +105,13 @@ export function planRequest(
   service: 'interactive' | 'batch',
 ): PlannedRequest {
   const task = tasks[dice.below(tasks.length)];
+  const takesSeveral = task.temperature === 0 && (transport === 'completion' || transport === 'chat');
   const { read, slow, abort, vanish } = { read: 60, slow: 15, abort: 15, vanish: 5 };
   return {
     task,
     service,
     speculation: dice.choose({ none: 4, lookup: 2, draft: 1 }),
-    answers: task.temperature === 0 && dice.below(6) === 0 ? 2 + dice.below(15) : 1,
+    answers: takesSeveral && dice.below(6) === 0 ? 2 + dice.below(15) : 1,
     behaviour: dice.choose({ read, slow, abort, vanish, break: transport === 'ws' ? 10 : 0 }),
     after: 1 + dice.below(24),
     pauseMs: 20 + dice.below(130),

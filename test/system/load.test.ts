@@ -2,13 +2,14 @@ import { expect, it } from 'vitest';
 import { runLoad } from '../load/run-load.js';
 
 // `npm run test:load` is the long form of this.
-it('24 clients that cancel, read slowly, vanish and come back all get the text that each gets alone, or an error; one fault is got over, one is not', async () => {
+it('24 clients that cancel, read slowly, vanish and come back all get the text that each gets alone, or an error, where memory is short; one fault is got over, one is not', async () => {
   const said: string[] = [];
   const report = await runLoad({
     seconds: 20,
     clients: 24,
     faultsPerMinute: 6,
     seed: 7,
+    kvMemoryMib: 1,
     say: (text) => said.push(text),
   });
   expect(report.mistakes, said.join('\n')).toEqual([]);
@@ -16,6 +17,7 @@ it('24 clients that cancel, read slowly, vanish and come back all get the text t
   expect(due).toBeGreaterThanOrEqual(2);
   expect(seen).toBeGreaterThan(recovered);
   expect(recovered).toBeGreaterThan(0);
+  expect(report.preemptions).toBeGreaterThan(0);
   expect(report.outcomes.done).toBeGreaterThan(24);
   expect(report.outcomes.cancelled).toBeGreaterThan(5);
   // The fault that came twice in a step.
