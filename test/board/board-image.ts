@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
@@ -30,6 +31,7 @@ const KERNEL: Part = {
 const CARD: Part = { name: 'card', script: 'card.sh', recipe: ['card.sh'] };
 /** Both together take about 10 minutes on two cores. */
 const BUILD_DEADLINE_MS = 45 * 60_000;
+const PROBE_DEADLINE_MS = 120_000;
 /** A command of each package that only building needs. */
 const BUILD_COMMANDS = [
   ...['apt-get', 'mmdebstrap', 'qemu-arm-static', 'mke2fs', 'dtc', 'arm-linux-gnueabihf-gcc'],
@@ -43,8 +45,13 @@ export function reasonToSkip(): string | undefined {
   const missing = [...BOOT_COMMANDS, ...(cached ? [] : BUILD_COMMANDS)].filter((name) => !isOnPath(name));
   if (missing.length > 0)
     return `${missing.join(', ')} not found: apt-get install what test/board/recipe/packages.txt lists`;
-  if (!cached && process.getuid?.() !== 0) return 'building the board needs root, which this is not';
-  return undefined;
+  if (cached) return undefined;
+  if (process.getuid?.() !== 0) return 'building the board needs root, which this is not';
+  const update = ['-qq', '-o', 'APT::Update::Error-Mode=any', 'update'];
+  const { status } = spawnSync('apt-get', update, { timeout: PROBE_DEADLINE_MS });
+  return status === 0
+    ? undefined
+    : 'building the board needs Debian packages, and apt-get update cannot fetch their list';
 }
 
 /** The board's image from the cache, built first where it is not there. */
