@@ -6,7 +6,9 @@ import { Deployer, openSsh, type SshPrompts } from '../../sdk/index.js';
 import { DeployFolder } from './support/deploy-folder.js';
 import { noPrivateMounts, noSshd, startSshd, type TestSshd } from './support/sshd.js';
 
-const missing = noSshd ?? noPrivateMounts;
+const noOpenssl =
+  spawnSync('openssl', ['version']).error === undefined ? undefined : 'openssl is not installed';
+const missing = noSshd ?? noPrivateMounts ?? noOpenssl;
 const PASSWORD = 'a password for a test';
 
 /**
