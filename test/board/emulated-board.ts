@@ -37,8 +37,10 @@ export class EmulatedBoard implements AsyncDisposable {
     }
     const sshPort = await freePort();
     const qemu = spawn(
-      'qemu-system-arm',
+      'setpriv',
       [
+        // A suite that is killed takes its board along: it cannot switch it off any more.
+        ...['--pdeathsig', 'KILL', 'qemu-system-arm'],
         ...['-M', 'xilinx-zynq-a9', '-m', '512', '-kernel', image.kernel, '-dtb', image.deviceTree],
         ...['-append', BOOT_ARGUMENTS, '-drive', `if=sd,format=qcow2,file=${card}`],
         ...['-nic', `user,hostfwd=tcp:127.0.0.1:${sshPort}-:22`],

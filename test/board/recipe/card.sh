@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the emulated board's SD card from Debian 12 packages: systemd, OpenSSH and the user xilinx, no Node, as PYNQ's
 # own images. Needs root: foreign binaries run through binfmt_misc.
-# usage: image.sh OUT_DIR     leaves OUT_DIR/sd.img
+# usage: card.sh OUT_DIR     leaves OUT_DIR/sd.img
 set -euo pipefail
 mkdir -p "$1" && cd "$1"
 
