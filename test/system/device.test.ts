@@ -181,23 +181,27 @@ describe('traces through the agent', () => {
 
 describe('a fault of the device', () => {
   it.each([
-    ['dma-never-completes', 'DRIVER_DMA_TIMEOUT'],
-    ['core-stuck', 'DRIVER_CORE_STUCK'],
-    ['dma-decode-error', 'DRIVER_DMA_DECODE_ERROR'],
-  ])('%s ends a generation with %s, and the next one works', async (fault, code) => {
-    await using agent = await testAgent({ device: `mock:?fault=${fault}:200` });
-    await using board = await connect(agent.url);
-    const model = await board.models.upload(TINY_MODEL);
-    await expect(model.generate('Once upon a time', { maxTokens: 20 }).text()).rejects.toMatchObject({
-      code,
-    });
-    using directory = temporaryDirectory();
-    await using healthy = await connect('mock:', { storeDir: directory.path });
-    const expected = await (await healthy.models.upload(TINY_MODEL))
-      .generate('Once', { maxTokens: 9, seed: 3 })
-      .text();
-    expect(await model.generate('Once', { maxTokens: 9, seed: 3 }).text()).toBe(expected);
-  });
+    // The transfers of all four lanes, and the first one of the second try.
+    ['dma-never-completes:200:5', 'DRIVER_DMA_TIMEOUT'],
+    ['core-stuck:200:2', 'DRIVER_CORE_STUCK'],
+    ['dma-decode-error:200:5', 'DRIVER_DMA_DECODE_ERROR'],
+  ])(
+    '%s ends a generation with %s where it comes again at the second try, and the next one works',
+    async (fault, code) => {
+      await using agent = await testAgent({ device: `mock:?fault=${fault}` });
+      await using board = await connect(agent.url);
+      const model = await board.models.upload(TINY_MODEL);
+      await expect(model.generate('Once upon a time', { maxTokens: 20 }).text()).rejects.toMatchObject({
+        code,
+      });
+      using directory = temporaryDirectory();
+      await using healthy = await connect('mock:', { storeDir: directory.path });
+      const expected = await (await healthy.models.upload(TINY_MODEL))
+        .generate('Once', { maxTokens: 9, seed: 3 })
+        .text();
+      expect(await model.generate('Once', { maxTokens: 9, seed: 3 }).text()).toBe(expected);
+    },
+  );
 });
 
 describe('a worker that hangs', () => {

@@ -60,6 +60,8 @@ export function jsonLines<T>({ stdout }: CliResult): T[] {
 export interface AgentProcess extends AsyncDisposable {
   readonly url: string;
   readonly child: ChildProcess;
+  /** What it said on standard error so far. */
+  readonly log: () => string;
 }
 
 /** Starts `pynq-llm agent` and waits until it listens. */
@@ -83,6 +85,7 @@ export async function cliAgent(
   return {
     url: String(line).trim(),
     child,
+    log: () => words,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exit = once(child, 'exit');

@@ -161,10 +161,10 @@ describe('a generation whose agent lives', () => {
 
   it('is not given up while its reader is the one that waits', async () => {
     const { agent, streams } = generating(() => ({ promptTokens: 1 }));
-    const { connection, generation } = await generate(agent, { stallMs: 60, window: 1 });
+    const { connection, generation } = await generate(agent, { stallMs: 500, window: 1 });
     await expect.poll(() => streams[0]?.credit).toBe(1);
     streams[0].emit(token(0));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
     const first = await generation[Symbol.asyncIterator]().next();
     expect(first.value?.index).toBe(0);
     await connection.close();
