@@ -47,6 +47,12 @@ export function reasonToSkip(): string | undefined {
     return `${missing.join(', ')} not found: apt-get install what test/board/recipe/packages.txt lists`;
   if (cached) return undefined;
   if (process.getuid?.() !== 0) return 'building the board needs root, which this is not';
+  const binfmt = '/proc/sys/fs/binfmt_misc';
+  if (
+    !existsSync(`${binfmt}/register`) &&
+    spawnSync('mount', ['-t', 'binfmt_misc', 'binfmt_misc', binfmt]).status !== 0
+  )
+    return 'building the board runs armv7 programs, and binfmt_misc cannot be mounted here';
   const update = ['-qq', '-o', 'APT::Update::Error-Mode=any', 'update'];
   const { status } = spawnSync('apt-get', update, { timeout: PROBE_DEADLINE_MS });
   return status === 0
