@@ -9,6 +9,11 @@ export class PagePool {
   /** Who holds pages, or was given a place; the last claim last. */
   #holders: SequenceView[];
   #free: number;
+  /**
+   * Batch work that waited long enough: what fills the memory would otherwise keep it waiting for as long as interactive
+   * requests come. There is one at a time, and it stays the one until it ends.
+   */
+  readonly guarded: SequenceView | undefined;
   /** Tokens that fit into what each has been given in this step. */
   readonly #room = new Map<SequenceView, number>();
 
@@ -16,6 +21,7 @@ export class PagePool {
     this.#snapshot = snapshot;
     this.#holders = [...running];
     this.#free = snapshot.freePages;
+    this.guarded = guardedOf(snapshot);
   }
 
   /**
@@ -24,7 +30,9 @@ export class PagePool {
    */
   admit(view: SequenceView): boolean {
     const gives = (other: SequenceView) =>
-      !other.able || (view.class === 'interactive' && other.class === 'batch');
+      !other.able ||
+      view === this.guarded ||
+      (view.class === 'interactive' && other.class === 'batch' && other !== this.guarded);
     const { maxHeld } = this.#snapshot.limits;
     // Nobody loses pages for a sequence that would not fit all the same.
     const victims: SequenceView[] = [];
@@ -55,7 +63,7 @@ export class PagePool {
       other !== view &&
       !kept.has(other) &&
       other.pages > 0 &&
-      (!other.able || compareClaims(view, other) < 0);
+      (!other.able || this.#compare(view, other) < 0);
     while (this.#fitting(view) < 1) {
       const victim = this.#victim(gives);
       // Who is alone takes what there is, however little: there is nobody to wait for.
@@ -78,7 +86,11 @@ export class PagePool {
   #victim(gives: (other: SequenceView) => boolean): SequenceView | undefined {
     return this.#holders
       .filter(gives)
-      .sort((a, b) => Number(a.able) - Number(b.able) || compareClaims(b, a))[0];
+      .sort((a, b) => Number(a.able) - Number(b.able) || this.#compare(b, a))[0];
+  }
+
+  #compare(a: SequenceView, b: SequenceView): number {
+    return Number(b === this.guarded) - Number(a === this.guarded) || compareClaims(a, b);
   }
 
   #preempt(victim: SequenceView): void {
@@ -98,4 +110,11 @@ export class PagePool {
   #pagesFor(view: SequenceView, columns: number): number {
     return Math.ceil(Math.max(0, columns - this.#roomOf(view)) / this.#snapshot.pageTokens);
   }
+}
+
+function guardedOf({ sequences, now, limits }: Snapshot): SequenceView | undefined {
+  const [foremost] = sequences
+    .filter((view) => view.class === 'batch' && view.able)
+    .sort((a, b) => Number(b.begun) - Number(a.begun) || compareClaims(a, b));
+  return foremost !== undefined && now - foremost.arrivedAt >= limits.batchPatienceMs ? foremost : undefined;
 }

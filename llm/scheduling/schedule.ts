@@ -67,9 +67,12 @@ function admit(
     const has = ofClass.filter((view) => view.client === client).length;
     return has < Math.max(1, Math.floor(places / clients.size)) && ofClass.length < MOST_PLACES * places;
   };
+  const { guarded } = pool;
+  if (guarded?.state === 'waiting' && waiting.includes(guarded) && hasPlace(guarded) && pool.admit(guarded))
+    admitted.push(guarded);
   for (const served of SERVICE_CLASSES) {
     const order = fairOrder(
-      waiting.filter((view) => view.class === served),
+      waiting.filter((view) => view.class === served && !admitted.includes(view)),
       { limits, ...snapshot },
     );
     for (const view of order) {

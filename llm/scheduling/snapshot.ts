@@ -74,6 +74,8 @@ export interface SchedulingLimits {
   readonly maxQueued: number;
   /** Milliseconds that a request may wait for its first column. */
   readonly maxWaitMs: Readonly<Record<ServiceClass, number>>;
+  /** Milliseconds after which the foremost batch request keeps its memory, and gets some, before interactive ones. */
+  readonly batchPatienceMs: number;
   /** Milliseconds without a column that count as much as one level of priority. */
   readonly agingMs: number;
 }
@@ -83,6 +85,7 @@ export const DEFAULT_LIMITS: SchedulingLimits = {
   maxHeld: 32,
   maxQueued: 64,
   maxWaitMs: { interactive: 120_000, batch: 3_600_000 },
+  batchPatienceMs: 30_000,
   agingMs: 5_000,
 };
 

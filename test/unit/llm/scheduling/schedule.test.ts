@@ -73,6 +73,25 @@ describe('an interactive request under a full load of batch work', () => {
 });
 
 describe('batch work', () => {
+  test('after long waiting the foremost of it gets memory all the same, and keeps it until it ends', () => {
+    const chats = times(4, (id) => view(id, { arrivedAt: id, pages: 5 }));
+    const batch = [4, 5].map((id) => waiting(id, 40, { class: 'batch', arrivedAt: id }));
+    const at = (now: number, sequences = [...chats, ...batch]) =>
+      schedule(snapshot(sequences, { now, freePages: 4 }));
+    expect(at(20_000)).toMatchObject({ admitted: [], preempted: [] });
+    expect(at(40_000)).toMatchObject({ admitted: [4], preempted: [3] });
+    const running = view(4, { class: 'batch', arrivedAt: 4, pages: 9 });
+    const another = waiting(6, 100, { arrivedAt: 39_000 });
+    expect(at(40_000, [...chats, running, batch[1]!, another])).toMatchObject({
+      admitted: [],
+      preempted: [],
+    });
+    expect(at(20_000, [...chats, running, batch[1]!, another])).toMatchObject({
+      admitted: [6],
+      preempted: [4],
+    });
+  });
+
   test('keeps one place and some columns, whatever interactive requests there are', () => {
     const client = 'a';
     const interactive = times(7, (id) => view(id, { client, left: 400, generates: false }));
