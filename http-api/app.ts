@@ -98,7 +98,8 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
   app.post('/v1/chat/completions', async (context) => {
     const request = chatRequest.parse(await bodyOf(context));
     const served = await models.get(request.model);
-    return answer(context, served, request, [conversationOf(request)], chatFormat(request, served), {
+    if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
+    return answer(context, served, request, [conversationOf(request, served)], chatFormat(request, served), {
       maxTokens: request.max_completion_tokens ?? request.max_tokens,
       top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
     });

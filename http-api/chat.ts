@@ -3,14 +3,17 @@ import type { AnswerFormat } from './answer.js';
 import type { ChatRequest } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 
-/** The conversation of a `/v1/chat/completions` request, for the model's chat template. */
-export function conversationOf({ messages }: ChatRequest): Prompt {
-  return {
-    messages: messages.map(({ role, content }) => ({
-      role,
-      content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-    })),
-  };
+/**
+ * The conversation of a `/v1/chat/completions` request, for the model's chat template. A model without one was not made for
+ * chats: it continues what was said, a line a message, as `pynq-llm chat` has it.
+ */
+export function conversationOf({ messages }: ChatRequest, { model }: ServedModel): Prompt {
+  const said = messages.map(({ role, content }) => ({
+    role,
+    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
+  }));
+  if (model.info.hasChatTemplate) return { messages: said };
+  return { text: said.map(({ content }) => content).join('\n') };
 }
 
 /** `chat.completion` objects and their chunks. */

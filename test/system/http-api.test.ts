@@ -210,8 +210,21 @@ describe('chat completions', () => {
     expect(content[0]!.top_logprobs).toHaveLength(3);
   });
 
-  it('of a model without a template, or with a wrong value, end in OpenAI’s 400', async () => {
-    await expect(openai.chat.completions.create({ ...request, model: TINY })).rejects.toThrow(
+  it('of a model without a template continue what was said, and say so', async () => {
+    const { data, response } = await openai.chat.completions
+      .create({
+        ...request,
+        model: TINY,
+        max_completion_tokens: 12,
+        messages: [{ role: 'user', content: PROMPT }],
+      })
+      .withResponse();
+    expect(data.choices[0]!.message.content).toBe(await expected(12));
+    expect(response.headers.get('x-pynq-llm-chat-template')).toBe('none');
+  });
+
+  it('with a wrong value end in OpenAI’s 400', async () => {
+    await expect(openai.chat.completions.create({ ...request, messages: [] })).rejects.toThrow(
       BadRequestError,
     );
     const wrong = openai.chat.completions.create({ ...request, temperature: 3 });
