@@ -9,13 +9,17 @@ import { silentLog } from './log.js';
 import { parseDeviceUrl } from './open-board.js';
 import { ModelStore } from './store/model-store.js';
 
-export interface InProcessOptions {
-  readonly device: string;
-  readonly storeDir: string | undefined;
+/** What a client in the same process is told. */
+export interface InProcessEvents {
   /** Takes frames from the agent. */
   readonly onFrame: (frame: Uint8Array) => void;
   /** Told when the agent ends the session. */
   readonly onClose: (reason: PynqLlmError) => void;
+}
+
+export interface InProcessOptions extends InProcessEvents {
+  readonly device: string;
+  readonly storeDir: string | undefined;
 }
 
 /** The two ends of frames between a client and an agent in the same process. */
@@ -40,20 +44,32 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     clock: systemClock,
     log: silentLog,
   });
-  // Frames arrive later, as from a socket: neither side runs inside the other's call.
+  const { send, close } = connectInProcess(core, options);
+  return {
+    send,
+    close: async () => {
+      await close();
+      await core.close();
+    },
+  };
+}
+
+/**
+ * A session with every right for a client in the agent's own process. Frames arrive later, as from a socket: neither side
+ * runs inside the other's call.
+ * @throws PynqLlmError AGENT_TOO_MANY_SESSIONS
+ */
+export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProcessEvents): InProcessAgent {
   const session = core.openSession(
     {
-      send: (frame) => queueMicrotask(() => options.onFrame(frame)),
-      close: (reason) => queueMicrotask(() => options.onClose(reason)),
+      send: (frame) => queueMicrotask(() => onFrame(frame)),
+      close: (reason) => queueMicrotask(() => onClose(reason)),
     },
     () => 'admin',
   );
   return {
     send: (frame) => queueMicrotask(() => session.receive(frame)),
-    close: async () => {
-      session.close();
-      await core.close();
-    },
+    close: async () => session.close(),
   };
 }
 

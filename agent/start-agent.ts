@@ -1,10 +1,15 @@
 import type { RequestListener } from 'node:http';
 import { PynqLlmError } from '../errors/index.js';
-import { type FramePort, type Role, type ServerSession, systemClock } from '../protocol/index.js';
+import { type Role, systemClock } from '../protocol/index.js';
 import { AccessControl, type Tokens } from './access.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
-import { scratchDirectory } from './in-process.js';
+import {
+  connectInProcess,
+  type InProcessAgent,
+  type InProcessEvents,
+  scratchDirectory,
+} from './in-process.js';
 import type { KvSettings } from './kv-settings.js';
 import { parseListenAddress } from './listen-address.js';
 import { listen, type TlsFiles } from './listener.js';
@@ -47,7 +52,7 @@ export interface AgentHandle extends AsyncDisposable {
   /** The role of who shows this token. @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS */
   admit(token: string | undefined, address: string): Role;
   /** A session inside this process, with every right. @throws PynqLlmError AGENT_TOO_MANY_SESSIONS */
-  openSession(port: FramePort): ServerSession;
+  connect(events: InProcessEvents): InProcessAgent;
   /** Takes no more generations, and waits at most `ms` milliseconds for those that clients wait for. */
   drain(ms: number): Promise<void>;
   /** Tells every client, and ends. */
@@ -111,7 +116,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       url,
       serveHttp: listener.serveHttp,
       admit: (token, from) => access.admit(token, from),
-      openSession: (port) => core.openSession(port, () => 'admin'),
+      connect: (events) => connectInProcess(core, events),
       drain: async (ms) => {
         await core.drain(ms);
         // The answer to a request comes a little after its last token.

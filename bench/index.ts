@@ -6,7 +6,13 @@ import { benchUpload } from './upload.js';
 import { benchWire } from './wire.js';
 
 export { describeMachine } from './machine.js';
-export { benchServe, type ClassReport, type Percentiles, type ServeResult } from './serve/index.js';
+export {
+  benchServe,
+  type ClassReport,
+  type Percentiles,
+  type ServeLoad,
+  type ServeResult,
+} from './serve/index.js';
 
 const GROUPS: Readonly<Record<string, (options: BenchOptions) => BenchRow[] | Promise<BenchRow[]>>> = {
   matmul: benchMatMul,

@@ -16,7 +16,6 @@ import { createTokenizer } from './tokenizer/index.js';
 import { type LoadProgress, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
-/** Columns of a step where nothing smaller limits them: enough to fill the core's pipeline, little enough to cancel soon. */
 /** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
 const DEFAULT_MAX_COLUMNS = 64;
 

@@ -1,6 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, AgentHandle } from '../../agent/index.js';
-import type { OpenTransport } from '../../sdk/transports/transport.js';
 import {
   collect,
   decimal,
@@ -100,19 +99,7 @@ async function httpApi(origins: readonly string[]): Promise<(agent: AgentHandle)
   return (agent) =>
     serveOnAgent(agent, {
       origins,
-      open: (signal) => openBoard(inProcessOf(agent), { signal, client: 'HTTP API' }, RECONNECT_MS),
+      open: (signal) =>
+        openBoard(async (events) => agent.connect(events), { signal, client: 'HTTP API' }, RECONNECT_MS),
     });
-}
-
-function inProcessOf(agent: AgentHandle): OpenTransport {
-  return async ({ onFrame, onClose }) => {
-    const session = agent.openSession({
-      send: (frame) => queueMicrotask(() => onFrame(frame)),
-      close: (reason) => queueMicrotask(() => onClose(reason)),
-    });
-    return {
-      send: (frame) => queueMicrotask(() => session.receive(frame)),
-      close: async () => session.close(),
-    };
-  };
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
-import type { ClassReport, Percentiles, ServeResult } from '../../bench/index.js';
+import type { ClassReport, Percentiles, ServeLoad, ServeResult } from '../../bench/index.js';
 import { connect, type Model } from '../../sdk/index.js';
 import {
   type DeviceOptions,
@@ -18,15 +18,8 @@ import { formatCount } from '../output/units.js';
 import { openModel, withInterrupt } from '../session.js';
 import { terminalPrompts } from '../terminal-prompts.js';
 
-interface BenchServeOptions extends DeviceOptions, LoadFlags {
+interface BenchServeOptions extends DeviceOptions, LoadFlags, ServeLoad {
   readonly model: string;
-  readonly rate: number;
-  readonly seconds: number;
-  readonly batchShare: number;
-  readonly clients: number;
-  readonly promptTokens: number;
-  readonly outputTokens: number;
-  readonly seed: number;
   readonly svg?: string;
   readonly json?: boolean;
 }

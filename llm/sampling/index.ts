@@ -1,4 +1,5 @@
 export { type TokenLogProb, topLogProbs } from './log-probs.js';
 export type { SamplingOptions } from './parameters.js';
 export { Sampler } from './sampler.js';
+export { selectTop } from './select-top.js';
 export { StopStrings } from './stop-strings.js';

@@ -3,6 +3,7 @@ import { addCost, type Cost } from '../cost.js';
 import { forwardAgain, type StepFaults } from '../forward-again.js';
 import type { KvCache } from '../kv/cache.js';
 import type { Model } from '../model.js';
+import { selectTop } from '../sampling/index.js';
 import { draftLength } from './draft-length.js';
 import type { Drafter } from './drafter.js';
 
@@ -120,8 +121,7 @@ export class ModelDrafter implements Drafter {
     }));
     forwardAgain(this.#model, columns, this.#faults);
     this.#cached.push(...tokens);
-    let best = 0;
-    for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;
+    const [best = 0] = selectTop(logits, 1);
     return best;
   }
 
@@ -137,17 +137,25 @@ export class ModelDrafter implements Drafter {
   }
 }
 
+/** By model, the draft models whose vocabularies were found equal: whole vocabularies are not compared at every request. */
+const compared = new WeakMap<Model, WeakSet<Model>>();
+
 /**
  * A draft model has to mean the same by every token.
  * @throws PynqLlmError LLM_DRAFT_MODEL
  */
 export function checkDraftModel(model: Model, draft: Model): void {
+  const known = compared.get(model) ?? new WeakSet();
+  if (known.has(draft)) return;
   const [large, small] = [model.tokenizer, draft.tokenizer];
   const differs =
     large.vocabSize !== small.vocabSize
       ? `it has ${small.vocabSize} tokens, the model ${large.vocabSize}`
       : firstDifference(model, draft);
-  if (differs === undefined) return;
+  if (differs === undefined) {
+    compared.set(model, known.add(draft));
+    return;
+  }
   throw new PynqLlmError('LLM_DRAFT_MODEL', `${draft.config.name} cannot draft for this model: ${differs}.`);
 }
 

@@ -179,14 +179,13 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     });
     afterAll(() => folder?.[Symbol.dispose]());
 
+    const boardOf = (connection: Awaited<ReturnType<typeof login>>) =>
+      new Switch(new RootShell(connection, { kind: 'direct' }), plain, plainLayout(folder.path));
+
     test('is undone by the board itself when its time is up', async () => {
       const [former, active] = releases;
       const connection = await login();
-      const board = new Switch(
-        new RootShell(connection, { kind: 'direct' }),
-        plain,
-        plainLayout(folder.path),
-      );
+      const board = boardOf(connection);
       await board.activate(former, 'a-token', 3);
       expect(await folder.settled()).toBe(former);
       connection.destroy();
@@ -197,11 +196,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     test('is kept when it was confirmed in time', async () => {
       const [former, active] = releases;
       await using connection = await login();
-      const board = new Switch(
-        new RootShell(connection, { kind: 'direct' }),
-        plain,
-        plainLayout(folder.path),
-      );
+      const board = boardOf(connection);
       await board.activate(former, 'another-token', 60);
       expect(await board.confirm('a-token')).toBe(false);
       expect(await board.confirm('another-token')).toBe(true);
@@ -215,11 +210,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     test('is undone at the next boot of the board', async () => {
       const [former, active] = releases;
       await using connection = await login();
-      const board = new Switch(
-        new RootShell(connection, { kind: 'direct' }),
-        plain,
-        plainLayout(folder.path),
-      );
+      const board = boardOf(connection);
       await board.activate(former, 'token', 60);
       const recover = () => connection.exec(`sh ${folder.path}/agent/current/system/switch.sh recover`);
       // The same boot: a service that restarts meanwhile is no reason to go back.

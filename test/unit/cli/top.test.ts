@@ -2,20 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { figuresOf } from '../../../cli/top/figures.js';
 import type { Sample } from '../../../cli/top/sample.js';
 import { screenLines } from '../../../cli/top/screen.js';
+import { newTraffic } from '../../../driver/traffic.js';
 
 const CLOCK = 100e6;
-const TRAFFIC = {
-  registerReads: 0,
-  registerWrites: 0,
-  dmaTransfers: 0,
-  dmaBytes: 0,
-  dmaBytesToDevice: 0,
-  dmaBytesFromDevice: 0,
-  matMuls: 0,
-  tiles: 0,
-  multiplyAdds: 0,
-  coreCycles: 0,
-};
+const TRAFFIC = newTraffic();
 const empty = () => ({ bounds: [10, 1000], counts: [0, 0, 0], sum: 0 });
 const served = () => ({
   queueMs: empty(),

@@ -1,21 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { newTraffic } from '../../../driver/traffic.js';
 import type { ServerStream } from '../../../protocol/index.js';
 import { CountersClient } from '../../../sdk/counters-client.js';
 import { scriptedAgent } from './scripted-agent.js';
 
-const TRAFFIC = {
-  registerReads: 0,
-  registerWrites: 0,
-  dmaTransfers: 0,
-  dmaBytes: 0,
-  dmaBytesToDevice: 0,
-  dmaBytesFromDevice: 0,
-  matMuls: 0,
-  tiles: 0,
-  multiplyAdds: 0,
-  coreCycles: 0,
-};
+const TRAFFIC = newTraffic();
 
 /** @param options.breakAt the subscription before whose reply the connection breaks */
 function subscriptions(options: { readonly breakAt?: number } = {}) {
