@@ -10,8 +10,11 @@ import type { DecodeMeasurement } from './decode-child.js';
 import { type BenchOptions, type BenchRow, median, row } from './row.js';
 
 const SEED = 1;
-/** MiB of a semi-space: as small as that of the agent's device worker, whose memory this measures. */
-const YOUNG_GENERATION = '--max-semi-space-size=2';
+/**
+ * Semi-spaces as small as those of the agent's device worker, whose memory this measures. In one run of four, V8 took the mock's
+ * short-lived objects for long-lived ones and kept 40 MB of them: pretenuring is off, so that runs can be compared.
+ */
+const MEMORY_FLAGS = ['--max-semi-space-size=2', '--no-allocation-site-pretenuring'];
 
 /**
  * Decoding with a synthetic model of TinyLlama-1.1B's dimensions in Q3_K_S: all weights resident (kv260) and, on the PYNQ-Z1 with
@@ -45,7 +48,7 @@ export async function benchDecode({ quick, onProgress }: BenchOptions): Promise<
 
 async function measure(path: string, board: string, tokens: number): Promise<DecodeMeasurement> {
   const child = fileURLToPath(new URL('./decode-child.js', import.meta.url));
-  const args = [YOUNG_GENERATION, child, path, board, String(tokens)];
+  const args = [...MEMORY_FLAGS, child, path, board, String(tokens)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 600_000 });
   return JSON.parse(stdout) as DecodeMeasurement;
 }

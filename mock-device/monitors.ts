@@ -4,11 +4,11 @@ import type { Clock } from './clock.js';
 
 /** A stretch of time that a unit spends in a state other than its resting one. `to` may be moved while it lasts. */
 export interface Span {
-  readonly monitor: number;
-  readonly state: number;
-  readonly from: number;
+  monitor: number;
+  state: number;
+  from: number;
   /** Where it ends unless something is late. */
-  readonly plannedEnd: number;
+  plannedEnd: number;
   to: number;
 }
 
@@ -38,6 +38,8 @@ export class Monitors {
   private readonly tally: number[][];
   private readonly counters: Counter[];
   private spans: Span[] = [];
+  /** Spans that were folded, to be used again: a tile has some fifteen of them. */
+  private readonly spare: Span[] = [];
   private readonly poweredUpAt: number;
   private held = false;
 
@@ -58,12 +60,20 @@ export class Monitors {
     this.counters = monitors.map(() => ({ target: 0, counted: UNDEFINED_COUNT, before: 0 }));
   }
 
-  /** Adds a span; undefined where the revision has no such unit. Spans of one unit never overlap. */
+  /**
+   * Adds a span; undefined where the revision has no such unit. Spans of one unit never overlap. Who means to move
+   * `to` lets go of the span before it is over.
+   */
   add(name: MonitorName, state: number, from: number, cycles: number): Span | undefined {
     const monitor = this.numbers.get(name);
     if (monitor === undefined || cycles <= 0) return undefined;
     const plannedEnd = from + cycles;
-    const span = { monitor, state, from, plannedEnd, to: plannedEnd };
+    const span = this.spare.pop() ?? { monitor, state, from, plannedEnd, to: plannedEnd };
+    span.monitor = monitor;
+    span.state = state;
+    span.from = from;
+    span.plannedEnd = plannedEnd;
+    span.to = plannedEnd;
     this.spans.push(span);
     if (this.spans.length > FOLD_AT) this.fold();
     return span;
@@ -151,8 +161,12 @@ export class Monitors {
     const { now } = this.clock;
     let kept = 0;
     for (const span of this.spans) {
-      if (span.to > now) this.spans[kept++] = span;
-      else this.tally[span.monitor][span.state] += span.to - span.from;
+      if (span.to > now) {
+        this.spans[kept++] = span;
+        continue;
+      }
+      this.tally[span.monitor][span.state] += span.to - span.from;
+      this.spare.push(span);
     }
     this.spans.length = kept;
   }

@@ -70,7 +70,8 @@ export class Core {
   private opcode = 0;
   private partsLeft = 0;
   private part = PARTS[0];
-  private readonly operands: number[] = [];
+  private readonly operands = [0, 0, 0, 0, 0, 0];
+  private operandsTaken = 0;
   private readonly gather: Gather;
   private readonly builtTypes: readonly CoreType[];
   /** Cycle up to which the core is occupied by what it has begun. */
@@ -162,11 +163,11 @@ export class Core {
 
   /** Begins the next of the parts still to do. */
   private readonly nextPart = (): true => {
-    const part = PARTS.find(({ bit }) => (this.partsLeft & bit) !== 0);
-    if (part !== undefined) {
+    for (const part of PARTS) {
+      if ((this.partsLeft & part.bit) === 0) continue;
       this.partsLeft &= ~part.bit;
       this.part = part;
-      this.operands.length = 0;
+      this.operandsTaken = 0;
       this.phase = this.takeOperands;
       return true;
     }
@@ -181,12 +182,12 @@ export class Core {
     const [lane] = this.around.inputs;
     const { part, operands } = this;
     const count = part.operands[this.around.description.revision];
-    const come = Math.min(count - operands.length, lane.available);
-    for (let i = 0; i < come; i++) operands.push(lane.peek(i) ?? 0);
+    const come = Math.min(count - this.operandsTaken, lane.available);
+    for (let i = 0; i < come; i++) operands[this.operandsTaken++] = lane.peek(i) ?? 0;
     this.time = Math.max(this.time, this.around.clock.now);
     if (come > 0) lane.take(come, this.time + come);
-    if (operands.length < count) {
-      const lacking = count - operands.length;
+    if (this.operandsTaken < count) {
+      const lacking = count - this.operandsTaken;
       this.missing = { lane: 0, what: `${part.name} lacks ${lacking} of its operands` };
       return false;
     }
@@ -264,11 +265,9 @@ export class Core {
     this.missing = undefined;
     this.time = this.gather.finish();
     const [blocks] = this.operands;
-    if (this.part.bit === LOAD_INP) this.arithmetic.loadInputs(this.gather.words(0), blocks);
-    else {
-      const lanes = this.around.inputs.map((_, lane) => this.gather.words(lane));
-      this.arithmetic.loadWeights(lanes, this.type as CoreType, blocks);
-    }
+    const { words } = this.gather;
+    if (this.part.bit === LOAD_INP) this.arithmetic.loadInputs(words[0], blocks);
+    else this.arithmetic.loadWeights(words, this.type as CoreType, blocks);
     return this.whenDone(this.nextPart);
   };
 

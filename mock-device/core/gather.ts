@@ -59,7 +59,8 @@ export class Gather {
       if (words > 0) this.takeOf(lane, this.inputs[index], words);
       if (lane.remaining > 0) lacking = index;
     }
-    if (lacking >= 0) for (const span of this.timing.stretched) span.to = Number.POSITIVE_INFINITY;
+    if (lacking >= 0)
+      for (const span of this.timing.stretched) if (span !== undefined) span.to = Number.POSITIVE_INFINITY;
     return lacking;
   }
 
@@ -84,12 +85,12 @@ export class Gather {
   finish(): number {
     const { after, stretched } = this.timing;
     const late = Math.max(0, this.lastAt + after - this.end);
-    for (const span of stretched) span.to = span.plannedEnd + late;
+    for (const span of stretched) if (span !== undefined) span.to = span.plannedEnd + late;
     return this.end + late;
   }
 
-  /** What came on a lane. */
-  words(lane: number): LaneWords {
-    return this.lanes[lane];
+  /** What came, by lane. */
+  get words(): readonly LaneWords[] {
+    return this.lanes;
   }
 }

@@ -3,7 +3,6 @@ import { Q8K_BYTES } from '../../gguf/types.js';
 import type { Monitors, Span } from '../monitors.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;
-const NO_SPAN: readonly Span[] = [];
 
 /** Cycles from the beginning of a LOAD_WGT's data to the end of the instruction's load, besides the words. */
 const AFTER_WEIGHTS: Readonly<Record<CoreRevision, number>> = { v1: 1, v3: 6 };
@@ -28,15 +27,15 @@ export class CoreTiming {
   /** No LOAD_WGT since the last LOAD_INP. */
   private firstTile = true;
   /** The span in which the weight transfers have not seen a first load; gone once they have. */
-  private beforeFirstLoad: readonly Span[];
+  private beforeFirstLoad: readonly (Span | undefined)[] | undefined;
 
   constructor(
     private readonly revision: CoreRevision,
     private readonly monitors: Monitors,
     now: number,
   ) {
-    this.beforeFirstLoad = (['a', 'b', 'c', 'd'] as const).flatMap(
-      (lane) => monitors.add(`weight-transfer-${lane}`, 0, now, Number.POSITIVE_INFINITY) ?? NO_SPAN,
+    this.beforeFirstLoad = (['a', 'b', 'c', 'd'] as const).map((lane) =>
+      monitors.add(`weight-transfer-${lane}`, 0, now, Number.POSITIVE_INFINITY),
     );
   }
 
@@ -70,7 +69,7 @@ export class CoreTiming {
       this.monitors.add('input-load', 5, now + 1 + quants, 8 * blocks);
       this.monitors.add('input-load', 6, now + 1 + quants + 8 * blocks, blocks + 1);
     }
-    return { dataFrom: now + 1, cycles, after: 0, stretched: spans(waiting, loading) };
+    return { dataFrom: now + 1, cycles, after: 0, stretched: [waiting, loading] };
   }
 
   /**
@@ -80,8 +79,10 @@ export class CoreTiming {
   weights(now: number, words: number, headerAlone: boolean): LoadTiming {
     const first = this.firstTile;
     this.firstTile = false;
-    for (const span of this.beforeFirstLoad) span.to = now + BEFORE_WEIGHTS;
-    this.beforeFirstLoad = [];
+    if (this.beforeFirstLoad !== undefined) {
+      for (const span of this.beforeFirstLoad) if (span !== undefined) span.to = now + BEFORE_WEIGHTS;
+      this.beforeFirstLoad = undefined;
+    }
     const v1 = this.revision === 'v1';
     const extra = headerAlone ? (v1 ? (first ? 7 : 5) : first ? 3 : 2) : 0;
     const wait = words + (v1 ? 3 : 8) + extra;
@@ -97,7 +98,7 @@ export class CoreTiming {
       dataFrom: now + BEFORE_WEIGHTS,
       cycles: 7 + wait,
       after: AFTER_WEIGHTS[this.revision] + extra,
-      stretched: spans(waiting, loading, transferring),
+      stretched: [waiting, loading, transferring],
     };
   }
 
@@ -136,10 +137,6 @@ export interface LoadTiming {
   /** When all words are there in time. */
   readonly cycles: number;
   readonly after: number;
-  /** Spans that last as long as the load does. */
-  readonly stretched: readonly Span[];
-}
-
-function spans(...all: (Span | undefined)[]): Span[] {
-  return all.filter((span) => span !== undefined);
+  /** Spans that last as long as the load does; undefined for units that the revision lacks. */
+  readonly stretched: readonly (Span | undefined)[];
 }
