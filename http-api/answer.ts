@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
-import type { DoneEvent, Token } from '../sdk/index.js';
+import type { DoneEvent } from '../sdk/index.js';
 import { toApiError } from './api-error.js';
 import { type Choice, finishReason, type Piece, piecesOf, usageOf } from './choices.js';
+import type { ReportedToken } from './echo.js';
 import { merge } from './merge.js';
 import type { ApiMetrics } from './metrics.js';
 
@@ -12,13 +13,15 @@ export interface AnswerFormat {
   readonly idPrefix: string;
   readonly object: string;
   readonly chunkObject: string;
-  /** Log-probabilities of tokens, where the request asked for them. */
-  readonly logprobs: ((tokens: readonly Token[]) => Promise<unknown>) | undefined;
+  /** Where the request asked for log-probabilities: what writes those of one answer, piece after piece. */
+  readonly logprobs: (() => WriteLogprobs) | undefined;
   /** A whole answer of a choice. */
   readonly choice: (text: string) => object;
   /** A streamed piece of one; `first` for the first of a choice. */
   readonly piece: (text: string, first: boolean) => object;
 }
+
+type WriteLogprobs = (tokens: readonly ReportedToken[]) => Promise<unknown>;
 
 /** What is answered, and to whom. */
 export interface AnswerRequest {
@@ -43,7 +46,7 @@ export async function answerWhole(context: Context, request: AnswerRequest): Pro
       sent.map(async ({ text, tokens, done }, index) => ({
         index,
         ...format.choice(text),
-        logprobs: (await format.logprobs?.(tokens)) ?? null,
+        logprobs: (await format.logprobs?.()(tokens)) ?? null,
         finish_reason: finishReason(done),
       })),
     ),
@@ -67,15 +70,17 @@ async function collectAll(choices: readonly Choice[], request: AnswerRequest): P
 /** A whole answer. */
 interface Answer {
   readonly text: string;
-  readonly tokens: readonly Token[];
+  /** Those of a prompt that is part of the answer, too. */
+  readonly tokens: readonly ReportedToken[];
   readonly done: DoneEvent;
 }
 
 /** Of each prompt's answers the `sent` likeliest ones, by log-probability a token as OpenAI ranks them, the likeliest first. */
 function bestOf(answers: readonly Answer[], perPrompt: number, sent: number): Answer[] {
   if (sent === perPrompt) return [...answers];
-  const meanOf = ({ tokens }: Answer) =>
-    tokens.reduce((sum, { logprob }) => sum + logprob, 0) / tokens.length;
+  const meanOf = ({ tokens, done }: Answer) =>
+    tokens.slice(tokens.length - done.tokens).reduce((sum, { logprob }) => sum + (logprob ?? 0), 0) /
+    done.tokens;
   const prompts = Array.from({ length: answers.length / perPrompt }, (_, i) =>
     answers.slice(i * perPrompt, (i + 1) * perPrompt),
   );
@@ -96,10 +101,10 @@ function beamsOf(answers: readonly Answer[], n: number): Answer[] | undefined {
 
 async function collect(choice: Choice, { metrics }: AnswerRequest): Promise<Answer> {
   let text = '';
-  const tokens: Token[] = [];
+  const tokens: ReportedToken[] = [];
   for await (const piece of piecesOf(choice)) {
     text += piece.text;
-    if (piece.token !== undefined) tokens.push(piece.token);
+    tokens.push(...piece.tokens);
     if (piece.finish !== undefined) {
       metrics.finished(piece.finish);
       return { text, tokens, done: piece.finish };
@@ -123,7 +128,8 @@ export async function answerStreamed(
   const firstPiece = await pieces.next();
   return streamSSE(context, async (stream) => {
     const done: DoneEvent[] = [];
-    const begun = new Set<number>();
+    /** By choice, once it has begun. */
+    const begun = new Map<number, WriteLogprobs | undefined>();
     const send = (body: object) => stream.writeSSE({ data: JSON.stringify(body) });
     try {
       for (let next = firstPiece; !next.done; next = await pieces.next()) {
@@ -133,16 +139,16 @@ export async function answerStreamed(
           metrics.finished(piece.finish);
           done[index] = piece.finish;
         }
-        const logprobs = piece.token && format.logprobs ? await format.logprobs([piece.token]) : null;
         const first = !begun.has(index);
-        begun.add(index);
+        if (first) begun.set(index, format.logprobs?.());
+        const logprobs = piece.tokens.length > 0 ? await begun.get(index)?.(piece.tokens) : undefined;
         await send({
           ...head,
           choices: [
             {
               index,
               ...format.piece(piece.text, first),
-              logprobs,
+              logprobs: logprobs ?? null,
               finish_reason: piece.finish === undefined ? null : finishReason(piece.finish),
             },
           ],

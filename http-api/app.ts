@@ -1,12 +1,13 @@
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { BoardClient, LoadSettings, Prompt, Role } from '../sdk/index.js';
+import type { BoardClient, LoadSettings, Role } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatFormat, conversationOf } from './chat.js';
-import { startChoices, toGenerateOptions, toService } from './choices.js';
-import { completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
+import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
+import { type CompletionPrompt, completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
+import { echoOf } from './echo.js';
 import { ApiMetrics } from './metrics.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
 import { type ServedModel, ServedModels } from './served-models.js';
@@ -21,7 +22,6 @@ export interface AppOptions {
   readonly authorise: (key: string | undefined, address: string) => Role;
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
   readonly origins: readonly string[];
-  /** Tokens of context that models are loaded with; their own unless given. */
   /** How models are loaded that are not. */
   readonly load: LoadSettings;
   /** Once aborted, `/health` answers 503 and no new work is taken. */
@@ -89,7 +89,14 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
   app.post('/v1/completions', async (context) => {
     const request = completionRequest.parse(await bodyOf(context));
     const served = await models.get(request.model);
-    return answer(context, served, request, promptsOf(request), completionFormat(request, served), {
+    const prompts = promptsOf(request);
+    const top = request.logprobs ?? undefined;
+    const echo = (prompt: CompletionPrompt) =>
+      request.echo ? echoOf(served, prompt, top, context.req.raw.signal) : undefined;
+    const toContinue = await Promise.all(
+      prompts.map(async (prompt) => ({ prompt, echo: await echo(prompt) })),
+    );
+    return answer(context, served, request, toContinue, completionFormat(request, served), {
       maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
       top: request.logprobs ?? 0,
       bestOf: request.best_of ?? undefined,
@@ -99,10 +106,17 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
     const request = chatRequest.parse(await bodyOf(context));
     const served = await models.get(request.model);
     if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
-    return answer(context, served, request, [conversationOf(request, served)], chatFormat(request, served), {
-      maxTokens: request.max_completion_tokens ?? request.max_tokens,
-      top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
-    });
+    return answer(
+      context,
+      served,
+      request,
+      [{ prompt: conversationOf(request, served) }],
+      chatFormat(request, served),
+      {
+        maxTokens: request.max_completion_tokens ?? request.max_tokens,
+        top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
+      },
+    );
   });
   app.post('/v1/embeddings', async (context) => {
     const { model } = embeddingsRequest.parse(await bodyOf(context));
@@ -114,7 +128,7 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
     context: Context<Env>,
     served: ServedModel,
     request: SamplingFields,
-    prompts: readonly Prompt[],
+    prompts: readonly ToContinue[],
     format: AnswerFormat,
     {
       maxTokens,

@@ -1,5 +1,6 @@
-import type { Prompt, Token } from '../sdk/index.js';
+import type { Prompt } from '../sdk/index.js';
 import type { AnswerFormat } from './answer.js';
+import type { ReportedToken } from './echo.js';
 import type { ChatRequest } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 
@@ -22,14 +23,14 @@ export function chatFormat({ logprobs }: ChatRequest, served: ServedModel): Answ
     idPrefix: 'chatcmpl',
     object: 'chat.completion',
     chunkObject: 'chat.completion.chunk',
-    logprobs: logprobs ? (tokens) => chatLogprobs(tokens, served) : undefined,
+    logprobs: logprobs ? () => (tokens) => chatLogprobs(tokens, served) : undefined,
     choice: (text) => ({ message: { role: 'assistant', content: text, refusal: null } }),
     piece: (text, first) => ({ delta: { ...(first ? { role: 'assistant' } : {}), content: text } }),
   };
 }
 
-async function chatLogprobs(tokens: readonly Token[], { pieceOf }: ServedModel): Promise<unknown> {
-  const entry = async (id: number, logprob: number) => {
+async function chatLogprobs(tokens: readonly ReportedToken[], { pieceOf }: ServedModel): Promise<unknown> {
+  const entry = async (id: number, logprob: number | null) => {
     const token = await pieceOf(id);
     return { token, logprob, bytes: [...Buffer.from(token)] };
   };

@@ -1,5 +1,6 @@
-import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
+import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
+import type { Echo, ReportedToken } from './echo.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 
@@ -7,12 +8,14 @@ import type { ServedModel } from './served-models.js';
 export interface Choice {
   readonly index: number;
   readonly generation: Generation;
+  /** The prompt, where it is part of the answer. */
+  readonly echo: Echo | undefined;
 }
 
 /** Text that has become certain, with the tokens that it came from; `finish` with the last piece of a choice. */
 export interface Piece {
   readonly text: string;
-  readonly token: Token | undefined;
+  readonly tokens: readonly ReportedToken[];
   readonly finish: DoneEvent | undefined;
 }
 
@@ -95,28 +98,36 @@ function formatOf({ response_format: format }: SamplingFields): ResponseFormat |
   }
 }
 
+/** What is to be continued, and whether it is part of the answer. */
+export interface ToContinue {
+  readonly prompt: Prompt;
+  readonly echo?: Echo | undefined;
+}
+
 /** Starts `n` answers to each prompt; answer i of a prompt is drawn with seed + i. Beam search finds them all in one. */
 export function startChoices(
   { model }: ServedModel,
-  prompts: readonly Prompt[],
+  prompts: readonly ToContinue[],
   n: number,
   options: GenerateOptions,
   signal: AbortSignal,
 ): Choice[] {
   const generations = options.beams === undefined ? n : 1;
-  return prompts.flatMap((prompt, p) =>
+  return prompts.flatMap(({ prompt, echo }, p) =>
     Array.from({ length: generations }, (_, i) => ({
       index: p * n + i,
+      echo,
       generation: model.generate(prompt, { ...options, seed: (options.seed ?? 0) + i, signal }),
     })),
   );
 }
 
 /** The pieces of an answer as they come. */
-export async function* piecesOf({ generation }: Choice): AsyncGenerator<Piece, void, void> {
-  for await (const token of generation) yield { text: token.text, token, finish: undefined };
+export async function* piecesOf({ generation, echo }: Choice): AsyncGenerator<Piece, void, void> {
+  if (echo !== undefined) yield { ...echo, finish: undefined };
+  for await (const token of generation) yield { text: token.text, tokens: [token], finish: undefined };
   const done = await generation.done;
-  yield { text: done.text, token: undefined, finish: done };
+  yield { text: done.text, tokens: [], finish: done };
 }
 
 /** Why an answer ended, in OpenAI's words. */

@@ -54,13 +54,17 @@ export const completionRequest = sampling
     prompt: z.union([z.string(), tokens, z.array(z.string()).min(1).max(16), z.array(tokens).min(1).max(16)]),
     max_tokens: count.nullish(),
     logprobs: z.int().min(0).max(20).nullish(),
-    echo: z.literal(false, 'echo is not supported').nullish(),
+    echo: z.boolean().nullish(),
     suffix: z.literal('', 'suffix is not supported').nullish(),
     best_of: z.int().min(1).max(16).nullish(),
   })
   .refine(({ best_of: bestOf, n }) => (bestOf ?? n ?? 1) >= (n ?? 1), {
     path: ['best_of'],
     error: 'best_of has to be at least n',
+  })
+  .refine(({ echo, beam_width: width }) => !echo || typeof width !== 'number', {
+    path: ['echo'],
+    error: 'beams are answers without their prompt',
   })
   .refine(({ best_of: bestOf, n, stream }) => !stream || (bestOf ?? n ?? 1) === (n ?? 1), {
     path: ['best_of'],

@@ -177,6 +177,42 @@ describe('completions', () => {
     await expect(streamed).rejects.toMatchObject({ status: 400, param: 'best_of' });
   });
 
+  it('with echo give the prompt too, scored as the SDK scores it, whole and streamed', async () => {
+    const model = await board.models.load(TINY);
+    const ids = (await model.tokenize('Once upon a time there')).slice(1);
+    const echoed = { ...request, prompt: ids, max_tokens: 1, echo: true, logprobs: 1, n: 2 };
+    const answer = await openai.completions.create(echoed);
+    const scored = await model.score(ids, { top: 1 });
+    for (const { text, logprobs } of answer.choices) {
+      expect(text).toMatch(/^Once upon a time there./);
+      expect(logprobs!.tokens!.join('')).toBe(text);
+      expect(logprobs!.token_logprobs!.slice(0, -1)).toEqual(scored.logprobs);
+      expect(logprobs!.top_logprobs![0]).toBeNull();
+      expect(Object.values(logprobs!.top_logprobs![1]!)).toEqual([scored.top[0]![0]![1]]);
+      expect(logprobs!.text_offset!.map((at, i) => text.startsWith(logprobs!.tokens![i]!, at))).not.toContain(
+        false,
+      );
+    }
+    let text = '';
+    const tokens: string[] = [];
+    const offsets: number[] = [];
+    for await (const chunk of await openai.completions.create({ ...echoed, n: 1, stream: true })) {
+      text += chunk.choices[0]!.text;
+      tokens.push(...(chunk.choices[0]!.logprobs?.tokens ?? []));
+      offsets.push(...(chunk.choices[0]!.logprobs?.text_offset ?? []));
+    }
+    expect(text).toBe(answer.choices[0]!.text);
+    expect({ tokens, offsets }).toEqual({
+      tokens: answer.choices[0]!.logprobs!.tokens,
+      offsets: answer.choices[0]!.logprobs!.text_offset,
+    });
+    const ofText = await openai.completions.create({ ...request, echo: true, logprobs: 0 });
+    const { logprobs } = ofText.choices[0]!;
+    expect(ofText.choices[0]!.text).toBe(PROMPT + (await expected(12)));
+    expect(logprobs!.tokens!.join('')).toBe(ofText.choices[0]!.text);
+    expect(logprobs!.token_logprobs![0]).toBeLessThan(0);
+  });
+
   it('report log-probabilities that the tokens’ texts go with', async () => {
     const answer = await openai.completions.create({ ...request, max_tokens: 80, logprobs: 2 });
     const { tokens, token_logprobs, top_logprobs } = answer.choices[0]!.logprobs!;

@@ -1,0 +1,50 @@
+import { ApiError } from './api-error.js';
+import type { CompletionPrompt } from './completions.js';
+import type { ServedModel } from './served-models.js';
+
+/** A token as an answer reports it; without a log-probability where nothing came before it. */
+export interface ReportedToken {
+  readonly id: number;
+  readonly logprob: number | null;
+  /** At the beginning of a text, where a tokenizer may take a space away; what the token is inside of one unless given. */
+  readonly text?: string | undefined;
+  readonly top?: readonly (readonly [id: number, logprob: number])[] | undefined;
+}
+
+/** A prompt that is sent back before its answers. */
+export interface Echo {
+  readonly text: string;
+  readonly tokens: readonly ReportedToken[];
+}
+
+/**
+ * The prompt of a `/v1/completions` request with `echo`.
+ * @param top likeliest tokens to report beside each of the prompt's; undefined where no log-probabilities are wanted
+ * @throws ApiError 400 for a prompt without tokens, PynqLlmError LLM_..., DRIVER_..., AGENT_...
+ */
+export async function echoOf(
+  { model, pieceOf }: ServedModel,
+  prompt: CompletionPrompt,
+  top: number | undefined,
+  signal: AbortSignal,
+): Promise<Echo> {
+  const isText = typeof prompt === 'string';
+  if (top === undefined) return { text: isText ? prompt : await model.detokenize(prompt.tokens), tokens: [] };
+  const ids = isText ? await model.tokenize(prompt) : prompt.tokens;
+  if (ids.length === 0) throw new ApiError(400, 'The prompt has no tokens.', 'invalid_value', 'prompt');
+  const scores = await model.score(ids, { top, signal });
+  // A token that the tokenizer put before the text is no part of it.
+  const first = isText && ids[0] === model.info.bosToken ? 1 : 0;
+  const text = isText ? prompt : await model.detokenize(ids);
+  const tokens: ReportedToken[] = ids.slice(first).map((id, i) => ({
+    id,
+    logprob: scores.logprobs[first + i] ?? null,
+    top: first + i === 0 ? undefined : scores.top[first + i - 1],
+  }));
+  if (tokens.length > 0) {
+    const piece = await pieceOf(tokens[0].id);
+    const begun = piece.replace(/^ /, '');
+    if (!text.startsWith(piece) && text.startsWith(begun)) tokens[0] = { ...tokens[0], text: begun };
+  }
+  return { text, tokens };
+}
