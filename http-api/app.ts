@@ -1,6 +1,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { cors } from 'hono/cors';
 import type { BoardClient, LoadSettings, Role } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
@@ -55,6 +56,14 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
       throw new ApiError(403, `The origin ${origin} is not allowed.`, 'origin_refused');
     return next();
   });
+  if (options.origins.length > 0)
+    app.use(
+      cors({
+        origin: [...options.origins],
+        allowMethods: ['GET', 'POST'],
+        exposeHeaders: ['retry-after', 'x-pynq-llm-chat-template'],
+      }),
+    );
   app.get('/health', async (context) => {
     const { state, lastError } = await board.health();
     const status = options.draining.aborted ? 'draining' : state === 'ready' ? 'ok' : state;

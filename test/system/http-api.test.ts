@@ -354,6 +354,35 @@ describe('the server', () => {
     expect(page.status).toBe(403);
   });
 
+  it('answers listed web pages as browsers want it: before a request, with it and with its errors', async () => {
+    const origin = 'https://page.example';
+    const apiKey = 'a-key-that-is-long-enough';
+    await using api = await serveHttpApi(board, { port: 0, apiKey, origins: [origin] });
+    const preflight = await fetch(`${api.url}/v1/chat/completions`, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
+      },
+    });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get('access-control-allow-origin')).toBe(origin);
+    expect(preflight.headers.get('access-control-allow-methods')).toContain('POST');
+    expect(preflight.headers.get('access-control-allow-headers')).toBe('authorization,content-type');
+    const headers = { origin, authorization: `Bearer ${apiKey}` };
+    for (const [path, status] of [
+      ['/v1/models', 200],
+      ['/v1/models/none', 404],
+    ] as const) {
+      const answer = await fetch(`${api.url}${path}`, { headers });
+      expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([status, origin]);
+    }
+    expect((await fetch(`${api.url}/v1/models`, { headers: { origin } })).status).toBe(401);
+    const other = await fetch(`${api.url}/v1/models`, { headers: { ...headers, origin: 'https://other' } });
+    expect([other.status, other.headers.get('access-control-allow-origin')]).toEqual([403, null]);
+  });
+
   it('lets in by the tokens of the agent, each to what its role may do', async () => {
     await expect(clientOf('no-token-at-all').models.list()).rejects.toThrow(AuthenticationError);
     const reader = clientOf(TOKENS.read);
