@@ -15,7 +15,7 @@ export function readFile(path: string): Buffer {
 }
 
 /** @throws PynqLlmError CLI_FILE_UNWRITABLE */
-export function writeFile(path: string, data: Uint8Array): void {
+export function writeFile(path: string, data: Uint8Array | string): void {
   try {
     writeFileSync(path, data);
   } catch (cause) {

@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import type { ClassReport, Percentiles, ServeLoad, ServeResult } from '../../bench/index.js';
 import { connect, type Model } from '../../sdk/index.js';
+import { writeFile } from '../files.js';
 import {
   type DeviceOptions,
   decimal,
@@ -51,15 +51,18 @@ export function benchServeCommand(): Command {
   return command.action(async (_: unknown, self: Command) => {
     // `--json` of `bench` stands before the name of this command or after it.
     const options: BenchServeOptions = self.optsWithGlobals();
+    const { svg } = options;
+    // Known before the load, which may take hours, and not after it.
+    if (svg !== undefined) writeFile(svg, '');
     const { benchServe } = await import('../../bench/index.js');
     const result = await withInterrupt((signal) =>
       withModels(options, signal, (models) => benchServe(models, options, signal)),
     );
-    if (options.svg !== undefined) writeFileSync(options.svg, result.svg);
     const { report, requests } = result;
     process.stdout.write(
       options.json ? `${JSON.stringify({ report, requests })}\n` : `${describe(result)}\n`,
     );
+    if (svg !== undefined) writeFile(svg, result.svg);
   });
 }
 
