@@ -123,6 +123,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     },
     'models.tokenize': forward(),
     'models.detokenize': forward(),
+    'models.pieces': forward(),
     'models.applyTemplate': forward(),
 
     'generate.start': async (call) => {

@@ -4,9 +4,9 @@ import { streamSSE } from 'hono/streaming';
 import type { DoneEvent } from '../sdk/index.js';
 import { toApiError } from './api-error.js';
 import { type Choice, finishReason, type Piece, piecesOf, usageOf } from './choices.js';
-import type { ReportedToken } from './echo.js';
 import { merge } from './merge.js';
 import type { ApiMetrics } from './metrics.js';
+import type { ReportedToken } from './reported-token.js';
 
 /** How an endpoint writes its answers. */
 export interface AnswerFormat {

@@ -1,8 +1,9 @@
 import type { Prompt } from '../sdk/index.js';
 import type { AnswerFormat } from './answer.js';
-import type { ReportedToken } from './echo.js';
+import { idsOf, type ReportedToken } from './reported-token.js';
 import type { ChatRequest } from './schemas.js';
 import type { ServedModel } from './served-models.js';
+import { tokenText } from './token-text.js';
 
 /**
  * The conversation of a `/v1/chat/completions` request, for the model's chat template. A model without one was not made for
@@ -29,14 +30,15 @@ export function chatFormat({ logprobs }: ChatRequest, served: ServedModel): Answ
   };
 }
 
-async function chatLogprobs(tokens: readonly ReportedToken[], { pieceOf }: ServedModel): Promise<unknown> {
-  const entry = async (id: number, logprob: number | null) => {
-    const token = await pieceOf(id);
-    return { token, logprob, bytes: [...Buffer.from(token)] };
+async function chatLogprobs(tokens: readonly ReportedToken[], { piecesOf }: ServedModel): Promise<unknown> {
+  const pieceOf = await piecesOf(idsOf(tokens));
+  const entry = (id: number, logprob: number | null) => {
+    const piece = pieceOf(id);
+    return { token: tokenText(piece), logprob, bytes: [...piece] };
   };
-  const content = tokens.map(async ({ id, logprob, top = [] }) => ({
-    ...(await entry(id, logprob)),
-    top_logprobs: await Promise.all(top.map(([other, its]) => entry(other, its))),
+  const content = tokens.map(({ id, logprob, top = [] }) => ({
+    ...entry(id, logprob),
+    top_logprobs: top.map(([other, its]) => entry(other, its)),
   }));
-  return { content: await Promise.all(content), refusal: null };
+  return { content, refusal: null };
 }

@@ -1,6 +1,7 @@
 import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
-import type { Echo, ReportedToken } from './echo.js';
+import type { Echo } from './echo.js';
+import type { ReportedToken } from './reported-token.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 

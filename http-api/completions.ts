@@ -1,7 +1,8 @@
 import type { AnswerFormat } from './answer.js';
-import type { ReportedToken } from './echo.js';
+import { idsOf, type ReportedToken } from './reported-token.js';
 import type { CompletionRequest } from './schemas.js';
 import type { ServedModel } from './served-models.js';
+import { TextOffsets, tokenText } from './token-text.js';
 
 /** Tokens of an answer where the request says nothing: OpenAI's default. */
 export const DEFAULT_MAX_TOKENS = 16;
@@ -32,32 +33,21 @@ export function completionFormat({ logprobs }: CompletionRequest, served: Served
   };
 }
 
-/** `tokens`, `token_logprobs`, `top_logprobs` and `text_offset`, side by side; offsets in UTF-16 units, as texts are. */
-function legacyLogprobs({ pieceOf }: ServedModel): (tokens: readonly ReportedToken[]) => Promise<unknown> {
-  let offset = 0;
-  return async (reported) => {
-    const tokens = await Promise.all(reported.map(({ id, text }) => text ?? pieceOf(id)));
-    const top = await Promise.all(
-      reported.map(async ({ logprob: own, top: likeliest = [] }) =>
-        own === null
-          ? null
-          : Object.fromEntries(
-              await Promise.all(
-                likeliest.map(async ([id, logprob]) => [await pieceOf(id), logprob] as const),
-              ),
-            ),
-      ),
-    );
-    const offsets = tokens.map((piece) => {
-      const at = offset;
-      offset += piece.length;
-      return at;
-    });
+/** `tokens`, `token_logprobs`, `top_logprobs` and `text_offset` of one answer, side by side, as far as it has come. */
+function legacyLogprobs({ piecesOf }: ServedModel): (tokens: readonly ReportedToken[]) => Promise<unknown> {
+  const offsets = new TextOffsets();
+  return async (tokens) => {
+    const pieceOf = await piecesOf(idsOf(tokens));
+    const textOf = (id: number) => tokenText(pieceOf(id)).replace(/^(?=\\x)/, 'bytes:');
     return {
-      tokens,
-      token_logprobs: reported.map(({ logprob }) => logprob),
-      top_logprobs: top,
-      text_offset: offsets,
+      tokens: tokens.map(({ id, textAtStart }) => textAtStart ?? textOf(id)),
+      token_logprobs: tokens.map(({ logprob }) => logprob),
+      top_logprobs: tokens.map(({ logprob: own, top = [] }) =>
+        own === null ? null : Object.fromEntries(top.map(([id, logprob]) => [textOf(id), logprob])),
+      ),
+      text_offset: tokens.map(({ id, textAtStart }) =>
+        offsets.take(textAtStart === undefined ? pieceOf(id) : Buffer.from(textAtStart)),
+      ),
     };
   };
 }

@@ -1,15 +1,8 @@
 import { ApiError } from './api-error.js';
 import type { CompletionPrompt } from './completions.js';
+import type { ReportedToken } from './reported-token.js';
 import type { ServedModel } from './served-models.js';
-
-/** A token as an answer reports it; without a log-probability where nothing came before it. */
-export interface ReportedToken {
-  readonly id: number;
-  readonly logprob: number | null;
-  /** At the beginning of a text, where a tokenizer may take a space away; what the token is inside of one unless given. */
-  readonly text?: string | undefined;
-  readonly top?: readonly (readonly [id: number, logprob: number])[] | undefined;
-}
+import { tokenText } from './token-text.js';
 
 /** A prompt that is sent back before its answers. */
 export interface Echo {
@@ -23,7 +16,7 @@ export interface Echo {
  * @throws ApiError 400 for a prompt without tokens, PynqLlmError LLM_..., DRIVER_..., AGENT_...
  */
 export async function echoOf(
-  { model, pieceOf }: ServedModel,
+  { model, piecesOf }: ServedModel,
   prompt: CompletionPrompt,
   top: number | undefined,
   signal: AbortSignal,
@@ -42,9 +35,10 @@ export async function echoOf(
     top: first + i === 0 ? undefined : scores.top[first + i - 1],
   }));
   if (tokens.length > 0) {
-    const piece = await pieceOf(tokens[0].id);
+    const { id } = tokens[0];
+    const piece = tokenText((await piecesOf([id]))(id));
     const begun = piece.replace(/^ /, '');
-    if (!text.startsWith(piece) && text.startsWith(begun)) tokens[0] = { ...tokens[0], text: begun };
+    if (!text.startsWith(piece) && text.startsWith(begun)) tokens[0] = { ...tokens[0], textAtStart: begun };
   }
   return { text, tokens };
 }

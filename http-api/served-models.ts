@@ -1,10 +1,12 @@
 import type { BoardClient, LoadSettings, Model } from '../sdk/index.js';
 
+const NO_BYTES = new Uint8Array();
+
 /** A model as requests use it. */
 export interface ServedModel {
   readonly model: Model;
-  /** The text of a single token inside of a text. */
-  readonly pieceOf: (id: number) => Promise<string>;
+  /** Asks for the bytes of tokens inside of a text. @returns those of each */
+  readonly piecesOf: (ids: readonly number[]) => Promise<(id: number) => Uint8Array>;
 }
 
 /** The board's models, loaded when a request first names them. */
@@ -48,27 +50,15 @@ export class ServedModels {
 
   async #load(digest: string): Promise<ServedModel> {
     const model = await this.#board.models.load(digest, this.#settings);
-    const pieces = new Map<number, Promise<string>>();
-    // One after the other: those of a long answer at once are more requests than a session may have under way.
-    let before: Promise<unknown> = Promise.resolve();
+    const known = new Map<number, Uint8Array>();
     return {
       model,
-      pieceOf: (id) => {
-        let piece = pieces.get(id);
-        if (piece === undefined) {
-          piece = before.then(() => pieceOf(model, id));
-          before = piece.catch(() => {});
-          pieces.set(id, piece);
-          piece.catch(() => pieces.delete(id));
-        }
-        return piece;
+      piecesOf: async (ids) => {
+        const missing = [...new Set(ids)].filter((id) => !known.has(id));
+        const pieces = missing.length === 0 ? [] : await model.pieces(missing);
+        for (const [i, id] of missing.entries()) known.set(id, pieces[i]);
+        return (id) => known.get(id) ?? NO_BYTES;
       },
     };
   }
-}
-
-/** At the beginning of a text a tokenizer may take a space away, so the token is written twice. */
-async function pieceOf(model: Model, id: number): Promise<string> {
-  const [once, twice] = await Promise.all([model.detokenize([id]), model.detokenize([id, id])]);
-  return twice.slice(once.length);
 }

@@ -36,6 +36,7 @@ import {
   loadResult,
   modelReference,
   modelsListResult,
+  piecesResult,
   placementReport,
   planParams,
   storedModel,
@@ -98,6 +99,7 @@ export const METHODS = {
   'models.delete': { role: 'infer', params: modelReference, result: empty },
   'models.tokenize': { role: 'infer', params: tokenizeParams, result: tokenizeResult },
   'models.detokenize': { role: 'infer', params: detokenizeParams, result: detokenizeResult },
+  'models.pieces': { role: 'infer', params: detokenizeParams, result: piecesResult },
   'models.applyTemplate': { role: 'infer', params: applyTemplateParams, result: applyTemplateResult },
 
   'generate.start': {

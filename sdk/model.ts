@@ -185,6 +185,12 @@ export class Model {
     return (await this.#use(() => this.#connection.request('models.detokenize', params))).text;
   }
 
+  /** The UTF-8 bytes that each token stands for inside of a text; not always whole characters, none for control tokens. */
+  async pieces(tokens: readonly number[]): Promise<Uint8Array[]> {
+    const params = { model: this.digest, tokens: [...tokens] };
+    return (await this.#use(() => this.#connection.request('models.pieces', params))).pieces;
+  }
+
   /** The tokens of a conversation, by the model's chat template. */
   async applyTemplate(messages: Params<'models.applyTemplate'>['messages']): Promise<number[]> {
     const params = { model: this.digest, messages };

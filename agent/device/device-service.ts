@@ -102,6 +102,7 @@ export class DeviceService {
       'models.unload': (params) => models.unload(params),
       'models.tokenize': (params) => models.tokenize(params),
       'models.detokenize': (params) => models.detokenize(params),
+      'models.pieces': (params) => models.pieces(params),
       'models.applyTemplate': (params) => models.applyTemplate(params),
       'generate.start': (params, { session }) => models.generate(params, session),
       'generate.progress': (params) => models.progress(params),

@@ -13,6 +13,8 @@ import { plainPlacement, planModel } from './plan-model.js';
 import { RunningGenerations } from './running-generations.js';
 import { ScoreJob } from './score-job.js';
 
+const NO_BYTES = new Uint8Array();
+
 /** What models tell while they work. */
 export interface ModelEvents {
   onEvent(generation: string, event: GenerateEvent): void;
@@ -143,6 +145,11 @@ export class LoadedModels {
 
   detokenize({ model, tokens }: Params<'models.detokenize'>): Result<'models.detokenize'> {
     return { text: this.#find(model).model.tokenizer.decode(tokens) };
+  }
+
+  pieces({ model, tokens }: Params<'models.pieces'>): Result<'models.pieces'> {
+    const { tokenizer } = this.#find(model).model;
+    return { pieces: tokens.map((id) => (tokenizer.isHidden(id) ? NO_BYTES : tokenizer.pieceBytes(id))) };
   }
 
   applyTemplate(params: Params<'models.applyTemplate'>): Result<'models.applyTemplate'> {

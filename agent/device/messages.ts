@@ -22,6 +22,7 @@ export type DeviceMethod = Extract<
   | 'models.unload'
   | 'models.tokenize'
   | 'models.detokenize'
+  | 'models.pieces'
   | 'models.applyTemplate'
   | 'generate.start'
   | 'generate.progress'

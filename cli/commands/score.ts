@@ -1,6 +1,5 @@
 import { Argument, Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
-import type { Model } from '../../sdk/index.js';
 import {
   type DeviceOptions,
   type LoadFlags,
@@ -50,9 +49,9 @@ export function scoreCommand(): Command {
       });
       progress.finish();
       if (options.json) return void process.stdout.write(`${JSON.stringify({ tokens, logprobs, top })}\n`);
-      const pieces = new Map<number, string>();
-      for (const id of new Set([...tokens, ...top.flat().map(([id]) => id)]))
-        pieces.set(id, await pieceOf(model, id));
+      const ids = [...new Set([...tokens, ...top.flat().map(([id]) => id)])];
+      const texts = (await model.pieces(ids)).map((piece) => new TextDecoder().decode(piece));
+      const pieces = new Map(ids.map((id, i) => [id, texts[i]]));
       const rows = tokens.map((id, i) => [
         String(i),
         String(id),
@@ -72,10 +71,4 @@ export function scoreCommand(): Command {
       process.stdout.write(`${formatTable(headings, rows)}\n`);
     });
   });
-}
-
-/** A token's text inside of a text: at the beginning of one a tokenizer may take a space away. */
-async function pieceOf(model: Model, id: number): Promise<string> {
-  const [once, twice] = await Promise.all([model.detokenize([id]), model.detokenize([id, id])]);
-  return twice.slice(once.length);
 }

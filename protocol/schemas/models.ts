@@ -122,6 +122,8 @@ export const tokenizeParams = z.strictObject({
 export const tokenizeResult = z.object({ tokens });
 export const detokenizeParams = z.strictObject({ model: digest, tokens });
 export const detokenizeResult = z.object({ text: z.string() });
+/** What each token stands for: not always whole characters; nothing for tokens that are left out of texts. */
+export const piecesResult = z.object({ pieces: z.array(bytes) });
 
 export const chatMessages = z
   .array(z.strictObject({ role: z.string().min(1).max(40), content: text }))

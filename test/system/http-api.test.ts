@@ -213,6 +213,39 @@ describe('completions', () => {
     expect(logprobs!.token_logprobs![0]).toBeLessThan(0);
   });
 
+  it('tell the bytes of tokens that are only parts of characters', async () => {
+    const bias = (id: number) => ({ logit_bias: { [id]: 100 }, max_tokens: 2, logprobs: 1 });
+    // The model's byte tokens are at 2048 + byte; these two are one character.
+    const model = await board.models.load(TINY);
+    const [first] = await model.pieces([2048 + 0xc3]);
+    expect([...first!]).toEqual([0xc3]);
+    const answer = await openai.completions.create({ ...request, ...bias(2048 + 0xc3) });
+    const { tokens, top_logprobs } = answer.choices[0]!.logprobs!;
+    expect(tokens).toEqual(['bytes:\\xc3', 'bytes:\\xc3']);
+    expect(Object.keys(top_logprobs![0]!)[0]).not.toContain('\ufffd');
+    const chat = await openai.chat.completions.create({
+      model: CHAT,
+      messages: [{ role: 'user', content: PROMPT }],
+      temperature: 0,
+      ...bias(2048 + 0xc3),
+      logprobs: true,
+    });
+    expect(chat.choices[0]!.logprobs!.content![0]).toMatchObject({ token: '\\xc3', bytes: [0xc3] });
+  });
+
+  it('count the texts’ offsets in each answer by itself', async () => {
+    const several = { ...request, prompt: [PROMPT, 'The cat'], n: 2, temperature: 1, logprobs: 0, seed: 4 };
+    const offsetsOf = (parts: readonly string[]) =>
+      parts.map((_, i) => parts.slice(0, i).reduce((sum, { length }) => sum + length, 0));
+    const whole = await openai.completions.create(several);
+    for (const { logprobs } of whole.choices)
+      expect(logprobs!.text_offset).toEqual(offsetsOf(logprobs!.tokens!));
+    const streamed = whole.choices.map(() => [] as number[]);
+    for await (const { choices } of await openai.completions.create({ ...several, stream: true }))
+      for (const { index, logprobs } of choices) streamed[index]!.push(...(logprobs?.text_offset ?? []));
+    expect(streamed).toEqual(whole.choices.map(({ logprobs }) => logprobs!.text_offset));
+  });
+
   it('report log-probabilities that the tokens’ texts go with', async () => {
     const answer = await openai.completions.create({ ...request, max_tokens: 80, logprobs: 2 });
     const { tokens, token_logprobs, top_logprobs } = answer.choices[0]!.logprobs!;

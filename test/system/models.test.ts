@@ -224,6 +224,16 @@ describe('a model on the board', () => {
     expect(await model.detokenize(await model.tokenize(text))).toBe(text);
   });
 
+  it('tells what each token stands for, to the byte', async () => {
+    const model = await board.models.upload(TINY_MODEL);
+    const text = ' ünïcode 🙂';
+    const ids = await model.tokenize(text, { addSpecial: false });
+    const pieces = await model.pieces(ids);
+    expect(pieces.length).toBeGreaterThan(text.length);
+    expect(Buffer.concat(pieces).toString().trimStart()).toBe(text.trimStart());
+    expect((await model.pieces([model.info.bosToken!]))[0]).toHaveLength(0);
+  });
+
   it('says so when it has no chat template', async () => {
     const model = await board.models.upload(TINY_MODEL);
     const messages = [{ role: 'user', content: 'Hello' }];
