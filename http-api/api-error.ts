@@ -58,10 +58,22 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(500, 'The server met an unexpected error.', 'internal_error');
 }
 
-function invalid({ issues: [issue] }: z.ZodError): ApiError {
+function invalid({ issues: [first] }: z.ZodError): ApiError {
+  const issue = first && mostSpecific(first);
   const param = issue?.path.join('.') || null;
   const message = `${param === null ? 'The request' : `"${param}"`} cannot be used: ${issue?.message ?? 'it is invalid'}.`;
   return new ApiError(400, message, 'invalid_value', param);
+}
+
+/** Of a value that may have several forms: what is wrong with the form that it comes closest to. */
+function mostSpecific(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union') return issue;
+  const inside = issue.errors.flat().map((one) => {
+    const found = mostSpecific(one);
+    return { ...found, path: [...issue.path, ...found.path] };
+  });
+  const closeness = ({ path, code }: z.core.$ZodIssue) => path.length + (code === 'invalid_type' ? 0 : 0.5);
+  return inside.toSorted((a, b) => closeness(b) - closeness(a))[0] ?? issue;
 }
 
 function fromOurs(error: PynqLlmError): ApiError {

@@ -48,6 +48,7 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
   });
   app.notFound((context) => {
     const failure = new ApiError(404, `There is no ${context.req.method} ${context.req.path}.`, 'not_found');
+    metrics.failed(failure.code);
     return context.json(failure.body, 404);
   });
   app.use((context, next) => {

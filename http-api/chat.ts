@@ -12,7 +12,10 @@ import { tokenText } from './token-text.js';
 export function conversationOf({ messages }: ChatRequest, { model }: ServedModel): Prompt {
   const said = messages.map(({ role, content }) => ({
     role,
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
+    content:
+      typeof content === 'string'
+        ? content
+        : content.map((part) => (part.type === 'text' ? part.text : part.refusal)).join(''),
   }));
   if (model.info.hasChatTemplate) return { messages: said };
   return { text: said.map(({ content }) => content).join('\n') };

@@ -46,10 +46,10 @@ export function toGenerateOptions(
     presencePenalty: request.presence_penalty ?? 0,
     repetitionWindow: -1,
     logitBias: Object.entries(bias ?? {}).map(([token, value]) => ({ token: Number(token), bias: value })),
-    seed: seed === null || seed === undefined ? Math.floor(Math.random() * 2 ** 32) : Math.abs(seed),
+    seed: seed === null || seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seedOf(seed, 0),
     ignoreEos: request.ignore_eos ?? false,
     promptLookup: request.prompt_lookup ?? false,
-    ...(beamsOf(request, top) ?? {}),
+    ...(beamsOf(request) ?? {}),
     top,
     responseFormat: formatOf(request),
     ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),
@@ -58,7 +58,7 @@ export function toGenerateOptions(
 }
 
 /** @throws ApiError 400 where the request asks for what beam search cannot give */
-function beamsOf(request: SamplingFields, top: number): Pick<GenerateOptions, 'beams'> | undefined {
+function beamsOf(request: SamplingFields): Pick<GenerateOptions, 'beams'> | undefined {
   const { beam_width: width, length_penalty: lengthPenalty, n, stream } = request;
   if (width === null || width === undefined) return undefined;
   const refuse = (param: string, message: string) => new ApiError(400, message, 'invalid_value', param);
@@ -66,7 +66,6 @@ function beamsOf(request: SamplingFields, top: number): Pick<GenerateOptions, 'b
     throw refuse('n', `${n} answers were asked for, and only ${width} beams to find them.`);
   if (stream)
     throw refuse('stream', 'Beam search knows its answers only at the end: they cannot be streamed.');
-  if (top > 0) throw refuse('logprobs', 'Beam search reports no log-probabilities of single tokens.');
   return { beams: { width, ...(typeof lengthPenalty === 'number' ? { lengthPenalty } : {}) } };
 }
 
@@ -99,6 +98,11 @@ function formatOf({ response_format: format }: SamplingFields): ResponseFormat |
   }
 }
 
+/** The seed of answer i: OpenAI's seeds may be negative, ours are from 0 to 2^53 - 1. */
+function seedOf(seed: number, i: number): number {
+  return Number(BigInt.asUintN(53, BigInt(seed) + BigInt(i)));
+}
+
 /** What is to be continued, and whether it is part of the answer. */
 export interface ToContinue {
   readonly prompt: Prompt;
@@ -118,7 +122,7 @@ export function startChoices(
     Array.from({ length: generations }, (_, i) => ({
       index: p * n + i,
       echo,
-      generation: model.generate(prompt, { ...options, seed: (options.seed ?? 0) + i, signal }),
+      generation: model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal }),
     })),
   );
 }

@@ -5,7 +5,11 @@ import { z } from 'zod';
 // be honoured are refused by name, never ignored.
 
 const count = z.int().min(1).max(1_048_576);
-const stop = z.union([z.string().min(1).max(1_000), z.array(z.string().min(1).max(1_000)).max(16)]).nullish();
+const stopText = z.string().min(1).max(512);
+const stop = z.union([stopText, z.array(stopText).max(16)]).nullish();
+/** As many as wait for their turn at most: more answers of one request could never be given. */
+const MOST_ANSWERS = 64;
+const mostAnswers = { path: ['n'], error: `at most ${MOST_ANSWERS} answers to all prompts of a request` };
 
 const schemaObject = z.union([z.record(z.string(), z.unknown()), z.boolean()]);
 const responseFormat = z.discriminatedUnion('type', [
@@ -20,13 +24,16 @@ const sampling = z.object({
   top_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
-  logit_bias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish(),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100))
+    .refine((bias) => Object.keys(bias).length <= 1_024, 'logit_bias has more than 1024 tokens')
+    .nullish(),
   seed: z.int().nullish(),
   stop,
   n: z.int().min(1).max(16).nullish(),
   stream: z.boolean().nullish(),
   response_format: responseFormat.nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   service_tier: z.enum(['auto', 'default', 'flex', 'priority', 'scale']).nullish(),
   /** Whose request it is: the board is shared fairly between users. The newer name goes first. */
   user: z.string().min(1).max(180).nullish(),
@@ -47,11 +54,20 @@ const sampling = z.object({
 });
 export type SamplingFields = z.output<typeof sampling>;
 
+const noBeams = { path: ['logprobs'], error: 'beam search reports no log-probabilities of single tokens' };
+
 const tokens = z.array(z.int().min(0)).min(1).max(1_048_576);
+
+const prompts = z.union([
+  z.string(),
+  tokens,
+  z.array(z.string()).min(1).max(16),
+  z.array(tokens).min(1).max(16),
+]);
 
 export const completionRequest = sampling
   .extend({
-    prompt: z.union([z.string(), tokens, z.array(z.string()).min(1).max(16), z.array(tokens).min(1).max(16)]),
+    prompt: prompts,
     max_tokens: count.nullish(),
     logprobs: z.int().min(0).max(20).nullish(),
     echo: z.boolean().nullish(),
@@ -62,6 +78,14 @@ export const completionRequest = sampling
     path: ['best_of'],
     error: 'best_of has to be at least n',
   })
+  .refine(
+    ({ prompt, best_of: bestOf, n }) => promptCount(prompt) * (bestOf ?? n ?? 1) <= MOST_ANSWERS,
+    mostAnswers,
+  )
+  .refine(
+    ({ logprobs, beam_width: width }) => typeof logprobs !== 'number' || typeof width !== 'number',
+    noBeams,
+  )
   .refine(({ echo, beam_width: width }) => !echo || typeof width !== 'number', {
     path: ['echo'],
     error: 'beams are answers without their prompt',
@@ -72,20 +96,45 @@ export const completionRequest = sampling
   });
 export type CompletionRequest = z.output<typeof completionRequest>;
 
-const textPart = z.object({ type: z.literal('text', 'only text parts are supported'), text: z.string() });
+function promptCount(prompt: z.output<typeof prompts>): number {
+  return typeof prompt === 'string' || typeof prompt[0] === 'number' ? 1 : prompt.length;
+}
+
+const part = z.discriminatedUnion(
+  'type',
+  [
+    z.object({ type: z.literal('text'), text: z.string() }),
+    z.object({ type: z.literal('refusal'), refusal: z.string() }),
+  ],
+  'only text parts are supported',
+);
 const message = z.object({
   role: z.string().min(1).max(40),
-  content: z.union([z.string(), z.array(textPart)]),
+  // What an assistant that called a function said.
+  content: z.preprocess((content) => content ?? '', z.string().or(z.array(part))),
+  tool_calls: z.array(z.unknown()).max(0, 'tools are not supported').nullish(),
 });
 
-export const chatRequest = sampling.extend({
-  messages: z.array(message).min(1).max(1_000),
-  max_tokens: count.nullish(),
-  max_completion_tokens: count.nullish(),
-  logprobs: z.boolean().nullish(),
-  top_logprobs: z.int().min(0).max(20).nullish(),
-  tools: z.array(z.unknown()).max(0, 'tools are not supported').nullish(),
-});
+const noTools = z.array(z.unknown()).max(0, 'tools are not supported').nullish();
+export const chatRequest = sampling
+  .extend({
+    messages: z.array(message).min(1).max(1_000),
+    max_tokens: count.nullish(),
+    max_completion_tokens: count.nullish(),
+    logprobs: z.boolean().nullish(),
+    top_logprobs: z.int().min(0).max(20).nullish(),
+    tools: noTools,
+    functions: noTools,
+    tool_choice: z.enum(['none', 'auto'], 'tools are not supported').nullish(),
+    function_call: z.enum(['none', 'auto'], 'functions are not supported').nullish(),
+    modalities: z.array(z.literal('text', 'only text is generated')).nullish(),
+    audio: z.null('only text is generated').optional(),
+  })
+  .refine(({ logprobs, top_logprobs: top }) => logprobs || !top, {
+    path: ['top_logprobs'],
+    error: 'top_logprobs needs logprobs: true',
+  })
+  .refine(({ logprobs, beam_width: width }) => !logprobs || typeof width !== 'number', noBeams);
 export type ChatRequest = z.output<typeof chatRequest>;
 
 export const embeddingsRequest = z.looseObject({ model: z.string().min(1).max(1_000) });

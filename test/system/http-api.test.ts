@@ -106,6 +106,18 @@ describe('completions', () => {
     expect(usage!.completion_tokens).toBe(12);
   });
 
+  it('of a client that goes away are cancelled, answered whole as well as streamed', async () => {
+    const cancelled = async () => (await board.metrics()).classes.interactive.cancelled;
+    const before = await cancelled();
+    const gone = new AbortController();
+    const long = { ...request, prompt: 'Long ago', max_tokens: 480, ignore_eos: true };
+    const whole = openai.completions.create(long, { signal: gone.signal });
+    await vi.waitFor(async () => expect((await board.health()).generations).toBeGreaterThan(0), 5_000);
+    gone.abort();
+    await expect(whole).rejects.toThrow(APIUserAbortError);
+    await vi.waitFor(async () => expect(await cancelled()).toBe(before + 1), 5_000);
+  });
+
   it('take token ids, and several prompts at once', async () => {
     const model = await board.models.load(TINY);
     const tokens = await model.tokenize(PROMPT);
@@ -253,6 +265,57 @@ describe('completions', () => {
     expect(token_logprobs!.every((value) => value < 0)).toBe(true);
     expect(Object.keys(top_logprobs![0]!)).toHaveLength(2);
     expect(Math.max(...Object.values(top_logprobs![0]!))).toBeCloseTo(token_logprobs![0]!, 5);
+  });
+});
+
+describe('requests that would be answered otherwise than they ask', () => {
+  const chat = { model: CHAT, messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1 };
+  const text = { model: TINY, prompt: 'Hi', max_tokens: 1 };
+  const image = [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }] }];
+  const tool = { type: 'function', function: { name: 'f' } };
+
+  it.each([
+    ['chat/completions', { ...chat, tools: [tool] }, 'tools', 'tools are not supported'],
+    ['chat/completions', { ...chat, functions: [tool.function] }, 'functions', 'tools are not supported'],
+    ['chat/completions', { ...chat, tool_choice: 'required' }, 'tool_choice', 'not supported'],
+    ['chat/completions', { ...chat, modalities: ['text', 'audio'] }, 'modalities.1', 'only text'],
+    ['chat/completions', { ...chat, messages: image }, 'messages.0.content.0.type', 'only text parts'],
+    ['chat/completions', { ...chat, top_logprobs: 2 }, 'top_logprobs', 'needs logprobs'],
+    ['chat/completions', { ...chat, logprobs: true, beam_width: 2 }, 'logprobs', 'beam search'],
+    ['completions', { ...text, logprobs: 0, beam_width: 2 }, 'logprobs', 'beam search'],
+    ['completions', { ...text, prompt: Array(16).fill('Hi'), n: 16 }, 'n', 'at most 64'],
+    ['completions', { ...text, prompt: 'Hi', suffix: 'there' }, 'suffix', 'not supported'],
+    ['completions', { ...text, stop: Array(17).fill('x') }, 'stop', '16'],
+  ])('are refused by name: %s %j', async (path, body, param, message) => {
+    const answer = await fetch(`${url}/v1/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKENS.infer}` },
+      body: JSON.stringify(body),
+    });
+    const { error } = (await answer.json()) as { error: { param: string; message: string } };
+    expect([answer.status, error.param]).toEqual([400, param]);
+    expect(error.message).toContain(message);
+  });
+
+  it.each([
+    {
+      messages: [
+        { role: 'user', content: 'Hi' },
+        { role: 'assistant', content: null },
+      ],
+      tool_choice: 'none',
+    },
+    { messages: [{ role: 'assistant', content: [{ type: 'refusal', refusal: 'No.' }] }], functions: null },
+    { stream_options: { include_usage: null }, modalities: ['text'], tools: [], audio: null },
+    { seed: -5, n: 2 },
+    { seed: Number.MAX_SAFE_INTEGER, n: 2 },
+  ])('do not include %j', async (more) => {
+    const answer = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKENS.infer}` },
+      body: JSON.stringify({ ...chat, ...more }),
+    });
+    expect(await answer.json()).toMatchObject({ object: 'chat.completion' });
   });
 });
 
