@@ -125,6 +125,12 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     'models.detokenize': forward(),
     'models.pieces': forward(),
     'models.applyTemplate': forward(),
+    'models.pin': (call) =>
+      withProgress(call.stream(), async (onProgress) => {
+        core.requireOpen();
+        return device.call(session, 'models.pin', call.params, { onProgress });
+      }),
+    'models.unpin': forward(),
 
     'generate.start': async (call) => {
       core.requireOpen();

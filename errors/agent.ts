@@ -113,6 +113,27 @@ export const AGENT_ERRORS = {
     meaning: 'The model is loaded with another context length than asked for.',
     remedy: 'Unload the model first, then load it with the length wanted.',
   },
+  AGENT_PIN_UNKNOWN: {
+    number: 6044,
+    meaning:
+      'The session has no pin of this id: it was released, or ended with its session, its model or the worker.',
+    remedy: 'Nothing has to be released any more; pin the prompt again where it is to stay in memory.',
+  },
+  AGENT_PIN_EXISTS: {
+    number: 6045,
+    meaning: 'The session has a pin of this id already.',
+    remedy: 'Choose a new random id for each pin.',
+  },
+  AGENT_PIN_QUOTA: {
+    number: 6046,
+    meaning: 'The session holds as many pins as one session may.',
+    remedy: 'Release pins that are no longer needed.',
+  },
+  AGENT_PIN_RELEASED: {
+    number: 6047,
+    meaning: 'A pin was released, or its session or model ended, before its prompt was computed.',
+    remedy: 'Pin the prompt again if it is still to stay in memory.',
+  },
   AGENT_UPLOAD_UNKNOWN: {
     number: 6050,
     meaning: 'The session has no upload of this number.',

@@ -194,13 +194,20 @@ export const LLM_ERRORS = {
   LLM_KV_FULL: {
     number: 4602,
     meaning: 'All pages of keys and values are in use.',
-    remedy: 'Wait for other generations to end, give more memory (--kv-memory), or use --kv-type int8.',
+    remedy:
+      'Wait for other generations to end, release pins, give more memory (--kv-memory), or use --kv-type int8.',
   },
   LLM_KV_TOO_LONG: {
     number: 4603,
     meaning: 'The prompt and the tokens asked for need more keys and values than there is memory for.',
     remedy:
-      'Shorten the prompt, ask for fewer tokens, give more memory (--kv-memory), or use --kv-type int8.',
+      'Shorten the prompt, ask for fewer tokens, release pins, give more memory (--kv-memory), or use --kv-type int8.',
+  },
+  LLM_KV_PINNED: {
+    number: 4605,
+    meaning: 'Pinned prompts would take more than half of the memory for keys and values.',
+    remedy:
+      'Release pins, pin a shorter prompt, give more memory (--kv-memory), or use --kv-type int8. Prompts that are not pinned are kept too while there is room.',
   },
   LLM_KV_SPILL_FOLDER: {
     number: 4604,

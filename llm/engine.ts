@@ -5,9 +5,11 @@ import { addCost } from './cost.js';
 import { forwardAgain } from './forward-again.js';
 import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
 import { PAGE_TOKENS } from './kv/layout.js';
+import type { KvPin } from './kv/pool.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
-import type { FinishReason, GenerateRequest } from './request.js';
+import { PrefixSequence } from './prefix-sequence.js';
+import type { EngineSequence, FinishReason, GenerateRequest } from './request.js';
 import {
   ClientAccounts,
   DEFAULT_LIMITS,
@@ -26,6 +28,23 @@ export interface EngineGeneration {
   /** Tokens numbered below `limit` may be generated: back-pressure. A smaller limit than before changes nothing. */
   grant(limit: number): void;
   /** Ends it before the next step, with the reason `cancelled`. Harmless when it has ended. */
+  cancel(): void;
+}
+
+/** Takes what comes of a prompt that is to be pinned: one of the three, once; inside `pin` where nothing has to be computed. */
+export interface PinSink {
+  /** The prompt's complete pages are kept until the pin is released. */
+  onPinned(pin: KvPin): void;
+  onCancelled(): void;
+  onError(error: PynqLlmError): void;
+}
+
+/** A prompt that is being computed to be pinned. */
+export interface EnginePinning {
+  /** Tokens of its complete pages, and how many of them are computed. */
+  readonly total: number;
+  readonly done: number;
+  /** Ends it before the next step. Harmless when it has ended. */
   cancel(): void;
 }
 
@@ -71,7 +90,7 @@ export class Engine {
     this.#spill = spill;
   }
 
-  /** Generations that have not ended. */
+  /** Generations, and prompts to be pinned, that have not ended. */
   get count(): number {
     return this.#jobs.size;
   }
@@ -100,18 +119,55 @@ export class Engine {
       request.beams === undefined
         ? new Sequence(this.#model, request, now, this.#metrics)
         : new BeamSequence(this.#model, request, request.beams, now);
-    const job = new Job(this.#nextId++, sequence, sink, service, now);
-    this.#jobs.set(job.id, job);
-    this.#clients.enter(job.client);
-    this.#refuse(refusals(this.#snapshot(now)), job);
+    const job = this.#enter(sequence, sink, service, now);
     return {
       grant: (limit) => {
         sequence.limit = Math.max(sequence.limit, limit);
       },
-      cancel: () => {
-        if (this.#jobs.has(job.id)) this.#cancelled.add(job);
-      },
+      cancel: () => this.#cancel(job),
     };
+  }
+
+  /**
+   * Keeps the complete pages of a prompt in memory. What the pool lacks of them is computed as a request among others, which
+   * generates nothing.
+   * @throws PynqLlmError LLM_KV_PINNED, LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE,
+   *   LLM_REQUEST_INVALID, LLM_KV_MEMORY
+   */
+  pin(prompt: readonly number[], sink: PinSink, service: ServiceOptions = {}): EnginePinning {
+    const now = this.#now();
+    const sequence = new PrefixSequence(this.#model, prompt, now);
+    const total = sequence.promptTokens;
+    if (sequence.pin !== undefined) {
+      sink.onPinned(sequence.pin);
+      return { total, done: total, cancel: () => undefined };
+    }
+    const onDone = () => {
+      if (sequence.pin === undefined) sink.onCancelled();
+      else sink.onPinned(sequence.pin);
+    };
+    const onError = (error: PynqLlmError) => sink.onError(error);
+    const job = this.#enter(sequence, { onToken: () => undefined, onDone, onError }, service, now);
+    return {
+      total,
+      get done() {
+        return total - sequence.left;
+      },
+      cancel: () => this.#cancel(job),
+    };
+  }
+
+  /** @throws PynqLlmError LLM_OVERLOADED, LLM_REQUEST_INVALID */
+  #enter(sequence: EngineSequence, sink: TokenSink, service: ServiceOptions, now: number): Job {
+    const job = new Job(this.#nextId++, sequence, sink, service, now);
+    this.#jobs.set(job.id, job);
+    this.#clients.enter(job.client);
+    this.#refuse(refusals(this.#snapshot(now)), job);
+    return job;
+  }
+
+  #cancel(job: Job): void {
+    if (this.#jobs.has(job.id)) this.#cancelled.add(job);
   }
 
   /**

@@ -30,8 +30,6 @@ export class Sequence implements EngineSequence {
   readonly #request: GenerateRequest;
   readonly #maxTokens: number;
   readonly #constraint: Constraint | undefined;
-  /** Tokens that its cache can hold. */
-  readonly #mostTokens: number;
   readonly #sampler: Sampler;
   readonly #stops: StopStrings;
   readonly #text: DetokenizerStream;
@@ -63,7 +61,6 @@ export class Sequence implements EngineSequence {
     this.#maxTokens = checkRequest(model, request);
     this.#model = model;
     this.#request = request;
-    this.#mostTokens = Math.min(model.contextLength, model.kvPool.maxTokens);
     this.#known = [...prompt];
     this.#constraint = request.responseFormat && model.constraints.create(request.responseFormat);
     this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize, this.#constraint);
@@ -142,6 +139,11 @@ export class Sequence implements EngineSequence {
         ? { cache, token, position }
         : { cache, token, position, logits: this.#logitsOf(position - last) };
     });
+  }
+
+  /** Tokens that its cache can hold. */
+  get #mostTokens(): number {
+    return this.#cache?.mostTokens ?? this.#model.contextLength;
   }
 
   #worthDrafting(most: number): number {

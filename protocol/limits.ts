@@ -43,6 +43,9 @@ export const MAX_CHUNKS = 65_536;
 export const MAX_TOKEN_WINDOW = 256;
 export const DEFAULT_TOKEN_WINDOW = 32;
 
+/** Pins that keep little each and cost the agent a record each; their pages have a bound of their own. */
+export const MAX_PINS = 64;
+
 /** Prompts longer than any context. */
 export const MAX_PROMPT_TOKENS = 131_072;
 export const MAX_TEXT_LENGTH = 1_048_576;

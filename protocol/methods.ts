@@ -47,6 +47,7 @@ import {
   uploadChunkParams,
   uploadReference,
 } from './schemas/models.js';
+import { pinParams, pinReference, pinResult } from './schemas/pins.js';
 import {
   registersListResult,
   registersReadParams,
@@ -101,6 +102,8 @@ export const METHODS = {
   'models.detokenize': { role: 'infer', params: detokenizeParams, result: detokenizeResult },
   'models.pieces': { role: 'infer', params: detokenizeParams, result: piecesResult },
   'models.applyTemplate': { role: 'infer', params: applyTemplateParams, result: applyTemplateResult },
+  'models.pin': { role: 'infer', params: pinParams, result: pinResult, event: progressEvent },
+  'models.unpin': { role: 'infer', params: pinReference, result: empty },
 
   'generate.start': {
     role: 'infer',

@@ -7,7 +7,7 @@ export interface ProtocolVersion {
   readonly minor: number;
 }
 
-export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 1 };
+export const PROTOCOL_VERSION: ProtocolVersion = { major: 1, minor: 2 };
 
 /**
  * What an agent of this version can do, as sent in the reply to hello. A client asks for a capability by name,
@@ -24,6 +24,7 @@ export const CAPABILITIES = [
   'device-test',
   'trace',
   'metrics',
+  'pin',
 ] as const;
 
 /**

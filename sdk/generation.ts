@@ -355,7 +355,7 @@ function toWireFormat(format: ResponseFormat | undefined): Pick<SamplingOptions,
   return { responseFormat: { type, schema: typeof schema === 'string' ? schema : JSON.stringify(schema) } };
 }
 
-function toWirePrompt(prompt: Prompt): WirePrompt {
+export function toWirePrompt(prompt: Prompt): WirePrompt {
   if (typeof prompt === 'string') return { text: prompt };
   if ('text' in prompt) return { ...prompt };
   if ('tokens' in prompt) return { tokens: [...prompt.tokens] };

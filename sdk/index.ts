@@ -52,6 +52,7 @@ export type {
   ScoreProgress,
 } from './model.js';
 export type { ModelsClient } from './models-client.js';
+export type { Pin, PinOptions } from './pin.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';

@@ -1,22 +1,16 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import {
-  type KvType,
-  type ModelFacts,
-  type Params,
-  type Result,
-  type ScoreResult,
-  type StoredModel,
-  type StreamEvent,
-  systemClock,
-  type WirePlacementReport,
+import type {
+  KvType,
+  ModelFacts,
+  Params,
+  ScoreResult,
+  StoredModel,
+  WirePlacementReport,
 } from '../protocol/index.js';
 import type { CallOptions, Connection } from './connection.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
-
-/** Loading and scoring may take hours on a board, but not so long without telling how far they are. */
-const STALL_MS = 10 * 60_000;
-/** The longest that a timer takes: 24 days. */
-const NO_DEADLINE_MS = 2 ** 31 - 1;
+import { Pin, type PinOptions } from './pin.js';
+import { requestWithProgress } from './progress-request.js';
 
 /** How a model is loaded; the agent's settings unless given. */
 export interface LoadSettings {
@@ -114,6 +108,16 @@ export class Model {
     };
     const all = { ...own, ...(draftModel === undefined ? {} : { draftModel: draftModel.digest }) };
     return new Generation(this.#connection, this.digest, prompt, all, reload);
+  }
+
+  /**
+   * Keeps the keys and values of a prompt's beginning in the board's memory: prompts that begin with the same tokens are
+   * computed from there on, whatever else needs room. Whole pages of 16 tokens are kept, none of a shorter prompt.
+   * Resolves once they are computed; lasts until it is released, the client closes or the model is unloaded.
+   * @throws PynqLlmError LLM_KV_PINNED, LLM_PROMPT_..., LLM_OVERLOADED, AGENT_PIN_QUOTA, DRIVER_...
+   */
+  pin(prompt: Prompt, options: PinOptions = {}): Promise<Pin> {
+    return Pin.open(this.#connection, this.digest, prompt, options, (request) => this.#use(request));
   }
 
   /**
@@ -233,45 +237,4 @@ async function requestLoad(connection: Connection, digest: string, options: Load
   const tell =
     onProgress && ((done: number, total: number) => onProgress({ bytes: done, totalBytes: total }));
   return requestWithProgress(connection, 'models.load', params, tell, { signal });
-}
-
-/** A long request whose stream tells how far it has come: given up when it tells nothing for too long. */
-export async function requestWithProgress<M extends 'models.load' | 'score'>(
-  connection: Connection,
-  method: M,
-  params: Params<M>,
-  tell: ((done: number, total: number) => void) | undefined,
-  { timeoutMs = NO_DEADLINE_MS, signal }: CallOptions,
-  stallMs = STALL_MS,
-): Promise<Result<M>> {
-  const stalled = new AbortController();
-  const watch = () =>
-    systemClock.after(stallMs, () =>
-      stalled.abort(
-        new PynqLlmError(
-          'SDK_NO_PROGRESS',
-          `The agent is connected but told nothing about ${method} for ${stallMs} ms.`,
-          { context: { method, stallMs } },
-        ),
-      ),
-    );
-  let cancelWatch = watch();
-  const onEvent = ({ done, total }: StreamEvent<M>) => {
-    cancelWatch();
-    cancelWatch = watch();
-    tell?.(done, total);
-  };
-  try {
-    const either = signal === undefined ? stalled.signal : AbortSignal.any([stalled.signal, signal]);
-    const options = { timeoutMs, signal: either };
-    const stream = await connection.openStream(method, params, { onEvent, onLost: () => {} }, options);
-    stream.grant(Number.MAX_SAFE_INTEGER);
-    try {
-      return await stream.result;
-    } finally {
-      stream.release(true);
-    }
-  } finally {
-    cancelWatch();
-  }
 }

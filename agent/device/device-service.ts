@@ -17,8 +17,8 @@ import { TraceFiles } from './trace-files.js';
 type Handlers = {
   readonly [M in DeviceMethod]: (params: DeviceParams<M>, call: DeviceCall<M>) => Answer<M>;
 };
-/** Scores are answered by an event, after some steps. */
-type Answer<M extends DeviceMethod> = M extends 'score' ? undefined : Result<M>;
+/** These are answered by an event, after some steps. */
+type Answer<M extends DeviceMethod> = M extends 'score' | 'models.pin' ? undefined : Result<M>;
 
 type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'>;
 
@@ -104,6 +104,8 @@ export class DeviceService {
       'models.detokenize': (params) => models.detokenize(params),
       'models.pieces': (params) => models.pieces(params),
       'models.applyTemplate': (params) => models.applyTemplate(params),
+      'models.pin': (params, { id, session }) => models.pin(params, id, session),
+      'models.unpin': (params, { session }) => models.unpin(params, session),
       'generate.start': (params, { session }) => models.generate(params, session),
       'generate.progress': (params) => models.progress(params),
       score: (params, { id, session }) => models.score(params, id, session),

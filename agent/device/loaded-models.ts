@@ -12,15 +12,20 @@ import type { DeviceParams, WorkerSetup } from './messages.js';
 import { plainPlacement, planModel } from './plan-model.js';
 import { RunningGenerations } from './running-generations.js';
 import { ScoreJob } from './score-job.js';
+import { SessionPins } from './session-pins.js';
 
 const NO_BYTES = new Uint8Array();
 
 /** What models tell while they work. */
 export interface ModelEvents {
   onEvent(generation: string, event: GenerateEvent): void;
-  /** Bytes of weights loaded, or tokens scored, for the call `id`. */
+  /** Bytes of weights loaded, or tokens scored or of a prompt to be pinned, for the call `id`. */
   onProgress(id: number, done: number, total: number): void;
-  onScore(id: number, outcome: { readonly result: Result<'score'> } | { readonly error: unknown }): void;
+  /** The answer to a call that took some steps. */
+  onAnswer(
+    id: number,
+    outcome: { readonly result: Result<'score' | 'models.pin'> } | { readonly error: unknown },
+  ): void;
 }
 
 interface Loaded {
@@ -39,6 +44,7 @@ export class LoadedModels {
   readonly #spill: SpillFolder | undefined;
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
+  readonly #pins: SessionPins;
   readonly #metrics = new EngineMetrics();
 
   constructor(
@@ -51,6 +57,7 @@ export class LoadedModels {
     this.#clientWeights = clientWeights;
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
+    this.#pins = new SessionPins(events);
   }
 
   get count(): number {
@@ -65,8 +72,11 @@ export class LoadedModels {
 
   /** One step of every model that has work. Errors end what they belong to, nothing else. */
   step(): void {
-    for (const loaded of this.#loaded.values()) {
-      if (loaded.generations.hasWork) loaded.generations.step();
+    for (const [digest, loaded] of this.#loaded) {
+      if (loaded.generations.hasWork) {
+        loaded.generations.step();
+        this.#pins.tellProgress(digest);
+      }
       this.#stepScore(loaded);
     }
   }
@@ -118,9 +128,13 @@ export class LoadedModels {
     const loaded = this.#find(digest);
     const drafts = [...this.#loaded.values()].some(({ generations }) => generations.draftsWith(digest));
     if (loaded.generations.count > 0 || loaded.scores.length > 0 || drafts)
-      throw new PynqLlmError('AGENT_MODEL_BUSY', 'The model generates or scores.', {
-        context: { model: digest },
-      });
+      throw new PynqLlmError(
+        'AGENT_MODEL_BUSY',
+        'The model generates, scores or computes a prompt to be pinned.',
+        {
+          context: { model: digest },
+        },
+      );
     this.#close(digest, loaded);
     return {};
   }
@@ -128,9 +142,10 @@ export class LoadedModels {
   /** Ends what runs and unloads everything. */
   unloadAll(): void {
     for (const [digest, loaded] of [...this.#loaded]) {
+      this.#pins.endModel(digest);
       loaded.generations.cancelAll();
       const error = new PynqLlmError('AGENT_MODEL_NOT_LOADED', 'The model was unloaded while it scored.');
-      for (const { id } of loaded.scores) this.#events.onScore(id, { error });
+      for (const { id } of loaded.scores) this.#events.onAnswer(id, { error });
       this.#close(digest, loaded);
     }
   }
@@ -160,10 +175,25 @@ export class LoadedModels {
   /** @param session whose request it is where the request names nobody */
   generate(params: Params<'generate.start'>, session: number): Result<'generate.start'> {
     const { model, generations } = this.#find(params.model);
-    const tokens = promptTokens(model, params.prompt);
+    const tokens = promptTokens(model, params.prompt, true);
     const service = { client: `session ${session}`, ...params.service };
     generations.start(params.generation, tokens, params.sampling, service);
     return { promptTokens: tokens.length };
+  }
+
+  /** The answer comes as an event. @param id of the call @param session whose end ends it */
+  pin({ pin, model: digest, prompt, service }: Params<'models.pin'>, id: number, session: number): undefined {
+    const { model, generations } = this.#find(digest);
+    const tokens = promptTokens(model, prompt, false);
+    this.#pins.start({ session, pin, model: digest, call: id }, (sink) =>
+      generations.pin(tokens, sink, { client: `session ${session}`, ...service }),
+    );
+  }
+
+  /** @throws PynqLlmError AGENT_PIN_UNKNOWN */
+  unpin({ pin }: Params<'models.unpin'>, session: number): Result<'models.unpin'> {
+    this.#pins.release(session, pin);
+    return {};
   }
 
   /** @throws PynqLlmError AGENT_GENERATION_UNKNOWN */
@@ -207,14 +237,15 @@ export class LoadedModels {
     loaded.scores.push({ id, session, job: new ScoreJob(loaded.model, params) });
   }
 
-  /** Nobody waits for a session's scores any more. */
+  /** Nobody waits for a session's scores any more, and what it pinned may go. */
   endSession(session: number): void {
+    this.#pins.endSession(session);
     for (const { scores } of this.#loaded.values())
       for (const one of scores.filter((score) => score.session === session)) {
         scores.splice(scores.indexOf(one), 1);
         one.job.close();
         const error = new PynqLlmError('AGENT_CLOSING', 'The session that asked for the scores ended.');
-        this.#events.onScore(one.id, { error });
+        this.#events.onAnswer(one.id, { error });
       }
   }
 
@@ -236,9 +267,9 @@ export class LoadedModels {
         for (const { id, job } of scores) this.#events.onProgress(id, job.done, job.total);
         return;
       }
-      this.#events.onScore(first.id, { result });
+      this.#events.onAnswer(first.id, { result });
     } catch (error) {
-      this.#events.onScore(first.id, { error });
+      this.#events.onAnswer(first.id, { error });
     }
     first.job.close();
     scores.shift();
@@ -253,6 +284,7 @@ export class LoadedModels {
   }
 
   #close(digest: string, { model, source }: Loaded): void {
+    this.#pins.endModel(digest);
     this.#loaded.delete(digest);
     model.close();
     source.close();
@@ -265,9 +297,13 @@ function plainHistogram({ bounds, counts, sum }: Histogram) {
   return { bounds: [...bounds], counts: [...counts], sum };
 }
 
-function promptTokens(model: Model, prompt: Params<'generate.start'>['prompt']): number[] {
+function promptTokens(
+  model: Model,
+  prompt: Params<'generate.start'>['prompt'],
+  addGenerationPrompt: boolean,
+): number[] {
   if ('tokens' in prompt) return prompt.tokens;
-  if ('messages' in prompt) return encodeChat(model, prompt.messages, true);
+  if ('messages' in prompt) return encodeChat(model, prompt.messages, addGenerationPrompt);
   return model.tokenizer.encode(prompt.text, defined({ parseSpecial: prompt.parseSpecial }));
 }
 

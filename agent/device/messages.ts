@@ -24,6 +24,8 @@ export type DeviceMethod = Extract<
   | 'models.detokenize'
   | 'models.pieces'
   | 'models.applyTemplate'
+  | 'models.pin'
+  | 'models.unpin'
   | 'generate.start'
   | 'generate.progress'
   | 'score'

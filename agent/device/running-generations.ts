@@ -1,4 +1,10 @@
-import { Engine, type EngineGeneration, type EngineOptions } from '../../llm/engine.js';
+import {
+  Engine,
+  type EngineGeneration,
+  type EngineOptions,
+  type EnginePinning,
+  type PinSink,
+} from '../../llm/engine.js';
 import type { Model } from '../../llm/model.js';
 import {
   errorToWire,
@@ -31,8 +37,9 @@ export class RunningGenerations {
     this.#onEvent = onEvent;
   }
 
+  /** Generations and prompts to be pinned that have not ended. */
   get count(): number {
-    return this.#generations.size;
+    return this.#engine.count;
   }
 
   /** Whether one of them drafts with this model. */
@@ -109,6 +116,11 @@ export class RunningGenerations {
     if (draftModel !== undefined) this.#drafting.set(id, draftModel);
   }
 
+  /** Queues the computing of a prompt that is to be pinned. @throws PynqLlmError LLM_... where the engine refuses it */
+  pin(prompt: readonly number[], sink: PinSink, service: ServiceOptions): EnginePinning {
+    return this.#engine.pin(prompt, sink, service);
+  }
+
   has(id: string): boolean {
     return this.#generations.has(id);
   }
@@ -126,10 +138,10 @@ export class RunningGenerations {
     this.#generations.get(id)?.cancel();
   }
 
-  /** Ends every generation before it returns. */
+  /** Ends every generation before it returns. Prompts to be pinned were cancelled before. */
   cancelAll(): void {
     for (const generation of this.#generations.values()) generation.cancel();
-    while (this.#generations.size > 0) this.#engine.step();
+    while (this.#engine.count > 0) this.#engine.step();
   }
 
   #end(id: string, event: GenerateEvent): void {

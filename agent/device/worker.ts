@@ -46,7 +46,7 @@ function openService(): DeviceService | undefined {
         doorbell.tick();
         post({ kind: 'progress', id, done, total });
       },
-      onScore: (id, outcome) => {
+      onAnswer: (id, outcome) => {
         if ('error' in outcome) fail(id, outcome.error);
         else post({ kind: 'reply', id, result: outcome.result });
       },

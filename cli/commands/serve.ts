@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
 import { serveHttpApi } from '../../http-api/index.js';
-import { connect } from '../../sdk/index.js';
-import { EXIT } from '../exit.js';
+import { connect, type Model } from '../../sdk/index.js';
+import { EXIT, reportNotice } from '../exit.js';
 import { readFile } from '../files.js';
 import {
   collect,
@@ -23,6 +23,7 @@ interface ServeOptions extends DeviceOptions, LoadFlags {
   readonly port: number;
   readonly model?: readonly string[];
   readonly apiKeyFile?: string;
+  readonly pinPrompt?: string;
   readonly allowOrigin?: readonly string[];
 }
 
@@ -35,6 +36,7 @@ export function serveCommand(): Command {
     .option('--host <address>', 'where to listen; other than loopback needs --api-key-file', '127.0.0.1')
     .option('--port <n>', 'port; 0 for any free one', wholeNumber(0, 65_535), 8080)
     .option('-m, --model <model>', 'a file to upload or a model to load at the start; repeatable', collect)
+    .option('--pin-prompt <file>', 'a system prompt that stays in memory for all clients; needs --model')
     .option('--api-key-file <file>', 'a file with the key that clients send as "Authorization: Bearer"')
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect);
   return withDevice(withLoad(command)).action(async (options: ServeOptions) => {
@@ -42,7 +44,12 @@ export function serveCommand(): Command {
     await using board = await connect(options.device, { token: options.token });
     const { signal } = new AbortController();
     const load = loadSettings(options);
-    for (const model of options.model ?? []) await openModel(board, model, signal, load);
+    const pinned = options.pinPrompt === undefined ? undefined : readPrompt(options.pinPrompt, options.model);
+    for (const name of options.model ?? []) {
+      const model = await openModel(board, name, signal, load);
+      // It ends with the connection.
+      if (pinned !== undefined) await pin(model, pinned);
+    }
     await using api = await serveHttpApi(board, {
       host: options.host,
       port: options.port,
@@ -56,6 +63,25 @@ export function serveCommand(): Command {
     // A second Ctrl-C does not wait for the requests under way.
     process.once('SIGINT', () => process.exit(EXIT.interrupted));
   });
+}
+
+/** @throws PynqLlmError CLI_BAD_ARGUMENT */
+function readPrompt(path: string, models: readonly string[] = []): string {
+  if (models.length === 0)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', '--pin-prompt needs --model: a prompt is pinned for a model.');
+  // Editors end a file with a line break, which clients do not send.
+  return readFile(path)
+    .toString()
+    .replace(/\r?\n$/, '');
+}
+
+/** @throws PynqLlmError LLM_KV_PINNED, LLM_CHAT_REFUSED where the model's template wants more than a system message */
+async function pin(model: Model, content: string): Promise<void> {
+  const prompt = model.info.hasChatTemplate
+    ? { messages: [{ role: 'system', content }] }
+    : { text: content, parseSpecial: false };
+  const { tokens } = await model.pin(prompt);
+  reportNotice(`${model.info.name}: ${tokens} tokens of the prompt stay in memory.`);
 }
 
 /** @throws PynqLlmError CLI_BAD_ARGUMENT */

@@ -54,6 +54,12 @@ export class KvCache {
     };
   }
 
+  /** Tokens that it could hold if all other sequences made room; pinned pages of others stay. */
+  get mostTokens(): number {
+    const shared = this.#pages.filter(({ pins }) => pins > 0).length;
+    return Math.min(this.maxTokens, this.#pool.roomFor(1, shared));
+  }
+
   /**
    * Shares the pages that the pool has for the longest prefix of `tokens` beyond what the cache holds, the last of `tokens`
    * excepted: it has to be computed for its logits. The cache holds the beginning of `tokens`, all of it certain.

@@ -1,8 +1,12 @@
+import { PynqLlmError } from '../../errors/index.js';
 import { KvCache } from './cache.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS } from './layout.js';
 import { KvMemory } from './memory.js';
 import { NONE, type Page } from './page.js';
 import { PrefixIndex } from './prefix-index.js';
+
+/** The part of a pool's pages that pins may take together: what they keep from sequences is bounded. */
+const MOST_PINNED = 0.5;
 
 export interface KvPoolOptions {
   readonly type: KvType;
@@ -70,10 +74,26 @@ export class KvPool {
     return this.memory.maxTokens;
   }
 
-  /** Tokens that there is room for in sequences that share nothing but whole pages, each with an open page. */
-  roomFor(sequences: number): number {
+  /**
+   * Tokens that there is room for in sequences that share nothing but whole pages, each with an open page, whoever else
+   * makes room.
+   * @param shared pinned pages that are their own
+   */
+  roomFor(sequences: number, shared: number): number {
     const { layout, frames } = this.memory;
-    return layout.tokensIn(frames) - (sequences - 1) * layout.openFrames * PAGE_TOKENS;
+    const taken = (sequences - 1) * layout.openFrames + this.#pinned - shared;
+    return layout.tokensIn(frames) - taken * PAGE_TOKENS;
+  }
+
+  /** How many of the first pages of `tokens` are pinned. */
+  pinnedOf(tokens: readonly number[]): number {
+    if (this.#pinned === 0) return 0;
+    return this.#pagesOf(tokens).filter(({ pins }) => pins > 0).length;
+  }
+
+  /** Complete pages that there is room for. */
+  get #pageCount(): number {
+    return Math.floor(this.memory.frames / this.memory.layout.pageFrames);
   }
 
   get stats(): KvStats {
@@ -82,7 +102,7 @@ export class KvPool {
     const cached = this.#unheld.size;
     return {
       type,
-      pages: Math.floor(memory.frames / pageFrames),
+      pages: this.#pageCount,
       used: Math.ceil((memory.frames - memory.freeFrames) / pageFrames) - cached,
       cached,
       pinned: this.#pinned,
@@ -106,10 +126,33 @@ export class KvPool {
     return new KvCache(this, maxTokens);
   }
 
-  /** Keeps the complete pages of `tokens` that are in the pool until the pin is released. */
+  /**
+   * Refuses what may not be pinned, all its pages in the pool or not: half of the pages are for sequences.
+   * @throws PynqLlmError LLM_KV_PINNED
+   */
+  checkPin(tokens: readonly number[]): void {
+    const pages = Math.floor(tokens.length / PAGE_TOKENS);
+    const more = pages - this.pinnedOf(tokens);
+    const most = Math.floor(this.#pageCount * MOST_PINNED);
+    if (more === 0 || this.#pinned + more <= most) return;
+    throw new PynqLlmError(
+      'LLM_KV_PINNED',
+      `To pin ${pages} pages, ${more} more have to be kept; ${this.#pinned} are, and ${most} of the ${this.#pageCount} may be.`,
+      { context: { pages, more, pinned: this.#pinned, most } },
+    );
+  }
+
+  /**
+   * Keeps the complete pages of `tokens` that are in the pool until the pin is released.
+   * @throws PynqLlmError LLM_KV_PINNED
+   */
   pin(tokens: readonly number[]): KvPin {
-    const pages = this.#findAll(tokens);
-    for (const page of pages) if (page.pins++ === 0) this.#pinned++;
+    const pages = this.#pagesOf(tokens);
+    this.checkPin(tokens.slice(0, pages.length * PAGE_TOKENS));
+    for (const page of pages) {
+      this.hold(page);
+      if (page.pins++ === 0) this.#pinned++;
+    }
     return {
       tokens: pages.length * PAGE_TOKENS,
       release: () => {
@@ -212,10 +255,11 @@ export class KvPool {
     else this.#spillFailures++;
   }
 
-  #findAll(tokens: readonly number[]): Page[] {
+  /** The complete pages of `tokens` that are there, up to the first that is not. */
+  #pagesOf(tokens: readonly number[]): Page[] {
     const pages: Page[] = [];
     for (let at = 0; at + PAGE_TOKENS <= tokens.length; at += PAGE_TOKENS) {
-      const page = this.find(pages.at(-1), tokens.slice(at, at + PAGE_TOKENS));
+      const page = this.#index.find(pages.at(-1), tokens.slice(at, at + PAGE_TOKENS));
       if (page === undefined) break;
       pages.push(page);
     }

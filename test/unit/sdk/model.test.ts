@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ServerStream } from '../../../protocol/index.js';
-import { requestWithProgress } from '../../../sdk/model.js';
+import { requestWithProgress } from '../../../sdk/progress-request.js';
 import { scriptedAgent } from './scripted-agent.js';
 
 const SCORE = { model: 'a'.repeat(64), tokens: [1, 2], top: 0 };

@@ -1,0 +1,112 @@
+import { PynqLlmError } from '../../errors/index.js';
+import type { EnginePinning, PinSink } from '../../llm/engine.js';
+import type { KvPin } from '../../llm/kv/pool.js';
+import { MAX_PINS, type Result } from '../../protocol/index.js';
+
+/** What the request that pins is told, by the number of its call. */
+export interface PinEvents {
+  onAnswer(
+    call: number,
+    outcome: { readonly result: Result<'models.pin'> } | { readonly error: unknown },
+  ): void;
+  onProgress(call: number, done: number, total: number): void;
+}
+
+/** Who pins what. */
+export interface PinOwner {
+  readonly session: number;
+  /** Chosen by the session. */
+  readonly pin: string;
+  /** The model's digest. */
+  readonly model: string;
+  /** The request that waits until the prompt is computed. */
+  readonly call: number;
+}
+
+interface SessionPin extends PinOwner {
+  /** While the prompt is computed. */
+  pinning: EnginePinning | undefined;
+  /** Once it is. */
+  held: KvPin | undefined;
+}
+
+/** Prompts that sessions pinned: each is its session's own, and released with it or with its model. */
+export class SessionPins {
+  readonly #events: PinEvents;
+  readonly #pins = new Set<SessionPin>();
+
+  constructor(events: PinEvents) {
+    this.#events = events;
+  }
+
+  /**
+   * Pins a prompt; the request is answered once it is computed.
+   * @param start has the engine compute it
+   * @throws PynqLlmError AGENT_PIN_EXISTS, AGENT_PIN_QUOTA, and as `start` does
+   */
+  start(owner: PinOwner, start: (sink: PinSink) => EnginePinning): void {
+    const mine = [...this.#pins].filter(({ session }) => session === owner.session);
+    if (mine.some(({ pin }) => pin === owner.pin))
+      throw new PynqLlmError('AGENT_PIN_EXISTS', `The session has a pin ${owner.pin} already.`, {
+        context: { pin: owner.pin },
+      });
+    if (mine.length >= MAX_PINS)
+      throw new PynqLlmError('AGENT_PIN_QUOTA', `The session holds ${mine.length} pins.`, {
+        context: { pins: mine.length },
+      });
+    const pin: SessionPin = { ...owner, pinning: undefined, held: undefined };
+    const pinning = start({
+      onPinned: (held) => {
+        pin.pinning = undefined;
+        pin.held = held;
+        this.#pins.add(pin);
+        this.#events.onAnswer(pin.call, { result: { tokens: held.tokens } });
+      },
+      onCancelled: () => this.#fail(pin, released(pin)),
+      onError: (error) => this.#fail(pin, error),
+    });
+    if (pin.held !== undefined) return;
+    pin.pinning = pinning;
+    this.#pins.add(pin);
+  }
+
+  /** Tells the requests about prompts of a model how far those are, after a step of its engine. */
+  tellProgress(model: string): void {
+    for (const { model: own, call, pinning } of this.#pins)
+      if (own === model && pinning !== undefined) this.#events.onProgress(call, pinning.done, pinning.total);
+  }
+
+  /** @throws PynqLlmError AGENT_PIN_UNKNOWN */
+  release(session: number, id: string): void {
+    const pin = [...this.#pins].find((one) => one.session === session && one.pin === id);
+    if (pin === undefined)
+      throw new PynqLlmError('AGENT_PIN_UNKNOWN', `This session has no pin ${id}.`, { context: { pin: id } });
+    this.#release(pin);
+  }
+
+  endSession(session: number): void {
+    for (const pin of [...this.#pins]) if (pin.session === session) this.#release(pin);
+  }
+
+  /** What is being computed ends with the engine's next step. */
+  endModel(model: string): void {
+    for (const pin of [...this.#pins]) if (pin.model === model) this.#release(pin);
+  }
+
+  #release(pin: SessionPin): void {
+    this.#pins.delete(pin);
+    pin.held?.release();
+    pin.pinning?.cancel();
+  }
+
+  #fail(pin: SessionPin, error: PynqLlmError): void {
+    this.#pins.delete(pin);
+    this.#events.onAnswer(pin.call, { error });
+  }
+}
+
+function released({ pin }: SessionPin): PynqLlmError {
+  return new PynqLlmError('AGENT_PIN_RELEASED', `Pin ${pin} was released while its prompt was computed.`, {
+    context: { pin },
+  });
+}
