@@ -57,9 +57,11 @@ export function serveCommand(): Command {
       origins: options.allowOrigin ?? [],
       load,
     });
-    process.stdout.write(`${api.url}/v1\n`);
     process.removeAllListeners('SIGINT');
-    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    // Before the URL is there, which tells others that they may send a signal.
+    const ended = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    process.stdout.write(`${api.url}/v1\n`);
+    await ended;
     // A second Ctrl-C does not wait for the requests under way.
     process.once('SIGINT', () => process.exit(EXIT.interrupted));
   });
