@@ -86,7 +86,7 @@ describe('a pin', () => {
     const last = await model.pin(SYSTEM);
     await model.unload();
     await board.models.load(model.digest);
-    expect(await board.metrics()).toMatchObject({ models: [{ sequences: [] }] });
+    expect(await pages()).toBe(0);
     // The agent has no such pin any more: there is nothing left to release.
     await last.release();
   });
@@ -179,11 +179,14 @@ describe('a pin', () => {
     await pins[0].release();
     await using pin = await set.model.pin(SYSTEM);
     expect(pin.tokens).toBeGreaterThan(0);
+    // Those of a model that was unloaded do not count.
+    await set.model.unload();
+    await expect(set.model.pin(SYSTEM)).resolves.toMatchObject({ tokens: pin.tokens });
   });
 });
 
 const TEMPLATE =
-  '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}';
+  '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}And so the old dog answered, as he always did when he was asked in the evening: {% endif %}';
 
 describe('pynq-llm serve --pin-prompt', () => {
   test('keeps the prompt in memory as long as it serves', async () => {

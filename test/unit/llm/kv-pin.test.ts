@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { PynqLlmError } from '../../../errors/index.js';
 import { GgmlType } from '../../../gguf/index.js';
 import type { PinSink } from '../../../llm/engine.js';
 import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
@@ -29,6 +30,9 @@ function tiny(pages: number, kvType: KvType = 'f16'): Model {
 function prompt(first: number, length: number): number[] {
   return Array.from({ length }, (_, i) => 3 + ((7 * first + 3 * i) % 250));
 }
+
+const onCancelled = () => expect.fail('it was cancelled');
+const onError = (error: Error) => expect.fail(error.message);
 
 /** What came of a pin. */
 interface Outcome {
@@ -154,6 +158,37 @@ describe('a pin', () => {
     expectNothingLeft(bench.model);
   });
 
+  test('is computed to the end by a second try where the device fails; a second failure leaves nothing', () => {
+    const bench = new Bench(tiny(16));
+    const forward = vi.spyOn(bench.model, 'forward');
+    const fail = () => {
+      throw new PynqLlmError('DRIVER_DMA_TIMEOUT', 'injected');
+    };
+    forward.mockImplementationOnce(fail);
+    pin(bench, prompt(1, 64)).release();
+    const { outcome } = begin(bench, prompt(2, 64));
+    bench.engine.step();
+    forward.mockImplementationOnce(fail).mockImplementationOnce(fail);
+    bench.run();
+    expect(outcome).toMatchObject({ error: { code: 'DRIVER_DMA_TIMEOUT' } });
+    expectNothingLeft(bench.model);
+  });
+
+  test('that makes room for an interactive request goes on after it', () => {
+    const bench = new Bench(tiny(8));
+    const outcome: Outcome = {};
+    const sink = { onPinned: (held: KvPin) => Object.assign(outcome, { pin: held }), onCancelled, onError };
+    bench.engine.pin(prompt(1, 64), sink, { class: 'batch' });
+    bench.engine.step();
+    const { received } = bench.submit({ prompt: prompt(2, 100), maxTokens: 20, ignoreEos: true });
+    bench.run();
+    expect(received.result).toMatchObject({ reason: 'max-tokens' });
+    expect(bench.model.kvPool.stats.preemptions).toBeGreaterThan(0);
+    expect(outcome.pin?.tokens).toBe(64);
+    outcome.pin?.release();
+    expectNothingLeft(bench.model);
+  });
+
   test.each([
     ['without tokens', [], 'LLM_PROMPT_EMPTY'],
     ['longer than the context', prompt(1, 129), 'LLM_PROMPT_TOO_LONG'],
@@ -204,6 +239,21 @@ describe('pins together', () => {
     const own = bench.submit({ prompt: [...prompt(1, 64), 5], maxTokens: 64, ignoreEos: true }).received;
     bench.run();
     expect(own.result).toMatchObject({ reason: 'max-tokens', tokens: 64 });
+    held.release();
+    expectNothingLeft(bench.model);
+  });
+
+  test('end what was taken in before and has no room any more, instead of keeping it waiting', () => {
+    const bench = new Bench(tiny(8));
+    const begun = bench.submit({ prompt: prompt(2, 50), maxTokens: 70, ignoreEos: true, limit: 1 });
+    const waiting = bench.submit({ prompt: prompt(3, 100), limit: 0 });
+    bench.run();
+    const held = pin(bench, prompt(1, 64));
+    begun.generation.grant(1000);
+    waiting.generation.grant(1000);
+    bench.run();
+    expect(begun.received.result).toMatchObject({ reason: 'context-full', tokens: 15 });
+    expect(waiting.received.error).toMatchObject({ code: 'LLM_KV_FULL' });
     held.release();
     expectNothingLeft(bench.model);
   });
