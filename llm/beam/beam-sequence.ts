@@ -127,10 +127,11 @@ export class BeamSequence implements EngineSequence {
   /** The beams that go on; those that end go to the hypotheses. */
   #choose(): { readonly parent: Beam; readonly token: number; readonly logProb: number }[] {
     const { eosIds } = this.#model.tokenizer;
-    // Twice as many as needed: at most one of each beam's ends it.
+    const { ignoreEos = false } = this.#request;
+    const ends = ignoreEos ? 0 : eosIds.size;
     const candidates = this.#beams
       .flatMap((parent, place) =>
-        topLogProbs(this.#logits[place], 2 * this.#width).map(({ id, logProb }) => ({
+        topLogProbs(this.#logits[place], this.#width + ends).map(({ id, logProb }) => ({
           parent,
           token: id,
           logProb: parent.logProb + logProb,
@@ -140,8 +141,7 @@ export class BeamSequence implements EngineSequence {
     const chosen: typeof candidates = [];
     for (const [rank, candidate] of candidates.entries()) {
       if (chosen.length === this.#width) break;
-      const ends = eosIds.has(candidate.token) && !this.#request.ignoreEos;
-      if (!ends) chosen.push(candidate);
+      if (ignoreEos || !eosIds.has(candidate.token)) chosen.push(candidate);
       else if (rank < this.#width)
         this.#end(candidate.parent, candidate.token, candidate.logProb, 'end-of-text');
     }

@@ -31,6 +31,8 @@ export class ModelDrafter implements Drafter {
   #hasRoom = true;
   #rate = FIRST_GUESS;
   #draft: readonly number[] = [];
+  /** Cycles of a plain step of the model that verifies. */
+  #stepCycles = Number.POSITIVE_INFINITY;
   /** Tokens since then, all of them as drafted. */
   #right = 0;
 
@@ -54,6 +56,7 @@ export class ModelDrafter implements Drafter {
     if (!this.#hasRoom) return 0;
     const room = Math.min(most, this.#model.contextLength - this.#tokens.length);
     const own = this.#model.coreCycles(1);
+    this.#stepCycles = cycles(1);
     return draftLength(
       () => this.#rate,
       room,
@@ -89,12 +92,25 @@ export class ModelDrafter implements Drafter {
     const cache = this.#followed();
     const drafted: number[] = [];
     let next = this.#tokens.slice(this.#cached.length);
+    const most = this.#columnsOfStep();
+    if (next.length > most) {
+      this.#feed(cache, next.slice(0, most));
+      return [];
+    }
     while (drafted.length < length) {
       const token = this.#likeliestAfter(cache, next);
       drafted.push(token);
       next = [token];
     }
     return drafted;
+  }
+
+  /** A long prompt is taken in steps, each at most as dear as a plain one of the model: others wait for it too. */
+  #columnsOfStep(): number {
+    const { maxColumns } = this.#model;
+    let columns = 1;
+    while (columns < maxColumns && this.#model.coreCycles(columns + 1) <= this.#stepCycles) columns++;
+    return columns;
   }
 
   /** The cache, without what was drafted in vain. At least the last token is left to be computed: its logits are wanted. */
@@ -110,19 +126,20 @@ export class ModelDrafter implements Drafter {
   }
 
   #likeliestAfter(cache: KvCache, tokens: readonly number[]): number {
-    const from = cache.length;
     this.#logits ??= new Float32Array(this.#model.config.vocabSize);
-    const logits = this.#logits;
-    const columns = tokens.map((token, i) => ({
-      cache,
-      token,
-      position: from + i,
-      ...(i === tokens.length - 1 ? { logits } : {}),
-    }));
-    forwardAgain(this.#model, columns, this.#faults);
-    this.#cached.push(...tokens);
-    const [best = 0] = selectTop(logits, 1);
+    this.#feed(cache, tokens, this.#logits);
+    const [best = 0] = selectTop(this.#logits, 1);
     return best;
+  }
+
+  /** @param logits to be filled after the last of the tokens */
+  #feed(cache: KvCache, tokens: readonly number[], logits?: Float32Array): void {
+    const from = cache.length;
+    const columns = tokens.map((token, i) => ({ cache, token, position: from + i }));
+    const last = columns.pop();
+    if (last === undefined) return;
+    forwardAgain(this.#model, [...columns, { ...last, ...(logits && { logits }) }], this.#faults);
+    this.#cached.push(...tokens);
   }
 
   #learn(token: number): void {

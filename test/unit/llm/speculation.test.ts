@@ -168,6 +168,32 @@ describe('a draft model', () => {
     expect(run({ ...request, draftModel }).result!.cost.coreCycles).toBeLessThan(plain * 0.85);
   });
 
+  test('takes a long prompt in steps that others hardly feel, and drafts then', () => {
+    const prompt = [...REPETITIVE, ...REPETITIVE, ...REPETITIVE, ...REPETITIVE].slice(0, 130);
+    expect(prompt).toHaveLength(130);
+    const bench = new Bench(deepModel);
+    // On a core of its own, so that its cycles are its own.
+    const own = new Accelerator(openMockBoard(loadBoardDescription('kv260')));
+    const small = loadModel(openGguf(fileSource('models/tiny-stories-Q2_K.gguf')), {
+      accelerator: own,
+      contextLength: 160,
+    });
+    const { received } = bench.submit({ prompt, maxTokens: 30, sampling: GREEDY, draftModel: small });
+    // Catching up may cost as much as a plain step of the large model, and a draft comes on top.
+    const most = deepModel.coreCycles(1) + 8 * small.coreCycles(1);
+    let [steps, drafted] = [0, 0];
+    for (; bench.engine.count > 0; steps++) {
+      const before = small.cost().coreCycles;
+      const tokens = received.tokens.length;
+      bench.engine.step();
+      expect(small.cost().coreCycles - before).toBeLessThanOrEqual(most);
+      drafted += Math.max(0, received.tokens.length - tokens - 1);
+    }
+    expect(received.tokens).toEqual(run({ prompt, maxTokens: 30, sampling: GREEDY }).tokens);
+    expect(steps).toBeGreaterThan(3);
+    expect(drafted).toBeGreaterThan(0);
+  });
+
   test('that costs as much as the model itself is not asked', () => {
     const bench = new Bench(draftModel);
     const { received } = bench.submit({ prompt: ONCE, maxTokens: 20, sampling: GREEDY, draftModel });
