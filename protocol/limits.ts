@@ -52,6 +52,8 @@ export const MAX_TEXT_LENGTH = 1_048_576;
 
 /** Schemas that take the agent long to compile; llm/ has further limits. */
 export const MAX_SCHEMA_LENGTH = 131_072;
+/** Objects and lists within each other. */
+export const MAX_SCHEMA_DEPTH = 128;
 
 /** A peer whose machine vanished without closing the socket: silence for three beats ends the connection. */
 export const HEARTBEAT_MS = 10_000;

@@ -13,6 +13,7 @@ import {
 } from '../protocol/index.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
+import { schemaText } from './schema-text.js';
 
 /** One generated token. */
 export type Token = Omit<TokenEvent, 'type'>;
@@ -351,8 +352,7 @@ const STALL_MS = 600_000;
 
 function toWireFormat(format: ResponseFormat | undefined): Pick<SamplingOptions, 'responseFormat'> {
   if (format?.type !== 'json-schema') return format === undefined ? {} : { responseFormat: format };
-  const { type, schema } = format;
-  return { responseFormat: { type, schema: typeof schema === 'string' ? schema : JSON.stringify(schema) } };
+  return { responseFormat: { type: format.type, schema: schemaText(format.schema) } };
 }
 
 export function toWirePrompt(prompt: Prompt): WirePrompt {

@@ -1,10 +1,12 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { type Grammar, MAX_DEPTH, type Place, type Range } from './grammar.js';
+import { Choices, intervalOf } from './choices.js';
+import { type Grammar, MAX_DEPTH, type Place } from './grammar.js';
 
-/** Places that all ways together go through after a byte: a schema of many alternatives that begin alike has many. */
-const MAX_WAYS = 4_096;
-/** The same, for all texts that are tried for one mask: a hostile schema must not hold up all others. */
-const MAX_WORK = 1_000_000;
+/**
+ * Ways, places and edges looked at for one mask, all the texts of the vocabulary together: some 10 ms on x86-64. A schema
+ * of very many alternatives that begin alike needs more, and would hold up everybody's tokens.
+ */
+export const MAX_MASK_WORK = 20_000;
 /** Items, states and words of masks kept from earlier steps, in the size of an item; past that all is computed anew. */
 const MAX_KEPT = 50_000;
 /** Words of a mask that take the memory of an item. */
@@ -31,7 +33,10 @@ class Item {
 
 /** Where a text stands in the grammar: all ways to read it, each before its next byte. */
 export class State {
-  readonly next = new Map<number, State | undefined>();
+  /** The bytes at which other ways begin to lead on, from 0: all bytes of an interval lead to the same state. */
+  bounds: readonly number[] | undefined;
+  /** By interval the state after it, null if no way leads on, undefined if not known yet. */
+  readonly next: (State | null | undefined)[] = [];
   /** The state that stands for this one and all others that allow the same tokens. */
   canonical: State | undefined;
   /** Which tokens may come next, once somebody has asked. */
@@ -51,6 +56,7 @@ export class State {
 export class Automaton {
   readonly #places: readonly Place[];
   readonly #grammar: Grammar;
+  readonly #choices: Choices;
   readonly #horizon: number;
   #root: Item;
   #states = new Map<string, State>();
@@ -63,11 +69,13 @@ export class Automaton {
     this.#grammar = grammar;
     this.#places = grammar.places;
     this.#horizon = horizon;
+    this.#choices = new Choices(grammar.places);
     this.#root = this.#newRoot();
   }
 
   /** Before the first byte. */
   get start(): State {
+    this.beginWork();
     const ways = new Ways();
     ways.add(this.#root);
     this.#expandAll(ways);
@@ -79,19 +87,25 @@ export class Automaton {
    * @throws PynqLlmError LLM_SCHEMA_TOO_LARGE where there are too many ways
    */
   step(state: State, byte: number): State | undefined {
-    const known = state.next.get(byte);
-    if (known !== undefined || state.next.has(byte)) return known;
+    state.bounds ??= this.#boundsOf(state);
+    const interval = intervalOf(state.bounds, byte);
+    const known = state.next[interval];
+    if (known !== undefined) return known ?? undefined;
     const ways = new Ways();
     for (const item of state.items) {
-      const place = this.#places[item.place];
-      if (place.kind === 'bytes' && includes(place.ranges, byte)) this.#go(place.next, item.parent, ways);
+      this.#spend(1);
+      for (const next of this.#choices.of(item.place).after(byte)) this.#go(next, item.parent, ways);
     }
     this.#expandAll(ways);
-    this.#work += ways.seen.size;
-    if (this.#work > MAX_WORK) throw tooManyWays();
-    const next = ways.isEmpty ? undefined : this.#stateOf(ways);
-    state.next.set(byte, next);
-    return next;
+    const next = ways.isEmpty ? null : this.#stateOf(ways);
+    state.next[interval] = next;
+    this.#kept++;
+    return next ?? undefined;
+  }
+
+  /** Places, ways and edges looked at since `beginWork`. */
+  get work(): number {
+    return this.#work + this.#choices.work;
   }
 
   /** The state that stands for all that allow the same tokens as `state`. */
@@ -110,9 +124,10 @@ export class Automaton {
     this.#kept += mask.length / WORDS_PER_ITEM;
   }
 
-  /** Before a mask is computed: frees what is remembered once it is much. States in use go on to work. */
+  /** Before a mask is computed or a token accepted: frees what is remembered once it is much. States in use go on to work. */
   beginWork(): void {
     this.#work = 0;
+    this.#choices.work = 0;
     if (this.#kept <= MAX_KEPT) return;
     this.#states = new Map();
     this.#kept = 0;
@@ -144,22 +159,22 @@ export class Automaton {
 
   /** Follows all ways to their next bytes. */
   #expandAll(ways: Ways): void {
-    for (let item = ways.pending.pop(); item !== undefined; item = ways.pending.pop()) {
-      if (ways.seen.size > MAX_WAYS) throw tooManyWays();
+    for (let item = ways.pending.pop(); item !== undefined; item = ways.pending.pop())
       this.#expand(item, ways);
-    }
   }
 
   #expand(item: Item, ways: Ways): void {
-    const place = this.#places[item.place];
-    const { parent } = item;
+    const choice = this.#choices.of(item.place);
+    this.#spend(1 + choice.others.length);
+    if (choice.bounds.length > 1) ways.items.add(item);
+    for (const other of choice.others)
+      this.#follow(other, other === item.place ? item.count : 0, item.parent, ways);
+  }
+
+  /** Follows a place that reads no byte itself. @param count of a repetition, how often it has been there */
+  #follow(at: number, count: number, parent: Item | undefined, ways: Ways): void {
+    const place = this.#places[at];
     switch (place.kind) {
-      case 'bytes':
-        ways.items.add(item);
-        return;
-      case 'split':
-        for (const next of place.nexts) this.#go(next, parent, ways);
-        return;
       case 'end':
         if (parent === undefined) ways.isComplete = true;
         else ways.add(parent);
@@ -170,12 +185,33 @@ export class Automaton {
         else this.#enter(place.rule, place.next, 0, parent, ways);
         return;
       case 'repeat':
-        if (item.count >= place.least) this.#go(place.next, parent, ways);
-        if (item.count < place.most) {
-          const isCounted = item.count < place.least || place.most !== Number.POSITIVE_INFINITY;
-          this.#enter(place.body, item.place, isCounted ? item.count + 1 : item.count, parent, ways);
+        if (count >= place.least) this.#go(place.next, parent, ways);
+        if (count < place.most) {
+          const isCounted = count < place.least || place.most !== Number.POSITIVE_INFINITY;
+          this.#enter(place.body, at, isCounted ? count + 1 : count, parent, ways);
         }
     }
+  }
+
+  /** The bytes at which one of the ways begins to lead on elsewhere. */
+  #boundsOf(state: State): readonly number[] {
+    const bounds = new Set<number>([0]);
+    for (const place of new Set(state.items.map((item) => item.place))) {
+      const own = this.#choices.of(place).bounds;
+      this.#spend(own.length);
+      for (const bound of own) bounds.add(bound);
+    }
+    this.#spend(state.items.length);
+    return [...bounds].toSorted((a, b) => a - b);
+  }
+
+  #spend(work: number): void {
+    this.#work += work;
+    if (this.work > MAX_MASK_WORK)
+      throw new PynqLlmError(
+        'LLM_SCHEMA_TOO_LARGE',
+        'The schema has too many alternatives that begin alike.',
+      );
   }
 
   /** Begins a rule, after which `place` goes on. */
@@ -226,12 +262,4 @@ class Ways {
   get isEmpty(): boolean {
     return this.items.size === 0 && !this.isComplete;
   }
-}
-
-function tooManyWays(): PynqLlmError {
-  return new PynqLlmError('LLM_SCHEMA_TOO_LARGE', 'The schema has too many alternatives that begin alike.');
-}
-
-function includes(ranges: readonly Range[], byte: number): boolean {
-  return ranges.some(([from, to]) => byte >= from && byte <= to);
 }

@@ -30,7 +30,8 @@ class SchemaCompiler {
   readonly #grammar = new GrammarBuilder();
   readonly #root: unknown;
   readonly #character: number;
-  readonly #indentation: number;
+  /** Nothing, a space, or a line break with indentation: never white space without end. */
+  readonly #white: number;
   /** Rules by the pointers that schemas refer to; those that are not compiled yet wait. */
   readonly #rules = new Map<string, number>();
   readonly #waiting: { readonly pointer: string; readonly rule: number }[] = [];
@@ -39,9 +40,11 @@ class SchemaCompiler {
   constructor(root: unknown) {
     this.#root = root;
     this.#character = anyCharacterRule(this.#grammar);
-    const space = this.#grammar.bytes([[0x20, 0x20]], this.#grammar.end);
-    const tab = this.#grammar.bytes([[0x09, 0x09]], this.#grammar.end);
-    this.#indentation = this.#grammar.anyOf([space, tab]);
+    const { end } = this.#grammar;
+    const indent = this.#grammar.anyOf([this.#grammar.literal(' ', end), this.#grammar.literal('\t', end)]);
+    const indentation = this.#grammar.repeat(indent, 0, MAX_INDENTATION, end);
+    const lineBreak = this.#grammar.literal('\n', indentation);
+    this.#white = this.#grammar.anyOf([end, this.#grammar.literal(' ', end), lineBreak]);
   }
 
   compile(): Grammar {
@@ -53,14 +56,8 @@ class SchemaCompiler {
     return this.#grammar.finish(start);
   }
 
-  /** Nothing, a space, or a line break with indentation: never white space without end. */
   #space(next: number): number {
-    const indentation = this.#grammar.repeat(this.#indentation, 0, MAX_INDENTATION, next);
-    return this.#grammar.anyOf([
-      next,
-      this.#grammar.literal(' ', next),
-      this.#grammar.literal('\n', indentation),
-    ]);
+    return this.#grammar.call(this.#white, next);
   }
 
   #value(schema: unknown, path: string, nesting: number, next: number): number {

@@ -56,6 +56,7 @@ export class Constraint {
   /** Goes on after a token that `apply` has left. */
   accept(id: number): void {
     if (this.#tokenizer.eosIds.has(id)) return;
+    this.#automaton.beginWork();
     for (const byte of this.#tokenizer.pieceBytes(id)) {
       const next = this.#automaton.step(this.#state, byte);
       if (next === undefined) throw new Error(`token ${id} is not allowed here`);

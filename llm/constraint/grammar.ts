@@ -26,7 +26,7 @@ export type Place =
 /** Calls nest this deep at most, in a document that is recursive as in any other: it has to come to an end. */
 export const MAX_DEPTH = 200;
 /** More than any schema that people write needs; a hostile one is refused before it takes the agent's memory. */
-const MAX_PLACES = 60_000;
+const MAX_PLACES = 30_000;
 
 /** What may be written, as a whole. */
 export interface Grammar {
@@ -101,39 +101,61 @@ export class GrammarBuilder {
   }
 }
 
-/** The least solution of "a call is one deeper than its rule": what becomes known makes known who waits for it. */
+/**
+ * The least solution of "a call is one deeper than its rule", in the order of the heights as in Knuth's generalisation of
+ * Dijkstra's algorithm: each place is settled once, however many ways lead on from it.
+ */
 function heightsOf(places: readonly Place[]): Float64Array {
   const heights = new Float64Array(places.length).fill(Number.POSITIVE_INFINITY);
-  const heightOf = (place: Place): number => {
-    switch (place.kind) {
-      case 'end':
-        return 0;
-      case 'bytes':
-        return heights[place.next];
-      case 'split':
-        return place.nexts.reduce((least, next) => Math.min(least, heights[next]), Number.POSITIVE_INFINITY);
-      case 'call':
-        // A caller that only ends itself is not returned to.
-        return places[place.next].kind === 'end'
-          ? heights[place.rule]
-          : Math.max(1 + heights[place.rule], heights[place.next]);
-      case 'repeat':
-        return place.least === 0
-          ? heights[place.next]
-          : Math.max(1 + heights[place.body], heights[place.next]);
+  const waiting = new Dependents(places);
+  /** Places that can be settled, by height; what is deeper than allowed is as good as endless. */
+  const reached: number[][] = Array.from({ length: MAX_DEPTH + 1 }, () => []);
+  for (const [i, { kind }] of places.entries()) if (kind === 'end') reached[0].push(i);
+  for (const [height, level] of reached.entries()) {
+    // A level may grow while it is walked.
+    for (const at of level) {
+      if (heights[at] < Number.POSITIVE_INFINITY) continue;
+      heights[at] = height;
+      waiting.forEach(at, (other) => {
+        const found = heightOver(places, heights, other, height);
+        if (found <= MAX_DEPTH) reached[found].push(other);
+      });
     }
-  };
-  const waiting = places.map((): number[] => []);
-  for (const [i, place] of places.entries()) for (const other of needs(place)) waiting[other].push(i);
-  const changed = places.flatMap(({ kind }, i) => (kind === 'end' ? [i] : []));
-  for (let at = changed.pop(); at !== undefined; at = changed.pop()) {
-    const height = heightOf(places[at]);
-    // What is deeper than allowed is as good as endless.
-    if (height >= heights[at] || height > MAX_DEPTH) continue;
-    heights[at] = height;
-    changed.push(...waiting[at]);
   }
   return heights;
+}
+
+/** A place's height once a place that it depends on is settled at `height`; infinite as long as another one is not. */
+function heightOver(places: readonly Place[], heights: Float64Array, at: number, height: number): number {
+  const place = places[at];
+  if (place.kind === 'call')
+    // A caller that only ends itself is not returned to.
+    return places[place.next].kind === 'end'
+      ? heights[place.rule]
+      : Math.max(1 + heights[place.rule], heights[place.next]);
+  if (place.kind === 'repeat')
+    return place.least === 0 ? heights[place.next] : Math.max(1 + heights[place.body], heights[place.next]);
+  return height;
+}
+
+/** Of each place those whose heights depend on it, as linked lists in flat arrays. */
+class Dependents {
+  readonly #first: Int32Array;
+  readonly #places: number[] = [];
+  readonly #more: number[] = [];
+
+  constructor(places: readonly Place[]) {
+    this.#first = new Int32Array(places.length).fill(-1);
+    for (const [i, place] of places.entries())
+      for (const other of needs(place)) {
+        this.#more.push(this.#first[other]);
+        this.#first[other] = this.#places.push(i) - 1;
+      }
+  }
+
+  forEach(place: number, visit: (dependent: number) => void): void {
+    for (let at = this.#first[place]; at >= 0; at = this.#more[at]) visit(this.#places[at]);
+  }
 }
 
 /** The places that a place's height depends on. */
