@@ -2,6 +2,7 @@
 const may = {
   errors: [],
   protocol: ['errors'],
+  access: ['errors', 'protocol'],
   gguf: ['errors'],
   driver: ['errors', 'gguf'],
   'mock-device': [
@@ -10,10 +11,10 @@ const may = {
     'driver/(board|board-description|owned-dma-buffer|region-allocator|registers)',
   ],
   llm: ['errors', 'gguf', 'driver'],
-  agent: ['errors', 'protocol', 'llm', 'driver', 'gguf', 'firmware-bridge', 'mock-device'],
+  agent: ['errors', 'protocol', 'access', 'llm', 'driver', 'gguf', 'firmware-bridge', 'mock-device'],
   'firmware-bridge': ['errors', 'driver/(registers|board|board-description|linux/index)'],
   sdk: ['errors', 'protocol', 'gguf', 'firmware-bridge', 'agent/in-process'],
-  'http-api': ['errors', 'sdk'],
+  'http-api': ['errors', 'access', 'sdk'],
   cli: ['errors', 'sdk', 'http-api', 'agent/index', 'bench/index'],
 };
 const own = Object.keys(may).concat('test', 'bench');

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isLoopback } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 
 /** Where an agent listens. */
@@ -34,12 +34,6 @@ export function parseListenAddress(text: string): ListenAddress {
   const host = match[2] ?? match[3] ?? '127.0.0.1';
   const scheme = match[1] === 'ws' || match[1] === 'wss' ? match[1] : undefined;
   return { kind: 'tcp', host, port, isLoopback: isLoopback(host), scheme };
-}
-
-/** Whether only this machine reaches the address. @param host an IP address or a name */
-export function isLoopback(host: string): boolean {
-  if (isIP(host) === 4) return host.startsWith('127.');
-  return host === '::1' || host === 'localhost';
 }
 
 function bad(text: string, why: string): PynqLlmError {

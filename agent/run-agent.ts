@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { destination, pino } from 'pino';
+import type { Tokens } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { ROLES, type Role } from '../protocol/index.js';
-import type { Tokens } from './access.js';
 import { feedWatchdog } from './feed-watchdog.js';
 import type { KvSettings } from './kv-settings.js';
 import type { Log } from './log.js';
@@ -55,9 +55,11 @@ export async function runAgent(
   using _watchdog = feedWatchdog(log);
   {
     using _extension = extend(agent);
-    process.stdout.write(`${agent.url}\n`);
     process.removeAllListeners('SIGINT');
-    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    const asked = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    // Whoever reads it may ask for the end at once.
+    process.stdout.write(`${agent.url}\n`);
+    await asked;
   }
   log.info('agent ends');
   await agent.drain(DRAIN_MS);

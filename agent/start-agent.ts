@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
+import { AccessControl, type Tokens } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type Role, systemClock } from '../protocol/index.js';
-import { AccessControl, type Tokens } from './access.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
 import {
@@ -51,6 +51,8 @@ export interface AgentHandle extends AsyncDisposable {
   serveHttp(answer: RequestListener): void;
   /** The role of who shows this token. @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS */
   admit(token: string | undefined, address: string): Role;
+  /** Whether it lets in whoever reaches its port, which programs of this machine alone do. */
+  readonly isOpenLoopback: boolean;
   /** A session inside this process, with every right. @throws PynqLlmError AGENT_TOO_MANY_SESSIONS */
   connect(events: InProcessEvents): InProcessAgent;
   /** Takes no more generations, and waits at most `ms` milliseconds for those that clients wait for. */
@@ -68,7 +70,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
   const log = options.log ?? silentLog;
   const address = parseListenAddress(options.listen);
   const tokens = typeof options.token === 'string' ? { admin: options.token } : (options.token ?? {});
-  const access = new AccessControl(tokens, systemClock);
+  const access = new AccessControl(tokens);
   if (address.kind === 'tcp' && !address.isLoopback && !access.hasTokens)
     throw new PynqLlmError(
       'AGENT_LISTEN_ADDRESS',
@@ -116,6 +118,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       url,
       serveHttp: listener.serveHttp,
       admit: (token, from) => access.admit(token, from),
+      isOpenLoopback: address.kind === 'tcp' && !access.hasTokens,
       connect: (events) => connectInProcess(core, events),
       drain: async (ms) => {
         await core.drain(ms);

@@ -27,14 +27,19 @@ export function withBoard<T>(
   run: (board: BoardClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   return withInterrupt(async (signal) => {
-    await using board = await connect(options.device, {
-      token: options.token,
-      fingerprint: options.tlsFingerprint,
-      ssh: { prompts: terminalPrompts() },
-      signal,
-      onConnection,
-    });
+    await using board = await connectBoard(options, signal);
     return await run(board, signal);
+  });
+}
+
+/** Connects to the device that the flags name. @throws as `connect` */
+export function connectBoard(options: DeviceOptions, signal: AbortSignal): Promise<BoardClient> {
+  return connect(options.device, {
+    token: options.token,
+    fingerprint: options.tlsFingerprint,
+    ssh: { prompts: terminalPrompts() },
+    signal,
+    onConnection,
   });
 }
 

@@ -31,7 +31,7 @@ export const AGENT_ERRORS = {
   AGENT_UNAUTHORISED: {
     number: 6006,
     meaning: 'The client gave no token or a wrong one.',
-    remedy: 'Give the token that the agent was started with.',
+    remedy: 'Give the token that the agent, or the key that the server, was started with.',
   },
   AGENT_TOO_MANY_ATTEMPTS: {
     number: 6007,

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 
+const RETRY_MS = 1_000;
+
 /** An error in OpenAI's form, with its HTTP status. */
 export class ApiError extends Error {
   constructor(
@@ -9,8 +11,8 @@ export class ApiError extends Error {
     readonly code: string,
     /** The request's field that is wrong. */
     readonly param: string | null = null,
-    /** When it is worth asking again. */
-    readonly retryAfterMs: number | undefined = undefined,
+    /** When it is worth asking again; what is busy or away does not know for how long. */
+    readonly retryAfterMs: number | undefined = status === 429 || status === 503 ? RETRY_MS : undefined,
     /** What was generated before. */
     readonly partialText: string | undefined = undefined,
   ) {
@@ -41,14 +43,14 @@ const TYPES: Readonly<Record<ApiError['status'], string>> = {
 const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^AGENT_MODEL_UNKNOWN$|^SDK_MODEL_NAME$/, 404],
   [/^LLM_(CHAT|SAMPLING|SCHEMA|PROMPT|CONTEXT|TOKEN|STOP|REQUEST)|^PROTOCOL_BAD_PARAMS$/, 400],
-  [/^AGENT_(UNAUTHORISED|TOO_MANY_ATTEMPTS)$/, 401],
+  [/^AGENT_UNAUTHORISED$/, 401],
   [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$|^LLM_(OVERLOADED|KV_FULL)$/, 429],
   [/^LLM_DEADLINE$/, 504],
-  [/^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_(DEVICE_FAILED|CLOSING|DRAINING)$/, 503],
+  [
+    /^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_(DEVICE_FAILED|CLOSING|DRAINING)$|^PROTOCOL_REQUEST_TIMEOUT$/,
+    503,
+  ],
 ];
-
-/** Where what is busy does not know for how long. */
-const BUSY_RETRY_MS = 1_000;
 
 /** Any error as the client is told of it; the code of ours goes with it, the stack never does. */
 export function toApiError(error: unknown): ApiError {
@@ -76,16 +78,22 @@ function mostSpecific(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   return inside.toSorted((a, b) => closeness(b) - closeness(a))[0] ?? issue;
 }
 
+/** Where OpenAI's clients know the cause by a code of its own. */
+const OPENAI_CODES: Partial<Record<ApiError['status'], string>> = {
+  401: 'invalid_api_key',
+  404: 'model_not_found',
+};
+
 function fromOurs(error: PynqLlmError): ApiError {
   const status = STATUSES.find(([pattern]) => pattern.test(error.code))?.[1] ?? 500;
-  const code = status === 404 ? 'model_not_found' : error.code;
+  const code = OPENAI_CODES[status] ?? error.code;
   const { retryAfterMs, text } = error.context;
   return new ApiError(
     status,
     error.message,
     code,
     status === 404 ? 'model' : null,
-    typeof retryAfterMs === 'number' ? retryAfterMs : status === 429 ? BUSY_RETRY_MS : undefined,
+    typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
     typeof text === 'string' ? text : undefined,
   );
 }

@@ -2,7 +2,8 @@ import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
-import type { BoardClient, LoadSettings, Role } from '../sdk/index.js';
+import { isLoopbackHost } from '../access/index.js';
+import type { LoadSettings, Role } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatFormat, conversationOf } from './chat.js';
@@ -11,6 +12,7 @@ import { type CompletionPrompt, completionFormat, DEFAULT_MAX_TOKENS, promptsOf 
 import { echoOf } from './echo.js';
 import { ApiMetrics } from './metrics.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
+import type { ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
 
 type Env = { Bindings: HttpBindings };
@@ -21,6 +23,8 @@ const MAX_BODY_BYTES = 4 * 1024 * 1024;
 export interface AppOptions {
   /** The role of who sent this `Authorization: Bearer` from this address; throws where it is none. */
   readonly authorise: (key: string | undefined, address: string) => Role;
+  /** Whether whoever reaches the port is let in, which programs of this machine alone do. */
+  readonly isOpenLoopback: boolean;
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
   readonly origins: readonly string[];
   /** How models are loaded that are not. */
@@ -30,9 +34,9 @@ export interface AppOptions {
 }
 
 /** The routes of the OpenAI API over one board. */
-export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
+export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
-  const models = new ServedModels(board, options.load);
+  const models = new ServedModels(device, options.load);
   const metrics = new ApiMetrics();
 
   app.use(async (context, next) => {
@@ -52,6 +56,16 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
     return context.json(failure.body, 404);
   });
   app.use((context, next) => {
+    const host = context.req.header('host') ?? '';
+    if (options.isOpenLoopback && !isLoopbackHost(host))
+      throw new ApiError(
+        403,
+        `Without a key the host is localhost or 127.0.0.1, not ${host}.`,
+        'host_refused',
+      );
+    return next();
+  });
+  app.use((context, next) => {
     const origin = context.req.header('origin');
     if (origin !== undefined && !options.origins.includes(origin))
       throw new ApiError(403, `The origin ${origin} is not allowed.`, 'origin_refused');
@@ -65,20 +79,35 @@ export function createApp(board: BoardClient, options: AppOptions): Hono<Env> {
         exposeHeaders: ['retry-after', 'x-pynq-llm-chat-template'],
       }),
     );
+  const roleOf = (context: Context<Env>) => {
+    const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+    return options.authorise(key, context.env.incoming.socket.remoteAddress ?? 'unix socket');
+  };
+  const isAdmitted = (context: Context<Env>) => {
+    try {
+      roleOf(context);
+      return true;
+    } catch {
+      return false;
+    }
+  };
   app.get('/health', async (context) => {
-    const { state, lastError } = await board.health();
-    const status = options.draining.aborted ? 'draining' : state === 'ready' ? 'ok' : state;
-    return context.json({ status, ...(lastError ? { error: lastError } : {}) }, status === 'ok' ? 200 : 503);
+    const { status, error } = options.draining.aborted
+      ? { status: 'draining', error: undefined }
+      : await device.health();
+    if (status !== 'ok') context.header('retry-after', '1');
+    // What is wrong with the device is no stranger's business.
+    const detail = error !== undefined && isAdmitted(context) ? { error } : {};
+    return context.json({ status, ...detail }, status === 'ok' ? 200 : 503);
   });
   app.use((context, next) => {
-    const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-    const role = options.authorise(key, context.env.incoming.socket.remoteAddress ?? 'unix socket');
-    if (role === 'read' && context.req.method !== 'GET')
+    const role = roleOf(context);
+    if (role === 'read' && context.req.method !== 'GET' && context.req.method !== 'HEAD')
       throw new ApiError(403, 'This key may look, not generate.', 'role_too_low');
     return next();
   });
   app.get('/metrics', async (context) =>
-    context.body(await metrics.text(board), 200, { 'content-type': metrics.contentType }),
+    context.body(await metrics.text(device.board), 200, { 'content-type': metrics.contentType }),
   );
   app.get('/v1/models', async (context) => context.json({ object: 'list', data: await models.list() }));
   app.get('/v1/models/:id{.+}', async (context) => {

@@ -1,4 +1,5 @@
 import type { BoardClient, LoadSettings, Model } from '../sdk/index.js';
+import type { ServedDevice } from './served-device.js';
 
 const NO_BYTES = new Uint8Array();
 
@@ -11,18 +12,19 @@ export interface ServedModel {
 
 /** The board's models, loaded when a request first names them. */
 export class ServedModels {
-  readonly #board: BoardClient;
+  readonly #device: ServedDevice;
   readonly #settings: LoadSettings;
-  readonly #loaded = new Map<string, Promise<ServedModel>>();
+  /** By digest; a device that was opened anew has none of those before. */
+  readonly #loaded = new WeakMap<BoardClient, Map<string, Promise<ServedModel>>>();
 
-  constructor(board: BoardClient, settings: LoadSettings) {
-    this.#board = board;
+  constructor(device: ServedDevice, settings: LoadSettings) {
+    this.#device = device;
     this.#settings = settings;
   }
 
   /** `GET /v1/models`: one entry for each name, or for the digest of a model without one. */
   async list() {
-    const models = await this.#board.models.list();
+    const models = await this.#device.board.models.list();
     return models.flatMap(({ digest, names, bytes, state }) =>
       (names.length > 0 ? names : [digest]).map((id) => ({
         id,
@@ -38,18 +40,21 @@ export class ServedModels {
 
   /** @param name name or digest @throws PynqLlmError AGENT_MODEL_UNKNOWN, LLM_..., AGENT_... */
   async get(name: string): Promise<ServedModel> {
-    const { digest } = await this.#board.models.get(name);
-    let loading = this.#loaded.get(digest);
+    const { board } = this.#device;
+    const { digest } = await board.models.get(name);
+    const loaded = this.#loaded.get(board) ?? new Map<string, Promise<ServedModel>>();
+    this.#loaded.set(board, loaded);
+    let loading = loaded.get(digest);
     if (loading === undefined) {
-      loading = this.#load(digest);
-      this.#loaded.set(digest, loading);
-      loading.catch(() => this.#loaded.delete(digest));
+      loading = this.#load(board, digest);
+      loaded.set(digest, loading);
+      loading.catch(() => loaded.delete(digest));
     }
     return loading;
   }
 
-  async #load(digest: string): Promise<ServedModel> {
-    const model = await this.#board.models.load(digest, this.#settings);
+  async #load(board: BoardClient, digest: string): Promise<ServedModel> {
+    const model = await board.models.load(digest, this.#settings);
     const known = new Map<number, Uint8Array>();
     return {
       model,

@@ -1,5 +1,5 @@
 import type { BoardHealth, BoardInfo, EngineMetricsReading } from '../protocol/index.js';
-import type { Connection } from './connection.js';
+import type { CallOptions, Connection } from './connection.js';
 import { CountersClient } from './counters-client.js';
 import { DeviceClient } from './device-client.js';
 import { ModelsClient } from './models-client.js';
@@ -43,9 +43,19 @@ export class BoardClient implements AsyncDisposable {
     return this.#connection.hello.role;
   }
 
+  /** Whether there is a connection now; a request made without one waits until it is there again. */
+  get isConnected(): boolean {
+    return this.#connection.isOpen;
+  }
+
+  /** Resolves with the reason when the connection is lost and not tried any more; never where `close` ended it. */
+  get lost(): Promise<unknown> {
+    return this.#connection.lost;
+  }
+
   /** State of device, memory and store. Answers while the device is busy. */
-  health(): Promise<BoardHealth> {
-    return this.#connection.request('board.health', {});
+  health(options: CallOptions = {}): Promise<BoardHealth> {
+    return this.#connection.request('board.health', {}, options);
   }
 
   /** How long requests waited and how full steps were, by class, since the device was opened. */

@@ -71,12 +71,18 @@ export class Connection {
   /** The session of `#live` once there is one. */
   #current: ClientSession | undefined;
   #hello: HelloResult | undefined;
+  /** Resolves with the reason when the connection is lost and not tried any more; never where it was closed. */
+  readonly lost: Promise<unknown>;
+  #tellLost!: (reason: unknown) => void;
 
   private constructor(open: OpenTransport, options: ConnectionOptions) {
     this.#open = open;
     this.#options = options;
     this.#live = Promise.reject(closedError());
     this.#live.catch(() => {});
+    this.lost = new Promise((resolve) => {
+      this.#tellLost = resolve;
+    });
   }
 
   /** @throws PynqLlmError SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED */
@@ -95,6 +101,11 @@ export class Connection {
   get hello(): HelloResult {
     if (this.#hello === undefined) throw new Error('an open connection has said hello');
     return this.#hello;
+  }
+
+  /** Whether there is a connection now; while it is made again there is none. */
+  get isOpen(): boolean {
+    return this.#current?.isOpen ?? false;
   }
 
   /** Waits until there is a connection. @throws PynqLlmError SDK_CONNECTION_LOST, SDK_CLOSED */
@@ -206,7 +217,9 @@ export class Connection {
     void live.transport.close();
     const { reconnectMs } = this.#options;
     this.#live = reconnectMs > 0 ? this.#reconnect(lostError(reason)) : Promise.reject(lostError(reason));
-    this.#live.catch(() => {});
+    this.#live.catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) this.#tellLost(error);
+    });
     this.#tellReaders(lostError(reason));
   }
 

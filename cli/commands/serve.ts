@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
 import { serveHttpApi } from '../../http-api/index.js';
-import { connect, type Model } from '../../sdk/index.js';
+import type { BoardClient, Model } from '../../sdk/index.js';
 import { EXIT, reportNotice } from '../exit.js';
 import { readFile } from '../files.js';
 import {
@@ -14,7 +14,7 @@ import {
   withDevice,
   withLoad,
 } from '../options.js';
-import { openModel } from '../session.js';
+import { connectBoard, openModel, withInterrupt } from '../session.js';
 
 const MIN_KEY_LENGTH = 16;
 
@@ -41,30 +41,46 @@ export function serveCommand(): Command {
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect);
   return withDevice(withLoad(command)).action(async (options: ServeOptions) => {
     const apiKey = options.apiKeyFile === undefined ? undefined : readKey(options.apiKeyFile);
-    await using board = await connect(options.device, { token: options.token });
-    const { signal } = new AbortController();
-    const load = loadSettings(options);
     const pinned = options.pinPrompt === undefined ? undefined : readPrompt(options.pinPrompt, options.model);
-    for (const name of options.model ?? []) {
-      const model = await openModel(board, name, signal, load);
-      // It ends with the connection.
-      if (pinned !== undefined) await pin(model, pinned);
-    }
-    await using api = await serveHttpApi(board, {
+    await using api = await serveHttpApi({
+      open: (signal) => openDevice(options, pinned, signal),
+      report: reportNotice,
       host: options.host,
       port: options.port,
       apiKey,
       origins: options.allowOrigin ?? [],
-      load,
+      load: loadSettings(options),
     });
+    reportNotice(`${api.url} answers 503 until the device is ready.`);
+    await withInterrupt((signal) => api.open(signal));
     process.removeAllListeners('SIGINT');
-    // Before the URL is there, which tells others that they may send a signal.
-    const ended = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    const asked = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    // Whoever reads it may ask for the end at once.
     process.stdout.write(`${api.url}/v1\n`);
-    await ended;
+    await asked;
     // A second Ctrl-C does not wait for the requests under way.
     process.once('SIGINT', () => process.exit(EXIT.interrupted));
   });
+}
+
+/** Connects, loads the models of the flags and pins the prompt: an agent that was started anew has none of it. */
+async function openDevice(
+  options: ServeOptions,
+  pinned: string | undefined,
+  signal: AbortSignal,
+): Promise<BoardClient> {
+  const board = await connectBoard(options, signal);
+  try {
+    for (const name of options.model ?? []) {
+      const model = await openModel(board, name, signal, loadSettings(options));
+      // It ends with the connection.
+      if (pinned !== undefined) await pin(model, pinned);
+    }
+    return board;
+  } catch (error) {
+    await board.close();
+    throw error;
+  }
 }
 
 /** @throws PynqLlmError CLI_BAD_ARGUMENT */

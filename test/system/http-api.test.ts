@@ -8,7 +8,7 @@ import OpenAI, {
   PermissionDeniedError,
 } from 'openai';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { serveHttpApi } from '../../http-api/index.js';
+import { type HttpApi, type HttpApiOptions, serveHttpApi } from '../../http-api/index.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { modelWithChatTemplate } from './support/chat-model.js';
@@ -50,6 +50,14 @@ afterAll(async () => {
   await agent[Symbol.asyncDispose]();
   store[Symbol.dispose]();
 });
+
+/** The board behind a server of its own, as `pynq-llm serve` does it. */
+async function servedBoard(options: Omit<HttpApiOptions, 'open' | 'port'>): Promise<HttpApi> {
+  const open = () => connect(agent.url, { token: TOKENS.admin });
+  const api = await serveHttpApi({ ...options, open, port: 0 });
+  await api.open();
+  return api;
+}
 
 function clientOf(apiKey: string, base = url): OpenAI {
   return new OpenAI({ baseURL: `${base}/v1`, apiKey, maxRetries: 0 });
@@ -453,7 +461,7 @@ describe('the server', () => {
   it('answers listed web pages as browsers want it: before a request, with it and with its errors', async () => {
     const origin = 'https://page.example';
     const apiKey = 'a-key-that-is-long-enough';
-    await using api = await serveHttpApi(board, { port: 0, apiKey, origins: [origin] });
+    await using api = await servedBoard({ apiKey, origins: [origin] });
     const preflight = await fetch(`${api.url}/v1/chat/completions`, {
       method: 'OPTIONS',
       headers: {
@@ -485,18 +493,21 @@ describe('the server', () => {
     expect((await reader.models.list()).data).toHaveLength(2);
     const request = reader.completions.create({ model: TINY, prompt: PROMPT, max_tokens: 1 });
     await expect(request).rejects.toThrow(PermissionDeniedError);
+    const headers = { authorization: `Bearer ${TOKENS.read}` };
+    const head = await fetch(`${url}/v1/models`, { method: 'HEAD', headers });
+    expect([head.status, await head.text()]).toEqual([200, '']);
   });
 
   it('on a laptop serves a board to who has the key', async () => {
     const apiKey = 'a-key-that-is-long-enough';
-    await using locked = await serveHttpApi(board, { port: 0, apiKey });
+    await using locked = await servedBoard({ apiKey });
     await expect(clientOf('wrong', locked.url).models.list()).rejects.toThrow(AuthenticationError);
     expect((await clientOf(apiKey, locked.url).models.list()).data).toHaveLength(2);
     expect((await fetch(`${locked.url}/health`)).status).toBe(200);
   });
 
   it('does not listen for other machines without a key', async () => {
-    await expect(serveHttpApi(board, { host: '0.0.0.0', port: 0 })).rejects.toMatchObject({
+    await expect(servedBoard({ host: '0.0.0.0' })).rejects.toMatchObject({
       code: 'HTTP_KEY_NEEDED',
     });
   });

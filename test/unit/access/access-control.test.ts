@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AccessControl } from '../../../agent/access.js';
+import { AccessControl } from '../../../access/access-control.js';
 import { TestClock } from '../protocol/test-clock.js';
 
 const TOKENS = { read: 'token-of-the-reader', admin: 'token-of-the-administrator' };

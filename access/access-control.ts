@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import { PynqLlmError } from '../errors/index.js';
-import type { Clock, Role } from '../protocol/index.js';
+import { type Clock, type Role, systemClock } from '../protocol/index.js';
 
 /** Tokens by the role that they give. */
 export type Tokens = Partial<Record<Role, string>>;
@@ -31,7 +31,7 @@ export class AccessControl {
   readonly #failures = new Map<string, Failures>();
 
   /** @throws PynqLlmError AGENT_TOKEN_INVALID */
-  constructor(tokens: Tokens, clock: Clock) {
+  constructor(tokens: Tokens, clock: Clock = systemClock) {
     this.#clock = clock;
     this.#digests = Object.entries(tokens).map(([role, token]) => {
       if (token.length < MIN_TOKEN_LENGTH)
@@ -48,7 +48,7 @@ export class AccessControl {
   }
 
   /**
-   * The role of a client. Without tokens everybody who can reach the agent is its administrator: it then listens
+   * The role of a client. Without tokens everybody who can reach the server is its administrator: it then listens
    * only where the operating system keeps others out.
    * @param address where the client comes from, for counting wrong tokens
    * @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS
@@ -64,7 +64,7 @@ export class AccessControl {
       throw new PynqLlmError(
         'AGENT_TOO_MANY_ATTEMPTS',
         `${before.count} wrong tokens came from ${place}: none is looked at for ${Math.ceil(wait / 1000)} s.`,
-        { context: { waitMs: Math.ceil(wait) } },
+        { context: { retryAfterMs: Math.ceil(wait) } },
       );
     const digest = digestOf(token);
     // Every token is compared, so that the time tells nothing.

@@ -1,0 +1,2 @@
+export { AccessControl, type Tokens } from './access-control.js';
+export { isLoopback, isLoopbackHost } from './loopback.js';
