@@ -34,16 +34,22 @@ export function checkPrompt(model: Model, prompt: readonly number[]): void {
   for (const token of prompt) model.checkToken(token);
 }
 
+/** The longest sequence, prompt and continuation, that `branches` continuations of a prompt can have if they have all memory. */
+export function roomOf({ kvPool }: Model, prompt: readonly number[], branches: number): number {
+  return kvPool.roomFor(kvPool.pinnedOf(prompt), branches, prompt.length);
+}
+
 /** Refuses what could not be finished if it had all memory to itself. The last token is not fed, so it needs no place. */
 function checkRoom(model: Model, { prompt, maxTokens = 1 }: GenerateRequest, branches: number): void {
-  const pool = model.kvPool;
-  const room = pool.roomFor(branches, pool.pinnedOf(prompt));
   const most = Math.min(maxTokens, model.contextLength - prompt.length + 1);
-  const needed = prompt.length + branches * (most - 1);
+  const needed = prompt.length + most - 1;
+  // Before the second token there are no branches.
+  const room = roomOf(model, prompt, most > 1 ? branches : 1);
   if (needed <= room) return;
+  const [times, each] = branches > 1 ? [`${branches} times `, ' each'] : ['', ''];
   throw new PynqLlmError(
     'LLM_KV_TOO_LONG',
-    `A prompt of ${prompt.length} tokens and ${branches > 1 ? `${branches} times ` : ''}${maxTokens} more need keys and values of ${needed} tokens; there is room for ${room} beside what is pinned.`,
+    `A prompt of ${prompt.length} tokens and ${times}${maxTokens} more need keys and values of ${needed} tokens${each}; there is room for ${room} beside what is pinned.`,
     { context: { promptTokens: prompt.length, maxTokens, room } },
   );
 }

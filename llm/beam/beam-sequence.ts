@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { checkRequest } from '../check-request.js';
+import { checkRequest, roomOf } from '../check-request.js';
 import type { Column } from '../column.js';
 import { newCost } from '../cost.js';
 import type { KvCache } from '../kv/cache.js';
@@ -61,7 +61,8 @@ export class BeamSequence implements EngineSequence {
     this.#request = request;
     this.#width = width;
     // The last token is chosen, not fed.
-    this.#mostTokens = Math.min(maxTokens, model.contextLength - prompt.length + 1);
+    const longest = Math.min(model.contextLength, Math.max(prompt.length, roomOf(model, prompt, width)));
+    this.#mostTokens = Math.min(maxTokens, longest - prompt.length + 1);
     this.#hypotheses = new Hypotheses(width, lengthPenalty);
     this.#beams = [{ known: [...prompt], logProb: 0, cache: undefined }];
     this.limit = request.limit ?? Number.POSITIVE_INFINITY;

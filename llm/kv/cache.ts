@@ -57,7 +57,7 @@ export class KvCache {
   /** Tokens that it could hold if all other sequences made room; pinned pages of others stay. */
   get mostTokens(): number {
     const shared = this.#pages.filter(({ pins }) => pins > 0).length;
-    return Math.min(this.maxTokens, this.#pool.roomFor(1, shared));
+    return Math.min(this.maxTokens, this.#pool.roomFor(shared));
   }
 
   /**

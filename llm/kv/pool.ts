@@ -75,14 +75,15 @@ export class KvPool {
   }
 
   /**
-   * Tokens that there is room for in sequences that share nothing but whole pages, each with an open page, whoever else
-   * makes room.
+   * Tokens that each of some sequences can have, whoever else makes room.
    * @param shared pinned pages that are their own
+   * @param branches how many begin with the same `prompt` tokens, of which they share the complete pages
    */
-  roomFor(sequences: number, shared: number): number {
+  roomFor(shared: number, branches = 1, prompt = 0): number {
     const { layout, frames } = this.memory;
-    const taken = (sequences - 1) * layout.openFrames + this.#pinned - shared;
-    return layout.tokensIn(frames) - taken * PAGE_TOKENS;
+    const common = Math.floor(prompt / PAGE_TOKENS);
+    const own = frames - (this.#pinned - shared + common) * layout.pageFrames;
+    return common * PAGE_TOKENS + layout.tokensIn(Math.floor(own / branches));
   }
 
   /** How many of the first pages of `tokens` are pinned. */

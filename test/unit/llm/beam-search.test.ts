@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GgmlType } from '../../../gguf/index.js';
 import { Hypotheses } from '../../../llm/beam/hypotheses.js';
+import { KvLayout } from '../../../llm/kv/layout.js';
 import { loadModel } from '../../../llm/load-model.js';
 import { logSoftmax } from '../../../llm/maths/index.js';
 import type { GenerateRequest } from '../../../llm/request.js';
@@ -90,6 +91,49 @@ describe('beam search', () => {
     bench.run();
     expect(received.result).toMatchObject({ reason: 'cancelled', beams: [] });
     expect(kvPool.stats.used).toBe(0);
+  });
+
+  describe.each([
+    ['f16', 2],
+    ['int8', 1],
+  ] as const)('with keys and values as %s', (kvType, pageFrames) => {
+    const gguf = syntheticGguf(() => GgmlType.F32, { layers: 1, vocabulary: 300, contextLength: 128 });
+    const { frameBytes } = new KvLayout({ layers: 1, heads: 8, kvHeads: 2, headDim: 32 }, kvType);
+    const pool = (pages: number) =>
+      new Bench(loadModel(gguf, { kvType, kvBytes: pages * pageFrames * frameBytes }));
+    const searchIn = (bench: Bench, length: number, width: number, maxTokens?: number) =>
+      bench.submit({
+        prompt: Array.from({ length }, (_, i) => 3 + ((31 * i) % 290)),
+        maxTokens,
+        ignoreEos: true,
+        beams: { width },
+      }).received;
+
+    test.each([
+      [100, 8, 24, { f16: 22, int8: 30 }],
+      [15, 8, 3, { f16: 16, int8: 24 }],
+      [32, 3, 20, { f16: 8, int8: 11 }],
+      [40, 8, 1, { f16: 3, int8: 4 }],
+    ])(
+      'after %i tokens, %i beams of %i more have all pages that they need, and are refused with one less',
+      (length, width, maxTokens, least) => {
+        const pages = least[kvType];
+        expect(() => searchIn(pool(pages - 1), length, width, maxTokens)).toThrow(/LLM_KV_TOO_LONG/);
+        const [tight, ample] = [pool(pages), pool(1_000)];
+        const received = [tight, ample].map((bench) => searchIn(bench, length, width, maxTokens));
+        tight.run();
+        ample.run();
+        expect(received[0]!.error).toBeUndefined();
+        expect(received[0]!.result!.beams).toEqual(received[1]!.result!.beams);
+      },
+    );
+
+    test('ends where the pages do if no number of tokens is given', () => {
+      const bench = pool(24);
+      const received = searchIn(bench, 10, 4);
+      bench.run();
+      expect(received.result).toMatchObject({ reason: 'context-full' });
+    });
   });
 
   test.each<[string, Partial<GenerateRequest>]>([
