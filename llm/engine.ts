@@ -13,6 +13,7 @@ import type { EngineSequence, FinishReason, GenerateRequest } from './request.js
 import {
   ClientAccounts,
   DEFAULT_LIMITS,
+  EndRate,
   EngineMetrics,
   type Plan,
   type Refusal,
@@ -59,9 +60,6 @@ export interface EngineOptions extends Partial<SchedulingLimits> {
   readonly now?: () => number;
 }
 
-/** How much the latest interval counts in the mean time from one request's end to the next one's. */
-const RATE_WEIGHT = 0.2;
-
 /**
  * Generates for several requests at a time. What a step has is decided by `schedule`; what a sequence gets does not
  * depend on the others or on the schedule, to the bit.
@@ -77,8 +75,7 @@ export class Engine {
   readonly #jobs = new Map<number, Job>();
   readonly #cancelled = new Set<Job>();
   #nextId = 0;
-  #lastEndAt: number | undefined;
-  #msPerRequest: number | undefined;
+  readonly #rate = new EndRate();
 
   constructor(model: Model, options: EngineOptions = {}) {
     const { weights = new Map(), metrics = new EngineMetrics(), spill, now, ...limits } = options;
@@ -101,10 +98,11 @@ export class Engine {
     return [...this.#jobs.values()].map((job) => job.status(now));
   }
 
-  /** Whether a step would do anything: a generation whose client reads nothing waits. */
+  /** Whether a step would do anything: a generation whose client reads nothing waits, until its deadline. */
   get hasWork(): boolean {
     if (this.#cancelled.size > 0) return true;
-    for (const { sequence } of this.#jobs.values()) if (sequence.mayGenerate) return true;
+    const now = this.#now();
+    for (const job of this.#jobs.values()) if (job.sequence.mayGenerate || job.isLate(now)) return true;
     return false;
   }
 
@@ -182,6 +180,9 @@ export class Engine {
     this.#refuse(plan.refused);
     for (const id of plan.preempted) this.#preempt(this.#job(id));
     for (const id of plan.admitted) this.#begin(this.#job(id), now);
+    this.#rate.wait(
+      [...this.#jobs.values()].some((job) => job.state === 'waiting' && job.sequence.mayGenerate),
+    );
     const { columns, shares } = this.#columnsOf(plan, now);
     if (columns.length === 0) return;
     const before = this.#model.cost();
@@ -207,7 +208,7 @@ export class Engine {
       pageTokens: PAGE_TOKENS,
       sequences: [...this.#jobs.values()].map((job) => job.view()),
       clients: this.#clients.all,
-      msPerRequest: this.#msPerRequest,
+      msPerRequest: this.#rate.msPerRequest,
     };
   }
 
@@ -301,11 +302,12 @@ export class Engine {
   }
 
   #dropLate(now: number): void {
-    for (const job of [...this.#jobs.values()]) {
-      if (job.deadlineAt === undefined || now < job.deadlineAt) continue;
-      const ms = job.deadlineAt - job.arrivedAt;
-      this.#fail(job, new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${ms} ms.`));
-    }
+    for (const job of [...this.#jobs.values()])
+      if (job.isLate(now))
+        this.#fail(
+          job,
+          new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${job.deadlineMs} ms.`),
+        );
   }
 
   #finish(job: Job, reason: FinishReason): void {
@@ -325,19 +327,6 @@ export class Engine {
     this.#cancelled.delete(job);
     this.#clients.leave(job.client);
     job.sequence.releaseCache();
-    if (job.hasBegun) this.#measureRate();
-  }
-
-  /** Between two ends nothing is learnt about the rate while nobody waits. */
-  #measureRate(): void {
-    const now = this.#now();
-    const waits = [...this.#jobs.values()].some(
-      ({ state, sequence }) => state === 'waiting' && sequence.mayGenerate,
-    );
-    if (waits && this.#lastEndAt !== undefined) {
-      const before = this.#msPerRequest ?? now - this.#lastEndAt;
-      this.#msPerRequest = before + RATE_WEIGHT * (now - this.#lastEndAt - before);
-    }
-    this.#lastEndAt = waits ? now : undefined;
+    if (job.hasBegun) this.#rate.end(this.#now());
   }
 }

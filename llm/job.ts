@@ -41,7 +41,7 @@ export interface JobStatus extends Pick<SequenceView, 'class' | 'priority' | 'st
 export class Job {
   readonly class: ServiceClass;
   readonly client: string;
-  readonly deadlineAt: number | undefined;
+  readonly deadlineMs: number | undefined;
   state: 'waiting' | 'running' = 'waiting';
   readonly #priority: number;
   #servedAt: number;
@@ -62,13 +62,22 @@ export class Job {
       throw invalid(`deadlineMs is ${deadlineMs}; it has to be above 0.`);
     this.class = service.class ?? 'interactive';
     this.client = service.client ?? '';
-    this.deadlineAt = deadlineMs === undefined ? undefined : arrivedAt + deadlineMs;
+    this.deadlineMs = deadlineMs;
     this.#priority = priority;
     this.#servedAt = arrivedAt;
   }
 
   get hasBegun(): boolean {
     return this.sequence.startedAt !== undefined;
+  }
+
+  get #deadlineAt(): number | undefined {
+    return this.deadlineMs && this.arrivedAt + this.deadlineMs;
+  }
+
+  /** Whether its deadline has passed. */
+  isLate(now: number): boolean {
+    return this.#deadlineAt !== undefined && now >= this.#deadlineAt;
   }
 
   /** What the policy sees. */
@@ -81,7 +90,7 @@ export class Job {
       client: this.client,
       arrivedAt: this.arrivedAt,
       servedAt: this.#servedAt,
-      deadlineAt: this.deadlineAt,
+      deadlineAt: this.#deadlineAt,
       state: this.state,
       begun: this.hasBegun,
       able: sequence.mayGenerate,

@@ -1,5 +1,5 @@
 import { compareClaims } from './order.js';
-import type { Refusal, SequenceView, Snapshot } from './snapshot.js';
+import type { Refusal, SequenceView, ServiceClass, Snapshot } from './snapshot.js';
 
 /** Where nothing has ended yet that a rate could be taken from. */
 const FIRST_RETRY_MS = 2_000;
@@ -16,16 +16,25 @@ export function refusals(snapshot: Snapshot): Refusal[] {
   const waiting = snapshot.sequences
     .filter(({ state, begun }) => state === 'waiting' && !begun)
     .sort(compareClaims);
+  const free = freePlaces(snapshot);
   const kept: SequenceView[] = [];
   const refused: Refusal[] = [];
   for (const view of waiting) {
     const waited = view.able ? now - view.arrivedAt : 0;
-    const ahead = kept.length * msPerRequest;
-    const tooLong = waited > limits.maxWaitMs[view.class] || ahead > limits.maxWaitMs[view.class];
+    // Those ahead who take places that are free do not keep it waiting.
+    const ahead = Math.max(0, kept.length - free[view.class]);
+    const tooLong = Math.max(waited, ahead * msPerRequest) > limits.maxWaitMs[view.class];
     if (kept.length < limits.maxQueued && !tooLong) kept.push(view);
-    else refused.push({ id: view.id, retryAfterMs: retryAfter(kept.length, msPerRequest) });
+    else refused.push({ id: view.id, retryAfterMs: retryAfter(ahead, msPerRequest) });
   }
   return refused;
+}
+
+/** Places for each class: interactive requests do not wait for those that batch work has. */
+function freePlaces({ sequences, limits }: Snapshot): Readonly<Record<ServiceClass, number>> {
+  const taken = sequences.filter(({ begun, able }) => begun && able);
+  const interactive = taken.filter((view) => view.class === 'interactive').length;
+  return { interactive: limits.maxSequences - interactive, batch: limits.maxSequences - taken.length };
 }
 
 /** By then about half of those ahead are done. */

@@ -1,5 +1,6 @@
 export { refusals } from './admission.js';
 export { ClientAccounts } from './client-accounts.js';
+export { EndRate } from './end-rate.js';
 export { EngineMetrics, type Histogram } from './metrics.js';
 export { schedule } from './schedule.js';
 export {

@@ -60,7 +60,7 @@ export interface Snapshot {
   readonly pageTokens: number;
   readonly sequences: readonly SequenceView[];
   readonly clients: ReadonlyMap<string, ClientAccount>;
-  /** Mean time from one request's end to the next one's while others wait; unknown at first. */
+  /** Mean time from one request's end to the next one's; unknown at first, and again once nobody waits. */
   readonly msPerRequest: number | undefined;
 }
 

@@ -51,6 +51,15 @@ it('what is not done by its deadline ends with an error that has what was genera
   expect((await board.metrics()).classes.interactive.failed).toBe(1);
 });
 
+it('a deadline is kept also where the client stops reading and nobody else makes steps', async () => {
+  const started = performance.now();
+  const options = { maxTokens: 10_000, ignoreEos: true, window: 2, deadlineMs: 500 };
+  const generation = model.generate(PROMPT, options);
+  await generation[Symbol.asyncIterator]().next();
+  await expect(generation.done).rejects.toMatchObject({ code: 'LLM_DEADLINE' });
+  expect(performance.now() - started).toBeLessThan(4_000);
+});
+
 it('an agent that drains ends what is under way, takes nothing new, and is quiet then', async () => {
   const running = model.generate(PROMPT, { maxTokens: 30, ignoreEos: true });
   const tokens = running[Symbol.asyncIterator]();

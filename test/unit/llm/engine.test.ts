@@ -296,6 +296,27 @@ describe('more requests than are kept waiting', () => {
   });
 });
 
+test('after a busy spell as many requests are taken at once as there are places, however slow the board', () => {
+  let clock = 0;
+  const small = loadModel(
+    syntheticGguf(() => GgmlType.Q2_K, { layers: 1, feedForward: 256, vocabulary: 300 }),
+  );
+  const bench = new Bench(small, { now: () => clock });
+  const submit = (i: number) =>
+    bench.submit({ prompt: [3, 4, 5], maxTokens: 20 + (i % 3) * 10, sampling: { seed: i }, ignoreEos: true });
+  const run = (count: number) => {
+    for (; bench.engine.count > count; clock += 10_000) bench.engine.step();
+  };
+  for (let i = 0; i < 24; i++) {
+    run(9);
+    submit(i);
+  }
+  run(0);
+  clock += 3_600_000;
+  for (let i = 0; i < 8; i++) submit(i);
+  expect(bench.engine.count).toBe(8);
+});
+
 test('a request that is not done by its deadline ends with what it has', () => {
   let clock = 0;
   const bench = new Bench(model, { now: () => clock });
@@ -308,6 +329,20 @@ test('a request that is not done by its deadline ends with what it has', () => {
     context: { tokens: 2, text: textOf(received) },
   });
   expect(bench.engine.count).toBe(0);
+});
+
+test('a deadline ends a request whose client reads nothing, although nobody else makes steps', () => {
+  let clock = 0;
+  const bench = new Bench(model, { now: () => clock });
+  const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY, limit: 2 }, { deadlineMs: 100 });
+  bench.run();
+  expect(received.tokens).toHaveLength(2);
+  clock = 99;
+  expect(bench.engine.hasWork).toBe(false);
+  clock = 100;
+  bench.run();
+  expect(received.error).toMatchObject({ code: 'LLM_DEADLINE', context: { tokens: 2 } });
+  expect(bench.engine.hasWork).toBe(false);
 });
 
 test.each([{ priority: 10 }, { priority: 1.5 }, { deadlineMs: 0 }])('%j is refused', (service) => {

@@ -1,9 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { type ClientAccount, type SequenceView, schedule } from '../../../../llm/scheduling/index.js';
+import {
+  type ClientAccount,
+  EndRate,
+  type SequenceView,
+  schedule,
+} from '../../../../llm/scheduling/index.js';
 import { snapshot, view, waiting } from './views.js';
 
-const times = (count: number, make: (i: number) => SequenceView) =>
-  Array.from({ length: count }, (_, i) => make(i));
+const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
 const columnsOf = (plan: ReturnType<typeof schedule>, id: number) =>
   plan.shares.find((share) => share.id === id)?.columns ?? 0;
 
@@ -231,22 +235,65 @@ describe('refusals', () => {
     expect(refused(1)).toEqual([1, 2, 0]);
   });
 
+  const places = times(8, (id) => view(id));
+  const queue = times(5, (i) => waiting(20 + i, 1, { arrivedAt: i }));
+
   test('say when to ask again, by the rate at which requests end', () => {
-    const sequences = times(5, (id) => waiting(id, 1, { arrivedAt: id }));
-    const plan = schedule(snapshot(sequences, { limits: { maxQueued: 4 }, msPerRequest: 3_000 }));
-    expect(plan.refused).toEqual([{ id: 4, retryAfterMs: 6_000 }]);
+    const limits = { maxQueued: 4 };
+    const plan = schedule(snapshot([...places, ...queue], { limits, msPerRequest: 3_000 }));
+    expect(plan.refused).toEqual([{ id: 24, retryAfterMs: 6_000 }]);
   });
 
   test('come at once where the wait would exceed what the class may wait', () => {
     const limits = { maxWaitMs: { interactive: 10_000, batch: 1_000_000 } };
-    const sequences = times(5, (id) => waiting(id, 1, { arrivedAt: id }));
-    const plan = schedule(snapshot(sequences, { limits, msPerRequest: 4_000 }));
-    expect(plan.refused.map(({ id }) => id)).toEqual([3, 4]);
+    const plan = schedule(snapshot([...places, ...queue], { limits, msPerRequest: 4_000 }));
+    expect(plan.refused.map(({ id }) => id)).toEqual([23, 24]);
+  });
+
+  test('meet nobody for those ahead who take free places', () => {
+    const limits = { maxWaitMs: { interactive: 10_000, batch: 10_000 } };
+    const refused = (running: readonly SequenceView[], waits: readonly SequenceView[]) =>
+      schedule(snapshot([...running, ...waits], { limits, msPerRequest: 20_000 })).refused.map(
+        ({ id }) => id,
+      );
+    const asBatch = (views: readonly SequenceView[]) =>
+      views.map((one) => ({ ...one, class: 'batch' as const }));
+    expect(refused(places.slice(4), queue)).toEqual([]);
+    expect(refused(places.slice(3), queue)).toEqual([24]);
+    expect(refused(asBatch(places), queue)).toEqual([]);
+    expect(refused(places.slice(3), asBatch(queue))).toEqual([24]);
   });
 
   test('never meet what has begun, however long it waits for memory', () => {
     const old = waiting(0, 100, { begun: true, pages: 0 });
     const plan = schedule(snapshot([old], { now: 1e9, limits: { maxQueued: 1 } }));
     expect(plan).toMatchObject({ refused: [], admitted: [0] });
+  });
+});
+
+describe('the rate at which requests end', () => {
+  const seen = (rate: EndRate, ...ends: number[]) => {
+    for (const at of ends) rate.end(at);
+    return rate.msPerRequest;
+  };
+
+  test('is known from the second end on, about the latest ones', () => {
+    const rate = new EndRate();
+    rate.wait(true);
+    expect(seen(rate, 0)).toBeUndefined();
+    expect(seen(rate, 100)).toBe(100);
+    expect(seen(rate, ...times(8, (i) => 100 + i))).toBeLessThan(30);
+    expect(seen(rate, ...times(60, (i) => 200 + 50 * i))).toBeCloseTo(50, 0);
+  });
+
+  test('is forgotten when nobody waits, and the time without anybody is not a part of it', () => {
+    const rate = new EndRate();
+    rate.wait(true);
+    seen(rate, 0, 100);
+    rate.wait(false);
+    expect(seen(rate, 200, 300)).toBeUndefined();
+    rate.wait(true);
+    expect(seen(rate, 3_600_000)).toBeUndefined();
+    expect(seen(rate, 3_600_070)).toBe(70);
   });
 });
