@@ -1,5 +1,5 @@
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
-import type { DoneEvent, Generation, Model } from '../../sdk/index.js';
+import type { DoneEvent, Model } from '../../sdk/index.js';
 import { reportError } from '../exit.js';
 import { readFile, writeFile } from '../files.js';
 import { formatFacts } from '../output/table.js';
@@ -51,6 +51,8 @@ export interface ChatOptions {
   /** Whether somebody types: mistakes are told and the chat goes on; otherwise they end it. */
   readonly interactive: boolean;
   readonly signal: AbortSignal;
+  /** The model of `--model-draft`, by its name or path, loaded. */
+  readonly openDraft: (nameOrPath: string, signal: AbortSignal) => Promise<Model>;
 }
 
 /** A conversation with a model, line by line. Answers go to standard output, all else to standard error. */
@@ -60,7 +62,10 @@ export class Chat {
   readonly #options: ChatOptions;
   #flags: GenerationFlags;
   #timing: boolean;
-  #generation: Generation | undefined;
+  /** Ends the answer under way, while there is one. */
+  #ending: AbortController | undefined;
+  /** The model that drafts, under the name that it was asked for by. */
+  #draft: { readonly name: string; readonly model: Model } | undefined;
 
   constructor(model: Model, options: ChatOptions) {
     this.#model = model;
@@ -68,6 +73,11 @@ export class Chat {
     this.#flags = options.flags;
     this.#timing = options.interactive;
     this.#conversation.system = options.system;
+  }
+
+  /** Loads what the flags name, so that a wrong name ends the chat before it begins. @throws as `openDraft` */
+  async prepare(): Promise<void> {
+    await this.#draftModel(this.#options.signal);
   }
 
   /** Until the lines end, or /quit. @throws PynqLlmError where nobody is there to be told */
@@ -88,10 +98,12 @@ export class Chat {
     }
   }
 
-  /** Ends the answer under way, which keeps what came so far. @returns whether there was one */
-  cancelAnswer(): boolean {
-    this.#generation?.cancel().catch(() => {});
-    return this.#generation !== undefined;
+  /** Ends the answer under way, which keeps what came so far. @returns `again` where it was told so before */
+  cancelAnswer(): 'none' | 'cancelled' | 'again' {
+    if (this.#ending === undefined) return 'none';
+    if (this.#ending.signal.aborted) return 'again';
+    this.#ending.abort();
+    return 'cancelled';
   }
 
   help(): undefined {
@@ -156,16 +168,17 @@ export class Chat {
 
   async #answer(): Promise<void> {
     const { hasChatTemplate } = this.#model.info;
-    const { signal } = this.#options;
-    const generation = this.#model.generate(
-      this.#conversation.prompt(hasChatTemplate),
-      toSampling(this.#flags),
-    );
-    this.#generation = generation;
-    const cancel = () => this.cancelAnswer();
-    signal.addEventListener('abort', cancel, { once: true });
+    const ending = new AbortController();
+    this.#ending = ending;
+    const ended = AbortSignal.any([this.#options.signal, ending.signal]);
     let text = '';
     try {
+      const draftModel = await this.#draftModel(ended);
+      const prompt = this.#conversation.prompt(hasChatTemplate);
+      const generation = this.#model.generate(prompt, { ...toSampling(this.#flags), draftModel });
+      const cancel = () => void generation.cancel().catch(() => {});
+      ended.addEventListener('abort', cancel, { once: true });
+      if (ended.aborted) cancel();
       for await (const token of generation) {
         text += token.text;
         process.stdout.write(token.text);
@@ -179,10 +192,26 @@ export class Chat {
       this.#conversation.undo();
       throw error;
     } finally {
-      this.#generation = undefined;
-      signal.removeEventListener('abort', cancel);
+      this.#ending = undefined;
     }
     this.#conversation.answer(text);
+  }
+
+  /** Loads the model of `model-draft` where it is not the one of the answer before. */
+  async #draftModel(signal: AbortSignal): Promise<Model | undefined> {
+    const { modelDraft: name } = this.#flags;
+    if (name === undefined) return undefined;
+    if (this.#draft?.name !== name) this.#draft = { name, model: await this.#openDraft(name, signal) };
+    return this.#draft.model;
+  }
+
+  async #openDraft(name: string, signal: AbortSignal): Promise<Model> {
+    try {
+      return await this.#options.openDraft(name, signal);
+    } catch (cause) {
+      if (!signal.aborted) throw cause;
+      throw new PynqLlmError('CLI_INTERRUPTED', 'Interrupted.', { cause });
+    }
   }
 }
 

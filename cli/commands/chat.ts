@@ -29,7 +29,14 @@ export function chatCommand(): Command {
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, loadSettings(options));
       const interactive = process.stdin.isTTY && process.stdout.isTTY;
-      const chat = new Chat(model, { flags: options, system: options.system, interactive, signal });
+      const chat = new Chat(model, {
+        flags: options,
+        system: options.system,
+        interactive,
+        signal,
+        openDraft: (name, ended) => openModel(board, name, ended),
+      });
+      await chat.prepare();
       if (!model.info.hasChatTemplate)
         reportNotice('The model has no chat template: it continues the text instead of answering.');
       if (!interactive) {
@@ -41,7 +48,12 @@ export function chatCommand(): Command {
       const hint = () => reportNotice('Ctrl-D or /quit ends the chat.');
       // Ctrl-C is for the answer here, not for the program.
       process.removeAllListeners('SIGINT');
-      process.on('SIGINT', () => chat.cancelAnswer() || hint());
+      process.on('SIGINT', () => {
+        const was = chat.cancelAnswer();
+        if (was === 'none') hint();
+        // An agent that hangs does not end its answer.
+        if (was === 'again') process.exit(EXIT.interrupted);
+      });
       await chat.run(typedLines('> ', new History(), hint));
     });
   });

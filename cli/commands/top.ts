@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { EXIT } from '../exit.js';
 import { type DeviceOptions, decimal, withDevice, withJson } from '../options.js';
 import { withBoard } from '../session.js';
 import { figuresOf } from '../top/figures.js';
@@ -27,7 +28,9 @@ export function topCommand(): Command {
       const { title, clockHz } = board.info.description;
       const device = `${board.info.device} (${title})`;
       const live = process.stdout.isTTY && !options.once && !options.json;
-      using screen = live ? new TerminalScreen(() => quit.abort()) : undefined;
+      // An agent that hangs gives no sample: a second Ctrl-C ends at once.
+      const onQuit = () => (quit.signal.aborted ? process.exit(EXIT.interrupted) : quit.abort());
+      using screen = live ? new TerminalScreen(onQuit) : undefined;
       let sample = await takeSample(board);
       // The first screen has no rates yet.
       screen?.show(screenLines({ device, sample, figures: undefined }));

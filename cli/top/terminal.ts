@@ -1,11 +1,18 @@
 const ENTER_SCREEN = '\x1b[?1049h\x1b[?25l';
 const LEAVE_SCREEN = '\x1b[?25h\x1b[?1049l';
 const CTRL_C = '\x03';
+const ENDING_SIGNALS = ['SIGTERM', 'SIGHUP'] as const;
 
 /** The terminal as a screen that is written anew each time, until it is left. What was there before comes back. */
 export class TerminalScreen implements Disposable {
   readonly #onKey: (text: string) => void;
   readonly #onResize: () => void;
+  readonly #leave = () => this[Symbol.dispose]();
+  readonly #onSignal = (signal: NodeJS.Signals) => {
+    this.#leave();
+    // Nobody listens to it any more: the process ends as if nobody had.
+    process.kill(process.pid, signal);
+  };
   #lines: readonly string[] = [];
 
   /** @param onQuit q or Ctrl-C */
@@ -16,6 +23,9 @@ export class TerminalScreen implements Disposable {
     this.#onResize = () => this.#draw();
     process.stdout.write(ENTER_SCREEN);
     process.stdout.on('resize', this.#onResize);
+    // Whatever ends the process, it does not leave the terminal like this.
+    process.on('exit', this.#leave);
+    for (const signal of ENDING_SIGNALS) process.on(signal, this.#onSignal);
     if (!process.stdin.isTTY) return;
     process.stdin.setRawMode(true);
     process.stdin.setEncoding('utf8').on('data', this.#onKey).resume();
@@ -28,6 +38,8 @@ export class TerminalScreen implements Disposable {
 
   [Symbol.dispose](): void {
     process.stdout.off('resize', this.#onResize);
+    process.off('exit', this.#leave);
+    for (const signal of ENDING_SIGNALS) process.off(signal, this.#onSignal);
     process.stdout.write(LEAVE_SCREEN);
     if (!process.stdin.isTTY) return;
     process.stdin.off('data', this.#onKey).pause();

@@ -2,8 +2,8 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { temporaryDirectory } from './support/agent.js';
-import { modelWithChatTemplate } from './support/chat-model.js';
-import { cli } from './support/cli.js';
+import { modelWithChatTemplate, modelWithOtherVocabulary } from './support/chat-model.js';
+import { cli, cliAgent } from './support/cli.js';
 import { hasPty, ptyCli } from './support/pty.js';
 
 const directory = temporaryDirectory();
@@ -15,6 +15,7 @@ writeFileSync(
     '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}',
   ),
 );
+const DRAFT = 'models/tiny-stories-Q2_K.gguf';
 const CHAT = ['chat', '-m', model, '-n', '6', '--temp', '0'];
 
 afterAll(() => directory[Symbol.dispose]());
@@ -87,6 +88,29 @@ describe('chat without a terminal', () => {
     expect(stderr).toMatch(/^ {2}max-tokens +6$/m);
   });
 
+  test('drafts with the model of --model-draft or of /set', async () => {
+    const plain = await chat(['Once upon a time']);
+    const drafted = await chat(['Once upon a time'], [...CHAT, '--model-draft', DRAFT]);
+    expect(drafted).toMatchObject({ status: 0, stdout: plain.stdout });
+    // One that cannot draft for it shows that it is the one asked.
+    const other = join(directory.path, 'other-vocabulary.gguf');
+    writeFileSync(other, modelWithOtherVocabulary());
+    const refused = await chat(['Once upon a time'], [...CHAT, '--model-draft', other]);
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/LLM_DRAFT_MODEL/);
+    const set = await chat(['Once upon a time', `/set model-draft ${other}`, '/retry']);
+    expect(set).toMatchObject({ status: 1, stdout: plain.stdout });
+    expect(set.stderr).toMatch(/LLM_DRAFT_MODEL/);
+    const back = await chat(
+      ['/set model-draft default', 'Once upon a time'],
+      [...CHAT, '--model-draft', other],
+    );
+    expect(back).toMatchObject({ status: 0, stdout: plain.stdout });
+    const unknown = await chat([], [...CHAT, '--model-draft', 'no-such-model']);
+    expect(unknown.status).toBe(1);
+    expect(unknown.stderr).toMatch(/"no-such-model" is neither a file/);
+  });
+
   test.each([
     ['/nothing', /There is no \/nothing/],
     ['/set temp hot', /must be a number/],
@@ -121,6 +145,26 @@ describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
     const history = join(home, '.local/state/pynq-llm/chat-history');
     expect(readFileSync(history, 'utf8')).toBe('Once upon a time\n/nothing\nOnce upon a day\n');
     expect(statSync(history).mode & 0o777).toBe(0o600);
+  });
+
+  test('a second Ctrl-C ends the program where the agent does not end the answer', async () => {
+    await using agent = await cliAgent(home);
+    await using terminal = ptyCli(['chat', '-d', agent.url, '-n', '400', '--ignore-eos', '--temp', '0'], {
+      home,
+    });
+    await terminal.see('it continues the text');
+    await terminal.see('> ');
+    terminal.type('Once upon a time\r');
+    await terminal.see('was');
+    agent.child.kill('SIGSTOP');
+    try {
+      terminal.type('\x03');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      terminal.type('\x03');
+      expect(await terminal.ended).toBe(130);
+    } finally {
+      agent.child.kill('SIGCONT');
+    }
   });
 
   test('Ctrl-C ends an answer, not the program', async () => {

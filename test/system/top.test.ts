@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
-import { cli, jsonLines } from './support/cli.js';
+import { cli, cliAgent, jsonLines } from './support/cli.js';
 import { hasPty, ptyCli } from './support/pty.js';
 
 const directory = temporaryDirectory();
@@ -83,6 +84,42 @@ describe('top', () => {
     expect(stdout).toMatch(/^compute +computing /m);
     expect(stdout).not.toContain('\x1b');
   });
+
+  test.skipIf(!hasPty).each([
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)(
+    'gives the terminal back on %s and ends with its status (needs util-linux script)',
+    async (signal, status) => {
+      await using terminal = ptyCli(['top', '-d', agent.url, '--interval', '0.3'], { home });
+      await terminal.see('roofline');
+      const { pid } = terminal.child;
+      const top = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'));
+      process.kill(top, signal);
+      expect(await terminal.ended).toBe(status);
+      expect(terminal.output).toContain('\x1b[?25h\x1b[?1049l');
+    },
+  );
+
+  test.skipIf(!hasPty)(
+    'gives the terminal back on a second Ctrl-C where the agent hangs (needs util-linux script)',
+    async () => {
+      await using hanging = await cliAgent(home);
+      await using terminal = ptyCli(['top', '-d', hanging.url, '--interval', '0.1'], { home });
+      await terminal.see('roofline');
+      hanging.child.kill('SIGSTOP');
+      try {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        terminal.type('\x03');
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        terminal.type('\x03');
+        expect(await terminal.ended).toBe(130);
+        expect(terminal.output).toContain('\x1b[?25h\x1b[?1049l');
+      } finally {
+        hanging.child.kill('SIGCONT');
+      }
+    },
+  );
 
   test.skipIf(!hasPty)(
     'redraws a screen cut to the terminal, and gives it back on q (needs util-linux script)',

@@ -23,6 +23,16 @@ export function modelWithChatTemplate(template: string): Uint8Array {
   return Buffer.concat([head, added, model.subarray(AFTER_COUNTS)]);
 }
 
+/** The bundled model with a token that says something else. */
+export function modelWithOtherVocabulary(): Uint8Array {
+  const model = readFileSync(TINY_MODEL);
+  const token = withLength(Buffer.from('friend'));
+  const at = model.indexOf(token);
+  if (at < 0) throw new Error('the bundled model has the token');
+  model.write('FRIEND', at + token.length - 6);
+  return model;
+}
+
 function withLength(bytes: Buffer): Buffer {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(bytes.length));
