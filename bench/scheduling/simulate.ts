@@ -1,6 +1,7 @@
 import {
   ClientAccounts,
   DEFAULT_LIMITS,
+  DEFAULT_PRIORITY,
   type Plan,
   type SchedulingLimits,
   type SequenceView,
@@ -67,7 +68,7 @@ class Job {
     return {
       id: this.id,
       class: this.arrival.class,
-      priority: 5,
+      priority: this.arrival.priority ?? DEFAULT_PRIORITY,
       client: this.arrival.client,
       arrivedAt: this.arrival.at,
       servedAt: this.servedAt,

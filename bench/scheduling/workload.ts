@@ -7,6 +7,8 @@ export interface Arrival {
   readonly at: number;
   readonly class: ServiceClass;
   readonly client: string;
+  /** 5 unless given. */
+  readonly priority?: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
 }

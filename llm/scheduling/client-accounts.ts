@@ -8,6 +8,8 @@ export class ClientAccounts {
   readonly #accounts = new Map<string, ClientAccount>();
   readonly #requests = new Map<string, number>();
   readonly #weights: ReadonlyMap<string, number>;
+  /** The virtual time of a client that has had exactly its part of what was computed. */
+  #clock = 0;
 
   /** @param weights shares relative to the other clients', 1 unless given */
   constructor(weights: ReadonlyMap<string, number>) {
@@ -19,8 +21,9 @@ export class ClientAccounts {
   }
 
   /**
-   * Another request of the client is there. One that had none has no claim to the time of its absence: it begins at
-   * the least of those who were present.
+   * Another request of the client is there. One that had none has no claim to the time of its absence: it begins where one
+   * would be that has had exactly its part all the time, and not below all who are present. So clients that come later, however
+   * many, begin later than one that waits.
    */
   enter(client: string): void {
     const present = this.#requests.get(client) ?? 0;
@@ -28,10 +31,11 @@ export class ClientAccounts {
     if (present > 0) return;
     const others = [...this.#requests.keys()].filter((one) => one !== client);
     const least = Math.min(...others.map((one) => this.#accounts.get(one)?.virtualTime ?? 0));
+    if (others.length > 0) this.#clock = Math.max(this.#clock, least);
     const before = this.#accounts.get(client);
     this.#accounts.set(client, {
-      virtualTime: Math.max(before?.virtualTime ?? 0, others.length > 0 ? least : 0),
-      weight: this.#weights.get(client) ?? 1,
+      virtualTime: Math.max(before?.virtualTime ?? 0, this.#clock),
+      weight: this.#weightOf(client),
       servedAt: before?.servedAt ?? Number.NEGATIVE_INFINITY,
     });
   }
@@ -44,8 +48,10 @@ export class ClientAccounts {
       return;
     }
     this.#requests.delete(client);
-    if (this.#requests.size === 0) this.#accounts.clear();
-    else if (this.#accounts.size - this.#requests.size > MAX_ABSENT) this.#forgetOne();
+    if (this.#requests.size === 0) {
+      this.#accounts.clear();
+      this.#clock = 0;
+    } else if (this.#accounts.size - this.#requests.size > MAX_ABSENT) this.#forgetOne();
   }
 
   /** One of the client's requests begins. */
@@ -56,8 +62,14 @@ export class ClientAccounts {
   /** So many columns were computed for the client. */
   charge(client: string, columns: number): void {
     const account = this.#accounts.get(client);
-    if (account !== undefined)
-      this.#change(client, { virtualTime: account.virtualTime + columns / account.weight });
+    if (account === undefined) return;
+    this.#change(client, { virtualTime: account.virtualTime + columns / account.weight });
+    const weights = [...this.#requests.keys()].reduce((sum, one) => sum + this.#weightOf(one), 0);
+    this.#clock += columns / weights;
+  }
+
+  #weightOf(client: string): number {
+    return this.#weights.get(client) ?? 1;
   }
 
   #change(client: string, change: Partial<ClientAccount>): void {

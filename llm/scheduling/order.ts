@@ -2,15 +2,19 @@ import type { SequenceView, Snapshot } from './snapshot.js';
 
 /** Levels that a request rises by once half of the time until its deadline is over. */
 const DEADLINE_LEVELS = 2;
+/** Aging times during which a short prompt goes ahead of a longer one of another client that had less. */
+const SHORT_FIRST = 4;
 
 /**
  * The order in which sequences of one class are served. Clients take turns: the next is the one whose foremost request
- * has the highest level, and among equals the one that has had the least for its weight. Of one client's requests the
- * highest level goes first, then the shortest prompt, then the oldest.
+ * has the highest level, and among equals the one that has had the least for its weight; a prompt counts as if it had been
+ * served, so short ones go ahead, until the request is {@link SHORT_FIRST} aging times old. Of one client's requests the highest
+ * level goes first, then the shortest prompt, then the oldest.
  *
  * A level is the priority, raised by the time without service. Between clients it counts from when any of the client's
  * requests began, and never lifts one above the highest priority that waits: there the client that had less goes first, so
- * that neither a high priority starves anybody nor waiting gets anybody more than a fair part.
+ * that neither a high priority starves anybody nor waiting gets anybody more than a fair part. Who has had nothing for half
+ * of the time that its class may wait goes ahead of all that, the longest first.
  */
 export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): SequenceView[] {
   const queues = new Map<string, SequenceView[]>();
@@ -34,7 +38,9 @@ export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): S
   while (order.length < views.length) {
     const ready = heads.filter(({ queue, next }) => next < queue.length);
     const highest = Math.max(...ready.map(({ queue, next }) => queue[next].priority));
-    const best = ready.reduce((a, b) => (compareHeads(b, a, highest, snapshot) < 0 ? b : a));
+    const ranks = ready.map((head) => rankOf(head, highest, snapshot));
+    const foremost = ranks.reduce((best, rank, i) => (compareRanks(rank, ranks[best]) < 0 ? i : best), 0);
+    const best = ready[foremost];
     const view = best.queue[best.next++];
     // As if it had been served already: the client's next request is behind those of clients that had less.
     best.virtualTime += view.left / best.weight;
@@ -47,18 +53,32 @@ export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): S
 interface Head {
   readonly queue: readonly SequenceView[];
   readonly next: number;
+  readonly weight: number;
   readonly virtualTime: number;
   readonly servedAt: number;
 }
 
-function compareHeads(a: Head, b: Head, highest: number, snapshot: Snapshot): number {
-  const [first, second] = [a.queue[a.next], b.queue[b.next]];
-  return (
-    levelBetween(second, b, highest, snapshot) - levelBetween(first, a, highest, snapshot) ||
-    a.virtualTime - b.virtualTime ||
-    first.left - second.left ||
-    earlier(first, second)
-  );
+/** What a client's foremost request is compared by with another client's, the most important first; the least goes first. */
+function rankOf(head: Head, highest: number, snapshot: Snapshot): readonly number[] {
+  const { now, limits } = snapshot;
+  const view = head.queue[head.next];
+  const since = Math.max(view.servedAt, head.servedAt);
+  const isOverdue = now - since > limits.maxWaitMs[view.class] / 2;
+  const isYoung = now - view.arrivedAt < SHORT_FIRST * limits.agingMs;
+  return [
+    isOverdue ? since : now,
+    -levelBetween(view, since, highest, snapshot),
+    head.virtualTime + (isYoung ? view.left / head.weight : 0),
+    view.left,
+    view.servedAt,
+    view.arrivedAt,
+    view.id,
+  ];
+}
+
+function compareRanks(a: readonly number[], b: readonly number[]): number {
+  const first = a.findIndex((value, i) => value !== b[i]);
+  return first < 0 ? 0 : a[first] - b[first];
 }
 
 /** Among requests of one client. */
@@ -67,9 +87,8 @@ function own(view: SequenceView, snapshot: Snapshot): number {
 }
 
 /** Among the foremost requests of clients. */
-function levelBetween(view: SequenceView, { servedAt }: Head, highest: number, snapshot: Snapshot): number {
-  const level = aged(view, Math.max(view.servedAt, servedAt), snapshot);
-  return Math.min(level, highest) + urgency(view, snapshot);
+function levelBetween(view: SequenceView, since: number, highest: number, snapshot: Snapshot): number {
+  return Math.min(aged(view, since, snapshot), highest) + urgency(view, snapshot);
 }
 
 function aged({ priority }: SequenceView, servedAt: number, { now, limits }: Snapshot): number {

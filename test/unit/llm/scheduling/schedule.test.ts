@@ -161,6 +161,31 @@ describe('of one class', () => {
     );
   });
 
+  const clientsWith = (...virtualTimes: number[]) =>
+    new Map(
+      virtualTimes.map(
+        (virtualTime, id) => [`client ${id}`, { virtualTime, weight: 1, servedAt: 0 }] as const,
+      ),
+    );
+
+  test('a prompt goes ahead of a longer one of a client that had a little less, until that one has waited long', () => {
+    const at = (now: number) =>
+      first([waiting(0, 500), waiting(1, 20, { arrivedAt: now })], clientsWith(100, 500), now);
+    expect(at(10_000)).toBe(1);
+    expect(at(25_000)).toBe(0);
+    expect(first([waiting(0, 500), waiting(1, 20)], clientsWith(100, 600))).toBe(0);
+  });
+
+  test('who has had nothing for half of the longest wait goes ahead of everything else, the longest first', () => {
+    const urgent = (now: number) =>
+      waiting(2, 5, { priority: 9, arrivedAt: now - 60, deadlineAt: now + 40, client: 'client 2' });
+    const old = [waiting(0, 500, { priority: 0, arrivedAt: 1_000 }), waiting(1, 20)];
+    const at = (now: number) => first([...old, urgent(now)], clientsWith(5_000, 9_000, 0), now);
+    expect(at(60_000)).toBe(2);
+    expect(at(60_001)).toBe(1);
+    expect(first([old[0]!, urgent(61_001)], clientsWith(5_000, 9_000, 0), 61_001)).toBe(0);
+  });
+
   test('a long queue of one client does not age past another client’s request', () => {
     const queue = times(30, (id) => waiting(id, 20, { client: 'greedy', arrivedAt: 0 }));
     const clients = new Map([
@@ -169,7 +194,7 @@ describe('of one class', () => {
     ]);
     const other = waiting(99, 20, { client: 'new', arrivedAt: 59_500 });
     expect(first([...queue, other], clients, 60_000)).not.toBe(99);
-    clients.set('greedy', { virtualTime: 5_020, weight: 1, servedAt: 59_000 });
+    clients.set('greedy', { virtualTime: 5_021, weight: 1, servedAt: 59_000 });
     expect(first([...queue, other], clients, 60_000)).toBe(99);
   });
 });

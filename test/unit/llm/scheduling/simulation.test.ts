@@ -72,6 +72,56 @@ describe('nobody starves', () => {
   });
 });
 
+describe('against clients that come ever anew, as many as the board can serve beside a queue of 20', () => {
+  const guest = (i: number): Omit<Arrival, 'at'> => ({
+    class: 'interactive',
+    client: `guest ${i}`,
+    promptTokens: 5,
+    outputTokens: 12,
+  });
+  const served = simulate(
+    Array.from({ length: 400 }, (_, i) => ({ at: 0, ...guest(i) })),
+    schedule,
+    { limits: NO_REFUSALS },
+  );
+  const msPerGuest = served.endedAt / 400;
+  const guests = (priority: (i: number) => number): Arrival[] =>
+    Array.from({ length: 500 }, (_, i) => ({
+      ...guest(i),
+      at: Math.max(0, i - 20) * 1.03 * msPerGuest,
+      priority: priority(i),
+    }));
+  /** The longest wait for a first token, of those that `which` names. */
+  const longestWait = (arrivals: readonly Arrival[], which: (one: Outcome) => boolean) => {
+    const limits = { maxQueued: 1e6 };
+    const { outcomes } = simulate(
+      [...arrivals].sort((a, b) => a.at - b.at),
+      schedule,
+      { limits },
+    );
+    expect(outcomes.filter(({ refused }) => refused)).toEqual([]);
+    return Math.max(...outcomes.filter(which).map(({ at, tokenTimes }) => tokenTimes[0]! - at));
+  };
+  const long: Arrival = { ...guest(0), at: 1, client: 'long', promptTokens: 100 };
+  const isLong = ({ client }: Outcome) => client === 'long';
+
+  test('a long prompt waits little longer than the queue', () => {
+    const queue = 20 * msPerGuest;
+    expect(longestWait([...guests(() => 5), long], isLong)).toBeLessThan(queue + 30_000);
+  });
+
+  test('the lowest priority waits no longer than half of what it may, and its own prompt', () => {
+    expect(longestWait([...guests(() => 9), { ...long, priority: 0 }], isLong)).toBeLessThan(65_000);
+  });
+
+  test('with mixed priorities nobody waits longer than that', () => {
+    const mixed = guests((i) => (7 * i) % 10).map((one, i) =>
+      i % 25 === 0 ? { ...one, promptTokens: 60 } : one,
+    );
+    expect(longestWait(mixed, () => true)).toBeLessThan(65_000);
+  });
+});
+
 describe('clients that always have more to do', () => {
   const shares = (weights: ReadonlyMap<string, number>) => {
     const work = [...batch(400, 300, 20, 'prompts'), ...batch(400, 20, 80, 'answers')];
