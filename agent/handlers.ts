@@ -153,8 +153,18 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
       generations.cancel(params.generation);
       return {};
     },
-    score: (call) =>
-      withProgress(call.stream(), (onProgress) => device.call(session, 'score', call.params, { onProgress })),
+    score: (call) => {
+      const stream = call.stream();
+      const gone = new AbortController();
+      stream.listen(
+        () => {},
+        () => gone.abort(),
+      );
+      const { signal } = gone;
+      return withProgress(stream, (onProgress) =>
+        device.call(session, 'score', call.params, { onProgress, signal }),
+      );
+    },
 
     'metrics.read': forward(),
 

@@ -81,7 +81,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     );
   const roleOf = (context: Context<Env>) => {
     const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-    return options.authorise(key, context.env.incoming.socket.remoteAddress ?? 'unix socket');
+    return options.authorise(key, addressOf(context));
   };
   const isAdmitted = (context: Context<Env>) => {
     try {
@@ -130,8 +130,8 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     const served = await models.get(request.model);
     const prompts = promptsOf(request);
     const top = request.logprobs ?? undefined;
-    const echo = (prompt: CompletionPrompt) =>
-      request.echo ? echoOf(served, prompt, top, context.req.raw.signal) : undefined;
+    const how = { ...toService(request, addressOf(context)), signal: context.req.raw.signal };
+    const echo = (prompt: CompletionPrompt) => (request.echo ? echoOf(served, prompt, top, how) : undefined);
     const toContinue = await Promise.all(
       prompts.map(async (prompt) => ({ prompt, echo: await echo(prompt) })),
     );
@@ -178,11 +178,10 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
     const sentPerPrompt = request.n ?? 1;
     const perPrompt = bestOf ?? sentPerPrompt;
-    const { remoteAddress = 'unix socket' } = context.env.incoming.socket;
     const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
     const generate = {
       ...toGenerateOptions(request, maxTokens, top),
-      ...toService(request, remoteAddress),
+      ...toService(request, addressOf(context)),
       draftModel: draft,
     };
     if (generate.beams !== undefined && bestOf !== undefined)
@@ -200,6 +199,10 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   }
 
   return app;
+}
+
+function addressOf({ env }: Context<Env>): string {
+  return env.incoming.socket.remoteAddress ?? 'unix socket';
 }
 
 async function bodyOf(context: Context): Promise<unknown> {

@@ -8,6 +8,7 @@ import { PAGE_TOKENS } from './kv/layout.js';
 import type { KvPin } from './kv/pool.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
+import type { PrefillSequence } from './prefill-sequence.js';
 import { PrefixSequence } from './prefix-sequence.js';
 import type { EngineSequence, FinishReason, GenerateRequest } from './request.js';
 import {
@@ -22,6 +23,7 @@ import {
   type Snapshot,
   schedule,
 } from './scheduling/index.js';
+import { type ScoreOptions, ScoreSequence, type Scores } from './score-sequence.js';
 import { Sequence } from './sequence.js';
 
 /** A generation under way. */
@@ -32,17 +34,16 @@ export interface EngineGeneration {
   cancel(): void;
 }
 
-/** Takes what comes of a prompt that is to be pinned: one of the three, once; inside `pin` where nothing has to be computed. */
-export interface PinSink {
-  /** The prompt's complete pages are kept until the pin is released. */
-  onPinned(pin: KvPin): void;
+/** Takes what comes of given tokens: one of the three, once; inside of the call where nothing has to be computed. */
+export interface PrefillSink<T> {
+  onDone(result: T): void;
   onCancelled(): void;
   onError(error: PynqLlmError): void;
 }
 
-/** A prompt that is being computed to be pinned. */
-export interface EnginePinning {
-  /** Tokens of its complete pages, and how many of them are computed. */
+/** Given tokens that are being computed. */
+export interface EnginePrefill {
+  /** Tokens, and how many of them are computed. */
   readonly total: number;
   readonly done: number;
   /** Ends it before the next step. Harmless when it has ended. */
@@ -87,7 +88,7 @@ export class Engine {
     this.#spill = spill;
   }
 
-  /** Generations, and prompts to be pinned, that have not ended. */
+  /** Generations, scores, and prompts to be pinned, that have not ended. */
   get count(): number {
     return this.#jobs.size;
   }
@@ -127,22 +128,47 @@ export class Engine {
   }
 
   /**
-   * Keeps the complete pages of a prompt in memory. What the pool lacks of them is computed as a request among others, which
-   * generates nothing.
+   * Keeps the complete pages of a prompt in memory until the pin is released. What the pool lacks of them is computed as a
+   * request among others, which generates nothing.
    * @throws PynqLlmError LLM_KV_PINNED, LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE,
    *   LLM_REQUEST_INVALID, LLM_KV_MEMORY
    */
-  pin(prompt: readonly number[], sink: PinSink, service: ServiceOptions = {}): EnginePinning {
+  pin(prompt: readonly number[], sink: PrefillSink<KvPin>, service: ServiceOptions = {}): EnginePrefill {
     const now = this.#now();
-    const sequence = new PrefixSequence(this.#model, prompt, now);
+    return this.#prefill(new PrefixSequence(this.#model, prompt, now), sink, service, now);
+  }
+
+  /**
+   * How likely given tokens are, each after those before it.
+   * @throws PynqLlmError LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
+   *   LLM_KV_TOO_LONG, LLM_KV_MEMORY
+   */
+  score(
+    tokens: readonly number[],
+    options: ScoreOptions,
+    sink: PrefillSink<Scores>,
+    service: ServiceOptions = {},
+  ): EnginePrefill {
+    const now = this.#now();
+    return this.#prefill(new ScoreSequence(this.#model, tokens, options, now), sink, service, now);
+  }
+
+  #prefill<T>(
+    sequence: PrefillSequence<T>,
+    sink: PrefillSink<T>,
+    service: ServiceOptions,
+    now: number,
+  ): EnginePrefill {
     const total = sequence.promptTokens;
-    if (sequence.pin !== undefined) {
-      sink.onPinned(sequence.pin);
+    const { result } = sequence;
+    if (result !== undefined) {
+      sink.onDone(result);
       return { total, done: total, cancel: () => undefined };
     }
     const onDone = () => {
-      if (sequence.pin === undefined) sink.onCancelled();
-      else sink.onPinned(sequence.pin);
+      const { result } = sequence;
+      if (result === undefined) sink.onCancelled();
+      else sink.onDone(result);
     };
     const onError = (error: PynqLlmError) => sink.onError(error);
     const job = this.#enter(sequence, { onToken: () => undefined, onDone, onError }, service, now);

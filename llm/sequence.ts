@@ -181,16 +181,23 @@ export class Sequence implements EngineSequence {
 
   /** Gives back the memory until its next columns: what was there goes to `spill`, or is computed again. */
   makeRoom(spill: SpillFolder | undefined): void {
-    if (spill === undefined) this.#cache?.release();
+    if (spill === undefined) this.#giveBackPages();
     else this.#cache?.spill(spill);
     this.#drafter?.release();
   }
 
   /** Gives back the memory of a sequence that has ended. */
   releaseCache(): void {
-    this.#cache?.release();
+    this.#giveBackPages();
     this.#cache = undefined;
     this.#drafter?.release();
+  }
+
+  /** What the last step computed is there for others that begin with the same tokens; what it drafted is not. */
+  #giveBackPages(): void {
+    this.#cache?.truncate(this.#certain);
+    this.#cache?.settle();
+    this.#cache?.release();
   }
 
   /**

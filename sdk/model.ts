@@ -4,6 +4,7 @@ import type {
   ModelFacts,
   Params,
   ScoreResult,
+  ServiceOptions,
   StoredModel,
   WirePlacementReport,
 } from '../protocol/index.js';
@@ -35,7 +36,8 @@ export interface ScoreProgress {
   readonly totalTokens: number;
 }
 
-export interface PerplexityOptions extends CallOptions {
+/** Batch work unless `class` says otherwise. */
+export interface PerplexityOptions extends CallOptions, ServiceOptions {
   readonly onProgress?: ((progress: ScoreProgress) => void) | undefined;
 }
 
@@ -121,16 +123,18 @@ export class Model {
   }
 
   /**
-   * Log-probabilities along given tokens.
+   * Log-probabilities along given tokens: batch work among the other requests, unless `class` says otherwise.
    * @param tokens as `tokenize` gives them; nothing is added
    */
   score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
     const { top = 0, from, onProgress, timeoutMs, signal } = options;
+    const { class: served, priority, client, deadlineMs } = options;
     const params = {
       model: this.digest,
       tokens: [...tokens],
       top,
       ...(from === undefined ? {} : { from }),
+      service: { class: served, priority, client, deadlineMs },
     };
     const tell =
       onProgress && ((done: number, total: number) => onProgress({ tokens: done, totalTokens: total }));

@@ -92,11 +92,19 @@ export class DeviceHost {
     session: number,
     method: M,
     params: DeviceParams<M>,
-    options: { onProgress?: (done: number, total: number) => void; transfer?: TransferListItem[] } = {},
+    options: {
+      onProgress?: (done: number, total: number) => void;
+      transfer?: TransferListItem[];
+      /** Aborted where nobody waits for scores any more. */
+      signal?: AbortSignal;
+    } = {},
   ): Promise<Result<M>> {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     const id = this.#nextCall++;
+    options.signal?.addEventListener('abort', () => this.#post({ kind: 'cancel-score', call: id }), {
+      once: true,
+    });
     return new Promise<Result<M>>((resolve, reject) => {
       this.#calls.set(id, {
         // The worker answers method M with a result of method M.

@@ -11,8 +11,8 @@ import type { KvSettings } from '../kv-settings.js';
 import type { DeviceParams, WorkerSetup } from './messages.js';
 import { plainPlacement, planModel } from './plan-model.js';
 import { RunningGenerations } from './running-generations.js';
-import { ScoreJob } from './score-job.js';
 import { SessionPins } from './session-pins.js';
+import { SessionScores } from './session-scores.js';
 
 const NO_BYTES = new Uint8Array();
 
@@ -33,7 +33,6 @@ interface Loaded {
   readonly source: FileSource;
   readonly result: Result<'models.load'>;
   readonly generations: RunningGenerations;
-  readonly scores: { readonly id: number; readonly session: number; readonly job: ScoreJob }[];
 }
 
 /** The models on the device, by digest, and what runs on them. */
@@ -45,6 +44,7 @@ export class LoadedModels {
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
   readonly #pins: SessionPins;
+  readonly #scores: SessionScores;
   readonly #metrics = new EngineMetrics();
 
   constructor(
@@ -58,6 +58,7 @@ export class LoadedModels {
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
     this.#pins = new SessionPins(events);
+    this.#scores = new SessionScores(events);
   }
 
   get count(): number {
@@ -65,19 +66,17 @@ export class LoadedModels {
   }
 
   get hasWork(): boolean {
-    for (const { generations, scores } of this.#loaded.values())
-      if (generations.hasWork || scores.length > 0) return true;
+    for (const { generations } of this.#loaded.values()) if (generations.hasWork) return true;
     return false;
   }
 
   /** One step of every model that has work. Errors end what they belong to, nothing else. */
   step(): void {
-    for (const [digest, loaded] of this.#loaded) {
-      if (loaded.generations.hasWork) {
-        loaded.generations.step();
-        this.#pins.tellProgress(digest);
-      }
-      this.#stepScore(loaded);
+    for (const [digest, { generations }] of this.#loaded) {
+      if (!generations.hasWork) continue;
+      generations.step();
+      this.#pins.tellProgress(digest);
+      this.#scores.tellProgress(digest);
     }
   }
 
@@ -113,7 +112,7 @@ export class LoadedModels {
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );
-      this.#loaded.set(digest, { model, source, result, generations, scores: [] });
+      this.#loaded.set(digest, { model, source, result, generations });
       return result;
     } catch (error) {
       // Its weights may be there and the memory for keys and values not.
@@ -127,7 +126,7 @@ export class LoadedModels {
   unload({ model: digest }: Params<'models.unload'>): Result<'models.unload'> {
     const loaded = this.#find(digest);
     const drafts = [...this.#loaded.values()].some(({ generations }) => generations.draftsWith(digest));
-    if (loaded.generations.count > 0 || loaded.scores.length > 0 || drafts)
+    if (loaded.generations.count > 0 || drafts)
       throw new PynqLlmError(
         'AGENT_MODEL_BUSY',
         'The model generates, scores or computes a prompt to be pinned.',
@@ -143,9 +142,8 @@ export class LoadedModels {
   unloadAll(): void {
     for (const [digest, loaded] of [...this.#loaded]) {
       this.#pins.endModel(digest);
+      this.#scores.endModel(digest);
       loaded.generations.cancelAll();
-      const error = new PynqLlmError('AGENT_MODEL_NOT_LOADED', 'The model was unloaded while it scored.');
-      for (const { id } of loaded.scores) this.#events.onAnswer(id, { error });
       this.#close(digest, loaded);
     }
   }
@@ -232,21 +230,26 @@ export class LoadedModels {
   }
 
   /** The scores come as an event. @param id of the call @param session whose end ends it */
-  score(params: Params<'score'>, id: number, session: number): undefined {
-    const loaded = this.#find(params.model);
-    loaded.scores.push({ id, session, job: new ScoreJob(loaded.model, params) });
+  score({ model, tokens, top, from = 0, service }: Params<'score'>, id: number, session: number): undefined {
+    const { generations } = this.#find(model);
+    this.#scores.start({ session, model, call: id }, (sink) =>
+      generations.score(tokens, { top, from }, sink, {
+        class: 'batch',
+        client: `session ${session}`,
+        ...service,
+      }),
+    );
+  }
+
+  /** Nobody waits for the scores of this call. */
+  cancelScore(call: number): void {
+    this.#scores.cancel(call);
   }
 
   /** Nobody waits for a session's scores any more, and what it pinned may go. */
   endSession(session: number): void {
     this.#pins.endSession(session);
-    for (const { scores } of this.#loaded.values())
-      for (const one of scores.filter((score) => score.session === session)) {
-        scores.splice(scores.indexOf(one), 1);
-        one.job.close();
-        const error = new PynqLlmError('AGENT_CLOSING', 'The session that asked for the scores ended.');
-        this.#events.onAnswer(one.id, { error });
-      }
+    this.#scores.endSession(session);
   }
 
   grant(generation: string, limit: number): void {
@@ -255,24 +258,6 @@ export class LoadedModels {
 
   cancel(generation: string): void {
     for (const { generations } of this.#loaded.values()) generations.cancel(generation);
-  }
-
-  #stepScore({ scores }: Loaded): void {
-    const first = scores[0];
-    if (first === undefined) return;
-    try {
-      const result = first.job.step();
-      if (result === undefined) {
-        // Those behind it are told too that the device is at work.
-        for (const { id, job } of scores) this.#events.onProgress(id, job.done, job.total);
-        return;
-      }
-      this.#events.onAnswer(first.id, { result });
-    } catch (error) {
-      this.#events.onAnswer(first.id, { error });
-    }
-    first.job.close();
-    scores.shift();
   }
 
   #find(digest: string): Loaded {

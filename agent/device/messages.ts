@@ -60,6 +60,8 @@ export type ToWorker =
   /** Tokens numbered below `limit` may be generated. */
   | { readonly kind: 'grant'; readonly generation: string; readonly limit: number }
   | { readonly kind: 'cancel'; readonly generation: string }
+  /** Nobody waits any more for the scores of this call. */
+  | { readonly kind: 'cancel-score'; readonly call: number }
   /** Frees what the session owns. */
   | { readonly kind: 'end-session'; readonly session: number }
   /** Whether each step is to be reported. */

@@ -2,10 +2,12 @@ import {
   Engine,
   type EngineGeneration,
   type EngineOptions,
-  type EnginePinning,
-  type PinSink,
+  type EnginePrefill,
+  type PrefillSink,
 } from '../../llm/engine.js';
+import type { KvPin } from '../../llm/kv/pool.js';
 import type { Model } from '../../llm/model.js';
+import type { ScoreOptions, Scores } from '../../llm/score-sequence.js';
 import {
   errorToWire,
   type GenerateEvent,
@@ -37,7 +39,7 @@ export class RunningGenerations {
     this.#onEvent = onEvent;
   }
 
-  /** Generations and prompts to be pinned that have not ended. */
+  /** Generations, scores and prompts to be pinned that have not ended. */
   get count(): number {
     return this.#engine.count;
   }
@@ -117,8 +119,18 @@ export class RunningGenerations {
   }
 
   /** Queues the computing of a prompt that is to be pinned. @throws PynqLlmError LLM_... where the engine refuses it */
-  pin(prompt: readonly number[], sink: PinSink, service: ServiceOptions): EnginePinning {
+  pin(prompt: readonly number[], sink: PrefillSink<KvPin>, service: ServiceOptions): EnginePrefill {
     return this.#engine.pin(prompt, sink, service);
+  }
+
+  /** Queues the scoring of tokens. @throws PynqLlmError LLM_... where the engine refuses it */
+  score(
+    tokens: readonly number[],
+    options: ScoreOptions,
+    sink: PrefillSink<Scores>,
+    service: ServiceOptions,
+  ): EnginePrefill {
+    return this.#engine.score(tokens, options, sink, service);
   }
 
   has(id: string): boolean {
@@ -138,7 +150,7 @@ export class RunningGenerations {
     this.#generations.get(id)?.cancel();
   }
 
-  /** Ends every generation before it returns. Prompts to be pinned were cancelled before. */
+  /** Ends every generation before it returns. Prompts to be pinned and scores were cancelled before. */
   cancelAll(): void {
     for (const generation of this.#generations.values()) generation.cancel();
     while (this.#engine.count > 0) this.#engine.step();

@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
-import type { EnginePinning, PinSink } from '../../llm/engine.js';
+import type { EnginePrefill, PrefillSink } from '../../llm/engine.js';
 import type { KvPin } from '../../llm/kv/pool.js';
 import { MAX_PINS, type Result } from '../../protocol/index.js';
 
@@ -25,7 +25,7 @@ export interface PinOwner {
 
 interface SessionPin extends PinOwner {
   /** While the prompt is computed. */
-  pinning: EnginePinning | undefined;
+  pinning: EnginePrefill | undefined;
   /** Once it is. */
   held: KvPin | undefined;
 }
@@ -44,7 +44,7 @@ export class SessionPins {
    * @param start has the engine compute it
    * @throws PynqLlmError AGENT_PIN_EXISTS, AGENT_PIN_QUOTA, and as `start` does
    */
-  start(owner: PinOwner, start: (sink: PinSink) => EnginePinning): void {
+  start(owner: PinOwner, start: (sink: PrefillSink<KvPin>) => EnginePrefill): void {
     const mine = [...this.#pins].filter(({ session }) => session === owner.session);
     if (mine.some(({ pin }) => pin === owner.pin))
       throw new PynqLlmError('AGENT_PIN_EXISTS', `The session has a pin ${owner.pin} already.`, {
@@ -56,7 +56,7 @@ export class SessionPins {
       });
     const pin: SessionPin = { ...owner, pinning: undefined, held: undefined };
     const pinning = start({
-      onPinned: (held) => {
+      onDone: (held) => {
         pin.pinning = undefined;
         pin.held = held;
         this.#pins.add(pin);

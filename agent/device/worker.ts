@@ -97,6 +97,9 @@ function take(service: DeviceService, message: ToWorker): void {
     case 'cancel':
       service.models.cancel(message.generation);
       return;
+    case 'cancel-score':
+      service.models.cancelScore(message.call);
+      return;
     case 'end-session':
       service.endSession(message.session);
       return;

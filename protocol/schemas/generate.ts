@@ -174,6 +174,8 @@ export const scoreParams = z
     top: z.int().min(0).max(64),
     /** Only positions from here on are reported. */
     from: count.optional(),
+    /** Batch work unless it says otherwise. */
+    service: serviceOptions.optional(),
   })
   .refine(({ tokens, top, from = 0 }) => {
     // Beside a score of its own, each position has a list of pairs.

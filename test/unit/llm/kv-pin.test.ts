@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
 import { GgmlType } from '../../../gguf/index.js';
-import type { PinSink } from '../../../llm/engine.js';
+import type { PrefillSink } from '../../../llm/engine.js';
 import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
 import type { KvPin } from '../../../llm/kv/pool.js';
 import { loadModel } from '../../../llm/load-model.js';
@@ -43,8 +43,8 @@ interface Outcome {
 
 function begin(bench: Bench, tokens: readonly number[]) {
   const outcome: Outcome = {};
-  const sink: PinSink = {
-    onPinned: (pin) => {
+  const sink: PrefillSink<KvPin> = {
+    onDone: (pin) => {
       outcome.pin = pin;
     },
     onCancelled: () => {
@@ -177,7 +177,7 @@ describe('a pin', () => {
   test('that makes room for an interactive request goes on after it', () => {
     const bench = new Bench(tiny(8));
     const outcome: Outcome = {};
-    const sink = { onPinned: (held: KvPin) => Object.assign(outcome, { pin: held }), onCancelled, onError };
+    const sink = { onDone: (held: KvPin) => Object.assign(outcome, { pin: held }), onCancelled, onError };
     bench.engine.pin(prompt(1, 64), sink, { class: 'batch' });
     bench.engine.step();
     const { received } = bench.submit({ prompt: prompt(2, 100), maxTokens: 20, ignoreEos: true });
