@@ -161,16 +161,19 @@ test.each([
   120_000,
 );
 
-test.each(['f16', 'int8'] as const)('pages of %s that the last step completed are there for the next', (type) => {
-  const bench = new Bench(tiny(type, 24));
-  const request = { prompt: Array.from({ length: 70 }, (_, i) => 3 + i), maxTokens: 1, ignoreEos: true };
-  const run = () => {
-    const { received } = bench.submit(request);
-    bench.run();
-    return received;
-  };
-  const first = run();
-  expect(bench.model.kvPool.stats.cached).toBe(4);
-  expect(run().tokens).toEqual(first.tokens);
-  expect(bench.model.kvPool.stats.hits).toBe(4);
-});
+test.each(['f16', 'int8'] as const)(
+  'pages of %s that the last step completed are there for the next',
+  (type) => {
+    const bench = new Bench(tiny(type, 24));
+    const request = { prompt: Array.from({ length: 70 }, (_, i) => 3 + i), maxTokens: 1, ignoreEos: true };
+    const run = () => {
+      const { received } = bench.submit(request);
+      bench.run();
+      return received;
+    };
+    const first = run();
+    expect(bench.model.kvPool.stats.cached).toBe(4);
+    expect(run().tokens).toEqual(first.tokens);
+    expect(bench.model.kvPool.stats.hits).toBe(4);
+  },
+);
