@@ -31,6 +31,7 @@ export function doctorCommand(): Command {
         model: packageFile('models', 'tiny-stories-Q3_K_M.gguf'),
         touch: options.touch,
         token: options.token,
+        fingerprint: options.tlsFingerprint,
         signal,
       });
       for await (const check of examination) {

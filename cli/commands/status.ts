@@ -15,13 +15,14 @@ export function statusCommand(): Command {
   return withJson(withDevice(command), 'one JSON object').action(
     async (options: DeviceOptions & { json?: boolean }) => {
       await withInterrupt(async (signal) => {
-        const { unit, agent, error } = await agentStatus(options.device, { token: options.token, signal });
+        const { device, token, tlsFingerprint: fingerprint } = options;
+        const { unit, agent, error } = await agentStatus(device, { token, fingerprint, signal });
         if (error !== undefined) {
           reportError(error);
           process.exitCode = EXIT.failed;
         }
         if (options.json) {
-          const status = { device: options.device, unit: unit ?? null, agent: agent ?? null };
+          const status = { device, unit: unit ?? null, agent: agent ?? null };
           return void process.stdout.write(`${JSON.stringify(status)}\n`);
         }
         const facts = [

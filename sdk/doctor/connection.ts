@@ -132,8 +132,8 @@ export const CONNECTION_CHECKS: readonly Check<DoctorSession>[] = [
 
 /** Over the login that there is already, where there is one. */
 function openAgent({ target, options, ssh }: DoctorSession): Promise<BoardClient> {
-  const { token, ca, storeDir, signal } = options;
-  const how = { token, ca, storeDir, signal, timeoutMs: AGENT_MS, client: 'pynq-llm doctor' };
+  const { token, ca, fingerprint, storeDir, signal } = options;
+  const how = { token, ca, fingerprint, storeDir, signal, timeoutMs: AGENT_MS, client: 'pynq-llm doctor' };
   if (target.kind !== 'ssh' || ssh === undefined) return connect(target.url, how);
   const { agent } = parseSshUrl(target.url);
   return openBoard(

@@ -31,6 +31,8 @@ export interface Examination {
   readonly token?: string | undefined;
   /** For wss: certificate authority, PEM. */
   readonly ca?: string | undefined;
+  /** For wss: the SHA-256 of the agent's certificate. */
+  readonly fingerprint?: string | undefined;
   /** For ssh: how to log in. */
   readonly ssh?: SshLoginOptions | undefined;
   /** For mock: directory of the model store. */

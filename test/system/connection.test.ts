@@ -12,6 +12,7 @@ import { silentLog } from '../../agent/log.js';
 import { decodeFrame, encodeFrame, MAX_FRAME_BYTES, PROTOCOL_VERSION } from '../../protocol/index.js';
 import { connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
+import { cli } from './support/cli.js';
 
 const TOKEN = 'a-token-of-an-administrator';
 const TLS = { keyFile: 'test/fixtures/tls/key.pem', certFile: 'test/fixtures/tls/cert.pem' };
@@ -125,6 +126,23 @@ describe('an agent', () => {
     expect(sent).toBe(0);
     server.close();
   });
+
+  it.each([[['status']], [['doctor', '--no-touch']]])(
+    'is asked by %j only with the certificate whose fingerprint was given',
+    async (command) => {
+      using home = temporaryDirectory();
+      agent = await testAgent({ tls: TLS, token: TOKEN });
+      const device = ['-d', agent.url, '--token', TOKEN];
+      const ask = (fingerprint: string) =>
+        cli([...command, ...device, '--tls-fingerprint', fingerprint], { home: home.path });
+      const { fingerprint256 } = new X509Certificate(readFileSync(TLS.certFile));
+      const right = await ask(fingerprint256);
+      expect(right.stdout).toMatch(/agent .* on Node/);
+      const wrong = await ask('ab'.repeat(32));
+      expect(wrong.status).toBe(1);
+      expect(wrong.stdout + wrong.stderr).toContain('SDK_FINGERPRINT_MISMATCH');
+    },
+  );
 
   it('says what is wrong with a certificate', async () => {
     const tls = { ...TLS, certFile: 'test/fixtures/tls/README.md' };

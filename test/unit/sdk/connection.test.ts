@@ -103,6 +103,24 @@ describe('a connection that breaks', () => {
     await connection.close();
   });
 
+  it('tells when it is given up, and nothing when it was closed', async () => {
+    const agent = scriptedAgent(() => ({}));
+    const closed = await agent.connect();
+    let told = false;
+    void closed.lost.then(() => {
+      told = true;
+    });
+    await closed.close();
+    const given = await agent.connect({ reconnectMs: 100 });
+    expect(given.isOpen).toBe(true);
+    agent.isDown = true;
+    agent.breakNow();
+    expect(given.isOpen).toBe(false);
+    await expect(given.lost).resolves.toMatchObject({ code: 'SDK_CONNECTION_LOST' });
+    expect(told).toBe(false);
+    await given.close();
+  });
+
   it('is not tried again, and says nothing, after it was closed', async () => {
     const { events, onConnection } = watched();
     const agent = scriptedAgent(() => ({}));
