@@ -55,6 +55,8 @@ export interface AgentHandle extends AsyncDisposable {
   readonly isOpenLoopback: boolean;
   /** A session inside this process, with every right. @throws PynqLlmError AGENT_TOO_MANY_SESSIONS */
   connect(events: InProcessEvents): InProcessAgent;
+  /** As it was given. */
+  readonly log: Log;
   /** Takes no more generations, and waits at most `ms` milliseconds for those that clients wait for. */
   drain(ms: number): Promise<void>;
   /** Tells every client, and ends. */
@@ -120,6 +122,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       admit: (token, from) => access.admit(token, from),
       isOpenLoopback: address.kind === 'tcp' && !access.hasTokens,
       connect: (events) => connectInProcess(core, events),
+      log,
       drain: async (ms) => {
         await core.drain(ms);
         // The answer to a request comes a little after its last token.

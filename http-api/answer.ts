@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import type { DoneEvent } from '../sdk/index.js';
-import { toApiError } from './api-error.js';
+import type { ApiError } from './api-error.js';
 import { type Choice, finishReason, type Piece, piecesOf, usageOf } from './choices.js';
 import { merge } from './merge.js';
 import type { ApiMetrics } from './metrics.js';
@@ -32,6 +32,8 @@ export interface AnswerRequest {
   readonly sentPerPrompt: number;
   readonly format: AnswerFormat;
   readonly metrics: ApiMetrics;
+  /** What a client is told of an error. */
+  readonly fail: (error: unknown) => ApiError;
 }
 
 /** Waits for all answers and sends them as one object. */
@@ -122,7 +124,7 @@ export async function answerStreamed(
   request: AnswerRequest,
   withUsage: boolean,
 ): Promise<Response> {
-  const { choices, format, perPrompt, metrics } = request;
+  const { choices, format, perPrompt, metrics, fail } = request;
   const head = headOf(request, format.chunkObject);
   const pieces = merge(choices.map((choice) => withIndex(choice)));
   const firstPiece = await pieces.next();
@@ -158,9 +160,7 @@ export async function answerStreamed(
       if (withUsage) await send({ ...head, choices: [], usage: usageOf(done, perPrompt) });
     } catch (error) {
       if (stream.aborted) return;
-      const failure = toApiError(error);
-      metrics.failed(failure.code);
-      await send(failure.body);
+      await send(fail(error).body);
     } finally {
       await pieces.return();
     }

@@ -3,6 +3,8 @@ import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 
 const RETRY_MS = 1_000;
 
+const UNEXPECTED = 'internal_error';
+
 /** An error in OpenAI's form, with its HTTP status. */
 export class ApiError extends Error {
   constructor(
@@ -17,6 +19,11 @@ export class ApiError extends Error {
     readonly partialText: string | undefined = undefined,
   ) {
     super(message);
+  }
+
+  /** Whether it is an error of this server that has no code of its own. */
+  get isUnexpected(): boolean {
+    return this.code === UNEXPECTED;
   }
 
   /** What the client is sent. */
@@ -57,7 +64,7 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof z.ZodError) return invalid(error);
   if (isPynqLlmError(error)) return fromOurs(error);
-  return new ApiError(500, 'The server met an unexpected error.', 'internal_error');
+  return new ApiError(500, 'The server met an unexpected error.', UNEXPECTED);
 }
 
 function invalid({ issues: [first] }: z.ZodError): ApiError {

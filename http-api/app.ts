@@ -1,36 +1,28 @@
-import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { cors } from 'hono/cors';
-import { isLoopbackHost } from '../access/index.js';
-import type { LoadSettings, Role } from '../sdk/index.js';
+import type { LoadSettings } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatFormat, conversationOf } from './chat.js';
 import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
 import { type CompletionPrompt, completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
+import { addressOf, type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
 import { ApiMetrics } from './metrics.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
 import type { ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
 
-type Env = { Bindings: HttpBindings };
-
 /** The largest request body: a prompt of the longest context, generously. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
-export interface AppOptions {
-  /** The role of who sent this `Authorization: Bearer` from this address; throws where it is none. */
-  readonly authorise: (key: string | undefined, address: string) => Role;
-  /** Whether whoever reaches the port is let in, which programs of this machine alone do. */
-  readonly isOpenLoopback: boolean;
-  /** Values of the Origin header that are let in; browsers send one, other clients do not. */
-  readonly origins: readonly string[];
+export interface AppOptions extends GuardOptions {
   /** How models are loaded that are not. */
   readonly load: LoadSettings;
   /** Once aborted, `/health` answers 503 and no new work is taken. */
   readonly draining: AbortSignal;
+  /** Told of errors that are nobody's doing but ours. */
+  readonly onUnexpected: (error: unknown) => void;
 }
 
 /** The routes of the OpenAI API over one board. */
@@ -43,69 +35,34 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     await next();
     metrics.answered(context.req.routePath, context.res.status);
   });
-  app.onError((error, context) => {
+  /** What a client is told of an error. */
+  const fail = (error: unknown): ApiError => {
     const failure = toApiError(error);
     metrics.failed(failure.code);
-    const { retryAfterMs } = failure;
+    if (failure.isUnexpected) options.onUnexpected(error);
+    return failure;
+  };
+  app.onError((error, context) => {
+    const { body, status, retryAfterMs } = fail(error);
     if (retryAfterMs !== undefined) context.header('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
-    return context.json(failure.body, failure.status);
+    return context.json(body, status);
   });
   app.notFound((context) => {
-    const failure = new ApiError(404, `There is no ${context.req.method} ${context.req.path}.`, 'not_found');
-    metrics.failed(failure.code);
-    return context.json(failure.body, 404);
+    const { method, path } = context.req;
+    const { body } = fail(new ApiError(404, `There is no ${method} ${path}.`, 'not_found'));
+    return context.json(body, 404);
   });
-  app.use((context, next) => {
-    const host = context.req.header('host') ?? '';
-    if (options.isOpenLoopback && !isLoopbackHost(host))
-      throw new ApiError(
-        403,
-        `Without a key the host is localhost or 127.0.0.1, not ${host}.`,
-        'host_refused',
-      );
-    return next();
-  });
-  app.use((context, next) => {
-    const origin = context.req.header('origin');
-    if (origin !== undefined && !options.origins.includes(origin))
-      throw new ApiError(403, `The origin ${origin} is not allowed.`, 'origin_refused');
-    return next();
-  });
-  if (options.origins.length > 0)
-    app.use(
-      cors({
-        origin: [...options.origins],
-        allowMethods: ['GET', 'POST'],
-        exposeHeaders: ['retry-after', 'x-pynq-llm-chat-template'],
-      }),
-    );
-  const roleOf = (context: Context<Env>) => {
-    const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-    return options.authorise(key, addressOf(context));
-  };
-  const isAdmitted = (context: Context<Env>) => {
-    try {
-      roleOf(context);
-      return true;
-    } catch {
-      return false;
-    }
-  };
+  guardOrigins(app, options);
   app.get('/health', async (context) => {
     const { status, error } = options.draining.aborted
       ? { status: 'draining', error: undefined }
       : await device.health();
     if (status !== 'ok') context.header('retry-after', '1');
     // What is wrong with the device is no stranger's business.
-    const detail = error !== undefined && isAdmitted(context) ? { error } : {};
+    const detail = error !== undefined && isAdmitted(context, options) ? { error } : {};
     return context.json({ status, ...detail }, status === 'ok' ? 200 : 503);
   });
-  app.use((context, next) => {
-    const role = roleOf(context);
-    if (role === 'read' && context.req.method !== 'GET' && context.req.method !== 'HEAD')
-      throw new ApiError(403, 'This key may look, not generate.', 'role_too_low');
-    return next();
-  });
+  guardRoles(app, options);
   app.get('/metrics', async (context) =>
     context.body(await metrics.text(device.board), 200, { 'content-type': metrics.contentType }),
   );
@@ -192,17 +149,13 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         'best_of',
       );
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
-    const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics };
+    const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics, fail };
     return request.stream
       ? answerStreamed(context, toAnswer, request.stream_options?.include_usage ?? false)
       : answerWhole(context, toAnswer);
   }
 
   return app;
-}
-
-function addressOf({ env }: Context<Env>): string {
-  return env.incoming.socket.remoteAddress ?? 'unix socket';
 }
 
 async function bodyOf(context: Context): Promise<unknown> {

@@ -15,7 +15,7 @@ const DRAIN_MS = 30_000;
 export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'load'>> {
   /** Connects to the device: first where `HttpApi.open` is called, and again whenever it was lost. */
   readonly open: OpenBoard;
-  /** Told once when the device is away, with the reason, and when it is back. */
+  /** Told when the device is away, with the reason, when it is back, and of errors that nobody expected. */
   readonly report?: ((text: string) => void) | undefined;
   /** What clients send as `Authorization: Bearer`; without one everybody who reaches the server may use it. */
   readonly apiKey?: string | undefined;
@@ -51,6 +51,8 @@ export async function serveHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     isOpenLoopback: !access.hasTokens,
     origins,
     load,
+    onUnexpected: (error) =>
+      report?.(`this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`),
     draining: drain.signal,
   });
   const server = createServer(getRequestListener(app.fetch));

@@ -9,7 +9,7 @@ export interface HttpHost extends Pick<AppOptions, 'isOpenLoopback'> {
   readonly admit: AppOptions['authorise'];
 }
 
-export interface OnAgentOptions extends Pick<AppOptions, 'origins'> {
+export interface OnAgentOptions extends Pick<AppOptions, 'origins' | 'onUnexpected'> {
   /** Connects to the agent from inside its process. */
   readonly open: OpenBoard;
 }
@@ -18,7 +18,7 @@ export interface OnAgentOptions extends Pick<AppOptions, 'origins'> {
  * Serves the OpenAI API on an agent's own port, to those whom its tokens let in. While the device is not open answers that
  * need it are 503. Disposing takes no new work; what is under way is the agent's to end.
  */
-export function serveOnAgent(agent: HttpHost, { open, origins }: OnAgentOptions): Disposable {
+export function serveOnAgent(agent: HttpHost, { open, origins, onUnexpected }: OnAgentOptions): Disposable {
   const end = new AbortController();
   const device = new ServedDevice({ open, ended: end.signal });
   const app = createApp(device, {
@@ -26,6 +26,7 @@ export function serveOnAgent(agent: HttpHost, { open, origins }: OnAgentOptions)
     isOpenLoopback: agent.isOpenLoopback,
     origins,
     load: {},
+    onUnexpected,
     draining: end.signal,
   });
   agent.serveHttp(getRequestListener(app.fetch));

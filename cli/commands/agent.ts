@@ -99,6 +99,7 @@ async function httpApi(origins: readonly string[]): Promise<(agent: AgentHandle)
   return (agent) =>
     serveOnAgent(agent, {
       origins,
+      onUnexpected: (err) => agent.log.error({ err }, 'unexpected error in the HTTP API'),
       open: (signal) =>
         openBoard(async (events) => agent.connect(events), { signal, client: 'HTTP API' }, RECONNECT_MS),
     });

@@ -18,6 +18,13 @@ test('a generation that failed half-way has what was generated in its error', ()
   expect(body.error).toMatchObject({ code: 'DRIVER_DMA_TIMEOUT', partial_text: 'One day' });
 });
 
+test('what nobody expected tells the client nothing of its inside, and is told apart for the log', () => {
+  const unexpected = toApiError(new TypeError('secret of the inside'));
+  expect(unexpected).toMatchObject({ status: 500, isUnexpected: true });
+  expect(JSON.stringify(unexpected.body)).not.toContain('secret');
+  expect(toApiError(new PynqLlmError('DRIVER_DMA_TIMEOUT', 'It hangs.')).isUnexpected).toBe(false);
+});
+
 test.each([
   [{}, { class: 'interactive', client: 'http 10.0.0.9' }],
   [
