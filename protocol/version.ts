@@ -25,6 +25,7 @@ export const CAPABILITIES = [
   'trace',
   'metrics',
   'pin',
+  'pieces',
 ] as const;
 
 /**

@@ -129,12 +129,14 @@ export class Model {
   score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
     const { top = 0, from, onProgress, timeoutMs, signal } = options;
     const { class: served, priority, client, deadlineMs } = options;
+    const service = { class: served, priority, client, deadlineMs };
     const params = {
       model: this.digest,
       tokens: [...tokens],
       top,
       ...(from === undefined ? {} : { from }),
-      service: { class: served, priority, client, deadlineMs },
+      // Left out where nothing is said: agents before 1.2 do not know it.
+      ...(Object.values(service).some((value) => value !== undefined) ? { service } : {}),
     };
     const tell =
       onProgress && ((done: number, total: number) => onProgress({ tokens: done, totalTokens: total }));
