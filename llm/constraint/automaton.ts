@@ -168,7 +168,8 @@ export class Automaton {
     this.#spend(1 + choice.others.length);
     if (choice.bounds.length > 1) ways.items.add(item);
     for (const other of choice.others)
-      this.#follow(other, other === item.place ? item.count : 0, item.parent, ways);
+      if (item.depth + this.#grammar.heights[other] <= MAX_DEPTH)
+        this.#follow(other, other === item.place ? item.count : 0, item.parent, ways);
   }
 
   /** Follows a place that reads no byte itself. @param count of a repetition, how often it has been there */

@@ -26,7 +26,7 @@ export type Place =
 /** Calls nest this deep at most, in a document that is recursive as in any other: it has to come to an end. */
 export const MAX_DEPTH = 200;
 /** More than any schema that people write needs; a hostile one is refused before it takes the agent's memory. */
-const MAX_PLACES = 30_000;
+const MAX_PLACES = 20_000;
 
 /** What may be written, as a whole. */
 export interface Grammar {

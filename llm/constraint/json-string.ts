@@ -1,5 +1,6 @@
 import { complement, intersection, utf8Place } from './code-points.js';
 import type { GrammarBuilder, Range } from './grammar.js';
+import { literals } from './literals.js';
 
 /** Characters that JSON writes only behind a backslash (RFC 8259, section 7). */
 const ESCAPED: readonly Range[] = [
@@ -9,7 +10,7 @@ const ESCAPED: readonly Range[] = [
 ];
 /** Characters as they are in a string. */
 const PLAIN: readonly Range[] = complement(ESCAPED);
-const PLAIN_ASCII = intersection(PLAIN, [[0, 0x7f]]);
+export const PLAIN_ASCII = intersection(PLAIN, [[0, 0x7f]]);
 const BEYOND_ASCII = intersection(PLAIN, [[0x80, 0x10ffff]]);
 
 const SHORT_ESCAPES: ReadonlyMap<number, string> = new Map([
@@ -59,13 +60,15 @@ export function characterPlace(grammar: GrammarBuilder, ranges: readonly Range[]
   const ways: number[] = [];
   const plain = intersection(ranges, PLAIN);
   if (plain.length > 0) ways.push(utf8Place(grammar, plain, next));
-  for (const [from, to] of intersection(ranges, ESCAPED)) {
-    for (let code = from; code <= to; code++) {
-      const escaped = SHORT_ESCAPES.get(code) ?? `\\u${code.toString(16).padStart(4, '0')}`;
-      ways.push(grammar.literal(escaped, next));
-    }
-  }
+  const escaped = intersection(ranges, ESCAPED).flatMap(([from, to]) =>
+    Array.from({ length: to - from + 1 }, (_, i) => escapeOf(from + i)),
+  );
+  if (escaped.length > 0) ways.push(literals(grammar, escaped, next));
   return grammar.anyOf(ways);
+}
+
+function escapeOf(code: number): string {
+  return SHORT_ESCAPES.get(code) ?? `\\u${code.toString(16).padStart(4, '0')}`;
 }
 
 interface NameNode {

@@ -1,15 +1,31 @@
+import { decimalOf } from './decimal.js';
 import type { GrammarBuilder, Range } from './grammar.js';
-
-/** An end of a range of numbers. */
-export interface Bound {
-  readonly value: number;
-  readonly exclusive: boolean;
-}
+import { multiplePlace } from './multiples.js';
+import { type Bound, FURTHEST, type NumberRange } from './number-range.js';
 
 /** Digits that a double keeps exactly, whatever they are. */
 const EXACT_DIGITS = 15;
 
 const digits = (from: number, to: number): Range[] => [[0x30 + from, 0x30 + to]];
+
+/** A number of a range. @param whole without a fraction */
+export function numberPlace(
+  grammar: GrammarBuilder,
+  range: NumberRange,
+  whole: boolean,
+  next: number,
+): number {
+  const { low, high } = range;
+  const divisors = range.divisors.filter((divisor) => divisor !== 1);
+  const isWhole = whole || divisors.length < range.divisors.length;
+  if (divisors.length > 0) return multiplePlace(grammar, { ...range, divisors }, isWhole, next);
+  // Whole numbers without a bound have fewer digits than this.
+  const isWide = (low?.value ?? -FURTHEST) <= -FURTHEST && (high?.value ?? FURTHEST) >= FURTHEST;
+  if (isWhole && isWide) return anyInteger(grammar, next);
+  if (low === undefined && high === undefined) return anyNumber(grammar, next);
+  const furthest = (value: number): Bound => ({ value, exclusive: false });
+  return boundedNumber(grammar, low ?? furthest(-FURTHEST), high ?? furthest(FURTHEST), isWhole, next);
+}
 
 /** A JSON number without bounds; its length is bounded, and its exponent so that it stays finite. */
 export function anyNumber(grammar: GrammarBuilder, next: number): number {
@@ -173,6 +189,8 @@ interface Part {
 }
 
 function digitsOf({ value, exclusive }: Bound): Digits {
-  const [whole, fraction = ''] = String(Math.abs(value)).split('.');
-  return { whole, fraction, exclusive };
+  const { units, digits } = decimalOf(Math.abs(value));
+  const text = String(units).padStart(digits + 1, '0');
+  const point = text.length - digits;
+  return { whole: text.slice(0, point), fraction: text.slice(point), exclusive };
 }

@@ -1,9 +1,11 @@
 import { complement, normalised } from './code-points.js';
-import type { GrammarBuilder, Range } from './grammar.js';
-import { characterPlace } from './json-string.js';
+import type { Range } from './grammar.js';
+import type { Regex, RegexBuilder } from './regex.js';
 
 /** Groups within groups. */
 const MAX_GROUPS = 32;
+/** Expressions nest as deep as a pattern is long. */
+const MAX_PATTERN_LENGTH = 2_000;
 
 /** A regular expression's tree. */
 type Expression =
@@ -11,6 +13,7 @@ type Expression =
   | { readonly kind: 'sequence'; readonly parts: readonly Expression[] }
   | { readonly kind: 'either'; readonly ways: readonly Expression[] }
   | { readonly kind: 'repeat'; readonly body: Expression; readonly least: number; readonly most: number }
+  | { readonly kind: 'lookahead'; readonly body: Expression; readonly isNegative: boolean }
   | { readonly kind: 'start' | 'end' };
 
 /** A pattern that cannot be used, and what of it. */
@@ -51,50 +54,92 @@ const QUANTIFIERS: Readonly<Record<string, readonly [number, number]>> = {
   '?': [0, 1],
 };
 
+/** How far a part of a pattern is from the text's beginning. */
+type Position = 'start' | 'later' | 'unknown';
+
 /**
- * The inside of a JSON string that matches a regular expression of ECMA-262, with Unicode's code points for characters.
- * Without `^` or `$` anything may stand before or after. No lookaround, no back references, no `\b`, no `\p`.
+ * The texts that match a regular expression of ECMA-262, with Unicode's code points for characters. Without `^` or `$`
+ * anything may stand before or after. No back references, no lookbehind, no `\b`, no `\p`.
  *
- * @param anyCharacter the rule for what stands outside of the match
- * @throws PatternError
+ * @throws PatternError, PynqLlmError LLM_SCHEMA_TOO_LARGE
  */
-export function patternPlace(
-  grammar: GrammarBuilder,
-  pattern: string,
-  anyCharacter: number,
-  next: number,
-): number {
+export function patternRegex(builder: RegexBuilder, pattern: string): Regex {
+  if (pattern.length > MAX_PATTERN_LENGTH)
+    throw new PatternError(`more than ${MAX_PATTERN_LENGTH} characters`);
   const expression = new PatternParser(pattern).parse();
-  const ways = expression.kind === 'either' ? expression.ways : [expression];
-  const anything = (after: number) => grammar.repeat(anyCharacter, 0, Number.POSITIVE_INFINITY, after);
-  return grammar.anyOf(
-    ways.map((way) => {
-      const parts = way.kind === 'sequence' ? [...way.parts] : [way];
-      const fromStart = parts[0]?.kind === 'start';
-      const toEnd = parts.length > (fromStart ? 1 : 0) && parts.at(-1)?.kind === 'end';
-      const inner = parts.slice(fromStart ? 1 : 0, toEnd ? -1 : undefined);
-      const place = build(grammar, { kind: 'sequence', parts: inner }, toEnd ? next : anything(next));
-      return fromStart ? place : anything(place);
-    }),
-  );
+  const { anything, any } = builder;
+  const later = build(builder, expression, anything, 'later');
+  if (isPlain(expression)) return builder.sequence(anything, later);
+  const atStart = build(builder, expression, anything, 'start');
+  return builder.either([atStart, builder.sequence(any, builder.sequence(anything, later))]);
 }
 
-function build(grammar: GrammarBuilder, expression: Expression, next: number): number {
+/** The texts that go on with `expression` and then with `next`: what a lookahead looks at is all of that. */
+function build(builder: RegexBuilder, expression: Expression, next: Regex, position: Position): Regex {
+  builder.spend(1);
   switch (expression.kind) {
     case 'characters':
-      return characterPlace(grammar, expression.ranges, next);
-    case 'sequence':
-      return expression.parts.reduceRight((after, part) => build(grammar, part, after), next);
-    case 'either':
-      return grammar.anyOf(expression.ways.map((way) => build(grammar, way, next)));
-    case 'repeat': {
-      const { body, least, most } = expression;
-      // Repeating what may be empty so often at least says nothing more than that it may be there.
-      const needed = isNullable(body) ? 0 : least;
-      return grammar.repeat(build(grammar, body, grammar.end), needed, most, next);
+      return builder.sequence(builder.characters(expression.ranges), next);
+    case 'sequence': {
+      const positions: Position[] = [];
+      for (let at = position, i = 0; i < expression.parts.length; i++) {
+        positions.push(at);
+        at = positionAfter(expression.parts[i], at);
+      }
+      return expression.parts.reduceRight(
+        (after, part, i) => build(builder, part, after, positions[i]),
+        next,
+      );
     }
+    case 'either':
+      return builder.either(expression.ways.map((way) => build(builder, way, next, position)));
+    case 'repeat':
+      return buildRepeat(builder, expression, next, position);
+    case 'start':
+      if (position === 'unknown') throw new PatternError('a ^ after what may be empty');
+      return position === 'start' ? next : builder.nothing;
+    case 'end':
+      return builder.both([next, builder.empty]);
+    case 'lookahead': {
+      const seen = build(builder, expression.body, builder.anything, position);
+      return builder.both([expression.isNegative ? builder.not(seen) : seen, next]);
+    }
+  }
+}
+
+function buildRepeat(
+  builder: RegexBuilder,
+  { body, least, most }: Extract<Expression, { kind: 'repeat' }>,
+  next: Regex,
+  position: Position,
+): Regex {
+  if (isPlain(body)) {
+    const once = build(builder, body, builder.empty, position);
+    return builder.sequence(builder.repeat(once, least, most), next);
+  }
+  if (most > 1) throw new PatternError('a repeated ^, $ or lookahead');
+  const once = most === 0 ? builder.nothing : build(builder, body, next, position);
+  return least === 0 ? builder.either([next, once]) : once;
+}
+
+function positionAfter(part: Expression, position: Position): Position {
+  if (position === 'later' || !isNullable(part)) return 'later';
+  return part.kind === 'start' || part.kind === 'end' || part.kind === 'lookahead' ? position : 'unknown';
+}
+
+/** Whether it is about characters alone, wherever they stand. */
+function isPlain(expression: Expression): boolean {
+  switch (expression.kind) {
+    case 'characters':
+      return true;
+    case 'sequence':
+      return expression.parts.every(isPlain);
+    case 'either':
+      return expression.ways.every(isPlain);
+    case 'repeat':
+      return isPlain(expression.body);
     default:
-      throw new PatternError('^ and $ only at the beginning and at the end');
+      return false;
   }
 }
 
@@ -162,7 +207,7 @@ class PatternParser {
   #quantified(body: Expression): Expression {
     const counts = this.#quantifier();
     if (counts === undefined) return body;
-    if (body.kind === 'start' || body.kind === 'end') throw new PatternError('a repeated ^ or $');
+    if (body.kind === 'start' || body.kind === 'end') throw new PatternError('a repeated ^, $ or lookahead');
     // Whether a quantifier is lazy makes no difference to what matches.
     this.#takeIf('?');
     if (this.#quantifier() !== undefined) throw new PatternError('a quantifier after another');
@@ -218,12 +263,21 @@ class PatternParser {
 
   #group(): Expression {
     if (++this.#groups > MAX_GROUPS) throw new PatternError(`more than ${MAX_GROUPS} groups within another`);
-    if (this.#takeIf('?') && !this.#takeIf(':'))
-      throw new PatternError('a group that begins with (? other than (?:');
-    const inner = this.#alternatives();
+    const isNegative = this.#takeIf('?!');
+    const isLookahead = isNegative || this.#takeIf('?=');
+    if (!isLookahead && !this.#takeIf('?:') && this.#takeIf('?') && !this.#skipName())
+      throw new PatternError('a group that begins with (? other than (?:, (?=, (?! and (?<name>');
+    const body = this.#alternatives();
     if (!this.#takeIf(')')) throw new PatternError('a ( that is not closed');
     this.#groups--;
-    return inner;
+    return isLookahead ? { kind: 'lookahead', body, isNegative } : body;
+  }
+
+  /** A group's name: without references back it means nothing. */
+  #skipName(): boolean {
+    const name = /^<[A-Za-z_$][\w$]{0,63}>/.exec(this.#characters.slice(this.#at, this.#at + 66).join(''));
+    this.#at += name?.[0].length ?? 0;
+    return name !== null;
   }
 
   #set(): Expression {

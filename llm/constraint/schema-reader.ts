@@ -1,35 +1,34 @@
 import { PynqLlmError } from '../../errors/index.js';
-import type { Bound } from './numbers.js';
 
 /** A JSON schema that is not just true or false. */
 export type SchemaObject = Readonly<Record<string, unknown>>;
+
+/** A schema and where it stands: a JSON pointer into the whole. */
+export interface Located {
+  readonly schema: unknown;
+  readonly path: string;
+}
 
 /** A schema's length as text, in UTF-16 units. */
 const MAX_SCHEMA_LENGTH = 131_072;
 /** Objects and lists within each other, `properties` and the like included. */
 const MAX_SCHEMA_DEPTH = 128;
 
-/** Keywords that say nothing about which documents are valid. */
-const ANNOTATIONS = [
-  '$schema',
-  '$id',
-  '$comment',
-  '$defs',
-  'definitions',
-  'title',
-  'description',
-  'default',
-  'examples',
-  'deprecated',
-  'readOnly',
-  'writeOnly',
-];
+/** Keywords that say nothing about which documents are valid; so do all that begin with `x-`. */
+const ANNOTATIONS = new Set([
+  ...['$schema', '$id', 'id', '$anchor', '$comment', '$defs', 'definitions'],
+  ...['title', 'description', 'default', 'example', 'examples', 'deprecated', 'readOnly', 'writeOnly'],
+  ...['contentMediaType', 'contentEncoding', 'contentSchema', 'discriminator', 'externalDocs', 'xml'],
+]);
 /** Keywords of one type: they say nothing about values of others. */
 export const TYPE_KEYWORDS = {
-  object: ['properties', 'required', 'additionalProperties'],
-  array: ['items', 'minItems', 'maxItems'],
+  object: [
+    ...['properties', 'required', 'additionalProperties', 'patternProperties', 'propertyNames'],
+    ...['minProperties', 'maxProperties'],
+  ],
+  array: ['items', 'prefixItems', 'additionalItems', 'minItems', 'maxItems', 'uniqueItems'],
   string: ['minLength', 'maxLength', 'pattern', 'format'],
-  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
   integer: [],
   boolean: [],
   null: [],
@@ -37,14 +36,10 @@ export const TYPE_KEYWORDS = {
 export type TypeName = keyof typeof TYPE_KEYWORDS;
 const TYPE_NAMES = new Set<string>(Object.keys(TYPE_KEYWORDS));
 
-/** Keywords that decide alone, and those that may stand beside them. */
-const ALONE: Readonly<Record<string, readonly string[]>> = {
-  $ref: [],
-  anyOf: [],
-  const: ['type', 'enum'],
-  enum: ['type', 'const'],
-};
-const KNOWN = new Set(['type', ...Object.keys(ALONE), ...Object.values(TYPE_KEYWORDS).flat()]);
+const KNOWN = new Set<string>([
+  ...['type', 'nullable', 'enum', 'const', '$ref', 'allOf', 'anyOf', 'oneOf', 'not'],
+  ...Object.values(TYPE_KEYWORDS).flat(),
+]);
 
 /** @throws PynqLlmError LLM_SCHEMA_INVALID, LLM_SCHEMA_TOO_LARGE */
 export function parseSchema(text: string): unknown {
@@ -84,13 +79,15 @@ export class SchemaReader {
     readonly schema: SchemaObject,
     readonly path: string,
   ) {
-    const keywords = Object.keys(schema).filter((keyword) => !ANNOTATIONS.includes(keyword));
-    for (const keyword of keywords) if (!KNOWN.has(keyword)) throw this.unsupported(`"${keyword}"`);
-    for (const [keyword, beside] of Object.entries(ALONE)) {
-      if (!Object.hasOwn(schema, keyword)) continue;
-      const other = keywords.find((one) => one !== keyword && !beside.includes(one));
-      if (other !== undefined) throw this.unsupported(`"${other}" beside "${keyword}"`);
-    }
+    for (const keyword of Object.keys(schema))
+      if (!KNOWN.has(keyword) && !ANNOTATIONS.has(keyword) && !keyword.startsWith('x-'))
+        throw this.unsupported(`"${keyword}"`);
+    if (this.has('$id') && path !== '#') throw this.unsupported('"$id" below the root');
+  }
+
+  /** The keywords that say something about which values are valid. */
+  get keywords(): readonly string[] {
+    return Object.keys(this.schema).filter((keyword) => KNOWN.has(keyword));
   }
 
   has(keyword: string): boolean {
@@ -101,19 +98,33 @@ export class SchemaReader {
     return this.has(keyword) ? this.schema[keyword] : otherwise;
   }
 
-  /** The types that values may have; without `type`, those that its keywords are about; undefined for any. */
-  types(): TypeName[] | undefined {
+  /** The types that `type` names, with null where OpenAPI's `nullable` adds it; undefined without it. */
+  types(): ReadonlySet<TypeName> | undefined {
     const given = this.get('type');
-    if (given === undefined) {
-      const implied = (Object.keys(TYPE_KEYWORDS) as TypeName[]).filter((name) =>
-        TYPE_KEYWORDS[name].some((keyword) => this.has(keyword)),
-      );
-      return implied.length === 0 ? undefined : implied;
-    }
+    if (given === undefined) return undefined;
     const names: unknown[] = Array.isArray(given) ? given : [given];
     if (!names.every((name): name is TypeName => typeof name === 'string' && TYPE_NAMES.has(name)))
       throw this.invalid('type', 'a name of a type, or a list of them');
-    return names;
+    return new Set(this.get('nullable') === true ? [...names, 'null'] : names);
+  }
+
+  /** The types that its keywords are about. */
+  impliedTypes(): TypeName[] {
+    return (Object.keys(TYPE_KEYWORDS) as TypeName[]).filter((name) =>
+      TYPE_KEYWORDS[name].some((keyword) => this.has(keyword)),
+    );
+  }
+
+  /** A schema within it. @param name of the property, the pattern or the like */
+  sub(keyword: string, name?: string): Located {
+    const at = pointerTo(this.path, keyword);
+    if (name === undefined) return { schema: this.get(keyword), path: at };
+    return { schema: this.map(keyword)[name], path: pointerTo(at, name) };
+  }
+
+  /** A list of schemas within it. */
+  subs(keyword: string): readonly Located[] {
+    return this.list(keyword).map((schema, i) => ({ schema, path: `${this.path}/${keyword}/${i}` }));
   }
 
   /** A list of anything. */
@@ -131,11 +142,11 @@ export class SchemaReader {
     return value;
   }
 
-  /** `properties`: schemas by their names. */
-  map(keyword: string): readonly (readonly [name: string, value: unknown])[] {
+  /** `properties` and the like: schemas by their names. */
+  map(keyword: string): SchemaObject {
     const value = this.get(keyword, {});
     if (!isObject(value)) throw this.invalid(keyword, 'an object');
-    return Object.entries(value);
+    return value;
   }
 
   text(keyword: string): string | undefined {
@@ -145,33 +156,17 @@ export class SchemaReader {
   }
 
   /** A whole number from 0. */
-  count(keyword: string, otherwise: number): number {
+  count(keyword: string): number | undefined {
     const value = this.get(keyword);
-    if (value === undefined) return otherwise;
+    if (value === undefined) return undefined;
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
       throw this.invalid(keyword, 'a whole number from 0');
     return value;
   }
 
-  /** The stricter one of a bound and its exclusive form. @param isStricter of two values, whether the first one is */
-  bound(
-    keyword: string,
-    exclusiveKeyword: string,
-    isStricter: (one: number, other: number) => boolean,
-  ): Bound | undefined {
-    const value = this.#number(keyword);
-    const exclusive = this.#number(exclusiveKeyword);
-    if (exclusive !== undefined && (value === undefined || !isStricter(value, exclusive)))
-      return { value: exclusive, exclusive: true };
-    return value === undefined ? undefined : { value, exclusive: false };
-  }
-
-  #number(keyword: string): number | undefined {
+  number(keyword: string): number | undefined {
     const value = this.get(keyword);
-    if (value === undefined) return undefined;
-    if (typeof value !== 'number') throw this.invalid(keyword, 'a number');
-    if (!/^-?\d{1,16}(\.\d{1,15})?$/.test(String(value)))
-      throw this.unsupported(`"${keyword}" of ${value}, which has too many digits,`);
+    if (value !== undefined && typeof value !== 'number') throw this.invalid(keyword, 'a number');
     return value;
   }
 
@@ -188,6 +183,11 @@ export class SchemaReader {
   invalid(keyword: string, expected: string): PynqLlmError {
     return invalidSchema(`${this.path}/${keyword}`, expected);
   }
+}
+
+/** A JSON pointer (RFC 6901) that goes one step further. */
+export function pointerTo(path: string, name: string): string {
+  return `${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }
 
 export function isObject(value: unknown): value is SchemaObject {

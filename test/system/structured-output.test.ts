@@ -54,6 +54,6 @@ it('what a schema asks that cannot be kept to is refused by name', async () => {
   const text = model.generate('x', { responseFormat: { type: 'json-schema', schema } }).text();
   await expect(text).rejects.toMatchObject({
     code: 'LLM_SCHEMA_UNSUPPORTED',
-    message: expect.stringContaining('"uniqueItems" at #'),
+    message: expect.stringMatching(/"uniqueItems" .* at #/),
   });
 });

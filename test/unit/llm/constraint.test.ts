@@ -1,52 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Automaton, type State } from '../../../llm/constraint/automaton.js';
+import type { State } from '../../../llm/constraint/automaton.js';
 import { compileSchema } from '../../../llm/constraint/compile-schema.js';
 import { Random } from '../../../llm/maths/index.js';
+import { automatonOf, expectAll, judge, walk } from './constraint-support.js';
 import { satisfies } from './json-schema-validator.js';
-
-const HORIZON = 16;
-
-function automatonOf(schema: unknown): Automaton {
-  return new Automaton(compileSchema(JSON.stringify(schema)), HORIZON);
-}
-
-/** `whole` for a document, `part` for the beginning of one, `wrong` for what cannot become one. */
-function judge(schema: unknown, text: string | Uint8Array): 'whole' | 'part' | 'wrong' {
-  const automaton = automatonOf(schema);
-  let state: State | undefined = automaton.start;
-  for (const byte of Buffer.from(text)) {
-    state = automaton.step(state, byte);
-    if (state === undefined) return 'wrong';
-  }
-  return state.isComplete ? 'whole' : 'part';
-}
-
-function expectAll(schema: unknown, whole: readonly string[], wrong: readonly string[]): void {
-  for (const text of whole) expect(`${text}: ${judge(schema, text)}`).toBe(`${text}: whole`);
-  for (const text of wrong) expect(judge(schema, text), text).not.toBe('whole');
-}
-
-/** Bytes drawn from what may come, quotes and brackets that close more often, until a document is whole. */
-function walk(automaton: Automaton, random: Random, most: number): Buffer | undefined {
-  let state = automaton.start;
-  const bytes: number[] = [];
-  while (bytes.length < most) {
-    if (state.isComplete && (state.items.length === 0 || random.nextDouble() < 0.5))
-      return Buffer.from(bytes);
-    const ways: { byte: number; next: State }[] = [];
-    for (let byte = 0; byte < 256; byte++) {
-      const next = automaton.step(state, byte);
-      const weight = '"]}'.includes(String.fromCharCode(byte)) ? 30 : 1;
-      if (next !== undefined) for (let i = 0; i < weight; i++) ways.push({ byte, next });
-    }
-    expect(ways, Buffer.from(bytes).toString()).not.toHaveLength(0);
-    const { byte, next } = ways[Math.floor(random.nextDouble() * ways.length)];
-    bytes.push(byte);
-    state = next;
-  }
-  return undefined;
-}
 
 describe('the grammar of a schema', () => {
   test('has objects with their properties in order, those not required at will', () => {
@@ -334,16 +292,22 @@ describe('a schema', () => {
   const code = (name: string) => expect.objectContaining({ code: name });
 
   test.each<[string, unknown]>([
-    ['allOf', { allOf: [{ type: 'null' }] }],
     ['uniqueItems', { type: 'array', uniqueItems: true }],
-    ['multipleOf', { type: 'number', multipleOf: 2 }],
-    ['patternProperties', { type: 'object', patternProperties: {} }],
-    ['not', { not: {} }],
-    ['type', { $ref: '#', type: 'null' }],
-    ['pattern', { type: 'string', pattern: 'a', maxLength: 3 }],
-    ['(?', { type: 'string', pattern: '(?=a)' }],
+    ['contains', { type: 'array', contains: {} }],
+    ['unevaluatedProperties', { type: 'object', unevaluatedProperties: false }],
+    ['dependentRequired', { type: 'object', dependentRequired: {} }],
+    ['not', { not: { type: 'null' } }],
+    ['oneOf', { oneOf: [{ type: 'number' }, { type: 'integer' }] }],
+    ['oneOf', { oneOf: [{ properties: { a: { const: 1 } } }, { properties: { a: { const: 2 } } }] }],
+    ['minProperties', { type: 'object', additionalProperties: true, minProperties: 2 }],
+    ['(?', { type: 'string', pattern: '(?<=a)b' }],
+    ['\\b', { type: 'string', pattern: '\\ba' }],
+    ['\\1', { type: 'string', pattern: '(a)\\1' }],
     ['format', { type: 'string', format: 'iban' }],
+    ['format', { type: 'integer', format: 'int128' }],
     ['https://example.org/x.json', { $ref: 'https://example.org/x.json' }],
+    ['$id', { properties: { a: { $id: 'b', $ref: '#/c' } } }],
+    ['1e-20', { type: 'number', minimum: 1e-20 }],
     ['if', { type: 'object', properties: { a: { if: true } } }],
   ])('with %s is refused by that name', (name, schema) => {
     expect(refusal(schema)).toThrow(code('LLM_SCHEMA_UNSUPPORTED'));
@@ -357,7 +321,9 @@ describe('a schema', () => {
     [{ type: 'object', properties: { a: 3 } }, '#/properties/a'],
     [{ type: 'object', additionalProperties: null }, '#/additionalProperties'],
     [{ type: 'object', required: null }, '#/required'],
-    [{ type: 'array', items: [{ type: 'null' }] }, '#/items'],
+    [{ type: 'array', items: 3 }, '#/items'],
+    [{ type: 'number', multipleOf: 0 }, '#/multipleOf'],
+    [{ allOf: {} }, '#/allOf'],
     [{ $ref: '#/$defs/none' }, '#/$defs/none'],
     [{ type: 'number', exclusiveMinimum: true }, '#/exclusiveMinimum'],
   ])('that is none is refused where it is wrong: %j', (schema, place) => {
@@ -367,6 +333,11 @@ describe('a schema', () => {
 
   test.each([
     [false],
+    [{ not: {} }],
+    [{ type: 'string', enum: ['a', 1], minLength: 2 }],
+    [{ allOf: [{ type: 'string' }, { type: 'null' }] }],
+    [{ allOf: [{ pattern: '^a' }, { pattern: '^b' }], type: 'string' }],
+    [{ anyOf: [{ $ref: '#' }, { allOf: [{ $ref: '#' }] }] }],
     [{ $ref: '#' }],
     [{ type: 'integer', minimum: 3, maximum: 2 }],
     [{ type: 'array', items: { $ref: '#' }, minItems: 1 }],
