@@ -73,7 +73,8 @@ export async function openWithProgress<M extends LongMethod>(
     try {
       return { result: await stream.result, release };
     } catch (error) {
-      release();
+      // Where it was given up here, the agent need not go on.
+      stream.release(false);
       throw error;
     }
   } finally {

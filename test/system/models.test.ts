@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { CHUNK_BYTES } from '../../protocol/index.js';
 import { type BoardClient, connect, type ScoreProgress, type UploadProgress } from '../../sdk/index.js';
@@ -216,6 +216,20 @@ describe('a model on the board', () => {
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));
     expect(progress[0]).toBeGreaterThan(0);
     expect(progress.at(-1)).toBeLessThan(1);
+  });
+
+  it('computes scores no further once nobody waits for them', async () => {
+    const model = await board.models.upload(TINY_MODEL);
+    const cancelled = async () => (await board.metrics()).classes.batch.cancelled;
+    const before = await cancelled();
+    const enough = new AbortController();
+    const scores = model.score(Array<number>(model.info.contextLength).fill(80), {
+      signal: enough.signal,
+      onProgress: () => enough.abort(new Error('enough')),
+    });
+    await expect(scores).rejects.toThrow('enough');
+    await vi.waitFor(async () => expect(await cancelled()).toBe(before + 1), 5_000);
+    expect((await board.metrics()).models.flatMap(({ sequences }) => sequences)).toEqual([]);
   });
 
   it('turns text into tokens and back', async () => {
