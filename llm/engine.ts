@@ -220,7 +220,10 @@ export class Engine {
       return;
     }
     this.#bill(columns.length, shares, before);
-    for (const job of shares.keys()) if (job.sequence.left === 0) this.#sample(job);
+    for (const job of shares.keys()) {
+      if (job.sequence.left === 0) this.#sample(job);
+      if (this.#jobs.has(job.id)) job.sequence.settle();
+    }
   }
 
   #snapshot(now: number): Snapshot {
@@ -314,7 +317,9 @@ export class Engine {
     try {
       for (const { token, finish } of job.sequence.samples(now)) {
         if (token !== undefined) job.tell(token, now, this.#metrics);
-        if (finish !== undefined) this.#finish(job, finish);
+        if (finish === undefined) continue;
+        job.sequence.settle();
+        this.#finish(job, finish);
       }
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;

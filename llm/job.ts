@@ -83,6 +83,7 @@ export class Job {
   /** What the policy sees. */
   view(): SequenceView {
     const { sequence } = this;
+    const { found, page } = sequence.prospect;
     return {
       id: this.id,
       class: this.class,
@@ -94,8 +95,10 @@ export class Job {
       state: this.state,
       begun: this.hasBegun,
       able: sequence.mayGenerate,
-      left: sequence.left,
+      left: sequence.left - found,
       generates: sequence.generates,
+      found,
+      page,
       drafts: sequence.drafts,
       ...sequence.memory,
     };

@@ -1,6 +1,7 @@
 import type { Column } from './column.js';
 import { newCost } from './cost.js';
 import type { KvCache } from './kv/cache.js';
+import type { Prospect } from './kv/prospect.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
 import type { EngineSequence, FinishReason, GenerationResult } from './request.js';
@@ -44,6 +45,10 @@ export abstract class PrefillSequence<T> implements EngineSequence {
     return this.tokens.length - (this.cache?.length ?? 0);
   }
 
+  get prospect(): Prospect {
+    return (this.cache ?? this.model.kvPool).prospect(this.tokens.slice(0, this.computedFrom + 1));
+  }
+
   get memory(): { readonly room: number; readonly pages: number } {
     return this.cache?.memory ?? { room: 0, pages: 0 };
   }
@@ -66,9 +71,13 @@ export abstract class PrefillSequence<T> implements EngineSequence {
   }
 
   *samples(): Generator<{ finish: FinishReason }, void, void> {
-    this.cache?.settle();
+    this.settle();
     this.onComputed();
     yield { finish: 'max-tokens' };
+  }
+
+  settle(): void {
+    this.cache?.settle();
   }
 
   makeRoom(spill: SpillFolder | undefined): void {

@@ -1,6 +1,7 @@
 import type { Column } from './column.js';
 import type { ResponseFormat } from './constraint/index.js';
 import type { Cost } from './cost.js';
+import type { Prospect } from './kv/prospect.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
 import type { SamplingOptions, TokenLogProb } from './sampling/index.js';
@@ -88,6 +89,8 @@ export interface EngineSequence {
   readonly left: number;
   /** Whether it waits for a further token: its prompt, and what it generated, is computed. */
   readonly generates: boolean;
+  /** What is before it until its prompt is computed. */
+  readonly prospect: Prospect;
   /** Drafted tokens that would be worth a column each in the next step. */
   readonly drafts: number;
   readonly promptTokens: number;
@@ -103,6 +106,8 @@ export interface EngineSequence {
   columns(most: number, now: number): Column[];
   /** What came of a step after which nothing is left. @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE */
   samples(now: number): Iterable<{ readonly token?: TokenOutput; readonly finish?: FinishReason }>;
+  /** The step has succeeded, and what came of it is taken: what is complete can be shared. */
+  settle(): void;
   /** The end: what was held back, and the bill. */
   finish(reason: FinishReason, now: number): GenerationResult;
   /** Gives back the memory until its next columns: what was there goes to `spill`, or is computed again. */

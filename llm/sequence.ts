@@ -5,6 +5,7 @@ import type { Constraint } from './constraint/index.js';
 import { newCost } from './cost.js';
 import type { StepFaults } from './forward-again.js';
 import type { KvCache } from './kv/cache.js';
+import { NO_PROSPECT, type Prospect } from './kv/prospect.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
 import type {
@@ -83,6 +84,11 @@ export class Sequence implements EngineSequence {
     return this.#generated > 0 && this.left <= 1;
   }
 
+  get prospect(): Prospect {
+    if (this.generates) return NO_PROSPECT;
+    return (this.#cache ?? this.#model.kvPool).prospect(this.#known);
+  }
+
   /** Drafted tokens that would be worth a column each in the next step. */
   get drafts(): number {
     return this.#worthDrafting(MAX_DRAFT);
@@ -125,7 +131,6 @@ export class Sequence implements EngineSequence {
     this.#cache ??= this.#model.newCache();
     const cache = this.#cache;
     cache.restore();
-    cache.settle();
     if (!this.generates) cache.adopt(this.#known);
     const from = cache.length;
     const known = this.#known;
@@ -181,23 +186,16 @@ export class Sequence implements EngineSequence {
 
   /** Gives back the memory until its next columns: what was there goes to `spill`, or is computed again. */
   makeRoom(spill: SpillFolder | undefined): void {
-    if (spill === undefined) this.#giveBackPages();
+    if (spill === undefined) this.#cache?.release();
     else this.#cache?.spill(spill);
     this.#drafter?.release();
   }
 
   /** Gives back the memory of a sequence that has ended. */
   releaseCache(): void {
-    this.#giveBackPages();
+    this.#cache?.release();
     this.#cache = undefined;
     this.#drafter?.release();
-  }
-
-  /** What the last step computed is there for others that begin with the same tokens; what it drafted is not. */
-  #giveBackPages(): void {
-    this.#cache?.truncate(this.#certain);
-    this.#cache?.settle();
-    this.#cache?.release();
   }
 
   /**
@@ -206,16 +204,18 @@ export class Sequence implements EngineSequence {
    * @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE
    */
   *samples(now: number): Generator<{ token: TokenOutput; finish?: FinishReason }, void, void> {
-    try {
-      for (let i = 0; ; i++) {
-        const sampled = this.#sample(this.#logits[i], now);
-        yield sampled;
-        if (sampled.token.id !== this.#draft[i] || sampled.finish !== undefined) return;
-        this.#certain++;
-      }
-    } finally {
-      this.#cache?.truncate(this.#certain);
+    for (let i = 0; ; i++) {
+      const sampled = this.#sample(this.#logits[i], now);
+      yield sampled;
+      if (sampled.token.id !== this.#draft[i] || sampled.finish !== undefined) return;
+      this.#certain++;
     }
+  }
+
+  /** Drafted tokens that were not sampled are forgotten. */
+  settle(): void {
+    this.#cache?.truncate(this.#certain);
+    this.#cache?.settle();
   }
 
   #sample(logits: Float32Array, now: number): { token: TokenOutput; finish?: FinishReason } {

@@ -76,6 +76,8 @@ class Job {
       begun: this.begun,
       able: true,
       left: this.left,
+      found: 0,
+      page: undefined,
       generates: this.tokenTimes.length > 0 && this.left === 1,
       drafts: 0,
       room: this.pages * PAGE_TOKENS - this.length,

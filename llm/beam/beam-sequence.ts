@@ -1,8 +1,9 @@
-import { PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { checkRequest, roomOf } from '../check-request.js';
 import type { Column } from '../column.js';
 import { newCost } from '../cost.js';
 import type { KvCache } from '../kv/cache.js';
+import { NO_PROSPECT, type Prospect } from '../kv/prospect.js';
 import type { Model } from '../model.js';
 import type {
   BeamOptions,
@@ -85,6 +86,12 @@ export class BeamSequence implements EngineSequence {
     return this.limit > 0;
   }
 
+  get prospect(): Prospect {
+    if (this.#firstRoundAt !== undefined) return NO_PROSPECT;
+    const [{ known, cache }] = this.#beams;
+    return (cache ?? this.#model.kvPool).prospect(known);
+  }
+
   get memory(): { readonly room: number; readonly pages: number } {
     return { room: 0, pages: this.#beams.reduce((sum, { cache }) => sum + (cache?.memory.pages ?? 0), 0) };
   }
@@ -94,7 +101,14 @@ export class BeamSequence implements EngineSequence {
     const columns: Column[] = [];
     for (const [place, beam] of this.#beams.entries()) {
       if (columns.length === most) break;
-      if (leftOf(beam) > 0) columns.push(...this.#columnsOf(beam, place, most - columns.length));
+      if (leftOf(beam) === 0) continue;
+      try {
+        columns.push(...this.#columnsOf(beam, place, most - columns.length));
+      } catch (error) {
+        // Beams that are computed again take pages of their own until they share those that are complete after the step.
+        if (columns.length === 0 || !isPynqLlmError(error, 'LLM_KV_FULL')) throw error;
+        break;
+      }
     }
     return columns;
   }
@@ -102,7 +116,6 @@ export class BeamSequence implements EngineSequence {
   #columnsOf(beam: Beam, place: number, most: number): Column[] {
     beam.cache ??= this.#model.newCache();
     const { cache, known } = beam;
-    cache.settle();
     cache.adopt(known);
     const from = cache.length;
     const end = cache.reserve(Math.min(from + most, known.length));
@@ -180,6 +193,10 @@ export class BeamSequence implements EngineSequence {
 
   #end({ known }: Beam, token: number, logProb: number, reason: Hypothesis['reason']): void {
     this.#hypotheses.add([...known.slice(this.#request.prompt.length), token], logProb, reason);
+  }
+
+  settle(): void {
+    for (const { cache } of this.#beams) cache?.settle();
   }
 
   makeRoom(): void {

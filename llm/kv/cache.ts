@@ -2,6 +2,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import { PAGE_TOKENS } from './layout.js';
 import { NONE, type Page } from './page.js';
 import type { KvPool } from './pool.js';
+import { NO_PROSPECT, type Prospect } from './prospect.js';
 import type { SpilledFrames, SpillFolder } from './spill-folder.js';
 
 /**
@@ -73,6 +74,15 @@ export class KvCache {
       this.#place(this.#settled++, page);
       this.#tokens.push(...next);
     }
+  }
+
+  /** What is before it on the way to `tokens`, with which it begins; its complete pages are settled. */
+  prospect(tokens: readonly number[]): Prospect {
+    const own = this.length % PAGE_TOKENS;
+    const from = this.length - own;
+    const prospect = this.#pool.prospect(tokens, from, this.#pages[from / PAGE_TOKENS - 1]);
+    // Who is within a page computes the rest of it.
+    return own > 0 && prospect.found > 0 ? NO_PROSPECT : prospect;
   }
 
   /**

@@ -3,7 +3,8 @@ import { KvCache } from './cache.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS } from './layout.js';
 import { KvMemory } from './memory.js';
 import { NONE, type Page } from './page.js';
-import { PrefixIndex } from './prefix-index.js';
+import { PrefixIndex, pageHash } from './prefix-index.js';
+import type { Prospect } from './prospect.js';
 
 /** The part of a pool's pages that pins may take together: what they keep from sequences is bounded. */
 const MOST_PINNED = 0.5;
@@ -229,6 +230,22 @@ export class KvPool {
   }
 
   /**
+   * What a prompt need not compute, and what it needs next.
+   * @param from where a page begins
+   * @param prefix the page before it, in the index
+   */
+  prospect(tokens: readonly number[], from = 0, prefix?: Page): Prospect {
+    let before = prefix;
+    for (let at = from; at + PAGE_TOKENS < tokens.length; at += PAGE_TOKENS) {
+      const next = tokens.slice(at, at + PAGE_TOKENS);
+      const page = this.#index.find(before, next);
+      if (page === undefined) return { found: at - from, page: pageHash(before, next) };
+      before = page;
+    }
+    return { found: Math.max(0, wholePages(tokens.length - 1) - from), page: undefined };
+  }
+
+  /**
    * Gives a complete page its final form and puts it into the index. Where an equal one is there already that one is held
    * instead: equal tokens have equal keys and values, to the bit.
    *
@@ -287,4 +304,8 @@ export class KvPool {
     if (page.bytes !== NONE) this.memory.giveBack(page.bytes);
     page.bytes = NONE;
   }
+}
+
+function wholePages(tokens: number): number {
+  return tokens - (tokens % PAGE_TOKENS);
 }

@@ -10,7 +10,7 @@ export class PrefixIndex {
 
   /** The page of `tokens` after `prefix`. */
   find(prefix: Page | undefined, tokens: ArrayLike<number>): Page | undefined {
-    const sameHash = this.#pages.get(chainedHash(prefix, tokens));
+    const sameHash = this.#pages.get(pageHash(prefix, tokens));
     return sameHash?.find(
       ({ entry }) => entry !== undefined && entry.prefix === prefix && equal(entry.tokens, tokens),
     );
@@ -18,7 +18,7 @@ export class PrefixIndex {
 
   /** @param prefix a page that is in the index and stays in it as long as `page` */
   add(page: Page, prefix: Page | undefined, tokens: ArrayLike<number>): void {
-    const hash = chainedHash(prefix, tokens);
+    const hash = pageHash(prefix, tokens);
     page.entry = { prefix, tokens: Int32Array.from(tokens), hash };
     const sameHash = this.#pages.get(hash);
     if (sameHash === undefined) this.#pages.set(hash, [page]);
@@ -35,8 +35,8 @@ export class PrefixIndex {
   }
 }
 
-/** FNV-1a over the tokens, a token at a time, from the prefix's hash on. */
-function chainedHash(prefix: Page | undefined, tokens: ArrayLike<number>): number {
+/** Of the page of `tokens` after `prefix`: FNV-1a, a token at a time, from the prefix's hash on. */
+export function pageHash(prefix: Page | undefined, tokens: ArrayLike<number>): number {
   let hash = prefix?.entry?.hash ?? 0x811c9dc5;
   for (let i = 0; i < tokens.length; i++) hash = Math.imul(hash ^ tokens[i], 0x01000193);
   return hash;

@@ -9,7 +9,7 @@ const SHORT_FIRST = 4;
  * The order in which sequences of one class are served. Clients take turns: the next is the one whose foremost request
  * has the highest level, and among equals the one that has had the least for its weight; a prompt counts as if it had been
  * served, so short ones go ahead, until the request is {@link SHORT_FIRST} aging times old. Of one client's requests the highest
- * level goes first, then the shortest prompt, then the oldest.
+ * level goes first, then the shortest prompt, then what computes that prompt already, then the oldest.
  *
  * A level is the priority, raised by the time without service. Between clients it counts from when any of the client's
  * requests began, and never lifts one above the highest priority that waits: there the client that had less goes first, so
@@ -24,7 +24,9 @@ export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): S
     else queue.push(view);
   }
   const heads = [...queues].map(([client, queue]) => {
-    queue.sort((a, b) => own(b, snapshot) - own(a, snapshot) || a.left - b.left || earlier(a, b));
+    queue.sort(
+      (a, b) => own(b, snapshot) - own(a, snapshot) || a.left - b.left || a.found - b.found || earlier(a, b),
+    );
     const account = snapshot.clients.get(client);
     return {
       queue,

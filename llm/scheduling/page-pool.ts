@@ -40,7 +40,7 @@ export class PagePool {
       const holders = this.#holders.filter((one) => !victims.includes(one));
       const free = victims.reduce((sum, { pages }) => sum + pages, this.#free);
       const needed = [view, ...holders.filter((one) => one.able && !one.generates)].reduce(
-        (sum, one) => sum + this.#pagesFor(one, one.left),
+        (sum, one) => sum + this.#pagesFor(one, one.left + one.found),
         holders.length,
       );
       if (holders.length < maxHeld && (needed <= free || holders.length === 0)) break;

@@ -96,8 +96,11 @@ function share(snapshot: Snapshot, able: readonly SequenceView[], pool: PagePool
       able.filter((view) => view.class === served && view.generates === generates),
       snapshot,
     );
-  const [typing, prompts] = [ofClass('interactive', true), ofClass('interactive', false)];
-  const [working, batchPrompts] = [ofClass('batch', true), ofClass('batch', false)];
+  const [typing, working] = [ofClass('interactive', true), ofClass('batch', true)];
+  const [allPrompts, allBatchPrompts] = [ofClass('interactive', false), ofClass('batch', false)];
+  const { leads, follow } = followers([...allPrompts, ...allBatchPrompts]);
+  const prompts = allPrompts.filter((view) => !follow.has(view));
+  const batchPrompts = allBatchPrompts.filter((view) => !follow.has(view));
   const most = stepColumns(snapshot.maxColumns, typing.length, snapshot.cycles);
   const hasBatch = working.length + batchPrompts.length > 0;
   const reserved = hasBatch ? Math.min(Math.max(1, Math.floor(most / COLUMNS_PER_RESERVED)), most - 1) : 0;
@@ -123,8 +126,30 @@ function share(snapshot: Snapshot, able: readonly SequenceView[], pool: PagePool
   give(typing, drafts, 0);
   give(batchPrompts, rest, 0);
   give(working, drafts, 0);
+  for (const [view, page] of follow) {
+    // The one that it waits for had no memory: somebody has to go on.
+    const leader = leads.get(page);
+    if (leader === undefined || shares.has(leader)) continue;
+    give([view], rest, 0);
+    leads.set(page, view);
+  }
   const inOrder = [...shares].map(([view, columns]) => ({ view, columns }));
   return [...inOrder.filter(({ view }) => view.generates), ...inOrder.filter(({ view }) => !view.generates)];
+}
+
+/**
+ * Prompts that need the same page next: the first computes it and the others wait for it, as long as it has columns. What is
+ * computed for one is there for all.
+ */
+function followers(prompts: readonly SequenceView[]) {
+  const leads = new Map<number, SequenceView>();
+  const follow = new Map<SequenceView, number>();
+  for (const view of prompts) {
+    if (view.page === undefined) continue;
+    if (leads.has(view.page)) follow.set(view, view.page);
+    else leads.set(view.page, view);
+  }
+  return { leads, follow };
 }
 
 /** Where there are more sequences than columns, those go first that have waited longest since their last one. */

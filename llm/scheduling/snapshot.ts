@@ -29,6 +29,10 @@ export interface SequenceView {
   readonly left: number;
   /** Whether it has sampled a token and waits for another. */
   readonly generates: boolean;
+  /** Tokens before them whose pages of keys and values are there already, nobody's or somebody else's. */
+  readonly found: number;
+  /** The page that its prompt needs next and nobody has yet: who needs the same one has the same number. */
+  readonly page: number | undefined;
   /** Columns beyond the first that it may fill with drafted tokens. */
   readonly drafts: number;
   /** Tokens that fit into the pages of KV cache that it holds. */

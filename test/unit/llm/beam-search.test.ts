@@ -128,6 +128,23 @@ describe('beam search', () => {
       },
     );
 
+    test('goes on after it had to make room, also where there is none to spare', () => {
+      const tight = pool(kvType === 'f16' ? 4 : 7);
+      const received = [tight, pool(1_000)].map((bench) => {
+        const prompt = Array.from({ length: 16 }, (_, i) => 3 + i);
+        const request = { prompt, maxTokens: 6, ignoreEos: true, beams: { width: 3 } };
+        const search = bench.submit(request, { class: 'batch' });
+        for (let step = 0; step < 3; step++) bench.engine.step();
+        const length = kvType === 'f16' ? 40 : 70;
+        bench.submit({ prompt: Array.from({ length }, (_, i) => 100 + i), maxTokens: 12, ignoreEos: true });
+        bench.run();
+        return search.received;
+      });
+      expect(tight.model.kvPool.stats.preemptions).toBe(1);
+      expect(received[0]!.error).toBeUndefined();
+      expect(received[0]!.result!.beams).toEqual(received[1]!.result!.beams);
+    });
+
     test('ends where the pages do if no number of tokens is given', () => {
       const bench = pool(24);
       const received = searchIn(bench, 10, 4);

@@ -46,6 +46,17 @@ describe('serving a model of TinyLlama’s dimensions, in core cycles', () => {
     expect(run([{ prompt, maxTokens: 1 }]) / step).toBeLessThanOrEqual(9.5);
   });
 
+  test('four answers to a prompt cost little more than one: the prompt is computed once', () => {
+    const answers = (count: number, first: number) =>
+      run(
+        Array.from({ length: count }, () => ({
+          prompt: Array.from({ length: 200 }, (_, i) => first + i),
+          maxTokens: 4,
+        })),
+      );
+    expect(answers(4, 1500) / answers(1, 1800)).toBeLessThanOrEqual(1.3);
+  });
+
   test('prompt lookup makes a repetitive text at least 1.8 times as cheap', () => {
     // The bias makes a model of random weights repeat itself as a real one does in lists, code and quotations.
     const logitBias = [11, 12].map((id) => [id, 60] as const);

@@ -76,6 +76,30 @@ describe('an interactive request under a full load of batch work', () => {
   });
 });
 
+describe('prompts that need the same page next', () => {
+  const same = (id: number, rest: Partial<SequenceView> = {}) =>
+    view(id, { left: 100, generates: false, page: 7, servedAt: id, ...rest });
+  const shares = (sequences: SequenceView[], rest = {}) =>
+    schedule(snapshot(sequences, { now: 10, ...rest })).shares.map(({ id, columns }) => [id, columns]);
+
+  test('wait for the first of them, which has all columns', () => {
+    expect(shares([same(0), same(1), same(2), view(3)])).toEqual([
+      [3, 1],
+      [0, 45],
+    ]);
+    expect(shares([same(0), same(1, { page: 8 })])).toHaveLength(2);
+  });
+
+  test('are computed for an interactive request rather than for batch work', () => {
+    expect(shares([same(0, { class: 'batch' }), same(1)])).toEqual([[1, 64]]);
+  });
+
+  test('wait for nobody who has no memory', () => {
+    const [first, second] = [same(0, { priority: 0, left: 1 }), same(1, { room: 9, pages: 5, left: 2 })];
+    expect(shares([first, second, same(2, { room: 9, left: 2 })], { freePages: 0 })).toEqual([[1, 2]]);
+  });
+});
+
 describe('batch work', () => {
   test('after long waiting the foremost of it gets memory all the same, and keeps it until it ends', () => {
     const chats = times(4, (id) => view(id, { arrivedAt: id, pages: 5 }));

@@ -18,6 +18,8 @@ export function view(id: number, rest: Partial<SequenceView> = {}): SequenceView
     begun: true,
     able: true,
     left: 1,
+    found: 0,
+    page: undefined,
     generates: true,
     drafts: 0,
     room: 0,
