@@ -165,7 +165,7 @@ export class Facts {
   /** @throws PynqLlmError LLM_SCHEMA_UNSUPPORTED */
   pattern(reader: SchemaReader, pattern: string): Regex {
     try {
-      return patternRegex(this.#builder, pattern);
+      return this.#builder.ofPattern(pattern, () => patternRegex(this.#builder, pattern));
     } catch (cause) {
       if (!(cause instanceof PatternError)) throw cause;
       throw reader.unsupported(`the pattern ${JSON.stringify(pattern.slice(0, 100))} with ${cause.message}`);

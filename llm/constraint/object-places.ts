@@ -149,10 +149,10 @@ class ObjectPlaces {
     const isListed = filter === tree.regexes.nothing;
     if (!isListed && listed.length > 0)
       throw facts.unsupported('propertyNames', '"propertyNames" of an "enum" or anything else');
-    const isUnknown = (name: string) =>
-      facts.property(name, tree.patternsOf(facts, name)).length > 0 || !facts.isClosed;
+    const mayBe = (name: string) =>
+      !facts.isClosed || facts.property(name, tree.patternsOf(facts, name)).length > 0;
     return {
-      names: [...new Set([...named, ...listed.filter(isUnknown)])],
+      names: [...new Set([...named, ...listed.filter(mayBe)])],
       filter: isListed ? undefined : filter,
     };
   }
@@ -167,7 +167,6 @@ class ObjectPlaces {
         'patternProperties',
         `"patternProperties" of more than ${MAX_NAME_PATTERNS} patterns`,
       );
-    const names = regexes.not(regexes.either(this.#names.map((name) => regexes.text(name))));
     const isPlain = patterns.length === 0 && filter === regexes.anything;
     const ways: number[] = [];
     for (let set = 0; set < 2 ** patterns.length; set++) {
@@ -178,7 +177,8 @@ class ObjectPlaces {
       const value = this.#value(schemas, grammar.end);
       if (isPlain) return otherName(grammar, this.#names, value);
       const ofPatterns = patterns.map((pattern) => (matched.has(pattern) ? pattern : regexes.not(pattern)));
-      const name = regexes.both([filter, names, ...ofPatterns]);
+      const others = regexes.not(regexes.either(this.#names.map((name) => regexes.text(name))));
+      const name = regexes.both([filter, others, ...ofPatterns]);
       if (!regexes.isNothing(name)) ways.push(quote(grammar, strings.place(name, quote(grammar, value))));
     }
     return ways.length === 0 ? undefined : grammar.anyOf(ways);

@@ -41,6 +41,7 @@ export class RegexBuilder {
   readonly #derivatives = new Map<Regex, Map<number, Regex>>();
   readonly #edges = new Map<Regex, readonly Edge[]>();
   readonly #lengths = new Map<Regex, Lengths>();
+  readonly #patterns = new Map<string, Regex>();
   #work = 0;
   /** No text at all. */
   readonly nothing: Regex = this.#make({ kind: 'characters', ranges: [] }, '[]', false);
@@ -55,6 +56,13 @@ export class RegexBuilder {
   characters(ranges: readonly Range[]): Regex {
     const inOrder = normalised(ranges);
     return this.#make({ kind: 'characters', ranges: inOrder }, `[${inOrder.join(' ')}]`, false);
+  }
+
+  /** What `make` makes of a pattern, once. */
+  ofPattern(pattern: string, make: () => Regex): Regex {
+    const regex = this.#patterns.get(pattern) ?? make();
+    this.#patterns.set(pattern, regex);
+    return regex;
   }
 
   text(text: string): Regex {

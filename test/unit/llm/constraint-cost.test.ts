@@ -88,3 +88,78 @@ describe('the work of a mask', () => {
     ).not.toHaveProperty('code');
   });
 });
+
+describe('the work of compiling a schema', () => {
+  const ref = (i: number) => ({ $ref: `#/$defs/d${i % 100}` });
+  test.each<[string, unknown]>([
+    ['patterns of exponentially many states', { type: 'string', pattern: '^(?=.*a.{30})(?=.*b.{30}).*$' }],
+    ['patterns that are counted and long', { type: 'string', pattern: '(a|b)*a(a|b){20}', maxLength: 5_000 }],
+    [
+      'many patterns',
+      { type: 'string', allOf: several(30, (i) => ({ pattern: `[a-z][0-9]{${i + 1}}.*[^a-e]{${i}}` })) },
+    ],
+    [
+      'choices within choices',
+      { allOf: several(12, () => ({ anyOf: several(10, (i) => ({ type: 'string', minLength: i })) })) },
+    ],
+    [
+      'references that fan out',
+      {
+        $defs: Object.fromEntries(
+          several(100, (i) => [
+            `d${i}`,
+            {
+              anyOf: [
+                { ...ref(i + 1), minLength: 1 },
+                { ...ref(i + 2), maxLength: 9 },
+              ],
+            },
+          ]),
+        ),
+        ...ref(0),
+      },
+    ],
+    [
+      'alternatives each to be told from all others',
+      { oneOf: several(300, (i) => ({ type: 'integer', minimum: 2 * i, maximum: 2 * i })) },
+    ],
+    ['a divisor with many remainders', { type: 'integer', multipleOf: 999_983 }],
+    [
+      'counted properties',
+      {
+        type: 'object',
+        properties: Object.fromEntries(several(400, (i) => [`p${i}`, {}])),
+        maxProperties: 200,
+      },
+    ],
+    [
+      'a large grammar',
+      { type: 'object', properties: Object.fromEntries(several(3_000, (i) => [`p${i}`, {}])) },
+    ],
+  ])('ends by a code once it is too much: %s', (_, schema) => {
+    expect(() => compileSchema(JSON.stringify(schema))).toThrow(
+      expect.objectContaining({ code: 'LLM_SCHEMA_TOO_LARGE' }),
+    );
+  });
+
+  test.each<[string, unknown]>([
+    ['eight thousand ways that say the same', { anyOf: several(8_000, () => ({ type: 'null' })) }],
+    ['three thousand constants', { anyOf: several(3_000, (i) => ({ const: `x${i}` })) }],
+    [
+      'a hundred kinds of object that a property tells apart',
+      {
+        oneOf: several(100, (i) => ({
+          type: 'object',
+          properties: { kind: { const: i }, text: { type: 'string' } },
+          required: ['kind'],
+        })),
+      },
+    ],
+    [
+      'an e-mail address of a length',
+      { type: 'string', format: 'email', maxLength: 200, pattern: '^[a-z.@]+$' },
+    ],
+  ])('is little for %s', (_, schema) => {
+    expect(costOf(schema).code).toBeUndefined();
+  });
+});
