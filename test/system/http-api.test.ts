@@ -7,7 +7,9 @@ import OpenAI, {
   NotFoundError,
   PermissionDeniedError,
 } from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
 import { type HttpApi, type HttpApiOptions, serveHttpApi } from '../../http-api/index.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
@@ -409,6 +411,33 @@ describe('chat completions', () => {
     });
     await expect(refused).rejects.toMatchObject({ status: 400, code: 'LLM_SCHEMA_UNSUPPORTED' });
     await expect(refused).rejects.toThrow(/uniqueItems/);
+  });
+
+  it('satisfy a type of zod’s, as the client’s own helper asks for it', async () => {
+    const type = z.object({
+      kind: z.enum(['wolf', 'bear']),
+      born: z.iso.date(),
+      about: z.discriminatedUnion('by', [
+        z.object({ by: z.literal('age'), age: z.int().min(1).max(9) }),
+        z.object({ by: z.literal('id'), id: z.uuid() }),
+      ]),
+    });
+    const answer = await openai.chat.completions.parse({
+      ...request,
+      max_completion_tokens: 200,
+      response_format: zodResponseFormat(type, 'animal'),
+    });
+    expect(type.safeParse(answer.choices[0]!.message.parsed).success).toBe(true);
+  });
+
+  it.each([2_000, 5_000, 20_000])('of a schema nested %i deep are refused by a code', async (levels) => {
+    const schema = `${'{"items":'.repeat(levels)}{}${'}'.repeat(levels)}`;
+    const format = `{"type":"json_schema","json_schema":{"name":"deep","schema":${schema}}}`;
+    const body = `${JSON.stringify(request).slice(0, -1)},"response_format":${format}}`;
+    const headers = { authorization: `Bearer ${TOKENS.infer}`, 'content-type': 'application/json' };
+    const refused = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers, body });
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({ error: { code: 'LLM_SCHEMA_TOO_LARGE' } });
   });
 
   it('that the client aborts are cancelled on the board', async () => {
