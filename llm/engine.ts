@@ -22,6 +22,7 @@ import {
   type SchedulingLimits,
   type Snapshot,
   schedule,
+  type Turn,
 } from './scheduling/index.js';
 import { type ScoreOptions, ScoreSequence, type Scores } from './score-sequence.js';
 import { Sequence } from './sequence.js';
@@ -77,6 +78,8 @@ export class Engine {
   readonly #cancelled = new Set<Job>();
   #nextId = 0;
   readonly #rate = new EndRate();
+  #turn: Turn | undefined;
+  #batchServedAt = Number.NEGATIVE_INFINITY;
 
   constructor(model: Model, options: EngineOptions = {}) {
     const { weights = new Map(), metrics = new EngineMetrics(), spill, now, ...limits } = options;
@@ -203,6 +206,7 @@ export class Engine {
     this.#dropCancelled();
     this.#dropLate(now);
     const plan = schedule(this.#snapshot(now));
+    this.#turn = plan.turn;
     this.#refuse(plan.refused);
     for (const id of plan.preempted) this.#preempt(this.#job(id));
     for (const id of plan.admitted) this.#begin(this.#job(id), now);
@@ -237,6 +241,8 @@ export class Engine {
       pageTokens: PAGE_TOKENS,
       sequences: [...this.#jobs.values()].map((job) => job.view()),
       clients: this.#clients.all,
+      batchServedAt: this.#batchServedAt,
+      turn: this.#turn,
       msPerRequest: this.#rate.msPerRequest,
     };
   }
@@ -286,6 +292,7 @@ export class Engine {
     for (const { id, columns: most } of shares) {
       const job = this.#job(id);
       job.serve(now, this.#metrics);
+      if (job.class === 'batch') this.#batchServedAt = now;
       try {
         const taken = job.sequence.columns(most, now);
         columns.push(...taken);

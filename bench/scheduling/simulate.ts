@@ -6,6 +6,7 @@ import {
   type SchedulingLimits,
   type SequenceView,
   type Snapshot,
+  type Turn,
 } from '../../llm/scheduling/index.js';
 import { cyclesToMs, MAX_COLUMNS, stepCycles } from './step-cost.js';
 import type { Arrival } from './workload.js';
@@ -104,6 +105,8 @@ export function simulate(
   const done: Job[] = [];
   const clients = new ClientAccounts(weights);
   let [now, steps, preemptions, cycles, arrived] = [0, 0, 0, 0, 0];
+  let turn: Turn | undefined;
+  let batchServedAt = Number.NEGATIVE_INFINITY;
   const leave = (job: Job) => {
     jobs.delete(job.id);
     clients.leave(job.arrival.client);
@@ -124,8 +127,11 @@ export function simulate(
       pageTokens: PAGE_TOKENS,
       sequences: [...jobs.values()].map((job) => job.view()),
       clients: clients.all,
+      batchServedAt,
+      turn,
       msPerRequest: undefined,
     });
+    turn = plan.turn;
     for (const { id } of plan.refused) {
       jobs.get(id)!.refused = true;
       leave(jobs.get(id)!);
@@ -140,6 +146,7 @@ export function simulate(
     for (const { job, columns } of served) {
       Object.assign(job, { servedAt: now, begun: true, length: job.length + columns });
       clients.charge(job.arrival.client, columns);
+      if (job.arrival.class === 'batch') batchServedAt = now;
     }
     const sampled = served.filter(({ job }) => job.left === 0);
     const columns = served.reduce((sum, share) => sum + share.columns, 0);

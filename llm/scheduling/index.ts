@@ -15,4 +15,5 @@ export {
   type ServiceClass,
   type Share,
   type Snapshot,
+  type Turn,
 } from './snapshot.js';

@@ -9,9 +9,11 @@ export class PagePool {
   /** Who holds pages, or was given a place; the last claim last. */
   #holders: SequenceView[];
   #free: number;
+  /** The batch sequence that keeps its memory before others, and gets it back before them: the first claim of those begun. */
+  readonly foremost: SequenceView | undefined;
   /**
-   * Batch work that waited long enough: what fills the memory would otherwise keep it waiting for as long as interactive
-   * requests come. There is one at a time, and it stays the one until it ends.
+   * The foremost, where it waited long enough: what fills the memory would otherwise keep it waiting for as long as
+   * interactive requests come. It goes before them for a turn.
    */
   readonly guarded: SequenceView | undefined;
   /** Tokens that fit into what each has been given in this step. */
@@ -21,7 +23,8 @@ export class PagePool {
     this.#snapshot = snapshot;
     this.#holders = [...running];
     this.#free = snapshot.freePages;
-    this.guarded = guardedOf(snapshot);
+    this.foremost = foremostOf(snapshot);
+    this.guarded = this.foremost && isGuarded(this.foremost, snapshot) ? this.foremost : undefined;
   }
 
   /**
@@ -112,9 +115,15 @@ export class PagePool {
   }
 }
 
-function guardedOf({ sequences, now, limits }: Snapshot): SequenceView | undefined {
-  const [foremost] = sequences
+function foremostOf({ sequences }: Snapshot): SequenceView | undefined {
+  return sequences
     .filter((view) => view.class === 'batch' && view.able)
-    .sort((a, b) => Number(b.begun) - Number(a.begun) || compareClaims(a, b));
-  return foremost !== undefined && now - foremost.arrivedAt >= limits.batchPatienceMs ? foremost : undefined;
+    .sort((a, b) => Number(b.begun) - Number(a.begun) || compareClaims(a, b))[0];
+}
+
+/** A turn ends once it has lasted its time and the sequence has a token more: so there is always an end to it, and a gain. */
+function isGuarded(view: SequenceView, { now, limits, turn, batchServedAt }: Snapshot): boolean {
+  if (view.state === 'waiting')
+    return now - Math.max(view.arrivedAt, batchServedAt) >= limits.batchPatienceMs;
+  return turn?.id === view.id && (now - turn.at < limits.batchTurnMs || !view.generates);
 }

@@ -12,6 +12,8 @@ import {
 
 /** Batch work has one column of so many, whatever else there is: a prompt of 2048 tokens waits two steps longer for it. */
 const COLUMNS_PER_RESERVED = 32;
+/** And one of so many while the one whose turn it is computes its prompt: others wait for its memory. */
+const COLUMNS_PER_TURN = 2;
 /** And so many of the places. */
 const RESERVED_PLACES = 1;
 /** Where every place is taken, clients that have less than their part of them begin all the same, up to so many times as many. */
@@ -35,8 +37,15 @@ export function schedule(snapshot: Snapshot): Plan {
   const admitted = admit(snapshot, waiting, running, pool);
   const able = [...running.filter((view) => view.able && !pool.preempted.has(view)), ...admitted];
   const shares = share(snapshot, able, pool);
+  const { guarded } = pool;
+  const begins = guarded !== undefined && admitted.includes(guarded);
   return {
     refused,
+    turn: begins
+      ? { id: guarded.id, at: snapshot.now }
+      : guarded?.state === 'running'
+        ? snapshot.turn
+        : undefined,
     preempted: [...pool.preempted].map(({ id }) => id),
     admitted: admitted.filter((view) => !pool.preempted.has(view)).map(({ id }) => id),
     shares: shares
@@ -67,14 +76,15 @@ function admit(
     const has = ofClass.filter((view) => view.client === client).length;
     return has < Math.max(1, Math.floor(places / clients.size)) && ofClass.length < MOST_PLACES * places;
   };
-  const { guarded } = pool;
+  const { guarded, foremost } = pool;
   if (guarded?.state === 'waiting' && waiting.includes(guarded) && hasPlace(guarded) && pool.admit(guarded))
     admitted.push(guarded);
   for (const served of SERVICE_CLASSES) {
-    const order = fairOrder(
-      waiting.filter((view) => view.class === served && !admitted.includes(view)),
-      { limits, ...snapshot },
-    );
+    const ofClass = waiting.filter((view) => view.class === served && !admitted.includes(view));
+    const order = fairOrder(ofClass, { limits, ...snapshot });
+    // What it had computed waits for it; if others took its memory it would need a turn before interactive requests.
+    if (foremost?.begun && ofClass.includes(foremost))
+      order.sort((a, b) => Number(b === foremost) - Number(a === foremost));
     for (const view of order) {
       if (!hasPlace(view)) continue;
       if (!pool.admit(view)) break;
@@ -103,7 +113,9 @@ function share(snapshot: Snapshot, able: readonly SequenceView[], pool: PagePool
   const batchPrompts = allBatchPrompts.filter((view) => !follow.has(view));
   const most = stepColumns(snapshot.maxColumns, typing.length, snapshot.cycles);
   const hasBatch = working.length + batchPrompts.length > 0;
-  const reserved = hasBatch ? Math.min(Math.max(1, Math.floor(most / COLUMNS_PER_RESERVED)), most - 1) : 0;
+  const turn = batchPrompts.filter((view) => view === pool.guarded);
+  const part = turn.length > 0 ? COLUMNS_PER_TURN : COLUMNS_PER_RESERVED;
+  const reserved = hasBatch ? Math.min(Math.max(1, Math.floor(most / part)), most - 1) : 0;
 
   const shares = new Map<SequenceView, number>();
   let left = most;
@@ -117,11 +129,12 @@ function share(snapshot: Snapshot, able: readonly SequenceView[], pool: PagePool
       left -= columns;
     }
   };
-  const one = () => 1;
   const rest = (view: SequenceView) => view.left - (shares.get(view) ?? 0);
+  const one = (view: SequenceView) => Math.min(1, rest(view));
   const drafts = (view: SequenceView) => (shares.has(view) ? view.drafts : 0);
   give(inTurns(typing, prompts), one, reserved);
   give(prompts, rest, reserved);
+  give(turn, rest, 0);
   give(inTurns(working, batchPrompts), one, 0);
   give(typing, drafts, 0);
   give(batchPrompts, rest, 0);

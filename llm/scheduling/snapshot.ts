@@ -64,6 +64,9 @@ export interface Snapshot {
   readonly pageTokens: number;
   readonly sequences: readonly SequenceView[];
   readonly clients: ReadonlyMap<string, ClientAccount>;
+  /** When batch work last had a column, and whose turn it is to have memory before interactive requests: see {@link Plan}. */
+  readonly batchServedAt: number;
+  readonly turn: Turn | undefined;
   /** Mean time from one request's end to the next one's; unknown at first, and again once nobody waits. */
   readonly msPerRequest: number | undefined;
 }
@@ -78,8 +81,10 @@ export interface SchedulingLimits {
   readonly maxQueued: number;
   /** Milliseconds that a request may wait for its first column. */
   readonly maxWaitMs: Readonly<Record<ServiceClass, number>>;
-  /** Milliseconds after which the foremost batch request keeps its memory, and gets some, before interactive ones. */
+  /** Milliseconds without a column for any batch work after which the foremost request of it gets memory before interactive ones. */
   readonly batchPatienceMs: number;
+  /** Milliseconds that it then keeps it at least. */
+  readonly batchTurnMs: number;
   /** Milliseconds without a column that count as much as one level of priority. */
   readonly agingMs: number;
 }
@@ -90,6 +95,7 @@ export const DEFAULT_LIMITS: SchedulingLimits = {
   maxQueued: 64,
   maxWaitMs: { interactive: 120_000, batch: 3_600_000 },
   batchPatienceMs: 30_000,
+  batchTurnMs: 10_000,
   agingMs: 5_000,
 };
 
@@ -103,6 +109,15 @@ export interface Plan {
   readonly admitted: readonly number[];
   /** Columns of each sequence in the step, in this order: what one leaves unused the next ones may have. */
   readonly shares: readonly Share[];
+  /** For the next snapshot. */
+  readonly turn?: Turn | undefined;
+}
+
+/** A batch sequence has memory before interactive requests. */
+export interface Turn {
+  readonly id: number;
+  /** Since when. */
+  readonly at: number;
 }
 
 export interface Refusal {

@@ -134,13 +134,18 @@ test.each([
     while (submitted < requests || engine.count > 0) {
       while (submitted < requests && engine.count < 12) {
         submitted++;
-        const generation = engine.submit(randomRequest(random, submitted % 20 === 0 ? 50 : 3), {
-          onToken: () => undefined,
-          onDone: end,
-          onError: (error) => {
-            throw error;
+        const request = randomRequest(random, submitted % 20 === 0 ? 50 : 3);
+        const beams = { promptLookup: false, beams: { width: 2 + below(random, 3) } };
+        const generation = engine.submit(
+          { ...request, ...(submitted % 13 === 0 ? beams : {}) },
+          {
+            onToken: () => undefined,
+            onDone: end,
+            onError: (error) => {
+              throw error;
+            },
           },
-        });
+        );
         if (below(random, 3) === 0) cancels.push(() => generation.cancel());
       }
       engine.step();

@@ -25,7 +25,7 @@ function load(kvType: 'f16' | 'int8', maxColumns: number) {
 }
 
 /** Prompts of every length, some with a common beginning, some that repeat themselves; sampled and greedy. */
-const REQUESTS: readonly GenerateRequest[] = Array.from({ length: 16 }, (_, i) => {
+const REQUESTS: GenerateRequest[] = Array.from({ length: 16 }, (_, i) => {
   const length = [1, 7, 15, 16, 17, 31, 33, 40][i % 8];
   const own = Array.from({ length }, (_, t) => (i < 8 ? 3 + ((t * 7) % 11) : 3 + ((i * 31 + t * 17) % 290)));
   return {
@@ -47,6 +47,15 @@ const SERVICES = [
   { class: 'batch', client: 'a' },
   { class: 'batch', priority: 1, client: 'b' },
 ] as const;
+
+/** And beam searches. */
+for (const i of [2, 9])
+  REQUESTS.push({
+    prompt: REQUESTS[i].prompt,
+    maxTokens: 4,
+    ignoreEos: true,
+    beams: { width: 2 },
+  });
 
 interface Given {
   readonly request: number;
@@ -76,13 +85,14 @@ function runSchedule(
     if (toCome > 0 && random(3) === 0) {
       toCome--;
       const request = random(REQUESTS.length);
-      const limit = random(4);
-      const { received, generation } = bench.submit(
-        { ...REQUESTS[request], limit },
-        SERVICES[random(SERVICES.length)],
-      );
-      given.push({ request, received });
-      live.push({ ...generation, limit });
+      const service = SERVICES[random(SERVICES.length)];
+      // Now and then several answers to one prompt.
+      for (let answers = random(4) === 0 ? 3 : 1; answers > 0; answers--) {
+        const limit = random(4);
+        const { received, generation } = bench.submit({ ...REQUESTS[request], limit }, service);
+        given.push({ request, received });
+        live.push({ ...generation, limit });
+      }
     }
     for (const one of live) {
       one.limit += random(4);
@@ -98,7 +108,7 @@ function runSchedule(
 
 test('sequences of 200 random schedules get, to the bit, the tokens that each gets alone', () => {
   const metrics = new EngineMetrics();
-  const counts = { finished: 0, cancelled: 0, speculated: 0 };
+  const counts = { finished: 0, cancelled: 0, speculated: 0, searched: 0 };
   const models = [load('f16', 5), load('f16', 32), load('int8', 12)];
   const alone = models.map((model) =>
     REQUESTS.map((request) => {
@@ -106,7 +116,7 @@ test('sequences of 200 random schedules get, to the bit, the tokens that each ge
       const { received } = bench.submit({ ...request, promptLookup: false });
       bench.run();
       model.kvPool.clear();
-      return received.tokens;
+      return received;
     }),
   );
   for (let schedule = 0; schedule < SCHEDULES; schedule++) {
@@ -121,15 +131,18 @@ test('sequences of 200 random schedules get, to the bit, the tokens that each ge
       if (received.result?.reason === 'cancelled') counts.cancelled++;
       else {
         counts.finished++;
-        expect(received.tokens).toHaveLength(expected.length);
+        expect(received.tokens).toHaveLength(expected.tokens.length);
+        expect(received.result?.beams).toEqual(expected.result?.beams);
+        counts.searched += received.result?.beams === undefined ? 0 : 1;
       }
-      expect(received.tokens).toEqual(expected.slice(0, received.tokens.length));
+      expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
     }
     expect(models[which].kvPool.stats.used).toBe(0);
   }
   // The schedules were what they are meant to be.
   expect(counts.finished).toBeGreaterThan(400);
   expect(counts.cancelled).toBeGreaterThan(50);
+  expect(counts.searched).toBeGreaterThan(30);
   const { interactive, batch } = metrics.classes;
   expect(interactive.preempted + batch.preempted).toBeGreaterThan(50);
   expect(metrics.recovered).toBeGreaterThan(10);

@@ -3,7 +3,9 @@ import {
   type ClientAccount,
   EndRate,
   type SequenceView,
+  type Snapshot,
   schedule,
+  type Turn,
 } from '../../../../llm/scheduling/index.js';
 import { snapshot, view, waiting } from './views.js';
 
@@ -101,22 +103,45 @@ describe('prompts that need the same page next', () => {
 });
 
 describe('batch work', () => {
-  test('after long waiting the foremost of it gets memory all the same, and keeps it until it ends', () => {
-    const chats = times(4, (id) => view(id, { arrivedAt: id, pages: 5 }));
+  describe('where interactive requests fill the memory', () => {
+    const chats = times(4, (id) => view(id, { arrivedAt: id, pages: 5, room: 8 }));
     const batch = [4, 5].map((id) => waiting(id, 40, { class: 'batch', arrivedAt: id }));
-    const at = (now: number, sequences = [...chats, ...batch]) =>
-      schedule(snapshot(sequences, { now, freePages: 4 }));
-    expect(at(20_000)).toMatchObject({ admitted: [], preempted: [] });
-    expect(at(40_000)).toMatchObject({ admitted: [4], preempted: [3] });
-    const running = view(4, { class: 'batch', arrivedAt: 4, pages: 9 });
-    const another = waiting(6, 100, { arrivedAt: 39_000 });
-    expect(at(40_000, [...chats, running, batch[1]!, another])).toMatchObject({
-      admitted: [],
-      preempted: [],
+    const at = (now: number, sequences: SequenceView[], rest: Partial<Snapshot> = {}) =>
+      schedule(snapshot(sequences, { now, freePages: 4, ...rest, limits: {} }));
+    /** The first of it runs, beside an interactive request that does not fit. */
+    const beside = (now: number, turn: Turn | undefined, rest: Partial<SequenceView> = {}) => {
+      const running = { class: 'batch', arrivedAt: 4, pages: 9, ...rest } as const;
+      return at(now, [...chats, view(4, running), batch[1]!, waiting(6, 100, { arrivedAt: now })], { turn });
+    };
+
+    test('gets some when it has had no column for long, the foremost of it', () => {
+      expect(at(20_000, [...chats, ...batch])).toMatchObject({ admitted: [], preempted: [] });
+      const given = at(40_000, [...chats, ...batch]);
+      expect(given).toMatchObject({ admitted: [4], preempted: [3], turn: { id: 4, at: 40_000 } });
+      expect(at(40_000, [...chats, ...batch], { batchServedAt: 20_000 }).admitted).toEqual([]);
     });
-    expect(at(20_000, [...chats, running, batch[1]!, another])).toMatchObject({
-      admitted: [6],
-      preempted: [4],
+
+    test('keeps it for a turn, and until it has a token', () => {
+      const turn = { id: 4, at: 34_000 };
+      expect(beside(43_999, turn)).toMatchObject({ admitted: [], preempted: [], turn });
+      const after = beside(44_000, turn);
+      expect(after).toMatchObject({ admitted: [6], preempted: [4] });
+      expect(after.turn).toBeUndefined();
+      const computes = beside(90_000, turn, { left: 400, generates: false });
+      expect(computes).toMatchObject({ admitted: [], preempted: [], turn });
+      expect(columnsOf(computes, 4)).toBeGreaterThan(25);
+    });
+
+    test('makes room at once where it is not its turn', () => {
+      expect(beside(34_000, undefined)).toMatchObject({ admitted: [6], preempted: [4] });
+    });
+
+    test('has it back before other batch work that is shorter', () => {
+      const before = waiting(7, 60, { class: 'batch', begun: true, servedAt: 10_000, arrivedAt: 9 });
+      const plan = schedule(
+        snapshot([...batch, before], { now: 20_000, freePages: 5, batchServedAt: 10_000 }),
+      );
+      expect(plan.admitted).toEqual([7]);
     });
   });
 

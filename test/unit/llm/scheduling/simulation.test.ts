@@ -42,6 +42,44 @@ describe('an interactive request under a full load of batch work', () => {
   );
 });
 
+describe('where memory holds two or three sequences', () => {
+  const LIMITS = { limits: NO_REFUSALS, pages: 70 };
+  /** Interactive requests of 200 tokens from the second minute on. */
+  const chats = (count: number, everyMs: number, outputTokens: number): Arrival[] =>
+    Array.from({ length: count }, (_, i) => ({
+      at: 60_000 + i * everyMs,
+      class: 'interactive',
+      client: `guest ${i}`,
+      promptTokens: 200,
+      outputTokens,
+    }));
+  const ended = ({ outcomes }: ReturnType<typeof simulate>) =>
+    outcomes.every(({ tokenTimes, outputTokens }) => tokenTimes.length === outputTokens);
+
+  test('an interactive request has its first token within two steps of an idle board under any load of batch work', () => {
+    const [idle] = simulate(chats(1, 0, 4), schedule, LIMITS).outcomes;
+    const run = simulate([...batch(8, 300, 400), ...chats(40, 45_000, 10)], schedule, LIMITS);
+    const steps = run.outcomes
+      .filter((one) => one.class === 'interactive')
+      .map(({ stepsToFirst }) => stepsToFirst!);
+    expect(run.preemptions).toBeGreaterThan(20);
+    expect(Math.max(...steps)).toBeLessThanOrEqual(idle!.stepsToFirst! + 2);
+    expect(ended(run)).toBe(true);
+  });
+
+  test('batch work goes on beside long interactive answers that fill it, and takes turns with them', () => {
+    const answers = chats(2, 0, 300).map((one) => ({ ...one, at: 10_000, promptTokens: 100 }));
+    const run = simulate([...batch(1, 300, 60), ...answers], schedule, { ...LIMITS, pages: 40 });
+    expect(ended(run)).toBe(true);
+    const gaps = (which: (one: Outcome) => boolean) =>
+      run.outcomes
+        .filter(which)
+        .flatMap(({ tokenTimes }) => tokenTimes.slice(1).map((at, i) => at - tokenTimes[i]!));
+    expect(gaps((one) => one.class === 'batch').filter((gap) => gap > 20_000).length).toBeGreaterThan(5);
+    expect(Math.max(...gaps(() => true))).toBeLessThan(90_000);
+  });
+});
+
 describe('nobody starves', () => {
   const greedy = { class: 'interactive', clients: ['greedy'], perSecond: 0.3, burst: 6 } as const;
   const arrivals = randomArrivals(

@@ -46,6 +46,8 @@ export function snapshot(sequences: readonly SequenceView[], { limits, ...rest }
     pageTokens: 16,
     sequences,
     clients: new Map(),
+    batchServedAt: Number.NEGATIVE_INFINITY,
+    turn: undefined,
     msPerRequest: undefined,
     ...rest,
   };
