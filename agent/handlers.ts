@@ -9,6 +9,7 @@ import {
   type ServerStream,
   type StoredModel,
 } from '../protocol/index.js';
+import { CheckFiles } from './check-files.js';
 import type { AgentCore } from './core.js';
 import type { DeviceMethod, DeviceParams } from './device/messages.js';
 import type { SessionUploads } from './session-uploads.js';
@@ -44,6 +45,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     });
   };
   /** Tells the client how far the work has come. */
+  const checkFiles = new CheckFiles();
   const withProgress = async <R>(
     stream: ServerStream,
     work: (onProgress: (done: number, total: number) => void) => Promise<R>,
@@ -177,8 +179,13 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     },
 
     'device.listChecks': forward(),
+    'device.addFile': ({ params }) => {
+      checkFiles.add(params);
+      return {};
+    },
     'device.runCheck': ({ params }) => {
-      const files = params.files.map(({ name, data }) => ({ name, data: new Uint8Array(data) }));
+      const small = params.files.map(({ name, data }) => ({ name, data: new Uint8Array(data) }));
+      const files = [...small, ...checkFiles.take()];
       const transfer = files.map(({ data }) => data.buffer);
       return device.call(session, 'device.runCheck', { ...params, files }, { transfer });
     },

@@ -87,9 +87,14 @@ export class Accelerator {
   /**
    * Compiles a tensor for the core; reads its rows tile by tile.
    * @param force also what this device computes unreliably: v1's Q4_K and Q5_K, for the golden vectors
+   * @param mostRows of a tile, for the golden vectors; as many as the core holds unless given
    * @throws PynqLlmError DRIVER_UNSUPPORTED_TENSOR, DRIVER_DMA_MEMORY_FULL
    */
-  load(tensor: WeightTensor, placement: 'resident' | 'staged', { force = false } = {}): MatMulProgram {
+  load(
+    tensor: WeightTensor,
+    placement: 'resident' | 'staged',
+    { force = false, mostRows }: { readonly force?: boolean; readonly mostRows?: number } = {},
+  ): MatMulProgram {
     this.checkOpen();
     const { description } = this.board;
     const coreType = coreTypeOf(tensor.type);
@@ -103,7 +108,7 @@ export class Accelerator {
         },
       );
     }
-    const program = MatMulProgram.compile(this.board, tensor, coreType, placement);
+    const program = MatMulProgram.compile(this.board, tensor, coreType, placement, mostRows);
     this.programs.add(program);
     return program;
   }

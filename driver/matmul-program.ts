@@ -45,9 +45,10 @@ export function planTiles(
   rows: number,
   kb: number,
   placement: 'resident' | 'staged',
+  mostRows = Number.POSITIVE_INFINITY,
 ): TilePlan {
   const { revision, capacity } = description;
-  const perTile = rowsPerTile(kb, capacity.weightBlocks);
+  const perTile = Math.min(mostRows, rowsPerTile(kb, capacity.weightBlocks));
   const tileCount = Math.ceil(rows / perTile);
   const full = tileLayout(revision, coreType, kb, Math.min(perTile, rows), placement);
   const last = tileLayout(revision, coreType, kb, rows - (tileCount - 1) * perTile, placement);
@@ -92,6 +93,7 @@ export class MatMulProgram {
 
   /**
    * Reads and packs a tensor tile by tile; beside the program itself it takes the memory of one tile.
+   * @param mostRows of a tile; as many as the core holds unless given
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, and whatever `readRows` throws; nothing stays allocated then
    */
   static compile(
@@ -99,8 +101,9 @@ export class MatMulProgram {
     tensor: WeightTensor,
     coreType: CoreType,
     placement: 'resident' | 'staged',
+    mostRows?: number,
   ): MatMulProgram {
-    const tiles = planTiles(board, coreType, tensor.rows, tensor.columns / 256, placement);
+    const tiles = planTiles(board, coreType, tensor.rows, tensor.columns / 256, placement, mostRows);
     if (placement === 'staged') {
       const image = new Uint8Array(tiles.bytes);
       packTensor(board, tensor, coreType, tiles, image, 0, true);

@@ -174,6 +174,11 @@ export const AGENT_ERRORS = {
     meaning: 'A generation cannot be resumed at this token: it was acknowledged before, or is not there yet.',
     remedy: 'Resume at the first token that did not arrive.',
   },
+  AGENT_CHECK_FILE: {
+    number: 6071,
+    meaning: 'A vector file that is sent in pieces is not in order, or too large.',
+    remedy: 'Send the pieces one after the other; check with smaller vectors.',
+  },
   AGENT_TRACE_STATE: {
     number: 6070,
     meaning: 'There is no trace to stop, read or replay, or one is being recorded already.',

@@ -39,6 +39,9 @@ export const MAX_PIECE_BYTES = 1024 * 1024;
 /** Uploads that pretend to be larger than any file system: 64 GiB of chunks. */
 export const MAX_CHUNKS = 65_536;
 
+/** Vectors of one check, which the agent has in memory: a MatMul of the largest matrix of a 7B model. */
+export const MAX_CHECK_BYTES = 64 * 1024 * 1024;
+
 /** Tokens that an agent keeps for a client that may never come back to acknowledge them. */
 export const MAX_TOKEN_WINDOW = 256;
 export const DEFAULT_TOKEN_WINDOW = 32;

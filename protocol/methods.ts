@@ -11,6 +11,7 @@ import {
 import { empty, progressEvent, type Role } from './schemas/common.js';
 import { countersReadResult, countersSetTargetsParams, stepEvent } from './schemas/counters.js';
 import {
+  deviceAddFileParams,
   deviceListChecksParams,
   deviceListChecksResult,
   deviceRunCheckParams,
@@ -124,6 +125,7 @@ export const METHODS = {
   'counters.subscribe': { role: 'read', params: empty, result: empty, event: stepEvent },
 
   'device.listChecks': { role: 'admin', params: deviceListChecksParams, result: deviceListChecksResult },
+  'device.addFile': { role: 'admin', params: deviceAddFileParams, result: empty },
   'device.runCheck': { role: 'admin', params: deviceRunCheckParams, result: deviceRunCheckResult },
 
   'trace.start': { role: 'admin', params: empty, result: empty },

@@ -31,7 +31,7 @@ export type DeviceMethod = Extract<
   | 'score'
   | 'metrics.read'
   | Exclude<Extract<MethodName, `counters.${string}`>, 'counters.subscribe'>
-  | `device.${string}`
+  | Exclude<Extract<MethodName, `device.${string}`>, 'device.addFile'>
   | `trace.${string}`
 >;
 

@@ -33,6 +33,7 @@ export function runMatMul(
   const { counters } = accelerator;
   const program = accelerator.load(vectorTensor(name, vector), resident ? 'resident' : 'staged', {
     force: true,
+    mostRows: vector.rowsPerTile,
   });
   const totals: number[] = [];
   const usualTargets = counters.getTargets();

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { PynqLlmError } from '../../errors/index.js';
 import {
   CORE_BLOCK_BYTES,
@@ -27,22 +26,22 @@ export interface GoldenVector {
   readonly weights: Uint8Array;
   /** Q8_K blocks: N rows of K/256. */
   readonly inputBlocks: Uint8Array;
-  /** Bits of the results, out[n*M + m]. */
+  /** Rows of a full tile: the order in which results are emitted, and the cycles, depend on it. */
+  readonly rowsPerTile: number;
+  /** Bits of the results, out[n*M + m], */
   readonly expected: Uint32Array;
+  /** and in the order in which the core emits them: tile by tile, in each column after column. */
+  readonly expectedEmitted: Uint32Array;
 }
 
 /**
  * Reads a vector file and checks every field against its length.
- * @param sha256 of the file in hexadecimal, where known
  * @throws PynqLlmError DRIVER_BAD_VECTOR
  */
-export function readVector(name: string, bytes: Uint8Array, sha256?: string): GoldenVector {
+export function readVector(name: string, bytes: Uint8Array): GoldenVector {
   const bad = (what: string) =>
     new PynqLlmError('DRIVER_BAD_VECTOR', `${name} ${what}.`, { context: { file: name } });
   if (bytes.length < HEADER_WORDS * 4 || bytes.length > MAX_BYTES) throw bad(`has ${bytes.length} bytes`);
-  if (sha256 !== undefined && createHash('sha256').update(bytes).digest('hex') !== sha256.toLowerCase()) {
-    throw bad('does not have the SHA-256 that the index says');
-  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const word = (i: number) => view.getUint32(4 * i, true);
   if (word(0) !== MAGIC || word(1) !== VERSION) throw bad('does not start like a vector of format version 1');
@@ -59,6 +58,11 @@ export function readVector(name: string, bytes: Uint8Array, sha256?: string): Go
   const weightBytes = rows * kb * CORE_BLOCK_BYTES[coreType];
   const inputBytes = inputs * kb * Q8K_BYTES;
   if (word(6) !== weightBytes || word(7) !== inputBytes) throw bad('has lengths that do not fit its shape');
+  const rowsPerTile = word(13);
+  if (rowsPerTile === 0) throw bad('has tiles of no rows');
+  // Not slice(): a Buffer's shares its memory with others.
+  const resultsAt = (what: string, at: number) =>
+    new Uint32Array(Uint8Array.from(part(what, word(at), rows * inputs * 4)).buffer);
   return {
     coreType,
     rows,
@@ -66,8 +70,9 @@ export function readVector(name: string, bytes: Uint8Array, sha256?: string): Go
     columns,
     weights: part('weights', word(8), weightBytes),
     inputBlocks: part('inputs', word(9), inputBytes),
-    // Not slice(): a Buffer's shares its memory with others.
-    expected: new Uint32Array(Uint8Array.from(part('results', word(10), rows * inputs * 4)).buffer),
+    rowsPerTile,
+    expected: resultsAt('results', 10),
+    expectedEmitted: resultsAt('results as they are emitted', 11),
   };
 }
 
@@ -83,6 +88,20 @@ export function vectorTensor(name: string, vector: GoldenVector): WeightTensor {
       into.set(vector.weights.subarray(first * rowBytes, (first + count) * rowBytes));
     },
   };
+}
+
+/** Results out[n*M + m] in the order in which the core emits them. */
+export function inEmissionOrder(
+  results: Uint32Array,
+  { rows, inputs, rowsPerTile }: GoldenVector,
+): Uint32Array {
+  const emitted = new Uint32Array(results.length);
+  let at = 0;
+  for (let first = 0; first < rows; first += rowsPerTile) {
+    const end = Math.min(first + rowsPerTile, rows);
+    for (let n = 0; n < inputs; n++) for (let m = first; m < end; m++) emitted[at++] = results[n * rows + m];
+  }
+  return emitted;
 }
 
 /** How many float32 results differ, bit for bit, NaN as a class. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_FRAME_BYTES } from '../limits.js';
-import { bytes, count } from './common.js';
+import { bytes, count, piece } from './common.js';
 
 const json = z.string().max(MAX_FRAME_BYTES);
 
@@ -21,6 +21,9 @@ export const deviceListChecksResult = z.object({
     }),
   ),
 });
+
+/** A piece of a vector file that is too large for a frame: for the session's next check, one piece after the other. */
+export const deviceAddFileParams = z.strictObject({ name: z.string().max(200), offset: count, data: piece });
 
 export const deviceRunCheckParams = z.strictObject({
   check: json,

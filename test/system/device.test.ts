@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
@@ -75,6 +77,53 @@ describe('buffers through the agent', () => {
     await expect(board.buffers.allocate(64 * 1024 * 1024)).rejects.toMatchObject({
       code: 'AGENT_BUFFER_QUOTA',
     });
+  });
+});
+
+describe('golden vectors through the agent', () => {
+  it('are checked though they fit no frame, and where one is damaged the others still are', async () => {
+    using folder = temporaryDirectory();
+    // 5632 x 2048 in Q6_K, the largest layer of a TinyLlama: all zeros, so that every result is 0.
+    const [rows, kb] = [5632, 8];
+    const [weightBytes, inputBytes] = [rows * kb * 210, kb * 292];
+    const weights = 64;
+    const results = weights + weightBytes + inputBytes;
+    const header = [
+      0x56544c53,
+      1,
+      6,
+      rows,
+      1,
+      kb * 256,
+      weightBytes,
+      inputBytes,
+      weights,
+      weights + weightBytes,
+    ];
+    const file = Buffer.alloc(results + 2 * rows * 4);
+    for (const [i, word] of [...header, results, results + rows * 4, 0, 128].entries())
+      file.writeUInt32LE(word, 4 * i);
+    writeFileSync(join(folder.path, 'right.bin'), file);
+    file.writeUInt8(0x3f, results + 7);
+    writeFileSync(join(folder.path, 'wrong.bin'), file);
+    writeFileSync(join(folder.path, 'short.bin'), file.subarray(0, -1));
+    const cases = ['wrong', 'missing', 'short', 'right'].map((name) => ({
+      file: `${name}.bin`,
+      v3: { cycles: 0 },
+    }));
+    writeFileSync(join(folder.path, 'index.json'), JSON.stringify({ cases }));
+    await using board = await connect(agent.url);
+    const checks: { readonly bitMismatches: number; readonly error?: string | undefined }[] = [];
+    const summary = await board.device.selfTest(folder.path, { onCheck: (check) => checks.push(check) });
+    // Each is checked with staged and with resident weights; the cycles of the former are wrong on purpose.
+    expect(summary).toMatchObject({ cases: 8, passed: 1, bitMismatches: 2, cycleMismatches: 2 });
+    const twice = <T>(one: T) => [one, one];
+    expect(checks.map(({ bitMismatches, error }) => [bitMismatches, error?.match(/\w+/)?.[0]])).toEqual([
+      ...twice([1, undefined]),
+      ...twice([0, 'SDK_VECTORS']),
+      ...twice([0, 'DRIVER_BAD_VECTOR']),
+      ...twice([0, undefined]),
+    ]);
   });
 });
 

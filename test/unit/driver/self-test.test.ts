@@ -103,8 +103,13 @@ describe('the self-test', () => {
     const check = checks.find(({ kind }) => kind === 'matmul');
     if (check?.kind !== 'matmul' || !check.measured) throw new Error('no measured MatMul');
     const bytes = readFile(check.file);
-    const damaged = bytes.slice();
-    damaged[damaged.length - 1] ^= 0x40;
+    // A result, and the same result where it is emitted.
+    const flipped = (...words: readonly number[]) => {
+      const damaged = bytes.slice();
+      for (const word of words)
+        damaged[new DataView(damaged.buffer, damaged.byteOffset).getUint32(4 * word, true)] ^= 1;
+      return new Map([[check.file, damaged]]);
+    };
     const { sha256: _, ...unsigned } = check;
     const measured = {
       ...check.measured,
@@ -126,10 +131,18 @@ describe('the self-test', () => {
       counterMismatches: 1,
       cycleMismatches: 2,
     });
-    expect(() => runCheck(accelerator, check, new Map([[check.file, damaged]]))).toThrow(
-      /DRIVER_BAD_VECTOR.*SHA-256/,
-    );
-    expect(() => runCheck(accelerator, check, new Map())).toThrow(/DRIVER_BAD_VECTOR.*missing/);
+    for (const words of [[10], [11], [10, 11]])
+      expect(runCheck(accelerator, check, flipped(...words))).toMatchObject({
+        passed: false,
+        bitMismatches: 1,
+        error: expect.stringMatching(/DRIVER_BAD_VECTOR.*SHA-256/),
+      });
+    const { sha256: __, ...trusted } = check;
+    expect(runCheck(accelerator, trusted, flipped(11))).toMatchObject({ passed: false, bitMismatches: 1 });
+    expect(runCheck(accelerator, check, new Map())).toMatchObject({
+      passed: false,
+      error: expect.stringMatching(/DRIVER_BAD_VECTOR.*missing/),
+    });
 
     const stream = checks.find(({ kind }) => kind === 'stream');
     if (stream?.kind !== 'stream') throw new Error('no stream');
