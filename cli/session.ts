@@ -139,7 +139,7 @@ async function findModel(board: BoardClient, name: string): Promise<StoredModel>
   } catch (cause) {
     if (!isPynqLlmError(cause, 'AGENT_MODEL_UNKNOWN')) throw cause;
     throw new PynqLlmError(
-      'CLI_MODEL_AMBIGUOUS',
+      'CLI_MODEL_UNKNOWN',
       `"${name}" is neither a file here nor a model on the board.`,
       { cause },
     );

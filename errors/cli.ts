@@ -27,7 +27,7 @@ export const CLI_ERRORS = {
     meaning: 'A file given to /load of a chat is not one that /save wrote.',
     remedy: 'Give a file of JSON with a list of messages, each with role and content.',
   },
-  CLI_MODEL_AMBIGUOUS: {
+  CLI_MODEL_UNKNOWN: {
     number: 8003,
     meaning: 'A model was named that is neither a file nor a model that the board has.',
     remedy: 'Give the path of a .gguf file, or a name from `pynq-llm models`.',

@@ -10,7 +10,19 @@ export interface RopeConfig {
   /** Positions are multiplied by this: 1 / `llama.rope.scaling.factor`. */
   readonly scale: number;
   /** YaRN mixes scaled and unscaled angles between two dimensions that follow from the trained context length. */
-  readonly yarn: { readonly originalContext: number; readonly attentionFactor: number } | undefined;
+  readonly yarn: YarnConfig | undefined;
+  /** Rotated values are multiplied by this, with YaRN by 1 + 0.1 ln(1 / scale) of it. */
+  readonly attentionFactor: number;
+}
+
+/** `llama.rope.scaling.*` of YaRN (Peng et al. 2023). */
+export interface YarnConfig {
+  readonly originalContext: number;
+  /** Of the mixture: 1 is YaRN, and less is nearer to plain scaling. */
+  readonly extrapolation: number;
+  /** Full turns over the original context from which on, and up to which, pairs are not mixed. */
+  readonly betaFast: number;
+  readonly betaSlow: number;
 }
 
 /** What the graph of a LLaMA-architecture model needs to know; names as in the GGUF specification. */
@@ -57,8 +69,8 @@ export function readConfig(gguf: GgufFile): ModelConfig {
   }
   refuseMixtureOfExperts(metadata);
   const embedding = metadata.integer('llama.embedding_length', 1, MOST.dimension);
-  const heads = metadata.integer('llama.attention.head_count', 1, MOST.heads);
-  const kvHeads = metadata.integer('llama.attention.head_count_kv', 1, MOST.heads, heads);
+  const heads = metadata.integerOfLayers('llama.attention.head_count', 1, MOST.heads);
+  const kvHeads = metadata.integerOfLayers('llama.attention.head_count_kv', 1, MOST.heads, heads);
   if (heads % kvHeads !== 0) {
     throw metadata.invalid('llama.attention.head_count_kv', `${kvHeads} does not divide the ${heads} heads`);
   }
@@ -70,7 +82,7 @@ export function readConfig(gguf: GgufFile): ModelConfig {
     trainedContext,
     embedding,
     layers: metadata.integer('llama.block_count', 1, MOST.layers),
-    feedForward: metadata.integer('llama.feed_forward_length', 1, MOST.dimension),
+    feedForward: metadata.integerOfLayers('llama.feed_forward_length', 1, MOST.dimension),
     heads,
     kvHeads,
     headDim,
@@ -135,26 +147,26 @@ function readRope(metadata: Metadata, headDim: number, trainedContext: number): 
       `${dimensions} is not an even number up to the head's ${headDim}`,
     );
   }
-  const type = metadata.text('llama.rope.scaling.type', 'none');
+  // Where a file names a factor and no type, llama.cpp scales linearly; scale_linear is the key of older files.
+  const type = metadata.text('llama.rope.scaling.type', 'linear');
   const linear = metadata.number('llama.rope.scale_linear', 0, 1e6, 0);
   const factor = metadata.number('llama.rope.scaling.factor', 0, 1e6, linear) || 1;
-  const base = metadata.number('llama.rope.freq_base', 1, 1e12, 10000);
+  const plain = {
+    dimensions,
+    base: metadata.number('llama.rope.freq_base', 1, 1e12, 10000),
+    attentionFactor:
+      metadata.number('llama.rope.scaling.attn_factor', 0, 1e3, 1) *
+      metadata.number('llama.rope.scaling.yarn_attn_factor', 0, 1e3, 1),
+    yarn: undefined,
+  };
+  const scale = Math.fround(1 / factor);
   switch (type) {
     case 'none':
-      // A bare scale_linear is the key of files from before llama.rope.scaling.type existed.
-      return { dimensions, base, scale: linear > 0 ? Math.fround(1 / factor) : 1, yarn: undefined };
+      return { ...plain, scale: 1 };
     case 'linear':
-      return { dimensions, base, scale: Math.fround(1 / factor), yarn: undefined };
-    case 'yarn': {
-      const originalContext = metadata.integer(
-        'llama.rope.scaling.original_context_length',
-        1,
-        MOST.context,
-        trainedContext,
-      );
-      const attentionFactor = metadata.number('llama.rope.scaling.attn_factor', 0, 1e3, 1);
-      return { dimensions, base, scale: Math.fround(1 / factor), yarn: { originalContext, attentionFactor } };
-    }
+      return { ...plain, scale };
+    case 'yarn':
+      return { ...plain, scale, yarn: readYarn(metadata, trainedContext) };
     default:
       throw new PynqLlmError(
         'LLM_ROPE_SCALING_UNSUPPORTED',
@@ -162,4 +174,17 @@ function readRope(metadata: Metadata, headDim: number, trainedContext: number): 
         { context: { type: type.slice(0, 64), supported: ['none', 'linear', 'yarn'] } },
       );
   }
+}
+
+function readYarn(metadata: Metadata, trainedContext: number): YarnConfig | undefined {
+  const key = 'llama.rope.scaling';
+  const extrapolation = metadata.number(`${key}.yarn_ext_factor`, 0, 1, 1);
+  // The angles are scaled and nothing else then.
+  if (extrapolation === 0) return undefined;
+  return {
+    originalContext: metadata.integer(`${key}.original_context_length`, 1, MOST.context, trainedContext),
+    extrapolation,
+    betaFast: metadata.number(`${key}.yarn_beta_fast`, 1e-3, 1e6, 32),
+    betaSlow: metadata.number(`${key}.yarn_beta_slow`, 1e-3, 1e6, 1),
+  };
 }

@@ -45,6 +45,12 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const tensors = findTensors(gguf, config);
   const contextLength = checkContextLength(config, options.contextLength);
   const tokenizer = createTokenizer(gguf.metadata);
+  if (tokenizer.vocabSize !== config.vocabSize)
+    throw new PynqLlmError(
+      'LLM_TENSOR_SHAPE',
+      `token_embd.weight has ${config.vocabSize} rows; the tokenizer has ${tokenizer.vocabSize} tokens.`,
+      { context: { tensor: 'token_embd.weight', rows: config.vocabSize, tokens: tokenizer.vocabSize } },
+    );
   const { accelerator, kvType = 'f16' } = options;
   const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress);
   const workspace = new Workspace(config, options.maxColumns ?? DEFAULT_MAX_COLUMNS);

@@ -28,6 +28,16 @@ export class Metadata {
     return value;
   }
 
+  /** The same of a key that may list a number for each layer, where they have to be equal. */
+  integerOfLayers(key: string, least: number, most: number, otherwise?: number): number {
+    const listed = this.#values.get(key);
+    if (!ArrayBuffer.isView(listed)) return this.integer(key, least, most, otherwise);
+    const [first = Number.NaN] = listed;
+    if (!Array.from<number | bigint>(listed).every((one) => one === first))
+      throw this.invalid(key, 'its layers differ, and only models of equal layers are computed');
+    return new Metadata(new Map([[key, first]])).integer(key, least, most);
+  }
+
   /** A number from `least` to `most`. @throws PynqLlmError LLM_METADATA_MISSING, LLM_METADATA_INVALID */
   number(key: string, least: number, most: number, otherwise?: number): number {
     const value = this.#values.get(key) ?? otherwise;

@@ -1,9 +1,5 @@
-import type { RopeConfig } from './config.js';
+import type { RopeConfig, YarnConfig } from './config.js';
 import { cos, log, pow, sin } from './maths/index.js';
-
-/** YaRN's bounds in full turns over the trained context (Peng et al. 2023, "YaRN"; llama.cpp's defaults). */
-const BETA_FAST = 32;
-const BETA_SLOW = 1;
 
 /**
  * Rotary position embedding of the LLaMA architecture: neighbouring values (2i, 2i + 1) of a head are turned by the angle
@@ -25,10 +21,9 @@ export class Rope {
     this.#pairs = config.dimensions / 2;
     this.#thetaScale = Math.fround(pow(config.base, -2 / config.dimensions));
     this.#factors = factors;
-    this.#unscaledShare = config.yarn && yarnShares(config, config.yarn.originalContext);
-    this.#magnitude = config.yarn
-      ? Math.fround(config.yarn.attentionFactor * (1 + 0.1 * log(1 / config.scale)))
-      : 1;
+    this.#unscaledShare = config.yarn && yarnShares(config, config.yarn);
+    const magnified = config.yarn ? 1 + 0.1 * log(1 / config.scale) : 1;
+    this.#magnitude = Math.fround(config.attentionFactor * magnified);
   }
 
   /** float32 values of one row of {@link fillAngles}. */
@@ -85,14 +80,16 @@ export class Rope {
 }
 
 /** How far each pair keeps its unscaled angle: 1 for pairs that turn often in the trained context, 0 for slow ones. */
-function yarnShares(config: RopeConfig, originalContext: number): Float32Array {
-  const { dimensions, base } = config;
+function yarnShares(
+  { dimensions, base }: RopeConfig,
+  { originalContext, extrapolation, betaFast, betaSlow }: YarnConfig,
+): Float32Array {
   const dimensionOfTurns = (turns: number): number =>
     (dimensions * log(originalContext / (turns * 2 * Math.PI))) / (2 * log(base));
-  const low = Math.max(0, Math.floor(dimensionOfTurns(BETA_FAST)));
-  const high = Math.min(dimensions - 1, Math.ceil(dimensionOfTurns(BETA_SLOW)));
+  const low = Math.max(0, Math.floor(dimensionOfTurns(betaFast)));
+  const high = Math.min(dimensions - 1, Math.ceil(dimensionOfTurns(betaSlow)));
   return Float32Array.from({ length: dimensions / 2 }, (_, pair) => {
     const ramp = (pair - low) / Math.max(0.001, high - low);
-    return 1 - Math.min(1, Math.max(0, ramp));
+    return extrapolation * (1 - Math.min(1, Math.max(0, ramp)));
   });
 }

@@ -31,7 +31,10 @@ function readEncoding(metadata: Metadata): { vocabulary: Vocabulary; encoding: T
   const model = metadata.text('tokenizer.ggml.model', 'none');
   switch (model) {
     case 'llama': {
-      const vocabulary = readVocabulary(metadata, true);
+      const read = readVocabulary(metadata, true);
+      // SentencePiece has an unknown token always; files that do not mark it have it by its name, or first.
+      const unknownId = read.unknownId ?? Math.max(0, read.texts.indexOf('<unk>'));
+      const vocabulary = { ...read, unknownId };
       return { vocabulary, encoding: new SentencePiece(metadata, vocabulary) };
     }
     case 'gpt2': {

@@ -83,8 +83,13 @@ function readTypes(metadata: Metadata, count: number): Uint8Array {
   });
 }
 
+/** llama.cpp's "none", -1 in 32 bits. */
+const NO_TOKEN = 0xffff_ffff;
+
 function readId(metadata: Metadata, key: string, count: number): number | undefined {
-  return metadata.has(key) ? metadata.integer(key, 0, count - 1) : undefined;
+  if (!metadata.has(key)) return undefined;
+  const id = metadata.integer(key, 0, NO_TOKEN);
+  return id === NO_TOKEN ? undefined : metadata.integer(key, 0, count - 1);
 }
 
 /** Whether texts begin with BOS, or end with EOS. */

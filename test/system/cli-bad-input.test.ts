@@ -92,7 +92,7 @@ describe.concurrent('a model that cannot be used', () => {
     ['empty.gguf', 'SDK_MODEL_FILE'],
     ['folder.gguf', 'SDK_MODEL_FILE'],
     ['unknown-architecture.gguf', 'LLM_\\w*ARCHITECTURE\\w*'],
-    ['missing.gguf', 'CLI_MODEL_AMBIGUOUS'],
+    ['missing.gguf', 'CLI_MODEL_UNKNOWN'],
   ])('%s', async (name, code) => {
     const result = await run(['run', 'Once', '-m', path(name)]);
     expectError(result, code);
@@ -100,7 +100,7 @@ describe.concurrent('a model that cannot be used', () => {
   });
 
   test('a name that the board does not know', async () => {
-    expectError(await run(['run', 'Once', '-m', 'no-such-model']), 'CLI_MODEL_AMBIGUOUS');
+    expectError(await run(['run', 'Once', '-m', 'no-such-model']), 'CLI_MODEL_UNKNOWN');
   });
 });
 
@@ -145,7 +145,7 @@ describe.concurrent('a request that cannot be met', () => {
   });
 
   test('a name with a line break and terminal codes still makes one line', async () => {
-    expectError(await run(['run', '-m', 'two\nlines\u001b[31m']), 'CLI_MODEL_AMBIGUOUS');
+    expectError(await run(['run', '-m', 'two\nlines\u001b[31m']), 'CLI_MODEL_UNKNOWN');
   });
 });
 

@@ -118,7 +118,9 @@ describe('golden vectors through the agent', () => {
     // Each is checked with staged and with resident weights; the cycles of the former are wrong on purpose.
     expect(summary).toMatchObject({ cases: 8, passed: 1, bitMismatches: 2, cycleMismatches: 2 });
     const twice = <T>(one: T) => [one, one];
-    expect(checks.map(({ bitMismatches, error }) => [bitMismatches, error?.match(/(SDK|DRIVER)_\w+/)?.[0]])).toEqual([
+    expect(
+      checks.map(({ bitMismatches, error }) => [bitMismatches, error?.match(/(SDK|DRIVER)_\w+/)?.[0]]),
+    ).toEqual([
       ...twice([1, undefined]),
       ...twice([0, 'SDK_VECTORS']),
       ...twice([0, 'DRIVER_BAD_VECTOR']),

@@ -219,7 +219,7 @@ describe('pynq-llm serve', () => {
     const args = ['serve', '-d', 'mock:', '--port', '0', '-m', 'no-such-model'];
     const { status, stdout, stderr } = await cli(args, { home: store.path });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-    expect(stderr).toMatch(/CLI_MODEL_AMBIGUOUS/);
+    expect(stderr).toMatch(/CLI_MODEL_UNKNOWN/);
   });
 
   it('listens before the device is ready, and Ctrl-C ends it then too', async () => {

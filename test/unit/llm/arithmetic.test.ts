@@ -170,7 +170,7 @@ test('SwiGLU is x times the logistic function of x times up, without overflow at
 });
 
 describe('RoPE', () => {
-  const plain = { dimensions: 8, base: 10000, scale: 1, yarn: undefined };
+  const plain = { dimensions: 8, base: 10000, scale: 1, attentionFactor: 1, yarn: undefined };
 
   /** The angle of each pair, read back from its cosine and sine. */
   function angles(rope: Rope, position: number): number[] {
@@ -211,9 +211,19 @@ describe('RoPE', () => {
     expect(third).toBeCloseTo(0.03 / 8, 7);
   });
 
+  test('YaRN’s bounds and its share are the file’s where it names them', () => {
+    const yarn = { originalContext: 512, extrapolation: 1, betaFast: 32, betaSlow: 1 };
+    const slowest = (more: Partial<typeof yarn>) =>
+      angles(new Rope({ ...plain, scale: 0.25, yarn: { ...yarn, ...more } }, undefined), 2).at(-1)!;
+    // Slow pairs are scaled; with a bound below their turns over the context they are not.
+    expect(slowest({})).toBeCloseTo(0.002 / 4, 6);
+    expect(slowest({ betaFast: 0.05, betaSlow: 0.01 })).toBeCloseTo(0.002, 6);
+    expect(slowest({ betaFast: 0.05, betaSlow: 0.01, extrapolation: 0.5 })).toBeCloseTo(0.00125, 6);
+  });
+
   test('YaRN keeps fast pairs, scales slow ones, and magnifies by 1 + 0.1 ln(factor)', () => {
     const rope = new Rope(
-      { ...plain, scale: 0.25, yarn: { originalContext: 512, attentionFactor: 1 } },
+      { ...plain, scale: 0.25, yarn: { originalContext: 512, extrapolation: 1, betaFast: 32, betaSlow: 1 } },
       undefined,
     );
     const [fast, , , slow] = angles(rope, 2);

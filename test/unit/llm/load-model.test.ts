@@ -57,6 +57,48 @@ describe('a model file that cannot be computed is refused with a reason', () => 
     expect(failure(changed(tiny, { [key]: value }))).toMatch(new RegExp(`LLM_METADATA_INVALID.*${key}`));
   });
 
+  test.each([
+    [{ 'llama.rope.scaling.factor': 4 }, { scale: 0.25 }],
+    [{ 'llama.rope.scale_linear': 4 }, { scale: 0.25 }],
+    [{ 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': 4 }, { scale: 0.25 }],
+    [{ 'llama.rope.scaling.type': 'none', 'llama.rope.scaling.factor': 4 }, { scale: 1 }],
+    [{ 'llama.rope.scaling.attn_factor': 2 }, { attentionFactor: 2 }],
+    [
+      {
+        'llama.rope.scaling.type': 'yarn',
+        'llama.rope.scaling.yarn_beta_fast': 8,
+        'llama.rope.scaling.yarn_beta_slow': 2,
+        'llama.rope.scaling.yarn_ext_factor': 0.5,
+        'llama.rope.scaling.yarn_attn_factor': 3,
+      },
+      { attentionFactor: 3, yarn: { extrapolation: 0.5, betaFast: 8, betaSlow: 2 } },
+    ],
+    [{ 'llama.rope.scaling.type': 'yarn', 'llama.rope.scaling.yarn_ext_factor': 0 }, { yarn: undefined }],
+  ])('no RoPE scaling that llama.cpp would see is left out: %j', (keys, rope) => {
+    const usual = { scale: 1, attentionFactor: 1, yarn: undefined };
+    expect(readConfig(changed(tiny, keys)).rope).toMatchObject({ ...usual, ...rope });
+  });
+
+  test('layers that are not alike, and are listed', () => {
+    const listed = (kvHeads: readonly number[]) =>
+      changed(tiny, { 'llama.attention.head_count_kv': Uint32Array.from(kvHeads) });
+    expect(failure(listed([2, 1, 2]))).toMatch(/LLM_METADATA_INVALID.*its layers differ/);
+    const { kvHeads } = readConfig(tiny);
+    expect(readConfig(listed([kvHeads, kvHeads, kvHeads])).kvHeads).toBe(kvHeads);
+  });
+
+  test('more tokens in the tokenizer than in the embedding, or fewer', () => {
+    const tokens = [...(tiny.metadata.get('tokenizer.ggml.tokens') as string[])];
+    const types = tiny.metadata.get('tokenizer.ggml.token_type') as Int32Array;
+    const scores = tiny.metadata.get('tokenizer.ggml.scores') as Float32Array;
+    const fewer = changed(tiny, {
+      'tokenizer.ggml.tokens': tokens.slice(0, -1),
+      'tokenizer.ggml.token_type': types.slice(0, -1),
+      'tokenizer.ggml.scores': scores.slice(0, -1),
+    });
+    expect(failure(fewer)).toMatch(/LLM_TENSOR_SHAPE.*tokens/);
+  });
+
   test('a RoPE scaling that is not computed', () => {
     const message = failure(changed(tiny, { 'llama.rope.scaling.type': 'longrope' }));
     expect(message).toMatch(/LLM_ROPE_SCALING_UNSUPPORTED.*longrope/);

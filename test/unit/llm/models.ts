@@ -3,6 +3,7 @@ import {
   fileSource,
   type GgmlType,
   GgufFile,
+  type GgufValue,
   type LlamaDimensions,
   openGguf,
   writeSyntheticLlama,
@@ -47,7 +48,7 @@ export function tinyStories(): Model {
 /** The same file with metadata or tensors changed after reading: `undefined` takes an entry away. */
 export function changed(
   gguf: GgufFile,
-  metadata: Record<string, string | number | undefined>,
+  metadata: Readonly<Record<string, GgufValue | undefined>>,
   tensors: Record<string, Record<string, unknown> | undefined> = {},
 ): GgufFile {
   const values = new Map(gguf.metadata);

@@ -333,13 +333,34 @@ describe('a vocabulary that cannot be used', () => {
   });
 
   it('without bytes and without an unknown token says which character it lacks', () => {
+    const tokens = Array.from({ length: 265 }, (_, i) => `token ${i}`);
+    const tokenizer = createTokenizer(
+      bytePairMetadata({ 'tokenizer.ggml.tokens': tokens, 'tokenizer.ggml.merges': [] }),
+    );
+    expect(() => tokenizer.encode('漢')).toThrow(/PL4203 LLM_TEXT_UNENCODABLE/);
+  });
+
+  it.each([
+    ['by its name', 'unk', 7],
+    ['first', 'something', 0],
+  ])('of SentencePiece that does not mark the unknown token has it %s', (_, name, id) => {
+    const tokens = [...(bytePairMetadata().get('tokenizer.ggml.tokens') as string[])].with(7, `<${name}>`);
     const tokenizer = createTokenizer(
       bytePairMetadata({
         ...spm,
+        'tokenizer.ggml.tokens': tokens,
         'tokenizer.ggml.scores': new Float32Array(265),
         'tokenizer.ggml.add_space_prefix': false,
       }),
     );
-    expect(() => tokenizer.encode('漢')).toThrow(/PL4203 LLM_TEXT_UNENCODABLE.*U\+6F22/);
+    expect(tokenizer.encode('漢', { addSpecial: false })).toEqual([id]);
+  });
+
+  it('may say of a special token that there is none, as llama.cpp writes it', () => {
+    const none = 0xffff_ffff;
+    const tokenizer = createTokenizer(
+      bytePairMetadata({ 'tokenizer.ggml.bos_token_id': none, 'tokenizer.ggml.eot_token_id': none }),
+    );
+    expect(tokenizer.bosId).toBeUndefined();
   });
 });
