@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
 import { Automaton, type State } from '../../../llm/constraint/automaton.js';
 import { compileSchema } from '../../../llm/constraint/compile-schema.js';
-import type { Random } from '../../../llm/maths/index.js';
+import { Random } from '../../../llm/maths/index.js';
+import { satisfies } from './json-schema-validator.js';
 
 const HORIZON = 16;
 
@@ -50,4 +51,22 @@ export function walk(automaton: Automaton, random: Random, most: number): Buffer
     state = next;
   }
   return undefined;
+}
+
+/** Documents of random bytes, among those that may come; the independent validator judges each. */
+export function expectDocuments(
+  schema: unknown,
+  isValid: (value: unknown) => boolean = () => true,
+  count = 12,
+): void {
+  const automaton = automatonOf(schema);
+  const random = new Random(11);
+  const texts = Array.from({ length: count }, () => walk(automaton, random, 3_000));
+  const documents = texts.filter((text) => text !== undefined);
+  expect(documents.length).toBeGreaterThan(count / 3);
+  for (const text of documents) {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(text));
+    expect(satisfies(schema, value), text.toString()).toBe(true);
+    expect(isValid(value), text.toString()).toBe(true);
+  }
 }
