@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { destination, pino } from 'pino';
 import type { Tokens } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
@@ -37,6 +38,8 @@ export async function runAgent(
   flags: AgentFlags,
   extend: (agent: AgentHandle) => Disposable = () => ({ [Symbol.dispose]: () => undefined }),
 ): Promise<void> {
+  // V8 collects when a heap is up to four times what is alive in it: on a board that memory is the model's.
+  setFlagsFromString('--optimize-for-size');
   const log = pino({ level: flags.logLevel, base: null }, destination(2));
   const { tlsKey, tlsCert } = flags;
   if ((tlsKey === undefined) !== (tlsCert === undefined))
