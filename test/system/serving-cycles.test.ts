@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { Accelerator } from '../../../driver/accelerator.js';
-import { loadBoardDescription } from '../../../driver/board-file.js';
-import { TINY_LLAMA_1B } from '../../../gguf/index.js';
-import { loadModel } from '../../../llm/load-model.js';
-import type { GenerateRequest } from '../../../llm/request.js';
-import { openMockBoard } from '../../../mock-device/index.js';
-import { Bench, GREEDY, syntheticGguf } from './models.js';
+import { Accelerator } from '../../driver/accelerator.js';
+import { loadBoardDescription } from '../../driver/board-file.js';
+import { TINY_LLAMA_1B } from '../../gguf/index.js';
+import { loadModel } from '../../llm/load-model.js';
+import type { GenerateRequest } from '../../llm/request.js';
+import { openMockBoard } from '../../mock-device/index.js';
+import { Bench, GREEDY, syntheticGguf } from '../unit/llm/models.js';
 
 /**
  * TinyLlama-1.1B in Q3_K_S with 2 of its 22 layers, and as much less of its vocabulary, so that every matrix has its share of
