@@ -5,6 +5,7 @@ import type { Prospect } from './kv/prospect.js';
 import type { SpillFolder } from './kv/spill-folder.js';
 import type { Model } from './model.js';
 import type { EngineSequence, FinishReason, GenerationResult } from './request.js';
+import { requestTiming } from './request-timing.js';
 
 /** Takes given tokens through the model as a prompt is taken. No token is generated; what comes of it is for its heirs to say. */
 export abstract class PrefillSequence<T> implements EngineSequence {
@@ -91,18 +92,12 @@ export abstract class PrefillSequence<T> implements EngineSequence {
   }
 
   finish(reason: FinishReason, now: number): GenerationResult {
-    const startedAt = this.startedAt ?? now;
+    const moments = { submittedAt: this.#submittedAt, startedAt: this.startedAt };
     return {
       reason,
       text: '',
       tokens: 0,
-      timing: {
-        queuedMs: startedAt - this.#submittedAt,
-        prefillMs: now - startedAt,
-        decodeMs: 0,
-        promptTokens: this.tokens.length,
-        generatedTokens: 0,
-      },
+      timing: requestTiming(moments, now, { promptTokens: this.promptTokens, generatedTokens: 0 }),
       cost: this.cost,
     };
   }

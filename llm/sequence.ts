@@ -15,6 +15,7 @@ import type {
   GenerationResult,
   TokenOutput,
 } from './request.js';
+import { requestTiming } from './request-timing.js';
 import { Sampler, StopStrings } from './sampling/index.js';
 import { MAX_DRAFT } from './speculation/draft-length.js';
 import type { Drafter } from './speculation/drafter.js';
@@ -37,7 +38,7 @@ export class Sequence implements EngineSequence {
   readonly #submittedAt: number;
   #startedAt: number | undefined;
   #firstTokenAt: number | undefined;
-  #lastTokenAt = 0;
+  #lastTokenAt: number | undefined;
   #cache: KvCache | undefined;
   /** Logits of the step's columns: of the last token that is certain, and after it of each drafted one. */
   readonly #logits: Float32Array[] = [];
@@ -237,19 +238,20 @@ export class Sequence implements EngineSequence {
   /** The end: what was held back, and the bill. */
   finish(reason: FinishReason, now: number): GenerationResult {
     const rest = this.#heldText(reason);
-    const startedAt = this.#startedAt ?? now;
-    const firstTokenAt = this.#firstTokenAt ?? now;
+    const moments = {
+      submittedAt: this.#submittedAt,
+      startedAt: this.#startedAt,
+      firstTokenAt: this.#firstTokenAt,
+      lastTokenAt: this.#lastTokenAt,
+    };
     return {
       reason,
       text: rest,
       tokens: this.#generated,
-      timing: {
-        queuedMs: startedAt - this.#submittedAt,
-        prefillMs: firstTokenAt - startedAt,
-        decodeMs: Math.max(0, this.#lastTokenAt - firstTokenAt),
-        promptTokens: this.#request.prompt.length,
+      timing: requestTiming(moments, now, {
+        promptTokens: this.promptTokens,
         generatedTokens: this.#generated,
-      },
+      }),
       cost: this.cost,
     };
   }

@@ -1,5 +1,6 @@
 import { schedule } from '../../llm/scheduling/index.js';
 import { type BenchOptions, type BenchRow, row } from '../row.js';
+import { percentile } from '../serve/percentiles.js';
 import { firstComeFirstServed, staticBatch } from './policies.js';
 import { recordedArrivals } from './recorded.js';
 import { type Outcome, type Simulation, simulate } from './simulate.js';
@@ -82,7 +83,8 @@ export function benchSchedule({ quick, onProgress }: BenchOptions): BenchRow[] {
       const theirs = simulate(requests, baseline.policy, { limits: NO_REFUSALS });
       return FIGURES.flatMap(({ of, unit, figure }) => {
         const [value, other] = [figure(ours), figure(theirs)];
-        return value === undefined || other === undefined
+        // NaN of a figure that a scenario does not have.
+        return Number.isNaN(value) || Number.isNaN(other)
           ? []
           : [row(`schedule ${name}: ${of}, against ${baseline.name}`, value, unit, other)];
       });
@@ -90,7 +92,7 @@ export function benchSchedule({ quick, onProgress }: BenchOptions): BenchRow[] {
   });
 }
 
-type Figure = (simulation: Simulation) => number | undefined;
+type Figure = (simulation: Simulation) => number;
 
 const isInteractive = (one: Outcome) => one.class === 'interactive';
 const isModest = (one: Outcome) => one.client === 'modest';
@@ -113,23 +115,18 @@ function firstToken(which: (one: Outcome) => boolean, share: number): Figure {
     );
 }
 
-function betweenTokens({ outcomes }: Simulation): number | undefined {
+function betweenTokens({ outcomes }: Simulation): number {
   const gaps = outcomes
     .filter(isInteractive)
     .flatMap(({ tokenTimes }) => tokenTimes.slice(1).map((time, i) => (time - tokenTimes[i]!) / 1_000));
   return percentile(gaps, 0.95);
 }
 
-function meanEnd({ outcomes }: Simulation): number | undefined {
+function meanEnd({ outcomes }: Simulation): number {
   const ends = outcomes.filter(isBatch).map(({ at, tokenTimes }) => (tokenTimes.at(-1)! - at) / 1_000);
-  return ends.length === 0 ? undefined : ends.reduce((sum, end) => sum + end, 0) / ends.length;
+  return ends.reduce((sum, end) => sum + end, 0) / ends.length;
 }
 
 function throughput({ outcomes, endedAt }: Simulation): number {
   return outcomes.reduce((sum, { tokenTimes }) => sum + tokenTimes.length, 0) / (endedAt / 1_000);
-}
-
-/** The value that so large a share of all is not above; of none, none. */
-function percentile(values: readonly number[], share: number): number | undefined {
-  return values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(share * values.length) - 1)];
 }

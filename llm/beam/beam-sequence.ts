@@ -13,6 +13,7 @@ import type {
   GenerateRequest,
   GenerationResult,
 } from '../request.js';
+import { requestTiming } from '../request-timing.js';
 import { topLogProbs } from '../sampling/index.js';
 import { Hypotheses, type Hypothesis } from './hypotheses.js';
 
@@ -50,7 +51,7 @@ export class BeamSequence implements EngineSequence {
   /** By the beam's place: the logits after its last token. */
   readonly #logits: Float32Array[] = [];
   #firstRoundAt: number | undefined;
-  #lastRoundAt = 0;
+  #lastRoundAt: number | undefined;
 
   /** @throws PynqLlmError as `Sequence`'s */
   constructor(model: Model, request: GenerateRequest, beams: BeamOptions, now: number) {
@@ -212,20 +213,19 @@ export class BeamSequence implements EngineSequence {
 
   finish(reason: FinishReason, now: number): GenerationResult {
     const beams = reason === 'cancelled' ? [] : this.#hypotheses.best.map((one) => this.#resultOf(one));
-    const startedAt = this.startedAt ?? now;
-    const firstRoundAt = this.#firstRoundAt ?? now;
     const best = beams.at(0);
+    const generatedTokens = best?.tokens.length ?? 0;
+    const moments = {
+      submittedAt: this.#submittedAt,
+      startedAt: this.startedAt,
+      firstTokenAt: this.#firstRoundAt,
+      lastTokenAt: this.#lastRoundAt,
+    };
     return {
       reason,
       text: best?.text ?? '',
-      tokens: best?.tokens.length ?? 0,
-      timing: {
-        queuedMs: startedAt - this.#submittedAt,
-        prefillMs: firstRoundAt - startedAt,
-        decodeMs: Math.max(0, this.#lastRoundAt - firstRoundAt),
-        promptTokens: this.#request.prompt.length,
-        generatedTokens: best?.tokens.length ?? 0,
-      },
+      tokens: generatedTokens,
+      timing: requestTiming(moments, now, { promptTokens: this.promptTokens, generatedTokens }),
       cost: this.cost,
       beams,
     };

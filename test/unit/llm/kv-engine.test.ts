@@ -2,33 +2,13 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { GgmlType } from '../../../gguf/index.js';
 import { newCost } from '../../../llm/cost.js';
 import { Engine } from '../../../llm/engine.js';
-import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
 import { SpillFolder } from '../../../llm/kv/spill-folder.js';
-import { loadModel } from '../../../llm/load-model.js';
 import { Random } from '../../../llm/maths/index.js';
-import type { Model } from '../../../llm/model.js';
 import type { GenerateRequest } from '../../../llm/request.js';
 import { ModelDrafter } from '../../../llm/speculation/model-drafter.js';
-import { Bench, syntheticGguf } from './models.js';
-
-const TINY = syntheticGguf(() => GgmlType.F32, {
-  embedding: 32,
-  layers: 1,
-  feedForward: 32,
-  heads: 4,
-  kvHeads: 2,
-  vocabulary: 260,
-  contextLength: 128,
-});
-const SHAPE = { layers: 1, heads: 4, kvHeads: 2, headDim: 8 };
-
-function tiny(kvType: KvType, pages: number): Model {
-  const { frameBytes, pageFrames } = new KvLayout(SHAPE, kvType);
-  return loadModel(TINY, { kvType, kvBytes: pages * pageFrames * frameBytes, maxColumns: 24 });
-}
+import { Bench, tinyOfPages as tiny } from './models.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'kv-engine-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,30 +1,14 @@
 import { describe, expect, test, vi } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
-import { GgmlType } from '../../../gguf/index.js';
 import type { PrefillSink } from '../../../llm/engine.js';
-import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
+import type { KvType } from '../../../llm/kv/layout.js';
 import type { KvPin } from '../../../llm/kv/pool.js';
-import { loadModel } from '../../../llm/load-model.js';
 import { Random } from '../../../llm/maths/index.js';
 import type { Model } from '../../../llm/model.js';
 import { EngineMetrics } from '../../../llm/scheduling/index.js';
-import { Bench, syntheticGguf } from './models.js';
+import { Bench, tinyOfPages } from './models.js';
 
-const TINY = syntheticGguf(() => GgmlType.F32, {
-  embedding: 32,
-  layers: 1,
-  feedForward: 32,
-  heads: 4,
-  kvHeads: 2,
-  vocabulary: 260,
-  contextLength: 128,
-});
-const SHAPE = { layers: 1, heads: 4, kvHeads: 2, headDim: 8 };
-
-function tiny(pages: number, kvType: KvType = 'f16'): Model {
-  const { frameBytes, pageFrames } = new KvLayout(SHAPE, kvType);
-  return loadModel(TINY, { kvType, kvBytes: pages * pageFrames * frameBytes, maxColumns: 24 });
-}
+const tiny = (pages: number, kvType: KvType = 'f16') => tinyOfPages(kvType, pages);
 
 /** A prompt of its own for every `first`. */
 function prompt(first: number, length: number): number[] {

@@ -1,7 +1,7 @@
 import {
   bytesSource,
   fileSource,
-  type GgmlType,
+  GgmlType,
   GgufFile,
   type GgufValue,
   type LlamaDimensions,
@@ -10,6 +10,7 @@ import {
 } from '../../../gguf/index.js';
 import { Engine, type EngineOptions } from '../../../llm/engine.js';
 import type { ServiceOptions, TokenSink } from '../../../llm/job.js';
+import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
 import { loadModel } from '../../../llm/load-model.js';
 import type { Model } from '../../../llm/model.js';
 import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/request.js';
@@ -149,4 +150,19 @@ export const GREEDY = { temperature: 0 } as const;
 
 export function textOf({ tokens, result }: Received): string {
   return tokens.map(({ text }) => text).join('') + (result?.text ?? '');
+}
+
+/** A model of one layer without a core, with room for so many pages of keys and values. */
+export function tinyOfPages(kvType: KvType, pages: number): Model {
+  const { frameBytes, pageFrames } = new KvLayout({ layers: 1, heads: 4, kvHeads: 2, headDim: 8 }, kvType);
+  const gguf = syntheticGguf(() => GgmlType.F32, {
+    embedding: 32,
+    layers: 1,
+    feedForward: 32,
+    heads: 4,
+    kvHeads: 2,
+    vocabulary: 260,
+    contextLength: 128,
+  });
+  return loadModel(gguf, { kvType, kvBytes: pages * pageFrames * frameBytes, maxColumns: 24 });
 }
