@@ -37,7 +37,7 @@ const BUILD_COMMANDS = [
   ...['apt-get', 'mmdebstrap', 'qemu-arm-static', 'mke2fs', 'dtc', 'arm-linux-gnueabihf-gcc'],
   ...['bc', 'flex', 'bison', 'make', 'cpp', 'xz'],
 ];
-const BOOT_COMMANDS = ['qemu-system-arm', 'qemu-img', 'setpriv'];
+const BOOT_COMMANDS = ['qemu-system-arm', 'qemu-img', 'setpriv', 'ssh-keygen'];
 
 /** Why the board cannot be built or booted here, or nothing if it can. */
 export function reasonToSkip(): string | undefined {

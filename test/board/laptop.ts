@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { utils } from 'ssh2';
 import { type CliOptions, type CliResult, cli } from '../system/support/cli.js';
+import { makeSshKey } from '../system/support/ssh-key.js';
 import { LOGIN } from './board-shell.js';
 
 /** A command of the project may take so long here; its own deadlines are shorter. */
@@ -19,10 +19,9 @@ export class Laptop {
     this.#home = home;
     const folder = join(home, '.ssh');
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const { private: secret, public: key } = utils.generateKeyPairSync('ed25519', { comment: 'test' });
-    writeFileSync(join(folder, 'id_ed25519'), secret, { mode: 0o600 });
-    writeFileSync(join(folder, 'id_ed25519.pub'), `${key}\n`);
-    this.publicKey = key;
+    const keyFile = join(folder, 'id_ed25519');
+    makeSshKey(keyFile);
+    this.publicKey = readFileSync(`${keyFile}.pub`, 'utf8').trim();
   }
 
   /** Runs `pynq-llm`; with `needsPassword`, it gets the board's on standard input. */

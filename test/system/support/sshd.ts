@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { makeSshKey } from './ssh-key.js';
 
 const SSHD = '/usr/sbin/sshd';
 const START_MS = 10_000;
@@ -45,11 +46,11 @@ export async function startSshd(config: readonly string[] = [], mounts?: string)
   const home = join(folder, 'home');
   mkdirSync(join(home, '.ssh'), { recursive: true, mode: 0o700 });
   const keyFile = join(home, '.ssh', 'id_ed25519');
-  makeKey(keyFile);
+  makeSshKey(keyFile);
   const authorized = join(folder, 'authorized_keys');
   writeFileSync(authorized, readFileSync(`${keyFile}.pub`), { mode: 0o600 });
   const hostKey = join(folder, 'host_key');
-  makeKey(hostKey);
+  makeSshKey(hostKey);
   // The unprivileged process of a server that root runs lives here.
   if (userInfo().uid === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
   const port = await freePort();
@@ -89,7 +90,7 @@ export async function startSshd(config: readonly string[] = [], mounts?: string)
       await stop();
       rmSync(hostKey);
       rmSync(`${hostKey}.pub`);
-      makeKey(hostKey);
+      makeSshKey(hostKey);
       server = await run(configFile, port, mounts);
     },
     [Symbol.asyncDispose]: async () => {
@@ -97,10 +98,6 @@ export async function startSshd(config: readonly string[] = [], mounts?: string)
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-function makeKey(file: string): void {
-  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'test', '-f', file]);
 }
 
 async function run(configFile: string, port: number, mounts: string | undefined) {
