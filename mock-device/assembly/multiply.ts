@@ -1,7 +1,7 @@
 import { GROUP_SUMS, PREPARED_BYTES, QUANTS, SCALE, SENT_SUMS } from './layout';
 import {
   Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,
-  blockBytes, blockMinima, blockScales, groupScales, half, highBits, weights,
+  blockBytes, blockMinima, blockScales, groupScales, half, highBits, nibbles, pairsOfQ3K, weights,
 } from './unpack';
 
 /** Columns that share one unpacking of a block: more would push their inputs out of the first-level cache. */
@@ -124,16 +124,21 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
   const q = x + QUANTS;
   let sum = i64x2.splat(0);
   if (!single) clear(scratch + PRODUCTS, width);
-  const high0 = highBits(type, w, 0);
-  const high1 = highBits(type, w, 16);
-  sum = plane(type, single, 0, w, high0, high1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 1, w, high0, high1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 2, w, high0, high1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 3, w, high0, high1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 4, w, high0, high1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 5, w, high0, high1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 6, w, high0, high1, q, stride, scratch, width, sum);
-  sum = plane(type, single, 7, w, high0, high1, q, stride, scratch, width, sum);
+  if (type == Q3_K) {
+    sum = halfBlockOfQ3K(single, 0, w, q, stride, scratch, width, sum);
+    sum = halfBlockOfQ3K(single, 4, w, q, stride, scratch, width, sum);
+  } else {
+    const high0 = highBits(type, w, 0);
+    const high1 = highBits(type, w, 16);
+    sum = planeOf(type, single, 0, w, high0, high1, q, stride, scratch, width, sum);
+    sum = planeOf(type, single, 1, w, high0, high1, q, stride, scratch, width, sum);
+    sum = planeOf(type, single, 2, w, high0, high1, q, stride, scratch, width, sum);
+    sum = planeOf(type, single, 3, w, high0, high1, q, stride, scratch, width, sum);
+    sum = planeOf(type, single, 4, w, high0, high1, q, stride, scratch, width, sum);
+    sum = planeOf(type, single, 5, w, high0, high1, q, stride, scratch, width, sum);
+    sum = planeOf(type, single, 6, w, high0, high1, q, stride, scratch, width, sum);
+    sum = planeOf(type, single, 7, w, high0, high1, q, stride, scratch, width, sum);
+  }
 
   let d: f32 = 0;
   let dmin: f32 = 0;
@@ -163,21 +168,60 @@ function block(type: i32, single: bool, w: usize, x: usize, stride: usize, scrat
   }
 }
 
-/** Adds 32 weights' products to the column's sum, or, for several columns, to their sums in the scratch memory. */
+/** A plane of another type than Q3_K, unpacked by itself. */
 @inline
-function plane(
+function planeOf(
   type: i32, single: bool, index: i32, w: usize, high0: v128, high1: v128, q: usize, stride: usize, scratch: usize,
   width: i32, sum: v128,
 ): v128 {
   const first = weights(type, index, w, 0, high0);
   const second = weights(type, index, w, 16, high1);
+  return plane(type, single, index, first, second, q, stride, scratch, width, sum);
+}
+
+/** Planes `from` to `from` + 3 of Q3_K, unpacked in pairs. */
+@inline
+function halfBlockOfQ3K(
+  single: bool, from: i32, w: usize, q: usize, stride: usize, scratch: usize, width: i32, sum: v128,
+): v128 {
+  const low0 = v128.load(w + (<usize>from << 3), 32);
+  const low1 = v128.load(w + (<usize>from << 3), 48);
+  const high0 = nibbles(v128.load(w), from);
+  const high1 = nibbles(v128.load(w, 16), from);
+  const even0 = pairsOfQ3K(0, low0, high0);
+  const even1 = pairsOfQ3K(0, low1, high1);
+  sum = nibblePlaneOfQ3K(single, from, even0, even1, q, stride, scratch, width, sum);
+  sum = nibblePlaneOfQ3K(single, from + 2, even0, even1, q, stride, scratch, width, sum);
+  const odd0 = pairsOfQ3K(1, low0, high0);
+  const odd1 = pairsOfQ3K(1, low1, high1);
+  sum = nibblePlaneOfQ3K(single, from + 1, odd0, odd1, q, stride, scratch, width, sum);
+  return nibblePlaneOfQ3K(single, from + 3, odd0, odd1, q, stride, scratch, width, sum);
+}
+
+/** A plane of Q3_K out of its pair: weights in high nibbles stay there, 16 times too large, until their products are summed. */
+@inline
+function nibblePlaneOfQ3K(
+  single: bool, index: i32, pairs0: v128, pairs1: v128, q: usize, stride: usize, scratch: usize, width: i32, sum: v128,
+): v128 {
+  const mask = i8x16.splat(index & 2 ? 0x70 : 7);
+  const first = v128.and(pairs0, mask);
+  const second = v128.and(pairs1, mask);
+  return plane(Q3_K, single, index, first, second, q, stride, scratch, width, sum);
+}
+
+/** Adds 32 weights' products to the column's sum, or, for several columns, to their sums in the scratch memory. */
+@inline
+function plane(
+  type: i32, single: bool, index: i32, first: v128, second: v128, q: usize, stride: usize, scratch: usize, width: i32,
+  sum: v128,
+): v128 {
   const perBlock = type == Q4_K || type == Q5_K;
   const scales = scratch + SCALES + (<usize>index << (perBlock ? 2 : 3));
   const scale0 = v128.load32_splat(scales);
   const scale1 = perBlock ? scale0 : v128.load32_splat(scales, 4);
   q += <usize>index * 32;
   if (single) {
-    const next = i32x4.add(sum, products(type, first, second, scale0, scale1, q));
+    const next = i32x4.add(sum, products(type, index, first, second, scale0, scale1, q));
     // Nobody reads it: a store keeps V8 from moving the loads of all planes to the front, where they fill the registers.
     v128.store(scratch + PRODUCTS, next);
     return next;
@@ -185,7 +229,7 @@ function plane(
   let at = scratch + PRODUCTS;
   const end = at + (<usize>width << 4);
   do {
-    v128.store(at, i32x4.add(v128.load(at), products(type, first, second, scale0, scale1, q)));
+    v128.store(at, i32x4.add(v128.load(at), products(type, index, first, second, scale0, scale1, q)));
     q += stride;
     at += 16;
   } while (at < end);
@@ -208,13 +252,14 @@ function clear(at: usize, vectors: i32): void {
   } while (at < end);
 }
 
-/** 32 products, each group's sum times its scale. Pairs of the widest weights, 63 * 128 * 2 = 16128, fit int16. */
+/** 32 products, each group's sum times its scale. Pairs of the widest weights, 7 * 16 * 128 * 2 = 28672, fit int16. */
 @inline
-function products(type: i32, w0: v128, w1: v128, scale0: v128, scale1: v128, q: usize): v128 {
+function products(type: i32, index: i32, w0: v128, w1: v128, scale0: v128, scale1: v128, q: usize): v128 {
   const first = i16x8.relaxed_dot_i8x16_i7x16_s(v128.load(q), w0);
   const second = i16x8.relaxed_dot_i8x16_i7x16_s(v128.load(q, 16), w1);
   if (type == Q4_K || type == Q5_K) return i32x4.dot_i16x8_s(i16x8.add(first, second), scale0);
-  return i32x4.add(i32x4.dot_i16x8_s(first, scale0), i32x4.dot_i16x8_s(second, scale1));
+  const both = i32x4.add(i32x4.dot_i16x8_s(first, scale0), i32x4.dot_i16x8_s(second, scale1));
+  return type == Q3_K && (index & 2) ? i32x4.shr_s(both, 4) : both;
 }
 
 /** The float32 steps of the manual, in its order: dall, acc, minima, running sum; each rounded on its own. */
