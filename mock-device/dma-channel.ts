@@ -31,13 +31,16 @@ export class DmaChannel implements Watched {
   private busy = false;
   /** Cycle at which a soft reset is over. */
   private resetUntil = 0;
+  /** The bits that LENGTH has. */
+  private readonly lengthMask: number;
 
   constructor(
     readonly name: 'mm2s' | 's2mm',
     private readonly host: ChannelHost,
-    private readonly lengthBits: number,
+    lengthBits: number,
     private readonly resetValues: { readonly control: number; readonly status: number },
   ) {
+    this.lengthMask = 2 ** lengthBits - 1;
     this.control = resetValues.control;
     this.status = resetValues.status & ~DMASR.HALTED;
   }
@@ -102,7 +105,7 @@ export class DmaChannel implements Watched {
       this.host.busyStart(this);
       return;
     }
-    this.length = value % 2 ** this.lengthBits;
+    this.length = value & this.lengthMask;
     this.used = true;
     this.busy = true;
     this.host.start(this, this.addressHigh * 2 ** 32 + this.address, this.length);

@@ -33,7 +33,8 @@ interface Transfer {
 export class DmaEngine implements ChannelHost {
   private readonly sender: DmaChannel;
   private readonly receiver: DmaChannel;
-  private readonly registers: ReadonlyMap<number, RegisterAccess>;
+  /** By number of the word in the window. */
+  private readonly registers: readonly (RegisterAccess | undefined)[];
   private sending: Transfer | undefined;
   private receiving: Transfer | undefined;
   /** Bytes that the receiving transfer has stored. */
@@ -72,18 +73,20 @@ export class DmaEngine implements ChannelHost {
       S2MM_DA_MSB: addressHigh(this.receiver),
       S2MM_LENGTH: length(this.receiver),
     };
-    this.registers = new Map(
-      Object.entries(r).map(([name, { offset }]) => [offset, access[name as AxiDmaRegister]]),
-    );
+    const registers: (RegisterAccess | undefined)[] = [];
+    for (const [name, { offset }] of Object.entries(r))
+      registers[offset / 4] = access[name as AxiDmaRegister];
+    this.registers = Array.from(registers);
+    this.input.onCompleted = () => this.sent();
   }
 
   /** Addresses without a register read 0. */
   read(offset: number): number {
-    return this.registers.get(offset)?.read() ?? 0;
+    return this.registers[offset / 4]?.read() ?? 0;
   }
 
   write(offset: number, value: number): void {
-    this.registers.get(offset)?.write(value);
+    this.registers[offset / 4]?.write(value);
   }
 
   get isSending(): boolean {
@@ -164,15 +167,15 @@ export class DmaEngine implements ChannelHost {
   private send(transfer: Transfer): void {
     transfer.buffer.settle();
     this.sending = transfer;
-    this.input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4, this.sent);
+    this.input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
   }
 
-  private readonly sent = (): void => {
+  private sent(): void {
     if (this.sending === undefined) return;
     const { byteLength } = this.sending;
     this.sending = undefined;
     this.sender.complete(byteLength);
-  };
+  }
 
   private receive(transfer: Transfer): void {
     this.receiving = transfer;

@@ -144,7 +144,10 @@ export class FaultPanel {
 
   /** Whether a switched-on fault shows at this opportunity; it is reported then. */
   shows(name: FaultName, where: FaultPlace = ANYWHERE): boolean {
-    if (!this.anyOn) return false;
+    return this.armed.length > 0 && this.showsArmed(name, where);
+  }
+
+  private showsArmed(name: FaultName, where: FaultPlace): boolean {
     const fault = this.armed.find(
       ({ name: its, lane, channel }) =>
         its === name &&

@@ -168,6 +168,7 @@ export class Monitors {
       this.tally[span.monitor][span.state] += span.to - span.from;
       this.spare.push(span);
     }
-    this.spans.length = kept;
+    // Setting the length gives the array's memory back, and it is needed again at once.
+    while (this.spans.length > kept) this.spans.pop();
   }
 }

@@ -163,6 +163,7 @@ export class MockDmaBuffer extends OwnedDmaBuffer {
 
   /** Puts what the device wrote in plain sight: before the CPU or the device reads it. */
   settle(): void {
+    if (this.written.length === 0) return;
     const { signedWords: words } = this.owningMemory;
     for (const { start, end } of this.written) for (let i = start; i < end; i++) words[i] ^= POISON;
     this.written.length = 0;

@@ -1,18 +1,17 @@
 import type { Clock } from './clock.js';
 
-/** A running transfer from memory: words that the core may take. */
-interface Supply {
-  /** Offset in the kernels' address space, in bytes, of the next word. */
-  at: number;
-  words: number;
-  readonly completed: () => void;
-}
-
 /** One lane's stream of words into the core. Transfers follow each other without a seam: only the words count. */
 export class InputLane {
-  private supply: Supply | undefined;
+  /** Whether a transfer runs; then its words that the core may take, and where they lie in the kernels' address space. */
+  private running = false;
+  private words = 0;
+  private at = 0;
+  /** Cycle at which the transfer's last word is accepted. */
+  private endsAt = 0;
   /** Called when words arrive. */
   onWords: () => void = () => {};
+  /** Called when a transfer's last word was accepted. */
+  onCompleted: () => void = () => {};
 
   constructor(
     private readonly clock: Clock,
@@ -21,14 +20,12 @@ export class InputLane {
 
   /** Words that a transfer offers now. */
   get available(): number {
-    return this.supply?.words ?? 0;
+    return this.words;
   }
 
   /** The word `index` places ahead, or undefined while it has not come. */
   peek(index: number): number | undefined {
-    return this.supply !== undefined && index < this.supply.words
-      ? this.memory[this.supply.at / 4 + index]
-      : undefined;
+    return index < this.words ? this.memory[this.at / 4 + index] : undefined;
   }
 
   /**
@@ -38,29 +35,36 @@ export class InputLane {
    * @returns where they lie, as an offset in the kernels' address space
    */
   take(words: number, lastAt: number): number {
-    const { supply } = this;
-    if (supply === undefined || words > supply.words) throw new RangeError('more words taken than offered');
-    const at = supply.at;
-    supply.at += words * 4;
-    supply.words -= words;
-    if (supply.words === 0)
-      this.clock.at(lastAt, () => {
-        if (this.supply !== supply) return;
-        this.supply = undefined;
-        supply.completed();
-      });
+    if (words > this.words) throw new RangeError('more words taken than offered');
+    const { at } = this;
+    this.at += words * 4;
+    this.words -= words;
+    if (this.words === 0) {
+      this.endsAt = lastAt;
+      this.clock.at(lastAt, this.end);
+    }
     return at;
   }
 
+  /** Of a transfer that was aborted, nothing comes; the next one may have begun by then. */
+  private readonly end = (): void => {
+    if (!this.running || this.words > 0 || this.clock.now < this.endsAt) return;
+    this.running = false;
+    this.onCompleted();
+  };
+
   /** A transfer of `words` words starts. */
-  offer(at: number, words: number, completed: () => void): void {
-    this.supply = { at, words, completed };
+  offer(at: number, words: number): void {
+    this.running = true;
+    this.at = at;
+    this.words = words;
     this.onWords();
   }
 
   /** The transfer was aborted: what the core has not taken is lost. */
   abort(): void {
-    this.supply = undefined;
+    this.running = false;
+    this.words = 0;
   }
 }
 

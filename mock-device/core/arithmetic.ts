@@ -3,14 +3,8 @@ import type { CoreType } from '../../gguf/types.js';
 import { type Kernel, PREPARED_INPUT } from '../kernel.js';
 import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import { multiplyFields } from './exact-multiply.js';
-import { WeightLoad } from './weight-load.js';
+import { joined, type LaneWords, WeightLoad } from './weight-load.js';
 import { WeightMemory } from './weight-memory.js';
-
-/** A lane's words of a load: in one piece at an offset in the kernels' address space, or copies of several pieces. */
-export interface LaneWords {
-  readonly at: number;
-  readonly copies: readonly Uint8Array[] | undefined;
-}
 
 /** What the core computes with: its input and weight memories and the kernels. */
 export class Arithmetic {
@@ -37,9 +31,7 @@ export class Arithmetic {
 
   /** Weight blocks from block 0 on. */
   loadWeights(lanes: readonly LaneWords[], type: CoreType, blocks: number): void {
-    const addresses = lanes.map(({ at }) => at);
-    const copies = lanes.map((lane) => lane.copies && joined(lane.copies));
-    this.weights.load(new WeightLoad(type, blocks, addresses, copies, this.memory.bytes));
+    this.weights.load(new WeightLoad(type, blocks, lanes, this.memory.bytes));
   }
 
   /** Memory that loaded weights may lie in is about to change. */
@@ -76,8 +68,4 @@ export class Arithmetic {
       return start;
     });
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(pieces));
 }

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.js';
 import type { PhysicalMemory } from '../physical-memory.js';
 import type { InputLane } from '../stream-lanes.js';
-import type { LaneWords } from './arithmetic.js';
 import type { LoadTiming } from './timing.js';
+import type { LaneWords } from './weight-load.js';
 
 /** A lane's words while they come. */
 interface GatheredLane extends LaneWords {

@@ -1,31 +1,41 @@
 import { CORE_WORDS, type CoreType } from '../../gguf/types.js';
 
+/** A lane's words of a load: in one piece at an offset in the kernels' address space, or copies of several pieces. */
+export interface LaneWords {
+  readonly at: number;
+  readonly copies: readonly Uint8Array[] | undefined;
+}
+
 /** One LOAD_WGT: `blocks` super-blocks of one type, block i being number floor(i / lanes) of lane i mod lanes. */
 export class WeightLoad {
-  /** Words of lanes that no longer lie where the DMA read them. */
-  private readonly copies: (Uint8Array | undefined)[];
+  /** Where each lane's words lie in the kernels' address space, unless they are copies. */
+  readonly addresses: readonly number[];
+  /** Words of lanes that no longer lie where the DMA read them; no array while all do. */
+  private copies: (Uint8Array | undefined)[] | undefined;
 
   constructor(
     readonly type: CoreType,
     readonly blocks: number,
-    /** Where each lane's words lie in the kernels' address space, unless they are copies. */
-    readonly addresses: readonly number[],
-    /** Words of lanes that came in several pieces. */
-    copies: readonly (Uint8Array | undefined)[],
+    lanes: readonly LaneWords[],
     private readonly memory: Uint8Array,
   ) {
-    this.copies = [...copies];
+    const addresses: number[] = [];
+    for (let lane = 0; lane < lanes.length; lane++) {
+      const { at, copies } = lanes[lane];
+      addresses.push(at);
+      if (copies !== undefined) this.copy(lane, joined(copies));
+    }
+    this.addresses = addresses;
   }
 
   /** Whether all lanes' words lie at their `addresses`. */
   get isInPlace(): boolean {
-    for (const copy of this.copies) if (copy !== undefined) return false;
-    return true;
+    return this.copies === undefined;
   }
 
   laneBytes(lane: number): Uint8Array {
     const at = this.addresses[lane];
-    return this.copies[lane] ?? this.memory.subarray(at, at + this.laneLength(lane));
+    return this.copies?.[lane] ?? this.memory.subarray(at, at + this.laneLength(lane));
   }
 
   block(index: number): Uint8Array {
@@ -38,8 +48,15 @@ export class WeightLoad {
   keep(start: number, end: number): void {
     for (let lane = 0; lane < this.addresses.length; lane++) {
       const at = this.addresses[lane];
-      if (at < end && start < at + this.laneLength(lane)) this.copies[lane] ??= this.laneBytes(lane).slice();
+      // A lane that was copied stays as it was then.
+      if (this.copies?.[lane] === undefined && at < end && start < at + this.laneLength(lane))
+        this.copy(lane, this.laneBytes(lane).slice());
     }
+  }
+
+  private copy(lane: number, bytes: Uint8Array): void {
+    this.copies ??= [];
+    this.copies[lane] = bytes;
   }
 
   private get blockBytes(): number {
@@ -49,6 +66,10 @@ export class WeightLoad {
   private laneLength(lane: number): number {
     return blocksOfLane(this.blocks, lane, this.addresses.length) * this.blockBytes;
   }
+}
+
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(pieces));
 }
 
 /** How many of a tile's blocks go to a lane. */
