@@ -30,8 +30,8 @@ export class WeightMemory {
     let kept = 0;
     for (const earlier of pending)
       if (earlier.type !== load.type || earlier.blocks > load.blocks) pending[kept++] = earlier;
-    pending.length = kept + 1;
     pending[kept] = load;
+    while (pending.length > kept + 1) pending.pop();
     this.last = load;
     if (this.revision === 'v1' && (load.type === 2 || load.type === 6)) this.scaleBitsMayBeStale = true;
     if (this.pending.length > MAX_PENDING) this.fieldMemory().apply(this.pending.splice(0, 1));
