@@ -27,7 +27,8 @@ export class Doorbell {
   /** Main thread: a message was posted. */
   ring(): void {
     Atomics.add(this.#words, RING, 1);
-    Atomics.notify(this.#words, RING);
+    // One that falls asleep after this look finds that it was rung, and does not.
+    if (Atomics.load(this.#words, STATE) === ASLEEP) Atomics.notify(this.#words, RING);
   }
 
   /** Main thread: whether the worker has nothing to do and is looking for work. */

@@ -43,10 +43,11 @@ export class RegisterLane {
     if (places.length > MAX_PLACES || Atomics.load(this.#words, STATE) !== FREE) return false;
     this.#words[CALL] = call;
     this.#words[COUNT] = places.length;
-    places.forEach(({ window, offset }, i) => {
-      this.#words[HEADER + 2 * i] = window;
-      this.#words[HEADER + 2 * i + 1] = offset;
-    });
+    let at = HEADER;
+    for (const { window, offset } of places) {
+      this.#words[at++] = window;
+      this.#words[at++] = offset;
+    }
     Atomics.store(this.#words, STATE, ASKED);
     return true;
   }
@@ -94,7 +95,8 @@ export class RegisterLane {
 
   #take(): number[] | undefined {
     const count = this.#words[COUNT];
-    const values = Array.from({ length: Math.max(0, count) }, (_, i) => this.#words[HEADER + 2 * i] >>> 0);
+    const values: number[] = [];
+    for (let i = 0; i < count; i++) values.push(this.#words[HEADER + 2 * i] >>> 0);
     Atomics.store(this.#words, STATE, FREE);
     return count === FAILED ? undefined : values;
   }

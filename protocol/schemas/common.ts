@@ -7,7 +7,7 @@ export const empty = z.strictObject({});
 export const float = z.custom<number>((value) => typeof value === 'number', 'must be a number');
 
 export const count = z.int().min(0);
-export const uint32 = z.int().min(0).max(0xffff_ffff);
+export const uint32 = z.uint32();
 
 /** SHA-256 in lower-case hexadecimal; see docs/protocol.md for what a model's digest covers. */
 export const digest = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits');
