@@ -1,9 +1,15 @@
-import { DMACR, DMASR } from '../driver/registers/axi-dma.js';
+import { AXI_DMA_REGISTERS, DMACR, DMASR } from '../driver/registers/axi-dma.js';
 import type { Clock } from './clock.js';
 import type { Watch, Watched } from './watch.js';
 
 /** Bits of DMACR that can be written and read back (PG021): run/stop, interrupt enables, threshold and delay. */
 const WRITABLE_CONTROL = 0xffff_7001;
+/** A channel's registers, from its first one on. */
+const CONTROL = AXI_DMA_REGISTERS.MM2S_DMACR.offset;
+const STATUS = AXI_DMA_REGISTERS.MM2S_DMASR.offset;
+const ADDRESS = AXI_DMA_REGISTERS.MM2S_SA.offset;
+const ADDRESS_HIGH = AXI_DMA_REGISTERS.MM2S_SA_MSB.offset;
+const LENGTH = AXI_DMA_REGISTERS.MM2S_LENGTH.offset;
 const INTERRUPTS = DMASR.IOC_IRQ | DMASR.DLY_IRQ | DMASR.ERR_IRQ;
 
 /** What a channel asks of the engine around it. */
@@ -49,12 +55,47 @@ export class DmaChannel implements Watched {
     return this.busy;
   }
 
-  readControl(): number {
-    this.host.watch.look(this);
-    return (this.control | (this.inReset ? DMACR.RESET : 0)) >>> 0;
+  /** Offsets without a register read 0. LENGTH is what was asked for, or received once a transfer is complete. */
+  read(offset: number): number {
+    switch (offset) {
+      case CONTROL:
+        this.host.watch.look(this);
+        return (this.control | (this.inReset ? DMACR.RESET : 0)) >>> 0;
+      case STATUS:
+        this.host.watch.look(this);
+        return this.statusNow();
+      case ADDRESS:
+        return this.address;
+      case ADDRESS_HIGH:
+        return this.addressHigh;
+      case LENGTH:
+        return this.length;
+      default:
+        return 0;
+    }
   }
 
-  writeControl(value: number): void {
+  write(offset: number, value: number): void {
+    switch (offset) {
+      case CONTROL:
+        this.writeControl(value);
+        return;
+      case STATUS:
+        // Interrupt bits are cleared by writing 1; all others are read only.
+        this.status &= ~(value & INTERRUPTS);
+        return;
+      case ADDRESS:
+        this.address = value;
+        return;
+      case ADDRESS_HIGH:
+        this.addressHigh = value;
+        return;
+      case LENGTH:
+        this.writeLength(value);
+    }
+  }
+
+  private writeControl(value: number): void {
     if (this.inReset) return;
     if ((value & DMACR.RESET) !== 0) {
       this.host.resetEngine();
@@ -64,42 +105,15 @@ export class DmaChannel implements Watched {
     this.control = ((value & WRITABLE_CONTROL) | fixed) >>> 0;
   }
 
-  readStatus(): number {
-    this.host.watch.look(this);
+  private statusNow(): number {
     const running = (this.control & DMACR.RUN) !== 0;
     const halted = !running && !this.busy;
     const idle = running && this.used && !this.busy;
     return (this.status | (halted ? DMASR.HALTED : 0) | (idle ? DMASR.IDLE : 0)) >>> 0;
   }
 
-  /** Interrupt bits are cleared by writing 1; all others are read only. */
-  writeStatus(value: number): void {
-    this.status &= ~(value & INTERRUPTS);
-  }
-
-  readAddress(): number {
-    return this.address;
-  }
-
-  writeAddress(value: number): void {
-    this.address = value;
-  }
-
-  readAddressHigh(): number {
-    return this.addressHigh;
-  }
-
-  writeAddressHigh(value: number): void {
-    this.addressHigh = value;
-  }
-
-  /** What was asked for, or received once a receiving transfer is complete. */
-  readLength(): number {
-    return this.length;
-  }
-
   /** Starts a transfer; does nothing while the channel is halted. */
-  writeLength(value: number): void {
+  private writeLength(value: number): void {
     if (this.inReset || (this.control & DMACR.RUN) === 0) return;
     if (this.busy) {
       this.host.busyStart(this);

@@ -1,4 +1,4 @@
-import { AXI_DMA_REGISTERS, type AxiDmaRegister, DMASR } from '../driver/registers/axi-dma.js';
+import { AXI_DMA_REGISTERS, DMASR } from '../driver/registers/axi-dma.js';
 import type { Clock } from './clock.js';
 import { type ChannelHost, DmaChannel } from './dma-channel.js';
 import type { FaultPanel } from './faults.js';
@@ -16,10 +16,8 @@ const ERROR_BITS = [
   ['dma-decode-error', DMASR.DECODE_ERROR],
 ] as const;
 
-interface RegisterAccess {
-  read(): number;
-  write(value: number): void;
-}
+/** The S2MM channel's registers are the MM2S channel's, so much further on. */
+const S2MM_REGISTERS = AXI_DMA_REGISTERS.S2MM_DMACR.offset;
 
 /** A transfer that reads or writes a buffer of the device. */
 interface Transfer {
@@ -33,8 +31,6 @@ interface Transfer {
 export class DmaEngine implements ChannelHost {
   private readonly sender: DmaChannel;
   private readonly receiver: DmaChannel;
-  /** By number of the word in the window. */
-  private readonly registers: readonly (RegisterAccess | undefined)[];
   private sending: Transfer | undefined;
   private receiving: Transfer | undefined;
   /** Bytes that the receiving transfer has stored. */
@@ -61,32 +57,16 @@ export class DmaEngine implements ChannelHost {
       control: r.S2MM_DMACR.reset,
       status: r.S2MM_DMASR.reset,
     });
-    const access: Record<AxiDmaRegister, RegisterAccess> = {
-      MM2S_DMACR: control(this.sender),
-      MM2S_DMASR: status(this.sender),
-      MM2S_SA: address(this.sender),
-      MM2S_SA_MSB: addressHigh(this.sender),
-      MM2S_LENGTH: length(this.sender),
-      S2MM_DMACR: control(this.receiver),
-      S2MM_DMASR: status(this.receiver),
-      S2MM_DA: address(this.receiver),
-      S2MM_DA_MSB: addressHigh(this.receiver),
-      S2MM_LENGTH: length(this.receiver),
-    };
-    const registers: (RegisterAccess | undefined)[] = [];
-    for (const [name, { offset }] of Object.entries(r))
-      registers[offset / 4] = access[name as AxiDmaRegister];
-    this.registers = Array.from(registers);
     this.input.onCompleted = () => this.sent();
   }
 
-  /** Addresses without a register read 0. */
   read(offset: number): number {
-    return this.registers[offset / 4]?.read() ?? 0;
+    return offset < S2MM_REGISTERS ? this.sender.read(offset) : this.receiver.read(offset - S2MM_REGISTERS);
   }
 
   write(offset: number, value: number): void {
-    this.registers[offset / 4]?.write(value);
+    if (offset < S2MM_REGISTERS) this.sender.write(offset, value);
+    else this.receiver.write(offset - S2MM_REGISTERS, value);
   }
 
   get isSending(): boolean {
@@ -217,24 +197,4 @@ export class DmaEngine implements ChannelHost {
   private title(channel: 'mm2s' | 's2mm'): string {
     return `dma${this.lane} ${channel}`;
   }
-}
-
-function control(channel: DmaChannel): RegisterAccess {
-  return { read: () => channel.readControl(), write: (value) => channel.writeControl(value) };
-}
-
-function status(channel: DmaChannel): RegisterAccess {
-  return { read: () => channel.readStatus(), write: (value) => channel.writeStatus(value) };
-}
-
-function address(channel: DmaChannel): RegisterAccess {
-  return { read: () => channel.readAddress(), write: (value) => channel.writeAddress(value) };
-}
-
-function addressHigh(channel: DmaChannel): RegisterAccess {
-  return { read: () => channel.readAddressHigh(), write: (value) => channel.writeAddressHigh(value) };
-}
-
-function length(channel: DmaChannel): RegisterAccess {
-  return { read: () => channel.readLength(), write: (value) => channel.writeLength(value) };
 }
