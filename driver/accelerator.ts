@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
-import { coreTypeOf, Q8K_BYTES, SUPER_BLOCK } from '../gguf/types.js';
+import { coreTypeOf, Q8K_BYTES } from '../gguf/types.js';
 import type { Board, RegisterWindow } from './board.js';
 import { CoreStatus } from './core-status.js';
 import { Counters } from './counters.js';
@@ -117,11 +117,6 @@ export class Accelerator {
   unload(program: MatMulProgram): void {
     this.programs.delete(program);
     program.unload();
-  }
-
-  /** The most columns of length K that the core takes at once; `multiply` splits what is more. */
-  maxColumns(columnsK: number): number {
-    return Math.floor(this.board.description.capacity.inputBlocks / (columnsK / SUPER_BLOCK));
   }
 
   /** Core cycles of `multiply` with `n` columns, by the manual's formulas. */
