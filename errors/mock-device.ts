@@ -19,7 +19,8 @@ export const MOCK_ERRORS = {
   },
   MOCK_KERNEL_UNSUPPORTED: {
     number: 3004,
-    meaning: 'This Node does not run WebAssembly with relaxed SIMD, which the kernels of the mock core use.',
+    meaning:
+      'This Node does not run WebAssembly with relaxed SIMD, which the kernels of the mock core use, or computes it wrong.',
     remedy: 'Use Node 20 or later, without flags that switch features of WebAssembly off.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -69,6 +69,7 @@ export class DmaChannel implements Watched {
       case ADDRESS_HIGH:
         return this.addressHigh;
       case LENGTH:
+        this.host.watch.look(this);
         return this.length;
       default:
         return 0;

@@ -43,7 +43,11 @@ await build({
   logLevel: 'warning',
 });
 renameSync(join(agent, 'main.js'), join(agent, 'main.mjs'));
-copyInto(agent, [join(dist, 'mock-device/core.wasm'), join(dist, 'llm/kernels.wasm')]);
+copyInto(agent, [
+  join(dist, 'mock-device/core.wasm'),
+  join(dist, 'mock-device/probe.wasm'),
+  join(dist, 'llm/kernels.wasm'),
+]);
 copyInto(join(out, 'boards'), filesOf('boards', '.toml'));
 copyInto(join(out, 'models'), ['models/tiny-stories-Q3_K_M.gguf']);
 writeFileSync(

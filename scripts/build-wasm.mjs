@@ -1,10 +1,11 @@
-// Compiles each folder's assembly/*.ts entry (AssemblyScript) to dist/<folder>/<name>.wasm where its sources are newer. Tests do
+// Compiles the folders' assembly/*.ts entries (AssemblyScript) to dist/<folder>/<name>.wasm where their sources are newer. Tests do
 // so before they run: tsc, which compiles all else, leaves these alone, and new code on old kernels computes nonsense.
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const modules = [
   { entry: 'mock-device/assembly/core.ts', out: 'dist/mock-device/core.wasm' },
+  { entry: 'mock-device/assembly/probe.ts', out: 'dist/mock-device/probe.wasm' },
   { entry: 'llm/assembly/kernels.ts', out: 'dist/llm/kernels.wasm' },
 ];
 

@@ -1,9 +1,8 @@
 import { GROUP_SUMS, PREPARED_BYTES, Q8K_BYTES, Q8K_QUANTS, Q8K_SUMS, QUANTS, SCALE, SENT_SUMS } from './layout';
 
 /**
- * Prepares `count` Q8_K blocks of 292 bytes for the kernels: quants widened and put in even/odd order, and the
- * sums of every 16 quants. The sums as sent are kept beside them, because the core uses those for the minima
- * whether they match the quants or not.
+ * Prepares `count` Q8_K blocks of 292 bytes for the kernels: aligned, with the sums of every 16 quants. The sums as sent are
+ * kept beside them, because the core uses those for the minima whether they match the quants or not.
  */
 export function prepareInputs(source: usize, destination: usize, count: i32): void {
   for (let block = 0; block < count; ++block) {

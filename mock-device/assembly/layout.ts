@@ -1,7 +1,4 @@
-// One input super-block as the kernels want it. A run of 16 quants lies as 8 even ones and then 8 odd ones, because
-// the even and odd bytes of a 16-byte vector of packed weights widen to int16 with a mask and a shift.
-
-/** Offsets in a prepared input block: 256 int16 quants, 16 sums of 16 quants, 16 sums as sent, float32 scale. */
+/** Offsets in a prepared input block: 256 int8 quants, 16 sums of 16 quants, 16 sums as sent (int16), float32 scale. */
 export const QUANTS: usize = 0;
 export const GROUP_SUMS: usize = 256;
 export const SENT_SUMS: usize = 288;

@@ -68,8 +68,8 @@ export function nibbles(bytes: v128, from: i32): v128 {
 export function pairsOfQ3K(odd: i32, low: v128, high: v128): v128 {
   const evenBits = i8x16(0, 4, 0, 4, 0x40, 0x44, 0x40, 0x44, 0, 4, 0, 4, 0x40, 0x44, 0x40, 0x44);
   const oddBits = i8x16(0, 0, 4, 4, 0, 0, 4, 4, 0x40, 0x40, 0x44, 0x44, 0x40, 0x40, 0x44, 0x44);
-  const lowBits = v128.and(odd ? i16x8.shr_u(low, 2) : low, i8x16.splat(0x33));
-  return v128.or(lowBits, i8x16.relaxed_swizzle(odd ? oddBits : evenBits, high));
+  const twos = v128.and(odd ? i16x8.shr_u(low, 2) : low, i8x16.splat(0x33));
+  return v128.or(twos, i8x16.relaxed_swizzle(odd ? oddBits : evenBits, high));
 }
 
 /**
@@ -130,7 +130,7 @@ export function half(block: usize, offset: usize): f32 {
   const exponent = bits & 0x7c00;
   const asFloat = (bits << 13) & 0x8fffe000; // sign, exponent and fraction where a float has them
   if (<u32>(exponent - 0x0400) < 0x7800) return reinterpret<f32>(asFloat + 0x38000000); // bias 127 - 15
-  if (exponent != 0) return reinterpret<f32>(asFloat + 0x70000000);
+  if (exponent != 0) return reinterpret<f32>(asFloat + 0x70000000); // exponent 31 becomes 255
   const magnitude = <f32>(bits & 0x03ff) * reinterpret<f32>(0x33800000); // times 2^-24
   return reinterpret<f32>((asFloat & 0x80000000) | reinterpret<u32>(magnitude));
 }

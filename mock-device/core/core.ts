@@ -97,8 +97,9 @@ export class Core {
     outputs[0].onRoom = () => this.arrived();
   }
 
-  /** Memory that loaded weights may lie in is about to change. */
+  /** Memory that loaded words may lie in is about to change. */
   keep(start: number, end: number): void {
+    this.gather.keep(start, end);
     this.arithmetic.keep(start, end);
   }
 

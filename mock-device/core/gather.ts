@@ -18,6 +18,7 @@ interface GatheredLane extends LaneWords {
 export class Gather {
   private readonly lanes: readonly GatheredLane[];
   private timing: LoadTiming = { dataFrom: 0, cycles: 0, after: 0, stretched: [] };
+  /** Lanes of the load at hand; 0 while there is none. */
   private count = 0;
   private end = 0;
   private lastAt = 0;
@@ -76,6 +77,16 @@ export class Gather {
     }
   }
 
+  /** Memory that the taken words of a load may lie in is about to change: it goes on without that memory. */
+  keep(start: number, end: number): void {
+    for (let index = 0; index < this.count; index++) {
+      const lane = this.lanes[index];
+      const lies = lane.copies === undefined && lane.remaining < lane.needed;
+      if (lies && lane.at < end && start < lane.at + lane.needed * 4)
+        lane.copies = [this.memory.bytes.slice(lane.at, lane.at + lane.needed * 4)];
+    }
+  }
+
   /** Words that a lane still lacks. */
   lack(lane: number): number {
     return this.lanes[lane].remaining;
@@ -86,6 +97,7 @@ export class Gather {
     const { after, stretched } = this.timing;
     const late = Math.max(0, this.lastAt + after - this.end);
     for (const span of stretched) if (span !== undefined) span.to = span.plannedEnd + late;
+    this.count = 0;
     return this.end + late;
   }
 

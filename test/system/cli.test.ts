@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readReference, requiredGreedy } from '../reference/compare.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
@@ -274,6 +276,14 @@ describe.concurrent('selftest', () => {
         cycleMismatches: 0,
       });
     }
+  });
+
+  test.skipIf(process.arch !== 'x64')('passes on x86 processors without AVX', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--no-enable-avx',
+      ...['dist/cli/main.js', 'selftest', '--json'],
+    ]);
+    expect(JSON.parse(stdout)).toMatchObject({ bitMismatches: 0, counterMismatches: 0, cycleMismatches: 0 });
   });
 
   test('ends with status 3 and names the check where one bit of a result is another', async () => {

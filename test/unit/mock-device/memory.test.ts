@@ -115,6 +115,34 @@ describe('DMA memory', () => {
     expect(poker.board.takeFaults().map(({ name }) => name)).toEqual(['stale-cache']);
   });
 
+  it('may change under the words of some lanes while a load waits for the others', () => {
+    const words = vector.weights.slice(0, 16 * 112);
+    const results = [false, true].map((changes) => {
+      const poker = new Poker('v3');
+      poker.send(0, concat(bytesOf([0x11, 1, 64, 1, 3, 1]), vector.inputs));
+      poker.sent(0);
+      const buffers = [0, 1, 2, 3].map(() => poker.buffer(words));
+      poker.send(0, bytesOf([0x02, 64, 28, 448, 448, 448, 448]));
+      poker.sent(0);
+      for (const lane of [0, 1, 2]) poker.sendBuffer(lane, buffers[lane]);
+      for (const lane of [0, 1, 2]) expect(poker.sent(lane)).toBe(true);
+      if (changes)
+        for (const lane of [0, 1, 2]) {
+          buffers[lane].giveToCpu();
+          buffers[lane].bytes.fill(0xff);
+        }
+      poker.sendBuffer(3, buffers[3]);
+      poker.sent(3);
+      const out = poker.arm(256);
+      poker.send(0, bytesOf([0x04, 0, 0, 64, 1]));
+      expect(poker.received()).toBe(true);
+      out.giveToCpu();
+      return out.bytes.slice();
+    });
+    expect(results[1]).toEqual(results[0]);
+    expect(results[0].some((byte) => byte !== 0)).toBe(true);
+  });
+
   it('may change under weights that are loaded already', () => {
     const poker = new Poker('v3');
     const run = (between: () => void): Uint8Array => {

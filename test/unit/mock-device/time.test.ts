@@ -43,6 +43,19 @@ describe('simulated time', () => {
     expect(poker.board.cycles - before).toBe(7);
   });
 
+  it('asks a driver again when a LENGTH that it looks at has changed', () => {
+    const poker = new Poker('v3');
+    poker.arm(64);
+    poker.send(0, bytesOf([0x10, 0, 1, 1, 3, 0x04, 1, 1, 1, 1]));
+    const before = poker.board.cycles;
+    const received = () => {
+      poker.read(1, 'MM2S_DMASR');
+      return poker.read(0, 'S2MM_LENGTH') === 4;
+    };
+    expect(poker.board.waitUntil(received, 1000)).toBe(true);
+    expect(poker.board.cycles - before).toBeLessThan(100);
+  });
+
   it('does not ask a driver again for what it does not look at', () => {
     const poker = new Poker('v3');
     for (const lane of [1, 2, 3]) poker.send(lane, bytesOf([0]));
