@@ -133,8 +133,6 @@ export const AXI_DMA_REGISTERS = {
   },
 } as const satisfies Record<string, Register>;
 
-export type AxiDmaRegister = keyof typeof AXI_DMA_REGISTERS;
-
 export const AXI_DMA_TABLE = {
   title: 'AXI DMA, direct register mode',
   registers: AXI_DMA_REGISTERS,
