@@ -44,8 +44,8 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
       context: { model: digest },
     });
   };
-  /** Tells the client how far the work has come. */
   const checkFiles = new CheckFiles();
+  /** Tells the client how far the work has come. */
   const withProgress = async <R>(
     stream: ServerStream,
     work: (onProgress: (done: number, total: number) => void) => Promise<R>,

@@ -144,7 +144,7 @@ export class FaultPanel {
 
   /** Whether a switched-on fault shows at this opportunity; it is reported then. */
   shows(name: FaultName, where: FaultPlace = ANYWHERE): boolean {
-    return this.armed.length > 0 && this.showsArmed(name, where);
+    return this.anyOn && this.showsArmed(name, where);
   }
 
   private showsArmed(name: FaultName, where: FaultPlace): boolean {

@@ -58,7 +58,8 @@ function compile(): object {
   // Node 20 has relaxed SIMD behind this flag; later ones need it no more.
   if (!WebAssembly.validate(core)) setFlagsFromString('--experimental-wasm-relaxed-simd');
   if (!WebAssembly.validate(core)) throw unsupported('does not run WebAssembly with relaxed SIMD');
-  // V8's first compiler of Node 20 swaps the dot product's operands on x86 processors without AVX; its second one does not.
+  // V8's first compiler of Node 20 swaps the dot product's operands on x86 processors without AVX; its second one does not. It is
+  // asked with a module of its own, because what it has compiled of a module stays.
   if (!isRight(instantiate(new WebAssembly.Module(probe), reserveMemory(1))))
     setFlagsFromString('--no-liftoff');
   return new WebAssembly.Module(core);

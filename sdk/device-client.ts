@@ -56,9 +56,9 @@ export class DeviceClient {
   }
 
   /**
-   * Runs every golden MatMul, counter table and word stream of a folder through the driver of the device.
+   * Runs every golden MatMul, counter table and word stream of a folder through the driver of the device. A vector that
+   * cannot be read, or is damaged, is a check that did not pass.
    * @param directory with index.json, counters.json, streams.json (each may be absent) and the vector files
-   * A vector that cannot be read, or is damaged, is a check that did not pass.
    * @throws PynqLlmError SDK_VECTORS, SDK_VECTORS_TOO_LARGE, DRIVER_BAD_VECTOR about the lists
    */
   async selfTest(directory: string, options: SelfTestOptions = {}): Promise<SelfTestSummary> {

@@ -120,10 +120,9 @@ function checkDigest(
   files: ReadonlyMap<string, Uint8Array>,
   findings: Findings,
 ): void {
-  const digest = createHash('sha256')
-    .update(files.get(file) ?? '')
-    .digest('hex');
-  if (sha256 !== undefined && digest !== sha256.toLowerCase())
+  const bytes = files.get(file);
+  if (sha256 === undefined || bytes === undefined) return;
+  if (createHash('sha256').update(bytes).digest('hex') !== sha256.toLowerCase())
     findings.fail(
       new PynqLlmError('DRIVER_BAD_VECTOR', `${file} does not have the SHA-256 that the index says.`, {
         context: { file },

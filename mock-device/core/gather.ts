@@ -81,9 +81,10 @@ export class Gather {
   keep(start: number, end: number): void {
     for (let index = 0; index < this.count; index++) {
       const lane = this.lanes[index];
-      const lies = lane.copies === undefined && lane.remaining < lane.needed;
-      if (lies && lane.at < end && start < lane.at + lane.needed * 4)
-        lane.copies = [this.memory.bytes.slice(lane.at, lane.at + lane.needed * 4)];
+      const laneEnd = lane.at + lane.needed * 4;
+      const isInPlace = lane.copies === undefined && lane.remaining === 0;
+      if (isInPlace && lane.at < end && start < laneEnd)
+        lane.copies = [this.memory.bytes.slice(lane.at, laneEnd)];
     }
   }
 

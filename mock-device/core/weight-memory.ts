@@ -13,7 +13,7 @@ const MAX_PENDING = 64;
  */
 export class WeightMemory {
   /** Oldest first; to be unpacked in this order, after those already in `unpacked`. */
-  private readonly pending: WeightLoad[] = [];
+  private pending: WeightLoad[] = [];
   private last: WeightLoad | undefined;
   private unpacked: FieldMemory | undefined;
   /** v1: an earlier load may have left scale bits that Q4_K and Q5_K do not write. */
@@ -26,12 +26,8 @@ export class WeightMemory {
 
   load(load: WeightLoad): void {
     // A later load of the same type writes the same fields of the same slots, so what it covers is gone.
-    const { pending } = this;
-    let kept = 0;
-    for (const earlier of pending)
-      if (earlier.type !== load.type || earlier.blocks > load.blocks) pending[kept++] = earlier;
-    pending[kept] = load;
-    while (pending.length > kept + 1) pending.pop();
+    this.pending = this.pending.filter(({ type, blocks }) => type !== load.type || blocks > load.blocks);
+    this.pending.push(load);
     this.last = load;
     if (this.revision === 'v1' && (load.type === 2 || load.type === 6)) this.scaleBitsMayBeStale = true;
     if (this.pending.length > MAX_PENDING) this.fieldMemory().apply(this.pending.splice(0, 1));

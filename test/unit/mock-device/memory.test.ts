@@ -1,12 +1,38 @@
 import { describe, expect, it } from 'vitest';
+import type { DmaBuffer } from '../../../driver/board.js';
 import { DMASR } from '../../../driver/registers/axi-dma.js';
-import { bytesOf, concat, Poker, readVector } from './harness.js';
+import { bytesOf, concat, laneWords, Poker, readVector } from './harness.js';
 
 const vector = readVector('public_q3_00_gauss_small_M64_N1_K256.bin');
 
 /** Loads inputs and starts a COMPUTE that gives 4 zeros: kb is 0. */
 function computeZeros(poker: Poker): void {
   poker.send(0, bytesOf([0x14, 0, 0, 0, 3, 0, 0, 2, 2]));
+}
+
+/** A buffer for each lane with its 16 of the vector's 64 blocks. */
+function weightBuffers(poker: Poker): DmaBuffer[] {
+  return laneWords(vector.type, vector.weights, 4).map((words) => poker.buffer(words));
+}
+
+function sendInputs(poker: Poker): void {
+  poker.send(0, concat(bytesOf([0x11, 1, 64, 1, 3, 1]), vector.inputs));
+  poker.sent(0);
+}
+
+/** Sends the header of a LOAD_WGT of 64 blocks. */
+function sendHeader(poker: Poker): void {
+  poker.send(0, bytesOf([0x02, 64, 28, 448, 448, 448, 448]));
+  poker.sent(0);
+}
+
+/** The bytes of 64 results of the weights that are loaded. */
+function computed(poker: Poker): Uint8Array {
+  const out = poker.arm(256);
+  poker.send(0, bytesOf([0x04, 0, 0, 64, 1]));
+  expect(poker.received()).toBe(true);
+  out.giveToCpu();
+  return out.bytes.slice();
 }
 
 describe('DMA memory', () => {
@@ -116,14 +142,11 @@ describe('DMA memory', () => {
   });
 
   it('may change under the words of some lanes while a load waits for the others', () => {
-    const words = vector.weights.slice(0, 16 * 112);
     const results = [false, true].map((changes) => {
       const poker = new Poker('v3');
-      poker.send(0, concat(bytesOf([0x11, 1, 64, 1, 3, 1]), vector.inputs));
-      poker.sent(0);
-      const buffers = [0, 1, 2, 3].map(() => poker.buffer(words));
-      poker.send(0, bytesOf([0x02, 64, 28, 448, 448, 448, 448]));
-      poker.sent(0);
+      const buffers = weightBuffers(poker);
+      sendInputs(poker);
+      sendHeader(poker);
       for (const lane of [0, 1, 2]) poker.sendBuffer(lane, buffers[lane]);
       for (const lane of [0, 1, 2]) expect(poker.sent(lane)).toBe(true);
       if (changes)
@@ -133,11 +156,7 @@ describe('DMA memory', () => {
         }
       poker.sendBuffer(3, buffers[3]);
       poker.sent(3);
-      const out = poker.arm(256);
-      poker.send(0, bytesOf([0x04, 0, 0, 64, 1]));
-      expect(poker.received()).toBe(true);
-      out.giveToCpu();
-      return out.bytes.slice();
+      return computed(poker);
     });
     expect(results[1]).toEqual(results[0]);
     expect(results[0].some((byte) => byte !== 0)).toBe(true);
@@ -145,32 +164,19 @@ describe('DMA memory', () => {
 
   it('may change under weights that are loaded already', () => {
     const poker = new Poker('v3');
-    const run = (between: () => void): Uint8Array => {
-      const out = poker.arm(256);
-      between();
-      poker.send(0, bytesOf([0x04, 0, 0, 64, 1]));
-      expect(poker.received()).toBe(true);
-      out.giveToCpu();
-      return out.bytes.slice();
-    };
-    poker.send(0, concat(bytesOf([0x11, 1, 64, 1, 3, 1]), vector.inputs));
-    poker.sent(0);
-    const words = new Uint8Array(16 * 112);
-    for (let i = 0; i < words.length; i++) words[i] = vector.weights[i];
-    const buffers = [0, 1, 2, 3].map(() => poker.buffer(words));
+    const buffers = weightBuffers(poker);
+    sendInputs(poker);
     for (const lane of [1, 2, 3]) poker.sendBuffer(lane, buffers[lane]);
-    poker.send(0, bytesOf([0x02, 64, 28, 448, 448, 448, 448]));
-    poker.sent(0);
+    sendHeader(poker);
     poker.sendBuffer(0, buffers[0]);
     for (const lane of [0, 1, 2, 3]) poker.sent(lane);
-    const before = run(() => {});
-    const after = run(() => {
-      for (const buffer of buffers) {
-        buffer.giveToCpu();
-        buffer.bytes.fill(0);
-        buffer.giveToDevice();
-      }
-    });
+    const before = computed(poker);
+    for (const buffer of buffers) {
+      buffer.giveToCpu();
+      buffer.bytes.fill(0);
+      buffer.giveToDevice();
+    }
+    const after = computed(poker);
     expect(after).toEqual(before);
     expect(before.some((byte) => byte !== 0)).toBe(true);
   });
