@@ -1,4 +1,10 @@
-import { MessageChannel, type MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
+import {
+  MessageChannel,
+  type MessagePort,
+  receiveMessageOnPort,
+  type TransferListItem,
+  Worker,
+} from 'node:worker_threads';
 import { type ErrorCodeName, PynqLlmError } from '../../errors/index.js';
 import {
   type BoardInfo,
@@ -263,6 +269,16 @@ export class DeviceHost {
     }
   }
 
+  /** The end of a worker may be heard of before what it said last, such as why it could not open the device. */
+  #takeLastMessages(): void {
+    if (this.#port === undefined || this.#state === 'closed') return;
+    for (;;) {
+      const last = receiveMessageOnPort(this.#port);
+      if (last === undefined) return;
+      this.#take(last.message);
+    }
+  }
+
   #settle(id: number): PendingCall | undefined {
     const call = this.#calls.get(id);
     this.#calls.delete(id);
@@ -271,6 +287,7 @@ export class DeviceHost {
 
   #lost(worker: Worker, code: ErrorCodeName, what: string, cause: unknown): void {
     if (worker !== this.#worker) return;
+    this.#takeLastMessages();
     this.#worker = undefined;
     this.#port?.close();
     this.#port = undefined;

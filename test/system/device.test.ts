@@ -315,6 +315,19 @@ describe('a worker that crashes', () => {
     expect((await board.health()).restarts).toBe(1);
   });
 
+  it('is heard to the end, however late: a device that cannot be opened has a reason', async () => {
+    using watched = watchWorkers((worker) => {
+      // What the worker says and its end wait for this thread together.
+      worker.once('online', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000));
+    });
+    await using agent = await testAgent({ device: 'mock:no-such-board' });
+    await expect(connect(agent.url)).rejects.toMatchObject({
+      code: 'AGENT_DEVICE_FAILED',
+      message: expect.stringContaining('no-such-board'),
+    });
+    expect(watched.workers.length).toBeGreaterThan(0);
+  });
+
   it('again and again at its start refuses requests at once', async () => {
     let isBroken = false;
     using watched = watchWorkers((worker) => {
