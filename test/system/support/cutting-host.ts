@@ -11,7 +11,7 @@ import type {
 /** So long the board works on what it was asked for before the connection is cut. */
 const UNDER_WAY_MS = 40;
 
-/** Which operation is cut, the first being 1. */
+/** Which operation is cut, the first being 1; what is asked for again and again until time has passed is one. */
 export interface Cut {
   readonly operation: number;
   readonly when: 'before' | 'during';
@@ -24,7 +24,7 @@ export interface Cut {
 export class CuttingHost implements RemoteHost {
   readonly #connection: SshConnection;
   readonly #cut: Cut | undefined;
-  /** What was asked for. */
+  /** What was asked for, without what is the same as before: how often is asked whether an agent runs depends on time. */
   readonly operations: string[] = [];
 
   constructor(connection: SshConnection, cut: Cut | undefined) {
@@ -45,6 +45,7 @@ export class CuttingHost implements RemoteHost {
   }
 
   async #operation<T>(name: string, run: () => Promise<T>): Promise<T> {
+    if (name === this.operations.at(-1)) return run();
     this.operations.push(name);
     if (this.operations.length !== this.#cut?.operation) return run();
     if (this.#cut.when === 'during') {
