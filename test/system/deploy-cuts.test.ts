@@ -184,10 +184,10 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
       const [former, active] = releases;
       const connection = await login();
       const board = boardOf(connection);
-      await board.activate(former, 'a-token', 3);
+      await board.activate(former, 'a-token', 10);
       expect(await folder.settled()).toBe(former);
       connection.destroy();
-      await expect.poll(() => folder.current, { timeout: 20_000 }).toBe(active);
+      await expect.poll(() => folder.current, { timeout: 30_000 }).toBe(active);
       expect(await folder.settled()).toBe(active);
     });
 

@@ -130,7 +130,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
 
   test('a release whose device cannot be opened does not stay either', async () => {
     const before = await folder.settled();
-    const { status, stderr } = await deploy('--agent-device', 'mock:/no/board.toml', '--deadline', '20');
+    const { status, stderr } = await deploy('--agent-device', 'mock:/no/board.toml', '--deadline', '60');
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
     expect(stderr).toContain('/no/board.toml');
     expect(await folder.settled()).toBe(before);

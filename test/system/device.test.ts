@@ -339,9 +339,10 @@ describe('a worker that crashes', () => {
     await watched.workers.at(-1)?.terminate();
     const crashed = { code: 'AGENT_WORKER_CRASHED' };
     await expect(board.registers.read(['control.DONE'])).rejects.toMatchObject(crashed);
-    const started = performance.now();
+    // None was started for this one.
+    const { length } = watched.workers;
     await expect(board.registers.read(['control.DONE'])).rejects.toMatchObject(crashed);
-    expect(performance.now() - started).toBeLessThan(250);
+    expect(watched.workers).toHaveLength(length);
     isBroken = false;
     await expect.poll(async () => (await board.health()).state, { timeout: 10_000 }).toBe('ready');
     expect((await board.registers.read(['control.DONE']))[0].value).toBe(0);

@@ -111,7 +111,9 @@ describe('a generation', () => {
 
   it('stops at the window when nobody reads, and loses nothing', async () => {
     const generation = model.generate(PROMPT, { ...OPTIONS, window: 5 });
-    await pause(300);
+    await expect
+      .poll(async () => (await board.metrics()).models.flatMap(({ sequences }) => sequences))
+      .toMatchObject([{ generated: 5 }]);
     const before = (await board.counters.read()).traffic.matMuls;
     await pause(300);
     expect((await board.counters.read()).traffic.matMuls).toBe(before);

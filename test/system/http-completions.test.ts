@@ -1,6 +1,6 @@
 import type OpenAI from 'openai';
 import { APIUserAbortError, NotFoundError } from 'openai';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CHAT, type HttpAgent, PROMPT, startHttpAgent, TINY } from './support/http-agent.js';
 
 let http: HttpAgent;
@@ -60,10 +60,10 @@ describe('completions', () => {
     const gone = new AbortController();
     const long = { ...request, prompt: 'Long ago', max_tokens: 480, ignore_eos: true };
     const whole = http.openai.completions.create(long, { signal: gone.signal });
-    await vi.waitFor(async () => expect((await http.board.health()).generations).toBeGreaterThan(0), 5_000);
+    await expect.poll(async () => (await http.board.health()).generations).toBeGreaterThan(0);
     gone.abort();
     await expect(whole).rejects.toThrow(APIUserAbortError);
-    await vi.waitFor(async () => expect(await cancelled()).toBe(before + 1), 5_000);
+    await expect.poll(cancelled).toBe(before + 1);
   });
 
   it('take token ids, and several prompts at once', async () => {

@@ -24,6 +24,7 @@ it('24 clients that cancel, read slowly, vanish and come back all get the text t
   expect(report.outcomes['failed DRIVER_CORE_STUCK']).toBeGreaterThan(0);
   for (const { firstToken, whole } of Object.values(report.latencyMs)) {
     expect(firstToken.count).toBeGreaterThan(0);
-    expect(whole.p50).toBeGreaterThan(firstToken.p50);
+    // The medians are of different answers: only streamed ones have a first token.
+    expect(whole.most).toBeGreaterThan(firstToken.most);
   }
 });

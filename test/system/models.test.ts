@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { CHUNK_BYTES } from '../../protocol/index.js';
 import { type BoardClient, connect, type ScoreProgress, type UploadProgress } from '../../sdk/index.js';
@@ -228,7 +228,7 @@ describe('a model on the board', () => {
       onProgress: () => enough.abort(new Error('enough')),
     });
     await expect(scores).rejects.toThrow('enough');
-    await vi.waitFor(async () => expect(await cancelled()).toBe(before + 1), 5_000);
+    await expect.poll(cancelled).toBe(before + 1);
     expect((await board.metrics()).models.flatMap(({ sequences }) => sequences)).toEqual([]);
   });
 

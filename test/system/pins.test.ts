@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type BoardClient, connect, type Model } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
@@ -81,7 +81,7 @@ describe('a pin', () => {
     await (await other.models.load(model.digest)).pin(SYSTEM);
     expect(await pages()).toBeGreaterThan(0);
     await other.close();
-    await vi.waitFor(async () => expect(await pages()).toBe(0));
+    await expect.poll(pages).toBe(0);
 
     const last = await model.pin(SYSTEM);
     await model.unload();
@@ -95,13 +95,11 @@ describe('a pin', () => {
     await using set = await setUp({ device: 'mock:?realtime=1' });
     const { agent, board, model } = set;
     const tokens = Array.from({ length: 480 }, (_, i) => 300 + i);
-    const begun = () =>
-      vi.waitFor(async () => expect((await board.metrics()).models[0]?.sequences).toHaveLength(1));
+    const begun = () => expect.poll(async () => (await board.metrics()).models[0]?.sequences).toHaveLength(1);
     const ended = () =>
-      vi.waitFor(async () => {
-        expect((await board.metrics()).models[0]?.sequences).toEqual([]);
-        expect(await kvOf(board)).toMatchObject({ used: 0, pinned: 0 });
-      });
+      expect
+        .poll(async () => (await board.metrics()).models)
+        .toMatchObject([{ sequences: [], kv: { used: 0, pinned: 0 } }]);
     const enough = new AbortController();
     const told: number[][] = [];
     const pinning = model.pin(
@@ -110,7 +108,7 @@ describe('a pin', () => {
     );
     const refused = expect(pinning).rejects.toBe('enough');
     await begun();
-    await vi.waitFor(() => expect(told.length).toBeGreaterThan(0));
+    await expect.poll(() => told.length).toBeGreaterThan(0);
     enough.abort('enough');
     await refused;
     await ended();
@@ -135,10 +133,10 @@ describe('a pin', () => {
     const { tokens } = pin;
     for (let round = 0; round < 3; round++) {
       proxy.breakNow();
-      await vi.waitFor(() => expect(proxy.connections).toBe(round + 2), 5_000);
-      await vi.waitFor(() => expect(pin.tokens).toBe(tokens), 5_000);
+      await expect.poll(() => proxy.connections).toBe(round + 2);
+      await expect.poll(() => pin.tokens).toBe(tokens);
       // The session that broke, which pinned the same pages, is gone.
-      await vi.waitFor(async () => expect((await board.health()).sessions).toBe(2));
+      await expect.poll(async () => (await board.health()).sessions).toBe(2);
       expect((await kvOf(board)).pinned).toBe(tokens / 16);
     }
     expect(pin.error).toBeUndefined();
@@ -211,7 +209,7 @@ describe('pynq-llm serve --pin-prompt', () => {
     expect(pages).toBeGreaterThan(0);
     expect(stderr).toContain(`${16 * pages} tokens of the prompt stay in memory`);
     expect(status).toBe(0);
-    await vi.waitFor(async () => expect((await kvOf(board)).pinned).toBe(0));
+    await expect.poll(async () => (await kvOf(board)).pinned).toBe(0);
   });
 
   test('needs a model', async () => {

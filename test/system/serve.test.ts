@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { type HttpApi, type HttpApiOptions, serveHttpApi } from '../../http-api/index.js';
 import { connect } from '../../sdk/index.js';
@@ -35,7 +35,7 @@ async function listening(
   return held(await serveHttpApi({ open, port: 0, ...options }));
 }
 
-/** An agent of this process, on the port of one before, or a free one. */
+/** An agent of this process, on a free port unless told where. */
 async function agentOn(storeDir: string, listen = '127.0.0.1:0'): Promise<AgentHandle> {
   return held(await testAgent({ storeDir, listen }));
 }
@@ -94,7 +94,7 @@ describe('while the device is opened', () => {
     const agent = held(await cliAgentWithTokens('mock:no-such-board'));
     const url = agent.url.replace(/^ws/, 'http');
     const failed = { status: 503, retryAfter: '1', body: { status: 'failed' } };
-    await vi.waitFor(async () => expect(await healthOf(url)).toEqual(failed), 10_000);
+    await expect.poll(() => healthOf(url)).toEqual(failed);
     const headers = { authorization: `Bearer ${KEY}` };
     expect((await healthOf(url, headers)).body.error).toMatch(/no-such-board/);
     expect((await fetch(`${url}/v1/models`)).status).toBe(401);
@@ -106,8 +106,11 @@ describe('while the device is opened', () => {
 describe('a device that goes away', () => {
   it('is told of at once, and served again when its agent was away for longer than the SDK waits', async () => {
     const notices: string[] = [];
-    const first = await agentOn(store.path);
-    const { url, host } = { url: first.url, host: new URL(first.url).host };
+    using directory = temporaryDirectory();
+    // A socket file: a port could be taken by another test meanwhile.
+    const socket = `unix:${join(directory.path, 'agent.sock')}`;
+    const first = await agentOn(store.path, socket);
+    const { url } = first;
     const api = await listening(() => connect(url, { reconnectMs: 300 }), {
       report: (text) => notices.push(text),
     });
@@ -119,7 +122,7 @@ describe('a device that goes away', () => {
     expect((await complete(api.url, 1)).status).toBe(503);
     expect(performance.now() - asked).toBeLessThan(1_000);
     await expect.poll(() => notices.join('\n')).toMatch(/could not be made again/);
-    await agentOn(store.path, host);
+    await agentOn(store.path, socket);
     await expect.poll(async () => (await healthOf(api.url)).status).toBe(200);
     expect((await complete(api.url, 1)).status).toBe(200);
     expect(notices.at(-1)).toBe('The device is back.');
@@ -143,7 +146,7 @@ describe('a server that drains', () => {
     const agent = await agentOn(store.path);
     const api = await listening(() => connect(agent.url));
     await api.open();
-    const answer = await complete(api.url, 200, { stream: true, ignore_eos: true });
+    const answer = await complete(api.url, 480, { stream: true, ignore_eos: true });
     const closed = api.close();
     // fetch keeps connections; these are new ones.
     const headers = { connection: 'close' };
@@ -177,7 +180,7 @@ describe('strangers', () => {
   it('whose own name leads to this machine (DNS rebinding) are refused where nobody needs a key', async () => {
     const agent = held(await cliAgent(store.path));
     const onAgent = agent.url.replace(/^ws/, 'http');
-    await vi.waitFor(async () => expect((await healthOf(onAgent)).status).toBe(200), 10_000);
+    await expect.poll(async () => (await healthOf(onAgent)).status).toBe(200);
     const api = await listening(() => connect(agent.url));
     await api.open();
     for (const url of [api.url, onAgent]) {

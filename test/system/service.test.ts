@@ -61,7 +61,8 @@ it('a deadline is kept also where the client stops reading and nobody else makes
 });
 
 it('an agent that drains ends what is under way, takes nothing new, and is quiet then', async () => {
-  const running = model.generate(PROMPT, { maxTokens: 30, ignoreEos: true });
+  // More than the window: it cannot end before it is read.
+  const running = model.generate(PROMPT, { maxTokens: 30, ignoreEos: true, window: 4 });
   const tokens = running[Symbol.asyncIterator]();
   await tokens.next();
   let isQuiet = false;

@@ -15,7 +15,8 @@ const CHANNELS = [
  */
 function step(words: Int32Array, behaviour: Behaviour): void {
   if (CHANNELS.some(({ control }) => Atomics.load(words, control) & DMACR.RESET)) {
-    for (const { control, status, length } of CHANNELS) {
+    // The driver asks the first channel whether the reset is over: that one last.
+    for (const { control, status, length } of CHANNELS.toReversed()) {
       Atomics.store(words, length, 0);
       Atomics.store(words, status, DMASR.HALTED);
       Atomics.store(words, control, 2);

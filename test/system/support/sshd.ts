@@ -1,10 +1,11 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from './free-port.js';
 import { makeSshKey } from './ssh-key.js';
 
 const SSHD = '/usr/sbin/sshd';
@@ -111,7 +112,8 @@ async function run(configFile: string, port: number, mounts: string | undefined)
     said = (said + text).slice(-4_000);
   });
   for (const end = Date.now() + START_MS; ; await delay(20)) {
-    if (await answers(port)) return server;
+    // Whoever took the port meanwhile would answer too.
+    if ((await answers(port)) && server.exitCode === null) return server;
     if (server.exitCode !== null || Date.now() > end) throw new Error(`sshd does not start: ${said}`);
   }
 }
@@ -125,13 +127,4 @@ function answers(port: number): Promise<boolean> {
     });
     probe.once('error', () => resolve(false));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

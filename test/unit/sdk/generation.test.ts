@@ -129,12 +129,12 @@ describe('a generation whose agent lives', () => {
 
   it('is not given up while its connection is made again', async () => {
     const { agent, streams } = generating(() => ({ promptTokens: 1 }));
-    const { connection, generation } = await generate(agent, { stallMs: 100 });
+    const { connection, generation } = await generate(agent, { stallMs: 1_000 });
     const ended = generation.done.catch((error: unknown) => error);
     await expect.poll(() => streams[0]?.credit).toBeGreaterThan(0);
     agent.isDown = true;
     agent.breakNow();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
     agent.isDown = false;
     await expect.poll(() => streams[1]?.credit).toBeGreaterThan(0);
     streams[1].emit(token(0));
@@ -144,14 +144,14 @@ describe('a generation whose agent lives', () => {
 
   it('and sends a token now and then is not given up', async () => {
     const { agent, streams } = generating(() => ({ promptTokens: 1 }));
-    const { connection, generation } = await generate(agent, { stallMs: 200 });
+    const { connection, generation } = await generate(agent, { stallMs: 1_000 });
     const read: number[] = [];
     const reading = (async () => {
       for await (const { index } of generation) read.push(index);
     })().catch((error: unknown) => error);
     await expect.poll(() => streams[0]?.credit).toBeGreaterThan(0);
     for (let index = 0; index < 5; index++) {
-      await new Promise((resolve) => setTimeout(resolve, 80));
+      await new Promise((resolve) => setTimeout(resolve, 250));
       streams[0].emit(token(index));
     }
     await expect.poll(() => read).toEqual([0, 1, 2, 3, 4]);

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
 import type { Call } from '../../../protocol/index.js';
 import { Pin, type PinOptions } from '../../../sdk/pin.js';
@@ -46,7 +46,7 @@ describe('a pin of the SDK', () => {
     for (let round = 0; round < 2; round++) {
       breakNow();
       expect(pin.tokens).toBe(0);
-      await vi.waitFor(() => expect(pin.tokens).toBe(32));
+      await expect.poll(() => pin.tokens).toBe(32);
       expect([...pinned]).toEqual([name]);
     }
     await pin.release();
@@ -58,7 +58,7 @@ describe('a pin of the SDK', () => {
   test('is asked for again where the connection breaks while it is made', async () => {
     const { agent, pinned, open } = pinningAgent((asked) => (asked === 0 ? later(10_000) : undefined));
     const opening = open();
-    await vi.waitFor(() => expect(agent.calls).toHaveLength(1));
+    await expect.poll(() => agent.calls).toHaveLength(1);
     agent.breakNow();
     const { connection, pin } = await opening;
     expect([pin.tokens, pinned.size]).toEqual([32, 1]);
@@ -72,7 +72,7 @@ describe('a pin of the SDK', () => {
     const { connection, pin } = await open();
     expect(pin.error).toBeUndefined();
     breakNow();
-    await vi.waitFor(() => expect(pin.error).toMatchObject({ code: 'LLM_KV_PINNED' }));
+    await expect.poll(() => pin.error).toMatchObject({ code: 'LLM_KV_PINNED' });
     expect(pin.tokens).toBe(0);
     await pin.release();
     await connection.close();
@@ -84,10 +84,10 @@ describe('a pin of the SDK', () => {
     );
     const { connection, pin } = await open();
     breakNow();
-    await vi.waitFor(() => expect(agent.calls).toHaveLength(2));
+    await expect.poll(() => agent.calls).toHaveLength(2);
     await pin.release();
-    await vi.waitFor(() => expect(methods()).toHaveLength(4));
-    await vi.waitFor(() => expect(pinned.size).toBe(0));
+    await expect.poll(() => methods()).toHaveLength(4);
+    await expect.poll(() => pinned.size).toBe(0);
     expect(methods()).toEqual(['models.pin', 'models.pin', 'models.unpin', 'models.unpin']);
     expect([pin.tokens, pin.error]).toEqual([0, undefined]);
     await connection.close();
@@ -110,10 +110,10 @@ describe('a pin of the SDK', () => {
     const { agent, open, methods } = pinningAgent(() => later(10_000));
     const enough = new AbortController();
     const opening = open({ signal: enough.signal });
-    await vi.waitFor(() => expect(agent.calls).toHaveLength(1));
+    await expect.poll(() => agent.calls).toHaveLength(1);
     enough.abort('enough');
     await expect(opening).rejects.toBe('enough');
-    await vi.waitFor(() => expect(methods()).toEqual(['models.pin', 'models.unpin']));
+    await expect.poll(() => methods()).toEqual(['models.pin', 'models.unpin']);
   });
 
   test('has the model loaded where the board lost it', async () => {
