@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../system/support/free-port.js';
 import type { BoardImage } from './board-image.js';
 import { run } from './run.js';
 
@@ -116,14 +116,4 @@ async function ptyOf(qemu: ChildProcess): Promise<string> {
   }
   qemu.kill('SIGKILL');
   throw new Error(`QEMU opened no console: ${said}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('loopback gave no port');
-  return address.port;
 }

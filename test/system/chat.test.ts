@@ -158,10 +158,7 @@ describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
     await terminal.see('was');
     agent.child.kill('SIGSTOP');
     try {
-      terminal.type('\x03');
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      terminal.type('\x03');
-      expect(await terminal.ended).toBe(130);
+      expect(await terminal.interrupt()).toBe(130);
     } finally {
       agent.child.kill('SIGCONT');
     }

@@ -172,7 +172,7 @@ describe.concurrent('an agent', () => {
     expect(more).toEqual(['']);
     expect(result.stdout.length).toBeGreaterThan(0);
     expect(result.status).toBe(1);
-    expect(result.milliseconds).toBeLessThan(40_000);
+    expect(result.milliseconds).toBeLessThan(100_000);
   });
 
   test('with tokens lets nobody in without one, and readers only read', async () => {

@@ -126,19 +126,16 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
       };
       await Promise.all(Array.from({ length: LANES }, lane));
       for (const part of [
-        'uname',
-        'incoming',
-        'upload',
-        'MANIFEST',
-        ' activate ',
-        ' status',
-        'forward',
-        ' confirm ',
+        /uname/,
+        /incoming/,
+        /^upload/,
+        /sha256sum -c/,
+        / activate /,
+        / status$/,
+        /^forward/,
+        / confirm /,
       ])
-        expect(
-          wereCut.some((name) => name.includes(part)),
-          part,
-        ).toBe(true);
+        expect(wereCut).toContainEqual(expect.stringMatching(part));
     },
     ALL_CUTS_MS,
   );
@@ -184,10 +181,10 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
       const [former, active] = releases;
       const connection = await login();
       const board = boardOf(connection);
-      await board.activate(former, 'a-token', 10);
+      await board.activate(former, 'a-token', 20);
       expect(await folder.settled()).toBe(former);
       connection.destroy();
-      await expect.poll(() => folder.current, { timeout: 30_000 }).toBe(active);
+      await expect.poll(() => folder.current, { timeout: 60_000 }).toBe(active);
       expect(await folder.settled()).toBe(active);
     });
 

@@ -175,9 +175,12 @@ describe('scores', () => {
     const leaving = await connect(agent.url);
     const theirs = await leaving.models.upload(TINY_MODEL);
     const tokens = Array<number>(model.info.contextLength).fill(80);
-    const started = performance.now();
-    await theirs.score(tokens);
-    const oneMs = performance.now() - started;
+    let oneMs = 0;
+    for (let i = 0; i < 3; i++) {
+      const started = performance.now();
+      await theirs.score(tokens);
+      oneMs = Math.max(oneMs, performance.now() - started);
+    }
     const scores = Array.from({ length: 30 }, () => theirs.score(tokens).catch((error: unknown) => error));
     // Answered after all of them were taken.
     await theirs.tokenize('Once');
@@ -191,9 +194,7 @@ describe('scores', () => {
             .unload()
             .then(() => 'unloaded')
             .catch(() => 'busy'),
-        {
-          timeout: 30 * oneMs,
-        },
+        { timeout: 60_000 },
       )
       .toBe('unloaded');
     expect(performance.now() - left).toBeLessThan(15 * oneMs);
@@ -257,7 +258,7 @@ describe('a fault of the device', () => {
 
 describe('a worker that hangs', () => {
   it('is ended with a clear error and started again', async () => {
-    await using agent = await testAgent({ device: 'mock:?realtime=1', hangMs: 2_000 });
+    await using agent = await testAgent({ device: 'mock:?realtime=1', hangMs: 5_000 });
     await using board = await connect(agent.url);
     const header = {
       trace: 'pynq-llm',
@@ -272,7 +273,7 @@ describe('a worker that hangs', () => {
       .map((line) => JSON.stringify(line))
       .join('\n');
     const replay = board.trace.replay(new TextEncoder().encode(trace)).catch((error: unknown) => error);
-    await expect.poll(async () => (await board.health()).silentMs, { timeout: 5_000 }).toBeGreaterThan(500);
+    await expect.poll(async () => (await board.health()).silentMs).toBeGreaterThan(500);
     expect(await replay).toMatchObject({ code: 'AGENT_WORKER_HUNG' });
     await expect.poll(async () => (await board.health()).state, { timeout: 10_000 }).toBe('ready');
     expect(await board.health()).toMatchObject({
@@ -280,7 +281,7 @@ describe('a worker that hangs', () => {
       lastError: expect.stringContaining('AGENT_WORKER_HUNG'),
     });
     expect((await board.registers.read(['control.DONE']))[0].value).toBe(0);
-  }, 30_000);
+  });
 });
 
 describe('a worker that crashes', () => {
@@ -339,12 +340,19 @@ describe('a worker that crashes', () => {
     await watched.workers.at(-1)?.terminate();
     const crashed = { code: 'AGENT_WORKER_CRASHED' };
     await expect(board.registers.read(['control.DONE'])).rejects.toMatchObject(crashed);
-    // None was started for this one.
-    const { length } = watched.workers;
-    await expect(board.registers.read(['control.DONE'])).rejects.toMatchObject(crashed);
-    expect(watched.workers).toHaveLength(length);
+    // Refused before another worker was started; they are started less and less often.
+    await expect
+      .poll(
+        async () => {
+          const { length } = watched.workers;
+          await expect(board.registers.read(['control.DONE'])).rejects.toMatchObject(crashed);
+          return watched.workers.length - length;
+        },
+        { timeout: 20_000 },
+      )
+      .toBe(0);
     isBroken = false;
-    await expect.poll(async () => (await board.health()).state, { timeout: 10_000 }).toBe('ready');
+    await expect.poll(async () => (await board.health()).state, { timeout: 40_000 }).toBe('ready');
     expect((await board.registers.read(['control.DONE']))[0].value).toBe(0);
   });
 });

@@ -1,9 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
-import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
+import { slowMock, TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
 
 const PROMPT = 'Once upon a time';
@@ -198,10 +196,7 @@ describe('a generation over a network that breaks', () => {
 describe('a generation on a slow board', () => {
   it('waits for its long prompt, and for that of another, for longer than it waits without progress', async () => {
     using directory = temporaryDirectory();
-    const slow = join(directory.path, 'slow.toml');
-    const z1 = readFileSync('boards/pynq-z1.toml', 'utf8');
-    writeFileSync(slow, z1.replace(/^clock_hz = .*$/m, 'clock_hz = 1_000_000'));
-    await using slowAgent = await testAgent({ device: `mock:${slow}?realtime=1` });
+    await using slowAgent = await testAgent({ device: slowMock(directory.path) });
     await using client = await connect(slowAgent.url);
     const onSlow = await client.models.upload(TINY_MODEL);
     const stallMs = 4_000;

@@ -22,9 +22,8 @@ it('24 clients that cancel, read slowly, vanish and come back all get the text t
   expect(report.outcomes.cancelled).toBeGreaterThan(5);
   // The fault that came twice in a step.
   expect(report.outcomes['failed DRIVER_CORE_STUCK']).toBeGreaterThan(0);
-  for (const { firstToken, whole } of Object.values(report.latencyMs)) {
+  for (const { firstToken, betweenTokens } of Object.values(report.latencyMs)) {
     expect(firstToken.count).toBeGreaterThan(0);
-    // The medians are of different answers: only streamed ones have a first token.
-    expect(whole.most).toBeGreaterThan(firstToken.most);
+    expect(betweenTokens.p50).toBeGreaterThan(0);
   }
 });

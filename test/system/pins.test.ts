@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type BoardClient, connect, type Model } from '../../sdk/index.js';
-import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
+import { slowMock, TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
 import { modelWithChatTemplate } from './support/chat-model.js';
 import { cli, cliAgent } from './support/cli.js';
@@ -92,7 +92,8 @@ describe('a pin', () => {
   });
 
   test('that is cancelled, or whose session dies while it is computed, leaves nothing', async () => {
-    await using set = await setUp({ device: 'mock:?realtime=1' });
+    using directory = temporaryDirectory();
+    await using set = await setUp({ device: slowMock(directory.path) });
     const { agent, board, model } = set;
     const tokens = Array.from({ length: 480 }, (_, i) => 300 + i);
     const begun = () => expect.poll(async () => (await board.metrics()).models[0]?.sequences).toHaveLength(1);

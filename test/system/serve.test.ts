@@ -111,17 +111,17 @@ describe('a device that goes away', () => {
     const socket = `unix:${join(directory.path, 'agent.sock')}`;
     const first = await agentOn(store.path, socket);
     const { url } = first;
-    const api = await listening(() => connect(url, { reconnectMs: 300 }), {
+    const api = await listening(() => connect(url, { reconnectMs: 5_000 }), {
       report: (text) => notices.push(text),
     });
     await api.open();
     expect((await complete(api.url, 1)).status).toBe(200);
     await first.close();
-    const asked = performance.now();
     expect(await healthOf(api.url)).toMatchObject({ status: 503, retryAfter: '1' });
     expect((await complete(api.url, 1)).status).toBe(503);
-    expect(performance.now() - asked).toBeLessThan(1_000);
-    await expect.poll(() => notices.join('\n')).toMatch(/could not be made again/);
+    // None of the two waited for the connection.
+    expect(notices.join('\n')).not.toMatch(/could not be made again/);
+    await expect.poll(() => notices.join('\n'), { timeout: 30_000 }).toMatch(/could not be made again/);
     await agentOn(store.path, socket);
     await expect.poll(async () => (await healthOf(api.url)).status).toBe(200);
     expect((await complete(api.url, 1)).status).toBe(200);
@@ -135,7 +135,7 @@ describe('a device that goes away', () => {
     agent.child.kill('SIGSTOP');
     const asked = performance.now();
     expect(await healthOf(api.url)).toMatchObject({ status: 503, body: { status: 'lost' } });
-    expect(performance.now() - asked).toBeLessThan(5_000);
+    expect(performance.now() - asked).toBeLessThan(20_000);
     agent.child.kill('SIGCONT');
     await expect.poll(async () => (await healthOf(api.url)).status).toBe(200);
   });

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AgentHandle, type AgentOptions, startAgent } from '../../../agent/index.js';
@@ -9,6 +9,18 @@ export const TINY_MODEL = 'models/tiny-stories-Q3_K_M.gguf';
 export function temporaryDirectory(): { readonly path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), 'pynq-llm-test-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/**
+ * Device URL of a mock PYNQ-Z1 with a hundredth of its clock, in real time: what has to be under way is still so when
+ * the test gets there.
+ * @param folder where its description is written
+ */
+export function slowMock(folder: string): string {
+  const path = join(folder, 'slow.toml');
+  const z1 = readFileSync('boards/pynq-z1.toml', 'utf8');
+  writeFileSync(path, z1.replace(/^clock_hz = .*$/m, 'clock_hz = 1_000_000'));
+  return `mock:${path}?realtime=1`;
 }
 
 /** An agent of this process on a free port of loopback, with a store of its own. */

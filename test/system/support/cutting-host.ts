@@ -24,7 +24,7 @@ export interface Cut {
 export class CuttingHost implements RemoteHost {
   readonly #connection: SshConnection;
   readonly #cut: Cut | undefined;
-  /** What was asked for, without what is the same as before: how often is asked whether an agent runs depends on time. */
+  /** What was asked for, without what is the same as just before: how often is asked whether an agent runs and listens depends on time. */
   readonly operations: string[] = [];
 
   constructor(connection: SshConnection, cut: Cut | undefined) {

@@ -13,6 +13,8 @@ export interface PtyProcess extends AsyncDisposable {
   /** All that the terminal got so far. */
   readonly output: string;
   type(text: string): void;
+  /** Ctrl-C again and again, as two that are read at once count as one; for less than half a minute. @returns its exit status */
+  interrupt(): Promise<number | null>;
   /** Waits until the terminal got this after what was seen before. @throws Error with the output, after 30 s */
   see(text: string): Promise<void>;
   /** Its exit status. */
@@ -37,6 +39,8 @@ export function ptyCli(
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;
   });
+  // What is typed when it has just ended.
+  child.stdin.on('error', () => {});
   const ended = once(child, 'close').then(([status]): number | null => status);
   return {
     child,
@@ -44,6 +48,13 @@ export function ptyCli(
       return output;
     },
     type: (text) => void child.stdin.write(text),
+    async interrupt() {
+      for (let i = 0; i < 10 && child.exitCode === null; i++) {
+        child.stdin.write('\x03');
+        await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 500))]);
+      }
+      return await ended;
+    },
     async see(text) {
       const deadline = performance.now() + 30_000;
       for (;;) {

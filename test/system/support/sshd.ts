@@ -1,7 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -69,7 +68,7 @@ export async function startSshd(config: readonly string[] = [], mounts?: string)
     ...config,
   ];
   writeFileSync(configFile, `${lines.join('\n')}\n`);
-  let server = await run(configFile, port, mounts);
+  let server = await run(configFile, mounts);
   const stop = async () => {
     if (server.exitCode !== null) return;
     server.kill();
@@ -92,7 +91,7 @@ export async function startSshd(config: readonly string[] = [], mounts?: string)
       rmSync(hostKey);
       rmSync(`${hostKey}.pub`);
       makeSshKey(hostKey);
-      server = await run(configFile, port, mounts);
+      server = await run(configFile, mounts);
     },
     [Symbol.asyncDispose]: async () => {
       await stop();
@@ -101,7 +100,7 @@ export async function startSshd(config: readonly string[] = [], mounts?: string)
   };
 }
 
-async function run(configFile: string, port: number, mounts: string | undefined) {
+async function run(configFile: string, mounts: string | undefined) {
   // -D: stays a child of this process; -e: says on standard error what goes wrong.
   const command = [SSHD, '-D', '-e', '-f', configFile];
   const inMounts = ['unshare', '--mount', 'sh', '-ec', `${mounts}\nexec "$@"`, 'sh', ...command];
@@ -112,19 +111,7 @@ async function run(configFile: string, port: number, mounts: string | undefined)
     said = (said + text).slice(-4_000);
   });
   for (const end = Date.now() + START_MS; ; await delay(20)) {
-    // Whoever took the port meanwhile would answer too.
-    if ((await answers(port)) && server.exitCode === null) return server;
+    if (said.includes('Server listening on')) return server;
     if (server.exitCode !== null || Date.now() > end) throw new Error(`sshd does not start: ${said}`);
   }
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(port, '127.0.0.1');
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
 }

@@ -64,7 +64,7 @@ describe('a connection that breaks', () => {
       code: 'SDK_CONNECTION_LOST',
       what: expect.stringMatching(/could not be made again within 0\.3 s/),
     });
-    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
     await connection.close();
   });
 
@@ -73,7 +73,7 @@ describe('a connection that breaks', () => {
     ['AGENT_CLOSING', 2],
   ] as const)('and is refused with %s is tried %i times or more', async (code, times) => {
     const agent = scriptedAgent(() => ({}));
-    const connection = await agent.connect({ reconnectMs: 300 });
+    const connection = await agent.connect({ reconnectMs: 1_500 });
     agent.refusal = new PynqLlmError(code, 'Refused.');
     agent.breakNow();
     await expect(connection.ready()).rejects.toMatchObject({
