@@ -127,7 +127,8 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
       await Promise.all(Array.from({ length: LANES }, lane));
       for (const part of [
         /uname/,
-        /incoming/,
+        /install -d/,
+        /wc -c/,
         /^upload/,
         /sha256sum -c/,
         / activate /,

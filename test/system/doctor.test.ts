@@ -162,7 +162,7 @@ restart) touch ${directory.path}/restarted ;;
 *) printf 'LoadState=loaded\\nActiveState=active\\nSubState=running\\nResult=success\\nNRestarts=0\\nMemoryCurrent=1000000\\n' ;;
 esac`,
       );
-      command('journalctl', `echo "$*"; case $* in *--follow*) exec sleep 60 ;; esac`);
+      command('journalctl', `echo "$*"; case $* in *--follow*) exec sleep 600 ;; esac`);
       sshd = await startSshd([`SetEnv PATH=${bin}:${process.env.PATH}`]);
       writeFileSync(join(sshd.home, '.ssh', 'known_hosts'), sshd.knownHostsLine);
       agent = await testAgent({ listen: `unix:${socket}` });

@@ -79,7 +79,13 @@ it('an agent that drains ends what is under way, takes nothing new, and is quiet
 });
 
 it('does not wait for them beyond its deadline', async () => {
-  const started = performance.now();
-  await agent.drain(50);
-  expect(performance.now() - started).toBeLessThan(30_000);
+  await using own = await testAgent();
+  await using client = await connect(own.url);
+  const onOwn = await client.models.upload(TINY_MODEL);
+  // Nobody reads it to its end.
+  const unread = onOwn.generate(PROMPT, { maxTokens: 30, ignoreEos: true, window: 4 });
+  await unread[Symbol.asyncIterator]().next();
+  await own.drain(50);
+  expect((await client.health()).generations).toBe(1);
+  await unread.cancel();
 });

@@ -51,7 +51,9 @@ interface TopLine {
       readonly kv: { used: number };
     }[];
   };
-  readonly figures: Record<string, number> & { readonly units: readonly { name: string; share: number }[] };
+  readonly figures: Record<string, number> & {
+    readonly units: readonly { name: string; countedState: string; share: number }[];
+  };
 }
 
 describe('top', () => {
@@ -70,6 +72,8 @@ describe('top', () => {
     expect(figures.dmaBytesToDevicePerSecond).toBeGreaterThan(0);
     expect(figures.coreBusy).toBeGreaterThan(0.5);
     expect(figures.coreBusy).toBeLessThanOrEqual(1);
+    // What all shares are of is counted by the device, not taken from its clock.
+    expect(figures.units.find(({ countedState }) => countedState === 'always')).toMatchObject({ share: 1 });
     const compute = figures.units.find(({ name }) => name === 'compute')!;
     expect(compute.share).toBeGreaterThan(0);
     // Every cycle of the compute unit takes 256 multiply-adds.

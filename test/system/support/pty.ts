@@ -13,7 +13,11 @@ export interface PtyProcess extends AsyncDisposable {
   /** All that the terminal got so far. */
   readonly output: string;
   type(text: string): void;
-  /** Ctrl-C again and again, as two that are read at once count as one; for less than half a minute. @returns its exit status */
+  /**
+   * Ctrl-C again and again, as two that are read at once count as one, until it has ended.
+   * @returns its exit status
+   * @throws Error with the output, after 25 s: after 30 the SDK gives up a silent agent by itself
+   */
   interrupt(): Promise<number | null>;
   /** Waits until the terminal got this after what was seen before. @throws Error with the output, after 30 s */
   see(text: string): Promise<void>;
@@ -49,11 +53,12 @@ export function ptyCli(
     },
     type: (text) => void child.stdin.write(text),
     async interrupt() {
-      for (let i = 0; i < 10 && child.exitCode === null; i++) {
+      for (let i = 0; i < 50; i++) {
         child.stdin.write('\x03');
         await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 500))]);
+        if (child.exitCode !== null) return await ended;
       }
-      return await ended;
+      throw new Error(`does not end on Ctrl-C:\n${output}`);
     },
     async see(text) {
       const deadline = performance.now() + 30_000;

@@ -30,7 +30,7 @@ describe.skipIf(!hasSharedVocabularies)('llama.cpp token ids (needs ../shared/to
       const ids = tokenizer.encode(text, { addSpecial: false });
       const elapsed = performance.now() - start;
       expect(tokenizer.decode(ids)).toBe(text);
-      expect(elapsed).toBeLessThan(15_000);
+      expect(elapsed).toBeLessThan(8_000);
     }
   });
 

@@ -69,7 +69,7 @@ describe('a SentencePiece vocabulary', () => {
   it('encodes a 100 kB run of one character in seconds, not in minutes', () => {
     const start = performance.now();
     for (const character of ['a', ' ', '漢']) tokenizer.encode(character.repeat(100_000 / character.length));
-    expect(performance.now() - start).toBeLessThan(15_000);
+    expect(performance.now() - start).toBeLessThan(8_000);
   });
 });
 
