@@ -274,9 +274,9 @@ describe('an agent with a hostile client', () => {
   it('ends the session of a client that says nothing at all', async () => {
     agent = await testAgent();
     const silent = await rawClient(agent.url);
-    await expect.poll(() => silent.closed()?.reason, { timeout: 30_000 }).toBe('PROTOCOL_HELLO_TIMEOUT');
+    await expect.poll(() => silent.closed()?.reason, { timeout: 10_000 }).toBe('PROTOCOL_HELLO_TIMEOUT');
     expect(silent.frames).toEqual([{ fatal: expect.objectContaining({ code: 'PROTOCOL_HELLO_TIMEOUT' }) }]);
-  });
+  }, 15_000);
 
   it('answers a plain HTTP request with what it is', async () => {
     agent = await testAgent();

@@ -352,7 +352,7 @@ describe('a worker that crashes', () => {
       )
       .toBe(0);
     isBroken = false;
-    await expect.poll(async () => (await board.health()).state, { timeout: 40_000 }).toBe('ready');
+    await expect.poll(async () => (await board.health()).state, { timeout: 10_000 }).toBe('ready');
     expect((await board.registers.read(['control.DONE']))[0].value).toBe(0);
   });
 });

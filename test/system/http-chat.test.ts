@@ -135,6 +135,7 @@ describe('chat completions', () => {
     })();
     await reading.catch((error: unknown) => expect(error).toBeInstanceOf(APIUserAbortError));
     await expect.poll(cancelled).toBe(before + 1);
+    await expect.poll(async () => (await http.board.health()).generations).toBe(0);
     expect(chunks).toBeLessThan(100);
   });
 });

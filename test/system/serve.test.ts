@@ -117,8 +117,10 @@ describe('a device that goes away', () => {
     await api.open();
     expect((await complete(api.url, 1)).status).toBe(200);
     await first.close();
+    const asked = performance.now();
     expect(await healthOf(api.url)).toMatchObject({ status: 503, retryAfter: '1' });
     expect((await complete(api.url, 1)).status).toBe(503);
+    expect(performance.now() - asked).toBeLessThan(1_000);
     // None of the two waited for the connection.
     expect(notices.join('\n')).not.toMatch(/could not be made again/);
     await expect.poll(() => notices.join('\n'), { timeout: 30_000 }).toMatch(/could not be made again/);
@@ -135,7 +137,7 @@ describe('a device that goes away', () => {
     agent.child.kill('SIGSTOP');
     const asked = performance.now();
     expect(await healthOf(api.url)).toMatchObject({ status: 503, body: { status: 'lost' } });
-    expect(performance.now() - asked).toBeLessThan(20_000);
+    expect(performance.now() - asked).toBeLessThan(5_000);
     agent.child.kill('SIGCONT');
     await expect.poll(async () => (await healthOf(api.url)).status).toBe(200);
   });

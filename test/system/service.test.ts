@@ -53,11 +53,11 @@ it('what is not done by its deadline ends with an error that has what was genera
 
 it('a deadline is kept also where the client stops reading and nobody else makes steps', async () => {
   const started = performance.now();
-  const options = { maxTokens: 10_000, ignoreEos: true, window: 2, deadlineMs: 2_000 };
+  const options = { maxTokens: 10_000, ignoreEos: true, window: 2, deadlineMs: 1_000 };
   const generation = model.generate(PROMPT, options);
   await generation[Symbol.asyncIterator]().next();
   await expect(generation.done).rejects.toMatchObject({ code: 'LLM_DEADLINE' });
-  expect(performance.now() - started).toBeLessThan(30_000);
+  expect(performance.now() - started).toBeLessThan(4_000);
 });
 
 it('an agent that drains ends what is under way, takes nothing new, and is quiet then', async () => {
@@ -85,7 +85,9 @@ it('does not wait for them beyond its deadline', async () => {
   // Nobody reads it to its end.
   const unread = onOwn.generate(PROMPT, { maxTokens: 30, ignoreEos: true, window: 4 });
   await unread[Symbol.asyncIterator]().next();
+  const started = performance.now();
   await own.drain(50);
+  expect(performance.now() - started).toBeLessThan(5_000);
   expect((await client.health()).generations).toBe(1);
   await unread.cancel();
 });

@@ -180,14 +180,14 @@ describe('openGguf', () => {
     expect([source.reads, source.bytesRead]).toEqual([1, 2 ** 20]);
   });
 
-  it('reads 32000 tokens that cross the window one window at a time', () => {
+  it('reads 32000 tokens that cross the window in far less than a second', () => {
     const tokens = Array.from({ length: 32000 }, (_, i) => `\u2581token number ${i} of a vocabulary`);
     const source = counted(
       bytesSource(fileOf({ tokens: { type: 'array', of: 'string', value: tokens } }, [])),
     );
     const start = performance.now();
     const { metadata } = openGguf(source);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(performance.now() - start).toBeLessThan(500);
     expect(metadata.get('tokens')).toEqual(tokens);
     expect(source.reads).toBe(Math.ceil(source.size / 2 ** 20));
   });

@@ -366,6 +366,6 @@ describe('a schema', () => {
     const pattern = '^((a?){0,5000}){0,5000}$';
     const ambiguous = automatonOf({ type: 'string', pattern });
     expect(() => ambiguous.step(ambiguous.start, 0x22)).toThrow(code('LLM_SCHEMA_TOO_LARGE'));
-    expect(performance.now() - started).toBeLessThan(40_000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 });

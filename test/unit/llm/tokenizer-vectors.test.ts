@@ -22,7 +22,7 @@ describe.skipIf(!hasSharedVocabularies)('llama.cpp token ids (needs ../shared/to
     }
   });
 
-  it('of 100 kB of text come in seconds, not in minutes', () => {
+  it('of 100 kB of text come in well under a second', () => {
     for (const name of ['llama-spm', 'gpt-2']) {
       const tokenizer = tokenizerOfFile(sharedPath('tokenizer', `ggml-vocab-${name}.gguf`));
       const text = 'The little girl went to the park; вот café 漢字 123456 🙂\n'.repeat(1500);
@@ -30,7 +30,7 @@ describe.skipIf(!hasSharedVocabularies)('llama.cpp token ids (needs ../shared/to
       const ids = tokenizer.encode(text, { addSpecial: false });
       const elapsed = performance.now() - start;
       expect(tokenizer.decode(ids)).toBe(text);
-      expect(elapsed).toBeLessThan(8_000);
+      expect(elapsed).toBeLessThan(3000);
     }
   });
 

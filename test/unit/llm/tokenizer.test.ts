@@ -66,10 +66,10 @@ describe('a SentencePiece vocabulary', () => {
     expect(() => tokenizer.decode([id])).toThrow(code('LLM_TOKEN_RANGE'));
   });
 
-  it('encodes a 100 kB run of one character in seconds, not in minutes', () => {
+  it('encodes a 100 kB run of one character in well under a second', () => {
     const start = performance.now();
     for (const character of ['a', ' ', '漢']) tokenizer.encode(character.repeat(100_000 / character.length));
-    expect(performance.now() - start).toBeLessThan(8_000);
+    expect(performance.now() - start).toBeLessThan(3000);
   });
 });
 

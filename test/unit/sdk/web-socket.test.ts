@@ -93,5 +93,5 @@ describe('a WebSocket with a pinned certificate', () => {
     await expect(attempt).rejects.toThrow('enough');
     await ended;
     server.close();
-  });
+  }, 5_000);
 });
