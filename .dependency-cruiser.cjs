@@ -3,6 +3,7 @@ const may = {
   errors: [],
   protocol: ['errors'],
   access: ['errors', 'protocol'],
+  listen: ['errors', 'protocol', 'access'],
   gguf: ['errors'],
   driver: ['errors', 'gguf'],
   'mock-device': [
@@ -11,10 +12,20 @@ const may = {
     'driver/(board|board-description|owned-dma-buffer|region-allocator|registers)',
   ],
   llm: ['errors', 'gguf', 'driver'],
-  agent: ['errors', 'protocol', 'access', 'llm', 'driver', 'gguf', 'firmware-bridge', 'mock-device'],
+  agent: [
+    'errors',
+    'protocol',
+    'access',
+    'listen',
+    'llm',
+    'driver',
+    'gguf',
+    'firmware-bridge',
+    'mock-device',
+  ],
   'firmware-bridge': ['errors', 'driver/(registers|board|board-description|linux/index)'],
   sdk: ['errors', 'protocol', 'gguf', 'firmware-bridge', 'agent/in-process'],
-  'http-api': ['errors', 'access', 'sdk'],
+  'http-api': ['errors', 'protocol/index', 'access', 'listen', 'sdk'],
   cli: ['errors', 'sdk', 'http-api', 'agent/index', 'bench/index'],
 };
 const own = Object.keys(may).concat('test', 'bench');

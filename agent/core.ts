@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
+import type { Log } from '../listen/index.js';
 import {
   type BoardHealth,
   type BoardInfo,
@@ -18,15 +19,11 @@ import { DeviceHost } from './device/device-host.js';
 import { GenerationRegistry } from './generation-registry.js';
 import { createHandlers } from './handlers.js';
 import type { KvSettings } from './kv-settings.js';
-import type { Log } from './log.js';
 import type { RegisterTables } from './register-tables.js';
 import { SessionUploads } from './session-uploads.js';
 import { StepSubscriptions } from './step-subscriptions.js';
 import type { ModelStore } from './store/model-store.js';
 import { AGENT_VERSION } from './version.js';
-
-/** Sessions at a time: each costs memory for frames under way. */
-const MAX_SESSIONS = 64;
 
 export interface CoreOptions {
   readonly device: string;
@@ -90,11 +87,8 @@ export class AgentCore {
   /**
    * Begins a session for a client whose frames come in through `receive` of what is returned.
    * @param admit the client's role by its token; throws to refuse it
-   * @throws PynqLlmError AGENT_TOO_MANY_SESSIONS
    */
   openSession(port: FramePort, admit: (token: string | undefined) => Role): ServerSession {
-    if (this.#sessions.size >= MAX_SESSIONS)
-      throw new PynqLlmError('AGENT_TOO_MANY_SESSIONS', `${MAX_SESSIONS} clients are connected.`);
     const number = this.#nextSession++;
     const uploads = new SessionUploads(this.store);
     const handlers = createHandlers(this, number, uploads);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import type { Log } from './log.js';
+import type { Log } from '../listen/index.js';
 
 /** So often within the time that systemd allows. */
 const FEEDS = 4;

@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PynqLlmError } from '../errors/index.js';
+import { silentLog } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
-import { silentLog } from './log.js';
 import { parseDeviceUrl } from './open-board.js';
 import { ModelStore } from './store/model-store.js';
 
@@ -57,7 +57,6 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
 /**
  * A session with every right for a client in the agent's own process. Frames arrive later, as from a socket: neither side
  * runs inside the other's call.
- * @throws PynqLlmError AGENT_TOO_MANY_SESSIONS
  */
 export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProcessEvents): InProcessAgent {
   const session = core.openSession(

@@ -4,10 +4,10 @@ import { setFlagsFromString } from 'node:v8';
 import { destination, pino } from 'pino';
 import type { Tokens } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
+import type { Log } from '../listen/index.js';
 import { ROLES, type Role } from '../protocol/index.js';
 import { feedWatchdog } from './feed-watchdog.js';
 import type { KvSettings } from './kv-settings.js';
-import type { Log } from './log.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
 
 /** How long generations under way may take to end: less than systemd waits before it kills (TimeoutStopSec). */

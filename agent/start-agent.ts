@@ -1,6 +1,7 @@
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { AccessControl, type Tokens } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
+import { type Log, listen, parseListenAddress, silentLog, type TlsFiles } from '../listen/index.js';
 import { type Role, systemClock } from '../protocol/index.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
@@ -11,9 +12,6 @@ import {
   scratchDirectory,
 } from './in-process.js';
 import type { KvSettings } from './kv-settings.js';
-import { parseListenAddress } from './listen-address.js';
-import { listen, type TlsFiles } from './listener.js';
-import { type Log, silentLog } from './log.js';
 import { parseDeviceUrl } from './open-board.js';
 import { ModelStore } from './store/model-store.js';
 
@@ -49,11 +47,11 @@ export interface AgentHandle extends AsyncDisposable {
   readonly url: string;
   /** Answers what comes to its port and is no WebSocket. */
   serveHttp(answer: RequestListener): void;
-  /** The role of who shows this token. @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS */
-  admit(token: string | undefined, address: string): Role;
+  /** The role of who sent this request with this token. @throws as Listener.admit */
+  admit(token: string | undefined, request: IncomingMessage): Role;
   /** Whether it lets in whoever reaches its port, which programs of this machine alone do. */
   readonly isOpenLoopback: boolean;
-  /** A session inside this process, with every right. @throws PynqLlmError AGENT_TOO_MANY_SESSIONS */
+  /** A session inside this process, with every right. */
   connect(events: InProcessEvents): InProcessAgent;
   /** As it was given. */
   readonly log: Log;
@@ -103,12 +101,11 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
   try {
     const listener = await listen({
       address,
-      core,
       access,
       clock: systemClock,
       log,
       tls: options.tls,
-      origins: options.origins ?? [],
+      sessions: { open: (port, admit) => core.openSession(port, admit), origins: options.origins ?? [] },
     });
     const { url, fingerprint } = listener;
     log.info({ url, device: options.device, fingerprint }, 'agent listens');
@@ -119,7 +116,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
     return {
       url,
       serveHttp: listener.serveHttp,
-      admit: (token, from) => access.admit(token, from),
+      admit: listener.admit,
       isOpenLoopback: address.kind === 'tcp' && !access.hasTokens,
       connect: (events) => connectInProcess(core, events),
       log,

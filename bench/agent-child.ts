@@ -24,6 +24,7 @@ const agent = await startAgent({
 
 const copy = createServer({ allowHalfOpen: true }, (socket) => {
   const file = createWriteStream(join(folder, 'copy.bin'));
+  socket.on('error', (error) => file.destroy(error));
   socket.pipe(file);
   file.on('finish', () => socket.end('.'));
 });

@@ -1,7 +1,9 @@
+import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { isLoopbackHost } from '../access/index.js';
+import { addressOf as remoteOf } from '../listen/index.js';
 import type { Role } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
 
@@ -9,8 +11,8 @@ export type Env = { Bindings: HttpBindings };
 
 /** Who is let in. */
 export interface GuardOptions {
-  /** The role of who sent this `Authorization: Bearer` from this address; throws where it is none. */
-  readonly authorise: (key: string | undefined, address: string) => Role;
+  /** The role of who sent this request with this `Authorization: Bearer`; throws where it is none. */
+  readonly authorise: (key: string | undefined, request: IncomingMessage) => Role;
   /** Whether whoever reaches the port is let in, which programs of this machine alone do. */
   readonly isOpenLoopback: boolean;
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
@@ -66,10 +68,10 @@ export function isAdmitted(context: Context<Env>, options: GuardOptions): boolea
 
 /** Where a request comes from. */
 export function addressOf({ env }: Context<Env>): string {
-  return env.incoming.socket.remoteAddress ?? 'unix socket';
+  return remoteOf(env.incoming);
 }
 
 function roleOf(context: Context<Env>, { authorise }: GuardOptions): Role {
   const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-  return authorise(key, addressOf(context));
+  return authorise(key, context.env.incoming);
 }

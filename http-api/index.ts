@@ -1,9 +1,8 @@
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { AccessControl, isLoopback } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
+import { type Listener, listen, silentLog } from '../listen/index.js';
+import { systemClock } from '../protocol/index.js';
 import { type AppOptions, createApp } from './app.js';
 import { type OpenBoard, ServedDevice } from './served-device.js';
 
@@ -46,8 +45,9 @@ export async function serveHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   const access = new AccessControl(apiKey === undefined ? {} : { infer: apiKey });
   const drain = new AbortController();
   const device = new ServedDevice({ open, report, ended: drain.signal });
+  const listener = await listenOn(host, port, access);
   const app = createApp(device, {
-    authorise: (key, address) => access.admit(key, address),
+    authorise: (key, request) => listener.admit(key, request),
     isOpenLoopback: !access.hasTokens,
     origins,
     load,
@@ -55,37 +55,27 @@ export async function serveHttpApi(options: HttpApiOptions): Promise<HttpApi> {
       report?.(`this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`),
     draining: drain.signal,
   });
-  const server = createServer(getRequestListener(app.fetch));
-  const underWay = new Set<ServerResponse>();
-  server.on('request', (_, response) => {
-    underWay.add(response);
-    response.once('close', () => underWay.delete(response));
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new PynqLlmError('HTTP_LISTEN_FAILED', `${host}:${port} cannot be listened on.`, { cause })),
-    );
-    server.listen(port, host, resolve);
-  });
-  // A TCP server's address is an AddressInfo once it listens.
-  const { port: bound } = server.address() as AddressInfo;
+  listener.serveHttp(getRequestListener(app.fetch));
   const close = async () => {
     drain.abort();
     // It listens meanwhile: load balancers are to see the 503 of /health.
-    const ended = Promise.all(
-      [...underWay].map((response) => new Promise((resolve) => response.once('close', resolve))),
-    );
-    await Promise.race([ended, delay(DRAIN_MS, undefined, { ref: false })]);
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
+    await listener.answered(DRAIN_MS);
+    await listener.close();
     await device.close();
   };
-  const name = host.includes(':') ? `[${host}]` : host;
   return {
-    url: `http://${name}:${bound}`,
+    url: listener.url.replace(/^ws/, 'http'),
     open: (signal) => device.open(signal),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+async function listenOn(host: string, port: number, access: AccessControl): Promise<Listener> {
+  try {
+    const address = { kind: 'tcp', host, port, isLoopback: isLoopback(host), scheme: undefined } as const;
+    return await listen({ address, access, clock: systemClock, log: silentLog });
+  } catch (cause) {
+    throw new PynqLlmError('HTTP_LISTEN_FAILED', `${host}:${port} cannot be listened on.`, { cause });
+  }
 }

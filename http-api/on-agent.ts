@@ -22,7 +22,7 @@ export function serveOnAgent(agent: HttpHost, { open, origins, onUnexpected }: O
   const end = new AbortController();
   const device = new ServedDevice({ open, ended: end.signal });
   const app = createApp(device, {
-    authorise: (key, address) => agent.admit(key, address),
+    authorise: (key, request) => agent.admit(key, request),
     isOpenLoopback: agent.isOpenLoopback,
     origins,
     load: {},

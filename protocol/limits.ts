@@ -17,7 +17,9 @@ export const MAX_BAD_FRAMES = 16;
 export const BAD_FRAME_WINDOW_MS = 10_000;
 
 /** A connection that is opened and then holds its place in silence. */
-export const HELLO_DEADLINE_MS = 5_000;
+export const HELLO_DEADLINE_MS = 10_000;
+/** A stranger who has the agent collect large frames: a hello takes a few hundred bytes. */
+export const MAX_FRAME_BYTES_BEFORE_HELLO = 64 * 1024;
 
 /** A client that sends requests faster than they are answered: by number ... */
 export const MAX_IN_FLIGHT = 128;

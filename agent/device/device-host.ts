@@ -6,6 +6,7 @@ import {
   Worker,
 } from 'node:worker_threads';
 import { type ErrorCodeName, PynqLlmError } from '../../errors/index.js';
+import type { Log } from '../../listen/index.js';
 import {
   type BoardInfo,
   type Clock,
@@ -15,7 +16,6 @@ import {
   type StepEvent,
 } from '../../protocol/index.js';
 import type { KvSettings } from '../kv-settings.js';
-import type { Log } from '../log.js';
 import { RegisterTables } from '../register-tables.js';
 import { Doorbell } from './doorbell.js';
 import type { DeviceMethod, DeviceParams, DmaMemory, FromWorker, ToWorker, WorkerSetup } from './messages.js';

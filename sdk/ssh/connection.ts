@@ -192,15 +192,18 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
     open: (done: (error: Error | undefined, channel: ClientChannel) => void) => void,
   ): Promise<Duplex> {
     return this.#wait((resolve, reject) => {
-      const timer = setTimeout(
-        () =>
-          reject(
-            new PynqLlmError('SSH_TIMEOUT', `${this.place} did not open ${place} within ${FORWARD_MS} ms.`),
-          ),
-        FORWARD_MS,
-      );
+      let late = false;
+      const timer = setTimeout(() => {
+        late = true;
+        reject(
+          new PynqLlmError('SSH_TIMEOUT', `${this.place} did not open ${place} within ${FORWARD_MS} ms.`),
+        );
+      }, FORWARD_MS);
       open((cause, channel) => {
-        if (cause)
+        // Between those who use it, and after them, nobody listens to its errors, one of which would end the process.
+        channel?.on('error', () => undefined);
+        if (late) channel?.destroy();
+        else if (cause)
           reject(
             new PynqLlmError('SSH_FORWARD_FAILED', `${this.place} did not open ${place}: ${cause.message}.`, {
               cause,

@@ -51,6 +51,8 @@ export class PinnedAgent extends Agent {
       servername: options.servername,
       rejectUnauthorized: false,
     });
+    // Until the HTTP client listens, and after it, an error that nobody listens to would end the process.
+    socket.on('error', () => undefined);
     const fail = (error: Error) => callback(error, socket);
     socket.once('error', fail);
     const onAbort = () => socket.destroy(new Error('the attempt was given up'));

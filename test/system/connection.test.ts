@@ -8,7 +8,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { type AgentHandle, startAgent } from '../../agent/index.js';
-import { silentLog } from '../../agent/log.js';
+import { silentLog } from '../../listen/index.js';
 import { decodeFrame, encodeFrame, MAX_FRAME_BYTES, PROTOCOL_VERSION } from '../../protocol/index.js';
 import { connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
@@ -274,9 +274,9 @@ describe('an agent with a hostile client', () => {
   it('ends the session of a client that says nothing at all', async () => {
     agent = await testAgent();
     const silent = await rawClient(agent.url);
-    await expect.poll(() => silent.closed()?.reason, { timeout: 10_000 }).toBe('PROTOCOL_HELLO_TIMEOUT');
+    await expect.poll(() => silent.closed()?.reason, { timeout: 20_000 }).toBe('PROTOCOL_HELLO_TIMEOUT');
     expect(silent.frames).toEqual([{ fatal: expect.objectContaining({ code: 'PROTOCOL_HELLO_TIMEOUT' }) }]);
-  }, 15_000);
+  }, 30_000);
 
   it('answers a plain HTTP request with what it is', async () => {
     agent = await testAgent();

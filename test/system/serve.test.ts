@@ -228,7 +228,7 @@ describe('pynq-llm serve', () => {
   });
 
   it('listens before the device is ready, and Ctrl-C ends it then too', async () => {
-    await using silent = createServer((socket) => socket.resume());
+    await using silent = createServer((socket) => socket.on('error', () => undefined).resume());
     silent.listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const { port } = silent.address() as AddressInfo;

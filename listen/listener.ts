@@ -5,25 +5,25 @@ import {
   type IncomingMessage,
   type RequestListener,
   type Server,
+  type ServerOptions,
+  type ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
 import type { AccessControl } from '../access/index.js';
-import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import { type Clock, encodeFrame, MAX_FRAME_BYTES, type ServerSession } from '../protocol/index.js';
-import type { AgentCore } from './core.js';
-import type { ListenAddress } from './listen-address.js';
+import { PynqLlmError } from '../errors/index.js';
+import type { Clock, FramePort, Role, ServerSession } from '../protocol/index.js';
+import type { ListenAddress } from './address.js';
+import { Connections } from './connections.js';
 import type { Log } from './log.js';
-import { SocketPort } from './socket-port.js';
+import { serveUpgrades } from './upgrades.js';
 
-/** Connections at a time, those that have not said hello included. */
-const MAX_CONNECTIONS = 128;
-/** A connection has to finish its HTTP request within this time. */
-const HEADERS_DEADLINE_MS = 5_000;
+/** A client that sends the head of its request a byte at a time: with TLS the handshake before it, too. */
+const HEAD_DEADLINE_MS = 5_000;
 /** And a request with its body, a long prompt over a slow line. */
 const REQUEST_DEADLINE_MS = 30_000;
+/** Node looks for those that are late so often, every half minute unless told. */
+const LOOK_MS = 500;
 
 export interface TlsFiles {
   /** Paths of PEM files. */
@@ -33,11 +33,18 @@ export interface TlsFiles {
 
 export interface ListenerOptions {
   readonly address: ListenAddress;
-  readonly core: AgentCore;
   readonly access: AccessControl;
   readonly clock: Clock;
   readonly log: Log;
-  readonly tls: TlsFiles | undefined;
+  readonly tls?: TlsFiles | undefined;
+  /** WebSockets; without them an upgrade is a request like any other. */
+  readonly sessions?: SessionOptions | undefined;
+}
+
+/** How WebSockets are served. */
+export interface SessionOptions {
+  /** Begins a session. @param admit the client's role by its token; throws to refuse it */
+  readonly open: (port: FramePort, admit: (token: string | undefined) => Role) => ServerSession;
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
   readonly origins: readonly string[];
 }
@@ -49,28 +56,30 @@ export interface Listener {
   readonly fingerprint: string | undefined;
   /** From now on requests that are no WebSockets are answered by this. */
   serveHttp(answer: RequestListener): void;
+  /**
+   * The role of who sent this request with this token; its connection is kept from now on as one of those of known clients.
+   * @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS, AGENT_TOO_MANY_SESSIONS
+   */
+  admit(token: string | undefined, request: IncomingMessage): Role;
   /** Resolves once no request waits for its answer, after `ms` milliseconds at the latest. */
   answered(ms: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Serves sessions on a socket. @throws PynqLlmError AGENT_LISTEN_FAILED, AGENT_TLS */
+/**
+ * Listens for clients and keeps those who are not known yet within limits: see Connections.
+ * @throws PynqLlmError AGENT_LISTEN_FAILED, AGENT_TLS
+ */
 export async function listen(options: ListenerOptions): Promise<Listener> {
-  const server = createServer(options.tls);
-  server.maxConnections = MAX_CONNECTIONS;
-  server.headersTimeout = HEADERS_DEADLINE_MS;
-  server.requestTimeout = REQUEST_DEADLINE_MS;
-  const sockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    // Somewhat larger than a frame may be, so that the session can say what was wrong.
-    maxPayload: 2 * MAX_FRAME_BYTES,
-    skipUTF8Validation: true,
-  });
+  const { access, address, clock, sessions, tls } = options;
+  const server = createServer(tls);
+  const connections = new Connections(clock);
+  enterFirst(server, connections);
   let http: RequestListener = (_, response) => {
-    response.writeHead(426, { 'content-type': 'text/plain', connection: 'close' });
+    response.writeHead(426, { 'content-type': 'text/plain' });
     response.end('This is a pynq-llm agent: it speaks WebSocket. Use the pynq-llm command or SDK.\n');
   };
+  const answers = new WeakMap<IncomingMessage, ServerResponse>();
   let pending = 0;
   let onAnswered = () => {};
   server.on('request', (request, response) => {
@@ -79,29 +88,32 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       pending--;
       onAnswered();
     });
+    answers.set(request, response);
+    // Who is not known by the end of the answer makes room for the next one.
+    if (!connections.isKnown(request.socket)) response.shouldKeepAlive = false;
     http(request, response);
   });
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const { origin } = request.headers;
-    if (origin !== undefined && !options.origins.includes(origin)) {
-      options.log.warn({ origin }, 'refused a browser by its origin');
-      socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
-      return;
-    }
-    sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      serve(webSocket, request.socket, options);
-    });
-  });
-  await bind(server, options.address);
+  const upgrades = sessions && serveUpgrades(server, connections, { ...options, ...sessions });
+  await bind(server, address);
   return {
-    url: urlOf(server, options.address, options.tls !== undefined),
-    fingerprint: options.tls && new X509Certificate(readFileSync(options.tls.certFile)).fingerprint256,
+    url: urlOf(server, address, tls !== undefined),
+    fingerprint: tls && new X509Certificate(readFileSync(tls.certFile)).fingerprint256,
     serveHttp: (answer) => {
       http = answer;
     },
+    admit: (token, request) => {
+      const place = addressOf(request);
+      const role = access.admit(token, place);
+      if (!connections.isKnown(request.socket)) {
+        connections.know(request.socket, 'http', place);
+        const answer = answers.get(request);
+        if (answer !== undefined) answer.shouldKeepAlive = true;
+      }
+      return role;
+    },
     answered: (ms) =>
       new Promise((resolve) => {
-        const stop = options.clock.after(ms, resolve);
+        const stop = clock.after(ms, resolve);
         onAnswered = () => {
           if (pending > 0) return;
           stop();
@@ -110,11 +122,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         onAnswered();
       }),
     close: async () => {
-      for (const client of sockets.clients) client.close(1001);
+      upgrades?.close();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      const stop = options.clock.after(1_000, () => {
-        for (const client of sockets.clients) client.terminate();
-        server.closeAllConnections();
+      const stop = clock.after(1_000, () => {
+        upgrades?.terminate();
+        connections.destroyAll();
       });
       await closed;
       stop();
@@ -122,35 +134,38 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 }
 
-function serve(socket: WebSocket, connection: Socket, { core, access, clock, log }: ListenerOptions): void {
-  const remote = connection.remoteAddress ?? 'unix socket';
-  let session: ServerSession;
-  const port = new SocketPort(socket, connection, clock, (reason) => {
-    log.warn({ remote }, 'a client stopped reading');
-    session.fail(reason);
-    socket.terminate();
-  });
-  socket.on('error', (error) => log.warn({ err: error, remote }, 'socket error'));
-  try {
-    session = core.openSession(port, (token) => access.admit(token, remote));
-  } catch (error) {
-    if (!isPynqLlmError(error)) throw error;
-    port.send(encodeFrame({ fatal: error.toWire() }));
-    port.close(error);
-    return;
-  }
-  socket.on('message', (data) => {
-    port.heard();
-    // With the default binaryType every message is one Buffer.
-    if (data instanceof Uint8Array) session.receive(data);
-  });
-  socket.on('close', () => session.close());
+/** Where a request comes from. */
+export function addressOf({ socket }: IncomingMessage): string {
+  return socket.remoteAddress ?? 'unix socket';
+}
+
+/** Lets each accepted connection wait for its place before the server begins to read from it. */
+function enterFirst(server: Server, connections: Connections): void {
+  const served = server.listeners('connection');
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) =>
+    connections.enter(socket, () => {
+      for (const serve of served) serve.call(server, socket);
+    }),
+  );
+  // With TLS what carries the data is another object, which has errors of its own.
+  server.on('secureConnection', (socket: Socket) => socket.on('error', () => undefined));
 }
 
 function createServer(tls: TlsFiles | undefined): Server {
-  if (tls === undefined) return createHttpServer();
+  const deadlines: ServerOptions = {
+    headersTimeout: HEAD_DEADLINE_MS,
+    requestTimeout: REQUEST_DEADLINE_MS,
+    connectionsCheckingInterval: LOOK_MS,
+  };
+  if (tls === undefined) return createHttpServer(deadlines);
   try {
-    return createHttpsServer({ key: readFileSync(tls.keyFile), cert: readFileSync(tls.certFile) });
+    return createHttpsServer({
+      ...deadlines,
+      handshakeTimeout: HEAD_DEADLINE_MS,
+      key: readFileSync(tls.keyFile),
+      cert: readFileSync(tls.certFile),
+    });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new PynqLlmError('AGENT_TLS', `${tls.keyFile} and ${tls.certFile} cannot be used: ${why}.`, {

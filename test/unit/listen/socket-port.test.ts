@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
-import { SocketPort } from '../../../agent/socket-port.js';
+import { SocketPort } from '../../../listen/socket-port.js';
 import { TestClock } from '../protocol/test-clock.js';
 
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseListenAddress } from '../../../agent/listen-address.js';
 import { parseDeviceUrl } from '../../../agent/open-board.js';
+import { parseListenAddress } from '../../../listen/address.js';
 
 describe('an address to listen on', () => {
   it.each([

@@ -1,0 +1,107 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { AccessControl } from '../access/index.js';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import {
+  type Clock,
+  encodeFrame,
+  MAX_FRAME_BYTES,
+  MAX_FRAME_BYTES_BEFORE_HELLO,
+  type ServerSession,
+} from '../protocol/index.js';
+import type { Connections } from './connections.js';
+import type { SessionOptions } from './listener.js';
+import type { Log } from './log.js';
+import { SocketPort } from './socket-port.js';
+
+interface UpgradeOptions extends SessionOptions {
+  readonly access: AccessControl;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The WebSockets of a listener. */
+export interface Upgrades {
+  /** Asks every client to close. */
+  close(): void;
+  /** Ends those that did not. */
+  terminate(): void;
+}
+
+/** Makes WebSockets of a server's upgrades, and a session of each. */
+export function serveUpgrades(server: Server, connections: Connections, options: UpgradeOptions): Upgrades {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    // Somewhat larger than a frame may be, so that the session can say what was wrong.
+    maxPayload: 2 * MAX_FRAME_BYTES,
+    skipUTF8Validation: true,
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const { origin } = request.headers;
+    if (origin === undefined || options.origins.includes(origin)) {
+      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        serve(webSocket, request.socket, connections, options);
+      });
+      return;
+    }
+    options.log.warn({ origin }, 'refused a browser by its origin');
+    // The server keeps a connection open whose other side has ended; this one has nothing more to say.
+    socket.once('finish', () => socket.destroy());
+    socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
+  });
+  return {
+    close: () => {
+      for (const client of sockets.clients) client.close(1001);
+    },
+    terminate: () => {
+      for (const client of sockets.clients) client.terminate();
+    },
+  };
+}
+
+function serve(
+  socket: WebSocket,
+  connection: IncomingMessage['socket'],
+  connections: Connections,
+  { access, clock, log, open }: UpgradeOptions,
+): void {
+  const remote = connection.remoteAddress ?? 'unix socket';
+  let session: ServerSession;
+  const port = new SocketPort(socket, connection, clock, (reason) => {
+    log.warn({ remote }, 'a client stopped reading');
+    session.fail(reason);
+    socket.terminate();
+  });
+  socket.on('error', (error) => log.warn({ err: error, remote }, 'socket error'));
+  try {
+    session = open(port, (token) => {
+      const role = access.admit(token, remote);
+      connections.know(connection, 'session', remote);
+      connection.off('data', limitBytes);
+      return role;
+    });
+  } catch (error) {
+    if (!isPynqLlmError(error)) throw error;
+    port.send(encodeFrame({ fatal: error.toWire() }));
+    port.close(error);
+    return;
+  }
+  // A frame is collected before the session sees it: what a stranger may have collected is counted where it comes in.
+  let bytes = 0;
+  function limitBytes(data: Buffer): void {
+    bytes += data.length;
+    if (bytes <= MAX_FRAME_BYTES_BEFORE_HELLO || connections.isKnown(connection)) return;
+    const what = `More than ${MAX_FRAME_BYTES_BEFORE_HELLO} bytes came before hello.`;
+    session.fail(new PynqLlmError('PROTOCOL_FRAME_TOO_LARGE', what));
+    socket.pause();
+  }
+  connection.on('data', limitBytes);
+  socket.on('message', (data) => {
+    port.heard();
+    // With the default binaryType every message is one Buffer.
+    if (data instanceof Uint8Array) session.receive(data);
+  });
+  socket.on('close', () => session.close());
+}
