@@ -17,9 +17,11 @@ const UNKNOWN_MS = HELLO_DEADLINE_MS + 500;
 
 /**
  * A program that sends all its requests at once: connections without a place wait unread while those before them become
- * known or go. Where nothing moves for so long, because those before say nothing, they are closed.
+ * known or go. Where nothing moved for so many looks, because those before say nothing, they are closed. Looks are counted,
+ * not time: a process that was busy itself has let nobody in meanwhile.
  */
-const WAIT_MS = 250;
+const LOOK_MS = 50;
+const MOST_LOOKS = 5;
 const MAX_WAITING = 128;
 
 /** Known clients that open more and more: a session costs memory for frames under way, a request less. */
@@ -34,8 +36,8 @@ type Kind = 'session' | 'http';
 interface Origin {
   connections: number;
   unknown: number;
-  /** When one of them last got a place, by the clock. */
-  admittedAt: number;
+  /** How many of them got a place so far. */
+  admitted: number;
 }
 
 interface Connection {
@@ -71,7 +73,7 @@ export class Connections {
     socket.on('error', () => undefined);
     const { remoteAddress = '' } = socket;
     const address = placeOf(remoteAddress);
-    const origin = this.#origins.get(address) ?? { connections: 0, unknown: 0, admittedAt: 0 };
+    const origin = this.#origins.get(address) ?? { connections: 0, unknown: 0, admitted: 0 };
     this.#origins.set(address, origin);
     origin.connections++;
     const connection: Connection = {
@@ -96,7 +98,7 @@ export class Connections {
     });
     if (this.#hasPlace(connection)) this.#begin(connection);
     else if (this.#waiting.size >= MAX_WAITING) socket.destroy();
-    else this.#wait(connection, this.#clock.now(), WAIT_MS);
+    else this.#wait(connection, MOST_LOOKS);
   }
 
   isKnown(socket: Socket): boolean {
@@ -146,17 +148,19 @@ export class Connections {
     connection.state = 'unknown';
     this.#unknown++;
     connection.origin.unknown++;
-    connection.origin.admittedAt = this.#clock.now();
+    connection.origin.admitted++;
     connection.stopTimer = this.#clock.after(UNKNOWN_MS, () => connection.socket.destroy());
     connection.serve();
   }
 
-  #wait(connection: Connection, since: number, ms: number): void {
+  #wait(connection: Connection, looks: number): void {
     this.#waiting.add(connection);
-    connection.stopTimer = this.#clock.after(ms, () => {
-      const stillFor = this.#clock.now() - Math.max(since, connection.origin.admittedAt);
-      if (stillFor < WAIT_MS) this.#wait(connection, since, WAIT_MS - stillFor);
-      else connection.socket.destroy();
+    const { origin, socket } = connection;
+    const { admitted } = origin;
+    connection.stopTimer = this.#clock.after(LOOK_MS, () => {
+      if (origin.admitted > admitted) this.#wait(connection, MOST_LOOKS);
+      else if (looks > 1) this.#wait(connection, looks - 1);
+      else socket.destroy();
     });
   }
 

@@ -87,6 +87,16 @@ describe('connections that are not known yet', () => {
     expect(open(many)).toBe(100);
   });
 
+  it('are not closed because the process was busy', () => {
+    const { clock, connect } = listening();
+    const [, , , , fifth] = connect('10.0.0.1', 5);
+    clock.sleep(5_000);
+    clock.advance(0);
+    expect(fifth.isDestroyed).toBe(false);
+    clock.advance(250);
+    expect(fifth.isDestroyed).toBe(true);
+  });
+
   it('do not wait in any number', () => {
     const { connect } = listening();
     expect(open(connect('10.0.0.1', 1_000))).toBe(4 + 128);
