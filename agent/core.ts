@@ -50,6 +50,7 @@ export class AgentCore {
   readonly #startedAt: number;
   readonly #models = new Map<string, 'loading' | 'loaded'>();
   readonly #sessions = new Set<ServerSession>();
+  readonly #allSessions = { inFlightBytes: 0 };
   #nextSession = 1;
   #isDraining = false;
 
@@ -102,6 +103,7 @@ export class AgentCore {
     const session = new ServerSession({
       port,
       clock: this.#clock,
+      all: this.#allSessions,
       internalCode: 'AGENT_INTERNAL',
       onInternalError: (error, method) => this.#log.error({ err: error, method }, 'unexpected error'),
       onClose,

@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import { PynqLlmError } from '../errors/index.js';
 import { type Clock, type FramePort, Heartbeat } from '../protocol/index.js';
+import type { MemoryLimit, MemoryUser } from './memory-limit.js';
 
 /** What may wait for a client to read it. Above it nothing more is taken from the client... */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
@@ -16,23 +17,33 @@ export class SocketPort implements FramePort {
   readonly #socket: WebSocket;
   readonly #clock: Clock;
   readonly #heartbeat: Heartbeat;
+  readonly #waitingOfAll: MemoryLimit;
+  readonly #waiting: MemoryUser;
   readonly #onStall: (reason: PynqLlmError) => void;
   #cancelLook: () => void = () => {};
   #paused = false;
 
   /**
    * @param connection what carries the WebSocket, which counts the bytes that come
-   * @param onStall told when the client has not read for too long
+   * @param waitingOfAll what waits for all clients
+   * @param onStall told when the client has not read for too long, or when the most waits for it and all is too much
    */
   constructor(
     socket: WebSocket,
     connection: { readonly bytesRead: number },
     clock: Clock,
+    waitingOfAll: MemoryLimit,
     onStall: (reason: PynqLlmError) => void,
   ) {
     this.#socket = socket;
     this.#clock = clock;
     this.#onStall = onStall;
+    this.#waitingOfAll = waitingOfAll;
+    this.#waiting = {
+      bytes: () => socket.bufferedAmount,
+      end: (bytes) => onStall(stalled(`${bytes} bytes wait, the most of all clients, and all is too much.`)),
+    };
+    waitingOfAll.add(this.#waiting);
     this.#heartbeat = new Heartbeat(clock, {
       beat: () => socket.ping(),
       onSilence: () => socket.terminate(),
@@ -43,6 +54,7 @@ export class SocketPort implements FramePort {
     socket.on('close', () => {
       this.#heartbeat.stop();
       this.#cancelLook();
+      waitingOfAll.remove(this.#waiting);
     });
   }
 
@@ -55,6 +67,7 @@ export class SocketPort implements FramePort {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#socket.send(frame);
     if (!this.#paused && this.#socket.bufferedAmount > MAX_WAITING_BYTES) this.#pause();
+    this.#waitingOfAll.check(this.#waiting);
   }
 
   close(reason: PynqLlmError): void {
@@ -84,11 +97,14 @@ export class SocketPort implements FramePort {
       } else if (now - since < STALL_MS) this.#look(Math.max(before, waiting), since);
       else
         this.#onStall(
-          new PynqLlmError(
-            'AGENT_CLIENT_STALLED',
+          stalled(
             `${waiting} bytes wait, of which the client read less than ${LEAST_READ_BYTES} in ${STALL_MS} ms.`,
           ),
         );
     });
   }
+}
+
+function stalled(what: string): PynqLlmError {
+  return new PynqLlmError('AGENT_CLIENT_STALLED', what);
 }

@@ -13,7 +13,11 @@ import {
 import type { Connections } from './connections.js';
 import type { SessionOptions } from './listener.js';
 import type { Log } from './log.js';
+import { MemoryLimit, type MemoryUser } from './memory-limit.js';
 import { SocketPort } from './socket-port.js';
+
+/** Known clients that each begin a large frame and leave it, or each let answers wait, as much as one client may. */
+const MAX_BYTES_OF_ALL = 48 * 1024 * 1024;
 
 interface UpgradeOptions extends SessionOptions {
   readonly access: AccessControl;
@@ -38,11 +42,12 @@ export function serveUpgrades(server: Server, connections: Connections, options:
     maxPayload: 2 * MAX_FRAME_BYTES,
     skipUTF8Validation: true,
   });
+  const memory = { incoming: new MemoryLimit(MAX_BYTES_OF_ALL), outgoing: new MemoryLimit(MAX_BYTES_OF_ALL) };
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
     if (origin === undefined || options.origins.includes(origin)) {
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        serve(webSocket, request.socket, connections, options);
+        serve(webSocket, request.socket, connections, memory, options);
       });
       return;
     }
@@ -65,11 +70,12 @@ function serve(
   socket: WebSocket,
   connection: IncomingMessage['socket'],
   connections: Connections,
+  memory: { readonly incoming: MemoryLimit; readonly outgoing: MemoryLimit },
   { access, clock, log, open }: UpgradeOptions,
 ): void {
   const remote = connection.remoteAddress ?? 'unix socket';
   let session: ServerSession;
-  const port = new SocketPort(socket, connection, clock, (reason) => {
+  const port = new SocketPort(socket, connection, clock, memory.outgoing, (reason) => {
     log.warn({ remote }, 'a client stopped reading');
     session.fail(reason);
     socket.terminate();
@@ -79,7 +85,6 @@ function serve(
     session = open(port, (token) => {
       const role = access.admit(token, remote);
       connections.know(connection, 'session', remote);
-      connection.off('data', limitBytes);
       return role;
     });
   } catch (error) {
@@ -88,20 +93,39 @@ function serve(
     port.close(error);
     return;
   }
-  // A frame is collected before the session sees it: what a stranger may have collected is counted where it comes in.
-  let bytes = 0;
-  function limitBytes(data: Buffer): void {
-    bytes += data.length;
-    if (bytes <= MAX_FRAME_BYTES_BEFORE_HELLO || connections.isKnown(connection)) return;
-    const what = `More than ${MAX_FRAME_BYTES_BEFORE_HELLO} bytes came before hello.`;
-    session.fail(new PynqLlmError('PROTOCOL_FRAME_TOO_LARGE', what));
+  const refuse = (error: PynqLlmError) => {
+    session.fail(error);
+    // What it still sends until it is gone is left unread.
     socket.pause();
-  }
-  connection.on('data', limitBytes);
+  };
+  // A frame is collected before the session sees it: its bytes are counted where they come in.
+  let collected = 0;
+  const incoming: MemoryUser = {
+    bytes: () => collected,
+    end: (bytes) => {
+      const what = `${bytes} bytes of a frame came, and the frames of all clients are too much at a time.`;
+      refuse(new PynqLlmError('PROTOCOL_FRAME_TOO_LARGE', what));
+    },
+  };
+  memory.incoming.add(incoming);
+  let stranger = MAX_FRAME_BYTES_BEFORE_HELLO;
+  connection.on('data', (data: Buffer) => {
+    collected += data.length;
+    memory.incoming.check(incoming);
+    if (connections.isKnown(connection)) return;
+    stranger -= data.length;
+    if (stranger >= 0) return;
+    const what = `More than ${MAX_FRAME_BYTES_BEFORE_HELLO} bytes came before hello.`;
+    refuse(new PynqLlmError('PROTOCOL_FRAME_TOO_LARGE', what));
+  });
   socket.on('message', (data) => {
+    collected = 0;
     port.heard();
     // With the default binaryType every message is one Buffer.
     if (data instanceof Uint8Array) session.receive(data);
   });
-  socket.on('close', () => session.close());
+  socket.on('close', () => {
+    memory.incoming.remove(incoming);
+    session.close();
+  });
 }

@@ -25,6 +25,8 @@ export const MAX_FRAME_BYTES_BEFORE_HELLO = 64 * 1024;
 export const MAX_IN_FLIGHT = 128;
 /** ... and by size, because 64 frames of 8 MiB are all the memory of a PYNQ-Z1. */
 export const MAX_IN_FLIGHT_BYTES = 24 * 1024 * 1024;
+/** ... nor may many clients together do what one may not. */
+export const MAX_IN_FLIGHT_BYTES_OF_ALL = 48 * 1024 * 1024;
 
 /**
  * Streams that are opened and never closed. More than an engine takes in, because all clients of the HTTP API share one

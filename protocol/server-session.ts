@@ -8,6 +8,7 @@ import {
   MAX_BAD_FRAMES,
   MAX_IN_FLIGHT,
   MAX_IN_FLIGHT_BYTES,
+  MAX_IN_FLIGHT_BYTES_OF_ALL,
   MAX_STREAMS,
 } from './limits.js';
 import { isMethodName, type MethodName, methodEntry, type Params } from './methods.js';
@@ -45,6 +46,8 @@ export interface ServerSessionOptions {
   readonly internalCode: ErrorCodeName;
   /** Told of every unexpected error, with its stack. */
   readonly onInternalError: (error: unknown, method: MethodName) => void;
+  /** Bytes of requests under way, added up over the sessions that share it. */
+  readonly all: { inFlightBytes: number };
   /** Told once when the session has ended, whoever ended it. */
   readonly onClose: () => void;
 }
@@ -164,6 +167,12 @@ export class ServerSession {
         'PROTOCOL_TOO_MANY_REQUESTS',
         `${this.#inFlight} requests of ${this.#inFlightBytes} bytes are under way; at most ${MAX_IN_FLIGHT} of ${MAX_IN_FLIGHT_BYTES} bytes may be.`,
       );
+    const { all } = this.#options;
+    if (all.inFlightBytes + byteLength > MAX_IN_FLIGHT_BYTES_OF_ALL)
+      throw new PynqLlmError(
+        'PROTOCOL_TOO_MANY_REQUESTS',
+        `Requests of ${all.inFlightBytes} bytes of all clients are under way; at most ${MAX_IN_FLIGHT_BYTES_OF_ALL} may be.`,
+      );
     const params = checkParams(method, frame.params);
     if (method === 'stream.close') {
       this.#closeStream((params as Params<'stream.close'>).stream);
@@ -174,9 +183,11 @@ export class ServerSession {
 
     this.#inFlight++;
     this.#inFlightBytes += byteLength;
+    all.inFlightBytes += byteLength;
     const settle = () => {
       this.#inFlight--;
       this.#inFlightBytes -= byteLength;
+      all.inFlightBytes -= byteLength;
     };
     const succeed = (result: unknown) => {
       settle();

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
+import { MemoryLimit } from '../../../listen/memory-limit.js';
 import { SocketPort } from '../../../listen/socket-port.js';
 import { TestClock } from '../protocol/test-clock.js';
 
@@ -38,7 +39,9 @@ function port() {
   const stalls: string[] = [];
   const connection = { bytesRead: 0 };
   const webSocket = socket as unknown as WebSocket;
-  const sut = new SocketPort(webSocket, connection, clock, (reason) => stalls.push(reason.code));
+  const sut = new SocketPort(webSocket, connection, clock, new MemoryLimit(48 * MIB), (reason) =>
+    stalls.push(reason.code),
+  );
   return { clock, socket, connection, stalls, sut };
 }
 

@@ -8,6 +8,7 @@ import {
   HELLO_DEADLINE_MS,
   MAX_BAD_FRAMES,
   MAX_IN_FLIGHT,
+  MAX_IN_FLIGHT_BYTES_OF_ALL,
   MAX_PIECE_BYTES,
   MAX_STREAMS,
   PROTOCOL_VERSION,
@@ -39,6 +40,7 @@ let ended: number;
 let role: Role;
 let handle: (call: Call) => unknown;
 let session: ServerSession;
+let all: { inFlightBytes: number };
 
 beforeEach(() => {
   clock = new TestClock();
@@ -48,6 +50,7 @@ beforeEach(() => {
   ended = 0;
   role = 'admin';
   handle = () => ({});
+  all = { inFlightBytes: 0 };
   session = new ServerSession({
     clock,
     port: {
@@ -64,6 +67,7 @@ beforeEach(() => {
       calls.push(call);
       return handle(call);
     },
+    all,
     internalCode: 'AGENT_INTERNAL',
     onInternalError: () => {},
     onClose: () => ended++,
@@ -200,6 +204,7 @@ describe('a server session', () => {
       port: { send: (frame) => sent.push(decodeFrame(frame) as Frame), close: () => {} },
       hello: () => ({ protocol: PROTOCOL_VERSION, agent: '1', capabilities: [], role, heartbeatMs: 1 }),
       handle: () => ({}),
+      all: { inFlightBytes: 0 },
       internalCode: 'AGENT_INTERNAL',
       onInternalError: () => {},
       onClose: () => {},
@@ -240,6 +245,19 @@ describe('a server session', () => {
     request(26, 'buffers.write', { buffer: 1, offset: 0, data });
     await settle();
     expect(sent).toEqual([{ id: 26, result: {} }]);
+  });
+
+  it('refuses a request that would be too much together with those of other sessions', () => {
+    handle = () => new Promise(() => {});
+    const data = new Uint8Array(MAX_PIECE_BYTES);
+    request(1, 'buffers.write', { buffer: 1, offset: 0, data });
+    const { inFlightBytes } = all;
+    expect(inFlightBytes).toBeGreaterThan(MAX_PIECE_BYTES);
+    all.inFlightBytes += MAX_IN_FLIGHT_BYTES_OF_ALL - 2 * inFlightBytes;
+    request(2, 'buffers.write', { buffer: 1, offset: 0, data });
+    expect(sent).toEqual([]);
+    request(3, 'models.list');
+    expect(sent).toEqual([{ id: 3, error: expect.objectContaining({ code: 'PROTOCOL_TOO_MANY_REQUESTS' }) }]);
   });
 
   it('refuses more streams than the limit', () => {

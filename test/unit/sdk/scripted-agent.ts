@@ -66,6 +66,7 @@ export function scriptedAgent(answer: (call: Call) => unknown): ScriptedAgent {
         calls.push({ method: call.method, params: call.params });
         return answer({ ...call, stream: () => counted(call) });
       },
+      all: { inFlightBytes: 0 },
       internalCode: 'AGENT_INTERNAL',
       onInternalError: () => {},
       onClose: () => {},
