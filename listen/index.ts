@@ -1,3 +1,3 @@
-export { type ListenAddress, parseListenAddress } from './address.js';
+export { parseListenAddress } from './address.js';
 export { addressOf, type Listener, type ListenerOptions, listen, type TlsFiles } from './listener.js';
 export { type Log, silentLog } from './log.js';
