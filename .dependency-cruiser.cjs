@@ -14,7 +14,7 @@ const may = {
   agent: ['errors', 'protocol', 'access', 'llm', 'driver', 'gguf', 'firmware-bridge', 'mock-device'],
   'firmware-bridge': ['errors', 'driver/(registers|board|board-description|linux/index)'],
   sdk: ['errors', 'protocol', 'gguf', 'firmware-bridge', 'agent/in-process'],
-  'http-api': ['errors', 'access', 'sdk'],
+  'http-api': ['errors', 'access', 'protocol', 'sdk'],
   cli: ['errors', 'sdk', 'http-api', 'agent/index', 'bench/index'],
 };
 const own = Object.keys(may).concat('test', 'bench');

@@ -8,7 +8,7 @@ const UNEXPECTED = 'internal_error';
 /** An error in OpenAI's form, with its HTTP status. */
 export class ApiError extends Error {
   constructor(
-    readonly status: 400 | 401 | 403 | 404 | 413 | 429 | 500 | 503 | 504,
+    readonly status: 400 | 401 | 403 | 404 | 408 | 413 | 415 | 429 | 500 | 503 | 504,
     message: string,
     readonly code: string,
     /** The request's field that is wrong. */
@@ -39,7 +39,9 @@ const TYPES: Readonly<Record<ApiError['status'], string>> = {
   401: 'authentication_error',
   403: 'permission_error',
   404: 'invalid_request_error',
+  408: 'invalid_request_error',
   413: 'invalid_request_error',
+  415: 'invalid_request_error',
   429: 'rate_limit_error',
   500: 'server_error',
   503: 'service_unavailable',
