@@ -47,7 +47,7 @@ test('who leaves while it waits, or leaves twice, takes nobody’s turn', () => 
   expect(log).toEqual(['1', '3', '4']);
 });
 
-test('who waits too long is told to come again, and who reads on is not disturbed', () => {
+test('a slow line may take its time, unless others wait', () => {
   const { clock, log, enter } = setUp();
   const reading = enter('a', 'reading');
   // At a pace that is enough only while nobody waits.
@@ -58,10 +58,7 @@ test('who waits too long is told to come again, and who reads on is not disturbe
   expect(log).toEqual(['reading']);
   enter('b', 'waiting');
   clock.advance(1_000);
-  expect(log).toEqual(
-    ['reading', 'reading 408', 'waiting'].toSorted((a, b) => log.indexOf(a) - log.indexOf(b)),
-  );
-  expect(log).toContain('reading 408');
+  expect(log.toSorted()).toEqual(['reading', 'reading 408', 'waiting']);
 });
 
 test('a sender of a byte now and then loses its place within seconds, and the next one has it', () => {
@@ -83,7 +80,7 @@ test('a machine that stood still for a while blames nobody for it', () => {
   expect(log).toEqual(['reading']);
 });
 
-test('a wait ends by its deadline, though the one before reads on as it should', () => {
+test('who waits too long is told to come again', () => {
   const { clock, turns, log, enter } = setUp();
   turns.keep(100 * MIB);
   enter('a', 'waiting');
