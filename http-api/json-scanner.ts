@@ -7,6 +7,9 @@ export const MAX_BODY_DEPTH = MAX_SCHEMA_DEPTH + 4;
 /** A body of `{},{},...` whose values become objects, many times its size: as many as a frame may have, keys included. */
 export const MAX_BODY_VALUES = MAX_VALUES;
 
+/** An object of a hundred thousand names, each of which the parser has to look up: a schema of the longest text has fewer. */
+export const MAX_BODY_NAMES = 65_536;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -17,6 +20,7 @@ const BACKSLASH = 0x5c;
  */
 export class JsonScanner {
   #values = 0;
+  #names = 0;
   #depth = 0;
   #inString = false;
   /** The next byte of the string means itself. */
@@ -62,7 +66,11 @@ export class JsonScanner {
         case 0x0a:
         case 0x0d:
         case 0x2c: // ,
+          this.#inScalar = false;
+          break;
         case 0x3a: // :
+          if (++this.#names > MAX_BODY_NAMES)
+            throw tooComplex(`has more than ${MAX_BODY_NAMES} names in its objects`);
           this.#inScalar = false;
           break;
         case QUOTE:

@@ -66,7 +66,7 @@ const HOSTILE: readonly (readonly [string, string, string, number, string])[] = 
   [
     'as many biases',
     'completions',
-    map(`${completion}"x","logit_bias":{`, '}}', 131_000),
+    map(`${completion}"x","logit_bias":{`, '}}', 65_000),
     400,
     'invalid_value',
   ],
@@ -76,10 +76,17 @@ const HOSTILE: readonly (readonly [string, string, string, number, string])[] = 
     map(
       `${completion}"x","response_format":{"type":"json_schema","json_schema":{"schema":{"properties":{`,
       '}}}}}',
-      131_000,
+      65_000,
     ),
     400,
-    'PROTOCOL_BAD_PARAMS',
+    'LLM_SCHEMA_TOO_LARGE',
+  ],
+  [
+    'sixteen answers to as many tokens',
+    'completions',
+    list(`${completion}[`, '7', '],"n":16}', 131_000),
+    400,
+    'request_too_large',
   ],
   [
     'a text above any context',

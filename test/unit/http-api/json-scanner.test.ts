@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { JsonScanner, MAX_BODY_DEPTH, MAX_BODY_VALUES } from '../../../http-api/json-scanner.js';
+import {
+  JsonScanner,
+  MAX_BODY_DEPTH,
+  MAX_BODY_NAMES,
+  MAX_BODY_VALUES,
+} from '../../../http-api/json-scanner.js';
 
 /** What a scanner that takes the pieces counts, or the code of its refusal. */
 function scan(pieces: readonly Uint8Array[]): number | string {
@@ -71,6 +76,13 @@ test.each(['{}', '0', 'null', '""', '[]', '"\\\\"'])(
     expect(scan([text(MAX_BODY_VALUES)])).toBe('request_too_complex');
   },
 );
+
+test('as many names are accepted as the limit says, and colons in texts are none', () => {
+  const text = (count: number) =>
+    Buffer.from(`{${Array.from({ length: count }, (_, i) => `"${i}:":":::"`).join(',')}}`);
+  expect(scan([text(MAX_BODY_NAMES)])).toBe(1 + 2 * MAX_BODY_NAMES);
+  expect(scan([text(MAX_BODY_NAMES + 1)])).toBe('request_too_complex');
+});
 
 test('of a broken text what stands before its fault is counted', () => {
   expect(scan([Buffer.from(`[${'{},'.repeat(MAX_BODY_VALUES)}`)])).toBe('request_too_complex');
