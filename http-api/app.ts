@@ -30,7 +30,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   const models = new ServedModels(device, options.load);
   const metrics = new ApiMetrics();
   const turns = new BodyTurns(systemClock);
-  const bodyOf = (context: Context<Env>) => readBody(context.env, clientOf(context), turns);
+  const bodyOf = (context: Context<Env>) => readBody(context.env, clientOf(context, options), turns);
 
   app.use(async (context, next) => {
     await next();
@@ -151,7 +151,8 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   return app;
 }
 
-/** Whose turns are those of a request's body: they go round between tokens, else between addresses. */
-function clientOf(context: Context<Env>): string {
-  return context.req.header('authorization') ?? addressOf(context);
+/** Whose turns those of a large body are: the key's, else the address's. Where no key is asked for, anybody could name many. */
+function clientOf(context: Context<Env>, { isOpenLoopback }: AppOptions): string {
+  const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+  return isOpenLoopback || key === undefined ? addressOf(context) : `key ${key}`;
 }
