@@ -3,12 +3,16 @@ import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 
 const RETRY_MS = 1_000;
 
+/** Errors quote what was sent, which may be megabytes. */
+const MAX_MESSAGE_LENGTH = 1_000;
+const MAX_PARAM_LENGTH = 100;
+
 const UNEXPECTED = 'internal_error';
 
 /** An error in OpenAI's form, with its HTTP status. */
 export class ApiError extends Error {
   constructor(
-    readonly status: 400 | 401 | 403 | 404 | 413 | 429 | 500 | 503 | 504,
+    readonly status: 400 | 401 | 403 | 404 | 408 | 413 | 415 | 429 | 500 | 503 | 504,
     message: string,
     readonly code: string,
     /** The request's field that is wrong. */
@@ -18,7 +22,7 @@ export class ApiError extends Error {
     /** What was generated before. */
     readonly partialText: string | undefined = undefined,
   ) {
-    super(message);
+    super(shortened(message, MAX_MESSAGE_LENGTH));
   }
 
   /** Whether it is an error of this server that has no code of its own. */
@@ -39,7 +43,9 @@ const TYPES: Readonly<Record<ApiError['status'], string>> = {
   401: 'authentication_error',
   403: 'permission_error',
   404: 'invalid_request_error',
+  408: 'invalid_request_error',
   413: 'invalid_request_error',
+  415: 'invalid_request_error',
   429: 'rate_limit_error',
   500: 'server_error',
   503: 'service_unavailable',
@@ -69,9 +75,14 @@ export function toApiError(error: unknown): ApiError {
 
 function invalid({ issues: [first] }: z.ZodError): ApiError {
   const issue = first && mostSpecific(first);
-  const param = issue?.path.join('.') || null;
+  const path = issue?.path.join('.') ?? '';
+  const param = path === '' ? null : shortened(path, MAX_PARAM_LENGTH);
   const message = `${param === null ? 'The request' : `"${param}"`} cannot be used: ${issue?.message ?? 'it is invalid'}.`;
   return new ApiError(400, message, 'invalid_value', param);
+}
+
+function shortened(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text;
 }
 
 /** Of a value that may have several forms: what is wrong with the form that it comes closest to. */

@@ -1,20 +1,19 @@
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import { systemClock } from '../protocol/index.js';
 import type { LoadSettings } from '../sdk/index.js';
 import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
 import { ApiError, toApiError } from './api-error.js';
+import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
 import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
 import { type CompletionPrompt, completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
 import { addressOf, type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
 import { ApiMetrics } from './metrics.js';
+import { readBody } from './read-body.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
 import type { ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
-
-/** The largest request body: a prompt of the longest context, generously. */
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 export interface AppOptions extends GuardOptions {
   /** How models are loaded that are not. */
@@ -30,6 +29,8 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   const app = new Hono<Env>();
   const models = new ServedModels(device, options.load);
   const metrics = new ApiMetrics();
+  const turns = new BodyTurns(systemClock);
+  const bodyOf = (context: Context<Env>) => readBody(context.env, clientOf(context, options), turns);
 
   app.use(async (context, next) => {
     await next();
@@ -74,14 +75,6 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       throw new ApiError(404, `The board has no model "${id}".`, 'model_not_found', 'model');
     return context.json(found);
   });
-  app.use(
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: () => {
-        throw new ApiError(413, `The request is larger than ${MAX_BODY_BYTES} bytes.`, 'request_too_large');
-      },
-    }),
-  );
   app.post('/v1/completions', async (context) => {
     const request = completionRequest.parse(await bodyOf(context));
     const served = await models.get(request.model);
@@ -158,11 +151,8 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   return app;
 }
 
-async function bodyOf(context: Context): Promise<unknown> {
-  try {
-    return await context.req.json();
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    throw new ApiError(400, 'The body is not JSON.', 'invalid_json');
-  }
+/** Whose turns those of a large body are: the key's, else the address's. Where no key is asked for, anybody could name many. */
+function clientOf(context: Context<Env>, { isOpenLoopback }: AppOptions): string {
+  const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+  return isOpenLoopback || key === undefined ? addressOf(context) : `key ${key}`;
 }

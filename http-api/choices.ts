@@ -1,4 +1,5 @@
 import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
+import { schemaText } from '../sdk/schema-text.js';
 import { ApiError } from './api-error.js';
 import type { Echo } from './echo.js';
 import type { ReportedToken } from './reported-token.js';
@@ -92,7 +93,8 @@ function formatOf({ response_format: format }: SamplingFields): ResponseFormat |
     case 'json_object':
       return { type: 'json-object' };
     case 'json_schema':
-      return { type: 'json-schema', schema: format.json_schema.schema };
+      // Written once: every answer of the request has it.
+      return { type: 'json-schema', schema: schemaText(format.json_schema.schema) };
     default:
       return undefined;
   }
@@ -109,7 +111,21 @@ export interface ToContinue {
   readonly echo?: Echo | undefined;
 }
 
-/** Starts `n` answers to each prompt; answer i of a prompt is drawn with seed + i. Beam search finds them all in one. */
+/** A short request for 64 answers to long prompts: each answer is sent its prompt, which takes the time and memory again. */
+const MAX_SENT_BYTES = 4 * 1024 * 1024;
+const BYTES_PER_TOKEN = 16;
+
+function sizeOf(prompt: Prompt): number {
+  if (typeof prompt === 'string') return prompt.length;
+  if ('tokens' in prompt) return prompt.tokens.length * BYTES_PER_TOKEN;
+  if ('text' in prompt) return prompt.text.length;
+  return prompt.messages.reduce((sum, { content }) => sum + content.length, 0);
+}
+
+/**
+ * Starts `n` answers to each prompt; answer i of a prompt is drawn with seed + i. Beam search finds them all in one.
+ * @throws ApiError 400 where the prompts are too long for so many answers
+ */
 export function startChoices(
   { model }: ServedModel,
   prompts: readonly ToContinue[],
@@ -118,6 +134,14 @@ export function startChoices(
   signal: AbortSignal,
 ): Choice[] {
   const generations = options.beams === undefined ? n : 1;
+  const sent = generations * prompts.reduce((sum, { prompt }) => sum + sizeOf(prompt), 0);
+  if (sent > MAX_SENT_BYTES)
+    throw new ApiError(
+      400,
+      `${generations} answers to prompts of this length are too much for one request: ask for fewer, or in several.`,
+      'request_too_large',
+      'n',
+    );
   return prompts.flatMap(({ prompt, echo }, p) =>
     Array.from({ length: generations }, (_, i) => ({
       index: p * n + i,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { list, MAX_PROMPT_TOKENS, tokenList } from '../protocol/index.js';
 
 // Requests of the OpenAI API (platform.openai.com/docs/api-reference), as far as this server understands them. Fields
 // that it does not know are ignored, as servers of the ecosystem do; fields that would change the answer and cannot
@@ -11,7 +12,22 @@ const stop = z.union([stopText, z.array(stopText).max(16)]).nullish();
 const MOST_ANSWERS = 64;
 const mostAnswers = { path: ['n'], error: `at most ${MOST_ANSWERS} answers to all prompts of a request` };
 
-const schemaObject = z.union([z.record(z.string(), z.unknown()), z.boolean()]);
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Not copied: it may have a hundred thousand properties, about which the engine decides. */
+const schemaObject = z.custom<object | boolean>(
+  (value) => isObject(value) || typeof value === 'boolean',
+  'a JSON schema is an object, true or false',
+);
+/** Its size is looked at first, because of each key that is wrong an issue would be made. */
+const MAX_BIASED_TOKENS = 1_024;
+const logitBias = z
+  .custom<object>(isObject, 'logit_bias is an object')
+  .refine(
+    (bias) => Object.keys(bias).length <= MAX_BIASED_TOKENS,
+    `logit_bias has more than ${MAX_BIASED_TOKENS} tokens`,
+  )
+  .pipe(z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)));
 const responseFormat = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text') }),
   z.object({ type: z.literal('json_object') }),
@@ -24,16 +40,13 @@ const sampling = z.object({
   top_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
-  logit_bias: z
-    .record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100))
-    .refine((bias) => Object.keys(bias).length <= 1_024, 'logit_bias has more than 1024 tokens')
-    .nullish(),
+  logit_bias: logitBias.nullish(),
   seed: z.int().nullish(),
   stop,
   n: z.int().min(1).max(16).nullish(),
   stream: z.boolean().nullish(),
   response_format: responseFormat.nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   service_tier: z.enum(['auto', 'default', 'flex', 'priority', 'scale']).nullish(),
   /** Whose request it is: the board is shared fairly between users. The newer name goes first. */
   user: z.string().min(1).max(180).nullish(),
@@ -56,7 +69,7 @@ export type SamplingFields = z.output<typeof sampling>;
 
 const noBeams = { path: ['logprobs'], error: 'beam search reports no log-probabilities of single tokens' };
 
-const tokens = z.array(z.int().min(0)).min(1).max(1_048_576);
+const tokens = tokenList({ min: 1, max: MAX_PROMPT_TOKENS });
 
 const prompts = z.union([
   z.string(),
@@ -108,17 +121,19 @@ const part = z.discriminatedUnion(
   ],
   'only text parts are supported',
 );
+/** Of a message; the number of values in a request bounds those of all. */
+const MAX_PARTS = 16_384;
 const message = z.object({
   role: z.string().min(1).max(40),
   // What an assistant that called a function said.
-  content: z.preprocess((content) => content ?? '', z.string().or(z.array(part))),
+  content: z.preprocess((content) => content ?? '', z.string().or(list(part, { min: 0, max: MAX_PARTS }))),
   tool_calls: z.array(z.unknown()).max(0, 'tools are not supported').nullish(),
 });
 
 const noTools = z.array(z.unknown()).max(0, 'tools are not supported').nullish();
 export const chatRequest = sampling
   .extend({
-    messages: z.array(message).min(1).max(1_000),
+    messages: list(message, { min: 1, max: 1_000 }),
     max_tokens: count.nullish(),
     max_completion_tokens: count.nullish(),
     logprobs: z.boolean().nullish(),
@@ -127,7 +142,7 @@ export const chatRequest = sampling
     functions: noTools,
     tool_choice: z.enum(['none', 'auto'], 'tools are not supported').nullish(),
     function_call: z.enum(['none', 'auto'], 'functions are not supported').nullish(),
-    modalities: z.array(z.literal('text', 'only text is generated')).nullish(),
+    modalities: z.array(z.literal('text', 'only text is generated')).max(16).nullish(),
     audio: z.null('only text is generated').optional(),
   })
   .refine(({ logprobs, top_logprobs: top }) => logprobs || !top, {
@@ -137,4 +152,4 @@ export const chatRequest = sampling
   .refine(({ logprobs, beam_width: width }) => !logprobs || typeof width !== 'number', noBeams);
 export type ChatRequest = z.output<typeof chatRequest>;
 
-export const embeddingsRequest = z.looseObject({ model: z.string().min(1).max(1_000) });
+export const embeddingsRequest = z.object({ model: z.string().min(1).max(1_000) });

@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
-import { MAX_DEPTH, MAX_VALUES } from './limits.js';
+import { MAX_DEPTH, MAX_MAP_KEYS, MAX_VALUES } from './limits.js';
 
 /** Map keys that reach an object's prototype in JavaScript. */
 const REFUSED_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
@@ -94,6 +94,7 @@ function readValue(depth: number): unknown {
 
 function readMap(count: number, depth: number): Record<string, unknown> {
   enter(count, depth);
+  if (count > MAX_MAP_KEYS) throw tooComplex(`of maps with more than ${MAX_MAP_KEYS} keys`);
   const map: Record<string, unknown> = {};
   for (let i = 0; i < count; i++) {
     const key = readKey();

@@ -12,7 +12,7 @@ export type {
 } from './methods.js';
 export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
 export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
-export { ROLES, type Role } from './schemas/common.js';
+export { list, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent } from './schemas/counters.js';
 export type { DeviceCheckResult } from './schemas/device.js';
 export type {

@@ -12,6 +12,12 @@ export const MAX_DEPTH = 12;
 /** A frame whose one-byte values each become an object: memory many times the frame's size. */
 export const MAX_VALUES = 262_144;
 
+/** A map of a hundred thousand names, each of them looked up, refused and told: our largest have some dozens. */
+export const MAX_MAP_KEYS = 1_024;
+
+/** An error that quotes what was sent: so much of each reason is told. */
+export const MAX_REASON_LENGTH = 300;
+
 /** A peer that sends rubbish at full speed: after this many refused frames in the window the session ends. */
 export const MAX_BAD_FRAMES = 16;
 export const BAD_FRAME_WINDOW_MS = 10_000;

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { type ErrorCodeName, PynqLlmError } from '../errors/index.js';
+import { MAX_REASON_LENGTH } from './limits.js';
 import {
   METHODS,
   type MethodName,
@@ -34,6 +35,7 @@ function check(schema: z.ZodType, value: unknown, code: ErrorCodeName, what: str
   if (parsed.success) return parsed.data;
   const reasons = parsed.error.issues
     .slice(0, 3)
-    .map(({ path, message }) => `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`);
+    .map(({ path, message }) => `${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`)
+    .map((reason) => (reason.length > MAX_REASON_LENGTH ? `${reason.slice(0, MAX_REASON_LENGTH)}…` : reason));
   throw new PynqLlmError(code, `${what} cannot be accepted: ${reasons.join('; ')}.`);
 }

@@ -29,10 +29,52 @@ export const name = z
 /** Chosen by the client at random, so that it can name its generation although a reply was lost. */
 export const generationId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits');
 
+/** How many entries a list may have. */
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * A list that is checked up to its first wrong entry. `z.array` makes an issue, an object with texts, of everything that is
+ * wrong: of 131,072 entries it would be seconds of a board's main thread.
+ */
+export function list<E extends z.ZodType>(entry: E, { min, max }: Bounds) {
+  return z
+    .array(z.unknown())
+    .min(min)
+    .max(max)
+    .transform((values, context) => {
+      const checked: z.output<E>[] = [];
+      for (const [i, value] of values.entries()) {
+        const { error, data } = entry.safeParse(value);
+        if (error !== undefined) {
+          const [first] = error.issues;
+          // An issue that was reported, one level further out: its type is a union of all kinds' types.
+          context.issues.push({ ...first, input: value, path: [i, ...first.path] } as z.core.$ZodRawIssue);
+          return z.NEVER;
+        }
+        checked.push(data as z.output<E>);
+      }
+      return checked;
+    });
+}
+
 export const text = z.string().max(MAX_TEXT_LENGTH);
 /** An id of a vocabulary; which ids exist the model knows. */
 export const tokenId = z.int().min(0).max(0xffff_ffff);
-export const tokens = z.array(tokenId).max(MAX_PROMPT_TOKENS);
+const isTokenId = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+/** As `list`, in one pass, because these are the long ones. */
+export const tokenList = ({ min, max }: Bounds) =>
+  z.custom<number[]>(Array.isArray, 'must be a list of token ids').superRefine((ids, context) => {
+    const refuse = (message: string, path: number[] = []) =>
+      context.addIssue({ code: 'custom', message, path });
+    if (ids.length < min || ids.length > max) return refuse(`must have ${min} to ${max} token ids`);
+    const wrong = ids.findIndex((id) => !isTokenId(id));
+    if (wrong >= 0) refuse('must be a token id: a whole number from 0', [wrong]);
+  });
+export const tokens = tokenList({ min: 0, max: MAX_PROMPT_TOKENS });
 
 /** From least to most. */
 export const ROLES = ['read', 'infer', 'admin'] as const;

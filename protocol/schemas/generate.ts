@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { MAX_SCHEMA_LENGTH, MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
+import { MAX_PROMPT_TOKENS, MAX_SCHEMA_LENGTH, MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
 import { wireError } from '../wire-error.js';
-import { count, digest, float, generationId, text, tokenId, tokens } from './common.js';
+import { count, digest, float, generationId, list, text, tokenId, tokenList, tokens } from './common.js';
 import { chatMessages } from './models.js';
 
 /** What form the text has to have. A schema goes as JSON text, because it nests deeper than a message may. */
@@ -27,10 +27,7 @@ export const samplingOptions = z.strictObject({
   /** Latest tokens, prompt included, that the penalties look at; -1 is all. */
   repetitionWindow: z.int().min(-1).max(1_048_576).optional(),
   /** What is added to a token's logit before sampling. */
-  logitBias: z
-    .array(z.strictObject({ token: tokenId, bias: float }))
-    .max(1_024)
-    .optional(),
+  logitBias: list(z.strictObject({ token: tokenId, bias: float }), { min: 0, max: 1_024 }).optional(),
   /** The same seed gives the same tokens. */
   seed: z.int().min(0).optional(),
   /** Texts that end the generation; they are not part of its text. */
@@ -169,7 +166,7 @@ export type GenerateEvent = z.output<typeof generateEvent>;
 export const scoreParams = z
   .strictObject({
     model: digest,
-    tokens: tokens.min(1),
+    tokens: tokenList({ min: 1, max: MAX_PROMPT_TOKENS }),
     /** Likeliest tokens to report after each position. */
     top: z.int().min(0).max(64),
     /** Only positions from here on are reported. */

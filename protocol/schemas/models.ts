@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_CHUNKS } from '../limits.js';
-import { bytes, count, digest, name, piece, text, tokens } from './common.js';
+import { bytes, count, digest, list, name, piece, text, tokens } from './common.js';
 
 const placementTotals = z.object({ tensors: count, bytes: count, weights: count });
 
@@ -26,16 +26,15 @@ export type WirePlacementReport = z.output<typeof placementReport>;
 
 /** Shapes of weight tensors, by GGML's names of types: for a plan without the weights. */
 export const planParams = z.strictObject({
-  tensors: z
-    .array(
-      z.strictObject({
-        name: z.string().max(200),
-        type: z.string().max(20),
-        rows: z.int().min(1),
-        columns: z.int().min(1),
-      }),
-    )
-    .max(16_384),
+  tensors: list(
+    z.strictObject({
+      name: z.string().max(200),
+      type: z.string().max(20),
+      rows: z.int().min(1),
+      columns: z.int().min(1),
+    }),
+    { min: 0, max: 16_384 },
+  ),
 });
 
 /** How keys and values of complete pages are kept. */
@@ -125,10 +124,10 @@ export const detokenizeResult = z.object({ text: z.string() });
 /** What each token stands for: not always whole characters; nothing for tokens that are left out of texts. */
 export const piecesResult = z.object({ pieces: z.array(bytes) });
 
-export const chatMessages = z
-  .array(z.strictObject({ role: z.string().min(1).max(40), content: text }))
-  .min(1)
-  .max(1_000);
+export const chatMessages = list(z.strictObject({ role: z.string().min(1).max(40), content: text }), {
+  min: 1,
+  max: 1_000,
+});
 export const applyTemplateParams = z.strictObject({
   model: digest,
   messages: chatMessages,

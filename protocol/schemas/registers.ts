@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_REGISTERS_PER_REQUEST } from '../limits.js';
-import { count, uint32 } from './common.js';
+import { count, list, uint32 } from './common.js';
 
 const access = z.enum(['ro', 'rw', 'w1c', 'pulse']);
 
@@ -38,14 +38,14 @@ export type RegisterInfo = z.output<typeof registerInfo>;
 export const registersListResult = z.object({ registers: z.array(registerInfo) });
 
 export const registersReadParams = z.strictObject({
-  registers: z.array(registerReference).min(1).max(MAX_REGISTERS_PER_REQUEST),
+  registers: list(registerReference, { min: 1, max: MAX_REGISTERS_PER_REQUEST }),
 });
 /** The values in the order asked. Fields are decoded by the client, which has the tables from registers.list. */
 export const registersReadResult = z.object({ values: z.array(uint32) });
 
 export const registersWriteParams = z.strictObject({
-  writes: z
-    .array(z.strictObject({ register: registerReference, value: uint32 }))
-    .min(1)
-    .max(MAX_REGISTERS_PER_REQUEST),
+  writes: list(z.strictObject({ register: registerReference, value: uint32 }), {
+    min: 1,
+    max: MAX_REGISTERS_PER_REQUEST,
+  }),
 });

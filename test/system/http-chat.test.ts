@@ -118,7 +118,7 @@ describe('chat completions', () => {
     const headers = { authorization: `Bearer ${TOKENS.infer}`, 'content-type': 'application/json' };
     const refused = await fetch(`${http.url}/v1/chat/completions`, { method: 'POST', headers, body });
     expect(refused.status).toBe(400);
-    expect(await refused.json()).toMatchObject({ error: { code: 'LLM_SCHEMA_TOO_LARGE' } });
+    expect(await refused.json()).toMatchObject({ error: { code: 'request_too_complex' } });
   });
 
   it('that the client aborts are cancelled on the board', async () => {

@@ -69,10 +69,11 @@ export async function cliAgent(
   home: string,
   device = 'mock:',
   more: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<AgentProcess> {
   const listen = ['--listen', 'ws://127.0.0.1:0', '--log-level', 'silent'];
   const args = ['agent', '--device', device, ...listen, ...more];
-  const child = spawnCli(args, { home });
+  const child = spawnCli(args, { home, env });
   let words = '';
   child.stderr.on('data', (text: Buffer) => {
     words += text.toString();

@@ -21,6 +21,24 @@ describe('a schema that is given as an object', () => {
     expect(() => schemaText(nested(levels))).toThrow(code('LLM_SCHEMA_TOO_LARGE'));
   });
 
+  it.each([
+    ['properties', Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`p${i}`, {}]))],
+    ['values', { enum: Array.from({ length: 262_000 }, () => []) }],
+    ['characters in a text', { const: 'x'.repeat(4_000_000) }],
+    ['characters in a name', { ['x'.repeat(4_000_000)]: true }],
+    ['characters once written', { const: '\u0001'.repeat(100_000) }],
+  ])('and has very many %s is refused by a code', (_, schema) => {
+    expect(() => schemaText(schema)).toThrow(code('LLM_SCHEMA_TOO_LARGE'));
+  });
+
+  it('may be as long as the limit says', () => {
+    for (const entry of ['0', '[]', '{}', '""', '{"a":0}']) {
+      const count = Math.floor((131_072 - 1) / (entry.length + 1));
+      const text = `[${Array(count).fill(entry).join(',')}]`;
+      expect(schemaText(JSON.parse(text))).toBe(text);
+    }
+  });
+
   it('and holds itself is refused by a code, also where it does so many times', () => {
     const schema: Record<string, unknown> = { type: 'object' };
     schema.properties = { a: schema, b: schema, c: [schema, schema] };
