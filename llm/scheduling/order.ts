@@ -1,4 +1,5 @@
-import type { SequenceView, Snapshot } from './snapshot.js';
+import { type ClientNode, clientTree } from './client-tree.js';
+import type { ClientAccount, SequenceView, Snapshot } from './snapshot.js';
 
 /** Levels that a request rises by once half of the time until its deadline is over. */
 const DEADLINE_LEVELS = 2;
@@ -6,10 +7,10 @@ const DEADLINE_LEVELS = 2;
 const SHORT_FIRST = 4;
 
 /**
- * The order in which sequences of one class are served. Clients take turns: the next is the one whose foremost request
- * has the highest level, and among equals the one that has had the least for its weight; a prompt counts as if it had been
- * served, so short ones go ahead, until the request is {@link SHORT_FIRST} aging times old. Of one client's requests the highest
- * level goes first, then the shortest prompt, then what computes that prompt already, then the oldest.
+ * The order in which sequences of one class are served. Clients take turns, at each level of their names: the next is the one
+ * whose foremost request has the highest level, and among equals the one that has had the least for its weight; a prompt counts
+ * as if it had been served, so short ones go ahead, until the request is {@link SHORT_FIRST} aging times old. Of one client's
+ * requests the highest level goes first, then the shortest prompt, then what computes that prompt already, then the oldest.
  *
  * A level is the priority, raised by the time without service. Between clients it counts from when any of the client's
  * requests began, and never lifts one above the highest priority that waits: there the client that had less goes first, so
@@ -17,60 +18,108 @@ const SHORT_FIRST = 4;
  * of the time that its class may wait goes ahead of all that, the longest first.
  */
 export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): SequenceView[] {
-  const queues = new Map<string, SequenceView[]>();
-  for (const view of views) {
-    const queue = queues.get(view.client);
-    if (queue === undefined) queues.set(view.client, [view]);
-    else queue.push(view);
-  }
-  const heads = [...queues].map(([client, queue]) => {
-    queue.sort(
-      (a, b) => own(b, snapshot) - own(a, snapshot) || a.left - b.left || a.found - b.found || earlier(a, b),
-    );
-    const account = snapshot.clients.get(client);
-    return {
-      queue,
-      next: 0,
-      weight: account?.weight ?? 1,
-      virtualTime: account?.virtualTime ?? 0,
-      servedAt: account?.servedAt ?? Number.NEGATIVE_INFINITY,
-    };
-  });
+  const turns = new Turns(clientTree(views), snapshot.clients, snapshot);
   const order: SequenceView[] = [];
-  while (order.length < views.length) {
-    const ready = heads.filter(({ queue, next }) => next < queue.length);
-    const highest = Math.max(...ready.map(({ queue, next }) => queue[next].priority));
-    const ranks = ready.map((head) => rankOf(head, highest, snapshot));
-    const foremost = ranks.reduce((best, rank, i) => (compareRanks(rank, ranks[best]) < 0 ? i : best), 0);
-    const best = ready[foremost];
-    const view = best.queue[best.next++];
-    // As if it had been served already: the client's next request is behind those of clients that had less.
-    best.virtualTime += view.left / best.weight;
-    best.servedAt = snapshot.now;
-    order.push(view);
+  for (let next = turns.next; next !== undefined; next = turns.next) {
+    turns.take();
+    order.push(next);
   }
   return order;
 }
 
-interface Head {
-  readonly queue: readonly SequenceView[];
-  readonly next: number;
+/** Requests in the order of their service. */
+interface Line {
+  readonly next: SequenceView | undefined;
+  take(): void;
+}
+
+/** The requests of one client. */
+class Queue implements Line {
+  readonly #views: readonly SequenceView[];
+  #at = 0;
+
+  constructor(views: readonly SequenceView[], snapshot: Snapshot) {
+    this.#views = views.toSorted(
+      (a, b) => own(b, snapshot) - own(a, snapshot) || a.left - b.left || a.found - b.found || earlier(a, b),
+    );
+  }
+
+  get next(): SequenceView | undefined {
+    return this.#views[this.#at];
+  }
+
+  take(): void {
+    this.#at++;
+  }
+}
+
+/** Clients that divide something between them. */
+class Turns implements Line {
+  readonly #clients: Client[];
+  readonly #snapshot: Snapshot;
+  #foremost: Client | undefined;
+
+  constructor(
+    nodes: readonly ClientNode[],
+    accounts: ReadonlyMap<string, ClientAccount> | undefined,
+    snapshot: Snapshot,
+  ) {
+    this.#snapshot = snapshot;
+    this.#clients = nodes.map(({ name, views, inside }) => {
+      const account = accounts?.get(name);
+      return {
+        line: inside.length === 0 ? new Queue(views, snapshot) : new Turns(inside, account?.inside, snapshot),
+        weight: account?.weight ?? 1,
+        virtualTime: account?.virtualTime ?? 0,
+        servedAt: account?.servedAt ?? Number.NEGATIVE_INFINITY,
+      };
+    });
+    this.#choose();
+  }
+
+  get next(): SequenceView | undefined {
+    return this.#foremost?.line.next;
+  }
+
+  take(): void {
+    const client = this.#foremost;
+    if (client?.line.next === undefined) return;
+    // As if it had been served already: the client's next request is behind those of clients that had less.
+    client.virtualTime += client.line.next.left / client.weight;
+    client.servedAt = this.#snapshot.now;
+    client.line.take();
+    this.#choose();
+  }
+
+  #choose(): void {
+    const heads = this.#clients.flatMap((client) => {
+      const { next } = client.line;
+      return next === undefined ? [] : [{ client, view: next }];
+    });
+    const highest = Math.max(...heads.map(({ view }) => view.priority));
+    const ranks = heads.map(({ client, view }) => rankOf(client, view, highest, this.#snapshot));
+    const first = ranks.reduce((best, rank, i) => (compareRanks(rank, ranks[best]) < 0 ? i : best), 0);
+    this.#foremost = heads.at(first)?.client;
+  }
+}
+
+interface Client {
+  readonly line: Line;
   readonly weight: number;
-  readonly virtualTime: number;
-  readonly servedAt: number;
+  virtualTime: number;
+  servedAt: number;
 }
 
 /** What a client's foremost request is compared by with another client's, the most important first; the least goes first. */
-function rankOf(head: Head, highest: number, snapshot: Snapshot): readonly number[] {
+function rankOf(client: Client, view: SequenceView, highest: number, snapshot: Snapshot): readonly number[] {
   const { now, limits } = snapshot;
-  const view = head.queue[head.next];
-  const since = Math.max(view.servedAt, head.servedAt);
+  const since = Math.max(view.servedAt, client.servedAt);
   const isOverdue = now - since > limits.maxWaitMs[view.class] / 2;
   const isYoung = now - view.arrivedAt < SHORT_FIRST * limits.agingMs;
   return [
     isOverdue ? since : now,
     -levelBetween(view, since, highest, snapshot),
-    head.virtualTime + (isYoung ? view.left / head.weight : 0),
+    client.virtualTime + (isYoung ? view.left / client.weight : 0),
     view.left,
     view.servedAt,
     view.arrivedAt,

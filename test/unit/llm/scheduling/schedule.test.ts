@@ -7,7 +7,7 @@ import {
   schedule,
   type Turn,
 } from '../../../../llm/scheduling/index.js';
-import { snapshot, view, waiting } from './views.js';
+import { snapshot, type ViewRest, view, waiting } from './views.js';
 
 const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
 const columnsOf = (plan: ReturnType<typeof schedule>, id: number) =>
@@ -79,7 +79,7 @@ describe('an interactive request under a full load of batch work', () => {
 });
 
 describe('prompts that need the same page next', () => {
-  const same = (id: number, rest: Partial<SequenceView> = {}) =>
+  const same = (id: number, rest: ViewRest = {}) =>
     view(id, { left: 100, generates: false, page: 7, servedAt: id, ...rest });
   const shares = (sequences: SequenceView[], rest = {}) =>
     schedule(snapshot(sequences, { now: 10, ...rest })).shares.map(({ id, columns }) => [id, columns]);
@@ -109,7 +109,7 @@ describe('batch work', () => {
     const at = (now: number, sequences: SequenceView[], rest: Partial<Snapshot> = {}) =>
       schedule(snapshot(sequences, { now, freePages: 4, ...rest, limits: {} }));
     /** The first of it runs, beside an interactive request that does not fit. */
-    const beside = (now: number, turn: Turn | undefined, rest: Partial<SequenceView> = {}) => {
+    const beside = (now: number, turn: Turn | undefined, rest: ViewRest = {}) => {
       const running = { class: 'batch', arrivedAt: 4, pages: 9, ...rest } as const;
       return at(now, [...chats, view(4, running), batch[1]!, waiting(6, 100, { arrivedAt: now })], { turn });
     };
