@@ -5,6 +5,11 @@ import type { ClientAccount, SequenceView, Snapshot } from './snapshot.js';
 const DEADLINE_LEVELS = 2;
 /** Aging times during which a short prompt goes ahead of a longer one of another client that had less. */
 const SHORT_FIRST = 4;
+/**
+ * Columns by weight that a client may have had more than another one that waits, and still go ahead of it by its level or
+ * beyond its places: a long prompt and its answer. Who calls everything urgent would else have all of the board.
+ */
+export const MOST_AHEAD = 1_024;
 
 /**
  * The order in which sequences of one class are served. Clients take turns, at each level of their names: the next is the one
@@ -14,8 +19,9 @@ const SHORT_FIRST = 4;
  *
  * A level is the priority, raised by the time without service. Between clients it counts from when any of the client's
  * requests began, and never lifts one above the highest priority that waits: there the client that had less goes first, so
- * that neither a high priority starves anybody nor waiting gets anybody more than a fair part. Who has had nothing for half
- * of the time that its class may wait goes ahead of all that, the longest first.
+ * that neither a high priority starves anybody nor waiting gets anybody more than a fair part. A client that had
+ * {@link MOST_AHEAD} more than another goes behind it whatever its level. Who has had nothing for half of the time that its
+ * class may wait goes ahead of all that, the longest first.
  */
 export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): SequenceView[] {
   const turns = new Turns(clientTree(views), snapshot.clients, snapshot);
@@ -55,8 +61,10 @@ class Queue implements Line {
 
 /** Clients that divide something between them. */
 class Turns implements Line {
-  readonly #clients: Client[];
   readonly #snapshot: Snapshot;
+  /** Those with a request left. */
+  #clients: Client[];
+  #highest = Number.NEGATIVE_INFINITY;
   #foremost: Client | undefined;
 
   constructor(
@@ -72,6 +80,7 @@ class Turns implements Line {
         weight: account?.weight ?? 1,
         virtualTime: account?.virtualTime ?? 0,
         servedAt: account?.servedAt ?? Number.NEGATIVE_INFINITY,
+        rank: [],
       };
     });
     this.#choose();
@@ -83,23 +92,31 @@ class Turns implements Line {
 
   take(): void {
     const client = this.#foremost;
-    if (client?.line.next === undefined) return;
+    const view = client?.line.next;
+    if (client === undefined || view === undefined) return;
     // As if it had been served already: the client's next request is behind those of clients that had less.
-    client.virtualTime += client.line.next.left / client.weight;
+    client.virtualTime += view.left / client.weight;
     client.servedAt = this.#snapshot.now;
     client.line.take();
-    this.#choose();
+    this.#choose(client);
   }
 
-  #choose(): void {
-    const heads = this.#clients.flatMap((client) => {
-      const { next } = client.line;
-      return next === undefined ? [] : [{ client, view: next }];
-    });
-    const highest = Math.max(...heads.map(({ view }) => view.priority));
-    const ranks = heads.map(({ client, view }) => rankOf(client, view, highest, this.#snapshot));
-    const first = ranks.reduce((best, rank, i) => (compareRanks(rank, ranks[best]) < 0 ? i : best), 0);
-    this.#foremost = heads.at(first)?.client;
+  /** @param changed the only client whose rank may be another one; everybody unless given */
+  #choose(changed?: Client): void {
+    this.#clients = this.#clients.filter(({ line }) => line.next !== undefined);
+    let highest = Number.NEGATIVE_INFINITY;
+    let least = Number.POSITIVE_INFINITY;
+    for (const { line, virtualTime } of this.#clients) {
+      highest = Math.max(highest, line.next?.priority ?? highest);
+      least = Math.min(least, virtualTime);
+    }
+    for (const client of this.#clients)
+      if (changed === undefined || client === changed || highest !== this.#highest)
+        client.rank = rankOf(client, highest, this.#snapshot);
+    this.#highest = highest;
+    this.#foremost = undefined;
+    for (const client of this.#clients)
+      if (this.#foremost === undefined || compare(client, this.#foremost, least) < 0) this.#foremost = client;
   }
 }
 
@@ -108,10 +125,13 @@ interface Client {
   readonly weight: number;
   virtualTime: number;
   servedAt: number;
+  rank: readonly number[];
 }
 
 /** What a client's foremost request is compared by with another client's, the most important first; the least goes first. */
-function rankOf(client: Client, view: SequenceView, highest: number, snapshot: Snapshot): readonly number[] {
+function rankOf(client: Client, highest: number, snapshot: Snapshot): readonly number[] {
+  const view = client.line.next;
+  if (view === undefined) return [];
   const { now, limits } = snapshot;
   const since = Math.max(view.servedAt, client.servedAt);
   const isOverdue = now - since > limits.maxWaitMs[view.class] / 2;
@@ -127,9 +147,13 @@ function rankOf(client: Client, view: SequenceView, highest: number, snapshot: S
   ];
 }
 
-function compareRanks(a: readonly number[], b: readonly number[]): number {
-  const first = a.findIndex((value, i) => value !== b[i]);
-  return first < 0 ? 0 : a[first] - b[first];
+/** @param least the least virtual time of all that are compared */
+function compare(a: Client, b: Client, least: number): number {
+  const overdue = a.rank[0] - b.rank[0];
+  const ahead = Number(a.virtualTime - least > MOST_AHEAD) - Number(b.virtualTime - least > MOST_AHEAD);
+  if (overdue !== 0 || ahead !== 0) return overdue || ahead;
+  const first = a.rank.findIndex((value, i) => value !== b.rank[i]);
+  return first < 0 ? 0 : a.rank[first] - b.rank[first];
 }
 
 /** Among requests of one client. */

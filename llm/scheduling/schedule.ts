@@ -69,14 +69,14 @@ function admit(
   const parts = new Places(
     places,
     [...waiting, ...running].filter((view) => view.class === 'interactive' && view.able),
+    snapshot.clients,
   );
   const hasPlace = (view: SequenceView): boolean => {
     const able = [...running, ...admitted].filter((one) => one.able && !pool.preempted.has(one));
-    const ofClass = able.filter((one) => one.class === view.class);
-    if (view.class === 'batch') return able.length < limits.maxSequences || ofClass.length < reserved;
-    if (ofClass.length < places) return true;
-    const has = new Set(ofClass);
-    return ofClass.length < MOST_PLACES * places && parts.isBelowPart(view, (one) => has.has(one));
+    const ofClass = new Set(able.filter((one) => one.class === view.class));
+    if (view.class === 'batch') return able.length < limits.maxSequences || ofClass.size < reserved;
+    if (ofClass.size < places) return true;
+    return ofClass.size < MOST_PLACES * places && parts.isBelowPart(view, (one) => ofClass.has(one));
   };
   const { guarded, foremost } = pool;
   if (guarded?.state === 'waiting' && waiting.includes(guarded) && hasPlace(guarded) && pool.admit(guarded))
