@@ -1,5 +1,5 @@
 import { type ClientNode, clientTree } from './client-tree.js';
-import { compareClaims, fairOrder } from './order.js';
+import { compareClaims } from './order.js';
 import {
   type Refusal,
   SERVICE_CLASSES,
@@ -32,7 +32,7 @@ export function refusals(snapshot: Snapshot): Refusal[] {
   const free = freePlaces(snapshot);
   const refused: Refusal[] = [];
   let kept = 0;
-  for (const view of inOrder(waiting, snapshot)) {
+  for (const view of inOrder(waiting)) {
     // Those ahead who take places that are free do not keep it waiting.
     const ahead = Math.max(0, kept - free[view.class]);
     if (gone.has(view) || ahead * msPerRequest > limits.maxWaitMs[view.class])
@@ -60,13 +60,23 @@ function lastOf(clients: readonly ClientNode[], gone: ReadonlySet<SequenceView>)
   return inside.length > 0 ? lastOf(inside, gone) : last;
 }
 
-function inOrder(waiting: readonly SequenceView[], snapshot: Snapshot): SequenceView[] {
+/**
+ * About the order in which they begin, whoever comes meanwhile: a request of each client in turn. What goes ahead by its
+ * priority or as a short prompt does so for a while only.
+ */
+function inOrder(waiting: readonly SequenceView[]): SequenceView[] {
+  const claims = waiting.toSorted(compareClaims);
   return SERVICE_CLASSES.flatMap((served) =>
-    fairOrder(
-      waiting.filter((view) => view.class === served),
-      snapshot,
-    ),
+    inTurns(clientTree(claims.filter((view) => view.class === served))),
   );
+}
+
+function inTurns(clients: readonly ClientNode[]): SequenceView[] {
+  const lines = clients.map(({ views, inside }) => (inside.length > 0 ? inTurns(inside) : views));
+  const rounds = Math.max(0, ...lines.map(({ length }) => length));
+  return Array.from({ length: rounds }, (_, round) =>
+    lines.flatMap((line) => line.slice(round, round + 1)).sort(compareClaims),
+  ).flat();
 }
 
 /** Places for each class: interactive requests do not wait for those that batch work has. */

@@ -6,8 +6,9 @@ const DEADLINE_LEVELS = 2;
 /** Aging times during which a short prompt goes ahead of a longer one of another client that had less. */
 const SHORT_FIRST = 4;
 /**
- * Columns by weight that a client may have had more than another one that waits, and still go ahead of it by its level or
- * beyond its places: a long prompt and its answer. Who calls everything urgent would else have all of the board.
+ * Columns by weight that a client may have had more than another one that waits, and still go ahead of it by its level, by
+ * its wait or beyond its places: a long prompt and its answer. Who calls everything urgent, or has long prompts only, would
+ * else have all of the board.
  */
 export const MOST_AHEAD = 1_024;
 
@@ -19,9 +20,9 @@ export const MOST_AHEAD = 1_024;
  *
  * A level is the priority, raised by the time without service. Between clients it counts from when any of the client's
  * requests began, and never lifts one above the highest priority that waits: there the client that had less goes first, so
- * that neither a high priority starves anybody nor waiting gets anybody more than a fair part. A client that had
- * {@link MOST_AHEAD} more than another goes behind it whatever its level. Who has had nothing for half of the time that its
- * class may wait goes ahead of all that, the longest first.
+ * that neither a high priority starves anybody nor waiting gets anybody more than a fair part. Who has had nothing for half
+ * of the time that its class may wait goes ahead of all that, the longest first; but a client that had {@link MOST_AHEAD}
+ * more than another one goes behind it all the same.
  */
 export function fairOrder(views: readonly SequenceView[], snapshot: Snapshot): SequenceView[] {
   const turns = new Turns(clientTree(views), snapshot.clients, snapshot);
@@ -151,7 +152,7 @@ function rankOf(client: Client, highest: number, snapshot: Snapshot): readonly n
 function compare(a: Client, b: Client, least: number): number {
   const overdue = a.rank[0] - b.rank[0];
   const ahead = Number(a.virtualTime - least > MOST_AHEAD) - Number(b.virtualTime - least > MOST_AHEAD);
-  if (overdue !== 0 || ahead !== 0) return overdue || ahead;
+  if (ahead !== 0 || overdue !== 0) return ahead || overdue;
   const first = a.rank.findIndex((value, i) => value !== b.rank[i]);
   return first < 0 ? 0 : a.rank[first] - b.rank[first];
 }

@@ -4,7 +4,9 @@ import type { Arrival } from '../../../../bench/scheduling/workload.js';
 import { schedule } from '../../../../llm/scheduling/index.js';
 
 const USERS = 8;
-const RUN_MS = 10 * 60_000;
+const RUN_MS = 20 * 60_000;
+/** Nobody sends a request so late that it could not be answered. */
+const SENDS_MS = 0.9 * RUN_MS;
 /** Of the smaller of its demand and an equal share. */
 const LEAST = 0.8;
 
@@ -20,7 +22,7 @@ interface User extends Pick<Arrival, 'client' | 'promptTokens' | 'outputTokens' 
 }
 
 function arrivalsOf({ inFlight, everyMs = 0, ...user }: User, offset: number): Arrival[] {
-  return Array.from({ length: inFlight ?? Math.floor(RUN_MS / everyMs) }, (_, i) =>
+  return Array.from({ length: inFlight ?? Math.floor(SENDS_MS / everyMs) }, (_, i) =>
     request(user, inFlight === undefined ? offset + i * everyMs : 0),
   );
 }
