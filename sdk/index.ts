@@ -1,5 +1,6 @@
 export type { ErrorCodeName, ErrorContext } from '../errors/index.js';
 export { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+export { MAX_STREAMS } from '../protocol/index.js';
 export type {
   BoardHealth,
   BoardInfo,

@@ -6,7 +6,7 @@ const TOKENS = { read: 'token-of-the-reader', admin: 'token-of-the-administrator
 
 function roleOrCode(access: AccessControl, token: string | undefined, address = 'a'): string {
   try {
-    return access.admit(token, address);
+    return access.admit(token, address).role;
   } catch (error) {
     return error instanceof Error && 'code' in error ? String(error.code) : String(error);
   }
