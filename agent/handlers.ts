@@ -6,8 +6,8 @@ import {
   type Params,
   PROTOCOL_VERSION,
   type Result,
-  type ServiceOptions,
   type ServerStream,
+  type ServiceOptions,
   type StoredModel,
 } from '../protocol/index.js';
 import { CheckFiles } from './check-files.js';

@@ -31,7 +31,10 @@ export function agentCommand(): Command {
       'ws://HOST:PORT, wss://HOST:PORT or unix:/PATH; other than loopback needs a token',
       'ws://127.0.0.1:7787',
     )
-    .option('--token-file <file>', 'lines of ROLE TOKEN or ROLE TOKEN NAME; the roles are read, infer and admin')
+    .option(
+      '--token-file <file>',
+      'lines of ROLE TOKEN or ROLE TOKEN NAME; the roles are read, infer and admin',
+    )
     .option('--store-dir <dir>', 'where models are kept; $PYNQ_LLM_HOME or the cache folder when left out')
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect)
     .option('--tls-key <file>', 'private key, PEM, for wss:')

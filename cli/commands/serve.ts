@@ -37,7 +37,10 @@ export function serveCommand(): Command {
     .option('--port <n>', 'port; 0 for any free one', wholeNumber(0, 65_535), 8080)
     .option('-m, --model <model>', 'a file to upload or a model to load at the start; repeatable', collect)
     .option('--pin-prompt <file>', 'a system prompt that stays in memory for all clients; needs --model')
-    .option('--api-key-file <file>', 'a file with the key that clients send as "Authorization: Bearer"; or lines of KEY NAME')
+    .option(
+      '--api-key-file <file>',
+      'a file with the key that clients send as "Authorization: Bearer"; or lines of KEY NAME',
+    )
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect);
   return withDevice(withLoad(command)).action(async (options: ServeOptions) => {
     const apiKey = options.apiKeyFile === undefined ? undefined : readKeys(options.apiKeyFile);

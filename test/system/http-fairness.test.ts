@@ -80,7 +80,13 @@ class Load {
       },
     });
     sent.end(
-      JSON.stringify({ model: TINY, prompt: PROMPT, max_tokens: 12, ignore_eos: true, ...(user && { user }) }),
+      JSON.stringify({
+        model: TINY,
+        prompt: PROMPT,
+        max_tokens: 12,
+        ignore_eos: true,
+        ...(user && { user }),
+      }),
     );
     const [response] = await once(sent, 'response');
     let body = '';

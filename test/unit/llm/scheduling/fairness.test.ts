@@ -138,7 +138,11 @@ describe('a client that divides its share', () => {
 
   test.each([1, 2, 5, 40])('by %i names has no more of the board than without any', (names) => {
     const share = { ...other, client: 'share', inFlight: 40 };
-    const columns = columnsOf([{ ...share, nameOf: (i) => `name ${i % names}` }, other, { ...other, client: 'third' }]);
+    const columns = columnsOf([
+      { ...share, nameOf: (i) => `name ${i % names}` },
+      other,
+      { ...other, client: 'third' },
+    ]);
     const all = [...columns.values()].reduce((sum, one) => sum + one, 0);
     const request = share.promptTokens + share.outputTokens;
     expect(Math.abs(columns.get('share')! - all / 3)).toBeLessThan(0.02 * all + request);
