@@ -3,8 +3,26 @@ import { isIP } from 'node:net';
 import { PynqLlmError } from '../errors/index.js';
 import { type Clock, type Role, systemClock } from '../protocol/index.js';
 
-/** Tokens by the role that they give. */
-export type Tokens = Partial<Record<Role, string>>;
+/** A token and the role that it gives. */
+export interface Token {
+  readonly role: Role;
+  readonly token: string;
+  /** Whose share of the board it is; the role's name unless given. */
+  readonly name?: string | undefined;
+}
+
+/** Tokens, or one by each role that it gives. */
+export type Tokens = readonly Token[] | Partial<Record<Role, string>>;
+
+/** Who was let in. */
+export interface Admission {
+  readonly role: Role;
+  /**
+   * Whose share of the board its requests use, as names of the scheduler's, the outermost first: the token's name and the
+   * address, without tokens the address. Nothing of it is the client's to choose.
+   */
+  readonly share: readonly string[];
+}
 
 /** Guessing: so many wrong tokens from one place, and it has to wait before the next one is looked at... */
 const FREE_ATTEMPTS = 5;
@@ -26,21 +44,30 @@ interface Failures {
 
 /** Who may do what: compares tokens in constant time and slows down guessing. */
 export class AccessControl {
-  readonly #digests: readonly { readonly role: Role; readonly digest: Buffer }[];
+  readonly #digests: readonly { readonly role: Role; readonly name: string; readonly digest: Buffer }[];
   readonly #clock: Clock;
   readonly #failures = new Map<string, Failures>();
 
   /** @throws PynqLlmError AGENT_TOKEN_INVALID */
   constructor(tokens: Tokens, clock: Clock = systemClock) {
     this.#clock = clock;
-    this.#digests = Object.entries(tokens).map(([role, token]) => {
+    this.#digests = listOf(tokens).map(({ role, token, name = role }) => {
       if (token.length < MIN_TOKEN_LENGTH)
         throw new PynqLlmError(
           'AGENT_TOKEN_INVALID',
           `The token for the role ${role} has ${token.length} characters.`,
         );
-      return { role: role as Role, digest: digestOf(token) };
+      return { role, name, digest: digestOf(token) };
     });
+    const names = this.#digests.map(({ name }) => name);
+    const twice = names.find((name, i) => names.indexOf(name) < i);
+    if (twice !== undefined)
+      throw new PynqLlmError(
+        'AGENT_TOKEN_INVALID',
+        `Two tokens have the name ${twice}; a token without one has its role's.`,
+      );
+    if (new Set(this.#digests.map(({ digest }) => digest.toString('hex'))).size < names.length)
+      throw new PynqLlmError('AGENT_TOKEN_INVALID', 'One token is there twice, under different names.');
   }
 
   get hasTokens(): boolean {
@@ -48,16 +75,16 @@ export class AccessControl {
   }
 
   /**
-   * The role of a client. Without tokens everybody who can reach the server is its administrator: it then listens
-   * only where the operating system keeps others out.
-   * @param address where the client comes from, for counting wrong tokens
+   * The role of a client, and whose share it uses. Without tokens everybody who can reach the server is its administrator: it
+   * then listens only where the operating system keeps others out.
+   * @param address where the client comes from; wrong tokens are counted by it
    * @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS
    */
-  admit(token: string | undefined, address: string): Role {
-    if (!this.hasTokens) return 'admin';
+  admit(token: string | undefined, address: string): Admission {
+    const place = placeOf(address);
+    if (!this.hasTokens) return { role: 'admin', share: [place] };
     // No token is no guess: a client that forgot its own must not lock out those who share its address.
     if (token === undefined) throw new PynqLlmError('AGENT_UNAUTHORISED', 'No token was given.');
-    const place = placeOf(address);
     const before = this.#failuresOf(place);
     const wait = before.waitUntil - this.#clock.now();
     if (wait > 0)
@@ -70,7 +97,7 @@ export class AccessControl {
     // Every token is compared, so that the time tells nothing.
     const found = this.#digests.filter((entry) => timingSafeEqual(entry.digest, digest)).at(0);
     // A right token forgives nothing: who has one of a lesser role may guess at another.
-    if (found !== undefined) return found.role;
+    if (found !== undefined) return { role: found.role, share: [found.name, place] };
     this.#remember(place, before.count + 1);
     throw new PynqLlmError('AGENT_UNAUTHORISED', 'The token is wrong.');
   }
@@ -94,6 +121,11 @@ export class AccessControl {
       this.#failures.delete(oldest);
     }
   }
+}
+
+function listOf(tokens: Tokens): readonly Token[] {
+  if (Array.isArray(tokens)) return tokens;
+  return Object.entries(tokens).map(([role, token]) => ({ role: role as Role, token }));
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Admission } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
 import {
@@ -11,7 +12,6 @@ import {
   type Params,
   PROTOCOL_VERSION,
   type Result,
-  type Role,
   ServerSession,
   type StoredModel,
 } from '../protocol/index.js';
@@ -87,12 +87,13 @@ export class AgentCore {
 
   /**
    * Begins a session for a client whose frames come in through `receive` of what is returned.
-   * @param admit the client's role by its token; throws to refuse it
+   * @param admit the client's role and share by its token; throws to refuse it
    */
-  openSession(port: FramePort, admit: (token: string | undefined) => Role): ServerSession {
+  openSession(port: FramePort, admit: (token: string | undefined) => Admission): ServerSession {
     const number = this.#nextSession++;
     const uploads = new SessionUploads(this.store);
-    const handlers = createHandlers(this, number, uploads);
+    let share: readonly string[] = [];
+    const handlers = createHandlers(this, { number, share: () => share }, uploads);
     const onClose = () => {
       if (!this.#sessions.delete(session)) return;
       this.device.endSession(number);
@@ -108,8 +109,13 @@ export class AgentCore {
       onInternalError: (error, method) => this.#log.error({ err: error, method }, 'unexpected error'),
       onClose,
       hello: (params) => {
-        const role = admit(params.token);
-        this.#log.info({ session: number, client: params.client, role }, 'session opened');
+        const admission = admit(params.token);
+        const { role } = admission;
+        share = admission.share;
+        this.#log.info(
+          { session: number, client: params.client, role, share: share.join(' / ') },
+          'session opened',
+        );
         return {
           protocol: PROTOCOL_VERSION,
           agent: AGENT_VERSION,

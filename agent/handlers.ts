@@ -7,9 +7,11 @@ import {
   PROTOCOL_VERSION,
   type Result,
   type ServerStream,
+  type ServiceOptions,
   type StoredModel,
 } from '../protocol/index.js';
 import { CheckFiles } from './check-files.js';
+import { clientPath } from './client-path.js';
 import type { AgentCore } from './core.js';
 import type { DeviceMethod, DeviceParams } from './device/messages.js';
 import type { SessionUploads } from './session-uploads.js';
@@ -22,9 +24,25 @@ type Handlers = {
   readonly [M in Exclude<MethodName, AnsweredBySession>]: (call: Call<M>) => Result<M> | Promise<Result<M>>;
 };
 
-/** What answers one session's requests. @param session its number, which owns what is allocated */
-export function createHandlers(core: AgentCore, session: number, uploads: SessionUploads): Handlers {
+export interface HandledSession {
+  /** Owner of what is allocated. */
+  readonly number: number;
+  /** Whose share of the board its requests use; known once its client said hello. */
+  share(): readonly string[];
+}
+
+/** What answers one session's requests. */
+export function createHandlers(
+  core: AgentCore,
+  { number: session, share }: HandledSession,
+  uploads: SessionUploads,
+): Handlers {
   const { device, store, generations } = core;
+  /** A request for the engine, with whose it is. */
+  const withClient = <P extends { readonly service?: ServiceOptions | undefined }>(params: P) => ({
+    ...params,
+    client: clientPath(share(), session, params.service),
+  });
 
   /** Hands the request to the device's worker as it is. */
   const forward =
@@ -130,7 +148,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
     'models.pin': (call) =>
       withProgress(call.stream(), async (onProgress) => {
         core.requireOpen();
-        return device.call(session, 'models.pin', call.params, { onProgress });
+        return device.call(session, 'models.pin', withClient(call.params), { onProgress });
       }),
     'models.unpin': forward(),
 
@@ -140,7 +158,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
       const stream = call.stream();
       generations.add(generation, model, window, stream);
       try {
-        return await device.call(session, 'generate.start', call.params);
+        return await device.call(session, 'generate.start', withClient(call.params));
       } catch (error) {
         generations.refuse(generation, stream, error);
         throw error;
@@ -164,7 +182,7 @@ export function createHandlers(core: AgentCore, session: number, uploads: Sessio
       );
       const { signal } = gone;
       return withProgress(stream, (onProgress) =>
-        device.call(session, 'score', call.params, { onProgress, signal }),
+        device.call(session, 'score', withClient(call.params), { onProgress, signal }),
       );
     },
 

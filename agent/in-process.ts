@@ -55,8 +55,9 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
 }
 
 /**
- * A session with every right for a client in the agent's own process. Frames arrive later, as from a socket: neither side
- * runs inside the other's call.
+ * A session with every right for a client in the agent's own process. It says itself whose share each of its requests uses:
+ * what it names is not inside of a share of its own. Frames arrive later, as from a socket: neither side runs inside the
+ * other's call.
  */
 export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProcessEvents): InProcessAgent {
   const session = core.openSession(
@@ -64,7 +65,7 @@ export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProces
       send: (frame) => queueMicrotask(() => onFrame(frame)),
       close: (reason) => queueMicrotask(() => onClose(reason)),
     },
-    () => 'admin',
+    () => ({ role: 'admin', share: [] }),
   );
   return {
     send: (frame) => queueMicrotask(() => session.receive(frame)),

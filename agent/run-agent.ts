@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { destination, pino } from 'pino';
-import type { Tokens } from '../access/index.js';
+import type { Token } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
-import { ROLES, type Role } from '../protocol/index.js';
+import { ROLES } from '../protocol/index.js';
 import { feedWatchdog } from './feed-watchdog.js';
 import type { KvSettings } from './kv-settings.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
@@ -17,7 +17,7 @@ const DRAIN_MS = 10_000;
 export interface AgentFlags {
   readonly device: string;
   readonly listen: string;
-  /** Lines of "role token"; empty lines and lines that begin with # are skipped. */
+  /** Lines of "role token" or "role token name"; empty lines and lines that begin with # are skipped. */
   readonly tokenFile?: string | undefined;
   readonly storeDir?: string | undefined;
   readonly allowOrigin: readonly string[];
@@ -69,7 +69,7 @@ export async function runAgent(
 }
 
 /** @throws PynqLlmError AGENT_TOKEN_INVALID */
-function readTokenFile(path: string, log: Log): Tokens {
+function readTokenFile(path: string, log: Log): Token[] {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -79,17 +79,18 @@ function readTokenFile(path: string, log: Log): Tokens {
   } catch (cause) {
     throw new PynqLlmError('AGENT_TOKEN_INVALID', `The token file ${path} cannot be read.`, { cause });
   }
-  const tokens: Partial<Record<Role, string>> = {};
+  const tokens: Token[] = [];
   for (const [index, line] of text.split('\n').entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue;
-    const [name, token, ...rest] = line.trim().split(/\s+/);
-    const role = ROLES.find((one) => one === name);
-    if (role === undefined || token === undefined || rest.length > 0 || tokens[role] !== undefined)
+    const [word, token, name, ...rest] = line.trim().split(/\s+/);
+    const role = ROLES.find((one) => one === word);
+    const isRepeated = tokens.some((one) => (one.name ?? one.role) === (name ?? role));
+    if (role === undefined || token === undefined || rest.length > 0 || isRepeated)
       throw new PynqLlmError(
         'AGENT_TOKEN_INVALID',
-        `Line ${index + 1} of ${path} is not "role token", or repeats a role.`,
+        `Line ${index + 1} of ${path} is not "role token" or "role token name", or repeats a name or a role without one.`,
       );
-    tokens[role] = token;
+    tokens.push({ role, token, name });
   }
   return tokens;
 }

@@ -1,8 +1,8 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { AccessControl, type Tokens } from '../access/index.js';
+import { AccessControl, type Admission, type Tokens } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type Log, listen, parseListenAddress, silentLog, type TlsFiles } from '../listen/index.js';
-import { type Role, systemClock } from '../protocol/index.js';
+import { systemClock } from '../protocol/index.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
 import {
@@ -23,7 +23,7 @@ export interface AgentOptions {
   readonly device: string;
   /** `HOST:PORT`, `PORT` for loopback, or `unix:/PATH`; port 0 takes a free one. */
   readonly listen: string;
-  /** What a client has to give: one token for the administrator, or one for each role. Needed off loopback. */
+  /** What a client has to give: one token for the administrator, one for each role, or a list of them. Needed off loopback. */
   readonly token?: string | Tokens | undefined;
   /** For `wss:`. */
   readonly tls?: TlsFiles | undefined;
@@ -47,8 +47,8 @@ export interface AgentHandle extends AsyncDisposable {
   readonly url: string;
   /** Answers what comes to its port and is no WebSocket. */
   serveHttp(answer: RequestListener): void;
-  /** The role of who sent this request with this token. @throws as Listener.admit */
-  admit(token: string | undefined, request: IncomingMessage): Role;
+  /** The role and the share of who sent this request with this token. @throws as Listener.admit */
+  admit(token: string | undefined, request: IncomingMessage): Admission;
   /** Whether it lets in whoever reaches its port, which programs of this machine alone do. */
   readonly isOpenLoopback: boolean;
   /** A session inside this process, with every right. */

@@ -26,7 +26,7 @@ export const AGENT_ERRORS = {
     number: 6005,
     meaning: 'A token of the agent is too short to be a secret, or the file of tokens is not one.',
     remedy:
-      'Give lines of "role token"; roles are read, infer and admin, tokens random and of at least 16 characters.',
+      'Give lines of "role token" or "role token name", each name once; roles are read, infer and admin, tokens random and of at least 16 characters.',
   },
   AGENT_UNAUTHORISED: {
     number: 6006,

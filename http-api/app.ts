@@ -8,7 +8,8 @@ import { chatFormat, conversationOf } from './chat.js';
 import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
 import { type CompletionPrompt, completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
-import { addressOf, type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
+import { type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
+import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
 import { readBody } from './read-body.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
@@ -30,7 +31,8 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   const models = new ServedModels(device, options.load);
   const metrics = new ApiMetrics();
   const turns = new BodyTurns(systemClock);
-  const bodyOf = (context: Context<Env>) => readBody(context.env, clientOf(context, options), turns);
+  const bodyOf = (context: Context<Env>) => readBody(context.env, context.var.share.join(' / '), turns);
+  const inFlight = new InFlight();
 
   app.use(async (context, next) => {
     await next();
@@ -77,41 +79,72 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   });
   app.post('/v1/completions', async (context) => {
     const request = completionRequest.parse(await bodyOf(context));
-    const served = await models.get(request.model);
     const prompts = promptsOf(request);
-    const top = request.logprobs ?? undefined;
-    const how = { ...toService(request, addressOf(context)), signal: context.req.raw.signal };
-    const echo = (prompt: CompletionPrompt) => (request.echo ? echoOf(served, prompt, top, how) : undefined);
-    const toContinue = await Promise.all(
-      prompts.map(async (prompt) => ({ prompt, echo: await echo(prompt) })),
-    );
-    return answer(context, served, request, toContinue, completionFormat(request, served), {
-      maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
-      top: request.logprobs ?? 0,
-      bestOf: request.best_of ?? undefined,
+    const bestOf = request.best_of ?? undefined;
+    const answers = prompts.length * (bestOf ?? request.n ?? 1);
+    return counted(context, answers, async (ended) => {
+      const served = await models.get(request.model);
+      const top = request.logprobs ?? undefined;
+      const how = { ...serviceOf(context, request), signal: context.req.raw.signal };
+      const echo = (prompt: CompletionPrompt) =>
+        request.echo ? echoOf(served, prompt, top, how) : undefined;
+      const toContinue = await Promise.all(
+        prompts.map(async (prompt) => ({ prompt, echo: await echo(prompt) })),
+      );
+      return answer(context, served, request, toContinue, completionFormat(request, served), {
+        maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
+        top: request.logprobs ?? 0,
+        bestOf,
+        ended,
+      });
     });
   });
   app.post('/v1/chat/completions', async (context) => {
     const request = chatRequest.parse(await bodyOf(context));
-    const served = await models.get(request.model);
-    if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
-    return answer(
-      context,
-      served,
-      request,
-      [{ prompt: conversationOf(request, served) }],
-      chatFormat(request, served),
-      {
-        maxTokens: request.max_completion_tokens ?? request.max_tokens,
-        top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
-      },
-    );
+    return counted(context, request.n ?? 1, async (ended) => {
+      const served = await models.get(request.model);
+      if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
+      return answer(
+        context,
+        served,
+        request,
+        [{ prompt: conversationOf(request, served) }],
+        chatFormat(request, served),
+        {
+          maxTokens: request.max_completion_tokens ?? request.max_tokens,
+          top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
+          ended,
+        },
+      );
+    });
   });
   app.post('/v1/embeddings', async (context) => {
     const { model } = embeddingsRequest.parse(await bodyOf(context));
     await models.get(model);
     throw new ApiError(400, `The model "${model}" has no embeddings.`, 'unsupported', 'model');
   });
+
+  /** Counts answers of a client from here until `work` fails, or calls what it is given once they have ended. */
+  async function counted(
+    context: Context<Env>,
+    answers: number,
+    work: (ended: () => void) => Promise<Response>,
+  ): Promise<Response> {
+    const ended = inFlight.enter(context.var.share, answers);
+    try {
+      return await work(ended);
+    } catch (error) {
+      ended();
+      throw error;
+    }
+  }
+
+  function serviceOf({ var: { share } }: Context<Env>, request: SamplingFields) {
+    const service = toService(request, share);
+    // Agents before 1.3 have one name for a client.
+    const hasPaths = device.board.info.capabilities.includes('client-path');
+    return hasPaths ? service : { ...service, client: [service.client].flat().join(' / ') };
+  }
 
   async function answer(
     context: Context<Env>,
@@ -123,7 +156,13 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       maxTokens,
       top,
       bestOf,
-    }: { maxTokens: number | null | undefined; top: number; bestOf?: number | undefined },
+      ended,
+    }: {
+      maxTokens: number | null | undefined;
+      top: number;
+      bestOf?: number | undefined;
+      ended: () => void;
+    },
   ): Promise<Response> {
     if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
     const sentPerPrompt = request.n ?? 1;
@@ -131,7 +170,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
     const generate = {
       ...toGenerateOptions(request, maxTokens, top),
-      ...toService(request, addressOf(context)),
+      ...serviceOf(context, request),
       draftModel: draft,
     };
     if (generate.beams !== undefined && bestOf !== undefined)
@@ -142,6 +181,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         'best_of',
       );
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
+    void Promise.allSettled(choices.map(({ generation }) => generation.done)).then(ended);
     const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics, fail };
     return request.stream
       ? answerStreamed(context, toAnswer, request.stream_options?.include_usage ?? false)
@@ -149,10 +189,4 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   }
 
   return app;
-}
-
-/** Whose turns those of a large body are: the key's, else the address's. Where no key is asked for, anybody could name many. */
-function clientOf(context: Context<Env>, { isOpenLoopback }: AppOptions): string {
-  const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-  return isOpenLoopback || key === undefined ? addressOf(context) : `key ${key}`;
 }

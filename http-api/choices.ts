@@ -75,13 +75,14 @@ const PRIORITY_TIER = 7;
 
 /**
  * How the request wants to be served: `flex` is batch work, as OpenAI means it: cheaper and later.
- * @param address whose request it is where it names no user
+ * @param share whose share of the board it uses; the user that it names only divides that
  */
-export function toService(request: SamplingFields, address: string): ServiceOptions {
+export function toService(request: SamplingFields, share: readonly string[]): ServiceOptions {
   const { service_tier: tier, priority, deadline_ms: deadlineMs } = request;
+  const user = request.safety_identifier ?? request.user;
   return {
     class: tier === 'flex' ? 'batch' : 'interactive',
-    client: `http ${request.safety_identifier ?? request.user ?? address}`,
+    client: [...share, ...(user === null || user === undefined ? [] : [user])],
     ...(tier === 'priority' ? { priority: PRIORITY_TIER } : {}),
     ...(priority === null || priority === undefined ? {} : { priority }),
     ...(deadlineMs === null || deadlineMs === undefined ? {} : { deadlineMs }),

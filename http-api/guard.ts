@@ -2,17 +2,19 @@ import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { isLoopbackHost } from '../access/index.js';
-import { addressOf as remoteOf } from '../listen/index.js';
-import type { Role } from '../sdk/index.js';
+import { type Admission, isLoopbackHost } from '../access/index.js';
 import { ApiError } from './api-error.js';
 
-export type Env = { Bindings: HttpBindings };
+export type Env = {
+  Bindings: HttpBindings;
+  /** Whose share of the board the request uses, once it was let in. */
+  Variables: { share: readonly string[] };
+};
 
 /** Who is let in. */
 export interface GuardOptions {
-  /** The role of who sent this request with this `Authorization: Bearer`; throws where it is none. */
-  readonly authorise: (key: string | undefined, request: IncomingMessage) => Role;
+  /** The role and the share of who sent this request with this `Authorization: Bearer`; throws where it is none. */
+  readonly authorise: (key: string | undefined, request: IncomingMessage) => Admission;
   /** Whether whoever reaches the port is let in, which programs of this machine alone do. */
   readonly isOpenLoopback: boolean;
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
@@ -50,7 +52,8 @@ export function guardOrigins(app: Hono<Env>, { isOpenLoopback, origins }: GuardO
 /** Refuses who has no key, and what the key's role may not do. */
 export function guardRoles(app: Hono<Env>, options: GuardOptions): void {
   app.use((context, next) => {
-    const role = roleOf(context, options);
+    const { role, share } = admissionOf(context, options);
+    context.set('share', share);
     if (role === 'read' && context.req.method !== 'GET' && context.req.method !== 'HEAD')
       throw new ApiError(403, 'This key may look, not generate.', 'role_too_low');
     return next();
@@ -59,19 +62,14 @@ export function guardRoles(app: Hono<Env>, options: GuardOptions): void {
 
 export function isAdmitted(context: Context<Env>, options: GuardOptions): boolean {
   try {
-    roleOf(context, options);
+    admissionOf(context, options);
     return true;
   } catch {
     return false;
   }
 }
 
-/** Where a request comes from. */
-export function addressOf({ env }: Context<Env>): string {
-  return remoteOf(env.incoming);
-}
-
-function roleOf(context: Context<Env>, { authorise }: GuardOptions): Role {
-  const key = /^Bearer\s+(.+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-  return authorise(key, context.env.incoming);
+function admissionOf({ env, req }: Context<Env>, { authorise }: GuardOptions): Admission {
+  const key = /^Bearer\s+(.+)$/i.exec(req.header('authorization') ?? '')?.[1];
+  return authorise(key, env.incoming);
 }

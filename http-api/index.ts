@@ -1,5 +1,5 @@
 import { getRequestListener } from '@hono/node-server';
-import { AccessControl, isLoopback } from '../access/index.js';
+import { AccessControl, isLoopback, type Token } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type Listener, listen, silentLog } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
@@ -16,8 +16,11 @@ export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'lo
   readonly open: OpenBoard;
   /** Told when the device is away, with the reason, when it is back, and of errors that nobody expected. */
   readonly report?: ((text: string) => void) | undefined;
-  /** What clients send as `Authorization: Bearer`; without one everybody who reaches the server may use it. */
-  readonly apiKey?: string | undefined;
+  /**
+   * What clients send as `Authorization: Bearer`, one key or several, each with a share of the board; without one everybody
+   * who reaches the server may use it.
+   */
+  readonly apiKey?: string | readonly Omit<Token, 'role'>[] | undefined;
   readonly host?: string | undefined;
   /** 0 for any free port. */
   readonly port: number;
@@ -40,9 +43,10 @@ export interface HttpApi extends AsyncDisposable {
  */
 export async function serveHttpApi(options: HttpApiOptions): Promise<HttpApi> {
   const { host = '127.0.0.1', port, apiKey, origins = [], load = {}, open, report } = options;
-  if (apiKey === undefined && !isLoopback(host))
+  const keys = typeof apiKey === 'string' ? [{ token: apiKey }] : (apiKey ?? []);
+  const access = new AccessControl(keys.map((key) => ({ ...key, role: 'infer' as const })));
+  if (!access.hasTokens && !isLoopback(host))
     throw new PynqLlmError('HTTP_KEY_NEEDED', `${host} can be reached from other machines.`);
-  const access = new AccessControl(apiKey === undefined ? {} : { infer: apiKey });
   const drain = new AbortController();
   const device = new ServedDevice({ open, report, ended: drain.signal });
   const listener = await listenOn(host, port, access);

@@ -13,6 +13,9 @@ export type ListenAddress =
       readonly scheme: 'ws' | 'wss' | undefined;
     };
 
+/** What clients of a socket file have for an address. */
+export const UNIX_SOCKET = 'unix socket';
+
 /** The kernel's limit of a socket's path, without the zero at its end. */
 const MAX_SOCKET_PATH_BYTES = 107;
 

@@ -10,10 +10,10 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import type { AccessControl } from '../access/index.js';
+import type { AccessControl, Admission } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import type { Clock, FramePort, Role, ServerSession } from '../protocol/index.js';
-import type { ListenAddress } from './address.js';
+import type { Clock, FramePort, ServerSession } from '../protocol/index.js';
+import { type ListenAddress, UNIX_SOCKET } from './address.js';
 import { Connections } from './connections.js';
 import type { Log } from './log.js';
 import { serveUpgrades } from './upgrades.js';
@@ -43,8 +43,8 @@ export interface ListenerOptions {
 
 /** How WebSockets are served. */
 export interface SessionOptions {
-  /** Begins a session. @param admit the client's role by its token; throws to refuse it */
-  readonly open: (port: FramePort, admit: (token: string | undefined) => Role) => ServerSession;
+  /** Begins a session. @param admit the client's role and share by its token; throws to refuse it */
+  readonly open: (port: FramePort, admit: (token: string | undefined) => Admission) => ServerSession;
   /** Values of the Origin header that are let in; browsers send one, other clients do not. */
   readonly origins: readonly string[];
 }
@@ -57,10 +57,10 @@ export interface Listener {
   /** From now on requests that are no WebSockets are answered by this. */
   serveHttp(answer: RequestListener): void;
   /**
-   * The role of who sent this request with this token; its connection is kept from now on as one of those of known clients.
+   * The role and the share of who sent this request with this token; its connection is kept from now on as one of those of known clients.
    * @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS, AGENT_TOO_MANY_SESSIONS
    */
-  admit(token: string | undefined, request: IncomingMessage): Role;
+  admit(token: string | undefined, request: IncomingMessage): Admission;
   /** Resolves once no request waits for its answer, after `ms` milliseconds at the latest. */
   answered(ms: number): Promise<void>;
   close(): Promise<void>;
@@ -102,14 +102,13 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       http = answer;
     },
     admit: (token, request) => {
-      const place = addressOf(request);
-      const role = access.admit(token, place);
+      const admission = access.admit(token, request.socket.remoteAddress ?? UNIX_SOCKET);
       if (!connections.isKnown(request.socket)) {
-        connections.know(request.socket, 'http', place);
+        connections.know(request.socket, 'http', admission.share.join(' / '));
         const answer = answers.get(request);
         if (answer !== undefined) answer.shouldKeepAlive = true;
       }
-      return role;
+      return admission;
     },
     answered: (ms) =>
       new Promise((resolve) => {
@@ -132,11 +131,6 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       stop();
     },
   };
-}
-
-/** Where a request comes from. */
-export function addressOf({ socket }: IncomingMessage): string {
-  return socket.remoteAddress ?? 'unix socket';
 }
 
 /** Lets each accepted connection wait for its place before the server begins to read from it. */

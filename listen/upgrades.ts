@@ -10,6 +10,7 @@ import {
   MAX_FRAME_BYTES_BEFORE_HELLO,
   type ServerSession,
 } from '../protocol/index.js';
+import { UNIX_SOCKET } from './address.js';
 import type { Connections } from './connections.js';
 import type { SessionOptions } from './listener.js';
 import type { Log } from './log.js';
@@ -73,7 +74,7 @@ function serve(
   memory: { readonly incoming: MemoryLimit; readonly outgoing: MemoryLimit },
   { access, clock, log, open }: UpgradeOptions,
 ): void {
-  const remote = connection.remoteAddress ?? 'unix socket';
+  const remote = connection.remoteAddress ?? UNIX_SOCKET;
   let session: ServerSession;
   const port = new SocketPort(socket, connection, clock, memory.outgoing, (reason) => {
     log.warn({ remote }, 'a client stopped reading');
@@ -83,9 +84,9 @@ function serve(
   socket.on('error', (error) => log.warn({ err: error, remote }, 'socket error'));
   try {
     session = open(port, (token) => {
-      const role = access.admit(token, remote);
-      connections.know(connection, 'session', remote);
-      return role;
+      const admission = access.admit(token, remote);
+      connections.know(connection, 'session', admission.share.join(' / '));
+      return admission;
     });
   } catch (error) {
     if (!isPynqLlmError(error)) throw error;

@@ -52,7 +52,7 @@ export interface EnginePrefill {
 }
 
 export interface EngineOptions extends Partial<SchedulingLimits> {
-  /** Shares of clients relative to the others', 1 unless given. */
+  /** Parts of clients by any of their names, relative to those whom they divide something with; 1 unless given. */
   readonly weights?: ReadonlyMap<string, number> | undefined;
   /** Where times and counts are added up. */
   readonly metrics?: EngineMetrics | undefined;
@@ -111,7 +111,7 @@ export class Engine {
   }
 
   /**
-   * Queues a request. Where too many wait, the one with the least claim is refused, which may be another one.
+   * Queues a request. Where too many wait, the last one of the client with the most is refused, which may be another one.
    * @throws PynqLlmError LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
    *   LLM_SAMPLING_PARAMETER
    */
@@ -264,13 +264,18 @@ export class Engine {
       this.#metrics.classes[job.class].refused++;
       const error = new PynqLlmError(
         'LLM_OVERLOADED',
-        `${this.#jobs.size - 1} other requests are being served or wait, and ${job.class} requests like this one come last or take too long.`,
+        `${this.#jobs.size - 1} other requests are being served or wait, ${this.#countOf(job) - 1} of them for the same client, and this ${job.class} one comes last or would take too long.`,
         { context: { retryAfterMs, class: job.class } },
       );
       this.#remove(job);
       if (job === submitted) throw error;
       job.sink.onError(error);
     }
+  }
+
+  /** Requests of those who share the board's part that the job's client has. */
+  #countOf({ client: [share] }: Job): number {
+    return [...this.#jobs.values()].filter(({ client }) => client[0] === share).length;
   }
 
   #begin(job: Job, now: number): void {

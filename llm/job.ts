@@ -1,6 +1,7 @@
 import { PynqLlmError } from '../errors/index.js';
 import type { EngineSequence, GenerationResult, TokenOutput } from './request.js';
 import {
+  type ClientPath,
   DEFAULT_PRIORITY,
   type EngineMetrics,
   MAX_PRIORITY,
@@ -22,7 +23,7 @@ export interface ServiceOptions {
   /** 0 to 9, within the class; 5 unless given. */
   readonly priority?: number | undefined;
   /** Who shares the board fairly with others; everybody without a name is one client. */
-  readonly client?: string | undefined;
+  readonly client?: ClientPath | undefined;
   /** Milliseconds from now after which the rest is of no use; without end unless given. */
   readonly deadlineMs?: number | undefined;
 }
@@ -40,7 +41,7 @@ export interface JobStatus extends Pick<SequenceView, 'class' | 'priority' | 'st
 /** A request in the engine: its sequence, whom it is for, and when it was served. */
 export class Job {
   readonly class: ServiceClass;
-  readonly client: string;
+  readonly client: ClientPath;
   readonly deadlineMs: number | undefined;
   state: 'waiting' | 'running' = 'waiting';
   readonly #priority: number;
@@ -61,7 +62,7 @@ export class Job {
     if (deadlineMs !== undefined && !(deadlineMs > 0))
       throw invalid(`deadlineMs is ${deadlineMs}; it has to be above 0.`);
     this.class = service.class ?? 'interactive';
-    this.client = service.client ?? '';
+    this.client = service.client ?? [];
     this.deadlineMs = deadlineMs;
     this.#priority = priority;
     this.#servedAt = arrivedAt;

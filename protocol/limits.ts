@@ -28,17 +28,20 @@ export const HELLO_DEADLINE_MS = 10_000;
 export const MAX_FRAME_BYTES_BEFORE_HELLO = 64 * 1024;
 
 /** A client that sends requests faster than they are answered: by number ... */
-export const MAX_IN_FLIGHT = 128;
+export const MAX_IN_FLIGHT = 512;
 /** ... and by size, because 64 frames of 8 MiB are all the memory of a PYNQ-Z1. */
 export const MAX_IN_FLIGHT_BYTES = 24 * 1024 * 1024;
 /** ... nor may many clients together do what one may not. */
 export const MAX_IN_FLIGHT_BYTES_OF_ALL = 48 * 1024 * 1024;
 
 /**
- * Streams that are opened and never closed. More than an engine takes in, because all clients of the HTTP API share one
- * session: who has to wait or to be refused is the engine's to say.
+ * Streams that are opened and never closed. More than an engine takes in, because all clients of an HTTP API share one
+ * session, and it leaves some for each of them: who has to wait or to be refused is the engine's to say.
  */
-export const MAX_STREAMS = 128;
+export const MAX_STREAMS = 512;
+
+/** Requests with names within names, each of which the scheduler keeps an account of. */
+export const MAX_CLIENT_NAMES = 4;
 
 /** Long batches that keep the device from everybody else. */
 export const MAX_REGISTERS_PER_REQUEST = 1_024;

@@ -106,7 +106,7 @@ export class DeviceService {
       'models.applyTemplate': (params) => models.applyTemplate(params),
       'models.pin': (params, { id, session }) => models.pin(params, id, session),
       'models.unpin': (params, { session }) => models.unpin(params, session),
-      'generate.start': (params, { session }) => models.generate(params, session),
+      'generate.start': (params) => models.generate(params),
       'generate.progress': (params) => models.progress(params),
       score: (params, { id, session }) => models.score(params, id, session),
 

@@ -170,21 +170,21 @@ export class LoadedModels {
     return { tokens: encodeChat(model, params.messages, params.addGenerationPrompt ?? true) };
   }
 
-  /** @param session whose request it is where the request names nobody */
-  generate(params: Params<'generate.start'>, session: number): Result<'generate.start'> {
+  generate(params: DeviceParams<'generate.start'>): Result<'generate.start'> {
     const { model, generations } = this.#find(params.model);
     const tokens = promptTokens(model, params.prompt, true);
-    const service = { client: `session ${session}`, ...params.service };
+    const service = { ...params.service, client: params.client };
     generations.start(params.generation, tokens, params.sampling, service);
     return { promptTokens: tokens.length };
   }
 
   /** The answer comes as an event. @param id of the call @param session whose end ends it */
-  pin({ pin, model: digest, prompt, service }: Params<'models.pin'>, id: number, session: number): undefined {
+  pin(params: DeviceParams<'models.pin'>, id: number, session: number): undefined {
+    const { pin, model: digest, prompt, service, client } = params;
     const { model, generations } = this.#find(digest);
     const tokens = promptTokens(model, prompt, false);
     this.#pins.start({ session, pin, model: digest, call: id }, (sink) =>
-      generations.pin(tokens, sink, { client: `session ${session}`, ...service }),
+      generations.pin(tokens, sink, { ...service, client }),
     );
   }
 
@@ -230,13 +230,14 @@ export class LoadedModels {
   }
 
   /** The scores come as an event. @param id of the call @param session whose end ends it */
-  score({ model, tokens, top, from = 0, service }: Params<'score'>, id: number, session: number): undefined {
+  score(params: DeviceParams<'score'>, id: number, session: number): undefined {
+    const { model, tokens, top, from = 0, service, client } = params;
     const { generations } = this.#find(model);
     this.#scores.start({ session, model, call: id }, (sink) =>
       generations.score(tokens, { top, from }, sink, {
         class: 'batch',
-        client: `session ${session}`,
         ...service,
+        client,
       }),
     );
   }

@@ -35,15 +35,23 @@ export type DeviceMethod = Extract<
   | `trace.${string}`
 >;
 
-/** Parameters as the worker gets them: with a model's file, and registers by their places. */
+/** Parameters as the worker gets them: with a model's file, registers by their places, and whose an engine's request is. */
 export type DeviceParams<M extends DeviceMethod> = M extends keyof ResolvedParams
   ? ResolvedParams[M]
   : Params<M>;
 
 interface ResolvedParams {
+  'generate.start': Params<'generate.start'> & Requester;
+  'models.pin': Params<'models.pin'> & Requester;
+  score: Params<'score'> & Requester;
   'models.load': Params<'models.load'> & { readonly path: string };
   'registers.read': readonly RegisterPlace[];
   'registers.write': readonly (RegisterPlace & { readonly value: number })[];
+}
+
+interface Requester {
+  /** As the scheduler has it. */
+  readonly client: readonly string[];
 }
 
 export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {

@@ -5,15 +5,11 @@ import {
   type EnginePrefill,
   type PrefillSink,
 } from '../../llm/engine.js';
+import type { ServiceOptions } from '../../llm/job.js';
 import type { KvPin } from '../../llm/kv/pool.js';
 import type { Model } from '../../llm/model.js';
 import type { ScoreOptions, Scores } from '../../llm/score-sequence.js';
-import {
-  errorToWire,
-  type GenerateEvent,
-  type SamplingOptions,
-  type ServiceOptions,
-} from '../../protocol/index.js';
+import { errorToWire, type GenerateEvent, type SamplingOptions } from '../../protocol/index.js';
 
 /** The generations of one model by the ids that their clients chose: the engine's results as events. */
 export class RunningGenerations {

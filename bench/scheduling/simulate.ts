@@ -2,6 +2,7 @@ import {
   ClientAccounts,
   DEFAULT_LIMITS,
   DEFAULT_PRIORITY,
+  EndRate,
   type Plan,
   type SchedulingLimits,
   type SequenceView,
@@ -18,7 +19,10 @@ export interface Outcome extends Arrival {
   readonly tokenTimes: readonly number[];
   /** Steps from its arrival to its first token. */
   readonly stepsToFirst: number | undefined;
-  readonly refused: boolean;
+  /** Columns computed for it. */
+  readonly columns: number;
+  /** Where it was refused: when to ask again. */
+  readonly retryAfterMs: number | undefined;
 }
 
 export interface Simulation {
@@ -36,6 +40,8 @@ export interface SimulationOptions {
   readonly pages?: number;
   /** Stops there, whatever is under way; when all is done unless given. */
   readonly untilMs?: number;
+  /** Clients that ask again: what comes next, from the time that its predecessor ended or was refused. */
+  readonly next?: (ended: Outcome, now: number) => Arrival | undefined;
 }
 
 /** One request under way: what llm/job.ts and llm/sequence.ts keep of it, without the model. */
@@ -47,7 +53,8 @@ class Job {
   length = 0;
   readonly tokenTimes: number[] = [];
   stepsToFirst: number | undefined;
-  refused = false;
+  columns = 0;
+  retryAfterMs: number | undefined;
 
   constructor(
     readonly id: number,
@@ -61,6 +68,16 @@ class Job {
     return this.arrival.promptTokens + this.tokenTimes.length - this.length;
   }
 
+  get client(): readonly string[] {
+    const { client, name } = this.arrival;
+    return name === undefined ? [client] : [client, name];
+  }
+
+  get outcome(): Outcome {
+    const { tokenTimes, stepsToFirst, columns, retryAfterMs } = this;
+    return { ...this.arrival, tokenTimes, stepsToFirst, columns, retryAfterMs };
+  }
+
   get pages(): number {
     return Math.ceil(this.length / PAGE_TOKENS);
   }
@@ -70,7 +87,7 @@ class Job {
       id: this.id,
       class: this.arrival.class,
       priority: this.arrival.priority ?? DEFAULT_PRIORITY,
-      client: this.arrival.client,
+      client: this.client,
       arrivedAt: this.arrival.at,
       servedAt: this.servedAt,
       state: this.state,
@@ -99,24 +116,33 @@ export function simulate(
     weights = new Map(),
     pages = 1_000_000,
     untilMs = Number.POSITIVE_INFINITY,
+    next,
   }: SimulationOptions = {},
 ): Simulation {
   const jobs = new Map<number, Job>();
   const done: Job[] = [];
   const clients = new ClientAccounts(weights);
+  const rate = new EndRate();
+  const coming = [...arrivals];
   let [now, steps, preemptions, cycles, arrived] = [0, 0, 0, 0, 0];
   let turn: Turn | undefined;
   let batchServedAt = Number.NEGATIVE_INFINITY;
   const leave = (job: Job) => {
     jobs.delete(job.id);
-    clients.leave(job.arrival.client);
+    clients.leave(job.client);
+    if (job.begun) rate.end(now);
     done.push(job);
+    const following = next?.(job.outcome, now);
+    if (following === undefined) return;
+    const later = coming.findIndex(({ at }) => at > following.at);
+    coming.splice(later < 0 ? coming.length : later, 0, following);
   };
-  while ((arrived < arrivals.length || jobs.size > 0) && now < untilMs) {
-    if (jobs.size === 0) now = Math.max(now, arrivals[arrived]!.at);
-    for (; arrived < arrivals.length && arrivals[arrived]!.at <= now; arrived++) {
-      jobs.set(arrived, new Job(arrived, arrivals[arrived]!, steps));
-      clients.enter(arrivals[arrived]!.client);
+  while ((coming.length > 0 || jobs.size > 0) && now < untilMs) {
+    if (jobs.size === 0) now = Math.max(now, coming[0]!.at);
+    while (coming.length > 0 && coming[0]!.at <= now) {
+      const job = new Job(arrived++, coming.shift()!, steps);
+      jobs.set(job.id, job);
+      clients.enter(job.client);
     }
     const plan = policy({
       now,
@@ -129,23 +155,25 @@ export function simulate(
       clients: clients.all,
       batchServedAt,
       turn,
-      msPerRequest: undefined,
+      msPerRequest: rate.msPerRequest,
     });
     turn = plan.turn;
-    for (const { id } of plan.refused) {
-      jobs.get(id)!.refused = true;
+    for (const { id, retryAfterMs } of plan.refused) {
+      jobs.get(id)!.retryAfterMs = retryAfterMs;
       leave(jobs.get(id)!);
     }
     for (const id of plan.preempted) Object.assign(jobs.get(id)!, { state: 'waiting', length: 0 });
     preemptions += plan.preempted.length;
     for (const id of plan.admitted) {
       jobs.get(id)!.state = 'running';
-      clients.begin(jobs.get(id)!.arrival.client, now);
+      clients.begin(jobs.get(id)!.client, now);
     }
+    rate.wait([...jobs.values()].some(({ state }) => state === 'waiting'));
     const served = plan.shares.map(({ id, columns }) => ({ job: jobs.get(id)!, columns }));
     for (const { job, columns } of served) {
       Object.assign(job, { servedAt: now, begun: true, length: job.length + columns });
-      clients.charge(job.arrival.client, columns);
+      job.columns += columns;
+      clients.charge(job.client, columns);
       if (job.arrival.class === 'batch') batchServedAt = now;
     }
     const sampled = served.filter(({ job }) => job.left === 0);
@@ -161,13 +189,6 @@ export function simulate(
       if (job.tokenTimes.length === job.arrival.outputTokens) leave(job);
     }
   }
-  const outcomes = [...done, ...jobs.values()]
-    .sort((a, b) => a.id - b.id)
-    .map(({ arrival, tokenTimes, stepsToFirst, refused }) => ({
-      ...arrival,
-      tokenTimes,
-      stepsToFirst,
-      refused,
-    }));
+  const outcomes = [...done, ...jobs.values()].sort((a, b) => a.id - b.id).map(({ outcome }) => outcome);
   return { outcomes, endedAt: now, steps, preemptions, cycles };
 }

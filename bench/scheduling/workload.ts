@@ -6,7 +6,10 @@ export interface Arrival {
   /** Milliseconds from the beginning. */
   readonly at: number;
   readonly class: ServiceClass;
+  /** Whose share it is of. */
   readonly client: string;
+  /** What the client calls itself: it divides its share by that. */
+  readonly name?: string;
   /** 5 unless given. */
   readonly priority?: number;
   readonly promptTokens: number;

@@ -31,7 +31,10 @@ export function agentCommand(): Command {
       'ws://HOST:PORT, wss://HOST:PORT or unix:/PATH; other than loopback needs a token',
       'ws://127.0.0.1:7787',
     )
-    .option('--token-file <file>', 'lines of ROLE TOKEN; the roles are read, infer and admin')
+    .option(
+      '--token-file <file>',
+      'lines of ROLE TOKEN or ROLE TOKEN NAME; the roles are read, infer and admin',
+    )
     .option('--store-dir <dir>', 'where models are kept; $PYNQ_LLM_HOME or the cache folder when left out')
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect)
     .option('--tls-key <file>', 'private key, PEM, for wss:')
@@ -45,7 +48,7 @@ export function agentCommand(): Command {
     .option('--kv-spill-limit <MiB>', 'most that goes there', wholeNumber(1), 1024)
     .option(
       '--client-weight <name=w>',
-      'give this client w times the part of the board that others have; repeatable',
+      'give a token, an address or a client of that name w times the part that those beside it have; repeatable',
       clientWeight,
     )
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')

@@ -37,10 +37,13 @@ export function serveCommand(): Command {
     .option('--port <n>', 'port; 0 for any free one', wholeNumber(0, 65_535), 8080)
     .option('-m, --model <model>', 'a file to upload or a model to load at the start; repeatable', collect)
     .option('--pin-prompt <file>', 'a system prompt that stays in memory for all clients; needs --model')
-    .option('--api-key-file <file>', 'a file with the key that clients send as "Authorization: Bearer"')
+    .option(
+      '--api-key-file <file>',
+      'a file with the key that clients send as "Authorization: Bearer"; or lines of KEY NAME',
+    )
     .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect);
   return withDevice(withLoad(command)).action(async (options: ServeOptions) => {
-    const apiKey = options.apiKeyFile === undefined ? undefined : readKey(options.apiKeyFile);
+    const apiKey = options.apiKeyFile === undefined ? undefined : readKeys(options.apiKeyFile);
     const pinned = options.pinPrompt === undefined ? undefined : readPrompt(options.pinPrompt, options.model);
     await using api = await serveHttpApi({
       open: (signal) => openDevice(options, pinned, signal),
@@ -102,13 +105,18 @@ async function pin(model: Model, content: string): Promise<void> {
   reportNotice(`${model.info.name}: ${tokens} tokens of the prompt stay in memory.`);
 }
 
-/** @throws PynqLlmError CLI_BAD_ARGUMENT */
-function readKey(path: string): string {
-  const key = readFile(path).toString().trim();
-  if (key.length < MIN_KEY_LENGTH)
-    throw new PynqLlmError(
-      'CLI_BAD_ARGUMENT',
-      `The key in ${path} has fewer than ${MIN_KEY_LENGTH} characters.`,
-    );
-  return key;
+/** A key, or lines of a key and the name of its share of the board. @throws PynqLlmError CLI_BAD_ARGUMENT */
+function readKeys(path: string): { token: string; name: string | undefined }[] {
+  const refuse = (what: string) => new PynqLlmError('CLI_BAD_ARGUMENT', `${what} of ${path}`);
+  const lines = readFile(path).toString().split('\n');
+  const keys = lines.flatMap((line, index) => {
+    if (line.trim() === '' || line.startsWith('#')) return [];
+    const [token, name, ...rest] = line.trim().split(/\s+/);
+    if (token.length < MIN_KEY_LENGTH)
+      throw refuse(`A key of at least ${MIN_KEY_LENGTH} characters is missing in line ${index + 1}`);
+    if (rest.length > 0) throw refuse(`"KEY" or "KEY NAME" is missing in line ${index + 1}`);
+    return [{ token, name }];
+  });
+  if (keys.length === 0) throw refuse(`A key of at least ${MIN_KEY_LENGTH} characters is missing in line 1`);
+  return keys;
 }

@@ -5,6 +5,7 @@ export { EngineMetrics, type Histogram } from './metrics.js';
 export { schedule } from './schedule.js';
 export {
   type ClientAccount,
+  type ClientPath,
   DEFAULT_LIMITS,
   DEFAULT_PRIORITY,
   MAX_PRIORITY,

@@ -2,6 +2,7 @@ import { stepColumns } from '../step-size.js';
 import { refusals } from './admission.js';
 import { fairOrder } from './order.js';
 import { PagePool } from './page-pool.js';
+import { Places } from './places.js';
 import {
   type Plan,
   SERVICE_CLASSES,
@@ -64,17 +65,18 @@ function admit(
   const admitted: SequenceView[] = [];
   const hasBatch = [...waiting, ...running].some((view) => view.class === 'batch' && view.able);
   const reserved = hasBatch ? Math.min(RESERVED_PLACES, limits.maxSequences - 1) : 0;
-  const hasPlace = ({ class: served, client }: SequenceView): boolean => {
-    const able = [...running, ...admitted].filter((view) => view.able && !pool.preempted.has(view));
-    const ofClass = able.filter((view) => view.class === served);
-    if (served === 'batch') return able.length < limits.maxSequences || ofClass.length < reserved;
-    const places = limits.maxSequences - reserved;
-    if (ofClass.length < places) return true;
-    const clients = new Set(
-      [...waiting, ...ofClass].filter((view) => view.class === served).map((one) => one.client),
-    );
-    const has = ofClass.filter((view) => view.client === client).length;
-    return has < Math.max(1, Math.floor(places / clients.size)) && ofClass.length < MOST_PLACES * places;
+  const places = limits.maxSequences - reserved;
+  const parts = new Places(
+    places,
+    [...waiting, ...running].filter((view) => view.class === 'interactive' && view.able),
+    snapshot.clients,
+  );
+  const hasPlace = (view: SequenceView): boolean => {
+    const able = [...running, ...admitted].filter((one) => one.able && !pool.preempted.has(one));
+    const ofClass = new Set(able.filter((one) => one.class === view.class));
+    if (view.class === 'batch') return able.length < limits.maxSequences || ofClass.size < reserved;
+    if (ofClass.size < places) return true;
+    return ofClass.size < MOST_PLACES * places && parts.isBelowPart(view, (one) => ofClass.has(one));
   };
   const { guarded, foremost } = pool;
   if (guarded?.state === 'waiting' && waiting.includes(guarded) && hasPlace(guarded) && pool.admit(guarded))

@@ -8,13 +8,19 @@ export const SERVICE_CLASSES = ['interactive', 'batch'] as const satisfies reado
 export const MAX_PRIORITY = 9;
 export const DEFAULT_PRIORITY = 5;
 
+/**
+ * Whose a request is, outermost name first: who has a share of the board, then who divides that share. Clients choose
+ * later names only, so that one that calls itself anew has no more than before.
+ */
+export type ClientPath = readonly string[];
+
 /** A sequence as the policy sees it. Times are milliseconds of one clock. */
 export interface SequenceView {
   readonly id: number;
   readonly class: ServiceClass;
   /** 0 to {@link MAX_PRIORITY}. */
   readonly priority: number;
-  readonly client: string;
+  readonly client: ClientPath;
   readonly arrivedAt: number;
   /** When it last had a column; `arrivedAt` before the first. */
   readonly servedAt: number;
@@ -45,10 +51,12 @@ export interface SequenceView {
 export interface ClientAccount {
   /** Columns computed for it, divided by its weight; a client that comes back begins at the least of those present. */
   readonly virtualTime: number;
-  /** Share of the board relative to the other clients', above 0. */
+  /** Its part relative to those of the clients it divides something with, above 0. */
   readonly weight: number;
   /** When one of its requests last began. */
   readonly servedAt: number;
+  /** Those who divide its part, by their names. */
+  readonly inside?: ReadonlyMap<string, ClientAccount> | undefined;
 }
 
 /** Everything that a step is decided by. */
@@ -63,6 +71,7 @@ export interface Snapshot {
   readonly freePages: number;
   readonly pageTokens: number;
   readonly sequences: readonly SequenceView[];
+  /** By their first names. */
   readonly clients: ReadonlyMap<string, ClientAccount>;
   /** When batch work last had a column, and whose turn it is to have memory before interactive requests: see {@link Plan}. */
   readonly batchServedAt: number;

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { MAX_PROMPT_TOKENS, MAX_SCHEMA_LENGTH, MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
+import {
+  MAX_CLIENT_NAMES,
+  MAX_PROMPT_TOKENS,
+  MAX_SCHEMA_LENGTH,
+  MAX_TOKEN_WINDOW,
+  MAX_VALUES,
+} from '../limits.js';
 import { wireError } from '../wire-error.js';
 import { count, digest, float, generationId, list, text, tokenId, tokenList, tokens } from './common.js';
 import { chatMessages } from './models.js';
@@ -49,14 +55,19 @@ export const samplingOptions = z.strictObject({
 });
 export type SamplingOptions = z.output<typeof samplingOptions>;
 
+const clientName = z.string().min(1).max(200);
+
 /** How a request is to be served among others; docs/scheduling.md has the defaults and what each does. */
 export const serviceOptions = z.strictObject({
   /** `interactive` where somebody watches the text come, `batch` where it only has to be done. */
   class: z.enum(['interactive', 'batch']).optional(),
   /** Within the class; 9 goes first. */
   priority: z.int().min(0).max(9).optional(),
-  /** Whose request it is: clients share the board fairly. The connection's unless given. */
-  client: z.string().min(1).max(200).optional(),
+  /**
+   * Whose request it is, of those who use the connection: they divide its share fairly. Several names divide it at several
+   * levels, the outermost first (capability `client-path`). The connection's number unless given.
+   */
+  client: z.union([clientName, z.array(clientName).min(1).max(MAX_CLIENT_NAMES)]).optional(),
   /** Milliseconds after which the generation is ended, finished or not. */
   deadlineMs: z.number().positive().max(86_400_000).optional(),
 });

@@ -6,7 +6,7 @@ const TOKENS = { read: 'token-of-the-reader', admin: 'token-of-the-administrator
 
 function roleOrCode(access: AccessControl, token: string | undefined, address = 'a'): string {
   try {
-    return access.admit(token, address);
+    return access.admit(token, address).role;
   } catch (error) {
     return error instanceof Error && 'code' in error ? String(error.code) : String(error);
   }
@@ -22,6 +22,31 @@ describe('access control', () => {
     expect(roleOrCode(access, TOKENS.read)).toBe('read');
     expect(roleOrCode(access, TOKENS.admin)).toBe('admin');
     expect(roleOrCode(access, `${TOKENS.admin} `)).toBe('AGENT_UNAUTHORISED');
+  });
+
+  it('makes shares of tokens by their names and divides them by address, or makes them of addresses where there are no tokens', () => {
+    const tokens = [
+      { role: 'infer', token: 'token-of-the-first-user', name: 'ann' },
+      { role: 'infer', token: 'token-of-the-second-user', name: 'bob' },
+      { role: 'infer', token: 'token-of-all-the-others' },
+    ] as const;
+    const access = new AccessControl(tokens, new TestClock());
+    expect(tokens.map(({ token }) => access.admit(token, '::ffff:10.0.0.9'))).toEqual(
+      ['ann', 'bob', 'infer'].map((name) => ({ role: 'infer', share: [name, '10.0.0.9'] })),
+    );
+    const open = new AccessControl({}, new TestClock());
+    expect(open.admit('any', '2001:db8::1:2:3').share).toEqual(['2001:db8:0:0::/64']);
+    expect(open.admit(undefined, '2001:db8::ffff:0:3').share).toEqual(['2001:db8:0:0::/64']);
+  });
+
+  it('refuses two tokens of one name, and one token under two names', () => {
+    const token = 'token-of-somebody-else';
+    const same = (...names: (string | undefined)[]) =>
+      new AccessControl(names.map((name, i) => ({ role: 'infer', token: `${token}-${i}`, name })));
+    expect(() => same('ann', 'ann')).toThrow(/have the name ann/);
+    expect(() => same(undefined, undefined)).toThrow(/have the name infer/);
+    const twice = ['ann', 'bob'].map((name) => ({ role: 'infer' as const, token, name }));
+    expect(() => new AccessControl(twice)).toThrow(/there twice/);
   });
 
   it('closes the door to an address after five wrong tokens, for a minute, and to no other', () => {

@@ -26,18 +26,18 @@ test('what nobody expected tells the client nothing of its inside, and is told a
 });
 
 test.each([
-  [{}, { class: 'interactive', client: 'http 10.0.0.9' }],
+  [{}, { class: 'interactive', client: ['token', '10.0.0.9'] }],
   [
     { service_tier: 'flex', user: 'ann' },
-    { class: 'batch', client: 'http ann' },
+    { class: 'batch', client: ['token', '10.0.0.9', 'ann'] },
   ],
-  [{ service_tier: 'priority' }, { class: 'interactive', priority: 7, client: 'http 10.0.0.9' }],
+  [{ service_tier: 'priority' }, { class: 'interactive', priority: 7, client: ['token', '10.0.0.9'] }],
   [
     { priority: 2, deadline_ms: 500, safety_identifier: 'x', user: 'y' },
-    { class: 'interactive', priority: 2, deadlineMs: 500, client: 'http x' },
+    { class: 'interactive', priority: 2, deadlineMs: 500, client: ['token', '10.0.0.9', 'x'] },
   ],
 ] as const)('of a request with %j the service is %j', (request, service) => {
-  expect(toService({ model: 'm', ...request }, '10.0.0.9')).toEqual(service);
+  expect(toService({ model: 'm', ...request }, ['token', '10.0.0.9'])).toEqual(service);
 });
 
 test('a histogram is written with cumulative buckets, in seconds', () => {

@@ -43,9 +43,9 @@ const REQUESTS: GenerateRequest[] = Array.from({ length: 16 }, (_, i) => {
 
 const SERVICES = [
   { class: 'interactive' },
-  { class: 'interactive', priority: 9, client: 'a' },
-  { class: 'batch', client: 'a' },
-  { class: 'batch', priority: 1, client: 'b' },
+  { class: 'interactive', priority: 9, client: ['a'] },
+  { class: 'batch', client: ['a'] },
+  { class: 'batch', priority: 1, client: ['b'] },
 ] as const;
 
 /** And beam searches. */

@@ -7,7 +7,7 @@ import {
   schedule,
   type Turn,
 } from '../../../../llm/scheduling/index.js';
-import { snapshot, view, waiting } from './views.js';
+import { snapshot, type ViewRest, view, waiting } from './views.js';
 
 const times = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
 const columnsOf = (plan: ReturnType<typeof schedule>, id: number) =>
@@ -79,7 +79,7 @@ describe('an interactive request under a full load of batch work', () => {
 });
 
 describe('prompts that need the same page next', () => {
-  const same = (id: number, rest: Partial<SequenceView> = {}) =>
+  const same = (id: number, rest: ViewRest = {}) =>
     view(id, { left: 100, generates: false, page: 7, servedAt: id, ...rest });
   const shares = (sequences: SequenceView[], rest = {}) =>
     schedule(snapshot(sequences, { now: 10, ...rest })).shares.map(({ id, columns }) => [id, columns]);
@@ -109,7 +109,7 @@ describe('batch work', () => {
     const at = (now: number, sequences: SequenceView[], rest: Partial<Snapshot> = {}) =>
       schedule(snapshot(sequences, { now, freePages: 4, ...rest, limits: {} }));
     /** The first of it runs, beside an interactive request that does not fit. */
-    const beside = (now: number, turn: Turn | undefined, rest: Partial<SequenceView> = {}) => {
+    const beside = (now: number, turn: Turn | undefined, rest: ViewRest = {}) => {
       const running = { class: 'batch', arrivedAt: 4, pages: 9, ...rest } as const;
       return at(now, [...chats, view(4, running), batch[1]!, waiting(6, 100, { arrivedAt: now })], { turn });
     };
@@ -225,14 +225,44 @@ describe('of one class', () => {
     expect(first([waiting(0, 500), waiting(1, 20)], clientsWith(100, 600))).toBe(0);
   });
 
-  test('who has had nothing for half of the longest wait goes ahead of everything else, the longest first', () => {
+  test('who has had nothing for half of the longest wait goes ahead of everybody who had about as much, the longest first', () => {
     const urgent = (now: number) =>
       waiting(2, 5, { priority: 9, arrivedAt: now - 60, deadlineAt: now + 40, client: 'client 2' });
     const old = [waiting(0, 500, { priority: 0, arrivedAt: 1_000 }), waiting(1, 20)];
-    const at = (now: number) => first([...old, urgent(now)], clientsWith(5_000, 9_000, 0), now);
+    const at = (now: number) => first([...old, urgent(now)], clientsWith(500, 900, 0), now);
     expect(at(60_000)).toBe(2);
     expect(at(60_001)).toBe(1);
-    expect(first([old[0]!, urgent(61_001)], clientsWith(5_000, 9_000, 0), 61_001)).toBe(0);
+    expect(first([old[0]!, urgent(61_001)], clientsWith(500, 900, 0), 61_001)).toBe(0);
+  });
+
+  test('a client that had far more goes behind, whatever its priority, its deadline and its wait', () => {
+    const urgent = waiting(0, 5, { priority: 9, deadlineAt: 70_000 });
+    const modest = waiting(1, 500, { priority: 0, arrivedAt: 60_999 });
+    expect(first([urgent, modest], clientsWith(1_000, 0), 61_000)).toBe(0);
+    expect(first([urgent, modest], clientsWith(1_100, 0), 61_000)).toBe(1);
+  });
+
+  test('names divide the turns of those before them, and get no more of them', () => {
+    const of = (id: number, ...client: string[]) => waiting(id, 20, { client, arrivedAt: id });
+    const sequences = [of(0, 'a', 'x'), of(1, 'a', 'y'), of(2, 'a', 'z'), of(3, 'b'), of(4, 'b')];
+    const limits = { maxSequences: 1 };
+    const begins = (clients: ReadonlyMap<string, ClientAccount>) =>
+      schedule(snapshot(sequences, { limits, clients, now: 10 })).admitted[0];
+    const account = (virtualTime: number, inside?: ReadonlyMap<string, ClientAccount>) => ({
+      ...{ virtualTime, weight: 1, servedAt: 0, inside },
+    });
+    const inside = new Map([
+      ['x', account(90)],
+      ['y', account(70)],
+      ['z', account(80)],
+    ]);
+    const shares = (a: number, b: number) =>
+      new Map([
+        ['a', account(a, inside)],
+        ['b', account(b)],
+      ]);
+    expect(begins(shares(100, 60))).toBe(3);
+    expect(begins(shares(60, 100))).toBe(1);
   });
 
   test('a long queue of one client does not age past another client’s request', () => {
@@ -253,6 +283,31 @@ test('a client with less than its part of the places begins although another has
   const others = times(6, (i) => waiting(30 + i, 300, { client: 'modest' }));
   const { admitted } = schedule(snapshot([...places, waiting(20, 10, { client: 'greedy' }), ...others]));
   expect(admitted).toEqual([30, 31, 32, 33]);
+});
+
+test('names divide the places of those before them', () => {
+  const greedy = times(8, (id) => view(id, { client: ['a', `x${id}`] }));
+  const more = times(8, (i) => waiting(10 + i, 10, { client: ['a', `y${i}`] }));
+  const modest = times(3, (i) => waiting(30 + i, 300, { client: ['b', `z${i}`] }));
+  expect(schedule(snapshot([...greedy, ...more])).admitted).toEqual([]);
+  expect(schedule(snapshot([...greedy, ...more, ...modest])).admitted).toEqual([30, 31, 32]);
+  const alone = times(8, (id) => view(id, { client: ['a', 'x'] }));
+  expect(schedule(snapshot([...alone, waiting(40, 10, { client: ['a', 'y'] })])).admitted).toEqual([40]);
+});
+
+test('a client that had far more does not begin beyond the places while others wait', () => {
+  const places = times(8, (id) => view(id, { client: 'modest' }));
+  const sequences = [...places, waiting(20, 10, { client: 'greedy' }), waiting(21, 10, { client: 'modest' })];
+  const account = (virtualTime: number) => ({ virtualTime, weight: 1, servedAt: 0 });
+  const admitted = (greedy: number) => {
+    const clients = new Map([
+      ['greedy', account(greedy)],
+      ['modest', account(0)],
+    ]);
+    return schedule(snapshot(sequences, { clients })).admitted;
+  };
+  expect(admitted(1_000)).toEqual([20]);
+  expect(admitted(1_100)).toEqual([]);
 });
 
 describe('where memory is short', () => {
@@ -309,6 +364,22 @@ describe('refusals', () => {
     expect(refused(1)).toEqual([1, 2, 0]);
   });
 
+  test('meet who has the most waiting, the last claim of it, and nobody’s only request', () => {
+    const greedy = times(6, (i) => waiting(i, 1, { client: ['greedy', `name ${i}`], priority: 9 }));
+    const modest = times(3, (i) => waiting(10 + i, 1, { priority: 0, arrivedAt: 5, class: 'batch' }));
+    const refused = (maxQueued: number) =>
+      schedule(snapshot([...greedy, ...modest], { limits: { maxQueued } })).refused.map(({ id }) => id);
+    expect(refused(8)).toEqual([5]);
+    expect(refused(5)).toEqual([2, 3, 4, 5]);
+  });
+
+  test('meet of one share who has the most of it', () => {
+    const of = (id: number, name: string) => waiting(id, 1, { client: ['share', name], arrivedAt: id });
+    const sequences = [of(0, 'a'), of(1, 'b'), of(2, 'b'), of(3, 'b'), of(4, 'c')];
+    const { refused } = schedule(snapshot(sequences, { limits: { maxQueued: 4 } }));
+    expect(refused.map(({ id }) => id)).toEqual([3]);
+  });
+
   const places = times(8, (id) => view(id));
   const queue = times(5, (i) => waiting(20 + i, 1, { arrivedAt: i }));
 
@@ -322,6 +393,17 @@ describe('refusals', () => {
     const limits = { maxWaitMs: { interactive: 10_000, batch: 1_000_000 } };
     const plan = schedule(snapshot([...places, ...queue], { limits, msPerRequest: 4_000 }));
     expect(plan.refused.map(({ id }) => id)).toEqual([23, 24]);
+  });
+
+  test('count as ahead a request of each client in turn, not all that came before', () => {
+    const greedy = times(30, (i) => waiting(20 + i, 1, { client: 'greedy', arrivedAt: i }));
+    const modest = waiting(99, 900, { client: 'modest', arrivedAt: 40 });
+    const limits = { maxWaitMs: { interactive: 40_000, batch: 1_000_000 } };
+    const { refused } = schedule(
+      snapshot([...places, ...greedy, modest], { now: 50, limits, msPerRequest: 4_000 }),
+    );
+    expect(refused.map(({ id }) => id)).toEqual(times(20, (i) => 30 + i));
+    expect(refused[0]!.retryAfterMs).toBe(22_000);
   });
 
   test('meet nobody for those ahead who take free places', () => {

@@ -137,7 +137,7 @@ describe('against clients that come ever anew, as many as the board can serve be
       schedule,
       { limits },
     );
-    expect(outcomes.filter(({ refused }) => refused)).toEqual([]);
+    expect(outcomes.filter(({ retryAfterMs }) => retryAfterMs !== undefined)).toEqual([]);
     return Math.max(...outcomes.filter(which).map(({ at, tokenTimes }) => tokenTimes[0]! - at));
   };
   const long: Arrival = { ...guest(0), at: 1, client: 'long', promptTokens: 100 };

@@ -5,13 +5,18 @@ import {
   type Snapshot,
 } from '../../../../llm/scheduling/index.js';
 
+/** A client's path, or its only name. */
+export type ViewRest = Partial<Omit<SequenceView, 'client'>> & {
+  readonly client?: string | readonly string[] | undefined;
+};
+
 /** A sequence that runs and generates, interactive and alone of its client, unless told otherwise. */
-export function view(id: number, rest: Partial<SequenceView> = {}): SequenceView {
+export function view(id: number, { client = `client ${id}`, ...rest }: ViewRest = {}): SequenceView {
   return {
     id,
     class: 'interactive',
     priority: 5,
-    client: `client ${id}`,
+    client: typeof client === 'string' ? [client] : client,
     arrivedAt: 0,
     servedAt: rest.arrivedAt ?? 0,
     state: 'running',
@@ -29,7 +34,7 @@ export function view(id: number, rest: Partial<SequenceView> = {}): SequenceView
 }
 
 /** A request of `left` prompt tokens that has not begun. */
-export function waiting(id: number, left: number, rest: Partial<SequenceView> = {}): SequenceView {
+export function waiting(id: number, left: number, rest: ViewRest = {}): SequenceView {
   return view(id, { state: 'waiting', begun: false, left, generates: false, pages: 0, ...rest });
 }
 

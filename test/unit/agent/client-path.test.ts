@@ -1,0 +1,9 @@
+import { expect, test } from 'vitest';
+import { clientPath } from '../../../agent/client-path.js';
+
+test('what a client says of itself comes after its share', () => {
+  const share = ['token', '10.0.0.9'];
+  expect(clientPath(share, 3, undefined)).toEqual([...share, 'session 3']);
+  expect(clientPath(share, 3, { client: 'ann' })).toEqual([...share, 'ann']);
+  expect(clientPath(share, 3, { client: ['10.0.0.7', 'ann'] })).toEqual([...share, '10.0.0.7', 'ann']);
+});
