@@ -1,3 +1,4 @@
+import { PAUSE_AFTER, type Pausable } from '../pausable.js';
 import { TokenType } from './token-type.js';
 import type { Vocabulary } from './vocabulary.js';
 
@@ -15,18 +16,24 @@ interface SpecialToken {
 export type Fragment = string | number;
 
 /** The white space of C's isspace in the "C" locale, which llama.cpp strips. */
+const SPACES = ' \t\n\v\f\r';
 const LEADING_SPACE = /^[ \t\n\v\f\r]+/;
+/** Characters that are searched for names between two pauses: the search is native. */
+const SEARCH_PAUSE_AFTER = 64 * PAUSE_AFTER;
 
 /**
  * A break inside a name, so that it is text and not a token's name: U+FDD0 is a noncharacter, which Unicode reserves for a
  * program's own use (Unicode Standard, 23.7). {@link SpecialTokens.protect} puts it in, the tokenizer takes it out.
  */
 export const NAME_BREAK = '\u{fdd0}';
+const NAME_BREAK_BYTES = Buffer.byteLength(NAME_BREAK);
 
 /** The special tokens of a vocabulary. */
 export class SpecialTokens {
   /** Longest names first, as llama.cpp tries them: "<|end_of_text|>" must not be found as "<|end". */
   readonly #tokens: readonly SpecialToken[];
+  /** UTF-8 bytes of the longest name. */
+  readonly mostBytes: number;
 
   /** @param stripsRight see {@link stripsRightOfSpecials} */
   constructor(vocabulary: Vocabulary, stripsRight: (text: string) => boolean) {
@@ -41,6 +48,7 @@ export class SpecialTokens {
       }
     }
     this.#tokens = tokens.sort((a, b) => b.text.length - a.text.length);
+    this.mostBytes = tokens.reduce((most, { text }) => Math.max(most, Buffer.byteLength(text)), 0);
   }
 
   /**
@@ -49,15 +57,37 @@ export class SpecialTokens {
    * @param isTrusted whether the names of control and unknown tokens mean the tokens
    * @returns fragments in order, no empty texts among them
    */
-  partition(text: string, isTrusted: boolean): Fragment[] {
+  *partition(text: string, isTrusted: boolean): Pausable<Fragment[]> {
     let fragments: Fragment[] = text === '' ? [] : [text];
+    let looked = 0;
     for (const token of this.#tokens) {
-      if ((token.needsTrust && !isTrusted) || !text.includes(token.text)) continue;
-      fragments = fragments.flatMap((fragment) =>
-        typeof fragment === 'string' ? cutAt(fragment, token) : [fragment],
-      );
+      if (token.needsTrust && !isTrusted) continue;
+      looked += text.length;
+      if (looked >= SEARCH_PAUSE_AFTER) {
+        looked = 0;
+        yield;
+      }
+      if (!text.includes(token.text)) continue;
+      const cut: Fragment[] = [];
+      for (const [i, fragment] of fragments.entries()) {
+        if (i % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
+        if (typeof fragment === 'string') yield* cutAt(fragment, token, cut);
+        else cut.push(fragment);
+      }
+      fragments = cut;
     }
     return fragments;
+  }
+
+  /**
+   * UTF-8 bytes of `text` that are in its tokens whatever they are: all but those that the tokenizer drops.
+   *
+   * @param isTrusted as for `partition`
+   */
+  keptBytes(text: string, isTrusted: boolean): number {
+    const breaks = isTrusted ? NAME_BREAK : '';
+    const spaces = this.#tokens.some(({ stripsRight }) => stripsRight) ? SPACES : '';
+    return Buffer.byteLength(text) - droppedBytes(text, breaks + spaces);
   }
 
   /**
@@ -88,14 +118,28 @@ function breakAtEnd(text: string, name: string, first: string): string {
   return text;
 }
 
-function cutAt(text: string, token: SpecialToken): Fragment[] {
-  const fragments: Fragment[] = [];
-  for (const [i, part] of text.split(token.text).entries()) {
-    if (i > 0) fragments.push(token.id);
-    const kept = i > 0 && token.stripsRight ? part.replace(LEADING_SPACE, '') : part;
+/** Appends to `fragments` those of `text`, cut at the names of one token. */
+function* cutAt(text: string, token: SpecialToken, fragments: Fragment[]): Pausable<void> {
+  for (let start = 0, found = 0; ; found += 1) {
+    if (found % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
+    const at = text.indexOf(token.text, start);
+    const part = text.slice(start, at < 0 ? undefined : at);
+    const kept = found > 0 && token.stripsRight ? part.replace(LEADING_SPACE, '') : part;
     if (kept !== '') fragments.push(kept);
+    if (at < 0) return;
+    fragments.push(token.id);
+    start = at + token.text.length;
   }
-  return fragments;
+}
+
+function droppedBytes(text: string, dropped: string): number {
+  let bytes = 0;
+  if (dropped === '') return bytes;
+  for (let i = 0; i < text.length; i += 1) {
+    const character = text[i];
+    if (dropped.includes(character)) bytes += character === NAME_BREAK ? NAME_BREAK_BYTES : 1;
+  }
+  return bytes;
 }
 
 /**

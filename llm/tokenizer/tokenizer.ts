@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
+import { PAUSE_AFTER, type Pausable, runToEnd } from '../pausable.js';
 import { type DetokenizerStream, detokenizerStream } from './detokenizer.js';
 import { NAME_BREAK, type SpecialTokens } from './special-tokens.js';
 import type { TextEncoding } from './text-encoding.js';
@@ -63,25 +64,51 @@ export class Tokenizer {
    * @throws PynqLlmError LLM_TEXT_UNENCODABLE
    */
   encode(text: string, options: EncodeOptions = {}): number[] {
-    const { parseSpecial = false, addSpecial = true } = options;
+    return runToEnd(this.encodePausably(text, options));
+  }
+
+  /**
+   * The same with pauses for other work, and no further than to the first token over `most`, or soon after it: a result
+   * that is longer is not the whole text's.
+   *
+   * @throws PynqLlmError LLM_TEXT_UNENCODABLE
+   */
+  *encodePausably(
+    text: string,
+    { parseSpecial = false, addSpecial = true }: EncodeOptions = {},
+    most = Number.POSITIVE_INFINITY,
+  ): Pausable<number[]> {
     const { bosId, eosId, addBos, addEos } = this.#vocabulary;
     const ids: number[] = [];
     if (addSpecial && addBos && bosId !== undefined) ids.push(bosId);
-    const wellFormed = text.replace(/\p{Surrogate}/gu, '\u{fffd}');
+    const wellFormed = text.toWellFormed();
     // As in llama.cpp, each stretch of text after a special token begins anew, with a space of its own.
     let isAtStart = true;
-    for (const fragment of this.#specials.partition(wellFormed, parseSpecial)) {
+    const fragments = yield* this.#specials.partition(wellFormed, parseSpecial);
+    for (const [i, fragment] of fragments.entries()) {
+      if (i % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
       if (typeof fragment === 'number') {
         ids.push(fragment);
       } else {
-        const plain = parseSpecial ? fragment.replaceAll(NAME_BREAK, '') : fragment;
+        const plain = parseSpecial ? fragment.split(NAME_BREAK).join('') : fragment;
         const prefix = isAtStart && this.#encoding.addsSpacePrefix ? ' ' : '';
-        if (plain !== '') this.#encoding.encode(prefix + plain, ids);
+        if (plain !== '')
+          for (const _ of this.#encoding.encode(prefix + plain, ids)) {
+            if (ids.length > most) return ids;
+            yield;
+          }
       }
+      if (ids.length > most) return ids;
       isAtStart = typeof fragment === 'number';
     }
     if (addSpecial && addEos && eosId !== undefined) ids.push(eosId);
     return ids;
+  }
+
+  /** Tokens that `text` has at least, by its length in bytes: found at once, and never more than it has. */
+  leastTokens(text: string, { parseSpecial = false }: EncodeOptions = {}): number {
+    const most = Math.max(this.#encoding.mostBytes, this.#specials.mostBytes);
+    return Math.ceil(this.#specials.keptBytes(text, parseSpecial) / most);
   }
 
   /**
