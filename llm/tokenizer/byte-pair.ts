@@ -8,6 +8,7 @@ import { unknownFor } from './unencodable.js';
 import { invalidVocabulary, type Vocabulary } from './vocabulary.js';
 
 const utf8 = new TextEncoder();
+const CODE_OF_BYTE = CHARACTER_OF_BYTE.map((character) => character.charCodeAt(0));
 
 /**
  * GPT-2's byte-level byte-pair encoding (`tokenizer.ggml.model` = "gpt2"): text is cut into words, the bytes of a word are
@@ -80,12 +81,13 @@ export class BytePair implements TextEncoding {
 /** The bytes of a word in the alphabet. */
 function* writeBytes(word: string): Pausable<string> {
   const bytes = utf8.encode(word);
-  let written = '';
+  const parts: string[] = [];
   for (let start = 0; start < bytes.length; start += PAUSE_AFTER) {
     if (start > 0) yield;
-    for (const byte of bytes.subarray(start, start + PAUSE_AFTER)) written += CHARACTER_OF_BYTE[byte];
+    const codes = Array.from(bytes.subarray(start, start + PAUSE_AFTER), (byte) => CODE_OF_BYTE[byte]);
+    parts.push(String.fromCharCode(...codes));
   }
-  return written;
+  return parts.join('');
 }
 
 function readMerges(metadata: Metadata): Map<string, number> {

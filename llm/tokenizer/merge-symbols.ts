@@ -27,8 +27,8 @@ export function* mergeSymbols(text: string, priorityOf: MergePriority): Pausable
     if (ends.length % PAUSE_AFTER === 0) yield;
   }
   const count = starts.length;
-  const next = Int32Array.from(starts, (_, i) => i + 1);
-  const previous = Int32Array.from(starts, (_, i) => i - 1);
+  const next = new Int32Array(count);
+  const previous = new Int32Array(count);
   const queue = new MergeQueue();
 
   const consider = (left: number, right: number) => {
@@ -37,9 +37,11 @@ export function* mergeSymbols(text: string, priorityOf: MergePriority): Pausable
     if (!Number.isNaN(priority)) queue.push({ priority, left, right, end: ends[right] });
   };
 
-  for (let right = 1; right < count; right += 1) {
+  for (let right = 0; right < count; right += 1) {
+    previous[right] = right - 1;
+    next[right] = right + 1;
     consider(right - 1, right);
-    if (right % PAUSE_AFTER === 0) yield;
+    if (right % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
   }
   let done = 0;
   for (let best = queue.pop(); best !== undefined; best = queue.pop()) {

@@ -16,7 +16,6 @@ interface SpecialToken {
 export type Fragment = string | number;
 
 /** The white space of C's isspace in the "C" locale, which llama.cpp strips. */
-const SPACES = ' \t\n\v\f\r';
 const LEADING_SPACE = /^[ \t\n\v\f\r]+/;
 /** Characters that are searched for names between two pauses: the search is native. */
 const SEARCH_PAUSE_AFTER = 64 * PAUSE_AFTER;
@@ -85,9 +84,9 @@ export class SpecialTokens {
    * @param isTrusted as for `partition`
    */
   keptBytes(text: string, isTrusted: boolean): number {
-    const breaks = isTrusted ? NAME_BREAK : '';
-    const spaces = this.#tokens.some(({ stripsRight }) => stripsRight) ? SPACES : '';
-    return Buffer.byteLength(text) - droppedBytes(text, breaks + spaces);
+    const breaks = isTrusted ? NAME_BREAK_BYTES * countOf(text, NAME_BREAK) : 0;
+    const spaces = this.#tokens.some(({ stripsRight }) => stripsRight) ? countSpaces(text) : 0;
+    return Buffer.byteLength(text) - breaks - spaces;
   }
 
   /**
@@ -132,14 +131,20 @@ function* cutAt(text: string, token: SpecialToken, fragments: Fragment[]): Pausa
   }
 }
 
-function droppedBytes(text: string, dropped: string): number {
-  let bytes = 0;
-  if (dropped === '') return bytes;
+function countOf(text: string, character: string): number {
+  let count = 0;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) count += 1;
+  return count;
+}
+
+/** White space that {@link LEADING_SPACE} may strip: space, and tab to carriage return. */
+function countSpaces(text: string): number {
+  let count = 0;
   for (let i = 0; i < text.length; i += 1) {
-    const character = text[i];
-    if (dropped.includes(character)) bytes += character === NAME_BREAK ? NAME_BREAK_BYTES : 1;
+    const code = text.charCodeAt(i);
+    if (code === 0x20 || (code >= 0x09 && code <= 0x0d)) count += 1;
   }
-  return bytes;
+  return count;
 }
 
 /**
