@@ -1,3 +1,4 @@
 export { createTokenizer } from './create-tokenizer.js';
 export type { DetokenizerStream } from './detokenizer.js';
-export { Tokenizer } from './tokenizer.js';
+export { breakNames } from './special-tokens.js';
+export { type EncodeOptions, Tokenizer } from './tokenizer.js';

@@ -22,7 +22,7 @@ const SEARCH_PAUSE_AFTER = 64 * PAUSE_AFTER;
 
 /**
  * A break inside a name, so that it is text and not a token's name: U+FDD0 is a noncharacter, which Unicode reserves for a
- * program's own use (Unicode Standard, 23.7). {@link SpecialTokens.protect} puts it in, the tokenizer takes it out.
+ * program's own use (Unicode Standard, 23.7). {@link breakNames} puts it in, the tokenizer takes it out.
  */
 export const NAME_BREAK = '\u{fdd0}';
 const NAME_BREAK_BYTES = Buffer.byteLength(NAME_BREAK);
@@ -89,21 +89,27 @@ export class SpecialTokens {
     return Buffer.byteLength(text) - breaks - spaces;
   }
 
-  /**
-   * `text` with a {@link NAME_BREAK} inside each name of a control or unknown token, and inside a beginning of such a name
-   * at its end, which what follows might complete.
-   */
-  protect(text: string): string {
-    let broken = text.replaceAll(NAME_BREAK, '\u{fffd}');
-    for (const { text: name, needsTrust } of this.#tokens) {
-      if (!needsTrust) continue;
-      const first = String.fromCodePoint(name.codePointAt(0) ?? 0);
-      const rest = name.slice(first.length);
-      broken = broken.replaceAll(name, first + NAME_BREAK + rest);
-      broken = breakAtEnd(broken, name, first);
-    }
-    return broken;
+  /** The names of control and unknown tokens, longest first. */
+  get trustedNames(): string[] {
+    return this.#tokens.filter(({ needsTrust }) => needsTrust).map(({ text }) => text);
   }
+}
+
+/**
+ * `text` with a {@link NAME_BREAK} inside each of `names`, and inside a beginning of such a name at its end, which what
+ * follows might complete.
+ *
+ * @param names longest first
+ */
+export function breakNames(text: string, names: readonly string[]): string {
+  let broken = text.replaceAll(NAME_BREAK, '\u{fffd}');
+  for (const name of names) {
+    const first = String.fromCodePoint(name.codePointAt(0) ?? 0);
+    const rest = name.slice(first.length);
+    broken = broken.replaceAll(name, first + NAME_BREAK + rest);
+    broken = breakAtEnd(broken, name, first);
+  }
+  return broken;
 }
 
 /** Breaks the longest beginning of `name` that `text`, white space at its end aside, ends with. */

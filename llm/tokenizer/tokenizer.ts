@@ -1,7 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { PAUSE_AFTER, type Pausable, runToEnd } from '../pausable.js';
 import { type DetokenizerStream, detokenizerStream } from './detokenizer.js';
-import { NAME_BREAK, type SpecialTokens } from './special-tokens.js';
+import { breakNames, NAME_BREAK, type SpecialTokens } from './special-tokens.js';
 import type { TextEncoding } from './text-encoding.js';
 import { TokenType } from './token-type.js';
 import type { Vocabulary } from './vocabulary.js';
@@ -35,6 +35,8 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** Whether the model wants its texts to begin with BOS. */
   readonly addsBos: boolean;
+  /** The names of control and unknown tokens, longest first; see `protect`. */
+  readonly trustedNames: readonly string[];
   /** The chat template in the model file (Jinja source). */
   readonly chatTemplate: string | undefined;
   readonly #vocabulary: Vocabulary;
@@ -56,6 +58,7 @@ export class Tokenizer {
     this.eosIds = parts.vocabulary.endIds;
     this.vocabSize = parts.vocabulary.texts.length;
     this.addsBos = parts.vocabulary.addBos;
+    this.trustedNames = parts.specials.trustedNames;
   }
 
   /**
@@ -116,7 +119,7 @@ export class Tokenizer {
    * For text from outside that is put into a trusted frame, such as a message into a chat template.
    */
   protect(text: string): string {
-    return this.#specials.protect(text);
+    return breakNames(text, this.trustedNames);
   }
 
   /**
