@@ -33,14 +33,15 @@ export class DeviceService {
   readonly #handlers: Handlers;
   #accelerator: Accelerator;
 
-  constructor(board: Board, setup: ServiceSetup, events: ModelEvents) {
+  /** @param now milliseconds, by which work on texts is cut into slices */
+  constructor(board: Board, setup: ServiceSetup, events: ModelEvents, now?: () => number) {
     const { scratch } = setup;
     this.#rawBoard = board;
     this.#scratch = scratch;
     this.#accelerator = new Accelerator(board);
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
-    this.models = new LoadedModels(() => this.#accelerator, setup, events);
+    this.models = new LoadedModels(() => this.#accelerator, setup, events, now);
     this.#handlers = this.#createHandlers();
   }
 

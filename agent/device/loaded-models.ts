@@ -9,13 +9,13 @@ import { EngineMetrics, type Histogram } from '../../llm/scheduling/index.js';
 import {
   type GenerateEvent,
   MAX_PROMPT_TOKENS,
-  type ModelFacts,
   type Params,
   type Result,
   type ServiceOptions,
 } from '../../protocol/index.js';
 import type { KvSettings } from '../kv-settings.js';
 import type { DeviceCall, DeviceParams, WorkerSetup } from './messages.js';
+import { checkLoadedAs, factsOf } from './model-facts.js';
 import { plainPlacement, planModel } from './plan-model.js';
 import { ProgramThread } from './program-thread.js';
 import { RunningGenerations } from './running-generations.js';
@@ -73,6 +73,7 @@ export class LoadedModels {
     accelerator: () => Accelerator,
     { kv, clientWeights, doorbell }: Pick<WorkerSetup, 'kv' | 'clientWeights' | 'doorbell'>,
     events: ModelEvents,
+    now: () => number = () => performance.now(),
   ) {
     this.#accelerator = accelerator;
     this.#kv = kv;
@@ -81,8 +82,8 @@ export class LoadedModels {
     this.#events = events;
     this.#pins = new SessionPins(events);
     this.#scores = new SessionScores(events);
-    this.#programs = new ProgramThread(doorbell);
-    this.texts = new TextQueue((id, outcome) => events.onAnswer(id, outcome));
+    this.#programs = new ProgramThread(doorbell, now);
+    this.texts = new TextQueue((id, outcome) => events.onAnswer(id, outcome), now);
   }
 
   get count(): number {
@@ -408,38 +409,4 @@ function timeLeft(deadlineMs: number | undefined): () => number | undefined {
 
 function unloaded(model: string): PynqLlmError {
   return new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${model} was unloaded.`, { context: { model } });
-}
-
-/** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
-function checkLoadedAs(
-  { contextLength, kvPool }: Model,
-  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes'>,
-): void {
-  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes };
-  for (const name of ['contextLength', 'kvType', 'kvBytes'] as const) {
-    if (asked[name] === undefined || asked[name] === loaded[name]) continue;
-    throw new PynqLlmError(
-      'AGENT_MODEL_LOADED_OTHERWISE',
-      `The model is loaded with ${name} ${loaded[name]}, not ${asked[name]}.`,
-      { context: { loaded: loaded[name], asked: asked[name] } },
-    );
-  }
-}
-
-function factsOf({ config, contextLength, kvPool, tokenizer }: Model): ModelFacts {
-  const { type, bytes } = kvPool.stats;
-  return {
-    name: config.name,
-    layers: config.layers,
-    embeddingLength: config.embedding,
-    feedForwardLength: config.feedForward,
-    heads: config.heads,
-    keyValueHeads: config.kvHeads,
-    vocabularySize: config.vocabSize,
-    trainedContextLength: config.trainedContext,
-    contextLength,
-    keyValues: { type, bytes, tokens: kvPool.maxTokens },
-    hasChatTemplate: tokenizer.chatTemplate !== undefined,
-    ...(tokenizer.addsBos && tokenizer.bosId !== undefined ? { bosToken: tokenizer.bosId } : {}),
-  };
 }
