@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { PynqLlmError } from '../errors/index.js';
-import { breakNames } from './tokenizer/index.js';
+import { breakNames } from './tokenizer/special-tokens.js';
 
 export const CHAT_ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const;
 

@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { ChatRenderer } from '../../llm/chat-renderer.js';
 import { compileSchema } from '../../llm/constraint/compile-schema.js';
-import { errorToWire } from '../../protocol/index.js';
 import { Doorbell } from './doorbell.js';
 import {
   type FromPrograms,
@@ -30,8 +30,14 @@ function answer(message: ToPrograms): FromPrograms {
   try {
     return { id: message.id, answer: run(message) };
   } catch (error) {
-    return { id: message.id, error: errorToWire(error, 'AGENT_INTERNAL') };
+    return { id: message.id, error: wireOf(error).toWire() };
   }
+}
+
+/** Without the protocol's own way, which would take the memory of its schemas here. */
+function wireOf(error: unknown): PynqLlmError {
+  if (isPynqLlmError(error)) return error;
+  return new PynqLlmError('AGENT_INTERNAL', `An unexpected error: ${String(error)}.`, { cause: error });
 }
 
 function run(message: ToPrograms): Programs[ProgramKind]['answer'] {

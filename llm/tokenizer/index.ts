@@ -1,4 +1,3 @@
 export { createTokenizer } from './create-tokenizer.js';
 export type { DetokenizerStream } from './detokenizer.js';
-export { breakNames } from './special-tokens.js';
 export { type EncodeOptions, Tokenizer } from './tokenizer.js';
