@@ -14,6 +14,7 @@ import { CheckFiles } from './check-files.js';
 import { clientPath } from './client-path.js';
 import type { AgentCore } from './core.js';
 import type { DeviceMethod, DeviceParams } from './device/messages.js';
+import type { TextMethod } from './device/text-queue.js';
 import type { SessionUploads } from './session-uploads.js';
 import type { StoreEntry } from './store/model-store.js';
 import { AGENT_VERSION } from './version.js';
@@ -39,7 +40,7 @@ export function createHandlers(
 ): Handlers {
   const { device, store, generations } = core;
   /** A request for the engine, with whose it is. */
-  const withClient = <P extends { readonly service?: ServiceOptions | undefined }>(params: P) => ({
+  const withClient = <P extends object>(params: P & { readonly service?: ServiceOptions | undefined }) => ({
     ...params,
     client: clientPath(share(), session, params.service),
   });
@@ -49,6 +50,11 @@ export function createHandlers(
     <M extends DeviceMethod>() =>
     (call: Call<M>): Promise<Result<M>> =>
       device.call(session, call.method as M, call.params as DeviceParams<M>);
+
+  const forwardWithClient =
+    <M extends DeviceMethod & TextMethod>() =>
+    (call: Call<M>): Promise<Result<M>> =>
+      device.call(session, call.method as M, withClient(call.params as object) as DeviceParams<M>);
 
   const describe = (entry: StoreEntry): StoredModel => ({
     ...entry,
@@ -141,10 +147,10 @@ export function createHandlers(
       await store.delete(params.model);
       return {};
     },
-    'models.tokenize': forward(),
-    'models.detokenize': forward(),
-    'models.pieces': forward(),
-    'models.applyTemplate': forward(),
+    'models.tokenize': forwardWithClient(),
+    'models.detokenize': forwardWithClient(),
+    'models.pieces': forwardWithClient(),
+    'models.applyTemplate': forwardWithClient(),
     'models.pin': (call) =>
       withProgress(call.stream(), async (onProgress) => {
         core.requireOpen();

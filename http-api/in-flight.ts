@@ -1,4 +1,4 @@
-import { MAX_STREAMS } from '../sdk/index.js';
+import { MAX_STREAMS } from '../protocol/index.js';
 import { ApiError } from './api-error.js';
 
 /**

@@ -19,10 +19,11 @@ const { name, version } = JSON.parse(readFileSync('package.json', 'utf8'));
 
 rmSync(out, { recursive: true, force: true });
 await build({
-  // The worker keeps the name that the main thread starts it by.
+  // Workers keep the names that they are started by.
   entryPoints: [
     { in: `${dist}/cli/agent-main.js`, out: 'main' },
     { in: `${dist}/agent/device/worker.js`, out: 'worker' },
+    { in: `${dist}/agent/device/program-worker.js`, out: 'program-worker' },
     { in: `${dist}/firmware-bridge/start-logic-main.js`, out: 'start-logic' },
   ],
   outdir: agent,

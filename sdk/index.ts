@@ -23,7 +23,7 @@ export type {
   TraceReplay,
   WirePlacementReport as PlacementReport,
 } from '../protocol/index.js';
-export { MAX_STREAMS } from '../protocol/index.js';
+
 export type { BoardClient, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';

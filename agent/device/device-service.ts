@@ -12,15 +12,16 @@ import { LoadedModels, type ModelEvents } from './loaded-models.js';
 import type { DeviceCall, DeviceMethod, DeviceParams, DmaMemory, WorkerSetup } from './messages.js';
 import type { RegisterPlace } from './register-lane.js';
 import { SessionBuffers } from './session-buffers.js';
+import type { TextMethod } from './text-queue.js';
 import { TraceFiles } from './trace-files.js';
 
 type Handlers = {
   readonly [M in DeviceMethod]: (params: DeviceParams<M>, call: DeviceCall<M>) => Answer<M>;
 };
-/** These are answered by an event, after some steps. */
-type Answer<M extends DeviceMethod> = M extends 'score' | 'models.pin' ? undefined : Result<M>;
+/** These are answered by an event, after some steps or slices of work. */
+type Answer<M extends DeviceMethod> = M extends 'score' | TextMethod ? undefined : Result<M>;
 
-type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'>;
+type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights' | 'doorbell'>;
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {
@@ -32,14 +33,15 @@ export class DeviceService {
   readonly #handlers: Handlers;
   #accelerator: Accelerator;
 
-  constructor(board: Board, setup: ServiceSetup, events: ModelEvents) {
+  /** @param now milliseconds, by which work on texts is cut into slices */
+  constructor(board: Board, setup: ServiceSetup, events: ModelEvents, now?: () => number) {
     const { scratch } = setup;
     this.#rawBoard = board;
     this.#scratch = scratch;
     this.#accelerator = new Accelerator(board);
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
-    this.models = new LoadedModels(() => this.#accelerator, setup, events);
+    this.models = new LoadedModels(() => this.#accelerator, setup, events, now);
     this.#handlers = this.#createHandlers();
   }
 
@@ -100,15 +102,15 @@ export class DeviceService {
       'models.plan': (params) => models.plan(params),
       'models.load': (params, { id }) => models.load(params, id),
       'models.unload': (params) => models.unload(params),
-      'models.tokenize': (params) => models.tokenize(params),
-      'models.detokenize': (params) => models.detokenize(params),
-      'models.pieces': (params) => models.pieces(params),
-      'models.applyTemplate': (params) => models.applyTemplate(params),
-      'models.pin': (params, { id, session }) => models.pin(params, id, session),
+      'models.tokenize': (params, call) => models.tokenize(params, call),
+      'models.detokenize': (params, call) => models.detokenize(params, call),
+      'models.pieces': (params, call) => models.pieces(params, call),
+      'models.applyTemplate': (params, call) => models.applyTemplate(params, call),
+      'models.pin': (params, call) => models.pin(params, call),
       'models.unpin': (params, { session }) => models.unpin(params, session),
-      'generate.start': (params) => models.generate(params),
+      'generate.start': (params, call) => models.generate(params, call),
       'generate.progress': (params) => models.progress(params),
-      score: (params, { id, session }) => models.score(params, id, session),
+      score: (params, call) => models.score(params, call),
 
       'metrics.read': () => models.readMetrics(),
 

@@ -1,32 +1,45 @@
 import type { Accelerator } from '../../driver/accelerator.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
-import { CHAT_ROLES, type ChatMessage, ChatTemplate } from '../../llm/chat-template.js';
+import { newCost } from '../../llm/cost.js';
 import { SpillFolder } from '../../llm/kv/spill-folder.js';
 import { loadModel } from '../../llm/load-model.js';
 import type { Model } from '../../llm/model.js';
 import { EngineMetrics, type Histogram } from '../../llm/scheduling/index.js';
-import type { GenerateEvent, ModelFacts, Params, Result } from '../../protocol/index.js';
+import { type GenerateEvent, MAX_PROMPT_TOKENS, type Params, type Result } from '../../protocol/index.js';
 import type { KvSettings } from '../kv-settings.js';
-import type { DeviceParams, WorkerSetup } from './messages.js';
+import type { DeviceCall, DeviceParams, WorkerSetup } from './messages.js';
+import { checkLoadedAs, factsOf } from './model-facts.js';
 import { plainPlacement, planModel } from './plan-model.js';
+import { ProgramThread } from './program-thread.js';
 import { RunningGenerations } from './running-generations.js';
-import { SessionPins } from './session-pins.js';
+import { pinReleased, SessionPins } from './session-pins.js';
 import { SessionScores } from './session-scores.js';
-
-const NO_BYTES = new Uint8Array();
+import { type Text, type TextMethod, TextQueue } from './text-queue.js';
+import {
+  chatTokens,
+  lengthOfMessages,
+  lengthOfPrompt,
+  piecesOf,
+  promptTokens,
+  textOf,
+  textTokens,
+} from './text-work.js';
 
 /** What models tell while they work. */
 export interface ModelEvents {
   onEvent(generation: string, event: GenerateEvent): void;
   /** Bytes of weights loaded, or tokens scored or of a prompt to be pinned, for the call `id`. */
   onProgress(id: number, done: number, total: number): void;
-  /** The answer to a call that took some steps. */
+  /** The answer to a call that took some steps, or slices of work. */
   onAnswer(
     id: number,
-    outcome: { readonly result: Result<'score' | 'models.pin'> } | { readonly error: unknown },
+    outcome: { readonly result: Result<'score' | TextMethod> } | { readonly error: unknown },
   ): void;
 }
+
+/** Which call of which session. */
+type Caller = Pick<DeviceCall, 'id' | 'session'>;
 
 interface Loaded {
   readonly model: Model;
@@ -46,11 +59,15 @@ export class LoadedModels {
   readonly #pins: SessionPins;
   readonly #scores: SessionScores;
   readonly #metrics = new EngineMetrics();
+  readonly #programs: ProgramThread;
+  /** What is to become tokens before it can be asked of an engine, and the like. */
+  readonly texts: TextQueue;
 
   constructor(
     accelerator: () => Accelerator,
-    { kv, clientWeights }: Pick<WorkerSetup, 'kv' | 'clientWeights'>,
+    { kv, clientWeights, doorbell }: Pick<WorkerSetup, 'kv' | 'clientWeights' | 'doorbell'>,
     events: ModelEvents,
+    now: () => number = () => performance.now(),
   ) {
     this.#accelerator = accelerator;
     this.#kv = kv;
@@ -59,6 +76,8 @@ export class LoadedModels {
     this.#events = events;
     this.#pins = new SessionPins(events);
     this.#scores = new SessionScores(events);
+    this.#programs = new ProgramThread(doorbell, now);
+    this.texts = new TextQueue((id, outcome) => events.onAnswer(id, outcome), now);
   }
 
   get count(): number {
@@ -126,10 +145,10 @@ export class LoadedModels {
   unload({ model: digest }: Params<'models.unload'>): Result<'models.unload'> {
     const loaded = this.#find(digest);
     const drafts = [...this.#loaded.values()].some(({ generations }) => generations.draftsWith(digest));
-    if (loaded.generations.count > 0 || drafts)
+    if (loaded.generations.count > 0 || drafts || this.#hasText(digest))
       throw new PynqLlmError(
         'AGENT_MODEL_BUSY',
-        'The model generates, scores or computes a prompt to be pinned.',
+        'The model generates, scores, computes a prompt to be pinned, or works on a text.',
         {
           context: { model: digest },
         },
@@ -141,6 +160,7 @@ export class LoadedModels {
   /** Ends what runs and unloads everything. */
   unloadAll(): void {
     for (const [digest, loaded] of [...this.#loaded]) {
+      this.#endTexts(({ model }) => model === digest, unloaded(digest));
       this.#pins.endModel(digest);
       this.#scores.endModel(digest);
       loaded.generations.cancelAll();
@@ -150,47 +170,94 @@ export class LoadedModels {
 
   close(): void {
     for (const [digest, loaded] of [...this.#loaded]) this.#close(digest, loaded);
+    this.#programs.close();
   }
 
-  tokenize({ model, text, ...options }: Params<'models.tokenize'>): Result<'models.tokenize'> {
-    return { tokens: this.#find(model).model.tokenizer.encode(text, defined(options)) };
-  }
-
-  detokenize({ model, tokens }: Params<'models.detokenize'>): Result<'models.detokenize'> {
-    return { text: this.#find(model).model.tokenizer.decode(tokens) };
-  }
-
-  pieces({ model, tokens }: Params<'models.pieces'>): Result<'models.pieces'> {
+  tokenize(params: DeviceParams<'models.tokenize'>, caller: Caller): undefined {
+    const { model, text, client, ...options } = params;
     const { tokenizer } = this.#find(model).model;
-    return { pieces: tokens.map((id) => (tokenizer.isHidden(id) ? NO_BYTES : tokenizer.pieceBytes(id))) };
+    const { parseSpecial = false, addSpecial = true } = options;
+    return this.#addText(caller, { client, model, length: text.length }, function* () {
+      return { tokens: yield* textTokens(tokenizer, text, { parseSpecial, addSpecial }, MAX_PROMPT_TOKENS) };
+    });
   }
 
-  applyTemplate(params: Params<'models.applyTemplate'>): Result<'models.applyTemplate'> {
-    const { model } = this.#find(params.model);
-    return { tokens: encodeChat(model, params.messages, params.addGenerationPrompt ?? true) };
+  detokenize({ model, tokens, client }: DeviceParams<'models.detokenize'>, caller: Caller): undefined {
+    const { tokenizer } = this.#find(model).model;
+    return this.#addText(caller, { client, model, length: tokens.length }, function* () {
+      return { text: yield* textOf(tokenizer, tokens) };
+    });
   }
 
-  generate(params: DeviceParams<'generate.start'>): Result<'generate.start'> {
-    const { model, generations } = this.#find(params.model);
-    const tokens = promptTokens(model, params.prompt, true);
-    const service = { ...params.service, client: params.client };
-    generations.start(params.generation, tokens, params.sampling, service);
-    return { promptTokens: tokens.length };
+  pieces({ model, tokens, client }: DeviceParams<'models.pieces'>, caller: Caller): undefined {
+    const { tokenizer } = this.#find(model).model;
+    return this.#addText(caller, { client, model, length: tokens.length }, function* () {
+      return { pieces: yield* piecesOf(tokenizer, tokens) };
+    });
   }
 
-  /** The answer comes as an event. @param id of the call @param session whose end ends it */
-  pin(params: DeviceParams<'models.pin'>, id: number, session: number): undefined {
-    const { pin, model: digest, prompt, service, client } = params;
+  applyTemplate(params: DeviceParams<'models.applyTemplate'>, caller: Caller): undefined {
+    const { model: digest, messages, addGenerationPrompt = true, client } = params;
+    const { tokenizer } = this.#find(digest).model;
+    const programs = this.#programs;
+    return this.#addText(caller, { client, model: digest, length: lengthOfMessages(messages) }, function* () {
+      const most = MAX_PROMPT_TOKENS;
+      return { tokens: yield* chatTokens(tokenizer, messages, addGenerationPrompt, programs, most) };
+    });
+  }
+
+  generate(params: DeviceParams<'generate.start'>, caller: Caller): undefined {
+    const { generation, model: digest, prompt, sampling, client } = params;
     const { model, generations } = this.#find(digest);
-    const tokens = promptTokens(model, prompt, false);
-    this.#pins.start({ session, pin, model: digest, call: id }, (sink) =>
-      generations.pin(tokens, sink, { ...service, client }),
+    const service = { ...params.service, client };
+    const programs = this.#programs;
+    const granted = { id: generation, limit: 0 };
+    const left = timeLeft(service.deadlineMs);
+    return this.#addText(
+      caller,
+      { client, model: digest, generation: granted, length: lengthOfPrompt(prompt) },
+      function* () {
+        const tokens = yield* promptTokens(model, prompt, true, programs);
+        const { responseFormat } = sampling;
+        if (responseFormat !== undefined)
+          yield* model.constraints.prepare(responseFormat, (schema) => programs.ask('schema', schema));
+        generations.start(generation, tokens, sampling, { ...service, deadlineMs: left() });
+        generations.grant(generation, granted.limit);
+        return { promptTokens: tokens.length };
+      },
+      service.deadlineMs,
+    );
+  }
+
+  /** The answer comes as an event, once the prompt is computed. */
+  pin(params: DeviceParams<'models.pin'>, caller: Caller): undefined {
+    const { pin, model: digest, prompt, client } = params;
+    const { model, generations } = this.#find(digest);
+    const { id: call, session } = caller;
+    const service = { ...params.service, client };
+    const programs = this.#programs;
+    const pins = this.#pins;
+    pins.checkNew(session, pin);
+    const left = timeLeft(service.deadlineMs);
+    return this.#addText(
+      caller,
+      { client, model: digest, pin, length: lengthOfPrompt(prompt) },
+      function* () {
+        const tokens = yield* promptTokens(model, prompt, false, programs);
+        pins.start({ session, pin, model: digest, call }, (sink) =>
+          generations.pin(tokens, sink, { ...service, deadlineMs: left() }),
+        );
+        return undefined;
+      },
+      service.deadlineMs,
     );
   }
 
   /** @throws PynqLlmError AGENT_PIN_UNKNOWN */
   unpin({ pin }: Params<'models.unpin'>, session: number): Result<'models.unpin'> {
-    this.#pins.release(session, pin);
+    const pinning = this.texts.end((text) => text.session === session && text.pin === pin);
+    for (const { call } of pinning) this.#events.onAnswer(call, { error: pinReleased(pin) });
+    if (pinning.length === 0) this.#pins.release(session, pin);
     return {};
   }
 
@@ -198,6 +265,7 @@ export class LoadedModels {
   progress({ generation }: Params<'generate.progress'>): Result<'generate.progress'> {
     for (const { generations } of this.#loaded.values())
       if (generations.has(generation)) return { steps: generations.steps };
+    if (this.#textOf(generation) !== undefined) return { steps: this.texts.slices };
     throw new PynqLlmError('AGENT_GENERATION_UNKNOWN', `Generation ${generation} is not running.`, {
       context: { id: generation },
     });
@@ -229,16 +297,12 @@ export class LoadedModels {
     };
   }
 
-  /** The scores come as an event. @param id of the call @param session whose end ends it */
-  score(params: DeviceParams<'score'>, id: number, session: number): undefined {
+  /** The scores come as an event. @param caller whose end ends it */
+  score(params: DeviceParams<'score'>, { id, session }: Caller): undefined {
     const { model, tokens, top, from = 0, service, client } = params;
     const { generations } = this.#find(model);
     this.#scores.start({ session, model, call: id }, (sink) =>
-      generations.score(tokens, { top, from }, sink, {
-        class: 'batch',
-        ...service,
-        client,
-      }),
+      generations.score(tokens, { top, from }, sink, { class: 'batch', ...service, client }),
     );
   }
 
@@ -247,18 +311,51 @@ export class LoadedModels {
     this.#scores.cancel(call);
   }
 
-  /** Nobody waits for a session's scores any more, and what it pinned may go. */
+  /**
+   * Nobody waits for a session's scores and tokens any more, and what it pinned may go. Its generations may be resumed on
+   * another connection.
+   */
   endSession(session: number): void {
+    const isLost = (text: Text) => text.session === session && text.generation === undefined;
+    this.#endTexts(isLost, new PynqLlmError('AGENT_CLOSING', 'Nobody waits for the text.'));
     this.#pins.endSession(session);
     this.#scores.endSession(session);
   }
 
   grant(generation: string, limit: number): void {
     for (const { generations } of this.#loaded.values()) generations.grant(generation, limit);
+    const granted = this.#textOf(generation)?.generation;
+    if (granted !== undefined) granted.limit = Math.max(limit, granted.limit);
   }
 
   cancel(generation: string): void {
     for (const { generations } of this.#loaded.values()) generations.cancel(generation);
+    for (const { call } of this.texts.end((text) => text.generation?.id === generation)) {
+      this.#events.onAnswer(call, { result: { promptTokens: 0 } });
+      this.#events.onEvent(generation, CANCELLED);
+    }
+  }
+
+  #addText(
+    { id, session }: Caller,
+    what: Pick<Text, 'client' | 'model' | 'generation' | 'pin' | 'length'>,
+    work: () => Text['work'],
+    deadlineMs?: number,
+  ): undefined {
+    return this.texts.add({ call: id, session, deadlineMs, work: work(), ...what });
+  }
+
+  /** The text that a generation's prompt still is. */
+  #textOf(generation: string): Text | undefined {
+    return this.texts.find((text) => text.generation?.id === generation);
+  }
+
+  #hasText(digest: string): boolean {
+    return this.texts.find(({ model }) => model === digest) !== undefined;
+  }
+
+  #endTexts(isAsked: (text: Text) => boolean, error: PynqLlmError): void {
+    for (const { call } of this.texts.end(isAsked)) this.#events.onAnswer(call, { error });
   }
 
   #find(digest: string): Loaded {
@@ -283,71 +380,22 @@ function plainHistogram({ bounds, counts, sum }: Histogram) {
   return { bounds: [...bounds], counts: [...counts], sum };
 }
 
-function promptTokens(
-  model: Model,
-  prompt: Params<'generate.start'>['prompt'],
-  addGenerationPrompt: boolean,
-): number[] {
-  if ('tokens' in prompt) return prompt.tokens;
-  if ('messages' in prompt) return encodeChat(model, prompt.messages, addGenerationPrompt);
-  return model.tokenizer.encode(prompt.text, defined({ parseSpecial: prompt.parseSpecial }));
+/** The end of a generation that was cancelled before its prompt was tokens. */
+const CANCELLED: GenerateEvent = {
+  type: 'done',
+  reason: 'cancelled',
+  text: '',
+  tokens: 0,
+  timing: { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens: 0, generatedTokens: 0 },
+  counters: newCost(),
+};
+
+/** What is left of a time that begins now, at least a bit of it. */
+function timeLeft(deadlineMs: number | undefined): () => number | undefined {
+  const start = performance.now();
+  return () => deadlineMs && Math.max(1, deadlineMs - (performance.now() - start));
 }
 
-/** @throws PynqLlmError LLM_CHAT_... */
-function encodeChat(
-  model: Model,
-  messages: readonly { readonly role: string; readonly content: string }[],
-  addGenerationPrompt: boolean,
-): number[] {
-  return new ChatTemplate(model.tokenizer).encode(messages.map(toChatMessage), addGenerationPrompt);
-}
-
-function toChatMessage({ role, content }: { readonly role: string; readonly content: string }): ChatMessage {
-  const known = CHAT_ROLES.find((one) => one === role);
-  if (known !== undefined) return { role: known, content };
-  throw new PynqLlmError(
-    'LLM_CHAT_MESSAGES',
-    `"${role}" is no role of a message; ${CHAT_ROLES.join(', ')} are.`,
-  );
-}
-
-/** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
-function checkLoadedAs(
-  { contextLength, kvPool }: Model,
-  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes'>,
-): void {
-  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes };
-  for (const name of ['contextLength', 'kvType', 'kvBytes'] as const) {
-    if (asked[name] === undefined || asked[name] === loaded[name]) continue;
-    throw new PynqLlmError(
-      'AGENT_MODEL_LOADED_OTHERWISE',
-      `The model is loaded with ${name} ${loaded[name]}, not ${asked[name]}.`,
-      { context: { loaded: loaded[name], asked: asked[name] } },
-    );
-  }
-}
-
-function factsOf({ config, contextLength, kvPool, tokenizer }: Model): ModelFacts {
-  const { type, bytes } = kvPool.stats;
-  return {
-    name: config.name,
-    layers: config.layers,
-    embeddingLength: config.embedding,
-    feedForwardLength: config.feedForward,
-    heads: config.heads,
-    keyValueHeads: config.kvHeads,
-    vocabularySize: config.vocabSize,
-    trainedContextLength: config.trainedContext,
-    contextLength,
-    keyValues: { type, bytes, tokens: kvPool.maxTokens },
-    hasChatTemplate: tokenizer.chatTemplate !== undefined,
-    ...(tokenizer.addsBos && tokenizer.bosId !== undefined ? { bosToken: tokenizer.bosId } : {}),
-  };
-}
-
-/** Options without those that are undefined, for functions that tell the two apart. */
-function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
+function unloaded(model: string): PynqLlmError {
+  return new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${model} was unloaded.`, { context: { model } });
 }

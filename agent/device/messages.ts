@@ -42,6 +42,10 @@ export type DeviceParams<M extends DeviceMethod> = M extends keyof ResolvedParam
 
 interface ResolvedParams {
   'generate.start': Params<'generate.start'> & Requester;
+  'models.tokenize': Params<'models.tokenize'> & Requester;
+  'models.detokenize': Params<'models.detokenize'> & Requester;
+  'models.pieces': Params<'models.pieces'> & Requester;
+  'models.applyTemplate': Params<'models.applyTemplate'> & Requester;
   'models.pin': Params<'models.pin'> & Requester;
   score: Params<'score'> & Requester;
   'models.load': Params<'models.load'> & { readonly path: string };

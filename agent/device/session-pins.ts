@@ -45,15 +45,7 @@ export class SessionPins {
    * @throws PynqLlmError AGENT_PIN_EXISTS, AGENT_PIN_QUOTA, and as `start` does
    */
   start(owner: PinOwner, start: (sink: PrefillSink<KvPin>) => EnginePrefill): void {
-    const mine = [...this.#pins].filter(({ session }) => session === owner.session);
-    if (mine.some(({ pin }) => pin === owner.pin))
-      throw new PynqLlmError('AGENT_PIN_EXISTS', `The session has a pin ${owner.pin} already.`, {
-        context: { pin: owner.pin },
-      });
-    if (mine.length >= MAX_PINS)
-      throw new PynqLlmError('AGENT_PIN_QUOTA', `The session holds ${mine.length} pins.`, {
-        context: { pins: mine.length },
-      });
+    this.checkNew(owner.session, owner.pin);
     const pin: SessionPin = { ...owner, pinning: undefined, held: undefined };
     const pinning = start({
       onDone: (held) => {
@@ -62,12 +54,25 @@ export class SessionPins {
         this.#pins.add(pin);
         this.#events.onAnswer(pin.call, { result: { tokens: held.tokens } });
       },
-      onCancelled: () => this.#fail(pin, released(pin)),
+      onCancelled: () => this.#fail(pin, pinReleased(pin.pin)),
       onError: (error) => this.#fail(pin, error),
     });
     if (pin.held !== undefined) return;
     pin.pinning = pinning;
     this.#pins.add(pin);
+  }
+
+  /** Whether a session may have one more pin. @throws PynqLlmError AGENT_PIN_EXISTS, AGENT_PIN_QUOTA */
+  checkNew(session: number, id: string): void {
+    const mine = [...this.#pins].filter((one) => one.session === session);
+    if (mine.some(({ pin }) => pin === id))
+      throw new PynqLlmError('AGENT_PIN_EXISTS', `The session has a pin ${id} already.`, {
+        context: { pin: id },
+      });
+    if (mine.length >= MAX_PINS)
+      throw new PynqLlmError('AGENT_PIN_QUOTA', `The session holds ${mine.length} pins.`, {
+        context: { pins: mine.length },
+      });
   }
 
   /** Tells the requests about prompts of a model how far those are, after a step of its engine. */
@@ -105,7 +110,8 @@ export class SessionPins {
   }
 }
 
-function released({ pin }: SessionPin): PynqLlmError {
+/** The end of a request whose pin was released before its prompt was computed. */
+export function pinReleased(pin: string): PynqLlmError {
   return new PynqLlmError('AGENT_PIN_RELEASED', `Pin ${pin} was released while its prompt was computed.`, {
     context: { pin },
   });

@@ -20,8 +20,8 @@ const CHANGES_MEMORY: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The device's thread: owns the board, the accelerator and the loaded models. It runs steps of the engines and
- * takes messages between them, until it is closed; it never returns to its event loop before.
+ * The device's thread: owns the board, the accelerator and the loaded models. It runs steps of the engines and slices of
+ * work on texts, and takes messages between them, until it is closed; it never returns to its event loop before.
  */
 const setup: WorkerSetup = workerData;
 const { port } = setup;
@@ -79,7 +79,9 @@ function run(service: DeviceService): void {
       idle = false;
     }
     flushEvents();
-    if (open && service.models.hasWork) step(service);
+    if (!open) break;
+    if (slice(service)) continue;
+    if (service.models.hasWork) step(service);
     else if (idle) doorbell.sleep(rings, lastMessageAt);
   }
   service.close();
@@ -140,11 +142,19 @@ function fail(id: number, error: unknown): void {
   });
 }
 
+/** Works on texts, if it is their turn. @returns whether messages and then the next slice or step are due at once */
+function slice({ models }: DeviceService): boolean {
+  if (!models.texts.isDue(models.hasWork)) return false;
+  doorbell.tick();
+  return models.texts.slice();
+}
+
 function step(service: DeviceService): void {
   doorbell.tick();
   const before = reportSteps ? { ...service.traffic } : undefined;
   const start = performance.now();
   service.models.step();
+  service.models.texts.sawStep(performance.now() - start);
   steps++;
   const taken = events;
   events = [];

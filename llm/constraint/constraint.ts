@@ -1,8 +1,10 @@
 import { PynqLlmError } from '../../errors/index.js';
+import type { Pausable } from '../pausable.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import { Automaton, type State } from './automaton.js';
 import { compileSchema } from './compile-schema.js';
-import { TokenMasks } from './token-masks.js';
+import type { Grammar } from './grammar.js';
+import { sortTokens, TokenMasks } from './token-masks.js';
 
 /** What form a generation's text has to have. */
 export type ResponseFormat =
@@ -78,6 +80,7 @@ function ruleOut(logits: Float64Array, first: number, bits: number): void {
 export class Constraints {
   readonly #tokenizer: Tokenizer;
   #masks: TokenMasks | undefined;
+  #isSorting = false;
   /** The latest used last. */
   readonly #compiled = new Map<string, Automaton>();
 
@@ -85,15 +88,45 @@ export class Constraints {
     this.#tokenizer = tokenizer;
   }
 
+  /**
+   * Does what `create` would have to do first, with pauses for other work.
+   * @param compile makes the grammar of a schema, in time
+   * @throws PynqLlmError LLM_SCHEMA_INVALID, LLM_SCHEMA_UNSUPPORTED, LLM_SCHEMA_TOO_LARGE, LLM_SCHEMA_UNSATISFIABLE
+   */
+  *prepare(format: ResponseFormat, compile: (schema: string) => Pausable<Grammar>): Pausable<void> {
+    // One at a time: what is sorted takes the memory of the vocabulary.
+    while (this.#isSorting) yield;
+    if (this.#masks === undefined) {
+      this.#isSorting = true;
+      try {
+        this.#masks = new TokenMasks(this.#tokenizer, yield* sortTokens(this.#tokenizer));
+      } finally {
+        this.#isSorting = false;
+      }
+    }
+    // Without a pause after it, so that no other schema takes its place.
+    const schema = schemaOf(format);
+    if (!this.#compiled.has(schema))
+      this.#keep(schema, new Automaton(yield* compile(schema), this.#masks.longest));
+  }
+
   /** @throws PynqLlmError LLM_SCHEMA_INVALID, LLM_SCHEMA_UNSUPPORTED, LLM_SCHEMA_TOO_LARGE, LLM_SCHEMA_UNSATISFIABLE */
   create(format: ResponseFormat): Constraint {
     this.#masks ??= new TokenMasks(this.#tokenizer);
-    const schema = format.type === 'json-object' ? JSON_OBJECT : format.schema;
+    const schema = schemaOf(format);
     const automaton = this.#compiled.get(schema) ?? new Automaton(compileSchema(schema), this.#masks.longest);
+    this.#keep(schema, automaton);
+    return new Constraint(this.#tokenizer, automaton, this.#masks);
+  }
+
+  #keep(schema: string, automaton: Automaton): void {
     this.#compiled.delete(schema);
     this.#compiled.set(schema, automaton);
     const [oldest] = this.#compiled.keys();
     if (this.#compiled.size > MAX_COMPILED) this.#compiled.delete(oldest);
-    return new Constraint(this.#tokenizer, automaton, this.#masks);
   }
+}
+
+function schemaOf(format: ResponseFormat): string {
+  return format.type === 'json-object' ? JSON_OBJECT : format.schema;
 }

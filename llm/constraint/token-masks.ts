@@ -1,5 +1,32 @@
+import { PAUSE_AFTER, type Pausable, runToEnd, sortPausably } from '../pausable.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Automaton, State } from './automaton.js';
+
+interface SortedToken {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  /** How many bytes it has in common with the one before it. */
+  readonly common: number;
+}
+
+/** The tokens that a mask is about, in the order of their bytes; a vocabulary has very many. */
+export function* sortTokens(tokenizer: Tokenizer): Pausable<SortedToken[]> {
+  const tokens: { readonly id: number; readonly bytes: Uint8Array }[] = [];
+  for (let id = 0; id < tokenizer.vocabSize; id++) {
+    if (id % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
+    if (tokenizer.isHidden(id) || tokenizer.eosIds.has(id)) continue;
+    const bytes = tokenizer.pieceBytes(id);
+    if (bytes.length > 0) tokens.push({ id, bytes });
+  }
+  const sorted: SortedToken[] = [];
+  let before: Uint8Array = new Uint8Array();
+  for (const { id, bytes } of yield* sortPausably(tokens, (a, b) => Buffer.compare(a.bytes, b.bytes))) {
+    sorted.push({ id, bytes, common: commonLength(before, bytes) });
+    before = bytes;
+    if (sorted.length % PAUSE_AFTER === 0) yield;
+  }
+  return sorted;
+}
 
 /**
  * The tokens of a vocabulary in the order of their bytes, so that what several begin with is tried once: the walk over a
@@ -9,24 +36,17 @@ export class TokenMasks {
   /** Bytes of the longest token. */
   readonly longest: number;
   readonly #words: number;
-  readonly #ids: Int32Array;
+  readonly #ids: readonly number[];
   readonly #bytes: readonly Uint8Array[];
   /** How many bytes each token has in common with the one before it. */
-  readonly #common: Int32Array;
+  readonly #common: readonly number[];
   readonly #endIds: readonly number[];
 
-  constructor(tokenizer: Tokenizer) {
-    const tokens = Array.from({ length: tokenizer.vocabSize }, (_, id) => id)
-      .filter((id) => !tokenizer.isHidden(id) && !tokenizer.eosIds.has(id))
-      .map((id) => ({ id, bytes: tokenizer.pieceBytes(id) }))
-      .filter(({ bytes }) => bytes.length > 0)
-      .toSorted((a, b) => Buffer.compare(a.bytes, b.bytes));
+  constructor(tokenizer: Tokenizer, tokens: readonly SortedToken[] = runToEnd(sortTokens(tokenizer))) {
     this.#words = Math.ceil(tokenizer.vocabSize / 32);
-    this.#ids = Int32Array.from(tokens, ({ id }) => id);
+    this.#ids = tokens.map(({ id }) => id);
     this.#bytes = tokens.map(({ bytes }) => bytes);
-    this.#common = Int32Array.from(tokens, ({ bytes }, i) =>
-      i === 0 ? 0 : commonLength(tokens[i - 1].bytes, bytes),
-    );
+    this.#common = tokens.map(({ common }) => common);
     this.#endIds = [...tokenizer.eosIds];
     this.longest = tokens.reduce((longest, { bytes }) => Math.max(longest, bytes.length), 1);
   }

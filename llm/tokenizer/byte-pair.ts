@@ -1,4 +1,5 @@
 import type { Metadata } from '../metadata.js';
+import { PAUSE_AFTER, type Pausable } from '../pausable.js';
 import { BYTE_OF_CHARACTER, CHARACTER_OF_BYTE } from './byte-alphabet.js';
 import { mergeSymbols } from './merge-symbols.js';
 import { type PreTokenizer, splitWords } from './pre-tokenizers.js';
@@ -7,6 +8,7 @@ import { unknownFor } from './unencodable.js';
 import { invalidVocabulary, type Vocabulary } from './vocabulary.js';
 
 const utf8 = new TextEncoder();
+const CODE_OF_BYTE = CHARACTER_OF_BYTE.map((character) => character.charCodeAt(0));
 
 /**
  * GPT-2's byte-level byte-pair encoding (`tokenizer.ggml.model` = "gpt2"): text is cut into words, the bytes of a word are
@@ -14,6 +16,7 @@ const utf8 = new TextEncoder();
  */
 export class BytePair implements TextEncoding {
   readonly addsSpacePrefix = false;
+  readonly mostBytes: number;
   readonly #vocabulary: Vocabulary;
   readonly #preTokenizer: PreTokenizer;
   /** Place of "left right" in the list of merges. */
@@ -26,14 +29,22 @@ export class BytePair implements TextEncoding {
     this.#preTokenizer = preTokenizer;
     this.#ranks = readMerges(metadata);
     this.#longestText = vocabulary.texts.reduce((longest, text) => Math.max(longest, text.length), 0);
+    // A character of the alphabet is a byte; a byte that is not in the vocabulary is a token, too.
+    this.mostBytes = Math.max(1, this.#longestText);
   }
 
-  encode(text: string, ids: number[]): void {
+  *encode(text: string, ids: number[]): Pausable<void> {
+    let done = 0;
     for (const word of splitWords(text, this.#preTokenizer)) {
-      const written = Array.from(utf8.encode(word), (byte) => CHARACTER_OF_BYTE[byte]).join('');
+      done += word.length;
+      if (done >= PAUSE_AFTER) {
+        done = 0;
+        yield;
+      }
+      const written = yield* writeBytes(word);
       const whole = this.#preTokenizer.ignoreMerges ? this.#vocabulary.idOfText.get(written) : undefined;
       if (whole !== undefined) ids.push(whole);
-      else this.#encodeWord(written, ids);
+      else yield* this.#encodeWord(written, ids);
     }
   }
 
@@ -48,13 +59,14 @@ export class BytePair implements TextEncoding {
     return Uint8Array.from(bytes);
   }
 
-  #encodeWord(written: string, ids: number[]): void {
-    const symbols = mergeSymbols(written, (text, start, middle, end) =>
+  *#encodeWord(written: string, ids: number[]): Pausable<void> {
+    const symbols = yield* mergeSymbols(written, (text, start, middle, end) =>
       end - start > this.#longestText
         ? Number.NaN
         : (this.#ranks.get(`${text.slice(start, middle)} ${text.slice(middle, end)}`) ?? Number.NaN),
     );
-    for (const symbol of symbols) {
+    for (const [i, symbol] of symbols.entries()) {
+      if (i % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
       const id = this.#vocabulary.idOfText.get(symbol);
       if (id !== undefined) ids.push(id);
       else for (const character of symbol) ids.push(this.#idOfByte(character));
@@ -64,6 +76,18 @@ export class BytePair implements TextEncoding {
   #idOfByte(character: string): number {
     return this.#vocabulary.idOfText.get(character) ?? unknownFor(character, this.#vocabulary);
   }
+}
+
+/** The bytes of a word in the alphabet. */
+function* writeBytes(word: string): Pausable<string> {
+  const bytes = utf8.encode(word);
+  const parts: string[] = [];
+  for (let start = 0; start < bytes.length; start += PAUSE_AFTER) {
+    if (start > 0) yield;
+    const codes = Array.from(bytes.subarray(start, start + PAUSE_AFTER), (byte) => CODE_OF_BYTE[byte]);
+    parts.push(String.fromCharCode(...codes));
+  }
+  return parts.join('');
 }
 
 function readMerges(metadata: Metadata): Map<string, number> {

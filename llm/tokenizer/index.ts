@@ -1,3 +1,3 @@
 export { createTokenizer } from './create-tokenizer.js';
 export type { DetokenizerStream } from './detokenizer.js';
-export { Tokenizer } from './tokenizer.js';
+export { type EncodeOptions, Tokenizer } from './tokenizer.js';

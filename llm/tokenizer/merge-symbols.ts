@@ -1,3 +1,4 @@
+import { PAUSE_AFTER, type Pausable } from '../pausable.js';
 import { MergeQueue } from './merge-queue.js';
 
 /**
@@ -11,11 +12,11 @@ const MERGED = -1;
 
 /**
  * Splits `text` into characters and merges neighbours, always the pair of the lowest priority and of those the leftmost,
- * until none merges: the common core of SentencePiece's BPE and of GPT-2's. O(n log n).
+ * until none merges: the common core of SentencePiece's BPE and of GPT-2's. O(n log n), paused now and then.
  *
  * @returns the symbols left, in order
  */
-export function mergeSymbols(text: string, priorityOf: MergePriority): string[] {
+export function* mergeSymbols(text: string, priorityOf: MergePriority): Pausable<string[]> {
   const starts: number[] = [];
   const ends: number[] = [];
   let position = 0;
@@ -23,10 +24,11 @@ export function mergeSymbols(text: string, priorityOf: MergePriority): string[] 
     starts.push(position);
     position += character.length;
     ends.push(position);
+    if (ends.length % PAUSE_AFTER === 0) yield;
   }
   const count = starts.length;
-  const next = Int32Array.from(starts, (_, i) => i + 1);
-  const previous = Int32Array.from(starts, (_, i) => i - 1);
+  const next = new Int32Array(count);
+  const previous = new Int32Array(count);
   const queue = new MergeQueue();
 
   const consider = (left: number, right: number) => {
@@ -35,9 +37,17 @@ export function mergeSymbols(text: string, priorityOf: MergePriority): string[] 
     if (!Number.isNaN(priority)) queue.push({ priority, left, right, end: ends[right] });
   };
 
-  for (let right = 1; right < count; right += 1) consider(right - 1, right);
+  for (let right = 0; right < count; right += 1) {
+    previous[right] = right - 1;
+    next[right] = right + 1;
+    consider(right - 1, right);
+    if (right % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
+  }
+  let done = 0;
   for (let best = queue.pop(); best !== undefined; best = queue.pop()) {
     const { left, right, end } = best;
+    done += 1;
+    if (done % PAUSE_AFTER === 0) yield;
     // Stale: one of the two has been merged otherwise since.
     if (ends[left] === MERGED || ends[right] !== end || next[left] !== right) continue;
     ends[left] = end;
@@ -49,6 +59,9 @@ export function mergeSymbols(text: string, priorityOf: MergePriority): string[] 
   }
 
   const symbols: string[] = [];
-  for (let i = 0; i < count; i = next[i]) symbols.push(text.slice(starts[i], ends[i]));
+  for (let i = 0; i < count; i = next[i]) {
+    symbols.push(text.slice(starts[i], ends[i]));
+    if (symbols.length % PAUSE_AFTER === 0) yield;
+  }
   return symbols;
 }

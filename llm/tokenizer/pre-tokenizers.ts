@@ -82,21 +82,19 @@ export function preTokenizerOf(name: string): PreTokenizer {
   );
 }
 
-/** Cuts `text` into words; joined they are the text again. */
-export function splitWords(text: string, preTokenizer: PreTokenizer): string[] {
-  let words = [text];
-  for (const each of preTokenizer.patterns) words = words.flatMap((word) => splitByMatches(word, each));
-  return words;
+/** Cuts `text` into words, one at a time; joined they are the text again. */
+export function splitWords(text: string, { patterns }: PreTokenizer): Iterable<string> {
+  return patterns.reduce<Iterable<string>>(splitByMatches, [text]);
 }
 
-function splitByMatches(text: string, by: RegExp): string[] {
-  const parts: string[] = [];
-  let done = 0;
-  for (const match of text.matchAll(by)) {
-    if (match.index > done) parts.push(text.slice(done, match.index));
-    parts.push(match[0]);
-    done = match.index + match[0].length;
+function* splitByMatches(texts: Iterable<string>, by: RegExp): Generator<string, void, void> {
+  for (const text of texts) {
+    let done = 0;
+    for (const match of text.matchAll(by)) {
+      if (match.index > done) yield text.slice(done, match.index);
+      yield match[0];
+      done = match.index + match[0].length;
+    }
+    if (done < text.length) yield text.slice(done);
   }
-  if (done < text.length) parts.push(text.slice(done));
-  return parts;
 }

@@ -1,4 +1,5 @@
 import type { Metadata } from '../metadata.js';
+import { PAUSE_AFTER, type Pausable } from '../pausable.js';
 import { mergeSymbols } from './merge-symbols.js';
 import type { TextEncoding } from './text-encoding.js';
 import { TokenType } from './token-type.js';
@@ -15,11 +16,13 @@ const utf8 = new TextEncoder();
  */
 export class SentencePiece implements TextEncoding {
   readonly addsSpacePrefix: boolean;
+  readonly mostBytes: number;
   readonly #vocabulary: Vocabulary;
   readonly #scores: ArrayLike<number>;
   /** The byte token of each byte, -1 where there is none. */
   readonly #byteIds: Int32Array;
   readonly #longestText: number;
+  readonly #neighbours: ReadonlySet<number>;
 
   /** @throws PynqLlmError LLM_TOKENIZER_INVALID, LLM_METADATA_INVALID */
   constructor(metadata: Metadata, vocabulary: Vocabulary) {
@@ -28,13 +31,38 @@ export class SentencePiece implements TextEncoding {
     this.#scores = readScores(metadata, vocabulary.texts.length);
     this.#byteIds = findByteTokens(vocabulary);
     this.#longestText = vocabulary.texts.reduce((longest, text) => Math.max(longest, text.length), 0);
+    this.#neighbours = findNeighbours(vocabulary);
+    // As written, because the text may hold U+2581 itself. A character outside the vocabulary may be one token.
+    const bytesOf = (text: string) => Buffer.byteLength(text);
+    this.mostBytes = vocabulary.texts.reduce((most, text) => Math.max(most, bytesOf(text)), 4);
   }
 
-  encode(text: string, ids: number[]): void {
-    const symbols = mergeSymbols(text.replaceAll(' ', ESCAPED_SPACE), (escaped, start, _middle, end) =>
-      this.#priority(escaped, start, end),
+  *encode(text: string, ids: number[]): Pausable<void> {
+    let word = '';
+    let last: number | undefined;
+    let done = 0;
+    for (const character of text) {
+      const escaped = character === ' ' ? ESCAPED_SPACE : character;
+      const code = escaped.codePointAt(0) ?? 0;
+      if (last !== undefined && !this.#neighbours.has(pairOf(last, code))) {
+        yield* this.#encodeWord(word, ids);
+        word = '';
+      }
+      word += escaped;
+      last = code;
+      done += 1;
+      if (done % PAUSE_AFTER === 0) yield;
+    }
+    yield* this.#encodeWord(word, ids);
+  }
+
+  /** Tokens of characters each of which stands beside the next in some token: nothing merges with what is around them. */
+  *#encodeWord(escaped: string, ids: number[]): Pausable<void> {
+    const symbols = yield* mergeSymbols(escaped, (whole, start, _middle, end) =>
+      this.#priority(whole, start, end),
     );
-    for (const symbol of symbols) {
+    for (const [i, symbol] of symbols.entries()) {
+      if (i % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
       const id = this.#vocabulary.idOfText.get(symbol);
       if (id !== undefined) ids.push(id);
       else this.#spell(symbol, ids);
@@ -59,6 +87,25 @@ export class SentencePiece implements TextEncoding {
     if (byteIds.includes(-1)) ids.push(unknownFor(character, this.#vocabulary));
     else ids.push(...byteIds);
   }
+}
+
+/** Two code points as one number. */
+function pairOf(first: number, second: number): number {
+  return first * 0x20_0000 + second;
+}
+
+/** The pairs of code points that stand side by side in a token: between any others no symbols merge. */
+function findNeighbours({ idOfText }: Vocabulary): Set<number> {
+  const pairs = new Set<number>();
+  for (const text of idOfText.keys()) {
+    let last: number | undefined;
+    for (const character of text) {
+      const code = character.codePointAt(0) ?? 0;
+      if (last !== undefined) pairs.add(pairOf(last, code));
+      last = code;
+    }
+  }
+  return pairs;
 }
 
 function readScores(metadata: Metadata, count: number): ArrayLike<number> {

@@ -1,6 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
+import { PAUSE_AFTER, type Pausable, runToEnd } from '../pausable.js';
 import { type DetokenizerStream, detokenizerStream } from './detokenizer.js';
-import { NAME_BREAK, type SpecialTokens } from './special-tokens.js';
+import { breakNames, NAME_BREAK, type SpecialTokens } from './special-tokens.js';
 import type { TextEncoding } from './text-encoding.js';
 import { TokenType } from './token-type.js';
 import type { Vocabulary } from './vocabulary.js';
@@ -34,6 +35,8 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** Whether the model wants its texts to begin with BOS. */
   readonly addsBos: boolean;
+  /** The names of control and unknown tokens, longest first; see `protect`. */
+  readonly trustedNames: readonly string[];
   /** The chat template in the model file (Jinja source). */
   readonly chatTemplate: string | undefined;
   readonly #vocabulary: Vocabulary;
@@ -55,6 +58,7 @@ export class Tokenizer {
     this.eosIds = parts.vocabulary.endIds;
     this.vocabSize = parts.vocabulary.texts.length;
     this.addsBos = parts.vocabulary.addBos;
+    this.trustedNames = parts.specials.trustedNames;
   }
 
   /**
@@ -63,25 +67,51 @@ export class Tokenizer {
    * @throws PynqLlmError LLM_TEXT_UNENCODABLE
    */
   encode(text: string, options: EncodeOptions = {}): number[] {
-    const { parseSpecial = false, addSpecial = true } = options;
+    return runToEnd(this.encodePausably(text, options));
+  }
+
+  /**
+   * The same with pauses for other work, and no further than to the first token over `most`, or soon after it: a result
+   * that is longer is not the whole text's.
+   *
+   * @throws PynqLlmError LLM_TEXT_UNENCODABLE
+   */
+  *encodePausably(
+    text: string,
+    { parseSpecial = false, addSpecial = true }: EncodeOptions = {},
+    most = Number.POSITIVE_INFINITY,
+  ): Pausable<number[]> {
     const { bosId, eosId, addBos, addEos } = this.#vocabulary;
     const ids: number[] = [];
     if (addSpecial && addBos && bosId !== undefined) ids.push(bosId);
-    const wellFormed = text.replace(/\p{Surrogate}/gu, '\u{fffd}');
+    const wellFormed = text.toWellFormed();
     // As in llama.cpp, each stretch of text after a special token begins anew, with a space of its own.
     let isAtStart = true;
-    for (const fragment of this.#specials.partition(wellFormed, parseSpecial)) {
+    const fragments = yield* this.#specials.partition(wellFormed, parseSpecial);
+    for (const [i, fragment] of fragments.entries()) {
+      if (i % PAUSE_AFTER === PAUSE_AFTER - 1) yield;
       if (typeof fragment === 'number') {
         ids.push(fragment);
       } else {
-        const plain = parseSpecial ? fragment.replaceAll(NAME_BREAK, '') : fragment;
+        const plain = parseSpecial ? fragment.split(NAME_BREAK).join('') : fragment;
         const prefix = isAtStart && this.#encoding.addsSpacePrefix ? ' ' : '';
-        if (plain !== '') this.#encoding.encode(prefix + plain, ids);
+        if (plain !== '')
+          for (const _ of this.#encoding.encode(prefix + plain, ids)) {
+            if (ids.length > most) return ids;
+            yield;
+          }
       }
+      if (ids.length > most) return ids;
       isAtStart = typeof fragment === 'number';
     }
     if (addSpecial && addEos && eosId !== undefined) ids.push(eosId);
     return ids;
+  }
+
+  /** Tokens that `text` has at least, by its length in bytes: found at once, and never more than it has. */
+  leastTokens(text: string, { parseSpecial = false }: EncodeOptions = {}): number {
+    const most = Math.max(this.#encoding.mostBytes, this.#specials.mostBytes);
+    return Math.ceil(this.#specials.keptBytes(text, parseSpecial) / most);
   }
 
   /**
@@ -89,7 +119,7 @@ export class Tokenizer {
    * For text from outside that is put into a trusted frame, such as a message into a chat template.
    */
   protect(text: string): string {
-    return this.#specials.protect(text);
+    return breakNames(text, this.trustedNames);
   }
 
   /**

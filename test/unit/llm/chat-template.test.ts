@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ChatMessage, ChatTemplate } from '../../../llm/chat-template.js';
+import type { ChatMessage } from '../../../llm/chat-renderer.js';
+import { ChatTemplate } from '../../../llm/chat-template.js';
 import { createTokenizer } from '../../../llm/tokenizer/index.js';
 import {
   bytePairId,

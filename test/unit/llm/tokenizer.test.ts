@@ -273,7 +273,7 @@ describe('pre-tokenizers', () => {
       ],
     ],
   ])('%s cuts words where it should', (name, words) => {
-    expect(splitWords(text, preTokenizerOf(name))).toEqual(words);
+    expect([...splitWords(text, preTokenizerOf(name))]).toEqual(words);
   });
 });
 

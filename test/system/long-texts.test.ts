@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { AgentHandle } from '../../agent/index.js';
+import { type BoardClient, connect, type Model } from '../../sdk/index.js';
+import { TINY_MODEL, testAgent } from './support/agent.js';
+import { modelWithChatTemplate } from './support/chat-model.js';
+
+const PROMPT = 'Once upon a time';
+const OPTIONS = { maxTokens: 200, seed: 7, ignoreEos: true };
+/** What an agent takes for a text, at most. */
+const MEGABYTE = 1_048_576;
+const code = (name: string) => expect.objectContaining({ code: name });
+
+let agent: AgentHandle;
+let quiet: BoardClient;
+let hostile: BoardClient;
+let model: Model;
+let alike: Model;
+
+beforeAll(async () => {
+  agent = await testAgent();
+  quiet = await connect(agent.url);
+  hostile = await connect(agent.url);
+  model = await quiet.models.upload(TINY_MODEL);
+  alike = await hostile.models.upload(TINY_MODEL);
+});
+afterAll(async () => {
+  await quiet.close();
+  await hostile.close();
+  await agent.close();
+});
+
+describe('while a client sends texts of a megabyte again and again', () => {
+  it("another's generation goes on between them and within them, with the same text", async () => {
+    const expected = await model.generate(PROMPT, OPTIONS).text();
+    let tokens = 0;
+    let isOver = false;
+    /** Tokens of the other client that came while each long text was worked on. */
+    const meanwhile: number[] = [];
+    const attack = async () => {
+      while (!isOver) {
+        await expect(alike.generate('a\n'.repeat(MEGABYTE / 2)).text()).rejects.toThrow(
+          code('LLM_PROMPT_TOO_LONG'),
+        );
+        const before = tokens;
+        await alike.tokenize('a b '.repeat(MEGABYTE / 32));
+        if (!isOver) meanwhile.push(tokens - before);
+      }
+    };
+    const read = async () => {
+      let text = '';
+      while (meanwhile.length < 2) {
+        text = '';
+        for await (const token of model.generate(PROMPT, OPTIONS)) {
+          tokens++;
+          text += token.text;
+        }
+        expect(text).toBe(expected);
+      }
+      isOver = true;
+    };
+    await Promise.all([attack(), read()]);
+    expect(Math.min(...meanwhile)).toBeGreaterThan(10);
+    const { state, restarts } = await quiet.health();
+    expect({ state, restarts }).toEqual({ state: 'ready', restarts: 0 });
+  });
+
+  it('a generation whose text is not done is cancelled, and one whose client goes away leaves nothing behind', async () => {
+    const generation = alike.generate('a b '.repeat(12_000));
+    await generation.cancel();
+    const ended = await generation.done.then(
+      ({ reason }) => reason,
+      (error: unknown) => Reflect.get(Object(error), 'code'),
+    );
+    expect(['cancelled', 'LLM_PROMPT_TOO_LONG']).toContain(ended);
+
+    const gone = await connect(agent.url);
+    const lost = (await gone.models.upload(TINY_MODEL)).tokenize('a b '.repeat(MEGABYTE / 4));
+    const ends = expect(lost).rejects.toThrow(code('SDK_CLOSED'));
+    await gone.close();
+    await ends;
+    // The agent hears of the end a moment later.
+    await vi.waitFor(() => model.unload(), 20_000);
+  });
+});
+
+describe('a chat template', () => {
+  it('that never ends keeps no generation from its steps; conversations are limited as one text is', async () => {
+    const source =
+      '{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{{ messages[0].content }}';
+    const endless = await hostile.models.upload(modelWithChatTemplate(source));
+    const never = endless.generate({ messages: [{ role: 'user', content: 'Hi' }] });
+    never.done.catch(() => {});
+    const { reason } = await (async () => {
+      const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 50 });
+      await generation.text();
+      return generation.done;
+    })();
+    expect(reason).toBe('max-tokens');
+    await never.cancel();
+    expect((await never.done).reason).toBe('cancelled');
+    const messages = Array.from({ length: 2 }, () => ({
+      role: 'user' as const,
+      content: 'a'.repeat(MEGABYTE - 1),
+    }));
+    await expect(endless.generate({ messages }).text()).rejects.toThrow(code('LLM_PROMPT_TOO_LONG'));
+  });
+});
