@@ -7,7 +7,7 @@ import { systemd } from '../../../../sdk/deploy/systemd.js';
 const options: ServiceOptions = {
   layout: LAYOUT,
   device: 'linux:',
-  loginUser: 'xilinx',
+  loginUid: 1000,
   allowDevMem: false,
   programsFpga: false,
 };
@@ -23,7 +23,8 @@ describe('the unit of the agent', () => {
     'PrivateTmp=yes',
     'DevicePolicy=closed',
     'WatchdogSec=120',
-    'StartLimitBurst=5',
+    'StartLimitIntervalSec=0',
+    'RestartSec=5',
   ])('has %s', (line) => {
     expect(systemd.files(options)[UNIT].split('\n')).toContain(line);
   });
