@@ -40,7 +40,7 @@ const KOFFI_FILES = [
 
 /** Whether a path stays below the folder of a release, and has no character that a shell or a list of sums minds. */
 export function isReleasePath(path: string): boolean {
-  return /^[\w@+-][\w@.+-]*(\/[\w@+-][\w@.+-]*)*$/.test(path);
+  return /^[\w@+][\w@.+-]*(\/[\w@+][\w@.+-]*)*$/.test(path);
 }
 
 /** The bundle that scripts/build-bundle.mjs writes: this file is dist/sdk/deploy/release.js when it runs. */
