@@ -10,7 +10,7 @@ const DIES_LATER = `
 import { Server } from 'node:net';
 const { emit } = Server.prototype;
 Server.prototype.emit = function (name, ...args) {
-  if (name === 'connection') setTimeout(() => process.exit(1), 1_000);
+  if (name === 'connection') setTimeout(() => process.exit(1), 3_000);
   return emit.call(this, name, ...args);
 };
 `;
@@ -46,7 +46,7 @@ describe.skipIf(noSshd !== undefined)(`a release${noSshd === undefined ? '' : ` 
   test.each([
     ['dies at every start', 'process.exit(1);\n', 3_000],
     ['starts and never answers', 'setInterval(() => {}, 1_000);\n', 3_000],
-    ['answers, and dies a second later', undefined, undefined],
+    ['answers, and dies three seconds later', undefined, undefined],
   ])('whose agent %s is followed by the one before', async (name, program, healthMs) => {
     const bundle = join(directory.path, name.replaceAll(' ', '-').replace(',', ''));
     cpSync('dist/bundle', bundle, { recursive: true });
