@@ -81,8 +81,9 @@ export const DEPLOY_ERRORS = {
   },
   DEPLOY_TRANSFER: {
     number: 9105,
-    meaning: 'A file arrived on the board with other bytes than were sent.',
-    remedy: 'Run the command again; if it happens again, suspect the memory or the storage of the board.',
+    meaning: 'A file on the board is not the one that was sent.',
+    remedy:
+      'Run the command again; if it happens again, suspect the memory or the storage of the board, or a process of the user who logs in that changes /opt/pynq-llm/incoming.',
   },
   DEPLOY_UNHEALTHY: {
     number: 9106,
@@ -103,5 +104,11 @@ export const DEPLOY_ERRORS = {
     number: 9109,
     meaning: 'The release is the active one.',
     remedy: 'Activate another one first, with `deploy` or `deploy --rollback`.',
+  },
+  DEPLOY_UNSAFE_FOLDER: {
+    number: 9110,
+    meaning: "Other users can change a folder that root would put the agent's programs into.",
+    remedy:
+      'Make it and all folders above it belong to root, writable by nobody else (`chown root`, `chmod go-w`).',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type AgentAnswer, agentStatus, type UnitState } from '../../sdk/index.js';
+import { type AgentAnswer, agentStatus, formatRestarts, type UnitState } from '../../sdk/index.js';
 import { EXIT, reportError } from '../exit.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { formatFacts } from '../output/table.js';
@@ -37,12 +37,13 @@ export function statusCommand(): Command {
 
 type Fact = readonly [string, string];
 
-function unitFacts({ installed, active, sub, result, restarts, memoryBytes, release }: UnitState): Fact[] {
+function unitFacts(unit: UnitState): Fact[] {
+  const { installed, active, sub, result, memoryBytes, release } = unit;
   if (!installed) return [['service', 'not installed']];
   return [
     [
       'service',
-      `${active} (${sub})${active === 'active' ? '' : `, last result ${result}`}, ${restarts} restarts`,
+      `${active} (${sub})${active === 'active' ? '' : `, last result ${result}`}, ${formatRestarts(unit)}`,
     ],
     ...(release === undefined ? [] : [['release', release] as const]),
     ...(memoryBytes === undefined ? [] : [['memory of the service', formatBytes(memoryBytes)] as const]),
@@ -61,7 +62,7 @@ function agentFacts({ info, health, models }: AgentAnswer): Fact[] {
     ['device', `${info.device} (${info.description.title})`],
     [
       'state',
-      `${health.state}${health.restarts === 0 ? '' : `, restarted ${health.restarts} times: ${health.lastError ?? 'unknown'}`}`,
+      `${health.state}${health.restarts === 0 ? '' : `, its worker was restarted ${health.restarts} times by the agent: ${health.lastError ?? 'unknown'}`}`,
     ],
     ['models', `${models.length} stored, ${loaded.length} loaded${names && `: ${names}`}`],
     ['sessions', `${health.sessions}, this one included; ${health.generations} generations running`],

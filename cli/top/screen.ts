@@ -44,7 +44,7 @@ function headLines({ device, sample, figures }: TopView): string[] {
   const dma =
     dmaMemory && `DMA memory ${formatBytes(dmaMemory.free)} of ${formatBytes(dmaMemory.total)} free`;
   return [
-    `${device}  ${state}, up ${formatDuration(uptimeMs)}${restarts > 0 ? `, ${counted(restarts, 'restart')}` : ''}`,
+    `${device}  ${state}, up ${formatDuration(uptimeMs)}${restarts > 0 ? `, ${counted(restarts, 'worker restart')}` : ''}`,
     ...(lastError === undefined ? [] : [lastError]),
     listed(
       counted(sessions, 'client'),

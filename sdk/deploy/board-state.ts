@@ -1,6 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { ExecResult } from '../ssh/index.js';
 import type { Layout } from './layout.js';
+import { isReleasePath } from './release.js';
 import type { RootShell } from './root-shell.js';
 import { commandFailed } from './root-shell.js';
 import type { ServiceManager } from './service-manager.js';
@@ -115,8 +116,8 @@ export function parseStatus(output: string): BoardState {
   });
   const design = new Map(
     lines.flatMap((line) => {
-      const [, sha256, path] = /^design=([0-9a-f]{64}) ([\w./-]+)$/.exec(line) ?? [];
-      return sha256 === undefined ? [] : [[path, sha256] as const];
+      const [, sha256, path = ''] = /^design=([0-9a-f]{64}) (.+)$/.exec(line) ?? [];
+      return sha256 !== undefined && isReleasePath(path) ? [[path, sha256] as const] : [];
     }),
   );
   return { releases, pending: value('pending'), design };

@@ -8,6 +8,8 @@ import type { BoardState, Switch } from './board-state.js';
 
 const RETRY_MS = 500;
 const CONNECT_MS = 30_000;
+/** So often a new agent is asked whether it still runs. */
+const STAYS_POLL_MS = 500;
 /** One golden MatMul of each weight type, the smallest: a board in emulation has minutes for it, not hours. */
 const GOLDEN = /gauss_small/;
 
@@ -19,11 +21,14 @@ export interface AgentCheckOptions {
   /** Golden vectors; undefined for a check without them. */
   readonly vectors: string | undefined;
   readonly deadlineMs: number;
+  /** How long it then has to go on running, beside the deadline. */
+  readonly staysMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Waits until the agent of a release answers through the tunnel, its device is ready and its core computes right.
+ * Waits until the agent of a release answers through the tunnel, its device is ready and its core computes right, and
+ * sees that it goes on running.
  * @throws PynqLlmError DEPLOY_UNHEALTHY, SSH_CONNECTION_LOST
  */
 export async function checkAgent(
@@ -38,23 +43,39 @@ export async function checkAgent(
     await using client = await connectAgent(host, options.socket, signal);
     const { state } = await client.health();
     if (state !== 'ready') throw unhealthy(`its device is ${state}`, undefined);
-    if (options.vectors === undefined) return { selfTestChecks: 0 };
-    const summary = await client.device.selfTest(options.vectors, {
-      signal,
-      only: (name) => GOLDEN.test(name),
-    });
-    if (summary.passed !== summary.cases || summary.cases === 0)
-      throw unhealthy(
-        `${summary.cases - summary.passed} of ${summary.cases} self-test checks failed`,
-        undefined,
-      );
-    return { selfTestChecks: summary.cases };
+    const selfTestChecks =
+      options.vectors === undefined ? 0 : await selfTest(client, options.vectors, signal);
+    await stays(client, options);
+    return { selfTestChecks };
   } catch (error) {
     options.signal?.throwIfAborted();
     if (isPynqLlmError(error, 'SSH_CONNECTION_LOST') || isPynqLlmError(error, 'DEPLOY_UNHEALTHY'))
       throw error;
     if (deadline.aborted) throw unhealthy(`not done within ${options.deadlineMs / 1000} s`, error);
     throw unhealthy(error instanceof PynqLlmError ? error.message : String(error), error);
+  }
+}
+
+/** @returns how many checks passed: all */
+async function selfTest(client: BoardClient, vectors: string, signal: AbortSignal): Promise<number> {
+  const { cases, passed } = await client.device.selfTest(vectors, {
+    signal,
+    only: (name) => GOLDEN.test(name),
+  });
+  if (passed === cases && cases > 0) return cases;
+  throw unhealthy(`${cases - passed} of ${cases} self-test checks failed`, undefined);
+}
+
+/** An agent that ends takes this connection along, though the next one may answer soon. */
+async function stays(client: BoardClient, { staysMs, signal }: AgentCheckOptions): Promise<void> {
+  for (const end = performance.now() + staysMs; performance.now() < end; ) {
+    await delay(Math.min(STAYS_POLL_MS, staysMs), undefined, { signal });
+    try {
+      await client.health({ signal });
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw unhealthy('it ended or hung soon after it had answered', cause);
+    }
   }
 }
 

@@ -13,14 +13,17 @@ import { DESIGN_FOLDER, LAYOUT, type Layout, socketOf } from './layout.js';
 import { plain, plainLayout } from './plain.js';
 import { type Platform, platformOf } from './platforms.js';
 import { type BoardFacts, factsCommand, judge, type PreflightCheck, parseFacts } from './preflight.js';
+import { prepareBoard } from './prepare-board.js';
 import { buildRelease, type Release, shippedBundle } from './release.js';
 import { commandFailed, findRootAccess, RootShell } from './root-shell.js';
-import { bytesToSend, prepareFolders, sendRelease, takeInventory } from './send-release.js';
+import { bytesToSend, sendRelease, takeInventory } from './send-release.js';
 import type { ServiceManager } from './service-manager.js';
 import { switchScript } from './switch-script.js';
 import { systemd } from './systemd.js';
 
 const HEALTH_MS = 180_000;
+/** An agent that fails as soon as it does more than start has failed by then. */
+const STAYS_MS = 5_000;
 /** So much longer than the laptop's own deadline the board waits before it reverts by itself. */
 const GRACE_S = 60;
 
@@ -40,6 +43,8 @@ export interface DeployOptions {
   readonly vectors?: string | undefined;
   /** Milliseconds within which the new agent has to pass; 3 minutes. */
   readonly healthMs?: number | undefined;
+  /** Milliseconds that the new agent has to go on running after it has passed; 5 seconds. */
+  readonly staysMs?: number | undefined;
   /** The agent's bundle; the package's own. */
   readonly bundle?: string | undefined;
   readonly onProgress?: ((progress: DeployProgress) => void) | undefined;
@@ -133,7 +138,7 @@ export class Deployer {
     const about = { release: release.digest, version: release.version };
     if (isCurrent(state, release.digest) && state.pending === undefined) {
       onProgress?.({ step: 'verify' });
-      const { selfTestChecks } = await this.#check(release.digest, options);
+      const { selfTestChecks } = await this.#check(release.digest, options, 0);
       return { ...about, unchanged: true, sentBytes: 0, selfTestChecks };
     }
     const sentBytes = state.releases.some(({ digest }) => digest === release.digest)
@@ -237,7 +242,7 @@ export class Deployer {
       layout: this.#layout,
       device,
       programsFpga,
-      loginUser: this.#facts.user,
+      loginUid: this.#facts.uid,
       allowDevMem: options.allowDevMem === true,
     };
     const design = Object.entries(given?.files ?? {});
@@ -252,15 +257,14 @@ export class Deployer {
   async #send(release: Release, platform: Platform, plan: Plan, options: DeployOptions): Promise<number> {
     const { onProgress, signal } = options;
     const root = this.#rootShell();
-    const folders = prepareFolders(this.#layout, this.#facts.uid);
-    // Before folders are made: what is short is named before anything is written.
-    this.#preflight(platform, plan, release.bytes, onProgress);
-    await root.run('make its folders', `set -e\n${folders}\n${this.#manager.prepare(this.#layout)}`);
     for (let attempt = 1; ; attempt++) {
       const inventory = await takeInventory(this.#host, this.#layout);
       // A file of an installed release that turned out to be broken is sent anew.
       const usable = attempt === 1 ? inventory : { ...inventory, installed: new Map<string, string>() };
       const bytes = bytesToSend(release, usable);
+      // Before folders are made: what is short is named before anything is written.
+      if (attempt === 1) this.#preflight(platform, plan, bytes.store, onProgress);
+      await prepareBoard(root, this.#manager, this.#layout, this.#facts.uid);
       try {
         await sendRelease(
           this.#host,
@@ -273,7 +277,7 @@ export class Deployer {
           },
           signal,
         );
-        return bytes;
+        return bytes.send;
       } catch (error) {
         if (!isPynqLlmError(error, 'DEPLOY_TRANSFER') || attempt > 1) throw error;
       }
@@ -289,7 +293,7 @@ export class Deployer {
     try {
       await board.activate(release, token, Math.ceil(healthMs / 1000) + GRACE_S);
       onProgress?.({ step: 'verify' });
-      const result = await this.#check(release, options);
+      const result = await this.#check(release, options, options.staysMs ?? STAYS_MS);
       if (!(await board.confirm(token)))
         throw new PynqLlmError('DEPLOY_UNHEALTHY', 'The board went back before the checks were done.');
       return result;
@@ -309,12 +313,13 @@ export class Deployer {
     return new PynqLlmError('DEPLOY_UNHEALTHY', `${error.what} ${now}.`, { cause: error });
   }
 
-  #check(release: string, options: DeployOptions): Promise<{ selfTestChecks: number }> {
+  #check(release: string, options: DeployOptions, staysMs: number): Promise<{ selfTestChecks: number }> {
     return checkAgent(this.#host, this.#switch(), {
       socket: socketOf(this.#layout),
       release,
       vectors: options.vectors,
       deadlineMs: options.healthMs ?? HEALTH_MS,
+      staysMs,
       signal: options.signal,
     });
   }

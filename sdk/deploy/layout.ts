@@ -20,6 +20,9 @@ export const LAYOUT: Layout = {
 /** The folder of a release that has the board's design: its description, bitstream and overlay. */
 export const DESIGN_FOLDER = 'design';
 
+/** The folder, below the base, where files arrive. */
+export const INCOMING = 'incoming';
+
 /** The agent's socket in a layout. */
 export function socketOf({ run }: Layout): string {
   return `${run}/agent.sock`;

@@ -1,4 +1,5 @@
 import { quote } from '../ssh/index.js';
+import { SAFE_READ } from './assemble-script.js';
 import type { Layout } from './layout.js';
 import { BOARD_MACHINES, type Platform } from './platforms.js';
 import type { ServiceManager } from './service-manager.js';
@@ -45,7 +46,7 @@ export interface PreflightCheck {
 }
 
 const FPGA_STATE = '/sys/class/fpga_manager/fpga0/state';
-const TOOLS = ['sha256sum', 'flock', 'seq', 'readlink', 'mktemp', 'od', 'cmp', 'awk'];
+const TOOLS = ['sha256sum', 'flock', 'seq', 'readlink', 'find', 'stat', 'od', 'cmp', 'awk'];
 
 /** Shell command whose output `parseFacts` reads. */
 export function factsCommand(layout: Layout, manager: ServiceManager): string {
@@ -56,7 +57,8 @@ place=${quote(layout.base)}; while [ ! -d "$place" ]; do place=$(dirname "$place
 echo "disk=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"; echo "epoch=$(date +%s)"
 [ ! -f ${quote(`${layout.config}/board.toml`)} ] || echo board=yes
 [ ! -r ${FPGA_STATE} ] || echo "fpga=$(cat ${FPGA_STATE})"
-for tool in ${tools}; do command -v $tool >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v $tool >/dev/null || echo "missing=$tool"; done`;
+for tool in ${tools}; do command -v $tool >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v $tool >/dev/null || echo "missing=$tool"; done
+dd if=/dev/null of=/dev/null ${SAFE_READ} status=none 2>/dev/null || echo "missing=dd of GNU coreutils"`;
 }
 
 /** Reads what `factsCommand` printed. @param nowSeconds our own clock then */

@@ -38,6 +38,11 @@ const KOFFI_FILES = [
   'src/koffi/src/trampolines.cjs',
 ];
 
+/** Whether a path stays below the folder of a release, and has no character that a shell or a list of sums minds. */
+export function isReleasePath(path: string): boolean {
+  return /^[\w@+][\w@.+-]*(\/[\w@+][\w@.+-]*)*$/.test(path);
+}
+
 /** The bundle that scripts/build-bundle.mjs writes: this file is dist/sdk/deploy/release.js when it runs. */
 export function shippedBundle(): string {
   return join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bundle');
@@ -81,6 +86,12 @@ export async function buildRelease(
     ),
     fileOf('VERSION.json', Buffer.from(`${JSON.stringify(about)}\n`), '644'),
   ]);
+  const strange = files.find(({ path }) => !isReleasePath(path));
+  if (strange !== undefined)
+    throw new PynqLlmError(
+      'DEPLOY_BUNDLE',
+      `${JSON.stringify(strange.path)} is no name for a file of a release.`,
+    );
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   const manifest = files.map(({ sha256, path }) => `${sha256}  ${path}\n`).join('');
   return {

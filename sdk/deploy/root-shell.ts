@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { type ExecResult, quote, type RemoteHost, type SshPrompts } from '../ssh/index.js';
+import { CLEAN_ENVIRONMENT, type ExecResult, quote, type RemoteHost, type SshPrompts } from '../ssh/index.js';
 
 const PASSWORD_TRIES = 3;
 const COMMAND_MS = 180_000;
@@ -25,8 +25,11 @@ export class RootShell {
     if (this.#access.kind === 'direct') return this.#host.exec(command, { timeoutMs });
     const { password } = this.#access;
     return password === undefined
-      ? this.#host.exec(`sudo -n ${command}`, { timeoutMs })
-      : this.#host.exec(`sudo -k -S -p '' ${command}`, { timeoutMs, stdin: `${password}\n` });
+      ? this.#host.exec(`sudo -n ${CLEAN_ENVIRONMENT} ${command}`, { timeoutMs })
+      : this.#host.exec(`sudo -k -S -p '' ${CLEAN_ENVIRONMENT} ${command}`, {
+          timeoutMs,
+          stdin: `${password}\n`,
+        });
   }
 
   /** Runs a script that has to succeed. @throws PynqLlmError SSH_COMMAND_FAILED, DEPLOY_DISK_FULL, SSH_... */

@@ -1,15 +1,13 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { quote, type RemoteHost } from '../ssh/index.js';
+import { assembleScript, CORRUPT } from './assemble-script.js';
 import { checkBusy } from './board-state.js';
-import type { Layout } from './layout.js';
-import type { Release, ReleaseFile } from './release.js';
+import { INCOMING, type Layout } from './layout.js';
+import { isReleasePath, type Release, type ReleaseFile } from './release.js';
 import { commandFailed, type RootShell } from './root-shell.js';
-import { SWITCH_STATUS } from './switch-script.js';
 
 /** Assembling copies and hashes a hundred megabytes: minutes on a slow card. */
 const ASSEMBLE_MS = 10 * 60_000;
-/** The assembling script's answer for bytes that are not what they should be. */
-const CORRUPT = 68;
 
 export interface SendProgress {
   /** Bytes of the release that are on the board. */
@@ -19,14 +17,7 @@ export interface SendProgress {
 
 /** Where files wait until their release is complete: they belong to who logs in, named by their digests. */
 function incoming({ base }: Layout): string {
-  return `${base}/incoming`;
-}
-
-/** Shell commands that make the folders for `sendRelease`, as root. */
-export function prepareFolders(layout: Layout, uid: number): string {
-  return `umask 022
-mkdir -p ${quote(layout.base)}/releases
-install -d -m 700 -o ${uid} ${quote(incoming(layout))}`;
+  return `${base}/${INCOMING}`;
 }
 
 /** What is there already: files of the active release by digest, and of `incoming` with their sizes. */
@@ -35,11 +26,14 @@ export interface Inventory {
   readonly waiting: ReadonlyMap<string, number>;
 }
 
-/** Looks for files that need not be sent. */
+/**
+ * Looks for files that need not be sent, as who logs in. What is in the way of a file in `incoming`, a link or a pipe,
+ * is taken away.
+ */
 export async function takeInventory(host: RemoteHost, layout: Layout): Promise<Inventory> {
   const result = await host.exec(
-    `cd ${quote(layout.base)} || exit 1; for list in releases/*/MANIFEST; do [ ! -f "$list" ] || { echo "in \${list%/MANIFEST}"; cat "$list"; }; done
-cd incoming || exit 1; for file in *; do [ ! -f "$file" ] || echo "waiting $file $(wc -c < "$file")"; done`,
+    `cd ${quote(layout.base)} 2>/dev/null || exit 0; for list in releases/*/MANIFEST; do [ ! -f "$list" ] || { echo "in \${list%/MANIFEST}"; cat "$list"; }; done
+cd ${INCOMING} 2>/dev/null || exit 0; for file in *; do if [ -f "$file" ] && [ ! -L "$file" ]; then echo "waiting $file $(wc -c < "$file")"; else rm -rf "./$file"; fi; done`,
   );
   if (result.status !== 0) throw commandFailed('list what it has', result);
   const installed = new Map<string, string>();
@@ -47,25 +41,34 @@ cd incoming || exit 1; for file in *; do [ ! -f "$file" ] || echo "waiting $file
   let folder = '';
   for (const line of result.stdout.split('\n')) {
     const [, name] = /^in (releases\/[0-9a-f]{64})$/.exec(line) ?? [];
-    const [, digest, path] = /^([0-9a-f]{64}) {2}([\w@./+-]+)$/.exec(line) ?? [];
+    const [, digest, path = ''] = /^([0-9a-f]{64}) {2}(.+)$/.exec(line) ?? [];
     const [, sent, bytes] = /^waiting ([0-9a-f]{64}) (\d+)$/.exec(line) ?? [];
     if (name !== undefined) folder = name;
-    else if (digest !== undefined) installed.set(digest, `${folder}/${path}`);
+    else if (digest !== undefined && isReleasePath(path)) installed.set(digest, `${folder}/${path}`);
     else if (sent !== undefined) waiting.set(sent, Number(bytes));
   }
   return { installed, waiting };
 }
 
-/** Bytes of a release that are yet to be sent. */
-export function bytesToSend(release: Release, { installed, waiting }: Inventory): number {
-  return distinct(release)
-    .filter(({ sha256 }) => !installed.has(sha256))
-    .reduce((sum, { sha256, bytes }) => sum + Math.max(0, bytes - (waiting.get(sha256) ?? 0)), 0);
+/**
+ * Bytes of a release that are yet to be sent, and what the board's storage has to have room for: these, and a copy of
+ * all that was sent.
+ */
+export function bytesToSend(
+  release: Release,
+  { installed, waiting }: Inventory,
+): { readonly send: number; readonly store: number } {
+  const missing = release.files.filter(({ sha256 }) => !installed.has(sha256));
+  const send = distinct(missing).reduce(
+    (sum, { sha256, bytes }) => sum + Math.max(0, bytes - (waiting.get(sha256) ?? 0)),
+    0,
+  );
+  return { send, store: send + missing.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 /**
  * Sends the files that the board does not have, goes on with those that were sent in part, and puts the release
- * together under its digest. Every byte is checked there before the release has its name.
+ * together under its digest. Every byte of it is checked there, as root, before the release has its name.
  * @throws PynqLlmError DEPLOY_TRANSFER, DEPLOY_DISK_FULL, DEPLOY_BUSY, SSH_...
  */
 export async function sendRelease(
@@ -80,13 +83,13 @@ export async function sendRelease(
   const totalBytes = release.bytes;
   let done = 0;
   const sources = new Map<string, string>();
-  for (const file of distinct(release)) {
+  for (const file of distinct(release.files)) {
     signal?.throwIfAborted();
     const installed = inventory.installed.get(file.sha256);
-    sources.set(file.sha256, installed ?? `incoming/${file.sha256}`);
+    sources.set(file.sha256, installed ?? `${INCOMING}/${file.sha256}`);
     const before = done;
     if (installed === undefined)
-      await sendFile(host, layout, file, inventory.waiting.get(file.sha256) ?? 0, (bytes) =>
+      await sendFile(host, layout, file, inventory.waiting.get(file.sha256), (bytes) =>
         onProgress({ bytes: before + bytes, totalBytes }),
       );
     done += file.bytes;
@@ -94,11 +97,13 @@ export async function sendRelease(
   }
   signal?.throwIfAborted();
   const result = await root.try(assembleScript(layout, release, sources), [], ASSEMBLE_MS);
-  if (result.status === CORRUPT)
+  if (result.status === CORRUPT) {
+    const why = result.stderr.trim().split('\n').slice(0, 3).join(' ').slice(0, 500);
     throw new PynqLlmError(
       'DEPLOY_TRANSFER',
-      `On the board differ: ${result.stdout.trim().replaceAll('\n', ', ')}.`,
+      `On the board differ: ${result.stdout.trim().replaceAll('\n', ', ')}.${why && ` It says: ${why}.`}`,
     );
+  }
   checkBusy(result);
   if (result.status !== 0) throw commandFailed('put the release together', result);
 }
@@ -107,13 +112,13 @@ async function sendFile(
   host: RemoteHost,
   layout: Layout,
   file: ReleaseFile,
-  sent: number,
+  sent: number | undefined,
   onProgress: (bytes: number) => void,
 ): Promise<void> {
   if (sent === file.bytes) return;
   const path = `${incoming(layout)}/${file.sha256}`;
   // More than the whole cannot be the beginning of it.
-  const offset = sent < file.bytes ? sent : 0;
+  const offset = sent !== undefined && sent < file.bytes ? sent : 0;
   try {
     await host.upload({ from: file.from, offset }, path, onProgress);
   } catch (error) {
@@ -125,55 +130,7 @@ async function sendFile(
   }
 }
 
-/**
- * A file from another release is linked, one that was sent is moved. A release that is there already is left as it is.
- */
-function assembleScript(layout: Layout, release: Release, sources: ReadonlyMap<string, string>): string {
-  const folders = new Set(
-    release.files.map(({ path }) => path.split('/').slice(0, -1).join('/')).filter(Boolean),
-  );
-  const placed = new Map<string, string>();
-  const steps = release.files.map(({ path, sha256, mode }) => {
-    const target = `"$new"/${quote(path)}`;
-    const twin = placed.get(sha256);
-    placed.set(sha256, target);
-    const source = quote(sources.get(sha256) ?? '');
-    const take =
-      twin !== undefined
-        ? `cp ${twin} ${target}`
-        : source.startsWith('incoming/')
-          ? `mv ${source} ${target}; chown "$me" ${target}`
-          : `ln ${source} ${target}`;
-    return `${take}; chmod ${mode} ${target}`;
-  });
-  return `set -eu
-trap '' HUP PIPE
-umask 022
-cd ${quote(layout.base)}
-exec 9>lock
-flock -w 60 9 || exit ${SWITCH_STATUS.busy}
-target=releases/${release.digest}
-if [ -f "$target/MANIFEST" ]; then rm -rf incoming/*; exit 0; fi
-new="$target.new"
-rm -rf "$new"
-me=$(id -u):$(id -g)
-mkdir -p "$new" ${[...folders].map((folder) => `"$new"/${quote(folder)}`).join(' ')}
-${steps.join('\n')}
-cat > "$new/MANIFEST" <<'END'
-${release.manifest}END
-bad=$(cd "$new" && sha256sum -c MANIFEST 2>/dev/null | sed -n 's/: FAILED.*//p')
-if [ "$bad" ]; then
-  echo "$bad"
-  rm -rf "$new" incoming/*
-  exit ${CORRUPT}
-fi
-sync
-mv -T "$new" "$target"
-rm -rf incoming/*
-`;
-}
-
 /** Files by content: what is twice in a release is sent once. */
-function distinct(release: Release): ReleaseFile[] {
-  return [...new Map(release.files.map((file) => [file.sha256, file])).values()];
+function distinct(files: readonly ReleaseFile[]): ReleaseFile[] {
+  return [...new Map(files.map((file) => [file.sha256, file])).values()];
 }

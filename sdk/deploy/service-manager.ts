@@ -6,8 +6,11 @@ export interface ServiceOptions {
   readonly layout: Layout;
   /** Device URL of the agent. */
   readonly device: string;
-  /** Who logs in through SSH, and so may use the agent's socket. */
-  readonly loginUser: string;
+  /**
+   * Who logs in through SSH, and so may use the agent's socket. Their number: a name may have characters that units and
+   * shells read as something else, as those of domain users do.
+   */
+  readonly loginUid: number;
   /** Whether the agent may open /dev/mem: all of the board's memory. */
   readonly allowDevMem: boolean;
   /** Whether the release has a bitstream, which is programmed before every start of the agent. */

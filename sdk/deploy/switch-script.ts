@@ -10,6 +10,17 @@ const LOCK_SECONDS = { change: 60, revert: 900 } as const;
 const SOCKET_SECONDS = 150;
 
 /**
+ * Shell commands that wait for the lock of the current folder, on descriptor 9. Who may open it may hold it: only its
+ * owner may, or any user could keep the agent from starting.
+ */
+export function openLock(seconds: string): string {
+  return `( umask 077; : >> lock )
+chmod 600 lock
+exec 9> lock
+flock -w ${seconds} 9 || exit ${SWITCH_STATUS.busy}`;
+}
+
+/**
  * The shell script that changes what runs on a board. It holds a lock while it works, goes on when the connection that
  * started it is cut, and undoes an activation that nobody confirms: between `activate` and `confirm` the board alone
  * sees to it that a release runs which was seen to work.
@@ -18,7 +29,7 @@ const SOCKET_SECONDS = 150;
  *   confirm TOKEN                    keep it; releases other than this and the one before are removed
  *   revert TOKEN                     back to what ran before
  *   recover                          at boot: revert what was not confirmed before
- *   open OWNER                       wait for the agent's socket, and give it to OWNER
+ *   open OWNER                       wait for the agent's socket, and give it to OWNER, user and group
  *   status, remove RELEASE, uninstall
  *
  * State in the base folder: `current`, a link; `previous`, a release; `pending`: token, boot and former release.
@@ -27,7 +38,8 @@ export function switchScript(manager: ServiceManager, layout: Layout): string {
   return `set -eu
 trap '' HUP PIPE
 base=${quote(layout.base)}
-socket=${quote(`${layout.run}/agent.sock`)}
+run=${quote(layout.run)}
+socket=$run/agent.sock
 cd "$base" 2>/dev/null || case "$1" in status|uninstall) exit 0 ;; *) exit ${SWITCH_STATUS.noRelease} ;; esac
 base=$(pwd -P)
 
@@ -38,7 +50,9 @@ running() {
 }
 pending() { [ ! -f pending ] || sed -n "$1p" pending; }
 point_to() { rm -f current.new; ln -s "releases/$1" current.new; mv -T current.new current; }
-lock() { exec 9>lock; flock -w "$1" 9 || exit ${SWITCH_STATUS.busy}; }
+lock() {
+${openLock('"$1"')}
+}
 boot_id() { cat /proc/sys/kernel/random/boot_id; }
 ${manager.functions(layout)}
 
@@ -80,11 +94,13 @@ recover)
   point_to "$old"; rm pending; start_agent
   ;;
 open)
-  for i in $(seq ${SOCKET_SECONDS}); do
-    [ ! -S "$socket" ] || { chown "$2" "$socket"; chmod 660 "$socket"; exit 0; }
-    sleep 1
-  done
-  exit 1
+  for i in $(seq ${SOCKET_SECONDS}); do [ ! -S "$socket" ] || break; sleep 1; done
+  # The folder is the agent's, which could put a link in the socket's place: not while the folder is root's.
+  owner=$(stat -c %u:%g "$run")
+  trap 'chown -h "$owner" "$run"' EXIT
+  chown -h "$(id -u)" "$run"; chmod 755 "$run"
+  [ -S "$socket" ] && [ ! -L "$socket" ] && [ "$(stat -c %h "$socket")" = 1 ] || exit 1
+  chown -h "$2" "$socket"; chmod 660 "$socket"
   ;;
 status)
   echo "active=$(active)"; echo "running=$(running)"; echo "pending=$(pending 1)"; echo "previous=$(cat previous 2>/dev/null)"

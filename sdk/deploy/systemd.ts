@@ -1,3 +1,4 @@
+import { quote } from '../ssh/index.js';
 import { DESIGN_FOLDER } from './layout.js';
 import { agentCommand, makeTokens, type ServiceManager, type ServiceOptions } from './service-manager.js';
 
@@ -42,12 +43,12 @@ remove_service() {
   systemctl daemon-reload
 }`,
   prepare: (layout) => `id ${USER} >/dev/null 2>&1 ||
-  useradd --system --user-group --home-dir ${layout.state} --no-create-home --shell /usr/sbin/nologin ${USER}
+  useradd --system --user-group --home-dir ${quote(layout.state)} --no-create-home --shell /usr/sbin/nologin ${USER}
 for group in render video; do
   ! getent group $group >/dev/null || usermod -aG $group ${USER}
 done
-install -d -m 755 ${layout.config}
-install -d -m 700 -o ${USER} -g ${USER} ${layout.state}
+install -d -m 755 ${quote(layout.config)}
+install -d -m 700 -o ${USER} -g ${USER} ${quote(layout.state)}
 ${makeTokens(layout, `${USER}:${USER}`)}`,
   files: (options) => ({
     [`system/${UNIT}`]: unit(options),
@@ -58,15 +59,15 @@ ${makeTokens(layout, `${USER}:${USER}`)}`,
 
 /** systemd.exec(5) and systemd.service(5). */
 function unit(options: ServiceOptions): string {
-  const { layout, loginUser, allowDevMem, programsFpga } = options;
-  const script = `/bin/sh ${layout.base}/current/system/switch.sh`;
+  const { layout, loginUid, allowDevMem, programsFpga } = options;
+  const script = `/bin/sh ${unitWord(`${layout.base}/current/system/switch.sh`)}`;
   const capabilities = allowDevMem ? 'CAP_SYS_RAWIO' : '';
   return `# Written by \`pynq-llm deploy\`, and again by the next. Flags of your own: PYNQ_LLM_AGENT_FLAGS=… in ${layout.config}/agent.env.
 [Unit]
 Description=pynq-llm agent
 After=network.target${programsFpga ? ` ${FPGA_UNIT}\nRequires=${FPGA_UNIT}` : ''}
-StartLimitIntervalSec=600
-StartLimitBurst=5
+# Whatever ends the agent, and however often: it is started again. A new release that does not stay is undone by \`deploy\`.
+StartLimitIntervalSec=0
 
 [Service]
 User=${USER}
@@ -80,11 +81,11 @@ UMask=0077
 ExecStartPre=+${script} recover
 ExecStart=${agentCommand(options, unitWord)} $PYNQ_LLM_AGENT_FLAGS
 # Only who deployed, and members of the group, reach the agent.
-ExecStartPost=-+${script} open ${loginUser}:${USER}
+ExecStartPost=-+${script} open ${loginUid}:${USER}
 TimeoutStartSec=180
 TimeoutStopSec=20
 Restart=on-failure
-RestartSec=2
+RestartSec=5
 # systemd-notify, a child of the agent, says that it is alive.
 WatchdogSec=120
 NotifyAccess=all
@@ -124,13 +125,16 @@ WantedBy=multi-user.target
 /** Not in the agent's own unit: what may program the FPGA may do anything. It runs before every start of the agent. */
 function fpgaUnit({ layout }: ServiceOptions): string {
   const current = `${layout.base}/current`;
+  const words = [`${current}/bin/node`, `${current}/agent/start-logic.js`, `${current}/${DESIGN_FOLDER}`];
   return `# Written by \`pynq-llm deploy\`, and again by the next.
 [Unit]
 Description=pynq-llm: program the FPGA
+# The agent needs it before each of its starts.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
-ExecStart=${current}/bin/node ${current}/agent/start-logic.js ${current}/${DESIGN_FOLDER}
+ExecStart=${words.map(unitWord).join(' ')}
 TimeoutStartSec=120
 NoNewPrivileges=yes
 PrivateNetwork=yes
@@ -148,8 +152,15 @@ SUBSYSTEM=="dma_heap", ${access}
 ${allowDevMem ? `SUBSYSTEM=="mem", KERNEL=="mem", ${access}\n` : ''}`;
 }
 
-/** In a unit, % and $ stand for something and blanks separate. */
+/**
+ * A word of a command in a unit, as systemd.syntax(7) and "COMMAND LINES" of systemd.service(5) have it: % and $ stand
+ * for something, blanks separate words, a lone ; commands, and a line break would begin another line of the unit.
+ */
 function unitWord(word: string): string {
-  const escaped = word.replaceAll('%', '%%').replaceAll('$', '$$$$');
-  return /[\s"'\\]/.test(escaped) ? `"${escaped.replace(/["\\]/g, '\\$&')}"` : escaped;
+  const escaped = word
+    .replace(/[\\"]/g, '\\$&')
+    .replaceAll('%', '%%')
+    .replaceAll('$', '$$$$')
+    .replace(/\p{Cc}/gu, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return /^[\w@%+=:,./?&$-]+$/.test(escaped) ? escaped : `"${escaped}"`;
 }

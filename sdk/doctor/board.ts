@@ -1,3 +1,4 @@
+import { formatRestarts } from '../service/unit-state.js';
 import type { BoardFacts, DeviceNode } from './board-facts.js';
 import { type Check, type Finding, fail, pass, skip, warn } from './check.js';
 import type { DoctorSession } from './session.js';
@@ -157,7 +158,7 @@ function service({ unit }: BoardFacts): Finding {
   if (unit === undefined) return skip('the board has no systemd');
   if (!unit.installed) return fail('pynq-llm.service is not installed', 'Run `pynq-llm deploy HOST`.');
   const release = unit.release === undefined ? '' : `, release ${unit.release.slice(0, 12)}`;
-  const detail = `${unit.active} (${unit.sub})${release}, ${unit.restarts} restarts`;
+  const detail = `${unit.active} (${unit.sub})${release}, ${formatRestarts(unit)}`;
   const logs = 'Read why: `pynq-llm logs`.';
   if (unit.active !== 'active') return fail(`${detail}, last result ${unit.result}`, logs);
   return unit.restarts === 0 ? pass(detail) : warn(detail, logs);

@@ -64,7 +64,7 @@ async function device(board: BoardClient): Promise<Finding> {
     return fail(`${state}: ${lastError ?? 'no error was reported'}`, 'Read the log: `pynq-llm logs`.');
   if (restarts === 0) return pass(`ready${memory ?? ''}`);
   return warn(
-    `ready${memory ?? ''}, but restarted ${restarts} times; last: ${lastError ?? 'unknown'}`,
+    `ready${memory ?? ''}, but its worker was restarted ${restarts} times by the agent; last: ${lastError ?? 'unknown'}`,
     'Read the log: `pynq-llm logs`.',
   );
 }

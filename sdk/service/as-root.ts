@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import {
+  CLEAN_ENVIRONMENT,
   type ExecOptions,
   type ExecResult,
   quote,
@@ -30,7 +31,7 @@ export async function runAsRoot(
   );
   const way = asked.stdout.trim();
   if (way === 'root') return ssh.exec(command, exec);
-  if (way === 'sudo') return ssh.exec(`sudo -n sh -c ${quote(command)}`, exec);
+  if (way === 'sudo') return ssh.exec(`sudo -n ${CLEAN_ENVIRONMENT} sh -c ${quote(command)}`, exec);
   const password = ssh.password ?? (await prompts?.secret(`Password of ${ssh.place} for sudo`));
   if (password === undefined)
     throw new PynqLlmError('SERVICE_NEEDS_SUDO', `${ssh.place} needs a password for sudo: \`${command}\`.`);
@@ -44,5 +45,8 @@ export async function runAsRoot(
       'SERVICE_NEEDS_SUDO',
       `sudo on ${ssh.place} refuses: ${checked.stderr.trim().split('\n').at(-1)}.`,
     );
-  return ssh.exec(`sudo -S -p '' sh -c ${quote(command)}`, { ...exec, stdin: `${password}\n` });
+  return ssh.exec(`sudo -S -p '' ${CLEAN_ENVIRONMENT} sh -c ${quote(command)}`, {
+    ...exec,
+    stdin: `${password}\n`,
+  });
 }

@@ -11,7 +11,10 @@ export interface UnitState {
   readonly sub: string;
   /** Why it ended last: `success`, `exit-code`, `watchdog`, `oom-kill`, …. */
   readonly result: string;
-  /** Automatic restarts since it was started. */
+  /**
+   * How often systemd started the agent's process again since the service was started by hand, by a deploy or at boot.
+   * What the agent itself restarts, the worker that has the device, is in its health.
+   */
   readonly restarts: number;
   /** Bytes, where systemd accounts for memory. */
   readonly memoryBytes: number | undefined;
@@ -20,6 +23,11 @@ export interface UnitState {
 }
 
 const PROPERTIES = ['LoadState', 'ActiveState', 'SubState', 'Result', 'NRestarts', 'MemoryCurrent'];
+/** What is counted in `restarts`, for people. */
+export function formatRestarts({ restarts }: UnitState): string {
+  return restarts === 1 ? 'restarted once by systemd' : `restarted ${restarts} times by systemd`;
+}
+
 /** Where deploy links the release that runs. */
 const CURRENT = '/opt/pynq-llm/current';
 

@@ -3,4 +3,5 @@ export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './connec
 export { SshConnection } from './connection.js';
 export type { SshPrompts } from './prompts.js';
 export { quote } from './quote.js';
+export { CLEAN_ENVIRONMENT } from './sudo.js';
 export { formatTarget, parseSshTarget, parseSshUrl, type SshTarget } from './target.js';

@@ -57,7 +57,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
   async function deploy(folder: DeployFolder, bundle: string) {
     await using connection = await login();
     const deployer = await Deployer.open(connection, { withoutSystemd: folder.path });
-    return await deployer.deploy({ device: 'mock:', bundle });
+    return await deployer.deploy({ device: 'mock:', bundle, staysMs: 0 });
   }
 
   async function removeOthers(folder: DeployFolder) {
@@ -74,7 +74,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     await using connection = await login();
     const host = new CuttingHost(connection, undefined);
     const deployer = await Deployer.open(host, { withoutSystemd: folder.path });
-    await deployer.deploy({ device: 'mock:', bundle: bundles[1] });
+    await deployer.deploy({ device: 'mock:', bundle: bundles[1], staysMs: 0 });
     return host;
   }
 
@@ -83,7 +83,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     const connection = await login();
     const host = new CuttingHost(connection, cut);
     const outcome = Deployer.open(host, { withoutSystemd: folder.path }).then((deployer) =>
-      deployer.deploy({ device: 'mock:', bundle }),
+      deployer.deploy({ device: 'mock:', bundle, staysMs: 0 }),
     );
     try {
       await expect(outcome).rejects.toMatchObject({ code: 'SSH_CONNECTION_LOST' });
@@ -130,7 +130,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
         /install -d/,
         /wc -c/,
         /^upload/,
-        /sha256sum -c/,
+        /sha256sum --check/,
         / activate /,
         / status$/,
         /^forward/,

@@ -31,7 +31,7 @@ describe.skipIf(missing !== undefined)(`deploy${missing === undefined ? '' : ` (
       `mount --make-rprivate /
 mount --bind ${shadow} /etc/shadow
 mount -t tmpfs -o size=64m tmpfs ${folder.path}/small
-mount -t tmpfs -o size=250m tmpfs ${folder.path}/tight`,
+mount -t tmpfs -o size=400m tmpfs ${folder.path}/tight`,
     );
     process.env.HOME = sshd.home;
   });

@@ -68,9 +68,17 @@ export class DeployFolder implements Disposable {
   /** Ends what was started in the folder, what waits to undo an activation included, and removes it. */
   [Symbol.dispose](): void {
     for (const { pid, executable, command } of processes())
-      if (executable.startsWith(`${this.path}/`) || command.includes(`${this.path}/`))
-        process.kill(pid, 'SIGKILL');
+      if (executable.startsWith(`${this.path}/`) || command.includes(`${this.path}/`)) kill(pid);
     rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    // It has ended meanwhile.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
 }
 

@@ -88,6 +88,13 @@ describe('a release', () => {
     expect(bytes).toBe((await build()).bytes);
   });
 
+  test.each(['../up', 'a/../../up', '/root', 'a//b', 'two words', 'two\nlines', '-r', ''])(
+    'has no file named "%s"',
+    async (path) => {
+      await expect(build({ [path]: 'x' })).rejects.toThrow(/DEPLOY_BUNDLE.*no name for a file/);
+    },
+  );
+
   test('without a bundle names what is missing', async () => {
     rmSync(join(bundle(), 'agent'), { recursive: true });
     await expect(build()).rejects.toThrow(/DEPLOY_BUNDLE.*has no agent/);
