@@ -100,7 +100,7 @@ describe.each([
 
   it('publishes a complete upload under its digest and name', async () => {
     await store.publish(await send(), 'tiny.gguf');
-    expect(await store.list()).toEqual([
+    expect((await store.list()).models).toEqual([
       { digest: MODEL.plan.digest, names: ['tiny.gguf'], bytes: MODEL.bytes.length },
     ]);
     expect(Buffer.compare(await disk.read(`models/${MODEL.plan.digest}.gguf`), MODEL.bytes)).toBe(0);
@@ -109,7 +109,7 @@ describe.each([
 
   it('shows nothing of an upload before it is published', async () => {
     await send();
-    expect(await store.list()).toEqual([]);
+    expect((await store.list()).models).toEqual([]);
   });
 
   it('goes on after a break at every chunk, also when the agent was started again', async () => {
@@ -205,7 +205,7 @@ describe.each([
     await store.publish(first, 'a');
     await store.delete(MODEL.plan.digest);
     await expect(store.publish(second, 'b')).rejects.toMatchObject({ code: 'AGENT_MODEL_UNKNOWN' });
-    expect(await store.list()).toEqual([]);
+    expect((await store.list()).models).toEqual([]);
   });
 
   it('publishes an upload once when it is committed twice at the same time', async () => {
@@ -250,16 +250,16 @@ describe.each([
     const other = sample(500, 3);
     await store.publish(await send(), 'a');
     await store.publish(await send(other), 'a');
-    const names = Object.fromEntries((await store.list()).map((entry) => [entry.digest, entry.names]));
+    const names = Object.fromEntries((await store.list()).models.map((entry) => [entry.digest, entry.names]));
     expect(names).toEqual({ [MODEL.plan.digest]: [], [other.plan.digest]: ['a'] });
   });
 
   it('deletes a model with its names', async () => {
     await store.publish(await send(), 'a');
     await store.delete(MODEL.plan.digest);
-    expect(await store.list()).toEqual([]);
+    expect((await store.list()).models).toEqual([]);
     await store.publish(await send(sample(500)), 'b');
-    expect((await store.list()).map((entry) => entry.names)).toEqual([['b']]);
+    expect((await store.list()).models.map((entry) => entry.names)).toEqual([['b']]);
   });
 
   it('keeps names that are given at the same time', async () => {
@@ -391,10 +391,13 @@ describe('the model store on a disk that fills up', () => {
   it('removes partial uploads that nobody continued for a week', async () => {
     const disk = memoryDisk();
     const store = await ModelStore.open(disk.directory, disk.fs);
-    await store.release(await store.begin(MODEL.plan));
+    const upload = await store.begin(MODEL.plan);
+    await upload.writeChunk(0, MODEL.chunks[0]);
+    await store.release(upload);
+    expect(await disk.list('partial')).toEqual([MODEL.plan.digest]);
     const old: StoreFs = {
       ...disk.fs,
-      stat: async (path) => ({ size: 0, mtimeMs: Date.now() - 8 * 24 * 3600 * 1000, path }),
+      stat: async () => ({ size: CHUNK_BYTES, mtimeMs: Date.now() - 8 * 24 * 3600 * 1000 }),
     };
     await ModelStore.open(disk.directory, old);
     expect(await disk.list('partial')).toEqual([]);
