@@ -125,11 +125,9 @@ function latest(names: ReadonlyMap<string, string>): ReadonlyMap<string, string>
   return new Map([...kept].slice(-MAX_NAMES));
 }
 
-/** Takes the oldest names away from models that have more than they may, and names that are too long. */
+/** Takes names away that are too long, and the oldest of models that have more than they may. */
 function trimEach(names: Map<string, string>): void {
-  for (const own of namesByDigest(names).values()) {
-    const surplus = Math.max(0, own.length - MAX_NAMES_PER_MODEL);
-    for (const [i, name] of own.entries())
-      if (i < surplus || name.length > MAX_NAME_LENGTH) names.delete(name);
-  }
+  for (const name of [...names.keys()]) if (name.length > MAX_NAME_LENGTH) names.delete(name);
+  for (const own of namesByDigest(names).values())
+    for (const name of own.slice(0, -MAX_NAMES_PER_MODEL)) names.delete(name);
 }
