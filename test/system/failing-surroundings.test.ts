@@ -11,7 +11,6 @@ import {
   writeSync,
 } from 'node:fs';
 import { request } from 'node:http';
-import { connect as connectSocket, type Socket } from 'node:net';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type BoardClient, connect } from '../../sdk/index.js';
@@ -213,31 +212,20 @@ describe.skipIf(process.platform === 'win32')('health', () => {
     expect((await model.generate('Once', { maxTokens: 2 }).text()).length).toBeGreaterThan(0);
   });
 
-  it.skipIf(process.platform !== 'linux')('is answered where no file can be opened any more', async () => {
-    const url = `unix:${join(folder.path, 'agent.sock')}`;
-    const command = 'ulimit -n 64 && exec "$@"';
-    const args = [process.execPath, MAIN, 'agent', '--listen', url, '--log-level', 'silent'];
-    const child = spawn('sh', ['-c', command, 'sh', ...args], {
-      env: { PATH: process.env.PATH, HOME: folder.path, PYNQ_LLM_HOME: join(folder.path, 'store') },
-      stdio: 'ignore',
-    });
-    children.push(child);
-    await expect.poll(() => answers(url), { timeout: 60_000 }).toBe(true);
-    await using board = await connect(url, { reconnectMs: 0 });
-    const sockets: Socket[] = [];
-    try {
-      await expect
-        .poll(async () => {
-          for (let i = 0; i < 8; i++)
-            sockets.push(connectSocket(url.slice('unix:'.length)).on('error', () => {}));
-          return partsOf(board);
-        })
-        .toContain('process');
-    } finally {
-      for (const socket of sockets) socket.destroy();
-    }
-    await expect.poll(() => partsOf(board)).toEqual([]);
-  });
+  it.skipIf(spawnSync('prlimit', ['--version']).status !== 0)(
+    'is answered where no file can be opened any more',
+    async () => {
+      const { child, url } = await agentInto('ignore', 'ignore');
+      await using board = await connect(url, { reconnectMs: 0 });
+      const limit = (files: number) =>
+        spawnSync('prlimit', ['--pid', String(child.pid), `--nofile=${files}:`]).status;
+      // Those that are open stay open.
+      expect(limit(3)).toBe(0);
+      expect(await partsOf(board)).toEqual(['process']);
+      expect(limit(256)).toBe(0);
+      expect(await partsOf(board)).toEqual([]);
+    },
+  );
 });
 
 async function partsOf(board: BoardClient): Promise<string[]> {
