@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
-import { MAX_CHECK_BYTES, type Params } from '../protocol/index.js';
+import { MAX_CHECK_BYTES, MAX_CHECK_FILES, type Params } from '../protocol/index.js';
 
 interface CheckFile {
   readonly name: string;
@@ -23,7 +23,14 @@ export class CheckFiles {
           context: { name, offset },
         },
       );
+    if (pieces.length > 0 && data.length === 0) return;
     this.#bytes += data.length;
+    if (this.#files.size >= MAX_CHECK_FILES && pieces.length === 0) {
+      this.take();
+      throw new PynqLlmError('AGENT_CHECK_FILE', `A check has more than ${MAX_CHECK_FILES} files.`, {
+        context: { name, limit: MAX_CHECK_FILES },
+      });
+    }
     if (this.#bytes > MAX_CHECK_BYTES) {
       this.take();
       throw new PynqLlmError(

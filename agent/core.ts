@@ -1,5 +1,5 @@
 import type { Admission } from '../access/index.js';
-import { PynqLlmError } from '../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
 import {
   type BoardHealth,
@@ -19,6 +19,7 @@ import { DeviceHost } from './device/device-host.js';
 import { GenerationRegistry } from './generation-registry.js';
 import { createHandlers } from './handlers.js';
 import type { KvSettings } from './kv-settings.js';
+import { PartProbe } from './part-probe.js';
 import type { RegisterTables } from './register-tables.js';
 import { SessionUploads } from './session-uploads.js';
 import { StepSubscriptions } from './step-subscriptions.js';
@@ -51,6 +52,7 @@ export class AgentCore {
   readonly #models = new Map<string, 'loading' | 'loaded'>();
   readonly #sessions = new Set<ServerSession>();
   readonly #allSessions = { inFlightBytes: 0 };
+  readonly #storeRoom: PartProbe<number>;
   #nextSession = 1;
   #isDraining = false;
 
@@ -60,6 +62,7 @@ export class AgentCore {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#startedAt = options.clock.now();
+    this.#storeRoom = new PartProbe(options.clock, () => this.store.freeBytes());
     this.generations = new GenerationRegistry(options.clock, () => this.device);
     this.steps = new StepSubscriptions((on) => this.device.reportSteps(on));
     this.device = new DeviceHost({
@@ -149,8 +152,15 @@ export class AgentCore {
     return this.device.registers;
   }
 
+  /** Answers within a second or so, whatever fails around it: that is part of the answer. */
   async health(): Promise<BoardHealth> {
     const { device } = this;
+    const problems: { part: string; error: string }[] = [];
+    const note = (part: string, error: unknown) => {
+      problems.push({ part, error: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    };
+    const freeBytes = await this.#storeRoom.read().catch((error: unknown) => note('store', error));
     return {
       state: device.state,
       restarts: device.restarts,
@@ -161,8 +171,9 @@ export class AgentCore {
       generations: this.generations.running,
       models: this.#models.size,
       dmaMemory: device.dmaMemory,
-      process: { residentBytes: process.memoryUsage.rss() },
-      store: { freeBytes: await this.store.freeBytes() },
+      process: { residentBytes: residentBytes((error) => note('process', error)) },
+      ...(freeBytes === undefined ? {} : { store: { freeBytes } }),
+      ...(problems.length === 0 ? {} : { problems }),
     };
   }
 
@@ -192,9 +203,16 @@ export class AgentCore {
 
   /** Ends the recording, with which the worker unloads every model. */
   async stopTrace(session: number, params: Params<'trace.stop'>): Promise<Result<'trace.stop'>> {
-    const result = await this.device.call(session, 'trace.stop', params);
-    this.#models.clear();
-    return result;
+    try {
+      const result = await this.device.call(session, 'trace.stop', params);
+      this.#models.clear();
+      return result;
+    } catch (error) {
+      // The recording has ended all the same, unless there was none.
+      if (!isPynqLlmError(error, 'AGENT_TRACE_FAILED')) throw error;
+      this.#models.clear();
+      throw error;
+    }
   }
 
   /** @throws PynqLlmError AGENT_DRAINING once the agent drains */
@@ -216,5 +234,15 @@ export class AgentCore {
     this.generations.close();
     await this.device.close();
     await this.store.close();
+  }
+}
+
+/** Linux tells it through a file: without a descriptor left it is the most that it ever was. */
+function residentBytes(onFailure: (error: unknown) => void): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch (error) {
+    onFailure(error);
+    return process.resourceUsage().maxRSS * 1024;
   }
 }

@@ -13,11 +13,23 @@ export function feedWatchdog(log: Log, environment: NodeJS.ProcessEnv = process.
   const { WATCHDOG_USEC: microseconds, NOTIFY_SOCKET: socket } = environment;
   if (microseconds === undefined || socket === undefined || !(Number(microseconds) > 0))
     return { [Symbol.dispose]: () => undefined };
-  const feed = () =>
-    execFile('systemd-notify', ['WATCHDOG=1'], { env: environment }, (error) => {
-      if (error !== null) log.warn({ err: error }, 'systemd did not take the sign of life');
-    });
+  const everyMs = Number(microseconds) / 1000 / FEEDS;
+  let isFeeding = false;
+  const feed = () => {
+    // One that does not end must not become many.
+    if (isFeeding) return;
+    isFeeding = true;
+    execFile(
+      'systemd-notify',
+      ['WATCHDOG=1'],
+      { env: environment, timeout: everyMs * 2, killSignal: 'SIGKILL' },
+      (error) => {
+        isFeeding = false;
+        if (error !== null) log.warn({ err: error }, 'systemd did not take the sign of life');
+      },
+    );
+  };
   feed();
-  const timer = setInterval(feed, Number(microseconds) / 1000 / FEEDS);
+  const timer = setInterval(feed, everyMs);
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }

@@ -10,6 +10,8 @@ import type { DeviceHost } from './device/device-host.js';
 
 /** How long a generation waits for a client whose connection broke. */
 const GRACE_MS = 30_000;
+/** Generations that have ended and are kept for clients that may not know: short ones come by the thousand in that time. */
+const MAX_ENDED = 512;
 /** How long a generation waits for a client that is connected and reads none of its tokens. */
 const UNREAD_MS = 10 * 60_000;
 
@@ -232,9 +234,18 @@ export class GenerationRegistry {
   #expire(record: GenerationRecord): void {
     this.#onQuiet();
     record.cancelGrace();
+    this.#forgetOldest();
     record.cancelGrace = this.#clock.after(GRACE_MS, () => {
       if (record.last === undefined) this.#device().cancel(record.id);
       this.#records.delete(record.id);
     });
+  }
+
+  #forgetOldest(): void {
+    const ended = [...this.#records.values()].filter(({ last, stream }) => last !== undefined && !stream);
+    for (const record of ended.slice(0, -MAX_ENDED)) {
+      this.#stopTimers(record);
+      this.#records.delete(record.id);
+    }
   }
 }

@@ -120,7 +120,11 @@ export function createHandlers(
     'buffers.read': forward(),
     'buffers.free': forward(),
 
-    'models.list': async () => ({ models: (await store.list()).map(describe) }),
+    'models.list': async ({ params }) => {
+      const { models, next } = await store.list(params);
+      return { models: models.map(describe), next };
+    },
+    'models.find': async ({ params }) => ({ models: (await store.search(params.model)).map(describe) }),
     'models.get': async ({ params }) => describe(await find(params.model)),
     'models.plan': forward(),
     'models.uploadBegin': async ({ params }) => {

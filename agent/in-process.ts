@@ -1,12 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { PynqLlmError } from '../errors/index.js';
 import { silentLog } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
 import { parseDeviceUrl } from './open-board.js';
+import { scratchDirectory } from './scratch.js';
 import { ModelStore } from './store/model-store.js';
 
 /** What a client in the same process is told. */
@@ -71,9 +69,4 @@ export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProces
     send: (frame) => queueMicrotask(() => session.receive(frame)),
     close: async () => session.close(),
   };
-}
-
-/** A directory of this process's own for traces; made when it is needed. */
-export function scratchDirectory(): string {
-  return join(tmpdir(), `pynq-llm-${process.pid}-${randomBytes(8).toString('hex')}`);
 }

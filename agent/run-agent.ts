@@ -1,17 +1,21 @@
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import { destination, pino } from 'pino';
+import { pino } from 'pino';
 import type { Token } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
 import { ROLES } from '../protocol/index.js';
 import { feedWatchdog } from './feed-watchdog.js';
 import type { KvSettings } from './kv-settings.js';
+import { standardError } from './log-output.js';
+import { LogSink } from './log-sink.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
 
 /** How long generations under way may take to end: less than systemd waits before it kills (TimeoutStopSec). */
 const DRAIN_MS = 10_000;
+/** How long the last lines of the log may take to be written: whoever should read them may have gone, or sleep. */
+const FLUSH_MS = 500;
 
 /** The flags of `pynq-llm agent`. */
 export interface AgentFlags {
@@ -29,8 +33,9 @@ export interface AgentFlags {
 }
 
 /**
- * Runs an agent until SIGINT or SIGTERM; generations under way then have ten seconds to end. Its address goes to standard
- * output as the only line there, its log to standard error.
+ * Runs an agent until SIGINT or SIGTERM; generations under way then have ten seconds to end, and the process ends. Its
+ * address goes to standard output as the only line there, its log to standard error. Whether anybody reads them, or ever
+ * will, makes no difference to it.
  * @param extend adds what else the agent's port serves; disposed of when the agent begins to end
  * @throws PynqLlmError as startAgent
  */
@@ -40,7 +45,27 @@ export async function runAgent(
 ): Promise<void> {
   // V8 collects when a heap is up to four times what is alive in it: on a board that memory is the model's.
   setFlagsFromString('--optimize-for-size');
-  const log = pino({ level: flags.logLevel, base: null }, destination(2));
+  const sink = new LogSink(standardError());
+  const log = pino({ level: flags.logLevel, base: null }, sink);
+  outliveReaders(log);
+  await serve(flags, log, extend);
+  await sink.flush(FLUSH_MS);
+  // What nobody reads would keep the process.
+  process.exit();
+}
+
+/** A daemon goes on when nobody reads its address or its log any more, or there is no room for them. */
+function outliveReaders(log: Log): void {
+  process.stdout.removeAllListeners('error');
+  process.stdout.on('error', (err) => log.warn({ err }, 'standard output does not take the address'));
+  process.stderr.removeAllListeners('error');
+  process.stderr.on('error', () => {});
+  // Node would print them until they are taken.
+  process.removeAllListeners('warning');
+  process.on('warning', (err) => log.warn({ err }, 'warning of Node.js'));
+}
+
+async function serve(flags: AgentFlags, log: Log, extend: (agent: AgentHandle) => Disposable): Promise<void> {
   const { tlsKey, tlsCert } = flags;
   if ((tlsKey === undefined) !== (tlsCert === undefined))
     throw new PynqLlmError('AGENT_TLS', 'Of key and certificate only one was given.');
@@ -64,7 +89,7 @@ export async function runAgent(
     process.stdout.write(`${agent.url}\n`);
     await asked;
   }
-  log.info('agent ends');
+  log.info({}, 'agent ends');
   await agent.drain(DRAIN_MS);
 }
 

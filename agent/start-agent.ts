@@ -1,19 +1,23 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { AccessControl, type Admission, type Tokens } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import { type Log, listen, parseListenAddress, silentLog, type TlsFiles } from '../listen/index.js';
+import {
+  LimitedLog,
+  type Log,
+  listen,
+  parseListenAddress,
+  silentLog,
+  type TlsFiles,
+} from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { AgentCore } from './core.js';
 import { defaultStoreDir } from './home.js';
-import {
-  connectInProcess,
-  type InProcessAgent,
-  type InProcessEvents,
-  scratchDirectory,
-} from './in-process.js';
+import { connectInProcess, type InProcessAgent, type InProcessEvents } from './in-process.js';
 import type { KvSettings } from './kv-settings.js';
 import { parseDeviceUrl } from './open-board.js';
+import { removeOldScratch, scratchDirectory } from './scratch.js';
 import { ModelStore } from './store/model-store.js';
+import { nodeFs } from './store/store-fs.js';
 
 /** How long the answers to requests may take once their generations have ended. */
 const ANSWER_MS = 1_000;
@@ -53,7 +57,7 @@ export interface AgentHandle extends AsyncDisposable {
   readonly isOpenLoopback: boolean;
   /** A session inside this process, with every right. */
   connect(events: InProcessEvents): InProcessAgent;
-  /** As it was given. */
+  /** The one that was given, with a limit on lines of a kind. */
   readonly log: Log;
   /** Takes no more generations, and waits at most `ms` milliseconds for those that clients wait for. */
   drain(ms: number): Promise<void>;
@@ -67,7 +71,8 @@ export interface AgentHandle extends AsyncDisposable {
  *   AGENT_STORE_FAILED; a device that cannot be opened is reported to clients and tried again
  */
 export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
-  const log = options.log ?? silentLog;
+  // Most of its lines are about what clients do, who may do it often.
+  const log = new LimitedLog(options.log ?? silentLog, systemClock);
   const address = parseListenAddress(options.listen);
   const tokens = typeof options.token === 'string' ? { admin: options.token } : (options.token ?? {});
   const access = new AccessControl(tokens);
@@ -88,9 +93,10 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       `${options.listen} ${isTls ? 'takes no' : 'needs'} key and certificate.`,
     );
   parseDeviceUrl(options.device);
+  await removeOldScratch(log);
   const core = new AgentCore({
     device: options.device,
-    store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
+    store: await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log),
     scratch: scratchDirectory(),
     kv: options.kv ?? {},
     clientWeights: options.clientWeights ?? new Map(),

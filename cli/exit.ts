@@ -1,29 +1,36 @@
-import { isPynqLlmError } from '../errors/index.js';
+import { harmless, isPynqLlmError } from '../errors/index.js';
+import { noteText } from './output/print.js';
 
 /** What the process ends with; documented in docs/cli.md. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, mismatch: 3, interrupted: 130 } as const;
+
+/** Bytes of notices that wait for a reader that does not read; more of them are not told. */
+const MAX_WAITING_BYTES = 64 * 1024;
 
 /** Prints an error the way every command does: one line for our own errors, the stack for a bug. */
 export function reportError(error: unknown): void {
   if (isPynqLlmError(error)) {
     // Names from outside may hold line breaks and terminal codes; programs count on one line.
-    process.stderr.write(`pynq-llm: ${oneLine(error.message)}\n`);
-    if (process.env.PYNQ_LLM_DEBUG) process.stderr.write(`${error.stack}\n${String(error.cause ?? '')}\n`);
+    process.stderr.write(`pynq-llm: ${harmless(error.message)}\n`);
+    if (process.env.PYNQ_LLM_DEBUG) noteText(`${error.stack}\n${String(error.cause ?? '')}\n`);
     return;
   }
-  process.stderr.write(
+  noteText(
     `pynq-llm: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}\n`,
   );
 }
 
 /** Tells the user at once what the work does not end with, on a line of its own. */
 export function reportNotice(text: string): void {
+  if (process.stderr.writableLength > MAX_WAITING_BYTES) return;
   // A progress bar may stand in the line.
-  process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}pynq-llm: ${oneLine(text)}\n`);
+  process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}pynq-llm: ${harmless(text)}\n`);
 }
 
-function oneLine(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ');
+/** A daemon goes on when nobody reads its address any more: from now on only its signals end it. */
+export function outliveReader(): void {
+  process.stdout.removeAllListeners('error');
+  process.stdout.on('error', () => {});
 }
 
 /** The exit status that an error ends the process with. */

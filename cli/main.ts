@@ -7,6 +7,8 @@ process.on('SIGINT', () => process.exit(EXIT.interrupted));
 process.stdout.on('error', (error: NodeJS.ErrnoException) =>
   process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed),
 );
+// Who reads no errors is none either.
+process.stderr.on('error', () => {});
 
 try {
   await createProgram().parseAsync();

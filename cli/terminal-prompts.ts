@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { SshPrompts } from '../sdk/index.js';
+import { noteText } from './output/print.js';
 
 /** Nobody answers a question for so long: the board has hung up by then. */
 const ANSWER_MS = 120_000;
@@ -10,7 +11,7 @@ export function terminalPrompts(): SshPrompts | undefined {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
   return {
     confirmHostKey: async ({ host, type, fingerprint }) => {
-      process.stderr.write(
+      noteText(
         `${host} is not known yet. Its ${type} key has the fingerprint\n  ${fingerprint}\n` +
           'Compare it with the board: on its console, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n',
       );
@@ -33,7 +34,8 @@ async function ask(question: string, echo: boolean): Promise<string | undefined>
   const given = new AbortController();
   lines.once('SIGINT', () => given.abort());
   lines.once('close', () => given.abort());
-  if (!echo) process.stderr.write(question);
+  // A board's SSH server may word it.
+  if (!echo) noteText(question);
   try {
     const signal = AbortSignal.any([given.signal, AbortSignal.timeout(ANSWER_MS)]);
     return await lines.question(echo ? question : '', { signal });

@@ -159,6 +159,11 @@ export const AGENT_ERRORS = {
     meaning: 'The model store could not be read or written.',
     remedy: 'Check that the directory of the store exists, is writable and its file system healthy.',
   },
+  AGENT_STORE_QUOTA: {
+    number: 6055,
+    meaning: 'The store holds as many models, names or open uploads as it may.',
+    remedy: 'Delete models that are no longer needed; uploads of others end by themselves.',
+  },
   AGENT_GENERATION_UNKNOWN: {
     number: 6060,
     meaning: 'The agent knows no generation of this id: it ended, was given up, or never began.',
@@ -183,5 +188,10 @@ export const AGENT_ERRORS = {
     number: 6070,
     meaning: 'There is no trace to stop, read or replay, or one is being recorded already.',
     remedy: 'Start a trace, stop it, then read it.',
+  },
+  AGENT_TRACE_FAILED: {
+    number: 6072,
+    meaning: 'A trace could not be written, or became larger than a trace may be; it is lost.',
+    remedy: 'Free room in the folder for temporary files of the board ($TMPDIR), or record less.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -13,7 +13,7 @@ import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
 import { readBody } from './read-body.js';
 import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
-import type { ServedDevice } from './served-device.js';
+import type { DeviceHealth, ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
 
 export interface AppOptions extends GuardOptions {
@@ -57,12 +57,12 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   });
   guardOrigins(app, options);
   app.get('/health', async (context) => {
-    const { status, error } = options.draining.aborted
-      ? { status: 'draining', error: undefined }
+    const { status, ...wrong }: Omit<DeviceHealth, 'status'> & { status: string } = options.draining.aborted
+      ? { status: 'draining' }
       : await device.health();
     if (status !== 'ok') context.header('retry-after', '1');
     // What is wrong with the device is no stranger's business.
-    const detail = error !== undefined && isAdmitted(context, options) ? { error } : {};
+    const detail = isAdmitted(context, options) ? wrong : {};
     return context.json({ status, ...detail }, status === 'ok' ? 200 : 503);
   });
   guardRoles(app, options);
@@ -71,11 +71,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   );
   app.get('/v1/models', async (context) => context.json({ object: 'list', data: await models.list() }));
   app.get('/v1/models/:id{.+}', async (context) => {
-    const id = context.req.param('id');
-    const found = (await models.list()).find((one) => one.id === id || one.digest === id);
-    if (found === undefined)
-      throw new ApiError(404, `The board has no model "${id}".`, 'model_not_found', 'model');
-    return context.json(found);
+    return context.json(await models.look(context.req.param('id')));
   });
   app.post('/v1/completions', async (context) => {
     const request = completionRequest.parse(await bodyOf(context));

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BoardClient } from '../sdk/index.js';
+import type { BoardClient, BoardHealth } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
 
 /** A device that could not be opened is tried again so often: by then its agent may have been started anew. */
@@ -23,6 +23,8 @@ export interface DeviceHealth {
   /** `lost`: its connection broke, or it does not answer; `failed`: it cannot be opened, which is tried again. */
   readonly status: 'ok' | 'loading' | 'lost' | 'failed' | 'starting';
   readonly error?: string | undefined;
+  /** Parts of the agent that fail while requests can be served. */
+  readonly problems?: BoardHealth['problems'];
 }
 
 /** The board behind a server: opened, known to be there or not, and opened anew when it was lost for good. */
@@ -74,8 +76,8 @@ export class ServedDevice {
   async health(): Promise<DeviceHealth> {
     if (!this.#board?.isConnected) return this.#away;
     try {
-      const { state, lastError } = await this.#board.health({ timeoutMs: HEALTH_MS });
-      return { status: state === 'ready' ? 'ok' : state, error: lastError };
+      const { state, lastError, problems } = await this.#board.health({ timeoutMs: HEALTH_MS });
+      return { status: state === 'ready' ? 'ok' : state, error: lastError, problems };
     } catch (error) {
       return { status: 'lost', error: messageOf(error) };
     }

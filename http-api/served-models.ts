@@ -1,7 +1,10 @@
-import type { BoardClient, LoadSettings, Model } from '../sdk/index.js';
+import type { BoardClient, LoadSettings, Model, StoredModel } from '../sdk/index.js';
 import type { ServedDevice } from './served-device.js';
 
 const NO_BYTES = new Uint8Array();
+
+/** A model in a list: OpenAI's shape, and what we know beside it. */
+type ListedModel = ReturnType<typeof listed>;
 
 /** A model as requests use it. */
 export interface ServedModel {
@@ -23,19 +26,16 @@ export class ServedModels {
   }
 
   /** `GET /v1/models`: one entry for each name, or for the digest of a model without one. */
-  async list() {
+  async list(): Promise<ListedModel[]> {
     const models = await this.#device.board.models.list();
-    return models.flatMap(({ digest, names, bytes, state }) =>
-      (names.length > 0 ? names : [digest]).map((id) => ({
-        id,
-        object: 'model' as const,
-        created: 0,
-        owned_by: 'pynq-llm',
-        digest,
-        bytes,
-        state,
-      })),
+    return models.flatMap((model) =>
+      (model.names.length > 0 ? model.names : [model.digest]).map((id) => listed(id, model)),
     );
+  }
+
+  /** `GET /v1/models/ID`. @param id name or digest @throws PynqLlmError AGENT_MODEL_UNKNOWN */
+  async look(id: string): Promise<ListedModel> {
+    return listed(id, await this.#device.board.models.get(id));
   }
 
   /** @param name name or digest @throws PynqLlmError AGENT_MODEL_UNKNOWN, LLM_..., AGENT_... */
@@ -66,4 +66,8 @@ export class ServedModels {
       },
     };
   }
+}
+
+function listed(id: string, { digest, bytes, state }: StoredModel) {
+  return { id, object: 'model' as const, created: 0, owned_by: 'pynq-llm', digest, bytes, state };
 }

@@ -1,3 +1,3 @@
 export { parseListenAddress } from './address.js';
 export { type Listener, type ListenerOptions, listen, type TlsFiles } from './listener.js';
-export { type Log, silentLog } from './log.js';
+export { LimitedLog, type Log, silentLog } from './log.js';

@@ -52,8 +52,22 @@ export const MAX_PIECE_BYTES = 1024 * 1024;
 /** Uploads that pretend to be larger than any file system: 64 GiB of chunks. */
 export const MAX_CHUNKS = 65_536;
 
+/** Models of one byte each that fill the store's folders, which are read whole for every list. */
+export const MAX_MODELS = 512;
+/** Names that are given to a model without end: the index of names is read whole at every look-up. */
+export const MAX_NAMES_PER_MODEL = 8;
+/** Names of models that are not there any more count too. */
+export const MAX_NAMES = 4_096;
+export const MAX_NAME_LENGTH = 200;
+
+/** Models in one answer, and bytes of their names: a long list must not make a frame too large or hold up small ones. */
+export const MAX_LIST_MODELS = 512;
+export const MAX_LIST_BYTES = 1024 * 1024;
+
 /** Vectors of one check, which the agent has in memory: a MatMul of the largest matrix of a 7B model. */
 export const MAX_CHECK_BYTES = 64 * 1024 * 1024;
+/** Files without bytes, which that does not count. */
+export const MAX_CHECK_FILES = 64;
 
 /** Tokens that an agent keeps for a client that may never come back to acknowledge them. */
 export const MAX_TOKEN_WINDOW = 256;

@@ -27,6 +27,7 @@ export const CAPABILITIES = [
   'pin',
   'pieces',
   'client-path',
+  'find',
 ] as const;
 
 /**

@@ -1,8 +1,16 @@
 import { PynqLlmError } from '../errors/index.js';
-import type { Params, StoredModel, WirePlacementReport } from '../protocol/index.js';
+import {
+  MAX_NAME_LENGTH,
+  type Params,
+  type StoredModel,
+  type WirePlacementReport,
+} from '../protocol/index.js';
 import type { Connection } from './connection.js';
 import { type LoadOptions, type LoadSettings, Model } from './model.js';
 import { type UploadOptions, upload } from './upload.js';
+
+/** Names in the message that there is no such model. */
+const NAMES_SHOWN = 20;
 
 /** The models on a board: `board.models`. A model is named by its digest, the first digits of it, or a name. */
 export class ModelsClient {
@@ -14,7 +22,16 @@ export class ModelsClient {
 
   /** What the board stores and has loaded. */
   async list(): Promise<StoredModel[]> {
-    return (await this.#connection.request('models.list', {})).models;
+    const models: StoredModel[] = [];
+    let after: string | undefined;
+    do {
+      // Agents before knew no pages: their first answer has everything.
+      const page = await this.#connection.request('models.list', after === undefined ? {} : { after });
+      models.push(...page.models);
+      // Digests grow from page to page: an agent that turns in circles is not followed.
+      after = after === undefined || (page.next ?? '') > after ? page.next : undefined;
+    } while (after !== undefined);
+    return models;
   }
 
   /**
@@ -35,18 +52,13 @@ export class ModelsClient {
 
   /** What the board knows of a stored model. @throws PynqLlmError AGENT_MODEL_UNKNOWN, SDK_MODEL_NAME */
   async get(model: string): Promise<StoredModel> {
-    const models = await this.list();
-    const exact = models.filter(({ digest, names }) => digest === model || names.includes(model));
-    const found =
-      exact.length > 0 || !/^[0-9a-f]{6,}$/.test(model)
-        ? exact
-        : models.filter(({ digest }) => digest.startsWith(model));
+    const found = await this.#find(model);
     if (found.length === 1) return found[0];
     if (found.length > 1)
-      throw new PynqLlmError('SDK_MODEL_NAME', `${found.length} models on the board fit "${model}".`, {
+      throw new PynqLlmError('SDK_MODEL_NAME', `Several models on the board fit "${model}".`, {
         context: { model, digests: found.map(({ digest }) => digest) },
       });
-    const names = models.flatMap((one) => one.names).join(', ') || 'none';
+    const names = await this.#someNames();
     throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `The board has no model "${model}"; it has: ${names}.`, {
       context: { model },
     });
@@ -70,5 +82,24 @@ export class ModelsClient {
   /** Where weight tensors of these shapes would go now; nothing is loaded. */
   plan(tensors: Params<'models.plan'>['tensors']): Promise<WirePlacementReport> {
     return this.#connection.request('models.plan', { tensors });
+  }
+
+  /** What `models.find` of the protocol answers, which agents before did not know. */
+  async #find(model: string): Promise<StoredModel[]> {
+    if (model === '' || model.length > MAX_NAME_LENGTH) return [];
+    if (this.#connection.hello.capabilities.includes('find'))
+      return (await this.#connection.request('models.find', { model })).models;
+    const models = await this.list();
+    const exact = models.filter(({ digest, names }) => digest === model || names.includes(model));
+    if (exact.length > 0 || !/^[0-9a-f]{6,}$/.test(model)) return exact;
+    return models.filter(({ digest }) => digest.startsWith(model));
+  }
+
+  /** Some of the names that models have, for a message. */
+  async #someNames(): Promise<string> {
+    const { models, next } = await this.#connection.request('models.list', {});
+    const names = models.flatMap((one) => one.names);
+    const more = names.length > NAMES_SHOWN || next !== undefined ? ', and more' : '';
+    return names.length === 0 ? 'none' : `${names.slice(0, NAMES_SHOWN).join(', ')}${more}`;
   }
 }

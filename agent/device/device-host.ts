@@ -192,10 +192,17 @@ export class DeviceHost {
       name: 'device',
       // Memory that a board has little of; what a step leaves behind is small and soon collected.
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+      // Its output goes to the log: written directly it would wait for a reader that may never come.
+      stdout: true,
+      stderr: true,
       workerData: setup,
       transferList: [port2],
     });
     this.#worker = worker;
+    for (const output of [worker.stdout, worker.stderr])
+      output
+        .setEncoding('utf8')
+        .on('data', (text: string) => this.#options.log.warn({ text }, "the device's worker said something"));
     port1.on('message', (message: FromWorker) => this.#take(message));
     worker.on('error', (error) =>
       this.#lost(worker, 'AGENT_WORKER_CRASHED', "The device's worker crashed", error),

@@ -177,9 +177,11 @@ export class DeviceService {
     if (!this.#traces.isRecording) throw new PynqLlmError('AGENT_TRACE_STATE', 'No trace is being recorded.');
     this.models.unloadAll();
     this.#accelerator.close();
-    const bytes = this.#traces.stop();
-    this.#useBoard(this.#rawBoard);
-    return { bytes };
+    try {
+      return { bytes: this.#traces.stop() };
+    } finally {
+      this.#useBoard(this.#rawBoard);
+    }
   }
 
   #replayTrace(): Result<'trace.replay'> {

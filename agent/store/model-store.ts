@@ -1,13 +1,28 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest } from '../../protocol/index.js';
-import { ModelNames } from './model-names.js';
-import { hasCode, nodeFs, type StoreFs, storeError, syncDirectory } from './store-fs.js';
-import { Upload, type UploadPlan } from './upload.js';
+import { type Log, silentLog } from '../../listen/index.js';
+import {
+  chunkCount,
+  DIGEST_BYTES,
+  MAX_LIST_BYTES,
+  MAX_LIST_MODELS,
+  MAX_MODELS,
+  modelDigest,
+} from '../../protocol/index.js';
+import { hasCode } from '../system-error.js';
+import { ModelNames, NAMES_FILE, namesByDigest } from './model-names.js';
+import { PartialUploads } from './partial-uploads.js';
+import {
+  nodeFs,
+  removeFile,
+  removeTemporaries,
+  type StoreFs,
+  storeError,
+  syncDirectory,
+} from './store-fs.js';
+import type { Upload, UploadPlan } from './upload.js';
 
 /** Left free on the file system: logs and the operating system need some. */
 const RESERVE_BYTES = 64 * 1024 * 1024;
-/** A partial upload that nobody continued for so long is removed. */
-const PARTIAL_AGE_MS = 7 * 24 * 3600 * 1000;
 const SUFFIX = '.gguf';
 
 /** A model of the store. */
@@ -17,14 +32,18 @@ export interface StoreEntry {
   readonly bytes: number;
 }
 
-/** An upload under way. */
-interface OpenUpload {
-  readonly digest: string;
-  readonly upload: Promise<Upload>;
-  /** Sessions that take part. */
-  users: number;
-  /** Not any more once it is published: what is uploaded after the model was deleted is another file. */
-  joinable: boolean;
+/** Some of the store's models, in the order of their digests. */
+export interface StorePage {
+  readonly models: readonly StoreEntry[];
+  /** Digest of the last of them, where there are more. */
+  readonly next: string | undefined;
+}
+
+/** Which models of a list; all that fit into one answer unless given. */
+export interface PageOptions {
+  /** The models after this one. */
+  readonly after?: string | undefined;
+  readonly limit?: number | undefined;
 }
 
 /**
@@ -35,23 +54,29 @@ export class ModelStore {
   readonly #fs: StoreFs;
   readonly #directory: string;
   readonly #names: ModelNames;
-  readonly #uploads = new Set<OpenUpload>();
-  readonly #openUploads = new WeakMap<Upload, OpenUpload>();
+  readonly #partials: PartialUploads;
 
   private constructor(directory: string, fs: StoreFs) {
     this.#fs = fs;
     this.#directory = directory;
-    this.#names = new ModelNames(fs, directory);
+    this.#names = new ModelNames(fs, directory, async (digest) => (await this.#size(digest)) !== undefined);
+    this.#partials = new PartialUploads(fs, `${directory}/partial`, () => this.freeBytes());
   }
 
-  /** Opens the store, makes its directories, and removes partial uploads that nobody continued for a week. */
-  static async open(directory: string, fs: StoreFs = nodeFs): Promise<ModelStore> {
+  /** Opens the store, makes its directories, and removes what nobody needs any more of uploads and failed writes. */
+  static async open(directory: string, fs: StoreFs = nodeFs, log: Log = silentLog): Promise<ModelStore> {
     const store = new ModelStore(directory, fs);
     try {
       await fs.mkdir(`${directory}/models`, { recursive: true, mode: 0o700 });
       await fs.mkdir(`${directory}/partial`, { recursive: true, mode: 0o700 });
-      await store.#removeOldPartials();
-      await store.#names.read();
+      await store.#partials.tidy();
+      await removeTemporaries(fs, directory, NAMES_FILE);
+      const surplus = await store.#names.surplus();
+      if (surplus > 0)
+        log.warn(
+          { surplus },
+          'models have more names than they may: the oldest are left out, and go with the next change',
+        );
     } catch (cause) {
       throw storeError(cause, `The model store ${directory} cannot be opened`);
     }
@@ -59,13 +84,23 @@ export class ModelStore {
   }
 
   /** @throws PynqLlmError AGENT_STORE_FAILED */
-  list(): Promise<StoreEntry[]> {
-    return this.#typed('The models of the store cannot be listed', () => this.#list());
+  list(page: PageOptions = {}): Promise<StorePage> {
+    return this.#typed('The models of the store cannot be listed', () => this.#list(page));
+  }
+
+  /**
+   * The model of this digest or name; where there is none, at most two of those whose digests begin so.
+   * @throws PynqLlmError AGENT_STORE_FAILED
+   */
+  search(text: string): Promise<StoreEntry[]> {
+    return this.#typed('The store cannot be searched', () => this.#search(text));
   }
 
   /** @throws PynqLlmError AGENT_STORE_FAILED */
   find(digest: string): Promise<StoreEntry | undefined> {
-    return this.#typed('The store cannot be read', async () => this.#entry(digest, await this.#names.read()));
+    return this.#typed('The store cannot be read', async () =>
+      this.#entry(digest, namesByDigest(await this.#names.read())),
+    );
   }
 
   /** Path of a model's file. @param digest 64 hexadecimal digits */
@@ -73,15 +108,15 @@ export class ModelStore {
     return `${this.#directory}/models/${digest}${SUFFIX}`;
   }
 
-  /** Gives a model a further name. @throws PynqLlmError AGENT_STORE_FULL, AGENT_STORE_FAILED */
+  /** Gives a model a further name. @throws PynqLlmError AGENT_STORE_QUOTA, AGENT_STORE_FULL, AGENT_STORE_FAILED */
   name(digest: string, name: string): Promise<void> {
     return this.#typed('The name could not be written', () => this.#names.set(name, digest));
   }
 
   /**
    * Begins or continues an upload; end it with `release`.
-   * @throws PynqLlmError AGENT_UPLOAD_MISMATCH where the chunk digests are not those of the digest, AGENT_STORE_FULL,
-   *   AGENT_STORE_FAILED
+   * @throws PynqLlmError AGENT_UPLOAD_MISMATCH where the chunk digests are not those of the digest, AGENT_STORE_QUOTA,
+   *   AGENT_STORE_FULL, AGENT_STORE_FAILED
    */
   async begin(plan: UploadPlan): Promise<Upload> {
     const chunks = plan.chunkDigests.length / DIGEST_BYTES;
@@ -94,30 +129,20 @@ export class ModelStore {
         `${chunks} chunk digests and ${plan.byteLength} bytes do not make the digest ${plan.digest}.`,
         { remedy: 'Cut the file into chunks of 1 MiB and compute the digest as the protocol says.' },
       );
-    const open = this.#join(plan);
-    try {
-      const upload = await open.upload;
-      this.#openUploads.set(upload, open);
-      await this.#requireRoom(upload.missingBytes);
-      return upload;
-    } catch (error) {
-      await this.#leave(open);
-      throw storeError(error, 'The upload cannot be begun');
-    }
+    return this.#typed('The upload cannot be begun', async () => {
+      await this.#requirePlace();
+      return this.#partials.begin(plan);
+    });
   }
 
   /** A session's part in an upload is over; what was received stays. */
-  async release(upload: Upload): Promise<void> {
-    const open = this.#openUploads.get(upload);
-    if (open !== undefined) await this.#leave(open);
+  release(upload: Upload): Promise<void> {
+    return this.#partials.release(upload);
   }
 
   /** Lets go of every upload; nothing is lost by it. */
-  async close(): Promise<void> {
-    for (const open of [...this.#uploads]) {
-      open.users = 1;
-      await this.#leave(open);
-    }
+  close(): Promise<void> {
+    return this.#partials.close();
   }
 
   /**
@@ -134,8 +159,7 @@ export class ModelStore {
       const isGone = error instanceof PynqLlmError && hasCode(error.cause, 'ENOENT');
       if (!isGone || (await this.find(digest)) === undefined) throw error;
     }
-    const open = this.#openUploads.get(upload);
-    if (open !== undefined) open.joinable = false;
+    this.#partials.published(upload);
     await this.#typed('The upload could not be published', () =>
       syncDirectory(this.#fs, `${this.#directory}/models`),
     );
@@ -149,15 +173,14 @@ export class ModelStore {
   }
 
   /** Removes what was received of an upload that no session continues. */
-  async removePartial(digest: string): Promise<void> {
-    if (![...this.#uploads].some((open) => open.joinable && open.digest === digest))
-      await this.#unlink(this.#partialPath(digest));
+  removePartial(digest: string): Promise<void> {
+    return this.#typed('The upload could not be removed', () => this.#partials.remove(digest));
   }
 
   /** Removes a model and its names. @throws PynqLlmError AGENT_STORE_FULL, AGENT_STORE_FAILED */
   delete(digest: string): Promise<void> {
     return this.#typed('The model could not be deleted', async () => {
-      await this.#unlink(this.path(digest));
+      await removeFile(this.#fs, this.path(digest));
       await syncDirectory(this.#fs, `${this.#directory}/models`);
       await this.#names.forget(digest);
     });
@@ -179,76 +202,81 @@ export class ModelStore {
     }
   }
 
-  /** The upload of this content that is under way, or a new one. */
-  #join(plan: UploadPlan): OpenUpload {
-    for (const open of this.#uploads)
-      if (open.joinable && open.digest === plan.digest) {
-        open.users++;
-        return open;
-      }
-    const upload = Upload.open(this.#fs, this.#partialPath(plan.digest), plan);
-    const open: OpenUpload = { digest: plan.digest, upload, users: 1, joinable: true };
-    this.#uploads.add(open);
-    return open;
+  async #list({ after, limit = MAX_LIST_MODELS }: PageOptions): Promise<StorePage> {
+    const names = namesByDigest(await this.#names.read());
+    const models: StoreEntry[] = [];
+    let bytes = 0;
+    for (const digest of await this.#digests()) {
+      if (after !== undefined && digest <= after) continue;
+      const entry = await this.#entry(digest, names);
+      if (entry === undefined) continue;
+      bytes += digest.length + Buffer.byteLength(entry.names.join());
+      if (models.length >= limit || (bytes > MAX_LIST_BYTES && models.length > 0))
+        return { models, next: models.at(-1)?.digest };
+      models.push(entry);
+    }
+    return { models, next: undefined };
   }
 
-  async #leave(open: OpenUpload): Promise<void> {
-    if (--open.users > 0 || !this.#uploads.delete(open)) return;
-    const upload = await open.upload.catch(() => undefined);
-    await upload?.close();
+  async #search(text: string): Promise<StoreEntry[]> {
+    const named = await this.#names.read();
+    const names = namesByDigest(named);
+    const isDigits = /^[0-9a-f]{6,64}$/.test(text);
+    const exact = new Set([named.get(text), isDigits && text.length === 64 ? text : undefined]);
+    const found = await this.#entries(exact, names);
+    if (found.length > 0 || !isDigits) return found;
+    const fit = (await this.#digests()).filter((digest) => digest.startsWith(text));
+    return this.#entries(fit.slice(0, 2), names);
   }
 
-  async #list(): Promise<StoreEntry[]> {
-    const names = await this.#names.read();
+  async #entries(
+    digests: Iterable<string | undefined>,
+    names: ReadonlyMap<string, readonly string[]>,
+  ): Promise<StoreEntry[]> {
     const entries: StoreEntry[] = [];
-    for (const file of (await this.#fs.readdir(`${this.#directory}/models`)).toSorted()) {
-      if (!/^[0-9a-f]{64}\.gguf$/.test(file)) continue;
-      const entry = await this.#entry(file.slice(0, -SUFFIX.length), names);
+    for (const digest of digests) {
+      const entry = digest === undefined ? undefined : await this.#entry(digest, names);
       if (entry !== undefined) entries.push(entry);
     }
     return entries;
   }
 
-  async #requireRoom(needed: number): Promise<void> {
-    const free = await this.freeBytes();
-    if (needed > free)
+  /** Of every model, in order. */
+  async #digests(): Promise<string[]> {
+    const files = await this.#fs.readdir(`${this.#directory}/models`);
+    return files
+      .filter((file) => /^[0-9a-f]{64}\.gguf$/.test(file))
+      .map((file) => file.slice(0, -SUFFIX.length))
+      .toSorted();
+  }
+
+  async #requirePlace(): Promise<void> {
+    const stored = (await this.#digests()).length;
+    if (stored + this.#partials.open >= MAX_MODELS)
       throw new PynqLlmError(
-        'AGENT_STORE_FULL',
-        `The upload needs ${needed} bytes more and ${free} may be used in ${this.#directory} (chunks of ${CHUNK_BYTES} bytes that came are kept).`,
-        { context: { neededBytes: needed, freeBytes: free, reserveBytes: RESERVE_BYTES } },
+        'AGENT_STORE_QUOTA',
+        `The store has ${stored} models and ${this.#partials.open} on their way, of ${MAX_MODELS}.`,
+        { context: { models: stored, limit: MAX_MODELS } },
       );
   }
 
-  async #entry(digest: string, names: ReadonlyMap<string, string>): Promise<StoreEntry | undefined> {
+  async #entry(
+    digest: string,
+    names: ReadonlyMap<string, readonly string[]>,
+  ): Promise<StoreEntry | undefined> {
+    const bytes = await this.#size(digest);
+    return bytes === undefined ? undefined : { digest, bytes, names: names.get(digest) ?? [] };
+  }
+
+  /** A model's bytes, where it is in the store. */
+  async #size(digest: string): Promise<number | undefined> {
+    // What stands in the index of names is no path.
+    if (!/^[0-9a-f]{64}$/.test(digest)) return undefined;
     try {
-      const { size } = await this.#fs.stat(this.path(digest));
-      return {
-        digest,
-        bytes: size,
-        names: [...names].filter(([, named]) => named === digest).map(([name]) => name),
-      };
+      return (await this.#fs.stat(this.path(digest))).size;
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return undefined;
       throw error;
-    }
-  }
-
-  #partialPath(digest: string): string {
-    return `${this.#directory}/partial/${digest}`;
-  }
-
-  async #unlink(path: string): Promise<void> {
-    try {
-      await this.#fs.unlink(path);
-    } catch (error) {
-      if (!hasCode(error, 'ENOENT')) throw error;
-    }
-  }
-
-  async #removeOldPartials(): Promise<void> {
-    for (const name of await this.#fs.readdir(`${this.#directory}/partial`)) {
-      const path = `${this.#directory}/partial/${name}`;
-      if (Date.now() - (await this.#fs.stat(path)).mtimeMs > PARTIAL_AGE_MS) await this.#unlink(path);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { PynqLlmError } from '../../errors/index.js';
+import { hasCode, isRunning } from '../system-error.js';
 
 /** The part of node:fs/promises that the model store uses: injected, so that tests can play any file system. */
 export interface StoreFs {
@@ -8,17 +9,14 @@ export interface StoreFs {
   readonly readdir: (path: string) => Promise<string[]>;
   readonly readFile: (path: string, encoding: 'utf8') => Promise<string>;
   readonly rename: (from: string, to: string) => Promise<void>;
-  readonly stat: (path: string) => Promise<{ readonly size: number; readonly mtimeMs: number }>;
+  readonly stat: (
+    path: string,
+  ) => Promise<{ readonly size: number; readonly mtimeMs: number; readonly blocks?: number }>;
   readonly statfs: (path: string) => Promise<{ readonly bavail: number; readonly bsize: number }>;
   readonly unlink: (path: string) => Promise<void>;
 }
 
 export const nodeFs: StoreFs = { mkdir, open, readdir, readFile, rename, stat, statfs, unlink };
-
-/** Whether the error is the operating system's, with one of these codes. */
-export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.some((code) => code === error.code);
-}
 
 /**
  * What an error of the operating system means for the store.
@@ -48,13 +46,37 @@ export async function syncDirectory(fs: StoreFs, directory: string): Promise<voi
 /** Replaces a small file whole: a reader, or a power cut, sees the old text or the new one. */
 export async function replaceFile(fs: StoreFs, directory: string, name: string, text: string): Promise<void> {
   const temporary = `${directory}/${name}.${process.pid}.tmp`;
-  const handle = await fs.open(temporary, 'w', 0o600);
   try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    const handle = await fs.open(temporary, 'w', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await fs.rename(temporary, `${directory}/${name}`);
+  } catch (error) {
+    await removeFile(fs, temporary).catch(() => {});
+    throw error;
   }
-  await fs.rename(temporary, `${directory}/${name}`);
   await syncDirectory(fs, directory);
+}
+
+/** Removes what `replaceFile` of a process that was killed left in the directory. */
+export async function removeTemporaries(fs: StoreFs, directory: string, name: string): Promise<void> {
+  for (const file of await fs.readdir(directory)) {
+    const pid = file.startsWith(`${name}.`)
+      ? /^\.(\d{1,10})\.tmp$/.exec(file.slice(name.length))?.[1]
+      : undefined;
+    if (pid !== undefined && !isRunning(Number(pid))) await removeFile(fs, `${directory}/${file}`);
+  }
+}
+
+/** Removes a file that may be gone already. */
+export async function removeFile(fs: StoreFs, path: string): Promise<void> {
+  try {
+    await fs.unlink(path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+  }
 }

@@ -2,6 +2,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { DoneEvent, Model } from '../../sdk/index.js';
 import { reportError } from '../exit.js';
 import { readFile, writeFile } from '../files.js';
+import { noteText, printGenerated, printText } from '../output/print.js';
 import { formatFacts } from '../output/table.js';
 import { formatCount, formatDuration } from '../output/units.js';
 import { changeFlag, type GenerationFlags, settings, toSampling } from '../sampling-options.js';
@@ -181,14 +182,14 @@ export class Chat {
       if (ended.aborted) cancel();
       for await (const token of generation) {
         text += token.text;
-        process.stdout.write(token.text);
+        printGenerated(token.text);
       }
       const done = await generation.done;
       text += done.text;
-      process.stdout.write(`${done.text}\n`);
+      printGenerated(`${done.text}\n`);
       if (this.#timing) reportText(timingOf(done));
     } catch (error) {
-      if (text !== '') process.stdout.write('\n');
+      if (text !== '') printText('\n');
       this.#conversation.undo();
       throw error;
     } finally {
@@ -231,7 +232,7 @@ function timingOf({ reason, timing, counters }: DoneEvent): string {
 }
 
 function reportText(text: string): void {
-  process.stderr.write(`${text.replaceAll(/^/gm, '  ')}\n`);
+  noteText(`${text.replaceAll(/^/gm, '  ')}\n`);
 }
 
 function badArgument(text: string): PynqLlmError {

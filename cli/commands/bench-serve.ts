@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { ClassReport, Percentiles, ServeLoad, ServeResult } from '../../bench/index.js';
+import { harmlessJson } from '../../errors/index.js';
 import { connect, type Model } from '../../sdk/index.js';
 import { writeFile } from '../files.js';
 import {
@@ -13,6 +14,7 @@ import {
   withJson,
   withLoad,
 } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatCount } from '../output/units.js';
 import { openModel, withInterrupt } from '../session.js';
@@ -59,9 +61,7 @@ export function benchServeCommand(): Command {
       withModels(options, signal, (models) => benchServe(models, options, signal)),
     );
     const { report, requests } = result;
-    process.stdout.write(
-      options.json ? `${JSON.stringify({ report, requests })}\n` : `${describe(result)}\n`,
-    );
+    printText(options.json ? `${harmlessJson({ report, requests })}\n` : `${describe(result)}\n`);
     if (svg !== undefined) writeFile(svg, result.svg);
   });
 }

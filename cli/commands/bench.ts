@@ -1,5 +1,7 @@
 import { Argument, Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { withJson } from '../options.js';
+import { noteText, printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { benchServeCommand } from './bench-serve.js';
 
@@ -25,9 +27,9 @@ export function benchCommand(): Command {
       const { describeMachine, runBenchmarks } = await import('../../bench/index.js');
       const rows = await runBenchmarks(groups, {
         quick: options.quick ?? false,
-        onProgress: (what) => process.stderr.write(`${what}\n`),
+        onProgress: (what) => noteText(`${what}\n`),
       });
-      if (options.json) return void process.stdout.write(`${JSON.stringify(rows)}\n`);
+      if (options.json) return printText(`${harmlessJson(rows)}\n`);
       const cell = (value: number | null) => (value === null ? '' : value.toPrecision(4));
       const headings = [
         { heading: 'name' },
@@ -40,7 +42,7 @@ export function benchCommand(): Command {
         headings,
         rows.map((row) => [row.name, cell(row.value), row.unit, cell(row.baseline), cell(row.ratio)]),
       );
-      process.stdout.write(`${describeMachine()}\n\n${table}\n`);
+      printText(`${describeMachine()}\n\n${table}\n`);
     },
   );
 }

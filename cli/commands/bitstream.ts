@@ -1,7 +1,9 @@
 import { Argument, Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import type { BitstreamFacts, HandoffFacts } from '../../sdk/board-setup.js';
 import { readFile } from '../files.js';
 import { withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes, formatHex } from '../output/units.js';
 
@@ -24,9 +26,9 @@ export function bitstreamCommand(): Command {
   return withJson(command, 'one JSON object').action(async (file: string, options: BitstreamOptions) => {
     const { inspectFirmware } = await import('../../sdk/board-setup.js');
     const facts = inspectFirmware(readFile(file), options.board);
-    if (options.json) process.stdout.write(`${JSON.stringify(facts)}\n`);
-    else if (facts.format !== 'hwh') process.stdout.write(`${describeBitstream(facts)}\n`);
-    else process.stdout.write(options.boardFile ? facts.boardFile : `${describeHandoff(facts)}\n`);
+    if (options.json) printText(`${harmlessJson(facts)}\n`);
+    else if (facts.format !== 'hwh') printText(`${describeBitstream(facts)}\n`);
+    else printText(options.boardFile ? facts.boardFile : `${describeHandoff(facts)}\n`);
   });
 }
 

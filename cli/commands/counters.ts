@@ -1,5 +1,7 @@
 import { Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes, formatCount } from '../output/units.js';
 import { withBoard } from '../session.js';
@@ -21,9 +23,9 @@ export function countersCommand(): Command {
     await withBoard(options, async (board, signal) => {
       if (options.watch) {
         for await (const step of board.counters.subscribe({ signal }))
-          process.stdout.write(
+          printText(
             options.json
-              ? `${JSON.stringify(step)}\n`
+              ? `${harmlessJson(step)}\n`
               : `step ${step.step}  ${step.durationMs.toFixed(2)} ms  ${step.tokens} tokens  ${formatCount(step.traffic.coreCycles)} cycles  ` +
                   `${formatBytes(step.traffic.dmaBytes)}\n`,
           );
@@ -31,7 +33,7 @@ export function countersCommand(): Command {
       }
       const reading = await board.counters.read();
       if (options.reset) await board.counters.reset();
-      if (options.json) return void process.stdout.write(`${JSON.stringify(reading)}\n`);
+      if (options.json) return printText(`${harmlessJson(reading)}\n`);
       const counters = reading.counters.map(({ name, target, targetName, cycles, state, stateName }) => [
         name,
         targetName ?? String(target),
@@ -45,8 +47,8 @@ export function countersCommand(): Command {
         { heading: 'cycles', right: true },
         { heading: 'now' },
       ];
-      process.stdout.write(`${formatTable(headings, counters)}\n\n`);
-      process.stdout.write(
+      printText(`${formatTable(headings, counters)}\n\n`);
+      printText(
         `${formatTable([{ heading: 'since the device was opened' }, { heading: '', right: true }], totals)}\n`,
       );
     });

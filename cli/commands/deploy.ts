@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import {
   Deployer,
   type DeployOptions,
@@ -12,6 +12,7 @@ import {
 
 import { readFile } from '../files.js';
 import { wholeNumber, withJson } from '../options.js';
+import { noteText, printText } from '../output/print.js';
 import { Progress } from '../output/progress.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes } from '../output/units.js';
@@ -104,7 +105,7 @@ export function deployCommand(): Command {
       const path = flags.withoutSystemd === undefined ? '' : deployer.socket;
       const result = await run(deployer, flags, options, `ssh://${formatTarget(target)}${path}`);
       progress.end();
-      process.stdout.write(`${flags.json ? JSON.stringify(result.data) : result.text}\n`);
+      printText(`${flags.json ? harmlessJson(result.data) : result.text}\n`);
     }),
   );
 }
@@ -210,13 +211,13 @@ class DeployDisplay implements Disposable {
     if (event.step === 'send') return void this.#sending.update(event.bytes, event.totalBytes);
     if (event.step === 'check') {
       const { name, verdict, found, fix } = event.check;
-      process.stderr.write(`${verdict.padEnd(4)}  ${name}: ${found}${fix === '' ? '' : `. ${fix}`}\n`);
+      noteText(`${verdict.padEnd(4)}  ${name}: ${found}${fix === '' ? '' : `. ${fix}`}\n`);
       return;
     }
     if (event.step === this.#step) return;
     this.#step = event.step;
     this.#sending.finish();
-    process.stderr.write(`${STEPS[event.step]} …\n`);
+    noteText(`${STEPS[event.step]} …\n`);
   }
 
   end(): void {

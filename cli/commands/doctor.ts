@@ -1,7 +1,9 @@
 import { Command } from 'commander';
+import { harmless, harmlessJson } from '../../errors/index.js';
 import { type CheckReport, type CheckStatus, examine } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { packageFile, packageVersion } from '../package-files.js';
 import { withInterrupt } from '../session.js';
 
@@ -35,14 +37,14 @@ export function doctorCommand(): Command {
         signal,
       });
       for await (const check of examination) {
-        if (!options.json) process.stdout.write(formatCheck(check, checks.at(-1)?.group));
+        if (!options.json) printText(formatCheck(check, checks.at(-1)?.group));
         checks.push(check);
       }
       const passed = checks.every(({ status }) => status !== 'fail');
       if (!passed) process.exitCode = EXIT.failed;
-      process.stdout.write(
+      printText(
         options.json
-          ? `${JSON.stringify({ device: options.device, passed, checks })}\n`
+          ? `${harmlessJson({ device: options.device, passed, checks })}\n`
           : `\n${summaryOf(checks)}\n`,
       );
     });
@@ -53,13 +55,8 @@ export function doctorCommand(): Command {
 function formatCheck({ group, name, status, detail, fix }: CheckReport, before: string | undefined): string {
   const heading = group === before ? '' : `${before === undefined ? '' : '\n'}${group}\n`;
   const mark = status === 'fail' ? 'FAIL' : status;
-  const line = `  ${mark}  ${name.padEnd(NAME_WIDTH)}  ${oneLine(detail)}\n`;
-  return `${heading}${line}${fix === undefined ? '' : `${INDENT}→ ${oneLine(fix)}\n`}`;
-}
-
-/** What comes from a board may hold line breaks and terminal codes. */
-function oneLine(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ');
+  const line = `  ${mark}  ${name.padEnd(NAME_WIDTH)}  ${harmless(detail)}\n`;
+  return `${heading}${line}${fix === undefined ? '' : `${INDENT}→ ${harmless(fix)}\n`}`;
 }
 
 function summaryOf(checks: readonly CheckReport[]): string {

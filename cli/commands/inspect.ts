@@ -1,6 +1,8 @@
 import { Argument, Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { inspectModel, type ModelFile } from '../../sdk/index.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes, formatCount, formatShare } from '../output/units.js';
 import { withBoard } from '../session.js';
@@ -22,11 +24,9 @@ export function inspectCommand(): Command {
         if (options.json) {
           const { metadata, ...rest } = model;
           const shown = Object.fromEntries(metadata.map(({ key, value }) => [key, value]));
-          return void process.stdout.write(
-            `${JSON.stringify({ file, ...rest, metadata: shown, placement })}\n`,
-          );
+          return printText(`${harmlessJson({ file, ...rest, metadata: shown, placement })}\n`);
         }
-        process.stdout.write(`${describeFile(file, model)}\n\n`);
+        printText(`${describeFile(file, model)}\n\n`);
         const { totals, dmaMemory } = placement;
         const weights = totals.resident.weights + totals.staged.weights + totals.cpu.weights;
         const rows = placement.tensors.map((tensor) => [
@@ -45,8 +45,8 @@ export function inspectCommand(): Command {
           { heading: 'memory', right: true },
           { heading: 'why' },
         ];
-        process.stdout.write(`${formatTable(headings, rows)}\n\n`);
-        process.stdout.write(
+        printText(`${formatTable(headings, rows)}\n\n`);
+        printText(
           `${formatFacts([
             [
               'resident in DMA memory',

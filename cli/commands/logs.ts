@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { AgentService } from '../../sdk/index.js';
 import { type DeviceOptions, wholeNumber, withDevice } from '../options.js';
+import { printText } from '../output/print.js';
 import { withInterrupt } from '../session.js';
 
 interface LogsOptions extends DeviceOptions {
@@ -20,7 +21,7 @@ export function logsCommand(): Command {
       await service.logs({
         lines: options.lines,
         follow: options.follow ?? false,
-        onText: (text) => void process.stdout.write(text),
+        onText: (text) => void printText(text),
         signal,
       });
     });

@@ -1,5 +1,5 @@
 import { Argument, Command } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../../sdk/index.js';
 import {
   type DeviceOptions,
@@ -9,6 +9,7 @@ import {
   withJson,
   withLoad,
 } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes } from '../output/units.js';
 import { loadModel, withBoard } from '../session.js';
@@ -26,7 +27,7 @@ export function modelsCommand(): Command {
     if (misspelt !== undefined)
       throw new PynqLlmError('CLI_BAD_ARGUMENT', `\`models\` has no subcommand "${misspelt}".`);
     const models = await withBoard(options, (board) => board.models.list());
-    if (options.json) return void process.stdout.write(`${JSON.stringify(models)}\n`);
+    if (options.json) return printText(`${harmlessJson(models)}\n`);
     const rows = models.map(({ names, bytes, state, digest }) => [
       names.join(', ') || '-',
       formatBytes(bytes),
@@ -37,9 +38,7 @@ export function modelsCommand(): Command {
       [{ heading: 'name' }, { heading: 'size', right: true }, { heading: 'state' }, { heading: 'digest' }],
       rows,
     );
-    process.stdout.write(
-      models.length === 0 ? 'no models; put one there with: pynq-llm upload FILE\n' : `${table}\n`,
-    );
+    printText(models.length === 0 ? 'no models; put one there with: pynq-llm upload FILE\n' : `${table}\n`);
   });
   command.addCommand(list, { isDefault: true });
   command.addCommand(loadCommand());
@@ -66,7 +65,7 @@ function loadCommand(): Command {
     withBoard(options, async (board, signal) => {
       const { info, placement } = await loadModel(board, name, name, signal, loadSettings(options));
       const { resident, staged, cpu } = placement.totals;
-      process.stdout.write(
+      printText(
         `${name}: loaded, ${info.contextLength} tokens of context, ` +
           `${resident.tensors} tensors resident, ${staged.tensors} staged, ${cpu.tensors} on the CPU\n`,
       );
@@ -83,7 +82,7 @@ function action(
     .addArgument(new Argument('<model>', 'name or digest'))
     .action((model: string, options: DeviceOptions) =>
       withBoard(options, async (board) => {
-        process.stdout.write(`${await run(board, model)}\n`);
+        printText(`${await run(board, model)}\n`);
       }),
     );
 }

@@ -1,4 +1,5 @@
 import { Argument, Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { readFile } from '../files.js';
 import {
   type DeviceOptions,
@@ -11,6 +12,7 @@ import {
   withDevice,
   withJson,
 } from '../options.js';
+import { printText } from '../output/print.js';
 import { Progress } from '../output/progress.js';
 import { formatFacts } from '../output/table.js';
 import { formatTokens } from '../output/units.js';
@@ -43,8 +45,8 @@ export function perplexityCommand(): Command {
         onProgress: ({ tokens, totalTokens }) => progress.update(tokens, totalTokens),
       });
       progress.finish();
-      if (options.json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
-      process.stdout.write(
+      if (options.json) return printText(`${harmlessJson(result)}\n`);
+      printText(
         `${formatFacts([
           ['perplexity', result.perplexity.toFixed(4)],
           ['mean log-probability', result.meanLogprob.toFixed(5)],

@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
+import { harmless, harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { ProvisionResult } from '../../sdk/board-setup.js';
 import { readFile } from '../files.js';
 import { withJson } from '../options.js';
+import { noteText, printText } from '../output/print.js';
 import { formatFacts } from '../output/table.js';
 import { askSecret, passwordFromStdin } from '../secret.js';
 import { serialPort, withPort } from '../serial-port.js';
@@ -55,10 +56,10 @@ export function provisionCommand(): Command {
       const result = await provisionBoard(request, {
         port,
         signal,
-        onNotice: (text) => process.stderr.write(`${printable(text)}\n`),
+        onNotice: (text) => noteText(`${harmless(text)}\n`),
         ...(options.bootLog && { onBytes: (bytes: Uint8Array) => process.stderr.write(bytes) }),
       });
-      process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${describe(result, user)}\n`);
+      printText(options.json ? `${harmlessJson(result)}\n` : `${describe(result, user)}\n`);
     });
   });
 }
@@ -75,16 +76,11 @@ function usualKey(): string {
 function describe(result: ProvisionResult, user: string): string {
   const { hostName, machine, kernel, addresses, hostKeys, keyWasThere } = result;
   return formatFacts([
-    ['board', printable(hostName)],
-    ['machine', printable(`${machine}, Linux ${kernel}`)],
-    ...addresses.map((a) => ['address', `${a.address} on ${printable(a.interface)}`] as const),
+    ['board', hostName],
+    ['machine', `${machine}, Linux ${kernel}`],
+    ...addresses.map((a) => ['address', `${a.address} on ${a.interface}`] as const),
     ...hostKeys.map(({ type, fingerprint }) => ['host key', `${fingerprint} ${type}`] as const),
     ['SSH key', keyWasThere ? 'was installed before' : 'installed'],
     ['next', `pynq-llm deploy ${user}@${addresses[0]?.address ?? 'ADDRESS'}`],
   ]);
-}
-
-/** What a board says may hold terminal codes. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ');
 }

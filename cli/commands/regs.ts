@@ -1,5 +1,7 @@
 import { Argument, Command, InvalidArgumentError } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { formatHex } from '../output/units.js';
 import { withBoard } from '../session.js';
@@ -25,9 +27,9 @@ export function regsCommand(): Command {
         names.length === 0 || names.some((n) => n === name || name.startsWith(`${n}.`));
       if (options.list) {
         const listed = known.filter(({ name }) => wanted(name));
-        if (options.json) return void process.stdout.write(`${JSON.stringify(listed)}\n`);
+        if (options.json) return printText(`${harmlessJson(listed)}\n`);
         const rows = listed.map((r) => [r.name, formatHex(r.address), r.access, r.description]);
-        return void process.stdout.write(
+        return printText(
           `${formatTable(
             ['register', 'address', 'access', 'what'].map((heading) => ({ heading })),
             rows,
@@ -42,14 +44,14 @@ export function regsCommand(): Command {
         (name) => !known.some((r) => r.name === name || r.name.startsWith(`${name}.`)),
       );
       const values = await board.registers.read([...matching, ...unknown]);
-      if (options.json) return void process.stdout.write(`${JSON.stringify(values)}\n`);
+      if (options.json) return printText(`${harmlessJson(values)}\n`);
       const rows = values.map(({ name, address, value, fields }) => [
         name,
         formatHex(address),
         formatHex(value),
         fields.map((field) => `${field.name}=${field.label ?? field.value}`).join(' '),
       ]);
-      process.stdout.write(
+      printText(
         `${formatTable(
           ['register', 'address', 'value', 'fields'].map((heading) => ({ heading })),
           rows,

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { AgentService } from '../../sdk/index.js';
 import { type DeviceOptions, withDevice } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatDuration } from '../output/units.js';
 import { withInterrupt } from '../session.js';
 
@@ -14,9 +15,7 @@ export function restartCommand(): Command {
       await using service = await AgentService.open(device, { token, signal });
       const started = performance.now();
       const { active, sub } = await service.restart();
-      process.stdout.write(
-        `${active} (${sub}), answers after ${formatDuration(performance.now() - started)}\n`,
-      );
+      printText(`${active} (${sub}), answers after ${formatDuration(performance.now() - started)}\n`);
     });
   });
 }

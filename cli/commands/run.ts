@@ -1,5 +1,5 @@
 import { Argument, Command } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { DoneEvent, Prompt } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
 import { readFile } from '../files.js';
@@ -12,6 +12,7 @@ import {
   withJson,
   withLoad,
 } from '../options.js';
+import { noteText, printGenerated, printText } from '../output/print.js';
 import { formatFacts } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { type GenerationFlags, toSampling, withGeneration } from '../sampling-options.js';
@@ -59,18 +60,18 @@ export function runCommand(): Command {
       const started = performance.now();
       let text = false;
       for await (const token of generation) {
-        if (options.json) process.stdout.write(`${JSON.stringify({ type: 'token', ...token })}\n`);
-        else process.stdout.write(token.text);
+        if (options.json) printText(`${harmlessJson({ type: 'token', ...token })}\n`);
+        else printGenerated(token.text);
         text = true;
       }
       const done = await generation.done;
       if (done.reason === 'cancelled') process.exitCode = EXIT.interrupted;
       if (options.json) {
-        process.stdout.write(`${JSON.stringify(done)}\n`);
+        printText(`${harmlessJson(done)}\n`);
         return;
       }
-      process.stdout.write(`${done.text}${text ? '\n' : ''}`);
-      process.stderr.write(
+      printGenerated(`${done.text}${text ? '\n' : ''}`);
+      noteText(
         `\n${costTable(done, `${board.info.device} (${board.info.description.title})`, sampling.seed, performance.now() - started)}\n`,
       );
     });

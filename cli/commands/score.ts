@@ -1,5 +1,5 @@
 import { Argument, Command } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import {
   type DeviceOptions,
   type LoadFlags,
@@ -11,6 +11,7 @@ import {
   withJson,
   withLoad,
 } from '../options.js';
+import { printText } from '../output/print.js';
 import { Progress } from '../output/progress.js';
 import { formatTable } from '../output/table.js';
 import { formatTokens } from '../output/units.js';
@@ -48,16 +49,16 @@ export function scoreCommand(): Command {
         onProgress: (scored) => progress.update(scored.tokens, scored.totalTokens),
       });
       progress.finish();
-      if (options.json) return void process.stdout.write(`${JSON.stringify({ tokens, logprobs, top })}\n`);
+      if (options.json) return printText(`${harmlessJson({ tokens, logprobs, top })}\n`);
       const ids = [...new Set([...tokens, ...top.flat().map(([id]) => id)])];
       const texts = (await model.pieces(ids)).map((piece) => new TextDecoder().decode(piece));
       const pieces = new Map(ids.map((id, i) => [id, texts[i]]));
       const rows = tokens.map((id, i) => [
         String(i),
         String(id),
-        JSON.stringify(pieces.get(id)),
+        harmlessJson(pieces.get(id)),
         logprobs[i]?.toFixed(4) ?? '',
-        top[i]!.map(([next, logprob]) => `${JSON.stringify(pieces.get(next))} ${logprob.toFixed(3)}`).join(
+        top[i]!.map(([next, logprob]) => `${harmlessJson(pieces.get(next))} ${logprob.toFixed(3)}`).join(
           '  ',
         ),
       ]);
@@ -68,7 +69,7 @@ export function scoreCommand(): Command {
         { heading: 'logprob', right: true },
         { heading: 'likeliest next' },
       ];
-      process.stdout.write(`${formatTable(headings, rows)}\n`);
+      printText(`${formatTable(headings, rows)}\n`);
     });
   });
 }

@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { EXIT } from '../exit.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { noteText, printText } from '../output/print.js';
 import { formatFacts } from '../output/table.js';
 import { formatDuration } from '../output/units.js';
 import { packageFile } from '../package-files.js';
@@ -35,14 +37,14 @@ export function selftestCommand(): Command {
         onCheck: (check) => {
           if (check.passed && !options.verbose) return;
           const findings = [...check.details, ...(check.error === undefined ? [] : [check.error])];
-          process.stderr.write(
+          noteText(
             `${check.passed ? 'pass' : 'FAIL'}  ${check.name}\n${findings.map((line) => `      ${line}\n`).join('')}`,
           );
         },
       });
       if (summary.passed !== summary.cases) process.exitCode = EXIT.mismatch;
-      if (options.json) return void process.stdout.write(`${JSON.stringify(summary)}\n`);
-      process.stdout.write(
+      if (options.json) return printText(`${harmlessJson(summary)}\n`);
+      printText(
         `${formatFacts([
           ['device', `${summary.device} (${board.info.description.title})`],
           [

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
 import { serveHttpApi } from '../../http-api/index.js';
 import type { BoardClient, Model } from '../../sdk/index.js';
-import { EXIT, reportNotice } from '../exit.js';
+import { EXIT, outliveReader, reportNotice } from '../exit.js';
 import { readFile } from '../files.js';
 import {
   collect,
@@ -14,6 +14,7 @@ import {
   withDevice,
   withLoad,
 } from '../options.js';
+import { printText } from '../output/print.js';
 import { connectBoard, openModel, withInterrupt } from '../session.js';
 
 const MIN_KEY_LENGTH = 16;
@@ -58,8 +59,9 @@ export function serveCommand(): Command {
     await withInterrupt((signal) => api.open(signal));
     process.removeAllListeners('SIGINT');
     const asked = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    outliveReader();
     // Whoever reads it may ask for the end at once.
-    process.stdout.write(`${api.url}/v1\n`);
+    printText(`${api.url}/v1\n`);
     await asked;
     // A second Ctrl-C does not wait for the requests under way.
     process.once('SIGINT', () => process.exit(EXIT.interrupted));

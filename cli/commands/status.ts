@@ -1,7 +1,9 @@
 import { Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { type AgentAnswer, agentStatus, formatRestarts, type UnitState } from '../../sdk/index.js';
 import { EXIT, reportError } from '../exit.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatFacts } from '../output/table.js';
 import { formatBytes, formatDuration } from '../output/units.js';
 import { withInterrupt } from '../session.js';
@@ -23,13 +25,13 @@ export function statusCommand(): Command {
         }
         if (options.json) {
           const status = { device, unit: unit ?? null, agent: agent ?? null };
-          return void process.stdout.write(`${JSON.stringify(status)}\n`);
+          return printText(`${harmlessJson(status)}\n`);
         }
         const facts = [
           ...(unit === undefined ? [] : unitFacts(unit)),
           ...(agent === undefined ? [] : agentFacts(agent)),
         ];
-        if (facts.length > 0) process.stdout.write(`${formatFacts(facts)}\n`);
+        if (facts.length > 0) printText(`${formatFacts(facts)}\n`);
       });
     },
   );
@@ -51,7 +53,7 @@ function unitFacts(unit: UnitState): Fact[] {
 }
 
 function agentFacts({ info, health, models }: AgentAnswer): Fact[] {
-  const { dmaMemory, store } = health;
+  const { dmaMemory, store, problems = [] } = health;
   const loaded = models.filter(({ state }) => state === 'loaded');
   const names = loaded.map((model) => model.names[0] ?? model.digest.slice(0, 12)).join(', ');
   return [
@@ -71,5 +73,6 @@ function agentFacts({ info, health, models }: AgentAnswer): Fact[] {
       ? []
       : [['DMA memory', `${formatBytes(dmaMemory.free)} of ${formatBytes(dmaMemory.total)} free`] as const]),
     ...(store === undefined ? [] : [['model store', `${formatBytes(store.freeBytes)} free`] as const]),
+    ...problems.map(({ part, error }) => ['problem', `${part}: ${error}`] as const),
   ];
 }

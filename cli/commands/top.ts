@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { EXIT } from '../exit.js';
 import { type DeviceOptions, decimal, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { withBoard } from '../session.js';
 import { figuresOf } from '../top/figures.js';
 import { takeSample } from '../top/sample.js';
@@ -39,7 +41,7 @@ export function topCommand(): Command {
         sample = await takeSample(board);
         const view = { device, sample, figures: figuresOf(before, sample, clockHz) };
         if (screen !== undefined) screen.show(screenLines(view));
-        else process.stdout.write(options.json ? jsonLine(view) : `${screenLines(view).join('\n')}\n\n`);
+        else printText(options.json ? jsonLine(view) : `${screenLines(view).join('\n')}\n\n`);
         if (options.once) return;
       }
     });
@@ -58,5 +60,5 @@ async function pause(seconds: number, ended: AbortSignal): Promise<boolean> {
 
 function jsonLine({ device, sample, figures }: TopView): string {
   const { health, device: state } = sample;
-  return `${JSON.stringify({ device, health, ...state, figures })}\n`;
+  return `${harmlessJson({ device, health, ...state, figures })}\n`;
 }

@@ -1,7 +1,9 @@
 import { Argument, Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { EXIT } from '../exit.js';
 import { readFile, writeFile } from '../files.js';
 import { type DeviceOptions, modelOption, wholeNumber, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatBytes } from '../output/units.js';
 import { openModel, withBoard } from '../session.js';
 
@@ -34,7 +36,7 @@ function recordCommand(): Command {
       for await (const _ of model.generate(prompt, { maxTokens: options.maxTokens, temperature: 0, signal }));
       const trace = await board.trace.stop();
       writeFile(file, trace);
-      process.stdout.write(`${file}: ${formatBytes(trace.length)}\n`);
+      printText(`${file}: ${formatBytes(trace.length)}\n`);
     });
   });
 }
@@ -51,9 +53,9 @@ function replayCommand(): Command {
       await withBoard(options, async (board) => {
         const result = await board.trace.replay(trace);
         if (result.difference) process.exitCode = EXIT.mismatch;
-        if (options.json) return void process.stdout.write(`${JSON.stringify(result)}\n`);
+        if (options.json) return printText(`${harmlessJson(result)}\n`);
         const { difference } = result;
-        process.stdout.write(
+        printText(
           difference
             ? `line ${difference.line}: ${difference.what}\n  expected ${difference.expected}\n  got      ${difference.got}\n`
             : `${result.events} events, no difference\n`,

@@ -1,5 +1,7 @@
 import { Argument, Command } from 'commander';
+import { harmlessJson } from '../../errors/index.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { printText } from '../output/print.js';
 import { formatBytes } from '../output/units.js';
 import { storeModel, withBoard } from '../session.js';
 
@@ -19,11 +21,9 @@ export function uploadCommand(): Command {
     await withBoard(options, async (board, signal) => {
       const before = new Set((await board.models.list()).map(({ digest }) => digest));
       const stored = await storeModel(board, file, signal, options.name);
-      if (options.json) return void process.stdout.write(`${JSON.stringify(stored)}\n`);
+      if (options.json) return printText(`${harmlessJson(stored)}\n`);
       const already = before.has(stored.digest) ? '  (was there already)' : '';
-      process.stdout.write(
-        `${stored.names.join(', ')}  ${formatBytes(stored.bytes)}  ${stored.digest}${already}\n`,
-      );
+      printText(`${stored.names.join(', ')}  ${formatBytes(stored.bytes)}  ${stored.digest}${already}\n`);
     });
   });
 }

@@ -1,3 +1,4 @@
+import { harmless } from '../../errors/index.js';
 import { formatBytes, formatDuration } from './units.js';
 
 const BAR_WIDTH = 28;
@@ -23,7 +24,7 @@ export class Progress implements Disposable {
     format: (amount: number) => string = formatBytes,
     stream: NodeJS.WriteStream = process.stderr,
   ) {
-    this.#label = label;
+    this.#label = harmless(label);
     this.#format = format;
     this.#stream = stream;
   }

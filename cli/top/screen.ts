@@ -1,3 +1,4 @@
+import { harmless } from '../../errors/index.js';
 import type { EngineMetricsReading, HistogramReading } from '../../sdk/index.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
@@ -28,14 +29,13 @@ export function screenLines(view: TopView): string[] {
   }
   const shown = parts.filter((lines) => lines.length > 0);
   // Names of models come from their files: nothing in them may drive the terminal.
-  return shown
-    .flatMap((lines, i) => (i === 0 ? lines : ['', ...lines]))
-    .map((line) => line.replace(/\p{Cc}/gu, ' '));
+  return shown.flatMap((lines, i) => (i === 0 ? lines : ['', ...lines])).map(harmless);
 }
 
 function headLines({ device, sample, figures }: TopView): string[] {
   const { state, lastError, uptimeMs, sessions, generations, models, dmaMemory, process, restarts } =
     sample.health;
+  const { problems = [] } = sample.health;
   const metrics = sample.device?.metrics;
   const rates =
     figures &&
@@ -46,6 +46,7 @@ function headLines({ device, sample, figures }: TopView): string[] {
   return [
     `${device}  ${state}, up ${formatDuration(uptimeMs)}${restarts > 0 ? `, ${counted(restarts, 'worker restart')}` : ''}`,
     ...(lastError === undefined ? [] : [lastError]),
+    ...problems.map(({ part, error }) => `${part} fails: ${error}`),
     listed(
       counted(sessions, 'client'),
       counted(generations, 'generation'),

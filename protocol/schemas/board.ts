@@ -61,6 +61,9 @@ export const boardHealth = z.object({
   models: count,
   dmaMemory: z.object({ total: count, free: count, largestFree: count }).optional(),
   process: z.object({ residentBytes: count }),
+  /** Absent where its file system does not say; `problems` has the reason then. */
   store: z.object({ freeBytes: count }).optional(),
+  /** Parts of the agent that fail, or do not answer in time, and how; agents before sent an error instead. */
+  problems: z.array(z.object({ part: z.string(), error: z.string() })).optional(),
 });
 export type BoardHealth = z.output<typeof boardHealth>;

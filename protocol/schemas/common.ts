@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { MAX_PIECE_BYTES, MAX_PROMPT_TOKENS, MAX_TEXT_LENGTH } from '../limits.js';
+import { holdsUnseen } from '../../errors/index.js';
+import { MAX_NAME_LENGTH, MAX_PIECE_BYTES, MAX_PROMPT_TOKENS, MAX_TEXT_LENGTH } from '../limits.js';
 
 export const empty = z.strictObject({});
 
@@ -18,13 +19,19 @@ export const piece = bytes.refine(
   `must be at most ${MAX_PIECE_BYTES} bytes`,
 );
 
-/** For people: printed in lists, never part of a path. */
+/**
+ * For people: printed in lists, never part of a path. What nobody sees would drive a terminal, or make two names look like
+ * one; nothing is changed in a name that is taken.
+ */
 export const name = z
   .string()
   .min(1)
-  .max(200)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  .regex(/^[^\u0000-\u001f\u007f]+$/, 'must not hold control characters');
+  .max(MAX_NAME_LENGTH)
+  .refine(
+    (text) => !holdsUnseen(text),
+    'must not hold control or formatting characters, line separators or halves of surrogate pairs',
+  )
+  .refine((text) => text.trim() === text, 'must not begin or end with white space');
 
 /** Chosen by the client at random, so that it can name its generation although a reply was lost. */
 export const generationId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits');

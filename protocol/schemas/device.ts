@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_FRAME_BYTES } from '../limits.js';
+import { MAX_CHECK_FILES, MAX_FRAME_BYTES } from '../limits.js';
 import { bytes, count, piece } from './common.js';
 
 const json = z.string().max(MAX_FRAME_BYTES);
@@ -27,7 +27,7 @@ export const deviceAddFileParams = z.strictObject({ name: z.string().max(200), o
 
 export const deviceRunCheckParams = z.strictObject({
   check: json,
-  files: z.array(z.strictObject({ name: z.string().max(200), data: bytes })).max(64),
+  files: z.array(z.strictObject({ name: z.string().max(200), data: bytes })).max(MAX_CHECK_FILES),
 });
 export const deviceRunCheckResult = z.object({
   name: z.string(),

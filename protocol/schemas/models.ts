@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_CHUNKS } from '../limits.js';
+import { MAX_CHUNKS, MAX_LIST_MODELS, MAX_NAME_LENGTH } from '../limits.js';
 import { bytes, count, digest, list, name, piece, text, tokens } from './common.js';
 
 const placementTotals = z.object({ tensors: count, bytes: count, weights: count });
@@ -70,7 +70,23 @@ export const storedModel = z.object({
   state: z.enum(['stored', 'loading', 'loaded']),
 });
 export type StoredModel = z.output<typeof storedModel>;
-export const modelsListResult = z.object({ models: z.array(storedModel) });
+/** By digest, a page at a time; the first page without parameters. */
+export const modelsListParams = z.strictObject({
+  /** Models after this one: `next` of the page before. */
+  after: digest.optional(),
+  /** Most models of the page; it may have fewer. */
+  limit: z.int().min(1).max(MAX_LIST_MODELS).optional(),
+});
+export const modelsListResult = z.object({
+  models: z.array(storedModel),
+  /** Digest of the last model of the page, where there are more. */
+  next: digest.optional(),
+});
+
+/** A name, a digest, or the first digits of one. */
+export const modelsFindParams = z.strictObject({ model: z.string().min(1).max(MAX_NAME_LENGTH) });
+/** The model of that digest or name; where there is none, those whose digests begin so, of which two are enough. */
+export const modelsFindResult = z.object({ models: z.array(storedModel) });
 
 export const modelReference = z.strictObject({ model: digest });
 

@@ -57,11 +57,16 @@ async function reasonNotToTouch(board: BoardClient, { options }: DoctorSession):
 }
 
 async function device(board: BoardClient): Promise<Finding> {
-  const { state, restarts, lastError, dmaMemory } = await board.health();
+  const { state, restarts, lastError, dmaMemory, problems = [] } = await board.health();
   const memory =
     dmaMemory && `, ${megabytes(dmaMemory.free)} of ${megabytes(dmaMemory.total)} DMA memory free`;
   if (state !== 'ready')
     return fail(`${state}: ${lastError ?? 'no error was reported'}`, 'Read the log: `pynq-llm logs`.');
+  if (problems.length > 0)
+    return warn(
+      `ready${memory ?? ''}, but ${problems.map(({ part, error }) => `${part} fails: ${error}`).join('; ')}`,
+      'Check that the directory of the store exists and its file system is healthy, and read the log: `pynq-llm logs`.',
+    );
   if (restarts === 0) return pass(`ready${memory ?? ''}`);
   return warn(
     `ready${memory ?? ''}, but its worker was restarted ${restarts} times by the agent; last: ${lastError ?? 'unknown'}`,

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,18 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SessionUploads } from '../../../agent/session-uploads.js';
 import { ModelStore } from '../../../agent/store/model-store.js';
 import { nodeFs, type StoreFs } from '../../../agent/store/store-fs.js';
-import { CHUNK_BYTES, chunkCount, modelDigest, sha256 } from '../../../protocol/index.js';
+import { silentLog } from '../../../listen/index.js';
+import {
+  CHUNK_BYTES,
+  chunkCount,
+  encodeFrame,
+  MAX_LIST_BYTES,
+  MAX_MODELS,
+  MAX_NAMES,
+  MAX_NAMES_PER_MODEL,
+  modelDigest,
+  sha256,
+} from '../../../protocol/index.js';
 
 const DIRECTORY = '/store';
 
@@ -47,7 +59,11 @@ function memoryDisk(freeBytes: () => number = () => 1e12): Disk {
     readdir: fs.readdir.bind(promises),
     readFile: fs.readFile.bind(promises),
     rename: fs.rename.bind(promises),
-    stat: fs.stat.bind(promises),
+    // Its blocks are not of 512 bytes.
+    stat: async (path: string) => {
+      const { size, mtimeMs } = await fs.stat.call(promises, path);
+      return { size, mtimeMs };
+    },
     unlink: fs.unlink.bind(promises),
     statfs: async () => ({ bavail: Math.floor(freeBytes() / 4096), bsize: 4096 }),
   };
@@ -100,7 +116,7 @@ describe.each([
 
   it('publishes a complete upload under its digest and name', async () => {
     await store.publish(await send(), 'tiny.gguf');
-    expect(await store.list()).toEqual([
+    expect((await store.list()).models).toEqual([
       { digest: MODEL.plan.digest, names: ['tiny.gguf'], bytes: MODEL.bytes.length },
     ]);
     expect(Buffer.compare(await disk.read(`models/${MODEL.plan.digest}.gguf`), MODEL.bytes)).toBe(0);
@@ -109,7 +125,7 @@ describe.each([
 
   it('shows nothing of an upload before it is published', async () => {
     await send();
-    expect(await store.list()).toEqual([]);
+    expect((await store.list()).models).toEqual([]);
   });
 
   it('goes on after a break at every chunk, also when the agent was started again', async () => {
@@ -205,7 +221,7 @@ describe.each([
     await store.publish(first, 'a');
     await store.delete(MODEL.plan.digest);
     await expect(store.publish(second, 'b')).rejects.toMatchObject({ code: 'AGENT_MODEL_UNKNOWN' });
-    expect(await store.list()).toEqual([]);
+    expect((await store.list()).models).toEqual([]);
   });
 
   it('publishes an upload once when it is committed twice at the same time', async () => {
@@ -250,16 +266,16 @@ describe.each([
     const other = sample(500, 3);
     await store.publish(await send(), 'a');
     await store.publish(await send(other), 'a');
-    const names = Object.fromEntries((await store.list()).map((entry) => [entry.digest, entry.names]));
+    const names = Object.fromEntries((await store.list()).models.map((entry) => [entry.digest, entry.names]));
     expect(names).toEqual({ [MODEL.plan.digest]: [], [other.plan.digest]: ['a'] });
   });
 
   it('deletes a model with its names', async () => {
     await store.publish(await send(), 'a');
     await store.delete(MODEL.plan.digest);
-    expect(await store.list()).toEqual([]);
+    expect((await store.list()).models).toEqual([]);
     await store.publish(await send(sample(500)), 'b');
-    expect((await store.list()).map((entry) => entry.names)).toEqual([['b']]);
+    expect((await store.list()).models.map((entry) => entry.names)).toEqual([['b']]);
   });
 
   it('keeps names that are given at the same time', async () => {
@@ -391,12 +407,257 @@ describe('the model store on a disk that fills up', () => {
   it('removes partial uploads that nobody continued for a week', async () => {
     const disk = memoryDisk();
     const store = await ModelStore.open(disk.directory, disk.fs);
-    await store.release(await store.begin(MODEL.plan));
+    const upload = await store.begin(MODEL.plan);
+    await upload.writeChunk(0, MODEL.chunks[0]);
+    await store.release(upload);
+    expect(await disk.list('partial')).toEqual([MODEL.plan.digest]);
     const old: StoreFs = {
       ...disk.fs,
-      stat: async (path) => ({ size: 0, mtimeMs: Date.now() - 8 * 24 * 3600 * 1000, path }),
+      stat: async () => ({ size: CHUNK_BYTES, mtimeMs: Date.now() - 8 * 24 * 3600 * 1000 }),
     };
     await ModelStore.open(disk.directory, old);
     expect(await disk.list('partial')).toEqual([]);
+  });
+});
+
+/** Models of one byte, by seed. */
+function byteModel(seed: number) {
+  return sample(seed + 1, 7);
+}
+
+async function put(store: ModelStore, model: ReturnType<typeof sample>, name: string): Promise<void> {
+  const upload = await store.begin(model.plan);
+  for (const [index, chunk] of model.chunks.entries()) await upload.writeChunk(index, chunk);
+  await store.publish(upload, name);
+  await store.release(upload);
+}
+
+/** Some model's. */
+function digestOf(i: number): string {
+  return Buffer.from(sha256(Buffer.from(`${i}`))).toString('hex');
+}
+
+/** Every page of the list. */
+async function pagesOf(store: ModelStore, limit?: number) {
+  const pages = [];
+  let after: string | undefined;
+  do {
+    const { models, next } = await store.list({ after, limit });
+    pages.push(models);
+    after = next;
+  } while (after !== undefined);
+  return pages;
+}
+
+describe('names of models', () => {
+  let disk: Disk;
+  let store: ModelStore;
+  const { digest } = byteModel(0).plan;
+  beforeEach(async () => {
+    disk = memoryDisk();
+    store = await ModelStore.open(disk.directory, disk.fs);
+    await put(store, byteModel(0), 'first');
+  });
+  const writeNames = (names: readonly (readonly [string, string])[]) =>
+    disk.write('names.json', Buffer.from(JSON.stringify({ version: 1, names: Object.fromEntries(names) })));
+
+  it.each(['__proto__', 'constructor', 'prototype', 'toString', '7'])(
+    'may be %s, also after a restart',
+    async (name) => {
+      await store.name(digest, name);
+      store = await ModelStore.open(disk.directory, disk.fs);
+      expect((await store.find(digest))?.names).toContain(name);
+      expect((await store.search(name)).map((one) => one.digest)).toEqual([digest]);
+      await store.delete(digest);
+      expect(await store.search(name)).toEqual([]);
+    },
+  );
+
+  it('are the latest of a model: one more than it may have takes the place of the oldest', async () => {
+    for (let i = 0; i < 20; i++) await store.name(digest, `name ${i}`);
+    const latest = Array.from(
+      { length: MAX_NAMES_PER_MODEL },
+      (_, i) => `name ${20 - MAX_NAMES_PER_MODEL + i}`,
+    );
+    expect((await store.find(digest))?.names).toEqual(latest);
+  });
+
+  it('are as many as of all models there may be; those of models that are gone make way', async () => {
+    const gone = Array.from({ length: MAX_NAMES }, (_, i) => [`gone ${i}`, digestOf(i)]);
+    await writeNames(gone as [string, string][]);
+    await store.name(digest, 'new');
+    const text = Buffer.from(await disk.read('names.json')).toString();
+    expect(JSON.parse(text)).toEqual({ version: 1, names: { new: digest } });
+  });
+
+  it('of an index with far too many leave the store open, listed in pages, and what was left out is logged', async () => {
+    const names = Array.from({ length: 14_600 }, (_, i) => [`${i} ${'x'.repeat(180)}`, digest] as const);
+    await writeNames([...names, ['long '.repeat(1_000), digest]]);
+    const lines: object[] = [];
+    const log = { ...silentLog, warn: (facts: object) => void lines.push(facts) };
+    store = await ModelStore.open(disk.directory, disk.fs, log);
+    expect(lines).toEqual([{ surplus: 14_601 - MAX_NAMES_PER_MODEL }]);
+    const { models, next } = await store.list();
+    expect([models.length, models[0].names.length, next]).toEqual([1, MAX_NAMES_PER_MODEL, undefined]);
+    await store.name(digest, 'new');
+    expect((await store.find(digest))?.names.at(-1)).toBe('new');
+    expect((await disk.read('names.json')).length).toBeLessThan(10_000);
+  });
+
+  it('find their model; the first digits of a digest do, too', async () => {
+    await put(store, byteModel(1), 'second');
+    const second = byteModel(1).plan.digest;
+    const found = async (text: string) => (await store.search(text)).map((one) => one.digest);
+    expect(await found('second')).toEqual([second]);
+    expect(await found(second)).toEqual([second]);
+    expect(await found(second.slice(0, 12))).toEqual([second]);
+    expect(await found('../../etc/passwd')).toEqual([]);
+    expect(await found('f'.repeat(64))).toEqual([]);
+  });
+});
+
+describe('a list of models', () => {
+  it('comes in pages that together have every model once', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    for (let i = 0; i < 10; i++) await put(store, byteModel(i), `model ${i}`);
+    const pages = await pagesOf(store, 4);
+    expect(pages.map((page) => page.length)).toEqual([4, 4, 2]);
+    expect(pages.flat()).toEqual((await store.list()).models);
+  });
+
+  it('ends a page before its frame becomes too large', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const digests = Array.from({ length: 512 }, (_, i) => digestOf(i));
+    for (const digest of digests) await disk.write(`models/${digest}.gguf`, new Uint8Array(1));
+    const names = digests.flatMap((digest, i) =>
+      Array.from({ length: 8 }, (_, j) => [`${i} ${j} ${'東'.repeat(190)}`, digest]),
+    );
+    await disk.write(
+      'names.json',
+      Buffer.from(JSON.stringify({ version: 1, names: Object.fromEntries(names) })),
+    );
+    const pages = await pagesOf(store);
+    expect(pages.length).toBeGreaterThan(1);
+    for (const page of pages) expect(encodeFrame({ models: page }).length).toBeLessThan(2 * MAX_LIST_BYTES);
+    expect(pages.flat().flatMap((model) => model.names)).toHaveLength(names.length);
+  });
+
+  it('has no more models than the store takes', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    for (let i = 0; i < MAX_MODELS; i++) await disk.write(`models/${digestOf(i)}.gguf`, new Uint8Array(1));
+    await expect(store.begin(MODEL.plan)).rejects.toMatchObject({ code: 'AGENT_STORE_QUOTA' });
+    expect(await disk.list('partial')).toEqual([]);
+  });
+});
+
+describe('pieces of uploads', () => {
+  const RESERVE = 64 * 1024 * 1024;
+  /** A disk of so many bytes, of which partial uploads take what they have. */
+  function filledDisk(bytes: number): Disk {
+    const disk: Disk = memoryDisk();
+    const statfs = async () => {
+      let used = 0;
+      for (const name of await disk.list('partial'))
+        used += (await disk.fs.stat(`${DIRECTORY}/partial/${name}`)).size;
+      return { bavail: RESERVE + bytes - used, bsize: 1 };
+    };
+    return { ...disk, fs: { ...disk.fs, statfs } };
+  }
+  const begun = async (store: ModelStore, seed: number) => {
+    const model = sample(2 * CHUNK_BYTES, seed);
+    const upload = await store.begin(model.plan);
+    await upload.writeChunk(0, model.chunks[0]);
+    return { upload, digest: model.plan.digest };
+  };
+
+  it('do not promise the same room to uploads that begin together', async () => {
+    const disk = filledDisk(5 * CHUNK_BYTES);
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const models = [3, 5, 7, 9].map((seed) => sample(2 * CHUNK_BYTES, seed));
+    const results = await Promise.allSettled(models.map(({ plan }) => store.begin(plan)));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected']);
+    expect(results[2]).toMatchObject({ reason: { code: 'AGENT_STORE_FULL' } });
+  });
+
+  it('make way for an upload, the oldest first, never one in use', async () => {
+    const disk = filledDisk(5 * CHUNK_BYTES);
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const kept = [];
+    for (const seed of [3, 5, 7]) {
+      const one = await begun(store, seed);
+      kept.push(one.digest);
+      if (seed !== 3) await store.release(one.upload);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    // Three chunks are there and one is promised: of two more one has room.
+    await store.begin(sample(2 * CHUNK_BYTES, 9).plan);
+    expect((await disk.list('partial')).toSorted()).toEqual(
+      [kept[0], kept[2], sample(2 * CHUNK_BYTES, 9).plan.digest].toSorted(),
+    );
+  });
+
+  it('stay where the upload would not fit without them either', async () => {
+    const disk = filledDisk(5 * CHUNK_BYTES);
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const { upload, digest } = await begun(store, 3);
+    await store.release(upload);
+    await expect(store.begin(sample(9 * CHUNK_BYTES, 5).plan)).rejects.toMatchObject({
+      code: 'AGENT_STORE_FULL',
+    });
+    expect(await disk.list('partial')).toEqual([digest]);
+  });
+
+  it('are of a bounded number, of which the latest stay', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const digests = [];
+    for (let seed = 1; seed < 40; seed += 2) {
+      const { upload, digest } = await begun(store, seed);
+      await store.release(upload);
+      digests.push(digest);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect((await disk.list('partial')).toSorted()).toEqual(digests.slice(-8).toSorted());
+  });
+
+  it('without a byte are not kept', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    await store.release(await store.begin(MODEL.plan));
+    expect(await disk.list('partial')).toEqual([]);
+  });
+
+  it('are under way for sixteen models at a time', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    const plans = Array.from({ length: 17 }, (_, i) => byteModel(i).plan);
+    const uploads = await Promise.all(plans.slice(0, 16).map((plan) => store.begin(plan)));
+    await expect(store.begin(plans[16])).rejects.toMatchObject({ code: 'AGENT_STORE_QUOTA' });
+    await store.release(uploads[3]);
+    await store.begin(plans[16]);
+  });
+});
+
+describe('temporary files of the index of names', () => {
+  it('do not stay after a write that failed', async () => {
+    const disk = failingDisk('sync', 'names.json', 'ENOSPC');
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    await expect(store.name('a'.repeat(64), 'a')).rejects.toMatchObject({ code: 'AGENT_STORE_FULL' });
+    expect(await disk.list('')).not.toContainEqual(expect.stringContaining('.tmp'));
+  });
+
+  it('of agents that were killed go when the store is opened, those of others stay', async () => {
+    const disk = memoryDisk();
+    await ModelStore.open(disk.directory, disk.fs);
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    await disk.write(`names.json.${pid}.tmp`, new Uint8Array(1));
+    await disk.write(`names.json.${process.pid}.tmp`, new Uint8Array(1));
+    await disk.write('notes.txt', new Uint8Array(1));
+    await ModelStore.open(disk.directory, disk.fs);
+    const left = (await disk.list('')).filter((name) => name.includes('.'));
+    expect(left.toSorted()).toEqual([`names.json.${process.pid}.tmp`, 'notes.txt']);
   });
 });
