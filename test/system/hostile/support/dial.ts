@@ -19,7 +19,7 @@ export interface Dialed extends Disposable {
   /** All that came, as Latin-1; at most a megabyte of it. */
   readonly heard: () => string;
   readonly isClosed: () => boolean;
-  /** Resolves when it is over, whoever ended it; false where it is not by then. */
+  /** Whether the other side ends it in time. */
   closed(ms: number): Promise<boolean>;
   /** Resolves when anything came or it is over, and after `ms` at the latest. */
   answered(ms: number): Promise<void>;
@@ -53,12 +53,15 @@ export async function dial(place: Place, options: DialOptions = {}): Promise<Dia
   socket.on('data', (data) => {
     if (heard.length < HEARD_BYTES) heard += data.toString('latin1');
   });
-  for (const one of [socket, raw])
-    one.once('close', () => {
-      closed = true;
-      if (one === raw) socket.destroy();
-    });
-  const over = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  raw.once('close', () => socket.destroy());
+  // The other side's end is enough: this side is half open until it closes by itself.
+  const over = new Promise<void>((resolve) => {
+    for (const event of ['end', 'close'] as const)
+      socket.once(event, () => {
+        closed = true;
+        resolve();
+      });
+  });
   await Promise.race([once(socket, isTls ? 'secureConnect' : 'connect').catch(() => {}), over, after(CONNECT_MS)]);
   return {
     socket,
