@@ -21,8 +21,8 @@ export interface Dialed extends Disposable {
   readonly isClosed: () => boolean;
   /** Whether the other side ends it in time. */
   closed(ms: number): Promise<boolean>;
-  /** Resolves when anything came or it is over, and after `ms` at the latest. */
-  answered(ms: number): Promise<void>;
+  /** Resolves when more than `before` bytes came or it is over, and after `ms` at the latest. */
+  answered(ms: number, before?: number): Promise<void>;
   /** Sends; false where the connection ended before all of it was taken. */
   send(bytes: Uint8Array | string): Promise<boolean>;
   /** Ends it as a machine does that was switched off and on again: with RST where there is TCP. */
@@ -71,8 +71,8 @@ export async function dial(place: Place, options: DialOptions = {}): Promise<Dia
       await Promise.race([over, after(ms)]);
       return closed;
     },
-    answered: async (ms) => {
-      if (heard !== '' || closed) return;
+    answered: async (ms, before = 0) => {
+      if (heard.length > before || closed) return;
       const stop = new AbortController();
       const { signal } = stop;
       await Promise.race([once(socket, 'data', { signal }).catch(() => {}), over, after(ms)]);

@@ -1,7 +1,7 @@
+import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { expect } from 'vitest';
 import { type BoardClient, connect } from '../../../../sdk/index.js';
 import { residentMib } from '../../../load/observe.js';
 import { temporaryDirectory } from '../../support/agent.js';
@@ -50,6 +50,8 @@ export interface Victim extends AsyncDisposable {
   enter(): Promise<BoardClient>;
   /** Fails unless the same process runs, said nothing that no stranger may cause, and lets a client in. */
   isWell(): Promise<void>;
+  /** The first half of that. @throws AssertionError */
+  isUnhurt(): void;
 }
 
 export interface VictimOptions {
@@ -79,6 +81,7 @@ export async function startVictim(kind: VictimKind, options: VictimOptions = {})
     pid,
     residentMib: () => residentMib(pid) ?? 0,
     enter,
+    isUnhurt: () => requireUnhurt(server),
     async isWell() {
       requireUnhurt(server);
       const looks = kind.program === 'agent' ? lookIn(enter) : ask(server.url, kind.tokens);
@@ -117,13 +120,13 @@ function placeOf({ over }: VictimKind, url: string): Place {
   return { port: Number(new URL(url).port), tls: over === 'tls' };
 }
 
-/** It runs, and its log holds no line that a stranger should be unable to cause. */
+/** It runs, and its log holds no line that a stranger should be unable to cause. @throws AssertionError */
 function requireUnhurt(server: AgentProcess): void {
   const { child } = server;
   const log = server.log();
-  const state = { exitCode: child.exitCode, signal: child.signalCode };
-  expect(state, `the process ended:\n${log.slice(-4_000)}`).toEqual({ exitCode: null, signal: null });
-  expect(complaintsIn(log)).toEqual([]);
+  const status = child.exitCode ?? child.signalCode;
+  assert.equal(status, null, `the process ended with ${status}:\n${log.slice(-4_000)}`);
+  assert.deepEqual(complaintsIn(log), []);
 }
 
 /** An agent logs JSON with pino's levels, 50 for errors; what is no JSON is Node's own words, or those of `serve`. */
@@ -143,7 +146,7 @@ export function complaintsIn(log: string): string[] {
 
 async function lookIn(enter: () => Promise<BoardClient>): Promise<void> {
   await using board = await enter();
-  expect((await board.health()).state).not.toBe('failed');
+  assert.notEqual((await board.health()).state, 'failed');
 }
 
 async function ask(url: string, tokens: boolean): Promise<void> {
@@ -155,7 +158,7 @@ async function ask(url: string, tokens: boolean): Promise<void> {
     });
     sent.once('error', reject).end();
   });
-  expect(status).toBe(200);
+  assert.equal(status, 200);
 }
 
 /** @throws Error that says `otherwise` when the time is over */
