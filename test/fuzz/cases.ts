@@ -16,7 +16,15 @@ export interface FuzzCase {
 
 type Make = (dice: Dice) => { readonly title: string; readonly steps: readonly Uint8Array[] };
 
-const KINDS: readonly Make[] = [bytesCase, handshakeCase, httpCase, httpCase, webSocketCase, protocolCase, protocolCase];
+const KINDS: readonly Make[] = [
+  bytesCase,
+  handshakeCase,
+  httpCase,
+  httpCase,
+  webSocketCase,
+  protocolCase,
+  protocolCase,
+];
 const ENDINGS = ['reset', 'close', 'half-close', 'unread'] as const;
 /** Apart from the indexes of another seed. */
 const CASES_PER_SEED = 1_000_003;
@@ -35,7 +43,17 @@ function bytesCase(dice: Dice) {
 /** The first record of a TLS handshake, a ClientHello that claims any length (RFC 8446, 5.1). */
 function handshakeCase(dice: Dice) {
   const body = randomBytes(dice, dice.below(300));
-  const record = Buffer.from([dice.pick([0x16, 0x16, 0x15, 0x17, 0x80]), 3, dice.below(5), 0, 0, dice.below(3), 0, 0, 0]);
+  const record = Buffer.from([
+    dice.pick([0x16, 0x16, 0x15, 0x17, 0x80]),
+    3,
+    dice.below(5),
+    0,
+    0,
+    dice.below(3),
+    0,
+    0,
+    0,
+  ]);
   record.writeUInt16BE(dice.below(65_536), 3);
   return { title: 'handshake', steps: cut(dice, Buffer.concat([record, body])) };
 }

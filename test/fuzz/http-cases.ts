@@ -2,7 +2,20 @@ import type { Dice } from '../load/workload.js';
 import { TOKENS } from '../system/hostile/support/victim.js';
 import { cut, mutated } from './mutate.js';
 
-const METHODS = ['GET', 'POST', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'CONNECT', 'PRI', 'get', 'M-SEARCH', ''];
+const METHODS = [
+  'GET',
+  'POST',
+  'HEAD',
+  'OPTIONS',
+  'PUT',
+  'DELETE',
+  'TRACE',
+  'CONNECT',
+  'PRI',
+  'get',
+  'M-SEARCH',
+  '',
+];
 const TARGETS = [
   '/',
   '/health',
@@ -72,7 +85,14 @@ const BODIES = [
   '\u0000\u0001\ufffe',
   `{"model":"${'m'.repeat(3_000)}"}`,
 ];
-const CHUNKS = ['5\r\nhello\r\n0\r\n\r\n', 'ffffffffff\r\n', '5;x="\r\nhello\r\n', '-1\r\n', '5\r\nhelloworld\r\n0\r\n', '0\r\nx: y\r\n\r\n'];
+const CHUNKS = [
+  '5\r\nhello\r\n0\r\n\r\n',
+  'ffffffffff\r\n',
+  '5;x="\r\nhello\r\n',
+  '-1\r\n',
+  '5\r\nhelloworld\r\n0\r\n',
+  '0\r\nx: y\r\n\r\n',
+];
 
 /** One request or a few behind each other, each somehow wrong. */
 export function httpCase(dice: Dice) {

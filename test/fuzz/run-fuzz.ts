@@ -1,7 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BoardClient } from '../../sdk/index.js';
 import { dial } from '../system/hostile/support/dial.js';
-import { inTime, startVictim, titleOf, type Victim, type VictimKind } from '../system/hostile/support/victim.js';
+import {
+  inTime,
+  startVictim,
+  titleOf,
+  type Victim,
+  type VictimKind,
+} from '../system/hostile/support/victim.js';
 import { fuzzCase } from './cases.js';
 
 const KINDS: readonly VictimKind[] = [
@@ -152,7 +158,8 @@ async function guilty(seed: number, from: number, to: number): Promise<string> {
       await attack(target.victim, seed, index, 0);
       await delay(ANSWER_MS);
       const mistake = await mistakeOf(target);
-      if (mistake !== undefined) return `case ${index} (${fuzzCase(seed, index).title}) does it alone: ${mistake}`;
+      if (mistake !== undefined)
+        return `case ${index} (${fuzzCase(seed, index).title}) does it alone: ${mistake}`;
     } finally {
       await leave(target);
     }

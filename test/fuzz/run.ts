@@ -23,9 +23,7 @@ const report = await runFuzz({
   seed: Math.floor(number('seed', 0)),
   first: Math.floor(number('first', 0)),
   until:
-    values.cases === undefined
-      ? { seconds: number('seconds', 1) }
-      : { cases: Math.ceil(number('cases', 1)) },
+    values.cases === undefined ? { seconds: number('seconds', 1) } : { cases: Math.ceil(number('cases', 1)) },
   say: (text) => process.stderr.write(`${text}\n`),
 });
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);

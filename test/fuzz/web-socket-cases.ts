@@ -1,5 +1,10 @@
 import type { Dice } from '../load/workload.js';
-import { hello, upgradeRequest, webSocketFrame, webSocketHeader } from '../system/hostile/support/upgrades.js';
+import {
+  hello,
+  upgradeRequest,
+  webSocketFrame,
+  webSocketHeader,
+} from '../system/hostile/support/upgrades.js';
 import { cut, mutated, randomBytes } from './mutate.js';
 
 const CHANGES = [

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import type { BoardClient, Model } from '../../../sdk/index.js';
 import { TINY_MODEL } from '../support/agent.js';
 import { type Dialed, dial } from './support/dial.js';
@@ -83,7 +83,12 @@ const USERS: readonly string[] = [
 ];
 
 /** So many connections, some at a time, each of which sends what is next and leaves as is next. */
-async function attack(victim: Victim, connections: number, lanes: number, sent: readonly (string | Uint8Array)[]) {
+async function attack(
+  victim: Victim,
+  connections: number,
+  lanes: number,
+  sent: readonly (string | Uint8Array)[],
+) {
   const endings = Object.values(ENDINGS);
   let next = 0;
   const lane = async (number: number) => {
@@ -116,7 +121,11 @@ async function watch(board: BoardClient, model: Model, work: () => Promise<void>
     do {
       let text = '';
       let last = performance.now();
-      for await (const token of model.generate('Once upon a time', { temperature: 0, maxTokens: 100, ignoreEos: true })) {
+      for await (const token of model.generate('Once upon a time', {
+        temperature: 0,
+        maxTokens: 100,
+        ignoreEos: true,
+      })) {
         const now = performance.now();
         longestGapMs = Math.max(longestGapMs, now - last);
         last = now;
@@ -158,41 +167,34 @@ afterAll(() => {
 describe.each(Object.entries(ways))('an agent %s', (way, missing) => {
   describe.skipIf(missing !== undefined)(missing ?? 'under attack', () => {
     const inGroup = way.startsWith('in a');
-    let victim: Victim;
-    let board: BoardClient;
-    let model: Model;
-    let before: Seen;
-    beforeAll(async () => {
-      victim = await startVictim(KIND, inGroup && !('missing' in group) ? { within: group.within } : {});
-      board = await victim.enter();
-      await board.models.store(TINY_MODEL, { name: 'tiny' });
-      model = await board.models.load('tiny');
-      before = await watch(board, model, () => delay(2_000));
-      expect(before.texts.size).toBe(1);
-    });
-    afterAll(async () => {
-      await board?.close();
-      await victim?.[Symbol.asyncDispose]();
-    });
-
     test.each([
       ['200 hostile strangers', 200, LANES, STRANGERS],
       ['12 hostile users', 12, 2, USERS],
-    ] as const)('survives %s while a client’s generations go on with equal text', async (_, count, lanes, sent) => {
-      let seen = before;
-      const most = await mostMib(victim, async () => {
-        seen = await watch(board, model, () => attack(victim, count, lanes, sent));
-      });
-      const ratio = ((100 * seen.tokensPerSecond) / before.tokensPerSecond).toFixed(0);
-      process.stderr.write(
-        `${ratio} % of the tokens a second, gap ${seen.longestGapMs.toFixed(0)} ms (${before.longestGapMs.toFixed(0)} before), ` +
-          `answer ${seen.longestAnswerMs.toFixed(0)} ms (${before.longestAnswerMs.toFixed(0)} before), ${most.toFixed(0)} MiB\n`,
-      );
-      await victim.isWell();
-      expect([...seen.texts]).toEqual([...before.texts]);
-      expect(seen.longestGapMs).toBeLessThan(2_000);
-      expect(seen.longestAnswerMs).toBeLessThan(500);
-      if (!inGroup) expect(most).toBeLessThan(LIMIT_MIB);
-    });
+    ] as const)(
+      'survives %s while a client’s generations go on with equal text',
+      async (_, count, lanes, sent) => {
+        const options = inGroup && !('missing' in group) ? { within: group.within } : {};
+        await using victim = await startVictim(KIND, options);
+        await using board = await victim.enter();
+        await board.models.store(TINY_MODEL, { name: 'tiny' });
+        const model = await board.models.load('tiny');
+        const before = await watch(board, model, () => delay(2_000));
+        expect(before.texts.size).toBe(1);
+        let seen = before;
+        const most = await mostMib(victim, async () => {
+          seen = await watch(board, model, () => attack(victim, count, lanes, sent));
+        });
+        const ratio = ((100 * seen.tokensPerSecond) / before.tokensPerSecond).toFixed(0);
+        process.stderr.write(
+          `${ratio} % of the tokens a second, gap ${seen.longestGapMs.toFixed(0)} ms (${before.longestGapMs.toFixed(0)} before), ` +
+            `answer ${seen.longestAnswerMs.toFixed(0)} ms (${before.longestAnswerMs.toFixed(0)} before), ${most.toFixed(0)} MiB\n`,
+        );
+        await victim.isWell();
+        expect([...seen.texts]).toEqual([...before.texts]);
+        expect(seen.longestGapMs).toBeLessThan(2_000);
+        expect(seen.longestAnswerMs).toBeLessThan(500);
+        if (!inGroup) expect(most).toBeLessThan(LIMIT_MIB);
+      },
+    );
   });
 });

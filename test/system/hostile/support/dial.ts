@@ -62,7 +62,11 @@ export async function dial(place: Place, options: DialOptions = {}): Promise<Dia
         resolve();
       });
   });
-  await Promise.race([once(socket, isTls ? 'secureConnect' : 'connect').catch(() => {}), over, after(CONNECT_MS)]);
+  await Promise.race([
+    once(socket, isTls ? 'secureConnect' : 'connect').catch(() => {}),
+    over,
+    after(CONNECT_MS),
+  ]);
   return {
     socket,
     heard: () => heard,

@@ -27,7 +27,10 @@ export function memoryGroup(mib: number): MemoryGroup | { readonly missing: stri
     let folder: string | undefined;
     try {
       // The controller of version 2 has to be handed down; where it is, this changes nothing.
-      if (limit === 'memory.max' && !readFileSync(join(root, 'cgroup.subtree_control'), 'utf8').includes('memory'))
+      if (
+        limit === 'memory.max' &&
+        !readFileSync(join(root, 'cgroup.subtree_control'), 'utf8').includes('memory')
+      )
         throw new Error(`${root} does not hand the memory controller down`);
       folder = mkdtempSync(join(root, 'pynq-llm-test-'));
       writeFileSync(join(folder, limit), String(mib * 1_048_576));

@@ -16,7 +16,9 @@ export function upgradeRequest(
     'sec-websocket-key': KEY,
     ...changes,
   };
-  const lines = Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
+  const lines = Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}: ${value}`],
+  );
   return `${[line, ...lines].join('\r\n')}\r\n\r\n`;
 }
 
@@ -56,11 +58,10 @@ export const REFUSED: Readonly<Record<string, string | Uint8Array>> = {
   'a malformed subprotocol': upgradeRequest({ 'sec-websocket-protocol': ',;,' }),
   'an upgrade to h2c': upgradeRequest({ upgrade: 'h2c', 'http2-settings': 'AAMAAABkAARAAAAAAAIAAAAA' }),
   'an upgrade to nothing': upgradeRequest({ upgrade: ',' }),
-  'an upgrade by POST': upgradeRequest({ 'content-length': '10000' }, 'POST / HTTP/1.1') + 'half of a body',
+  'an upgrade by POST': `${upgradeRequest({ 'content-length': '10000' }, 'POST / HTTP/1.1')}half of a body`,
   'an unknown path': upgradeRequest({}, 'GET /nowhere/at/all?x=%00 HTTP/1.1'),
   'the name of somebody else': upgradeRequest({ host: 'evil.example', origin: 'http://evil.example' }),
-  'an upgrade behind a request under way':
-    `GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n${upgradeRequest({ origin: 'https://evil.example' })}`,
+  'an upgrade behind a request under way': `GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n${upgradeRequest({ origin: 'https://evil.example' })}`,
   'an expectation': upgradeRequest({ expect: '200-ok' }),
   'a malformed upgrade': upgradeRequest({ 'content-length': 'many' }),
   'a tunnel': 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nhost: 127.0.0.1:22\r\n\r\n',
@@ -68,7 +69,10 @@ export const REFUSED: Readonly<Record<string, string | Uint8Array>> = {
     Buffer.from(upgradeRequest()),
     hello({ protocol: { major: 99, minor: 0 } }),
   ]),
-  'a frame that no client may send': Buffer.concat([Buffer.from(upgradeRequest()), Buffer.from([0xff, 0x00])]),
+  'a frame that no client may send': Buffer.concat([
+    Buffer.from(upgradeRequest()),
+    Buffer.from([0xff, 0x00]),
+  ]),
 };
 
 /** How strangers leave. */
