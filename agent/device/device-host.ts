@@ -242,6 +242,8 @@ export class DeviceHost {
   }
 
   #take(message: FromWorker): void {
+    // What was on its way when the device was closed: it must not look open again, or its worker be started again.
+    if (this.#state === 'closed') return;
     switch (message.kind) {
       case 'ready':
         this.#state = 'ready';

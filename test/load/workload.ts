@@ -66,6 +66,11 @@ export class Dice {
     return this.#random.nextUint32() % limit;
   }
 
+  /** One of them, each as likely as the others. */
+  pick<T>(choices: readonly T[]): T {
+    return choices[this.below(choices.length)];
+  }
+
   /** One of `choices`, each as likely as its weight says. */
   choose<T extends string>(choices: Readonly<Record<T, number>>): T {
     const entries = Object.entries<number>(choices);

@@ -21,6 +21,8 @@ export interface CliOptions {
   readonly input?: string;
   /** `dist/cli/main.js` of another installation. */
   readonly main?: string;
+  /** The start of a command line that runs the program, in a control group for instance. */
+  readonly within?: readonly string[];
   /** After so long it is ended. */
   readonly timeoutMs?: number;
   /** Called once, with the first bytes on standard output. */
@@ -56,8 +58,9 @@ export function jsonLines<T>({ stdout }: CliResult): T[] {
     .map((line): T => JSON.parse(line));
 }
 
-/** An agent in a process of its own. */
+/** An agent, or another server, in a process of its own. */
 export interface AgentProcess extends AsyncDisposable {
+  /** What it printed when it was ready. */
   readonly url: string;
   readonly child: ChildProcess;
   /** What it said on standard error so far. */
@@ -72,14 +75,18 @@ export async function cliAgent(
   env: Readonly<Record<string, string>> = {},
 ): Promise<AgentProcess> {
   const listen = ['--listen', 'ws://127.0.0.1:0', '--log-level', 'silent'];
-  const args = ['agent', '--device', device, ...listen, ...more];
-  const child = spawnCli(args, { home, env });
+  return cliServer(['agent', '--device', device, ...listen, ...more], { home, env });
+}
+
+/** Starts a command that serves, and waits until it says where. */
+export async function cliServer(args: readonly string[], options: CliOptions): Promise<AgentProcess> {
+  const child = spawnCli(args, options);
   let words = '';
   child.stderr.on('data', (text: Buffer) => {
     words += text.toString();
   });
   const ended = once(child, 'close').then(([status]) => {
-    throw new Error(`pynq-llm agent ended with status ${status}: ${words}`);
+    throw new Error(`pynq-llm ${args[0]} ended with status ${status}: ${words}`);
   });
   const [line] = await Promise.race([once(child.stdout, 'data'), ended]);
   ended.catch(() => {});
@@ -97,8 +104,10 @@ export async function cliAgent(
 }
 
 /** Own process group: what a run leaves behind can be found by it. */
-function spawnCli(args: readonly string[], { home, env, main = MAIN, timeoutMs }: CliOptions) {
-  return spawn(process.execPath, [main, ...args], {
+function spawnCli(args: readonly string[], options: CliOptions) {
+  const { home, env, main = MAIN, within = [], timeoutMs } = options;
+  const [program, ...first] = [...within, process.execPath];
+  return spawn(program, [...first, main, ...args], {
     env: { PATH: process.env.PATH, HOME: home, PYNQ_LLM_HOME: home, ...env },
     stdio: 'pipe',
     detached: true,
