@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { DeviceHost } from '../../../agent/device/device-host.js';
-import { silentLog } from '../../../agent/log.js';
+import { silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 
 test('a device that is closed before its worker is heard to be ready stays closed', async () => {
