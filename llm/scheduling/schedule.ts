@@ -1,5 +1,6 @@
 import { stepColumns } from '../step-size.js';
 import { refusals } from './admission.js';
+import { heldBack } from './held-back.js';
 import { fairOrder } from './order.js';
 import { PagePool } from './page-pool.js';
 import { Places } from './places.js';
@@ -37,7 +38,8 @@ export function schedule(snapshot: Snapshot): Plan {
   const waiting = sequences.filter(({ state, able }) => state === 'waiting' && able);
   const admitted = admit(snapshot, waiting, running, pool);
   const able = [...running.filter((view) => view.able && !pool.preempted.has(view)), ...admitted];
-  const shares = share(snapshot, able, pool);
+  const left = waiting.filter((view) => !admitted.includes(view));
+  const shares = share(snapshot, able, pool, heldBack(able, left, snapshot));
   const { guarded } = pool;
   const begins = guarded !== undefined && admitted.includes(guarded);
   return {
@@ -102,7 +104,12 @@ interface ViewShare {
 }
 
 /** Columns of each sequence: those that generate first, then the prompts. */
-function share(snapshot: Snapshot, able: readonly SequenceView[], pool: PagePool): ViewShare[] {
+function share(
+  snapshot: Snapshot,
+  able: readonly SequenceView[],
+  pool: PagePool,
+  held: ReadonlyMap<SequenceView, unknown>,
+): ViewShare[] {
   const ofClass = (served: ServiceClass, generates: boolean) =>
     fairOrder(
       able.filter((view) => view.class === served && view.generates === generates),
@@ -121,12 +128,17 @@ function share(snapshot: Snapshot, able: readonly SequenceView[], pool: PagePool
 
   const shares = new Map<SequenceView, number>();
   let left = most;
+  /** Those that were held back and had their column. */
+  const had = new Set<unknown>();
   const give = (views: readonly SequenceView[], columnsOf: (view: SequenceView) => number, keep: number) => {
     for (const view of views) {
-      const wanted = Math.min(columnsOf(view), left - keep);
+      const holder = held.get(view);
+      if (had.has(holder)) continue;
+      const wanted = Math.min(holder === undefined ? columnsOf(view) : 1, columnsOf(view), left - keep);
       if (wanted <= 0 || pool.preempted.has(view)) continue;
       const columns = pool.claim(view, wanted, shares);
       if (columns === 0) continue;
+      if (holder !== undefined) had.add(holder);
       shares.set(view, (shares.get(view) ?? 0) + columns);
       left -= columns;
     }

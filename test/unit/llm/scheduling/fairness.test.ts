@@ -104,6 +104,7 @@ const HOW = {
 const WHAT = {
   'one request at a time': alike({ inFlight: 1 }),
   'a request each half minute': alike({ everyMs: 30_000 }),
+  'a request each minute': alike({ everyMs: 60_000 }),
   'more to do than there is room for': alike({ inFlight: 8 }),
   'various demands': VARIOUS,
 };
@@ -119,7 +120,10 @@ describe('eight users, one with 100 requests in flight: each modest one has 80 %
     ['that calls itself anew with every request', 'various demands'],
     ['in a hundred sessions', 'more to do than there is room for'],
     ['with long answers', 'more to do than there is room for'],
+    ['with long answers', 'a request each half minute'],
     ['with long prompts', 'more to do than there is room for'],
+    ['with long prompts', 'a request each half minute'],
+    ['with long prompts', 'a request each minute'],
     ['with many short requests', 'a request each half minute'],
     ['with the highest priority', 'one request at a time'],
     ['with the highest priority', 'more to do than there is room for'],
