@@ -1,10 +1,10 @@
 import type { PynqLlmError } from '../errors/index.js';
 import { silentLog } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
-import { AgentCore } from './core.js';
-import { defaultStoreDir } from './home.js';
-import { parseDeviceUrl } from './open-board.js';
-import { scratchDirectory } from './scratch.js';
+import { parseDeviceUrl } from './boards/open-board.js';
+import { AgentCore } from './session/core.js';
+import { defaultStoreDir } from './session/home.js';
+import { scratchDirectory } from './session/scratch.js';
 import { ModelStore } from './store/model-store.js';
 
 /** What a client in the same process is told. */

@@ -6,11 +6,11 @@ import type { Token } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
 import { ROLES } from '../protocol/index.js';
-import { feedWatchdog } from './feed-watchdog.js';
-import type { KvSettings } from './kv-settings.js';
-import { standardError } from './log-output.js';
-import { LogSink } from './log-sink.js';
+import { feedWatchdog } from './session/feed-watchdog.js';
+import { standardError } from './session/log-output.js';
+import { LogSink } from './session/log-sink.js';
 import { type AgentHandle, startAgent } from './start-agent.js';
+import type { KvSettings } from './worker-link/kv-settings.js';
 
 /** How long generations under way may take to end: less than systemd waits before it kills (TimeoutStopSec). */
 const DRAIN_MS = 10_000;

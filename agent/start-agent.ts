@@ -10,14 +10,14 @@ import {
   type TlsFiles,
 } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
-import { AgentCore } from './core.js';
-import { defaultStoreDir } from './home.js';
+import { parseDeviceUrl } from './boards/open-board.js';
 import { connectInProcess, type InProcessAgent, type InProcessEvents } from './in-process.js';
-import type { KvSettings } from './kv-settings.js';
-import { parseDeviceUrl } from './open-board.js';
-import { removeOldScratch, scratchDirectory } from './scratch.js';
+import { AgentCore } from './session/core.js';
+import { defaultStoreDir } from './session/home.js';
+import { removeOldScratch, scratchDirectory } from './session/scratch.js';
 import { ModelStore } from './store/model-store.js';
 import { nodeFs } from './store/store-fs.js';
+import type { KvSettings } from './worker-link/kv-settings.js';
 
 /** How long the answers to requests may take once their generations have ended. */
 const ANSWER_MS = 1_000;

@@ -1,7 +1,7 @@
-import { Accelerator } from '../driver/accelerator.js';
-import { loadBoardDescription } from '../driver/board-file.js';
+import { loadBoardDescription } from '../board/index.js';
+import { Accelerator } from '../driver/index.js';
 import { fileSource, openGguf } from '../gguf/index.js';
-import { loadModel } from '../llm/load-model.js';
+import { loadModel } from '../llm/index.js';
 import { openMockBoard } from '../mock-device/index.js';
 
 /** What one decode run measured; the child process prints it as JSON. */

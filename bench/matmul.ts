@@ -1,5 +1,5 @@
-import { Accelerator } from '../driver/accelerator.js';
-import { loadBoardDescription } from '../driver/board-file.js';
+import { loadBoardDescription } from '../board/index.js';
+import { Accelerator } from '../driver/index.js';
 import { CORE_BLOCK_BYTES, type CoreType, ggmlTypeOf, multiplyBlockRow, quantizeQ8K } from '../gguf/index.js';
 import { openMockBoard } from '../mock-device/index.js';
 import { type BenchOptions, type BenchRow, row } from './row.js';

@@ -1,6 +1,6 @@
+import type { Board, RegisterWindow } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import { coreTypeOf, Q8K_BYTES } from '../gguf/types.js';
-import type { Board, RegisterWindow } from './board.js';
+import { coreTypeOf, Q8K_BYTES } from '../gguf/index.js';
 import { CoreStatus } from './core-status.js';
 import { Counters } from './counters.js';
 import { reportedFault } from './fault.js';

@@ -1,6 +1,5 @@
-import type { RegisterWindow } from './board.js';
-import type { CoreRevision } from './board-description.js';
-import { MONITORS, STATUS_REGISTERS, statusOffset } from './registers/index.js';
+import type { CoreRevision, RegisterWindow } from '../board/index.js';
+import { MONITORS, STATUS_REGISTERS, statusOffset } from '../board/index.js';
 
 /** Number of the scheduler's status register and its state when it hangs (manual, "Ill-formed streams"). */
 const SCHEDULER = 3;

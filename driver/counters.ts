@@ -1,13 +1,12 @@
-import { PynqLlmError } from '../errors/index.js';
-import type { RegisterWindow } from './board.js';
-import type { BoardDescription } from './board-description.js';
+import type { BoardDescription, RegisterWindow } from '../board/index.js';
 import {
   HWC_RESET_OFFSET,
   MONITORS,
   type Monitor,
   type MonitorName,
   monitorOffsets,
-} from './registers/index.js';
+} from '../board/index.js';
+import { PynqLlmError } from '../errors/index.js';
 
 /** Which state each monitor counts: by name as in the manual, or by number. */
 export type CounterTargets = Partial<Record<MonitorName, string | number>>;

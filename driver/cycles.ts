@@ -1,5 +1,5 @@
-import { CORE_WORDS, type CoreType } from '../gguf/types.js';
-import type { CoreRevision } from './board-description.js';
+import type { CoreRevision } from '../board/index.js';
+import { CORE_WORDS, type CoreType } from '../gguf/index.js';
 
 /** One MatMul as the driver streams it (manual, "Registers", cycle counts of the SystemC model). */
 export interface MatMulCost {

@@ -1,8 +1,8 @@
+import type { BoardFault } from '../board/index.js';
+import { AXI_DMA_REGISTERS, DMASR, decodeRegister } from '../board/index.js';
 import { type ErrorCodeName, type ErrorContext, PynqLlmError } from '../errors/index.js';
-import type { BoardFault } from './board.js';
 import type { CoreStatus } from './core-status.js';
 import type { DmaChannel } from './dma/channel.js';
-import { AXI_DMA_REGISTERS, DMASR, decodeRegister } from './registers/index.js';
 
 /** Everything known at the moment when a wait ended badly. */
 export interface FaultScene {

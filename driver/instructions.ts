@@ -1,6 +1,6 @@
+import type { CoreRevision } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import { CORE_WORDS, type CoreType } from '../gguf/types.js';
-import type { CoreRevision } from './board-description.js';
+import { CORE_WORDS, type CoreType } from '../gguf/index.js';
 
 /** Bits of an opcode word; operands follow in this order: CONFIG, LOAD_INP, LOAD_WGT, COMPUTE (manual, "Instruction stream"). */
 const OPCODE = { LOAD_INP: 0x01, LOAD_WGT: 0x02, COMPUTE: 0x04, CONFIG: 0x10 } as const;

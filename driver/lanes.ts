@@ -1,4 +1,4 @@
-import type { Board, RegisterWindow } from './board.js';
+import type { Board, RegisterWindow } from '../board/index.js';
 import { CoreStatus } from './core-status.js';
 import { AxiDma } from './dma/axi-dma.js';
 import type { DmaChannel } from './dma/channel.js';

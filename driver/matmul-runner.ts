@@ -1,5 +1,5 @@
-import { Q8K_BYTES } from '../gguf/types.js';
-import type { Board } from './board.js';
+import type { Board } from '../board/index.js';
+import { Q8K_BYTES } from '../gguf/index.js';
 import {
   computeCycles,
   inputCycles,

@@ -1,5 +1,5 @@
-import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/types.js';
-import type { BoardDescription } from './board-description.js';
+import type { BoardDescription } from '../board/index.js';
+import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
 import { planTiles, type TensorShape } from './matmul-program.js';
 import { wholeLines } from './tile.js';
 import { workingSizes } from './working-memory.js';

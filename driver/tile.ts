@@ -1,5 +1,5 @@
-import { CORE_BLOCK_BYTES, CORE_WORDS, type CoreType } from '../gguf/types.js';
-import type { CoreRevision } from './board-description.js';
+import type { CoreRevision } from '../board/index.js';
+import { CORE_BLOCK_BYTES, CORE_WORDS, type CoreType } from '../gguf/index.js';
 import { COMPUTE_WORDS, LOAD_WEIGHTS_WORDS, laneBlocks } from './instructions.js';
 
 /** Every transfer starts on a cache line: right for engines of any width, and no two owners share a line. */

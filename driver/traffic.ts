@@ -1,4 +1,4 @@
-import type { RegisterWindow } from './board.js';
+import type { RegisterWindow } from '../board/index.js';
 
 /** Running totals of what crossed the Board seam and of the work that it was for. Plain data; copy it to keep a moment. */
 export interface Traffic {

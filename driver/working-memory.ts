@@ -1,5 +1,5 @@
-import { Q8K_BYTES } from '../gguf/types.js';
-import type { Board, DmaBuffer } from './board.js';
+import type { Board, DmaBuffer } from '../board/index.js';
+import { Q8K_BYTES } from '../gguf/index.js';
 import { longestPiece } from './dma/channel.js';
 import { CONFIG_AND_INPUTS_WORDS } from './instructions.js';
 import { largestStagedTile } from './matmul-program.js';
@@ -34,6 +34,12 @@ export function workingSizes(description: Board['description']): WorkingSizes {
     longestPiece(dma.lengthBits),
   );
   return { input, instructions, staging, output, total: input + instructions + 2 * staging + output };
+}
+
+/** What the driver needs of a board's DMA memory before anything is loaded. */
+export function leastMemory(description: Board['description']): { bytes: number; largestPiece: number } {
+  const { input, instructions, staging, output, total } = workingSizes(description);
+  return { bytes: total, largestPiece: Math.max(input, instructions, staging, output) };
 }
 
 /** The driver's own buffers. */

@@ -164,7 +164,7 @@ export const DRIVER_ERRORS = {
     number: 2060,
     meaning: 'A golden vector or its index is damaged or not in the documented format.',
     remedy:
-      'Copy the vectors again; the README of test/vectors has the format, and index.json the SHA-256 of the files that it lists one for.',
+      'Copy the vectors again; the README of vectors has the format, and index.json the SHA-256 of the files that it lists one for.',
   },
   DRIVER_BAD_TRACE: {
     number: 2061,

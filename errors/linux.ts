@@ -1,6 +1,6 @@
 import type { ErrorEntry } from './entry.js';
 
-/** Errors of driver/linux: numbers 2500 to 2999, the second half of the driver's. */
+/** Errors of linux-device: numbers 2500 to 2999, the second half of the driver's. */
 export const LINUX_ERRORS = {
   LINUX_WRONG_MACHINE: {
     number: 2501,

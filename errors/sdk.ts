@@ -52,8 +52,7 @@ export const SDK_ERRORS = {
   SDK_VECTORS: {
     number: 7012,
     meaning: 'The folder of golden vectors cannot be read.',
-    remedy:
-      'Give a folder with index.json and the *.bin files beside it; test/vectors of the package has them.',
+    remedy: 'Give a folder with index.json and the *.bin files beside it; vectors of the package has them.',
   },
   SDK_VECTORS_TOO_LARGE: {
     number: 7015,

@@ -1,5 +1,5 @@
-import type { BoardDescription } from '../driver/board-description.js';
-import { loadBoardDescription, shippedBoardNames } from '../driver/board-file.js';
+import type { BoardDescription } from '../board/index.js';
+import { loadBoardDescription, shippedBoardNames } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import {
   type Bitstream,

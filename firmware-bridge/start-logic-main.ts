@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KoffiMapper, loadInstalledBoard, withProcessorRegisters } from '../driver/linux/index.js';
+import { KoffiMapper, loadInstalledBoard, withProcessorRegisters } from '../linux-device/index.js';
 import { DESIGN_FILES } from './board-design.js';
 import { startLogic } from './fpga-manager/start-logic.js';
 

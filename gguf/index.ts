@@ -1,3 +1,5 @@
+export { SUPER_BLOCK_CODECS } from './blocks/codecs.js';
+export { newSuperBlock } from './blocks/super-block.js';
 export { fileSink } from './byte-sink.js';
 export { type ByteSource, bytesSource, type FileSource, fileSource } from './byte-source.js';
 export { dequantizeRow } from './dequantize.js';
@@ -17,6 +19,7 @@ export {
   BLOCK_FORMATS,
   CORE_BLOCK_BYTES,
   CORE_TYPES,
+  CORE_WORDS,
   type CoreType,
   coreTypeOf,
   GgmlType,

@@ -1,5 +1,5 @@
+import { schemaText } from '../protocol/index.js';
 import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
-import { schemaText } from '../sdk/schema-text.js';
 import { ApiError } from './api-error.js';
 import type { Echo } from './echo.js';
 import type { ReportedToken } from './reported-token.js';

@@ -1,6 +1,5 @@
-import type { Board, BoardFault, DmaBuffer, RegisterWindow } from '../driver/board.js';
-import type { BoardDescription } from '../driver/board-description.js';
-import { STATUS_REGISTERS, statusOffset } from '../driver/registers/index.js';
+import type { Board, BoardDescription, BoardFault, DmaBuffer, RegisterWindow } from '../board/index.js';
+import { STATUS_REGISTERS, statusOffset } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { Clock } from './clock.js';
 import { Core } from './core/core.js';

@@ -1,4 +1,4 @@
-import { AXI_DMA_REGISTERS, DMACR, DMASR } from '../driver/registers/axi-dma.js';
+import { AXI_DMA_REGISTERS, DMACR, DMASR } from '../board/index.js';
 import type { Clock } from './clock.js';
 import type { Watch, Watched } from './watch.js';
 

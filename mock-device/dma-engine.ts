@@ -1,4 +1,4 @@
-import { AXI_DMA_REGISTERS, DMASR } from '../driver/registers/axi-dma.js';
+import { AXI_DMA_REGISTERS, DMASR } from '../board/index.js';
 import type { Clock } from './clock.js';
 import { type ChannelHost, DmaChannel } from './dma-channel.js';
 import type { FaultPanel } from './faults.js';

@@ -1,4 +1,4 @@
-import type { BoardFault } from '../driver/board.js';
+import type { BoardFault } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 
 /**

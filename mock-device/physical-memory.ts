@@ -1,7 +1,5 @@
-import type { DmaBuffer } from '../driver/board.js';
-import type { BoardDescription } from '../driver/board-description.js';
-import { OwnedDmaBuffer } from '../driver/owned-dma-buffer.js';
-import { RegionAllocator } from '../driver/region-allocator.js';
+import type { BoardDescription, DmaBuffer } from '../board/index.js';
+import { OwnedDmaBuffer, RegionAllocator } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type KernelMemory, PREPARED_INPUT, reserveMemory } from './kernel.js';
 

@@ -22,8 +22,8 @@ await build({
   // Workers keep the names that they are started by.
   entryPoints: [
     { in: `${dist}/cli/agent-main.js`, out: 'main' },
-    { in: `${dist}/agent/device/worker.js`, out: 'worker' },
-    { in: `${dist}/agent/device/program-worker.js`, out: 'program-worker' },
+    { in: `${dist}/agent/worker/worker.js`, out: 'worker' },
+    { in: `${dist}/agent/worker/program-worker.js`, out: 'program-worker' },
     { in: `${dist}/firmware-bridge/start-logic-main.js`, out: 'start-logic' },
   ],
   outdir: agent,
@@ -47,7 +47,7 @@ renameSync(join(agent, 'main.js'), join(agent, 'main.mjs'));
 copyInto(agent, [
   join(dist, 'mock-device/core.wasm'),
   join(dist, 'mock-device/probe.wasm'),
-  join(dist, 'llm/kernels.wasm'),
+  join(dist, 'llm/kernels/kernels.wasm'),
 ]);
 copyInto(join(out, 'boards'), filesOf('boards', '.toml'));
 copyInto(join(out, 'models'), ['models/tiny-stories-Q3_K_M.gguf']);

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 const modules = [
   { entry: 'mock-device/assembly/core.ts', out: 'dist/mock-device/core.wasm' },
   { entry: 'mock-device/assembly/probe.ts', out: 'dist/mock-device/probe.wasm' },
-  { entry: 'llm/assembly/kernels.ts', out: 'dist/llm/kernels.wasm' },
+  { entry: 'llm/kernels/assembly/kernels.ts', out: 'dist/llm/kernels/kernels.wasm' },
 ];
 
 if (process.argv[1] === import.meta.filename) await buildWasm();

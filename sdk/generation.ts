@@ -7,13 +7,13 @@ import {
   type GenerateEvent,
   type SamplingOptions,
   type ServiceOptions,
+  schemaText,
   systemClock,
   type TokenEvent,
   type WirePrompt,
 } from '../protocol/index.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
-import { schemaText } from './schema-text.js';
 
 /** One generated token. */
 export type Token = Omit<TokenEvent, 'type'>;

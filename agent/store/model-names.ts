@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PynqLlmError } from '../../errors/index.js';
 import { MAX_NAME_LENGTH, MAX_NAMES, MAX_NAMES_PER_MODEL } from '../../protocol/index.js';
-import { hasCode } from '../system-error.js';
+import { hasCode } from '../session/system-error.js';
 import { replaceFile, type StoreFs } from './store-fs.js';
 
 export const NAMES_FILE = 'names.json';

@@ -8,7 +8,7 @@ import {
   MAX_MODELS,
   modelDigest,
 } from '../../protocol/index.js';
-import { hasCode } from '../system-error.js';
+import { hasCode } from '../session/system-error.js';
 import { ModelNames, NAMES_FILE, namesByDigest } from './model-names.js';
 import { PartialUploads } from './partial-uploads.js';
 import {

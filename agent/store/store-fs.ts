@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
 import { PynqLlmError } from '../../errors/index.js';
-import { hasCode, isRunning } from '../system-error.js';
+import { hasCode, isRunning } from '../session/system-error.js';
 
 /** The part of node:fs/promises that the model store uses: injected, so that tests can play any file system. */
 export interface StoreFs {

@@ -1,4 +1,4 @@
-import { schedule } from '../../llm/scheduling/index.js';
+import { schedule } from '../../llm/index.js';
 import { type BenchOptions, type BenchRow, row } from '../row.js';
 import { percentile } from '../serve/percentiles.js';
 import { firstComeFirstServed, staticBatch } from './policies.js';

@@ -1,4 +1,4 @@
-import type { Plan, SequenceView, Share, Snapshot } from '../../llm/scheduling/index.js';
+import type { Plan, SequenceView, Share, Snapshot } from '../../llm/index.js';
 
 /** Requests wait for as long as it takes: the simple policies do not refuse. */
 const NOTHING = { refused: [], preempted: [] } as const;

@@ -8,7 +8,7 @@ import {
   type SequenceView,
   type Snapshot,
   type Turn,
-} from '../../llm/scheduling/index.js';
+} from '../../llm/index.js';
 import { cyclesToMs, MAX_COLUMNS, stepCycles } from './step-cost.js';
 import type { Arrival } from './workload.js';
 

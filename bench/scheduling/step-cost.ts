@@ -1,5 +1,4 @@
-import { matMulCycles, tileCycles } from '../../driver/cycles.js';
-import { rowsPerTile } from '../../driver/tile.js';
+import { matMulCycles, rowsPerTile, tileCycles } from '../../driver/index.js';
 import type { CoreType } from '../../gguf/index.js';
 
 /** The core of KV260 and PYNQ-Z1 as their board files have it. */

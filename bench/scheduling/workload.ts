@@ -1,5 +1,5 @@
-import { log, Random } from '../../llm/maths/index.js';
-import type { ServiceClass } from '../../llm/scheduling/index.js';
+import type { ServiceClass } from '../../llm/index.js';
+import { log, Random } from '../../llm/index.js';
 
 /** A request as it arrives. */
 export interface Arrival {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Random } from '../../llm/maths/index.js';
+import { Random } from '../../llm/index.js';
 import { isPynqLlmError, type Model } from '../../sdk/index.js';
 import type { Arrival } from '../scheduling/workload.js';
 

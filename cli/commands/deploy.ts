@@ -97,7 +97,7 @@ export function deployCommand(): Command {
         device: flags.agentDevice,
         design,
         allowDevMem: flags.allowDevMem,
-        vectors: packageFile('test', 'vectors'),
+        vectors: packageFile('vectors'),
         healthMs: flags.deadline * 1000,
         onProgress: (event) => progress.show(event),
         signal,

@@ -29,7 +29,7 @@ export function doctorCommand(): Command {
       const checks: CheckReport[] = [];
       const examination = examine(options.device, {
         version: packageVersion(),
-        vectors: packageFile('test', 'vectors'),
+        vectors: packageFile('vectors'),
         model: packageFile('models', 'tiny-stories-Q3_K_M.gguf'),
         touch: options.touch,
         token: options.token,

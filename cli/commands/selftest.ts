@@ -23,7 +23,7 @@ export function selftestCommand(): Command {
     )
     .addOption(
       new Option('--vectors <dir>', 'folder with *.bin, index.json, counters.json, streams.json').default(
-        packageFile('test', 'vectors'),
+        packageFile('vectors'),
         "the package's own",
       ),
     )

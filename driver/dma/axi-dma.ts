@@ -1,5 +1,5 @@
+import type { Board } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { Board } from '../board.js';
 import { countedWindow, type Traffic } from '../traffic.js';
 import { DmaChannel, longestPiece } from './channel.js';
 

@@ -1,6 +1,6 @@
+import type { RegisterWindow } from '../../board/index.js';
+import { AXI_DMA_REGISTERS, DMACR, DMASR } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { RegisterWindow } from '../board.js';
-import { AXI_DMA_REGISTERS, DMACR, DMASR } from '../registers/index.js';
 import type { Traffic } from '../traffic.js';
 
 /** MM2S carries memory to the core, S2MM carries results to memory (PG021). */

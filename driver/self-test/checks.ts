@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { CoreRevision } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { CoreRevision } from '../board-description.js';
 
 const cycles = z.number().int().min(0);
 const fileName = z.string().regex(/^[\w.-]{1,200}$/, 'a plain file name');

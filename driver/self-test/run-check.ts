@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { MONITORS } from '../../board/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Accelerator } from '../accelerator.js';
-import { MONITORS } from '../registers/index.js';
 import type { CountersCheck, MatMulCheck, SelfTestCheck, StreamCheck } from './checks.js';
 import { type MatMulRun, powerUp, runMatMul } from './run-matmul.js';
 import { parseWord, runStream } from './run-stream.js';

@@ -1,6 +1,6 @@
+import { MONITORS } from '../../board/index.js';
 import type { Accelerator } from '../accelerator.js';
 import { type CounterTargets, cyclesBetween } from '../counters.js';
-import { MONITORS } from '../registers/index.js';
 import { type GoldenVector, vectorTensor } from './vector.js';
 
 /** What one MatMul gave and cost. */

@@ -1,6 +1,6 @@
+import type { Board, DmaBuffer } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Accelerator } from '../accelerator.js';
-import type { Board, DmaBuffer } from '../board.js';
 import { AxiDma } from '../dma/axi-dma.js';
 import { type DmaChannel, longestPiece } from '../dma/channel.js';
 import { putWords } from '../tile.js';

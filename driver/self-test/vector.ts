@@ -6,7 +6,7 @@ import {
   ggmlTypeOf,
   Q8K_BYTES,
   SUPER_BLOCK,
-} from '../../gguf/types.js';
+} from '../../gguf/index.js';
 import type { WeightTensor } from '../matmul-program.js';
 
 const MAGIC = 0x56544c53;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { BoardDescription } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { BoardDescription } from '../board-description.js';
 
 /** Version of the format in docs/trace-format.md. */
 export const TRACE_VERSION = 1;

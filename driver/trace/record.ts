@@ -1,4 +1,4 @@
-import type { Board, DmaBuffer, RegisterWindow } from '../board.js';
+import type { Board, DmaBuffer, RegisterWindow } from '../../board/index.js';
 import { CHUNK_BYTES, headerOf, type TraceEvent, type TraceValue } from './events.js';
 import { holdsAddress, TraceRegisters } from './registers.js';
 

@@ -1,5 +1,5 @@
-import type { BoardDescription } from '../board-description.js';
-import { AXI_DMA_REGISTERS, DMACR, DMASR, listRegisters, type PlacedRegister } from '../registers/index.js';
+import type { BoardDescription } from '../../board/index.js';
+import { AXI_DMA_REGISTERS, DMACR, DMASR, listRegisters, type PlacedRegister } from '../../board/index.js';
 
 const STATUS_BITS =
   DMASR.HALTED |

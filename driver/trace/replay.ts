@@ -1,5 +1,5 @@
+import type { Board, DmaBuffer } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { Board, DmaBuffer } from '../board.js';
 import {
   headerOf,
   parseLine,

@@ -1,5 +1,5 @@
-import type { RegisterWindow } from '../../driver/board.js';
-import { decodeRegister, SLCR_KEYS, SLCR_REGISTERS } from '../../driver/registers/index.js';
+import type { RegisterWindow } from '../../board/index.js';
+import { decodeRegister, SLCR_KEYS, SLCR_REGISTERS } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 
 /** Which of the four clocks from the processor to the programmable logic. */

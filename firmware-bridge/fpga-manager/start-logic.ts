@@ -1,6 +1,5 @@
-import type { RegisterWindow } from '../../driver/board.js';
-import type { BoardDescription } from '../../driver/board-description.js';
-import { SLCR_WINDOW } from '../../driver/registers/index.js';
+import type { BoardDescription, RegisterWindow } from '../../board/index.js';
+import { SLCR_WINDOW } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { readBitstream } from '../bitstream/bitstream.js';
 import { fpgaOf } from '../board-design.js';

@@ -1,4 +1,4 @@
-import type { BoardDescription } from '../../driver/board-description.js';
+import type { BoardDescription } from '../../board/index.js';
 
 const TYPE_NAMES = new Map([
   [2, 'Q2_K'],

@@ -1,4 +1,4 @@
-import type { BoardDescription } from '../../driver/board-description.js';
+import type { BoardDescription } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { findPart } from '../bitstream/parts.js';
 import type { HardwareHandoff, MemoryRange, Module } from './handoff.js';

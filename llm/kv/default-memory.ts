@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os';
-import type { BoardDescription } from '../../driver/board-description.js';
-import { MOST_KERNEL_BYTES } from '../kernels.js';
+import type { BoardDescription } from '../../board/index.js';
+import { MOST_KERNEL_BYTES } from '../kernels/kernels.js';
 import { KvLayout, type KvShape, type KvType } from './layout.js';
 
 /** Sequences of the whole context that there is room for where memory allows it: as many as an engine runs. */

@@ -1,6 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
-import type { ModelConfig } from '../config.js';
-import { wholeLines } from '../kernels.js';
+import { wholeLines } from '../kernels/kernels.js';
+import type { ModelConfig } from '../model/config.js';
 
 /** How keys and values of complete pages are stored; open pages are F16 always. */
 export const KV_TYPES = ['f16', 'int8'] as const;

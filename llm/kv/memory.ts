@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { KernelMemory, MOST_KERNEL_BYTES, wholeLines } from '../kernels.js';
+import { KernelMemory, MOST_KERNEL_BYTES, wholeLines } from '../kernels/kernels.js';
 import { type KvLayout, PAGE_TOKENS } from './layout.js';
 import type { Page } from './page.js';
 

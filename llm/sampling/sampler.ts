@@ -1,5 +1,5 @@
+import type { Constraint } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { Constraint } from '../constraint/index.js';
 import { Random } from '../maths/index.js';
 import { draw, selectCandidates } from './candidates.js';
 import { normaliserOf, type TokenLogProb } from './log-probs.js';

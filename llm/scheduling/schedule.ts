@@ -1,4 +1,3 @@
-import { stepColumns } from '../step-size.js';
 import { refusals } from './admission.js';
 import { heldBack } from './held-back.js';
 import { fairOrder } from './order.js';
@@ -11,6 +10,7 @@ import {
   type ServiceClass,
   type Snapshot,
 } from './snapshot.js';
+import { stepColumns } from './step-size.js';
 
 /** Batch work has one column of so many, whatever else there is: a prompt of 2048 tokens waits two steps longer for it. */
 const COLUMNS_PER_RESERVED = 32;

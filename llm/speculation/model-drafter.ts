@@ -1,8 +1,8 @@
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
-import { addCost, type Cost } from '../cost.js';
-import { forwardAgain, type StepFaults } from '../forward-again.js';
 import type { KvCache } from '../kv/cache.js';
-import type { Model } from '../model.js';
+import { addCost, type Cost } from '../model/cost.js';
+import { forwardAgain, type StepFaults } from '../model/forward-again.js';
+import type { Model } from '../model/model.js';
 import { selectTop } from '../sampling/index.js';
 import { draftLength } from './draft-length.js';
 import type { Drafter } from './drafter.js';

@@ -1,5 +1,5 @@
+import { PAUSE_AFTER, type Pausable } from '../../constraint/index.js';
 import type { Metadata } from '../metadata.js';
-import { PAUSE_AFTER, type Pausable } from '../pausable.js';
 import { BYTE_OF_CHARACTER, CHARACTER_OF_BYTE } from './byte-alphabet.js';
 import { mergeSymbols } from './merge-symbols.js';
 import { type PreTokenizer, splitWords } from './pre-tokenizers.js';

@@ -1,4 +1,4 @@
-import { PAUSE_AFTER, type Pausable } from '../pausable.js';
+import { PAUSE_AFTER, type Pausable } from '../../constraint/index.js';
 import { MergeQueue } from './merge-queue.js';
 
 /**

@@ -1,5 +1,5 @@
+import { PAUSE_AFTER, type Pausable } from '../../constraint/index.js';
 import type { Metadata } from '../metadata.js';
-import { PAUSE_AFTER, type Pausable } from '../pausable.js';
 import { mergeSymbols } from './merge-symbols.js';
 import type { TextEncoding } from './text-encoding.js';
 import { TokenType } from './token-type.js';

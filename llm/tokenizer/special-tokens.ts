@@ -1,4 +1,4 @@
-import { PAUSE_AFTER, type Pausable } from '../pausable.js';
+import { PAUSE_AFTER, type Pausable } from '../../constraint/index.js';
 import { TokenType } from './token-type.js';
 import type { Vocabulary } from './vocabulary.js';
 

@@ -1,4 +1,4 @@
-import type { Pausable } from '../pausable.js';
+import type { Pausable } from '../../constraint/index.js';
 
 /** What the kinds of tokenizer do differently; all else is common to them. */
 export interface TextEncoding {

@@ -1,5 +1,5 @@
+import { PAUSE_AFTER, type Pausable, runToEnd } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { PAUSE_AFTER, type Pausable, runToEnd } from '../pausable.js';
 import { type DetokenizerStream, detokenizerStream } from './detokenizer.js';
 import { breakNames, NAME_BREAK, type SpecialTokens } from './special-tokens.js';
 import type { TextEncoding } from './text-encoding.js';

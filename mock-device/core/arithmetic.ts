@@ -1,5 +1,5 @@
-import type { BoardDescription } from '../../driver/board-description.js';
-import type { CoreType } from '../../gguf/types.js';
+import type { BoardDescription } from '../../board/index.js';
+import type { CoreType } from '../../gguf/index.js';
 import { type Kernel, PREPARED_INPUT } from '../kernel.js';
 import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import { multiplyFields } from './exact-multiply.js';

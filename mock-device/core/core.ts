@@ -1,5 +1,5 @@
-import type { BoardDescription, CoreRevision } from '../../driver/board-description.js';
-import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/types.js';
+import type { BoardDescription, CoreRevision } from '../../board/index.js';
+import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
 import type { Clock } from '../clock.js';
 import type { FaultName, FaultPanel } from '../faults.js';
 import type { Kernel } from '../kernel.js';

@@ -1,4 +1,4 @@
-import type { CoreType } from '../../gguf/types.js';
+import type { CoreType } from '../../gguf/index.js';
 import { PREPARED_INPUT } from '../kernel.js';
 import type { FieldMemory } from './field-memory.js';
 

@@ -1,8 +1,11 @@
-import type { CoreRevision } from '../../driver/board-description.js';
-import { SUPER_BLOCK_CODECS } from '../../gguf/blocks/codecs.js';
-import { newSuperBlock } from '../../gguf/blocks/super-block.js';
-import { halfToFloat } from '../../gguf/half.js';
-import { type CoreType, SUPER_BLOCK } from '../../gguf/types.js';
+import type { CoreRevision } from '../../board/index.js';
+import {
+  type CoreType,
+  halfToFloat,
+  newSuperBlock,
+  SUPER_BLOCK,
+  SUPER_BLOCK_CODECS,
+} from '../../gguf/index.js';
 import type { WeightLoad } from './weight-load.js';
 
 const GROUPS = 16;

@@ -1,5 +1,5 @@
-import type { CoreRevision } from '../../driver/board-description.js';
-import { Q8K_BYTES } from '../../gguf/types.js';
+import type { CoreRevision } from '../../board/index.js';
+import { Q8K_BYTES } from '../../gguf/index.js';
 import type { Monitors, Span } from '../monitors.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;

@@ -1,4 +1,4 @@
-import { CORE_WORDS, type CoreType } from '../../gguf/types.js';
+import { CORE_WORDS, type CoreType } from '../../gguf/index.js';
 
 /** A lane's words of a load: in one piece at an offset in the kernels' address space, or copies of several pieces. */
 export interface LaneWords {

@@ -1,5 +1,5 @@
-import type { CoreRevision } from '../../driver/board-description.js';
-import type { CoreType } from '../../gguf/types.js';
+import type { CoreRevision } from '../../board/index.js';
+import type { CoreType } from '../../gguf/index.js';
 import { FieldMemory } from './field-memory.js';
 import type { WeightLoad } from './weight-load.js';
 

@@ -4,7 +4,7 @@ import { bytes, count, piece } from './common.js';
 
 const json = z.string().max(MAX_FRAME_BYTES);
 
-/** The lists that lie beside golden vectors, as JSON text; see the README of test/vectors. */
+/** The lists that lie beside golden vectors, as JSON text; see the README of vectors. */
 export const deviceListChecksParams = z.strictObject({
   index: json.optional(),
   counters: json.optional(),

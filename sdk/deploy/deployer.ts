@@ -5,7 +5,7 @@ import {
   DESIGN_FILES,
   type DesignSource,
   readDesign,
-} from '../../firmware-bridge/board-design.js';
+} from '../../firmware-bridge/index.js';
 import type { RemoteHost, SshPrompts } from '../ssh/index.js';
 import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
 import { checkAgent, isRunning } from './check-agent.js';

@@ -1,5 +1,5 @@
-import { loadBoardDescription } from '../../driver/board-file.js';
-import { type LinuxBoardReport, openLinuxBoard } from '../../driver/linux/index.js';
+import { loadBoardDescription } from '../../board/description-file.js';
+import { type LinuxBoardReport, openLinuxBoard } from '../../linux-device/index.js';
 
 /** What the Linux driver found and did on the board. */
 export interface DriverProbe {

@@ -79,7 +79,7 @@ export function conformanceSuite(
     test('every golden vector, counter table and word stream is exact', async (context) => {
       needs(context, 'reset');
       const findings: string[] = [];
-      const summary = await board.device.selfTest('test/vectors', {
+      const summary = await board.device.selfTest('vectors', {
         onCheck: (check) =>
           void (
             isExact(check, may.exactCycles) ||

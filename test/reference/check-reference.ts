@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
-import { loadBoardDescription } from '../../driver/board-file.js';
 import { openMockBoard } from '../../mock-device/index.js';
 import { compareModel, type ModelComparison, markdownTable, readReference } from './compare.js';
 

@@ -1,11 +1,11 @@
+import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
-import { loadBoardDescription } from '../../driver/board-file.js';
 import { fileSource, openGguf } from '../../gguf/index.js';
 import { KV_TYPES, type KvType } from '../../llm/kv/layout.js';
 import { KvPool } from '../../llm/kv/pool.js';
-import { loadModel } from '../../llm/load-model.js';
 import { Random } from '../../llm/maths/index.js';
-import type { Model } from '../../llm/model.js';
+import { loadModel } from '../../llm/model/load-model.js';
+import type { Model } from '../../llm/model/model.js';
 import { Sampler } from '../../llm/sampling/index.js';
 import { openMockBoard } from '../../mock-device/index.js';
 

@@ -113,7 +113,7 @@ describe.concurrent('a request that cannot be met', () => {
   });
 
   beforeAll(() => {
-    const [first] = JSON.parse(readFileSync('test/vectors/index.json', 'utf8')).cases;
+    const [first] = JSON.parse(readFileSync('vectors/index.json', 'utf8')).cases;
     mkdirSync(path('large'));
     writeFileSync(path('large/index.json'), JSON.stringify({ cases: [first] }));
     writeFileSync(path(`large/${first.file}`), '');

@@ -245,9 +245,9 @@ describe.concurrent('selftest', () => {
   function vectorFolder(name: string, change: (vector: Buffer) => void): string {
     const folder = join(directory.path, name);
     mkdirSync(folder);
-    const vector = readFileSync(join('test', 'vectors', VECTOR));
+    const vector = readFileSync(join('vectors', VECTOR));
     change(vector);
-    const index = JSON.parse(readFileSync(join('test', 'vectors', 'index.json'), 'utf8')) as {
+    const index = JSON.parse(readFileSync(join('vectors', 'index.json'), 'utf8')) as {
       cases: { file: string; sha256: string }[];
     };
     index.cases = index.cases.filter(({ file }) => file === VECTOR);

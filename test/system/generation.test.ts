@@ -66,7 +66,7 @@ describe('a generation', () => {
   });
 
   it('gives the same tokens while a self-test uses the core', async () => {
-    const [tokens, summary] = await Promise.all([read(model), board.device.selfTest('test/vectors')]);
+    const [tokens, summary] = await Promise.all([read(model), board.device.selfTest('vectors')]);
     expect(tokens).toEqual(expected);
     expect(summary.passed).toBe(summary.cases);
   });

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KoffiMapper } from '../../driver/linux/koffi-mapper.js';
+import { KoffiMapper } from '../../linux-device/koffi-mapper.js';
 import { temporaryDirectory } from './support/agent.js';
 import { DMA_BASE, layOutBoard } from './support/mapped-board.js';
 import { compileXrt, useXrt, XRT_SEEN } from './support/stand-in-xrt.js';

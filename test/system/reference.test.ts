@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
-import { loadBoardDescription } from '../../driver/board-file.js';
 import { openMockBoard } from '../../mock-device/index.js';
 import { compareModel, type ReferenceCase, readReference } from '../reference/compare.js';
 

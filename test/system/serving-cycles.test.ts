@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
-import { loadBoardDescription } from '../../driver/board-file.js';
 import { TINY_LLAMA_1B } from '../../gguf/index.js';
-import { loadModel } from '../../llm/load-model.js';
-import type { GenerateRequest } from '../../llm/request.js';
+import type { GenerateRequest } from '../../llm/engine/request.js';
+import { loadModel } from '../../llm/model/load-model.js';
 import { openMockBoard } from '../../mock-device/index.js';
 import { Bench, GREEDY, syntheticGguf } from '../unit/llm/models.js';
 

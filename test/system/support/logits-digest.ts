@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
-import { loadBoardDescription } from '../../../driver/board-file.js';
 import { fileSource, openGguf } from '../../../gguf/index.js';
 import type { KvType } from '../../../llm/kv/layout.js';
-import { loadModel } from '../../../llm/load-model.js';
+import { loadModel } from '../../../llm/model/load-model.js';
 import { openMockBoard } from '../../../mock-device/index.js';
 
 /** What a machine computes with a model: equal on two machines means equal to the bit. */

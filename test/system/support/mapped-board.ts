@@ -1,9 +1,9 @@
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { BoardDescription } from '../../../driver/board-description.js';
-import { loadBoardDescription } from '../../../driver/board-file.js';
-import { type LinuxSystem, thisMachine } from '../../../driver/linux/linux-system.js';
+import type { BoardDescription } from '../../../board/description.js';
+import { loadBoardDescription } from '../../../board/description-file.js';
+import { type LinuxSystem, thisMachine } from '../../../linux-device/linux-system.js';
 
 const MEBI = 2 ** 20;
 /** Where the u-dma-buf of this board lies, as its sysfs says. */

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { DMACR, DMASR } from '../../../driver/registers/index.js';
+import { DMACR, DMASR } from '../../../board/registers/index.js';
 import { type Behaviour, systemIn } from './mapped-board.js';
 
 const ENGINES = ['/dev/uio2', '/dev/uio3', '/dev/uio4', '/dev/uio5'];

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openLinuxBoard } from '../../../driver/linux/index.js';
-import { loadXrt } from '../../../driver/linux/koffi-xrt.js';
+import { openLinuxBoard } from '../../../linux-device/index.js';
+import { loadXrt } from '../../../linux-device/koffi-xrt.js';
 import { MAPPED_Z1, systemIn } from './mapped-board.js';
 import { codeOf, type Sightings } from './use-mapped-board.js';
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Accelerator } from '../../../driver/accelerator.js';
-import { openLinuxBoard } from '../../../driver/linux/index.js';
 import { isPynqLlmError } from '../../../errors/index.js';
 import { GgmlType } from '../../../gguf/types.js';
+import { openLinuxBoard } from '../../../linux-device/index.js';
 import { layOutBoard, MAPPED_Z1, readWord, startLogic, systemIn } from './mapped-board.js';
 
 /** What was seen; the same on every architecture. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clientPath } from '../../../agent/client-path.js';
+import { clientPath } from '../../../agent/session/client-path.js';
 
 test('what a client says of itself comes after its share', () => {
   const share = ['token', '10.0.0.9'];

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { DeviceHost } from '../../../agent/device/device-host.js';
+import { DeviceHost } from '../../../agent/session/device-host.js';
 import { silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { feedWatchdog } from '../../../agent/feed-watchdog.js';
+import { feedWatchdog } from '../../../agent/session/feed-watchdog.js';
 import { silentLog } from '../../../listen/index.js';
 import { temporaryDirectory } from '../../system/support/agent.js';
 

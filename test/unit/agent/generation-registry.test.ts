@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { DeviceHost } from '../../../agent/device/device-host.js';
-import { GenerationRegistry } from '../../../agent/generation-registry.js';
+import type { DeviceHost } from '../../../agent/session/device-host.js';
+import { GenerationRegistry } from '../../../agent/session/generation-registry.js';
 import { PynqLlmError } from '../../../errors/index.js';
 import type { EventFrame } from '../../../protocol/frames.js';
 import type { GenerateEvent, TokenEvent } from '../../../protocol/index.js';

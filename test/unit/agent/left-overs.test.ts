@@ -10,10 +10,10 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CheckFiles } from '../../../agent/check-files.js';
-import { TraceFiles } from '../../../agent/device/trace-files.js';
-import { PartProbe } from '../../../agent/part-probe.js';
-import { removeOldScratch, scratchDirectory } from '../../../agent/scratch.js';
+import { CheckFiles } from '../../../agent/session/check-files.js';
+import { PartProbe } from '../../../agent/session/part-probe.js';
+import { removeOldScratch, scratchDirectory } from '../../../agent/session/scratch.js';
+import { TraceFiles } from '../../../agent/worker/trace-files.js';
 import { silentLog } from '../../../listen/index.js';
 import { temporaryDirectory } from '../../system/support/agent.js';
 import { TestClock } from '../protocol/test-clock.js';

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fileOutput, type LogOutput } from '../../../agent/log-output.js';
-import { LogSink } from '../../../agent/log-sink.js';
+import { fileOutput, type LogOutput } from '../../../agent/session/log-output.js';
+import { LogSink } from '../../../agent/session/log-sink.js';
 import { temporaryDirectory } from '../../system/support/agent.js';
 
 const KIB = 1024;

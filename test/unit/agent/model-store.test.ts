@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFsFromVolume, Volume } from 'memfs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SessionUploads } from '../../../agent/session-uploads.js';
+import { SessionUploads } from '../../../agent/session/session-uploads.js';
 import { ModelStore } from '../../../agent/store/model-store.js';
 import { nodeFs, type StoreFs } from '../../../agent/store/store-fs.js';
 import { silentLog } from '../../../listen/index.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RegisterLane } from '../../../agent/device/register-lane.js';
+import { RegisterLane } from '../../../agent/worker-link/register-lane.js';
 
 const PLACES = [
   { window: 0, offset: 4 },

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DeviceService } from '../../../agent/device/device-service.js';
-import { Doorbell } from '../../../agent/device/doorbell.js';
-import type { DeviceCall, DeviceMethod, DeviceParams } from '../../../agent/device/messages.js';
-import { openBoard } from '../../../agent/open-board.js';
+import { openBoard } from '../../../agent/boards/open-board.js';
+import { DeviceService } from '../../../agent/worker/device-service.js';
+import { Doorbell } from '../../../agent/worker-link/doorbell.js';
+import type { DeviceCall, DeviceMethod, DeviceParams } from '../../../agent/worker-link/messages.js';
 import type { GenerateEvent, Params } from '../../../protocol/index.js';
 import { TINY_STORIES } from '../llm/models.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
-import { loadBoardDescription } from '../../../driver/board-file.js';
 import { vectorTensor } from '../../../driver/self-test/vector.js';
 import { openMockBoard } from '../../../mock-device/index.js';
 import { golden, load, multiply } from './golden.js';

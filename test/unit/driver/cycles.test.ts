@@ -19,9 +19,9 @@ interface Case {
   v3: Measured;
   v3_preload: Measured;
 }
-const { cases }: { cases: Case[] } = JSON.parse(readFileSync('test/vectors/index.json', 'utf8'));
+const { cases }: { cases: Case[] } = JSON.parse(readFileSync('vectors/index.json', 'utf8'));
 const counters: { file: string; revision: 'v1' | 'v3'; resident: boolean; cycles: number }[] = JSON.parse(
-  readFileSync('test/vectors/counters.json', 'utf8'),
+  readFileSync('vectors/counters.json', 'utf8'),
 );
 
 function costOf({ wgt_type, M, N, kb, tile_m }: Case, revision: 'v1' | 'v3', resident: boolean) {

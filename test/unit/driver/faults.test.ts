@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Board, BoardFault } from '../../../board/board.js';
+import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
-import type { Board, BoardFault } from '../../../driver/board.js';
-import { loadBoardDescription } from '../../../driver/board-file.js';
 import { isPynqLlmError, type PynqLlmError } from '../../../errors/index.js';
 import { type FaultSwitch, openMockBoard } from '../../../mock-device/index.js';
 import { golden, load, multiply } from './golden.js';

@@ -3,7 +3,7 @@ import type { Accelerator, MatMulProgram } from '../../../driver/accelerator.js'
 import type { VectorLists } from '../../../driver/self-test/checks.js';
 import { type GoldenVector, readVector, vectorTensor } from '../../../driver/self-test/vector.js';
 
-const FOLDER = 'test/vectors';
+const FOLDER = 'vectors';
 
 export function readFile(name: string): Uint8Array {
   return new Uint8Array(readFileSync(`${FOLDER}/${name}`));

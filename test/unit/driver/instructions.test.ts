@@ -17,7 +17,7 @@ interface Stream {
   kb: number;
   steps: { op: string; dma?: number; words?: string }[];
 }
-const streams: Stream[] = JSON.parse(readFileSync('test/vectors/streams.json', 'utf8'));
+const streams: Stream[] = JSON.parse(readFileSync('vectors/streams.json', 'utf8'));
 const normal = streams.filter(({ name }) => name === 'normal');
 
 function wordsOf(stream: Stream, send: number): number[] {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadBoardDescription } from '../../../driver/board-file.js';
+import { loadBoardDescription } from '../../../board/description-file.js';
 import { emptyMemory, planPlacement } from '../../../driver/placement.js';
 import { GgmlType } from '../../../gguf/types.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
-import { loadBoardDescription } from '../../../driver/board-file.js';
 import { filesOf, listChecks } from '../../../driver/self-test/checks.js';
 import { runCheck } from '../../../driver/self-test/run-check.js';
 import { bitMismatches, readVector } from '../../../driver/self-test/vector.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SLCR_REGISTERS } from '../../../driver/registers/index.js';
+import { SLCR_REGISTERS } from '../../../board/registers/index.js';
 import { readFclk, setFclk } from '../../../firmware-bridge/fpga-manager/fclk.js';
 import { FCLK_100_MHZ, IO_PLL, REFERENCE_HZ, Slcr } from './support/slcr.js';
 

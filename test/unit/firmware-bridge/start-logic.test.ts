@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { loadBoardDescription } from '../../../driver/board-file.js';
-import { SLCR_REGISTERS } from '../../../driver/registers/index.js';
+import { loadBoardDescription } from '../../../board/description-file.js';
+import { SLCR_REGISTERS } from '../../../board/registers/index.js';
 import { digestOf } from '../../../firmware-bridge/bitstream/bitstream.js';
 import { readDesign } from '../../../firmware-bridge/board-design.js';
 import { startLogic } from '../../../firmware-bridge/fpga-manager/start-logic.js';

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { CORE_BLOCK_BYTES, type CoreType, multiplyBlockRow, Q8K_BYTES } from '../../../gguf/index.js';
 
-const folder = 'test/vectors';
+const folder = 'vectors';
 const files = readdirSync(folder).filter((name) => name.endsWith('.bin'));
 
 describe("multiplyBlockRow on the core's golden vectors", () => {
@@ -15,7 +15,7 @@ describe("multiplyBlockRow on the core's golden vectors", () => {
   });
 });
 
-/** Results that differ in a bit from the vector's; NaN counts as one value. Layout: test/vectors/README.md. */
+/** Results that differ in a bit from the vector's; NaN counts as one value. Layout: vectors/README.md. */
 function mismatches(file: Buffer): number {
   const header = (word: number): number => file.readUInt32LE(4 * word);
   const coreType = header(2) as CoreType;

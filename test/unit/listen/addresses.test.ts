@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseDeviceUrl } from '../../../agent/open-board.js';
+import { parseDeviceUrl } from '../../../agent/boards/open-board.js';
 import { parseListenAddress } from '../../../listen/address.js';
 
 describe('an address to listen on', () => {

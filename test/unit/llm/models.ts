@@ -8,12 +8,12 @@ import {
   openGguf,
   writeSyntheticLlama,
 } from '../../../gguf/index.js';
-import { Engine, type EngineOptions } from '../../../llm/engine.js';
-import type { ServiceOptions, TokenSink } from '../../../llm/job.js';
+import { Engine, type EngineOptions } from '../../../llm/engine/engine.js';
+import type { ServiceOptions, TokenSink } from '../../../llm/engine/job.js';
+import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/engine/request.js';
 import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
-import { loadModel } from '../../../llm/load-model.js';
-import type { Model } from '../../../llm/model.js';
-import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/request.js';
+import { loadModel } from '../../../llm/model/load-model.js';
+import type { Model } from '../../../llm/model/model.js';
 
 export const TINY_STORIES = 'models/tiny-stories-Q3_K_M.gguf';
 

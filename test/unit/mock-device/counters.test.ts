@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { CoreRevision } from '../../../driver/board-description.js';
+import type { CoreRevision } from '../../../board/description.js';
 import { Poker, readJson, readVector, runMatMul } from './harness.js';
 
 interface CounterRow {

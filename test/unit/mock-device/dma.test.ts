@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DMACR, DMASR } from '../../../driver/registers/axi-dma.js';
+import { DMACR, DMASR } from '../../../board/registers/axi-dma.js';
 import { bytesOf, Poker } from './harness.js';
 
 const NO_OPS = bytesOf([0, 0, 0, 0]);

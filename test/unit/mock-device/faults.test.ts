@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DMASR } from '../../../driver/registers/axi-dma.js';
+import { DMASR } from '../../../board/registers/axi-dma.js';
 import { FAULTS, type FaultSwitch } from '../../../mock-device/index.js';
 import {
   bitMismatches,

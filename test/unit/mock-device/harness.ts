@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DmaBuffer } from '../../../driver/board.js';
-import type { BoardDescription, CoreRevision } from '../../../driver/board-description.js';
-import { AXI_DMA_REGISTERS as DMA, DMACR, DMASR } from '../../../driver/registers/axi-dma.js';
+import type { DmaBuffer } from '../../../board/board.js';
+import type { BoardDescription, CoreRevision } from '../../../board/description.js';
+import { AXI_DMA_REGISTERS as DMA, DMACR, DMASR } from '../../../board/registers/axi-dma.js';
 import {
   HWC_RESET_OFFSET,
   monitorOffsets,
   STATUS_REGISTERS,
   statusOffset,
-} from '../../../driver/registers/index.js';
+} from '../../../board/registers/index.js';
 import { CORE_BLOCK_BYTES, CORE_WORDS, type CoreType } from '../../../gguf/types.js';
 import { type MockBoard, type MockBoardOptions, openMockBoard } from '../../../mock-device/index.js';
 
@@ -162,7 +162,7 @@ export interface VectorCase {
   readonly results: Uint32Array;
 }
 
-export const VECTORS = join(process.cwd(), 'test', 'vectors');
+export const VECTORS = join(process.cwd(), 'vectors');
 
 export function readJson<T>(file: string): T {
   return JSON.parse(readFileSync(join(VECTORS, file), 'utf8'));

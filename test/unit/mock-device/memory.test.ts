@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { DmaBuffer } from '../../../driver/board.js';
-import { DMASR } from '../../../driver/registers/axi-dma.js';
+import type { DmaBuffer } from '../../../board/board.js';
+import { DMASR } from '../../../board/registers/axi-dma.js';
 import { bytesOf, concat, laneWords, Poker, readVector } from './harness.js';
 
 const vector = readVector('public_q3_00_gauss_small_M64_N1_K256.bin');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HWC_RESET_OFFSET, monitorOffsets } from '../../../driver/registers/index.js';
+import { HWC_RESET_OFFSET, monitorOffsets } from '../../../board/registers/index.js';
 import { bytesOf, Poker, readVector, runMatMul } from './harness.js';
 
 const STORE_UNIT = 2;

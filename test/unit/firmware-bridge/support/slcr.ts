@@ -1,5 +1,5 @@
-import type { RegisterWindow } from '../../../../driver/board.js';
-import { SLCR_REGISTERS, SLCR_WINDOW } from '../../../../driver/registers/index.js';
+import type { RegisterWindow } from '../../../../board/board.js';
+import { SLCR_REGISTERS, SLCR_WINDOW } from '../../../../board/registers/index.js';
 
 export const REFERENCE_HZ = 50_000_000;
 /** IO PLL of a PYNQ-Z1: 50 MHz times 20. */

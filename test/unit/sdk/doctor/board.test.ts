@@ -6,7 +6,7 @@ import { type BoardTreeOptions, boardTree, Z1 } from './board-tree.js';
 
 const OPTIONS = {
   version: '0.1.0',
-  vectors: 'test/vectors',
+  vectors: 'vectors',
   model: 'models/tiny-stories-Q3_K_M.gguf',
   touch: true,
   signal: new AbortController().signal,

@@ -1,0 +1,111 @@
+import { type Board, loadBoardDescription } from '../../board/index.js';
+import { leastMemory } from '../../driver/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import {
+  INSTALLED_BOARD,
+  type LinuxBoardOptions,
+  loadInstalledBoard,
+  MEMORY_KINDS,
+  openLinuxBoard,
+} from '../../linux-device/index.js';
+import { FAULTS, type FaultSwitch, isFaultName, openMockBoard } from '../../mock-device/index.js';
+
+/** What a device URL says. */
+export type DeviceUrl = MockUrl | LinuxUrl;
+
+export interface MockUrl {
+  readonly kind: 'mock';
+  /** A shipped board description, or a TOML file. */
+  readonly board: string;
+  readonly realTime: boolean;
+  readonly faults: readonly FaultSwitch[];
+  /** The faults are switched on in turn, so far apart, instead of all from the start. */
+  readonly faultEveryMs?: number | undefined;
+}
+
+/** The board that the agent itself runs on. */
+export interface LinuxUrl {
+  readonly kind: 'linux';
+  /** A shipped board description, or a TOML file. */
+  readonly board: string;
+  readonly options: LinuxBoardOptions;
+}
+
+const DEFAULT_BOARD = 'pynq-z1';
+const ALIASES: Readonly<Record<string, string>> = { v1: 'pynq-z1-v1', v3: 'pynq-z1' };
+
+/**
+ * Reads a device URL. `mock:`, `mock:NAME` or `mock:FILE.toml`, each with `?realtime=1` and `?fault=NAME`, where
+ * `NAME:after:count` lets `after` opportunities pass and then shows the fault `count` times; `fault` may be repeated.
+ * With `?fault-every=SECONDS` one of them is switched on every so many seconds, in turn.
+ * `linux:` (the board of /etc/pynq-llm/board.toml), `linux:NAME` or `linux:FILE.toml`, each with
+ * `?memory=u-dma-buf|reserved|xrt|dma-heap` and `?devmem=1`.
+ * @throws PynqLlmError AGENT_DEVICE_URL
+ */
+export function parseDeviceUrl(url: string): DeviceUrl {
+  const match = /^(mock|linux)(?::([^?]*))?(?:\?(.*))?$/.exec(url);
+  if (match === null) throw badUrl(url, 'only mock: and linux: devices are known');
+  const [, kind, place = '', query = ''] = match;
+  const options = new URLSearchParams(query);
+  return kind === 'mock' ? parseMock(url, place, options) : parseLinux(url, place, options);
+}
+
+function parseMock(url: string, place: string, options: URLSearchParams): MockUrl {
+  let realTime = false;
+  const faults: FaultSwitch[] = [];
+  let faultEveryMs: number | undefined;
+  for (const [key, value] of options) {
+    if (key === 'fault') faults.push(parseFault(url, value));
+    else if (key === 'fault-every' && /^\d{1,6}(\.\d{1,3})?$/.test(value) && Number(value) > 0)
+      faultEveryMs = Number(value) * 1_000;
+    else if (key === 'realtime' && (value === '1' || value === '0')) realTime = value === '1';
+    else throw unknownOption(url, key, value);
+  }
+  if (faultEveryMs !== undefined && faults.length === 0)
+    throw badUrl(url, 'fault-every says how often and no fault says what');
+  const board = place === '' ? DEFAULT_BOARD : (ALIASES[place] ?? place);
+  return { kind: 'mock', board, realTime, faults, ...(faultEveryMs === undefined ? {} : { faultEveryMs }) };
+}
+
+function parseLinux(url: string, place: string, query: URLSearchParams): LinuxUrl {
+  let options: LinuxBoardOptions = {};
+  for (const [key, value] of query) {
+    const memory = MEMORY_KINDS.find((kind) => kind === value);
+    if (key === 'memory' && memory !== undefined) options = { ...options, memory };
+    else if (key === 'devmem' && (value === '1' || value === '0'))
+      options = { ...options, devmem: value === '1' };
+    else throw unknownOption(url, key, value);
+  }
+  return { kind: 'linux', board: place === '' ? INSTALLED_BOARD : place, options };
+}
+
+/**
+ * Opens the device that a URL names. The one place of the agent that knows what kinds of device there are.
+ * @throws PynqLlmError AGENT_DEVICE_URL, DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, MOCK_..., LINUX_...
+ */
+export function openBoard(url: string): Board {
+  const device = parseDeviceUrl(url);
+  if (device.kind === 'linux') {
+    const description = loadInstalledBoard(device.board);
+    return openLinuxBoard(description, { least: leastMemory(description), ...device.options });
+  }
+  const { board, realTime, faults, faultEveryMs } = device;
+  return openMockBoard(loadBoardDescription(board), { realTime, faults, faultEveryMs });
+}
+
+function parseFault(url: string, text: string): FaultSwitch {
+  const [name, after = '0', count = '1'] = text.split(':');
+  if (!isFaultName(name))
+    throw badUrl(url, `the mock has no fault "${name}"; it has ${Object.keys(FAULTS).join(', ')}`);
+  if (!/^\d{1,9}$/.test(after) || !/^\d{1,9}$/.test(count))
+    throw badUrl(url, `"${text}" is not NAME:after:count`);
+  return { name, after: Number(after), count: Number(count) };
+}
+
+function unknownOption(url: string, key: string, value: string): PynqLlmError {
+  return badUrl(url, `the option ${key}=${value} is not known`);
+}
+
+function badUrl(url: string, why: string): PynqLlmError {
+  return new PynqLlmError('AGENT_DEVICE_URL', `"${url}" is no device: ${why}.`, { context: { url } });
+}

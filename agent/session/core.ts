@@ -1,0 +1,248 @@
+import type { Admission } from '../../access/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { Log } from '../../listen/index.js';
+import {
+  type BoardHealth,
+  type BoardInfo,
+  CAPABILITIES,
+  type Call,
+  type Clock,
+  type FramePort,
+  HEARTBEAT_MS,
+  type Params,
+  PROTOCOL_VERSION,
+  type Result,
+  ServerSession,
+  type StoredModel,
+} from '../../protocol/index.js';
+import type { ModelStore } from '../store/model-store.js';
+import type { KvSettings } from '../worker-link/kv-settings.js';
+import { DeviceHost } from './device-host.js';
+import { GenerationRegistry } from './generation-registry.js';
+import { createHandlers } from './handlers.js';
+import { PartProbe } from './part-probe.js';
+import type { RegisterTables } from './register-tables.js';
+import { SessionUploads } from './session-uploads.js';
+import { StepSubscriptions } from './step-subscriptions.js';
+import { AGENT_VERSION } from './version.js';
+
+export interface CoreOptions {
+  readonly device: string;
+  readonly store: ModelStore;
+  /** Directory for traces. */
+  readonly scratch: string;
+  readonly kv: KvSettings;
+  /** Parts of the board that clients have, relative to the others' 1. */
+  readonly clientWeights: ReadonlyMap<string, number>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly hangMs?: number | undefined;
+}
+
+/** The agent without its sockets: device, models, generations and sessions. */
+export class AgentCore {
+  readonly deviceUrl: string;
+  readonly device: DeviceHost;
+  readonly store: ModelStore;
+  readonly generations: GenerationRegistry;
+  readonly steps: StepSubscriptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #startedAt: number;
+  readonly #models = new Map<string, 'loading' | 'loaded'>();
+  readonly #sessions = new Set<ServerSession>();
+  readonly #allSessions = { inFlightBytes: 0 };
+  readonly #storeRoom: PartProbe<number>;
+  #nextSession = 1;
+  #isDraining = false;
+
+  constructor(options: CoreOptions) {
+    this.deviceUrl = options.device;
+    this.store = options.store;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#startedAt = options.clock.now();
+    this.#storeRoom = new PartProbe(options.clock, () => this.store.freeBytes());
+    this.generations = new GenerationRegistry(options.clock, () => this.device);
+    this.steps = new StepSubscriptions((on) => this.device.reportSteps(on));
+    this.device = new DeviceHost({
+      ...options,
+      onEvent: (generation, event) => this.generations.take(generation, event),
+      onStep: (step) => this.steps.publish(step),
+      onLost: (reason) => {
+        this.#models.clear();
+        this.generations.failAll(reason);
+      },
+    });
+  }
+
+  get uptimeMs(): number {
+    return this.#clock.now() - this.#startedAt;
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  modelState(digest: string): StoredModel['state'] {
+    return this.#models.get(digest) ?? 'stored';
+  }
+
+  /**
+   * Begins a session for a client whose frames come in through `receive` of what is returned.
+   * @param admit the client's role and share by its token; throws to refuse it
+   */
+  openSession(port: FramePort, admit: (token: string | undefined) => Admission): ServerSession {
+    const number = this.#nextSession++;
+    const uploads = new SessionUploads(this.store);
+    let share: readonly string[] = [];
+    const handlers = createHandlers(this, { number, share: () => share }, uploads);
+    const onClose = () => {
+      if (!this.#sessions.delete(session)) return;
+      this.device.endSession(number);
+      uploads
+        .close()
+        .catch((error: unknown) => this.#log.error({ err: error }, 'an upload could not be closed'));
+    };
+    const session = new ServerSession({
+      port,
+      clock: this.#clock,
+      all: this.#allSessions,
+      internalCode: 'AGENT_INTERNAL',
+      onInternalError: (error, method) => this.#log.error({ err: error, method }, 'unexpected error'),
+      onClose,
+      hello: (params) => {
+        const admission = admit(params.token);
+        const { role } = admission;
+        share = admission.share;
+        this.#log.info(
+          { session: number, client: params.client, role, share: share.join(' / ') },
+          'session opened',
+        );
+        return {
+          protocol: PROTOCOL_VERSION,
+          agent: AGENT_VERSION,
+          capabilities: [...CAPABILITIES],
+          role,
+          heartbeatMs: HEARTBEAT_MS,
+        };
+      },
+      // The table has the handler of each method under its name.
+      handle: (call) => {
+        const handler = handlers[call.method as keyof typeof handlers] as (call: Call) => unknown;
+        return handler(call);
+      },
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /** The device's description, as soon as it is open. @throws PynqLlmError AGENT_DEVICE_FAILED */
+  async description(): Promise<BoardInfo['description']> {
+    // Any call waits for the device to be opened.
+    if (this.device.description === undefined) await this.device.call(0, 'counters.read', {});
+    if (this.device.description === undefined) throw new Error('an open device has a description');
+    return this.device.description;
+  }
+
+  /** The device's registers, as soon as it is open. @throws PynqLlmError AGENT_DEVICE_FAILED */
+  async registers(): Promise<RegisterTables> {
+    await this.description();
+    if (this.device.registers === undefined) throw new Error('an open device has registers');
+    return this.device.registers;
+  }
+
+  /** Answers within a second or so, whatever fails around it: that is part of the answer. */
+  async health(): Promise<BoardHealth> {
+    const { device } = this;
+    const problems: { part: string; error: string }[] = [];
+    const note = (part: string, error: unknown) => {
+      problems.push({ part, error: error instanceof Error ? error.message : String(error) });
+      return undefined;
+    };
+    const freeBytes = await this.#storeRoom.read().catch((error: unknown) => note('store', error));
+    return {
+      state: device.state,
+      restarts: device.restarts,
+      lastError: device.lastError?.message,
+      uptimeMs: this.uptimeMs,
+      silentMs: device.silentMs,
+      sessions: this.#sessions.size,
+      generations: this.generations.running,
+      models: this.#models.size,
+      dmaMemory: device.dmaMemory,
+      process: { residentBytes: residentBytes((error) => note('process', error)) },
+      ...(freeBytes === undefined ? {} : { store: { freeBytes } }),
+      ...(problems.length === 0 ? {} : { problems }),
+    };
+  }
+
+  async loadModel(
+    session: number,
+    params: Params<'models.load'>,
+    onProgress: (done: number, total: number) => void,
+  ): Promise<Result<'models.load'>> {
+    const { model } = params;
+    const before = this.#models.get(model);
+    if (before === undefined) this.#models.set(model, 'loading');
+    try {
+      const path = this.store.path(model);
+      const result = await this.device.call(session, 'models.load', { ...params, path }, { onProgress });
+      this.#models.set(model, 'loaded');
+      return result;
+    } catch (error) {
+      if (before === undefined) this.#models.delete(model);
+      throw error;
+    }
+  }
+
+  async unloadModel(session: number, params: Params<'models.unload'>): Promise<void> {
+    await this.device.call(session, 'models.unload', params);
+    this.#models.delete(params.model);
+  }
+
+  /** Ends the recording, with which the worker unloads every model. */
+  async stopTrace(session: number, params: Params<'trace.stop'>): Promise<Result<'trace.stop'>> {
+    try {
+      const result = await this.device.call(session, 'trace.stop', params);
+      this.#models.clear();
+      return result;
+    } catch (error) {
+      // The recording has ended all the same, unless there was none.
+      if (!isPynqLlmError(error, 'AGENT_TRACE_FAILED')) throw error;
+      this.#models.clear();
+      throw error;
+    }
+  }
+
+  /** @throws PynqLlmError AGENT_DRAINING once the agent drains */
+  requireOpen(): void {
+    if (this.#isDraining)
+      throw new PynqLlmError('AGENT_DRAINING', 'The agent is shutting down and takes no more generations.');
+  }
+
+  /** Takes no more generations, and waits at most `ms` for those that clients wait for. */
+  drain(ms: number): Promise<void> {
+    this.#isDraining = true;
+    return this.generations.quiet(ms);
+  }
+
+  /** Ends every session, tells its client why, and closes the device. */
+  async close(): Promise<void> {
+    for (const session of [...this.#sessions])
+      session.fail(new PynqLlmError('AGENT_CLOSING', 'The agent is shutting down.'));
+    this.generations.close();
+    await this.device.close();
+    await this.store.close();
+  }
+}
+
+/** Linux tells it through a file: without a descriptor left it is the most that it ever was. */
+function residentBytes(onFailure: (error: unknown) => void): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch (error) {
+    onFailure(error);
+    return process.resourceUsage().maxRSS * 1024;
+  }
+}

@@ -1,0 +1,118 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { WireError } from '../../errors/index.js';
+import type {
+  BoardInfo,
+  GenerateEvent,
+  MethodName,
+  Params,
+  Result,
+  StepEvent,
+} from '../../protocol/index.js';
+import type { KvSettings } from './kv-settings.js';
+import type { RegisterPlace } from './register-lane.js';
+
+/** Methods that the device's worker answers; all others are answered on the main thread. */
+export type DeviceMethod = Extract<
+  MethodName,
+  | 'registers.read'
+  | 'registers.write'
+  | `buffers.${string}`
+  | 'models.plan'
+  | 'models.load'
+  | 'models.unload'
+  | 'models.tokenize'
+  | 'models.detokenize'
+  | 'models.pieces'
+  | 'models.applyTemplate'
+  | 'models.pin'
+  | 'models.unpin'
+  | 'generate.start'
+  | 'generate.progress'
+  | 'score'
+  | 'metrics.read'
+  | Exclude<Extract<MethodName, `counters.${string}`>, 'counters.subscribe'>
+  | Exclude<Extract<MethodName, `device.${string}`>, 'device.addFile'>
+  | `trace.${string}`
+>;
+
+/** Parameters as the worker gets them: with a model's file, registers by their places, and whose an engine's request is. */
+export type DeviceParams<M extends DeviceMethod> = M extends keyof ResolvedParams
+  ? ResolvedParams[M]
+  : Params<M>;
+
+interface ResolvedParams {
+  'generate.start': Params<'generate.start'> & Requester;
+  'models.tokenize': Params<'models.tokenize'> & Requester;
+  'models.detokenize': Params<'models.detokenize'> & Requester;
+  'models.pieces': Params<'models.pieces'> & Requester;
+  'models.applyTemplate': Params<'models.applyTemplate'> & Requester;
+  'models.pin': Params<'models.pin'> & Requester;
+  score: Params<'score'> & Requester;
+  'models.load': Params<'models.load'> & { readonly path: string };
+  'registers.read': readonly RegisterPlace[];
+  'registers.write': readonly (RegisterPlace & { readonly value: number })[];
+}
+
+interface Requester {
+  /** As the scheduler has it. */
+  readonly client: readonly string[];
+}
+
+export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
+  readonly kind: 'call';
+  readonly id: number;
+  /** Owner of what the call allocates. */
+  readonly session: number;
+  readonly method: M;
+  readonly params: DeviceParams<M>;
+}
+
+export type ToWorker =
+  | DeviceCall
+  /** Tokens numbered below `limit` may be generated. */
+  | { readonly kind: 'grant'; readonly generation: string; readonly limit: number }
+  | { readonly kind: 'cancel'; readonly generation: string }
+  /** Nobody waits any more for the scores of this call. */
+  | { readonly kind: 'cancel-score'; readonly call: number }
+  /** Frees what the session owns. */
+  | { readonly kind: 'end-session'; readonly session: number }
+  /** Whether each step is to be reported. */
+  | { readonly kind: 'report-steps'; readonly on: boolean }
+  | { readonly kind: 'close' };
+
+export interface DmaMemory {
+  readonly total: number;
+  readonly free: number;
+  readonly largestFree: number;
+}
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly description: BoardInfo['description']; readonly dmaMemory: DmaMemory }
+  | { readonly kind: 'open-failed'; readonly error: WireError }
+  | { readonly kind: 'reply'; readonly id: number; readonly result: Result<DeviceMethod> }
+  | {
+      readonly kind: 'failure';
+      readonly id: number;
+      readonly error: WireError;
+      readonly stack?: string | undefined;
+    }
+  | { readonly kind: 'progress'; readonly id: number; readonly done: number; readonly total: number }
+  | { readonly kind: 'memory'; readonly dmaMemory: DmaMemory }
+  | {
+      readonly kind: 'step';
+      readonly events: readonly { readonly generation: string; readonly event: GenerateEvent }[];
+      readonly step?: Omit<StepEvent, 'dropped'> | undefined;
+    };
+
+/** What the worker is started with. */
+export interface WorkerSetup {
+  readonly device: string;
+  readonly port: MessagePort;
+  /** See Doorbell and RegisterLane. */
+  readonly doorbell: SharedArrayBuffer;
+  readonly registerLane: SharedArrayBuffer;
+  /** Directory for traces. */
+  readonly scratch: string;
+  readonly kv: KvSettings;
+  readonly clientWeights: ReadonlyMap<string, number>;
+}

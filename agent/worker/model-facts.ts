@@ -1,0 +1,38 @@
+import { PynqLlmError } from '../../errors/index.js';
+import type { Model } from '../../llm/index.js';
+import type { ModelFacts, Params } from '../../protocol/index.js';
+
+/** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
+export function checkLoadedAs(
+  { contextLength, kvPool }: Model,
+  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes'>,
+): void {
+  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes };
+  for (const name of ['contextLength', 'kvType', 'kvBytes'] as const) {
+    if (asked[name] === undefined || asked[name] === loaded[name]) continue;
+    throw new PynqLlmError(
+      'AGENT_MODEL_LOADED_OTHERWISE',
+      `The model is loaded with ${name} ${loaded[name]}, not ${asked[name]}.`,
+      { context: { loaded: loaded[name], asked: asked[name] } },
+    );
+  }
+}
+
+/** What clients are told of a model. */
+export function factsOf({ config, contextLength, kvPool, tokenizer }: Model): ModelFacts {
+  const { type, bytes } = kvPool.stats;
+  return {
+    name: config.name,
+    layers: config.layers,
+    embeddingLength: config.embedding,
+    feedForwardLength: config.feedForward,
+    heads: config.heads,
+    keyValueHeads: config.kvHeads,
+    vocabularySize: config.vocabSize,
+    trainedContextLength: config.trainedContext,
+    contextLength,
+    keyValues: { type, bytes, tokens: kvPool.maxTokens },
+    hasChatTemplate: tokenizer.chatTemplate !== undefined,
+    ...(tokenizer.addsBos && tokenizer.bosId !== undefined ? { bosToken: tokenizer.bosId } : {}),
+  };
+}

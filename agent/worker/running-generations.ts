@@ -1,0 +1,157 @@
+import type { KvPin, Model, ScoreOptions, Scores, ServiceOptions } from '../../llm/index.js';
+import {
+  Engine,
+  type EngineGeneration,
+  type EngineOptions,
+  type EnginePrefill,
+  type PrefillSink,
+} from '../../llm/index.js';
+import { errorToWire, type GenerateEvent, type SamplingOptions } from '../../protocol/index.js';
+
+/** The generations of one model by the ids that their clients chose: the engine's results as events. */
+export class RunningGenerations {
+  readonly #engine: Engine;
+  readonly #findModel: (digest: string) => Model;
+  readonly #onEvent: (generation: string, event: GenerateEvent) => void;
+  readonly #generations = new Map<string, EngineGeneration>();
+
+  /** By generation: the draft model that it uses. */
+  readonly #drafting = new Map<string, string>();
+
+  /** Steps so far. */
+  steps = 0;
+
+  constructor(
+    model: Model,
+    options: EngineOptions,
+    findModel: (digest: string) => Model,
+    onEvent: (generation: string, event: GenerateEvent) => void,
+  ) {
+    this.#engine = new Engine(model, options);
+    this.#findModel = findModel;
+    this.#onEvent = onEvent;
+  }
+
+  /** Generations, scores and prompts to be pinned that have not ended. */
+  get count(): number {
+    return this.#engine.count;
+  }
+
+  /** Whether one of them drafts with this model. */
+  draftsWith(digest: string): boolean {
+    return [...this.#drafting.values()].includes(digest);
+  }
+
+  /** How far each is. */
+  status(): ReturnType<Engine['status']> {
+    return this.#engine.status();
+  }
+
+  get hasWork(): boolean {
+    return this.#engine.hasWork;
+  }
+
+  /** Queues a generation, which waits for `grant`. @throws PynqLlmError LLM_... where the engine refuses it */
+  start(id: string, prompt: readonly number[], options: SamplingOptions, service: ServiceOptions): void {
+    const {
+      maxTokens,
+      stop,
+      ignoreEos,
+      promptLookup,
+      responseFormat,
+      draftModel,
+      beams,
+      repetitionPenalty,
+      repetitionWindow,
+      logitBias,
+      top,
+      ...sampling
+    } = options;
+    const generation = this.#engine.submit(
+      {
+        prompt,
+        maxTokens,
+        stop,
+        ignoreEos,
+        promptLookup,
+        responseFormat,
+        draftModel: draftModel === undefined ? undefined : this.#findModel(draftModel),
+        beams,
+        limit: 0,
+        sampling: {
+          ...sampling,
+          repeatPenalty: repetitionPenalty,
+          repeatLastN: repetitionWindow,
+          logitBias: logitBias?.map(({ token, bias }) => [token, bias]),
+          topLogProbs: top,
+        },
+      },
+      {
+        onToken: ({ index, id: token, text, logProb, top: likeliest }) =>
+          this.#onEvent(id, {
+            type: 'token',
+            index,
+            id: token,
+            text,
+            logprob: logProb,
+            ...(likeliest.length === 0 ? {} : { top: likeliest.map((one) => [one.id, one.logProb]) }),
+          }),
+        onDone: ({ cost, beams: found, ...result }) =>
+          this.#end(id, {
+            type: 'done',
+            ...result,
+            ...(found && { beams: found.map((beam) => ({ ...beam, tokens: [...beam.tokens] })) }),
+            counters: { ...cost },
+          }),
+        onError: (error) => this.#end(id, { type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') }),
+      },
+      service,
+    );
+    this.#generations.set(id, generation);
+    if (draftModel !== undefined) this.#drafting.set(id, draftModel);
+  }
+
+  /** Queues the computing of a prompt that is to be pinned. @throws PynqLlmError LLM_... where the engine refuses it */
+  pin(prompt: readonly number[], sink: PrefillSink<KvPin>, service: ServiceOptions): EnginePrefill {
+    return this.#engine.pin(prompt, sink, service);
+  }
+
+  /** Queues the scoring of tokens. @throws PynqLlmError LLM_... where the engine refuses it */
+  score(
+    tokens: readonly number[],
+    options: ScoreOptions,
+    sink: PrefillSink<Scores>,
+    service: ServiceOptions,
+  ): EnginePrefill {
+    return this.#engine.score(tokens, options, sink, service);
+  }
+
+  has(id: string): boolean {
+    return this.#generations.has(id);
+  }
+
+  step(): void {
+    this.steps++;
+    this.#engine.step();
+  }
+
+  grant(id: string, limit: number): void {
+    this.#generations.get(id)?.grant(limit);
+  }
+
+  cancel(id: string): void {
+    this.#generations.get(id)?.cancel();
+  }
+
+  /** Ends every generation before it returns. Prompts to be pinned and scores were cancelled before. */
+  cancelAll(): void {
+    for (const generation of this.#generations.values()) generation.cancel();
+    while (this.#engine.count > 0) this.#engine.step();
+  }
+
+  #end(id: string, event: GenerateEvent): void {
+    this.#generations.delete(id);
+    this.#drafting.delete(id);
+    this.#onEvent(id, event);
+  }
+}

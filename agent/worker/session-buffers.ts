@@ -1,0 +1,84 @@
+import type { Board, DmaBuffer } from '../../board/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { Params, Result } from '../../protocol/index.js';
+
+/** What one session may hold: DMA memory is for models first, and a board has little. */
+const MAX_BYTES = 32 * 1024 * 1024;
+const MAX_BUFFERS = 64;
+
+/** DMA buffers that sessions allocated: each is its session's own, and freed with it. */
+export class SessionBuffers {
+  readonly #board: Board;
+  readonly #bySession = new Map<number, Map<number, DmaBuffer>>();
+  #nextId = 1;
+
+  constructor(board: Board) {
+    this.#board = board;
+  }
+
+  get isEmpty(): boolean {
+    return this.#bySession.size === 0;
+  }
+
+  /** @throws PynqLlmError AGENT_BUFFER_QUOTA, DRIVER_DMA_MEMORY_FULL */
+  allocate(session: number, { byteLength, align }: Params<'buffers.allocate'>): Result<'buffers.allocate'> {
+    const mine = this.#bySession.get(session) ?? new Map<number, DmaBuffer>();
+    const held = [...mine.values()].reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    if (mine.size >= MAX_BUFFERS || held + byteLength > MAX_BYTES)
+      throw new PynqLlmError(
+        'AGENT_BUFFER_QUOTA',
+        `The session holds ${mine.size} buffers of ${held} bytes and asks for ${byteLength} more; it may hold ${MAX_BUFFERS} of ${MAX_BYTES} bytes.`,
+        { context: { buffers: mine.size, heldBytes: held, byteLength, limit: MAX_BYTES } },
+      );
+    const buffer = this.#board.allocate(byteLength, align === undefined ? {} : { align });
+    buffer.bytes.fill(0);
+    const id = this.#nextId++;
+    mine.set(id, buffer);
+    this.#bySession.set(session, mine);
+    return { buffer: id, physicalAddress: buffer.physicalAddress, byteLength };
+  }
+
+  write(session: number, { buffer: id, offset, data }: Params<'buffers.write'>): Result<'buffers.write'> {
+    const buffer = this.#range(session, id, offset, data.length);
+    buffer.giveToCpu();
+    buffer.bytes.set(data, offset);
+    buffer.giveToDevice();
+    return {};
+  }
+
+  read(session: number, { buffer: id, offset, byteLength }: Params<'buffers.read'>): Result<'buffers.read'> {
+    const buffer = this.#range(session, id, offset, byteLength);
+    buffer.giveToCpu();
+    const data = buffer.bytes.slice(offset, offset + byteLength);
+    buffer.giveToDevice();
+    return { data };
+  }
+
+  free(session: number, { buffer: id }: Params<'buffers.free'>): Result<'buffers.free'> {
+    this.#range(session, id, 0, 0).free();
+    const mine = this.#bySession.get(session);
+    mine?.delete(id);
+    if (mine?.size === 0) this.#bySession.delete(session);
+    return {};
+  }
+
+  endSession(session: number): void {
+    for (const buffer of this.#bySession.get(session)?.values() ?? []) buffer.free();
+    this.#bySession.delete(session);
+  }
+
+  #range(session: number, id: number, offset: number, length: number): DmaBuffer {
+    const buffer = this.#bySession.get(session)?.get(id);
+    if (buffer === undefined)
+      throw new PynqLlmError('AGENT_BUFFER_UNKNOWN', `This session has no buffer ${id}.`, {
+        context: { buffer: id },
+      });
+    if (offset + length > buffer.byteLength)
+      throw new PynqLlmError(
+        'AGENT_BUFFER_RANGE',
+        `Bytes ${offset} to ${offset + length} are not within the ${buffer.byteLength} of buffer ${id}.`,
+        { context: { buffer: id, offset, length, byteLength: buffer.byteLength } },
+      );
+    return buffer;
+  }
+}

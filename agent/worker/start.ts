@@ -1,0 +1,6 @@
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+
+/** Starts the device's thread. It lies beside this file, also in the bundle for boards, where all of the main thread is one file. */
+export function startWorker(options: WorkerOptions): Worker {
+  return new Worker(new URL('./worker.js', import.meta.url), options);
+}

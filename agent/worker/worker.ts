@@ -1,0 +1,206 @@
+import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { isPynqLlmError } from '../../errors/index.js';
+import { errorToWire, type GenerateEvent } from '../../protocol/index.js';
+import { openBoard } from '../boards/open-board.js';
+import { Doorbell } from '../worker-link/doorbell.js';
+import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
+import { RegisterLane } from '../worker-link/register-lane.js';
+import { DeviceService } from './device-service.js';
+
+/** A flood of requests must not keep generations from their steps. */
+const MESSAGES_PER_STEP = 64;
+
+/** Calls after which there is more or less DMA memory. */
+const CHANGES_MEMORY: ReadonlySet<string> = new Set([
+  'buffers.allocate',
+  'buffers.free',
+  'models.load',
+  'models.unload',
+  'trace.stop',
+]);
+
+/**
+ * The device's thread: owns the board, the accelerator and the loaded models. It runs steps of the engines and slices of
+ * work on texts, and takes messages between them, until it is closed; it never returns to its event loop before.
+ */
+const setup: WorkerSetup = workerData;
+const { port } = setup;
+const doorbell = new Doorbell(setup.doorbell);
+const registerLane = new RegisterLane(setup.registerLane);
+const post = (message: FromWorker): void => port.postMessage(message);
+
+let events: { generation: string; event: GenerateEvent }[] = [];
+let reportSteps = false;
+let steps = 0;
+let open = true;
+
+const service = openService();
+if (service !== undefined) run(service);
+
+function openService(): DeviceService | undefined {
+  doorbell.tick();
+  try {
+    const opened = new DeviceService(openBoard(setup.device), setup, {
+      onEvent: (generation, event) => events.push({ generation, event }),
+      onProgress: (id, done, total) => {
+        doorbell.tick();
+        post({ kind: 'progress', id, done, total });
+      },
+      onAnswer: (id, outcome) => {
+        if ('error' in outcome) fail(id, outcome.error);
+        else post({ kind: 'reply', id, result: outcome.result });
+      },
+    });
+    post({ kind: 'ready', description: plain(opened.description), dmaMemory: opened.dmaMemory });
+    return opened;
+  } catch (error) {
+    post({ kind: 'open-failed', error: errorToWire(error, 'AGENT_INTERNAL') });
+    return undefined;
+  }
+}
+
+function run(service: DeviceService): void {
+  let lastMessageAt = 0;
+  while (open) {
+    const rings = doorbell.rings;
+    let idle = true;
+    if (registerLane.isAsked) {
+      doorbell.tick();
+      answerRegisters(service);
+      lastMessageAt = performance.now();
+      idle = false;
+    }
+    for (let taken = 0; taken < MESSAGES_PER_STEP; taken++) {
+      const next = receiveMessageOnPort(port);
+      if (next === undefined) break;
+      doorbell.tick();
+      take(service, next.message);
+      lastMessageAt = performance.now();
+      idle = false;
+    }
+    flushEvents();
+    if (!open) break;
+    if (slice(service)) continue;
+    if (service.models.hasWork) step(service);
+    else if (idle) doorbell.sleep(rings, lastMessageAt);
+  }
+  service.close();
+  port.close();
+}
+
+function take(service: DeviceService, message: ToWorker): void {
+  switch (message.kind) {
+    case 'call':
+      answer(service, message);
+      return;
+    case 'grant':
+      service.models.grant(message.generation, message.limit);
+      return;
+    case 'cancel':
+      service.models.cancel(message.generation);
+      return;
+    case 'cancel-score':
+      service.models.cancelScore(message.call);
+      return;
+    case 'end-session':
+      service.endSession(message.session);
+      return;
+    case 'report-steps':
+      reportSteps = message.on;
+      return;
+    case 'close':
+      open = false;
+  }
+}
+
+function answer(service: DeviceService, call: DeviceCall): void {
+  try {
+    const result = service.answer(call);
+    if (CHANGES_MEMORY.has(call.method)) post({ kind: 'memory', dmaMemory: service.dmaMemory });
+    if (result !== undefined) post({ kind: 'reply', id: call.id, result });
+  } catch (error) {
+    fail(call.id, error);
+  }
+}
+
+function answerRegisters(service: DeviceService): void {
+  registerLane.answer(
+    (place) => service.readRegister(place),
+    (call, answer) => {
+      if ('error' in answer) fail(call, answer.error);
+      else post({ kind: 'reply', id: call, result: answer });
+    },
+  );
+}
+
+function fail(id: number, error: unknown): void {
+  post({
+    kind: 'failure',
+    id,
+    error: errorToWire(error, 'AGENT_INTERNAL'),
+    stack: isPynqLlmError(error) ? undefined : String(error instanceof Error ? error.stack : error),
+  });
+}
+
+/** Works on texts, if it is their turn. @returns whether messages and then the next slice or step are due at once */
+function slice({ models }: DeviceService): boolean {
+  if (!models.texts.isDue(models.hasWork)) return false;
+  doorbell.tick();
+  return models.texts.slice();
+}
+
+function step(service: DeviceService): void {
+  doorbell.tick();
+  const before = reportSteps ? { ...service.traffic } : undefined;
+  const start = performance.now();
+  service.models.step();
+  service.models.texts.sawStep(performance.now() - start);
+  steps++;
+  const taken = events;
+  events = [];
+  if (before === undefined) {
+    if (taken.length > 0) post({ kind: 'step', events: taken });
+    return;
+  }
+  const { traffic } = service;
+  post({
+    kind: 'step',
+    events: taken,
+    step: {
+      step: steps,
+      durationMs: performance.now() - start,
+      tokens: taken.filter(({ event }) => event.type === 'token').length,
+      traffic: difference(traffic, before),
+    },
+  });
+}
+
+/** Events of what ended outside of a step, such as a cancelled generation that waited. */
+function flushEvents(): void {
+  if (events.length === 0) return;
+  post({ kind: 'step', events });
+  events = [];
+}
+
+function difference(
+  after: DeviceService['traffic'],
+  before: DeviceService['traffic'],
+): DeviceService['traffic'] {
+  return {
+    registerReads: after.registerReads - before.registerReads,
+    registerWrites: after.registerWrites - before.registerWrites,
+    dmaTransfers: after.dmaTransfers - before.dmaTransfers,
+    dmaBytes: after.dmaBytes - before.dmaBytes,
+    dmaBytesToDevice: after.dmaBytesToDevice - before.dmaBytesToDevice,
+    dmaBytesFromDevice: after.dmaBytesFromDevice - before.dmaBytesFromDevice,
+    matMuls: after.matMuls - before.matMuls,
+    tiles: after.tiles - before.tiles,
+    multiplyAdds: after.multiplyAdds - before.multiplyAdds,
+    coreCycles: after.coreCycles - before.coreCycles,
+  };
+}
+
+/** A description as a message carries it: without `readonly`. */
+function plain({ weightTypes, dmaMemory, windows, ...rest }: DeviceService['description']) {
+  return { ...rest, weightTypes: [...weightTypes], dmaMemory: [...dmaMemory], windows: { ...windows } };
+}

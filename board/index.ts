@@ -1,0 +1,23 @@
+export type { Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
+export type { BoardDescription, CoreRevision } from './description.js';
+export { loadBoardDescription, shippedBoardNames } from './description-file.js';
+export { OwnedDmaBuffer } from './owned-dma-buffer.js';
+export { type MemoryRegion, RegionAllocator } from './region-allocator.js';
+export {
+  AXI_DMA_REGISTERS,
+  DMACR,
+  DMASR,
+  decodeRegister,
+  HWC_RESET_OFFSET,
+  listRegisters,
+  MONITORS,
+  type Monitor,
+  type MonitorName,
+  monitorOffsets,
+  type PlacedRegister,
+  SLCR_KEYS,
+  SLCR_REGISTERS,
+  SLCR_WINDOW,
+  STATUS_REGISTERS,
+  statusOffset,
+} from './registers/index.js';

@@ -1,0 +1,10 @@
+export { Accelerator } from './accelerator.js';
+export { matMulCycles, tileCycles } from './cycles.js';
+export type { MatMulProgram, TensorShape } from './matmul-program.js';
+export type { Placement, PlacementReport } from './placement.js';
+export { filesOf, listChecks, selfTestCheck } from './self-test/checks.js';
+export { runCheck } from './self-test/run-check.js';
+export { rowsPerTile } from './tile.js';
+export { recordBoard } from './trace/record.js';
+export { replayTrace } from './trace/replay.js';
+export { leastMemory } from './working-memory.js';

@@ -1,0 +1,114 @@
+import { constants } from 'node:fs';
+import { PynqLlmError } from '../errors/index.js';
+import { errnoOf, openDevice, type SystemFiles } from './system-files.js';
+
+/** How long the thread may sleep before it looks again, whatever the interrupts do: one may have been missed. */
+const LONGEST_SLEEP_MS = 10;
+/** Short transfers are over before a sleeping thread would be awake again. */
+const SPIN_US = 100;
+const SHORTEST_SLEEP_MS = 0.05;
+const LONGEST_POLL_MS = 1;
+
+/** Sleeps until a descriptor can be read or the time is over: poll(2). */
+export type WaitReadable = (fds: readonly number[], timeoutMs: number) => boolean;
+
+/** Interrupts of UIO devices (Documentation/driver-api/uio-howto.rst): a write of 1 enables, a read takes. */
+export class UioInterrupts {
+  private readonly fds: number[] = [];
+  private readonly one = new Uint8Array(new Uint32Array([1]).buffer);
+  private readonly count = new Uint8Array(4);
+
+  /**
+   * Takes those of the devices that have an interrupt.
+   * @throws PynqLlmError LINUX_OPEN_FAILED
+   */
+  constructor(
+    private readonly files: SystemFiles,
+    devices: readonly string[],
+    private readonly waitReadable: WaitReadable,
+  ) {
+    for (const device of devices) {
+      const fd = this.open(device);
+      if (this.enable(fd)) this.fds.push(fd);
+      else files.closeSync(fd);
+    }
+  }
+
+  get size(): number {
+    return this.fds.length;
+  }
+
+  /** Enables all, sleeps until one comes or the time is over, and takes what came. */
+  sleep(milliseconds: number): void {
+    for (const fd of this.fds) this.enable(fd);
+    if (!this.waitReadable(this.fds, Math.ceil(milliseconds))) return;
+    for (const fd of this.fds) this.take(fd);
+  }
+
+  close(): void {
+    for (const fd of this.fds.splice(0)) this.files.closeSync(fd);
+  }
+
+  private open(device: string): number {
+    try {
+      return openDevice(this.files, device, constants.O_RDWR | constants.O_NONBLOCK);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** False for a device without interrupt, whose driver answers EIO or ENOSYS. */
+  private enable(fd: number): boolean {
+    try {
+      this.files.writeSync(fd, this.one, 0, 4, null);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  private take(fd: number): void {
+    try {
+      this.files.readSync(fd, this.count, 0, 4, null);
+    } catch (error) {
+      if (errnoOf(error) === 'EAGAIN') return;
+      throw new PynqLlmError(
+        'LINUX_INTERRUPT_FAILED',
+        `A UIO device cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** Waits for the device: looks, sleeps, looks again, until a deadline. */
+export class Waiter {
+  private readonly nothing = new Int32Array(new SharedArrayBuffer(4));
+
+  /** @param now microseconds of a clock that never goes back */
+  constructor(
+    private readonly now: () => number,
+    private readonly interrupts: UioInterrupts,
+  ) {}
+
+  /** Whether `done` held before the time was over; it is asked once more at the end. */
+  waitUntil(done: () => boolean, timeoutUs: number): boolean {
+    const start = this.now();
+    const deadline = start + timeoutUs;
+    let pauseMs = SHORTEST_SLEEP_MS;
+    for (;;) {
+      const at = this.now();
+      if (done()) return true;
+      if (at >= deadline) return false;
+      if (at - start < SPIN_US) continue;
+      const leftMs = (deadline - at) / 1000;
+      if (this.interrupts.size > 0) {
+        this.interrupts.sleep(Math.min(leftMs, LONGEST_SLEEP_MS));
+        continue;
+      }
+      Atomics.wait(this.nothing, 0, 0, Math.min(leftMs, pauseMs));
+      pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import type { RegisterWindow } from '../board/index.js';
+import { PynqLlmError } from '../errors/index.js';
+import type { Mapping } from './mapper.js';
+import { hex } from './system-files.js';
+
+/** Where a window lies in a mapping. */
+export interface PlacedMapping {
+  readonly mapping: Mapping;
+  /** Byte offset of the window in the mapping, a multiple of 4. */
+  readonly at: number;
+}
+
+/**
+ * A register window of a real board. One call is one aligned 32-bit access: Atomics.load and Atomics.store are single
+ * instructions that the compiler neither splits, merges, repeats nor drops.
+ */
+export class MappedWindow implements RegisterWindow {
+  private words: Int32Array | undefined;
+  private readonly firstWord: number;
+
+  constructor(
+    readonly name: string,
+    readonly base: number,
+    readonly size: number,
+    { mapping, at }: PlacedMapping,
+  ) {
+    this.words = mapping.words;
+    this.firstWord = at / 4;
+  }
+
+  read32(offset: number): number {
+    return Atomics.load(this.checked(offset), this.firstWord + offset / 4) >>> 0;
+  }
+
+  write32(offset: number, value: number): void {
+    Atomics.store(this.checked(offset), this.firstWord + offset / 4, value | 0);
+  }
+
+  /** Every later access throws LINUX_CLOSED. */
+  close(): void {
+    this.words = undefined;
+  }
+
+  private checked(offset: number): Int32Array {
+    if (this.words === undefined)
+      throw new PynqLlmError('LINUX_CLOSED', `The register window ${this.name} was closed.`, {
+        context: { window: this.name },
+      });
+    if (offset % 4 !== 0) throw this.outside('DRIVER_UNALIGNED_ADDRESS', offset, 'is not aligned');
+    if (!(offset >= 0 && offset + 4 <= this.size))
+      throw this.outside('DRIVER_ADDRESS_OUT_OF_RANGE', offset, `is outside of its ${this.size} bytes`);
+    return this.words;
+  }
+
+  private outside(
+    code: 'DRIVER_UNALIGNED_ADDRESS' | 'DRIVER_ADDRESS_OUT_OF_RANGE',
+    offset: number,
+    why: string,
+  ): PynqLlmError {
+    return new PynqLlmError(
+      code,
+      `An access at offset ${offset} of the window ${this.name} at ${hex(this.base)} ${why}.`,
+      { context: { window: this.name, offset } },
+    );
+  }
+}

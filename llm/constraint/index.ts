@@ -1,1 +1,0 @@
-export { type Constraint, Constraints, type ResponseFormat } from './constraint.js';

@@ -1,0 +1,375 @@
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { PAGE_TOKENS } from '../kv/layout.js';
+import type { KvPin } from '../kv/pool.js';
+import type { SpillFolder } from '../kv/spill-folder.js';
+import type { Column } from '../model/column.js';
+import { addCost } from '../model/cost.js';
+import { forwardAgain } from '../model/forward-again.js';
+import type { Model } from '../model/model.js';
+import {
+  ClientAccounts,
+  DEFAULT_LIMITS,
+  EndRate,
+  EngineMetrics,
+  type Plan,
+  type Refusal,
+  refusals,
+  type SchedulingLimits,
+  type Snapshot,
+  schedule,
+  type Turn,
+} from '../scheduling/index.js';
+import { BeamSequence } from './beam-sequence.js';
+import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
+import type { PrefillSequence } from './prefill-sequence.js';
+import { PrefixSequence } from './prefix-sequence.js';
+import type { EngineSequence, FinishReason, GenerateRequest } from './request.js';
+import { type ScoreOptions, ScoreSequence, type Scores } from './score-sequence.js';
+import { Sequence } from './sequence.js';
+
+/** A generation under way. */
+export interface EngineGeneration {
+  /** Tokens numbered below `limit` may be generated: back-pressure. A smaller limit than before changes nothing. */
+  grant(limit: number): void;
+  /** Ends it before the next step, with the reason `cancelled`. Harmless when it has ended. */
+  cancel(): void;
+}
+
+/** Takes what comes of given tokens: one of the three, once; inside of the call where nothing has to be computed. */
+export interface PrefillSink<T> {
+  onDone(result: T): void;
+  onCancelled(): void;
+  onError(error: PynqLlmError): void;
+}
+
+/** Given tokens that are being computed. */
+export interface EnginePrefill {
+  /** Tokens, and how many of them are computed. */
+  readonly total: number;
+  readonly done: number;
+  /** Ends it before the next step. Harmless when it has ended. */
+  cancel(): void;
+}
+
+export interface EngineOptions extends Partial<SchedulingLimits> {
+  /** Parts of clients by any of their names, relative to those whom they divide something with; 1 unless given. */
+  readonly weights?: ReadonlyMap<string, number> | undefined;
+  /** Where times and counts are added up. */
+  readonly metrics?: EngineMetrics | undefined;
+  /** Where keys and values go of sequences that make room for others; computed again unless given. */
+  readonly spill?: SpillFolder | undefined;
+  /** Milliseconds, for the timings. */
+  readonly now?: () => number;
+}
+
+/**
+ * Generates for several requests at a time. What a step has is decided by `schedule`; what a sequence gets does not
+ * depend on the others or on the schedule, to the bit.
+ */
+export class Engine {
+  readonly #model: Model;
+  readonly #limits: SchedulingLimits;
+  readonly #metrics: EngineMetrics;
+  readonly #now: () => number;
+  readonly #clients: ClientAccounts;
+  readonly #spill: SpillFolder | undefined;
+  /** In the order of their arrival. */
+  readonly #jobs = new Map<number, Job>();
+  readonly #cancelled = new Set<Job>();
+  #nextId = 0;
+  readonly #rate = new EndRate();
+  #turn: Turn | undefined;
+  #batchServedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(model: Model, options: EngineOptions = {}) {
+    const { weights = new Map(), metrics = new EngineMetrics(), spill, now, ...limits } = options;
+    this.#model = model;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#metrics = metrics;
+    this.#now = now ?? (() => performance.now());
+    this.#clients = new ClientAccounts(weights);
+    this.#spill = spill;
+  }
+
+  /** Generations, scores, and prompts to be pinned, that have not ended. */
+  get count(): number {
+    return this.#jobs.size;
+  }
+
+  /** Every generation that has not ended, in the order of arrival. */
+  status(): JobStatus[] {
+    const now = this.#now();
+    return [...this.#jobs.values()].map((job) => job.status(now));
+  }
+
+  /** Whether a step would do anything: a generation whose client reads nothing waits, until its deadline. */
+  get hasWork(): boolean {
+    if (this.#cancelled.size > 0) return true;
+    const now = this.#now();
+    for (const job of this.#jobs.values()) if (job.sequence.mayGenerate || job.isLate(now)) return true;
+    return false;
+  }
+
+  /**
+   * Queues a request. Where too many wait, the last one of the client with the most is refused, which may be another one.
+   * @throws PynqLlmError LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
+   *   LLM_SAMPLING_PARAMETER
+   */
+  submit(request: GenerateRequest, sink: TokenSink, service: ServiceOptions = {}): EngineGeneration {
+    const now = this.#now();
+    const sequence =
+      request.beams === undefined
+        ? new Sequence(this.#model, request, now, this.#metrics)
+        : new BeamSequence(this.#model, request, request.beams, now);
+    const job = this.#enter(sequence, sink, service, now);
+    return {
+      grant: (limit) => {
+        sequence.limit = Math.max(sequence.limit, limit);
+      },
+      cancel: () => this.#cancel(job),
+    };
+  }
+
+  /**
+   * Keeps the complete pages of a prompt in memory until the pin is released. What the pool lacks of them is computed as a
+   * request among others, which generates nothing.
+   * @throws PynqLlmError LLM_KV_PINNED, LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE,
+   *   LLM_REQUEST_INVALID, LLM_KV_MEMORY
+   */
+  pin(prompt: readonly number[], sink: PrefillSink<KvPin>, service: ServiceOptions = {}): EnginePrefill {
+    const now = this.#now();
+    return this.#prefill(new PrefixSequence(this.#model, prompt, now), sink, service, now);
+  }
+
+  /**
+   * How likely given tokens are, each after those before it.
+   * @throws PynqLlmError LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
+   *   LLM_KV_TOO_LONG, LLM_KV_MEMORY
+   */
+  score(
+    tokens: readonly number[],
+    options: ScoreOptions,
+    sink: PrefillSink<Scores>,
+    service: ServiceOptions = {},
+  ): EnginePrefill {
+    const now = this.#now();
+    return this.#prefill(new ScoreSequence(this.#model, tokens, options, now), sink, service, now);
+  }
+
+  #prefill<T>(
+    sequence: PrefillSequence<T>,
+    sink: PrefillSink<T>,
+    service: ServiceOptions,
+    now: number,
+  ): EnginePrefill {
+    const total = sequence.promptTokens;
+    const { result } = sequence;
+    if (result !== undefined) {
+      sink.onDone(result);
+      return { total, done: total, cancel: () => undefined };
+    }
+    const onDone = () => {
+      const { result } = sequence;
+      if (result === undefined) sink.onCancelled();
+      else sink.onDone(result);
+    };
+    const onError = (error: PynqLlmError) => sink.onError(error);
+    const job = this.#enter(sequence, { onToken: () => undefined, onDone, onError }, service, now);
+    return {
+      total,
+      get done() {
+        return total - sequence.left;
+      },
+      cancel: () => this.#cancel(job),
+    };
+  }
+
+  /** @throws PynqLlmError LLM_OVERLOADED, LLM_REQUEST_INVALID */
+  #enter(sequence: EngineSequence, sink: TokenSink, service: ServiceOptions, now: number): Job {
+    const job = new Job(this.#nextId++, sequence, sink, service, now);
+    this.#jobs.set(job.id, job);
+    this.#clients.enter(job.client);
+    this.#refuse(refusals(this.#snapshot(now)), job);
+    return job;
+  }
+
+  #cancel(job: Job): void {
+    if (this.#jobs.has(job.id)) this.#cancelled.add(job);
+  }
+
+  /**
+   * Computes one step. Where the device fails it is tried once more, which gives the same bits; a second failure ends the
+   * generations that took part in it, and the next step works again.
+   */
+  step(): void {
+    const now = this.#now();
+    this.#dropCancelled();
+    this.#dropLate(now);
+    const plan = schedule(this.#snapshot(now));
+    this.#turn = plan.turn;
+    this.#refuse(plan.refused);
+    for (const id of plan.preempted) this.#preempt(this.#job(id));
+    for (const id of plan.admitted) this.#begin(this.#job(id), now);
+    this.#rate.wait(
+      [...this.#jobs.values()].some((job) => job.state === 'waiting' && job.sequence.mayGenerate),
+    );
+    const { columns, shares } = this.#columnsOf(plan, now);
+    if (columns.length === 0) return;
+    const before = this.#model.cost();
+    try {
+      forwardAgain(this.#model, columns, this.#metrics);
+    } catch (error) {
+      if (!isPynqLlmError(error)) throw error;
+      for (const job of shares.keys()) this.#fail(job, error);
+      return;
+    }
+    this.#bill(columns.length, shares, before);
+    for (const job of shares.keys()) {
+      if (job.sequence.left === 0) this.#sample(job);
+      if (this.#jobs.has(job.id)) job.sequence.settle();
+    }
+  }
+
+  #snapshot(now: number): Snapshot {
+    const model = this.#model;
+    return {
+      now,
+      limits: this.#limits,
+      maxColumns: model.maxColumns,
+      cycles: (n) => model.coreCycles(n),
+      freePages: model.kvPool.freePages,
+      pageTokens: PAGE_TOKENS,
+      sequences: [...this.#jobs.values()].map((job) => job.view()),
+      clients: this.#clients.all,
+      batchServedAt: this.#batchServedAt,
+      turn: this.#turn,
+      msPerRequest: this.#rate.msPerRequest,
+    };
+  }
+
+  get #running(): Job[] {
+    return [...this.#jobs.values()].filter(({ state }) => state === 'running');
+  }
+
+  #job(id: number): Job {
+    const job = this.#jobs.get(id);
+    if (job === undefined) throw new Error('a plan is about sequences of its snapshot');
+    return job;
+  }
+
+  /** @throws PynqLlmError LLM_OVERLOADED for the request that is being submitted */
+  #refuse(refused: readonly Refusal[], submitted?: Job): void {
+    for (const { id, retryAfterMs } of refused) {
+      const job = this.#job(id);
+      this.#metrics.classes[job.class].refused++;
+      const error = new PynqLlmError(
+        'LLM_OVERLOADED',
+        `${this.#jobs.size - 1} other requests are being served or wait, ${this.#countOf(job) - 1} of them for the same client, and this ${job.class} one comes last or would take too long.`,
+        { context: { retryAfterMs, class: job.class } },
+      );
+      this.#remove(job);
+      if (job === submitted) throw error;
+      job.sink.onError(error);
+    }
+  }
+
+  /** Requests of those who share the board's part that the job's client has. */
+  #countOf({ client: [share] }: Job): number {
+    return [...this.#jobs.values()].filter(({ client }) => client[0] === share).length;
+  }
+
+  #begin(job: Job, now: number): void {
+    job.state = 'running';
+    this.#clients.begin(job.client, now);
+  }
+
+  /** Its cache is read back, or computed again, once it has its turn. */
+  #preempt(job: Job): void {
+    job.state = 'waiting';
+    this.#metrics.classes[job.class].preempted++;
+    this.#model.kvPool.countPreemption();
+    job.sequence.makeRoom(this.#spill);
+  }
+
+  #columnsOf({ shares }: Plan, now: number): { columns: Column[]; shares: Map<Job, number> } {
+    const columns: Column[] = [];
+    const taking = new Map<Job, number>();
+    for (const { id, columns: most } of shares) {
+      const job = this.#job(id);
+      job.serve(now, this.#metrics);
+      if (job.class === 'batch') this.#batchServedAt = now;
+      try {
+        const taken = job.sequence.columns(most, now);
+        columns.push(...taken);
+        taking.set(job, taken.length);
+      } catch (error) {
+        if (!isPynqLlmError(error)) throw error;
+        // Copies of shared pages may need more than was planned with; who is alone can wait for nobody.
+        const waits = error.code === 'LLM_KV_FULL' && this.#running.length > 1;
+        if (waits) this.#preempt(job);
+        else this.#fail(job, error);
+      }
+    }
+    return { columns, shares: taking };
+  }
+
+  #bill(total: number, shares: ReadonlyMap<Job, number>, before: ReturnType<Model['cost']>): void {
+    const after = this.#model.cost();
+    const used = { interactive: 0, batch: 0 };
+    for (const [{ sequence, client, class: served }, share] of shares) {
+      addCost(sequence.cost, before, after, share / total);
+      this.#clients.charge(client, share);
+      used[served] += share;
+    }
+    this.#metrics.step(used, this.#model.maxColumns);
+  }
+
+  #sample(job: Job): void {
+    const now = this.#now();
+    try {
+      for (const { token, finish } of job.sequence.samples(now)) {
+        if (token !== undefined) job.tell(token, now, this.#metrics);
+        if (finish === undefined) continue;
+        job.sequence.settle();
+        this.#finish(job, finish);
+      }
+    } catch (error) {
+      if (!isPynqLlmError(error)) throw error;
+      this.#fail(job, error);
+    }
+  }
+
+  #dropCancelled(): void {
+    for (const job of this.#cancelled) this.#finish(job, 'cancelled');
+    this.#cancelled.clear();
+  }
+
+  #dropLate(now: number): void {
+    for (const job of [...this.#jobs.values()])
+      if (job.isLate(now))
+        this.#fail(
+          job,
+          new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${job.deadlineMs} ms.`),
+        );
+  }
+
+  #finish(job: Job, reason: FinishReason): void {
+    this.#metrics.classes[job.class][reason === 'cancelled' ? 'cancelled' : 'finished']++;
+    this.#remove(job);
+    job.sink.onDone(job.sequence.finish(reason, this.#now()));
+  }
+
+  #fail(job: Job, error: PynqLlmError): void {
+    this.#metrics.classes[job.class].failed++;
+    this.#remove(job);
+    job.fail(error, this.#now());
+  }
+
+  #remove(job: Job): void {
+    this.#jobs.delete(job.id);
+    this.#cancelled.delete(job);
+    this.#clients.leave(job.client);
+    job.sequence.releaseCache();
+    if (job.hasBegun) this.#rate.end(this.#now());
+  }
+}

@@ -1,0 +1,147 @@
+import { PynqLlmError } from '../../errors/index.js';
+import {
+  type ClientPath,
+  DEFAULT_PRIORITY,
+  type EngineMetrics,
+  MAX_PRIORITY,
+  type SequenceView,
+  type ServiceClass,
+} from '../scheduling/index.js';
+import type { EngineSequence, GenerationResult, TokenOutput } from './request.js';
+
+/** Takes what a generation yields: tokens, then one of the other two. Called inside `step`, `submit` never calls it for its own request. */
+export interface TokenSink {
+  onToken(token: TokenOutput): void;
+  onDone(result: GenerationResult): void;
+  onError(error: PynqLlmError): void;
+}
+
+/** How a request wants to be served; docs/scheduling.md has the meaning of each. */
+export interface ServiceOptions {
+  /** `interactive` unless given. */
+  readonly class?: ServiceClass | undefined;
+  /** 0 to 9, within the class; 5 unless given. */
+  readonly priority?: number | undefined;
+  /** Who shares the board fairly with others; everybody without a name is one client. */
+  readonly client?: ClientPath | undefined;
+  /** Milliseconds from now after which the rest is of no use; without end unless given. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** How far a request is. */
+export interface JobStatus extends Pick<SequenceView, 'class' | 'priority' | 'state' | 'left' | 'pages'> {
+  /** Whether its client has room for a token. */
+  readonly isReading: boolean;
+  /** Milliseconds since it came. */
+  readonly ageMs: number;
+  readonly promptTokens: number;
+  readonly generated: number;
+}
+
+/** A request in the engine: its sequence, whom it is for, and when it was served. */
+export class Job {
+  readonly class: ServiceClass;
+  readonly client: ClientPath;
+  readonly deadlineMs: number | undefined;
+  state: 'waiting' | 'running' = 'waiting';
+  readonly #priority: number;
+  #servedAt: number;
+  #lastTokenAt: number | undefined;
+
+  /** @throws PynqLlmError LLM_REQUEST_INVALID */
+  constructor(
+    readonly id: number,
+    readonly sequence: EngineSequence,
+    readonly sink: TokenSink,
+    service: ServiceOptions,
+    readonly arrivedAt: number,
+  ) {
+    const { priority = DEFAULT_PRIORITY, deadlineMs } = service;
+    if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY)
+      throw invalid(`priority is ${priority}; it has to be a whole number from 0 to ${MAX_PRIORITY}.`);
+    if (deadlineMs !== undefined && !(deadlineMs > 0))
+      throw invalid(`deadlineMs is ${deadlineMs}; it has to be above 0.`);
+    this.class = service.class ?? 'interactive';
+    this.client = service.client ?? [];
+    this.deadlineMs = deadlineMs;
+    this.#priority = priority;
+    this.#servedAt = arrivedAt;
+  }
+
+  get hasBegun(): boolean {
+    return this.sequence.startedAt !== undefined;
+  }
+
+  get #deadlineAt(): number | undefined {
+    return this.deadlineMs && this.arrivedAt + this.deadlineMs;
+  }
+
+  /** Whether its deadline has passed. */
+  isLate(now: number): boolean {
+    return this.#deadlineAt !== undefined && now >= this.#deadlineAt;
+  }
+
+  /** What the policy sees. */
+  view(): SequenceView {
+    const { sequence } = this;
+    const { found, page } = sequence.prospect;
+    return {
+      id: this.id,
+      class: this.class,
+      priority: this.#priority,
+      client: this.client,
+      arrivedAt: this.arrivedAt,
+      servedAt: this.#servedAt,
+      deadlineAt: this.#deadlineAt,
+      state: this.state,
+      begun: this.hasBegun,
+      able: sequence.mayGenerate,
+      left: sequence.left - found,
+      generates: sequence.generates,
+      found,
+      page,
+      drafts: sequence.drafts,
+      ...sequence.memory,
+    };
+  }
+
+  status(now: number): JobStatus {
+    const { promptTokens, generated } = this.sequence;
+    const { class: served, priority, state, left, pages, able } = this.view();
+    const ageMs = now - this.arrivedAt;
+    return { class: served, priority, state, isReading: able, ageMs, promptTokens, generated, left, pages };
+  }
+
+  /** It has columns in the step that begins now. */
+  serve(now: number, metrics: EngineMetrics): void {
+    if (!this.hasBegun) metrics.classes[this.class].queueMs.observe(now - this.arrivedAt);
+    this.#servedAt = now;
+  }
+
+  /** A token of it was sampled. */
+  tell(token: TokenOutput, now: number, metrics: EngineMetrics): void {
+    const { firstTokenMs, betweenTokensMs } = metrics.classes[this.class];
+    if (this.#lastTokenAt === undefined) firstTokenMs.observe(now - this.arrivedAt);
+    else betweenTokensMs.observe(now - this.#lastTokenAt);
+    this.#lastTokenAt = now;
+    this.sink.onToken(token);
+  }
+
+  /** Ends it with an error that has what was generated before: `context.tokens` of them, and their `context.text`. */
+  fail(error: PynqLlmError, now: number): void {
+    const { generated, said } = this.sequence;
+    if (generated === 0) {
+      this.sink.onError(error);
+      return;
+    }
+    const text = said + this.sequence.finish('cancelled', now).text;
+    const context = { ...error.context, tokens: generated, text };
+    this.sink.onError(
+      new PynqLlmError(error.code, error.what, { cause: error, remedy: error.remedy, context }),
+    );
+  }
+}
+
+function invalid(what: string): PynqLlmError {
+  return new PynqLlmError('LLM_REQUEST_INVALID', what);
+}

@@ -1,0 +1,34 @@
+export {
+  Engine,
+  type EngineGeneration,
+  type EngineOptions,
+  type EnginePrefill,
+  type PrefillSink,
+} from './engine/engine.js';
+export type { ServiceOptions } from './engine/job.js';
+export type { ScoreOptions, Scores } from './engine/score-sequence.js';
+export type { KvPin } from './kv/pool.js';
+export { SpillFolder } from './kv/spill-folder.js';
+export { log, Random } from './maths/index.js';
+export { newCost } from './model/cost.js';
+export { loadModel } from './model/load-model.js';
+export type { Model } from './model/model.js';
+export {
+  ClientAccounts,
+  DEFAULT_LIMITS,
+  DEFAULT_PRIORITY,
+  EndRate,
+  EngineMetrics,
+  type Histogram,
+  type Plan,
+  type SchedulingLimits,
+  type SequenceView,
+  type ServiceClass,
+  type Share,
+  type Snapshot,
+  schedule,
+  type Turn,
+} from './scheduling/index.js';
+export { CHAT_ROLES, type ChatFrame, type ChatMessage, ChatRenderer } from './tokenizer/chat-renderer.js';
+export { ChatTemplate } from './tokenizer/chat-template.js';
+export type { EncodeOptions, Tokenizer } from './tokenizer/index.js';

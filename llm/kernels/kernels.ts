@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { exp } from '../maths/index.js';
+
+/** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: Kernels };
+  readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
+};
+
+/** The kernels of assembly/, over one memory; addresses are byte offsets in it. */
+export interface Kernels {
+  /** Attention of the heads of one column; see assembly/attention.ts. */
+  attend(
+    queries: number,
+    pages: number,
+    layer: number,
+    quantized: boolean,
+    out: number,
+    scratch: number,
+    kvHeads: number,
+    group: number,
+    headDim: number,
+    tokens: number,
+    maxTokens: number,
+    scale: number,
+  ): void;
+  /** Makes INT8 of one layer of a complete page; see assembly/quantized-page.ts. */
+  quantizePage(keys: number, values: number, to: number, kvHeads: number, headDim: number): void;
+  decodeHalves(halves: number, floats: number, count: number): void;
+  encodeHalves(floats: number, halves: number, count: number): void;
+  roundToHalves(from: number, to: number, count: number): void;
+  /** results[n] = row . columns[n], all float32. */
+  multiplyRow(row: number, columns: number, n: number, length: number, results: number): void;
+}
+
+const PAGE_BYTES = 65536;
+
+/** The kernels' own data lie below. */
+const FIRST_ADDRESS = 4096;
+
+/** WebAssembly addresses have 32 bits. */
+export const MOST_KERNEL_BYTES = 2 ** 32 - FIRST_ADDRESS;
+
+let compiled: object | undefined;
+
+/**
+ * A memory of fixed size with the kernels over it, given out from the start. Pages that nobody touches cost nothing; the
+ * garbage collector takes it all back. The module is compiled once a process and lies beside the compiled file.
+ */
+export class KernelMemory {
+  readonly kernels: Kernels;
+  readonly #buffer: ArrayBuffer;
+  #next = FIRST_ADDRESS;
+
+  /** @param byteLength the sum of what will be reserved, each part rounded up to 64 bytes @throws RangeError */
+  constructor(byteLength: number) {
+    const pages = Math.ceil((FIRST_ADDRESS + byteLength) / PAGE_BYTES);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
+    this.kernels = new WebAssembly.Instance(compiled, { env: { memory, exp } }).exports;
+    this.#buffer = memory.buffer;
+  }
+
+  /** `length` float32; their address is the array's byteOffset. */
+  floats(length: number): Float32Array {
+    return new Float32Array(this.#buffer, this.#reserve(4 * length), length);
+  }
+
+  /** `length` unsigned 32-bit words; their address is the array's byteOffset. */
+  words(length: number): Uint32Array {
+    return new Uint32Array(this.#buffer, this.#reserve(4 * length), length);
+  }
+
+  /** `length` bytes; their address is the array's byteOffset. */
+  bytes(length: number): Uint8Array {
+    return new Uint8Array(this.#buffer, this.#reserve(length), length);
+  }
+
+  /** `length` halves; their address is the array's byteOffset. */
+  halves(length: number): Uint16Array {
+    return new Uint16Array(this.#buffer, this.#reserve(2 * length), length);
+  }
+
+  #reserve(byteLength: number): number {
+    const address = this.#next;
+    this.#next += wholeLines(byteLength);
+    return address;
+  }
+}
+
+/** Rounds up to the cache line that every reserved part starts at. */
+export function wholeLines(byteLength: number): number {
+  return Math.ceil(byteLength / 64) * 64;
+}

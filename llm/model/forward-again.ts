@@ -1,0 +1,25 @@
+import { isPynqLlmError } from '../../errors/index.js';
+import type { Column } from './column.js';
+import type { Model } from './model.js';
+
+/** Steps during which the device failed, and those of them that succeeded when they were tried again. */
+export interface StepFaults {
+  faults: number;
+  recovered: number;
+}
+
+/**
+ * A step that is tried once more where the device fails: the driver resets it after a fault and the caches are as they were
+ * before, so the same columns go again and give the same bits.
+ * @throws PynqLlmError as `Model.forward`, DRIVER_... where the device fails twice
+ */
+export function forwardAgain(model: Model, columns: readonly Column[], counts: StepFaults): void {
+  try {
+    model.forward(columns);
+  } catch (error) {
+    if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
+    counts.faults++;
+    model.forward(columns);
+    counts.recovered++;
+  }
+}

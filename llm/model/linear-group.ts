@@ -1,0 +1,81 @@
+import type { Accelerator, MatMulProgram } from '../../driver/index.js';
+import { quantizeQ8K } from '../../gguf/index.js';
+import type { CpuInput } from './cpu-input.js';
+import type { CpuMatrix } from './cpu-matrix.js';
+
+/** Where one matrix is computed. */
+export type PlacedMatrix = { readonly program: MatMulProgram } | { readonly matrix: CpuMatrix };
+
+/** Multiply-adds done on the CPU, as a running total. */
+export interface CpuWork {
+  multiplyAdds: number;
+}
+
+/**
+ * Matrices that are multiplied with the same input (Q, K and V; gate and up), each into an output of its own. What the
+ * core computes shares one quantised input; the rest goes to the CPU kernels. Outputs are fixed at construction, so that
+ * a step allocates nothing.
+ */
+export class LinearGroup {
+  readonly #columns: number;
+  readonly #accelerator: Accelerator | undefined;
+  readonly #programs: MatMulProgram[] = [];
+  readonly #programOutputs: Float32Array[] = [];
+  readonly #matrices: CpuMatrix[] = [];
+  readonly #matrixOutputs: Float32Array[] = [];
+  readonly #cpuInput: CpuInput;
+  readonly #cpuWork: CpuWork;
+  readonly #fill: (blocks: Uint8Array) => void;
+  #input: Float32Array = new Float32Array(0);
+  #n = 0;
+
+  /**
+   * @param columns values of one input column, the same for all matrices
+   * @param members each with an output for n * rows float32: result m of column n at n * rows + m
+   */
+  constructor(
+    columns: number,
+    members: readonly (PlacedMatrix & { readonly output: Float32Array })[],
+    shared: {
+      readonly accelerator: Accelerator | undefined;
+      readonly cpuInput: CpuInput;
+      readonly cpuWork: CpuWork;
+    },
+  ) {
+    this.#columns = columns;
+    this.#accelerator = shared.accelerator;
+    this.#cpuInput = shared.cpuInput;
+    this.#cpuWork = shared.cpuWork;
+    for (const member of members) {
+      if ('program' in member) {
+        this.#programs.push(member.program);
+        this.#programOutputs.push(member.output);
+      } else {
+        this.#matrices.push(member.matrix);
+        this.#matrixOutputs.push(member.output);
+      }
+    }
+    this.#fill = (blocks) => quantizeQ8K(this.#input, 0, this.#n * this.#columns, blocks, 0);
+  }
+
+  /** Core cycles of `n` columns, by the manual's formulas; what the CPU computes costs none. */
+  coreCycles(n: number): number {
+    return this.#programs.length === 0 ? 0 : (this.#accelerator?.cycles(this.#programs, n) ?? 0);
+  }
+
+  /** Multiplies with the first `n` columns of `input`, columns one after another. @throws PynqLlmError DRIVER_* */
+  multiply(input: Float32Array, n: number): void {
+    this.#input = input;
+    this.#n = n;
+    if (this.#programs.length > 0) {
+      this.#accelerator?.multiply(this.#programs, n, this.#fill, this.#programOutputs);
+    }
+    if (this.#matrices.length === 0) return;
+    this.#cpuInput.set(input, n * this.#columns);
+    for (let i = 0; i < this.#matrices.length; i++) {
+      const matrix = this.#matrices[i];
+      matrix.multiply(this.#cpuInput, n, this.#matrixOutputs[i]);
+      this.#cpuWork.multiplyAdds += n * matrix.rows * matrix.columns;
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import type { Accelerator } from '../../driver/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { GgufFile, GgufTensor } from '../../gguf/index.js';
+import { defaultKvBytes } from '../kv/default-memory.js';
+import type { KvType } from '../kv/layout.js';
+import { createTokenizer } from '../tokenizer/index.js';
+import { type ModelConfig, readConfig } from './config.js';
+import { readCost } from './cost.js';
+import { CpuInput } from './cpu-input.js';
+import { Embedding } from './embedding.js';
+import { Layer } from './layer.js';
+import { type CpuWork, LinearGroup } from './linear-group.js';
+import { Model } from './model.js';
+import { Rope } from './rope.js';
+import { findTensors, type ModelTensors, matrices, readVector } from './tensors.js';
+import { type LoadProgress, WeightLoader } from './weight-loader.js';
+import { Workspace } from './workspace.js';
+
+/** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
+const DEFAULT_MAX_COLUMNS = 64;
+
+export interface LoadOptions {
+  /** Computes what it can hold; without one everything is computed on the CPU. */
+  readonly accelerator?: Accelerator | undefined;
+  /** Longest sequence in tokens; by default what the model was made for. */
+  readonly contextLength?: number | undefined;
+  /** Most columns that go through the matrices together. */
+  readonly maxColumns?: number | undefined;
+  /** How keys and values are stored; F16 unless given. */
+  readonly kvType?: KvType | undefined;
+  /** Bound of keys and values in bytes; see {@link defaultKvBytes}. */
+  readonly kvBytes?: number | undefined;
+  readonly onProgress?: LoadProgress | undefined;
+}
+
+/**
+ * Checks a model file and loads its weights: matrices into device memory or, as the placement report says, to the CPU.
+ * The embedding stays in the file, which must remain readable until the model is closed.
+ *
+ * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED,
+ *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, GGUF_READ_FAILED, DRIVER_*
+ */
+export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
+  const config = readConfig(gguf);
+  const tensors = findTensors(gguf, config);
+  const contextLength = checkContextLength(config, options.contextLength);
+  const tokenizer = createTokenizer(gguf.metadata);
+  if (tokenizer.vocabSize !== config.vocabSize)
+    throw new PynqLlmError(
+      'LLM_TENSOR_SHAPE',
+      `token_embd.weight has ${config.vocabSize} rows; the tokenizer has ${tokenizer.vocabSize} tokens.`,
+      { context: { tensor: 'token_embd.weight', rows: config.vocabSize, tokens: tokenizer.vocabSize } },
+    );
+  const { accelerator, kvType = 'f16' } = options;
+  const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress);
+  const workspace = new Workspace(config, options.maxColumns ?? DEFAULT_MAX_COLUMNS);
+  const cpuWork: CpuWork = { multiplyAdds: 0 };
+  try {
+    return new Model({
+      config,
+      tokenizer,
+      placement: loader.placement,
+      contextLength,
+      kv: {
+        type: kvType,
+        bytes:
+          options.kvBytes ?? defaultKvBytes(config, kvType, contextLength, accelerator?.board.description),
+      },
+      workspace,
+      ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator),
+      cost: () => readCost(accelerator, cpuWork),
+      // Not the loader itself: it would hold the file's metadata for as long as the model.
+      unload: loader.unload,
+    });
+  } catch (error) {
+    loader.unload();
+    throw error;
+  }
+}
+
+function buildGraph(
+  gguf: GgufFile,
+  config: ModelConfig,
+  tensors: ModelTensors,
+  loader: WeightLoader,
+  workspace: Workspace,
+  cpuWork: CpuWork,
+  accelerator: Accelerator | undefined,
+) {
+  const widest = Math.max(config.embedding, config.heads * config.headDim, config.feedForward);
+  const shared = { accelerator, cpuInput: new CpuInput(widest, workspace.maxColumns), cpuWork };
+  const group = (...members: readonly (readonly [GgufTensor, Float32Array])[]): LinearGroup =>
+    new LinearGroup(
+      members[0][0].columns,
+      members.map(([tensor, output]) => ({ ...loader.load(tensor), output })),
+      shared,
+    );
+  const rope = new Rope(config.rope, tensors.ropeFactors && readVector(gguf, tensors.ropeFactors));
+  const { queries, keys, values, update, gate, up, logits } = workspace;
+  const layers = tensors.layers.map((layer, index) => {
+    const weights = {
+      attentionNorm: readVector(gguf, layer.attentionNorm),
+      qkv: group([layer.q, queries], [layer.k, keys], [layer.v, values]),
+      attentionOutput: group([layer.attentionOutput, update]),
+      feedForwardNorm: readVector(gguf, layer.feedForwardNorm),
+      gateUp: group([layer.gate, gate], [layer.up, up]),
+      down: group([layer.down, update]),
+    };
+    return new Layer(index, config, weights, workspace, rope);
+  });
+  return {
+    embedding: new Embedding(gguf.source, tensors.embedding),
+    rope,
+    layers,
+    outputNorm: readVector(gguf, tensors.outputNorm),
+    output: group([tensors.output, logits]),
+  };
+}
+
+function checkContextLength(config: ModelConfig, asked = config.trainedContext): number {
+  if (Number.isInteger(asked) && asked >= 1 && asked <= config.trainedContext) return asked;
+  throw new PynqLlmError(
+    'LLM_CONTEXT_LENGTH',
+    `A context of ${asked} tokens was asked for; the model was made for 1 to ${config.trainedContext}.`,
+    { context: { contextLength: asked, trainedContext: config.trainedContext } },
+  );
+}

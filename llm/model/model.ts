@@ -1,0 +1,182 @@
+import { Constraints } from '../../constraint/index.js';
+import type { PlacementReport } from '../../driver/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { KvCache } from '../kv/cache.js';
+import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
+import type { Tokenizer } from '../tokenizer/index.js';
+import type { Column } from './column.js';
+import type { ModelConfig } from './config.js';
+import type { Cost } from './cost.js';
+import type { Embedding } from './embedding.js';
+import type { Layer } from './layer.js';
+import type { LinearGroup } from './linear-group.js';
+import { rmsNorm } from './norm.js';
+import type { Rope } from './rope.js';
+import type { Workspace } from './workspace.js';
+
+/** What {@link loadModel} puts together. */
+export interface ModelParts {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly placement: PlacementReport;
+  readonly contextLength: number;
+  readonly kv: Omit<KvPoolOptions, 'contextLength'>;
+  readonly embedding: Embedding;
+  readonly rope: Rope;
+  readonly layers: readonly Layer[];
+  readonly outputNorm: Float32Array;
+  /** normed -> logits */
+  readonly output: LinearGroup;
+  readonly workspace: Workspace;
+  /** Running totals of what the model has cost. */
+  readonly cost: () => Cost;
+  /** Gives back device memory. */
+  readonly unload: () => void;
+}
+
+/**
+ * A loaded model. One step of computation is {@link forward}; everything is synchronous and a model is used from one
+ * thread. Results of a column do not depend on what else is in the step, to the bit.
+ */
+export class Model {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** Where every matrix is computed, and why. */
+  readonly placement: PlacementReport;
+  /** The longest sequence, in tokens. */
+  readonly contextLength: number;
+  /** Forms that texts of this model can be kept to. */
+  readonly constraints: Constraints;
+  readonly #parts: ModelParts;
+  /** By number of columns, where it was asked for. */
+  readonly #coreCycles: number[] = [];
+  #kvPool: KvPool | undefined;
+  #closed = false;
+
+  constructor(parts: ModelParts) {
+    this.#parts = parts;
+    this.config = parts.config;
+    this.tokenizer = parts.tokenizer;
+    this.placement = parts.placement;
+    this.contextLength = parts.contextLength;
+    this.constraints = new Constraints(parts.tokenizer);
+  }
+
+  /** Columns that go through the matrices together; more are taken in several passes. */
+  get maxColumns(): number {
+    return this.#parts.workspace.maxColumns;
+  }
+
+  /** Running totals of device traffic and of work; differences are the cost of what was done in between. */
+  cost(): Cost {
+    return this.#parts.cost();
+  }
+
+  /** Core cycles of a step of `n` columns that all want logits, by the manual's formulas. */
+  coreCycles(n: number): number {
+    const { layers, output } = this.#parts;
+    this.#coreCycles[n] ??= layers.reduce((sum, layer) => sum + layer.coreCycles(n), output.coreCycles(n));
+    return this.#coreCycles[n];
+  }
+
+  /** Keys and values of all sequences; made when it is first used. @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
+  get kvPool(): KvPool {
+    const { config, kv } = this.#parts;
+    this.#kvPool ??= new KvPool(config, { ...kv, contextLength: this.contextLength });
+    return this.#kvPool;
+  }
+
+  /** How the memory of keys and values is used, once there is one. */
+  get kvStats(): KvStats | undefined {
+    return this.#kvPool?.stats;
+  }
+
+  /**
+   * A cache for one sequence of at most `maxTokens` tokens, to be released after use.
+   * @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_MEMORY, LLM_KV_TYPE
+   */
+  newCache(maxTokens = this.contextLength): KvCache {
+    if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > this.contextLength) {
+      throw new PynqLlmError(
+        'LLM_CONTEXT_LENGTH',
+        `A cache of ${maxTokens} tokens was asked for; the context length is ${this.contextLength}.`,
+        { context: { maxTokens, contextLength: this.contextLength } },
+      );
+    }
+    return this.kvPool.newCache(maxTokens);
+  }
+
+  /**
+   * Feeds `columns` and fills the logits of those that want them. Tokens of one sequence come in order. After an error
+   * every cache is as it was before the first of its columns.
+   *
+   * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, LLM_KV_FULL, DRIVER_*, GGUF_READ_FAILED
+   */
+  forward(columns: readonly Column[]): void {
+    if (this.#closed)
+      throw new PynqLlmError('LLM_MODEL_CLOSED', `The model ${this.config.name} has been closed.`);
+    for (const column of columns) this.checkToken(column.token);
+    let reserved = 0;
+    try {
+      for (; reserved < columns.length; reserved++) {
+        const { cache, position, token } = columns[reserved];
+        cache.extendTo(position, token);
+      }
+      for (let first = 0; first < columns.length; first += this.maxColumns) {
+        this.#pass(columns, first, Math.min(this.maxColumns, columns.length - first));
+      }
+    } catch (error) {
+      for (let i = 0; i < reserved; i++) columns[i].cache.truncate(columns[i].position);
+      throw error;
+    }
+  }
+
+  /** @throws PynqLlmError LLM_TOKEN_RANGE */
+  checkToken(token: number): void {
+    if (Number.isInteger(token) && token >= 0 && token < this.config.vocabSize) return;
+    throw new PynqLlmError(
+      'LLM_TOKEN_RANGE',
+      `The token ${token} is not from 0 to ${this.config.vocabSize - 1}.`,
+      {
+        context: { token, vocabSize: this.config.vocabSize },
+      },
+    );
+  }
+
+  #pass(columns: readonly Column[], first: number, n: number): void {
+    const { embedding, rope, layers, workspace, config } = this.#parts;
+    for (let i = 0; i < n; i++) {
+      embedding.lookUp(columns[first + i].token, workspace.hidden, i * config.embedding);
+      rope.fillAngles(columns[first + i].position, workspace.angles, i * rope.rowLength);
+    }
+    for (const layer of layers) layer.forward(columns, first, n);
+    this.#computeLogits(columns, first, n);
+  }
+
+  /** The output matrix is the largest of a small model: only the columns that want logits go through it. */
+  #computeLogits(columns: readonly Column[], first: number, n: number): void {
+    const { workspace, config, outputNorm, output } = this.#parts;
+    const width = config.embedding;
+    let wanted = 0;
+    for (let i = 0; i < n; i++) {
+      if (columns[first + i].logits === undefined) continue;
+      rmsNorm(workspace.hidden, i * width, outputNorm, config.rmsEpsilon, workspace.normed, wanted * width);
+      wanted++;
+    }
+    if (wanted === 0) return;
+    output.multiply(workspace.normed, wanted);
+    for (let i = 0, from = 0; i < n; i++) {
+      const { logits } = columns[first + i];
+      if (logits === undefined) continue;
+      logits.set(workspace.logits.subarray(from, from + config.vocabSize));
+      from += config.vocabSize;
+    }
+  }
+
+  /** Gives back device memory. The model cannot be used afterwards; closing twice is harmless. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#parts.unload();
+  }
+}

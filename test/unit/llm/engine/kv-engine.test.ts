@@ -1,0 +1,164 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { Engine } from '../../../../llm/engine/engine.js';
+import type { GenerateRequest } from '../../../../llm/engine/request.js';
+import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
+import { Random } from '../../../../llm/maths/index.js';
+import { newCost } from '../../../../llm/model/cost.js';
+import { ModelDrafter } from '../../../../llm/speculation/model-drafter.js';
+import { Bench, tinyOfPages as tiny } from '../models.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'kv-engine-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function below(random: Random, n: number): number {
+  return Math.floor(random.nextDouble() * n);
+}
+
+/** One of four system prompts of 20 tokens, and a question. */
+function randomRequest(random: Random, longest: number): GenerateRequest {
+  const system = below(random, 4);
+  const question = Array.from({ length: 1 + below(random, longest) }, () => 3 + below(random, 250));
+  return {
+    prompt: [...Array.from({ length: 20 }, (_, i) => 3 + system + 5 * i), ...question],
+    maxTokens: 1 + below(random, longest),
+    ignoreEos: true,
+    sampling: { seed: below(random, 1000) },
+    promptLookup: below(random, 2) === 0,
+  };
+}
+
+describe.each([
+  ['f16', 'computed again', 12],
+  ['f16', 'spilled', 12],
+  ['int8', 'computed again', 20],
+  ['int8', 'spilled', 20],
+] as const)('where pages of %s run short and are %s', (type, how, pages) => {
+  test('every sequence gets the tokens that it gets alone', () => {
+    const random = new Random(5);
+    const requests = Array.from({ length: 12 }, () => ({ ...randomRequest(random, 8), maxTokens: 90 }));
+    const model = tiny(type, pages);
+    const path = join(folder, `${type}-${how}`);
+    const spill = how === 'spilled' ? new SpillFolder(path, 1 << 20) : undefined;
+    const bench = new Bench(model, { spill });
+    const received = requests.map((request) => bench.submit(request).received);
+    bench.run();
+    const alone = new Bench(tiny(type, 400));
+    requests.forEach((request, i) => {
+      const expected = alone.submit(request).received;
+      alone.run();
+      expect(received[i].error).toBeUndefined();
+      expect(received[i].tokens).toEqual(expected.tokens);
+    });
+    const { used, preemptions, restored, spillFailures } = model.kvPool.stats;
+    expect(preemptions).toBeGreaterThan(0);
+    expect([used, spillFailures]).toEqual([0, 0]);
+    if (spill !== undefined) {
+      expect(restored).toBeGreaterThan(0);
+      expect(readdirSync(path)).toEqual([]);
+    }
+  });
+});
+
+describe('a request that would need more than the whole pool', () => {
+  const bench = new Bench(tiny('f16', 2));
+
+  test('is refused', () => {
+    expect(() => bench.submit({ prompt: [1], maxTokens: 33 })).toThrow(/LLM_KV_TOO_LONG.*33 tokens.*32/);
+    expect(() => bench.submit({ prompt: new Array<number>(33).fill(5) })).toThrow(/LLM_KV_TOO_LONG/);
+  });
+
+  test('but says no number of tokens ends where the pool is full', () => {
+    const { received } = bench.submit({ prompt: [1, 2], ignoreEos: true });
+    bench.run();
+    expect(received.result).toMatchObject({ reason: 'context-full', tokens: 31 });
+  });
+});
+
+test.each([
+  ['f16', 2, 32],
+  ['int8', 4, 16],
+] as const)('a draft model whose pages of %s run short drafts no more', (type, pages, least) => {
+  const model = tiny(type, pages);
+  const drafter = new ModelDrafter(model, newCost(), { faults: 0, recovered: 0 });
+  for (let token = 0; token < 10; token++) drafter.push(token);
+  let drafted = 10;
+  for (let draft = drafter.propose(2); draft.length > 0; draft = drafter.propose(2)) {
+    for (const token of draft) drafter.push(token);
+    drafted += draft.length;
+  }
+  expect(drafted).toBeGreaterThanOrEqual(least);
+  expect(drafter.propose(2)).toEqual([]);
+  expect(drafter.worth(8, (n) => n)).toBe(0);
+  expect(model.kvPool.stats.used).toBe(0);
+});
+
+test.each([
+  ['f16', 10_000],
+  ['int8', 2_000],
+] as const)(
+  'of %s no page is lost after %s random requests with cancels',
+  (type, requests) => {
+    const model = tiny(type, 24);
+    const spill = new SpillFolder(join(folder, `load-${type}`), 20_000);
+    const engine = new Engine(model, { spill });
+    const random = new Random(9);
+    let submitted = 0;
+    let ended = 0;
+    const cancels: (() => void)[] = [];
+    const end = () => {
+      ended++;
+    };
+    while (submitted < requests || engine.count > 0) {
+      while (submitted < requests && engine.count < 12) {
+        submitted++;
+        const request = randomRequest(random, submitted % 20 === 0 ? 50 : 3);
+        const beams = { promptLookup: false, beams: { width: 2 + below(random, 3) } };
+        const generation = engine.submit(
+          { ...request, ...(submitted % 13 === 0 ? beams : {}) },
+          {
+            onToken: () => undefined,
+            onDone: end,
+            onError: (error) => {
+              throw error;
+            },
+          },
+        );
+        if (below(random, 3) === 0) cancels.push(() => generation.cancel());
+      }
+      engine.step();
+      if (cancels.length > 0 && below(random, 2) === 0) cancels.splice(below(random, cancels.length), 1)[0]();
+    }
+    expect(ended).toBe(requests);
+    const pool = model.kvPool;
+    const { stats } = pool;
+    expect(stats).toMatchObject({ used: 0, pinned: 0 });
+    expect(stats.cached).toBeGreaterThan(0);
+    expect(stats.hits).toBeGreaterThan(requests / 20);
+    expect(stats.evictions).toBeGreaterThan(requests / 20);
+    expect(spill.bytes).toBe(0);
+    pool.clear();
+    expect(pool.stats.cached).toBe(0);
+    expect(pool.memory.freeFrames).toBe(pool.memory.frames);
+  },
+  120_000,
+);
+
+test.each(['f16', 'int8'] as const)(
+  'pages of %s that the last step completed are there for the next',
+  (type) => {
+    const bench = new Bench(tiny(type, 24));
+    const request = { prompt: Array.from({ length: 70 }, (_, i) => 3 + i), maxTokens: 1, ignoreEos: true };
+    const run = () => {
+      const { received } = bench.submit(request);
+      bench.run();
+      return received;
+    };
+    const first = run();
+    expect(bench.model.kvPool.stats.cached).toBe(4);
+    expect(run().tokens).toEqual(first.tokens);
+    expect(bench.model.kvPool.stats.hits).toBe(4);
+  },
+);

@@ -1,0 +1,152 @@
+import { expect, test } from 'vitest';
+import { loadBoardDescription } from '../../../../board/description-file.js';
+import { Accelerator } from '../../../../driver/accelerator.js';
+import { GgmlType } from '../../../../gguf/index.js';
+import type { GenerateRequest } from '../../../../llm/engine/request.js';
+import { Random } from '../../../../llm/maths/index.js';
+import { loadModel } from '../../../../llm/model/load-model.js';
+import { EngineMetrics } from '../../../../llm/scheduling/index.js';
+import { openMockBoard } from '../../../../mock-device/index.js';
+import { Bench, type Received, syntheticGguf } from '../models.js';
+
+const SCHEDULES = 200;
+/** Pages of the pool: about two sequences of the longest kind, so that others have to give way. */
+const PAGES = 5;
+
+const board = openMockBoard(loadBoardDescription('kv260'));
+const accelerator = new Accelerator(board);
+const gguf = syntheticGguf(() => GgmlType.Q3_K, { layers: 1, feedForward: 256, vocabulary: 300 });
+
+function load(kvType: 'f16' | 'int8', maxColumns: number) {
+  // Keys, or values, of 16 tokens: heads of 32 values, 2 of them, as halves; with INT8 both, and 4 scales.
+  const frameBytes = kvType === 'f16' ? 2 * 16 * 64 : 2 * 16 * 64 + 64;
+  const kvBytes = PAGES * frameBytes * 2;
+  return loadModel(gguf, { accelerator, kvType, kvBytes, maxColumns });
+}
+
+/** Prompts of every length, some with a common beginning, some that repeat themselves; sampled and greedy. */
+const REQUESTS: GenerateRequest[] = Array.from({ length: 16 }, (_, i) => {
+  const length = [1, 7, 15, 16, 17, 31, 33, 40][i % 8];
+  const own = Array.from({ length }, (_, t) => (i < 8 ? 3 + ((t * 7) % 11) : 3 + ((i * 31 + t * 17) % 290)));
+  return {
+    prompt: own,
+    maxTokens: 3 + (i % 5) * 3,
+    ignoreEos: true,
+    promptLookup: i % 2 === 0,
+    sampling: {
+      ...(i % 3 === 0 ? { temperature: 0 } : { temperature: 1, seed: i, repeatPenalty: i % 5 ? 1 : 1.2 }),
+      // With few tokens to choose from drafts are right now and then.
+      ...(i % 4 === 0 ? { logitBias: [3, 4].map((token) => [token, 50] as const) } : {}),
+    },
+  };
+});
+
+const SERVICES = [
+  { class: 'interactive' },
+  { class: 'interactive', priority: 9, client: ['a'] },
+  { class: 'batch', client: ['a'] },
+  { class: 'batch', priority: 1, client: ['b'] },
+] as const;
+
+/** And beam searches. */
+for (const i of [2, 9])
+  REQUESTS.push({
+    prompt: REQUESTS[i].prompt,
+    maxTokens: 4,
+    ignoreEos: true,
+    beams: { width: 2 },
+  });
+
+interface Given {
+  readonly request: number;
+  readonly received: Received;
+}
+
+/** Requests that join, read slowly, are cancelled and lose their memory at random, on an engine of their own. */
+function runSchedule(
+  model: ReturnType<typeof load>,
+  random: (below: number) => number,
+  metrics: EngineMetrics,
+) {
+  let clock = 0;
+  const bench = new Bench(model, {
+    metrics,
+    maxSequences: 1 + random(6),
+    maxHeld: 2 + random(4),
+    agingMs: 50,
+    now: () => (clock += 1 + random(20)),
+  });
+  const given: Given[] = [];
+  const live: { readonly grant: (limit: number) => void; readonly cancel: () => void; limit: number }[] = [];
+  let toCome = 2 + random(4);
+  let speculated = 0;
+  if (random(4) === 0) board.injectFault({ name: 'dma-decode-error', after: random(20) });
+  for (; toCome > 0 || bench.engine.count > 0; ) {
+    if (toCome > 0 && random(3) === 0) {
+      toCome--;
+      const request = random(REQUESTS.length);
+      const service = SERVICES[random(SERVICES.length)];
+      // Now and then several answers to one prompt.
+      for (let answers = random(4) === 0 ? 3 : 1; answers > 0; answers--) {
+        const limit = random(4);
+        const { received, generation } = bench.submit({ ...REQUESTS[request], limit }, service);
+        given.push({ request, received });
+        live.push({ ...generation, limit });
+      }
+    }
+    for (const one of live) {
+      one.limit += random(4);
+      one.grant(one.limit);
+      if (random(60) === 0) one.cancel();
+    }
+    const before = given.map(({ received }) => received.tokens.length);
+    if (bench.engine.hasWork) bench.engine.step();
+    speculated += given.filter(({ received }, i) => received.tokens.length > before[i] + 1).length;
+  }
+  return { given, speculated };
+}
+
+test('sequences of 200 random schedules get, to the bit, the tokens that each gets alone', () => {
+  const metrics = new EngineMetrics();
+  const counts = { finished: 0, cancelled: 0, speculated: 0, searched: 0 };
+  const models = [load('f16', 5), load('f16', 32), load('int8', 12)];
+  const alone = models.map((model) =>
+    REQUESTS.map((request) => {
+      const bench = new Bench(model);
+      const { received } = bench.submit({ ...request, promptLookup: false });
+      bench.run();
+      model.kvPool.clear();
+      return received;
+    }),
+  );
+  for (let schedule = 0; schedule < SCHEDULES; schedule++) {
+    const generator = new Random(schedule);
+    const which = schedule % models.length;
+    const below = (limit: number) => generator.nextUint32() % limit;
+    const { given, speculated } = runSchedule(models[which], below, metrics);
+    counts.speculated += speculated;
+    for (const { request, received } of given) {
+      const expected = alone[which][request];
+      expect(received.error).toBeUndefined();
+      if (received.result?.reason === 'cancelled') counts.cancelled++;
+      else {
+        counts.finished++;
+        expect(received.tokens).toHaveLength(expected.tokens.length);
+        expect(received.result?.beams).toEqual(expected.result?.beams);
+        counts.searched += received.result?.beams === undefined ? 0 : 1;
+      }
+      expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
+    }
+    expect(models[which].kvPool.stats.used).toBe(0);
+  }
+  // The schedules were what they are meant to be.
+  expect(counts.finished).toBeGreaterThan(400);
+  expect(counts.cancelled).toBeGreaterThan(50);
+  expect(counts.searched).toBeGreaterThan(30);
+  const { interactive, batch } = metrics.classes;
+  expect(interactive.preempted + batch.preempted).toBeGreaterThan(50);
+  expect(metrics.recovered).toBeGreaterThan(10);
+  expect(metrics.recovered).toBe(metrics.faults);
+  expect(counts.speculated).toBeGreaterThan(100);
+  expect(models[0].kvPool.stats.hits).toBeGreaterThan(50);
+}, 60_000);

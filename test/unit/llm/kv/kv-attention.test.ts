@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'vitest';
+import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
+import type { KvType } from '../../../../llm/kv/layout.js';
+import { KvPool } from '../../../../llm/kv/pool.js';
+import { exp, Random } from '../../../../llm/maths/index.js';
+
+const SHAPE = { layers: 2, heads: 6, kvHeads: 2, headDim: 24 };
+const GROUP = SHAPE.heads / SHAPE.kvHeads;
+const WIDTH = SHAPE.kvHeads * SHAPE.headDim;
+const QUERY_WIDTH = SHAPE.heads * SHAPE.headDim;
+const PAGE = 16;
+
+const { fround } = Math;
+const half = (value: number): number => halfToFloat(floatToHalf(value));
+
+function randomFloats(length: number, seed: number, scale = 1): Float32Array {
+  const random = new Random(seed);
+  return Float32Array.from({ length }, () => (random.nextDouble() * 2 - 1) * scale);
+}
+
+/** 16 lanes, then pairs 8, 4, 2 and 1 apart: the order of assembly/dot.ts. */
+function sumLanes(lanes: Float32Array): number {
+  let sums = lanes;
+  while (sums.length > 1) {
+    const length = sums.length / 2;
+    sums = Float32Array.from({ length }, (_, i) => sums[i] + sums[i + length]);
+  }
+  return sums[0];
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const lanes = new Float32Array(16);
+  for (let i = 0; i < a.length; i++) lanes[i % 16] += fround(a[i] * b[i]);
+  return sumLanes(lanes);
+}
+
+/** A page's numbers of one head as INT8 and their scale: assembly/quantized-page.ts, written plainly. */
+function quantize(values: readonly number[]): { ints: number[]; scale: number } {
+  const largest = Math.max(...values.map(Math.abs));
+  const inverse = largest > 0 ? fround(127 / largest) : 0;
+  return { ints: values.map((value) => toNearest(fround(value * inverse))), scale: fround(largest / 127) };
+}
+
+function toNearest(value: number): number {
+  const down = Math.floor(value);
+  const above = value - down;
+  return above > 0.5 || (above === 0.5 && down % 2 !== 0) ? down + 1 : down;
+}
+
+/** The attention of one token over contiguous keys and values, a row a token, in plain TypeScript. */
+function plainAttention(
+  type: KvType,
+  position: number,
+  keys: Float32Array,
+  values: Float32Array,
+  queries: Float32Array,
+): Float32Array {
+  const { headDim } = SHAPE;
+  const scale = fround(1 / fround(Math.sqrt(headDim)));
+  const ownPage = position - (position % PAGE);
+  const out = new Float32Array(QUERY_WIDTH);
+  const row = (from: Float32Array, token: number, kvHead: number): number[] =>
+    Array.from({ length: headDim }, (_, i) => half(from[token * WIDTH + kvHead * headDim + i]));
+  const quantized = (from: Float32Array, token: number, kvHead: number) => {
+    const first = token - (token % PAGE);
+    const page = Array.from({ length: PAGE }, (_, i) => row(from, first + i, kvHead)).flat();
+    const { ints, scale } = quantize(page);
+    return { ints: ints.slice((token - first) * headDim, (token - first + 1) * headDim), scale };
+  };
+  for (let head = 0; head < SHAPE.heads; head++) {
+    const kvHead = Math.floor(head / GROUP);
+    const query = Array.from(queries.subarray(head * headDim, (head + 1) * headDim), half);
+    const largest = Math.max(...query.map(Math.abs));
+    const queryInts = query.map((value) => toNearest(fround(value * fround(32767 / largest))));
+    const queryScale = fround(largest / 32767);
+    const isInt8 = (token: number): boolean => type === 'int8' && token < ownPage;
+    const scores = Array.from({ length: position + 1 }, (_, token) => {
+      if (!isInt8(token)) return fround(dot(query, row(keys, token, kvHead)) * scale);
+      const key = quantized(keys, token, kvHead);
+      const sum = key.ints.reduce((total, int, i) => total + int * queryInts[i], 0);
+      return fround(fround(sum) * fround(fround(queryScale * key.scale) * scale));
+    });
+    const most = Math.max(...scores);
+    const weights = scores.map((score) => fround(exp(fround(score - most))));
+    const inverse = fround(1 / weights.reduce((sum, weight) => sum + weight, 0));
+    const lanes = Array.from({ length: headDim }, () => new Float32Array(16));
+    weights.forEach((weight, token) => {
+      let share = half(fround(weight * inverse));
+      let value: readonly number[];
+      if (isInt8(token)) {
+        const { ints, scale } = quantized(values, token, kvHead);
+        share = fround(share * scale);
+        value = ints;
+      } else value = row(values, token, kvHead);
+      for (let i = 0; i < headDim; i++) lanes[i][token % 16] += fround(share * value[i]);
+    });
+    for (let i = 0; i < headDim; i++) out[head * headDim + i] = sumLanes(lanes[i]);
+  }
+  return out;
+}
+
+describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => {
+  const tokens = 75;
+  const keys = randomFloats(tokens * WIDTH, 3, 2);
+  const values = randomFloats(tokens * WIDTH, 4);
+  const queries = randomFloats(QUERY_WIDTH, 5, 2);
+
+  function filled(length: number) {
+    const cache = new KvPool(SHAPE, { type, bytes: 1 << 20, contextLength: 100 }).newCache(100);
+    for (let token = 0; token < length; token++) {
+      cache.extendTo(token, token);
+      for (let layer = 0; layer < SHAPE.layers; layer++)
+        cache.store(layer, token, keys, values, token * WIDTH);
+    }
+    return cache;
+  }
+
+  test.each([0, 1, 14, 15, 16, 17, 31, 32, 50, 74])(
+    'has the bits of plain attention over rows at position %s',
+    (position) => {
+      // More is stored than the column may see: a step stores all its columns first.
+      const cache = filled(tokens);
+      for (const layer of [0, 1]) {
+        const out = new Float32Array(QUERY_WIDTH);
+        cache.attend(layer, position, queries, out, 0);
+        expect(out).toEqual(plainAttention(type, position, keys, values, queries));
+      }
+    },
+  );
+
+  test('sees the same whether earlier tokens are settled or not', () => {
+    const cache = filled(40);
+    const before = new Float32Array(QUERY_WIDTH);
+    cache.attend(1, 39, queries, before, 0);
+    cache.settle();
+    const after = new Float32Array(QUERY_WIDTH);
+    cache.attend(1, 39, queries, after, 0);
+    expect(after).toEqual(before);
+  });
+});
+
+describe('INT8', () => {
+  test('makes NaN of what an infinite key of a complete page is seen with', () => {
+    const cache = new KvPool(SHAPE, { type: 'int8', bytes: 1 << 20, contextLength: 100 }).newCache(100);
+    for (let token = 0; token < 17; token++) {
+      cache.extendTo(token, token);
+      cache.store(0, token, new Float32Array(WIDTH).fill(token === 3 ? 1e9 : 1), new Float32Array(WIDTH), 0);
+    }
+    const out = new Float32Array(QUERY_WIDTH);
+    cache.attend(0, 16, new Float32Array(QUERY_WIDTH).fill(1), out, 0);
+    expect(out.every(Number.isNaN)).toBe(true);
+  });
+
+  test('is refused for heads whose products could exceed 32 bits', () => {
+    const shape = { ...SHAPE, headDim: 514 };
+    expect(() => new KvPool(shape, { type: 'int8', bytes: 1 << 24, contextLength: 100 })).toThrow(
+      /LLM_KV_TYPE.*514/,
+    );
+  });
+});

@@ -1,0 +1,408 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { GgmlType } from '../../../../gguf/index.js';
+import type { KvCache } from '../../../../llm/kv/cache.js';
+import { KvLayout, type KvType } from '../../../../llm/kv/layout.js';
+import type { KvPool } from '../../../../llm/kv/pool.js';
+import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
+import { Random } from '../../../../llm/maths/index.js';
+import { loadModel } from '../../../../llm/model/load-model.js';
+import type { Model } from '../../../../llm/model/model.js';
+import { syntheticGguf } from '../models.js';
+
+const TINY = syntheticGguf(() => GgmlType.F32, {
+  embedding: 32,
+  layers: 2,
+  feedForward: 32,
+  heads: 4,
+  kvHeads: 2,
+  vocabulary: 260,
+  contextLength: 128,
+});
+
+function tiny(kvType: KvType, pages = 64): Model {
+  const { frameBytes, pageFrames } = new KvLayout({ layers: 2, heads: 4, kvHeads: 2, headDim: 8 }, kvType);
+  return loadModel(TINY, { kvType, kvBytes: pages * pageFrames * frameBytes, maxColumns: 24 });
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'kv-cache-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Feeds `tokens` after what the cache holds, in one step, and returns the logits after each. */
+function feed(model: Model, cache: KvCache, tokens: readonly number[]): Float32Array[] {
+  const from = cache.length;
+  const columns = tokens.map((token, i) => ({
+    cache,
+    token,
+    position: from + i,
+    logits: new Float32Array(model.config.vocabSize),
+  }));
+  model.forward(columns);
+  return columns.map(({ logits }) => logits);
+}
+
+/** Much quicker than `toEqual` on arrays. */
+function haveSameBits(a: Float32Array, b: Float32Array): boolean {
+  return Buffer.compare(new Uint8Array(a.buffer), new Uint8Array(b.buffer)) === 0;
+}
+
+/** Takes its tokens through all layers and fails then. */
+function failingStep(model: Model, cache: KvCache, tokens: readonly number[]): void {
+  const columns = tokens.map((token, i) => ({ cache, token, position: cache.length + i }));
+  const last = { ...columns[columns.length - 1], logits: new Float32Array(1) };
+  expect(() => model.forward([...columns.slice(0, -1), last])).toThrow(RangeError);
+}
+
+/** The logits after each of `tokens`, fed alone to a cache that shares nothing. */
+function reference(model: Model, tokens: readonly number[]): Float32Array[] {
+  const cache = model.newCache();
+  const logits = tokens.flatMap((token) => feed(model, cache, [token]));
+  cache.release();
+  return logits;
+}
+
+/** A sequence under test, the tokens that it has to hold, and the logits after those that were computed. */
+interface Branch {
+  readonly cache: KvCache;
+  readonly tokens: number[];
+  readonly logits: (Float32Array | undefined)[];
+}
+
+/** Does at random what can be done with caches, and compares all logits on the way. */
+class Monkey {
+  readonly #random: Random;
+  readonly #branches: Branch[] = [];
+  readonly #spill: SpillFolder;
+  compared = 0;
+
+  constructor(
+    readonly model: Model,
+    readonly other: Model,
+    seed: number,
+  ) {
+    this.#random = new Random(seed);
+    this.#spill = new SpillFolder(join(folder, `monkey-${seed}`), 1 << 20);
+  }
+
+  run(actions: number): void {
+    for (let i = 0; i < actions; i++) this.#act();
+    for (const branch of [...this.#branches]) this.#end(branch);
+  }
+
+  #below(n: number): number {
+    return Math.floor(this.#random.nextDouble() * n);
+  }
+
+  /** Few different texts, so that sequences share beginnings. */
+  #text(length: number): number[] {
+    const start = this.#below(2);
+    const text = Array.from({ length }, (_, i) => (start + 7 * i) % 50);
+    if (this.#below(3) === 0) text[this.#below(length)] = 49;
+    return text;
+  }
+
+  #act(): void {
+    const branch = this.#branches[this.#below(this.#branches.length)];
+    const action = this.#below(9);
+    if (branch === undefined || (action === 0 && this.#branches.length < 4)) this.#begin();
+    else if (action === 1 && this.#branches.length < 4)
+      this.#branches.push({
+        cache: branch.cache.fork(),
+        tokens: [...branch.tokens],
+        logits: [...branch.logits],
+      });
+    else if (action === 2) {
+      branch.cache.truncate(this.#below(branch.tokens.length + 1));
+      branch.tokens.length = branch.cache.length;
+      branch.logits.length = branch.cache.length;
+    } else if (action === 3) branch.cache.settle();
+    else if (action === 4) this.#fail(branch);
+    else if (action === 5) {
+      branch.cache.spill(this.#spill);
+      expect(branch.cache.length).toBe(0);
+      branch.cache.restore();
+      expect(branch.cache.length).toBe(branch.tokens.length);
+    } else if (action === 6 && this.#below(2) === 0) {
+      this.#end(branch);
+    } else this.#feedAll();
+  }
+
+  #end(branch: Branch): void {
+    const expected = reference(this.other, branch.tokens);
+    expect(branch.cache.length).toBe(branch.tokens.length);
+    branch.logits.forEach((logits, i) => {
+      if (logits === undefined) return;
+      expect(haveSameBits(logits, expected[i]), `after ${branch.tokens.slice(0, i + 1)}`).toBe(true);
+      this.compared++;
+    });
+    branch.cache.release();
+    this.#branches.splice(this.#branches.indexOf(branch), 1);
+  }
+
+  #begin(): void {
+    const prompt = this.#text(1 + this.#below(60));
+    const cache = this.model.newCache();
+    cache.adopt(prompt);
+    const tokens = prompt.slice(0, cache.length);
+    const branch = { cache, tokens, logits: new Array<undefined>(tokens.length).fill(undefined) };
+    this.#branches.push(branch);
+    this.#step([[branch, prompt.slice(cache.length)]]);
+  }
+
+  #fail({ cache, tokens }: Branch): void {
+    const more = this.#text(1 + this.#below(20));
+    if (tokens.length + more.length <= cache.maxTokens) failingStep(this.model, cache, more);
+    expect(cache.length).toBe(tokens.length);
+  }
+
+  #feedAll(): void {
+    const shares = this.#branches
+      .map((branch) => [branch, this.#text(1 + this.#below(10))] as const)
+      .filter(([{ tokens, cache }, more]) => tokens.length + more.length <= cache.maxTokens);
+    this.#step(shares);
+  }
+
+  /** All shares in one step, their columns mixed. */
+  #step(shares: readonly (readonly [Branch, readonly number[]])[]): void {
+    const columns = shares.flatMap(([{ cache }, tokens]) =>
+      tokens.map((token, i) => ({
+        cache,
+        token,
+        position: cache.length + i,
+        logits: new Float32Array(this.model.config.vocabSize),
+      })),
+    );
+    if (this.#below(2) === 0) columns.sort((a, b) => a.position - b.position);
+    this.model.forward(columns);
+    for (const [branch, tokens] of shares) branch.tokens.push(...tokens);
+    for (const { cache, position, logits } of columns)
+      this.#branches.find((branch) => branch.cache === cache)!.logits[position] = logits;
+  }
+}
+
+describe.each(['f16', 'int8'] as const)('a cache in pages of %s', (type) => {
+  const other = tiny(type);
+
+  test('gives the logits of tokens fed one by one, whatever is done with it', () => {
+    const model = tiny(type, 200);
+    for (let seed = 0; seed < 12; seed++) {
+      const monkey = new Monkey(model, other, seed);
+      monkey.run(40);
+      expect(monkey.compared).toBeGreaterThan(50);
+      expect(model.kvPool.stats.used).toBe(0);
+    }
+    expect(model.kvPool.stats.hits).toBeGreaterThan(20);
+    model.kvPool.clear();
+    expect(model.kvPool.stats).toMatchObject({ used: 0, cached: 0 });
+    expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
+  });
+
+  test('is adopted by a sequence with the same beginning, up to the page before its last token', () => {
+    const model = tiny(type);
+    const prompt = Array.from({ length: 48 }, (_, i) => i);
+    const first = model.newCache();
+    feed(model, first, prompt);
+    first.release();
+    const forgotten = model.newCache();
+    forgotten.adopt(prompt);
+    expect(forgotten.length).toBe(0);
+    feed(model, forgotten, prompt);
+    forgotten.settle();
+    for (const [text, shared] of [
+      [prompt, 32],
+      [[...prompt, 1], 48],
+      [[...prompt.slice(0, 40), 1, 2, 3, 4, 5, 6, 7, 8, 9], 32],
+      [[5, ...prompt.slice(1)], 0],
+    ] as const) {
+      const cache = model.newCache();
+      cache.adopt(text);
+      expect(cache.length).toBe(shared);
+      const logits = feed(model, cache, text.slice(shared)).at(-1);
+      expect(logits).toEqual(reference(other, text).at(-1));
+    }
+  });
+
+  test('computed twice is kept once', () => {
+    const model = tiny(type);
+    const prompt = Array.from({ length: 32 }, (_, i) => i);
+    const caches = [model.newCache(), model.newCache()];
+    for (const cache of caches) feed(model, cache, prompt);
+    for (const cache of caches) cache.settle();
+    expect(model.kvPool.stats.used).toBe(2);
+    expect(feed(model, caches[1], [9])[0]).toEqual(reference(other, [...prompt, 9]).at(-1));
+  });
+});
+
+/** Leaves `count` pages of `first`, `first` + 1, ... in the pool, held by nobody. */
+function leave(model: Model, first: number, count: number): number[] {
+  const tokens = Array.from({ length: 16 * count }, (_, i) => (first + i) % 50);
+  const cache = model.newCache();
+  feed(model, cache, tokens);
+  cache.settle();
+  cache.release();
+  return tokens;
+}
+
+function adopted(model: Model, tokens: readonly number[]): number {
+  const cache = model.newCache();
+  cache.adopt([...tokens, 0]);
+  const { length } = cache;
+  cache.release();
+  return length;
+}
+
+describe('a pool whose room is needed', () => {
+  test('throws out the least recently used pages first, the end of a prefix before its beginning', () => {
+    const model = tiny('f16', 6);
+    const [a, b] = [leave(model, 0, 2), leave(model, 1, 2)];
+    expect(adopted(model, a)).toBe(32);
+    leave(model, 2, 3);
+    expect(model.kvPool.stats).toMatchObject({ cached: 6, evictions: 1 });
+    expect([adopted(model, a), adopted(model, b)]).toEqual([32, 16]);
+  });
+
+  test('keeps what is pinned', () => {
+    const model = tiny('f16', 6);
+    const system = leave(model, 0, 2);
+    const pin = model.kvPool.pin([...system, 1, 2]);
+    expect(pin.tokens).toBe(32);
+    expect(model.kvPool.stats).toMatchObject({ pinned: 2, used: 2, cached: 0 });
+    for (let first = 1; first < 9; first++) leave(model, first, 4);
+    expect(adopted(model, system)).toBe(32);
+    pin.release();
+    pin.release();
+    expect(model.kvPool.stats).toMatchObject({ pinned: 0, used: 0 });
+    leave(model, 9, 4);
+    leave(model, 10, 4);
+    expect(adopted(model, system)).toBe(0);
+  });
+
+  test.each([
+    ['f16', 4],
+    ['int8', 6],
+  ] as const)('of %s says so where all is held, and every other cache is as it was', (type, pages) => {
+    const model = tiny(type, pages);
+    const held = model.newCache();
+    feed(
+      model,
+      held,
+      Array.from({ length: 30 }, (_, i) => i),
+    );
+    const { used } = model.kvPool.stats;
+    const other = model.newCache();
+    const tokens = Array.from({ length: 60 }, (_, i) => i % 50);
+    expect(() => feed(model, other, tokens)).toThrow(`LLM_KV_FULL] All ${pages} pages`);
+    expect(other.length).toBe(0);
+    expect(model.kvPool.stats.used).toBe(used);
+    other.release();
+    held.release();
+    expect(feed(model, other, [1])[0]).toEqual(reference(tiny(type), [1])[0]);
+  });
+
+  test('reserves as much as there is', () => {
+    const model = tiny('f16', 3);
+    const [one, other] = [model.newCache(), model.newCache()];
+    expect(one.reserve(20)).toBe(20);
+    expect(other.reserve(100)).toBe(16);
+    expect(other.reserve(5)).toBe(5);
+    one.settle();
+    expect(other.reserve(100)).toBe(48);
+    expect(() => one.reserve(1)).toThrow(/LLM_KV_FULL/);
+  });
+
+  test('holds a sequence of as many tokens as it says', () => {
+    for (const type of ['f16', 'int8'] as const) {
+      const model = tiny(type, 5);
+      const pool: KvPool = model.kvPool;
+      const cache = model.newCache();
+      for (let position = 0; position < pool.maxTokens; position++) {
+        feed(model, cache, [position % 50]);
+        cache.settle();
+      }
+      expect(() => feed(model, cache, [1])).toThrow(/LLM_KV_FULL/);
+      cache.release();
+    }
+  });
+
+  test('of less than a page is refused', () => {
+    expect(() => tiny('f16', 0.9).kvPool).toThrow(/LLM_KV_MEMORY/);
+    expect(() => loadModel(TINY, { kvBytes: 2 ** 33 }).kvPool).toThrow(/LLM_KV_MEMORY/);
+  });
+});
+
+describe('what is spilled', () => {
+  function spilled(type: KvType, name: string, maxBytes = 1 << 20) {
+    const path = join(folder, name);
+    const spill = new SpillFolder(path, maxBytes);
+    const model = tiny(type);
+    const cache = model.newCache();
+    const tokens = Array.from({ length: 37 }, (_, i) => i);
+    feed(model, cache, tokens);
+    cache.spill(spill);
+    model.kvPool.clear();
+    return { path, spill, model, cache, tokens };
+  }
+
+  test.each(['f16', 'int8'] as const)('comes back from disk to the bit: %s', (type) => {
+    const { path, spill, model, cache, tokens } = spilled(type, `back-${type}`);
+    expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
+    expect(spill.bytes).toBeGreaterThan(0);
+    // Others use the frames meanwhile.
+    leave(model, 3, 6);
+    cache.restore();
+    expect(cache.length).toBe(37);
+    expect([spill.bytes, readdirSync(path)]).toEqual([0, []]);
+    expect(feed(model, cache, [7])[0]).toEqual(reference(tiny(type), [...tokens, 7]).at(-1));
+    expect(model.kvPool.stats).toMatchObject({ restored: 1, spillFailures: 0 });
+  });
+
+  test.each([
+    ['changed', (bytes: Buffer) => bytes.fill(1, 100, 101)],
+    ['cut off', (bytes: Buffer) => bytes.subarray(0, bytes.length - 1)],
+  ])('is not taken back where its file was %s', (name, damage) => {
+    const { path, spill, model, cache } = spilled('f16', `damaged-${name}`);
+    const file = join(path, readdirSync(path)[0]);
+    writeFileSync(file, damage(readFileSync(file)));
+    cache.restore();
+    expect([cache.length, model.kvPool.stats.used]).toEqual([0, 0]);
+    expect([spill.bytes, readdirSync(path)]).toEqual([0, []]);
+    expect(model.kvPool.stats).toMatchObject({ restored: 0, spillFailures: 1 });
+  });
+
+  test('stays on disk while there is no room', () => {
+    const { model, cache } = spilled('f16', 'no-room');
+    const others = model.newCache();
+    others.reserve(128);
+    const pin = Array.from({ length: 8 }, () => model.newCache());
+    for (const other of pin) other.reserve(112);
+    expect(() => cache.restore()).toThrow(/LLM_KV_FULL/);
+    for (const other of [...pin, others]) other.release();
+    cache.restore();
+    expect(cache.length).toBe(37);
+  });
+
+  test('is computed again where the folder has no room for it', () => {
+    const { path, model, cache } = spilled('f16', 'full', 1000);
+    expect(readdirSync(path)).toEqual([]);
+    cache.restore();
+    expect(cache.length).toBe(0);
+    expect(model.kvPool.stats.spillFailures).toBe(1);
+  });
+
+  test('needs a folder that can be made', () => {
+    const path = join(folder, 'a-file');
+    writeFileSync(path, '');
+    expect(() => new SpillFolder(join(path, 'inside'), 1)).toThrow(/LLM_KV_SPILL_FOLDER/);
+  });
+
+  test('is deleted with its sequence, and by the next process that uses the folder', () => {
+    const { path, spill, cache } = spilled('f16', 'deleted');
+    cache.release();
+    expect([spill.bytes, readdirSync(path)]).toEqual([0, []]);
+    spilled('f16', 'left');
+    new SpillFolder(join(folder, 'left'), 1);
+    expect(readdirSync(join(folder, 'left'))).toEqual([]);
+  });
+});
