@@ -132,7 +132,7 @@ function listOf(tokens: Tokens): readonly Token[] {
  * What one guesser can hardly have more of: an IPv4 address, or the first 64 bits of an IPv6 address, since every
  * machine gets as many of the others as it wants (RFC 4291, 2.5.1).
  */
-export function placeOf(address: string): string {
+function placeOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped !== null) return mapped[1];
   if (isIP(address) !== 6) return address;

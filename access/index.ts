@@ -1,2 +1,2 @@
-export { AccessControl, type Admission, placeOf, type Token, type Tokens } from './access-control.js';
+export { AccessControl, type Admission, type Token, type Tokens } from './access-control.js';
 export { isLoopback, isLoopbackHost } from './loopback.js';

@@ -31,6 +31,7 @@ export interface DeviceHealth {
 export class ServedDevice {
   readonly #options: ServedDeviceOptions;
   #board: BoardClient | undefined;
+  #asked: Promise<DeviceHealth> | undefined;
   /** Why there is no board; undefined until an attempt to open it has failed. */
   #failure: string | undefined;
 
@@ -74,9 +75,18 @@ export class ServedDevice {
 
   /** Answers within two seconds, whatever became of the device. */
   async health(): Promise<DeviceHealth> {
-    if (!this.#board?.isConnected) return this.#away;
+    const board = this.#board;
+    if (!board?.isConnected) return this.#away;
+    // Strangers may ask, too, any number of them: the session that all share answers them one question.
+    this.#asked ??= this.#ask(board).finally(() => {
+      this.#asked = undefined;
+    });
+    return this.#asked;
+  }
+
+  async #ask(board: BoardClient): Promise<DeviceHealth> {
     try {
-      const { state, lastError, problems } = await this.#board.health({ timeoutMs: HEALTH_MS });
+      const { state, lastError, problems } = await board.health({ timeoutMs: HEALTH_MS });
       return { status: state === 'ready' ? 'ok' : state, error: lastError, problems };
     } catch (error) {
       return { status: 'lost', error: messageOf(error) };

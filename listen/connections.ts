@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { placeOf } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type Clock, HELLO_DEADLINE_MS } from '../protocol/index.js';
 
@@ -22,7 +21,9 @@ const UNKNOWN_MS = HELLO_DEADLINE_MS + 500;
  */
 const LOOK_MS = 50;
 const MOST_LOOKS = 5;
-const MAX_WAITING = 128;
+const MAX_WAITING = 256;
+/** One address that opens more and more, so that those of others find no room to wait. */
+const MAX_WAITING_OF_ADDRESS = 128;
 
 /** Known clients that open more and more: a session costs memory for frames under way, a request less. */
 const MAX_SESSIONS = 64;
@@ -35,6 +36,7 @@ type Kind = 'session' | 'http';
 /** What the connections from one address have together; a Unix socket is one address. */
 interface Origin {
   connections: number;
+  waiting: number;
   unknown: number;
   /** How many of them got a place so far. */
   admitted: number;
@@ -72,8 +74,8 @@ export class Connections {
     // ends the process. What becomes of the connection 'close' tells.
     socket.on('error', () => undefined);
     const { remoteAddress = '' } = socket;
-    const address = placeOf(remoteAddress);
-    const origin = this.#origins.get(address) ?? { connections: 0, unknown: 0, admitted: 0 };
+    const address = remoteAddress.replace(/^::ffff:/i, '');
+    const origin = this.#origins.get(address) ?? { connections: 0, waiting: 0, unknown: 0, admitted: 0 };
     this.#origins.set(address, origin);
     origin.connections++;
     const connection: Connection = {
@@ -97,7 +99,7 @@ export class Connections {
       this.#admitWaiting();
     });
     if (this.#hasPlace(connection)) this.#begin(connection);
-    else if (this.#waiting.size >= MAX_WAITING) socket.destroy();
+    else if (this.#waiting.size >= MAX_WAITING || origin.waiting >= MAX_WAITING_OF_ADDRESS) socket.destroy();
     else this.#wait(connection, MOST_LOOKS);
   }
 
@@ -154,8 +156,9 @@ export class Connections {
   }
 
   #wait(connection: Connection, looks: number): void {
-    this.#waiting.add(connection);
     const { origin, socket } = connection;
+    if (!this.#waiting.has(connection)) origin.waiting++;
+    this.#waiting.add(connection);
     const { admitted } = origin;
     connection.stopTimer = this.#clock.after(LOOK_MS, () => {
       if (origin.admitted > admitted) this.#wait(connection, MOST_LOOKS);
@@ -167,7 +170,7 @@ export class Connections {
   /** The connection's place, or its place among those who wait, is free. */
   #leave(connection: Connection): void {
     connection.stopTimer();
-    this.#waiting.delete(connection);
+    if (this.#waiting.delete(connection)) connection.origin.waiting--;
     this.#known.delete(connection);
     if (connection.state !== 'unknown') return;
     this.#unknown--;

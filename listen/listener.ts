@@ -66,6 +66,12 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+interface Exchange {
+  readonly response: ServerResponse;
+  /** Whether the client wants its connection to be kept. */
+  readonly keepsAlive: boolean;
+}
+
 /**
  * Listens for clients and keeps those who are not known yet within limits: see Connections.
  * @throws PynqLlmError AGENT_LISTEN_FAILED, AGENT_TLS
@@ -79,20 +85,41 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     response.writeHead(426, { 'content-type': 'text/plain' });
     response.end('This is a pynq-llm agent: it speaks WebSocket. Use the pynq-llm command or SDK.\n');
   };
-  const answers = new WeakMap<IncomingMessage, ServerResponse>();
-  let pending = 0;
+  /** By socket: its request that is being answered. */
+  const underWay = new Map<Socket, Exchange>();
+  const watched = new WeakSet<Socket>();
   let onAnswered = () => {};
+  const forget = (socket: Socket) => {
+    if (underWay.delete(socket) && underWay.size === 0) onAnswered();
+  };
   server.on('request', (request, response) => {
-    pending++;
-    response.once('close', () => {
-      pending--;
-      onAnswered();
+    const { socket } = request;
+    // A stranger could have a thousand requests answered for one packet, and Node tells nobody when the connection of one
+    // that waits for its turn is lost. No client of today sends the next request before it has the answer.
+    const isKnown = connections.isKnown(socket);
+    const before = underWay.get(socket)?.response;
+    if (socket.destroyed || (before !== undefined && !(isKnown && before.writableEnded))) {
+      socket.destroy();
+      return;
+    }
+    if (!watched.has(socket)) socket.once('close', () => forget(socket));
+    watched.add(socket);
+    underWay.set(socket, { response, keepsAlive: response.shouldKeepAlive });
+    response.once('finish', () => {
+      if (underWay.get(socket)?.response === response) forget(socket);
     });
-    answers.set(request, response);
     // Who is not known by the end of the answer makes room for the next one.
-    if (!connections.isKnown(request.socket)) response.shouldKeepAlive = false;
+    if (!isKnown) response.shouldKeepAlive = false;
     http(request, response);
   });
+  server.on('checkExpectation', (_, response: ServerResponse) => {
+    response.shouldKeepAlive = false;
+    response.writeHead(417).end();
+  });
+  const admitted = new WeakMap<
+    Socket,
+    { readonly token: string | undefined; readonly admission: Admission }
+  >();
   const upgrades = sessions && serveUpgrades(server, connections, { ...options, ...sessions });
   await bind(server, address);
   return {
@@ -102,19 +129,22 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       http = answer;
     },
     admit: (token, request) => {
-      const admission = access.admit(token, request.socket.remoteAddress ?? UNIX_SOCKET);
-      if (!connections.isKnown(request.socket)) {
-        connections.know(request.socket, 'http', admission.share.join(' / '));
-        const answer = answers.get(request);
-        if (answer !== undefined) answer.shouldKeepAlive = true;
-      }
+      const { socket } = request;
+      const before = admitted.get(socket);
+      // Wrong tokens of others behind the same address are not this client's.
+      if (before !== undefined && before.token === token) return before.admission;
+      const admission = access.admit(token, socket.remoteAddress ?? UNIX_SOCKET);
+      connections.know(socket, 'http', admission.share.join(' / '));
+      admitted.set(socket, { token, admission });
+      const exchange = underWay.get(socket);
+      if (exchange !== undefined) exchange.response.shouldKeepAlive = exchange.keepsAlive;
       return admission;
     },
     answered: (ms) =>
       new Promise((resolve) => {
         const stop = clock.after(ms, resolve);
         onAnswered = () => {
-          if (pending > 0) return;
+          if (underWay.size > 0) return;
           stop();
           resolve();
         };

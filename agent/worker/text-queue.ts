@@ -92,6 +92,9 @@ export class TextQueue {
         { context: { retryAfterMs: RETRY_AFTER_MS } },
       );
     const lateAt = text.deadlineMs === undefined ? Number.POSITIVE_INFINITY : this.#now() + text.deadlineMs;
+    // A name that is new goes behind those who wait, or new names would always go first.
+    for (const name of beginningsOf(text.client))
+      if (!this.#turns.has(name)) this.#turns.set(name, this.slices);
     all.push({ ...text, lateAt });
   }
 
@@ -119,12 +122,11 @@ export class TextQueue {
     for (const text of this.#inTurn()) {
       for (const name of beginningsOf(text.client)) this.#turns.set(name, this.slices);
       const state = this.#advance(text, start);
-      if (state === 'over') this.#texts = this.#texts.filter((one) => one !== text);
+      if (state === 'over') this.#remove([text]);
       isOn = state !== 'waits' || this.#now() - start >= SLICE_MS;
       if (isOn) break;
     }
     const isOver = this.#texts.length === 0;
-    if (isOver) this.#turns.clear();
     this.#owed = isOver ? 0 : this.#owed + STEPS_TO_TEXTS * (this.#now() - start);
     return isOn;
   }
@@ -137,9 +139,17 @@ export class TextQueue {
   /** Ends texts before their time. @returns those */
   end(isAsked: (text: Text) => boolean): Text[] {
     const ended = this.#texts.filter(isAsked);
-    this.#texts = this.#texts.filter((text) => !ended.includes(text));
+    this.#remove(ended);
     for (const text of ended) text.work.return(undefined);
     return ended;
+  }
+
+  /** With their last text the turns of names are forgotten, which may be as many as there are texts. */
+  #remove(gone: readonly Text[]): void {
+    this.#texts = this.#texts.filter((text) => !gone.includes(text));
+    const left = new Set(this.#texts.flatMap(({ client }) => beginningsOf(client)));
+    for (const name of gone.flatMap(({ client }) => beginningsOf(client)))
+      if (!left.has(name)) this.#turns.delete(name);
   }
 
   /** The first text of each client: whose share had no slice for the longest time goes first, and within it so on. */

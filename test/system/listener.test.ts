@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { get as httpGet } from 'node:http';
+import { Agent, get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { AccessControl } from '../../access/index.js';
 import {
@@ -43,9 +44,10 @@ async function listening(tls?: ListenerOptions['tls'], wait: Promise<void> = Pro
 function ask(
   url: string,
   token = TOKEN,
+  agent: Agent | false = false,
 ): Promise<{ status: number | undefined; connection: string | undefined }> {
   const options = {
-    agent: false,
+    agent,
     rejectUnauthorized: false,
     headers: { authorization: token, connection: 'keep-alive' },
   };
@@ -58,6 +60,23 @@ function ask(
     sent.on('error', reject);
   });
 }
+
+/** What comes back for bytes on a connection of their own, until it is closed. */
+function send(url: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = connect(Number(port), hostname, () => socket.write(text));
+    socket.setTimeout(20_000, () => socket.destroy());
+    socket.on('data', (data) => {
+      answer += data.toString();
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(answer));
+  });
+}
+
+const get = (headers: string) => `GET / HTTP/1.1\r\nhost: agent\r\n${headers}\r\n`;
 
 describe('a listener', () => {
   for (const [name, tls] of [
@@ -87,5 +106,53 @@ describe('a listener', () => {
     go();
     const statuses = (await Promise.all(many)).map(({ status }) => status);
     expect(statuses.filter((status) => status === 200)).toHaveLength(128);
+  });
+
+  it('serves one request of a stranger, however many come with it, and one at a time of who is known', async () => {
+    let served = 0;
+    const url = await listening();
+    listener?.serveHttp((request, response) => {
+      served++;
+      const { authorization } = request.headers;
+      if (authorization !== undefined) listener?.admit(authorization, request);
+      setTimeout(() => response.end('welcome'), 20);
+    });
+    await send(url, get('').repeat(1_000));
+    expect(served).toBe(1);
+    await send(url, get(`authorization: ${TOKEN}\r\n`).repeat(1_000));
+    expect(served).toBe(2);
+  });
+
+  it('ends at once although clients went away with requests in a row', async () => {
+    const url = await listening();
+    await Promise.all(
+      Array.from({ length: 4 }, () => send(url, get(`authorization: ${TOKEN}\r\n`).repeat(5))),
+    );
+    const start = performance.now();
+    await listener?.answered(20_000);
+    expect(performance.now() - start).toBeLessThan(10_000);
+  });
+
+  it('closes the connection of a known client that asks for it', async () => {
+    const url = await listening();
+    for (const request of [
+      get(`connection: close\r\nauthorization: ${TOKEN}\r\n`),
+      `GET / HTTP/1.0\r\nauthorization: ${TOKEN}\r\n\r\n`,
+    ]) {
+      const answer = await send(url, request);
+      expect(answer).toContain('welcome');
+      expect(answer.toLowerCase()).toContain('connection: close');
+    }
+    expect((await send(url, get('expect: nothing\r\n'))).toLowerCase()).toContain('connection: close');
+  });
+
+  it('goes on serving a client on its connection while others behind its address guess at tokens', async () => {
+    const url = await listening();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    expect(await ask(url, TOKEN, agent)).toMatchObject({ status: 200 });
+    for (let i = 0; i < 6; i++) await ask(url, `a-wrong-token-of-nobody-${i}`);
+    expect(await ask(url, TOKEN)).toMatchObject({ status: 401 });
+    expect(await ask(url, TOKEN, agent)).toMatchObject({ status: 200 });
+    agent.destroy();
   });
 });

@@ -141,6 +141,17 @@ describe('a text for a prompt', () => {
     expect([...answers.keys()].slice(4)).toEqual(greedy.slice(2));
   });
 
+  it('of a name that is new goes behind one that waits, however many new names there are', () => {
+    const of = (text: string, name: string) =>
+      call('models.tokenize', { client: ['share', name], model: MODEL, text });
+    const long = of(LONG, 'alice');
+    for (let i = 0; !answers.has(long) && i < 5_000; i++) {
+      of(STORY, `bob ${i}`);
+      slice(1);
+    }
+    expect(answers.has(long)).toBe(true);
+  });
+
   it('ends with its generation, which has been cancelled; the grants that came before count where it has not', () => {
     const cancelled = start('1', LINE);
     const goesOn = start('2', STORY, 2);

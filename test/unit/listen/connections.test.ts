@@ -55,10 +55,10 @@ describe('connections that are not known yet', () => {
     expect([open(first), open(others), open(last)]).toEqual([4, 12, 0]);
   });
 
-  it('count as one address where they come from one network of IPv6', () => {
+  it('count by whole addresses, also of IPv6: one neighbour does not keep out all of its network', () => {
     const { connect } = listening();
-    expect(served(['2001:db8::1', '2001:db8::2'].flatMap((address) => connect(address, 3)))).toBe(4);
-    expect(served(connect('2001:db8:0:1::1'))).toBe(1);
+    expect(served(['2001:db8::1', '2001:db8::2'].flatMap((address) => connect(address, 6)))).toBe(8);
+    expect(served(['::ffff:10.0.0.1', '10.0.0.1'].flatMap((address) => connect(address, 3)))).toBe(4);
   });
 
   it('have no address on a Unix socket: sixteen', () => {
@@ -100,6 +100,9 @@ describe('connections that are not known yet', () => {
   it('do not wait in any number', () => {
     const { connect } = listening();
     expect(open(connect('10.0.0.1', 1_000))).toBe(4 + 128);
+    expect(open(connect('10.0.0.2', 10))).toBe(10);
+    for (let i = 3; i < 300; i++) connect(`10.0.0.${i}`, 5);
+    expect(open(connect('10.0.1.1', 10))).toBe(0);
   });
 
   it('that went while they waited are never served', () => {
