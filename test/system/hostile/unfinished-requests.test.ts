@@ -34,10 +34,12 @@ describe.concurrent.each(VICTIMS)('%s', (_, kind) => {
   });
 });
 
-test('a kept connection on which no further request comes is closed', async () => {
+test('a kept connection of a known client on which no further request comes is closed', async () => {
   await using victim = await startVictim({ program: 'agent', over: 'tcp', tokens: true });
   using stranger = await dial(victim.place);
-  await stranger.send('GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+  const head = `GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${TOKENS.read}\r\n\r\n`;
+  await stranger.send(head);
   await stranger.answered(5_000);
+  expect(await stranger.closed(1_000)).toBe(false);
   expect(await stranger.closed(10_000)).toBe(true);
 });
