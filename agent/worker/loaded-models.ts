@@ -202,7 +202,7 @@ export class LoadedModels {
   applyTemplate(params: DeviceParams<'models.applyTemplate'>, caller: Caller): undefined {
     const { model: digest, messages, addGenerationPrompt = true, client } = params;
     const { tokenizer } = this.#find(digest).model;
-    const programs = this.#programs;
+    const programs = this.#programs.of(client);
     return this.#addText(caller, { client, model: digest, length: lengthOfMessages(messages) }, function* () {
       const most = MAX_PROMPT_TOKENS;
       return { tokens: yield* chatTokens(tokenizer, messages, addGenerationPrompt, programs, most) };
@@ -213,7 +213,7 @@ export class LoadedModels {
     const { generation, model: digest, prompt, sampling, client } = params;
     const { model, generations } = this.#find(digest);
     const service = { ...params.service, client };
-    const programs = this.#programs;
+    const programs = this.#programs.of(client);
     const granted = { id: generation, limit: 0 };
     const left = timeLeft(service.deadlineMs);
     return this.#addText(
@@ -238,7 +238,7 @@ export class LoadedModels {
     const { model, generations } = this.#find(digest);
     const { id: call, session } = caller;
     const service = { ...params.service, client };
-    const programs = this.#programs;
+    const programs = this.#programs.of(client);
     const pins = this.#pins;
     pins.checkNew(session, pin);
     const left = timeLeft(service.deadlineMs);

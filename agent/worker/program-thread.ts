@@ -24,6 +24,11 @@ interface Thread {
   readonly since: number;
   isReady: boolean;
 }
+/** The thread as one client has it. */
+export interface ClientPrograms {
+  ask<K extends ProgramKind>(kind: K, asked: Programs[K]['asked']): Pausable<Programs[K]['answer']>;
+}
+
 type Outcome = Exclude<FromPrograms, { readonly ready: true }> | { readonly ended: string };
 
 /**
@@ -38,10 +43,12 @@ export class ProgramThread {
   #thread: Thread | undefined;
   #failedStart: string | undefined;
   #nextId = 0;
-  /** Who waits for the thread. */
-  #waiting = 0;
+  /** The shares of those who wait for the thread, in the order of arrival. */
+  #waiting: { readonly share: string }[] = [];
+  /** By share: the ask that had the thread last. */
+  readonly #turns = new Map<string, number>();
   /** What the thread is at, also where nobody waits for it any more. */
-  #current: { readonly ask: number; readonly since: number } | undefined;
+  #current: { readonly ask: number; readonly share: string; readonly since: number } | undefined;
   /** Of those who wait for an answer. */
   readonly #outcomes = new Map<number, Outcome | undefined>();
 
@@ -50,14 +57,24 @@ export class ProgramThread {
     this.#now = now;
   }
 
+  /** @param client who takes turns with others by the first name, the share */
+  of([share = '']: readonly string[]): ClientPrograms {
+    return { ask: (kind, asked) => this.#ask(share, kind, asked) };
+  }
+
   /**
    * Asks the thread, once it is free, and waits for what it answers.
    * @throws PynqLlmError as what is asked for, LLM_CHAT_TEMPLATE_INVALID, LLM_SCHEMA_TOO_LARGE
    */
-  *ask<K extends ProgramKind>(kind: K, asked: Programs[K]['asked']): Pausable<Programs[K]['answer']> {
-    const port = yield* this.#turn();
+  *#ask<K extends ProgramKind>(
+    share: string,
+    kind: K,
+    asked: Programs[K]['asked'],
+  ): Pausable<Programs[K]['answer']> {
+    const port = yield* this.#turn(share);
     const id = this.#nextId++;
-    this.#current = { ask: id, since: this.#now() };
+    this.#turns.set(share, id);
+    this.#current = { ask: id, share, since: this.#now() };
     this.#outcomes.set(id, undefined);
     try {
       // The kind and what is asked belong together.
@@ -86,9 +103,10 @@ export class ProgramThread {
     this.#end('was ended with the device');
   }
 
-  /** Waits until the thread is there and free. */
-  *#turn(): Pausable<MessagePort> {
-    this.#waiting++;
+  /** Waits until the thread is there and free, and no share waits that had it longer ago. */
+  *#turn(share: string): Pausable<MessagePort> {
+    const own = { share };
+    this.#waiting.push(own);
     try {
       for (;;) {
         this.#look();
@@ -97,12 +115,18 @@ export class ProgramThread {
         if (failed !== undefined)
           throw new PynqLlmError('AGENT_INTERNAL', `The thread for templates and schemas ${failed}.`);
         this.#thread ??= this.#start();
-        if (this.#thread.isReady && this.#current === undefined) return this.#thread.port;
+        if (this.#thread.isReady && this.#current === undefined && this.#next === own)
+          return this.#thread.port;
         yield 'waits';
       }
     } finally {
-      this.#waiting--;
+      this.#waiting = this.#waiting.filter((one) => one !== own);
     }
+  }
+
+  get #next(): { readonly share: string } | undefined {
+    const turnOf = ({ share }: { readonly share: string }) => this.#turns.get(share) ?? -1;
+    return this.#waiting.toSorted((a, b) => turnOf(a) - turnOf(b))[0];
   }
 
   /** Takes what the thread says, and ends it where it is at something for too long. */
@@ -112,9 +136,14 @@ export class ProgramThread {
     if (thread === undefined || (thread.isReady && this.#current === undefined)) return;
     const ms = this.#now() - (this.#current ?? thread).since;
     if (ms > SILENCE_MS) this.#end(`took more than ${SILENCE_MS} ms`);
-    else if (this.#current === undefined || this.#waiting === 0) return;
-    else if (ms > CONTENDED_MS) this.#end(`took more than ${CONTENDED_MS} ms while others waited`);
+    else if (this.#current === undefined || this.#waiting.length === 0) return;
+    else if (ms > CONTENDED_MS && this.#isContended)
+      this.#end(`took more than ${CONTENDED_MS} ms while others waited`);
     else if (ms > UNWANTED_MS && !this.#outcomes.has(this.#current.ask)) this.#end('was given up');
+  }
+
+  get #isContended(): boolean {
+    return this.#waiting.some(({ share }) => share !== this.#current?.share);
   }
 
   #receive(): void {
@@ -129,6 +158,7 @@ export class ProgramThread {
   }
 
   #settle(outcome: Outcome): void {
+    if (this.#waiting.length === 0) this.#turns.clear();
     const ask = this.#current?.ask;
     if (ask !== undefined && this.#outcomes.has(ask)) this.#outcomes.set(ask, outcome);
     this.#current = undefined;
