@@ -69,12 +69,14 @@ describe('while a client sends texts of a megabyte again and again', () => {
   });
 
   it('a generation whose text is not done is cancelled, and one whose client goes away leaves nothing behind', async () => {
-    // The text before it takes its turn first, so that this one is not done when the cancel comes.
-    const before = alike.tokenize('a b '.repeat(MEGABYTE / 32));
+    // The texts before it take their turns first, so that this one is not begun when the cancel comes.
+    const before = Array.from({ length: 4 }, () => alike.tokenize('a b '.repeat(MEGABYTE / 32)));
     const generation = alike.generate('a b '.repeat(12_000));
+    // The agent knows of the generation once it has answered what was sent after it.
+    await hostile.health();
     await generation.cancel();
     expect((await generation.done).reason).toBe('cancelled');
-    await before;
+    await Promise.all(before);
 
     const gone = await connect(agent.url);
     const lost = (await gone.models.upload(TINY_MODEL)).tokenize('a b '.repeat(MEGABYTE / 4));
