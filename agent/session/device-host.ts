@@ -27,6 +27,7 @@ import type {
   WorkerSetup,
 } from '../worker-link/messages.js';
 import { RegisterLane, type RegisterPlace } from '../worker-link/register-lane.js';
+import { ProgramThreads } from './program-threads.js';
 import { RegisterTables } from './register-tables.js';
 
 /** A worker that makes no progress for so long is taken for hung: a step of the slowest board takes seconds. */
@@ -71,6 +72,9 @@ export class DeviceHost {
   #registerLane = new RegisterLane();
   /** Messages for the worker that is about to be started. */
   #held: { readonly message: ToWorker; readonly transfer: TransferListItem[] }[] = [];
+  readonly #programs = new ProgramThreads((thread, reason) =>
+    this.#post({ kind: 'programs-ended', thread, reason }),
+  );
   #nextCall = 0;
   #restartMs = RESTART_FIRST_MS;
   #lastBeat: number | undefined;
@@ -280,6 +284,12 @@ export class DeviceHost {
       case 'memory':
         this.dmaMemory = message.dmaMemory;
         return;
+      case 'start-programs':
+        this.#programs.start(message.thread, message.port, this.#doorbell.shared);
+        return;
+      case 'end-programs':
+        this.#programs.end(message.thread);
+        return;
       case 'step':
         for (const { generation, event } of message.events) this.#options.onEvent(generation, event);
         if (message.step !== undefined) this.#options.onStep(message.step);
@@ -306,6 +316,7 @@ export class DeviceHost {
     if (worker !== this.#worker) return;
     this.#takeLastMessages();
     this.#worker = undefined;
+    this.#programs.endAll();
     this.#port?.close();
     this.#port = undefined;
     for (const cancel of this.#cancelTimers) cancel();

@@ -78,6 +78,8 @@ export type ToWorker =
   | { readonly kind: 'end-session'; readonly session: number }
   /** Whether each step is to be reported. */
   | { readonly kind: 'report-steps'; readonly on: boolean }
+  /** A thread for templates and schemas ended by itself. */
+  | { readonly kind: 'programs-ended'; readonly thread: number; readonly reason: string }
   | { readonly kind: 'close' };
 
 export interface DmaMemory {
@@ -98,11 +100,21 @@ export type FromWorker =
     }
   | { readonly kind: 'progress'; readonly id: number; readonly done: number; readonly total: number }
   | { readonly kind: 'memory'; readonly dmaMemory: DmaMemory }
+  /** See ProgramHost. */
+  | { readonly kind: 'start-programs'; readonly thread: number; readonly port: MessagePort }
+  | { readonly kind: 'end-programs'; readonly thread: number }
   | {
       readonly kind: 'step';
       readonly events: readonly { readonly generation: string; readonly event: GenerateEvent }[];
       readonly step?: Omit<StepEvent, 'dropped'> | undefined;
     };
+
+/** Starts and ends threads for templates and schemas, numbered by who asks for them. */
+export interface ProgramHost {
+  /** @param port that the thread answers on */
+  readonly start: (thread: number, port: MessagePort) => void;
+  readonly end: (thread: number) => void;
+}
 
 /** What the worker is started with. */
 export interface WorkerSetup {

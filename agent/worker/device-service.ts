@@ -31,7 +31,7 @@ type Handlers = {
 /** These are answered by an event, after some steps or slices of work. */
 type Answer<M extends DeviceMethod> = M extends 'score' | TextMethod ? undefined : Result<M>;
 
-type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights' | 'doorbell'>;
+type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'>;
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {

@@ -5,7 +5,7 @@ import type { Model } from '../../llm/index.js';
 import { EngineMetrics, type Histogram, loadModel, newCost, SpillFolder } from '../../llm/index.js';
 import { type GenerateEvent, MAX_PROMPT_TOKENS, type Params, type Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
-import type { DeviceCall, DeviceParams, WorkerSetup } from '../worker-link/messages.js';
+import type { DeviceCall, DeviceParams, ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import { checkLoadedAs, factsOf } from './model-facts.js';
 import { plainPlacement, planModel } from './plan-model.js';
 import { ProgramThread } from './program-thread.js';
@@ -33,6 +33,7 @@ export interface ModelEvents {
     id: number,
     outcome: { readonly result: Result<'score' | TextMethod> } | { readonly error: unknown },
   ): void;
+  readonly programs: ProgramHost;
 }
 
 /** Which call of which session. */
@@ -62,7 +63,7 @@ export class LoadedModels {
 
   constructor(
     accelerator: () => Accelerator,
-    { kv, clientWeights, doorbell }: Pick<WorkerSetup, 'kv' | 'clientWeights' | 'doorbell'>,
+    { kv, clientWeights }: Pick<WorkerSetup, 'kv' | 'clientWeights'>,
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
@@ -73,7 +74,7 @@ export class LoadedModels {
     this.#events = events;
     this.#pins = new SessionPins(events);
     this.#scores = new SessionScores(events);
-    this.#programs = new ProgramThread(doorbell, now);
+    this.#programs = new ProgramThread(events.programs, now);
     this.texts = new TextQueue((id, outcome) => events.onAnswer(id, outcome), now);
   }
 
@@ -170,6 +171,11 @@ export class LoadedModels {
     this.#programs.close();
   }
 
+  /** A thread for templates and schemas ended by itself. */
+  onProgramsEnded(thread: number, reason: string): void {
+    this.#programs.onEnded(thread, reason);
+  }
+
   tokenize(params: DeviceParams<'models.tokenize'>, caller: Caller): undefined {
     const { model, text, client, ...options } = params;
     const { tokenizer } = this.#find(model).model;
@@ -196,7 +202,7 @@ export class LoadedModels {
   applyTemplate(params: DeviceParams<'models.applyTemplate'>, caller: Caller): undefined {
     const { model: digest, messages, addGenerationPrompt = true, client } = params;
     const { tokenizer } = this.#find(digest).model;
-    const programs = this.#programs;
+    const programs = this.#programs.of(client);
     return this.#addText(caller, { client, model: digest, length: lengthOfMessages(messages) }, function* () {
       const most = MAX_PROMPT_TOKENS;
       return { tokens: yield* chatTokens(tokenizer, messages, addGenerationPrompt, programs, most) };
@@ -207,7 +213,7 @@ export class LoadedModels {
     const { generation, model: digest, prompt, sampling, client } = params;
     const { model, generations } = this.#find(digest);
     const service = { ...params.service, client };
-    const programs = this.#programs;
+    const programs = this.#programs.of(client);
     const granted = { id: generation, limit: 0 };
     const left = timeLeft(service.deadlineMs);
     return this.#addText(
@@ -232,7 +238,7 @@ export class LoadedModels {
     const { model, generations } = this.#find(digest);
     const { id: call, session } = caller;
     const service = { ...params.service, client };
-    const programs = this.#programs;
+    const programs = this.#programs.of(client);
     const pins = this.#pins;
     pins.checkNew(session, pin);
     const left = timeLeft(service.deadlineMs);

@@ -22,6 +22,8 @@ export type ToPrograms = {
 }[ProgramKind];
 
 export type FromPrograms =
+  /** The thread has started. */
+  | { readonly ready: true }
   | { readonly id: number; readonly answer: Programs[ProgramKind]['answer'] }
   | { readonly id: number; readonly error: WireError };
 

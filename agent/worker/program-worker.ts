@@ -26,6 +26,9 @@ setup.port.on('message', (message: ToPrograms) => {
   doorbell.ring();
 });
 
+setup.port.postMessage({ ready: true } satisfies FromPrograms);
+doorbell.ring();
+
 function answer(message: ToPrograms): FromPrograms {
   try {
     return { id: message.id, answer: run(message) };

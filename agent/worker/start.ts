@@ -4,3 +4,8 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 export function startWorker(options: WorkerOptions): Worker {
   return new Worker(new URL('./worker.js', import.meta.url), options);
 }
+
+/** Starts the thread for templates and schemas, which lies there, too. */
+export function startPrograms(options: WorkerOptions): Worker {
+  return new Worker(new URL('./program-worker.js', import.meta.url), options);
+}

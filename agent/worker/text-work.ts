@@ -3,7 +3,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { EncodeOptions, Model, Tokenizer } from '../../llm/index.js';
 import { CHAT_ROLES, type ChatMessage, ChatTemplate } from '../../llm/index.js';
 import { MAX_PROMPT_TOKENS, MAX_TEXT_LENGTH, type Params, type WirePrompt } from '../../protocol/index.js';
-import type { ProgramThread } from './program-thread.js';
+import type { ClientPrograms } from './program-thread.js';
 
 const NO_BYTES = new Uint8Array();
 
@@ -18,7 +18,7 @@ export function* promptTokens(
   model: Model,
   prompt: WirePrompt,
   addGenerationPrompt: boolean,
-  programs: ProgramThread,
+  programs: ClientPrograms,
 ): Pausable<readonly number[]> {
   if ('tokens' in prompt) return prompt.tokens;
   const most = model.contextLength;
@@ -50,7 +50,7 @@ export function* chatTokens(
   tokenizer: Tokenizer,
   messages: Messages,
   addGenerationPrompt: boolean,
-  programs: ProgramThread,
+  programs: ClientPrograms,
   most: number,
 ): Pausable<number[]> {
   const template = new ChatTemplate(tokenizer);

@@ -50,6 +50,13 @@ function openService(): DeviceService | undefined {
         if ('error' in outcome) fail(id, outcome.error);
         else post({ kind: 'reply', id, result: outcome.result });
       },
+      programs: {
+        start: (thread, programs) =>
+          port.postMessage({ kind: 'start-programs', thread, port: programs } satisfies FromWorker, [
+            programs,
+          ]),
+        end: (thread) => post({ kind: 'end-programs', thread }),
+      },
     });
     post({ kind: 'ready', description: plain(opened.description), dmaMemory: opened.dmaMemory });
     return opened;
@@ -104,6 +111,9 @@ function take(service: DeviceService, message: ToWorker): void {
       return;
     case 'end-session':
       service.endSession(message.session);
+      return;
+    case 'programs-ended':
+      service.models.onProgramsEnded(message.thread, message.reason);
       return;
     case 'report-steps':
       reportSteps = message.on;

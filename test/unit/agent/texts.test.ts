@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openBoard } from '../../../agent/boards/open-board.js';
 import { DeviceService } from '../../../agent/worker/device-service.js';
-import { Doorbell } from '../../../agent/worker-link/doorbell.js';
 import type { DeviceCall, DeviceMethod, DeviceParams } from '../../../agent/worker-link/messages.js';
 import type { GenerateEvent, Params } from '../../../protocol/index.js';
 import { TINY_STORIES } from '../llm/models.js';
@@ -33,11 +32,13 @@ beforeEach(() => {
   events = new Map();
   service = new DeviceService(
     openBoard('mock:'),
-    { scratch, kv: {}, clientWeights: new Map(), doorbell: new Doorbell().shared },
+    { scratch, kv: {}, clientWeights: new Map() },
     {
       onEvent: (generation, event) => events.set(generation, [...(events.get(generation) ?? []), event]),
       onProgress: () => {},
       onAnswer: (call, outcome) => answers.set(call, outcome),
+      // The model has no template.
+      programs: { start: () => {}, end: () => {} },
     },
     () => clock++,
   );
