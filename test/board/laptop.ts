@@ -58,7 +58,7 @@ export class Laptop {
  */
 export function installVersion(folder: string, version: string, agent = ''): string {
   mkdirSync(folder);
-  for (const name of ['node_modules', 'boards', 'models', 'test'])
+  for (const name of ['node_modules', 'boards', 'models', 'vectors'])
     symlinkSync(resolve(name), join(folder, name));
   cpSync('dist', join(folder, 'dist'), { recursive: true, filter: (path) => path !== join('dist', 'test') });
   for (const path of ['package.json', join('dist', 'bundle', 'package.json')]) {
