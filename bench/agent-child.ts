@@ -1,6 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { WebSocketServer } from 'ws';
 import { startAgent } from '../agent/index.js';

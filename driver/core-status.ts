@@ -1,5 +1,10 @@
-import type { CoreRevision, RegisterWindow } from '../board/index.js';
-import { MONITORS, STATUS_REGISTERS, statusOffset } from '../board/index.js';
+import {
+  type CoreRevision,
+  MONITORS,
+  type RegisterWindow,
+  STATUS_REGISTERS,
+  statusOffset,
+} from '../board/index.js';
 
 /** Number of the scheduler's status register and its state when it hangs (manual, "Ill-formed streams"). */
 const SCHEDULER = 3;

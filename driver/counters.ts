@@ -1,10 +1,11 @@
-import type { BoardDescription, RegisterWindow } from '../board/index.js';
 import {
+  type BoardDescription,
   HWC_RESET_OFFSET,
   MONITORS,
   type Monitor,
   type MonitorName,
   monitorOffsets,
+  type RegisterWindow,
 } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 

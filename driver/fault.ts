@@ -1,5 +1,4 @@
-import type { BoardFault } from '../board/index.js';
-import { AXI_DMA_REGISTERS, DMASR, decodeRegister } from '../board/index.js';
+import { AXI_DMA_REGISTERS, type BoardFault, DMASR, decodeRegister } from '../board/index.js';
 import { type ErrorCodeName, type ErrorContext, PynqLlmError } from '../errors/index.js';
 import type { CoreStatus } from './core-status.js';
 import type { DmaChannel } from './dma/channel.js';

@@ -1,7 +1,6 @@
 import type { Board, DmaBuffer } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import type { CoreType, GgmlType } from '../gguf/index.js';
-import { CORE_BLOCK_BYTES } from '../gguf/index.js';
+import { CORE_BLOCK_BYTES, type CoreType, type GgmlType } from '../gguf/index.js';
 import { encodeLoadWeights } from './instructions.js';
 import { packTile, putWords, rowsPerTile, type TileLayout, tileLayout, wholeLines } from './tile.js';
 

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { BoardDescription } from '../board/index.js';
-import { loadBoardDescription } from '../board/index.js';
+import { type BoardDescription, loadBoardDescription } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { checkPart, readBitstream } from './bitstream/bitstream.js';
 import { type FpgaPart, partNamed } from './bitstream/parts.js';

@@ -1,5 +1,4 @@
-import type { BoardDescription } from '../board/index.js';
-import { loadBoardDescription, shippedBoardNames } from '../board/index.js';
+import { type BoardDescription, loadBoardDescription, shippedBoardNames } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import {
   type Bitstream,

@@ -1,12 +1,14 @@
-import type {
-  Board,
-  BoardDescription,
-  BoardFault,
-  DmaBuffer,
-  OwnedDmaBuffer,
-  RegisterWindow,
+import {
+  AXI_DMA_REGISTERS,
+  type Board,
+  type BoardDescription,
+  type BoardFault,
+  DMACR,
+  type DmaBuffer,
+  type OwnedDmaBuffer,
+  RegionAllocator,
+  type RegisterWindow,
 } from '../board/index.js';
-import { AXI_DMA_REGISTERS, DMACR, RegionAllocator } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { DmaMemory, DmaRegion, MemoryKind } from './dma-memory.js';
 import { UioInterrupts, Waiter } from './interrupts.js';

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
-import type { BoardDescription } from '../board/index.js';
-import { loadBoardDescription } from '../board/index.js';
+import { type BoardDescription, loadBoardDescription } from '../board/index.js';
 
 /** Which board this machine is, where the device URL does not say: its owner writes it. */
 export const INSTALLED_BOARD = '/etc/pynq-llm/board.toml';

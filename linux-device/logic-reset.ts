@@ -1,5 +1,4 @@
-import type { RegisterWindow } from '../board/index.js';
-import { SLCR_KEYS, SLCR_REGISTERS } from '../board/index.js';
+import { type RegisterWindow, SLCR_KEYS, SLCR_REGISTERS } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { hex } from './system-files.js';
 

@@ -1,5 +1,12 @@
-import type { Board, BoardDescription, BoardFault, DmaBuffer, RegisterWindow } from '../board/index.js';
-import { STATUS_REGISTERS, statusOffset } from '../board/index.js';
+import {
+  type Board,
+  type BoardDescription,
+  type BoardFault,
+  type DmaBuffer,
+  type RegisterWindow,
+  STATUS_REGISTERS,
+  statusOffset,
+} from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { Clock } from './clock.js';
 import { Core } from './core/core.js';

@@ -1,5 +1,10 @@
-import type { CoreRevision } from '../board/index.js';
-import { HWC_RESET_OFFSET, MONITORS, type MonitorName, monitorOffsets } from '../board/index.js';
+import {
+  type CoreRevision,
+  HWC_RESET_OFFSET,
+  MONITORS,
+  type MonitorName,
+  monitorOffsets,
+} from '../board/index.js';
 import type { Clock } from './clock.js';
 
 /** A stretch of time that a unit spends in a state other than its resting one. `to` may be moved while it lasts. */

@@ -1,5 +1,4 @@
-import type { BoardDescription, DmaBuffer } from '../board/index.js';
-import { OwnedDmaBuffer, RegionAllocator } from '../board/index.js';
+import { type BoardDescription, type DmaBuffer, OwnedDmaBuffer, RegionAllocator } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type KernelMemory, PREPARED_INPUT, reserveMemory } from './kernel.js';
 

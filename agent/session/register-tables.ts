@@ -1,5 +1,4 @@
-import type { BoardDescription } from '../../board/index.js';
-import { listRegisters, type PlacedRegister } from '../../board/index.js';
+import { type BoardDescription, listRegisters, type PlacedRegister } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Params, RegisterInfo, RegisterReference, Result } from '../../protocol/index.js';
 import type { RegisterPlace } from '../worker-link/register-lane.js';

@@ -1,8 +1,14 @@
 import type { Accelerator } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
-import type { Model } from '../../llm/index.js';
-import { EngineMetrics, type Histogram, loadModel, newCost, SpillFolder } from '../../llm/index.js';
+import {
+  EngineMetrics,
+  type Histogram,
+  loadModel,
+  type Model,
+  newCost,
+  SpillFolder,
+} from '../../llm/index.js';
 import { type GenerateEvent, MAX_PROMPT_TOKENS, type Params, type Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { DeviceCall, DeviceParams, ProgramHost, WorkerSetup } from '../worker-link/messages.js';

@@ -1,10 +1,14 @@
-import type { KvPin, Model, ScoreOptions, Scores, ServiceOptions } from '../../llm/index.js';
 import {
   Engine,
   type EngineGeneration,
   type EngineOptions,
   type EnginePrefill,
+  type KvPin,
+  type Model,
   type PrefillSink,
+  type ScoreOptions,
+  type Scores,
+  type ServiceOptions,
 } from '../../llm/index.js';
 import { errorToWire, type GenerateEvent, type SamplingOptions } from '../../protocol/index.js';
 

@@ -1,7 +1,13 @@
 import { PAUSE_AFTER, type Pausable } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { EncodeOptions, Model, Tokenizer } from '../../llm/index.js';
-import { CHAT_ROLES, type ChatMessage, ChatTemplate } from '../../llm/index.js';
+import {
+  CHAT_ROLES,
+  type ChatMessage,
+  ChatTemplate,
+  type EncodeOptions,
+  type Model,
+  type Tokenizer,
+} from '../../llm/index.js';
 import { MAX_PROMPT_TOKENS, MAX_TEXT_LENGTH, type Params, type WirePrompt } from '../../protocol/index.js';
 import type { ClientPrograms } from './program-thread.js';
 

@@ -1,5 +1,4 @@
-import type { ServiceClass } from '../../llm/index.js';
-import { log, Random } from '../../llm/index.js';
+import { log, Random, type ServiceClass } from '../../llm/index.js';
 
 /** A request as it arrives. */
 export interface Arrival {

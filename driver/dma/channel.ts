@@ -1,5 +1,4 @@
-import type { RegisterWindow } from '../../board/index.js';
-import { AXI_DMA_REGISTERS, DMACR, DMASR } from '../../board/index.js';
+import { AXI_DMA_REGISTERS, DMACR, DMASR, type RegisterWindow } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Traffic } from '../traffic.js';
 

@@ -1,5 +1,11 @@
-import type { BoardDescription } from '../../board/index.js';
-import { AXI_DMA_REGISTERS, DMACR, DMASR, listRegisters, type PlacedRegister } from '../../board/index.js';
+import {
+  AXI_DMA_REGISTERS,
+  type BoardDescription,
+  DMACR,
+  DMASR,
+  listRegisters,
+  type PlacedRegister,
+} from '../../board/index.js';
 
 const STATUS_BITS =
   DMASR.HALTED |

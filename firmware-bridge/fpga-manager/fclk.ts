@@ -1,5 +1,4 @@
-import type { RegisterWindow } from '../../board/index.js';
-import { decodeRegister, SLCR_KEYS, SLCR_REGISTERS } from '../../board/index.js';
+import { decodeRegister, type RegisterWindow, SLCR_KEYS, SLCR_REGISTERS } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 
 /** Which of the four clocks from the processor to the programmable logic. */

@@ -1,5 +1,4 @@
-import type { BoardDescription, RegisterWindow } from '../../board/index.js';
-import { SLCR_WINDOW } from '../../board/index.js';
+import { type BoardDescription, type RegisterWindow, SLCR_WINDOW } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { readBitstream } from '../bitstream/bitstream.js';
 import { fpgaOf } from '../board-design.js';

@@ -2,8 +2,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { ExecResult } from '../ssh/index.js';
 import type { Layout } from './layout.js';
 import { isReleasePath } from './release.js';
-import type { RootShell } from './root-shell.js';
-import { commandFailed } from './root-shell.js';
+import { commandFailed, type RootShell } from './root-shell.js';
 import type { ServiceManager } from './service-manager.js';
 import { SWITCH_STATUS, switchScript } from './switch-script.js';
 

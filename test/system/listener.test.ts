@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import { Agent, get as httpGet } from 'node:http';
+import { Agent, get as httpGet, type IncomingMessage } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
