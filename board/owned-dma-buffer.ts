@@ -3,7 +3,7 @@ import type { DmaBuffer } from './board.js';
 
 /** Who owns a DMA buffer, and that nobody touches it otherwise: the same on hardware and on the mock. */
 export abstract class OwnedDmaBuffer implements DmaBuffer {
-  private state: 'cpu' | 'device' | 'freed' = 'cpu';
+  #state: 'cpu' | 'device' | 'freed' = 'cpu';
 
   protected constructor(
     readonly physicalAddress: number,
@@ -20,12 +20,12 @@ export abstract class OwnedDmaBuffer implements DmaBuffer {
   protected abstract release(): void;
 
   get owner(): 'cpu' | 'device' {
-    return this.state === 'device' ? 'device' : 'cpu';
+    return this.#state === 'device' ? 'device' : 'cpu';
   }
 
   get bytes(): Uint8Array {
-    this.requireAlive();
-    if (this.state === 'device')
+    this.#requireAlive();
+    if (this.#state === 'device')
       throw new PynqLlmError(
         'DRIVER_BUFFER_NOT_OWNED',
         `The DMA buffer at 0x${this.physicalAddress.toString(16)} belongs to the device.`,
@@ -35,28 +35,28 @@ export abstract class OwnedDmaBuffer implements DmaBuffer {
   }
 
   giveToDevice(): void {
-    this.requireAlive();
-    if (this.state === 'device') return;
+    this.#requireAlive();
+    if (this.#state === 'device') return;
     this.handOver();
-    this.state = 'device';
+    this.#state = 'device';
   }
 
   giveToCpu(): void {
-    this.requireAlive();
-    if (this.state === 'cpu') return;
+    this.#requireAlive();
+    if (this.#state === 'cpu') return;
     this.handBack();
-    this.state = 'cpu';
+    this.#state = 'cpu';
   }
 
   free(): void {
-    if (this.state === 'freed') return;
-    if (this.state === 'device') this.giveToCpu();
-    this.state = 'freed';
+    if (this.#state === 'freed') return;
+    if (this.#state === 'device') this.giveToCpu();
+    this.#state = 'freed';
     this.release();
   }
 
-  private requireAlive(): void {
-    if (this.state === 'freed')
+  #requireAlive(): void {
+    if (this.#state === 'freed')
       throw new PynqLlmError(
         'DRIVER_BUFFER_FREED',
         `The DMA buffer at 0x${this.physicalAddress.toString(16)} was freed.`,

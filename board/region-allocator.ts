@@ -16,9 +16,12 @@ export interface Allocated {
 /** First fit in regions of physical memory, and which buffer lies where. No buffer spans two regions. */
 export class RegionAllocator<R extends MemoryRegion, B extends Allocated> {
   /** Sorted by physical address. */
-  private readonly buffers: B[] = [];
+  readonly #buffers: B[] = [];
+  readonly #regions: readonly R[];
 
-  constructor(private readonly regions: readonly R[]) {}
+  constructor(regions: readonly R[]) {
+    this.#regions = regions;
+  }
 
   /**
    * @param align a power of two
@@ -41,11 +44,11 @@ export class RegionAllocator<R extends MemoryRegion, B extends Allocated> {
         `A DMA buffer of ${byteLength} bytes aligned to ${align} cannot be allocated.`,
         { context: { byteLength, align } },
       );
-    for (const { region, base, size } of this.gaps()) {
+    for (const { region, base, size } of this.#gaps()) {
       const address = Math.ceil(base / align) * align;
       if (address + byteLength > base + size) continue;
       const buffer = create(address, region, address - region.base);
-      this.buffers.splice(this.placeOf(address), 0, buffer);
+      this.#buffers.splice(this.#placeOf(address), 0, buffer);
       return buffer;
     }
     const { free, largestFree } = this.usage();
@@ -58,45 +61,45 @@ export class RegionAllocator<R extends MemoryRegion, B extends Allocated> {
 
   /** @param buffer is forgotten; its memory may be allocated again */
   release(buffer: B): void {
-    const place = this.placeOf(buffer.physicalAddress);
-    if (this.buffers[place] === buffer) this.buffers.splice(place, 1);
+    const place = this.#placeOf(buffer.physicalAddress);
+    if (this.#buffers[place] === buffer) this.#buffers.splice(place, 1);
   }
 
   /** The buffer that holds the whole physical range. */
   bufferAt(address: number, byteLength: number): B | undefined {
-    const buffer = this.buffers[this.placeOf(address + 1) - 1];
+    const buffer = this.#buffers[this.#placeOf(address + 1) - 1];
     return buffer !== undefined && address + byteLength <= buffer.physicalAddress + buffer.byteLength
       ? buffer
       : undefined;
   }
 
   usage(): { total: number; free: number; largestFree: number } {
-    const gaps = this.gaps();
+    const gaps = this.#gaps();
     return {
-      total: this.regions.reduce((sum, { size }) => sum + size, 0),
+      total: this.#regions.reduce((sum, { size }) => sum + size, 0),
       free: gaps.reduce((sum, { size }) => sum + size, 0),
       largestFree: gaps.reduce((largest, { size }) => Math.max(largest, size), 0),
     };
   }
 
   /** How many buffers begin below an address. */
-  private placeOf(address: number): number {
+  #placeOf(address: number): number {
     let low = 0;
-    let high = this.buffers.length;
+    let high = this.#buffers.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.buffers[middle].physicalAddress < address) low = middle + 1;
+      if (this.#buffers[middle].physicalAddress < address) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  private gaps(): { region: R; base: number; size: number }[] {
-    return this.regions.flatMap((region) => {
+  #gaps(): { region: R; base: number; size: number }[] {
+    return this.#regions.flatMap((region) => {
       const end = region.base + region.size;
       const gaps = [];
       let from = region.base;
-      for (const { physicalAddress, byteLength } of this.buffers) {
+      for (const { physicalAddress, byteLength } of this.#buffers) {
         if (physicalAddress < region.base || physicalAddress >= end) continue;
         if (physicalAddress > from) gaps.push({ region, base: from, size: physicalAddress - from });
         from = physicalAddress + byteLength;

@@ -32,15 +32,15 @@ export class Accelerator {
   readonly traffic: Traffic = newTraffic();
   /** Called after each tile's results have arrived; for measurements between tiles. */
   onTile: ((program: MatMulProgram, tile: number) => void) | undefined;
-  private readonly control: RegisterWindow;
-  private readonly lanes: Lanes;
-  private readonly memory: WorkingMemory;
-  private readonly runner: MatMulRunner;
-  private readonly hardwareCounters?: Counters;
-  private readonly deadlines: Deadlines;
-  private readonly programs = new Set<MatMulProgram>();
-  private needsReset = true;
-  private closed = false;
+  readonly #control: RegisterWindow;
+  readonly #lanes: Lanes;
+  readonly #memory: WorkingMemory;
+  readonly #runner: MatMulRunner;
+  readonly #hardwareCounters?: Counters;
+  readonly #deadlines: Deadlines;
+  readonly #programs = new Set<MatMulProgram>();
+  #needsReset = true;
+  #closed = false;
 
   /**
    * Takes the driver's own buffers, resets the DMA engines and checks that the core is idle.
@@ -50,18 +50,18 @@ export class Accelerator {
     readonly board: Board,
     options: AcceleratorOptions = {},
   ) {
-    this.deadlines = {
+    this.#deadlines = {
       factor: options.deadlineFactor ?? DEFAULT_DEADLINES.factor,
       minimumUs: options.minimumDeadlineUs ?? DEFAULT_DEADLINES.minimumUs,
     };
-    this.control = countedWindow(board.window('control'), this.traffic);
-    this.lanes = new Lanes(board, this.control, this.traffic);
+    this.#control = countedWindow(board.window('control'), this.traffic);
+    this.#lanes = new Lanes(board, this.#control, this.traffic);
     if (Object.hasOwn(board.description.windows, 'hwc')) {
       const window = countedWindow(board.window('hwc'), this.traffic);
-      this.hardwareCounters = new Counters({ description: board.description, window });
+      this.#hardwareCounters = new Counters({ description: board.description, window });
     }
-    this.memory = allocateWorkingMemory(board);
-    this.runner = new MatMulRunner(board, this.lanes, this.memory, this.traffic, this.deadlines);
+    this.#memory = allocateWorkingMemory(board);
+    this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
     try {
       this.reset();
     } catch (error) {
@@ -72,7 +72,7 @@ export class Accelerator {
 
   /** The hardware counters. @throws PynqLlmError DRIVER_NO_COUNTERS where the design has none */
   get counters(): Counters {
-    if (this.hardwareCounters) return this.hardwareCounters;
+    if (this.#hardwareCounters) return this.#hardwareCounters;
     const { name } = this.board.description;
     throw new PynqLlmError('DRIVER_NO_COUNTERS', `The design on ${name} has no hwc window.`, {
       context: { board: name },
@@ -95,7 +95,7 @@ export class Accelerator {
     placement: 'resident' | 'staged',
     { force = false, mostRows }: { readonly force?: boolean; readonly mostRows?: number } = {},
   ): MatMulProgram {
-    this.checkOpen();
+    this.#checkOpen();
     const { description } = this.board;
     const coreType = coreTypeOf(tensor.type);
     const reason = refusal(description, tensor, force);
@@ -109,22 +109,22 @@ export class Accelerator {
       );
     }
     const program = MatMulProgram.compile(this.board, tensor, coreType, placement, mostRows);
-    this.programs.add(program);
+    this.#programs.add(program);
     return program;
   }
 
   /** Gives a program's memory back. Unloading twice does nothing. */
   unload(program: MatMulProgram): void {
-    this.programs.delete(program);
+    this.#programs.delete(program);
     program.unload();
   }
 
   /** Core cycles of `multiply` with `n` columns, by the manual's formulas. */
   cycles(programs: readonly MatMulProgram[], n: number): number {
-    const perRun = this.runner.columnsPerRun(programs);
+    const perRun = this.#runner.columnsPerRun(programs);
     let total = 0;
     for (let first = 0; first < n; first += perRun)
-      total += this.runner.cycles(programs, Math.min(perRun, n - first));
+      total += this.#runner.cycles(programs, Math.min(perRun, n - first));
     return total;
   }
 
@@ -143,12 +143,12 @@ export class Accelerator {
     fill: (blocks: Uint8Array) => void,
     outputs: readonly Float32Array[],
   ): void {
-    this.checkOpen();
-    this.checkArguments(programs, n, outputs);
-    if (this.needsReset) this.reset();
-    const perRun = this.runner.columnsPerRun(programs);
+    this.#checkOpen();
+    this.#checkArguments(programs, n, outputs);
+    if (this.#needsReset) this.reset();
+    const perRun = this.#runner.columnsPerRun(programs);
     if (n <= perRun) {
-      this.runOrRecover(programs, n, 0, fill, outputs);
+      this.#runOrRecover(programs, n, 0, fill, outputs);
       return;
     }
     const columnBytes = programs[0].tiles.kb * Q8K_BYTES;
@@ -157,24 +157,24 @@ export class Accelerator {
     for (let first = 0; first < n; first += perRun) {
       const columns = Math.min(perRun, n - first);
       const part = blocks.subarray(first * columnBytes, (first + columns) * columnBytes);
-      this.runOrRecover(programs, columns, first, (into) => into.set(part), outputs);
+      this.#runOrRecover(programs, columns, first, (into) => into.set(part), outputs);
     }
   }
 
-  private runOrRecover(
+  #runOrRecover(
     programs: readonly MatMulProgram[],
     columns: number,
     firstColumn: number,
     fill: (blocks: Uint8Array) => void,
     outputs: readonly Float32Array[],
   ): void {
-    const inputBytes = this.runner.prepare(programs, columns, fill);
+    const inputBytes = this.#runner.prepare(programs, columns, fill);
     try {
-      this.runner.run(programs, inputBytes, { columns, firstColumn, outputs, onTile: this.onTile });
+      this.#runner.run(programs, inputBytes, { columns, firstColumn, outputs, onTile: this.onTile });
       const faults = this.board.takeFaults();
       if (faults.length > 0) throw reportedFault(faults, programs[0].name);
     } catch (error) {
-      this.recover(error);
+      this.#recover(error);
       throw error;
     }
   }
@@ -183,8 +183,8 @@ export class Accelerator {
    * After a fault, words may be left on the way to or from the core where no status register shows them, so the
    * logic is set to its power-up state, whatever it says. Weights in DMA memory survive.
    */
-  private recover(fault: unknown): void {
-    this.needsReset = true;
+  #recover(fault: unknown): void {
+    this.#needsReset = true;
     try {
       this.board.resetLogic();
       this.reset();
@@ -206,12 +206,12 @@ export class Accelerator {
    * @throws PynqLlmError DRIVER_DMA_RESET_TIMEOUT, DRIVER_CORE_NOT_IDLE
    */
   reset(): void {
-    this.checkOpen();
-    this.needsReset = true;
-    this.lanes.reset(this.deadlines.minimumUs);
+    this.#checkOpen();
+    this.#needsReset = true;
+    this.#lanes.reset(this.#deadlines.minimumUs);
     if (!this.status().isIdle) {
       this.board.resetLogic();
-      this.lanes.reset(this.deadlines.minimumUs);
+      this.#lanes.reset(this.#deadlines.minimumUs);
       const status = this.status();
       if (!status.isIdle) {
         throw new PynqLlmError(
@@ -223,40 +223,36 @@ export class Accelerator {
         );
       }
     }
-    this.hardwareCounters?.writeTargets();
-    this.hardwareCounters?.reset();
+    this.#hardwareCounters?.writeTargets();
+    this.#hardwareCounters?.reset();
     this.board.takeFaults();
-    this.needsReset = false;
+    this.#needsReset = false;
   }
 
   /** The core's status registers now. */
   status(): CoreStatus {
-    return CoreStatus.read(this.control, this.board.description.revision);
+    return CoreStatus.read(this.#control, this.board.description.revision);
   }
 
   /** Unloads all programs and gives the driver's own buffers back; the board stays open. */
   close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    for (const program of this.programs) program.unload();
-    this.programs.clear();
-    const { input, instructions, staging, output } = this.memory;
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const program of this.#programs) program.unload();
+    this.#programs.clear();
+    const { input, instructions, staging, output } = this.#memory;
     for (const buffer of [input, instructions, ...staging, output]) buffer.free();
   }
 
-  private checkOpen(): void {
-    if (this.closed)
+  #checkOpen(): void {
+    if (this.#closed)
       throw new PynqLlmError(
         'DRIVER_CLOSED',
         `The accelerator on ${this.board.description.name} was closed.`,
       );
   }
 
-  private checkArguments(
-    programs: readonly MatMulProgram[],
-    n: number,
-    outputs: readonly Float32Array[],
-  ): void {
+  #checkArguments(programs: readonly MatMulProgram[], n: number, outputs: readonly Float32Array[]): void {
     const bad = (what: string) => new PynqLlmError('DRIVER_BAD_ARGUMENT', `multiply() was given ${what}.`);
     if (programs.length === 0 || programs.length > MAX_PROGRAMS)
       throw bad(`${programs.length} programs, not 1 to ${MAX_PROGRAMS}`);
@@ -264,7 +260,7 @@ export class Accelerator {
     if (outputs.length !== programs.length)
       throw bad(`${outputs.length} outputs for ${programs.length} programs`);
     programs.forEach((program, i) => {
-      if (!this.programs.has(program))
+      if (!this.#programs.has(program))
         throw new PynqLlmError('DRIVER_CLOSED', `The program of ${program.name} was unloaded.`);
       if (program.columns !== programs[0].columns)
         throw bad(`programs with K = ${programs[0].columns} and ${program.columns}`);

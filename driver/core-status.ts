@@ -12,11 +12,15 @@ const START_HANDSHAKE = 31;
 
 /** The core's status registers at one moment. */
 export class CoreStatus {
+  readonly #revision: CoreRevision;
+
   private constructor(
-    private readonly revision: CoreRevision,
+    revision: CoreRevision,
     /** Values by register number. */
     readonly values: readonly number[],
-  ) {}
+  ) {
+    this.#revision = revision;
+  }
 
   /** Reads all status registers: 8 accesses on v3, 9 on v1. */
   static read(control: RegisterWindow, revision: CoreRevision): CoreStatus {
@@ -27,7 +31,7 @@ export class CoreStatus {
   }
 
   get isIdle(): boolean {
-    return STATUS_REGISTERS[this.revision].every(({ idle }, index) => this.values[index] === idle);
+    return STATUS_REGISTERS[this.#revision].every(({ idle }, index) => this.values[index] === idle);
   }
 
   get isStuck(): boolean {
@@ -36,10 +40,10 @@ export class CoreStatus {
 
   /** One line a unit that has a meaning, such as `load-unit: weights (4)`. */
   describe(): string[] {
-    return STATUS_REGISTERS[this.revision].flatMap(({ unit, idle }, index) => {
+    return STATUS_REGISTERS[this.#revision].flatMap(({ unit, idle }, index) => {
       const value = this.values[index];
       if (unit.startsWith('reserved') && value === idle) return [];
-      const state = MONITORS[this.revision].find(({ name }) => name === unit)?.states[value];
+      const state = MONITORS[this.#revision].find(({ name }) => name === unit)?.states[value];
       return [`${unit}: ${state === undefined ? value : `${state} (${value})`}`];
     });
   }

@@ -74,7 +74,7 @@ export class MatMulProgram {
   /** DMA memory (resident) or CPU memory (staged) that it takes, in bytes. */
   readonly bytes: number;
   /** Undefined once the program is unloaded. */
-  private memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array } | undefined;
+  #memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array } | undefined;
 
   private constructor(
     tensor: TensorShape,
@@ -87,7 +87,7 @@ export class MatMulProgram {
     this.rows = tensor.rows;
     this.columns = tensor.columns;
     this.bytes = tiles.bytes;
-    this.memory = memory;
+    this.#memory = memory;
   }
 
   /**
@@ -128,27 +128,27 @@ export class MatMulProgram {
 
   /** Physical address of a resident tile's LOAD_WGT header. */
   headerAddress(index: number): number {
-    return this.residentBase() + (index === this.tiles.tileCount - 1 ? HEADERS_BYTES / 2 : 0);
+    return this.#residentBase() + (index === this.tiles.tileCount - 1 ? HEADERS_BYTES / 2 : 0);
   }
 
   /** Physical address of a resident tile's image. */
   tileAddress(index: number): number {
-    return this.residentBase() + HEADERS_BYTES + index * this.tiles.full.bytes;
+    return this.#residentBase() + HEADERS_BYTES + index * this.tiles.full.bytes;
   }
 
   /** A staged tile's image. */
   tileImage(index: number): Uint8Array {
-    if (this.memory === undefined || !('image' in this.memory)) throw this.withoutMemory();
+    if (this.#memory === undefined || !('image' in this.#memory)) throw this.#withoutMemory();
     const from = index * this.tiles.full.bytes;
-    return this.memory.image.subarray(from, from + this.tile(index).bytes);
+    return this.#memory.image.subarray(from, from + this.tile(index).bytes);
   }
 
-  private residentBase(): number {
-    if (this.memory === undefined || !('buffer' in this.memory)) throw this.withoutMemory();
-    return this.memory.buffer.physicalAddress;
+  #residentBase(): number {
+    if (this.#memory === undefined || !('buffer' in this.#memory)) throw this.#withoutMemory();
+    return this.#memory.buffer.physicalAddress;
   }
 
-  private withoutMemory(): PynqLlmError {
+  #withoutMemory(): PynqLlmError {
     return new PynqLlmError(
       'DRIVER_CLOSED',
       `The program of ${this.name} has no ${this.placement} weights any more.`,
@@ -157,8 +157,8 @@ export class MatMulProgram {
 
   /** Gives the memory back; the program cannot be used any more. */
   unload(): void {
-    if (this.memory !== undefined && 'buffer' in this.memory) this.memory.buffer.free();
-    this.memory = undefined;
+    if (this.#memory !== undefined && 'buffer' in this.#memory) this.#memory.buffer.free();
+    this.#memory = undefined;
   }
 }
 

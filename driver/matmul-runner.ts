@@ -64,21 +64,26 @@ const COMPUTE_LAST_SLOT = 2;
  */
 export class MatMulRunner {
   /** The staging buffer with the last tile that was staged. */
-  private staged: 0 | 1 = 0;
+  #staged: 0 | 1 = 0;
+  readonly #board: Board;
+  readonly #lanes: Lanes;
+  readonly #memory: WorkingMemory;
+  readonly #traffic: Traffic;
+  readonly #deadlines: Deadlines;
 
-  constructor(
-    private readonly board: Board,
-    private readonly lanes: Lanes,
-    private readonly memory: WorkingMemory,
-    private readonly traffic: Traffic,
-    private readonly deadlines: Deadlines,
-  ) {}
+  constructor(board: Board, lanes: Lanes, memory: WorkingMemory, traffic: Traffic, deadlines: Deadlines) {
+    this.#board = board;
+    this.#lanes = lanes;
+    this.#memory = memory;
+    this.#traffic = traffic;
+    this.#deadlines = deadlines;
+  }
 
   /** The most columns that one run of these programs can take: all share the input, results go through one buffer. */
   columnsPerRun(programs: readonly MatMulProgram[]): number {
-    const { inputBlocks } = this.board.description.capacity;
+    const { inputBlocks } = this.#board.description.capacity;
     return programs.reduce(
-      (most, { tiles }) => Math.min(most, Math.floor(this.memory.output.byteLength / (4 * tiles.full.rows))),
+      (most, { tiles }) => Math.min(most, Math.floor(this.#memory.output.byteLength / (4 * tiles.full.rows))),
       Math.floor(inputBlocks / programs[0].tiles.kb),
     );
   }
@@ -89,8 +94,8 @@ export class MatMulRunner {
    * @returns bytes to send as inputs
    */
   prepare(programs: readonly MatMulProgram[], columns: number, fill: (blocks: Uint8Array) => void): number {
-    this.writeInstructions(programs, columns);
-    return this.writeInputs(programs[0], columns, fill);
+    this.#writeInstructions(programs, columns);
+    return this.#writeInputs(programs[0], columns, fill);
   }
 
   /** Runs what was prepared. */
@@ -99,31 +104,31 @@ export class MatMulRunner {
     inputBytes: number,
     { columns, firstColumn, outputs, onTile }: RunTarget,
   ): void {
-    this.lanes.send(0, this.memory.input.physicalAddress, inputBytes);
+    this.#lanes.send(0, this.#memory.input.physicalAddress, inputBytes);
     const { kb } = programs[0].tiles;
-    this.lanes.finish(this.deadlineUs(inputCycles(kb, columns)), 'inputs', programs[0].name);
+    this.#lanes.finish(this.#deadlineUs(inputCycles(kb, columns)), 'inputs', programs[0].name);
     programs.forEach((program, index) => {
-      if (index > 0) this.sendConfig(program, index);
-      this.runProgram({ program, index, columns, firstColumn, output: outputs[index], onTile });
+      if (index > 0) this.#sendConfig(program, index);
+      this.#runProgram({ program, index, columns, firstColumn, output: outputs[index], onTile });
     });
   }
 
-  private writeInputs(program: MatMulProgram, columns: number, fill: (blocks: Uint8Array) => void): number {
-    const { input } = this.memory;
+  #writeInputs(program: MatMulProgram, columns: number, fill: (blocks: Uint8Array) => void): number {
+    const { input } = this.#memory;
     const { kb } = program.tiles;
     const header = CONFIG_AND_INPUTS_WORDS * 4;
     const end = header + columns * kb * Q8K_BYTES;
     input.giveToCpu();
     const { bytes } = input;
     const shape = { kb, rows: program.rows, columns, coreType: program.coreType };
-    putWords(bytes, 0, encodeConfigAndInputs(shape, this.board.description.capacity.inputBlocks));
+    putWords(bytes, 0, encodeConfigAndInputs(shape, this.#board.description.capacity.inputBlocks));
     fill(bytes.subarray(header, end));
     input.giveToDevice();
     return end;
   }
 
-  private writeInstructions(programs: readonly MatMulProgram[], columns: number): void {
-    const { instructions } = this.memory;
+  #writeInstructions(programs: readonly MatMulProgram[], columns: number): void {
+    const { instructions } = this.#memory;
     instructions.giveToCpu();
     const { bytes } = instructions;
     programs.forEach(({ tiles, rows, coreType }, i) => {
@@ -136,85 +141,81 @@ export class MatMulRunner {
     instructions.giveToDevice();
   }
 
-  private slotAddress(program: number, slot: number): number {
-    return this.memory.instructions.physicalAddress + (program * SLOTS_PER_PROGRAM + slot) * INSTRUCTION_SLOT;
+  #slotAddress(program: number, slot: number): number {
+    return (
+      this.#memory.instructions.physicalAddress + (program * SLOTS_PER_PROGRAM + slot) * INSTRUCTION_SLOT
+    );
   }
 
-  private sendConfig(program: MatMulProgram, index: number): void {
-    this.lanes.send(0, this.slotAddress(index, CONFIG_SLOT), CONFIG_WORDS * 4);
-    this.lanes.finish(this.deadlineUs(CONFIG_WORDS), 'CONFIG', program.name);
+  #sendConfig(program: MatMulProgram, index: number): void {
+    this.#lanes.send(0, this.#slotAddress(index, CONFIG_SLOT), CONFIG_WORDS * 4);
+    this.#lanes.finish(this.#deadlineUs(CONFIG_WORDS), 'CONFIG', program.name);
   }
 
   /** Runs all tiles; results collect in the output buffer and are copied out whenever it is full. */
-  private runProgram(run: ProgramRun): void {
+  #runProgram(run: ProgramRun): void {
     const { program, columns, index, onTile } = run;
     const { tiles } = program;
-    const { output: results } = this.memory;
-    const cost = this.costOf(program, columns);
-    const deadlineUs = this.deadlineUs(
+    const { output: results } = this.#memory;
+    const cost = this.#costOf(program, columns);
+    const deadlineUs = this.#deadlineUs(
       loadCycles(cost, tiles.full.rows, true) + computeCycles(cost, tiles.full.rows),
     );
     results.giveToDevice();
     let firstPending = 0;
     let used = 0;
-    if (program.placement === 'staged') this.stage(run, 0);
+    if (program.placement === 'staged') this.#stage(run, 0);
     for (let tile = 0; tile < tiles.tileCount; tile++) {
       const bytes = program.tile(tile).rows * columns * 4;
       if (used + bytes > results.byteLength) {
-        this.copyResults(run, firstPending, tile);
+        this.#copyResults(run, firstPending, tile);
         results.giveToDevice();
         firstPending = tile;
         used = 0;
       }
       const address = results.physicalAddress + used;
-      if (program.placement === 'resident') this.runResidentTile(run, tile, address, bytes, deadlineUs);
-      else this.runStagedTile(run, tile, address, bytes, deadlineUs);
+      if (program.placement === 'resident') this.#runResidentTile(run, tile, address, bytes, deadlineUs);
+      else this.#runStagedTile(run, tile, address, bytes, deadlineUs);
       onTile?.(program, tile);
       used += wholeLines(bytes);
     }
-    this.copyResults(run, firstPending, tiles.tileCount);
-    this.count(program, index, columns, cost);
+    this.#copyResults(run, firstPending, tiles.tileCount);
+    this.#count(program, index, columns, cost);
   }
 
   /** Header, blocks and COMPUTE as transfers of their own: the blocks are read where they lie. */
-  private runResidentTile(
+  #runResidentTile(
     { program, index }: ProgramRun,
     tile: number,
     results: number,
     bytes: number,
     deadlineUs: number,
   ): void {
-    const { lanes } = this;
+    const lanes = this.#lanes;
     const layout = program.tile(tile);
-    lanes.send(0, program.headerAddress(tile), LOAD_WEIGHTS_WORDS[this.board.description.revision] * 4);
+    lanes.send(0, program.headerAddress(tile), LOAD_WEIGHTS_WORDS[this.#board.description.revision] * 4);
     lanes.finish(deadlineUs, 'the LOAD_WGT header', program.name, tile);
-    this.sendLanes(layout, program.tileAddress(tile));
+    this.#sendLanes(layout, program.tileAddress(tile));
     lanes.finish(deadlineUs, 'weights', program.name, tile);
     lanes.receive(results, bytes);
     const slot = layout === program.tiles.last ? COMPUTE_LAST_SLOT : COMPUTE_FULL_SLOT;
-    lanes.send(0, this.slotAddress(index, slot), COMPUTE_WORDS * 4);
+    lanes.send(0, this.#slotAddress(index, slot), COMPUTE_WORDS * 4);
     lanes.finish(deadlineUs, 'results', program.name, tile);
   }
 
   /** One transfer a lane; lane A's has header, blocks and COMPUTE. While they run, the next tile is copied. */
-  private runStagedTile(
-    run: ProgramRun,
-    tile: number,
-    results: number,
-    bytes: number,
-    deadlineUs: number,
-  ): void {
+  #runStagedTile(run: ProgramRun, tile: number, results: number, bytes: number, deadlineUs: number): void {
     const { program } = run;
-    this.lanes.receive(results, bytes);
-    this.sendLanes(program.tile(tile), this.memory.staging[this.staged].physicalAddress);
-    if (tile + 1 < program.tiles.tileCount) this.stage(run, tile + 1);
-    this.lanes.finish(deadlineUs, 'results', program.name, tile);
+    this.#lanes.receive(results, bytes);
+    this.#sendLanes(program.tile(tile), this.#memory.staging[this.#staged].physicalAddress);
+    if (tile + 1 < program.tiles.tileCount) this.#stage(run, tile + 1);
+    this.#lanes.finish(deadlineUs, 'results', program.name, tile);
   }
 
   /** Copies a tile into the staging buffer that the core is not reading. */
-  private stage({ program, columns }: ProgramRun, tile: number): void {
-    this.staged = this.staged === 0 ? 1 : 0;
-    const staging = this.memory.staging[this.staged];
+  #stage({ program, columns }: ProgramRun, tile: number): void {
+    this.#staged = this.#staged === 0 ? 1 : 0;
+    const staging = this.#memory.staging[this.#staged];
     const layout = program.tile(tile);
     const [laneA] = layout.lanes;
     staging.giveToCpu();
@@ -225,17 +226,17 @@ export class MatMulRunner {
     staging.giveToDevice();
   }
 
-  private sendLanes({ lanes }: TileLayout, base: number): void {
+  #sendLanes({ lanes }: TileLayout, base: number): void {
     for (let lane = 0; lane < lanes.length; lane++) {
       const { offset, bytes } = lanes[lane];
-      if (bytes > 0) this.lanes.send(lane, base + offset, bytes);
+      if (bytes > 0) this.#lanes.send(lane, base + offset, bytes);
     }
   }
 
   /** Copies the results of tiles from..to-1: the core sends column after column of a tile's rows. */
-  private copyResults({ program, columns, firstColumn, output }: ProgramRun, from: number, to: number): void {
-    this.memory.output.giveToCpu();
-    const { bytes } = this.memory.output;
+  #copyResults({ program, columns, firstColumn, output }: ProgramRun, from: number, to: number): void {
+    this.#memory.output.giveToCpu();
+    const { bytes } = this.#memory.output;
     const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
     let at = 0;
     for (let tile = from; tile < to; tile++) {
@@ -254,14 +255,14 @@ export class MatMulRunner {
   /** Core cycles of a run, by the manual's formulas. */
   cycles(programs: readonly MatMulProgram[], columns: number): number {
     return programs.reduce((sum, program, index) => {
-      const cost = this.costOf(program, columns);
+      const cost = this.#costOf(program, columns);
       return sum + (index === 0 ? matMulCycles(cost) : tileCycles(cost));
     }, 0);
   }
 
-  private costOf(program: MatMulProgram, columns: number): MatMulCost {
+  #costOf(program: MatMulProgram, columns: number): MatMulCost {
     return {
-      revision: this.board.description.revision,
+      revision: this.#board.description.revision,
       coreType: program.coreType,
       kb: program.tiles.kb,
       rows: program.rows,
@@ -271,15 +272,15 @@ export class MatMulRunner {
     };
   }
 
-  private count(program: MatMulProgram, index: number, columns: number, cost: MatMulCost): void {
-    this.traffic.matMuls++;
-    this.traffic.tiles += program.tiles.tileCount;
-    this.traffic.multiplyAdds += program.rows * columns * program.columns;
-    this.traffic.coreCycles += index === 0 ? matMulCycles(cost) : tileCycles(cost);
+  #count(program: MatMulProgram, index: number, columns: number, cost: MatMulCost): void {
+    this.#traffic.matMuls++;
+    this.#traffic.tiles += program.tiles.tileCount;
+    this.#traffic.multiplyAdds += program.rows * columns * program.columns;
+    this.#traffic.coreCycles += index === 0 ? matMulCycles(cost) : tileCycles(cost);
   }
 
-  private deadlineUs(cycles: number): number {
-    const expectedUs = (cycles * 1e6) / this.board.description.clockHz;
-    return Math.max(this.deadlines.minimumUs, Math.ceil(this.deadlines.factor * expectedUs));
+  #deadlineUs(cycles: number): number {
+    const expectedUs = (cycles * 1e6) / this.#board.description.clockHz;
+    return Math.max(this.#deadlines.minimumUs, Math.ceil(this.#deadlines.factor * expectedUs));
   }
 }

@@ -100,37 +100,45 @@ export function openLinuxBoard(description: BoardDescription, options: LinuxBoar
 
 class MappedBoard implements LinuxBoard, BufferHome {
   readonly description: BoardDescription;
-  private readonly allocator: RegionAllocator<DmaRegion, OwnedDmaBuffer>;
-  private readonly waiter: Waiter;
-  private closed = false;
+  readonly #allocator: RegionAllocator<DmaRegion, OwnedDmaBuffer>;
+  readonly #waiter: Waiter;
+  #closed = false;
+  readonly #system: LinuxSystem;
+  readonly #windows: OpenWindows;
+  readonly #memory: DmaMemory;
+  readonly #interrupts: UioInterrupts;
 
   constructor(
     description: BoardDescription,
-    private readonly system: LinuxSystem,
-    private readonly windows: OpenWindows,
-    private readonly memory: DmaMemory,
-    private readonly interrupts: UioInterrupts,
+    system: LinuxSystem,
+    windows: OpenWindows,
+    memory: DmaMemory,
+    interrupts: UioInterrupts,
     readonly report: LinuxBoardReport,
   ) {
+    this.#system = system;
+    this.#windows = windows;
+    this.#memory = memory;
+    this.#interrupts = interrupts;
     this.description = {
       ...description,
       title: `${description.title} (DMA memory: ${memory.kind})`,
       dmaMemory: memory.regions.map(({ base, size }) => ({ base, size })),
     };
-    this.allocator = new RegionAllocator(memory.regions);
-    this.waiter = new Waiter(system.now, interrupts);
+    this.#allocator = new RegionAllocator(memory.regions);
+    this.#waiter = new Waiter(system.now, interrupts);
   }
 
   get isOpen(): boolean {
-    return !this.closed;
+    return !this.#closed;
   }
 
   window(name: string): RegisterWindow {
-    const window = this.windows.windows.get(name);
+    const window = this.#windows.windows.get(name);
     if (window === undefined)
       throw new PynqLlmError(
         'DRIVER_UNKNOWN_WINDOW',
-        `${this.description.title} has no register window "${name}"; it has ${[...this.windows.windows.keys()].join(', ')}.`,
+        `${this.description.title} has no register window "${name}"; it has ${[...this.#windows.windows.keys()].join(', ')}.`,
         { context: { window: name } },
       );
     return window;
@@ -138,7 +146,7 @@ class MappedBoard implements LinuxBoard, BufferHome {
 
   allocate(byteLength: number, { align = CACHE_LINE }: { readonly align?: number } = {}): DmaBuffer {
     this.requireOpen();
-    return this.allocator.allocate(byteLength, Math.max(align, CACHE_LINE), (_address, region, offset) =>
+    return this.#allocator.allocate(byteLength, Math.max(align, CACHE_LINE), (_address, region, offset) =>
       region.caches === undefined
         ? new UncachedDmaBuffer(this, region, offset, byteLength)
         : new CachedDmaBuffer(this, region, region.caches, offset, byteLength),
@@ -146,16 +154,16 @@ class MappedBoard implements LinuxBoard, BufferHome {
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {
-    return this.allocator.usage();
+    return this.#allocator.usage();
   }
 
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
     this.requireOpen();
-    return this.waiter.waitUntil(done, timeoutUs);
+    return this.#waiter.waitUntil(done, timeoutUs);
   }
 
   now(): number {
-    return this.system.now();
+    return this.#system.now();
   }
 
   /** Hardware names no faults by itself: the driver reads them from the registers. */
@@ -165,44 +173,44 @@ class MappedBoard implements LinuxBoard, BufferHome {
 
   resetLogic(): void {
     this.requireOpen();
-    resetThroughSlcr(this.windows.windows.get('slcr'), (us) => void this.waiter.waitUntil(() => false, us));
+    resetThroughSlcr(this.#windows.windows.get('slcr'), (us) => void this.#waiter.waitUntil(() => false, us));
   }
 
   /** Stops the DMA engines first: none may write into memory that is given back. */
   close(): void {
-    if (this.closed) return;
-    if (this.logicStillRuns())
-      for (let lane = 0; lane < this.description.dma.lanes; lane++) this.stop(this.window(`dma${lane}`));
-    this.closed = true;
-    this.interrupts.close();
-    this.windows.close();
-    this.memory.close();
+    if (this.#closed) return;
+    if (this.#logicStillRuns())
+      for (let lane = 0; lane < this.description.dma.lanes; lane++) this.#stop(this.window(`dma${lane}`));
+    this.#closed = true;
+    this.#interrupts.close();
+    this.#windows.close();
+    this.#memory.close();
   }
 
   requireOpen(): void {
-    if (this.closed)
+    if (this.#closed)
       throw new PynqLlmError('LINUX_CLOSED', `The board ${this.description.title} was closed.`, {
         context: { board: this.description.name },
       });
   }
 
   forget(buffer: OwnedDmaBuffer): void {
-    this.allocator.release(buffer);
+    this.#allocator.release(buffer);
   }
 
   /** Logic that was taken away in the meantime has no engines to stop, and an access to it could hang. */
-  private logicStillRuns(): boolean {
+  #logicStillRuns(): boolean {
     try {
-      checkLogic(this.description, this.system.files);
+      checkLogic(this.description, this.#system.files);
       return true;
     } catch {
       return false;
     }
   }
 
-  private stop(engine: RegisterWindow): void {
+  #stop(engine: RegisterWindow): void {
     const { offset } = AXI_DMA_REGISTERS.MM2S_DMACR;
     engine.write32(offset, DMACR.RESET);
-    this.waiter.waitUntil(() => (engine.read32(offset) & DMACR.RESET) === 0, STOP_US);
+    this.#waiter.waitUntil(() => (engine.read32(offset) & DMACR.RESET) === 0, STOP_US);
   }
 }

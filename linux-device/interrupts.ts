@@ -14,44 +14,45 @@ export type WaitReadable = (fds: readonly number[], timeoutMs: number) => boolea
 
 /** Interrupts of UIO devices (Documentation/driver-api/uio-howto.rst): a write of 1 enables, a read takes. */
 export class UioInterrupts {
-  private readonly fds: number[] = [];
-  private readonly one = new Uint8Array(new Uint32Array([1]).buffer);
-  private readonly count = new Uint8Array(4);
+  readonly #fds: number[] = [];
+  readonly #one = new Uint8Array(new Uint32Array([1]).buffer);
+  readonly #count = new Uint8Array(4);
+
+  readonly #files: SystemFiles;
+  readonly #waitReadable: WaitReadable;
 
   /**
    * Takes those of the devices that have an interrupt.
    * @throws PynqLlmError LINUX_OPEN_FAILED
    */
-  constructor(
-    private readonly files: SystemFiles,
-    devices: readonly string[],
-    private readonly waitReadable: WaitReadable,
-  ) {
+  constructor(files: SystemFiles, devices: readonly string[], waitReadable: WaitReadable) {
+    this.#files = files;
+    this.#waitReadable = waitReadable;
     for (const device of devices) {
-      const fd = this.open(device);
-      if (this.enable(fd)) this.fds.push(fd);
+      const fd = this.#open(device);
+      if (this.#enable(fd)) this.#fds.push(fd);
       else files.closeSync(fd);
     }
   }
 
   get size(): number {
-    return this.fds.length;
+    return this.#fds.length;
   }
 
   /** Enables all, sleeps until one comes or the time is over, and takes what came. */
   sleep(milliseconds: number): void {
-    for (const fd of this.fds) this.enable(fd);
-    if (!this.waitReadable(this.fds, Math.ceil(milliseconds))) return;
-    for (const fd of this.fds) this.take(fd);
+    for (const fd of this.#fds) this.#enable(fd);
+    if (!this.#waitReadable(this.#fds, Math.ceil(milliseconds))) return;
+    for (const fd of this.#fds) this.#take(fd);
   }
 
   close(): void {
-    for (const fd of this.fds.splice(0)) this.files.closeSync(fd);
+    for (const fd of this.#fds.splice(0)) this.#files.closeSync(fd);
   }
 
-  private open(device: string): number {
+  #open(device: string): number {
     try {
-      return openDevice(this.files, device, constants.O_RDWR | constants.O_NONBLOCK);
+      return openDevice(this.#files, device, constants.O_RDWR | constants.O_NONBLOCK);
     } catch (error) {
       this.close();
       throw error;
@@ -59,18 +60,18 @@ export class UioInterrupts {
   }
 
   /** False for a device without interrupt, whose driver answers EIO or ENOSYS. */
-  private enable(fd: number): boolean {
+  #enable(fd: number): boolean {
     try {
-      this.files.writeSync(fd, this.one, 0, 4, null);
+      this.#files.writeSync(fd, this.#one, 0, 4, null);
       return true;
     } catch {
       return false;
     }
   }
 
-  private take(fd: number): void {
+  #take(fd: number): void {
     try {
-      this.files.readSync(fd, this.count, 0, 4, null);
+      this.#files.readSync(fd, this.#count, 0, 4, null);
     } catch (error) {
       if (errnoOf(error) === 'EAGAIN') return;
       throw new PynqLlmError(
@@ -84,30 +85,33 @@ export class UioInterrupts {
 
 /** Waits for the device: looks, sleeps, looks again, until a deadline. */
 export class Waiter {
-  private readonly nothing = new Int32Array(new SharedArrayBuffer(4));
+  readonly #nothing = new Int32Array(new SharedArrayBuffer(4));
+
+  readonly #now: () => number;
+  readonly #interrupts: UioInterrupts;
 
   /** @param now microseconds of a clock that never goes back */
-  constructor(
-    private readonly now: () => number,
-    private readonly interrupts: UioInterrupts,
-  ) {}
+  constructor(now: () => number, interrupts: UioInterrupts) {
+    this.#now = now;
+    this.#interrupts = interrupts;
+  }
 
   /** Whether `done` held before the time was over; it is asked once more at the end. */
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
-    const start = this.now();
+    const start = this.#now();
     const deadline = start + timeoutUs;
     let pauseMs = SHORTEST_SLEEP_MS;
     for (;;) {
-      const at = this.now();
+      const at = this.#now();
       if (done()) return true;
       if (at >= deadline) return false;
       if (at - start < SPIN_US) continue;
       const leftMs = (deadline - at) / 1000;
-      if (this.interrupts.size > 0) {
-        this.interrupts.sleep(Math.min(leftMs, LONGEST_SLEEP_MS));
+      if (this.#interrupts.size > 0) {
+        this.#interrupts.sleep(Math.min(leftMs, LONGEST_SLEEP_MS));
         continue;
       }
-      Atomics.wait(this.nothing, 0, 0, Math.min(leftMs, pauseMs));
+      Atomics.wait(this.#nothing, 0, 0, Math.min(leftMs, pauseMs));
       pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
     }
   }

@@ -64,32 +64,40 @@ function bind(path: string): Calls {
 }
 
 class KoffiXrtDevice implements XrtDevice {
-  constructor(
-    private readonly calls: Calls,
-    private readonly handle: bigint,
-  ) {}
+  readonly #calls: Calls;
+  readonly #handle: bigint;
+
+  constructor(calls: Calls, handle: bigint) {
+    this.#calls = calls;
+    this.#handle = handle;
+  }
 
   allocate(size: number, flags: number): XrtBuffer | undefined {
-    const buffer = this.calls.alloc(this.handle, size, 0, flags);
-    return buffer === NULL_BUFFER ? undefined : new KoffiXrtBuffer(this.calls, this.handle, buffer, size);
+    const buffer = this.#calls.alloc(this.#handle, size, 0, flags);
+    return buffer === NULL_BUFFER ? undefined : new KoffiXrtBuffer(this.#calls, this.#handle, buffer, size);
   }
 
   close(): void {
-    this.calls.close(this.handle);
+    this.#calls.close(this.#handle);
   }
 }
 
 class KoffiXrtBuffer implements XrtBuffer {
-  constructor(
-    private readonly calls: Calls,
-    private readonly device: bigint,
-    private readonly handle: number,
-    private readonly size: number,
-  ) {}
+  readonly #calls: Calls;
+  readonly #device: bigint;
+  readonly #handle: number;
+  readonly #size: number;
+
+  constructor(calls: Calls, device: bigint, handle: number, size: number) {
+    this.#calls = calls;
+    this.#device = device;
+    this.#handle = handle;
+    this.#size = size;
+  }
 
   get physicalAddress(): number {
     const properties = Buffer.alloc(PROPERTIES_BYTES);
-    const error = this.calls.properties(this.device, this.handle, properties);
+    const error = this.#calls.properties(this.#device, this.#handle, properties);
     if (error !== 0)
       throw new PynqLlmError('LINUX_XRT_FAILED', `xclGetBOProperties returned ${error}.`, {
         context: { error },
@@ -99,19 +107,19 @@ class KoffiXrtBuffer implements XrtBuffer {
 
   /** Taken back as every mapping is; xclUnmapBO would leave a hole where views may still point. */
   map(): Mapping {
-    const address = this.calls.map(this.device, this.handle, true);
+    const address = this.#calls.map(this.#device, this.#handle, true);
     if (address === null)
-      throw new PynqLlmError('LINUX_XRT_FAILED', `xclMapBO mapped nothing of ${this.size} bytes.`, {
-        context: { size: this.size },
+      throw new PynqLlmError('LINUX_XRT_FAILED', `xclMapBO mapped nothing of ${this.#size} bytes.`, {
+        context: { size: this.#size },
       });
-    return mappingAt({ address, length: this.size });
+    return mappingAt({ address, length: this.#size });
   }
 
   sync(direction: 'to-device' | 'from-device', size: number, offset: number): number {
-    return this.calls.sync(this.device, this.handle, direction === 'to-device' ? 0 : 1, size, offset);
+    return this.#calls.sync(this.#device, this.#handle, direction === 'to-device' ? 0 : 1, size, offset);
   }
 
   free(): void {
-    this.calls.free(this.device, this.handle);
+    this.#calls.free(this.#device, this.#handle);
   }
 }

@@ -11,33 +11,36 @@ export interface BufferHome {
 
 /** A buffer in memory that the CPU caches: handing it over synchronises its lines. */
 export class CachedDmaBuffer extends OwnedDmaBuffer {
-  constructor(
-    private readonly home: BufferHome,
-    private readonly region: DmaRegion,
-    private readonly caches: CacheControl,
-    private readonly offset: number,
-    byteLength: number,
-  ) {
+  readonly #home: BufferHome;
+  readonly #region: DmaRegion;
+  readonly #caches: CacheControl;
+  readonly #offset: number;
+
+  constructor(home: BufferHome, region: DmaRegion, caches: CacheControl, offset: number, byteLength: number) {
     super(region.base + offset, byteLength);
+    this.#home = home;
+    this.#region = region;
+    this.#caches = caches;
+    this.#offset = offset;
   }
 
   protected memory(): Uint8Array {
-    this.home.requireOpen();
-    return this.region.bytes.subarray(this.offset, this.offset + this.byteLength);
+    this.#home.requireOpen();
+    return this.#region.bytes.subarray(this.#offset, this.#offset + this.byteLength);
   }
 
   protected handOver(): void {
-    this.home.requireOpen();
-    this.caches.forDevice(this.offset, this.byteLength);
+    this.#home.requireOpen();
+    this.#caches.forDevice(this.#offset, this.byteLength);
   }
 
   /** Nothing is left to synchronise once the board is closed, and `free` must still work. */
   protected handBack(): void {
-    if (this.home.isOpen) this.caches.forCpu(this.offset, this.byteLength);
+    if (this.#home.isOpen) this.#caches.forCpu(this.#offset, this.byteLength);
   }
 
   protected release(): void {
-    this.home.forget(this);
+    this.#home.forget(this);
   }
 }
 
@@ -47,40 +50,37 @@ export class CachedDmaBuffer extends OwnedDmaBuffer {
  * changes hands, and the copy lives only while the CPU uses it.
  */
 export class UncachedDmaBuffer extends OwnedDmaBuffer {
-  private readonly words: Int32Array;
-  private copy: Int32Array | undefined;
+  readonly #words: Int32Array;
+  #copy: Int32Array | undefined;
+  readonly #home: BufferHome;
 
-  constructor(
-    private readonly home: BufferHome,
-    region: DmaRegion,
-    offset: number,
-    byteLength: number,
-  ) {
+  constructor(home: BufferHome, region: DmaRegion, offset: number, byteLength: number) {
     super(region.base + offset, byteLength);
-    this.words = region.words.subarray(offset / 4, offset / 4 + Math.ceil(byteLength / 4));
-    this.copy = new Int32Array(this.words.length);
+    this.#home = home;
+    this.#words = region.words.subarray(offset / 4, offset / 4 + Math.ceil(byteLength / 4));
+    this.#copy = new Int32Array(this.#words.length);
   }
 
   protected memory(): Uint8Array {
-    this.home.requireOpen();
-    if (this.copy === undefined) {
-      this.copy = new Int32Array(this.words.length);
-      copyWords(this.words, this.copy);
+    this.#home.requireOpen();
+    if (this.#copy === undefined) {
+      this.#copy = new Int32Array(this.#words.length);
+      copyWords(this.#words, this.#copy);
     }
-    return new Uint8Array(this.copy.buffer, 0, this.byteLength);
+    return new Uint8Array(this.#copy.buffer, 0, this.byteLength);
   }
 
   protected handOver(): void {
-    this.home.requireOpen();
-    if (this.copy !== undefined) copyWords(this.copy, this.words);
-    this.copy = undefined;
+    this.#home.requireOpen();
+    if (this.#copy !== undefined) copyWords(this.#copy, this.#words);
+    this.#copy = undefined;
   }
 
   protected handBack(): void {}
 
   protected release(): void {
-    this.copy = undefined;
-    this.home.forget(this);
+    this.#copy = undefined;
+    this.#home.forget(this);
   }
 }
 

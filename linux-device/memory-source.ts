@@ -78,15 +78,15 @@ class MemoryNeed {
   readonly least: number;
   /** Bytes of the description: as many weights as it allows for stay resident. */
   readonly wanted: number;
-  private readonly largestPiece: number;
+  readonly #largestPiece: number;
+  readonly #description: BoardDescription;
+  readonly #system: LinuxSystem;
 
-  constructor(
-    private readonly description: BoardDescription,
-    { bytes, largestPiece }: LeastMemory,
-    private readonly system: LinuxSystem,
-  ) {
+  constructor(description: BoardDescription, { bytes, largestPiece }: LeastMemory, system: LinuxSystem) {
+    this.#description = description;
+    this.#system = system;
     this.least = bytes;
-    this.largestPiece = largestPiece;
+    this.#largestPiece = largestPiece;
     this.wanted = description.dmaMemory.reduce((sum, { size }) => sum + size, 0);
   }
 
@@ -95,8 +95,8 @@ class MemoryNeed {
    * @throws PynqLlmError LINUX_DMA_MEMORY_SHORT
    */
   fromCma(kind: MemoryKind): number {
-    const free = Math.floor(readCma(this.system.files).free / MEBI) * MEBI;
-    if (free < this.least) throw this.short(kind, free, 'CMA');
+    const free = Math.floor(readCma(this.#system.files).free / MEBI) * MEBI;
+    if (free < this.least) throw this.#short(kind, free, 'CMA');
     return Math.min(this.wanted, free);
   }
 
@@ -111,24 +111,24 @@ class MemoryNeed {
       );
     const total = regions.reduce((sum, { size }) => sum + size, 0);
     const largest = regions.reduce((most, { size }) => Math.max(most, size), 0);
-    if (total < this.least || largest < this.largestPiece) throw this.short(kind, total, detail);
+    if (total < this.least || largest < this.#largestPiece) throw this.#short(kind, total, detail);
   }
 
-  private short(kind: MemoryKind, has: number, where: string): PynqLlmError {
+  #short(kind: MemoryKind, has: number, where: string): PynqLlmError {
     return new PynqLlmError(
       'LINUX_DMA_MEMORY_SHORT',
-      `${this.description.title} needs ${sizeText(this.least)} of DMA memory at least (${sizeText(this.largestPiece)} in one piece), ${sizeText(this.wanted)} as described; ${where} has ${sizeText(has)}. ${this.cmaText()} ${this.remedy(kind)}`,
+      `${this.#description.title} needs ${sizeText(this.least)} of DMA memory at least (${sizeText(this.#largestPiece)} in one piece), ${sizeText(this.wanted)} as described; ${where} has ${sizeText(has)}. ${this.cmaText()} ${this.remedy(kind)}`,
       { context: { kind, needed: this.least, wanted: this.wanted, available: has, ...this.cmaContext() } },
     );
   }
 
   cmaContext(): { cmaTotal: number; cmaFree: number } {
-    const { total, free } = readCma(this.system.files);
+    const { total, free } = readCma(this.#system.files);
     return { cmaTotal: total, cmaFree: free };
   }
 
   cmaText(): string {
-    const { total, free } = readCma(this.system.files);
+    const { total, free } = readCma(this.#system.files);
     return total === 0
       ? 'The kernel has no CMA.'
       : `CMA has ${sizeText(total)}, ${sizeText(free)} of it free.`;
@@ -136,12 +136,12 @@ class MemoryNeed {
 
   /** The exact change that gives the board the memory of its description. */
   remedy(kind: MemoryKind): string {
-    const { total } = readCma(this.system.files);
+    const { total } = readCma(this.#system.files);
     const cma = this.wanted + CMA_FOR_OTHERS;
     const boot = total >= cma ? '' : `Boot with cma=${cma / MEBI}M. `;
     if (kind === 'u-dma-buf') return `${boot}Load the module: modprobe u-dma-buf udmabuf0=${this.wanted}.`;
     if (kind !== 'reserved') return boot || 'Free contiguous memory: something else holds it.';
-    const { base, size } = this.description.dmaMemory[0];
+    const { base, size } = this.#description.dmaMemory[0];
     return `reserve it in the device tree and give it to UIO: ${reservation(base, size)} dma@${base.toString(16)} { compatible = "generic-uio"; reg = <${hex(base)} ${hex(size)}>; };`;
   }
 }

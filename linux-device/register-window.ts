@@ -15,8 +15,8 @@ export interface PlacedMapping {
  * instructions that the compiler neither splits, merges, repeats nor drops.
  */
 export class MappedWindow implements RegisterWindow {
-  private words: Int32Array | undefined;
-  private readonly firstWord: number;
+  #words: Int32Array | undefined;
+  readonly #firstWord: number;
 
   constructor(
     readonly name: string,
@@ -24,35 +24,35 @@ export class MappedWindow implements RegisterWindow {
     readonly size: number,
     { mapping, at }: PlacedMapping,
   ) {
-    this.words = mapping.words;
-    this.firstWord = at / 4;
+    this.#words = mapping.words;
+    this.#firstWord = at / 4;
   }
 
   read32(offset: number): number {
-    return Atomics.load(this.checked(offset), this.firstWord + offset / 4) >>> 0;
+    return Atomics.load(this.#checked(offset), this.#firstWord + offset / 4) >>> 0;
   }
 
   write32(offset: number, value: number): void {
-    Atomics.store(this.checked(offset), this.firstWord + offset / 4, value | 0);
+    Atomics.store(this.#checked(offset), this.#firstWord + offset / 4, value | 0);
   }
 
   /** Every later access throws LINUX_CLOSED. */
   close(): void {
-    this.words = undefined;
+    this.#words = undefined;
   }
 
-  private checked(offset: number): Int32Array {
-    if (this.words === undefined)
+  #checked(offset: number): Int32Array {
+    if (this.#words === undefined)
       throw new PynqLlmError('LINUX_CLOSED', `The register window ${this.name} was closed.`, {
         context: { window: this.name },
       });
-    if (offset % 4 !== 0) throw this.outside('DRIVER_UNALIGNED_ADDRESS', offset, 'is not aligned');
+    if (offset % 4 !== 0) throw this.#outside('DRIVER_UNALIGNED_ADDRESS', offset, 'is not aligned');
     if (!(offset >= 0 && offset + 4 <= this.size))
-      throw this.outside('DRIVER_ADDRESS_OUT_OF_RANGE', offset, `is outside of its ${this.size} bytes`);
-    return this.words;
+      throw this.#outside('DRIVER_ADDRESS_OUT_OF_RANGE', offset, `is outside of its ${this.size} bytes`);
+    return this.#words;
   }
 
-  private outside(
+  #outside(
     code: 'DRIVER_UNALIGNED_ADDRESS' | 'DRIVER_ADDRESS_OUT_OF_RANGE',
     offset: number,
     why: string,

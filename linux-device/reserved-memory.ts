@@ -95,19 +95,22 @@ class UncachedRegion implements DmaRegion {
   readonly words: Int32Array;
   readonly detail: string;
 
+  readonly #mapping: Mapping;
+
   constructor(
     readonly base: number,
     readonly size: number,
-    private readonly mapping: Mapping,
+    mapping: Mapping,
     at: number,
     device: string,
   ) {
+    this.#mapping = mapping;
     this.bytes = mapping.bytes.subarray(at, at + size);
     this.words = mapping.words.subarray(at / 4, (at + size) / 4);
     this.detail = `${device} (${sizeText(size)} at ${hex(base)})`;
   }
 
   unmap(): void {
-    this.mapping.unmap();
+    this.#mapping.unmap();
   }
 }

@@ -40,50 +40,53 @@ class OpenedBuffer implements DmaRegion {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly caches: CacheControl | undefined;
-  private readonly mapping: Mapping;
-  private readonly syncFds: number[] = [];
-  private readonly command = Buffer.alloc('0x0000000000000000'.length);
+  readonly #mapping: Mapping;
+  readonly #syncFds: number[] = [];
+  readonly #command = Buffer.alloc('0x0000000000000000'.length);
+
+  readonly #files: SystemFiles;
 
   constructor(
     readonly name: string,
-    private readonly files: SystemFiles,
+    files: SystemFiles,
     mapper: Mapper,
   ) {
+    this.#files = files;
     const directory = `${CLASS}/${name}`;
     this.base = readNumber(files, `${directory}/phys_addr`);
     this.size = readNumber(files, `${directory}/size`);
     const uncached = readNumber(files, `${directory}/sync_mode`) >= FIRST_UNCACHED_MODE;
     try {
-      if (!uncached) this.caches = this.openCaches(directory);
-      this.mapping = mapper.map({ path: `/dev/${name}`, offset: 0, length: this.size, cached: true });
+      if (!uncached) this.caches = this.#openCaches(directory);
+      this.#mapping = mapper.map({ path: `/dev/${name}`, offset: 0, length: this.size, cached: true });
     } catch (error) {
-      this.closeFds();
+      this.#closeFds();
       throw error;
     }
-    this.bytes = this.mapping.bytes;
-    this.words = this.mapping.words;
+    this.bytes = this.#mapping.bytes;
+    this.words = this.#mapping.words;
   }
 
   close(): void {
-    this.mapping.unmap();
-    this.closeFds();
+    this.#mapping.unmap();
+    this.#closeFds();
   }
 
-  private closeFds(): void {
-    for (const fd of this.syncFds.splice(0)) this.files.closeSync(fd);
+  #closeFds(): void {
+    for (const fd of this.#syncFds.splice(0)) this.#files.closeSync(fd);
   }
 
-  private openCaches(directory: string): CacheControl {
+  #openCaches(directory: string): CacheControl {
     const open = (file: string) => {
-      const fd = openDevice(this.files, `${directory}/${file}`, constants.O_WRONLY);
-      this.syncFds.push(fd);
+      const fd = openDevice(this.#files, `${directory}/${file}`, constants.O_WRONLY);
+      this.#syncFds.push(fd);
       return fd;
     };
     const forDevice = open('sync_for_device');
     const forCpu = open('sync_for_cpu');
     return {
-      forDevice: (offset, byteLength) => this.sync(forDevice, 'sync_for_device', offset, byteLength),
-      forCpu: (offset, byteLength) => this.sync(forCpu, 'sync_for_cpu', offset, byteLength),
+      forDevice: (offset, byteLength) => this.#sync(forDevice, 'sync_for_device', offset, byteLength),
+      forCpu: (offset, byteLength) => this.#sync(forCpu, 'sync_for_cpu', offset, byteLength),
     };
   }
 
@@ -92,12 +95,12 @@ class OpenedBuffer implements DmaRegion {
    * (0: both) and the order itself in bit 0 of the low word (u-dma-buf's README, sync_for_cpu). Buffers start on cache
    * lines of their own, so rounding the size up touches nobody else's bytes.
    */
-  private sync(fd: number, file: string, offset: number, byteLength: number): void {
+  #sync(fd: number, file: string, offset: number, byteLength: number): void {
     const size = Math.min(Math.ceil(byteLength / 64) * 64, this.size - offset);
     const word = (value: number) => value.toString(16).padStart(8, '0');
-    this.command.write(`0x${word(offset)}${word(((size & ~15) | 1) >>> 0)}`, 'latin1');
+    this.#command.write(`0x${word(offset)}${word(((size & ~15) | 1) >>> 0)}`, 'latin1');
     try {
-      this.files.writeSync(fd, this.command, 0, this.command.length, 0);
+      this.#files.writeSync(fd, this.#command, 0, this.#command.length, 0);
     } catch (cause) {
       throw new PynqLlmError(
         'LINUX_SYNC_FAILED',

@@ -86,26 +86,31 @@ class XrtRegion implements DmaRegion {
   readonly words: Int32Array;
   readonly base: number;
   readonly caches = {
-    forDevice: (offset: number, byteLength: number) => this.sync('to-device', offset, byteLength),
-    forCpu: (offset: number, byteLength: number) => this.sync('from-device', offset, byteLength),
+    forDevice: (offset: number, byteLength: number) => this.#sync('to-device', offset, byteLength),
+    forCpu: (offset: number, byteLength: number) => this.#sync('from-device', offset, byteLength),
   };
 
+  readonly #buffer: XrtBuffer;
+  readonly #mapping: Mapping;
+
   constructor(
-    private readonly buffer: XrtBuffer,
+    buffer: XrtBuffer,
     readonly size: number,
-    private readonly mapping: Mapping,
+    mapping: Mapping,
   ) {
+    this.#buffer = buffer;
+    this.#mapping = mapping;
     this.base = buffer.physicalAddress;
     this.bytes = mapping.bytes;
     this.words = mapping.words;
   }
 
   unmap(): void {
-    this.mapping.unmap();
+    this.#mapping.unmap();
   }
 
-  private sync(direction: 'to-device' | 'from-device', offset: number, byteLength: number): void {
-    const error = this.buffer.sync(direction, byteLength, offset);
+  #sync(direction: 'to-device' | 'from-device', offset: number, byteLength: number): void {
+    const error = this.#buffer.sync(direction, byteLength, offset);
     if (error !== 0)
       throw new PynqLlmError(
         'LINUX_XRT_FAILED',

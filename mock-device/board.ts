@@ -52,178 +52,180 @@ export function openMockBoard(description: BoardDescription, options: MockBoardO
 }
 
 class SimulatedBoard implements MockBoard {
-  private readonly clock = new Clock();
-  private readonly watch = new Watch();
+  readonly #clock = new Clock();
+  readonly #watch = new Watch();
   /** Stands for the states of the core's units, in status registers and counters. */
-  private readonly unitStates: Watched = { lookedAt: -1 };
-  private readonly faults = new FaultPanel();
-  private readonly memory: PhysicalMemory;
-  private readonly kernel: Kernel;
-  private readonly inputs: InputLane[];
-  private readonly outputs: OutputLane[];
-  private readonly engines: DmaEngine[];
-  private readonly windows: ReadonlyMap<string, MockWindow>;
-  private monitors: Monitors;
-  private core: Core;
+  readonly #unitStates: Watched = { lookedAt: -1 };
+  readonly #faults = new FaultPanel();
+  readonly #memory: PhysicalMemory;
+  readonly #kernel: Kernel;
+  readonly #inputs: InputLane[];
+  readonly #outputs: OutputLane[];
+  readonly #engines: DmaEngine[];
+  readonly #windows: ReadonlyMap<string, MockWindow>;
+  #monitors: Monitors;
+  #core: Core;
   /** What the core was found to lack, or to have too many of, after the last wait in vain. */
-  private starving: string | undefined;
-  private closed = false;
+  #starving: string | undefined;
+  #closed = false;
+  readonly #options: MockBoardOptions;
 
   constructor(
     readonly description: BoardDescription,
-    private readonly options: MockBoardOptions,
+    options: MockBoardOptions,
   ) {
+    this.#options = options;
     const { faults = [], faultEveryMs, realNow = () => performance.now() } = options;
-    if (faultEveryMs !== undefined) this.faults.injectInTurn(faults, faultEveryMs, realNow);
-    else for (const fault of faults) this.faults.inject(fault);
-    this.memory = new PhysicalMemory(description, {
-      overwritten: (start, end) => this.core.keep(start, end),
+    if (faultEveryMs !== undefined) this.#faults.injectInTurn(faults, faultEveryMs, realNow);
+    else for (const fault of faults) this.#faults.inject(fault);
+    this.#memory = new PhysicalMemory(description, {
+      overwritten: (start, end) => this.#core.keep(start, end),
       handedBack: (buffer) => {
-        this.core.keep(buffer.offset, buffer.offset + buffer.byteLength);
-        for (const engine of this.engines) engine.handedBack(buffer);
+        this.#core.keep(buffer.offset, buffer.offset + buffer.byteLength);
+        for (const engine of this.#engines) engine.handedBack(buffer);
       },
     });
-    this.kernel = loadKernel(this.memory.memory);
+    this.#kernel = loadKernel(this.#memory.memory);
     const lanes = Array.from({ length: description.dma.lanes }, (_, lane) => lane);
-    this.inputs = lanes.map(() => new InputLane(this.clock, this.memory.words));
-    this.outputs = lanes.map(() => new OutputLane());
-    this.engines = lanes.map(
+    this.#inputs = lanes.map(() => new InputLane(this.#clock, this.#memory.words));
+    this.#outputs = lanes.map(() => new OutputLane());
+    this.#engines = lanes.map(
       (lane) =>
         new DmaEngine(
           lane,
           description.dma.lengthBits,
-          this.clock,
-          this.memory,
-          this.faults,
-          this.inputs[lane],
-          this.outputs[lane],
-          this.watch,
-          () => this.core.laneReset(),
+          this.#clock,
+          this.#memory,
+          this.#faults,
+          this.#inputs[lane],
+          this.#outputs[lane],
+          this.#watch,
+          () => this.#core.laneReset(),
         ),
     );
-    this.monitors = new Monitors(description.revision, this.clock);
-    this.core = this.newCore();
-    this.windows = new Map(
+    this.#monitors = new Monitors(description.revision, this.#clock);
+    this.#core = this.#newCore();
+    this.#windows = new Map(
       Object.entries(description.windows).map(([name, { base, size }]) => [
         name,
-        new MockWindow(name, base, size, this.faults, this.registersOf(name), () => this.requireOpen()),
+        new MockWindow(name, base, size, this.#faults, this.#registersOf(name), () => this.#requireOpen()),
       ]),
     );
   }
 
   get cycles(): number {
-    return this.clock.now;
+    return this.#clock.now;
   }
 
   injectFault(fault: FaultSwitch): void {
-    this.faults.inject(fault);
+    this.#faults.inject(fault);
   }
 
   window(name: string): RegisterWindow {
-    const window = this.windows.get(name);
+    const window = this.#windows.get(name);
     if (window === undefined)
       throw new PynqLlmError(
         'DRIVER_UNKNOWN_WINDOW',
-        `${this.description.title} has no register window "${name}"; it has ${[...this.windows.keys()].join(', ')}.`,
+        `${this.description.title} has no register window "${name}"; it has ${[...this.#windows.keys()].join(', ')}.`,
         { context: { window: name } },
       );
     return window;
   }
 
   allocate(byteLength: number, { align = CACHE_LINE }: { readonly align?: number } = {}): DmaBuffer {
-    this.requireOpen();
-    return this.memory.allocate(byteLength, Math.max(align, CACHE_LINE));
+    this.#requireOpen();
+    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE));
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {
-    return this.memory.usage();
+    return this.#memory.usage();
   }
 
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
-    this.requireOpen();
-    this.faults.switchOnDue();
-    const from = this.clock.now;
-    const held = this.simulate(done, from + Math.ceil((timeoutUs * this.description.clockHz) / 1e6));
-    if (held) this.starving = undefined;
-    if (this.options.realTime) sleep(((this.clock.now - from) / this.description.clockHz) * 1000);
+    this.#requireOpen();
+    this.#faults.switchOnDue();
+    const from = this.#clock.now;
+    const held = this.#simulate(done, from + Math.ceil((timeoutUs * this.description.clockHz) / 1e6));
+    if (held) this.#starving = undefined;
+    if (this.#options.realTime) sleep(((this.#clock.now - from) / this.description.clockHz) * 1000);
     return held;
   }
 
   now(): number {
-    return (this.clock.now / this.description.clockHz) * 1e6;
+    return (this.#clock.now / this.description.clockHz) * 1e6;
   }
 
   takeFaults(): readonly BoardFault[] {
-    return this.faults.take();
+    return this.#faults.take();
   }
 
   resetLogic(): void {
-    this.requireOpen();
-    this.clock.clear();
-    this.starving = undefined;
-    for (const engine of this.engines) engine.reset(0);
-    this.monitors = new Monitors(this.description.revision, this.clock);
-    this.core = this.newCore();
+    this.#requireOpen();
+    this.#clock.clear();
+    this.#starving = undefined;
+    for (const engine of this.#engines) engine.reset(0);
+    this.#monitors = new Monitors(this.description.revision, this.#clock);
+    this.#core = this.#newCore();
   }
 
   close(): void {
-    this.closed = true;
+    this.#closed = true;
   }
 
   /** Jumps from event to event until `done` holds or the cycle `deadline` is reached. */
-  private simulate(done: () => boolean, deadline: number): boolean {
-    if (this.watch.ask(done)) return true;
-    if (this.watch.takeInterrupt() && this.watch.ask(done)) return true;
-    for (let next = this.nextChange(); next <= deadline; next = this.nextChange()) {
-      this.clock.advanceTo(next);
-      this.watch.change(this.unitStates);
-      if ((this.watch.isDue || this.watch.takeInterrupt()) && this.watch.ask(done)) return true;
+  #simulate(done: () => boolean, deadline: number): boolean {
+    if (this.#watch.ask(done)) return true;
+    if (this.#watch.takeInterrupt() && this.#watch.ask(done)) return true;
+    for (let next = this.#nextChange(); next <= deadline; next = this.#nextChange()) {
+      this.#clock.advanceTo(next);
+      this.#watch.change(this.#unitStates);
+      if ((this.#watch.isDue || this.#watch.takeInterrupt()) && this.#watch.ask(done)) return true;
     }
-    this.clock.advanceTo(deadline);
-    if (this.watch.ask(done)) return true;
-    this.reportStarving();
+    this.#clock.advanceTo(deadline);
+    if (this.#watch.ask(done)) return true;
+    this.#reportStarving();
     return false;
   }
 
   /** A wait in vain: names the words that are missing or too many, once. */
-  private reportStarving(): void {
-    const starving = this.core.starving((lane) => this.engines[lane].isSending);
-    if (starving !== undefined && starving !== this.starving)
-      this.faults.report('stream-desynchronised', starving);
-    this.starving = starving;
+  #reportStarving(): void {
+    const starving = this.#core.starving((lane) => this.#engines[lane].isSending);
+    if (starving !== undefined && starving !== this.#starving)
+      this.#faults.report('stream-desynchronised', starving);
+    this.#starving = starving;
   }
 
   /** The next cycle at which anything can change that the waiting driver looks at. */
-  private nextChange(): number {
-    return this.watch.looksAt(this.unitStates)
-      ? Math.min(this.clock.next, this.monitors.nextChange())
-      : this.clock.next;
+  #nextChange(): number {
+    return this.#watch.looksAt(this.#unitStates)
+      ? Math.min(this.#clock.next, this.#monitors.nextChange())
+      : this.#clock.next;
   }
 
-  private newCore(): Core {
+  #newCore(): Core {
     return new Core({
       description: this.description,
-      clock: this.clock,
-      monitors: this.monitors,
-      memory: this.memory,
-      kernel: this.kernel,
-      faults: this.faults,
-      inputs: this.inputs,
-      outputs: this.outputs,
+      clock: this.#clock,
+      monitors: this.#monitors,
+      memory: this.#memory,
+      kernel: this.#kernel,
+      faults: this.#faults,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
     });
   }
 
-  private registersOf(window: string): WindowRegisters {
-    if (window === 'control') return { read: (offset) => this.readControl(offset), write: () => {} };
+  #registersOf(window: string): WindowRegisters {
+    if (window === 'control') return { read: (offset) => this.#readControl(offset), write: () => {} };
     if (window === 'hwc')
       return {
         read: (offset) => {
-          this.watch.look(this.unitStates);
-          return this.monitors.read(offset);
+          this.#watch.look(this.#unitStates);
+          return this.#monitors.read(offset);
         },
-        write: (offset, value) => this.monitors.write(offset, value),
+        write: (offset, value) => this.#monitors.write(offset, value),
       };
-    const engine = this.engines.find((_, lane) => window === `dma${lane}`);
+    const engine = this.#engines.find((_, lane) => window === `dma${lane}`);
     return {
       read: (offset) => engine?.read(offset) ?? 0,
       write: (offset, value) => engine?.write(offset, value),
@@ -231,8 +233,8 @@ class SimulatedBoard implements MockBoard {
   }
 
   /** Status registers show the units' states; START and DONE are unused and read 0. */
-  private readControl(offset: number): number {
-    this.watch.look(this.unitStates);
+  #readControl(offset: number): number {
+    this.#watch.look(this.#unitStates);
     const units = STATUS_REGISTERS[this.description.revision];
     const index = units.findIndex((_, number) => statusOffset(number) === offset);
     if (index < 0) return 0;
@@ -241,19 +243,19 @@ class SimulatedBoard implements MockBoard {
       case 'load-unit':
       case 'store-unit':
       case 'scheduler':
-        return this.monitors.stateOf(units[index].unit);
+        return this.#monitors.stateOf(units[index].unit);
       // v1 only. The manual gives the idle state; the busy ones are those of v3's load monitors.
       case 'weight-loader':
-        return this.monitors.stateOf('load-unit') === 4 ? 2 : 1;
+        return this.#monitors.stateOf('load-unit') === 4 ? 2 : 1;
       case 'input-loader':
-        return this.monitors.stateOf('load-unit') === 3 ? 4 : 1;
+        return this.#monitors.stateOf('load-unit') === 3 ? 4 : 1;
       default:
         return 0;
     }
   }
 
-  private requireOpen(): void {
-    if (this.closed)
+  #requireOpen(): void {
+    if (this.#closed)
       throw new PynqLlmError('MOCK_CLOSED', `The mock of ${this.description.title} was closed.`);
   }
 }
@@ -265,47 +267,55 @@ interface WindowRegisters {
 
 /** A declared window on the bus: whatever lies outside of it is a bus error, which the access itself throws. */
 class MockWindow implements RegisterWindow {
+  readonly #faults: FaultPanel;
+  readonly #registers: WindowRegisters;
+  readonly #requireOpen: () => void;
+
   constructor(
     readonly name: string,
     readonly base: number,
     readonly size: number,
-    private readonly faults: FaultPanel,
-    private readonly registers: WindowRegisters,
-    private readonly requireOpen: () => void,
-  ) {}
+    faults: FaultPanel,
+    registers: WindowRegisters,
+    requireOpen: () => void,
+  ) {
+    this.#faults = faults;
+    this.#registers = registers;
+    this.#requireOpen = requireOpen;
+  }
 
   read32(offset: number): number {
-    this.check(offset);
-    return this.registers.read(offset) >>> 0;
+    this.#check(offset);
+    return this.#registers.read(offset) >>> 0;
   }
 
   write32(offset: number, value: number): void {
-    this.check(offset);
-    this.registers.write(offset, value >>> 0);
+    this.#check(offset);
+    this.#registers.write(offset, value >>> 0);
   }
 
-  private check(offset: number): void {
-    this.requireOpen();
-    if (offset % 4 !== 0) throw this.busError('DRIVER_UNALIGNED_ADDRESS', offset, 'is not aligned');
+  #check(offset: number): void {
+    this.#requireOpen();
+    if (offset % 4 !== 0) throw this.#busError('DRIVER_UNALIGNED_ADDRESS', offset, 'is not aligned');
     if (!(offset >= 0 && offset + 4 <= this.size))
-      throw this.busError('DRIVER_ADDRESS_OUT_OF_RANGE', offset, `is outside of its ${this.size} bytes`);
-    if (this.faults.shows('bus-error'))
-      throw new PynqLlmError('DRIVER_BUS_ERROR', `${this.accessAt(offset)} was answered with an error.`, {
+      throw this.#busError('DRIVER_ADDRESS_OUT_OF_RANGE', offset, `is outside of its ${this.size} bytes`);
+    if (this.#faults.shows('bus-error'))
+      throw new PynqLlmError('DRIVER_BUS_ERROR', `${this.#accessAt(offset)} was answered with an error.`, {
         context: { window: this.name, offset },
       });
   }
 
-  private busError(
+  #busError(
     code: 'DRIVER_UNALIGNED_ADDRESS' | 'DRIVER_ADDRESS_OUT_OF_RANGE',
     offset: number,
     why: string,
   ): PynqLlmError {
-    const what = `${this.accessAt(offset)} ${why}`;
-    this.faults.report('bus-error', what);
+    const what = `${this.#accessAt(offset)} ${why}`;
+    this.#faults.report('bus-error', what);
     return new PynqLlmError(code, `${what}.`, { context: { window: this.name, offset } });
   }
 
-  private accessAt(offset: number): string {
+  #accessAt(offset: number): string {
     return `An access at offset ${offset} of the window ${this.name} at 0x${this.base.toString(16)}`;
   }
 }

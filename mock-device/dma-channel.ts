@@ -27,50 +27,54 @@ export interface ChannelHost {
 /** One channel of an AXI DMA in direct register mode, as software sees it (PG021). */
 export class DmaChannel implements Watched {
   lookedAt = -1;
-  private control: number;
-  private status: number;
-  private address = 0;
-  private addressHigh = 0;
-  private length = 0;
+  #control: number;
+  #status: number;
+  #address = 0;
+  #addressHigh = 0;
+  #length = 0;
   /** Whether any transfer was started since the reset: the idle bit stays 0 before. */
-  private used = false;
-  private busy = false;
+  #used = false;
+  #busy = false;
   /** Cycle at which a soft reset is over. */
-  private resetUntil = 0;
+  #resetUntil = 0;
   /** The bits that LENGTH has. */
-  private readonly lengthMask: number;
+  readonly #lengthMask: number;
+  readonly #host: ChannelHost;
+  readonly #resetValues: { readonly control: number; readonly status: number };
 
   constructor(
     readonly name: 'mm2s' | 's2mm',
-    private readonly host: ChannelHost,
+    host: ChannelHost,
     lengthBits: number,
-    private readonly resetValues: { readonly control: number; readonly status: number },
+    resetValues: { readonly control: number; readonly status: number },
   ) {
-    this.lengthMask = 2 ** lengthBits - 1;
-    this.control = resetValues.control;
-    this.status = resetValues.status & ~DMASR.HALTED;
+    this.#host = host;
+    this.#resetValues = resetValues;
+    this.#lengthMask = 2 ** lengthBits - 1;
+    this.#control = resetValues.control;
+    this.#status = resetValues.status & ~DMASR.HALTED;
   }
 
   get isBusy(): boolean {
-    return this.busy;
+    return this.#busy;
   }
 
   /** Offsets without a register read 0. LENGTH is what was asked for, or received once a transfer is complete. */
   read(offset: number): number {
     switch (offset) {
       case CONTROL:
-        this.host.watch.look(this);
-        return (this.control | (this.inReset ? DMACR.RESET : 0)) >>> 0;
+        this.#host.watch.look(this);
+        return (this.#control | (this.#inReset ? DMACR.RESET : 0)) >>> 0;
       case STATUS:
-        this.host.watch.look(this);
-        return this.statusNow();
+        this.#host.watch.look(this);
+        return this.#statusNow();
       case ADDRESS:
-        return this.address;
+        return this.#address;
       case ADDRESS_HIGH:
-        return this.addressHigh;
+        return this.#addressHigh;
       case LENGTH:
-        this.host.watch.look(this);
-        return this.length;
+        this.#host.watch.look(this);
+        return this.#length;
       default:
         return 0;
     }
@@ -79,83 +83,83 @@ export class DmaChannel implements Watched {
   write(offset: number, value: number): void {
     switch (offset) {
       case CONTROL:
-        this.writeControl(value);
+        this.#writeControl(value);
         return;
       case STATUS:
         // Interrupt bits are cleared by writing 1; all others are read only.
-        this.status &= ~(value & INTERRUPTS);
+        this.#status &= ~(value & INTERRUPTS);
         return;
       case ADDRESS:
-        this.address = value;
+        this.#address = value;
         return;
       case ADDRESS_HIGH:
-        this.addressHigh = value;
+        this.#addressHigh = value;
         return;
       case LENGTH:
-        this.writeLength(value);
+        this.#writeLength(value);
     }
   }
 
-  private writeControl(value: number): void {
-    if (this.inReset) return;
+  #writeControl(value: number): void {
+    if (this.#inReset) return;
     if ((value & DMACR.RESET) !== 0) {
-      this.host.resetEngine();
+      this.#host.resetEngine();
       return;
     }
-    const fixed = this.resetValues.control & ~WRITABLE_CONTROL;
-    this.control = ((value & WRITABLE_CONTROL) | fixed) >>> 0;
+    const fixed = this.#resetValues.control & ~WRITABLE_CONTROL;
+    this.#control = ((value & WRITABLE_CONTROL) | fixed) >>> 0;
   }
 
-  private statusNow(): number {
-    const running = (this.control & DMACR.RUN) !== 0;
-    const halted = !running && !this.busy;
-    const idle = running && this.used && !this.busy;
-    return (this.status | (halted ? DMASR.HALTED : 0) | (idle ? DMASR.IDLE : 0)) >>> 0;
+  #statusNow(): number {
+    const running = (this.#control & DMACR.RUN) !== 0;
+    const halted = !running && !this.#busy;
+    const idle = running && this.#used && !this.#busy;
+    return (this.#status | (halted ? DMASR.HALTED : 0) | (idle ? DMASR.IDLE : 0)) >>> 0;
   }
 
   /** Starts a transfer; does nothing while the channel is halted. */
-  private writeLength(value: number): void {
-    if (this.inReset || (this.control & DMACR.RUN) === 0) return;
-    if (this.busy) {
-      this.host.busyStart(this);
+  #writeLength(value: number): void {
+    if (this.#inReset || (this.#control & DMACR.RUN) === 0) return;
+    if (this.#busy) {
+      this.#host.busyStart(this);
       return;
     }
-    this.length = value & this.lengthMask;
-    this.used = true;
-    this.busy = true;
-    this.host.start(this, this.addressHigh * 2 ** 32 + this.address, this.length);
+    this.#length = value & this.#lengthMask;
+    this.#used = true;
+    this.#busy = true;
+    this.#host.start(this, this.#addressHigh * 2 ** 32 + this.#address, this.#length);
   }
 
   /** The transfer is over. @param byteLength what LENGTH reads afterwards */
   complete(byteLength: number): void {
-    this.busy = false;
-    this.length = byteLength;
-    this.status |= DMASR.IOC_IRQ;
-    this.host.watch.change(this);
+    this.#busy = false;
+    this.#length = byteLength;
+    this.#status |= DMASR.IOC_IRQ;
+    this.#host.watch.change(this);
   }
 
   /** The channel halts with an error bit of DMASR; only a reset makes it usable again. */
   fail(error: number): void {
-    this.busy = false;
-    this.control &= ~DMACR.RUN;
-    this.status |= error | DMASR.ERR_IRQ;
-    this.host.watch.change(this);
-    if (this.control & DMACR.ERR_IRQ_EN) this.host.watch.interrupt();
+    this.#busy = false;
+    this.#control &= ~DMACR.RUN;
+    this.#status |= error | DMASR.ERR_IRQ;
+    this.#host.watch.change(this);
+    if (this.#control & DMACR.ERR_IRQ_EN) this.#host.watch.interrupt();
   }
 
   reset(until: number): void {
-    this.control = this.resetValues.control;
-    this.status = this.resetValues.status & ~DMASR.HALTED;
-    this.address = 0;
-    this.addressHigh = 0;
-    this.length = 0;
-    this.used = false;
-    this.busy = false;
-    this.resetUntil = until;
-    this.host.clock.at(until, () => this.host.watch.change(this));
+    this.#control = this.#resetValues.control;
+    this.#status = this.#resetValues.status & ~DMASR.HALTED;
+    this.#address = 0;
+    this.#addressHigh = 0;
+    this.#length = 0;
+    this.#used = false;
+    this.#busy = false;
+    this.#resetUntil = until;
+    this.#host.clock.at(until, () => this.#host.watch.change(this));
   }
 
-  private get inReset(): boolean {
-    return this.host.clock.now < this.resetUntil;
+  get #inReset(): boolean {
+    return this.#host.clock.now < this.#resetUntil;
   }
 }

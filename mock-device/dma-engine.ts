@@ -29,172 +29,184 @@ interface Transfer {
 
 /** One AXI DMA between physical memory and a lane of the core (PG021, direct register mode). */
 export class DmaEngine implements ChannelHost {
-  private readonly sender: DmaChannel;
-  private readonly receiver: DmaChannel;
-  private sending: Transfer | undefined;
-  private receiving: Transfer | undefined;
+  readonly #sender: DmaChannel;
+  readonly #receiver: DmaChannel;
+  #sending: Transfer | undefined;
+  #receiving: Transfer | undefined;
   /** Bytes that the receiving transfer has stored. */
-  private receivedBytes = 0;
+  #receivedBytes = 0;
+  readonly #lane: number;
+  readonly #memory: PhysicalMemory;
+  readonly #faults: FaultPanel;
+  readonly #input: InputLane;
+  readonly #output: OutputLane;
+  /** The engine was reset: words under way are lost. */
+  readonly #onReset: () => void;
 
   constructor(
-    private readonly lane: number,
+    lane: number,
     lengthBits: number,
     readonly clock: Clock,
-    private readonly memory: PhysicalMemory,
-    private readonly faults: FaultPanel,
-    private readonly input: InputLane,
-    private readonly output: OutputLane,
+    memory: PhysicalMemory,
+    faults: FaultPanel,
+    input: InputLane,
+    output: OutputLane,
     readonly watch: Watch,
-    /** The engine was reset: words under way are lost. */
-    private readonly onReset: () => void,
+    onReset: () => void,
   ) {
+    this.#lane = lane;
+    this.#memory = memory;
+    this.#faults = faults;
+    this.#input = input;
+    this.#output = output;
+    this.#onReset = onReset;
     const r = AXI_DMA_REGISTERS;
-    this.sender = new DmaChannel('mm2s', this, lengthBits, {
+    this.#sender = new DmaChannel('mm2s', this, lengthBits, {
       control: r.MM2S_DMACR.reset,
       status: r.MM2S_DMASR.reset,
     });
-    this.receiver = new DmaChannel('s2mm', this, lengthBits, {
+    this.#receiver = new DmaChannel('s2mm', this, lengthBits, {
       control: r.S2MM_DMACR.reset,
       status: r.S2MM_DMASR.reset,
     });
-    this.input.onCompleted = () => this.sent();
+    this.#input.onCompleted = () => this.#sent();
   }
 
   read(offset: number): number {
-    return offset < S2MM_REGISTERS ? this.sender.read(offset) : this.receiver.read(offset - S2MM_REGISTERS);
+    return offset < S2MM_REGISTERS ? this.#sender.read(offset) : this.#receiver.read(offset - S2MM_REGISTERS);
   }
 
   write(offset: number, value: number): void {
-    if (offset < S2MM_REGISTERS) this.sender.write(offset, value);
-    else this.receiver.write(offset - S2MM_REGISTERS, value);
+    if (offset < S2MM_REGISTERS) this.#sender.write(offset, value);
+    else this.#receiver.write(offset - S2MM_REGISTERS, value);
   }
 
   get isSending(): boolean {
-    return this.sender.isBusy;
+    return this.#sender.isBusy;
   }
 
   /** Power-up, or soft reset when `cycles` pass until it is over. */
   reset(cycles: number): void {
     const until = this.clock.now + cycles;
-    this.sender.reset(until);
-    this.receiver.reset(until);
-    this.sending = undefined;
-    this.receiving = undefined;
-    this.input.abort();
-    this.output.close();
+    this.#sender.reset(until);
+    this.#receiver.reset(until);
+    this.#sending = undefined;
+    this.#receiving = undefined;
+    this.#input.abort();
+    this.#output.close();
   }
 
   /** The CPU took memory back: a transfer that still uses it stops where it is. */
   handedBack(buffer: MockDmaBuffer): void {
     const touches = (transfer: Transfer | undefined): boolean => transfer?.buffer === buffer;
-    if (touches(this.sending)) {
-      this.stale('mm2s', 'a buffer was handed back to the CPU while it was read');
-      this.sending = undefined;
-      this.input.abort();
+    if (touches(this.#sending)) {
+      this.#stale('mm2s', 'a buffer was handed back to the CPU while it was read');
+      this.#sending = undefined;
+      this.#input.abort();
     }
-    if (touches(this.receiving)) {
-      this.stale('s2mm', 'a buffer was handed back to the CPU while it was written');
-      this.receiving = undefined;
-      this.output.close();
+    if (touches(this.#receiving)) {
+      this.#stale('s2mm', 'a buffer was handed back to the CPU while it was written');
+      this.#receiving = undefined;
+      this.#output.close();
     }
   }
 
   resetEngine(): void {
     this.reset(RESET_CYCLES);
-    this.onReset();
+    this.#onReset();
   }
 
   busyStart(channel: DmaChannel): void {
-    this.faults.report('hazard', `${this.title(channel.name)}: LENGTH was written while a transfer ran`);
+    this.#faults.report('hazard', `${this.#title(channel.name)}: LENGTH was written while a transfer ran`);
   }
 
   start(channel: DmaChannel, address: number, byteLength: number): void {
-    if (this.faults.anyOn && this.showsFault(channel)) return;
-    const buffer = this.memory.bufferAt(address, byteLength);
+    if (this.#faults.anyOn && this.#showsFault(channel)) return;
+    const buffer = this.#memory.bufferAt(address, byteLength);
     if (buffer?.owner !== 'device' || byteLength === 0 || (byteLength | address) & 3) {
-      this.refuse(channel, address, byteLength);
+      this.#refuse(channel, address, byteLength);
       return;
     }
     const transfer = { buffer, start: address - buffer.physicalAddress, byteLength };
-    if (channel === this.sender) this.send(transfer);
-    else this.receive(transfer);
+    if (channel === this.#sender) this.#send(transfer);
+    else this.#receive(transfer);
   }
 
   /** Faults that were switched on. */
-  private showsFault(channel: DmaChannel): boolean {
-    const where = { lane: this.lane, channel: channel.name };
+  #showsFault(channel: DmaChannel): boolean {
+    const where = { lane: this.#lane, channel: channel.name };
     for (const [name, bit] of ERROR_BITS)
-      if (this.faults.shows(name, where)) {
+      if (this.#faults.shows(name, where)) {
         channel.fail(bit);
         return true;
       }
-    return this.faults.shows('dma-never-completes', where) || this.faults.shows('stale-cache', where);
+    return this.#faults.shows('dma-never-completes', where) || this.#faults.shows('stale-cache', where);
   }
 
   /** A transfer that cannot be made: it ends with an error bit, or stops where the CPU's caches would be wrong. */
-  private refuse(channel: DmaChannel, address: number, byteLength: number): void {
+  #refuse(channel: DmaChannel, address: number, byteLength: number): void {
     const range = `${byteLength} bytes at 0x${address.toString(16)}`;
-    const title = this.title(channel.name);
+    const title = this.#title(channel.name);
     if (byteLength === 0 || byteLength % 4 !== 0 || address % 4 !== 0) {
-      this.faults.report('dma-internal-error', `${title}: ${range} are not whole words, one or more`);
+      this.#faults.report('dma-internal-error', `${title}: ${range} are not whole words, one or more`);
       channel.fail(DMASR.INTERNAL_ERROR);
-    } else if (!this.memory.contains(address, byteLength)) {
-      this.faults.report('dma-decode-error', `${title}: ${range} are not DMA memory`);
+    } else if (!this.#memory.contains(address, byteLength)) {
+      this.#faults.report('dma-decode-error', `${title}: ${range} are not DMA memory`);
       channel.fail(DMASR.DECODE_ERROR);
-    } else this.stale(channel.name, `${range} are not in one buffer that was given to the device`);
+    } else this.#stale(channel.name, `${range} are not in one buffer that was given to the device`);
   }
 
-  private send(transfer: Transfer): void {
+  #send(transfer: Transfer): void {
     transfer.buffer.settle();
-    this.sending = transfer;
-    this.input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
+    this.#sending = transfer;
+    this.#input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
   }
 
-  private sent(): void {
-    if (this.sending === undefined) return;
-    const { byteLength } = this.sending;
-    this.sending = undefined;
-    this.sender.complete(byteLength);
+  #sent(): void {
+    if (this.#sending === undefined) return;
+    const { byteLength } = this.#sending;
+    this.#sending = undefined;
+    this.#sender.complete(byteLength);
   }
 
-  private receive(transfer: Transfer): void {
-    this.receiving = transfer;
-    this.receivedBytes = 0;
-    this.output.open(this.room);
+  #receive(transfer: Transfer): void {
+    this.#receiving = transfer;
+    this.#receivedBytes = 0;
+    this.#output.open(this.#room);
   }
 
-  private readonly room: Room = { receive: (at, bytes, last) => this.store(at, bytes, last) };
+  readonly #room: Room = { receive: (at, bytes, last) => this.#store(at, bytes, last) };
 
-  private store(at: number, byteLength: number, last: boolean): void {
-    const { receiving } = this;
+  #store(at: number, byteLength: number, last: boolean): void {
+    const receiving = this.#receiving;
     if (receiving === undefined) return;
-    const room = receiving.byteLength - this.receivedBytes;
+    const room = receiving.byteLength - this.#receivedBytes;
     const fitting = Math.min(byteLength, room);
-    receiving.buffer.deviceWrite(receiving.start + this.receivedBytes, at, fitting);
-    this.receivedBytes += fitting;
+    receiving.buffer.deviceWrite(receiving.start + this.#receivedBytes, at, fitting);
+    this.#receivedBytes += fitting;
     if (byteLength > room) {
-      this.faults.report(
+      this.#faults.report(
         'result-long',
-        `${this.title('s2mm')}: a packet is longer than LENGTH, ${receiving.byteLength} bytes`,
+        `${this.#title('s2mm')}: a packet is longer than LENGTH, ${receiving.byteLength} bytes`,
       );
-      this.endReceiving();
-      this.receiver.fail(DMASR.INTERNAL_ERROR);
+      this.#endReceiving();
+      this.#receiver.fail(DMASR.INTERNAL_ERROR);
     } else if (last) {
-      this.endReceiving();
-      this.receiver.complete(this.receivedBytes);
+      this.#endReceiving();
+      this.#receiver.complete(this.#receivedBytes);
     }
   }
 
-  private endReceiving(): void {
-    this.receiving = undefined;
-    this.output.close();
+  #endReceiving(): void {
+    this.#receiving = undefined;
+    this.#output.close();
   }
 
-  private stale(channel: 'mm2s' | 's2mm', detail: string): void {
-    this.faults.report('stale-cache', `${this.title(channel)}: ${detail}`);
+  #stale(channel: 'mm2s' | 's2mm', detail: string): void {
+    this.#faults.report('stale-cache', `${this.#title(channel)}: ${detail}`);
   }
 
-  private title(channel: 'mm2s' | 's2mm'): string {
-    return `dma${this.lane} ${channel}`;
+  #title(channel: 'mm2s' | 's2mm'): string {
+    return `dma${this.#lane} ${channel}`;
   }
 }

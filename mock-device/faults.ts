@@ -110,13 +110,13 @@ interface FaultRota {
 
 /** The switches of one board, and the log of the faults that occurred. */
 export class FaultPanel {
-  private armed: ArmedFault[] = [];
-  private occurred: BoardFault[] = [];
-  private rota: FaultRota | undefined;
+  #armed: ArmedFault[] = [];
+  #occurred: BoardFault[] = [];
+  #rota: FaultRota | undefined;
 
   /** @throws PynqLlmError MOCK_UNKNOWN_FAULT */
   inject(fault: FaultSwitch): void {
-    this.armed.push(armed(fault));
+    this.#armed.push(armed(fault));
   }
 
   /**
@@ -124,31 +124,31 @@ export class FaultPanel {
    * @throws PynqLlmError MOCK_UNKNOWN_FAULT
    */
   injectInTurn(faults: readonly FaultSwitch[], everyMs: number, now: () => number): void {
-    this.rota = { faults: faults.map(armed), everyMs, now, startedAt: now(), switchedOn: 0 };
+    this.#rota = { faults: faults.map(armed), everyMs, now, startedAt: now(), switchedOn: 0 };
   }
 
   /** Switches on what is due by now. What was due while nobody used the board comes once, not as often as it was missed. */
   switchOnDue(): void {
-    if (this.rota === undefined) return;
-    const { faults, everyMs, now, startedAt, switchedOn } = this.rota;
+    if (this.#rota === undefined) return;
+    const { faults, everyMs, now, startedAt, switchedOn } = this.#rota;
     const due = Math.floor((now() - startedAt) / everyMs);
     if (due <= switchedOn) return;
-    this.armed.push({ ...faults[(due - 1) % faults.length] });
-    this.rota.switchedOn = due;
+    this.#armed.push({ ...faults[(due - 1) % faults.length] });
+    this.#rota.switchedOn = due;
   }
 
   /** Whether any fault is switched on and has not shown yet. */
   get anyOn(): boolean {
-    return this.armed.length > 0;
+    return this.#armed.length > 0;
   }
 
   /** Whether a switched-on fault shows at this opportunity; it is reported then. */
   shows(name: FaultName, where: FaultPlace = ANYWHERE): boolean {
-    return this.anyOn && this.showsArmed(name, where);
+    return this.anyOn && this.#showsArmed(name, where);
   }
 
-  private showsArmed(name: FaultName, where: FaultPlace): boolean {
-    const fault = this.armed.find(
+  #showsArmed(name: FaultName, where: FaultPlace): boolean {
+    const fault = this.#armed.find(
       ({ name: its, lane, channel }) =>
         its === name &&
         (lane === undefined || lane === where.lane) &&
@@ -159,19 +159,19 @@ export class FaultPanel {
       fault.remainingBefore--;
       return false;
     }
-    if (--fault.remaining <= 0) this.armed = this.armed.filter((other) => other !== fault);
+    if (--fault.remaining <= 0) this.#armed = this.#armed.filter((other) => other !== fault);
     this.report(name, `switched on: ${FAULTS[name].effect}`);
     return true;
   }
 
   report(name: FaultName, detail: string): void {
-    this.occurred.push({ name, detail });
+    this.#occurred.push({ name, detail });
   }
 
   /** What occurred since the last call. */
   take(): readonly BoardFault[] {
-    const faults = this.occurred;
-    this.occurred = [];
+    const faults = this.#occurred;
+    this.#occurred = [];
     return faults;
   }
 }

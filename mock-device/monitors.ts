@@ -36,33 +36,32 @@ const UNDEFINED_COUNT = 0xa5a5_a5a5;
  * cycles by unit and state is kept, so that a counter gives the right count whenever its target is changed.
  */
 export class Monitors {
-  private readonly numbers: ReadonlyMap<MonitorName, number>;
+  readonly #numbers: ReadonlyMap<MonitorName, number>;
   /** State of a unit outside of all spans. */
-  private readonly resting: number[];
+  readonly #resting: number[];
   /** Cycles by monitor and state. */
-  private readonly tally: number[][];
-  private readonly counters: Counter[];
-  private spans: Span[] = [];
+  readonly #tally: number[][];
+  readonly #counters: Counter[];
+  #spans: Span[] = [];
   /** Spans that were folded, to be used again: a tile has some fifteen of them. */
-  private readonly spare: Span[] = [];
-  private readonly poweredUpAt: number;
-  private held = false;
+  readonly #spare: Span[] = [];
+  readonly #poweredUpAt: number;
+  #held = false;
+  readonly #clock: Clock;
 
-  constructor(
-    revision: CoreRevision,
-    private readonly clock: Clock,
-  ) {
+  constructor(revision: CoreRevision, clock: Clock) {
+    this.#clock = clock;
     const monitors = MONITORS[revision];
-    this.poweredUpAt = clock.now;
-    this.numbers = new Map(monitors.map(({ name }, index) => [name, index]));
+    this.#poweredUpAt = clock.now;
+    this.#numbers = new Map(monitors.map(({ name }, index) => [name, index]));
     // A weight transfer unit rests in state 1; its state 0 before the first load is a span.
-    this.resting = monitors.map(({ name, resetState }) =>
+    this.#resting = monitors.map(({ name, resetState }) =>
       name.startsWith('weight-transfer') ? 1 : resetState,
     );
-    this.tally = monitors.map(({ states }) =>
+    this.#tally = monitors.map(({ states }) =>
       Array(Math.max(...Object.keys(states).map(Number)) + 1).fill(0),
     );
-    this.counters = monitors.map(() => ({ target: 0, counted: UNDEFINED_COUNT, before: 0 }));
+    this.#counters = monitors.map(() => ({ target: 0, counted: UNDEFINED_COUNT, before: 0 }));
   }
 
   /**
@@ -70,33 +69,33 @@ export class Monitors {
    * `to` lets go of the span before it is over.
    */
   add(name: MonitorName, state: number, from: number, cycles: number): Span | undefined {
-    const monitor = this.numbers.get(name);
+    const monitor = this.#numbers.get(name);
     if (monitor === undefined || cycles <= 0) return undefined;
     const plannedEnd = from + cycles;
-    const span = this.spare.pop() ?? { monitor, state, from, plannedEnd, to: plannedEnd };
+    const span = this.#spare.pop() ?? { monitor, state, from, plannedEnd, to: plannedEnd };
     span.monitor = monitor;
     span.state = state;
     span.from = from;
     span.plannedEnd = plannedEnd;
     span.to = plannedEnd;
-    this.spans.push(span);
-    if (this.spans.length > FOLD_AT) this.fold();
+    this.#spans.push(span);
+    if (this.#spans.length > FOLD_AT) this.#fold();
     return span;
   }
 
   /** Ends every span now: the core stops in its tracks. */
   stop(): void {
-    const { now } = this.clock;
-    this.fold();
-    this.spans = this.spans.filter(({ from }) => from < now);
-    for (const span of this.spans) span.to = now;
+    const { now } = this.#clock;
+    this.#fold();
+    this.#spans = this.#spans.filter(({ from }) => from < now);
+    for (const span of this.#spans) span.to = now;
   }
 
   /** The next cycle at which a unit goes into another state, or Infinity. */
   nextChange(): number {
-    const { now } = this.clock;
+    const { now } = this.#clock;
     let next = Number.POSITIVE_INFINITY;
-    for (const { from, to } of this.spans) {
+    for (const { from, to } of this.#spans) {
       if (from > now) next = Math.min(next, from);
       else if (to > now) next = Math.min(next, to);
     }
@@ -104,76 +103,76 @@ export class Monitors {
   }
 
   stateOf(name: MonitorName): number {
-    const monitor = this.numbers.get(name);
-    return monitor === undefined ? 0 : this.state(monitor);
+    const monitor = this.#numbers.get(name);
+    return monitor === undefined ? 0 : this.#state(monitor);
   }
 
   read(offset: number): number {
-    if (offset === HWC_RESET_OFFSET) return this.held ? 1 : 0;
-    for (let monitor = 0; monitor < this.counters.length; monitor++) {
+    if (offset === HWC_RESET_OFFSET) return this.#held ? 1 : 0;
+    for (let monitor = 0; monitor < this.#counters.length; monitor++) {
       const { target, count, state } = monitorOffsets(monitor);
-      if (offset === target) return this.counters[monitor].target;
-      if (offset === count) return this.held ? 0 : this.count(monitor);
-      if (offset === state) return this.state(monitor);
+      if (offset === target) return this.#counters[monitor].target;
+      if (offset === count) return this.#held ? 0 : this.#count(monitor);
+      if (offset === state) return this.#state(monitor);
     }
     return 0;
   }
 
   write(offset: number, value: number): void {
     if (offset === HWC_RESET_OFFSET) {
-      this.held = (value & 1) !== 0;
-      for (const [monitor, counter] of this.counters.entries()) {
+      this.#held = (value & 1) !== 0;
+      for (const [monitor, counter] of this.#counters.entries()) {
         counter.counted = 0;
-        counter.before = this.cyclesIn(monitor, counter.target);
+        counter.before = this.#cyclesIn(monitor, counter.target);
       }
       return;
     }
-    const monitor = this.counters.findIndex((_, index) => monitorOffsets(index).target === offset);
+    const monitor = this.#counters.findIndex((_, index) => monitorOffsets(index).target === offset);
     if (monitor < 0) return;
-    const counter = this.counters[monitor];
-    counter.counted = this.count(monitor);
+    const counter = this.#counters[monitor];
+    counter.counted = this.#count(monitor);
     counter.target = value;
-    counter.before = this.cyclesIn(monitor, value);
+    counter.before = this.#cyclesIn(monitor, value);
   }
 
-  private count(monitor: number): number {
-    const { target, counted, before } = this.counters[monitor];
-    return (counted + this.cyclesIn(monitor, target) - before) % 2 ** 32;
+  #count(monitor: number): number {
+    const { target, counted, before } = this.#counters[monitor];
+    return (counted + this.#cyclesIn(monitor, target) - before) % 2 ** 32;
   }
 
-  private state(monitor: number): number {
-    const { now } = this.clock;
-    const span = this.spans.find(({ monitor: its, from, to }) => its === monitor && from <= now && now < to);
-    return span?.state ?? this.resting[monitor];
+  #state(monitor: number): number {
+    const { now } = this.#clock;
+    const span = this.#spans.find(({ monitor: its, from, to }) => its === monitor && from <= now && now < to);
+    return span?.state ?? this.#resting[monitor];
   }
 
   /** Cycles since power-up that a unit has spent in a state. */
-  private cyclesIn(monitor: number, state: number): number {
-    const { now } = this.clock;
-    let cycles = this.tally[monitor][state] ?? 0;
+  #cyclesIn(monitor: number, state: number): number {
+    const { now } = this.#clock;
+    let cycles = this.#tally[monitor][state] ?? 0;
     let elsewhere = 0;
-    for (const spent of this.tally[monitor]) elsewhere += spent;
-    for (const span of this.spans) {
+    for (const spent of this.#tally[monitor]) elsewhere += spent;
+    for (const span of this.#spans) {
       if (span.monitor !== monitor) continue;
       const lasted = Math.max(0, Math.min(span.to, now) - span.from);
       elsewhere += lasted;
       if (span.state === state) cycles += lasted;
     }
-    return state === this.resting[monitor] ? cycles + now - this.poweredUpAt - elsewhere : cycles;
+    return state === this.#resting[monitor] ? cycles + now - this.#poweredUpAt - elsewhere : cycles;
   }
 
-  private fold(): void {
-    const { now } = this.clock;
+  #fold(): void {
+    const { now } = this.#clock;
     let kept = 0;
-    for (const span of this.spans) {
+    for (const span of this.#spans) {
       if (span.to > now) {
-        this.spans[kept++] = span;
+        this.#spans[kept++] = span;
         continue;
       }
-      this.tally[span.monitor][span.state] += span.to - span.from;
-      this.spare.push(span);
+      this.#tally[span.monitor][span.state] += span.to - span.from;
+      this.#spare.push(span);
     }
     // Setting the length gives the array's memory back, and it is needed again at once.
-    while (this.spans.length > kept) this.spans.pop();
+    while (this.#spans.length > kept) this.#spans.pop();
   }
 }

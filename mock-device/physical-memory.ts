@@ -53,17 +53,16 @@ export class PhysicalMemory {
   readonly words: Uint32Array;
   /** The same as signed words: what moves whole words is faster without numbers beyond 2^31. */
   readonly signedWords: Int32Array;
-  private readonly regions: Region[] = [];
-  private readonly allocator: RegionAllocator<Region, MockDmaBuffer>;
+  readonly #regions: Region[] = [];
+  readonly #allocator: RegionAllocator<Region, MockDmaBuffer>;
+  readonly #listener: MemoryListener;
 
   /** @throws PynqLlmError MOCK_MEMORY_UNAVAILABLE */
-  constructor(
-    description: BoardDescription,
-    private readonly listener: MemoryListener,
-  ) {
+  constructor(description: BoardDescription, listener: MemoryListener) {
+    this.#listener = listener;
     let offset = DMA_AREA;
     for (const { base, size } of description.dmaMemory) {
-      this.regions.push({ base, size, offset });
+      this.#regions.push({ base, size, offset });
       offset += Math.ceil(size / PAGE) * PAGE;
     }
     // Reserved at its full size: growing would detach every view of a buffer's bytes.
@@ -76,70 +75,74 @@ export class PhysicalMemory {
     this.bytes = new Uint8Array(this.memory.buffer);
     this.words = new Uint32Array(this.memory.buffer);
     this.signedWords = new Int32Array(this.memory.buffer);
-    this.allocator = new RegionAllocator(this.regions);
+    this.#allocator = new RegionAllocator(this.#regions);
   }
 
   /** Whether a physical range is DMA memory. */
   contains(address: number, byteLength: number): boolean {
-    return this.regions.some(({ base, size }) => address >= base && address + byteLength <= base + size);
+    return this.#regions.some(({ base, size }) => address >= base && address + byteLength <= base + size);
   }
 
   /** The buffer that holds the whole physical range. */
   bufferAt(address: number, byteLength: number): MockDmaBuffer | undefined {
-    return this.allocator.bufferAt(address, byteLength);
+    return this.#allocator.bufferAt(address, byteLength);
   }
 
   /** First fit. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
   allocate(byteLength: number, align: number): DmaBuffer {
-    return this.allocator.allocate(
+    return this.#allocator.allocate(
       byteLength,
       align,
       (address, region, offset) =>
-        new MockDmaBuffer(this, address, region.offset + offset, byteLength, this.listener),
+        new MockDmaBuffer(this, address, region.offset + offset, byteLength, this.#listener),
     );
   }
 
   /** @param buffer is forgotten; its memory may be allocated again */
   forget(buffer: MockDmaBuffer): void {
-    this.allocator.release(buffer);
+    this.#allocator.release(buffer);
   }
 
   usage(): { total: number; free: number; largestFree: number } {
-    return this.allocator.usage();
+    return this.#allocator.usage();
   }
 }
 
 /** DMA memory with an owner; see the Board seam. */
 export class MockDmaBuffer extends OwnedDmaBuffer {
-  private readonly view: Uint8Array;
+  readonly #view: Uint8Array;
   /** What the device wrote and the CPU may not see yet; ranges that do not overlap. */
-  private written: DeviceWrite[] = [];
+  #written: DeviceWrite[] = [];
+  readonly #owningMemory: PhysicalMemory;
+  readonly #listener: MemoryListener;
 
   constructor(
-    private readonly owningMemory: PhysicalMemory,
+    owningMemory: PhysicalMemory,
     physicalAddress: number,
     /** Where the buffer lies in the kernels' address space. */
     readonly offset: number,
     byteLength: number,
-    private readonly listener: MemoryListener,
+    listener: MemoryListener,
   ) {
     super(physicalAddress, byteLength);
-    this.view = owningMemory.bytes.subarray(offset, offset + byteLength);
+    this.#owningMemory = owningMemory;
+    this.#listener = listener;
+    this.#view = owningMemory.bytes.subarray(offset, offset + byteLength);
   }
 
   protected memory(): Uint8Array {
-    return this.view;
+    return this.#view;
   }
 
   protected handOver(): void {}
 
   protected handBack(): void {
-    this.listener.handedBack(this);
+    this.#listener.handedBack(this);
     this.settle();
   }
 
   protected release(): void {
-    this.owningMemory.forget(this);
+    this.#owningMemory.forget(this);
   }
 
   /**
@@ -149,20 +152,20 @@ export class MockDmaBuffer extends OwnedDmaBuffer {
    */
   deviceWrite(offset: number, from: number, byteLength: number): void {
     const at = this.offset + offset;
-    this.listener.overwritten(at, at + byteLength);
-    const { signedWords: words } = this.owningMemory;
+    this.#listener.overwritten(at, at + byteLength);
+    const { signedWords: words } = this.#owningMemory;
     const start = at / 4;
     const end = start + byteLength / 4;
-    if (this.written.some((range) => range.start < end && start < range.end)) this.settle();
+    if (this.#written.some((range) => range.start < end && start < range.end)) this.settle();
     for (let to = start, source = from / 4; to < end; to++, source++) words[to] = words[source] ^ POISON;
-    this.written.push({ start, end });
+    this.#written.push({ start, end });
   }
 
   /** Puts what the device wrote in plain sight: before the CPU or the device reads it. */
   settle(): void {
-    if (this.written.length === 0) return;
-    const { signedWords: words } = this.owningMemory;
-    for (const { start, end } of this.written) for (let i = start; i < end; i++) words[i] ^= POISON;
-    this.written.length = 0;
+    if (this.#written.length === 0) return;
+    const { signedWords: words } = this.#owningMemory;
+    for (const { start, end } of this.#written) for (let i = start; i < end; i++) words[i] ^= POISON;
+    this.#written.length = 0;
   }
 }

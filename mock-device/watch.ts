@@ -10,49 +10,49 @@ export interface Watched {
  */
 export class Watch {
   /** Number of the last question. */
-  private question = 0;
-  private lookedAtAnything = false;
-  private changed = false;
-  private interrupted = false;
+  #question = 0;
+  #lookedAtAnything = false;
+  #changed = false;
+  #interrupted = false;
 
   /** Asks whether the wait is over. */
   ask(done: () => boolean): boolean {
-    this.question++;
-    this.lookedAtAnything = false;
-    this.changed = false;
+    this.#question++;
+    this.#lookedAtAnything = false;
+    this.#changed = false;
     return done();
   }
 
   /** The software reads the state of `part`. */
   look(part: Watched): void {
-    part.lookedAt = this.question;
-    this.lookedAtAnything = true;
+    part.lookedAt = this.#question;
+    this.#lookedAtAnything = true;
   }
 
   /** Whether `part` was looked at when asked last. */
   looksAt(part: Watched): boolean {
-    return part.lookedAt === this.question;
+    return part.lookedAt === this.#question;
   }
 
   /** The state of `part` has changed by itself. */
   change(part: Watched): void {
-    if (!this.lookedAtAnything || this.looksAt(part)) this.changed = true;
+    if (!this.#lookedAtAnything || this.looksAt(part)) this.#changed = true;
   }
 
   /** An interrupt that the software did not wait for: an error, which wakes it all the same. */
   interrupt(): void {
-    this.interrupted = true;
+    this.#interrupted = true;
   }
 
   /** Whether there was such an interrupt; each wakes the software once. */
   takeInterrupt(): boolean {
-    const { interrupted } = this;
-    this.interrupted = false;
+    const interrupted = this.#interrupted;
+    this.#interrupted = false;
     return interrupted;
   }
 
   /** Whether to ask again. */
   get isDue(): boolean {
-    return this.changed;
+    return this.#changed;
   }
 }

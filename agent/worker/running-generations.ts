@@ -65,8 +65,8 @@ export class RunningGenerations {
       responseFormat,
       draftModel,
       beams,
-      repetitionPenalty,
-      repetitionWindow,
+      repeatPenalty,
+      repeatLastN,
       logitBias,
       top,
       ...sampling
@@ -84,21 +84,21 @@ export class RunningGenerations {
         limit: 0,
         sampling: {
           ...sampling,
-          repeatPenalty: repetitionPenalty,
-          repeatLastN: repetitionWindow,
+          repeatPenalty,
+          repeatLastN,
           logitBias: logitBias?.map(({ token, bias }) => [token, bias]),
-          topLogProbs: top,
+          topLogprobs: top,
         },
       },
       {
-        onToken: ({ index, id: token, text, logProb, top: likeliest }) =>
+        onToken: ({ index, id: token, text, logprob, top: likeliest }) =>
           this.#onEvent(id, {
             type: 'token',
             index,
             id: token,
             text,
-            logprob: logProb,
-            ...(likeliest.length === 0 ? {} : { top: likeliest.map((one) => [one.id, one.logProb]) }),
+            logprob: logprob,
+            ...(likeliest.length === 0 ? {} : { top: likeliest.map((one) => [one.id, one.logprob]) }),
           }),
         onDone: ({ cost, beams: found, ...result }) =>
           this.#end(id, {

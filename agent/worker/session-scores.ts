@@ -40,11 +40,11 @@ export class SessionScores {
       this.#events.onAnswer(call, outcome);
     };
     const scoring = start({
-      onDone: ({ logProbs, top }) =>
+      onDone: ({ logprobs, top }) =>
         end({
           result: {
-            logprobs: [...logProbs],
-            top: top.map((tokens) => tokens.map(({ id, logProb }) => [id, logProb])),
+            logprobs: [...logprobs],
+            top: top.map((tokens) => tokens.map(({ id, logprob }) => [id, logprob])),
           },
         }),
       onCancelled: () => end({ error: new PynqLlmError('AGENT_CLOSING', 'Nobody waits for the scores.') }),

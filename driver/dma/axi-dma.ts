@@ -8,11 +8,14 @@ export class AxiDma {
   readonly toDevice: DmaChannel;
   readonly fromDevice: DmaChannel;
 
+  readonly #board: Board;
+
   constructor(
-    private readonly board: Board,
+    board: Board,
     readonly lane: number,
     traffic: Traffic,
   ) {
+    this.#board = board;
     const window = countedWindow(board.window(`dma${lane}`), traffic);
     const longest = longestPiece(board.description.dma.lengthBits);
     this.toDevice = new DmaChannel(window, 'MM2S', longest, traffic);
@@ -29,21 +32,21 @@ export class AxiDma {
    */
   reset(deadlineUs: number): void {
     this.toDevice.requestReset();
-    this.await(
+    this.#await(
       'the end of its reset',
       () => this.channels.every((channel) => !channel.inReset()),
       deadlineUs,
     );
     for (const channel of this.channels) channel.run();
-    this.await(
+    this.#await(
       'both channels to run',
       () => this.channels.every((channel) => channel.isRunning()),
       deadlineUs,
     );
   }
 
-  private await(what: string, done: () => boolean, deadlineUs: number): void {
-    if (this.board.waitUntil(done, deadlineUs)) return;
+  #await(what: string, done: () => boolean, deadlineUs: number): void {
+    if (this.#board.waitUntil(done, deadlineUs)) return;
     throw new PynqLlmError(
       'DRIVER_DMA_RESET_TIMEOUT',
       `dma${this.lane} kept the driver waiting for ${what} for ${deadlineUs} us.`,

@@ -45,17 +45,22 @@ export class DmaChannel {
   moved = 0;
   /** Bytes asked for in the present transfer. */
   length = 0;
-  private address = 0;
-  private pieceBytes = 0;
-  private readonly offsets: (typeof OFFSETS)[DmaDirection];
+  #address = 0;
+  #pieceBytes = 0;
+  readonly #offsets: (typeof OFFSETS)[DmaDirection];
+
+  readonly #maxPiece: number;
+  readonly #traffic: Traffic;
 
   constructor(
     readonly window: RegisterWindow,
     readonly direction: DmaDirection,
-    private readonly maxPiece: number,
-    private readonly traffic: Traffic,
+    maxPiece: number,
+    traffic: Traffic,
   ) {
-    this.offsets = OFFSETS[direction];
+    this.#maxPiece = maxPiece;
+    this.#traffic = traffic;
+    this.#offsets = OFFSETS[direction];
   }
 
   get name(): string {
@@ -67,17 +72,17 @@ export class DmaChannel {
     this.status = 0;
     this.length = 0;
     this.moved = 0;
-    this.window.write32(this.offsets.addressHigh, 0);
-    this.window.write32(this.offsets.control, DMACR.RUN | DMACR.IOC_IRQ_EN | DMACR.ERR_IRQ_EN);
+    this.window.write32(this.#offsets.addressHigh, 0);
+    this.window.write32(this.#offsets.control, DMACR.RUN | DMACR.IOC_IRQ_EN | DMACR.ERR_IRQ_EN);
   }
 
   /** Asks for a soft reset; PG021: it resets both channels of the engine. */
   requestReset(): void {
-    this.window.write32(this.offsets.control, DMACR.RESET);
+    this.window.write32(this.#offsets.control, DMACR.RESET);
   }
 
   inReset(): boolean {
-    return (this.window.read32(this.offsets.control) & DMACR.RESET) !== 0;
+    return (this.window.read32(this.#offsets.control) & DMACR.RESET) !== 0;
   }
 
   isRunning(): boolean {
@@ -85,7 +90,7 @@ export class DmaChannel {
   }
 
   readStatus(): number {
-    this.status = this.window.read32(this.offsets.status);
+    this.status = this.window.read32(this.#offsets.status);
     return this.status;
   }
 
@@ -105,35 +110,35 @@ export class DmaChannel {
         },
       );
     }
-    if (this.direction === 'S2MM' && length > this.maxPiece) {
+    if (this.direction === 'S2MM' && length > this.#maxPiece) {
       throw new PynqLlmError(
         'DRIVER_BAD_ARGUMENT',
-        `A packet of ${length} bytes is longer than ${this.name} can receive (${this.maxPiece}).`,
+        `A packet of ${length} bytes is longer than ${this.name} can receive (${this.#maxPiece}).`,
         {
-          context: { channel: this.name, length, longest: this.maxPiece },
+          context: { channel: this.name, length, longest: this.#maxPiece },
         },
       );
     }
-    this.address = address;
+    this.#address = address;
     this.length = length;
     this.moved = 0;
-    this.startPiece();
+    this.#startPiece();
   }
 
-  private startPiece(): void {
-    this.pieceBytes = Math.min(this.length - this.moved, this.maxPiece);
-    this.window.write32(this.offsets.address, this.address + this.moved);
-    this.window.write32(this.offsets.length, this.pieceBytes);
-    this.traffic.dmaTransfers++;
+  #startPiece(): void {
+    this.#pieceBytes = Math.min(this.length - this.moved, this.#maxPiece);
+    this.window.write32(this.#offsets.address, this.#address + this.moved);
+    this.window.write32(this.#offsets.length, this.#pieceBytes);
+    this.#traffic.dmaTransfers++;
     if (this.direction === 'MM2S') {
-      this.traffic.dmaBytes += this.pieceBytes;
-      this.traffic.dmaBytesToDevice += this.pieceBytes;
+      this.#traffic.dmaBytes += this.#pieceBytes;
+      this.#traffic.dmaBytesToDevice += this.#pieceBytes;
     }
   }
 
   /** Whether pieces of the transfer are still to be started. */
   get hasMorePieces(): boolean {
-    return this.moved + this.pieceBytes < this.length;
+    return this.moved + this.#pieceBytes < this.length;
   }
 
   /** One poll: reads DMASR, and starts the next piece where one ended. True at the end of the transfer or at an error. */
@@ -141,16 +146,16 @@ export class DmaChannel {
     const status = this.readStatus();
     if (status & ERRORS) return true;
     if (!(status & DMASR.IOC_IRQ)) return false;
-    this.window.write32(this.offsets.status, ACKNOWLEDGE);
+    this.window.write32(this.#offsets.status, ACKNOWLEDGE);
     if (this.direction === 'S2MM') {
-      this.moved = this.window.read32(this.offsets.length);
-      this.traffic.dmaBytes += this.moved;
-      this.traffic.dmaBytesFromDevice += this.moved;
+      this.moved = this.window.read32(this.#offsets.length);
+      this.#traffic.dmaBytes += this.moved;
+      this.#traffic.dmaBytesFromDevice += this.moved;
       return true;
     }
-    this.moved += this.pieceBytes;
+    this.moved += this.#pieceBytes;
     if (this.moved === this.length) return true;
-    this.startPiece();
+    this.#startPiece();
     return false;
   }
 

@@ -48,46 +48,46 @@ export function runCheck(
 }
 
 class Findings {
-  private bits = 0;
-  private counters = 0;
-  private cycles = 0;
-  private readonly details: string[] = [];
-  private error: string | undefined;
+  #bits = 0;
+  #counters = 0;
+  #cycles = 0;
+  readonly #details: string[] = [];
+  #error: string | undefined;
 
   fail(error: PynqLlmError): void {
-    this.error ??= error.message;
+    this.#error ??= error.message;
   }
 
   bit(count: number, what: string): void {
-    this.bits += count;
-    if (count > 0) this.note(`${count} ${what}`);
+    this.#bits += count;
+    if (count > 0) this.#note(`${count} ${what}`);
   }
 
   counter(what: string, actual: number | undefined, expected: number): void {
     if (actual === expected) return;
-    this.counters++;
-    this.note(`${what}: ${actual}, expected ${expected}`);
+    this.#counters++;
+    this.#note(`${what}: ${actual}, expected ${expected}`);
   }
 
   cycle(what: string, actual: number | undefined, expected: number): void {
     if (actual === expected) return;
-    this.cycles++;
-    this.note(`cycles of ${what}: ${actual}, expected ${expected}`);
+    this.#cycles++;
+    this.#note(`cycles of ${what}: ${actual}, expected ${expected}`);
   }
 
-  private note(text: string): void {
-    if (this.details.length < MAX_DETAILS) this.details.push(text);
+  #note(text: string): void {
+    if (this.#details.length < MAX_DETAILS) this.#details.push(text);
   }
 
   result(name: string): CheckResult {
     return {
       name,
-      passed: this.error === undefined && this.bits + this.counters + this.cycles === 0,
-      bitMismatches: this.bits,
-      counterMismatches: this.counters,
-      cycleMismatches: this.cycles,
-      details: this.details,
-      ...(this.error === undefined ? {} : { error: this.error }),
+      passed: this.#error === undefined && this.#bits + this.#counters + this.#cycles === 0,
+      bitMismatches: this.#bits,
+      counterMismatches: this.#counters,
+      cycleMismatches: this.#cycles,
+      details: this.#details,
+      ...(this.#error === undefined ? {} : { error: this.#error }),
     };
   }
 }

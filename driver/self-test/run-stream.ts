@@ -42,85 +42,84 @@ export function runStream(accelerator: Accelerator, stream: Stream): StreamRun {
 
 class StreamPlayer {
   readonly packets: Uint32Array[] = [];
-  private readonly engines: readonly AxiDma[];
+  readonly #engines: readonly AxiDma[];
   /** Transfers of each lane, the first under way: a stream may send on before the core takes what came earlier. */
-  private readonly waiting = new Map<DmaChannel, DmaBuffer[]>();
-  private readonly room: DmaBuffer;
-  private readonly buffers: DmaBuffer[] = [];
+  readonly #waiting = new Map<DmaChannel, DmaBuffer[]>();
+  readonly #room: DmaBuffer;
+  readonly #buffers: DmaBuffer[] = [];
+  readonly #board: Board;
 
-  constructor(
-    private readonly board: Board,
-    packetBytes: number,
-  ) {
+  constructor(board: Board, packetBytes: number) {
+    this.#board = board;
     const { lanes } = board.description.dma;
-    this.engines = Array.from({ length: lanes }, (_, lane) => new AxiDma(board, lane, newTraffic()));
-    for (const engine of this.engines) engine.reset(DEADLINE_US);
-    this.room = this.allocate(Math.min(packetBytes, longestPiece(board.description.dma.lengthBits)));
-    this.expectPacket();
+    this.#engines = Array.from({ length: lanes }, (_, lane) => new AxiDma(board, lane, newTraffic()));
+    for (const engine of this.#engines) engine.reset(DEADLINE_US);
+    this.#room = this.#allocate(Math.min(packetBytes, longestPiece(board.description.dma.lengthBits)));
+    this.#expectPacket();
   }
 
-  private allocate(bytes: number): DmaBuffer {
-    const buffer = this.board.allocate(bytes);
-    this.buffers.push(buffer);
+  #allocate(bytes: number): DmaBuffer {
+    const buffer = this.#board.allocate(bytes);
+    this.#buffers.push(buffer);
     return buffer;
   }
 
   free(): void {
-    for (const buffer of this.buffers) buffer.free();
+    for (const buffer of this.#buffers) buffer.free();
   }
 
-  private expectPacket(): void {
-    this.room.giveToDevice();
-    this.engines[0].fromDevice.start(this.room.physicalAddress, this.room.byteLength);
+  #expectPacket(): void {
+    this.#room.giveToDevice();
+    this.#engines[0].fromDevice.start(this.#room.physicalAddress, this.#room.byteLength);
   }
 
   send(lane: number, words: readonly number[]): void {
-    if (lane >= this.engines.length)
+    if (lane >= this.#engines.length)
       throw new PynqLlmError(
         'DRIVER_BAD_VECTOR',
         `A stream uses lane ${lane}, which this core does not have.`,
       );
     if (words.length === 0) return;
-    const channel = this.engines[lane].toDevice;
-    const buffer = this.allocate(words.length * 4);
+    const channel = this.#engines[lane].toDevice;
+    const buffer = this.#allocate(words.length * 4);
     putWords(buffer.bytes, 0, words);
     buffer.giveToDevice();
-    const queue = this.waiting.get(channel);
+    const queue = this.#waiting.get(channel);
     if (queue !== undefined) {
       queue.push(buffer);
       return;
     }
-    this.waiting.set(channel, [buffer]);
+    this.#waiting.set(channel, [buffer]);
     channel.start(buffer.physicalAddress, buffer.byteLength);
   }
 
   /** Lets the core run for so many cycles. */
   run(cycles: number): void {
-    const timeUs = (cycles * 1e6) / this.board.description.clockHz;
-    this.board.waitUntil(() => this.poll() && false, timeUs);
+    const timeUs = (cycles * 1e6) / this.#board.description.clockHz;
+    this.#board.waitUntil(() => this.#poll() && false, timeUs);
   }
 
   /** Waits for everything that should still come. */
   settle(expectedPackets: number): void {
-    this.board.waitUntil(
-      () => this.poll() && this.waiting.size === 0 && this.packets.length >= expectedPackets,
+    this.#board.waitUntil(
+      () => this.#poll() && this.#waiting.size === 0 && this.packets.length >= expectedPackets,
       DEADLINE_US,
     );
   }
 
   /** Takes what is complete; always true, to be followed by the real condition. */
-  private poll(): true {
-    for (const [channel, queue] of this.waiting) {
+  #poll(): true {
+    for (const [channel, queue] of this.#waiting) {
       if (!channel.poll()) continue;
       queue.shift();
-      if (queue.length === 0) this.waiting.delete(channel);
+      if (queue.length === 0) this.#waiting.delete(channel);
       else channel.start(queue[0].physicalAddress, queue[0].byteLength);
     }
-    const results = this.engines[0].fromDevice;
+    const results = this.#engines[0].fromDevice;
     if (results.poll()) {
-      this.room.giveToCpu();
-      this.packets.push(new Uint32Array(this.room.bytes.slice(0, results.moved).buffer));
-      this.expectPacket();
+      this.#room.giveToCpu();
+      this.packets.push(new Uint32Array(this.#room.bytes.slice(0, results.moved).buffer));
+      this.#expectPacket();
     }
     return true;
   }

@@ -17,68 +17,74 @@ export function recordBoard(board: Board, sink: TraceSink): Board {
 
 class RecordingBoard implements Board {
   readonly description;
-  private readonly registers: TraceRegisters;
-  private readonly buffers = new Set<RecordedBuffer>();
-  private nextId = 1;
+  readonly #registers: TraceRegisters;
+  readonly #buffers = new Set<RecordedBuffer>();
+  #nextId = 1;
   /** Reads of the present call of a wait's condition that nothing has followed yet; undefined outside of waits. */
-  private polls: Poll[] | undefined;
-  private timeoutUs = 0;
+  #polls: Poll[] | undefined;
+  #timeoutUs = 0;
+  readonly #board: Board;
+  readonly #sink: TraceSink;
 
-  constructor(
-    private readonly board: Board,
-    private readonly sink: TraceSink,
-  ) {
+  constructor(board: Board, sink: TraceSink) {
+    this.#board = board;
+    this.#sink = sink;
     this.description = board.description;
-    this.registers = new TraceRegisters(board.description);
+    this.#registers = new TraceRegisters(board.description);
     sink(JSON.stringify(headerOf(board.description)));
   }
 
   emit(event: TraceEvent): void {
-    this.sink(JSON.stringify(event));
+    this.#sink(JSON.stringify(event));
   }
 
   window(name: string): RegisterWindow {
-    const inner = this.board.window(name);
+    const inner = this.#board.window(name);
     return {
       name: inner.name,
       base: inner.base,
       size: inner.size,
       read32: (offset) => {
         const read = inner.read32(offset);
-        const register = this.registers.nameOf(name, offset);
-        this.noteRead({ event: 'read', window: name, register, value: this.portable(name, register, read) });
+        const register = this.#registers.nameOf(name, offset);
+        this.#noteRead({
+          event: 'read',
+          window: name,
+          register,
+          value: this.#portable(name, register, read),
+        });
         return read;
       },
       write32: (offset, value) => {
-        const register = this.registers.nameOf(name, offset);
-        this.flushLastPoll();
+        const register = this.#registers.nameOf(name, offset);
+        this.#flushLastPoll();
         this.emit({
           event: 'write',
           window: name,
           register,
-          value: this.portable(name, register, value >>> 0),
+          value: this.#portable(name, register, value >>> 0),
         });
         inner.write32(offset, value);
       },
     };
   }
 
-  private noteRead(read: Poll): void {
-    if (this.polls) this.polls.push(read);
+  #noteRead(read: Poll): void {
+    if (this.#polls) this.#polls.push(read);
     else this.emit(read);
   }
 
   /** Of the reads before a write only the last is its reason: earlier ones were of transfers that still went on. */
-  private flushLastPoll(): void {
-    const last = this.polls?.at(-1);
+  #flushLastPoll(): void {
+    const last = this.#polls?.at(-1);
     if (!last) return;
-    this.emit({ ...last, event: 'poll', timeoutUs: this.timeoutUs });
-    this.polls = [];
+    this.emit({ ...last, event: 'poll', timeoutUs: this.#timeoutUs });
+    this.#polls = [];
   }
 
-  private portable(window: string, register: string, value: number): TraceValue {
+  #portable(window: string, register: string, value: number): TraceValue {
     if (!holdsAddress(window, register)) return value;
-    for (const buffer of this.buffers) {
+    for (const buffer of this.#buffers) {
       const at = value - buffer.physicalAddress;
       if (at >= 0 && at < buffer.byteLength) return { buffer: buffer.id, at };
     }
@@ -86,9 +92,9 @@ class RecordingBoard implements Board {
   }
 
   allocate(byteLength: number, options: { readonly align?: number } = {}): DmaBuffer {
-    const inner = this.board.allocate(byteLength, options);
-    const recorded = new RecordedBuffer(inner, this.nextId++, this, () => this.buffers.delete(recorded));
-    this.buffers.add(recorded);
+    const inner = this.#board.allocate(byteLength, options);
+    const recorded = new RecordedBuffer(inner, this.#nextId++, this, () => this.#buffers.delete(recorded));
+    this.#buffers.add(recorded);
     this.emit({
       event: 'allocate',
       buffer: recorded.id,
@@ -99,102 +105,108 @@ class RecordingBoard implements Board {
   }
 
   dmaMemory() {
-    return this.board.dmaMemory();
+    return this.#board.dmaMemory();
   }
 
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
-    this.timeoutUs = timeoutUs;
-    const held = this.board.waitUntil(() => {
-      this.polls = [];
+    this.#timeoutUs = timeoutUs;
+    const held = this.#board.waitUntil(() => {
+      this.#polls = [];
       return done();
     }, timeoutUs);
-    const last = this.polls ?? [];
-    this.polls = undefined;
+    const last = this.#polls ?? [];
+    this.#polls = undefined;
     if (!held) this.emit({ event: 'timeout', timeoutUs });
     for (const read of last) this.emit(held ? { ...read, event: 'poll', timeoutUs } : read);
     return held;
   }
 
   now(): number {
-    return this.board.now();
+    return this.#board.now();
   }
 
   takeFaults() {
-    const faults = this.board.takeFaults();
+    const faults = this.#board.takeFaults();
     if (faults.length > 0) this.emit({ event: 'faults', names: faults.map(({ name }) => name) });
     return faults;
   }
 
   resetLogic(): void {
     this.emit({ event: 'reset-logic' });
-    this.board.resetLogic();
+    this.#board.resetLogic();
   }
 
   close(): void {
-    this.board.close();
+    this.#board.close();
   }
 }
 
 class RecordedBuffer implements DmaBuffer {
   /** Contents as the trace has them so far: zeros at first, whatever the memory holds. */
-  private readonly known: Uint8Array;
+  readonly #known: Uint8Array;
+  readonly #inner: DmaBuffer;
+  readonly #trace: RecordingBoard;
+  readonly #forget: () => void;
 
   constructor(
-    private readonly inner: DmaBuffer,
+    inner: DmaBuffer,
     readonly id: number,
-    private readonly trace: RecordingBoard,
-    private readonly forget: () => void,
+    trace: RecordingBoard,
+    forget: () => void,
   ) {
-    this.known = new Uint8Array(inner.byteLength);
+    this.#inner = inner;
+    this.#trace = trace;
+    this.#forget = forget;
+    this.#known = new Uint8Array(inner.byteLength);
   }
 
   get physicalAddress(): number {
-    return this.inner.physicalAddress;
+    return this.#inner.physicalAddress;
   }
 
   get byteLength(): number {
-    return this.inner.byteLength;
+    return this.#inner.byteLength;
   }
 
   get bytes(): Uint8Array {
-    return this.inner.bytes;
+    return this.#inner.bytes;
   }
 
   get owner(): 'cpu' | 'device' {
-    return this.inner.owner;
+    return this.#inner.owner;
   }
 
   giveToDevice(): void {
-    if (this.inner.owner === 'cpu') {
-      this.emitChanges('data');
-      this.trace.emit({ event: 'give-device', buffer: this.id });
+    if (this.#inner.owner === 'cpu') {
+      this.#emitChanges('data');
+      this.#trace.emit({ event: 'give-device', buffer: this.id });
     }
-    this.inner.giveToDevice();
+    this.#inner.giveToDevice();
   }
 
   giveToCpu(): void {
-    const returned = this.inner.owner === 'device';
-    this.inner.giveToCpu();
+    const returned = this.#inner.owner === 'device';
+    this.#inner.giveToCpu();
     if (!returned) return;
-    this.trace.emit({ event: 'give-cpu', buffer: this.id });
-    this.emitChanges('result');
+    this.#trace.emit({ event: 'give-cpu', buffer: this.id });
+    this.#emitChanges('result');
   }
 
   free(): void {
-    this.trace.emit({ event: 'free', buffer: this.id });
-    this.forget();
-    this.inner.free();
+    this.#trace.emit({ event: 'free', buffer: this.id });
+    this.#forget();
+    this.#inner.free();
   }
 
-  private emitChanges(event: 'data' | 'result'): void {
-    const { bytes } = this.inner;
+  #emitChanges(event: 'data' | 'result'): void {
+    const { bytes } = this.#inner;
     for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
       const chunk = bytes.subarray(from, from + CHUNK_BYTES);
-      const [first, end] = changedRange(chunk, this.known.subarray(from, from + CHUNK_BYTES));
+      const [first, end] = changedRange(chunk, this.#known.subarray(from, from + CHUNK_BYTES));
       if (first === end) continue;
       const changed = Buffer.from(chunk.subarray(first, end));
-      this.trace.emit({ event, buffer: this.id, at: from + first, bytes: changed.toString('base64') });
-      this.known.set(changed, from + first);
+      this.#trace.emit({ event, buffer: this.id, at: from + first, bytes: changed.toString('base64') });
+      this.#known.set(changed, from + first);
     }
   }
 }

@@ -19,23 +19,23 @@ const ALL_BITS = 0xffff_ffff;
 
 /** Registers of a board by window and by offset or name, as a trace needs them. */
 export class TraceRegisters {
-  private readonly byOffset = new Map<string, PlacedRegister>();
-  private readonly byName = new Map<string, PlacedRegister>();
+  readonly #byOffset = new Map<string, PlacedRegister>();
+  readonly #byName = new Map<string, PlacedRegister>();
 
   constructor(description: BoardDescription) {
     for (const placed of listRegisters(description)) {
-      this.byOffset.set(`${placed.window} ${placed.register.offset}`, placed);
-      this.byName.set(`${placed.window} ${placed.name}`, placed);
+      this.#byOffset.set(`${placed.window} ${placed.register.offset}`, placed);
+      this.#byName.set(`${placed.window} ${placed.name}`, placed);
     }
   }
 
   /** The name of a register; an offset in hexadecimal where it has none. */
   nameOf(window: string, offset: number): string {
-    return this.byOffset.get(`${window} ${offset}`)?.name ?? `0x${offset.toString(16)}`;
+    return this.#byOffset.get(`${window} ${offset}`)?.name ?? `0x${offset.toString(16)}`;
   }
 
   offsetOf(window: string, name: string): number | undefined {
-    return this.byName.get(`${window} ${name}`)?.register.offset;
+    return this.#byName.get(`${window} ${name}`)?.register.offset;
   }
 }
 

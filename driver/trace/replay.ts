@@ -61,136 +61,138 @@ export function replayTrace(lines: Iterable<string>, board: Board): ReplayResult
 type Difference = Omit<TraceDifference, 'line'> | undefined;
 
 class Player {
-  private readonly registers: TraceRegisters;
-  private readonly buffers = new Map<number, DmaBuffer>();
+  readonly #registers: TraceRegisters;
+  readonly #buffers = new Map<number, DmaBuffer>();
   /** Contents of each buffer as the trace has them. */
-  private readonly known = new Map<number, Uint8Array>();
+  readonly #known = new Map<number, Uint8Array>();
   /** The buffer that was handed back last and whose contents are still to be compared. */
-  private returned: number | undefined;
+  #returned: number | undefined;
+  readonly #board: Board;
 
-  constructor(private readonly board: Board) {
-    this.registers = new TraceRegisters(board.description);
+  constructor(board: Board) {
+    this.#board = board;
+    this.#registers = new TraceRegisters(board.description);
   }
 
   freeAll(): void {
-    for (const buffer of this.buffers.values()) buffer.free();
-    this.buffers.clear();
+    for (const buffer of this.#buffers.values()) buffer.free();
+    this.#buffers.clear();
   }
 
   /** @returns the first difference between what the device just wrote and the trace */
   play(event: TraceEvent, line: number): Difference {
     const difference = event.event === 'result' ? undefined : this.compareReturned();
-    return difference ?? this.perform(event, line);
+    return difference ?? this.#perform(event, line);
   }
 
-  private perform(event: TraceEvent, line: number): Difference {
+  #perform(event: TraceEvent, line: number): Difference {
     switch (event.event) {
       case 'allocate': {
-        const buffer = this.board.allocate(
+        const buffer = this.#board.allocate(
           event.bytes,
           event.align === undefined ? {} : { align: event.align },
         );
         buffer.bytes.fill(0);
-        this.buffers.set(event.buffer, buffer);
-        this.known.set(event.buffer, new Uint8Array(event.bytes));
+        this.#buffers.set(event.buffer, buffer);
+        this.#known.set(event.buffer, new Uint8Array(event.bytes));
         return undefined;
       }
       case 'data':
-        this.span(event, line, this.buffer(event.buffer, line).bytes).set(Buffer.from(event.bytes, 'base64'));
-        this.learn(event, line);
+        this.#span(event, line, this.#buffer(event.buffer, line).bytes).set(
+          Buffer.from(event.bytes, 'base64'),
+        );
+        this.#learn(event, line);
         return undefined;
       case 'give-device':
-        this.buffer(event.buffer, line).giveToDevice();
+        this.#buffer(event.buffer, line).giveToDevice();
         return undefined;
       case 'give-cpu':
-        this.buffer(event.buffer, line).giveToCpu();
-        this.returned = event.buffer;
+        this.#buffer(event.buffer, line).giveToCpu();
+        this.#returned = event.buffer;
         return undefined;
       case 'result':
-        this.learn(event, line);
+        this.#learn(event, line);
         return undefined;
       case 'free':
-        this.buffer(event.buffer, line).free();
-        this.buffers.delete(event.buffer);
-        this.known.delete(event.buffer);
+        this.#buffer(event.buffer, line).free();
+        this.#buffers.delete(event.buffer);
+        this.#known.delete(event.buffer);
         return undefined;
       case 'write':
-        this.board.window(event.window).write32(this.offset(event, line), this.physical(event.value, line));
+        this.#board
+          .window(event.window)
+          .write32(this.#offset(event, line), this.#physical(event.value, line));
         return undefined;
       case 'read':
-        return this.compareRegister(event, line, 0);
+        return this.#compareRegister(event, line, 0);
       case 'poll':
-        return this.compareRegister(event, line, event.timeoutUs);
+        return this.#compareRegister(event, line, event.timeoutUs);
       case 'timeout':
-        this.board.waitUntil(() => false, event.timeoutUs);
+        this.#board.waitUntil(() => false, event.timeoutUs);
         return undefined;
       case 'reset-logic':
-        this.board.resetLogic();
+        this.#board.resetLogic();
         return undefined;
       case 'faults':
-        this.board.takeFaults();
+        this.#board.takeFaults();
         return undefined;
     }
   }
 
-  private compareRegister(
+  #compareRegister(
     event: Extract<TraceEvent, { event: 'read' | 'poll' }>,
     line: number,
     timeoutUs: number,
   ): Difference {
-    const window = this.board.window(event.window);
-    const offset = this.offset(event, line);
+    const window = this.#board.window(event.window);
+    const offset = this.#offset(event, line);
     const bits = comparedBits(event.window, event.register);
-    const expected = (this.physical(event.value, line) & bits) >>> 0;
+    const expected = (this.#physical(event.value, line) & bits) >>> 0;
     let got = 0;
     const same = () => {
       got = (window.read32(offset) & bits) >>> 0;
       return got === expected;
     };
-    if (timeoutUs > 0 ? this.board.waitUntil(same, timeoutUs) : same()) return undefined;
+    if (timeoutUs > 0 ? this.#board.waitUntil(same, timeoutUs) : same()) return undefined;
     return { what: `${event.window} ${event.register}`, expected: hex(expected), got: hex(got) };
   }
 
-  private offset(event: { window: string; register: string }, line: number): number {
-    const offset = this.registers.offsetOf(event.window, event.register);
+  #offset(event: { window: string; register: string }, line: number): number {
+    const offset = this.#registers.offsetOf(event.window, event.register);
     if (offset === undefined)
       throw badTrace(line, `this device has no register ${event.window} ${event.register}`);
     return offset;
   }
 
-  private physical(value: TraceValue, line: number): number {
-    return typeof value === 'number' ? value : this.buffer(value.buffer, line).physicalAddress + value.at;
+  #physical(value: TraceValue, line: number): number {
+    return typeof value === 'number' ? value : this.#buffer(value.buffer, line).physicalAddress + value.at;
   }
 
-  private buffer(id: number, line: number): DmaBuffer {
-    const buffer = this.buffers.get(id);
+  #buffer(id: number, line: number): DmaBuffer {
+    const buffer = this.#buffers.get(id);
     if (!buffer) throw badTrace(line, `buffer ${id} was not allocated`);
     return buffer;
   }
 
-  private span(
-    event: { buffer: number; at: number; bytes: string },
-    line: number,
-    of: Uint8Array,
-  ): Uint8Array {
+  #span(event: { buffer: number; at: number; bytes: string }, line: number, of: Uint8Array): Uint8Array {
     const length = Buffer.byteLength(event.bytes, 'base64');
     if (event.at + length > of.length)
       throw badTrace(line, `buffer ${event.buffer} has only ${of.length} bytes`);
     return of.subarray(event.at, event.at + length);
   }
 
-  private learn(event: { buffer: number; at: number; bytes: string }, line: number): void {
-    const known = this.known.get(event.buffer);
+  #learn(event: { buffer: number; at: number; bytes: string }, line: number): void {
+    const known = this.#known.get(event.buffer);
     if (!known) throw badTrace(line, `buffer ${event.buffer} was not allocated`);
-    this.span(event, line, known).set(Buffer.from(event.bytes, 'base64'));
+    this.#span(event, line, known).set(Buffer.from(event.bytes, 'base64'));
   }
 
   /** Compares all of the buffer that came back last, once the trace has told all that changed in it. */
   compareReturned(): Difference {
-    const id = this.returned;
-    this.returned = undefined;
-    const buffer = id === undefined ? undefined : this.buffers.get(id);
-    const known = id === undefined ? undefined : this.known.get(id);
+    const id = this.#returned;
+    this.#returned = undefined;
+    const buffer = id === undefined ? undefined : this.#buffers.get(id);
+    const known = id === undefined ? undefined : this.#known.get(id);
     if (!buffer || !known || Buffer.compare(buffer.bytes, known) === 0) return undefined;
     const { bytes } = buffer;
     const at = firstDifference(bytes, known);

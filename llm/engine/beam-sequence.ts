@@ -4,7 +4,7 @@ import { NO_PROSPECT, type Prospect } from '../kv/prospect.js';
 import type { Column } from '../model/column.js';
 import { newCost } from '../model/cost.js';
 import type { Model } from '../model/model.js';
-import { topLogProbs } from '../sampling/index.js';
+import { topLogprobs } from '../sampling/index.js';
 import { checkRequest, roomOf } from './check-request.js';
 import { Hypotheses, type Hypothesis } from './hypotheses.js';
 import type {
@@ -24,7 +24,7 @@ const MAX_LENGTH_PENALTY = 10;
 interface Beam {
   /** The prompt and the tokens chosen so far. */
   readonly known: readonly number[];
-  readonly logProb: number;
+  readonly logprob: number;
   cache: KvCache | undefined;
 }
 
@@ -66,7 +66,7 @@ export class BeamSequence implements EngineSequence {
     const longest = Math.min(model.contextLength, Math.max(prompt.length, roomOf(model, prompt, width)));
     this.#mostTokens = Math.min(maxTokens, longest - prompt.length + 1);
     this.#hypotheses = new Hypotheses(width, lengthPenalty);
-    this.#beams = [{ known: [...prompt], logProb: 0, cache: undefined }];
+    this.#beams = [{ known: [...prompt], logprob: 0, cache: undefined }];
     this.limit = request.limit ?? Number.POSITIVE_INFINITY;
     this.#submittedAt = now;
   }
@@ -140,45 +140,45 @@ export class BeamSequence implements EngineSequence {
   }
 
   /** The beams that go on; those that end go to the hypotheses. */
-  #choose(): { readonly parent: Beam; readonly token: number; readonly logProb: number }[] {
+  #choose(): { readonly parent: Beam; readonly token: number; readonly logprob: number }[] {
     const { eosIds } = this.#model.tokenizer;
     const { ignoreEos = false } = this.#request;
     const ends = ignoreEos ? 0 : eosIds.size;
     const candidates = this.#beams
       .flatMap((parent, place) =>
-        topLogProbs(this.#logits[place], this.#width + ends).map(({ id, logProb }) => ({
+        topLogprobs(this.#logits[place], this.#width + ends).map(({ id, logprob }) => ({
           parent,
           token: id,
-          logProb: parent.logProb + logProb,
+          logprob: parent.logprob + logprob,
         })),
       )
-      .sort((a, b) => b.logProb - a.logProb);
+      .sort((a, b) => b.logprob - a.logprob);
     const chosen: typeof candidates = [];
     for (const [rank, candidate] of candidates.entries()) {
       if (chosen.length === this.#width) break;
       if (ignoreEos || !eosIds.has(candidate.token)) chosen.push(candidate);
       else if (rank < this.#width)
-        this.#end(candidate.parent, candidate.token, candidate.logProb, 'end-of-text');
+        this.#end(candidate.parent, candidate.token, candidate.logprob, 'end-of-text');
     }
     return chosen;
   }
 
   /** The first child of a beam takes its cache, further ones share its pages. */
   #continue(
-    chosen: readonly { readonly parent: Beam; readonly token: number; readonly logProb: number }[],
+    chosen: readonly { readonly parent: Beam; readonly token: number; readonly logprob: number }[],
   ): void {
     const before = this.#beams;
     const length = before[0].known.length + 1 - this.#request.prompt.length;
     const isLast = length >= this.#mostTokens;
     this.#beams = isLast
       ? []
-      : chosen.map(({ parent, token, logProb }, i) => {
+      : chosen.map(({ parent, token, logprob }, i) => {
           const isFirst = chosen.findIndex((other) => other.parent === parent) === i;
           const cache = isFirst ? parent.cache : parent.cache?.fork();
-          return { known: [...parent.known, token], logProb, cache };
+          return { known: [...parent.known, token], logprob, cache };
         });
     if (isLast)
-      for (const { parent, token, logProb } of chosen) this.#end(parent, token, logProb, this.#lastReason);
+      for (const { parent, token, logprob } of chosen) this.#end(parent, token, logprob, this.#lastReason);
     const kept = new Set(this.#beams.map(({ cache }) => cache));
     for (const { cache } of before) if (!kept.has(cache)) cache?.release();
   }
@@ -189,11 +189,11 @@ export class BeamSequence implements EngineSequence {
 
   #isComplete(): boolean {
     const length = this.#beams[0].known.length - this.#request.prompt.length;
-    return this.#hypotheses.isComplete(this.#beams[0].logProb, length, this.#mostTokens);
+    return this.#hypotheses.isComplete(this.#beams[0].logprob, length, this.#mostTokens);
   }
 
-  #end({ known }: Beam, token: number, logProb: number, reason: Hypothesis['reason']): void {
-    this.#hypotheses.add([...known.slice(this.#request.prompt.length), token], logProb, reason);
+  #end({ known }: Beam, token: number, logprob: number, reason: Hypothesis['reason']): void {
+    this.#hypotheses.add([...known.slice(this.#request.prompt.length), token], logprob, reason);
   }
 
   settle(): void {
@@ -231,10 +231,10 @@ export class BeamSequence implements EngineSequence {
     };
   }
 
-  #resultOf({ tokens, logProb, score, reason }: Hypothesis): BeamResult {
+  #resultOf({ tokens, logprob, score, reason }: Hypothesis): BeamResult {
     const stream = this.#model.tokenizer.stream({ continuation: true });
     const text = tokens.map((token) => stream.push(token)).join('') + stream.flush();
-    return { tokens, text, logProb, score, reason };
+    return { tokens, text, logprob, score, reason };
   }
 }
 

@@ -4,8 +4,8 @@ import { pow } from '../maths/index.js';
 export interface Hypothesis {
   readonly tokens: readonly number[];
   /** Sum of the tokens' log-probabilities. */
-  readonly logProb: number;
-  /** `logProb / length ^ lengthPenalty`: what hypotheses are ranked by. */
+  readonly logprob: number;
+  /** `logprob / length ^ lengthPenalty`: what hypotheses are ranked by. */
   readonly score: number;
   readonly reason: 'end-of-text' | 'max-tokens' | 'context-full';
 }
@@ -25,26 +25,26 @@ export class Hypotheses {
     return this.#best;
   }
 
-  add(tokens: readonly number[], logProb: number, reason: Hypothesis['reason']): void {
-    const score = this.#score(logProb, tokens.length);
+  add(tokens: readonly number[], logprob: number, reason: Hypothesis['reason']): void {
+    const score = this.#score(logprob, tokens.length);
     const at = this.#best.findIndex((other) => other.score < score);
-    this.#best.splice(at < 0 ? this.#best.length : at, 0, { tokens, logProb, score, reason });
+    this.#best.splice(at < 0 ? this.#best.length : at, 0, { tokens, logprob, score, reason });
     this.#best.length = Math.min(this.#best.length, this.#width);
   }
 
   /**
-   * Whether nothing that goes on from `logProb` can still be among the best.
+   * Whether nothing that goes on from `logprob` can still be among the best.
    * @param length tokens so far
    * @param mostTokens tokens that it can have at most
    */
-  isComplete(logProb: number, length: number, mostTokens: number): boolean {
+  isComplete(logprob: number, length: number, mostTokens: number): boolean {
     if (this.#best.length < this.#width) return false;
     // A log-probability only falls. With a penalty above 0 length makes up for it, most at its greatest.
-    const attainable = this.#score(logProb, this.#lengthPenalty > 0 ? mostTokens : length);
+    const attainable = this.#score(logprob, this.#lengthPenalty > 0 ? mostTokens : length);
     return attainable <= this.#best[this.#width - 1].score;
   }
 
-  #score(logProb: number, length: number): number {
-    return logProb / pow(length, this.#lengthPenalty);
+  #score(logprob: number, length: number): number {
+    return logprob / pow(length, this.#lengthPenalty);
   }
 }

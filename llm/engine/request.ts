@@ -4,7 +4,7 @@ import type { SpillFolder } from '../kv/spill-folder.js';
 import type { Column } from '../model/column.js';
 import type { Cost } from '../model/cost.js';
 import type { Model } from '../model/model.js';
-import type { SamplingOptions, TokenLogProb } from '../sampling/index.js';
+import type { SamplingOptions, TokenLogprob } from '../sampling/index.js';
 
 /** What is asked of the engine. */
 export interface GenerateRequest {
@@ -42,7 +42,7 @@ export interface BeamResult {
   readonly tokens: readonly number[];
   readonly text: string;
   /** Sum of the tokens' log-probabilities. */
-  readonly logProb: number;
+  readonly logprob: number;
   /** What they are ranked by. */
   readonly score: number;
   readonly reason: 'end-of-text' | 'max-tokens' | 'context-full';
@@ -55,8 +55,8 @@ export interface TokenOutput {
   /** Whole characters; may be empty while a character or a stop string may still be completed, and for control tokens. */
   readonly text: string;
   /** Natural logarithm under the model's own distribution. */
-  readonly logProb: number;
-  readonly top: readonly TokenLogProb[];
+  readonly logprob: number;
+  readonly top: readonly TokenLogprob[];
 }
 
 export type FinishReason = 'end-of-text' | 'stop' | 'max-tokens' | 'context-full' | 'cancelled';

@@ -1,6 +1,6 @@
 import type { Model } from '../model/model.js';
-import { type TokenLogProb, topLogProbs } from '../sampling/index.js';
-import { normaliserOf } from '../sampling/log-probs.js';
+import { type TokenLogprob, topLogprobs } from '../sampling/index.js';
+import { normaliserOf } from '../sampling/logprobs.js';
 import { checkRequest } from './check-request.js';
 import { PrefillSequence } from './prefill-sequence.js';
 
@@ -16,17 +16,17 @@ export interface ScoreOptions {
 
 export interface Scores {
   /** Log-probability of each reported token given those before it; null for the first of all. */
-  readonly logProbs: readonly (number | null)[];
+  readonly logprobs: readonly (number | null)[];
   /** Likeliest next tokens after each reported position. */
-  readonly top: readonly (readonly TokenLogProb[])[];
+  readonly top: readonly (readonly TokenLogprob[])[];
 }
 
 /** Computes how likely given tokens are, each after those before it. */
 export class ScoreSequence extends PrefillSequence<Scores> {
   readonly #options: ScoreOptions;
   readonly #logits: Float32Array[] = [];
-  readonly #logProbs: (number | null)[] = [];
-  readonly #top: TokenLogProb[][] = [];
+  readonly #logprobs: (number | null)[] = [];
+  readonly #top: TokenLogprob[][] = [];
   /** The next position whose logits are wanted: those after a token score the next one. */
   #next: number;
   /** Position of the first column of the last step. */
@@ -38,11 +38,11 @@ export class ScoreSequence extends PrefillSequence<Scores> {
     super(model, tokens, now);
     this.#options = options;
     this.#next = Math.max(0, options.from - 1);
-    if (options.from === 0) this.#logProbs.push(null);
+    if (options.from === 0) this.#logprobs.push(null);
   }
 
   get result(): Scores | undefined {
-    return this.#next < this.tokens.length ? undefined : { logProbs: this.#logProbs, top: this.#top };
+    return this.#next < this.tokens.length ? undefined : { logprobs: this.#logprobs, top: this.#top };
   }
 
   protected get mostColumns(): number {
@@ -67,8 +67,8 @@ export class ScoreSequence extends PrefillSequence<Scores> {
     for (const computed = tokens.length - this.left; this.#next < computed; this.#next++) {
       const logits = this.#logits[this.#next - this.#firstOfStep];
       const scored = tokens.at(this.#next + 1);
-      if (scored !== undefined) this.#logProbs.push(logits[scored] - normaliserOf(logits));
-      if (this.#next >= from) this.#top.push(top === 0 ? [] : topLogProbs(logits, top));
+      if (scored !== undefined) this.#logprobs.push(logits[scored] - normaliserOf(logits));
+      if (this.#next >= from) this.#top.push(top === 0 ? [] : topLogprobs(logits, top));
     }
   }
 }

@@ -220,14 +220,14 @@ export class Sequence implements EngineSequence {
   }
 
   #sample(logits: Float32Array, now: number): { token: TokenOutput; finish?: FinishReason } {
-    const { id, logProb, top } = this.#sampler.sample(logits);
+    const { id, logprob, top } = this.#sampler.sample(logits);
     this.#firstTokenAt ??= now;
     this.#lastTokenAt = now;
     this.#known.push(id);
     this.#drafter?.push(id);
     const index = this.#generated++;
     const { text, stop } = this.#stops.push(this.#text.push(id));
-    const token = { index, id, text, logProb, top };
+    const token = { index, id, text, logprob, top };
     const finish = this.#finishAfter(id, stop);
     this.#said += text;
     if (finish === undefined) return { token };

@@ -1,4 +1,4 @@
-export { type TokenLogProb, topLogProbs } from './log-probs.js';
+export { type TokenLogprob, topLogprobs } from './logprobs.js';
 export type { SamplingOptions } from './parameters.js';
 export { Sampler } from './sampler.js';
 export { selectTop } from './select-top.js';

@@ -23,7 +23,7 @@ export interface SamplingParameters {
   /** An integer from 0 to 2^53 - 1; the same seed draws the same tokens on every machine. */
   readonly seed: number;
   /** How many of the likeliest tokens are reported beside the one chosen. */
-  readonly topLogProbs: number;
+  readonly topLogprobs: number;
 }
 
 /** Parameters as a caller gives them: what is left out has its default. */
@@ -42,7 +42,7 @@ export const DEFAULT_SAMPLING: SamplingParameters = {
   repeatLastN: 64,
   logitBias: [],
   seed: 0,
-  topLogProbs: 0,
+  topLogprobs: 0,
 };
 
 /** Finite biases beyond this change nothing any more. */
@@ -66,7 +66,7 @@ export function checkSampling(options: SamplingOptions, vocabSize: number): Samp
   checkRange('presencePenalty', parameters.presencePenalty, -100, 100);
   checkInteger('repeatLastN', parameters.repeatLastN, -1, Number.MAX_SAFE_INTEGER);
   checkInteger('seed', parameters.seed, 0, Number.MAX_SAFE_INTEGER);
-  checkInteger('topLogProbs', parameters.topLogProbs, 0, vocabSize);
+  checkInteger('topLogprobs', parameters.topLogprobs, 0, vocabSize);
   for (const [id, bias] of parameters.logitBias) {
     checkInteger('logitBias id', id, 0, vocabSize - 1);
     if (bias !== Number.NEGATIVE_INFINITY) checkRange('logitBias value', bias, -LARGEST_BIAS, LARGEST_BIAS);

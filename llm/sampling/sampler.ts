@@ -2,15 +2,15 @@ import type { Constraint } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { Random } from '../maths/index.js';
 import { draw, selectCandidates } from './candidates.js';
-import { normaliserOf, type TokenLogProb } from './log-probs.js';
+import { normaliserOf, type TokenLogprob } from './logprobs.js';
 import { checkSampling, type SamplingOptions, type SamplingParameters } from './parameters.js';
 import { RecentTokens } from './recent-tokens.js';
 import { selectTop } from './select-top.js';
 
-/** A chosen token. `logProb` and `top` are the model's own, whatever the sampling parameters. */
-export interface SampledToken extends TokenLogProb {
-  /** The likeliest tokens, as many as `topLogProbs` asks for. */
-  readonly top: readonly TokenLogProb[];
+/** A chosen token. `logprob` and `top` are the model's own, whatever the sampling parameters. */
+export interface SampledToken extends TokenLogprob {
+  /** The likeliest tokens, as many as `topLogprobs` asks for. */
+  readonly top: readonly TokenLogprob[];
 }
 
 /**
@@ -54,8 +54,8 @@ export class Sampler {
     const id = this.#choose(logits);
     this.#recent.add(id);
     this.#constraint?.accept(id);
-    const logProbOf = (token: number) => ({ id: token, logProb: logits[token] - normaliser });
-    return { ...logProbOf(id), top: selectTop(logits, this.#parameters.topLogProbs).map(logProbOf) };
+    const logprobOf = (token: number) => ({ id: token, logprob: logits[token] - normaliser });
+    return { ...logprobOf(id), top: selectTop(logits, this.#parameters.topLogprobs).map(logprobOf) };
   }
 
   #choose(logits: Float32Array): number {

@@ -8,62 +8,62 @@ import { WeightMemory } from './weight-memory.js';
 
 /** What the core computes with: its input and weight memories and the kernels. */
 export class Arithmetic {
-  private readonly weights: WeightMemory;
-  private readonly laneShift: number;
+  readonly #weights: WeightMemory;
+  readonly #laneShift: number;
+  readonly #memory: PhysicalMemory;
+  readonly #kernel: Kernel;
 
-  constructor(
-    description: BoardDescription,
-    private readonly memory: PhysicalMemory,
-    private readonly kernel: Kernel,
-  ) {
+  constructor(description: BoardDescription, memory: PhysicalMemory, kernel: Kernel) {
+    this.#memory = memory;
+    this.#kernel = kernel;
     const { weightBlocks, inputBlocks } = description.capacity;
-    this.weights = new WeightMemory(description.revision, weightBlocks);
-    this.laneShift = description.dma.lanes === 4 ? 2 : 0;
+    this.#weights = new WeightMemory(description.revision, weightBlocks);
+    this.#laneShift = description.dma.lanes === 4 ? 2 : 0;
     memory.bytes.fill(0, CORE_AREA.inputs, CORE_AREA.inputs + inputBlocks * PREPARED_INPUT.bytes);
   }
 
   /** Q8_K blocks from input block 0 on. */
   loadInputs({ at, copies }: LaneWords, blocks: number): void {
-    if (copies !== undefined) this.memory.bytes.set(joined(copies), CORE_AREA.gatheredInputs);
+    if (copies !== undefined) this.#memory.bytes.set(joined(copies), CORE_AREA.gatheredInputs);
     const source = copies === undefined ? at : CORE_AREA.gatheredInputs;
-    this.kernel.prepareInputs(source, CORE_AREA.inputs, blocks);
+    this.#kernel.prepareInputs(source, CORE_AREA.inputs, blocks);
   }
 
   /** Weight blocks from block 0 on. */
   loadWeights(lanes: readonly LaneWords[], type: CoreType, blocks: number): void {
-    this.weights.load(new WeightLoad(type, blocks, lanes, this.memory.bytes));
+    this.#weights.load(new WeightLoad(type, blocks, lanes, this.#memory.bytes));
   }
 
   /** Memory that loaded weights may lie in is about to change. */
   keep(start: number, end: number): void {
-    this.weights.keep(start, end);
+    this.#weights.keep(start, end);
   }
 
   /** Puts a COMPUTE's float32 results, column after column, where the output lane takes them from. */
   multiply(type: CoreType, kb: number, rows: number, columns: number): void {
     const { inputs, outputs, laneAddresses, scratch } = CORE_AREA;
     if (kb === 0) {
-      this.memory.bytes.fill(0, outputs, outputs + rows * columns * 4);
+      this.#memory.bytes.fill(0, outputs, outputs + rows * columns * 4);
       return;
     }
-    const load = this.weights.only(type, rows * kb);
+    const load = this.#weights.only(type, rows * kb);
     if (load === undefined) {
-      const prepared = new DataView(this.memory.memory.buffer, inputs);
-      const results = multiplyFields(this.weights.fields(), type, prepared, kb, rows, columns);
-      this.memory.bytes.set(new Uint8Array(results.buffer), outputs);
+      const prepared = new DataView(this.#memory.memory.buffer, inputs);
+      const results = multiplyFields(this.#weights.fields(), type, prepared, kb, rows, columns);
+      this.#memory.bytes.set(new Uint8Array(results.buffer), outputs);
       return;
     }
-    this.memory.words.set(load.isInPlace ? load.addresses : this.gathered(load), laneAddresses / 4);
-    this.kernel.multiply(type, laneAddresses, this.laneShift, inputs, outputs, scratch, kb, rows, columns);
+    this.#memory.words.set(load.isInPlace ? load.addresses : this.#gathered(load), laneAddresses / 4);
+    this.#kernel.multiply(type, laneAddresses, this.#laneShift, inputs, outputs, scratch, kb, rows, columns);
   }
 
   /** Puts a load's copied words where the kernels can read them. */
-  private gathered(load: WeightLoad): number[] {
+  #gathered(load: WeightLoad): number[] {
     let at: number = CORE_AREA.gatheredWeights;
     return load.addresses.map((_, lane) => {
       const start = at;
       const bytes = load.laneBytes(lane);
-      this.memory.bytes.set(bytes, start);
+      this.#memory.bytes.set(bytes, start);
       at += bytes.length;
       return start;
     });

@@ -25,49 +25,50 @@ const BEFORE_WEIGHTS = 9;
  */
 export class CoreTiming {
   /** No LOAD_WGT since the last LOAD_INP. */
-  private firstTile = true;
+  #firstTile = true;
   /** The span in which the weight transfers have not seen a first load; gone once they have. */
-  private beforeFirstLoad: readonly (Span | undefined)[] | undefined;
+  #beforeFirstLoad: readonly (Span | undefined)[] | undefined;
 
-  constructor(
-    private readonly revision: CoreRevision,
-    private readonly monitors: Monitors,
-    now: number,
-  ) {
-    this.beforeFirstLoad = (['a', 'b', 'c', 'd'] as const).map((lane) =>
+  readonly #revision: CoreRevision;
+  readonly #monitors: Monitors;
+
+  constructor(revision: CoreRevision, monitors: Monitors, now: number) {
+    this.#revision = revision;
+    this.#monitors = monitors;
+    this.#beforeFirstLoad = (['a', 'b', 'c', 'd'] as const).map((lane) =>
       monitors.add(`weight-transfer-${lane}`, 0, now, Number.POSITIVE_INFINITY),
     );
   }
 
   /** @returns cycles of fetching and decoding an opcode */
   decode(now: number): number {
-    this.monitors.add('control-unit', 2, now, 1);
+    this.#monitors.add('control-unit', 2, now, 1);
     return 1;
   }
 
   /** @returns cycles of the end of an instruction without COMPUTE */
   end(now: number): number {
-    this.monitors.add('control-unit', 6, now, 1);
+    this.#monitors.add('control-unit', 6, now, 1);
     return 1;
   }
 
   config(now: number): number {
-    this.monitors.add('control-unit', 3, now, 5);
+    this.#monitors.add('control-unit', 3, now, 5);
     return 5;
   }
 
   inputs(now: number, blocks: number): LoadTiming {
-    this.firstTile = true;
+    this.#firstTile = true;
     const words = INPUT_WORDS * blocks;
     const cycles = words + 1;
-    const waiting = this.monitors.add('control-unit', 4, now, cycles);
-    this.monitors.add('load-unit', 2, now, 1);
-    const loading = this.monitors.add('load-unit', 3, now + 1, words);
+    const waiting = this.#monitors.add('control-unit', 4, now, cycles);
+    this.#monitors.add('load-unit', 2, now, 1);
+    const loading = this.#monitors.add('load-unit', 3, now + 1, words);
     if (blocks > 0) {
       const quants = 64 * blocks - 2;
-      this.monitors.add('input-load', 4, now + 1, quants);
-      this.monitors.add('input-load', 5, now + 1 + quants, 8 * blocks);
-      this.monitors.add('input-load', 6, now + 1 + quants + 8 * blocks, blocks + 1);
+      this.#monitors.add('input-load', 4, now + 1, quants);
+      this.#monitors.add('input-load', 5, now + 1 + quants, 8 * blocks);
+      this.#monitors.add('input-load', 6, now + 1 + quants + 8 * blocks, blocks + 1);
     }
     return { dataFrom: now + 1, cycles, after: 0, stretched: [waiting, loading] };
   }
@@ -77,27 +78,27 @@ export class CoreTiming {
    * @param headerAlone the header was a transfer of its own
    */
   weights(now: number, words: number, headerAlone: boolean): LoadTiming {
-    const first = this.firstTile;
-    this.firstTile = false;
-    if (this.beforeFirstLoad !== undefined) {
-      for (const span of this.beforeFirstLoad) if (span !== undefined) span.to = now + BEFORE_WEIGHTS;
-      this.beforeFirstLoad = undefined;
+    const first = this.#firstTile;
+    this.#firstTile = false;
+    if (this.#beforeFirstLoad !== undefined) {
+      for (const span of this.#beforeFirstLoad) if (span !== undefined) span.to = now + BEFORE_WEIGHTS;
+      this.#beforeFirstLoad = undefined;
     }
-    const v1 = this.revision === 'v1';
+    const v1 = this.#revision === 'v1';
     const extra = headerAlone ? (v1 ? (first ? 7 : 5) : first ? 3 : 2) : 0;
     const wait = words + (v1 ? 3 : 8) + extra;
     const starting = v1 || first ? 2 : 3;
     const loaded = v1
       ? words + (headerAlone ? 4 : first ? -3 : -1)
       : words + (headerAlone ? 5 : first ? 2 : 3);
-    const waiting = this.monitors.add('control-unit', 4, now + 7, wait);
-    this.monitors.add('load-unit', 2, now + 7, starting);
-    const loading = this.monitors.add('load-unit', 4, now + 7 + starting, loaded);
-    const transferring = this.monitors.add('weight-load', 2, now + 7 + starting, loaded);
+    const waiting = this.#monitors.add('control-unit', 4, now + 7, wait);
+    this.#monitors.add('load-unit', 2, now + 7, starting);
+    const loading = this.#monitors.add('load-unit', 4, now + 7 + starting, loaded);
+    const transferring = this.#monitors.add('weight-load', 2, now + 7 + starting, loaded);
     return {
       dataFrom: now + BEFORE_WEIGHTS,
       cycles: 7 + wait,
-      after: AFTER_WEIGHTS[this.revision] + extra,
+      after: AFTER_WEIGHTS[this.#revision] + extra,
       stretched: [waiting, loading, transferring],
     };
   }
@@ -107,27 +108,27 @@ export class CoreTiming {
    * @returns cycles until the last result is stored; `computing` lasts longer if nothing takes the results
    */
   compute(now: number, products: number): { cycles: number; computing: Span | undefined } {
-    this.monitors.add('control-unit', 2, now, 3);
-    this.monitors.add('control-unit', 5, now + 3, 1);
-    this.monitors.add('control-unit', 6, now + 4, 1);
-    this.monitors.add('scheduler', 2, now + 3, 1);
-    this.monitors.add('scheduler', 31, now + 4, 2);
-    this.monitors.add('scheduler', 32, now + 6, 2);
-    this.monitors.add('scheduler', 4, now + 8, 1);
-    const computing = this.monitors.add('compute', 2, now + 8, products);
-    this.monitors.add('compute', 3, now + 8 + products, 1);
+    this.#monitors.add('control-unit', 2, now, 3);
+    this.#monitors.add('control-unit', 5, now + 3, 1);
+    this.#monitors.add('control-unit', 6, now + 4, 1);
+    this.#monitors.add('scheduler', 2, now + 3, 1);
+    this.#monitors.add('scheduler', 31, now + 4, 2);
+    this.#monitors.add('scheduler', 32, now + 6, 2);
+    this.#monitors.add('scheduler', 4, now + 8, 1);
+    const computing = this.#monitors.add('compute', 2, now + 8, products);
+    this.#monitors.add('compute', 3, now + 8 + products, 1);
     return { cycles: products + 9, computing };
   }
 
   /** The core stops for good: in the scheduler's start handshake, or in the middle of a load. */
   stop(now: number, where: 'start-handshake' | 'inputs' | 'weights'): void {
-    this.monitors.stop();
+    this.#monitors.stop();
     if (where === 'start-handshake') {
-      this.monitors.add('scheduler', 31, now, Number.POSITIVE_INFINITY);
+      this.#monitors.add('scheduler', 31, now, Number.POSITIVE_INFINITY);
       return;
     }
-    this.monitors.add('control-unit', 4, now, Number.POSITIVE_INFINITY);
-    this.monitors.add('load-unit', where === 'inputs' ? 3 : 4, now, Number.POSITIVE_INFINITY);
+    this.#monitors.add('control-unit', 4, now, Number.POSITIVE_INFINITY);
+    this.#monitors.add('load-unit', where === 'inputs' ? 3 : 4, now, Number.POSITIVE_INFINITY);
   }
 }
 

@@ -11,37 +11,40 @@ export class WeightLoad {
   /** Where each lane's words lie in the kernels' address space, unless they are copies. */
   readonly addresses: readonly number[];
   /** Words of lanes that no longer lie where the DMA read them; no array while all do. */
-  private copies: (Uint8Array | undefined)[] | undefined;
+  #copies: (Uint8Array | undefined)[] | undefined;
+
+  readonly #memory: Uint8Array;
 
   constructor(
     readonly type: CoreType,
     readonly blocks: number,
     lanes: readonly LaneWords[],
-    private readonly memory: Uint8Array,
+    memory: Uint8Array,
   ) {
+    this.#memory = memory;
     const addresses: number[] = [];
     for (let lane = 0; lane < lanes.length; lane++) {
       const { at, copies } = lanes[lane];
       addresses.push(at);
-      if (copies !== undefined) this.copy(lane, joined(copies));
+      if (copies !== undefined) this.#copy(lane, joined(copies));
     }
     this.addresses = addresses;
   }
 
   /** Whether all lanes' words lie at their `addresses`. */
   get isInPlace(): boolean {
-    return this.copies === undefined;
+    return this.#copies === undefined;
   }
 
   laneBytes(lane: number): Uint8Array {
     const at = this.addresses[lane];
-    return this.copies?.[lane] ?? this.memory.subarray(at, at + this.laneLength(lane));
+    return this.#copies?.[lane] ?? this.#memory.subarray(at, at + this.#laneLength(lane));
   }
 
   block(index: number): Uint8Array {
     const lanes = this.addresses.length;
-    const start = Math.floor(index / lanes) * this.blockBytes;
-    return this.laneBytes(index % lanes).subarray(start, start + this.blockBytes);
+    const start = Math.floor(index / lanes) * this.#blockBytes;
+    return this.laneBytes(index % lanes).subarray(start, start + this.#blockBytes);
   }
 
   /** Keeps the words that lie from offset `start` to before `end`: that memory is about to change. */
@@ -49,22 +52,22 @@ export class WeightLoad {
     for (let lane = 0; lane < this.addresses.length; lane++) {
       const at = this.addresses[lane];
       // A lane that was copied stays as it was then.
-      if (this.copies?.[lane] === undefined && at < end && start < at + this.laneLength(lane))
-        this.copy(lane, this.laneBytes(lane).slice());
+      if (this.#copies?.[lane] === undefined && at < end && start < at + this.#laneLength(lane))
+        this.#copy(lane, this.laneBytes(lane).slice());
     }
   }
 
-  private copy(lane: number, bytes: Uint8Array): void {
-    this.copies ??= [];
-    this.copies[lane] = bytes;
+  #copy(lane: number, bytes: Uint8Array): void {
+    this.#copies ??= [];
+    this.#copies[lane] = bytes;
   }
 
-  private get blockBytes(): number {
+  get #blockBytes(): number {
     return CORE_WORDS[this.type] * 4;
   }
 
-  private laneLength(lane: number): number {
-    return blocksOfLane(this.blocks, lane, this.addresses.length) * this.blockBytes;
+  #laneLength(lane: number): number {
+    return blocksOfLane(this.blocks, lane, this.addresses.length) * this.#blockBytes;
   }
 }
 

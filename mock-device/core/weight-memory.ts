@@ -13,48 +13,50 @@ const MAX_PENDING = 64;
  */
 export class WeightMemory {
   /** Oldest first; to be unpacked in this order, after those already in `unpacked`. */
-  private pending: WeightLoad[] = [];
-  private last: WeightLoad | undefined;
-  private unpacked: FieldMemory | undefined;
+  #pending: WeightLoad[] = [];
+  #last: WeightLoad | undefined;
+  #unpacked: FieldMemory | undefined;
   /** v1: an earlier load may have left scale bits that Q4_K and Q5_K do not write. */
-  private scaleBitsMayBeStale = false;
+  #scaleBitsMayBeStale = false;
+  readonly #revision: CoreRevision;
+  readonly #capacity: number;
 
-  constructor(
-    private readonly revision: CoreRevision,
-    private readonly capacity: number,
-  ) {}
+  constructor(revision: CoreRevision, capacity: number) {
+    this.#revision = revision;
+    this.#capacity = capacity;
+  }
 
   load(load: WeightLoad): void {
     // A later load of the same type writes the same fields of the same slots, so what it covers is gone.
-    this.pending = this.pending.filter(({ type, blocks }) => type !== load.type || blocks > load.blocks);
-    this.pending.push(load);
-    this.last = load;
-    if (this.revision === 'v1' && (load.type === 2 || load.type === 6)) this.scaleBitsMayBeStale = true;
-    if (this.pending.length > MAX_PENDING) this.fieldMemory().apply(this.pending.splice(0, 1));
+    this.#pending = this.#pending.filter(({ type, blocks }) => type !== load.type || blocks > load.blocks);
+    this.#pending.push(load);
+    this.#last = load;
+    if (this.#revision === 'v1' && (load.type === 2 || load.type === 6)) this.#scaleBitsMayBeStale = true;
+    if (this.#pending.length > MAX_PENDING) this.#fieldMemory().apply(this.#pending.splice(0, 1));
   }
 
   /** The load that alone decides what a COMPUTE over the first `blocks` slots gives, if there is one. */
   only(type: CoreType, blocks: number): WeightLoad | undefined {
-    const { last } = this;
+    const last = this.#last;
     if (last === undefined || last.type !== type || blocks > last.blocks) return undefined;
-    return this.scaleBitsMayBeStale && (type === 4 || type === 5) ? undefined : last;
+    return this.#scaleBitsMayBeStale && (type === 4 || type === 5) ? undefined : last;
   }
 
   /** All fields as the hardware would hold them. */
   fields(): FieldMemory {
-    const fields = this.fieldMemory();
-    fields.apply(this.pending.splice(0));
+    const fields = this.#fieldMemory();
+    fields.apply(this.#pending.splice(0));
     return fields;
   }
 
   /** That part of the kernels' address space is about to change. */
   keep(start: number, end: number): void {
-    this.last?.keep(start, end);
-    for (const load of this.pending) load.keep(start, end);
+    this.#last?.keep(start, end);
+    for (const load of this.#pending) load.keep(start, end);
   }
 
-  private fieldMemory(): FieldMemory {
-    this.unpacked ??= new FieldMemory(this.revision, this.capacity);
-    return this.unpacked;
+  #fieldMemory(): FieldMemory {
+    this.#unpacked ??= new FieldMemory(this.#revision, this.#capacity);
+    return this.#unpacked;
   }
 }

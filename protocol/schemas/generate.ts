@@ -25,13 +25,13 @@ export const samplingOptions = z.strictObject({
   topK: z.int().min(0).optional(),
   topP: z.number().min(0).max(1).optional(),
   minP: z.number().min(0).max(1).optional(),
-  repetitionPenalty: z.number().min(0.01).max(100).optional(),
+  repeatPenalty: z.number().min(0.01).max(100).optional(),
   /** Taken from a token's logit for every time that it is among the latest tokens. */
   frequencyPenalty: z.number().min(-100).max(100).optional(),
   /** Taken once from the logit of each of the latest tokens. */
   presencePenalty: z.number().min(-100).max(100).optional(),
   /** Latest tokens, prompt included, that the penalties look at; -1 is all. */
-  repetitionWindow: z.int().min(-1).max(1_048_576).optional(),
+  repeatLastN: z.int().min(-1).max(1_048_576).optional(),
   /** What is added to a token's logit before sampling. */
   logitBias: list(z.strictObject({ token: tokenId, bias: float }), { min: 0, max: 1_024 }).optional(),
   /** The same seed gives the same tokens. */
@@ -156,7 +156,7 @@ export const doneEvent = z.object({
       z.object({
         tokens,
         text: z.string(),
-        logProb: float,
+        logprob: float,
         score: float,
         reason: z.enum(['end-of-text', 'max-tokens', 'context-full']),
       }),

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ProvisionResult } from '../../sdk/board-setup.js';
 import type { AgentStatus, CheckReport, DeployResult, InstalledRelease } from '../../sdk/index.js';
 import { TINY_MODEL } from '../system/support/agent.js';
@@ -53,7 +53,7 @@ const WRITTEN_REGISTERS = Object.fromEntries(
 );
 const reason = reasonToSkip();
 
-if (reason !== undefined) test('an emulated PYNQ-Z1', ({ skip }) => skip(reason));
+if (reason !== undefined) it('an emulated PYNQ-Z1', ({ skip }) => skip(reason));
 
 // One board, from its first boot on: every test goes on where the one before has left it.
 describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
@@ -91,7 +91,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     measured.write(join('dist', 'test', 'board', 'measured.md'));
   });
 
-  test('boots to the login prompt of its console, and SSH answers', async () => {
+  it('boots to the login prompt of its console, and SSH answers', async () => {
     measured.seconds('Switched on to `login:`', await board.waitForConsole(/pynq login:/, BOOT_MS));
     shell = await measured.time('`login:` to a session over SSH', () => BoardShell.connect(board.sshPort));
     expect(await shell.run('uname -m && systemctl is-system-running --wait', BOOT_MS)).toBe(
@@ -100,7 +100,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     measured.bytes("Linux's memory in use before the agent is there", await usedMemory(shell));
   });
 
-  test('is provisioned over its console: host name, SSH key, address and host keys', async () => {
+  it('is provisioned over its console: host name, SSH key, address and host keys', async () => {
     const args = ['provision', '--port', board.console, '--password-stdin', '--host-name', HOST_NAME];
     const result = await measured.time('`provision`', () => laptop.ask<ProvisionResult>(args));
     expect(result).toMatchObject({ machine: 'armv7l', hostName: HOST_NAME, keyWasThere: false });
@@ -110,7 +110,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     expect(await shell.run('ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub')).toContain(hostKey);
   });
 
-  test('gets the agent over SSH, which passes its self-test as a service of systemd', async () => {
+  it('gets the agent over SSH, which passes its self-test as a service of systemd', async () => {
     first = await measured.time('First `deploy`', () => laptop.ask(deployArguments()));
     measured.bytes('… of which sent', first.sentBytes);
     expect(first.unchanged).toBe(false);
@@ -120,14 +120,14 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     );
   });
 
-  test('is told by a second deploy that nothing had to be changed', async () => {
+  it('is told by a second deploy that nothing had to be changed', async () => {
     const before = await shell.run('systemctl show -P InvocationID pynq-llm');
     const again = await measured.time('`deploy` again', () => laptop.ask(deployArguments()));
     expect(again).toMatchObject({ unchanged: true, sentBytes: 0, release: first.release });
     expect(await shell.run('systemctl show -P InvocationID pynq-llm')).toBe(before);
   });
 
-  test('runs the agent as a user of its own without capabilities, who cannot get more', async () => {
+  it('runs the agent as a user of its own without capabilities, who cannot get more', async () => {
     const pid = await shell.run('systemctl show -P MainPID pynq-llm');
     expect(await shell.run(`ps -o user= -p ${pid}`)).toBe('pynq-llm');
     const state = await shell.run(
@@ -139,7 +139,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     );
   });
 
-  test('has an agent that tells the watchdog of systemd again and again that it is alive', async () => {
+  it('has an agent that tells the watchdog of systemd again and again that it is alive', async () => {
     const seen = async () => {
       const properties = await shell.run(
         'systemctl show --property=WatchdogTimestampMonotonic,ActiveEnterTimestampMonotonic pynq-llm',
@@ -166,13 +166,13 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
       });
     });
 
-    test('can write to the folders of the agent and nowhere else', () => {
+    it('can write to the folders of the agent and nowhere else', () => {
       const folders = found.writable.output.split('\n').filter((path) => !path.startsWith(`${STATE}/`));
       expect(folders.toSorted()).toEqual(['/run/pynq-llm', '/tmp', STATE, '/var/tmp']);
       expect(found['write to its store'].succeeded).toBe(true);
     });
 
-    test.each([
+    it.each([
       'see the temporary files of others',
       'change its own program',
       'change settings of the system',
@@ -187,7 +187,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
       expect(found[attempt]).toMatchObject({ succeeded: false });
     });
 
-    test('reads and writes register windows and reserved memory through UIO and koffi', () => {
+    it('reads and writes register windows and reserved memory through UIO and koffi', () => {
       const { report, registers, buffer } = probeOf(found.driver);
       expect(Object.values(report.windows)).toEqual(
         Array.from({ length: 6 }, () => expect.stringMatching(/^\/dev\/uio\d$/)),
@@ -198,7 +198,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     });
   });
 
-  test('computes the greedy tokens and the bits of all logits that this machine computes', async () => {
+  it('computes the greedy tokens and the bits of all logits that this machine computes', async () => {
     const program = await sendProgram(shell, 'dist/test/system/support/logits-digest-main.js', folder);
     const command = `${program} /opt/pynq-llm/current/${TINY_MODEL} pynq-z1 '${PROMPT}' ${TOKENS}`;
     const there: LogitsDigest = await measured.time(`Logits of the prompt and ${TOKENS} tokens`, async () =>
@@ -210,7 +210,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     );
   });
 
-  test('generates with the deployed agent the tokens and probabilities that the mock of this machine gives', async () => {
+  it('generates with the deployed agent the tokens and probabilities that the mock of this machine gives', async () => {
     const generate = async (args: readonly string[]) => {
       const result = await laptop.run([...GENERATE, ...args]);
       expect(result.status, result.stderr).toBe(0);
@@ -225,7 +225,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     measured.seconds('… of which one token', decodeMs / 1000 / TOKENS);
   });
 
-  test('passes every check of the doctor', async () => {
+  it('passes every check of the doctor', async () => {
     const report = await measured.time('`doctor`', () =>
       laptop.ask<{ passed: boolean; checks: CheckReport[] }>(['doctor', ...device()]),
     );
@@ -242,7 +242,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     measured.bytes("Linux's memory in use with the agent", await usedMemory(shell));
   });
 
-  test('is upgraded to a version that may read /dev/mem because it was asked for', async () => {
+  it('is upgraded to a version that may read /dev/mem because it was asked for', async () => {
     const main = installVersion(join(folder, 'upgrade'), '99.0.1');
     upgraded = await measured.time('Upgrade', () =>
       laptop.ask([...deployArguments(), '--allow-dev-mem'], { main }),
@@ -256,7 +256,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     ]);
   });
 
-  test('reads and writes register windows and reserved memory through /dev/mem after the upgrade', async () => {
+  it('reads and writes register windows and reserved memory through /dev/mem after the upgrade', async () => {
     // The same layout in the other half of the memory that Linux does not use, which no UIO device covers.
     const description = readFileSync('test/board/emulated-windows.toml', 'utf8')
       .replaceAll('base = 0x1B', 'base = 0x1F')
@@ -274,7 +274,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     expect(buffer).toEqual({ physicalAddress: 0x1c00_0000, bytes: [1, 2, 3, 250] });
   });
 
-  test('has the upgrade back after a release whose agent does not start', async () => {
+  it('has the upgrade back after a release whose agent does not start', async () => {
     const main = installVersion(join(folder, 'bad'), '99.0.2', 'throw new Error("a bad release");\n');
     const args = [...deployArguments(), '--deadline', '60'];
     const input = `${LOGIN.password}\n`;
@@ -291,7 +291,7 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     });
   });
 
-  test('runs the confirmed release after a reboot in the middle of a deploy', async () => {
+  it('runs the confirmed release after a reboot in the middle of a deploy', async () => {
     const main = installVersion(join(folder, 'interrupted'), '99.0.3');
     const onError = (text: string, child: ChildProcess) => {
       if (text.includes('wait for the agent')) child.kill('SIGKILL');

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { PynqLlmError } from '../../errors/index.js';
 import {
   type BoardClient,
@@ -71,12 +71,12 @@ export function conformanceSuite(
       return tokens;
     };
 
-    test('the board says what it is and that it is ready', async () => {
+    it('the board says what it is and that it is ready', async () => {
       expect(board.info.description.weightTypes.length).toBeGreaterThan(0);
       expect(await board.health()).toMatchObject({ state: 'ready' });
     });
 
-    test('every golden vector, counter table and word stream is exact', async (context) => {
+    it('every golden vector, counter table and word stream is exact', async (context) => {
       needs(context, 'reset');
       const findings: string[] = [];
       const summary = await board.device.selfTest('vectors', {
@@ -94,13 +94,13 @@ export function conformanceSuite(
       if (may.uploadModels) model = await board.models.load(model.digest);
     });
 
-    test('registers are read by name, in one frame, with their fields', async () => {
+    it('registers are read by name, in one frame, with their fields', async () => {
       const [status, control] = await board.registers.read(['dma0.MM2S_DMASR', 'dma0.MM2S_DMACR']);
       expect(status!.fields.map(({ name }) => name)).toContain('IDLE');
       expect(control!.address - status!.address).toBe(-4);
     });
 
-    test('an unknown register, a write to a read-only one and an unaligned address are refused by name', async (context) => {
+    it('an unknown register, a write to a read-only one and an unaligned address are refused by name', async (context) => {
       needs(context, 'writeRegisters');
       const known = await board.registers.list();
       const readOnly = known.find(({ access, window }) => access === 'ro' && window === 'control')!;
@@ -112,7 +112,7 @@ export function conformanceSuite(
       await fails(board.registers.read([{ window: 'dma0', offset: 5 }]), 'DRIVER_UNALIGNED_ADDRESS');
     });
 
-    test('DMA memory keeps what is written and is given back', async (context) => {
+    it('DMA memory keeps what is written and is given back', async (context) => {
       needs(context, 'useDmaMemory');
       const before = (await board.health()).dmaMemory!.free;
       {
@@ -125,7 +125,7 @@ export function conformanceSuite(
       expect((await board.health()).dmaMemory!.free).toBe(before);
     });
 
-    test('greedy text is the same twice and its log-probabilities are those of scoring', async (context) => {
+    it('greedy text is the same twice and its log-probabilities are those of scoring', async (context) => {
       needs(context, 'uploadModels');
       const first = await greedy(12);
       const second = await greedy(12);
@@ -137,7 +137,7 @@ export function conformanceSuite(
       expect(logprobs.slice(0, first.length)).toEqual(first.map(({ logprob }) => logprob));
     });
 
-    test('the same seed samples the same tokens, another seed others', async (context) => {
+    it('the same seed samples the same tokens, another seed others', async (context) => {
       needs(context, 'uploadModels');
       const sample = async (seed: number) => {
         const ids = [];
@@ -149,14 +149,14 @@ export function conformanceSuite(
       expect(await sample(2)).not.toEqual(await sample(1));
     });
 
-    test('several generations at a time give what each gives alone', async (context) => {
+    it('several generations at a time give what each gives alone', async (context) => {
       needs(context, 'uploadModels');
       const alone = await greedy(10);
       const together = await Promise.all([greedy(10), greedy(10), greedy(10)]);
       for (const tokens of together) expect(tokens).toEqual(alone);
     });
 
-    test('leaving the loop cancels, and the next request works', async (context) => {
+    it('leaving the loop cancels, and the next request works', async (context) => {
       needs(context, 'uploadModels');
       const generation = model.generate(PROMPT, { maxTokens: 400, temperature: 0, window: 2 });
       for await (const token of generation) if (token.index === 3) break;
@@ -164,7 +164,7 @@ export function conformanceSuite(
       expect(await greedy(2)).toHaveLength(2);
     });
 
-    test('a prompt longer than the context is refused', async (context) => {
+    it('a prompt longer than the context is refused', async (context) => {
       needs(context, 'uploadModels');
       const tokens = new Array<number>(model.info.contextLength + 1).fill(
         (await model.tokenize('a')).at(-1)!,
@@ -173,7 +173,7 @@ export function conformanceSuite(
       await fails(generation.done, 'LLM_PROMPT_TOO_LONG');
     });
 
-    test('what a generation cost is known', async (context) => {
+    it('what a generation cost is known', async (context) => {
       needs(context, 'uploadModels');
       const generation = model.generate(PROMPT, { maxTokens: 4, temperature: 0 });
       for await (const _ of generation);

@@ -9,7 +9,7 @@ const ID = '0'.repeat(32);
 const MIB = 1_048_576;
 /** Calls that are right in form, by method. */
 const CALLS: Readonly<Record<string, object>> = {
-  hello: { protocol: { major: 1, minor: 0 }, client: 'again' },
+  hello: { protocol: { major: 2, minor: 0 }, client: 'again' },
   'stream.close': { stream: 0 },
   'board.info': {},
   'board.health': {},

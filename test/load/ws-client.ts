@@ -22,7 +22,7 @@ interface Session {
 
 /** Sampling as a task means it; nothing else may differ from what an OpenAI request says. */
 export function samplingOf({ maxTokens, temperature, seed }: Task): GenerateOptions {
-  return { maxTokens, temperature, seed, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 };
+  return { maxTokens, temperature, seed, topK: 0, topP: 1, minP: 0, repeatPenalty: 1 };
 }
 
 /** A client of the SDK over a WebSocket, through a proxy that can break it. */

@@ -24,7 +24,7 @@ export interface ReferenceCase {
 export interface ModelComparison {
   readonly model: string;
   readonly prompts: number;
-  readonly logProbs: number;
+  readonly logprobs: number;
   /** |log-probability - llama.cpp's| */
   readonly median: number;
   readonly worst: number;
@@ -59,7 +59,7 @@ export function compareModel(
   using source = fileSource(join(folder, file));
   const model = loadModel(openGguf(source), { accelerator });
   try {
-    const differences = cases.flatMap((one) => logProbDifferences(model, one)).sort((a, b) => a - b);
+    const differences = cases.flatMap((one) => logprobDifferences(model, one)).sort((a, b) => a - b);
     const greedy = cases.map((one) => compareGreedy(model, one));
     const median = differences[differences.length >> 1] ?? Number.NaN;
     const worst = differences.at(-1) ?? Number.NaN;
@@ -67,7 +67,7 @@ export function compareModel(
     return {
       model: file,
       prompts: cases.length,
-      logProbs: differences.length,
+      logprobs: differences.length,
       median,
       worst,
       greedyRequired: sum(greedy.map(({ required }) => required)),
@@ -85,7 +85,7 @@ export function compareModel(
 }
 
 /** Teacher-forced: the reference's tokens are fed whatever the model would have chosen. */
-function logProbDifferences(model: Model, { forcedTokens, top5LogProbs }: ReferenceCase): number[] {
+function logprobDifferences(model: Model, { forcedTokens, top5LogProbs }: ReferenceCase): number[] {
   const cache = model.newCache(forcedTokens.length);
   const logits = forcedTokens.map(() => new Float32Array(model.config.vocabSize));
   model.forward(
@@ -94,7 +94,7 @@ function logProbDifferences(model: Model, { forcedTokens, top5LogProbs }: Refere
   cache.release();
   return top5LogProbs.flatMap((top, position) => {
     const normaliser = logSumExp(logits[position]);
-    return top.map(([id, logProb]) => Math.abs(logits[position][id] - normaliser - logProb));
+    return top.map(([id, logprob]) => Math.abs(logits[position][id] - normaliser - logprob));
   });
 }
 
@@ -161,7 +161,7 @@ export function markdownTable(rows: readonly ModelComparison[]): string {
       '',
       row.model,
       row.prompts,
-      row.logProbs,
+      row.logprobs,
       row.median.toFixed(5),
       row.worst.toFixed(3),
       `${row.greedyEqual} of ${row.greedyTotal} (${row.greedyRequired})`,

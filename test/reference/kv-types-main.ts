@@ -59,7 +59,7 @@ function tell(model: Model, seed: number): number[] {
   return tokens;
 }
 
-function logProb(logits: Float32Array, token: number): number {
+function logprob(logits: Float32Array, token: number): number {
   const largest = logits.reduce((a, b) => Math.max(a, b));
   const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0);
   return logits[token] - largest - Math.log(sum);
@@ -85,8 +85,8 @@ for (const story of stories) {
     sums.positions++;
     if (argmax(logits) === argmax(exact[position])) sums.sameTop++;
     if (position + 1 === story.length) return;
-    sums.f16 += logProb(exact[position], story[position + 1]);
-    sums.int8 += logProb(logits, story[position + 1]);
+    sums.f16 += logprob(exact[position], story[position + 1]);
+    sums.int8 += logprob(logits, story[position + 1]);
     sums.scored++;
   });
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KV_TYPES } from '../../llm/kv/layout.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
@@ -18,12 +18,12 @@ const temporary = temporaryDirectory();
 const found = await armv7Release(join(temporary.path, 'release'));
 afterAll(() => temporary[Symbol.dispose]());
 
-if ('missing' in found) test('a release for armv7', ({ skip }) => skip(found.missing));
+if ('missing' in found) it('a release for armv7', ({ skip }) => skip(found.missing));
 else describe('a release for armv7, under an emulator of its processor', () => ofRelease(found));
 
 function ofRelease(release: Armv7Release): void {
   // Enough tokens that the last ones see a complete page.
-  test.each(KV_TYPES)(
+  it.each(KV_TYPES)(
     'computes the greedy tokens and the bits of all logits that this machine computes, keys and values as %s',
     async (kvType) => {
       const args = [TINY_MODEL, 'pynq-z1', PROMPT, '16', kvType];
@@ -34,7 +34,7 @@ function ofRelease(release: Armv7Release): void {
     DEADLINE_MS,
   );
 
-  test(
+  it(
     'maps registers and DMA memory with the koffi that it ships, to the effects that this machine has',
     async ({ annotate }) => {
       const [here, there] = ['here', 'there'].map((name) => join(temporary.path, name));
@@ -73,7 +73,7 @@ function ofRelease(release: Armv7Release): void {
       agent?.kill('SIGKILL');
     });
 
-    test(
+    it(
       'sends the tokens and log-probabilities that an agent of this machine sends',
       async () => {
         await using local = await connect('mock:', { storeDir: join(temporary.path, 'local') });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { XMLValidator } from 'fast-xml-parser';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { temporaryDirectory } from './support/agent.js';
 import { cli, jsonLines } from './support/cli.js';
 
@@ -24,7 +24,7 @@ interface Served {
 const LOAD = ['--seconds', '2', '--rate', '6', '--prompt-tokens', '8', '--output-tokens', '6'];
 
 describe('bench serve', () => {
-  test('reports every request by class, and draws the times', async () => {
+  it('reports every request by class, and draws the times', async () => {
     const svg = join(home, 'times.svg');
     const result = await cli(['bench', 'serve', ...LOAD, '--svg', svg, '--json'], { home });
     expect(result.status).toBe(0);
@@ -42,7 +42,7 @@ describe('bench serve', () => {
     expect(picture).toContain('interactive');
   });
 
-  test('gives the same requests for the same seed, others for another', async () => {
+  it('gives the same requests for the same seed, others for another', async () => {
     const run = async (seed: string) => {
       const result = await cli(['bench', 'serve', ...LOAD, '--seed', seed, '--json'], { home });
       return jsonLines<Served>(result)[0]!.requests.map(({ at, outputTokens }) => [at, outputTokens]);
@@ -52,7 +52,7 @@ describe('bench serve', () => {
     expect(other).not.toEqual(first);
   });
 
-  test('says before it begins that the picture has no place, and what a flag may be', async () => {
+  it('says before it begins that the picture has no place, and what a flag may be', async () => {
     const long = ['bench', 'serve', '--seconds', '600'];
     const nowhere = await cli([...long, '--svg', join(home, 'none', 'times.svg')], { home });
     expect(nowhere.status).not.toBe(0);

@@ -1,6 +1,6 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { temporaryDirectory } from './support/agent.js';
 import { modelWithChatTemplate, modelWithOtherVocabulary } from './support/chat-model.js';
 import { cli, cliAgent } from './support/cli.js';
@@ -29,7 +29,7 @@ interface Saved {
 const readSaved = (file: string): Saved => JSON.parse(readFileSync(file, 'utf8'));
 
 describe('chat without a terminal', () => {
-  test('takes lines in and gives answers out, each with all that was said before it', async () => {
+  it('takes lines in and gives answers out, each with all that was said before it', async () => {
     const file = join(directory.path, 'said.json');
     const result = await chat(
       ['Once upon a time', '', 'And then', `/save ${file}`],
@@ -46,7 +46,7 @@ describe('chat without a terminal', () => {
     expect(same.stdout).toBe(`${last}\n`);
   });
 
-  test('goes on with a saved conversation, takes back, answers again and forgets', async () => {
+  it('goes on with a saved conversation, takes back, answers again and forgets', async () => {
     const from = join(directory.path, 'from.json');
     const messages = [
       { role: 'user', content: 'Hello' },
@@ -73,7 +73,7 @@ describe('chat without a terminal', () => {
     expect(readSaved(to('reset')).messages).toEqual([]);
   });
 
-  test('changes options of generation by the names of their flags', async () => {
+  it('changes options of generation by the names of their flags', async () => {
     const { status, stderr } = await chat([
       '/set temp 0.25',
       '/set top-k 3',
@@ -88,7 +88,7 @@ describe('chat without a terminal', () => {
     expect(stderr).toMatch(/^ {2}max-tokens +6$/m);
   });
 
-  test('drafts with the model of --model-draft or of /set', async () => {
+  it('drafts with the model of --model-draft or of /set', async () => {
     const plain = await chat(['Once upon a time']);
     const drafted = await chat(['Once upon a time'], [...CHAT, '--model-draft', DRAFT]);
     expect(drafted).toMatchObject({ status: 0, stdout: plain.stdout });
@@ -111,7 +111,7 @@ describe('chat without a terminal', () => {
     expect(unknown.stderr).toMatch(/"no-such-model" is neither a file/);
   });
 
-  test.each([
+  it.each([
     ['/nothing', /There is no \/nothing/],
     ['/set temp hot', /must be a number/],
     ['/set colour red', /no option "colour"/],
@@ -125,7 +125,7 @@ describe('chat without a terminal', () => {
 });
 
 describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
-  test('edits lines with history, tells the timing, goes on after a mistake, ends with Ctrl-D', async () => {
+  it('edits lines with history, tells the timing, goes on after a mistake, ends with Ctrl-D', async () => {
     await using terminal = ptyCli(CHAT, { home });
     await terminal.see('/help lists commands');
     await terminal.see('> ');
@@ -147,7 +147,7 @@ describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
     expect(statSync(history).mode & 0o777).toBe(0o600);
   });
 
-  test('a second Ctrl-C ends the program where the agent does not end the answer', async () => {
+  it('a second Ctrl-C ends the program where the agent does not end the answer', async () => {
     await using agent = await cliAgent(home);
     await using terminal = ptyCli(['chat', '-d', agent.url, '-n', '400', '--ignore-eos', '--temp', '0'], {
       home,
@@ -164,7 +164,7 @@ describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
     }
   });
 
-  test('Ctrl-C ends an answer, not the program', async () => {
+  it('Ctrl-C ends an answer, not the program', async () => {
     await using terminal = ptyCli(['chat', '-n', '400', '--ignore-eos', '--temp', '0'], { home });
     await terminal.see('it continues the text');
     await terminal.see('> ');

@@ -2,7 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GgmlType, type GgufEntry, writeGguf } from '../../gguf/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { type CliOptions, type CliResult, cli, cliAgent } from './support/cli.js';
@@ -22,7 +22,7 @@ function expectError(result: CliResult, code: string): void {
 }
 
 describe.concurrent('wrong usage ends with status 2 and names the flag', () => {
-  test.each([
+  it.each([
     [['run', '--bogus'], '--bogus'],
     [['run', '--max-tokens', 'many'], '--max-tokens'],
     [['run', '--n-predict', '0'], '--n-predict'],
@@ -82,7 +82,7 @@ describe.concurrent('a model that cannot be used', () => {
     mkdirSync(path('folder.gguf'));
   });
 
-  test.each([
+  it.each([
     ['truncated.gguf', 'GGUF_\\w+'],
     ['cut-header.gguf', 'GGUF_\\w+'],
     ['wrong-magic.gguf', 'GGUF_BAD_MAGIC'],
@@ -99,13 +99,13 @@ describe.concurrent('a model that cannot be used', () => {
     expect(result.milliseconds).toBeLessThan(30_000);
   });
 
-  test('a name that the board does not know', async () => {
+  it('a name that the board does not know', async () => {
     expectError(await run(['run', 'Once', '-m', 'no-such-model']), 'CLI_MODEL_UNKNOWN');
   });
 });
 
 describe.concurrent('a request that cannot be met', () => {
-  test('a vector larger than any memory fails its check, and the report comes all the same', async () => {
+  it('a vector larger than any memory fails its check, and the report comes all the same', async () => {
     const result = await run(['selftest', '--vectors', path('large'), '--json']);
     expect(result.status).toBe(3);
     expect(result.stderr).toContain('SDK_VECTORS_TOO_LARGE');
@@ -120,7 +120,7 @@ describe.concurrent('a request that cannot be met', () => {
     truncateSync(path(`large/${first.file}`), 2 ** 32);
   });
 
-  test.each([
+  it.each([
     ['a prompt longer than the context', ['run', 'word '.repeat(700)], 'LLM_PROMPT_TOO_LONG'],
     ['a context longer than the model’s', ['run', '-c', '100000'], 'LLM_CONTEXT_LENGTH'],
     ['a chat without a template', ['run', '--chat', 'Hello'], 'LLM_CHAT_TEMPLATE_MISSING'],
@@ -144,14 +144,14 @@ describe.concurrent('a request that cannot be met', () => {
     expectError(await run(args), code);
   });
 
-  test('a name with a line break and terminal codes still makes one line', async () => {
+  it('a name with a line break and terminal codes still makes one line', async () => {
     expectError(await run(['run', '-m', 'two\nlines\u001b[31m']), 'CLI_MODEL_UNKNOWN');
   });
 });
 
 // Twice: a step is tried again once.
 describe.concurrent('a device with a fault', () => {
-  test.each(['dma-decode-error', 'core-stuck', 'no-tlast', 'bus-error'])('%s', async (fault) => {
+  it.each(['dma-decode-error', 'core-stuck', 'no-tlast', 'bus-error'])('%s', async (fault) => {
     const result = await run(['run', 'Once', '-d', `mock:?fault=${fault}:0:2`]);
     expectError(result, '(DRIVER|MOCK|AGENT)_\\w+');
     expect(result.milliseconds).toBeLessThan(30_000);
@@ -159,7 +159,7 @@ describe.concurrent('a device with a fault', () => {
 });
 
 describe.concurrent('an agent', () => {
-  test('that is killed during a run ends it with an error, what came before is kept', async () => {
+  it('that is killed during a run ends it with an error, what came before is kept', async () => {
     await using agent = await cliAgent(path('killed-store'));
     const result = await run(['run', 'Once upon a time', '-n', '480', '--ignore-eos', '-d', agent.url], {
       onOutput: () => agent.child.kill('SIGKILL'),
@@ -175,7 +175,7 @@ describe.concurrent('an agent', () => {
     expect(result.milliseconds).toBeLessThan(40_000);
   });
 
-  test('with tokens lets nobody in without one, and readers only read', async () => {
+  it('with tokens lets nobody in without one, and readers only read', async () => {
     const tokens = path('tokens');
     writeFileSync(tokens, 'read reader-token-0123456789\nadmin admin-token-0123456789\n', { mode: 0o600 });
     await using agent = await cliAgent(path('token-store'), 'mock:', ['--token-file', tokens]);
@@ -189,7 +189,7 @@ describe.concurrent('an agent', () => {
     expect((await run(write, { env: { PYNQ_LLM_TOKEN: 'admin-token-0123456789' } })).status).toBe(0);
   });
 
-  test.skipIf(process.platform === 'win32')('says that its token file is open to others', async () => {
+  it.skipIf(process.platform === 'win32')('says that its token file is open to others', async () => {
     const tokens = path('open-tokens');
     writeFileSync(tokens, 'admin admin-token-0123456789\n', { mode: 0o644 });
     await using agent = await cliAgent(path('token-store'), 'mock:', [
@@ -202,7 +202,7 @@ describe.concurrent('an agent', () => {
     expect(agent.log()).not.toContain('admin-token');
   });
 
-  test.skipIf(!canMount())(
+  it.skipIf(!canMount())(
     'whose disk is full refuses a model and keeps what it has (needs user namespaces)',
     async () => {
       const store = path('small-disk');

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { readReference, requiredGreedy } from '../reference/compare.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { type CliOptions, cli, cliAgent, jsonLines } from './support/cli.js';
@@ -31,7 +31,7 @@ interface ScoreLine {
 }
 
 describe.concurrent('run', () => {
-  test('--json prints one object a token and ends with what it cost', async () => {
+  it('--json prints one object a token and ends with what it cost', async () => {
     const result = await run([...GREEDY, '-n', '5', '--logprobs', '3']);
     const lines = jsonLines<TokenLine>(result);
     expect(result).toMatchObject({ status: 0, stderr: '' });
@@ -72,7 +72,7 @@ describe.concurrent('run', () => {
     });
   });
 
-  test('the same seed gives the same text, another seed another', async () => {
+  it('the same seed gives the same text, another seed another', async () => {
     const texts = await Promise.all(
       ['11', '11', '12'].map(async (seed) => (await run(['run', PROMPT, '-n', '40', '-s', seed])).stdout),
     );
@@ -81,13 +81,13 @@ describe.concurrent('run', () => {
     expect(texts[2]).not.toBe(texts[0]);
   });
 
-  test('a seed that was not given is printed, and gives the text again', async () => {
+  it('a seed that was not given is printed, and gives the text again', async () => {
     const first = await run(['run', PROMPT, '-n', '20']);
     const seed = /seed (\d+)/.exec(first.stderr)?.[1] ?? '';
     expect((await run(['run', PROMPT, '-n', '20', '-s', seed])).stdout).toBe(first.stdout);
   });
 
-  test('the prompt comes from standard input or a file as from the argument', async () => {
+  it('the prompt comes from standard input or a file as from the argument', async () => {
     const file = join(directory.path, 'prompt.txt');
     writeFileSync(file, `${PROMPT}\n`);
     const flags = ['--temp', '0', '-n', '8'];
@@ -101,13 +101,13 @@ describe.concurrent('run', () => {
     expect(results[0].stdout).toMatch(/^, there was/);
   });
 
-  test('the names that llama.cpp has for flags are known', async () => {
+  it('the names that llama.cpp has for flags are known', async () => {
     const result = await run(['run', PROMPT, '--temperature', '0', '--n-predict', '3', '--json']);
     expect(jsonLines(result).at(-1)).toMatchObject({ tokens: 3 });
     expect(jsonLines(await run([...GREEDY, '--predict', '3']))[0]).toEqual(jsonLines(result)[0]);
   });
 
-  test('--json-schema holds the answer to a schema, given itself or in a file', async () => {
+  it('--json-schema holds the answer to a schema, given itself or in a file', async () => {
     const schema = '{"type":"object","properties":{"sky":{"enum":["blue","grey"]}},"required":["sky"]}';
     using folder = temporaryDirectory();
     const file = join(folder.path, 'schema.json');
@@ -122,7 +122,7 @@ describe.concurrent('run', () => {
     expect(given.stderr).toContain('ended by end-of-text');
   });
 
-  test('--stop ends before the text, --ignore-eos goes past the end', async () => {
+  it('--stop ends before the text, --ignore-eos goes past the end', async () => {
     const stopped = await run(['run', PROMPT, '--temp', '0', '--stop', 'there', '-n', '20']);
     expect(stopped.stdout).toBe(', \n');
     expect(stopped.stderr).toContain('ended by stop');
@@ -130,12 +130,12 @@ describe.concurrent('run', () => {
     expect(long.stderr).toContain('ended by context-full');
   });
 
-  test('the device can come from the environment', async () => {
+  it('the device can come from the environment', async () => {
     const result = await run(['run', PROMPT, '-n', '1'], { env: { PYNQ_LLM_DEVICE: 'mock:kv260' } });
     expect(result.stderr).toMatch(/device +mock:kv260/);
   });
 
-  test('a reader that has seen enough ends it without a word', async () => {
+  it('a reader that has seen enough ends it without a word', async () => {
     const { status, stderr } = await run(['run', PROMPT, '-n', '400', '--ignore-eos'], {
       onOutput: (child) => child.stdout?.destroy(),
     });
@@ -146,7 +146,7 @@ describe.concurrent('run', () => {
 describe.concurrent('Ctrl-C during run', () => {
   const LONG = ['run', PROMPT, '-n', '480', '--temp', '0', '--ignore-eos'];
 
-  test('ends it with status 130, the text so far and its cost, and leaves nothing running', async () => {
+  it('ends it with status 130, the text so far and its cost, and leaves nothing running', async () => {
     let group = 0;
     let interrupted = 0;
     const result = await run(LONG, {
@@ -163,13 +163,13 @@ describe.concurrent('Ctrl-C during run', () => {
     expect(() => process.kill(-group, 0)).toThrow('ESRCH');
   });
 
-  test('with --json the last line still says how it ended', async () => {
+  it('with --json the last line still says how it ended', async () => {
     const result = await run([...LONG, '--json'], { onOutput: (child) => child.kill('SIGINT') });
     expect(result.status).toBe(130);
     expect(jsonLines(result).at(-1)).toMatchObject({ type: 'done', reason: 'cancelled' });
   });
 
-  test('twice ends it at once', async () => {
+  it('twice ends it at once', async () => {
     const { status } = await run(LONG, {
       onOutput: (child) => {
         child.kill('SIGINT');
@@ -183,7 +183,7 @@ describe.concurrent('Ctrl-C during run', () => {
 describe.concurrent('greedy text is llama.cpp’s', () => {
   const reference = readReference(join('test', 'reference', 'bundled.json'));
 
-  test.each([...reference].map(([model, [first]]) => [model, first] as const))('%s', async (model, first) => {
+  it.each([...reference].map(([model, [first]]) => [model, first] as const))('%s', async (model, first) => {
     const limit = String(first.greedyTokens.length);
     const result = await run([
       'run',
@@ -202,7 +202,7 @@ describe.concurrent('greedy text is llama.cpp’s', () => {
 });
 
 describe.concurrent('score', () => {
-  test('--json has a list of the likeliest, in order, for each position', async () => {
+  it('--json has a list of the likeliest, in order, for each position', async () => {
     const ids = [1, 80, 147, 201, 282, 57];
     const result = await run(['score', '--tokens', ids.join(','), '--top', '4', '--json']);
     const { tokens, logprobs, top, ...rest } = JSON.parse(result.stdout) as ScoreLine;
@@ -220,14 +220,14 @@ describe.concurrent('score', () => {
     expect(logprobs[3]).toBe(top[2].find(([id]) => id === 201)?.[1]);
   });
 
-  test('--top 0 has an empty list for each position', async () => {
+  it('--top 0 has an empty list for each position', async () => {
     const { tokens, top } = JSON.parse(
       (await run(['score', PROMPT, '--top', '0', '--json'])).stdout,
     ) as ScoreLine;
     expect(top).toEqual(tokens.map(() => []));
   });
 
-  test('control tokens in a text are text unless asked for', async () => {
+  it('control tokens in a text are text unless asked for', async () => {
     const [plain, special] = await Promise.all(
       [[], ['--special']].map(async (flags): Promise<ScoreLine> => {
         return JSON.parse((await run(['score', '<|end_story|>', '--top', '0', '--json', ...flags])).stdout);
@@ -257,7 +257,7 @@ describe.concurrent('selftest', () => {
     return folder;
   }
 
-  test('passes on an index and its vectors alone, on both revisions', async () => {
+  it('passes on an index and its vectors alone, on both revisions', async () => {
     const folder = vectorFolder('good', () => {});
     for (const [device, revision] of [
       ['mock:', 'v3'],
@@ -278,7 +278,7 @@ describe.concurrent('selftest', () => {
     }
   });
 
-  test.skipIf(process.arch !== 'x64')('passes on x86 processors without AVX', async () => {
+  it.skipIf(process.arch !== 'x64')('passes on x86 processors without AVX', async () => {
     const { stdout } = await promisify(execFile)(process.execPath, [
       '--no-enable-avx',
       ...['dist/cli/main.js', 'selftest', '--json'],
@@ -286,7 +286,7 @@ describe.concurrent('selftest', () => {
     expect(JSON.parse(stdout)).toMatchObject({ bitMismatches: 0, counterMismatches: 0, cycleMismatches: 0 });
   });
 
-  test('ends with status 3 and names the check where one bit of a result is another', async () => {
+  it('ends with status 3 and names the check where one bit of a result is another', async () => {
     const RESULTS_OFFSET_WORD = 10;
     const folder = vectorFolder('flipped', (vector) => {
       vector[vector.readUInt32LE(RESULTS_OFFSET_WORD * 4)] ^= 1;
@@ -301,7 +301,7 @@ describe.concurrent('selftest', () => {
 });
 
 describe.concurrent('trace', () => {
-  test('replays without a difference on another board and not on one with a fault', async () => {
+  it('replays without a difference on another board and not on one with a fault', async () => {
     const file = join(directory.path, 'run.trace');
     expect((await run(['trace', 'record', file, 'One day'])).status).toBe(0);
     const [same, other, faulty] = await Promise.all(
@@ -317,7 +317,7 @@ describe.concurrent('trace', () => {
 });
 
 describe.concurrent('other commands', () => {
-  test('inspect --json has the metadata, the tensors and where each would go', async () => {
+  it('inspect --json has the metadata, the tensors and where each would go', async () => {
     const { stdout } = await run(['inspect', TINY_MODEL, '--json']);
     const { file, version, metadata, tensors, placement } = JSON.parse(stdout);
     expect({ file, version }).toEqual({ file: TINY_MODEL, version: 3 });
@@ -327,7 +327,7 @@ describe.concurrent('other commands', () => {
     expect(placement.dmaMemory.total).toBe(128 * 1024 * 1024);
   });
 
-  test('perplexity is that of the log-probabilities of score, every time', async () => {
+  it('perplexity is that of the log-probabilities of score, every time', async () => {
     const file = join(directory.path, 'story.txt');
     const text = 'Once upon a time, there was a little girl named Lily. She loved to play in the park.';
     writeFileSync(file, text);
@@ -346,7 +346,7 @@ describe.concurrent('other commands', () => {
     expect(perplexity).toBeLessThan(10);
   });
 
-  test('regs reads a window by name, counters the hardware counters', async () => {
+  it('regs reads a window by name, counters the hardware counters', async () => {
     const [regs, counters] = await Promise.all([
       run(['regs', 'dma0', '--json']),
       run(['counters', '--json']),
@@ -357,14 +357,14 @@ describe.concurrent('other commands', () => {
     expect(JSON.parse(counters.stdout).counters).toHaveLength(15);
   });
 
-  test('bench --json is a list of figures', async () => {
+  it('bench --json is a list of figures', async () => {
     const { stdout } = await run(['bench', 'matmul', '--quick', '--json']);
     const rows = JSON.parse(stdout) as object[];
     expect(rows.length).toBeGreaterThan(0);
     for (const row of rows) expect(Object.keys(row)).toEqual(['name', 'value', 'unit', 'baseline', 'ratio']);
   });
 
-  test('models go through an agent: uploaded, there already, loaded, run, unloaded, deleted', async () => {
+  it('models go through an agent: uploaded, there already, loaded, run, unloaded, deleted', async () => {
     await using agent = await cliAgent(join(directory.path, 'agent-store'));
     const env = { PYNQ_LLM_DEVICE: agent.url };
     const name = 'tiny-stories-Q3_K_M.gguf';

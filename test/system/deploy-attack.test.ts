@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Layout } from '../../sdk/deploy/layout.js';
 import { plain, plainLayout } from '../../sdk/deploy/plain.js';
 import type { Platform } from '../../sdk/deploy/platforms.js';
@@ -160,19 +160,19 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     expect(readFileSync(secret, 'utf8') === content).toBe(true);
   }
 
-  test('takes what a user of any name has sent', async () => {
+  it('takes what a user of any name has sent', async () => {
     expect((await visitor.exec('id -un')).stdout.trim()).toBe(VISITOR.name);
     await send(async () => {});
     expectWhole();
     expect(existsSync(join(layout.base, 'incoming'))).toBe(false);
   });
 
-  test("does not follow a link to root's own file", async () => {
+  it("does not follow a link to root's own file", async () => {
     await expectRefused(send(() => asVisitor(`ln -sf ${secret} ${waiting}`)));
     expectUntouched();
   });
 
-  test('does not take a link to a file with the right bytes, which the user could change later', async () => {
+  it('does not take a link to a file with the right bytes, which the user could change later', async () => {
     const own = join('/tmp', `${release.digest}.own`);
     try {
       await expectRefused(send(() => asVisitor(`mv ${waiting} ${own}; ln -s ${own} ${waiting}`)));
@@ -181,7 +181,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     }
   });
 
-  test("leaves root's own file as it is that a hard link with its bytes leads to", async () => {
+  it("leaves root's own file as it is that a hard link with its bytes leads to", async () => {
     const { from } = target;
     writeFileSync(secret, readFileSync(String(from)));
     // What a kernel without protected_hardlinks lets any user do.
@@ -190,7 +190,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     expectUntouched(readFileSync(String(from), 'utf8'));
   });
 
-  test.each([
+  it.each([
     ['a pipe that nobody writes to', 'mkfifo WAITING'],
     [
       'a pipe that somebody holds open and writes nothing to',
@@ -204,16 +204,16 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     await expectRefused(send(() => asVisitor(`rm ${waiting}; ${attack.replaceAll('WAITING', waiting)}`)));
   });
 
-  test('refuses other bytes', async () => {
+  it('refuses other bytes', async () => {
     await expectRefused(send(() => asVisitor(`echo evil >> ${waiting}.new; mv ${waiting}.new ${waiting}`)));
   });
 
-  test('reads no more of a file than was announced', async () => {
+  it('reads no more of a file than was announced', async () => {
     await send(() => asVisitor(`truncate -s 1T ${waiting}`));
     expectWhole();
   });
 
-  test('has files that whoever still has the sent ones open cannot change', async () => {
+  it('has files that whoever still has the sent ones open cannot change', async () => {
     const signal = join('/tmp', release.digest);
     try {
       await send(() =>
@@ -229,14 +229,14 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     }
   });
 
-  test('brings nothing along that was not announced', async () => {
+  it('brings nothing along that was not announced', async () => {
     await send(() =>
       asVisitor(`cd ${layout.base}/incoming; mkdir more; echo x > more/file; echo x > more.js`),
     );
     expectWhole();
   });
 
-  test('ends with the release that was announced or with none, whatever changes meanwhile', async () => {
+  it('ends with the release that was announced or with none, whatever changes meanwhile', async () => {
     await prepareBoard(root, plain, layout, VISITOR.uid);
     const stop = join('/tmp', `${release.digest}.stop`);
     await asVisitor(
@@ -264,7 +264,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     }
   });
 
-  test('believes no list of installed files that leads out of the releases', async () => {
+  it('believes no list of installed files that leads out of the releases', async () => {
     const own = join('/tmp', `${release.digest}.own`);
     const lies: RemoteHost = {
       upload: visitor.upload.bind(visitor),
@@ -286,7 +286,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     }
   });
 
-  test('finds a link or a pipe in the way of a file before it is sent, and takes it away', async () => {
+  it('finds a link or a pipe in the way of a file before it is sent, and takes it away', async () => {
     await prepareBoard(root, plain, layout, VISITOR.uid);
     await asVisitor(`ln -s ${secret} ${waiting}; mkfifo ${waiting}0; mkdir ${waiting}1`);
     await send(async () => {});
@@ -294,7 +294,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
     expectUntouched();
   });
 
-  test("keeps its lock for itself, and its folders' places", async () => {
+  it("keeps its lock for itself, and its folders' places", async () => {
     await send(async () => {});
     await prepareBoard(root, plain, layout, VISITOR.uid);
     for (const command of [
@@ -305,7 +305,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
       expect(await visitor.exec(command)).toMatchObject({ status: expect.not.toBeOneOf([0]) });
   });
 
-  test.each(['', 'agent'])("does not work below another user's folder (%s)", async (name) => {
+  it.each(['', 'agent'])("does not work below another user's folder (%s)", async (name) => {
     mkdirSync(join(folder.path, 'board', name), { recursive: true });
     chownSync(join(folder.path, 'board', name), VISITOR.uid, VISITOR.uid);
     await expect(send(async () => {})).rejects.toMatchObject({
@@ -334,7 +334,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
       chownSync(layout.run, 5432, 5432);
     });
 
-    test('changes that socket', async () => {
+    it('changes that socket', async () => {
       await using _ = await listen(join(layout.run, 'agent.sock'));
       expect(await open()).toMatchObject({ status: 0, stderr: '' });
       const { uid, gid, mode } = statSync(join(layout.run, 'agent.sock'));
@@ -342,7 +342,7 @@ describe.skipIf(missing !== undefined)(`root's part of a deploy${missing ? ` (${
       expect(statSync(layout.run)).toMatchObject({ uid: 5432, gid: 5432 });
     });
 
-    test.each([
+    it.each([
       ['a link to another', 'symlink'],
       ['another one by a second name', 'link'],
     ] as const)('and not %s', async (_, kind) => {

@@ -1,6 +1,6 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Deployer, openSsh } from '../../sdk/index.js';
 import { temporaryDirectory } from './support/agent.js';
 import { DeployFolder } from './support/deploy-folder.js';
@@ -43,7 +43,7 @@ describe.skipIf(noSshd !== undefined)(`a release${noSshd === undefined ? '' : ` 
   }
 
   // An agent that cannot pass is given little time; one that could, if it lived, all it needs.
-  test.each([
+  it.each([
     ['dies at every start', 'process.exit(1);\n', 3_000],
     ['starts and never answers', 'setInterval(() => {}, 1_000);\n', 3_000],
     ['answers, and dies three seconds later', undefined, undefined],

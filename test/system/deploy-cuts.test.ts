@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Switch } from '../../sdk/deploy/board-state.js';
 import { plain, plainLayout } from '../../sdk/deploy/plain.js';
 import { RootShell } from '../../sdk/deploy/root-shell.js';
@@ -93,7 +93,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     }
   }
 
-  test(
+  it(
     'at any operation leaves the old or the new release running, and the next deploy succeeds',
     async () => {
       const { operations } = await countOperations();
@@ -141,7 +141,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     ALL_CUTS_MS,
   );
 
-  test('is finished by the next, which sends only the rest', async () => {
+  it('is finished by the next, which sends only the rest', async () => {
     using folder = new DeployFolder();
     const [bundle] = bundles;
     const connection = await login();
@@ -178,7 +178,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     const boardOf = (connection: Awaited<ReturnType<typeof login>>) =>
       new Switch(new RootShell(connection, { kind: 'direct' }), plain, plainLayout(folder.path));
 
-    test('is undone by the board itself when its time is up', async () => {
+    it('is undone by the board itself when its time is up', async () => {
       const [former, active] = releases;
       const connection = await login();
       const board = boardOf(connection);
@@ -189,7 +189,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
       expect(await folder.settled()).toBe(active);
     });
 
-    test('is kept when it was confirmed in time', async () => {
+    it('is kept when it was confirmed in time', async () => {
       const [former, active] = releases;
       await using connection = await login();
       const board = boardOf(connection);
@@ -203,7 +203,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
       await board.confirm('third');
     });
 
-    test('is undone at the next boot of the board', async () => {
+    it('is undone at the next boot of the board', async () => {
       const [former, active] = releases;
       await using connection = await login();
       const board = boardOf(connection);

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Deployer, openSsh, type SshPrompts } from '../../sdk/index.js';
 import { DeployFolder } from './support/deploy-folder.js';
 import { noPrivateMounts, noSshd, startSshd, type TestSshd } from './support/sshd.js';
@@ -59,7 +59,7 @@ mount -t tmpfs -o size=400m tmpfs ${folder.path}/tight`,
   const login = (prompts: SshPrompts) =>
     openSsh({ host: '127.0.0.1', port: sshd.port, user: sshd.user }, { prompts });
 
-  test('shows the first host key and asks for it; a no ends it', async () => {
+  it('shows the first host key and asks for it; a no ends it', async () => {
     const asked: string[] = [];
     const no: SshPrompts = {
       confirmHostKey: async ({ fingerprint }) => {
@@ -73,7 +73,7 @@ mount -t tmpfs -o size=400m tmpfs ${folder.path}/tight`,
     expect(existsSync(join(sshd.home, '.ssh', 'known_hosts'))).toBe(false);
   });
 
-  test('works with a password, which is asked for until it is right and kept nowhere', async () => {
+  it('works with a password, which is asked for until it is right and kept nowhere', async () => {
     const { asked, prompts } = answers('wrong', PASSWORD);
     const place = new DeployFolder(join(folder.path, 'by-password'));
     await using connection = await login(prompts);
@@ -86,13 +86,13 @@ mount -t tmpfs -o size=400m tmpfs ${folder.path}/tight`,
     expect(found).toMatchObject({ status: 1, stdout: '' });
   });
 
-  test('gives up where the password stays wrong', async () => {
+  it('gives up where the password stays wrong', async () => {
     await expect(login(answers('a', 'b', 'c', PASSWORD).prompts)).rejects.toMatchObject({
       code: 'SSH_AUTH_FAILED',
     });
   });
 
-  test('names a disk that is too small before anything is sent', async () => {
+  it('names a disk that is too small before anything is sent', async () => {
     await using connection = await login(answers(PASSWORD).prompts);
     const deployer = await Deployer.open(connection, { withoutSystemd: `${folder.path}/small/board` });
     await expect(deployer.deploy({ device: 'mock:' })).rejects.toMatchObject({
@@ -102,7 +102,7 @@ mount -t tmpfs -o size=400m tmpfs ${folder.path}/tight`,
     expect((await connection.exec(`ls ${folder.path}/small`)).stdout).toBe('');
   });
 
-  test('says where the disk filled up meanwhile, and goes on once there is room', async () => {
+  it('says where the disk filled up meanwhile, and goes on once there is room', async () => {
     await using connection = await login(answers(PASSWORD).prompts);
     const place = `${folder.path}/tight`;
     // Filled before the first byte is on its way: the preflight has passed by then.

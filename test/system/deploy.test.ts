@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
 import { bitFile, configuration, IDCODE_XCK26 } from '../unit/firmware-bridge/support/bitstreams.js';
 import { cli } from './support/cli.js';
@@ -34,7 +34,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
   const listed = async (): Promise<InstalledRelease[]> =>
     JSON.parse((await deploy('--list', '--json')).stdout);
 
-  test('a first host key is not accepted unasked: --yes needs its fingerprint', async () => {
+  it('a first host key is not accepted unasked: --yes needs its fingerprint', async () => {
     const { status, stderr } = await deploy();
     expect({ status, stderr }).toEqual({
       status: 1,
@@ -44,7 +44,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(existsSync(join(folder.path, 'agent'))).toBe(false);
   });
 
-  test('a host key with another fingerprint than given is refused', async () => {
+  it('a host key with another fingerprint than given is refused', async () => {
     const { status, stderr } = await deploy('--host-key', `SHA256:${'A'.repeat(43)}`);
     expect({ status, stderr }).toEqual({
       status: 1,
@@ -52,7 +52,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     });
   });
 
-  test('puts the agent on the board with a key, sees that it computes right, and says how to use it', async () => {
+  it('puts the agent on the board with a key, sees that it computes right, and says how to use it', async () => {
     const { status, stdout, stderr } = await deploy('--host-key', sshd.fingerprint, '--json');
     expect({ status, stderr }).toEqual({
       status: 0,
@@ -69,7 +69,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(readFileSync(join(sshd.home, '.ssh', 'known_hosts'), 'utf8')).toBe(sshd.knownHostsLine);
   });
 
-  test('ssh:// reaches the agent from then on, which generates', async () => {
+  it('ssh:// reaches the agent from then on, which generates', async () => {
     const { status, stdout, stderr } = await cli(
       ['run', '--device', first.url, '--temp', '0', '-n', '8', '--prompt', 'Once upon a time'],
       { home: sshd.home },
@@ -78,21 +78,21 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(stdout).toContain('there was a little girl');
   });
 
-  test('makes a token of 256 bits for each role, which only its user reads', () => {
+  it('makes a token of 256 bits for each role, which only its user reads', () => {
     const file = join(folder.path, 'config', 'tokens');
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const lines = readFileSync(file, 'utf8').trim().split('\n');
     expect(lines.map((line) => line.replace(/ [0-9a-f]{64}$/, ''))).toEqual(['admin', 'infer', 'read']);
   });
 
-  test('a second time changes nothing, and says so', async () => {
+  it('a second time changes nothing, and says so', async () => {
     const before = folder.snapshot;
     const { status, stdout } = await deploy();
     expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('nothing was changed') });
     expect(folder.snapshot).toBe(before);
   });
 
-  test('another release replaces it, sends only what differs, and leaves the one before', async () => {
+  it('another release replaces it, sends only what differs, and leaves the one before', async () => {
     const { status, stdout } = await deploy('--board', 'pynq-z2', '--agent-device', 'mock:pynq-z2', '--json');
     expect(status).toBe(0);
     const second: DeployResult = JSON.parse(stdout);
@@ -104,14 +104,14 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     ]);
   });
 
-  test('which board it is stays known when it is not said again', async () => {
+  it('which board it is stays known when it is not said again', async () => {
     const { stdout } = await deploy('--agent-device', 'mock:pynq-z2');
     expect(stdout).toContain('nothing was changed');
     const kept = join(folder.path, 'agent', 'current', 'design', 'board.toml');
     expect(readFileSync(kept, 'utf8')).toBe('board = "pynq-z2"\n');
   });
 
-  test('a bitstream for another FPGA is refused before anything is sent', async () => {
+  it('a bitstream for another FPGA is refused before anything is sent', async () => {
     const before = folder.snapshot;
     const file = join(sshd.home, 'kria.bit');
     writeFileSync(file, bitFile('xck26-sfvc784-2LV-c', configuration(IDCODE_XCK26)));
@@ -120,7 +120,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(folder.snapshot).toBe(before);
   });
 
-  test('a release that computes wrong does not stay: the one before is back', async () => {
+  it('a release that computes wrong does not stay: the one before is back', async () => {
     const before = await folder.settled();
     const { status, stderr } = await deploy('--agent-device', 'mock:?fault=dma-decode-error:0:1000000');
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
@@ -128,7 +128,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(await folder.settled()).toBe(before);
   });
 
-  test('a release whose device cannot be opened does not stay either', async () => {
+  it('a release whose device cannot be opened does not stay either', async () => {
     const before = await folder.settled();
     const { status, stderr } = await deploy('--agent-device', 'mock:/no/board.toml', '--deadline', '60');
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
@@ -136,7 +136,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(await folder.settled()).toBe(before);
   });
 
-  test('--rollback runs the release before, and back again', async () => {
+  it('--rollback runs the release before, and back again', async () => {
     const before = await folder.settled();
     const { status, stdout } = await deploy('--rollback');
     expect({ status, stdout }).toEqual({
@@ -148,7 +148,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(await folder.settled()).toBe(before);
   });
 
-  test('--remove takes releases that are not in use, by their first digits', async () => {
+  it('--remove takes releases that are not in use, by their first digits', async () => {
     const active = await folder.settled();
     const inUse = await deploy('--remove', active.slice(0, 10));
     expect(inUse).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_RELEASE_IN_USE') });
@@ -163,11 +163,11 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     });
   });
 
-  test('of what is to be done only one can be asked for', async () => {
+  it('of what is to be done only one can be asked for', async () => {
     expect(await deploy('--list', '--rollback')).toMatchObject({ status: 2, stdout: '' });
   });
 
-  test('a board of another architecture is named before anything is sent', async () => {
+  it('a board of another architecture is named before anything is sent', async () => {
     const bin = mkdtempSync(join(tmpdir(), 'pynq-llm-bin-'));
     writeFileSync(
       join(bin, 'uname'),
@@ -189,7 +189,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(existsSync(elsewhere)).toBe(false);
   });
 
-  test('--remove without a release stops the agent and leaves models and tokens', async () => {
+  it('--remove without a release stops the agent and leaves models and tokens', async () => {
     const { status, stdout } = await deploy('--remove');
     expect({ status, stdout }).toEqual({
       status: 0,
@@ -203,7 +203,7 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
   });
 
   // The last: the server has another key afterwards.
-  test('a changed host key is refused, with what to do about it', async () => {
+  it('a changed host key is refused, with what to do about it', async () => {
     await sshd.changeHostKey();
     const { status, stderr } = await deploy('--host-key', sshd.fingerprint);
     expect({ status, stderr }).toEqual({

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import type { CheckReport } from '../../sdk/index.js';
 import { temporaryDirectory, testAgent } from './support/agent.js';
@@ -41,7 +41,7 @@ const CORE = [
 ];
 
 describe('doctor on a mock', () => {
-  test.for(['mock:', 'mock:kv260'])("%s passes the core's whole self-test", async (device) => {
+  it.for(['mock:', 'mock:kv260'])("%s passes the core's whole self-test", async (device) => {
     const { status, passed, checks, byName } = await doctor(['--device', device]);
     expect({ status, passed }).toEqual({ status: 0, passed: true });
     const core = checks.filter(({ group }) => group === 'core');
@@ -50,21 +50,21 @@ describe('doctor on a mock', () => {
     expect(byName['DMA bandwidth'].detail).toMatch(/^16\d\d MB\/s/);
   });
 
-  test('v1 has one lane; the others are skipped', async () => {
+  it('v1 has one lane; the others are skipped', async () => {
     const { status, byName } = await doctor(['--device', 'mock:v1']);
     expect(status).toBe(0);
     expect(byName['DMA lane A'].status).toBe('pass');
     expect(byName['DMA lane B']).toMatchObject({ status: 'skip', detail: 'the core has one lane' });
   });
 
-  test('--no-touch only asks for the state', async () => {
+  it('--no-touch only asks for the state', async () => {
     const { byName } = await doctor(['--no-touch']);
     expect(byName.device.status).toBe('pass');
     for (const name of CORE.slice(1))
       expect(byName[name]).toMatchObject({ status: 'skip', detail: expect.stringContaining('--no-touch') });
   });
 
-  test('a fault of the core is found, named, and ends with status 1', async () => {
+  it('a fault of the core is found, named, and ends with status 1', async () => {
     const result = await run(['doctor', '--device', 'mock:?fault=dma-decode-error']);
     expect(result.status).toBe(1);
     expect(result.stdout).toMatch(/FAIL {2}golden vectors .*DRIVER_DMA_DECODE_ERROR/);
@@ -72,7 +72,7 @@ describe('doctor on a mock', () => {
     expect(result.stdout).toMatch(/\d+ passed, 0 warnings, 1 failed, \d+ skipped\n$/);
   });
 
-  test('leaves no model on the board that was not there', async () => {
+  it('leaves no model on the board that was not there', async () => {
     const fresh = join(directory.path, 'fresh');
     await doctor([], fresh);
     expect((await run(['models', '--json'], fresh)).stdout).toBe('[]\n');
@@ -88,7 +88,7 @@ describe('doctor on an agent', () => {
   afterAll(() => agent.close());
   const at = (token: string) => ['--device', agent.url, '--token', token];
 
-  test('checks the way there, and the core', async () => {
+  it('checks the way there, and the core', async () => {
     const { status, byName } = await doctor(at(TOKENS.admin));
     expect(status).toBe(0);
     for (const name of ['host name', 'TCP', 'clock', 'agent', 'versions', ...CORE])
@@ -96,7 +96,7 @@ describe('doctor on an agent', () => {
     expect(byName.memory).toMatchObject({ status: 'skip', detail: expect.stringContaining('ssh://') });
   });
 
-  test("does not touch the core with a reader's token, and says so", async () => {
+  it("does not touch the core with a reader's token, and says so", async () => {
     const { status, byName } = await doctor(at(TOKENS.read));
     expect(status).toBe(0);
     expect(byName['golden vectors']).toMatchObject({
@@ -105,21 +105,21 @@ describe('doctor on an agent', () => {
     });
   });
 
-  test('fails with a wrong token and skips what needs the agent', async () => {
+  it('fails with a wrong token and skips what needs the agent', async () => {
     const { status, byName } = await doctor(at('no-token-of-this-agent'));
     expect(status).toBe(1);
     expect(byName.agent).toMatchObject({ status: 'fail', detail: expect.stringContaining('UNAUTHORISED') });
     expect(byName.device).toMatchObject({ status: 'skip', detail: 'the agent did not answer' });
   });
 
-  test('fails where nobody listens', async () => {
+  it('fails where nobody listens', async () => {
     const { status, byName } = await doctor(['--device', 'ws://127.0.0.1:1']);
     expect(status).toBe(1);
     expect(byName.TCP).toMatchObject({ status: 'fail', detail: expect.stringContaining('ECONNREFUSED') });
     expect(byName.agent.status).toBe('fail');
   });
 
-  test('status says how it is; logs and restart need SSH', async () => {
+  it('status says how it is; logs and restart need SSH', async () => {
     const args = at(TOKENS.read);
     const { stdout } = await run(['status', '--json', ...args]);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -173,7 +173,7 @@ esac`,
       await sshd?.[Symbol.asyncDispose]();
     });
 
-    test('doctor checks login, board and core over one login', async () => {
+    it('doctor checks login, board and core over one login', async () => {
       const { byName } = await doctor(at(), sshd.home);
       expect(byName['SSH host key and login']).toMatchObject({
         status: 'pass',
@@ -187,7 +187,7 @@ esac`,
       });
     });
 
-    test('doctor without the agent still checks the board', async () => {
+    it('doctor without the agent still checks the board', async () => {
       const { status, byName } = await doctor(at(`${device}.not-there`), sshd.home);
       expect(status).toBe(1);
       expect(byName.agent).toMatchObject({ status: 'fail', detail: expect.stringContaining('SSH_FORWARD') });
@@ -195,7 +195,7 @@ esac`,
       expect(byName.device.status).toBe('skip');
     });
 
-    test('status has the service beside the agent, and says so where only the service answers', async () => {
+    it('status has the service beside the agent, and says so where only the service answers', async () => {
       const { status, stdout } = await run(['status', ...at()], sshd.home);
       expect({ status, stdout }).toEqual({
         status: 0,
@@ -207,7 +207,7 @@ esac`,
       expect(dead.stderr).toContain('SSH_FORWARD_FAILED');
     });
 
-    test('logs asks for the lines of the service, and -f goes on until Ctrl-C', async () => {
+    it('logs asks for the lines of the service, and -f goes on until Ctrl-C', async () => {
       const { status, stdout } = await run(['logs', '-n', '7', ...at()], sshd.home);
       expect({ status, stdout }).toEqual({
         status: 0,
@@ -221,7 +221,7 @@ esac`,
       expect(followed.milliseconds).toBeLessThan(20_000);
     });
 
-    test('restart restarts the service and waits for the agent', async () => {
+    it('restart restarts the service and waits for the agent', async () => {
       const { status, stdout } = await run(['restart', ...at()], sshd.home);
       expect({ status, stdout }).toEqual({
         status: 0,
@@ -231,7 +231,7 @@ esac`,
     });
 
     // The last: the server has another key afterwards.
-    test('doctor fails on a changed host key and skips the rest', async () => {
+    it('doctor fails on a changed host key and skips the rest', async () => {
       await sshd.changeHostKey();
       const { status, byName } = await doctor(at(), sshd.home);
       expect(status).toBe(1);

@@ -87,7 +87,7 @@ describe('completions', () => {
     expect(answer.choices).toHaveLength(2);
     const model = await http.board.models.load(TINY);
     const prompt = await model.tokenize(PROMPT);
-    const logProbs = answer.choices.map(async ({ text }) => {
+    const logprobs = answer.choices.map(async ({ text }) => {
       const { logprobs } = await model.score(
         [...prompt, ...(await model.tokenize(text, { addSpecial: false }))],
         {
@@ -96,7 +96,7 @@ describe('completions', () => {
       );
       return logprobs.reduce<number>((sum, one) => sum + (one ?? 0), 0);
     });
-    const [first, second] = await Promise.all(logProbs);
+    const [first, second] = await Promise.all(logprobs);
     expect(first).toBeGreaterThanOrEqual(second!);
     expect(answer.usage!.completion_tokens).toBe(24);
     await expect(http.openai.completions.create({ ...beams, n: 5 })).rejects.toMatchObject({

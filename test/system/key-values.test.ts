@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 
 const MIB = 2 ** 20;
 
-test('an agent’s settings of keys and values count where a load says nothing', async () => {
+it('an agent’s settings of keys and values count where a load says nothing', async () => {
   await using agent = await testAgent({ kv: { type: 'int8', bytes: MIB } });
   await using board = await connect(agent.url);
   const model = await board.models.upload(TINY_MODEL);
@@ -22,7 +22,7 @@ test('an agent’s settings of keys and values count where a load says nothing',
   expect(other.info.keyValues?.type).toBe('f16');
 });
 
-test('memory for less than a page is refused and leaves no weights on the device', async () => {
+it('memory for less than a page is refused and leaves no weights on the device', async () => {
   await using agent = await testAgent();
   await using board = await connect(agent.url);
   const { digest } = await board.models.store(TINY_MODEL);
@@ -33,7 +33,7 @@ test('memory for less than a page is refused and leaves no weights on the device
   expect((await board.health()).dmaMemory?.free).toBe(before);
 });
 
-test('generations that make room for others are spilled, and the same text comes as with room for all', async () => {
+it('generations that make room for others are spilled, and the same text comes as with room for all', async () => {
   using spill = temporaryDirectory();
   const folder = join(spill.path, 'kv');
   const prompt = (i: number) => ({ text: `Once upon a time there were ${i} little cats. ` });

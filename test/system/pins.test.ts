@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type BoardClient, connect, type Model } from '../../sdk/index.js';
 import { slowMock, TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
@@ -45,7 +45,7 @@ async function tell(board: BoardClient, model: Model, prompt: string) {
 }
 
 describe('a pin', () => {
-  test('keeps a prompt where others are thrown out; what follows is computed faster and is the same text', async () => {
+  it('keeps a prompt where others are thrown out; what follows is computed faster and is the same text', async () => {
     await using fresh = await setUp();
     const { text } = await tell(fresh.board, fresh.model, SYSTEM);
 
@@ -63,7 +63,7 @@ describe('a pin', () => {
     expect((await tell(board, model, OTHER)).hits).toBe(0);
   });
 
-  test('ends when it is released, disposed of, and with its session or model', async () => {
+  it('ends when it is released, disposed of, and with its session or model', async () => {
     await using set = await setUp();
     const { agent, board, model } = set;
     const pages = async () => (await kvOf(board)).pinned;
@@ -91,7 +91,7 @@ describe('a pin', () => {
     await last.release();
   });
 
-  test('that is cancelled, or whose session dies while it is computed, leaves nothing', async () => {
+  it('that is cancelled, or whose session dies while it is computed, leaves nothing', async () => {
     using directory = temporaryDirectory();
     await using set = await setUp({ device: slowMock(directory.path) });
     const { agent, board, model } = set;
@@ -125,7 +125,7 @@ describe('a pin', () => {
     await ended();
   });
 
-  test('is made again after a broken connection', async () => {
+  it('is made again after a broken connection', async () => {
     await using set = await setUp();
     const { agent, board, model } = set;
     await using proxy = await breakingProxy(agent.url);
@@ -145,7 +145,7 @@ describe('a pin', () => {
     expect(await kvOf(board)).toMatchObject({ used: 0, pinned: 0 });
   });
 
-  test('of a conversation keeps the system message for every chat that begins with it', async () => {
+  it('of a conversation keeps the system message for every chat that begins with it', async () => {
     await using agent = await testAgent();
     await using board = await connect(agent.url);
     const model = await board.models.upload(modelWithChatTemplate(TEMPLATE));
@@ -157,7 +157,7 @@ describe('a pin', () => {
     expect((await kvOf(board)).hits - before).toBe(pin.tokens / 16);
   });
 
-  test.each([
+  it.each([
     ['of no tokens', { tokens: [] }, 'LLM_PROMPT_EMPTY'],
     [
       'of more than half of the memory',
@@ -170,7 +170,7 @@ describe('a pin', () => {
     expect(await kvOf(set.board)).toMatchObject({ used: 0, pinned: 0 });
   });
 
-  test('of less than 16 tokens keeps none; a session has 64 pins at most', async () => {
+  it('of less than 16 tokens keeps none; a session has 64 pins at most', async () => {
     await using set = await setUp();
     const pins = await Promise.all(Array.from({ length: 64 }, () => set.model.pin('Once')));
     expect(pins.map(({ tokens }) => tokens)).toEqual(pins.map(() => 0));
@@ -188,7 +188,7 @@ const TEMPLATE =
   '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}And so the old dog answered, as he always did when he was asked in the evening: {% endif %}';
 
 describe('pynq-llm serve --pin-prompt', () => {
-  test('keeps the prompt in memory as long as it serves', async () => {
+  it('keeps the prompt in memory as long as it serves', async () => {
     using directory = temporaryDirectory();
     const file = join(directory.path, 'system.txt');
     writeFileSync(file, `${SYSTEM}\n`);
@@ -213,7 +213,7 @@ describe('pynq-llm serve --pin-prompt', () => {
     await expect.poll(async () => (await kvOf(board)).pinned).toBe(0);
   });
 
-  test('needs a model', async () => {
+  it('needs a model', async () => {
     using directory = temporaryDirectory();
     const { status, stderr } = await cli(['serve', '-d', 'mock:', '--pin-prompt', 'no-such-file'], {
       home: directory.path,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ts from 'typescript';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { freePort } from './support/free-port.js';
 
 const readme = readFileSync('README.md', 'utf8');
@@ -27,7 +27,7 @@ const commands = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block
 );
 
 describe('README', () => {
-  test('the two commands of "Try it" are npm scripts, and the test command is what CI runs', () => {
+  it('the two commands of "Try it" are npm scripts, and the test command is what CI runs', () => {
     expect(commands.slice(0, 2)).toEqual(['npm ci && npm start', 'npm cit']);
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
       scripts: Record<string, string>;
@@ -36,7 +36,7 @@ describe('README', () => {
     expect(readFileSync('.ci/run', 'utf8')).toMatch(/^npm cit$/m);
   });
 
-  test('npm start streams a story and ends with what it cost', async () => {
+  it('npm start streams a story and ends with what it cost', async () => {
     // A seed of its own: one story in 400 ends before 50 words.
     const start = ['start', '--', '--seed', '1'];
     const { stdout, stderr } = await promisify(execFile)('npm', start, { env, timeout: 120_000 });
@@ -46,7 +46,7 @@ describe('README', () => {
     );
   });
 
-  test.each(commands.slice(2))('%s', async (shown) => {
+  it.each(commands.slice(2))('%s', async (shown) => {
     const command = [...ports].reduce((text, [port, free]) => text.replace(port, free), shown);
     const [program, name, ...rest] = [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
       ([, double, single, bare]) => double ?? single ?? bare!,
@@ -61,7 +61,7 @@ describe('README', () => {
     expect(stdout.length).toBeGreaterThan(20);
   });
 
-  test('the TypeScript example runs as it stands', async () => {
+  it('the TypeScript example runs as it stands', async () => {
     const source = /```ts\n([\s\S]*?)```/.exec(readme)![1]!;
     const { outputText } = ts.transpileModule(source, {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },

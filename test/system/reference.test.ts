@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
 import { openMockBoard } from '../../mock-device/index.js';
@@ -16,18 +16,18 @@ function compareOnMock(folder: string, file: string, cases: readonly ReferenceCa
 describe('the bundled models compute what llama.cpp computes', () => {
   const reference = readReference(join('test', 'reference', 'bundled.json'));
 
-  test.each([...reference])('%s on the mock', (file, cases) => {
+  it.each([...reference])('%s on the mock', (file, cases) => {
     expect(compareOnMock('models', file, cases).failures).toEqual([]);
   });
 
-  test('on the CPU the numbers are the mock’s, to the bit', () => {
+  it('on the CPU the numbers are the mock’s, to the bit', () => {
     const [[file, cases]] = [...reference];
     expect(compareModel('models', file, cases.slice(0, 2), undefined)).toEqual(
       compareOnMock('models', file, cases.slice(0, 2)),
     );
   });
 
-  test('on a v1 board, which leaves Q4_K and Q5_K to the CPU, the numbers are the same', () => {
+  it('on a v1 board, which leaves Q4_K and Q5_K to the CPU, the numbers are the same', () => {
     const file = 'tiny-stories-Q3_K_M.gguf';
     const cases = reference.get(file)!.slice(0, 2);
     expect(compareOnMock('models', file, cases, 'pynq-z1-v1')).toEqual(compareOnMock('models', file, cases));
@@ -39,9 +39,9 @@ describe.each([join('..', 'shared', 'models'), join('..', 'shared', 'models', 't
   (folder) => {
     const reference = readReference(join(folder, 'reference.json'));
 
-    test.skipIf(reference.size > 0)(`skipped: ${folder} is not there`, ({ skip }) => skip());
+    it.skipIf(reference.size > 0)(`skipped: ${folder} is not there`, ({ skip }) => skip());
 
-    test.skipIf(!existsSync(folder)).each([...reference])(
+    it.skipIf(!existsSync(folder)).each([...reference])(
       '%s computes what llama.cpp computes',
       (file, cases) => {
         expect(compareOnMock(folder, file, cases).failures).toEqual([]);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
 import { TINY_LLAMA_1B } from '../../gguf/index.js';
@@ -34,19 +34,19 @@ function decode(request: (maxTokens: number) => GenerateRequest[]): number {
 describe('serving a model of TinyLlama’s dimensions, in core cycles', () => {
   const step = decode((maxTokens) => [{ prompt: [1, 100], maxTokens }]);
 
-  test('eight sequences have four times the throughput of one', () => {
+  it('eight sequences have four times the throughput of one', () => {
     const eight = decode((maxTokens) =>
       Array.from({ length: 8 }, (_, i) => ({ prompt: [1, 200 + i], maxTokens })),
     );
     expect((8 * step) / eight).toBeGreaterThanOrEqual(4);
   });
 
-  test('a prompt of 64 tokens costs at most 9.5 steps', () => {
+  it('a prompt of 64 tokens costs at most 9.5 steps', () => {
     const prompt = Array.from({ length: 64 }, (_, i) => 100 + 7 * i);
     expect(run([{ prompt, maxTokens: 1 }]) / step).toBeLessThanOrEqual(9.5);
   });
 
-  test('four answers to a prompt cost little more than one: the prompt is computed once', () => {
+  it('four answers to a prompt cost little more than one: the prompt is computed once', () => {
     const answers = (count: number, first: number) =>
       run(
         Array.from({ length: count }, () => ({
@@ -57,7 +57,7 @@ describe('serving a model of TinyLlama’s dimensions, in core cycles', () => {
     expect(answers(4, 1500) / answers(1, 1800)).toBeLessThanOrEqual(1.3);
   });
 
-  test('prompt lookup makes a repetitive text at least 1.8 times as cheap', () => {
+  it('prompt lookup makes a repetitive text at least 1.8 times as cheap', () => {
     // The bias makes a model of random weights repeat itself as a real one does in lists, code and quotations.
     const logitBias = [11, 12].map((id) => [id, 60] as const);
     const request = (promptLookup: boolean) => (maxTokens: number) => [
@@ -66,7 +66,7 @@ describe('serving a model of TinyLlama’s dimensions, in core cycles', () => {
     expect(decode(request(false)) / decode(request(true))).toBeGreaterThanOrEqual(1.8);
   });
 
-  test.each([8, 200])(
+  it.each([8, 200])(
     'the first token after a prompt of %i comes at most two steps later where batch work fills the board',
     (length) => {
       const stepsToFirst = (isBusy: boolean) => {

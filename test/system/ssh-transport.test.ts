@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { connect, type Model, type Token } from '../../sdk/index.js';
 import { TINY_MODEL, testAgent } from './support/agent.js';
@@ -48,13 +48,13 @@ describe.skipIf(noSshd !== undefined)(title, () => {
     await sshd?.[Symbol.asyncDispose]();
   });
 
-  test('wants its token from those who log in as well, and gives the role of it', async () => {
+  it('wants its token from those who log in as well, and gives the role of it', async () => {
     await expect(connect(device)).rejects.toMatchObject({ code: 'AGENT_UNAUTHORISED' });
     await using board = await connect(device, { token: TOKENS.read });
     expect(board.role).toBe('read');
   });
 
-  test('loses and repeats no token when the connection breaks again and again', async () => {
+  it('loses and repeats no token when the connection breaks again and again', async () => {
     await using direct = await connect(agent.url, { token: TOKENS.admin });
     const expected = await read(await direct.models.upload(TINY_MODEL));
     await using board = await connect(device, { token: TOKENS.admin });
@@ -67,7 +67,7 @@ describe.skipIf(noSshd !== undefined)(title, () => {
     expect(proxy.connections).toBeGreaterThan(logins);
   });
 
-  test('is not reached again through a server whose host key changed meanwhile', async () => {
+  it('is not reached again through a server whose host key changed meanwhile', async () => {
     const events: string[] = [];
     const onConnection = ({ type }: { type: string }) => void events.push(type);
     await using board = await connect(device, { token: TOKENS.admin, onConnection });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { slowMock, TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
@@ -57,7 +57,7 @@ interface TopLine {
 }
 
 describe('top', () => {
-  test('--once --json has sequences, pages and rates of an interval', async () => {
+  it('--once --json has sequences, pages and rates of an interval', async () => {
     const result = await generating(() => cli(['top', '-d', agent.url, '--once', '--json'], { home }));
     expect(result.status).toBe(0);
     const [{ health, metrics, figures }, ...more] = jsonLines<TopLine>(result);
@@ -80,7 +80,7 @@ describe('top', () => {
     expect(figures.multiplyAddsPerCycle).toBeCloseTo(256 * compute.share, 0);
   });
 
-  test('--once prints one screen without escapes, for a board without a model too', async () => {
+  it('--once prints one screen without escapes, for a board without a model too', async () => {
     const { status, stdout } = await cli(['top', '--once', '--interval', '0.2'], { home });
     expect(status).toBe(0);
     expect(stdout).toMatch(/^mock: .* ready, up /);
@@ -89,7 +89,7 @@ describe('top', () => {
     expect(stdout).not.toContain('\x1b');
   });
 
-  test.skipIf(!hasPty).each([
+  it.skipIf(!hasPty).each([
     ['SIGTERM', 143],
     ['SIGHUP', 129],
   ] as const)(
@@ -105,7 +105,7 @@ describe('top', () => {
     },
   );
 
-  test.skipIf(!hasPty)(
+  it.skipIf(!hasPty)(
     'gives the terminal back on a second Ctrl-C where the agent hangs (needs util-linux script)',
     async () => {
       await using hanging = await cliAgent(home);
@@ -123,7 +123,7 @@ describe('top', () => {
     },
   );
 
-  test.skipIf(!hasPty)(
+  it.skipIf(!hasPty)(
     'redraws a screen cut to the terminal, and gives it back on q (needs util-linux script)',
     async () => {
       const output = await generating(async () => {

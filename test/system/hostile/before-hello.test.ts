@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { encodeFrame } from '../../../protocol/index.js';
 import type { BoardClient } from '../../../sdk/index.js';
 import { type Dialed, type DialOptions, dial } from './support/dial.js';
@@ -38,7 +38,7 @@ const SILENT: Readonly<Record<string, string>> = {
 };
 
 describe.each(Object.entries(SILENT))('strangers that %s', (_, bytes) => {
-  test(`have ${PLACES_OF_ADDRESS} connections an address and ${PLACES} in all; one over is closed at once, the others in ten seconds, and a client is let in`, async () => {
+  it(`have ${PLACES_OF_ADDRESS} connections an address and ${PLACES} in all; one over is closed at once, the others in ten seconds, and a client is let in`, async () => {
     await using victim = await startVictim(AGENT);
     const begun = performance.now();
     const held: Dialed[] = [];
@@ -63,7 +63,7 @@ describe.each(Object.entries(SILENT))('strangers that %s', (_, bytes) => {
   });
 });
 
-test('a stranger that sends its request a byte at a time is closed within ten seconds, too', async () => {
+it('a stranger that sends its request a byte at a time is closed within ten seconds, too', async () => {
   await using victim = await startVictim(AGENT);
   const slow = await dialed(victim);
   const request = upgradeRequest({ 'x-filling': 'x'.repeat(200) });
@@ -121,7 +121,7 @@ describe.each([
   ['an agent', AGENT, { ...WEBSOCKET, ...HTTP }],
   ['pynq-llm serve', SERVE, HTTP],
 ] as const)('%s', (_, kind, attacks) => {
-  test.each(Object.entries<Endless>(attacks))(
+  it.each(Object.entries<Endless>(attacks))(
     'ends the connection of a stranger that sends %s without end, before it took 4 MiB',
     async (_, { first, piece }) => {
       await using victim = await startVictim(kind);
@@ -142,7 +142,7 @@ describe.each([
   );
 });
 
-test('64 clients are let in while strangers come and go, the 65th is told that there are too many', async () => {
+it('64 clients are let in while strangers come and go, the 65th is told that there are too many', async () => {
   await using victim = await startVictim(AGENT, { more: ['--no-http'] });
   let flooding = true;
   const flood = async () => {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { BoardClient, Model } from '../../../sdk/index.js';
 import { TINY_MODEL } from '../support/agent.js';
 import { type Dialed, dial } from './support/dial.js';
@@ -30,7 +30,7 @@ async function mostMib(victim: Victim, work: () => Promise<void>): Promise<numbe
   return Math.max(most, victim.residentMib());
 }
 
-test.skipIf(process.platform !== 'linux')(
+it.skipIf(process.platform !== 'linux')(
   '60 strangers that send 16 MiB each get less than 64 MiB of an agent’s memory',
   async () => {
     await using victim = await startVictim(KIND);
@@ -167,7 +167,7 @@ afterAll(() => {
 describe.each(Object.entries(ways))('an agent %s', (way, missing) => {
   describe.skipIf(missing !== undefined)(missing ?? 'under attack', () => {
     const inGroup = way.startsWith('in a');
-    test.each([
+    it.each([
       ['200 hostile strangers', 200, LANES, STRANGERS],
       ['12 hostile users', 12, 2, USERS],
     ] as const)(

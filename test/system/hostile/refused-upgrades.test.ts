@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Dialed, dial } from './support/dial.js';
 import { ENDINGS, REFUSED, upgradeRequest } from './support/upgrades.js';
 import { KINDS, startVictim, titleOf, type Victim } from './support/victim.js';
@@ -10,13 +10,13 @@ const LANES = 3;
 const FROM = '127.0.0.2';
 
 describe.each(KINDS.map((kind) => [titleOf(kind), kind] as const))('%s', (_, kind) => {
-  test(`outlives ${CONNECTIONS} refused upgrades, however their peers end them, and lets clients in`, async () => {
+  it(`outlives ${CONNECTIONS} refused upgrades, however their peers end them, and lets clients in`, async () => {
     await using victim = await startVictim(kind);
     await attack(victim);
     await victim.isWell();
   });
 
-  test('lets clients in although peers of refused upgrades never close', async () => {
+  it('lets clients in although peers of refused upgrades never close', async () => {
     await using victim = await startVictim(kind);
     const dialed: Dialed[] = [];
     try {

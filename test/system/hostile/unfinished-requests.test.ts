@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { dial } from './support/dial.js';
 import { startVictim, TOKENS, type VictimKind } from './support/victim.js';
 
@@ -15,7 +15,7 @@ const VICTIMS: readonly (readonly [string, VictimKind])[] = [
 ];
 
 describe.concurrent.each(VICTIMS)('%s', (_, kind) => {
-  test.each([
+  it.each([
     ['of a request that stops in its headers', 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx: y\r\n', HEADERS_MS],
     ['on which nothing comes', '', HEADERS_MS],
     [
@@ -34,7 +34,7 @@ describe.concurrent.each(VICTIMS)('%s', (_, kind) => {
   });
 });
 
-test('a kept connection of a known client on which no further request comes is closed', async () => {
+it('a kept connection of a known client on which no further request comes is closed', async () => {
   await using victim = await startVictim({ program: 'agent', over: 'tcp', tokens: true });
   using stranger = await dial(victim.place);
   const head = `GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${TOKENS.read}\r\n\r\n`;

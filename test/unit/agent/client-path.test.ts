@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { clientPath } from '../../../agent/session/client-path.js';
 
-test('what a client says of itself comes after its share', () => {
+it('what a client says of itself comes after its share', () => {
   const share = ['token', '10.0.0.9'];
   expect(clientPath(share, 3, undefined)).toEqual([...share, 'session 3']);
   expect(clientPath(share, 3, { client: 'ann' })).toEqual([...share, 'ann']);

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { DeviceHost } from '../../../agent/session/device-host.js';
 import { silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 
-test('a device that is closed before its worker is heard to be ready stays closed', async () => {
+it('a device that is closed before its worker is heard to be ready stays closed', async () => {
   const lost: unknown[] = [];
   const host = new DeviceHost({
     device: 'mock:',

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { feedWatchdog } from '../../../agent/session/feed-watchdog.js';
 import { silentLog } from '../../../listen/index.js';
 import { temporaryDirectory } from '../../system/support/agent.js';
@@ -26,13 +26,13 @@ describe("systemd's watchdog", () => {
   });
   afterEach(() => folder[Symbol.dispose]());
 
-  test('hears of the agent again and again, until the agent ends', async () => {
+  it('hears of the agent again and again, until the agent ends', async () => {
     using _feeding = feedWatchdog(silentLog, environment);
     await expect.poll(() => said().split('\n').length).toBeGreaterThan(3);
     expect(new Set(said().trim().split('\n'))).toEqual(new Set(['WATCHDOG=1 to /run/notify']));
   });
 
-  test('hears nothing where the unit has none', async () => {
+  it('hears nothing where the unit has none', async () => {
     using _feeding = feedWatchdog(silentLog, { ...environment, WATCHDOG_USEC: undefined });
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(said()).toBe('');

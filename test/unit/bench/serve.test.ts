@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { randomArrivals } from '../../../bench/scheduling/workload.js';
 import type { ServedRequest } from '../../../bench/serve/load.js';
 import { plotDistributions } from '../../../bench/serve/plot.js';
@@ -16,7 +16,7 @@ const request = (rest: Partial<ServedRequest>): ServedRequest => ({
   ...rest,
 });
 
-test('a report has percentiles for each class, tokens a second, and cycles a token', () => {
+it('a report has percentiles for each class, tokens a second, and cycles a token', () => {
   const report = reportOf(
     [
       request({}),
@@ -36,7 +36,7 @@ test('a report has percentiles for each class, tokens a second, and cycles a tok
   expect(report.classes.batch).toMatchObject({ requests: 1, errors: { LLM_OVERLOADED: 1 } });
 });
 
-test('a picture has a line for each distribution, rising from 0 to 1', () => {
+it('a picture has a line for each distribution, rising from 0 to 1', () => {
   const svg = plotDistributions('a < b', [{ name: 'first', colour: '#123456', values: [10, 1, 100] }]);
   expect(svg).toContain('a &lt; b');
   const path = /stroke="#123456" d="M(\S+) (\S+?)H/.exec(svg);
@@ -45,7 +45,7 @@ test('a picture has a line for each distribution, rising from 0 to 1', () => {
   expect(heights.slice(-3)).toEqual([196.7, 118.3, 40]);
 });
 
-test('random arrivals are in order, of the asked rate and mean lengths, and the same for the same seed', () => {
+it('random arrivals are in order, of the asked rate and mean lengths, and the same for the same seed', () => {
   const stream = {
     class: 'batch',
     clients: ['a', 'b'],

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription, shippedBoardNames } from '../../../board/description-file.js';
 
 const z1 = readFileSync('boards/pynq-z1.toml', 'utf8');
@@ -13,22 +13,22 @@ function fileWith(text: string): string {
 }
 
 describe('board descriptions', () => {
-  test.each(shippedBoardNames())('the shipped description %s is valid and named like its file', (name) => {
+  it.each(shippedBoardNames())('the shipped description %s is valid and named like its file', (name) => {
     expect(loadBoardDescription(name).name).toBe(name);
   });
 
-  test('a PYNQ-Z1 has the published addresses, 512 MiB and 128 MiB of DMA memory', () => {
+  it('a PYNQ-Z1 has the published addresses, 512 MiB and 128 MiB of DMA memory', () => {
     const board = loadBoardDescription('pynq-z1');
     expect(board.windows).toMatchObject({ control: { base: 0x43c00000 }, dma3: { base: 0x40430000 } });
     expect(board.memoryBytes).toBe(512 * 2 ** 20);
     expect(board.dmaMemory).toEqual([{ base: 0x18000000, size: 128 * 2 ** 20 }]);
   });
 
-  test('an unknown name is an error that lists the known ones', () => {
+  it('an unknown name is an error that lists the known ones', () => {
     expect(() => loadBoardDescription('pynq-z9')).toThrow(/DRIVER_BOARD_UNKNOWN.*pynq-z1-v1/);
   });
 
-  test.each([
+  it.each([
     ['a missing window', z1.replace(/^dma2 .*$/m, ''), /windows.dma2 is missing/],
     ['regions that overlap', z1.replace('base = 0x43C1_0000', 'base = 0x43C0_0000'), /overlaps/],
     ['a LENGTH of 40 bits', z1.replace(/^length_bits = 23/m, 'length_bits = 40'), /dma.length_bits/],

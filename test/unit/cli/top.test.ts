@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { figuresOf } from '../../../cli/top/figures.js';
 import type { Sample } from '../../../cli/top/sample.js';
 import { screenLines } from '../../../cli/top/screen.js';
@@ -62,7 +62,7 @@ const counter = (name: string, targetName: string, cycles: number) => ({
 });
 
 describe('figures', () => {
-  test('are of the cycles of the counter that counts all, also where counters wrap', () => {
+  it('are of the cycles of the counter that counts all, also where counters wrap', () => {
     const before = sample(0, {
       counters: [counter('store-unit', 'always', 2 ** 32 - 400), counter('compute', 'computing', 50)],
     });
@@ -81,12 +81,12 @@ describe('figures', () => {
     expect(figures.units.map(({ share }) => share)).toEqual([1, 0.25]);
   });
 
-  test('are of the clock and the time where no counter counts all', () => {
+  it('are of the clock and the time where no counter counts all', () => {
     const now = sample(500, { traffic: { ...TRAFFIC, coreCycles: 10e6 } });
     expect(figuresOf(sample(0), now, CLOCK)).toMatchObject({ cycles: 50e6, coreBusy: 0.2 });
   });
 
-  test('are none where the device was opened anew, or is not open', () => {
+  it('are none where the device was opened anew, or is not open', () => {
     const restarted = { ...sample(1000), health: { ...sample(1000).health, restarts: 1 } };
     expect(figuresOf(sample(0), restarted, CLOCK)).toBeUndefined();
     expect(figuresOf(sample(0), { ...sample(1000), device: undefined }, CLOCK)).toBeUndefined();
@@ -97,7 +97,7 @@ describe('a screen', () => {
   const linesOf = (metrics: Partial<Device['metrics']>) =>
     screenLines({ device: 'mock:', sample: sample(0, {}, metrics), figures: undefined });
 
-  test('tells how long half and 95 of 100 requests waited', () => {
+  it('tells how long half and 95 of 100 requests waited', () => {
     const interactive = { ...served(), queueMs: { bounds: [10, 1000], counts: [90, 4, 6], sum: 1 } };
     const line = linesOf({ classes: { interactive, batch: served() } }).find((one) =>
       one.startsWith('interactive'),
@@ -105,7 +105,7 @@ describe('a screen', () => {
     expect(line).toContain('≤10 ms / >1 s');
   });
 
-  test('shows a dozen sequences, those that run first, and lets no name drive the terminal', () => {
+  it('shows a dozen sequences, those that run first, and lets no name drive the terminal', () => {
     const sequence = (state: 'waiting' | 'running') => ({
       class: 'batch' as const,
       priority: 5,

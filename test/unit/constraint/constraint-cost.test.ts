@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Automaton, MAX_MASK_WORK } from '../../../constraint/automaton.js';
 import { compileSchema } from '../../../constraint/compile-schema.js';
 import { Constraint } from '../../../constraint/constraint.js';
@@ -36,7 +36,7 @@ function costOf(schema: unknown, steps = 60): { worst: number; code?: unknown } 
 }
 
 describe('the work of a mask', () => {
-  test.each<[string, unknown]>([
+  it.each<[string, unknown]>([
     ['any object', { type: 'object' }],
     ['a string of up to 100 characters', { type: 'string', maxLength: 100 }],
     ['a string of 200 to 1000 characters', { type: 'string', minLength: 200, maxLength: 1000 }],
@@ -65,7 +65,7 @@ describe('the work of a mask', () => {
     expect(costOf(schema).worst).toBeLessThan(MAX_MASK_WORK / 4);
   });
 
-  test.each<[string, unknown]>([
+  it.each<[string, unknown]>([
     [
       'strings of so many lengths',
       { anyOf: several(100, (i) => ({ type: 'string', minLength: 200, maxLength: 1000 + i })) },
@@ -82,7 +82,7 @@ describe('the work of a mask', () => {
     expect(worst).toBeLessThan(1.5 * MAX_MASK_WORK);
   });
 
-  test('is counted anew for every mask and every token', () => {
+  it('is counted anew for every mask and every token', () => {
     expect(
       costOf({ anyOf: several(5, (i) => ({ type: 'string', minLength: 300 + i })) }, 200),
     ).not.toHaveProperty('code');
@@ -91,7 +91,7 @@ describe('the work of a mask', () => {
 
 describe('the work of compiling a schema', () => {
   const ref = (i: number) => ({ $ref: `#/$defs/d${i % 100}` });
-  test.each<[string, unknown]>([
+  it.each<[string, unknown]>([
     ['patterns of exponentially many states', { type: 'string', pattern: '^(?=.*a.{30})(?=.*b.{30}).*$' }],
     ['patterns that are counted and long', { type: 'string', pattern: '(a|b)*a(a|b){20}', maxLength: 5_000 }],
     [
@@ -142,7 +142,7 @@ describe('the work of compiling a schema', () => {
     );
   });
 
-  test.each<[string, unknown]>([
+  it.each<[string, unknown]>([
     ['eight thousand ways that say the same', { anyOf: several(8_000, () => ({ type: 'null' })) }],
     ['three thousand constants', { anyOf: several(3_000, (i) => ({ const: `x${i}` })) }],
     [

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { State } from '../../../constraint/automaton.js';
 import { compileSchema } from '../../../constraint/compile-schema.js';
 import { Random } from '../../../llm/maths/index.js';
@@ -7,7 +7,7 @@ import { automatonOf, expectAll, judge, walk } from './constraint-support.js';
 import { satisfies } from './json-schema-validator.js';
 
 describe('the grammar of a schema', () => {
-  test('has objects with their properties in order, those not required at will', () => {
+  it('has objects with their properties in order, those not required at will', () => {
     const schema = {
       type: 'object',
       properties: { a: { type: 'null' }, b: { type: 'boolean' }, c: { type: 'null' } },
@@ -28,7 +28,7 @@ describe('the grammar of a schema', () => {
     );
   });
 
-  test('has other properties where they may be, under other names only', () => {
+  it('has other properties where they may be, under other names only', () => {
     const schema = {
       type: 'object',
       properties: { ab: { type: 'null' }, é: { type: 'null' } },
@@ -47,12 +47,12 @@ describe('the grammar of a schema', () => {
     );
   });
 
-  test('has required properties that the schema says nothing more about', () => {
+  it('has required properties that the schema says nothing more about', () => {
     const schema = { type: 'object', properties: { a: { type: 'null' } }, required: ['b'] };
     expectAll(schema, ['{"a":null,"b":[1]}', '{"b":"x"}'], ['{"a":null}', '{"b":1,"c":2}']);
   });
 
-  test('has arrays of so many items', () => {
+  it('has arrays of so many items', () => {
     const schema = { type: 'array', items: { type: 'boolean' }, minItems: 2, maxItems: 3 };
     expectAll(
       schema,
@@ -63,7 +63,7 @@ describe('the grammar of a schema', () => {
     expectAll({ type: 'array', items: false }, ['[]'], ['[1]']);
   });
 
-  test('has strings of so many characters, escapes and surrogate pairs counted as one', () => {
+  it('has strings of so many characters, escapes and surrogate pairs counted as one', () => {
     const schema = { type: 'string', minLength: 2, maxLength: 3 };
     expectAll(
       schema,
@@ -72,7 +72,7 @@ describe('the grammar of a schema', () => {
     );
   });
 
-  test('has only well-formed UTF-8 in strings', () => {
+  it('has only well-formed UTF-8 in strings', () => {
     const bytes = (...inner: number[]) => judge({ type: 'string' }, Uint8Array.of(0x22, ...inner, 0x22));
     expect(bytes(0xc3, 0xa9)).toBe('whole');
     expect(bytes(0xf4, 0x8f, 0xbf, 0xbf)).toBe('whole');
@@ -89,7 +89,7 @@ describe('the grammar of a schema', () => {
       expect(bytes(...wrong)).toBe('wrong');
   });
 
-  test('has numbers as JSON writes them', () => {
+  it('has numbers as JSON writes them', () => {
     expectAll(
       { type: 'number' },
       ['0', '-0', '12', '-1.5', '1e5', '1.25E-10', '0.001'],
@@ -98,7 +98,7 @@ describe('the grammar of a schema', () => {
     expectAll({ type: 'integer' }, ['0', '-7', '123456789012345'], ['1.0', '1e2', '007']);
   });
 
-  test('has whole numbers within bounds, every one and no other', () => {
+  it('has whole numbers within bounds, every one and no other', () => {
     for (const [minimum, maximum] of [
       [0, 0],
       [-3, 12],
@@ -118,7 +118,7 @@ describe('the grammar of a schema', () => {
     expectAll({ type: 'integer', minimum: 10 }, ['10', '9007199254740991'], ['9', '-10', '9007199254740992']);
   });
 
-  test('has numbers within bounds, to the last digit', () => {
+  it('has numbers within bounds, to the last digit', () => {
     expectAll(
       { type: 'number', minimum: 0.5, exclusiveMaximum: 10 },
       ['0.5', '0.50', '9.999', '1', '0.75'],
@@ -132,7 +132,7 @@ describe('the grammar of a schema', () => {
     expectAll({ type: 'number', minimum: 3, maximum: 3 }, ['3', '3.0', '3.000'], ['3.01', '2.99']);
   });
 
-  test('has values of enum and const to the byte, those of the type that is named', () => {
+  it('has values of enum and const to the byte, those of the type that is named', () => {
     expectAll(
       { enum: ['red', 'reed', 1, null, { a: [1] }] },
       ['"red"', '"reed"', '1', 'null', '{"a":[1]}'],
@@ -142,7 +142,7 @@ describe('the grammar of a schema', () => {
     expectAll({ const: 'a"b', type: 'string' }, ['"a\\"b"'], ['"a"']);
   });
 
-  test('has alternatives that begin alike, and recursion', () => {
+  it('has alternatives that begin alike, and recursion', () => {
     const list = {
       $defs: {
         node: {
@@ -183,7 +183,7 @@ describe('the grammar of a schema', () => {
     );
   });
 
-  test('has patterns, with what JSON escapes escaped', () => {
+  it('has patterns, with what JSON escapes escaped', () => {
     expectAll(
       { pattern: '^[A-Z]{2}-\\d{3,4}$', type: 'string' },
       ['"AB-123"', '"AB-1234"'],
@@ -204,7 +204,7 @@ describe('the grammar of a schema', () => {
     expectAll({ format: 'uuid', type: 'string' }, ['"123e4567-e89b-42d3-a456-426614174000"'], ['"123e4567"']);
   });
 
-  test('bounds white space, also where a document is written over several lines', () => {
+  it('bounds white space, also where a document is written over several lines', () => {
     const schema = { type: 'array', items: { type: 'null' } };
     expect(judge(schema, `[\n${' '.repeat(20)}null]`)).toBe('whole');
     expect(judge(schema, `[\n${' '.repeat(21)}`)).toBe('wrong');
@@ -212,7 +212,7 @@ describe('the grammar of a schema', () => {
     expect(judge(schema, '[null] ')).toBe('wrong');
   });
 
-  test('brings a recursive document to its end before it nests too deeply', () => {
+  it('brings a recursive document to its end before it nests too deeply', () => {
     const schema = { type: 'array', items: { $ref: '#' }, minItems: 0 };
     let depth = 0;
     for (let text = '['; judge(schema, text) !== 'wrong'; text += '[') depth++;
@@ -221,7 +221,7 @@ describe('the grammar of a schema', () => {
     expect(judge(schema, '['.repeat(depth) + ']'.repeat(depth))).toBe('whole');
   });
 
-  test('lets only documents through that parse and satisfy the schema, whatever the schema', {
+  it('lets only documents through that parse and satisfy the schema, whatever the schema', {
     timeout: 60_000,
   }, () => {
     let documents = 0;
@@ -291,7 +291,7 @@ describe('a schema', () => {
     compileSchema(typeof schema === 'string' ? schema : JSON.stringify(schema));
   const code = (name: string) => expect.objectContaining({ code: name });
 
-  test.each<[string, unknown]>([
+  it.each<[string, unknown]>([
     ['uniqueItems', { type: 'array', uniqueItems: true }],
     ['contains', { type: 'array', contains: {} }],
     ['unevaluatedProperties', { type: 'object', unevaluatedProperties: false }],
@@ -314,7 +314,7 @@ describe('a schema', () => {
     expect(refusal(schema)).toThrow(name);
   });
 
-  test.each([
+  it.each([
     ['{', 'not JSON'],
     [{ type: 'text' }, '#/type'],
     [{ type: 'string', minLength: -1 }, '#/minLength'],
@@ -331,7 +331,7 @@ describe('a schema', () => {
     expect(refusal(schema)).toThrow(place);
   });
 
-  test.each([
+  it.each([
     [false],
     [{ not: {} }],
     [{ type: 'string', enum: ['a', 1], minLength: 2 }],
@@ -347,7 +347,7 @@ describe('a schema', () => {
     expect(refusal(schema)).toThrow(code('LLM_SCHEMA_UNSATISFIABLE'));
   });
 
-  test('that is hostile in size, depth or ambiguity is refused in time', () => {
+  it('that is hostile in size, depth or ambiguity is refused in time', () => {
     const nested = (levels: number) => `${'{"items":'.repeat(levels)}true${'}'.repeat(levels)}`;
     const wide = {
       type: 'object',

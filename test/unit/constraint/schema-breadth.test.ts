@@ -1,11 +1,11 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Random } from '../../../llm/maths/index.js';
 import { automatonOf, expectAll, expectDocuments, judge, walk } from './constraint-support.js';
 import { satisfies } from './json-schema-validator.js';
 
 describe('a schema with', () => {
-  test.each<[string, unknown, readonly string[], readonly string[]]>([
+  it.each<[string, unknown, readonly string[], readonly string[]]>([
     [
       'allOf of objects merges their properties, each of which all of them allow',
       {
@@ -212,13 +212,13 @@ describe('a schema with', () => {
     if (valid.length > 0) expectDocuments(schema);
   });
 
-  test('an alternative that only comes back to itself has the others', () => {
+  it('an alternative that only comes back to itself has the others', () => {
     const back = { allOf: [{ $ref: '#' }], type: 'null' };
     expectAll({ anyOf: [{ $ref: '#' }, back, { const: 4 }] }, ['4'], ['null']);
     expectAll({ oneOf: [{ $ref: '#', type: 'null' }, { const: 4 }] }, ['4'], ['null']);
   });
 
-  test('a divisor has every multiple within the bounds and no other number', () => {
+  it('a divisor has every multiple within the bounds and no other number', () => {
     for (const [multipleOf, minimum, maximum] of [
       [3, -30, 1000],
       [10, 5, 905],
@@ -253,7 +253,7 @@ const patterns = fc.letrec<{ part: string }>((tie) => ({
 })).part;
 
 describe('a pattern', () => {
-  test('matches what the engine’s own regular expressions match, with lookaheads, anchors and lengths', () => {
+  it('matches what the engine’s own regular expressions match, with lookaheads, anchors and lengths', () => {
     const letters = fc.constantFrom('a', 'b', '1', '"', 'é', '\n');
     const texts = fc.array(
       fc.array(letters, { maxLength: 6 }).map((all) => all.join('')),
@@ -359,7 +359,7 @@ describe('composed schemas', () => {
       maxItems: 3,
     },
   };
-  test('let only documents through that satisfy them, or are refused by a code', { timeout: 60_000 }, () => {
+  it('let only documents through that satisfy them, or are refused by a code', { timeout: 60_000 }, () => {
     let documents = 0;
     const refused = new Map<unknown, number>();
     fc.assert(

@@ -1,5 +1,5 @@
 import { zodResponseFormat } from 'openai/helpers/zod';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { expectAll, expectDocuments } from './constraint-support.js';
 import { satisfies } from './json-schema-validator.js';
@@ -17,7 +17,7 @@ const node: z.ZodType<Node> = z.object({
 
 describe('what zod makes of', () => {
   const json = (value: unknown) => JSON.stringify(value);
-  test.each<[string, z.ZodType, readonly unknown[], readonly unknown[]]>([
+  it.each<[string, z.ZodType, readonly unknown[], readonly unknown[]]>([
     ['an e-mail address', z.email(), ['a.b@example.org'], ['a@b', 'a..b@c.org', '@c.org']],
     ['one of a length', z.email().max(254), ['a@example.org'], [`${'a'.repeat(250)}@example.org`]],
     ['a UUID', z.uuid(), ['123e4567-e89b-42d3-a456-426614174000'], ['123e4567-e89b-92d3-a456-426614174000']],
@@ -111,7 +111,7 @@ describe('what zod makes of', () => {
   });
 });
 
-test('what the openai client’s zodResponseFormat makes of a typical type is kept to', () => {
+it('what the openai client’s zodResponseFormat makes of a typical type is kept to', () => {
   const step = z.object({ explanation: z.string(), output: z.string().nullable() });
   const type = z.object({
     kind: z.enum(['question', 'order']),
@@ -141,7 +141,7 @@ test('what the openai client’s zodResponseFormat makes of a typical type is ke
 });
 
 describe('what Pydantic makes of', () => {
-  test.each<[string, object, readonly string[], readonly string[]]>([
+  it.each<[string, object, readonly string[], readonly string[]]>([
     [
       'a model with optional fields and references',
       {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ResponseFormat } from '../../../constraint/index.js';
 import { Random } from '../../../llm/maths/index.js';
 import { Sampler } from '../../../llm/sampling/index.js';
@@ -41,7 +41,7 @@ const SHORT = {
 const format = (schema: unknown): ResponseFormat => ({ type: 'json-schema', schema: JSON.stringify(schema) });
 
 describe('a generation with a JSON schema', () => {
-  test('gives documents that parse and satisfy it, whatever the model would say', () => {
+  it('gives documents that parse and satisfy it, whatever the model would say', () => {
     const { vocabSize } = model.config;
     const random = new Random(1);
     const steps = Array.from({ length: 50 }, () =>
@@ -60,7 +60,7 @@ describe('a generation with a JSON schema', () => {
     expect(new Set(texts).size).toBe(100);
   });
 
-  test('gives such documents of the model’s own', { timeout: 120_000 }, () => {
+  it('gives such documents of the model’s own', { timeout: 120_000 }, () => {
     const bench = new Bench(model);
     const all = Array.from({ length: 4 }, (_, seed) =>
       bench.submit({
@@ -77,7 +77,7 @@ describe('a generation with a JSON schema', () => {
     }
   });
 
-  test('gives the likeliest document without a temperature, with prompt lookup the same', () => {
+  it('gives the likeliest document without a temperature, with prompt lookup the same', () => {
     const bench = new Bench(model);
     const request = { prompt: PROMPT, maxTokens: 100, sampling: GREEDY, responseFormat: format(SHORT) };
     const plain = bench.submit(request).received;
@@ -88,7 +88,7 @@ describe('a generation with a JSON schema', () => {
     expect(drafted.result?.reason).toBe('end-of-text');
   });
 
-  test('says so where maxTokens ends it early', () => {
+  it('says so where maxTokens ends it early', () => {
     const bench = new Bench(model);
     const { received } = bench.submit({
       prompt: PROMPT,
@@ -101,7 +101,7 @@ describe('a generation with a JSON schema', () => {
     expect(textOf(received)).toMatch(/^\s?"/);
   });
 
-  test('ends with the document, also where it ignores end tokens', () => {
+  it('ends with the document, also where it ignores end tokens', () => {
     const bench = new Bench(model);
     const submit = (schema: unknown) =>
       bench.submit({ prompt: PROMPT, sampling: GREEDY, ignoreEos: true, responseFormat: format(schema) })
@@ -115,7 +115,7 @@ describe('a generation with a JSON schema', () => {
     expect(number.result?.reason).toBe('end-of-text');
   });
 
-  test('may be asked for any JSON object', () => {
+  it('may be asked for any JSON object', () => {
     const bench = new Bench(model);
     const { received } = bench.submit({
       prompt: PROMPT,
@@ -127,7 +127,7 @@ describe('a generation with a JSON schema', () => {
     expect(textOf(received)).toMatch(/^\s?\{\s*("|\})/);
   });
 
-  test('is refused before it starts where the schema cannot be kept to', () => {
+  it('is refused before it starts where the schema cannot be kept to', () => {
     const submit = () =>
       new Bench(model).submit({ prompt: PROMPT, responseFormat: format({ type: 'array', contains: {} }) });
     expect(submit).toThrow(expect.objectContaining({ code: 'LLM_SCHEMA_UNSUPPORTED' }));

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
 import {
   checkPart,
@@ -15,7 +15,7 @@ const z1Part = partNamed('7z020');
 const kv260Part = partNamed('xck26');
 
 describe('a .bit file', () => {
-  test('says which design it is, for which part, and when it was built', () => {
+  it('says which design it is, for which part, and when it was built', () => {
     const { header, idcode, format, order, data } = readBitstream(z1);
     expect(header).toMatchObject({
       design: 'design_1_wrapper;UserID=0XFFFFFFFF',
@@ -27,26 +27,26 @@ describe('a .bit file', () => {
     expect(Buffer.from(data)).toEqual(configuration(IDCODE_7Z020));
   });
 
-  test('becomes a .bin with the bytes of each word reversed for a Zynq-7000', () => {
+  it('becomes a .bin with the bytes of each word reversed for a Zynq-7000', () => {
     const firmware = toFirmware(readBitstream(z1), z1Part);
     expect(Buffer.from(firmware).indexOf(Buffer.from('665599aa', 'hex'))).toBe(48);
     expect(firmware).toHaveLength(configuration(IDCODE_7Z020).length);
   });
 
-  test('becomes a .bin with its bytes as they are for an UltraScale+', () => {
+  it('becomes a .bin with its bytes as they are for an UltraScale+', () => {
     const bytes = bitFile('xck26-sfvc784-2LV-c', configuration(IDCODE_XCK26));
     const bitstream = readBitstream(bytes);
     checkPart(bitstream, kv260Part);
     expect(toFirmware(bitstream, kv260Part)).toEqual(configuration(IDCODE_XCK26));
   });
 
-  test('is left as it was when it becomes a .bin', () => {
+  it('is left as it was when it becomes a .bin', () => {
     const before = Buffer.from(z1);
     toFirmware(readBitstream(z1), z1Part);
     expect(z1).toEqual(before);
   });
 
-  test.each([
+  it.each([
     ['cut short', z1.subarray(0, z1.length - 4), /announces \d+ bytes of data/],
     ['with bytes after its end', Buffer.concat([z1, Buffer.alloc(4)]), /announces/],
     ['cut in its header', z1.subarray(0, 30), /field a has a length/],
@@ -61,7 +61,7 @@ describe('a .bit file', () => {
     expect(() => readBitstream(bytes)).toThrow(message);
   });
 
-  test('with a length of 65535 in its header is refused without reading past its end', () => {
+  it('with a length of 65535 in its header is refused without reading past its end', () => {
     const hostile = Buffer.from(z1);
     hostile.writeUInt16BE(0xffff, 14);
     expect(() => readBitstream(hostile)).toThrow(/field a has a length of 65535/);
@@ -69,7 +69,7 @@ describe('a .bit file', () => {
 });
 
 describe('a .bin file', () => {
-  test.each([
+  it.each([
     ['reversed, as bootgen writes it for a Zynq-7000', configuration(IDCODE_7Z020).swap32(), 'swapped'],
     ['as in the .bit', configuration(IDCODE_7Z020), 'bit'],
   ])('%s becomes the same firmware', (_, bytes, order) => {
@@ -78,25 +78,25 @@ describe('a .bin file', () => {
     expect(toFirmware(bitstream, z1Part)).toEqual(toFirmware(readBitstream(z1), z1Part));
   });
 
-  test('is for the FPGA that its IDCODE names', () => {
+  it('is for the FPGA that its IDCODE names', () => {
     expect(partOf(readBitstream(configuration(IDCODE_7Z020)))).toBe(z1Part);
   });
 
-  test('that names no part is refused, as nobody can tell whether it fits', () => {
+  it('that names no part is refused, as nobody can tell whether it fits', () => {
     expect(() => checkPart(readBitstream(configuration()), z1Part)).toThrow(/FIRMWARE_PART_UNKNOWN/);
   });
 });
 
 describe('the part', () => {
-  test.each(['7z020clg400', 'xc7z020clg400-1', 'XC7Z020', '7z020'])('%s is a 7z020', (spelling) => {
+  it.each(['7z020clg400', 'xc7z020clg400-1', 'XC7Z020', '7z020'])('%s is a 7z020', (spelling) => {
     expect(findPart(spelling)).toBe(z1Part);
   });
 
-  test.each(['7z0200', '7z02', 'xc7a35t', '', 'xczu5ev'])('"%s" is no known FPGA', (spelling) => {
+  it.each(['7z0200', '7z02', 'xc7a35t', '', 'xczu5ev'])('"%s" is no known FPGA', (spelling) => {
     expect(findPart(spelling)).toBeUndefined();
   });
 
-  test.each([
+  it.each([
     ['its header', bitFile('7z010clg400', configuration(IDCODE_7Z020)), z1Part, /header says 7z010clg400/],
     [
       'its IDCODE',
@@ -110,7 +110,7 @@ describe('the part', () => {
     expect(() => checkPart(readBitstream(bytes), part)).toThrow(message);
   });
 
-  test('of another silicon version is the same FPGA', () => {
+  it('of another silicon version is the same FPGA', () => {
     expect(() => checkPart(readBitstream(configuration(0x2372_7093)), z1Part)).not.toThrow();
   });
 });
@@ -125,11 +125,11 @@ describe('hostile bytes', () => {
     }
   };
 
-  test('end in a typed error or in a bitstream', () => {
+  it('end in a typed error or in a bitstream', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), onlyTypedErrors));
   });
 
-  test('anywhere in a real file do the same', () => {
+  it('anywhere in a real file do the same', () => {
     const place = fc.nat({ max: z1.length - 1 });
     fc.assert(
       fc.property(fc.array(fc.tuple(place, fc.nat({ max: 255 })), { maxLength: 6 }), place, (edits, end) => {
@@ -141,7 +141,7 @@ describe('hostile bytes', () => {
     );
   });
 
-  test('after the sync word cannot keep the search for IDCODE going', () => {
+  it('after the sync word cannot keep the search for IDCODE going', () => {
     const packets = fc.array(fc.nat({ max: 0xffff_ffff }), { maxLength: 64 });
     fc.assert(
       fc.property(packets, (values) => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { digestOf, readBitstream, toFirmware } from '../../../firmware-bridge/bitstream/bitstream.js';
 import { partNamed } from '../../../firmware-bridge/bitstream/parts.js';
 import { programFpga } from '../../../firmware-bridge/fpga-manager/fpga-manager.js';
@@ -17,7 +17,7 @@ function program(options: KernelOptions = {}, what = bitstream) {
 }
 
 describe('programming the FPGA', () => {
-  test('stores the firmware under its digest, names it to the kernel and reads the state back', async () => {
+  it('stores the firmware under its digest, names it to the kernel and reads the state back', async () => {
     const { board, done } = program({ states: ['write init', 'write', 'operating'] });
     expect(await done).toEqual({
       digest: digestOf(firmware),
@@ -29,7 +29,7 @@ describe('programming the FPGA', () => {
     expect(board.vol.readdirSync('/lib/firmware')).toEqual([name]);
   });
 
-  test('writes the firmware once: a second time the same bytes are there already', async () => {
+  it('writes the firmware once: a second time the same bytes are there already', async () => {
     const board = memoryBoard();
     const options = { files: board.files, clock: fakeClock() };
     await programFpga(bitstream, part, options);
@@ -38,21 +38,21 @@ describe('programming the FPGA', () => {
     expect(board.written.filter((path) => path.startsWith('/lib/firmware'))).toEqual([]);
   });
 
-  test('does not trust a file for its name', async () => {
+  it('does not trust a file for its name', async () => {
     const board = memoryBoard();
     board.vol.writeFileSync(`/lib/firmware/${name}`, 'something else');
     await programFpga(bitstream, part, { files: board.files, clock: fakeClock() });
     expect(board.vol.readFileSync(`/lib/firmware/${name}`)).toEqual(firmware);
   });
 
-  test('of another part is refused before anything is written', async () => {
+  it('of another part is refused before anything is written', async () => {
     const other = readBitstream(bitFile('xck26-sfvc784-2LV-c', configuration(IDCODE_XCK26)));
     const { board, done } = program({}, other);
     await expect(done).rejects.toThrow(/FIRMWARE_WRONG_PART/);
     expect(board.written).toEqual([]);
   });
 
-  test.each<[string, KernelOptions, RegExp]>([
+  it.each<[string, KernelOptions, RegExp]>([
     ['the kernel refuses it', { refuses: 'EINVAL' }, /kernel refused it: EINVAL\. Its state is "unknown"/],
     ['it never ends', { hangs: true }, /not done after 20000 ms/],
     ['the state is an error', { states: ['write complete error'] }, /state is "write complete error"/],
@@ -62,7 +62,7 @@ describe('programming the FPGA', () => {
     await expect(program(kernel).done).rejects.toThrow(message);
   });
 
-  test('fails by name without an FPGA manager', async () => {
+  it('fails by name without an FPGA manager', async () => {
     const board = memoryBoard();
     board.vol.rmSync('/sys/class/fpga_manager', { recursive: true });
     const done = programFpga(bitstream, part, { files: board.files });
@@ -76,7 +76,7 @@ describe('a device-tree overlay', () => {
   overlay.writeUInt32BE(overlay.length, 4);
   const folder = '/sys/kernel/config/device-tree/overlays/dma';
 
-  test('is applied through configfs and can be taken back', async () => {
+  it('is applied through configfs and can be taken back', async () => {
     const { files, vol } = memoryBoard({ overlays: true });
     await applyOverlay('dma', overlay, files);
     expect(vol.readFileSync(`${folder}/dtbo`)).toEqual(overlay);
@@ -84,23 +84,23 @@ describe('a device-tree overlay', () => {
     expect(vol.existsSync(folder)).toBe(false);
   });
 
-  test('that the kernel does not take leaves nothing behind', async () => {
+  it('that the kernel does not take leaves nothing behind', async () => {
     const { files, vol } = memoryBoard({ overlays: true, overlayStatus: 'unapplied' });
     await expect(applyOverlay('dma', overlay, files)).rejects.toThrow(/status is "unapplied"/);
     expect(vol.existsSync(folder)).toBe(false);
   });
 
-  test('is an error where the kernel takes none', async () => {
+  it('is an error where the kernel takes none', async () => {
     const { files } = memoryBoard();
     await expect(applyOverlay('dma', overlay, files)).rejects.toThrow(/FIRMWARE_OVERLAY.*takes no overlays/);
   });
 
-  test.each(['../../../etc', '.hidden', 'a/b', ''])('cannot be named "%s"', async (bad) => {
+  it.each(['../../../etc', '.hidden', 'a/b', ''])('cannot be named "%s"', async (bad) => {
     const { files } = memoryBoard({ overlays: true });
     await expect(applyOverlay(bad, overlay, files)).rejects.toThrow(/cannot be that of a folder/);
   });
 
-  test('that is no compiled device tree is refused', async () => {
+  it('that is no compiled device tree is refused', async () => {
     const { files } = memoryBoard({ overlays: true });
     await expect(applyOverlay('dma', Buffer.from('/dts-v1/;'), files)).rejects.toThrow(/not a compiled/);
   });

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { BoardDescription } from '../../../board/description.js';
 import { loadBoardDescription, shippedBoardNames } from '../../../board/description-file.js';
 import { PynqLlmError } from '../../../errors/index.js';
@@ -18,30 +18,30 @@ const describeAs = (options: HandoffOptions, board: BoardDescription) =>
   describeDesign(readHandoff(handoff(options)), board);
 
 describe('the handoff of the published KV260 design', () => {
-  test('has the windows, lanes and LENGTH bits of the shipped description', () => {
+  it('has the windows, lanes and LENGTH bits of the shipped description', () => {
     const board = describeAs({}, kv260);
     expect(board.windows).toEqual(kv260.windows);
     expect(board.dma).toEqual({ lanes: 4, lengthBits: 26 });
   });
 
-  test('has the clock that its core is built for, and which clock of the processor that is', () => {
+  it('has the clock that its core is built for, and which clock of the processor that is', () => {
     expect(describeAs({}, kv260)).toMatchObject({ clockHz: 199_998_001, fpga: { part: 'xck26', clock: 0 } });
   });
 
-  test('orders the lanes by the streams that they feed, not by the names of the engines', () => {
+  it('orders the lanes by the streams that they feed, not by the names of the engines', () => {
     const board = describeAs({ streams: [2, 1, 4, 3] }, kv260);
     expect(board.windows.dma0).toEqual(kv260.windows.dma1);
     expect(board.windows.dma2).toEqual(kv260.windows.dma3);
   });
 
-  test('keeps what a handoff does not know from the board', () => {
+  it('keeps what a handoff does not know from the board', () => {
     const board = describeAs({}, kv260);
     expect(board).toMatchObject({ dmaMemory: kv260.dmaMemory, capacity: kv260.capacity });
   });
 });
 
 describe('the handoff of a Zynq-7000 design', () => {
-  test('with one lane and no counters is a v1 that declares no hwc window', () => {
+  it('with one lane and no counters is a v1 that declares no hwc window', () => {
     const options = {
       architecture: 'zynq',
       lanes: 1,
@@ -55,13 +55,13 @@ describe('the handoff of a Zynq-7000 design', () => {
     expect(board.fpga).toEqual({ part: '7z020', clock: 0, referenceHz: 50_000_000 });
   });
 
-  test('is refused for a KV260', () => {
+  it('is refused for a KV260', () => {
     expect(() => describeAs({ architecture: 'zynq' }, kv260)).toThrow(/FIRMWARE_WRONG_PART/);
   });
 });
 
 describe('a design that the driver cannot use', () => {
-  test.each<[string, HandoffOptions, RegExp]>([
+  it.each<[string, HandoffOptions, RegExp]>([
     ['three lanes', { lanes: 3 }, /3 AXI DMA engines/],
     ['scatter-gather', { scatterGather: true }, /axi_dma_0 has c_include_sg = 1/],
     ['LENGTH bits that are too few', { lengthBits: 8 }, /c_sg_length_width = 8/],
@@ -74,7 +74,7 @@ describe('a design that the driver cannot use', () => {
 });
 
 describe('a version that is not known', () => {
-  test.each([
+  it.each([
     ['of Vivado to come', { vivado: '2031.2' }],
     ['of Vivado long gone', { vivado: '2014.2' }],
     ['of the format', { format: '2.0' }],
@@ -86,7 +86,7 @@ describe('a version that is not known', () => {
 
 describe('hostile XML', () => {
   const text = handoff().toString();
-  test.each([
+  it.each([
     [
       'an entity bomb',
       text.replace('<EDKSYSTEM', '<!DOCTYPE x [<!ENTITY a "aaaa">]>\n<EDKSYSTEM'),
@@ -108,7 +108,7 @@ describe('hostile XML', () => {
     expect(() => readHandoff(Buffer.from(xml))).toThrow(message);
   });
 
-  test('ends in a typed error wherever it is damaged', () => {
+  it('ends in a typed error wherever it is damaged', () => {
     const bytes = handoff();
     const place = fc.nat({ max: bytes.length - 1 });
     fc.assert(
@@ -136,12 +136,12 @@ describe('a board file', () => {
     return loadBoardDescription(path);
   };
 
-  test.each(shippedBoardNames())('written from the description of %s reads back as the same', (name) => {
+  it.each(shippedBoardNames())('written from the description of %s reads back as the same', (name) => {
     const board = loadBoardDescription(name);
     expect(reread(formatBoardFile(board, `from ${name}`))).toEqual(board);
   });
 
-  test('that a handoff becomes is a valid description', () => {
+  it('that a handoff becomes is a valid description', () => {
     const facts = inspectFirmware(handoff());
     if (facts.format !== 'hwh') throw new Error('not taken for a handoff');
     expect(reread(facts.boardFile)).toEqual(facts.board);

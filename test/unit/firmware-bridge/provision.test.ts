@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
 import { boardCommands } from '../../../firmware-bridge/provision/commands.js';
 import { checkRequest, fingerprintOf } from '../../../firmware-bridge/provision/request.js';
@@ -10,7 +10,7 @@ import { PASSWORD, PUBLIC_KEY, runSession } from './support/scripted-board.js';
 const request = { user: 'xilinx', password: PASSWORD, publicKey: PUBLIC_KEY };
 
 describe('provisioning a board that waits for a login', () => {
-  test('logs in, installs the key and reads machine, address and host keys', () => {
+  it('logs in, installs the key and reads machine, address and host keys', () => {
     expect(runSession({}).result).toEqual({
       hostName: 'pynq',
       machine: 'armv7l',
@@ -27,32 +27,32 @@ describe('provisioning a board that waits for a login', () => {
     });
   });
 
-  test('logs out again', () => {
+  it('logs out again', () => {
     expect(runSession({}).sent).toMatch(/ exit\r$/);
   });
 
-  test('works whatever the pieces are in which the bytes come', () => {
+  it('works whatever the pieces are in which the bytes come', () => {
     for (const chunk of [1, 2, 3, 64, 4096]) expect(runSession({}, {}, chunk).result?.hostName).toBe('pynq');
   });
 
-  test('says what it does without the password', () => {
+  it('says what it does without the password', () => {
     const { notices } = runSession({}, { hostName: 'bench-7' });
     expect(notices.join('\n')).toContain('install the SSH key');
     expect(notices.join('\n')).not.toContain(PASSWORD);
   });
 
-  test('gives the password to sudo where root is needed', () => {
+  it('gives the password to sudo where root is needed', () => {
     const { result } = runSession({}, { hostName: 'bench-7', staticAddress: '192.168.2.50/24' });
     expect(result?.hostName).toBe('bench-7');
   });
 
-  test('waits for an address that DHCP has yet to give', () => {
+  it('waits for an address that DHCP has yet to give', () => {
     const later = '[{"ifname":"eth0","addr_info":[{"local":"10.0.0.7","scope":"global"}]}]';
     const { result } = runSession({ answers: { ip: ['[]', '[]', later] } });
     expect(result?.addresses).toEqual([{ interface: 'eth0', address: '10.0.0.7' }]);
   });
 
-  test('sends a command again whose output a message of the kernel has cut in two', () => {
+  it('sends a command again whose output a message of the kernel has cut in two', () => {
     const whole = '[{"ifname":"eth0","addr_info":[{"local":"10.0.0.7","scope":"global"}]}]';
     const damaged = whole.replace('"addr', '\n[   12.345678] macb eth0: link up\n"addr');
     const torn = whole.replace('"addr', '"ad macb eth0: link up dr');
@@ -60,7 +60,7 @@ describe('provisioning a board that waits for a login', () => {
     expect(result?.addresses).toHaveLength(1);
   });
 
-  test('does not mind messages of the kernel between the lines', () => {
+  it('does not mind messages of the kernel between the lines', () => {
     expect(runSession({ kernelLine: '[   42.000001] random: crng init done' }).result?.machine).toBe(
       'armv7l',
     );
@@ -68,7 +68,7 @@ describe('provisioning a board that waits for a login', () => {
 });
 
 describe('provisioning at other moments', () => {
-  test('follows a boot and logs in at its end', () => {
+  it('follows a boot and logs in at its end', () => {
     const boot = [
       [100, 'U-Boot 2022.01\r\nHit any key to stop autoboot:  2 '],
       [1100, '\b\b\b 1 '],
@@ -80,7 +80,7 @@ describe('provisioning at other moments', () => {
     expect(sent.indexOf('\r')).toBeGreaterThanOrEqual(0);
   });
 
-  test('presses no key while the boot loader counts down', () => {
+  it('presses no key while the boot loader counts down', () => {
     const session = new ProvisionSession(checkRequest(request), 0);
     for (let now = 0; now <= 20_000; now += 100) {
       if (now % 1000 === 0) session.receive(Buffer.from(`\b\b\b${20 - now / 1000} `), now);
@@ -88,20 +88,20 @@ describe('provisioning at other moments', () => {
     }
   });
 
-  test('boots a board that waits in its boot loader, once', () => {
+  it('boots a board that waits in its boot loader, once', () => {
     const { error, sent } = runSession({ bootLoader: true });
     expect(sent).toContain('boot\r');
     expect(error?.code).toMatch(/FIRMWARE_(NO_ANSWER|BOOT_FAILED)/);
   });
 
-  test('uses a console that is logged in already, and leaves it so', () => {
+  it('uses a console that is logged in already, and leaves it so', () => {
     const { result, sent } = runSession({ autologin: true });
     expect(result?.hostName).toBe('pynq');
     expect(sent).not.toContain('exit');
     expect(sent).not.toContain(PASSWORD);
   });
 
-  test('refuses a console where somebody else is logged in', () => {
+  it('refuses a console where somebody else is logged in', () => {
     const { error } = runSession({ autologin: true, answers: { id: ['root\narmv7l\n5.15\npynq'] } });
     expect(error?.message).toMatch(/FIRMWARE_LOGIN_REFUSED.*logged in as root, not as xilinx/);
   });
@@ -117,7 +117,7 @@ describe('a failure', () => {
       ],
     });
 
-  test.each([
+  it.each([
     ['Kernel panic - not syncing: Attempted to kill init!', /stopped with a panic/],
     [
       'Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(179,2)',
@@ -130,7 +130,7 @@ describe('a failure', () => {
     expect(now).toBeLessThan(1000);
   });
 
-  test.each([
+  it.each([
     ['mmc0: error -110 whilst initialising SD card', /SD card does not read well/],
     ['Waiting for root device /dev/mmcblk0p2...', /waits for its root file system/],
     ['** Unable to read file image.ub **', /no usable kernel/],
@@ -141,14 +141,14 @@ describe('a failure', () => {
     expect(error?.code).toBe('FIRMWARE_BOOT_FAILED');
   });
 
-  test('of the password is said once and not tried again', () => {
+  it('of the password is said once and not tried again', () => {
     const { error, sent } = runSession({ password: 'other' });
     expect(error?.message).toMatch(/FIRMWARE_LOGIN_REFUSED.*does not take this password/);
     expect(sent.split(PASSWORD)).toHaveLength(2);
     expect(error?.message).not.toContain(PASSWORD);
   });
 
-  test('of an image that wants a new password is named', () => {
+  it('of an image that wants a new password is named', () => {
     const session = new ProvisionSession(checkRequest({ ...request, user: 'ubuntu' }), 0);
     session.receive(Buffer.from('\r\nkria login: '), 100);
     session.receive(Buffer.from('ubuntu\r\nPassword: '), 200);
@@ -156,30 +156,30 @@ describe('a failure', () => {
     expect(session.receive(Buffer.from(text), 300).error?.message).toMatch(/wants a new password for ubuntu/);
   });
 
-  test('of a wrong bit rate is told from the noise', () => {
+  it('of a wrong bit rate is told from the noise', () => {
     const session = new ProvisionSession(checkRequest(request), 0);
     const noise = Buffer.from(Array.from({ length: 200 }, (_, i) => (i * 89 + 131) % 256));
     expect(session.receive(noise, 0).error?.code).toBe('FIRMWARE_WRONG_BAUD');
   });
 
-  test('of a board that says nothing ends within half a minute', () => {
+  it('of a board that says nothing ends within half a minute', () => {
     const session = new ProvisionSession(checkRequest(request), 0);
     expect(session.elapse(29_000).error).toBeUndefined();
     expect(session.elapse(30_000).error?.message).toMatch(/said nothing for 30 s/);
   });
 
-  test('of a command shows what the board said', () => {
+  it('of a command shows what the board said', () => {
     const { error } = runSession({ answers: { '(umask': ['FAILED: Read-only file system'] } });
     expect(error?.message).toMatch(/could not install the SSH key: FAILED: Read-only file system/);
   });
 
-  test('to get an address says what helps', () => {
+  it('to get an address says what helps', () => {
     expect(runSession({ answers: { ip: ['[]'] } }).error?.message).toMatch(/plug in its network cable/);
   });
 });
 
 describe('what goes into a command line', () => {
-  test.each([
+  it.each([
     ['a private key', { publicKey: '-----BEGIN OPENSSH PRIVATE KEY-----' }],
     ['two keys', { publicKey: `${PUBLIC_KEY}\n${PUBLIC_KEY}` }],
     ['a key of another type than it says', { publicKey: PUBLIC_KEY.replace('ssh-ed25519', 'ssh-rsa') }],
@@ -194,7 +194,7 @@ describe('what goes into a command line', () => {
     expect(() => checkRequest({ ...request, ...change })).toThrow(/FIRMWARE_BAD_REQUEST/);
   });
 
-  test('keeps only harmless characters of a comment', () => {
+  it('keeps only harmless characters of a comment', () => {
     const { publicKey } = checkRequest({
       ...request,
       publicKey: `${PUBLIC_KEY.split(' ', 2).join(' ')} it's $(me) é`,
@@ -202,7 +202,7 @@ describe('what goes into a command line', () => {
     expect(publicKey).toMatch(/ it_s___me___$/);
   });
 
-  test('is what a shell takes', () => {
+  it('is what a shell takes', () => {
     const checked = checkRequest({ ...request, hostName: 'bench-7', staticAddress: '192.168.2.50/24' });
     for (const { line } of boardCommands(checked, { hostKeys: [], addresses: [] })) {
       expect(() => execFileSync('sh', ['-n'], { input: line })).not.toThrow();
@@ -212,7 +212,7 @@ describe('what goes into a command line', () => {
 });
 
 describe('a hostile console', () => {
-  test('ends in a typed error, a result, or nothing yet', () => {
+  it('ends in a typed error, a result, or nothing yet', () => {
     const piece = fc.oneof(
       fc.constantFrom(
         'login: ',
@@ -238,7 +238,7 @@ describe('a hostile console', () => {
     );
   });
 
-  test('gets the password once at most', () => {
+  it('gets the password once at most', () => {
     const session = new ProvisionSession(checkRequest(request), 0);
     let sent = '';
     for (let i = 0; i < 50; i++)

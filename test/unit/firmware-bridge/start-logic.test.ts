@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../board/description-file.js';
 import { SLCR_REGISTERS } from '../../../board/registers/index.js';
 import { digestOf } from '../../../firmware-bridge/bitstream/bitstream.js';
@@ -30,7 +30,7 @@ function start(name: string, given: { bitstream: Uint8Array; overlay?: Uint8Arra
 }
 
 describe('starting the programmable logic', () => {
-  test('programs the FPGA, then sets the clock of the board description, then applies the overlay', async () => {
+  it('programs the FPGA, then sets the clock of the board description, then applies the overlay', async () => {
     const slcr = new Slcr();
     slcr.values.set(SLCR_REGISTERS.FPGA0_CLK_CTRL.offset, 0x0040_0a00);
     const { board, opened, done } = start('pynq-z1', { bitstream, overlay }, slcr);
@@ -40,7 +40,7 @@ describe('starting the programmable logic', () => {
     expect(board.vol.readFileSync(APPLIED)).toEqual(overlay);
   });
 
-  test('a second time takes the overlay back before the FPGA changes under its drivers', async () => {
+  it('a second time takes the overlay back before the FPGA changes under its drivers', async () => {
     const board = memoryBoard({ overlays: true });
     const states: boolean[] = [];
     const files = {
@@ -61,19 +61,19 @@ describe('starting the programmable logic', () => {
     expect(board.vol.existsSync(APPLIED)).toBe(true);
   });
 
-  test('leaves the clocks of an UltraScale+ to its boot loader', async () => {
+  it('leaves the clocks of an UltraScale+ to its boot loader', async () => {
     const { opened, done } = start('kv260', { bitstream: forKria });
     expect(await done).toMatchObject({ clock: undefined });
     expect(opened).toEqual([]);
   });
 
-  test('refuses a bitstream of another part before anything is written', async () => {
+  it('refuses a bitstream of another part before anything is written', async () => {
     const { board, done } = start('pynq-z1', { bitstream: forKria });
     await expect(done).rejects.toThrow(/FIRMWARE_WRONG_PART/);
     expect(board.written).toEqual([]);
   });
 
-  test.each([
+  it.each([
     ['is held in reset', SLCR_REGISTERS.FPGA_RST_CTRL.offset, 1],
     ['is cut off by its level shifters', SLCR_REGISTERS.LVL_SHFTR_EN.offset, 0],
   ])('fails where the logic %s: an access would hang the bus', async (why, offset, value) => {
@@ -86,7 +86,7 @@ describe('starting the programmable logic', () => {
 });
 
 describe('a design for a board', () => {
-  test('of a shipped board refers to it; a bitstream goes along as it is', () => {
+  it('of a shipped board refers to it; a bitstream goes along as it is', () => {
     const { architecture, files } = readDesign({ board: 'pynq-z1', bitstream });
     expect(architecture).toBe('armv7');
     expect(Object.keys(files)).toEqual(['board.toml', 'fpga.bit']);
@@ -94,13 +94,13 @@ describe('a design for a board', () => {
     expect(digestOf(files['fpga.bit'])).toBe(digestOf(bitstream));
   });
 
-  test("of a user's own file takes the file along", () => {
+  it("of a user's own file takes the file along", () => {
     const { architecture, files } = readDesign({ board: 'boards/kv260.toml' });
     expect(architecture).toBe('aarch64');
     expect(String(files['board.toml'])).toContain('name = "kv260"');
   });
 
-  test.each([
+  it.each([
     ['an unknown board', { board: 'zedboard' }, /DRIVER_BOARD_UNKNOWN/],
     ['a bitstream of another part', { board: 'pynq-z2', bitstream: forKria }, /FIRMWARE_WRONG_PART/],
     [

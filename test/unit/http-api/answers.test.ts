@@ -1,31 +1,31 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
 import { toApiError } from '../../../http-api/api-error.js';
 import { toService } from '../../../http-api/choices.js';
 import { histogramText } from '../../../http-api/histogram-text.js';
 
-test('overload is a 429 that says when to ask again', () => {
+it('overload is a 429 that says when to ask again', () => {
   const error = new PynqLlmError('LLM_OVERLOADED', 'Many wait.', { context: { retryAfterMs: 4_200 } });
   expect(toApiError(error)).toMatchObject({ status: 429, code: 'LLM_OVERLOADED', retryAfterMs: 4_200 });
   const unsure = new PynqLlmError('AGENT_TOO_MANY_SESSIONS', '64 clients are connected.');
   expect(toApiError(unsure)).toMatchObject({ status: 429, retryAfterMs: 1_000 });
 });
 
-test('a generation that failed half-way has what was generated in its error', () => {
+it('a generation that failed half-way has what was generated in its error', () => {
   const context = { tokens: 2, text: 'One day' };
   const { body, status } = toApiError(new PynqLlmError('DRIVER_DMA_TIMEOUT', 'It hangs.', { context }));
   expect(status).toBe(500);
   expect(body.error).toMatchObject({ code: 'DRIVER_DMA_TIMEOUT', partial_text: 'One day' });
 });
 
-test('what nobody expected tells the client nothing of its inside, and is told apart for the log', () => {
+it('what nobody expected tells the client nothing of its inside, and is told apart for the log', () => {
   const unexpected = toApiError(new TypeError('secret of the inside'));
   expect(unexpected).toMatchObject({ status: 500, isUnexpected: true });
   expect(JSON.stringify(unexpected.body)).not.toContain('secret');
   expect(toApiError(new PynqLlmError('DRIVER_DMA_TIMEOUT', 'It hangs.')).isUnexpected).toBe(false);
 });
 
-test.each([
+it.each([
   [{}, { class: 'interactive', client: ['token', '10.0.0.9'] }],
   [
     { service_tier: 'flex', user: 'ann' },
@@ -40,7 +40,7 @@ test.each([
   expect(toService({ model: 'm', ...request }, ['token', '10.0.0.9'])).toEqual(service);
 });
 
-test('a histogram is written with cumulative buckets, in seconds', () => {
+it('a histogram is written with cumulative buckets, in seconds', () => {
   const text = histogramText({
     name: 'wait_seconds',
     help: 'A wait',

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { BodyTurns } from '../../../http-api/body-turns.js';
 import { TestClock } from '../protocol/test-clock.js';
 
@@ -23,7 +23,7 @@ function setUp() {
   return { clock, turns, log, enter };
 }
 
-test('one body is read at a time, and the turns go round between clients', () => {
+it('one body is read at a time, and the turns go round between clients', () => {
   const { log, enter } = setUp();
   const bodies = ['a1', 'a2', 'a3', 'b1', 'c1', 'b2'].map((name) => enter(name[0], name));
   expect(log).toEqual(['a1']);
@@ -32,7 +32,7 @@ test('one body is read at a time, and the turns go round between clients', () =>
   expect(log).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2']);
 });
 
-test('who leaves while it waits, or leaves twice, takes nobody’s turn', () => {
+it('who leaves while it waits, or leaves twice, takes nobody’s turn', () => {
   const { log, enter } = setUp();
   const [first, second, third] = ['1', '2', '3'].map((name) => enter('a', name));
   second.leave();
@@ -47,7 +47,7 @@ test('who leaves while it waits, or leaves twice, takes nobody’s turn', () => 
   expect(log).toEqual(['1', '3', '4']);
 });
 
-test('a slow line may take its time, unless others wait', () => {
+it('a slow line may take its time, unless others wait', () => {
   const { clock, log, enter } = setUp();
   const reading = enter('a', 'reading');
   // At a pace that is enough only while nobody waits.
@@ -61,7 +61,7 @@ test('a slow line may take its time, unless others wait', () => {
   expect(log.toSorted()).toEqual(['reading', 'reading 408', 'waiting']);
 });
 
-test('a sender of a byte now and then loses its place within seconds, and the next one has it', () => {
+it('a sender of a byte now and then loses its place within seconds, and the next one has it', () => {
   const { clock, log, enter } = setUp();
   const slow = enter('a', 'slow');
   enter('b', 'next');
@@ -72,7 +72,7 @@ test('a sender of a byte now and then loses its place within seconds, and the ne
   expect(log.toSorted()).toEqual(['next', 'slow', 'slow 408']);
 });
 
-test('a machine that stood still for a while blames nobody for it', () => {
+it('a machine that stood still for a while blames nobody for it', () => {
   const { clock, log, enter } = setUp();
   enter('a', 'reading');
   clock.sleep(60_000);
@@ -80,7 +80,7 @@ test('a machine that stood still for a while blames nobody for it', () => {
   expect(log).toEqual(['reading']);
 });
 
-test('who waits too long is told to come again', () => {
+it('who waits too long is told to come again', () => {
   const { clock, turns, log, enter } = setUp();
   turns.keep(100 * MIB);
   enter('a', 'waiting');
@@ -90,7 +90,7 @@ test('who waits too long is told to come again', () => {
   expect(log).toEqual(['waiting 503']);
 });
 
-test('no body is begun while much of those before is kept, and one is as soon as it is let go', () => {
+it('no body is begun while much of those before is kept, and one is as soon as it is let go', () => {
   const { turns, log, enter } = setUp();
   const letGo = [turns.keep(20 * MIB), turns.keep(20 * MIB)];
   enter('a', 'waiting');
@@ -98,7 +98,7 @@ test('no body is begun while much of those before is kept, and one is as soon as
   expect(log).toEqual(['waiting']);
 });
 
-test('where all places are taken, who has most of them gives one to who has fewer', () => {
+it('where all places are taken, who has most of them gives one to who has fewer', () => {
   const { log, enter } = setUp();
   for (let i = 0; i < 33; i++) enter('greedy', `greedy${i}`);
   expect(log).toEqual(['greedy0']);

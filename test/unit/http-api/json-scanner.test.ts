@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import {
   JsonScanner,
   MAX_BODY_DEPTH,
@@ -42,7 +42,7 @@ const json = fc.oneof(
   fc.jsonValue({ stringUnit: fc.constantFrom('"', '\\', '[', '}', ',', 'é', '\u2028', '\ud83d') }),
 );
 
-test('any JSON text, written and cut in any way, has the values and levels that its value has', () => {
+it('any JSON text, written and cut in any way, has the values and levels that its value has', () => {
   fc.assert(
     fc.property(json, fc.array(fc.nat(10_000), { maxLength: 20 }), fc.nat(3), (value, places, indent) => {
       const pieces = cut(JSON.stringify(value, null, indent), places);
@@ -52,7 +52,7 @@ test('any JSON text, written and cut in any way, has the values and levels that 
   );
 });
 
-test('a text is accepted exactly where it nests no deeper than the limit', () => {
+it('a text is accepted exactly where it nests no deeper than the limit', () => {
   fc.assert(
     fc.property(
       json,
@@ -67,7 +67,7 @@ test('a text is accepted exactly where it nests no deeper than the limit', () =>
   );
 });
 
-test.each(['{}', '0', 'null', '""', '[]', '"\\\\"'])(
+it.each(['{}', '0', 'null', '""', '[]', '"\\\\"'])(
   'of %s as many are accepted as the limit says',
   (entry) => {
     // The list itself is a value, too.
@@ -77,19 +77,19 @@ test.each(['{}', '0', 'null', '""', '[]', '"\\\\"'])(
   },
 );
 
-test('as many names are accepted as the limit says, and colons in texts are none', () => {
+it('as many names are accepted as the limit says, and colons in texts are none', () => {
   const text = (count: number) =>
     Buffer.from(`{${Array.from({ length: count }, (_, i) => `"${i}:":":::"`).join(',')}}`);
   expect(scan([text(MAX_BODY_NAMES)])).toBe(1 + 2 * MAX_BODY_NAMES);
   expect(scan([text(MAX_BODY_NAMES + 1)])).toBe('request_too_complex');
 });
 
-test('of a broken text what stands before its fault is counted', () => {
+it('of a broken text what stands before its fault is counted', () => {
   expect(scan([Buffer.from(`[${'{},'.repeat(MAX_BODY_VALUES)}`)])).toBe('request_too_complex');
   expect(scan([Buffer.from('['.repeat(MAX_BODY_DEPTH + 1))])).toBe('request_too_complex');
   expect(scan([Buffer.from(`]]]]${'['.repeat(MAX_BODY_DEPTH)}`)])).toBe(MAX_BODY_DEPTH);
 });
 
-test('a byte order mark is no value', () => {
+it('a byte order mark is no value', () => {
   expect(scan([Buffer.from('\ufeff{"a":1}')])).toBe(3);
 });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ApiError } from '../../../http-api/api-error.js';
 import { BodyTurns } from '../../../http-api/body-turns.js';
 import { MAX_BODY_BYTES, readBody, SMALL_BODY_BYTES } from '../../../http-api/read-body.js';
@@ -81,7 +81,7 @@ const inPieces = (...pieces: Uint8Array[]) =>
   });
 const utf8 = (text: string) => new Uint8Array(Buffer.from(text));
 
-test.each([
+it.each([
   ['a value', '{"a":[1,"é"]}', {}, '/ {"a":[1,"é"]}'],
   ['a byte order mark before it', utf8('\ufeff{"a":1}'), {}, '/ {"a":1}'],
   ['the name of UTF-8', '{}', { 'content-type': 'application/json; charset=UTF-8' }, '/ {}'],
@@ -102,13 +102,13 @@ test.each([
   expect(await post(inPieces(typeof body === 'string' ? utf8(body) : body), headers)).toBe(outcome);
 });
 
-test('a body in pieces of a byte is put together', async () => {
+it('a body in pieces of a byte is put together', async () => {
   const bytes = utf8(JSON.stringify({ text: 'é"\\\u2028'.repeat(500) }));
   const text = await post(inPieces(...Array.from(bytes, (byte) => new Uint8Array([byte]))));
   expect(text).toBe(`/ ${Buffer.from(bytes)}`);
 });
 
-test('a large body waits while another is read, small ones do not, and who goes away makes room', async () => {
+it('a large body waits while another is read, small ones do not, and who goes away makes room', async () => {
   const length = 2 * SMALL_BODY_BYTES;
   const rest = `${'x'.repeat(length - 2)}"`;
   const first = server.begin('/first', `content-length: ${length}`);
@@ -133,7 +133,7 @@ test('a large body waits while another is read, small ones do not, and who goes 
   ]);
 });
 
-test('who sends a byte a second loses its place to the next, and is told so', async () => {
+it('who sends a byte a second loses its place to the next, and is told so', async () => {
   const length = 2 * SMALL_BODY_BYTES;
   const slow = server.begin('/slow', `content-length: ${length}`, 'x-client: slow');
   slow.write('"');
@@ -146,7 +146,7 @@ test('who sends a byte a second loses its place to the next, and is told so', as
   expect(server.outcomes.slice(2).toSorted()).toEqual([`/next ${length - 2}`, '/slow 408 request_too_slow']);
 });
 
-test('a body that ends early because its client is gone is no body', async () => {
+it('a body that ends early because its client is gone is no body', async () => {
   const socket = server.begin('/', 'content-length: 100');
   socket.end('{}');
   await vi.waitFor(() => expect(server.outcomes).toEqual(['/ 400 request_incomplete']));

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { toApiError } from '../../../http-api/api-error.js';
 import { chatRequest, completionRequest, embeddingsRequest } from '../../../http-api/schemas.js';
@@ -19,7 +19,7 @@ function issuesOf(issues: readonly z.core.$ZodIssue[]): number {
   );
 }
 
-test.each<[string, z.ZodType, unknown, string]>([
+it.each<[string, z.ZodType, unknown, string]>([
   ['messages', chatRequest, chat({ messages: many(262_000, {}) }), 'messages'],
   ['messages', chatRequest, chat({ messages: many(1_000, {}) }), 'messages.0.role'],
   [
@@ -55,31 +55,31 @@ test.each<[string, z.ZodType, unknown, string]>([
   expect(toApiError(error)).toMatchObject({ status: 400, code: 'invalid_value', param });
 });
 
-test('what an error quotes of a request is short', () => {
+it('what an error quotes of a request is short', () => {
   const long = 'x'.repeat(1_000_000);
   const { error } = completionRequest.safeParse(completion({ logit_bias: { [long]: 1 } }));
   expect(JSON.stringify(toApiError(error).body).length).toBeLessThan(2_000);
 });
 
 describe('what is legal stays so:', () => {
-  test('a prompt of the longest context as tokens, and two of them in one request', () => {
+  it('a prompt of the longest context as tokens, and two of them in one request', () => {
     const tokens = many(MAX_PROMPT_TOKENS, 7);
     expect(completionRequest.parse(completion({ prompt: tokens })).prompt).toEqual(tokens);
     expect(completionRequest.parse(completion({ prompt: [[1], tokens] })).prompt).toEqual([[1], tokens]);
   });
 
-  test('a bias for many tokens', () => {
+  it('a bias for many tokens', () => {
     const bias = keys(1_024, String, 1);
     expect(completionRequest.parse(completion({ logit_bias: bias })).logit_bias).toEqual(bias);
   });
 
-  test('a conversation of texts and of parts', () => {
+  it('a conversation of texts and of parts', () => {
     const messages = many(1_000, { role: 'user', content: [{ type: 'text', text: 'x' }] });
     expect(chatRequest.parse(chat({ messages })).messages).toEqual(messages);
   });
 });
 
-test('names that reach prototypes reach none', () => {
+it('names that reach prototypes reach none', () => {
   const names =
     '"__proto__":{"stream":true,"seed":1},"constructor":{"prototype":{"seed":1}},"prototype":{"seed":1}';
   const read = (schema: z.ZodType, json: string) => schema.parse(JSON.parse(json)) as Record<string, unknown>;

@@ -47,8 +47,8 @@ export function description(
 /** Drives a board by register accesses alone, as the manual says, so that no driver code stands between. */
 export class Poker {
   readonly board: MockBoard;
-  private readonly lanes: number;
-  private buffers: DmaBuffer[] = [];
+  readonly #lanes: number;
+  #buffers: DmaBuffer[] = [];
 
   constructor(
     revision: CoreRevision,
@@ -56,7 +56,7 @@ export class Poker {
     options: MockBoardOptions = {},
   ) {
     this.board = openMockBoard(description(revision, changes), options);
-    this.lanes = this.board.description.dma.lanes;
+    this.#lanes = this.board.description.dma.lanes;
     this.startChannels();
   }
 
@@ -74,9 +74,9 @@ export class Poker {
 
   /** Soft reset of every engine, then run. */
   startChannels(): void {
-    for (let lane = 0; lane < this.lanes; lane++) this.write(lane, 'MM2S_DMACR', DMACR.RESET);
-    this.board.waitUntil(() => (this.read(this.lanes - 1, 'MM2S_DMACR') & DMACR.RESET) === 0, 10);
-    for (let lane = 0; lane < this.lanes; lane++) {
+    for (let lane = 0; lane < this.#lanes; lane++) this.write(lane, 'MM2S_DMACR', DMACR.RESET);
+    this.board.waitUntil(() => (this.read(this.#lanes - 1, 'MM2S_DMACR') & DMACR.RESET) === 0, 10);
+    for (let lane = 0; lane < this.#lanes; lane++) {
       this.write(lane, 'MM2S_DMACR', DMACR.RUN | DMACR.IOC_IRQ_EN);
       this.write(lane, 'S2MM_DMACR', DMACR.RUN | DMACR.IOC_IRQ_EN);
     }
@@ -86,13 +86,13 @@ export class Poker {
     const buffer = this.board.allocate(typeof content === 'number' ? content : content.length);
     if (typeof content !== 'number') buffer.bytes.set(content);
     buffer.giveToDevice();
-    this.buffers.push(buffer);
+    this.#buffers.push(buffer);
     return buffer;
   }
 
   freeBuffers(): void {
-    for (const buffer of this.buffers) buffer.free();
-    this.buffers = [];
+    for (const buffer of this.#buffers) buffer.free();
+    this.#buffers = [];
   }
 
   send(lane: number, words: readonly number[] | Uint8Array): void {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { isPynqLlmError } from '../../../errors/index.js';
 import {
@@ -50,19 +50,19 @@ const CASES: readonly (readonly [string, MethodName, unknown, RegExp])[] = [
   ['registers that are none', 'registers.read', { registers: many(1_024, wide) }, /registers\.0/],
 ];
 
-test.each(CASES)('%s are told of once', (_, method, params, path) => {
+it.each(CASES)('%s are told of once', (_, method, params, path) => {
   const { error } = METHODS[method].params.safeParse(params);
   // A union has an issue for each of its forms.
   expect(error?.issues.length).toBeLessThanOrEqual(4);
   expect(() => checkParams(method, params)).toThrow(path);
 });
 
-test('a frame with a map of very many keys is refused before it is built', () => {
+it('a frame with a map of very many keys is refused before it is built', () => {
   const map = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`key${i}`, i]));
   expect(() => decodeFrame(encodeFrame({ id: 1, method: 'board.info', params: map }))).toThrow(/1024 keys/);
 });
 
-test('an error tells the beginning of what it quotes', () => {
+it('an error tells the beginning of what it quotes', () => {
   try {
     checkParams('board.info', { ['x'.repeat(1_000_000)]: 1 });
   } catch (error) {
@@ -73,7 +73,7 @@ test('an error tells the beginning of what it quotes', () => {
   expect.unreachable();
 });
 
-test('a list is checked as far as its first wrong entry, and gives what its entries become', () => {
+it('a list is checked as far as its first wrong entry, and gives what its entries become', () => {
   let looks = 0;
   const entry = z.strictObject({ even: z.number().refine((value) => ++looks > 0 && value % 2 === 0, 'odd') });
   const of = (...values: number[]) => values.map((even) => ({ even }));

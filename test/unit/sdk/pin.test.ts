@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
 import type { Call } from '../../../protocol/index.js';
 import { Pin, type PinOptions } from '../../../sdk/pin.js';
@@ -39,7 +39,7 @@ function pinningAgent(answer: (asked: number) => unknown) {
 const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('a pin of the SDK', () => {
-  test('is made again, under the same name, whenever the connection was', async () => {
+  it('is made again, under the same name, whenever the connection was', async () => {
     const { pinned, open, breakNow, methods } = pinningAgent(() => undefined);
     const { connection, pin } = await open();
     const [name] = pinned;
@@ -55,7 +55,7 @@ describe('a pin of the SDK', () => {
     await connection.close();
   });
 
-  test('is asked for again where the connection breaks while it is made', async () => {
+  it('is asked for again where the connection breaks while it is made', async () => {
     const { agent, pinned, open } = pinningAgent((asked) => (asked === 0 ? later(10_000) : undefined));
     const opening = open();
     await expect.poll(() => agent.calls).toHaveLength(1);
@@ -65,7 +65,7 @@ describe('a pin of the SDK', () => {
     await connection.close();
   });
 
-  test('says why the agent refuses to make it again', async () => {
+  it('says why the agent refuses to make it again', async () => {
     const { open, breakNow } = pinningAgent((asked) => {
       if (asked > 0) throw new PynqLlmError('LLM_KV_PINNED', 'scripted');
     });
@@ -78,7 +78,7 @@ describe('a pin of the SDK', () => {
     await connection.close();
   });
 
-  test('that is released while it is made again is not kept', async () => {
+  it('that is released while it is made again is not kept', async () => {
     const { agent, pinned, open, breakNow, methods } = pinningAgent((asked) =>
       asked > 0 ? later(50) : undefined,
     );
@@ -93,7 +93,7 @@ describe('a pin of the SDK', () => {
     await connection.close();
   });
 
-  test('that is released before there is a new connection is not made again', async () => {
+  it('that is released before there is a new connection is not made again', async () => {
     const { agent, open, breakNow, methods } = pinningAgent(() => undefined);
     const { connection, pin } = await open();
     agent.isDown = true;
@@ -106,7 +106,7 @@ describe('a pin of the SDK', () => {
     await connection.close();
   });
 
-  test('whose signal aborts tells the agent to compute no more', async () => {
+  it('whose signal aborts tells the agent to compute no more', async () => {
     const { agent, open, methods } = pinningAgent(() => later(10_000));
     const enough = new AbortController();
     const opening = open({ signal: enough.signal });
@@ -116,7 +116,7 @@ describe('a pin of the SDK', () => {
     await expect.poll(() => methods()).toEqual(['models.pin', 'models.unpin']);
   });
 
-  test('has the model loaded where the board lost it', async () => {
+  it('has the model loaded where the board lost it', async () => {
     const loads: string[] = [];
     const { open } = pinningAgent((asked) => {
       if (asked === 0) throw new PynqLlmError('AGENT_MODEL_NOT_LOADED', 'scripted');
@@ -131,7 +131,7 @@ describe('a pin of the SDK', () => {
     await connection.close();
   });
 
-  test('is harmless to release after the client was closed', async () => {
+  it('is harmless to release after the client was closed', async () => {
     const { open } = pinningAgent(() => undefined);
     const { connection, pin } = await open();
     await connection.close();

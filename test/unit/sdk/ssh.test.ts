@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { resolveTarget } from '../../../sdk/ssh/client-config.js';
 import { HostKeyCheck } from '../../../sdk/ssh/host-key.js';
 import { parseSshTarget, parseSshUrl, quote } from '../../../sdk/ssh/index.js';
@@ -35,7 +35,7 @@ function publicKey(type = 'ssh-ed25519'): Buffer {
 }
 
 describe('a board as its user names it', () => {
-  test.each([
+  it.each([
     ['pynq', { host: 'pynq' }],
     ['xilinx@pynq', { user: 'xilinx', host: 'pynq' }],
     ['ssh://xilinx@192.168.2.99:2222/', { user: 'xilinx', host: '192.168.2.99', port: 2222 }],
@@ -44,7 +44,7 @@ describe('a board as its user names it', () => {
     expect(parseSshTarget(text)).toMatchObject(target);
   });
 
-  test.each([
+  it.each([
     '',
     '@pynq',
     'a b',
@@ -57,26 +57,26 @@ describe('a board as its user names it', () => {
     expect(() => parseSshTarget(text)).toThrow(/SSH_TARGET/);
   });
 
-  test('a password in a URL is not shown in the error', () => {
+  it('a password in a URL is not shown in the error', () => {
     expect(() => parseSshUrl('ssh://xilinx:secret@pynq')).toThrow(/SSH_TARGET/);
     expect(() => parseSshUrl('ssh://xilinx:secret@pynq')).not.toThrow(/secret/);
   });
 
-  test('a URL names a socket or a port of the board', () => {
+  it('a URL names a socket or a port of the board', () => {
     expect(parseSshUrl('ssh://pynq').agent).toBe('/run/pynq-llm/agent.sock');
     expect(parseSshUrl('ssh://pynq/tmp/a.sock').agent).toBe('/tmp/a.sock');
     expect(parseSshUrl('ssh://pynq?port=7787').agent).toBe(7787);
     expect(() => parseSshUrl('ssh://pynq/tmp/a.sock?port=7787')).toThrow(/SSH_TARGET/);
   });
 
-  test("nothing is special in a quoted word of the board's shell", () => {
+  it("nothing is special in a quoted word of the board's shell", () => {
     expect(quote('plain/word-1.0')).toBe('plain/word-1.0');
     expect(quote("it's $(reboot); \n`x`")).toBe("'it'\\''s $(reboot); \n`x`'");
   });
 });
 
 describe('~/.ssh/config', () => {
-  test('completes what the user left out, as OpenSSH does: the first value counts', () => {
+  it('completes what the user left out, as OpenSSH does: the first value counts', () => {
     write(
       'config',
       `Host board*
@@ -108,14 +108,14 @@ Host *
     });
   });
 
-  test('without one there are the usual keys and files', () => {
+  it('without one there are the usual keys and files', () => {
     const { identityFiles, knownHostsFiles, hostName, port } = resolveTarget({ host: 'Pynq' });
     expect({ hostName, port }).toEqual({ hostName: 'Pynq', port: 22 });
     expect(identityFiles).toContain(join(folder.path, '.ssh', 'id_ed25519'));
     expect(knownHostsFiles[0]).toBe(join(folder.path, '.ssh', 'known_hosts'));
   });
 
-  test('IdentitiesOnly and IdentityAgent none leave the agent alone', () => {
+  it('IdentitiesOnly and IdentityAgent none leave the agent alone', () => {
     write('config', 'Host a\n  IdentitiesOnly yes\nHost b\n  IdentityAgent none\n');
     expect(resolveTarget({ host: 'a' }).agentSocket).toBeUndefined();
     expect(resolveTarget({ host: 'b' }).agentSocket).toBeUndefined();
@@ -128,7 +128,7 @@ describe('known_hosts', () => {
   const isKnown = (text: string, name: string) =>
     lookUpHost([write('known_hosts', text)], name).keys.length === 1;
 
-  test.each([
+  it.each([
     ['its name', 'pynq', 'pynq', true],
     ['another name', 'pynq2', 'pynq', false],
     ['a list', 'a,pynq,b', 'pynq', true],
@@ -141,14 +141,14 @@ describe('known_hosts', () => {
     expect(isKnown(`# comment\n\n${hosts} ${line} a comment\n`, name)).toBe(found);
   });
 
-  test('finds a host by its hashed name', () => {
+  it('finds a host by its hashed name', () => {
     const salt = randomBytes(20);
     const hash = createHmac('sha1', salt).update('pynq').digest('base64');
     expect(isKnown(`|1|${salt.toString('base64')}|${hash} ${line}\n`, 'pynq')).toBe(true);
     expect(isKnown(`|1|${salt.toString('base64')}|${hash} ${line}\n`, 'other')).toBe(false);
   });
 
-  test('knows revoked keys from others, and authorities from hosts', () => {
+  it('knows revoked keys from others, and authorities from hosts', () => {
     const file = write('known_hosts', `@revoked * ${line}\n@cert-authority * ${line}\n`);
     expect(lookUpHost([file], 'pynq')).toEqual({ keys: [], revoked: new Set([key.toString('base64')]) });
   });
@@ -161,12 +161,12 @@ describe('the key of a host', () => {
     new HostKeyCheck(resolveTarget({ host: 'pynq' }), options).check(shown);
   const saying = (answer: boolean) => ({ confirmHostKey: async () => answer, secret: async () => undefined });
 
-  test('that is known needs no question', async () => {
+  it('that is known needs no question', async () => {
     write('known_hosts', line);
     await expect(check(key, { prompts: saying(false) })).resolves.toBeUndefined();
   });
 
-  test('that changed is refused, whatever the user or a fingerprint says', async () => {
+  it('that changed is refused, whatever the user or a fingerprint says', async () => {
     write('known_hosts', line);
     const other = publicKey();
     await expect(check(other, { prompts: saying(true) })).rejects.toThrow(
@@ -176,12 +176,12 @@ describe('the key of a host', () => {
     expect(readFileSync(join(folder.path, '.ssh', 'known_hosts'), 'utf8')).toBe(line);
   });
 
-  test('that is revoked is refused, also where it is known', async () => {
+  it('that is revoked is refused, also where it is known', async () => {
     write('known_hosts', `${line}@revoked ${line}`);
     await expect(check(key)).rejects.toThrow(/SSH_HOST_KEY_CHANGED.*revoked/);
   });
 
-  test('that is new is asked for, and remembered after a yes', async () => {
+  it('that is new is asked for, and remembered after a yes', async () => {
     await expect(check(key)).rejects.toThrow(/SSH_HOST_KEY_UNKNOWN/);
     await expect(check(key, { prompts: saying(false) })).rejects.toThrow(/SSH_HOST_KEY_UNKNOWN/);
     await check(key, { prompts: saying(true) });
@@ -190,7 +190,7 @@ describe('the key of a host', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
-  test('goes behind the last line of a file that has no line break at its end', async () => {
+  it('goes behind the last line of a file that has no line break at its end', async () => {
     write('known_hosts', 'other ssh-ed25519 AAAA');
     await check(key, { hostKey: fingerprint(key) });
     expect(readFileSync(join(folder.path, '.ssh', 'known_hosts'), 'utf8')).toBe(
@@ -198,7 +198,7 @@ describe('the key of a host', () => {
     );
   });
 
-  test('is asked for in the types that are known, so that another type does not look new', () => {
+  it('is asked for in the types that are known, so that another type does not look new', () => {
     write('known_hosts', `pynq ecdsa-sha2-nistp256 ${publicKey('ecdsa-sha2-nistp256').toString('base64')}\n`);
     const { algorithms } = new HostKeyCheck(resolveTarget({ host: 'pynq' }), {});
     expect(algorithms[0]).toBe('ecdsa-sha2-nistp256');

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GgmlType } from '../../../../gguf/index.js';
 import { Hypotheses } from '../../../../llm/engine/hypotheses.js';
 import type { GenerateRequest } from '../../../../llm/engine/request.js';
@@ -20,32 +20,32 @@ function search(request: Partial<GenerateRequest> & Pick<GenerateRequest, 'beams
 }
 
 /** Beam search as its definition says it, every sequence computed from its beginning. */
-function reference(width: number, length: number): { tokens: number[]; logProb: number }[] {
-  let beams = [{ tokens: [] as number[], logProb: 0 }];
+function reference(width: number, length: number): { tokens: number[]; logprob: number }[] {
+  let beams = [{ tokens: [] as number[], logprob: 0 }];
   for (let round = 0; round < length; round++) {
-    const candidates = beams.flatMap(({ tokens, logProb }) =>
+    const candidates = beams.flatMap(({ tokens, logprob }) =>
       [...logSoftmax(logitsOf(model, [...PROMPT, ...tokens]).at(-1)!, new Float64Array(300))].map(
         (one, token) => ({
           tokens: [...tokens, token],
-          logProb: logProb + one,
+          logprob: logprob + one,
         }),
       ),
     );
-    beams = candidates.sort((a, b) => b.logProb - a.logProb).slice(0, width);
+    beams = candidates.sort((a, b) => b.logprob - a.logprob).slice(0, width);
   }
   return beams;
 }
 
 describe('beam search', () => {
-  test.each([1, 2, 4, 8])('with %i beams finds what its definition finds', (width) => {
+  it.each([1, 2, 4, 8])('with %i beams finds what its definition finds', (width) => {
     const { beams, reason, tokens } = search({ beams: { width, lengthPenalty: 0 } });
     const expected = reference(width, 5);
     expect(beams!.map((one) => one.tokens)).toEqual(expected.map((one) => one.tokens));
-    for (const [i, { logProb }] of expected.entries()) expect(beams![i]!.logProb).toBeCloseTo(logProb, 9);
+    for (const [i, { logprob }] of expected.entries()) expect(beams![i]!.logprob).toBeCloseTo(logprob, 9);
     expect([reason, tokens]).toEqual(['max-tokens', 5]);
   });
 
-  test('with one beam is greedy decoding', () => {
+  it('with one beam is greedy decoding', () => {
     const bench = new Bench(model);
     const { received } = bench.submit({ prompt: PROMPT, maxTokens: 12, sampling: GREEDY, ignoreEos: true });
     bench.run();
@@ -53,7 +53,7 @@ describe('beam search', () => {
     expect(beams![0]!.tokens).toEqual(received.tokens.map(({ id }) => id));
   });
 
-  test('is the same beside other sequences, and leaves them as they are', () => {
+  it('is the same beside other sequences, and leaves them as they are', () => {
     const alone = search({ beams: { width: 4 }, maxTokens: 8 });
     const request = { prompt: [1, 9], maxTokens: 20, sampling: { seed: 3 }, ignoreEos: true };
     const plain = new Bench(model);
@@ -67,7 +67,7 @@ describe('beam search', () => {
     expect(beside.tokens).toEqual(expected.tokens);
   });
 
-  test('begins again from what it knows when it had to make room', () => {
+  it('begins again from what it knows when it had to make room', () => {
     const expected = search({ beams: { width: 3 }, maxTokens: 10 });
     const metrics = new EngineMetrics();
     const bench = new Bench(model, { maxHeld: 1, maxSequences: 1, metrics });
@@ -82,7 +82,7 @@ describe('beam search', () => {
     expect(received.result!.beams).toEqual(expected.beams);
   });
 
-  test('gives back all its pages, also when it is cancelled', () => {
+  it('gives back all its pages, also when it is cancelled', () => {
     const { kvPool } = model;
     const bench = new Bench(model);
     const { received, generation } = bench.submit({ prompt: PROMPT, ignoreEos: true, beams: { width: 8 } });
@@ -109,7 +109,7 @@ describe('beam search', () => {
         beams: { width },
       }).received;
 
-    test.each([
+    it.each([
       [100, 8, 24, { f16: 22, int8: 30 }],
       [15, 8, 3, { f16: 16, int8: 24 }],
       [32, 3, 20, { f16: 8, int8: 11 }],
@@ -128,7 +128,7 @@ describe('beam search', () => {
       },
     );
 
-    test('goes on after it had to make room, also where there is none to spare', () => {
+    it('goes on after it had to make room, also where there is none to spare', () => {
       const tight = pool(kvType === 'f16' ? 4 : 7);
       const received = [tight, pool(1_000)].map((bench) => {
         const prompt = Array.from({ length: 16 }, (_, i) => 3 + i);
@@ -145,7 +145,7 @@ describe('beam search', () => {
       expect(received[0]!.result!.beams).toEqual(received[1]!.result!.beams);
     });
 
-    test('ends where the pages do if no number of tokens is given', () => {
+    it('ends where the pages do if no number of tokens is given', () => {
       const bench = pool(24);
       const received = searchIn(bench, 10, 4);
       bench.run();
@@ -153,7 +153,7 @@ describe('beam search', () => {
     });
   });
 
-  test.each<[string, Partial<GenerateRequest>]>([
+  it.each<[string, Partial<GenerateRequest>]>([
     ['no beam', { beams: { width: 0 } }],
     ['more beams than 8', { beams: { width: 9 } }],
     ['a length penalty that is no number', { beams: { width: 2, lengthPenalty: Number.NaN } }],
@@ -165,7 +165,7 @@ describe('beam search', () => {
 });
 
 describe('the hypotheses of beam search', () => {
-  test('are ranked by log-probability over length to the power of the penalty', () => {
+  it('are ranked by log-probability over length to the power of the penalty', () => {
     const rank = (penalty: number) => {
       const hypotheses = new Hypotheses(2, penalty);
       hypotheses.add([1], -1.5, 'end-of-text');
@@ -177,7 +177,7 @@ describe('the hypotheses of beam search', () => {
     expect(rank(1)).toEqual([4, 1]);
   });
 
-  test('are complete when the best that goes on cannot reach them any more', () => {
+  it('are complete when the best that goes on cannot reach them any more', () => {
     const hypotheses = new Hypotheses(1, 1);
     expect(hypotheses.isComplete(-9, 3, 10)).toBe(false);
     hypotheses.add([1, 2], -2, 'end-of-text');

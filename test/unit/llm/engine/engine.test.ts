@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
 import { fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
@@ -11,7 +11,7 @@ const model = tinyStories();
 const ONCE = model.tokenizer.encode('Once upon a time');
 
 describe('a generation', () => {
-  test('numbers its tokens from 0 and ends at maxTokens', () => {
+  it('numbers its tokens from 0 and ends at maxTokens', () => {
     const bench = new Bench(model);
     const { received } = bench.submit({ prompt: ONCE, maxTokens: 5, sampling: GREEDY });
     bench.run();
@@ -20,7 +20,7 @@ describe('a generation', () => {
     expect(textOf(received)).toBe(', there was a little girl named Lily. She ');
   });
 
-  test('the same seed draws the same tokens, another draws others', () => {
+  it('the same seed draws the same tokens, another draws others', () => {
     const draw = (seed: number): number[] => {
       const bench = new Bench(model);
       const { received } = bench.submit({ prompt: ONCE, maxTokens: 20, sampling: { temperature: 1, seed } });
@@ -31,7 +31,7 @@ describe('a generation', () => {
     expect(draw(1)).not.toEqual(draw(2));
   });
 
-  test('ends at a stop string, which no token shows', () => {
+  it('ends at a stop string, which no token shows', () => {
     const bench = new Bench(model);
     const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY, stop: ['was a'] });
     bench.run();
@@ -39,7 +39,7 @@ describe('a generation', () => {
     expect(textOf(received)).toBe(', there ');
   });
 
-  test('ends where the context is full', () => {
+  it('ends where the context is full', () => {
     const small = loadModel(openGguf(fileSource(TINY_STORIES)), { contextLength: 10 });
     const bench = new Bench(small);
     const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY, ignoreEos: true });
@@ -48,7 +48,7 @@ describe('a generation', () => {
     expect(received.result).toMatchObject({ reason: 'context-full', tokens: 10 - ONCE.length + 1 });
   });
 
-  test('ends at the end of the text, and goes on where told to ignore it', () => {
+  it('ends at the end of the text, and goes on where told to ignore it', () => {
     const end = model.tokenizer.eosId!;
     const sampling = { ...GREEDY, logitBias: [[end, 1000]] as const };
     const bench = new Bench(model);
@@ -60,23 +60,23 @@ describe('a generation', () => {
     expect(ignoring.result).toMatchObject({ reason: 'max-tokens', tokens: 3 });
   });
 
-  test('reports the likeliest tokens with the model’s own log-probabilities', () => {
+  it('reports the likeliest tokens with the model’s own log-probabilities', () => {
     const bench = new Bench(model);
     const { received } = bench.submit({
       prompt: ONCE,
       maxTokens: 1,
-      sampling: { ...GREEDY, topLogProbs: 3 },
+      sampling: { ...GREEDY, topLogprobs: 3 },
     });
     bench.run();
-    const [{ id, logProb, top }] = received.tokens;
+    const [{ id, logprob, top }] = received.tokens;
     expect(top).toHaveLength(3);
-    expect(top[0]).toEqual({ id, logProb });
-    expect(top[1].logProb).toBeLessThan(logProb);
+    expect(top[0]).toEqual({ id, logprob });
+    expect(top[1].logprob).toBeLessThan(logprob);
   });
 });
 
 describe('back-pressure', () => {
-  test('without room for a token nothing is computed for the sequence, and it goes on when there is', () => {
+  it('without room for a token nothing is computed for the sequence, and it goes on when there is', () => {
     const bench = new Bench(model);
     const { received, generation } = bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY, limit: 2 });
     bench.run();
@@ -93,7 +93,7 @@ describe('back-pressure', () => {
     expect(received.result?.reason).toBe('max-tokens');
   });
 
-  test('a client that reads nothing does not hold up another', () => {
+  it('a client that reads nothing does not hold up another', () => {
     const bench = new Bench(model);
     const stuck = bench.submit({ prompt: ONCE, maxTokens: 6, limit: 0 }).received;
     const other = bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY }).received;
@@ -104,7 +104,7 @@ describe('back-pressure', () => {
 });
 
 describe('many clients that read nothing', () => {
-  test('take no place from one that does', () => {
+  it('take no place from one that does', () => {
     const bench = new Bench(model);
     for (let i = 0; i < 10; i++) bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY, limit: 1 });
     bench.run();
@@ -115,7 +115,7 @@ describe('many clients that read nothing', () => {
 });
 
 describe('text that a stop string holds back', () => {
-  test('comes with the last token where the stop string was not completed', () => {
+  it('comes with the last token where the stop string was not completed', () => {
     const bench = new Bench(model);
     const { received } = bench.submit({ prompt: ONCE, maxTokens: 5, sampling: GREEDY, stop: ['She never'] });
     bench.run();
@@ -127,7 +127,7 @@ describe('text that a stop string holds back', () => {
 });
 
 describe('cancelling', () => {
-  test('takes effect before the next step', () => {
+  it('takes effect before the next step', () => {
     const bench = new Bench(model);
     const { received, generation } = bench.submit({ prompt: ONCE, sampling: GREEDY });
     while (received.tokens.length < 2) bench.engine.step();
@@ -140,7 +140,7 @@ describe('cancelling', () => {
     expect(bench.engine.hasWork).toBe(false);
   });
 
-  test('works for a request that still waits', () => {
+  it('works for a request that still waits', () => {
     const bench = new Bench(model, { maxSequences: 1 });
     bench.submit({ prompt: ONCE, maxTokens: 2 });
     const { received, generation } = bench.submit({ prompt: ONCE });
@@ -155,7 +155,7 @@ describe('several sequences at a time', () => {
     model.tokenizer.encode(text),
   );
 
-  test('get the tokens that each gets alone', () => {
+  it('get the tokens that each gets alone', () => {
     const together = new Bench(model, { maxSequences: 3 });
     const received = prompts.map(
       (prompt, seed) => together.submit({ prompt, maxTokens: 12, sampling: { seed } }).received,
@@ -169,7 +169,7 @@ describe('several sequences at a time', () => {
     });
   });
 
-  test('share a step’s cost by their columns', () => {
+  it('share a step’s cost by their columns', () => {
     const bench = new Bench(model);
     const before = model.cost().cpuMultiplyAdds;
     const received = prompts.map((prompt) => bench.submit({ prompt, maxTokens: 4 }).received);
@@ -179,7 +179,7 @@ describe('several sequences at a time', () => {
     expect(total).toBeCloseTo(model.cost().cpuMultiplyAdds - before, 0);
   });
 
-  test('with more of them than columns each has its turn', () => {
+  it('with more of them than columns each has its turn', () => {
     const narrow = loadModel(
       syntheticGguf(() => GgmlType.Q2_K),
       { maxColumns: 2 },
@@ -198,7 +198,7 @@ describe('several sequences at a time', () => {
 describe('a request that cannot be served is refused at once', () => {
   const bench = new Bench(model, { maxQueued: 1 });
 
-  test.each([
+  it.each([
     ['an empty prompt', { prompt: [] }, /LLM_PROMPT_EMPTY/],
     [
       'a prompt longer than the context',
@@ -213,7 +213,7 @@ describe('a request that cannot be served is refused at once', () => {
     expect(bench.engine.count).toBe(0);
   });
 
-  test('one more than the queue holds', () => {
+  it('one more than the queue holds', () => {
     bench.submit({ prompt: [1], maxTokens: 1 });
     expect(() => bench.submit({ prompt: [1] })).toThrow(/LLM_OVERLOADED/);
     bench.run();
@@ -236,14 +236,14 @@ describe('a fault of the device in a step', () => {
     return { received, next, metrics };
   };
 
-  test('is got over: the step is tried again and the tokens are those of a device without faults', () => {
+  it('is got over: the step is tried again and the tokens are those of a device without faults', () => {
     const { received, next, metrics } = faulty(1);
     expect(received.result).toMatchObject({ reason: 'max-tokens', tokens: 6 });
     expect(received.tokens).toEqual(next.tokens);
     expect(metrics).toMatchObject({ faults: 1, recovered: 1 });
   });
 
-  test('twice ends the generation with what it had, and the next request is served', () => {
+  it('twice ends the generation with what it had, and the next request is served', () => {
     const { received, next, metrics } = faulty(2);
     expect(received.result).toBeUndefined();
     expect(received.error).toMatchObject({
@@ -257,7 +257,7 @@ describe('a fault of the device in a step', () => {
   });
 });
 
-test('a sequence takes over the cache of one that ended, and gives what it gives in a new one', () => {
+it('a sequence takes over the cache of one that ended, and gives what it gives in a new one', () => {
   const bench = new Bench(model);
   const first = bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY }).received;
   bench.run();
@@ -266,7 +266,7 @@ test('a sequence takes over the cache of one that ended, and gives what it gives
   expect(second.tokens).toEqual(first.tokens);
 });
 
-test('times are told: waiting, prompt, tokens', () => {
+it('times are told: waiting, prompt, tokens', () => {
   let clock = 0;
   const bench = new Bench(model, { now: () => (clock += 10) });
   const { received } = bench.submit({ prompt: ONCE, maxTokens: 4 });
@@ -281,7 +281,7 @@ test('times are told: waiting, prompt, tokens', () => {
 describe('more requests than are kept waiting', () => {
   const request = { prompt: ONCE, maxTokens: 2, sampling: GREEDY };
 
-  test('cost the one with the least claim its place: batch work gives way to an interactive request', () => {
+  it('cost the one with the least claim its place: batch work gives way to an interactive request', () => {
     const metrics = new EngineMetrics();
     const bench = new Bench(model, { maxSequences: 1, maxQueued: 1, metrics });
     bench.submit(request);
@@ -296,7 +296,7 @@ describe('more requests than are kept waiting', () => {
   });
 });
 
-test('after a busy spell as many requests are taken at once as there are places, however slow the board', () => {
+it('after a busy spell as many requests are taken at once as there are places, however slow the board', () => {
   let clock = 0;
   const small = loadModel(
     syntheticGguf(() => GgmlType.Q2_K, { layers: 1, feedForward: 256, vocabulary: 300 }),
@@ -317,7 +317,7 @@ test('after a busy spell as many requests are taken at once as there are places,
   expect(bench.engine.count).toBe(8);
 });
 
-test('a request that is not done by its deadline ends with what it has', () => {
+it('a request that is not done by its deadline ends with what it has', () => {
   let clock = 0;
   const bench = new Bench(model, { now: () => clock });
   const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY }, { deadlineMs: 100 });
@@ -331,7 +331,7 @@ test('a request that is not done by its deadline ends with what it has', () => {
   expect(bench.engine.count).toBe(0);
 });
 
-test('a deadline ends a request whose client reads nothing, although nobody else makes steps', () => {
+it('a deadline ends a request whose client reads nothing, although nobody else makes steps', () => {
   let clock = 0;
   const bench = new Bench(model, { now: () => clock });
   const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY, limit: 2 }, { deadlineMs: 100 });
@@ -345,6 +345,6 @@ test('a deadline ends a request whose client reads nothing, although nobody else
   expect(bench.engine.hasWork).toBe(false);
 });
 
-test.each([{ priority: 10 }, { priority: 1.5 }, { deadlineMs: 0 }])('%j is refused', (service) => {
+it.each([{ priority: 10 }, { priority: 1.5 }, { deadlineMs: 0 }])('%j is refused', (service) => {
   expect(() => new Bench(model).submit({ prompt: ONCE }, service)).toThrow(/LLM_REQUEST_INVALID/);
 });

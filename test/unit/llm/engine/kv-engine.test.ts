@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../../../llm/engine/engine.js';
 import type { GenerateRequest } from '../../../../llm/engine/request.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
@@ -36,7 +36,7 @@ describe.each([
   ['int8', 'computed again', 20],
   ['int8', 'spilled', 20],
 ] as const)('where pages of %s run short and are %s', (type, how, pages) => {
-  test('every sequence gets the tokens that it gets alone', () => {
+  it('every sequence gets the tokens that it gets alone', () => {
     const random = new Random(5);
     const requests = Array.from({ length: 12 }, () => ({ ...randomRequest(random, 8), maxTokens: 90 }));
     const model = tiny(type, pages);
@@ -65,19 +65,19 @@ describe.each([
 describe('a request that would need more than the whole pool', () => {
   const bench = new Bench(tiny('f16', 2));
 
-  test('is refused', () => {
+  it('is refused', () => {
     expect(() => bench.submit({ prompt: [1], maxTokens: 33 })).toThrow(/LLM_KV_TOO_LONG.*33 tokens.*32/);
     expect(() => bench.submit({ prompt: new Array<number>(33).fill(5) })).toThrow(/LLM_KV_TOO_LONG/);
   });
 
-  test('but says no number of tokens ends where the pool is full', () => {
+  it('but says no number of tokens ends where the pool is full', () => {
     const { received } = bench.submit({ prompt: [1, 2], ignoreEos: true });
     bench.run();
     expect(received.result).toMatchObject({ reason: 'context-full', tokens: 31 });
   });
 });
 
-test.each([
+it.each([
   ['f16', 2, 32],
   ['int8', 4, 16],
 ] as const)('a draft model whose pages of %s run short drafts no more', (type, pages, least) => {
@@ -95,7 +95,7 @@ test.each([
   expect(model.kvPool.stats.used).toBe(0);
 });
 
-test.each([
+it.each([
   ['f16', 10_000],
   ['int8', 2_000],
 ] as const)(
@@ -146,7 +146,7 @@ test.each([
   120_000,
 );
 
-test.each(['f16', 'int8'] as const)(
+it.each(['f16', 'int8'] as const)(
   'pages of %s that the last step completed are there for the next',
   (type) => {
     const bench = new Bench(tiny(type, 24));

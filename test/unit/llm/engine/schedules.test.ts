@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
 import { GgmlType } from '../../../../gguf/index.js';
@@ -106,7 +106,7 @@ function runSchedule(
   return { given, speculated };
 }
 
-test('sequences of 200 random schedules get, to the bit, the tokens that each gets alone', () => {
+it('sequences of 200 random schedules get, to the bit, the tokens that each gets alone', () => {
   const metrics = new EngineMetrics();
   const counts = { finished: 0, cancelled: 0, speculated: 0, searched: 0 };
   const models = [load('f16', 5), load('f16', 32), load('int8', 12)];

@@ -1,10 +1,10 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
 import { GgmlType } from '../../../../gguf/index.js';
 import type { ScoreOptions, Scores } from '../../../../llm/engine/score-sequence.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
-import { topLogProbs } from '../../../../llm/sampling/index.js';
+import { topLogprobs } from '../../../../llm/sampling/index.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, GREEDY, logitsOf, syntheticGguf } from '../models.js';
 
@@ -51,11 +51,11 @@ function begin(bench: Bench, tokens: readonly number[], options: Partial<ScoreOp
 /** What the logits of a plain run of the model say. */
 function expected(tokens: readonly number[], from = 0): Scores {
   const logits = logitsOf(model, tokens, false);
-  const all = logits.map((one) => topLogProbs(one, 300));
-  const logProbs = tokens.map((token, i) =>
-    i === 0 ? null : all[i - 1].find(({ id }) => id === token)!.logProb,
+  const all = logits.map((one) => topLogprobs(one, 300));
+  const logprobs = tokens.map((token, i) =>
+    i === 0 ? null : all[i - 1].find(({ id }) => id === token)!.logprob,
   );
-  return { logProbs: logProbs.slice(from), top: all.slice(from).map((one) => one.slice(0, 2)) };
+  return { logprobs: logprobs.slice(from), top: all.slice(from).map((one) => one.slice(0, 2)) };
 }
 
 beforeEach(() => {
@@ -63,7 +63,7 @@ beforeEach(() => {
 });
 
 describe('scores', () => {
-  test.each([0, 1, 37, 199])('from position %i on are those of the model, to the bit', (from) => {
+  it.each([0, 1, 37, 199])('from position %i on are those of the model, to the bit', (from) => {
     const bench = new Bench(model);
     const { outcome } = begin(bench, TOKENS, { from });
     bench.run();
@@ -71,7 +71,7 @@ describe('scores', () => {
     expect(model.kvPool.stats.used).toBe(0);
   });
 
-  test('are the same where the pool has pages of the tokens already, and use those that need no logits', () => {
+  it('are the same where the pool has pages of the tokens already, and use those that need no logits', () => {
     const bench = new Bench(model);
     bench.submit({ prompt: TOKENS.slice(0, 100), maxTokens: 1 });
     bench.run();
@@ -83,7 +83,7 @@ describe('scores', () => {
     expect(model.kvPool.stats.hits - hits).toBe(5);
   });
 
-  test('beside a generation that needs their memory wait, and both are right', () => {
+  it('beside a generation that needs their memory wait, and both are right', () => {
     const request = {
       prompt: TOKENS.slice(0, 180).reverse(),
       maxTokens: 20,
@@ -106,7 +106,7 @@ describe('scores', () => {
     expect(model.kvPool.stats.preemptions).toBeGreaterThan(preemptions);
   });
 
-  test.each([1, 2])('of a device that fails %d times in a step', (count) => {
+  it.each([1, 2])('of a device that fails %d times in a step', (count) => {
     const bench = new Bench(model);
     const { outcome } = begin(bench, TOKENS);
     bench.engine.step();
@@ -117,7 +117,7 @@ describe('scores', () => {
     expect(model.kvPool.stats.used).toBe(0);
   });
 
-  test('are cancelled before the next step', () => {
+  it('are cancelled before the next step', () => {
     const bench = new Bench(model);
     const { outcome, scoring } = begin(bench, TOKENS);
     bench.engine.step();
@@ -129,7 +129,7 @@ describe('scores', () => {
     expect(model.kvPool.stats.used).toBe(0);
   });
 
-  test('of more tokens than there is room for, and of none, are refused', () => {
+  it('of more tokens than there is room for, and of none, are refused', () => {
     const bench = new Bench(model);
     expect(() => begin(bench, Array<number>(CONTEXT + 1).fill(3))).toThrow(/LLM_PROMPT_TOO_LONG/);
     expect(() => begin(bench, [])).toThrow(/LLM_PROMPT_EMPTY/);

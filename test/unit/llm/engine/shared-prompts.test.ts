@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
 import { GgmlType } from '../../../../gguf/index.js';
@@ -62,7 +62,7 @@ describe.each(['f16', 'int8'] as const)('answers to one prompt that come at once
   const tokensOf = (received: ReturnType<typeof together>['received']) =>
     received.map(({ tokens }) => tokens);
 
-  test('compute its pages once, do not slow the first, and get the tokens that each gets alone', () => {
+  it('compute its pages once, do not slow the first, and get the tokens that each gets alone', () => {
     const { received, columns, steps } = together(kvType, 4);
     expect(columns).toBe(PROMPT.length + 3 * TAIL + 4 * (TOKENS - 1));
     expect(tokensOf(received)).toEqual(expected);
@@ -70,20 +70,20 @@ describe.each(['f16', 'int8'] as const)('answers to one prompt that come at once
     expect(Math.max(...steps)).toBe(steps[0] + 1);
   });
 
-  test('go on where the first was left when its client cancels', () => {
+  it('go on where the first was left when its client cancels', () => {
     const { received, columns } = together(kvType, 4, ([first]) => first.generation.cancel());
     expect(received[0].result?.reason).toBe('cancelled');
     expect(tokensOf(received).slice(1)).toEqual(expected.slice(1));
     expect(columns).toBeLessThanOrEqual(PROMPT.length + 2 * TAIL + 3 * (TOKENS - 1));
   });
 
-  test('go on where the first was left when the device fails', () => {
+  it('go on where the first was left when the device fails', () => {
     const { received } = together(kvType, 4, () => board.injectFault({ name: 'dma-decode-error', count: 2 }));
     expect(received[0].error).toMatchObject({ code: expect.stringMatching(/^DRIVER_/) });
     expect(tokensOf(received).slice(1)).toEqual(expected.slice(1));
   });
 
-  test('go on when the first has to make room, and it does too', () => {
+  it('go on when the first has to make room, and it does too', () => {
     // 16 pages: the request that comes takes 12 of them.
     const bytes = 16 * (kvType === 'f16' ? 2 * (2 * 16 * 64) : 3 * (2 * 16 * 64 + 64));
     const upset = (_: unknown, bench: Bench) => {
@@ -96,7 +96,7 @@ describe.each(['f16', 'int8'] as const)('answers to one prompt that come at once
   });
 });
 
-test('who comes later waits for a page that is just computed, and no longer', () => {
+it('who comes later waits for a page that is just computed, and no longer', () => {
   const metrics = new EngineMetrics();
   const bench = new Bench(loadModel(gguf, { accelerator }), { metrics });
   bench.submit(answer(0));

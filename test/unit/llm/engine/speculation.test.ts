@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
 import { fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
@@ -23,21 +23,21 @@ describe('looking up the last tokens', () => {
     return made;
   };
 
-  test('proposes what followed the last three tokens where they stood last', () => {
+  it('proposes what followed the last three tokens where they stood last', () => {
     expect(lookup([1, 2, 3, 4, 5, 6, 7, 1, 2, 3]).draft(3)).toEqual({ tokens: [4, 5, 6], matched: 3 });
     expect(lookup([1, 2, 3, 4, 9, 1, 2, 3, 5, 8, 1, 2, 3]).draft(2)).toEqual({ tokens: [5, 8], matched: 3 });
   });
 
-  test('falls back to the last two, and to the last one', () => {
+  it('falls back to the last two, and to the last one', () => {
     expect(lookup([1, 2, 3, 4, 8, 2, 3]).draft(2)).toEqual({ tokens: [4, 8], matched: 2 });
     expect(lookup([3, 4, 8, 2, 3]).draft(2)).toEqual({ tokens: [4, 8], matched: 1 });
   });
 
-  test('goes round where the sequence repeats itself', () => {
+  it('goes round where the sequence repeats itself', () => {
     expect(lookup([1, 2, 1, 2]).draft(5)).toEqual({ tokens: [1, 2, 1, 2, 1], matched: 2 });
   });
 
-  test('proposes nothing that was not there', () => {
+  it('proposes nothing that was not there', () => {
     for (const tokens of [[], [5], [1, 2, 3, 4]]) expect(lookup(tokens).draft(4).tokens).toEqual([]);
   });
 });
@@ -46,12 +46,12 @@ describe('the length of a draft', () => {
   // A step of eight columns costs 1.9 times one: the manual's formulas for 2048 x 2048 in Q3_K.
   const cycles = (columns: number) => 1 + 0.13 * (columns - 1);
 
-  test('grows with how often drafts are right', () => {
+  it('grows with how often drafts are right', () => {
     const lengths = [0, 0.05, 0.3, 0.6, 1].map((rate) => draftLength(() => rate, 100, cycles));
     expect(lengths).toEqual([0, 0, 1, 3, 8]);
   });
 
-  test('keeps to the room that there is, and to nothing where columns are not shared', () => {
+  it('keeps to the room that there is, and to nothing where columns are not shared', () => {
     expect(draftLength(() => 1, 2, cycles)).toBe(2);
     expect(draftLength(() => 1, 0, cycles)).toBe(0);
     expect(
@@ -86,7 +86,7 @@ describe.each<[string, Partial<GenerateRequest>]>([
   ['prompt lookup', { promptLookup: true }],
   ['a draft model', { draftModel }],
 ])('decoding with %s', (_, speculation) => {
-  test.each<[string, GenerateRequest]>([
+  it.each<[string, GenerateRequest]>([
     ['greedy', { prompt: ONCE, maxTokens: 40, sampling: GREEDY }],
     ['greedy on a repetitive text', { prompt: REPETITIVE, maxTokens: 40, sampling: GREEDY }],
     ['until the context is full', { prompt: REPETITIVE, sampling: GREEDY, ignoreEos: true }],
@@ -104,7 +104,7 @@ describe.each<[string, Partial<GenerateRequest>]>([
     expect(drafted.result?.text).toBe(plain.result?.text);
   });
 
-  test('beside other sequences changes none of them', () => {
+  it('beside other sequences changes none of them', () => {
     const alone = run({ prompt: ONCE, maxTokens: 30, sampling: { seed: 5 } });
     const bench = new Bench(deepModel);
     const drafting = bench.submit({
@@ -121,7 +121,7 @@ describe.each<[string, Partial<GenerateRequest>]>([
     );
   });
 
-  test('never generates beyond what the client has room for', () => {
+  it('never generates beyond what the client has room for', () => {
     const bench = new Bench(deepModel);
     const { received, generation } = bench.submit({
       prompt: REPETITIVE,
@@ -146,7 +146,7 @@ const run = (request: GenerateRequest) => {
 };
 
 describe('prompt lookup', () => {
-  test('takes little more than half the core cycles where the text repeats itself', () => {
+  it('takes little more than half the core cycles where the text repeats itself', () => {
     // Two tokens that outbid all others: what follows soon repeats itself, whatever the model thinks of them.
     const [on, the] = model.tokenizer.encode('on the');
     const request = {
@@ -162,13 +162,13 @@ describe('prompt lookup', () => {
 });
 
 describe('a draft model', () => {
-  test('that is mostly right saves cycles, its own counted', () => {
+  it('that is mostly right saves cycles, its own counted', () => {
     const request = { prompt: ONCE, maxTokens: 40, sampling: GREEDY };
     const plain = run(request).result!.cost.coreCycles;
     expect(run({ ...request, draftModel }).result!.cost.coreCycles).toBeLessThan(plain * 0.85);
   });
 
-  test('takes a long prompt in steps that others hardly feel, and drafts then', () => {
+  it('takes a long prompt in steps that others hardly feel, and drafts then', () => {
     const prompt = [...REPETITIVE, ...REPETITIVE, ...REPETITIVE, ...REPETITIVE].slice(0, 130);
     expect(prompt).toHaveLength(130);
     const bench = new Bench(deepModel);
@@ -194,7 +194,7 @@ describe('a draft model', () => {
     expect(drafted).toBeGreaterThan(0);
   });
 
-  test('that costs as much as the model itself is not asked', () => {
+  it('that costs as much as the model itself is not asked', () => {
     const bench = new Bench(draftModel);
     const { received } = bench.submit({ prompt: ONCE, maxTokens: 20, sampling: GREEDY, draftModel });
     const plain = bench.submit({ prompt: ONCE, maxTokens: 20, sampling: GREEDY });
@@ -202,7 +202,7 @@ describe('a draft model', () => {
     expect(received.result!.cost.coreCycles).toBe(plain.received.result!.cost.coreCycles);
   });
 
-  test.each([1, 2])('that fails %d times in a row because of the device fails nobody else', (count) => {
+  it.each([1, 2])('that fails %d times in a row because of the device fails nobody else', (count) => {
     const [first, second] = [ONCE, REPETITIVE].map((prompt) => ({ prompt, maxTokens: 12, sampling: GREEDY }));
     const metrics = new EngineMetrics();
     const bench = new Bench(deepModel, { metrics });
@@ -219,7 +219,7 @@ describe('a draft model', () => {
     expect(metrics.classes.interactive).toMatchObject({ finished: 3 - count, failed: count - 1 });
   });
 
-  test('that has no room for another sequence leaves it to go on without', () => {
+  it('that has no room for another sequence leaves it to go on without', () => {
     const small = loadModel(openGguf(fileSource('models/tiny-stories-Q2_K.gguf')), {
       accelerator,
       contextLength: 100,
@@ -234,7 +234,7 @@ describe('a draft model', () => {
     expect(small.kvPool.stats.used).toBe(0);
   });
 
-  test('of another vocabulary is refused, and so is more than one way to draft', () => {
+  it('of another vocabulary is refused, and so is more than one way to draft', () => {
     const other = loadModel(syntheticGguf(() => GgmlType.Q3_K));
     const bench = new Bench(deepModel);
     expect(() => bench.submit({ prompt: ONCE, draftModel: other })).toThrow(/LLM_DRAFT_MODEL.*1000 tokens/);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
@@ -115,7 +115,7 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
     return cache;
   }
 
-  test.each([0, 1, 14, 15, 16, 17, 31, 32, 50, 74])(
+  it.each([0, 1, 14, 15, 16, 17, 31, 32, 50, 74])(
     'has the bits of plain attention over rows at position %s',
     (position) => {
       // More is stored than the column may see: a step stores all its columns first.
@@ -128,7 +128,7 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
     },
   );
 
-  test('sees the same whether earlier tokens are settled or not', () => {
+  it('sees the same whether earlier tokens are settled or not', () => {
     const cache = filled(40);
     const before = new Float32Array(QUERY_WIDTH);
     cache.attend(1, 39, queries, before, 0);
@@ -140,7 +140,7 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
 });
 
 describe('INT8', () => {
-  test('makes NaN of what an infinite key of a complete page is seen with', () => {
+  it('makes NaN of what an infinite key of a complete page is seen with', () => {
     const cache = new KvPool(SHAPE, { type: 'int8', bytes: 1 << 20, contextLength: 100 }).newCache(100);
     for (let token = 0; token < 17; token++) {
       cache.extendTo(token, token);
@@ -151,7 +151,7 @@ describe('INT8', () => {
     expect(out.every(Number.isNaN)).toBe(true);
   });
 
-  test('is refused for heads whose products could exceed 32 bits', () => {
+  it('is refused for heads whose products could exceed 32 bits', () => {
     const shape = { ...SHAPE, headDim: 514 };
     expect(() => new KvPool(shape, { type: 'int8', bytes: 1 << 24, contextLength: 100 })).toThrow(
       /LLM_KV_TYPE.*514/,

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { GgmlType } from '../../../../gguf/index.js';
 import type { KvCache } from '../../../../llm/kv/cache.js';
 import { KvLayout, type KvType } from '../../../../llm/kv/layout.js';
@@ -185,7 +185,7 @@ class Monkey {
 describe.each(['f16', 'int8'] as const)('a cache in pages of %s', (type) => {
   const other = tiny(type);
 
-  test('gives the logits of tokens fed one by one, whatever is done with it', () => {
+  it('gives the logits of tokens fed one by one, whatever is done with it', () => {
     const model = tiny(type, 200);
     for (let seed = 0; seed < 12; seed++) {
       const monkey = new Monkey(model, other, seed);
@@ -199,7 +199,7 @@ describe.each(['f16', 'int8'] as const)('a cache in pages of %s', (type) => {
     expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
   });
 
-  test('is adopted by a sequence with the same beginning, up to the page before its last token', () => {
+  it('is adopted by a sequence with the same beginning, up to the page before its last token', () => {
     const model = tiny(type);
     const prompt = Array.from({ length: 48 }, (_, i) => i);
     const first = model.newCache();
@@ -224,7 +224,7 @@ describe.each(['f16', 'int8'] as const)('a cache in pages of %s', (type) => {
     }
   });
 
-  test('computed twice is kept once', () => {
+  it('computed twice is kept once', () => {
     const model = tiny(type);
     const prompt = Array.from({ length: 32 }, (_, i) => i);
     const caches = [model.newCache(), model.newCache()];
@@ -254,7 +254,7 @@ function adopted(model: Model, tokens: readonly number[]): number {
 }
 
 describe('a pool whose room is needed', () => {
-  test('throws out the least recently used pages first, the end of a prefix before its beginning', () => {
+  it('throws out the least recently used pages first, the end of a prefix before its beginning', () => {
     const model = tiny('f16', 6);
     const [a, b] = [leave(model, 0, 2), leave(model, 1, 2)];
     expect(adopted(model, a)).toBe(32);
@@ -263,7 +263,7 @@ describe('a pool whose room is needed', () => {
     expect([adopted(model, a), adopted(model, b)]).toEqual([32, 16]);
   });
 
-  test('keeps what is pinned', () => {
+  it('keeps what is pinned', () => {
     const model = tiny('f16', 6);
     const system = leave(model, 0, 2);
     const pin = model.kvPool.pin([...system, 1, 2]);
@@ -279,7 +279,7 @@ describe('a pool whose room is needed', () => {
     expect(adopted(model, system)).toBe(0);
   });
 
-  test.each([
+  it.each([
     ['f16', 4],
     ['int8', 6],
   ] as const)('of %s says so where all is held, and every other cache is as it was', (type, pages) => {
@@ -301,7 +301,7 @@ describe('a pool whose room is needed', () => {
     expect(feed(model, other, [1])[0]).toEqual(reference(tiny(type), [1])[0]);
   });
 
-  test('reserves as much as there is', () => {
+  it('reserves as much as there is', () => {
     const model = tiny('f16', 3);
     const [one, other] = [model.newCache(), model.newCache()];
     expect(one.reserve(20)).toBe(20);
@@ -312,7 +312,7 @@ describe('a pool whose room is needed', () => {
     expect(() => one.reserve(1)).toThrow(/LLM_KV_FULL/);
   });
 
-  test('holds a sequence of as many tokens as it says', () => {
+  it('holds a sequence of as many tokens as it says', () => {
     for (const type of ['f16', 'int8'] as const) {
       const model = tiny(type, 5);
       const pool: KvPool = model.kvPool;
@@ -326,7 +326,7 @@ describe('a pool whose room is needed', () => {
     }
   });
 
-  test('of less than a page is refused', () => {
+  it('of less than a page is refused', () => {
     expect(() => tiny('f16', 0.9).kvPool).toThrow(/LLM_KV_MEMORY/);
     expect(() => loadModel(TINY, { kvBytes: 2 ** 33 }).kvPool).toThrow(/LLM_KV_MEMORY/);
   });
@@ -345,7 +345,7 @@ describe('what is spilled', () => {
     return { path, spill, model, cache, tokens };
   }
 
-  test.each(['f16', 'int8'] as const)('comes back from disk to the bit: %s', (type) => {
+  it.each(['f16', 'int8'] as const)('comes back from disk to the bit: %s', (type) => {
     const { path, spill, model, cache, tokens } = spilled(type, `back-${type}`);
     expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
     expect(spill.bytes).toBeGreaterThan(0);
@@ -358,7 +358,7 @@ describe('what is spilled', () => {
     expect(model.kvPool.stats).toMatchObject({ restored: 1, spillFailures: 0 });
   });
 
-  test.each([
+  it.each([
     ['changed', (bytes: Buffer) => bytes.fill(1, 100, 101)],
     ['cut off', (bytes: Buffer) => bytes.subarray(0, bytes.length - 1)],
   ])('is not taken back where its file was %s', (name, damage) => {
@@ -371,7 +371,7 @@ describe('what is spilled', () => {
     expect(model.kvPool.stats).toMatchObject({ restored: 0, spillFailures: 1 });
   });
 
-  test('stays on disk while there is no room', () => {
+  it('stays on disk while there is no room', () => {
     const { model, cache } = spilled('f16', 'no-room');
     const others = model.newCache();
     others.reserve(128);
@@ -383,7 +383,7 @@ describe('what is spilled', () => {
     expect(cache.length).toBe(37);
   });
 
-  test('is computed again where the folder has no room for it', () => {
+  it('is computed again where the folder has no room for it', () => {
     const { path, model, cache } = spilled('f16', 'full', 1000);
     expect(readdirSync(path)).toEqual([]);
     cache.restore();
@@ -391,13 +391,13 @@ describe('what is spilled', () => {
     expect(model.kvPool.stats.spillFailures).toBe(1);
   });
 
-  test('needs a folder that can be made', () => {
+  it('needs a folder that can be made', () => {
     const path = join(folder, 'a-file');
     writeFileSync(path, '');
     expect(() => new SpillFolder(join(path, 'inside'), 1)).toThrow(/LLM_KV_SPILL_FOLDER/);
   });
 
-  test('is deleted with its sequence, and by the next process that uses the folder', () => {
+  it('is deleted with its sequence, and by the next process that uses the folder', () => {
     const { path, spill, cache } = spilled('f16', 'deleted');
     cache.release();
     expect([spill.bytes, readdirSync(path)]).toEqual([0, []]);

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { PynqLlmError } from '../../../../errors/index.js';
 import type { PrefillSink } from '../../../../llm/engine/engine.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
@@ -59,7 +59,7 @@ function expectNothingLeft({ kvPool }: Model): void {
 }
 
 describe('a pin', () => {
-  test.each(['f16', 'int8'] as const)('of %s computes the prompt and keeps its whole pages', (type) => {
+  it.each(['f16', 'int8'] as const)('of %s computes the prompt and keeps its whole pages', (type) => {
     const bench = new Bench(tiny(20, type));
     const { outcome, pinning } = begin(bench, prompt(1, 40));
     expect(outcome).toEqual({});
@@ -74,7 +74,7 @@ describe('a pin', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('outlives pressure that throws out an unpinned prompt, and the tokens are the same', () => {
+  it('outlives pressure that throws out an unpinned prompt, and the tokens are the same', () => {
     const bench = new Bench(tiny(16));
     const [kept, other] = [prompt(1, 48), prompt(2, 48)];
     const request = { prompt: [...kept, 9], maxTokens: 12, ignoreEos: true, sampling: { seed: 3 } };
@@ -100,7 +100,7 @@ describe('a pin', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('is there at once where nothing has to be computed', () => {
+  it('is there at once where nothing has to be computed', () => {
     const metrics = new EngineMetrics();
     const bench = new Bench(tiny(16), { metrics });
     pin(bench, prompt(1, 32)).release();
@@ -112,13 +112,13 @@ describe('a pin', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('of less than a page keeps nothing', () => {
+  it('of less than a page keeps nothing', () => {
     const bench = new Bench(tiny(16));
     expect(begin(bench, prompt(1, 15)).outcome.pin?.tokens).toBe(0);
     expectNothingLeft(bench.model);
   });
 
-  test('shares the time of the board with generations, whose tokens stay the same', () => {
+  it('shares the time of the board with generations, whose tokens stay the same', () => {
     const request = { prompt: prompt(5, 10), maxTokens: 30, ignoreEos: true, sampling: { seed: 1 } };
     const alone = new Bench(tiny(24));
     const expected = alone.submit(request).received;
@@ -131,7 +131,7 @@ describe('a pin', () => {
     expect(tokensOf(received)).toEqual(tokensOf(expected));
   });
 
-  test('that is cancelled ends with the next step and leaves nothing', () => {
+  it('that is cancelled ends with the next step and leaves nothing', () => {
     const bench = new Bench(tiny(16));
     const { outcome, pinning } = begin(bench, prompt(1, 64));
     bench.engine.step();
@@ -142,7 +142,7 @@ describe('a pin', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('is computed to the end by a second try where the device fails; a second failure leaves nothing', () => {
+  it('is computed to the end by a second try where the device fails; a second failure leaves nothing', () => {
     const bench = new Bench(tiny(16));
     const forward = vi.spyOn(bench.model, 'forward');
     const fail = () => {
@@ -158,7 +158,7 @@ describe('a pin', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('that makes room for an interactive request goes on after it', () => {
+  it('that makes room for an interactive request goes on after it', () => {
     const bench = new Bench(tiny(8));
     const outcome: Outcome = {};
     const sink = { onDone: (held: KvPin) => Object.assign(outcome, { pin: held }), onCancelled, onError };
@@ -173,7 +173,7 @@ describe('a pin', () => {
     expectNothingLeft(bench.model);
   });
 
-  test.each([
+  it.each([
     ['without tokens', [], 'LLM_PROMPT_EMPTY'],
     ['longer than the context', prompt(1, 129), 'LLM_PROMPT_TOO_LONG'],
     ['of unknown tokens', [260], 'LLM_TOKEN_RANGE'],
@@ -185,7 +185,7 @@ describe('a pin', () => {
 });
 
 describe('pins together', () => {
-  test('may take half of the pages', () => {
+  it('may take half of the pages', () => {
     const bench = new Bench(tiny(8));
     const first = pin(bench, prompt(1, 48));
     expect(() => begin(bench, prompt(2, 32))).toThrow(
@@ -201,7 +201,7 @@ describe('pins together', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('that are computed at the same time do not take more either', () => {
+  it('that are computed at the same time do not take more either', () => {
     const bench = new Bench(tiny(8));
     const [a, b] = [begin(bench, prompt(1, 48)), begin(bench, prompt(2, 48))];
     bench.run();
@@ -212,7 +212,7 @@ describe('pins together', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('leave a sequence the rest: more is refused, and what says no number of tokens ends there', () => {
+  it('leave a sequence the rest: more is refused, and what says no number of tokens ends there', () => {
     const bench = new Bench(tiny(8));
     const held = pin(bench, prompt(1, 64));
     expect(() => bench.submit({ prompt: prompt(2, 60), maxTokens: 6 })).toThrow(/LLM_KV_TOO_LONG.*for 64/);
@@ -227,7 +227,7 @@ describe('pins together', () => {
     expectNothingLeft(bench.model);
   });
 
-  test('end what was taken in before and has no room any more, instead of keeping it waiting', () => {
+  it('end what was taken in before and has no room any more, instead of keeping it waiting', () => {
     const bench = new Bench(tiny(8));
     const begun = bench.submit({ prompt: prompt(2, 50), maxTokens: 70, ignoreEos: true, limit: 1 });
     const waiting = bench.submit({ prompt: prompt(3, 100), limit: 0 });
@@ -243,7 +243,7 @@ describe('pins together', () => {
   });
 });
 
-test.each(['f16', 'int8'] as const)(
+it.each(['f16', 'int8'] as const)(
   'of %s nothing is lost after 200 random pins with generations, cancels and releases',
   (type) => {
     const bench = new Bench(tiny(16, type));

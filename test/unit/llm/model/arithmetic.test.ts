@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
 import { KernelMemory } from '../../../../llm/kernels/kernels.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
@@ -15,7 +15,7 @@ function randomFloats(length: number, seed: number, scale = 1): Float32Array {
 const roundToHalf = (value: number): number => halfToFloat(floatToHalf(value));
 
 describe('conversions of the kernels', () => {
-  test('all 65536 halves become what gguf makes of them', () => {
+  it('all 65536 halves become what gguf makes of them', () => {
     const memory = new KernelMemory(65536 * 6);
     const halves = memory.halves(65536);
     const floats = memory.floats(65536);
@@ -24,7 +24,7 @@ describe('conversions of the kernels', () => {
     expect([...floats]).toEqual(Array.from(halves, (bits) => halfToFloat(bits)));
   });
 
-  test('float32 of every size are rounded as gguf rounds them', () => {
+  it('float32 of every size are rounded as gguf rounds them', () => {
     const values = [
       0,
       -0,
@@ -62,7 +62,7 @@ function dotInLanes(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return lanes[0];
 }
 
-test.each([8, 13, 16, 64, 100, 256])('a dot product of %s values adds in the documented order', (length) => {
+it.each([8, 13, 16, 64, 100, 256])('a dot product of %s values adds in the documented order', (length) => {
   const memory = new KernelMemory(3 * 4 * 512);
   const row = memory.floats(length);
   const columns = memory.floats(2 * length);
@@ -92,7 +92,7 @@ describe('attention', () => {
     return { cache, keys, values };
   }
 
-  test('is the softmax-weighted mean of the values, each group of heads over its own keys', () => {
+  it('is the softmax-weighted mean of the values, each group of heads over its own keys', () => {
     const { cache, keys, values } = filledCache(64);
     const queries = randomFloats(6 * 24, 5, 2);
     const out = new Float32Array(6 * 24);
@@ -117,7 +117,7 @@ describe('attention', () => {
     }
   });
 
-  test('does not depend on how much room the cache has', () => {
+  it('does not depend on how much room the cache has', () => {
     const queries = randomFloats(6 * 24, 5);
     const [small, large] = [37, 200].map((maxTokens) => {
       const out = new Float32Array(6 * 24);
@@ -127,7 +127,7 @@ describe('attention', () => {
     expect(large).toEqual(small);
   });
 
-  test('sees nothing after its position', () => {
+  it('sees nothing after its position', () => {
     const { cache } = filledCache(64);
     const queries = randomFloats(6 * 24, 5);
     const before = new Float32Array(6 * 24);
@@ -140,7 +140,7 @@ describe('attention', () => {
 });
 
 describe('RMSNorm', () => {
-  test('gives values whose mean square is 1, times the weights', () => {
+  it('gives values whose mean square is 1, times the weights', () => {
     const values = randomFloats(300, 6, 5);
     const weight = randomFloats(300, 7);
     const out = new Float32Array(300);
@@ -151,14 +151,14 @@ describe('RMSNorm', () => {
     });
   });
 
-  test('of zeros is zeros', () => {
+  it('of zeros is zeros', () => {
     const out = new Float32Array(4).fill(1);
     rmsNorm(new Float32Array(4), 0, Float32Array.of(1, 2, 3, 4), 1e-5, out, 0);
     expect([...out]).toEqual([0, 0, 0, 0]);
   });
 });
 
-test('SwiGLU is x times the logistic function of x times up, without overflow at either end', () => {
+it('SwiGLU is x times the logistic function of x times up, without overflow at either end', () => {
   const gate = Float32Array.of(0, 1, -1, 100, -100, -1e30);
   swiGlu(gate, Float32Array.of(5, 2, 2, 3, 3, 3), 6);
   expect(gate[0]).toBe(0);
@@ -179,14 +179,14 @@ describe('RoPE', () => {
     return [0, 2, 4, 6].map((i) => Math.atan2(row[i + 1], row[i]));
   }
 
-  test('turns pair i by position * base^(-2i/d)', () => {
+  it('turns pair i by position * base^(-2i/d)', () => {
     const expected = [1, 0.1, 0.01, 0.001].map((frequency) => 3 * frequency);
     angles(new Rope(plain, undefined), 3).forEach((angle, i) => {
       expect(angle).toBeCloseTo(expected[i], 6);
     });
   });
 
-  test('turns neighbouring values of each head and leaves what is beyond the rotated dimensions', () => {
+  it('turns neighbouring values of each head and leaves what is beyond the rotated dimensions', () => {
     const rope = new Rope({ ...plain, dimensions: 2 }, undefined);
     const row = new Float32Array(2);
     rope.fillAngles(1, row, 0);
@@ -199,19 +199,19 @@ describe('RoPE', () => {
     expect([values[2], values[5]]).toEqual([7, 7]);
   });
 
-  test('linear scaling divides positions by the factor', () => {
+  it('linear scaling divides positions by the factor', () => {
     expect(angles(new Rope({ ...plain, scale: 0.25 }, undefined), 12)).toEqual(
       angles(new Rope(plain, undefined), 3),
     );
   });
 
-  test('LLaMA-3 factors divide each pair’s angle', () => {
+  it('LLaMA-3 factors divide each pair’s angle', () => {
     const [first, , third] = angles(new Rope(plain, Float32Array.of(1, 1, 8, 8)), 3);
     expect(first).toBeCloseTo(3, 6);
     expect(third).toBeCloseTo(0.03 / 8, 7);
   });
 
-  test('YaRN’s bounds and its share are the file’s where it names them', () => {
+  it('YaRN’s bounds and its share are the file’s where it names them', () => {
     const yarn = { originalContext: 512, extrapolation: 1, betaFast: 32, betaSlow: 1 };
     const slowest = (more: Partial<typeof yarn>) =>
       angles(new Rope({ ...plain, scale: 0.25, yarn: { ...yarn, ...more } }, undefined), 2).at(-1)!;
@@ -221,7 +221,7 @@ describe('RoPE', () => {
     expect(slowest({ betaFast: 0.05, betaSlow: 0.01, extrapolation: 0.5 })).toBeCloseTo(0.00125, 6);
   });
 
-  test('YaRN keeps fast pairs, scales slow ones, and magnifies by 1 + 0.1 ln(factor)', () => {
+  it('YaRN keeps fast pairs, scales slow ones, and magnifies by 1 + 0.1 ln(factor)', () => {
     const rope = new Rope(
       { ...plain, scale: 0.25, yarn: { originalContext: 512, extrapolation: 1, betaFast: 32, betaSlow: 1 } },
       undefined,

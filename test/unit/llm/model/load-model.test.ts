@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
 import { isPynqLlmError } from '../../../../errors/index.js';
@@ -22,18 +22,18 @@ function failure(gguf: typeof tiny, options: LoadOptions = {}): string {
 }
 
 describe('a model file that cannot be computed is refused with a reason', () => {
-  test('another architecture is named', () => {
+  it('another architecture is named', () => {
     const message = failure(changed(tiny, { 'general.architecture': 'mamba' }));
     expect(message).toMatch(/LLM_UNSUPPORTED_ARCHITECTURE.*"mamba".*"llama"/);
   });
 
-  test('a mixture of experts', () => {
+  it('a mixture of experts', () => {
     expect(failure(changed(tiny, { 'llama.expert_count': 8 }))).toMatch(
       /LLM_UNSUPPORTED_ARCHITECTURE.*8 experts/,
     );
   });
 
-  test.each([
+  it.each([
     'general.architecture',
     'llama.embedding_length',
     'llama.block_count',
@@ -45,7 +45,7 @@ describe('a model file that cannot be computed is refused with a reason', () => 
     expect(failure(changed(tiny, { [key]: undefined }))).toMatch(new RegExp(`LLM_METADATA_MISSING.*${key}`));
   });
 
-  test.each([
+  it.each([
     ['llama.attention.head_count_kv', 3],
     ['llama.attention.head_count', 'four'],
     ['llama.block_count', 1.5],
@@ -57,7 +57,7 @@ describe('a model file that cannot be computed is refused with a reason', () => 
     expect(failure(changed(tiny, { [key]: value }))).toMatch(new RegExp(`LLM_METADATA_INVALID.*${key}`));
   });
 
-  test.each([
+  it.each([
     [{ 'llama.rope.scaling.factor': 4 }, { scale: 0.25 }],
     [{ 'llama.rope.scale_linear': 4 }, { scale: 0.25 }],
     [{ 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': 4 }, { scale: 0.25 }],
@@ -79,7 +79,7 @@ describe('a model file that cannot be computed is refused with a reason', () => 
     expect(readConfig(changed(tiny, keys)).rope).toMatchObject({ ...usual, ...rope });
   });
 
-  test('layers that are not alike, and are listed', () => {
+  it('layers that are not alike, and are listed', () => {
     const listed = (kvHeads: readonly number[]) =>
       changed(tiny, { 'llama.attention.head_count_kv': Uint32Array.from(kvHeads) });
     expect(failure(listed([2, 1, 2]))).toMatch(/LLM_METADATA_INVALID.*its layers differ/);
@@ -87,7 +87,7 @@ describe('a model file that cannot be computed is refused with a reason', () => 
     expect(readConfig(listed([kvHeads, kvHeads, kvHeads])).kvHeads).toBe(kvHeads);
   });
 
-  test('more tokens in the tokenizer than in the embedding, or fewer', () => {
+  it('more tokens in the tokenizer than in the embedding, or fewer', () => {
     const tokens = [...(tiny.metadata.get('tokenizer.ggml.tokens') as string[])];
     const types = tiny.metadata.get('tokenizer.ggml.token_type') as Int32Array;
     const scores = tiny.metadata.get('tokenizer.ggml.scores') as Float32Array;
@@ -99,12 +99,12 @@ describe('a model file that cannot be computed is refused with a reason', () => 
     expect(failure(fewer)).toMatch(/LLM_TENSOR_SHAPE.*tokens/);
   });
 
-  test('a RoPE scaling that is not computed', () => {
+  it('a RoPE scaling that is not computed', () => {
     const message = failure(changed(tiny, { 'llama.rope.scaling.type': 'longrope' }));
     expect(message).toMatch(/LLM_ROPE_SCALING_UNSUPPORTED.*longrope/);
   });
 
-  test.each(['token_embd.weight', 'output_norm.weight', 'blk.2.ffn_down.weight'])(
+  it.each(['token_embd.weight', 'output_norm.weight', 'blk.2.ffn_down.weight'])(
     'without the tensor %s',
     (name) => {
       expect(failure(changed(tiny, {}, { [name]: undefined }))).toMatch(
@@ -113,22 +113,22 @@ describe('a model file that cannot be computed is refused with a reason', () => 
     },
   );
 
-  test('a tensor of another shape', () => {
+  it('a tensor of another shape', () => {
     const message = failure(changed(tiny, {}, { 'blk.1.attn_k.weight': { shape: [256, 256] } }));
     expect(message).toMatch(/LLM_TENSOR_SHAPE.*blk\.1\.attn_k\.weight has the shape 256 x 256.*256 x 128/);
   });
 
-  test('norm weights that are quantised', () => {
+  it('norm weights that are quantised', () => {
     const message = failure(changed(tiny, {}, { 'output_norm.weight': { type: GgmlType.F16 } }));
     expect(message).toMatch(/LLM_TENSOR_TYPE.*output_norm\.weight is stored as F16/);
   });
 
-  test.each([0, 513, 1.5])('a context length of %s', (contextLength) => {
+  it.each([0, 513, 1.5])('a context length of %s', (contextLength) => {
     expect(failure(tiny, { contextLength })).toMatch(/LLM_CONTEXT_LENGTH.*1 to 512/);
   });
 });
 
-test('the configuration of the bundled model is what its maker wrote', () => {
+it('the configuration of the bundled model is what its maker wrote', () => {
   expect(readConfig(tiny)).toMatchObject({
     name: 'tiny-stories',
     vocabSize: 2304,
@@ -144,7 +144,7 @@ test('the configuration of the bundled model is what its maker wrote', () => {
   });
 });
 
-test('types that the core cannot take give nearly the same logits as float32', () => {
+it('types that the core cannot take give nearly the same logits as float32', () => {
   // These files hold the same random weights, more or less exactly.
   const exact = logitsOf(loadModel(syntheticGguf(() => GgmlType.F32)), [1, 5, 9]).at(-1)!;
   const length = Math.hypot(...exact);
@@ -161,7 +161,7 @@ test('types that the core cannot take give nearly the same logits as float32', (
   }
 });
 
-test('a tied output multiplies with the embedding', () => {
+it('a tied output multiplies with the embedding', () => {
   const tied = loadModel(syntheticGguf(() => GgmlType.Q4_K, { tiedOutput: true }));
   expect(tied.config.tiedOutput).toBe(true);
   expect(tied.placement.tensors.at(-1)).toMatchObject({ name: 'token_embd.weight', rows: 1000 });
@@ -169,7 +169,7 @@ test('a tied output multiplies with the embedding', () => {
 });
 
 describe('on a board', () => {
-  test('results are those of the CPU to the bit, whether weights are resident or staged', () => {
+  it('results are those of the CPU to the bit, whether weights are resident or staged', () => {
     const gguf = syntheticGguf((name) => (name.includes('ffn') ? GgmlType.Q2_K : GgmlType.Q5_K));
     const onCpu = logitsOf(loadModel(gguf), [1, 2, 3]);
     const description = loadBoardDescription('pynq-z1');
@@ -182,7 +182,7 @@ describe('on a board', () => {
     }
   });
 
-  test('closing the model gives all device memory back, and a load that fails keeps none', () => {
+  it('closing the model gives all device memory back, and a load that fails keeps none', () => {
     const board = openMockBoard(loadBoardDescription('pynq-z1'));
     const accelerator = new Accelerator(board);
     const { free } = board.dmaMemory();
@@ -197,7 +197,7 @@ describe('on a board', () => {
     expect(board.dmaMemory().free).toBe(free);
   });
 
-  test('progress counts the bytes of all matrices', () => {
+  it('progress counts the bytes of all matrices', () => {
     const steps: [number, number][] = [];
     loadModel(tiny, { onProgress: (loaded, total) => steps.push([loaded, total]) }).close();
     expect(steps).toHaveLength(22);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GgmlType } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { logitsOf, syntheticGguf, tinyStories } from '../models.js';
@@ -7,12 +7,12 @@ import { logitsOf, syntheticGguf, tinyStories } from '../models.js';
 const PROMPT = [1, 80, 147, 201, 282, 57];
 
 describe('a column’s results do not depend on what else is in the step', () => {
-  test('a prompt fed in one step or token by token gives the same bits', () => {
+  it('a prompt fed in one step or token by token gives the same bits', () => {
     const model = tinyStories();
     expect(logitsOf(model, PROMPT, false)).toEqual(logitsOf(model, PROMPT, true));
   });
 
-  test('two sequences in one step give the bits that each gives alone', () => {
+  it('two sequences in one step give the bits that each gives alone', () => {
     const model = tinyStories();
     const other = [1, 300, 17, 5];
     const caches = [model.newCache(), model.newCache(100)];
@@ -30,14 +30,14 @@ describe('a column’s results do not depend on what else is in the step', () =>
     expect(columns[1].map(({ logits }) => logits)).toEqual(logitsOf(model, other));
   });
 
-  test('more columns than fit one pass give the same bits', () => {
+  it('more columns than fit one pass give the same bits', () => {
     const gguf = syntheticGguf(() => GgmlType.Q3_K);
     const tokens = Array.from({ length: 40 }, (_, i) => (i * 37) % 1000);
     expect(logitsOf(loadModel(gguf, { maxColumns: 7 }), tokens)).toEqual(logitsOf(loadModel(gguf), tokens));
   });
 });
 
-test('the bits of a short run are the ones that they always were', () => {
+it('the bits of a short run are the ones that they always were', () => {
   // Any change of arithmetic shows here, on every machine: change the digest only with the reason in the commit.
   const hash = createHash('sha256');
   for (const logits of logitsOf(tinyStories(), PROMPT)) hash.update(new Uint8Array(logits.buffer));
@@ -45,14 +45,14 @@ test('the bits of a short run are the ones that they always were', () => {
 });
 
 describe('wrong columns are refused and change nothing', () => {
-  test.each([-1, 2304, 0.5, Number.NaN])('the token %s', (token) => {
+  it.each([-1, 2304, 0.5, Number.NaN])('the token %s', (token) => {
     const model = tinyStories();
     const cache = model.newCache();
     expect(() => model.forward([{ cache, token, position: 0 }])).toThrow(/LLM_TOKEN_RANGE/);
     expect(cache.length).toBe(0);
   });
 
-  test('a position that leaves a gap', () => {
+  it('a position that leaves a gap', () => {
     const model = tinyStories();
     const cache = model.newCache();
     const columns = [
@@ -63,26 +63,26 @@ describe('wrong columns are refused and change nothing', () => {
     expect(cache.length).toBe(0);
   });
 
-  test('a position beyond the cache', () => {
+  it('a position beyond the cache', () => {
     const model = tinyStories();
     const cache = model.newCache(2);
     const columns = [0, 1, 2].map((position) => ({ cache, token: 5, position }));
     expect(() => model.forward(columns)).toThrow(/LLM_POSITION_RANGE.*at most 2/);
   });
 
-  test('a closed model', () => {
+  it('a closed model', () => {
     const model = tinyStories();
     model.close();
     model.close();
     expect(() => model.forward([])).toThrow(/LLM_MODEL_CLOSED/);
   });
 
-  test.each([0, 513])('a cache of %s tokens', (maxTokens) => {
+  it.each([0, 513])('a cache of %s tokens', (maxTokens) => {
     expect(() => tinyStories().newCache(maxTokens)).toThrow(/LLM_CONTEXT_LENGTH/);
   });
 });
 
-test('a cache that forgot its last tokens goes on as if they had never been', () => {
+it('a cache that forgot its last tokens goes on as if they had never been', () => {
   const model = tinyStories();
   const cache = model.newCache();
   model.forward([...PROMPT, 9, 9].map((token, position) => ({ cache, token, position })));
@@ -93,7 +93,7 @@ test('a cache that forgot its last tokens goes on as if they had never been', ()
   expect(logits).toEqual(logitsOf(model, PROMPT).at(-1));
 });
 
-test('the multiply-adds of a step are counted: each weight once a column, the output only where logits are wanted', () => {
+it('the multiply-adds of a step are counted: each weight once a column, the output only where logits are wanted', () => {
   const model = tinyStories();
   const cache = model.newCache();
   model.forward([0, 1, 2].map((position) => ({ cache, token: 5, position })));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Sampler, type SamplingOptions, topLogProbs } from '../../../../llm/sampling/index.js';
+import { Sampler, type SamplingOptions, topLogprobs } from '../../../../llm/sampling/index.js';
 
 const code = (name: string) => expect.objectContaining({ code: name });
 /** Nothing cut, nothing changed. */
@@ -21,13 +21,13 @@ describe('greedy sampling', () => {
   });
 
   it('reports log-probabilities of the model, whatever bias and penalty do to the choice', () => {
-    const sampler = new Sampler({ temperature: 0, logitBias: [[0, 10]], topLogProbs: 2 }, 3);
-    const { id, logProb, top } = sampler.sample(new Float32Array([0, 1, 2]));
+    const sampler = new Sampler({ temperature: 0, logitBias: [[0, 10]], topLogprobs: 2 }, 3);
+    const { id, logprob, top } = sampler.sample(new Float32Array([0, 1, 2]));
     const normaliser = Math.log(1 + Math.E + Math.E ** 2);
     expect(id).toBe(0);
-    expect(logProb).toBeCloseTo(-normaliser, 12);
+    expect(logprob).toBeCloseTo(-normaliser, 12);
     expect(top.map((each) => each.id)).toEqual([2, 1]);
-    expect(top[0].logProb).toBeCloseTo(2 - normaliser, 12);
+    expect(top[0].logprob).toBeCloseTo(2 - normaliser, 12);
   });
 });
 
@@ -96,12 +96,12 @@ describe('cutting the distribution', () => {
   it('keeps the same tokens as sorting everything would', () => {
     fc.assert(
       fc.property(logits, fc.nat(40), fc.double({ min: 0, max: 1, noNaN: true }), (values, topK, topP) => {
-        const sorted = topLogProbs(new Float32Array(values), values.length).slice(0, topK || values.length);
-        const total = sorted.reduce((sum, each) => sum + Math.exp(each.logProb), 0);
+        const sorted = topLogprobs(new Float32Array(values), values.length).slice(0, topK || values.length);
+        const total = sorted.reduce((sum, each) => sum + Math.exp(each.logprob), 0);
         let reached = 0;
-        const kept = sorted.filter(({ logProb }) => {
+        const kept = sorted.filter(({ logprob }) => {
           const isNeeded = reached < topP * total * (1 + 1e-9);
-          reached += Math.exp(logProb);
+          reached += Math.exp(logprob);
           return isNeeded;
         });
         const allowed = new Set([sorted[0], ...kept].map((each) => each.id));
@@ -117,7 +117,7 @@ describe('cutting the distribution', () => {
         const expected = values
           .map((value, id) => ({ value, id }))
           .sort((a, b) => b.value - a.value || a.id - b.id);
-        expect(topLogProbs(new Float32Array(values), count).map((each) => each.id)).toEqual(
+        expect(topLogprobs(new Float32Array(values), count).map((each) => each.id)).toEqual(
           expected.slice(0, count).map((each) => each.id),
         );
       }),
@@ -192,7 +192,7 @@ describe('input that cannot be sampled', () => {
     [{ repeatPenalty: 0 }],
     [{ repeatLastN: -2 }],
     [{ seed: 2 ** 53 }],
-    [{ topLogProbs: 4 }],
+    [{ topLogprobs: 4 }],
     [{ logitBias: [[3, 0]] }],
     [{ logitBias: [[0, Number.POSITIVE_INFINITY]] }],
   ] satisfies [SamplingOptions][])('the options %j are refused', (options) => {

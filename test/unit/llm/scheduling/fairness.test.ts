@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Outcome, simulate } from '../../../../bench/scheduling/simulate.js';
 import type { Arrival } from '../../../../bench/scheduling/workload.js';
 import { schedule } from '../../../../llm/scheduling/index.js';
@@ -128,7 +128,7 @@ describe('eight users, one with 100 requests in flight: each modest one has 80 %
     ['with the highest priority', 'one request at a time'],
     ['with the highest priority', 'more to do than there is room for'],
   ];
-  test.each(cases)(
+  it.each(cases)(
     '%s, beside users with %s',
     (how, what) => {
       expect(Math.min(...partsOf(HOW[how], WHAT[what]))).toBeGreaterThanOrEqual(LEAST);
@@ -140,7 +140,7 @@ describe('eight users, one with 100 requests in flight: each modest one has 80 %
 describe('a client that divides its share', () => {
   const other: User = { client: 'other', inFlight: 10, promptTokens: 100, outputTokens: 30 };
 
-  test.each([1, 2, 5, 40])('by %i names has no more of the board than without any', (names) => {
+  it.each([1, 2, 5, 40])('by %i names has no more of the board than without any', (names) => {
     const share = { ...other, client: 'share', inFlight: 40 };
     const columns = columnsOf([
       { ...share, nameOf: (i) => `name ${i % names}` },

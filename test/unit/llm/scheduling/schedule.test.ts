@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   type ClientAccount,
   EndRate,
@@ -14,18 +14,18 @@ const columnsOf = (plan: ReturnType<typeof schedule>, id: number) =>
   plan.shares.find((share) => share.id === id)?.columns ?? 0;
 
 describe('columns of a step', () => {
-  test('every sequence that generates has one, and comes before the prompts', () => {
+  it('every sequence that generates has one, and comes before the prompts', () => {
     const { shares } = schedule(snapshot([view(0, { left: 100, generates: false }), view(1), view(2)]));
     expect(shares.map(({ id }) => id)).toEqual([1, 2, 0]);
     expect(shares.slice(0, 2).map(({ columns }) => columns)).toEqual([1, 1]);
   });
 
-  test('a prompt alone fills the step', () => {
+  it('a prompt alone fills the step', () => {
     const plan = schedule(snapshot([waiting(0, 100)]));
     expect(plan).toMatchObject({ admitted: [0], shares: [{ id: 0, columns: 64 }] });
   });
 
-  test('beside somebody who watches, prompts are cut to a step of four times the cost', () => {
+  it('beside somebody who watches, prompts are cut to a step of four times the cost', () => {
     const { shares } = schedule(snapshot([view(0), waiting(1, 100)]));
     expect(shares).toEqual([
       { id: 0, columns: 1 },
@@ -33,25 +33,25 @@ describe('columns of a step', () => {
     ]);
   });
 
-  test('batch work that generates does not cut anybody’s prompts', () => {
+  it('batch work that generates does not cut anybody’s prompts', () => {
     const plan = schedule(snapshot([view(0, { class: 'batch' }), waiting(1, 100)]));
     expect(columnsOf(plan, 1)).toBe(62);
   });
 
-  test('go to drafts where no prompt of the class wants them', () => {
+  it('go to drafts where no prompt of the class wants them', () => {
     const drafting = view(0, { drafts: 5 });
     expect(columnsOf(schedule(snapshot([drafting])), 0)).toBe(6);
     const beside = schedule(snapshot([drafting, waiting(1, 100)]));
     expect(columnsOf(beside, 0)).toBe(1);
   });
 
-  test('with more sequences than columns those go first that waited longest', () => {
+  it('with more sequences than columns those go first that waited longest', () => {
     const sequences = times(5, (id) => view(id, { servedAt: [30, 10, 40, 20, 50][id] }));
     const { shares } = schedule(snapshot(sequences, { maxColumns: 2, now: 60 }));
     expect(shares.map(({ id }) => id).sort()).toEqual([1, 3]);
   });
 
-  test('none go to a client that reads nothing', () => {
+  it('none go to a client that reads nothing', () => {
     const plan = schedule(snapshot([view(0, { able: false }), waiting(1, 4, { able: false })]));
     expect(plan).toMatchObject({ admitted: [], shares: [] });
   });
@@ -63,14 +63,14 @@ describe('an interactive request under a full load of batch work', () => {
     ...times(50, (i) => waiting(100 + i, 500, { class: 'batch' })),
   ];
 
-  test('begins in the next step, with all columns but the share that batch work always has', () => {
+  it('begins in the next step, with all columns but the share that batch work always has', () => {
     const plan = schedule(snapshot([...load, waiting(9, 300)]));
     expect(plan.admitted).toContain(9);
     expect(columnsOf(plan, 9)).toBe(62);
     expect(plan.shares.filter(({ id }) => id < 8)).toHaveLength(2);
   });
 
-  test('takes memory from it where there is none', () => {
+  it('takes memory from it where there is none', () => {
     const full = load.map((one) => ({ ...one, pages: one.state === 'running' ? 20 : 0 }));
     const plan = schedule(snapshot([...full, waiting(9, 300)], { freePages: 8 }));
     expect(plan.admitted).toEqual([9]);
@@ -84,7 +84,7 @@ describe('prompts that need the same page next', () => {
   const shares = (sequences: SequenceView[], rest = {}) =>
     schedule(snapshot(sequences, { now: 10, ...rest })).shares.map(({ id, columns }) => [id, columns]);
 
-  test('wait for the first of them, which has all columns', () => {
+  it('wait for the first of them, which has all columns', () => {
     expect(shares([same(0), same(1), same(2), view(3)])).toEqual([
       [3, 1],
       [0, 45],
@@ -92,11 +92,11 @@ describe('prompts that need the same page next', () => {
     expect(shares([same(0), same(1, { page: 8 })])).toHaveLength(2);
   });
 
-  test('are computed for an interactive request rather than for batch work', () => {
+  it('are computed for an interactive request rather than for batch work', () => {
     expect(shares([same(0, { class: 'batch' }), same(1)])).toEqual([[1, 64]]);
   });
 
-  test('wait for nobody who has no memory', () => {
+  it('wait for nobody who has no memory', () => {
     const [first, second] = [same(0, { priority: 0, left: 1 }), same(1, { room: 9, pages: 5, left: 2 })];
     expect(shares([first, second, same(2, { room: 9, left: 2 })], { freePages: 0 })).toEqual([[1, 2]]);
   });
@@ -114,14 +114,14 @@ describe('batch work', () => {
       return at(now, [...chats, view(4, running), batch[1]!, waiting(6, 100, { arrivedAt: now })], { turn });
     };
 
-    test('gets some when it has had no column for long, the foremost of it', () => {
+    it('gets some when it has had no column for long, the foremost of it', () => {
       expect(at(20_000, [...chats, ...batch])).toMatchObject({ admitted: [], preempted: [] });
       const given = at(40_000, [...chats, ...batch]);
       expect(given).toMatchObject({ admitted: [4], preempted: [3], turn: { id: 4, at: 40_000 } });
       expect(at(40_000, [...chats, ...batch], { batchServedAt: 20_000 }).admitted).toEqual([]);
     });
 
-    test('keeps it for a turn, and until it has a token', () => {
+    it('keeps it for a turn, and until it has a token', () => {
       const turn = { id: 4, at: 34_000 };
       expect(beside(43_999, turn)).toMatchObject({ admitted: [], preempted: [], turn });
       const after = beside(44_000, turn);
@@ -132,11 +132,11 @@ describe('batch work', () => {
       expect(columnsOf(computes, 4)).toBeGreaterThan(25);
     });
 
-    test('makes room at once where it is not its turn', () => {
+    it('makes room at once where it is not its turn', () => {
       expect(beside(34_000, undefined)).toMatchObject({ admitted: [6], preempted: [4] });
     });
 
-    test('has it back before other batch work that is shorter', () => {
+    it('has it back before other batch work that is shorter', () => {
       const before = waiting(7, 60, { class: 'batch', begun: true, servedAt: 10_000, arrivedAt: 9 });
       const plan = schedule(
         snapshot([...batch, before], { now: 20_000, freePages: 5, batchServedAt: 10_000 }),
@@ -145,7 +145,7 @@ describe('batch work', () => {
     });
   });
 
-  test('keeps one place and some columns, whatever interactive requests there are', () => {
+  it('keeps one place and some columns, whatever interactive requests there are', () => {
     const client = 'a';
     const interactive = times(7, (id) => view(id, { client, left: 400, generates: false }));
     const waits = times(20, (i) => waiting(50 + i, 400, { client }));
@@ -154,7 +154,7 @@ describe('batch work', () => {
     expect(columnsOf(plan, 99)).toBe(2);
   });
 
-  test('has every place where nobody else wants one', () => {
+  it('has every place where nobody else wants one', () => {
     const plan = schedule(snapshot(times(20, (id) => waiting(id, 10, { class: 'batch' }))));
     expect(plan.admitted).toHaveLength(8);
   });
@@ -165,22 +165,22 @@ describe('of one class', () => {
     schedule(snapshot(sequences, { limits: { maxSequences: 1 }, now, ...(clients && { clients }) }))
       .admitted[0];
 
-  test('short prompts go ahead of long ones', () => {
+  it('short prompts go ahead of long ones', () => {
     expect(first([waiting(0, 500), waiting(1, 20)])).toBe(1);
   });
 
-  test('a higher priority goes ahead of a shorter prompt', () => {
+  it('a higher priority goes ahead of a shorter prompt', () => {
     expect(first([waiting(0, 500, { priority: 6 }), waiting(1, 20)])).toBe(0);
   });
 
-  test('what has waited long goes ahead of a higher priority of the same client', () => {
+  it('what has waited long goes ahead of a higher priority of the same client', () => {
     const old = waiting(0, 500, { priority: 0, client: 'a' });
     const fresh = (now: number) => waiting(1, 20, { priority: 9, client: 'a', arrivedAt: now });
     expect(first([old, fresh(40_000)], undefined, 40_000)).toBe(1);
     expect(first([old, fresh(50_000)], undefined, 50_000)).toBe(0);
   });
 
-  test('what has waited long goes ahead of a higher priority of a client that had more', () => {
+  it('what has waited long goes ahead of a higher priority of a client that had more', () => {
     const sequences = (now: number) => [
       waiting(0, 500, { priority: 0, client: 'low' }),
       waiting(1, 20, { priority: 9, client: 'high', arrivedAt: now }),
@@ -193,13 +193,13 @@ describe('of one class', () => {
     expect(first(sequences(50_000), clients, 50_000)).toBe(0);
   });
 
-  test('a deadline that comes near goes ahead', () => {
+  it('a deadline that comes near goes ahead', () => {
     const due = waiting(1, 500, { deadlineAt: 2_000 });
     expect(first([waiting(0, 20), due], undefined, 500)).toBe(0);
     expect(first([waiting(0, 20), due], undefined, 1_500)).toBe(1);
   });
 
-  test('the client that had less for its weight goes first', () => {
+  it('the client that had less for its weight goes first', () => {
     const account = (virtualTime: number) => ({ virtualTime, weight: 1, servedAt: 0 });
     const clients = new Map([
       ['much', account(900)],
@@ -217,7 +217,7 @@ describe('of one class', () => {
       ),
     );
 
-  test('a prompt goes ahead of a longer one of a client that had a little less, until that one has waited long', () => {
+  it('a prompt goes ahead of a longer one of a client that had a little less, until that one has waited long', () => {
     const at = (now: number) =>
       first([waiting(0, 500), waiting(1, 20, { arrivedAt: now })], clientsWith(100, 500), now);
     expect(at(10_000)).toBe(1);
@@ -225,7 +225,7 @@ describe('of one class', () => {
     expect(first([waiting(0, 500), waiting(1, 20)], clientsWith(100, 600))).toBe(0);
   });
 
-  test('who has had nothing for half of the longest wait goes ahead of everybody who had about as much, the longest first', () => {
+  it('who has had nothing for half of the longest wait goes ahead of everybody who had about as much, the longest first', () => {
     const urgent = (now: number) =>
       waiting(2, 5, { priority: 9, arrivedAt: now - 60, deadlineAt: now + 40, client: 'client 2' });
     const old = [waiting(0, 500, { priority: 0, arrivedAt: 1_000 }), waiting(1, 20)];
@@ -235,14 +235,14 @@ describe('of one class', () => {
     expect(first([old[0]!, urgent(61_001)], clientsWith(500, 900, 0), 61_001)).toBe(0);
   });
 
-  test('a client that had far more goes behind, whatever its priority, its deadline and its wait', () => {
+  it('a client that had far more goes behind, whatever its priority, its deadline and its wait', () => {
     const urgent = waiting(0, 5, { priority: 9, deadlineAt: 70_000 });
     const modest = waiting(1, 500, { priority: 0, arrivedAt: 60_999 });
     expect(first([urgent, modest], clientsWith(1_000, 0), 61_000)).toBe(0);
     expect(first([urgent, modest], clientsWith(1_100, 0), 61_000)).toBe(1);
   });
 
-  test('names divide the turns of those before them, and get no more of them', () => {
+  it('names divide the turns of those before them, and get no more of them', () => {
     const of = (id: number, ...client: string[]) => waiting(id, 20, { client, arrivedAt: id });
     const sequences = [of(0, 'a', 'x'), of(1, 'a', 'y'), of(2, 'a', 'z'), of(3, 'b'), of(4, 'b')];
     const limits = { maxSequences: 1 };
@@ -265,7 +265,7 @@ describe('of one class', () => {
     expect(begins(shares(60, 100))).toBe(1);
   });
 
-  test('a long queue of one client does not age past another client’s request', () => {
+  it('a long queue of one client does not age past another client’s request', () => {
     const queue = times(30, (id) => waiting(id, 20, { client: 'greedy', arrivedAt: 0 }));
     const clients = new Map([
       ['greedy', { virtualTime: 5_000, weight: 1, servedAt: 59_000 }],
@@ -278,14 +278,14 @@ describe('of one class', () => {
   });
 });
 
-test('a client with less than its part of the places begins although another has every place', () => {
+it('a client with less than its part of the places begins although another has every place', () => {
   const places = times(8, (id) => view(id, { client: 'greedy' }));
   const others = times(6, (i) => waiting(30 + i, 300, { client: 'modest' }));
   const { admitted } = schedule(snapshot([...places, waiting(20, 10, { client: 'greedy' }), ...others]));
   expect(admitted).toEqual([30, 31, 32, 33]);
 });
 
-test('names divide the places of those before them', () => {
+it('names divide the places of those before them', () => {
   const greedy = times(8, (id) => view(id, { client: ['a', `x${id}`] }));
   const more = times(8, (i) => waiting(10 + i, 10, { client: ['a', `y${i}`] }));
   const modest = times(3, (i) => waiting(30 + i, 300, { client: ['b', `z${i}`] }));
@@ -295,7 +295,7 @@ test('names divide the places of those before them', () => {
   expect(schedule(snapshot([...alone, waiting(40, 10, { client: ['a', 'y'] })])).admitted).toEqual([40]);
 });
 
-test('a client that had far more does not begin beyond the places while others wait', () => {
+it('a client that had far more does not begin beyond the places while others wait', () => {
   const places = times(8, (id) => view(id, { client: 'modest' }));
   const sequences = [...places, waiting(20, 10, { client: 'greedy' }), waiting(21, 10, { client: 'modest' })];
   const account = (virtualTime: number) => ({ virtualTime, weight: 1, servedAt: 0 });
@@ -311,7 +311,7 @@ test('a client that had far more does not begin beyond the places while others w
 });
 
 describe('where memory is short', () => {
-  test('the last claim gives way: lower priority first, then the later arrival', () => {
+  it('the last claim gives way: lower priority first, then the later arrival', () => {
     const sequences = [
       view(0, { priority: 9, arrivedAt: 3, room: 0 }),
       view(1, { arrivedAt: 1, pages: 4 }),
@@ -322,19 +322,19 @@ describe('where memory is short', () => {
     expect(plan.shares.map(({ id }) => id).sort()).toEqual([0, 1]);
   });
 
-  test('who reads nothing gives way first, whatever its class', () => {
+  it('who reads nothing gives way first, whatever its class', () => {
     const plan = schedule(
       snapshot([view(0, { class: 'batch' }), view(1, { able: false, pages: 9 })], { freePages: 0 }),
     );
     expect(plan).toMatchObject({ preempted: [1], shares: [{ id: 0, columns: 1 }] });
   });
 
-  test('a step has only the columns of a prompt that there are pages for', () => {
+  it('a step has only the columns of a prompt that there are pages for', () => {
     const plan = schedule(snapshot([view(0, { left: 60, generates: false, room: 4 })], { freePages: 2 }));
     expect(columnsOf(plan, 0)).toBe(36);
   });
 
-  test('nobody begins whose prompt does not fit, and nobody later overtakes it for that', () => {
+  it('nobody begins whose prompt does not fit, and nobody later overtakes it for that', () => {
     const plan = schedule(
       snapshot([view(0, { room: 8 }), waiting(1, 40), waiting(2, 100, { client: 'client 1' })], {
         freePages: 3,
@@ -343,14 +343,14 @@ describe('where memory is short', () => {
     expect(plan.admitted).toEqual([]);
   });
 
-  test('who is alone is let on: there is nobody to wait for', () => {
+  it('who is alone is let on: there is nobody to wait for', () => {
     const plan = schedule(snapshot([view(0)], { freePages: 0 }));
     expect(plan.shares).toEqual([{ id: 0, columns: 1 }]);
   });
 });
 
 describe('refusals', () => {
-  test('the lowest class goes first, then the lowest priority, then the latest', () => {
+  it('the lowest class goes first, then the lowest priority, then the latest', () => {
     const sequences = [
       waiting(0, 1, { class: 'batch', priority: 9 }),
       waiting(1, 1, { priority: 4, arrivedAt: 1 }),
@@ -364,7 +364,7 @@ describe('refusals', () => {
     expect(refused(1)).toEqual([1, 2, 0]);
   });
 
-  test('meet who has the most waiting, the last claim of it, and nobody’s only request', () => {
+  it('meet who has the most waiting, the last claim of it, and nobody’s only request', () => {
     const greedy = times(6, (i) => waiting(i, 1, { client: ['greedy', `name ${i}`], priority: 9 }));
     const modest = times(3, (i) => waiting(10 + i, 1, { priority: 0, arrivedAt: 5, class: 'batch' }));
     const refused = (maxQueued: number) =>
@@ -373,7 +373,7 @@ describe('refusals', () => {
     expect(refused(5)).toEqual([2, 3, 4, 5]);
   });
 
-  test('meet of one share who has the most of it', () => {
+  it('meet of one share who has the most of it', () => {
     const of = (id: number, name: string) => waiting(id, 1, { client: ['share', name], arrivedAt: id });
     const sequences = [of(0, 'a'), of(1, 'b'), of(2, 'b'), of(3, 'b'), of(4, 'c')];
     const { refused } = schedule(snapshot(sequences, { limits: { maxQueued: 4 } }));
@@ -383,19 +383,19 @@ describe('refusals', () => {
   const places = times(8, (id) => view(id));
   const queue = times(5, (i) => waiting(20 + i, 1, { arrivedAt: i }));
 
-  test('say when to ask again, by the rate at which requests end', () => {
+  it('say when to ask again, by the rate at which requests end', () => {
     const limits = { maxQueued: 4 };
     const plan = schedule(snapshot([...places, ...queue], { limits, msPerRequest: 3_000 }));
     expect(plan.refused).toEqual([{ id: 24, retryAfterMs: 6_000 }]);
   });
 
-  test('come at once where the wait would exceed what the class may wait', () => {
+  it('come at once where the wait would exceed what the class may wait', () => {
     const limits = { maxWaitMs: { interactive: 10_000, batch: 1_000_000 } };
     const plan = schedule(snapshot([...places, ...queue], { limits, msPerRequest: 4_000 }));
     expect(plan.refused.map(({ id }) => id)).toEqual([23, 24]);
   });
 
-  test('count as ahead a request of each client in turn, not all that came before', () => {
+  it('count as ahead a request of each client in turn, not all that came before', () => {
     const greedy = times(30, (i) => waiting(20 + i, 1, { client: 'greedy', arrivedAt: i }));
     const modest = waiting(99, 900, { client: 'modest', arrivedAt: 40 });
     const limits = { maxWaitMs: { interactive: 40_000, batch: 1_000_000 } };
@@ -406,7 +406,7 @@ describe('refusals', () => {
     expect(refused[0]!.retryAfterMs).toBe(22_000);
   });
 
-  test('meet nobody for those ahead who take free places', () => {
+  it('meet nobody for those ahead who take free places', () => {
     const limits = { maxWaitMs: { interactive: 10_000, batch: 10_000 } };
     const refused = (running: readonly SequenceView[], waits: readonly SequenceView[]) =>
       schedule(snapshot([...running, ...waits], { limits, msPerRequest: 20_000 })).refused.map(
@@ -420,7 +420,7 @@ describe('refusals', () => {
     expect(refused(places.slice(3), asBatch(queue))).toEqual([24]);
   });
 
-  test('never meet what has begun, however long it waits for memory', () => {
+  it('never meet what has begun, however long it waits for memory', () => {
     const old = waiting(0, 100, { begun: true, pages: 0 });
     const plan = schedule(snapshot([old], { now: 1e9, limits: { maxQueued: 1 } }));
     expect(plan).toMatchObject({ refused: [], admitted: [0] });
@@ -433,7 +433,7 @@ describe('the rate at which requests end', () => {
     return rate.msPerRequest;
   };
 
-  test('is known from the second end on, about the latest ones', () => {
+  it('is known from the second end on, about the latest ones', () => {
     const rate = new EndRate();
     rate.wait(true);
     expect(seen(rate, 0)).toBeUndefined();
@@ -442,7 +442,7 @@ describe('the rate at which requests end', () => {
     expect(seen(rate, ...times(60, (i) => 200 + 50 * i))).toBeCloseTo(50, 0);
   });
 
-  test('is forgotten when nobody waits, and the time without anybody is not a part of it', () => {
+  it('is forgotten when nobody waits, and the time without anybody is not a part of it', () => {
     const rate = new EndRate();
     rate.wait(true);
     seen(rate, 0, 100);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { firstComeFirstServed, staticBatch } from '../../../../bench/scheduling/policies.js';
 import { type Outcome, simulate } from '../../../../bench/scheduling/simulate.js';
 import { stepCycles } from '../../../../bench/scheduling/step-cost.js';
@@ -11,11 +11,11 @@ const batch = (count: number, promptTokens: number, outputTokens: number, client
   Array.from({ length: count }, () => ({ at: 0, class: 'batch', client, promptTokens, outputTokens }));
 
 describe('the core’s cycles of TinyLlama-1.1B in Q3_K_S', () => {
-  test('of a prompt of 64 tokens are at most 9.5 times those of a token', () => {
+  it('of a prompt of 64 tokens are at most 9.5 times those of a token', () => {
     expect(stepCycles(64) / stepCycles(1)).toBeLessThan(9.5);
   });
 
-  test('let eight sequences generate at least four times as fast as one', () => {
+  it('let eight sequences generate at least four times as fast as one', () => {
     expect((8 * stepCycles(1)) / stepCycles(8)).toBeGreaterThan(4);
   });
 });
@@ -33,7 +33,7 @@ describe('an interactive request under a full load of batch work', () => {
     return outcomes.find((one) => one.class === 'interactive')!.stepsToFirst!;
   };
 
-  test.each([1, 60, 64, 65, 128, 500, 1_000, 2_048])(
+  it.each([1, 60, 64, 65, 128, 500, 1_000, 2_048])(
     'of %i tokens has its first token within two steps of an idle board',
     (promptTokens) => {
       const load = batch(60, 700, 200);
@@ -56,7 +56,7 @@ describe('where memory holds two or three sequences', () => {
   const ended = ({ outcomes }: ReturnType<typeof simulate>) =>
     outcomes.every(({ tokenTimes, outputTokens }) => tokenTimes.length === outputTokens);
 
-  test('an interactive request has its first token within two steps of an idle board under any load of batch work', () => {
+  it('an interactive request has its first token within two steps of an idle board under any load of batch work', () => {
     const [idle] = simulate(chats(1, 0, 4), schedule, LIMITS).outcomes;
     const run = simulate([...batch(8, 300, 400), ...chats(40, 45_000, 10)], schedule, LIMITS);
     const steps = run.outcomes
@@ -67,7 +67,7 @@ describe('where memory holds two or three sequences', () => {
     expect(ended(run)).toBe(true);
   });
 
-  test('batch work goes on beside long interactive answers that fill it, and takes turns with them', () => {
+  it('batch work goes on beside long interactive answers that fill it, and takes turns with them', () => {
     const answers = chats(2, 0, 300).map((one) => ({ ...one, at: 10_000, promptTokens: 100 }));
     const run = simulate([...batch(1, 300, 60), ...answers], schedule, { ...LIMITS, pages: 40 });
     expect(ended(run)).toBe(true);
@@ -92,7 +92,7 @@ describe('nobody starves', () => {
     7,
   );
 
-  test('neither batch work nor long prompts, under more interactive requests than the board can serve', () => {
+  it('neither batch work nor long prompts, under more interactive requests than the board can serve', () => {
     const { outcomes, endedAt } = simulate(arrivals, schedule, { limits: NO_REFUSALS });
     expect(outcomes.every(({ tokenTimes, outputTokens }) => tokenTimes.length === outputTokens)).toBe(true);
     const waits = (which: (one: Outcome) => boolean) =>
@@ -102,7 +102,7 @@ describe('nobody starves', () => {
     expect(Math.max(...waits((one) => one.class === 'batch'))).toBeLessThan(endedAt / 2);
   });
 
-  test('also where memory holds a few sequences only: those that give way come back', () => {
+  it('also where memory holds a few sequences only: those that give way come back', () => {
     const work = [...batch(20, 100, 300), ...arrivals.slice(0, 20)];
     const { outcomes, preemptions } = simulate(work, schedule, { limits: NO_REFUSALS, pages: 60 });
     expect(outcomes.every(({ tokenTimes, outputTokens }) => tokenTimes.length === outputTokens)).toBe(true);
@@ -143,16 +143,16 @@ describe('against clients that come ever anew, as many as the board can serve be
   const long: Arrival = { ...guest(0), at: 1, client: 'long', promptTokens: 100 };
   const isLong = ({ client }: Outcome) => client === 'long';
 
-  test('a long prompt waits little longer than the queue', () => {
+  it('a long prompt waits little longer than the queue', () => {
     const queue = 20 * msPerGuest;
     expect(longestWait([...guests(() => 5), long], isLong)).toBeLessThan(queue + 30_000);
   });
 
-  test('the lowest priority waits no longer than half of what it may, and its own prompt', () => {
+  it('the lowest priority waits no longer than half of what it may, and its own prompt', () => {
     expect(longestWait([...guests(() => 9), { ...long, priority: 0 }], isLong)).toBeLessThan(65_000);
   });
 
-  test('with mixed priorities nobody waits longer than that', () => {
+  it('with mixed priorities nobody waits longer than that', () => {
     const mixed = guests((i) => (7 * i) % 10).map((one, i) =>
       i % 25 === 0 ? { ...one, promptTokens: 60 } : one,
     );
@@ -171,13 +171,13 @@ describe('clients that always have more to do', () => {
     return columns('prompts') / columns('answers');
   };
 
-  test('get equal parts of the board, within 10 %, however different their requests are', () => {
+  it('get equal parts of the board, within 10 %, however different their requests are', () => {
     const ratio = shares(new Map());
     expect(ratio).toBeGreaterThan(0.9);
     expect(ratio).toBeLessThan(1.1);
   });
 
-  test('get parts by their weights', () => {
+  it('get parts by their weights', () => {
     const ratio = shares(new Map([['prompts', 3]]));
     expect(ratio).toBeGreaterThan(2.7);
     expect(ratio).toBeLessThan(3.3);
@@ -211,7 +211,7 @@ describe('beside simple policies', () => {
   };
   const ours = run(schedule);
 
-  test.each([
+  it.each([
     ['first come, first served', firstComeFirstServed],
     ['static batches', staticBatch],
   ])(

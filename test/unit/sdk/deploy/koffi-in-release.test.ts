@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { platformOf } from '../../../../sdk/deploy/platforms.js';
 import { buildRelease } from '../../../../sdk/deploy/release.js';
 
 const platform = platformOf('x86_64');
 
-test.skipIf(platform === undefined)('a release brings all files along that koffi loads', async () => {
+it.skipIf(platform === undefined)('a release brings all files along that koffi loads', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'pynq-llm-release-'));
   try {
     const bundle = join(folder, 'bundle');

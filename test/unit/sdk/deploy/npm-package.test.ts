@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fetchPackage } from '../../../../sdk/deploy/npm-package.js';
 import { temporaryDirectory } from '../../../system/support/agent.js';
 
@@ -54,7 +54,7 @@ function npmWith(archive: Uint8Array, script = 'cp "$ARCHIVE" "$4/node-linux-tes
 const good = tarball({ name: 'package/README', data: 'x' }, { name: 'package/bin/node', data: 'a program' });
 
 describe('a package of the registry', () => {
-  test('is fetched once with npm, at its exact version, and only the wanted files are kept', async () => {
+  it('is fetched once with npm, at its exact version, and only the wanted files are kept', async () => {
     const wanted = npmWith(good);
     const place = await fetchPackage(wanted, ['bin/node']);
     expect(readFileSync(join(place, 'bin/node'), 'utf8')).toBe('a program');
@@ -63,7 +63,7 @@ describe('a package of the registry', () => {
     expect(readFileSync(join(folder.path, 'asked'), 'utf8')).toMatch(/^pack node-linux-test@1\.2\.3 .*\n$/);
   });
 
-  test('with other bytes than pinned is neither used nor kept', async () => {
+  it('with other bytes than pinned is neither used nor kept', async () => {
     const wanted = { ...npmWith(good), integrity: `sha512-${'A'.repeat(86)}==` };
     await expect(fetchPackage(wanted, ['bin/node'])).rejects.toThrow(
       /DEPLOY_RUNTIME.*other bytes than pinned/,
@@ -71,7 +71,7 @@ describe('a package of the registry', () => {
     expect(readdirSync(join(folder.path, 'cache', 'pynq-llm-deploy'))).toEqual([]);
   });
 
-  test('writes nothing outside of its folder, whatever its names say', async () => {
+  it('writes nothing outside of its folder, whatever its names say', async () => {
     const wanted = npmWith(
       tarball(
         { name: 'package/../../../evil', data: 'x' },
@@ -86,7 +86,7 @@ describe('a package of the registry', () => {
     expect(existsSync(join(folder.path, 'evil'))).toBe(false);
   });
 
-  test.each([
+  it.each([
     ['is no archive', Buffer.from('not gzip'), /cannot be unpacked/],
     [
       'has a file of a negative size',
@@ -105,7 +105,7 @@ describe('a package of the registry', () => {
     await expect(fetchPackage(npmWith(archive), ['bin/node'])).rejects.toThrow(message);
   });
 
-  test('says what npm said where it cannot be fetched', async () => {
+  it('says what npm said where it cannot be fetched', async () => {
     const wanted = npmWith(good, 'echo "npm error network down" >&2; exit 1');
     await expect(fetchPackage(wanted, ['bin/node'])).rejects.toThrow(
       /DEPLOY_RUNTIME.*npm error network down/,

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LAYOUT } from '../../../../sdk/deploy/layout.js';
 import { platformOf } from '../../../../sdk/deploy/platforms.js';
 import {
@@ -37,7 +37,7 @@ const others = (more: Partial<BoardFacts>, moreNeeds: Partial<PreflightNeeds> = 
   judge({ ...facts, ...more }, { ...needs, ...moreNeeds }).filter(({ verdict }) => verdict !== 'pass');
 
 describe('what a board says of itself', () => {
-  test('is read from what the command printed', () => {
+  it('is read from what the command printed', () => {
     expect(facts).toEqual({
       machine: 'armv7l',
       kernel: '5.15.19-xilinx-v2022.1',
@@ -55,7 +55,7 @@ describe('what a board says of itself', () => {
     });
   });
 
-  test('is not believed where a login shell prints something else', () => {
+  it('is not believed where a login shell prints something else', () => {
     expect(parseFacts('Welcome to PYNQ!\n', NOW_S)).toMatchObject({
       uid: -1,
       machine: 'unknown',
@@ -63,7 +63,7 @@ describe('what a board says of itself', () => {
     });
   });
 
-  test('names the programs that are not there', () => {
+  it('names the programs that are not there', () => {
     expect(parseFacts(`${PYNQ_Z1}missing=flock\nmissing=systemctl\n`, NOW_S).missingTools).toEqual([
       'flock',
       'systemctl',
@@ -73,7 +73,7 @@ describe('what a board says of itself', () => {
 });
 
 describe('the preflight', () => {
-  test('passes a PYNQ-Z1', () => {
+  it('passes a PYNQ-Z1', () => {
     const checks = judge(facts, needs);
     expect(checks.filter(({ verdict, fix }) => verdict !== 'pass' || fix !== '')).toEqual([]);
     expect(checks.map(({ name }) => name)).toEqual([
@@ -91,7 +91,7 @@ describe('the preflight', () => {
     ]);
   });
 
-  test.each<[string, Partial<BoardFacts>, Partial<PreflightNeeds>, string, RegExp]>([
+  it.each<[string, Partial<BoardFacts>, Partial<PreflightNeeds>, string, RegExp]>([
     [
       'architecture',
       { machine: 'mips' },
@@ -121,11 +121,11 @@ describe('the preflight', () => {
     ]);
   });
 
-  test("takes the owner's own board file, and an FPGA that somebody else programmed", () => {
+  it("takes the owner's own board file, and an FPGA that somebody else programmed", () => {
     expect(others({ hasBoardFile: true }, { design: undefined })).toEqual([]);
   });
 
-  test('asks for nothing of the accelerator where the agent serves a mock', () => {
+  it('asks for nothing of the accelerator where the agent serves a mock', () => {
     const bare = { cmaBytes: undefined, fpgaState: undefined };
     expect(others(bare, { usesHardware: false, design: undefined })).toEqual([]);
   });

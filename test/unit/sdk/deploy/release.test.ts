@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BOARD_MACHINES, type Platform, platformOf } from '../../../../sdk/deploy/platforms.js';
 import { buildRelease } from '../../../../sdk/deploy/release.js';
 import { temporaryDirectory } from '../../../system/support/agent.js';
@@ -36,7 +36,7 @@ beforeEach(() => {
 afterEach(() => folder[Symbol.dispose]());
 
 describe('a release', () => {
-  test('has Node, the agent, koffi, how to start it, and what it is', async () => {
+  it('has Node, the agent, koffi, how to start it, and what it is', async () => {
     const { files, version } = await build({ 'system/run.sh': 'exec' });
     expect(version).toBe('9.8.7');
     const paths = files.map(({ path }) => path);
@@ -55,7 +55,7 @@ describe('a release', () => {
     );
   });
 
-  test('has the same digest for the same files, and another for any other byte', async () => {
+  it('has the same digest for the same files, and another for any other byte', async () => {
     const { digest } = await build();
     expect((await build()).digest).toBe(digest);
     write('bundle/agent/main.mjs', 'an agenT');
@@ -64,7 +64,7 @@ describe('a release', () => {
     expect((await build({ 'system/run.sh': 'exec' })).digest).not.toBe(changed);
   });
 
-  test('has a list that sha256sum checks', async () => {
+  it('has a list that sha256sum checks', async () => {
     const { files, manifest } = await build({ 'system/run.sh': 'exec' });
     const place = join(folder.path, 'placed');
     for (const { path, from } of files) {
@@ -80,7 +80,7 @@ describe('a release', () => {
     expect(check).toThrow();
   });
 
-  test('lists what the board has already, without its bytes', async () => {
+  it('lists what the board has already, without its bytes', async () => {
     const sha256 = 'ab'.repeat(32);
     const { files, manifest, bytes } = await build({}, new Map([['design/fpga.bit', sha256]]));
     expect(files).toContainEqual(expect.objectContaining({ path: 'design/fpga.bit', sha256, bytes: 0 }));
@@ -88,21 +88,21 @@ describe('a release', () => {
     expect(bytes).toBe((await build()).bytes);
   });
 
-  test.each(['../up', 'a/../../up', '/root', 'a//b', 'two words', 'two\nlines', '-r', ''])(
+  it.each(['../up', 'a/../../up', '/root', 'a//b', 'two words', 'two\nlines', '-r', ''])(
     'has no file named "%s"',
     async (path) => {
       await expect(build({ [path]: 'x' })).rejects.toThrow(/DEPLOY_BUNDLE.*no name for a file/);
     },
   );
 
-  test('without a bundle names what is missing', async () => {
+  it('without a bundle names what is missing', async () => {
     rmSync(join(bundle(), 'agent'), { recursive: true });
     await expect(build()).rejects.toThrow(/DEPLOY_BUNDLE.*has no agent/);
   });
 });
 
 describe('the platforms', () => {
-  test.each([
+  it.each([
     ['armv7l', 'armv7'],
     ['aarch64', 'aarch64'],
   ])('%s gets Node 20 and koffi, pinned by digest', (machine, architecture) => {
@@ -112,13 +112,13 @@ describe('the platforms', () => {
       expect(from).toMatchObject({ integrity: expect.stringMatching(/^sha512-[A-Za-z0-9+/]{86}==$/) });
   });
 
-  test("take koffi's native part at the version of its JavaScript", () => {
+  it("take koffi's native part at the version of its JavaScript", () => {
     const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
     for (const machine of BOARD_MACHINES)
       expect(platformOf(machine)?.koffi.from).toMatchObject({ version: dependencies.koffi });
   });
 
-  test('are pinned to what the lock file says, where it has the package', () => {
+  it('are pinned to what the lock file says, where it has the package', () => {
     const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
     for (const machine of BOARD_MACHINES) {
       const koffi = platformOf(machine)?.koffi;
@@ -126,7 +126,7 @@ describe('the platforms', () => {
     }
   });
 
-  test.each(['riscv64', 'i686', '', 'armv6l'])('there is none for "%s"', (machine) => {
+  it.each(['riscv64', 'i686', '', 'armv6l'])('there is none for "%s"', (machine) => {
     expect(platformOf(machine)).toBeUndefined();
   });
 });

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { RootShell } from '../../../../sdk/deploy/root-shell.js';
 import type { RemoteHost } from '../../../../sdk/ssh/index.js';
 import { temporaryDirectory } from '../../../system/support/agent.js';
@@ -32,7 +32,7 @@ describe('a shell of root through sudo', () => {
     forwardTo: () => Promise.reject(new Error('root opens no tunnels')),
   };
 
-  test.each([undefined, 'a password'])(
+  it.each([undefined, 'a password'])(
     'finds no program and no variable of the user who calls sudo (password: %s)',
     async (password) => {
       const root = new RootShell(host, { kind: 'sudo', password });

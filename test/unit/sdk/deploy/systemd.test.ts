@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseStatus } from '../../../../sdk/deploy/board-state.js';
 import { LAYOUT } from '../../../../sdk/deploy/layout.js';
 import { plainLayout } from '../../../../sdk/deploy/plain.js';
@@ -25,7 +25,7 @@ const UNIT = 'system/pynq-llm.service';
 const FPGA_UNIT = 'system/pynq-llm-fpga.service';
 
 describe('the unit of the agent', () => {
-  test.each([
+  it.each([
     'User=pynq-llm',
     'NoNewPrivileges=yes',
     'CapabilityBoundingSet=',
@@ -40,7 +40,7 @@ describe('the unit of the agent', () => {
     expect(systemd.files(options)[UNIT].split('\n')).toContain(line);
   });
 
-  test('reaches /dev/mem only when asked', () => {
+  it('reaches /dev/mem only when asked', () => {
     const asked = systemd.files({ ...options, allowDevMem: true });
     const [rules] = Object.keys(asked).filter((path) => path.endsWith('.rules'));
     expect(Object.values(systemd.files(options)).join()).not.toMatch(/\/dev\/mem|RAWIO|KERNEL=="mem"/);
@@ -49,12 +49,12 @@ describe('the unit of the agent', () => {
     expect(asked[rules]).toContain('KERNEL=="mem"');
   });
 
-  test('passes a device on whatever characters it has', () => {
+  it('passes a device on whatever characters it has', () => {
     const unit = systemd.files({ ...options, device: 'mock:?a=100%&b=$HOME "x"' })[UNIT];
     expect(unit).toContain('--device "mock:?a=100%%&b=$$HOME \\"x\\""');
   });
 
-  test('lets no character of a device begin a line, a word or a command of its own', () => {
+  it('lets no character of a device begin a line, a word or a command of its own', () => {
     const device = "mock:?a=\nExecStartPre=/bin/evil\r\t;\\ '$(id)` %u";
     const lines = systemd.files({ ...options, device })[UNIT].split('\n');
     expect(lines.filter((line) => line.startsWith('ExecStartPre='))).toHaveLength(1);
@@ -64,33 +64,30 @@ describe('the unit of the agent', () => {
     expect(systemd.files({ ...options, device: ';' })[UNIT]).toContain('--device ";" --listen');
   });
 
-  test('names who logs in by number, so that no name has to be quoted', () => {
+  it('names who logs in by number, so that no name has to be quoted', () => {
     expect(systemd.files({ ...options, loginUid: 4_294_000_001 })[UNIT]).toMatch(
       /^ExecStartPost=-\+\/bin\/sh \S+\/switch\.sh open 4294000001:pynq-llm$/m,
     );
   });
 
-  test.skipIf(noAnalyze !== undefined)(
-    `is one that systemd takes${noAnalyze ? ` (${noAnalyze})` : ''}`,
-    () => {
-      using folder = temporaryDirectory();
-      const layout = plainLayout(folder.path);
-      const { base } = layout;
-      for (const name of ['bin', 'agent', 'system'])
-        mkdirSync(join(base, 'current', name), { recursive: true });
-      writeFileSync(join(base, 'current', 'bin', 'node'), '', { mode: 0o755 });
-      const files = systemd.files({ ...options, layout, programsFpga: true, device: 'mock:?a=%n "$x\\' });
-      const units = [UNIT, FPGA_UNIT].map((name) => join(base, 'current', name));
-      for (const unit of units) writeFileSync(unit, files[unit.slice(`${base}/current/`.length)]);
-      const { status, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...units], {
-        encoding: 'utf8',
-      });
-      expect(stderr.split('\n').filter((line) => line.includes(base))).toEqual([]);
-      expect(status).toBe(0);
-    },
-  );
+  it.skipIf(noAnalyze !== undefined)(`is one that systemd takes${noAnalyze ? ` (${noAnalyze})` : ''}`, () => {
+    using folder = temporaryDirectory();
+    const layout = plainLayout(folder.path);
+    const { base } = layout;
+    for (const name of ['bin', 'agent', 'system'])
+      mkdirSync(join(base, 'current', name), { recursive: true });
+    writeFileSync(join(base, 'current', 'bin', 'node'), '', { mode: 0o755 });
+    const files = systemd.files({ ...options, layout, programsFpga: true, device: 'mock:?a=%n "$x\\' });
+    const units = [UNIT, FPGA_UNIT].map((name) => join(base, 'current', name));
+    for (const unit of units) writeFileSync(unit, files[unit.slice(`${base}/current/`.length)]);
+    const { status, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...units], {
+      encoding: 'utf8',
+    });
+    expect(stderr.split('\n').filter((line) => line.includes(base))).toEqual([]);
+    expect(status).toBe(0);
+  });
 
-  test('with a bitstream needs another unit, which programs the FPGA as root first', () => {
+  it('with a bitstream needs another unit, which programs the FPGA as root first', () => {
     const files = systemd.files({ ...options, programsFpga: true });
     expect(files[UNIT]).toMatch(
       /^After=network\.target pynq-llm-fpga\.service\nRequires=pynq-llm-fpga\.service$/m,
@@ -107,7 +104,7 @@ describe('the unit of the agent', () => {
 describe('what a board says is installed', () => {
   const [one, two] = ['1', '2'].map((digit) => digit.repeat(64));
 
-  test('is read with the design of the active release', () => {
+  it('is read with the design of the active release', () => {
     const state = parseStatus(`active=${one}
 running=${one}
 pending=
@@ -124,11 +121,11 @@ release=${two} {"version":"0.1.0","node":"20.11.0","architecture":"armv7"}
     ]);
   });
 
-  test('is nothing where there is nothing', () => {
+  it('is nothing where there is nothing', () => {
     expect(parseStatus('')).toEqual({ releases: [], pending: undefined, design: new Map() });
   });
 
-  test('believes no name that is not a digest', () => {
+  it('believes no name that is not a digest', () => {
     const digest = 'd'.repeat(64);
     const output = `release=../../etc {"version":"1"}\ndesign=x design/fpga.bit\ndesign=${digest} design/../../fpga.bit\n`;
     expect(parseStatus(output)).toMatchObject({

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { BOARD_CHECKS } from '../../../../sdk/doctor/board.js';
 import type { Finding } from '../../../../sdk/doctor/check.js';
 import { DoctorSession } from '../../../../sdk/doctor/session.js';
@@ -27,7 +27,7 @@ const without = (path: string) =>
   Object.fromEntries(Object.entries(Z1.files).filter(([name]) => !name.startsWith(path)));
 
 describe("the doctor's look at a board", () => {
-  test('a PYNQ-Z1 that is set up passes every check', async () => {
+  it('a PYNQ-Z1 that is set up passes every check', async () => {
     const findings = await examineBoard(Z1);
     expect(Object.values(findings).map(({ status }) => status)).toEqual(Array(10).fill('pass'));
     expect(findings['register access'].detail).toContain('/dev/uio0 (bfp-core; -rw');
@@ -36,7 +36,7 @@ describe("the doctor's look at a board", () => {
     expect(findings.service.detail).toBe('active (running), restarted 0 times by systemd');
   });
 
-  test('a KV260 passes too', async () => {
+  it('a KV260 passes too', async () => {
     const findings = await examineBoard({
       ...Z1,
       machine: 'aarch64',
@@ -45,24 +45,24 @@ describe("the doctor's look at a board", () => {
     expect(Object.values(findings).every(({ status }) => status === 'pass')).toBe(true);
   });
 
-  test('without the driver of the FPGA manager it says which image has it', async () => {
+  it('without the driver of the FPGA manager it says which image has it', async () => {
     const { 'FPGA manager': fpga } = await examineBoard({ ...Z1, files: without('/sys/class/fpga_manager') });
     expect(fpga).toMatchObject({ status: 'fail', fix: expect.stringContaining('PYNQ image') });
   });
 
-  test('an FPGA without a bitstream fails before anybody touches its registers', async () => {
+  it('an FPGA without a bitstream fails before anybody touches its registers', async () => {
     const files = { ...Z1.files, '/sys/class/fpga_manager/fpga0/state': 'unknown\n' };
     const { 'FPGA manager': fpga } = await examineBoard({ ...Z1, files });
     expect(fpga).toMatchObject({ status: 'fail', detail: expect.stringContaining('fpga0 is unknown') });
   });
 
-  test('too little contiguous memory is a warning with the boot argument', async () => {
+  it('too little contiguous memory is a warning with the boot argument', async () => {
     const files = { ...Z1.files, '/proc/meminfo': Z1.files['/proc/meminfo'].replace('98304', '8192') };
     const { CMA } = await examineBoard({ ...Z1, files });
     expect(CMA).toMatchObject({ status: 'warn', fix: expect.stringContaining('cma=128M') });
   });
 
-  test('no contiguous memory of any kind fails', async () => {
+  it('no contiguous memory of any kind fails', async () => {
     const files = {
       ...without('/sys/class/u'),
       '/proc/meminfo': 'MemTotal: 500000 kB\nMemAvailable: 400000 kB\n',
@@ -70,30 +70,30 @@ describe("the doctor's look at a board", () => {
     expect((await examineBoard({ ...Z1, files })).CMA.status).toBe('fail');
   });
 
-  test('a Linux that is too old for Node.js 20 fails with what to install', async () => {
+  it('a Linux that is too old for Node.js 20 fails with what to install', async () => {
     const files = { ...Z1.files, '/proc/sys/kernel/osrelease': '4.14.0-xilinx\n' };
     const findings = await examineBoard({ ...Z1, glibc: '2.27', files });
     expect(findings.kernel).toMatchObject({ status: 'fail', fix: expect.stringContaining('PYNQ 2.7') });
     expect(findings['C library'].status).toBe('fail');
   });
 
-  test('a full card is a warning', async () => {
+  it('a full card is a warning', async () => {
     expect((await examineBoard({ ...Z1, freeKilobytes: 100_000 })).disk.status).toBe('warn');
   });
 
-  test('a service that failed says how it ended last', async () => {
+  it('a service that failed says how it ended last', async () => {
     const systemctl = 'LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=watchdog\nNRestarts=5';
     const { service } = await examineBoard({ ...Z1, systemctl });
     expect(service).toMatchObject({ status: 'fail', detail: expect.stringContaining('watchdog') });
     expect(service.fix).toContain('pynq-llm logs');
   });
 
-  test('a board where nothing was deployed is told so', async () => {
+  it('a board where nothing was deployed is told so', async () => {
     const { service } = await examineBoard({ ...Z1, systemctl: 'LoadState=not-found\nActiveState=inactive' });
     expect(service).toMatchObject({ status: 'fail', fix: expect.stringContaining('pynq-llm deploy') });
   });
 
-  test('an agent with a mock needs no FPGA, CMA or UIO', async () => {
+  it('an agent with a mock needs no FPGA, CMA or UIO', async () => {
     const systemctl = Z1.systemctl?.replace('linux:pynq-z1', 'mock:') ?? '';
     const files = without('/sys/class');
     const findings = await examineBoard({ ...Z1, systemctl, files });
@@ -101,19 +101,19 @@ describe("the doctor's look at a board", () => {
       expect(findings[name].status).toBe('skip');
   });
 
-  test('a computer that is no Zynq fails', async () => {
+  it('a computer that is no Zynq fails', async () => {
     const { architecture } = await examineBoard({ ...Z1, machine: 'x86_64' });
     expect(architecture).toMatchObject({ status: 'fail', detail: expect.stringContaining('x86_64') });
   });
 
-  test('a shell that prints something else is an error', async () => {
+  it('a shell that prints something else is an error', async () => {
     const session = new DoctorSession({ kind: 'ssh', url: 'ssh://xilinx@pynq' }, LAPTOP, OPTIONS);
     using tree = boardTree(Z1);
     session.ssh = { ...tree.login, exec: async () => ({ status: 0, stdout: 'Welcome!\n', stderr: '' }) };
     await expect(BOARD_CHECKS[0].run(session)).rejects.toThrow('SERVICE_BAD_ANSWER');
   });
 
-  test('without a login every check is skipped', async () => {
+  it('without a login every check is skipped', async () => {
     const session = new DoctorSession({ kind: 'ws', url: 'ws://a:1', host: 'a', port: 1 }, LAPTOP, OPTIONS);
     for (const { run } of BOARD_CHECKS) expect(await run(session)).toMatchObject({ status: 'skip' });
   });

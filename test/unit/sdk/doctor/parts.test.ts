@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../../errors/index.js';
 import { failure } from '../../../../sdk/doctor/check.js';
 import { judgeClock } from '../../../../sdk/doctor/connection.js';
@@ -9,15 +9,15 @@ import { readReference } from '../../../reference/compare.js';
 
 describe('the clock of a board', () => {
   const noon = Date.UTC(2026, 0, 1, 12);
-  test('that differs by less than its whole seconds agrees', () => {
+  it('that differs by less than its whole seconds agrees', () => {
     expect(judgeClock(noon, noon + 200, noon + 900).status).toBe('pass');
     expect(judgeClock(noon, noon - 100, noon + 100).detail).toContain('agrees');
   });
-  test('that starts in 1970 is a warning that says how far it is behind', () => {
+  it('that starts in 1970 is a warning that says how far it is behind', () => {
     const finding = judgeClock(1_000, noon, noon + 100);
     expect(finding).toMatchObject({ status: 'warn', detail: expect.stringMatching(/^\d+ s behind/) });
   });
-  test('that is an hour ahead is a warning', () => {
+  it('that is an hour ahead is a warning', () => {
     expect(judgeClock(noon + 3_600_000, noon, noon + 100)).toMatchObject({
       status: 'warn',
       detail: '3600 s ahead of the laptop',
@@ -26,7 +26,7 @@ describe('the clock of a board', () => {
 });
 
 describe('a failed check', () => {
-  test('of one of our errors has what happened and, apart from it, what to do', () => {
+  it('of one of our errors has what happened and, apart from it, what to do', () => {
     const error = new PynqLlmError('SDK_CONNECT_FAILED', 'Nobody listens.');
     expect(failure(error)).toEqual({
       status: 'fail',
@@ -37,7 +37,7 @@ describe('a failed check', () => {
 });
 
 describe('a device URL', () => {
-  test('says what has to be reached', () => {
+  it('says what has to be reached', () => {
     expect(parseTarget('wss://[::1]:7787')).toMatchObject({ kind: 'ws', host: '::1', port: 7787 });
     expect(parseTarget('ws://pynq')).toMatchObject({ kind: 'ws', host: 'pynq', port: 80 });
     expect(parseTarget('mock:kv260').kind).toBe('mock');
@@ -47,16 +47,16 @@ describe('a device URL', () => {
 });
 
 describe('what systemd says of the service', () => {
-  test('has the release that the link names', () => {
+  it('has the release that the link names', () => {
     const state = parseUnitState('LoadState=loaded\nMemoryCurrent=[not set]\nRelease=releases/0123abc\n');
     expect(state).toMatchObject({ installed: true, release: '0123abc', memoryBytes: undefined });
   });
-  test('is nothing where there is no systemd', () => {
+  it('is nothing where there is no systemd', () => {
     expect(parseUnitState('Release=releases/0123abc\n')).toBeUndefined();
   });
 });
 
-test("the doctor's known generation is what llama.cpp computes", () => {
+it("the doctor's known generation is what llama.cpp computes", () => {
   const cases = readReference('test/reference/bundled.json').get('tiny-stories-Q3_K_M.gguf') ?? [];
   const known = cases.find(({ prompt }) => prompt === KNOWN_GENERATION.prompt);
   expect(known?.greedyTokens.slice(0, KNOWN_GENERATION.tokens.length)).toEqual([...KNOWN_GENERATION.tokens]);

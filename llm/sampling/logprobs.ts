@@ -3,9 +3,9 @@ import { logSumExp } from '../maths/index.js';
 import { selectTop } from './select-top.js';
 
 /** A token and the natural logarithm of its probability under the model: softmax at temperature 1, nothing cut off. */
-export interface TokenLogProb {
+export interface TokenLogprob {
   readonly id: number;
-  readonly logProb: number;
+  readonly logprob: number;
 }
 
 /**
@@ -25,7 +25,7 @@ export function normaliserOf(logits: Float32Array): number {
  * @param logits one a token of the vocabulary
  * @throws PynqLlmError LLM_NOT_FINITE
  */
-export function topLogProbs(logits: Float32Array, count: number): TokenLogProb[] {
+export function topLogprobs(logits: Float32Array, count: number): TokenLogprob[] {
   const normaliser = normaliserOf(logits);
-  return selectTop(logits, count).map((id) => ({ id, logProb: logits[id] - normaliser }));
+  return selectTop(logits, count).map((id) => ({ id, logprob: logits[id] - normaliser }));
 }
