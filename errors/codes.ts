@@ -15,7 +15,24 @@ import { SERVICE_ERRORS } from './service.js';
 
 export type { ErrorEntry } from './entry.js';
 
-/** Every error of the package, by code. Numbers: 1 gguf, 2 driver, 3 mock-device, 4 llm, 5 protocol, 6 agent, 7 sdk, 8 cli, 9 deploy and ssh. */
+/** The tables by the folders whose errors they hold, in the order of their numbers: the sections of docs/errors.md. */
+export const ERROR_TABLES: Readonly<Record<string, Readonly<Record<string, ErrorEntry>>>> = {
+  'gguf/': GGUF_ERRORS,
+  'driver/': DRIVER_ERRORS,
+  'linux-device/': LINUX_ERRORS,
+  'mock-device/': MOCK_ERRORS,
+  'llm/': LLM_ERRORS,
+  'protocol/': PROTOCOL_ERRORS,
+  'agent/': AGENT_ERRORS,
+  'sdk/': SDK_ERRORS,
+  'cli/': CLI_ERRORS,
+  'firmware-bridge/': FIRMWARE_ERRORS,
+  'http-api/': HTTP_ERRORS,
+  'sdk/ssh/ and sdk/deploy/': DEPLOY_ERRORS,
+  'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
+};
+
+/** Every error of the package, by code. */
 export const ERROR_CODES = {
   ...GGUF_ERRORS,
   ...DRIVER_ERRORS,
@@ -26,8 +43,8 @@ export const ERROR_CODES = {
   ...AGENT_ERRORS,
   ...SDK_ERRORS,
   ...CLI_ERRORS,
-  ...HTTP_ERRORS,
   ...FIRMWARE_ERRORS,
+  ...HTTP_ERRORS,
   ...DEPLOY_ERRORS,
   ...SERVICE_ERRORS,
 } as const satisfies Record<string, ErrorEntry>;

@@ -27,8 +27,25 @@ interface Transfer {
   readonly byteLength: number;
 }
 
+/** What an engine is connected to. */
+export interface DmaEngineParts {
+  readonly lane: number;
+  /** The bits that LENGTH has. */
+  readonly lengthBits: number;
+  readonly clock: Clock;
+  readonly memory: PhysicalMemory;
+  readonly faults: FaultPanel;
+  readonly input: InputLane;
+  readonly output: OutputLane;
+  readonly watch: Watch;
+  /** The engine was reset: words under way are lost. */
+  readonly onReset: () => void;
+}
+
 /** One AXI DMA between physical memory and a lane of the core (PG021, direct register mode). */
 export class DmaEngine implements ChannelHost {
+  readonly clock: Clock;
+  readonly watch: Watch;
   readonly #sender: DmaChannel;
   readonly #receiver: DmaChannel;
   #sending: Transfer | undefined;
@@ -40,32 +57,23 @@ export class DmaEngine implements ChannelHost {
   readonly #faults: FaultPanel;
   readonly #input: InputLane;
   readonly #output: OutputLane;
-  /** The engine was reset: words under way are lost. */
   readonly #onReset: () => void;
 
-  constructor(
-    lane: number,
-    lengthBits: number,
-    readonly clock: Clock,
-    memory: PhysicalMemory,
-    faults: FaultPanel,
-    input: InputLane,
-    output: OutputLane,
-    readonly watch: Watch,
-    onReset: () => void,
-  ) {
-    this.#lane = lane;
-    this.#memory = memory;
-    this.#faults = faults;
-    this.#input = input;
-    this.#output = output;
-    this.#onReset = onReset;
+  constructor(parts: DmaEngineParts) {
+    this.clock = parts.clock;
+    this.watch = parts.watch;
+    this.#lane = parts.lane;
+    this.#memory = parts.memory;
+    this.#faults = parts.faults;
+    this.#input = parts.input;
+    this.#output = parts.output;
+    this.#onReset = parts.onReset;
     const r = AXI_DMA_REGISTERS;
-    this.#sender = new DmaChannel('mm2s', this, lengthBits, {
+    this.#sender = new DmaChannel('mm2s', this, parts.lengthBits, {
       control: r.MM2S_DMACR.reset,
       status: r.MM2S_DMASR.reset,
     });
-    this.#receiver = new DmaChannel('s2mm', this, lengthBits, {
+    this.#receiver = new DmaChannel('s2mm', this, parts.lengthBits, {
       control: r.S2MM_DMACR.reset,
       status: r.S2MM_DMASR.reset,
     });

@@ -292,11 +292,11 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     if (this.#isDue) {
       const steps = await this.#askForSteps();
       if (this.#over) return;
-      if (steps !== undefined && steps !== this.#steps) {
-        if (this.#steps === undefined) this.#steps = steps;
-        else this.#sawProgress(steps);
-      }
-      if (this.#isDue && systemClock.now() - this.#waitingSince >= this.#stallMs) {
+      const isFirst = this.#steps === undefined && steps !== undefined;
+      if (isFirst) this.#steps = steps;
+      else if (steps !== undefined && steps !== this.#steps) this.#sawProgress(steps);
+      // Where an earlier answer was lost, the first number comes late and says nothing of the time before it.
+      if (!isFirst && this.#isDue && systemClock.now() - this.#waitingSince >= this.#stallMs) {
         this.#sendCancel().catch(() => {});
         throw new PynqLlmError(
           'SDK_NO_PROGRESS',
