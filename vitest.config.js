@@ -19,6 +19,8 @@ export default defineConfig({
     projects: [
       project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js']),
       project('system', ['system/**/*.test.js'], [], slow),
+      // What proves rare things at length: npm run test:all.
+      project('long', ['long/**/*.test.js'], [], slow),
       project('board', ['board/**/*.test.js'], [], { testTimeout: 900_000, hookTimeout: 3_000_000 }),
       project('device', ['conformance/device.test.js'], [], slow),
     ],

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { cacheFolder } from '../system/support/cache-folder.js';
+import { lacking } from '../system/support/required-packages.js';
+import { noDebianSources } from './debian-sources.js';
 import { run } from './run.js';
 
 /** What QEMU boots: files in the cache that no test writes to. */
@@ -31,7 +33,6 @@ const KERNEL: Part = {
 const CARD: Part = { name: 'card', script: 'card.sh', recipe: ['card.sh'] };
 /** Both together take about 10 minutes on two cores. */
 const BUILD_DEADLINE_MS = 45 * 60_000;
-const PROBE_DEADLINE_MS = 120_000;
 /** A command of each package that only building needs. */
 const BUILD_COMMANDS = [
   ...['apt-get', 'mmdebstrap', 'qemu-arm-static', 'mke2fs', 'dtc', 'arm-linux-gnueabihf-gcc'],
@@ -44,7 +45,9 @@ export function reasonToSkip(): string | undefined {
   const cached = [KERNEL, CARD].every((part) => existsSync(folderOf(part)));
   const missing = [...BOOT_COMMANDS, ...(cached ? [] : BUILD_COMMANDS)].filter((name) => !isOnPath(name));
   if (missing.length > 0)
-    return `${missing.join(', ')} not found: apt-get install what test/board/recipe/packages.txt lists`;
+    return lacking(
+      `${missing.join(', ')} not found: apt-get install what test/board/recipe/packages.txt lists`,
+    );
   if (cached) return undefined;
   if (process.getuid?.() !== 0) return 'building the board needs root, which this is not';
   const binfmt = '/proc/sys/fs/binfmt_misc';
@@ -53,11 +56,7 @@ export function reasonToSkip(): string | undefined {
     spawnSync('mount', ['-t', 'binfmt_misc', 'binfmt_misc', binfmt]).status !== 0
   )
     return 'building the board runs armv7 programs, and binfmt_misc cannot be mounted here';
-  const update = ['-qq', '-o', 'APT::Update::Error-Mode=any', 'update'];
-  const { status } = spawnSync('apt-get', update, { timeout: PROBE_DEADLINE_MS });
-  return status === 0
-    ? undefined
-    : 'building the board needs Debian packages, and apt-get update cannot fetch their list';
+  return noDebianSources();
 }
 
 /** The board's image from the cache, built first where it is not there. */

@@ -2,7 +2,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { temporaryDirectory } from './support/agent.js';
-import { modelWithChatTemplate, modelWithOtherVocabulary } from './support/chat-model.js';
+import { modelWithChatTemplate } from './support/chat-model.js';
 import { cli, cliAgent } from './support/cli.js';
 import { hasPty, ptyCli } from './support/pty.js';
 
@@ -15,7 +15,6 @@ writeFileSync(
     '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}',
   ),
 );
-const DRAFT = 'models/tiny-stories-Q2_K.gguf';
 const CHAT = ['chat', '-m', model, '-n', '6', '--temp', '0'];
 
 afterAll(() => directory[Symbol.dispose]());
@@ -86,29 +85,6 @@ describe('chat without a terminal', () => {
     expect(stderr).toMatch(/^ {2}ignore-eos +on$/m);
     expect(stderr.match(/^ {2}top-k +\d+$/gm)?.map((line) => line.split(/ +/)[2])).toEqual(['3', '40', '40']);
     expect(stderr).toMatch(/^ {2}max-tokens +6$/m);
-  });
-
-  it('drafts with the model of --model-draft or of /set', async () => {
-    const plain = await chat(['Once upon a time']);
-    const drafted = await chat(['Once upon a time'], [...CHAT, '--model-draft', DRAFT]);
-    expect(drafted).toMatchObject({ status: 0, stdout: plain.stdout });
-    // One that cannot draft for it shows that it is the one asked.
-    const other = join(directory.path, 'other-vocabulary.gguf');
-    writeFileSync(other, modelWithOtherVocabulary());
-    const refused = await chat(['Once upon a time'], [...CHAT, '--model-draft', other]);
-    expect(refused).toMatchObject({ status: 1, stdout: '' });
-    expect(refused.stderr).toMatch(/LLM_DRAFT_MODEL/);
-    const set = await chat(['Once upon a time', `/set model-draft ${other}`, '/retry']);
-    expect(set).toMatchObject({ status: 1, stdout: plain.stdout });
-    expect(set.stderr).toMatch(/LLM_DRAFT_MODEL/);
-    const back = await chat(
-      ['/set model-draft default', 'Once upon a time'],
-      [...CHAT, '--model-draft', other],
-    );
-    expect(back).toMatchObject({ status: 0, stdout: plain.stdout });
-    const unknown = await chat([], [...CHAT, '--model-draft', 'no-such-model']);
-    expect(unknown.status).toBe(1);
-    expect(unknown.stderr).toMatch(/"no-such-model" is neither a file/);
   });
 
   it.each([

@@ -120,49 +120,6 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
     expect(folder.snapshot).toBe(before);
   });
 
-  it('a release that computes wrong does not stay: the one before is back', async () => {
-    const before = await folder.settled();
-    const { status, stderr } = await deploy('--agent-device', 'mock:?fault=dma-decode-error:0:1000000');
-    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
-    expect(stderr).toContain(`The release ${before.slice(0, 12)} is back.`);
-    expect(await folder.settled()).toBe(before);
-  });
-
-  it('a release whose device cannot be opened does not stay either', async () => {
-    const before = await folder.settled();
-    const { status, stderr } = await deploy('--agent-device', 'mock:/no/board.toml', '--deadline', '60');
-    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
-    expect(stderr).toContain('/no/board.toml');
-    expect(await folder.settled()).toBe(before);
-  });
-
-  it('--rollback runs the release before, and back again', async () => {
-    const before = await folder.settled();
-    const { status, stdout } = await deploy('--rollback');
-    expect({ status, stdout }).toEqual({
-      status: 0,
-      stdout: expect.stringMatching(/^[0-9a-f]{12} .* runs again\n$/),
-    });
-    expect(await folder.settled()).toBe(first.release);
-    await deploy('--rollback');
-    expect(await folder.settled()).toBe(before);
-  });
-
-  it('--remove takes releases that are not in use, by their first digits', async () => {
-    const active = await folder.settled();
-    const inUse = await deploy('--remove', active.slice(0, 10));
-    expect(inUse).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_RELEASE_IN_USE') });
-    const unknown = await deploy('--remove', 'x');
-    expect(unknown).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_NO_RELEASE') });
-    for (const { digest } of (await listed()).filter((release) => !release.active))
-      expect(await deploy('--remove', digest.slice(0, 10))).toMatchObject({ status: 0 });
-    expect((await listed()).map(({ digest }) => digest)).toEqual([active]);
-    expect(await deploy('--rollback')).toMatchObject({
-      status: 1,
-      stderr: expect.stringContaining('DEPLOY_NO_RELEASE'),
-    });
-  });
-
   it('of what is to be done only one can be asked for', async () => {
     expect(await deploy('--list', '--rollback')).toMatchObject({ status: 2, stdout: '' });
   });

@@ -1,146 +1,33 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
-import { encodeFrame } from '../../../protocol/index.js';
+import { describe, expect, it } from 'vitest';
 import type { BoardClient } from '../../../sdk/index.js';
-import { type Dialed, type DialOptions, dial } from './support/dial.js';
-import { upgradeRequest, webSocketFrame, webSocketHeader } from './support/upgrades.js';
-import { inTime, startVictim, type Victim, type VictimKind } from './support/victim.js';
+import { dial } from './support/dial.js';
+import {
+  AGENT,
+  endsEndless,
+  HAVE_PLACES,
+  HTTP,
+  havePlaces,
+  SERVE,
+  SILENT,
+  WEBSOCKET,
+} from './support/strangers.js';
+import { upgradeRequest } from './support/upgrades.js';
+import { startVictim } from './support/victim.js';
 
-const AGENT: VictimKind = { program: 'agent', over: 'tcp', tokens: true };
-const SERVE: VictimKind = { program: 'serve', over: 'tcp', tokens: true };
-/** Connections that have not said hello: of one address, of all. */
-const PLACES_OF_ADDRESS = 4;
-const PLACES = 16;
-/** Until then a connection has said hello. */
-const HELLO_MS = 10_000;
-/** What is over a limit is closed within this time, long before the others are. */
-const SOON_MS = 3_000;
-/** What a slow machine may take longer. */
-const SLACK_MS = 4_000;
-const MIB = 1_048_576;
-
-const open = new Set<Dialed>();
-async function dialed(victim: Victim, options?: DialOptions): Promise<Dialed> {
-  const one = await dial(victim.place, options);
-  open.add(one);
-  return one;
-}
-afterEach(() => {
-  for (const one of open) one[Symbol.dispose]();
-  open.clear();
+// test/long has the other ways to be silent and to send without end.
+describe('strangers that say nothing at all', () => {
+  it(HAVE_PLACES, () => havePlaces(SILENT['say nothing at all']));
 });
 
-/** Sends half of what leads to a hello, in the ways that there are; each then waits. */
-const SILENT: Readonly<Record<string, string>> = {
-  'say nothing at all': '',
-  'send half a request': 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx: ',
-  'upgrade and say no hello': upgradeRequest(),
-};
-
-describe.each(Object.entries(SILENT))('strangers that %s', (_, bytes) => {
-  it(`have ${PLACES_OF_ADDRESS} connections an address and ${PLACES} in all; one over is closed at once, the others in ten seconds, and a client is let in`, async () => {
-    await using victim = await startVictim(AGENT);
-    const begun = performance.now();
-    const held: Dialed[] = [];
-    const hold = async (from: string) => {
-      const one = await dialed(victim, { from });
-      await one.send(bytes);
-      held.push(one);
-    };
-    for (let i = 0; i < PLACES_OF_ADDRESS; i++) await hold('127.0.0.2');
-    const fifth = await dialed(victim, { from: '127.0.0.2' });
-    expect(await fifth.closed(SOON_MS)).toBe(true);
-    // Another address has places yet.
-    await victim.isWell();
-    for (const from of ['127.0.0.3', '127.0.0.4', '127.0.0.5'])
-      for (let i = 0; i < PLACES_OF_ADDRESS; i++) await hold(from);
-    const seventeenth = await dialed(victim, { from: '127.0.0.6' });
-    expect(await seventeenth.closed(SOON_MS)).toBe(true);
-    if (performance.now() - begun < HELLO_MS / 2) expect(held.filter((one) => one.isClosed())).toEqual([]);
-    const closed = await Promise.all(held.map((one) => one.closed(HELLO_MS + SLACK_MS)));
-    expect(closed).not.toContain(false);
-    await victim.isWell();
-  });
-});
-
-it('a stranger that sends its request a byte at a time is closed within ten seconds, too', async () => {
-  await using victim = await startVictim(AGENT);
-  const slow = await dialed(victim);
-  const request = upgradeRequest({ 'x-filling': 'x'.repeat(200) });
-  const until = performance.now() + HELLO_MS + SLACK_MS;
-  for (let i = 0; i < request.length && performance.now() < until && !slow.isClosed(); i++) {
-    await slow.send(request[i]);
-    await delay(200);
-  }
-  expect(slow.isClosed()).toBe(true);
-});
-
-/** What a stranger sends without end, after an upgrade or as an HTTP request. */
-interface Endless {
-  readonly first: string | Buffer;
-  readonly piece: string | Buffer;
-}
-
-const post = (path: string, headers: string) =>
-  `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n${headers}\r\n\r\n`;
-const upgraded = (bytes: Buffer) => Buffer.concat([Buffer.from(upgradeRequest()), bytes]);
-const WEBSOCKET: Readonly<Record<string, Endless>> = {
-  'a frame of 16 MiB': { first: upgraded(webSocketHeader(16 * MIB)), piece: Buffer.alloc(65_536) },
-  'a message in pieces': {
-    first: upgraded(webSocketFrame(Buffer.alloc(1_000), 2, 0x02)),
-    piece: Buffer.concat(Array.from({ length: 64 }, () => webSocketFrame(Buffer.alloc(1_000), 0, 0x00))),
-  },
-  pings: {
-    first: upgradeRequest(),
-    piece: Buffer.concat(Array.from({ length: 512 }, () => webSocketFrame(Buffer.alloc(125), 9))),
-  },
-  requests: {
-    first: upgradeRequest(),
-    piece: webSocketFrame(encodeFrame({ id: 0, method: 'board.health', params: { x: 'x'.repeat(60_000) } })),
-  },
-};
-const HTTP: Readonly<Record<string, Endless>> = {
-  headers: { first: 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n', piece: `x-more: ${'y'.repeat(8_000)}\r\n` },
-  'a body': { first: post('/v1/completions', `content-length: ${64 * MIB}`), piece: ' '.repeat(65_536) },
-  'a body in chunks': {
-    first: post('/v1/chat/completions', 'transfer-encoding: chunked'),
-    piece: `10000\r\n${' '.repeat(65_536)}\r\n`,
-  },
-  'a body to nowhere': { first: post('/x', `content-length: ${64 * MIB}`), piece: ' '.repeat(65_536) },
-  'chunks with long names': {
-    first: post('/v1/completions', 'transfer-encoding: chunked'),
-    piece: `1;${'x'.repeat(65_536)}\r\n \r\n`,
-  },
-  'requests behind each other': {
-    first: '',
-    piece: 'GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n'.repeat(64),
-  },
-};
-
-describe.each([
-  ['an agent', AGENT, { ...WEBSOCKET, ...HTTP }],
-  ['pynq-llm serve', SERVE, HTTP],
-] as const)('%s', (_, kind, attacks) => {
-  it.each(Object.entries<Endless>(attacks))(
-    'ends the connection of a stranger that sends %s without end, before it took 4 MiB',
-    async (_, { first, piece }) => {
-      await using victim = await startVictim(kind);
-      const stranger = await dialed(victim, { from: '127.0.0.2' });
-      let taken = 0;
-      await stranger.send(first);
-      // What a kernel holds for both sides is taken, too.
-      const until = performance.now() + HELLO_MS + SLACK_MS;
-      while (taken < 16 * MIB && !stranger.isClosed() && performance.now() < until) {
-        const sent = await inTime(stranger.send(piece), 'neither taken nor refused', HELLO_MS + SLACK_MS);
-        if (!sent) break;
-        taken += piece.length;
-      }
-      expect(taken).toBeLessThan(4 * MIB);
-      expect(await stranger.closed(SOON_MS)).toBe(true);
-      await victim.isWell();
-    },
-  );
-});
+it.each([
+  ['an agent', 'a frame of 16 MiB', AGENT, WEBSOCKET['a frame of 16 MiB']],
+  ['an agent', 'headers', AGENT, HTTP.headers],
+  ['pynq-llm serve', 'headers', SERVE, HTTP.headers],
+] as const)(
+  '%s ends the connection of a stranger that sends %s without end, before it took 4 MiB',
+  (_, _what, kind, endless) => endsEndless(kind, endless),
+);
 
 it('64 clients are let in while strangers come and go, the 65th is told that there are too many', async () => {
   await using victim = await startVictim(AGENT, { more: ['--no-http'] });

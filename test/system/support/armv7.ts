@@ -6,6 +6,7 @@ import { build } from 'esbuild';
 import { isPynqLlmError } from '../../../errors/index.js';
 import { platformOf } from '../../../sdk/deploy/platforms.js';
 import { buildRelease } from '../../../sdk/deploy/release.js';
+import { lacking } from './required-packages.js';
 
 /** Where Debian's cross packages put the C library of armv7. */
 const SYSROOT = '/usr/arm-linux-gnueabihf';
@@ -22,10 +23,11 @@ export interface Armv7Release {
 
 /** Lays the release out in a folder, or says why it cannot be run here. */
 export async function armv7Release(folder: string): Promise<Armv7Release | { readonly missing: string }> {
-  if (spawnSync(EMULATOR, ['--version']).status !== 0) return { missing: `${EMULATOR} is not installed` };
+  if (spawnSync(EMULATOR, ['--version']).status !== 0)
+    return { missing: lacking(`${EMULATOR} is not installed`) };
   for (const library of ['ld-linux-armhf.so.3', 'libstdc++.so.6', 'libatomic.so.1']) {
     if (!existsSync(join(SYSROOT, 'lib', library)))
-      return { missing: `${library} of armv7 is not in ${SYSROOT}` };
+      return { missing: lacking(`${library} of armv7 is not in ${SYSROOT}`) };
   }
   const platform = platformOf('armv7l');
   if (platform === undefined) throw new Error('armv7l is a board');
@@ -41,7 +43,7 @@ export async function armv7Release(folder: string): Promise<Armv7Release | { rea
   } catch (error) {
     // Other bytes than the pinned ones are no reason to skip.
     if (isPynqLlmError(error, 'DEPLOY_RUNTIME') && error.what.includes('npm could not fetch it'))
-      return { missing: error.what };
+      return { missing: lacking(error.what) };
     throw error;
   }
   return { folder, node: [EMULATOR, '-L', SYSROOT, join(folder, 'bin', 'node')] };

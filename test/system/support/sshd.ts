@@ -5,13 +5,16 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from './free-port.js';
+import { lacking } from './required-packages.js';
 import { makeSshKey } from './ssh-key.js';
 
 const SSHD = '/usr/sbin/sshd';
 const START_MS = 10_000;
 
 /** Why no SSH server can be started here; undefined if one can. */
-export const noSshd = existsSync(SSHD) ? undefined : `${SSHD} is not installed (apt: openssh-server)`;
+export const noSshd = existsSync(SSHD)
+  ? undefined
+  : lacking(`${SSHD} is not installed (apt: openssh-server)`);
 
 export interface TestSshd extends AsyncDisposable {
   readonly port: number;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openLinuxBoard } from '../../../linux-device/index.js';
 import { loadXrt } from '../../../linux-device/koffi-xrt.js';
 import { MAPPED_Z1, systemIn } from './mapped-board.js';
+import { lacking } from './required-packages.js';
 import { codeOf, type Sightings } from './use-mapped-board.js';
 
 /** Compiles the library that stands in for the Xilinx runtime's, or says why that cannot be. */
@@ -11,7 +12,7 @@ export function compileXrt(compiler: string, folder: string): { path: string } |
   const path = join(folder, 'libxrt_core.so.2');
   const args = ['-shared', '-fPIC', '-O1', '-Wall', '-o', path, 'test/fixtures/xrt/stand-in.c'];
   const { error, status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
-  if (error !== undefined) return { missing: `there is no C compiler ${compiler}` };
+  if (error !== undefined) return { missing: lacking(`there is no C compiler ${compiler}`) };
   if (status !== 0) throw new Error(`${compiler}: ${stderr}`);
   return { path };
 }

@@ -2,33 +2,15 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Engine } from '../../../../llm/engine/engine.js';
-import type { GenerateRequest } from '../../../../llm/engine/request.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
 import { Random } from '../../../../llm/maths/index.js';
 import { newCost } from '../../../../llm/model/cost.js';
 import { ModelDrafter } from '../../../../llm/speculation/model-drafter.js';
 import { Bench, tinyOfPages as tiny } from '../models.js';
+import { losesNoPage, randomRequest } from './random-requests.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'kv-engine-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-function below(random: Random, n: number): number {
-  return Math.floor(random.nextDouble() * n);
-}
-
-/** One of four system prompts of 20 tokens, and a question. */
-function randomRequest(random: Random, longest: number): GenerateRequest {
-  const system = below(random, 4);
-  const question = Array.from({ length: 1 + below(random, longest) }, () => 3 + below(random, 250));
-  return {
-    prompt: [...Array.from({ length: 20 }, (_, i) => 3 + system + 5 * i), ...question],
-    maxTokens: 1 + below(random, longest),
-    ignoreEos: true,
-    sampling: { seed: below(random, 1000) },
-    promptLookup: below(random, 2) === 0,
-  };
-}
 
 describe.each([
   ['f16', 'computed again', 12],
@@ -95,56 +77,13 @@ it.each([
   expect(model.kvPool.stats.used).toBe(0);
 });
 
+// test/long has more of them.
 it.each([
-  ['f16', 10_000],
-  ['int8', 2_000],
-] as const)(
-  'of %s no page is lost after %s random requests with cancels',
-  (type, requests) => {
-    const model = tiny(type, 24);
-    const spill = new SpillFolder(join(folder, `load-${type}`), 20_000);
-    const engine = new Engine(model, { spill });
-    const random = new Random(9);
-    let submitted = 0;
-    let ended = 0;
-    const cancels: (() => void)[] = [];
-    const end = () => {
-      ended++;
-    };
-    while (submitted < requests || engine.count > 0) {
-      while (submitted < requests && engine.count < 12) {
-        submitted++;
-        const request = randomRequest(random, submitted % 20 === 0 ? 50 : 3);
-        const beams = { promptLookup: false, beams: { width: 2 + below(random, 3) } };
-        const generation = engine.submit(
-          { ...request, ...(submitted % 13 === 0 ? beams : {}) },
-          {
-            onToken: () => undefined,
-            onDone: end,
-            onError: (error) => {
-              throw error;
-            },
-          },
-        );
-        if (below(random, 3) === 0) cancels.push(() => generation.cancel());
-      }
-      engine.step();
-      if (cancels.length > 0 && below(random, 2) === 0) cancels.splice(below(random, cancels.length), 1)[0]();
-    }
-    expect(ended).toBe(requests);
-    const pool = model.kvPool;
-    const { stats } = pool;
-    expect(stats).toMatchObject({ used: 0, pinned: 0 });
-    expect(stats.cached).toBeGreaterThan(0);
-    expect(stats.hits).toBeGreaterThan(requests / 20);
-    expect(stats.evictions).toBeGreaterThan(requests / 20);
-    expect(spill.bytes).toBe(0);
-    pool.clear();
-    expect(pool.stats.cached).toBe(0);
-    expect(pool.memory.freeFrames).toBe(pool.memory.frames);
-  },
-  120_000,
-);
+  ['f16', 1_500],
+  ['int8', 500],
+] as const)('of %s no page is lost after %s random requests with cancels', (type, requests) => {
+  losesNoPage(type, requests, join(folder, `load-${type}`));
+});
 
 it.each(['f16', 'int8'] as const)(
   'pages of %s that the last step completed are there for the next',

@@ -2,9 +2,9 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Deployer, openSsh } from '../../sdk/index.js';
-import { temporaryDirectory } from './support/agent.js';
-import { DeployFolder } from './support/deploy-folder.js';
-import { noSshd, startSshd, type TestSshd } from './support/sshd.js';
+import { temporaryDirectory } from '../system/support/agent.js';
+import { DeployFolder } from '../system/support/deploy-folder.js';
+import { noSshd, startSshd, type TestSshd } from '../system/support/sshd.js';
 
 const DIES_LATER = `
 import { Server } from 'node:net';

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
-import { loadBoardDescription } from '../../../../board/description-file.js';
-import { Accelerator } from '../../../../driver/accelerator.js';
-import { GgmlType } from '../../../../gguf/index.js';
-import type { GenerateRequest } from '../../../../llm/engine/request.js';
-import { Random } from '../../../../llm/maths/index.js';
-import { loadModel } from '../../../../llm/model/load-model.js';
-import { EngineMetrics } from '../../../../llm/scheduling/index.js';
-import { openMockBoard } from '../../../../mock-device/index.js';
-import { Bench, type Received, syntheticGguf } from '../models.js';
+import { loadBoardDescription } from '../../board/description-file.js';
+import { Accelerator } from '../../driver/accelerator.js';
+import { GgmlType } from '../../gguf/index.js';
+import type { GenerateRequest } from '../../llm/engine/request.js';
+import { Random } from '../../llm/maths/index.js';
+import { loadModel } from '../../llm/model/load-model.js';
+import { EngineMetrics } from '../../llm/scheduling/index.js';
+import { openMockBoard } from '../../mock-device/index.js';
+import { Bench, type Received, syntheticGguf } from '../unit/llm/models.js';
 
 const SCHEDULES = 200;
 /** Pages of the pool: about two sequences of the longest kind, so that others have to give way. */

@@ -25,8 +25,8 @@ import { sendRelease, takeInventory } from '../../sdk/deploy/send-release.js';
 import { switchScript } from '../../sdk/deploy/switch-script.js';
 import { openSsh } from '../../sdk/index.js';
 import type { RemoteHost, SshConnection } from '../../sdk/ssh/index.js';
-import { DeployFolder } from './support/deploy-folder.js';
-import { noPrivateMounts, noSshd, startSshd, type TestSshd } from './support/sshd.js';
+import { DeployFolder } from '../system/support/deploy-folder.js';
+import { noPrivateMounts, noSshd, startSshd, type TestSshd } from '../system/support/sshd.js';
 
 const noOpenssl =
   spawnSync('openssl', ['version']).error === undefined ? undefined : 'openssl is not installed';

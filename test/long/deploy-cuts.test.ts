@@ -6,10 +6,10 @@ import { Switch } from '../../sdk/deploy/board-state.js';
 import { plain, plainLayout } from '../../sdk/deploy/plain.js';
 import { RootShell } from '../../sdk/deploy/root-shell.js';
 import { Deployer, openSsh } from '../../sdk/index.js';
-import { temporaryDirectory } from './support/agent.js';
-import { type Cut, CuttingHost } from './support/cutting-host.js';
-import { DeployFolder } from './support/deploy-folder.js';
-import { noSshd, startSshd, type TestSshd } from './support/sshd.js';
+import { temporaryDirectory } from '../system/support/agent.js';
+import { type Cut, CuttingHost } from '../system/support/cutting-host.js';
+import { DeployFolder } from '../system/support/deploy-folder.js';
+import { noSshd, startSshd, type TestSshd } from '../system/support/sshd.js';
 
 const title = (text: string) => `${text}${noSshd === undefined ? '' : ` (${noSshd})`}`;
 const LANES = 3;

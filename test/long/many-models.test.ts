@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { connect } from '../../sdk/index.js';
-import { temporaryDirectory } from './support/agent.js';
-import { cli, cliAgent } from './support/cli.js';
+import { temporaryDirectory } from '../system/support/agent.js';
+import { cli, cliAgent } from '../system/support/cli.js';
 
 /** More than one answer lists, and than a store takes now. */
 const MODELS = 1_300;

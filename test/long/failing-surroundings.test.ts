@@ -14,7 +14,7 @@ import { request } from 'node:http';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type BoardClient, connect } from '../../sdk/index.js';
-import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
+import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
 
 const MAIN = resolve('dist/cli/main.js');
 /** An agent without generations under way ends at once; machines that are busy take longer. */

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { BoardClient, Model } from '../../../sdk/index.js';
-import { TINY_MODEL } from '../support/agent.js';
-import { type Dialed, dial } from './support/dial.js';
-import { memoryGroup } from './support/memory-group.js';
-import { ENDINGS, REFUSED, upgradeRequest, webSocketHeader } from './support/upgrades.js';
-import { startVictim, TOKENS, type Victim, type VictimKind } from './support/victim.js';
+import type { BoardClient, Model } from '../../sdk/index.js';
+import { type Dialed, dial } from '../system/hostile/support/dial.js';
+import { memoryGroup } from '../system/hostile/support/memory-group.js';
+import { ENDINGS, REFUSED, upgradeRequest, webSocketHeader } from '../system/hostile/support/upgrades.js';
+import { startVictim, TOKENS, type Victim, type VictimKind } from '../system/hostile/support/victim.js';
+import { TINY_MODEL } from '../system/support/agent.js';
 
 const KIND: VictimKind = { program: 'agent', over: 'tcp', tokens: true };
 const MIB = 1_048_576;

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connect } from '../../sdk/index.js';
-import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
-import { type AgentProcess, cliAgent } from './support/cli.js';
-import { PROMPT, TINY } from './support/http-agent.js';
+import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
+import { type AgentProcess, cliAgent } from '../system/support/cli.js';
+import { PROMPT, TINY } from '../system/support/http-agent.js';
 
 const USERS = 8;
 const GREEDY_IN_FLIGHT = 100;

@@ -5,11 +5,11 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KV_TYPES } from '../../llm/kv/layout.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
-import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
-import { type Armv7Release, armv7Release, runInRelease } from './support/armv7.js';
-import { digestLogits } from './support/logits-digest.js';
-import { compileXrt, XRT_SEEN } from './support/stand-in-xrt.js';
-import { useMappedBoard } from './support/use-mapped-board.js';
+import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
+import { type Armv7Release, armv7Release, runInRelease } from '../system/support/armv7.js';
+import { digestLogits } from '../system/support/logits-digest.js';
+import { compileXrt, XRT_SEEN } from '../system/support/stand-in-xrt.js';
+import { useMappedBoard } from '../system/support/use-mapped-board.js';
 
 const DEADLINE_MS = 300_000;
 const PROMPT = 'Once upon a time';

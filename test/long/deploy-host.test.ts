@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Deployer, openSsh, type SshPrompts } from '../../sdk/index.js';
-import { DeployFolder } from './support/deploy-folder.js';
-import { noPrivateMounts, noSshd, startSshd, type TestSshd } from './support/sshd.js';
+import { DeployFolder } from '../system/support/deploy-folder.js';
+import { noPrivateMounts, noSshd, startSshd, type TestSshd } from '../system/support/sshd.js';
 
 const noOpenssl =
   spawnSync('openssl', ['version']).error === undefined ? undefined : 'openssl is not installed';

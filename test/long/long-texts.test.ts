@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { type BoardClient, connect, type Model } from '../../sdk/index.js';
-import { TINY_MODEL, testAgent } from './support/agent.js';
-import { modelWithChatTemplate } from './support/chat-model.js';
+import { TINY_MODEL, testAgent } from '../system/support/agent.js';
+import { modelWithChatTemplate } from '../system/support/chat-model.js';
 
 const PROMPT = 'Once upon a time';
 const OPTIONS = { maxTokens: 200, seed: 7, ignoreEos: true };

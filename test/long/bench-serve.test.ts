@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { XMLValidator } from 'fast-xml-parser';
 import { afterAll, describe, expect, it } from 'vitest';
-import { temporaryDirectory } from './support/agent.js';
-import { cli, jsonLines } from './support/cli.js';
+import { temporaryDirectory } from '../system/support/agent.js';
+import { cli, jsonLines } from '../system/support/cli.js';
 
 const directory = temporaryDirectory();
 const home = directory.path;

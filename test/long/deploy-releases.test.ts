@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
+import { cli } from '../system/support/cli.js';
+import { DeployFolder } from '../system/support/deploy-folder.js';
+import { noSshd, startSshd, type TestSshd } from '../system/support/sshd.js';
+
+const title = (text: string) => `${text}${noSshd === undefined ? '' : ` (${noSshd})`}`;
+
+describe.skipIf(noSshd !== undefined)(title('two releases on a board'), () => {
+  let sshd: TestSshd;
+  let folder: DeployFolder;
+  let board: string;
+  let first: DeployResult;
+
+  beforeAll(async () => {
+    folder = new DeployFolder();
+    sshd = await startSshd();
+    board = `${sshd.user}@127.0.0.1:${sshd.port}`;
+    first = JSON.parse((await deploy('--host-key', sshd.fingerprint, '--json')).stdout);
+    expect(await deploy('--board', 'pynq-z2', '--agent-device', 'mock:pynq-z2')).toMatchObject({ status: 0 });
+  });
+  afterAll(async () => {
+    await sshd?.[Symbol.asyncDispose]();
+    folder?.[Symbol.dispose]();
+  });
+
+  /** `pynq-llm deploy` to the folder, with a mock for a device. */
+  const deploy = (...args: string[]) =>
+    cli(['deploy', board, '--yes', '--without-systemd', folder.path, '--agent-device', 'mock:', ...args], {
+      home: sshd.home,
+    });
+  const listed = async (): Promise<InstalledRelease[]> =>
+    JSON.parse((await deploy('--list', '--json')).stdout);
+
+  it('a release that computes wrong does not stay: the one before is back', async () => {
+    const before = await folder.settled();
+    const { status, stderr } = await deploy('--agent-device', 'mock:?fault=dma-decode-error:0:1000000');
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
+    expect(stderr).toContain(`The release ${before.slice(0, 12)} is back.`);
+    expect(await folder.settled()).toBe(before);
+  });
+
+  it('a release whose device cannot be opened does not stay either', async () => {
+    const before = await folder.settled();
+    const { status, stderr } = await deploy('--agent-device', 'mock:/no/board.toml', '--deadline', '60');
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('DEPLOY_UNHEALTHY') });
+    expect(stderr).toContain('/no/board.toml');
+    expect(await folder.settled()).toBe(before);
+  });
+
+  it('--rollback runs the release before, and back again', async () => {
+    const before = await folder.settled();
+    const { status, stdout } = await deploy('--rollback');
+    expect({ status, stdout }).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(/^[0-9a-f]{12} .* runs again\n$/),
+    });
+    expect(await folder.settled()).toBe(first.release);
+    await deploy('--rollback');
+    expect(await folder.settled()).toBe(before);
+  });
+
+  it('--remove takes releases that are not in use, by their first digits', async () => {
+    const active = await folder.settled();
+    const inUse = await deploy('--remove', active.slice(0, 10));
+    expect(inUse).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_RELEASE_IN_USE') });
+    const unknown = await deploy('--remove', 'x');
+    expect(unknown).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_NO_RELEASE') });
+    for (const { digest } of (await listed()).filter((release) => !release.active))
+      expect(await deploy('--remove', digest.slice(0, 10))).toMatchObject({ status: 0 });
+    expect((await listed()).map(({ digest }) => digest)).toEqual([active]);
+    expect(await deploy('--rollback')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('DEPLOY_NO_RELEASE'),
+    });
+  });
+});
