@@ -14,18 +14,24 @@ export interface RegisterValue {
   readonly fields: readonly { readonly name: string; readonly value: number; readonly label?: string }[];
 }
 
+interface Tables {
+  readonly registers: readonly RegisterInfo[];
+  /** By name, and by window and offset. */
+  readonly byKey: ReadonlyMap<string, RegisterInfo>;
+}
+
 /** Registers of the board by name: `board.registers`. Nothing that is not in its tables can be touched. */
 export class RegistersClient {
   readonly #connection: Connection;
-  #tables: Promise<ReadonlyMap<string, RegisterInfo>> | undefined;
+  #tables: Promise<Tables> | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** Every register that exists, with its fields and access. */
-  async list(): Promise<RegisterInfo[]> {
-    return (await this.#connection.request('registers.list', {})).registers;
+  /** Every register that exists, with its fields and access. The board is asked once. */
+  async list(): Promise<readonly RegisterInfo[]> {
+    return (await this.#readTables()).registers;
   }
 
   /**
@@ -44,11 +50,10 @@ export class RegistersClient {
         'PROTOCOL_BAD_RESULT',
         `${values.length} values came for ${registers.length} registers.`,
       );
-    this.#tables ??= this.#readTables();
-    const tables = await this.#tables;
+    const { byKey } = await this.#readTables();
     return registers.map((reference, index) => {
       const key = typeof reference === 'string' ? reference : placeOf(reference);
-      const info = tables.get(key);
+      const info = byKey.get(key);
       if (info === undefined)
         throw new PynqLlmError('PROTOCOL_BAD_RESULT', `The board read ${key} but does not list it.`);
       return decode(info, values[index]);
@@ -63,16 +68,20 @@ export class RegistersClient {
     await this.#connection.request('registers.write', { writes }, options);
   }
 
-  async #readTables(): Promise<ReadonlyMap<string, RegisterInfo>> {
-    try {
-      const registers = await this.list();
-      return new Map(
-        registers.flatMap((info) => [[info.name, info] as const, [placeOf(info), info] as const]),
-      );
-    } catch (error) {
-      this.#tables = undefined;
-      throw error;
+  #readTables(): Promise<Tables> {
+    if (this.#tables === undefined) {
+      this.#tables = this.#askForTables();
+      this.#tables.catch(() => {
+        this.#tables = undefined;
+      });
     }
+    return this.#tables;
+  }
+
+  async #askForTables(): Promise<Tables> {
+    const { registers } = await this.#connection.request('registers.list', {});
+    const keys = registers.flatMap((info) => [[info.name, info] as const, [placeOf(info), info] as const]);
+    return { registers, byKey: new Map(keys) };
   }
 }
 

@@ -26,7 +26,7 @@ import type {
   ToWorker,
   WorkerSetup,
 } from '../worker-link/messages.js';
-import { RegisterLane, type RegisterPlace } from '../worker-link/register-lane.js';
+import { RegisterMailbox, type RegisterPlace } from '../worker-link/register-mailbox.js';
 import { ProgramThreads } from './program-threads.js';
 import { RegisterTables } from './register-tables.js';
 
@@ -69,7 +69,7 @@ export class DeviceHost {
   #worker: Worker | undefined;
   #port: MessagePort | undefined;
   #doorbell = new Doorbell();
-  #registerLane = new RegisterLane();
+  #registerMailbox = new RegisterMailbox();
   /** Messages for the worker that is about to be started. */
   #held: { readonly message: ToWorker; readonly transfer: TransferListItem[] }[] = [];
   readonly #programs = new ProgramThreads((thread, reason) =>
@@ -140,11 +140,11 @@ export class DeviceHost {
     places: readonly RegisterPlace[],
   ): { readonly values: number[] } | Promise<{ values: number[] }> {
     const id = this.#nextCall;
-    if (this.#worker === undefined || !this.#doorbell.isAwake || !this.#registerLane.ask(id, places))
+    if (this.#worker === undefined || !this.#doorbell.isAwake || !this.#registerMailbox.ask(id, places))
       return this.call(session, 'registers.read', places);
     this.#nextCall++;
     this.#doorbell.ring();
-    const values = this.#registerLane.look();
+    const values = this.#registerMailbox.look();
     if (values !== undefined) return { values };
     return new Promise((resolve, reject) => {
       this.#calls.set(id, {
@@ -188,7 +188,7 @@ export class DeviceHost {
   #start(): void {
     const { port1, port2 } = new MessageChannel();
     this.#doorbell = new Doorbell();
-    this.#registerLane = new RegisterLane();
+    this.#registerMailbox = new RegisterMailbox();
     this.#lastBeat = undefined;
     this.#port = port1;
     const setup: WorkerSetup = {
@@ -197,7 +197,7 @@ export class DeviceHost {
       kv: this.#options.kv,
       clientWeights: this.#options.clientWeights,
       doorbell: this.#doorbell.shared,
-      registerLane: this.#registerLane.shared,
+      registerMailbox: this.#registerMailbox.shared,
       port: port2,
     };
     const worker = startWorker({

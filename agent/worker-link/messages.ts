@@ -9,7 +9,7 @@ import type {
   StepEvent,
 } from '../../protocol/index.js';
 import type { KvSettings } from './kv-settings.js';
-import type { RegisterPlace } from './register-lane.js';
+import type { RegisterPlace } from './register-mailbox.js';
 
 /** Methods that the device's worker answers; all others are answered on the main thread. */
 export type DeviceMethod = Extract<
@@ -120,9 +120,9 @@ export interface ProgramHost {
 export interface WorkerSetup {
   readonly device: string;
   readonly port: MessagePort;
-  /** See Doorbell and RegisterLane. */
+  /** See Doorbell and RegisterMailbox. */
   readonly doorbell: SharedArrayBuffer;
-  readonly registerLane: SharedArrayBuffer;
+  readonly registerMailbox: SharedArrayBuffer;
   /** Directory for traces. */
   readonly scratch: string;
   readonly kv: KvSettings;

@@ -4,7 +4,7 @@ import { errorToWire, type GenerateEvent } from '../../protocol/index.js';
 import { openBoard } from '../boards/open-board.js';
 import { Doorbell } from '../worker-link/doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
-import { RegisterLane } from '../worker-link/register-lane.js';
+import { RegisterMailbox } from '../worker-link/register-mailbox.js';
 import { DeviceService } from './device-service.js';
 
 /** A flood of requests must not keep generations from their steps. */
@@ -26,7 +26,7 @@ const CHANGES_MEMORY: ReadonlySet<string> = new Set([
 const setup: WorkerSetup = workerData;
 const { port } = setup;
 const doorbell = new Doorbell(setup.doorbell);
-const registerLane = new RegisterLane(setup.registerLane);
+const registerMailbox = new RegisterMailbox(setup.registerMailbox);
 const post = (message: FromWorker): void => port.postMessage(message);
 
 let events: { generation: string; event: GenerateEvent }[] = [];
@@ -71,7 +71,7 @@ function run(service: DeviceService): void {
   while (open) {
     const rings = doorbell.rings;
     let idle = true;
-    if (registerLane.isAsked) {
+    if (registerMailbox.isAsked) {
       doorbell.tick();
       answerRegisters(service);
       lastMessageAt = performance.now();
@@ -134,7 +134,7 @@ function answer(service: DeviceService, call: DeviceCall): void {
 }
 
 function answerRegisters(service: DeviceService): void {
-  registerLane.answer(
+  registerMailbox.answer(
     (place) => service.readRegister(place),
     (call, answer) => {
       if ('error' in answer) fail(call, answer.error);
