@@ -11,14 +11,15 @@ try {
     'dma0.MM2S_DMASR',
     'dma0.S2MM_DMASR',
   ])) {
-    const set = fields.filter((field) => field.value !== 0).map((field) => field.name);
+    const set = fields.filter((field) => field.value !== 0).map((field) => `${field.name}=${field.value}`);
     console.log(`${name} at 0x${address.toString(16)} is 0x${value.toString(16)}: ${set.join(' ')}`);
   }
 
   await board.counters.reset();
   const model = await board.models.upload(file);
   await model.generate('Once', { maxTokens: 4, temperature: 0 }).text();
-  for (const { name, value } of (await board.counters.read()).counters) console.log(`${name} ${value}`);
+  for (const { name, cycles, targetName } of (await board.counters.read()).counters)
+    console.log(`${name} ${cycles} cycles in ${targetName}`);
 
   const buffer = await board.buffers.allocate(4096, { align: 4096 });
   await buffer.write(Uint8Array.of(1, 2, 3, 4), 16);

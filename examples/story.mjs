@@ -10,8 +10,8 @@ try {
   const stories = await board.models.upload(model);
   const story = stories.generate('Once upon a time', { maxTokens: 60, temperature: 0.8, seed: 1 });
   for await (const token of story) process.stdout.write(token.text);
-  const { finishReason, cost } = await story.done;
-  console.log(`\n\nended by ${finishReason}; ${cost.coreCycles} core cycles`);
+  const { reason, counters } = await story.done;
+  console.log(`\n\nended by ${reason}; ${counters.coreCycles} core cycles`);
 } finally {
   await board.close();
 }

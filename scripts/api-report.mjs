@@ -80,7 +80,7 @@ function members(type) {
 }
 
 function isOurs(symbol) {
-  if (symbol.name.startsWith('__#')) return false;
+  if (/^(__)?#/.test(symbol.name)) return false;
   return (symbol.declarations ?? []).some(
     (one) =>
       !one.getSourceFile().fileName.includes('/node_modules/') &&

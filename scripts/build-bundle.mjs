@@ -24,6 +24,8 @@ await build({
   ],
   outdir: agent,
   bundle: true,
+  // What several of them use is written once, beside them.
+  splitting: true,
   platform: 'node',
   format: 'esm',
   target: 'node20.11',

@@ -74,5 +74,5 @@ function deviceUrl({ board = '', realTime = false, faults: switches = [] }: Mock
     });
   const query = new URLSearchParams(realTime ? { realtime: '1' } : {});
   for (const { name, after = 0, count = 1 } of switches) query.append('fault', `${name}:${after}:${count}`);
-  return `mock:${board}?${query}`;
+  return query.size === 0 ? `mock:${board}` : `mock:${board}?${query}`;
 }
