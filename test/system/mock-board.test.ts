@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { faults, openMock } from '../../sdk/mock.js';
@@ -62,12 +62,20 @@ it.each([
     ]);
     await board.counters.read();
     console.log(JSON.stringify({ text }));`;
-  // A program that does not end is ended by the deadline, which rejects.
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
-    env: { ...process.env, PYNQ_LLM_HOME: home.path, TMPDIR: home.path },
-    timeout: 60_000,
-  });
-  expect(JSON.parse(stdout).text.split(' ').length).toBeGreaterThan(20);
+  // Inside the package, so that `pynq-llm` means this package.
+  mkdirSync('dist/test/tmp', { recursive: true });
+  const file = `dist/test/tmp/unclosed-${process.pid}-${name.length}.mjs`;
+  writeFileSync(file, program);
+  try {
+    // A program that does not end is ended by the deadline, which rejects.
+    const { stdout } = await promisify(execFile)(process.execPath, [file], {
+      env: { ...process.env, PYNQ_LLM_HOME: home.path, TMPDIR: home.path },
+      timeout: 60_000,
+    });
+    expect(JSON.parse(stdout).text.split(' ').length).toBeGreaterThan(20);
+  } finally {
+    rmSync(file);
+  }
   expect(readdirSync(home.path).filter((file) => file.startsWith('pynq-llm-mock-'))).toEqual([]);
 });
 
