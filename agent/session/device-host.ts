@@ -222,10 +222,6 @@ export class DeviceHost {
       transferList: [port2],
     });
     this.#worker = worker;
-    for (const output of [worker.stdout, worker.stderr])
-      output
-        .setEncoding('utf8')
-        .on('data', (text: string) => this.#options.log.warn({ text }, "the device's worker said something"));
     port1.on('message', (message: FromWorker) => {
       this.#take(message);
       this.#stayForWork();
@@ -238,9 +234,16 @@ export class DeviceHost {
     );
     this.#cancelTimers = [this.#watch(worker)];
     if (this.#options.isBusy !== undefined) {
+      // Its output is left unread, as the log is: a stream that is read keeps the process alive.
       worker.unref();
       port1.unref();
-    }
+    } else
+      for (const output of [worker.stdout, worker.stderr])
+        output
+          .setEncoding('utf8')
+          .on('data', (text: string) =>
+            this.#options.log.warn({ text }, "the device's worker said something"),
+          );
     if (this.#reportSteps) this.reportSteps(true);
     const held = this.#held;
     this.#held = [];

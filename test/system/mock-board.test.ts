@@ -27,13 +27,15 @@ it('is the board that it is asked for, with a store that stays where one is name
 });
 
 it('shows a fault after as many opportunities as were said', async () => {
-  await using board = await openMock({ faults: [{ name: 'bus-error', after: 40 }] });
+  await using board = await openMock({ faults: [{ name: 'bus-error', after: 2_000 }] });
   let reads = 0;
   const read = async () => {
-    for (; reads < 100; reads++) await board.registers.read(['dma0.MM2S_DMASR']);
+    for (; reads < 3_000; reads++) await board.registers.read(['dma0.MM2S_DMASR']);
   };
   await expect(read()).rejects.toMatchObject({ code: 'DRIVER_BUS_ERROR' });
-  expect(reads).toBeLessThanOrEqual(40);
+  // Opening the board took some.
+  expect(reads).toBeGreaterThan(1_000);
+  expect(reads).toBeLessThanOrEqual(2_000);
   // It shows once.
   await board.registers.read(['dma0.MM2S_DMASR']);
   expect(Object.keys(faults)).toContain('bus-error');
