@@ -7,6 +7,8 @@ import { defaultStoreDir } from './session/home.js';
 import { scratchDirectory } from './session/scratch.js';
 import { ModelStore } from './store/model-store.js';
 
+export { FAULTS, type FaultName } from './boards/open-board.js';
+
 /** What a client in the same process is told. */
 export interface InProcessEvents {
   /** Takes frames from the agent. */
@@ -41,6 +43,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     clientWeights: new Map(),
     clock: systemClock,
     log: silentLog,
+    isEmbedded: true,
   });
   const { send, close } = connectInProcess(core, options);
   return {

@@ -1,21 +1,17 @@
 // Bundles the agent with all it imports to dist/bundle/, which runs on a board without node_modules:
-// agent/main.mjs, its worker, WebAssembly and the program that programs the FPGA beside it, and the board descriptions and models that they look for above.
-import {
-  copyFileSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
+// agent/main.mjs, its workers and the program that programs the FPGA beside it. Releases get WebAssembly beside them, and board descriptions and a model above.
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
-const dist = process.env.PYNQ_LLM_DIST ?? 'dist';
+const dist = 'dist';
 const out = join(dist, 'bundle');
 const agent = join(out, 'agent');
 const { name, version } = JSON.parse(readFileSync('package.json', 'utf8'));
+
+const boards = readdirSync('boards')
+  .filter((file) => file.endsWith('.toml'))
+  .map((file) => `boards/${file}`);
 
 rmSync(out, { recursive: true, force: true });
 await build({
@@ -28,6 +24,8 @@ await build({
   ],
   outdir: agent,
   bundle: true,
+  // What several of them use is written once, beside them.
+  splitting: true,
   platform: 'node',
   format: 'esm',
   target: 'node20.11',
@@ -44,25 +42,15 @@ await build({
   logLevel: 'warning',
 });
 renameSync(join(agent, 'main.js'), join(agent, 'main.mjs'));
-copyInto(agent, [
-  join(dist, 'mock-device/core.wasm'),
-  join(dist, 'mock-device/probe.wasm'),
-  join(dist, 'llm/kernels/kernels.wasm'),
+// What the package has anyway is not copied: a release takes it from there (sdk/deploy/release.ts), by place in the release.
+const shared = Object.fromEntries([
+  ...['mock-device/core.wasm', 'mock-device/probe.wasm', 'llm/kernels/kernels.wasm'].map((file) => [
+    `agent/${basename(file)}`,
+    `dist/${file}`,
+  ]),
+  ...['models/tiny-stories-Q3_K_M.gguf', ...boards].map((file) => [file, file]),
 ]);
-copyInto(join(out, 'boards'), filesOf('boards', '.toml'));
-copyInto(join(out, 'models'), ['models/tiny-stories-Q3_K_M.gguf']);
 writeFileSync(
   join(out, 'package.json'),
-  `${JSON.stringify({ name, version, type: 'module', private: true })}\n`,
+  `${JSON.stringify({ name, version, type: 'module', private: true, shared })}\n`,
 );
-
-function copyInto(folder, files) {
-  mkdirSync(folder, { recursive: true });
-  for (const file of files) copyFileSync(file, join(folder, file.split('/').at(-1)));
-}
-
-function filesOf(folder, ending) {
-  return readdirSync(folder)
-    .filter((file) => file.endsWith(ending))
-    .map((file) => join(folder, file));
-}

@@ -1,5 +1,6 @@
-export type { ErrorCodeName, ErrorContext } from '../errors/index.js';
+export type { ErrorCodeName, ErrorContext, WireError } from '../errors/index.js';
 export { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+export type { DesignSource } from '../firmware-bridge/index.js';
 export type {
   BoardHealth,
   BoardInfo,
@@ -20,10 +21,10 @@ export type {
   ScoreResult,
   StepEvent,
   StoredModel,
+  TokenEvent,
   TraceReplay,
   WirePlacementReport as PlacementReport,
 } from '../protocol/index.js';
-
 export type { BoardClient, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
@@ -40,7 +41,8 @@ export {
 export type { DeviceClient, SelfTestOptions, SelfTestSummary } from './device-client.js';
 export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
-export type { Generation, Prompt, ResponseFormat, Token } from './generation.js';
+export type { Examination, Laptop } from './doctor/session.js';
+export type { Generation, GenerationOptions, Prompt, ResponseFormat, Token } from './generation.js';
 export { inspectModel, type ModelFile } from './inspect-model.js';
 export type {
   GenerateOptions,
@@ -59,6 +61,8 @@ export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';
 export { type AgentAnswer, type AgentStatus, agentStatus } from './service/agent-status.js';
 export { formatRestarts, type UnitState } from './service/unit-state.js';
+export type { Secrets } from './ssh/authenticator.js';
+export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './ssh/connection.js';
 export {
   formatTarget,
   openSsh,
@@ -68,5 +72,7 @@ export {
   type SshPrompts,
   type SshTarget,
 } from './ssh/index.js';
+export type { HostKeyQuestion } from './ssh/prompts.js';
 export type { TraceClient } from './trace-client.js';
+export type { SshLoginOptions } from './transports/ssh.js';
 export type { UploadOptions, UploadProgress } from './upload.js';

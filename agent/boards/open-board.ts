@@ -8,7 +8,15 @@ import {
   MEMORY_KINDS,
   openLinuxBoard,
 } from '../../linux-device/index.js';
-import { FAULTS, type FaultSwitch, isFaultName, openMockBoard } from '../../mock-device/index.js';
+import {
+  FAULTS,
+  type FaultName,
+  type FaultSwitch,
+  isFaultName,
+  openMockBoard,
+} from '../../mock-device/index.js';
+
+export { FAULTS, type FaultName };
 
 /** What a device URL says. */
 export type DeviceUrl = MockUrl | LinuxUrl;

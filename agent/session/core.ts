@@ -37,6 +37,8 @@ export interface CoreOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;
+  /** Inside of somebody's program, which only work under way keeps alive. */
+  readonly isEmbedded?: boolean | undefined;
 }
 
 /** The agent without its sockets: device, models, generations and sessions. */
@@ -69,6 +71,7 @@ export class AgentCore {
       ...options,
       onEvent: (generation, event) => this.generations.take(generation, event),
       onStep: (step) => this.steps.publish(step),
+      isBusy: options.isEmbedded ? () => this.generations.running > 0 : undefined,
       onLost: (reason) => {
         this.#models.clear();
         this.generations.failAll(reason);

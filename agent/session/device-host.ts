@@ -49,6 +49,11 @@ export interface DeviceHostOptions {
   readonly hangMs?: number | undefined;
   readonly onEvent: (generation: string, event: GenerateEvent) => void;
   readonly onStep: (step: Omit<StepEvent, 'dropped'>) => void;
+  /**
+   * For a device inside of somebody's program: whether there is work besides calls. The process then stays alive for work
+   * alone, so that a program that forgets to close its device ends all the same.
+   */
+  readonly isBusy?: (() => boolean) | undefined;
   /** The worker ended with everything that was on it. */
   readonly onLost: (reason: PynqLlmError) => void;
 }
@@ -81,6 +86,8 @@ export class DeviceHost {
   #lastBeatAt = 0;
   #reportSteps = false;
   #cancelTimers: (() => void)[] = [];
+  /** Keeps the process alive while there is work; worker and port do so by themselves unless `isBusy` is given. */
+  #work: NodeJS.Timeout | undefined;
 
   restarts = 0;
   lastError: PynqLlmError | undefined;
@@ -131,6 +138,7 @@ export class DeviceHost {
         onProgress: options.onProgress,
       });
       this.#post({ kind: 'call', id, session, method, params }, options.transfer);
+      this.#stayForWork();
     });
   }
 
@@ -152,6 +160,7 @@ export class DeviceHost {
         reject,
         onProgress: undefined,
       });
+      this.#stayForWork();
     });
   }
 
@@ -170,6 +179,7 @@ export class DeviceHost {
   reportSteps(on: boolean): void {
     this.#reportSteps = on;
     this.#post({ kind: 'report-steps', on });
+    this.#stayForWork();
   }
 
   async close(): Promise<void> {
@@ -179,6 +189,7 @@ export class DeviceHost {
     const worker = this.#worker;
     if (worker === undefined) return;
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    worker.ref();
     this.#post({ kind: 'close' });
     const stop = this.#options.clock.after(2_000, () => void worker.terminate());
     await ended;
@@ -211,11 +222,10 @@ export class DeviceHost {
       transferList: [port2],
     });
     this.#worker = worker;
-    for (const output of [worker.stdout, worker.stderr])
-      output
-        .setEncoding('utf8')
-        .on('data', (text: string) => this.#options.log.warn({ text }, "the device's worker said something"));
-    port1.on('message', (message: FromWorker) => this.#take(message));
+    port1.on('message', (message: FromWorker) => {
+      this.#take(message);
+      this.#stayForWork();
+    });
     worker.on('error', (error) =>
       this.#lost(worker, 'AGENT_WORKER_CRASHED', "The device's worker crashed", error),
     );
@@ -223,6 +233,17 @@ export class DeviceHost {
       this.#lost(worker, 'AGENT_WORKER_CRASHED', `The device's worker ended with status ${code}`, undefined),
     );
     this.#cancelTimers = [this.#watch(worker)];
+    if (this.#options.isBusy !== undefined) {
+      // Its output is left unread, as the log is: a stream that is read keeps the process alive.
+      worker.unref();
+      port1.unref();
+    } else
+      for (const output of [worker.stdout, worker.stderr])
+        output
+          .setEncoding('utf8')
+          .on('data', (text: string) =>
+            this.#options.log.warn({ text }, "the device's worker said something"),
+          );
     if (this.#reportSteps) this.reportSteps(true);
     const held = this.#held;
     this.#held = [];
@@ -331,6 +352,7 @@ export class DeviceHost {
       this.#state = 'starting';
       this.#failCalls(error);
       this.#options.onLost(error);
+      this.#stayForWork();
     }
     this.#cancelTimers = [this.#options.clock.after(this.#restartMs, () => this.#restart())];
     this.#restartMs = Math.min(RESTART_MOST_MS, this.#restartMs * 2);
@@ -346,6 +368,18 @@ export class DeviceHost {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.reject(error);
+    this.#stayForWork();
+  }
+
+  #stayForWork(): void {
+    const { isBusy } = this.#options;
+    if (isBusy === undefined) return;
+    const busy = this.#state !== 'closed' && (this.#calls.size > 0 || this.#reportSteps || isBusy());
+    if (busy) this.#work ??= setInterval(() => {}, 2 ** 30);
+    else {
+      clearInterval(this.#work);
+      this.#work = undefined;
+    }
   }
 
   #refusal(): PynqLlmError | undefined {

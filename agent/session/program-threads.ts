@@ -21,6 +21,8 @@ export class ProgramThreads {
       resourceLimits: { maxOldGenerationSizeMb: MEMORY_MIB, maxYoungGenerationSizeMb: 4 },
     });
     this.#threads.set(thread, worker);
+    // The device's thread keeps the process alive while it waits for an answer.
+    worker.unref();
     const over = (reason: string) => {
       if (this.#threads.get(thread) !== worker) return;
       this.#threads.delete(thread);

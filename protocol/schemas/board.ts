@@ -17,6 +17,7 @@ export const helloResult = z.object({
   role,
   heartbeatMs: count,
 });
+/** @interface */
 export type HelloResult = z.output<typeof helloResult>;
 
 const region = z.object({ base: uint32, size: count });
@@ -45,6 +46,7 @@ export const boardInfo = z.object({
   capabilities: z.array(z.string()),
   uptimeMs: float,
 });
+/** @interface */
 export type BoardInfo = z.output<typeof boardInfo>;
 
 export const boardHealth = z.object({
@@ -66,4 +68,5 @@ export const boardHealth = z.object({
   /** Parts of the agent that fail, or do not answer in time, and how; agents before sent an error instead. */
   problems: z.array(z.object({ part: z.string(), error: z.string() })).optional(),
 });
+/** @interface */
 export type BoardHealth = z.output<typeof boardHealth>;

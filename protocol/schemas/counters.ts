@@ -27,12 +27,14 @@ export const counterValue = z.object({
   state: uint32,
   stateName: z.string(),
 });
+/** @interface */
 export type CounterValue = z.output<typeof counterValue>;
 export const countersReadResult = z.object({
   /** Empty where the design has no hardware counters. */
   counters: z.array(counterValue),
   traffic,
 });
+/** @interface */
 export type CounterReading = z.output<typeof countersReadResult>;
 
 export const countersSetTargetsParams = z.strictObject({
@@ -52,4 +54,5 @@ export const stepEvent = z.object({
   /** What the step itself cost. */
   traffic,
 });
+/** @interface */
 export type StepEvent = z.output<typeof stepEvent>;

@@ -38,4 +38,5 @@ export const deviceRunCheckResult = z.object({
   details: z.array(z.string()),
   error: z.string().optional(),
 });
+/** @interface */
 export type DeviceCheckResult = z.output<typeof deviceRunCheckResult>;

@@ -53,6 +53,7 @@ export const samplingOptions = z.strictObject({
   /** Likeliest tokens to report beside each token. */
   top: z.int().min(0).max(64).optional(),
 });
+/** @interface */
 export type SamplingOptions = z.output<typeof samplingOptions>;
 
 const clientName = z.string().min(1).max(200);
@@ -71,6 +72,7 @@ export const serviceOptions = z.strictObject({
   /** Milliseconds after which the generation is ended, finished or not. */
   deadlineMs: z.number().positive().max(86_400_000).optional(),
 });
+/** @interface */
 export type ServiceOptions = z.output<typeof serviceOptions>;
 
 export const prompt = z.union([
@@ -118,6 +120,7 @@ export const tokenEvent = z.object({
   /** Likeliest tokens with their log-probabilities, as many as asked. */
   top: z.array(scoredToken).optional(),
 });
+/** @interface */
 export type TokenEvent = z.output<typeof tokenEvent>;
 
 export const generationTiming = z.object({
@@ -130,6 +133,7 @@ export const generationTiming = z.object({
   promptTokens: count,
   generatedTokens: count,
 });
+/** @interface */
 export type GenerationTiming = z.output<typeof generationTiming>;
 
 /** What the generation cost; shares of steps that several generations took part in may be fractional. */
@@ -142,6 +146,7 @@ export const generationCost = z.object({
   coreMultiplyAdds: float,
   cpuMultiplyAdds: float,
 });
+/** @interface */
 export type GenerationCost = z.output<typeof generationCost>;
 
 export const doneEvent = z.object({
@@ -166,6 +171,7 @@ export const doneEvent = z.object({
   timing: generationTiming,
   counters: generationCost,
 });
+/** @interface */
 export type DoneEvent = z.output<typeof doneEvent>;
 
 /** The generation ended by an error after it had started. */
@@ -196,4 +202,5 @@ export const scoreResult = z.object({
   /** Likeliest next tokens after each position. */
   top: z.array(z.array(scoredToken)),
 });
+/** @interface */
 export type ScoreResult = z.output<typeof scoreResult>;

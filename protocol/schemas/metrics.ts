@@ -3,6 +3,7 @@ import { count, digest, float } from './common.js';
 
 /** Values by upper bounds of buckets; `counts` has one more than `bounds`, for what is above all. */
 const histogram = z.object({ bounds: z.array(float), counts: z.array(count), sum: float });
+/** @interface */
 export type HistogramReading = z.output<typeof histogram>;
 
 const classMetrics = z.object({
@@ -73,4 +74,5 @@ export const metricsResult = z.object({
   /** Those that are loaded, at this moment. */
   models: z.array(modelStatus),
 });
+/** @interface */
 export type EngineMetricsReading = z.output<typeof metricsResult>;

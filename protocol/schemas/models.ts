@@ -22,6 +22,7 @@ export const placementReport = z.object({
   totals: z.object({ resident: placementTotals, staged: placementTotals, cpu: placementTotals }),
   dmaMemory: z.object({ total: count, working: count, free: count }),
 });
+/** @interface */
 export type WirePlacementReport = z.output<typeof placementReport>;
 
 /** Shapes of weight tensors, by GGML's names of types: for a plan without the weights. */
@@ -60,6 +61,7 @@ export const modelFacts = z.object({
   /** The token that begins a text, where the model wants one. */
   bosToken: count.optional(),
 });
+/** @interface */
 export type ModelFacts = z.output<typeof modelFacts>;
 
 export const storedModel = z.object({
@@ -69,6 +71,7 @@ export const storedModel = z.object({
   bytes: count,
   state: z.enum(['stored', 'loading', 'loaded']),
 });
+/** @interface */
 export type StoredModel = z.output<typeof storedModel>;
 /** By digest, a page at a time; the first page without parameters. */
 export const modelsListParams = z.strictObject({

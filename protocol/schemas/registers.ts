@@ -34,6 +34,7 @@ export const registerInfo = z.object({
     }),
   ),
 });
+/** @interface */
 export type RegisterInfo = z.output<typeof registerInfo>;
 export const registersListResult = z.object({ registers: z.array(registerInfo) });
 

@@ -20,4 +20,5 @@ export const traceReplayResult = z.object({
   /** The first event at which this device did something else; absent where all were equal. */
   difference: z.object({ line: count, what: z.string(), expected: z.string(), got: z.string() }).optional(),
 });
+/** @interface */
 export type TraceReplay = z.output<typeof traceReplayResult>;

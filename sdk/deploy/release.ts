@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { PynqLlmError } from '../../errors/index.js';
 import { fetchPackage } from './npm-package.js';
 import type { Platform } from './platforms.js';
@@ -43,9 +44,14 @@ export function isReleasePath(path: string): boolean {
   return /^[\w@+][\w@.+-]*(\/[\w@+][\w@.+-]*)*$/.test(path);
 }
 
-/** The bundle that scripts/build-bundle.mjs writes: this file is dist/sdk/deploy/release.js when it runs. */
+/** The bundle that scripts/build-bundle.mjs writes. */
 export function shippedBundle(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bundle');
+  return join(packageFolder(), 'dist', 'bundle');
+}
+
+/** Of the installed package: this file is dist/sdk/deploy/release.js when it runs. */
+function packageFolder(): string {
+  return join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 }
 
 /**
@@ -65,16 +71,17 @@ export async function buildRelease(
   const { node, koffi } = platform;
   if (!existsSync(join(bundle, 'agent', 'main.mjs')))
     throw new PynqLlmError('DEPLOY_BUNDLE', `${bundle} has no agent.`);
-  const version = versionOf(bundle);
+  const { version, shared } = readAbout(bundle);
   const place = async (from: typeof node.from, files: readonly string[]) =>
     typeof from === 'string' ? from : await fetchPackage(from, files, signal);
   const nodeFolder = await place(node.from, [node.file]);
   const nativeFolder = await place(koffi.from, koffi.files);
   const koffiFolder = dirname(createRequire(import.meta.url).resolve('koffi'));
-  const about = { version, node: platform.nodeVersion, architecture: platform.architecture };
+  const versions = { version, node: platform.nodeVersion, architecture: platform.architecture };
   const files = await Promise.all([
     fileOf('bin/node', join(nodeFolder, node.file), '755'),
     ...listFiles(bundle).map((file) => fileOf(file, join(bundle, file), '644')),
+    ...Object.entries(shared).map(([path, from]) => fileOf(path, join(packageFolder(), from), '644')),
     ...KOFFI_FILES.map((file) => fileOf(`node_modules/koffi/${file}`, join(koffiFolder, file), '644')),
     ...koffi.files.map((file) =>
       fileOf(`node_modules/${koffi.name}/${file}`, join(nativeFolder, file), '644'),
@@ -84,7 +91,7 @@ export async function buildRelease(
       kept,
       ([path, sha256]): ReleaseFile => ({ path, from: Buffer.alloc(0), bytes: 0, sha256, mode: '644' }),
     ),
-    fileOf('VERSION.json', Buffer.from(`${JSON.stringify(about)}\n`), '644'),
+    fileOf('VERSION.json', Buffer.from(`${JSON.stringify(versions)}\n`), '644'),
   ]);
   const strange = files.find(({ path }) => !isReleasePath(path));
   if (strange !== undefined)
@@ -125,8 +132,16 @@ function listFiles(folder: string): string[] {
     .map((path) => path.split(sep).join('/'));
 }
 
-function versionOf(bundle: string): string {
-  const { version }: { version?: unknown } = JSON.parse(readFileSync(join(bundle, 'package.json'), 'utf8'));
-  if (typeof version !== 'string') throw new PynqLlmError('DEPLOY_BUNDLE', `${bundle} has no version.`);
-  return version;
+/** A bundle's package.json. `shared` are files that the package has anyway: places in it by places in the release. */
+const about = z.object({
+  version: z.string(),
+  shared: z.record(z.string(), z.string().refine(isReleasePath)).default({}),
+});
+
+function readAbout(bundle: string): z.output<typeof about> {
+  const { success, data, error } = about.safeParse(
+    JSON.parse(readFileSync(join(bundle, 'package.json'), 'utf8')),
+  );
+  if (success) return data;
+  throw new PynqLlmError('DEPLOY_BUNDLE', `${bundle} has no usable package.json.`, { cause: error });
 }
