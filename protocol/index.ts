@@ -13,7 +13,7 @@ export type {
 export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
 export { schemaText } from './schema-text.js';
 export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
-export { list, ROLES, type Role, tokenList } from './schemas/common.js';
+export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent } from './schemas/counters.js';
 export type { DeviceCheckResult } from './schemas/device.js';
 export type {

@@ -13,6 +13,8 @@ export type {
   HistogramReading,
   KvType,
   ModelFacts,
+  OnProgress,
+  ProgressUnit,
   RegisterInfo,
   RegisterReference,
   Role,
@@ -32,8 +34,8 @@ export {
   type BoardAccess,
   Deployer,
   type DeployOptions,
-  type DeployProgress,
   type DeployResult,
+  type DeployStep,
   type InstalledRelease,
   type PreflightCheck,
 } from './deploy/index.js';
@@ -50,7 +52,6 @@ export type {
   Perplexity,
   PerplexityOptions,
   ScoreOptions,
-  ScoreProgress,
 } from './model.js';
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';
@@ -69,4 +70,4 @@ export {
   type SshTarget,
 } from './ssh/index.js';
 export type { TraceClient } from './trace-client.js';
-export type { UploadOptions, UploadProgress } from './upload.js';
+export type { UploadOptions, UploadPhase } from './upload.js';

@@ -2,6 +2,7 @@ import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
   KvType,
   ModelFacts,
+  OnProgress,
   Params,
   ScoreResult,
   ServiceOptions,
@@ -24,26 +25,20 @@ export interface LoadSettings {
 }
 
 export interface LoadOptions extends LoadSettings {
-  readonly onProgress?:
-    | ((progress: { readonly bytes: number; readonly totalBytes: number }) => void)
-    | undefined;
+  /** Told how many bytes of weights are loaded. */
+  readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** How far scoring has come. */
-export interface ScoreProgress {
-  readonly tokens: number;
-  readonly totalTokens: number;
 }
 
 /** Batch work unless `class` says otherwise. */
 export interface PerplexityOptions extends CallOptions, ServiceOptions {
-  readonly onProgress?: ((progress: ScoreProgress) => void) | undefined;
+  /** Told how many tokens are scored. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 export interface ScoreOptions extends PerplexityOptions {
-  /** Likeliest next tokens to report after each position. */
-  readonly top?: number | undefined;
+  /** Likeliest next tokens to report after each position, 0 to 64; 0 unless given. */
+  readonly topLogprobs?: number | undefined;
   /** Only positions from here on are reported. */
   readonly from?: number | undefined;
 }
@@ -127,21 +122,19 @@ export class Model {
    * @param tokens as `tokenize` gives them; nothing is added
    */
   score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
-    const { top = 0, from, onProgress, timeoutMs, signal } = options;
+    const { topLogprobs = 0, from, onProgress, timeoutMs, signal } = options;
     const { class: served, priority, client, deadlineMs } = options;
     const service = { class: served, priority, client, deadlineMs };
     const params = {
       model: this.digest,
       tokens: [...tokens],
-      top,
+      topLogprobs,
       ...(from === undefined ? {} : { from }),
       // Left out where nothing is said: agents before 1.2 do not know it.
       ...(Object.values(service).some((value) => value !== undefined) ? { service } : {}),
     };
-    const tell =
-      onProgress && ((done: number, total: number) => onProgress({ tokens: done, totalTokens: total }));
     return this.#use(() =>
-      requestWithProgress(this.#connection, 'score', params, tell, { timeoutMs, signal }),
+      requestWithProgress(this.#connection, 'score', params, onProgress, { timeoutMs, signal }),
     );
   }
 
@@ -165,10 +158,9 @@ export class Model {
       const { logprobs } = await this.score(part, {
         ...call,
         from,
-        onProgress:
-          onProgress && ((done) => onProgress({ tokens: window * length + done.tokens, totalTokens })),
+        onProgress: onProgress && ((done, _, unit) => onProgress(window * length + done, totalTokens, unit)),
       });
-      onProgress?.({ tokens: window * length + part.length, totalTokens });
+      onProgress?.(window * length + part.length, totalTokens, 'tokens');
       for (const logprob of logprobs) {
         if (logprob === null) continue;
         sum += logprob;
@@ -240,7 +232,5 @@ async function requestLoad(connection: Connection, digest: string, options: Load
     ...(kvType === undefined ? {} : { kvType }),
     ...(kvBytes === undefined ? {} : { kvBytes }),
   };
-  const tell =
-    onProgress && ((done: number, total: number) => onProgress({ bytes: done, totalBytes: total }));
-  return requestWithProgress(connection, 'models.load', params, tell, { signal });
+  return requestWithProgress(connection, 'models.load', params, onProgress, { signal });
 }

@@ -17,7 +17,8 @@ export interface RegisterValue {
 /** Registers of the board by name: `board.registers`. Nothing that is not in its tables can be touched. */
 export class RegistersClient {
   readonly #connection: Connection;
-  #tables: Promise<ReadonlyMap<string, RegisterInfo>> | undefined;
+  /** From the last list: the registers by name and by place. */
+  #tables: ReadonlyMap<string, RegisterInfo> | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -25,7 +26,9 @@ export class RegistersClient {
 
   /** Every register that exists, with its fields and access. */
   async list(): Promise<RegisterInfo[]> {
-    return (await this.#connection.request('registers.list', {})).registers;
+    const { registers } = await this.#connection.request('registers.list', {});
+    this.#tables = tablesOf(registers);
+    return registers;
   }
 
   /**
@@ -44,8 +47,7 @@ export class RegistersClient {
         'PROTOCOL_BAD_RESULT',
         `${values.length} values came for ${registers.length} registers.`,
       );
-    this.#tables ??= this.#readTables();
-    const tables = await this.#tables;
+    const tables = this.#tables ?? tablesOf(await this.list());
     return registers.map((reference, index) => {
       const key = typeof reference === 'string' ? reference : placeOf(reference);
       const info = tables.get(key);
@@ -62,18 +64,10 @@ export class RegistersClient {
   async write(writes: Params<'registers.write'>['writes'], options?: CallOptions): Promise<void> {
     await this.#connection.request('registers.write', { writes }, options);
   }
+}
 
-  async #readTables(): Promise<ReadonlyMap<string, RegisterInfo>> {
-    try {
-      const registers = await this.list();
-      return new Map(
-        registers.flatMap((info) => [[info.name, info] as const, [placeOf(info), info] as const]),
-      );
-    } catch (error) {
-      this.#tables = undefined;
-      throw error;
-    }
-  }
+function tablesOf(registers: readonly RegisterInfo[]): ReadonlyMap<string, RegisterInfo> {
+  return new Map(registers.flatMap((info) => [[info.name, info] as const, [placeOf(info), info] as const]));
 }
 
 function placeOf({ window, offset }: { readonly window: string; readonly offset: number }): string {

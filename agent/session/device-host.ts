@@ -12,6 +12,7 @@ import {
   type Clock,
   errorFromWire,
   type GenerateEvent,
+  type OnProgress,
   type Result,
   type StepEvent,
 } from '../../protocol/index.js';
@@ -26,7 +27,7 @@ import type {
   ToWorker,
   WorkerSetup,
 } from '../worker-link/messages.js';
-import { RegisterLane, type RegisterPlace } from '../worker-link/register-lane.js';
+import { RegisterMailbox, type RegisterPlace } from '../worker-link/register-mailbox.js';
 import { ProgramThreads } from './program-threads.js';
 import { RegisterTables } from './register-tables.js';
 
@@ -56,7 +57,7 @@ export interface DeviceHostOptions {
 interface PendingCall {
   readonly resolve: (result: Result<DeviceMethod>) => void;
   readonly reject: (error: unknown) => void;
-  readonly onProgress: ((done: number, total: number) => void) | undefined;
+  readonly onProgress: OnProgress | undefined;
 }
 
 type State = 'starting' | 'ready' | 'failed' | 'closed';
@@ -69,7 +70,7 @@ export class DeviceHost {
   #worker: Worker | undefined;
   #port: MessagePort | undefined;
   #doorbell = new Doorbell();
-  #registerLane = new RegisterLane();
+  #registerMailbox = new RegisterMailbox();
   /** Messages for the worker that is about to be started. */
   #held: { readonly message: ToWorker; readonly transfer: TransferListItem[] }[] = [];
   readonly #programs = new ProgramThreads((thread, reason) =>
@@ -111,7 +112,7 @@ export class DeviceHost {
     method: M,
     params: DeviceParams<M>,
     options: {
-      onProgress?: (done: number, total: number) => void;
+      onProgress?: OnProgress;
       transfer?: TransferListItem[];
       /** Aborted where nobody waits for scores any more. */
       signal?: AbortSignal;
@@ -140,11 +141,11 @@ export class DeviceHost {
     places: readonly RegisterPlace[],
   ): { readonly values: number[] } | Promise<{ values: number[] }> {
     const id = this.#nextCall;
-    if (this.#worker === undefined || !this.#doorbell.isAwake || !this.#registerLane.ask(id, places))
+    if (this.#worker === undefined || !this.#doorbell.isAwake || !this.#registerMailbox.ask(id, places))
       return this.call(session, 'registers.read', places);
     this.#nextCall++;
     this.#doorbell.ring();
-    const values = this.#registerLane.look();
+    const values = this.#registerMailbox.look();
     if (values !== undefined) return { values };
     return new Promise((resolve, reject) => {
       this.#calls.set(id, {
@@ -155,8 +156,8 @@ export class DeviceHost {
     });
   }
 
-  grant(generation: string, limit: number): void {
-    this.#post({ kind: 'grant', generation, limit });
+  grant(generation: string, credit: number): void {
+    this.#post({ kind: 'grant', generation, credit });
   }
 
   cancel(generation: string): void {
@@ -188,7 +189,7 @@ export class DeviceHost {
   #start(): void {
     const { port1, port2 } = new MessageChannel();
     this.#doorbell = new Doorbell();
-    this.#registerLane = new RegisterLane();
+    this.#registerMailbox = new RegisterMailbox();
     this.#lastBeat = undefined;
     this.#port = port1;
     const setup: WorkerSetup = {
@@ -197,7 +198,7 @@ export class DeviceHost {
       kv: this.#options.kv,
       clientWeights: this.#options.clientWeights,
       doorbell: this.#doorbell.shared,
-      registerLane: this.#registerLane.shared,
+      registerMailbox: this.#registerMailbox.shared,
       port: port2,
     };
     const worker = startWorker({
@@ -279,7 +280,7 @@ export class DeviceHost {
         this.#settle(message.id)?.reject(errorFromWire(message.error));
         return;
       case 'progress':
-        this.#calls.get(message.id)?.onProgress?.(message.done, message.total);
+        this.#calls.get(message.id)?.onProgress?.(message.done, message.total, message.unit);
         return;
       case 'memory':
         this.dmaMemory = message.dmaMemory;

@@ -1,7 +1,7 @@
 import { type BoardDescription, listRegisters, type PlacedRegister } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Params, RegisterInfo, RegisterReference, Result } from '../../protocol/index.js';
-import type { RegisterPlace } from '../worker-link/register-lane.js';
+import type { RegisterPlace } from '../worker-link/register-mailbox.js';
 
 /** The registers of a board by name. What is not in its tables has no place, so it is never touched. */
 export class RegisterTables {

@@ -5,11 +5,12 @@ import type {
   GenerateEvent,
   MethodName,
   Params,
+  ProgressUnit,
   Result,
   StepEvent,
 } from '../../protocol/index.js';
 import type { KvSettings } from './kv-settings.js';
-import type { RegisterPlace } from './register-lane.js';
+import type { RegisterPlace } from './register-mailbox.js';
 
 /** Methods that the device's worker answers; all others are answered on the main thread. */
 export type DeviceMethod = Extract<
@@ -69,8 +70,8 @@ export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
 
 export type ToWorker =
   | DeviceCall
-  /** Tokens numbered below `limit` may be generated. */
-  | { readonly kind: 'grant'; readonly generation: string; readonly limit: number }
+  /** Tokens numbered below `credit` may be generated. */
+  | { readonly kind: 'grant'; readonly generation: string; readonly credit: number }
   | { readonly kind: 'cancel'; readonly generation: string }
   /** Nobody waits any more for the scores of this call. */
   | { readonly kind: 'cancel-score'; readonly call: number }
@@ -98,7 +99,13 @@ export type FromWorker =
       readonly error: WireError;
       readonly stack?: string | undefined;
     }
-  | { readonly kind: 'progress'; readonly id: number; readonly done: number; readonly total: number }
+  | {
+      readonly kind: 'progress';
+      readonly id: number;
+      readonly done: number;
+      readonly total: number;
+      readonly unit: ProgressUnit;
+    }
   | { readonly kind: 'memory'; readonly dmaMemory: DmaMemory }
   /** See ProgramHost. */
   | { readonly kind: 'start-programs'; readonly thread: number; readonly port: MessagePort }
@@ -120,9 +127,9 @@ export interface ProgramHost {
 export interface WorkerSetup {
   readonly device: string;
   readonly port: MessagePort;
-  /** See Doorbell and RegisterLane. */
+  /** See Doorbell and RegisterMailbox. */
   readonly doorbell: SharedArrayBuffer;
-  readonly registerLane: SharedArrayBuffer;
+  readonly registerMailbox: SharedArrayBuffer;
   /** Directory for traces. */
   readonly scratch: string;
   readonly kv: KvSettings;

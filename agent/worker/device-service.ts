@@ -18,7 +18,7 @@ import type {
   DmaMemory,
   WorkerSetup,
 } from '../worker-link/messages.js';
-import type { RegisterPlace } from '../worker-link/register-lane.js';
+import type { RegisterPlace } from '../worker-link/register-mailbox.js';
 import { readCounters, setCounterTargets } from './counters.js';
 import { LoadedModels, type ModelEvents } from './loaded-models.js';
 import { SessionBuffers } from './session-buffers.js';

@@ -4,7 +4,7 @@ import { errorToWire, type GenerateEvent } from '../../protocol/index.js';
 import { openBoard } from '../boards/open-board.js';
 import { Doorbell } from '../worker-link/doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
-import { RegisterLane } from '../worker-link/register-lane.js';
+import { RegisterMailbox } from '../worker-link/register-mailbox.js';
 import { DeviceService } from './device-service.js';
 
 /** A flood of requests must not keep generations from their steps. */
@@ -26,7 +26,7 @@ const CHANGES_MEMORY: ReadonlySet<string> = new Set([
 const setup: WorkerSetup = workerData;
 const { port } = setup;
 const doorbell = new Doorbell(setup.doorbell);
-const registerLane = new RegisterLane(setup.registerLane);
+const registerMailbox = new RegisterMailbox(setup.registerMailbox);
 const post = (message: FromWorker): void => port.postMessage(message);
 
 let events: { generation: string; event: GenerateEvent }[] = [];
@@ -42,9 +42,9 @@ function openService(): DeviceService | undefined {
   try {
     const opened = new DeviceService(openBoard(setup.device), setup, {
       onEvent: (generation, event) => events.push({ generation, event }),
-      onProgress: (id, done, total) => {
+      onProgress: (id, done, total, unit) => {
         doorbell.tick();
-        post({ kind: 'progress', id, done, total });
+        post({ kind: 'progress', id, done, total, unit });
       },
       onAnswer: (id, outcome) => {
         if ('error' in outcome) fail(id, outcome.error);
@@ -71,7 +71,7 @@ function run(service: DeviceService): void {
   while (open) {
     const rings = doorbell.rings;
     let idle = true;
-    if (registerLane.isAsked) {
+    if (registerMailbox.isAsked) {
       doorbell.tick();
       answerRegisters(service);
       lastMessageAt = performance.now();
@@ -101,7 +101,7 @@ function take(service: DeviceService, message: ToWorker): void {
       answer(service, message);
       return;
     case 'grant':
-      service.models.grant(message.generation, message.limit);
+      service.models.grant(message.generation, message.credit);
       return;
     case 'cancel':
       service.models.cancel(message.generation);
@@ -134,7 +134,7 @@ function answer(service: DeviceService, call: DeviceCall): void {
 }
 
 function answerRegisters(service: DeviceService): void {
-  registerLane.answer(
+  registerMailbox.answer(
     (place) => service.readRegister(place),
     (call, answer) => {
       if ('error' in answer) fail(call, answer.error);

@@ -51,7 +51,7 @@ export const samplingOptions = z.strictObject({
     .strictObject({ width: z.int().min(1).max(8), lengthPenalty: z.number().min(-10).max(10).optional() })
     .optional(),
   /** Likeliest tokens to report beside each token. */
-  top: z.int().min(0).max(64).optional(),
+  topLogprobs: z.int().min(0).max(64).optional(),
 });
 export type SamplingOptions = z.output<typeof samplingOptions>;
 
@@ -179,16 +179,16 @@ export const scoreParams = z
     model: digest,
     tokens: tokenList({ min: 1, max: MAX_PROMPT_TOKENS }),
     /** Likeliest tokens to report after each position. */
-    top: z.int().min(0).max(64),
+    topLogprobs: z.int().min(0).max(64),
     /** Only positions from here on are reported. */
     from: count.optional(),
     /** Batch work unless it says otherwise. */
     service: serviceOptions.optional(),
   })
-  .refine(({ tokens, top, from = 0 }) => {
+  .refine(({ tokens, topLogprobs, from = 0 }) => {
     // Beside a score of its own, each position has a list of pairs.
     const positions = Math.max(0, tokens.length - from);
-    return positions * (2 + 3 * top) + 16 <= MAX_VALUES;
+    return positions * (2 + 3 * topLogprobs) + 16 <= MAX_VALUES;
   }, 'so many likeliest tokens of so many positions do not fit into a frame: ask for fewer, or in parts with `from`');
 export const scoreResult = z.object({
   /** Log-probability of each token given those before it; null for the first. */

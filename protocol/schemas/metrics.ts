@@ -27,8 +27,8 @@ const sequenceStatus = z.object({
   priority: count,
   /** One that waits has not begun, or has given up its memory. */
   state: z.enum(['waiting', 'running']),
-  /** Whether its client has room for a token: nothing is computed for one that does not read. */
-  isReading: z.boolean(),
+  /** Whether its client gave credit for a token: nothing is computed for one that does not read. */
+  hasCredit: z.boolean(),
   /** Since the request. */
   ageMs: float,
   promptTokens: count,

@@ -28,7 +28,7 @@ const STAYS_MS = 5_000;
 const GRACE_S = 60;
 
 /** How far a deploy is. */
-export type DeployProgress =
+export type DeployStep =
   | { readonly step: 'check'; readonly check: PreflightCheck }
   | { readonly step: 'fetch' | 'assemble' | 'activate' | 'verify' | 'revert' }
   | { readonly step: 'send'; readonly bytes: number; readonly totalBytes: number };
@@ -47,7 +47,7 @@ export interface DeployOptions {
   readonly staysMs?: number | undefined;
   /** The agent's bundle; the package's own. */
   readonly bundle?: string | undefined;
-  readonly onProgress?: ((progress: DeployProgress) => void) | undefined;
+  readonly onStep?: ((progress: DeployStep) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -125,19 +125,19 @@ export class Deployer {
    * @throws PynqLlmError DEPLOY_..., SSH_...
    */
   async deploy(options: DeployOptions = {}): Promise<DeployResult> {
-    const { onProgress } = options;
+    const { onStep } = options;
     const platform = platformOf(this.#facts.machine);
     const given = options.design && readDesign(options.design);
     const state = this.#root === undefined ? undefined : await this.#switch().status();
     const plan = this.#plan(options, given, state?.design ?? new Map());
-    this.#preflight(platform, plan, 0, onProgress);
+    this.#preflight(platform, plan, 0, onStep);
     if (platform === undefined || state === undefined)
       throw new Error('the preflight refuses unknown machines, and users who may not become root');
-    onProgress?.({ step: 'fetch' });
+    onStep?.({ step: 'fetch' });
     const release = await this.#build(platform, plan, options);
     const about = { release: release.digest, version: release.version };
     if (isCurrent(state, release.digest) && state.pending === undefined) {
-      onProgress?.({ step: 'verify' });
+      onStep?.({ step: 'verify' });
       const { selfTestChecks } = await this.#check(release.digest, options, 0);
       return { ...about, unchanged: true, sentBytes: 0, selfTestChecks };
     }
@@ -202,7 +202,7 @@ export class Deployer {
     platform: Platform | undefined,
     plan: Plan,
     diskBytes: number,
-    onProgress: DeployOptions['onProgress'],
+    onStep: DeployOptions['onStep'],
   ): void {
     const checks = judge(this.#facts, {
       platform,
@@ -216,8 +216,7 @@ export class Deployer {
       lacksRoot: this.#root === undefined,
     });
     const failed = checks.filter(({ verdict }) => verdict === 'fail');
-    if (diskBytes === 0 || failed.length > 0)
-      for (const check of checks) onProgress?.({ step: 'check', check });
+    if (diskBytes === 0 || failed.length > 0) for (const check of checks) onStep?.({ step: 'check', check });
     if (failed.length > 0)
       throw new PynqLlmError(
         'DEPLOY_PREFLIGHT',
@@ -255,7 +254,7 @@ export class Deployer {
   }
 
   async #send(release: Release, platform: Platform, plan: Plan, options: DeployOptions): Promise<number> {
-    const { onProgress, signal } = options;
+    const { onStep, signal } = options;
     const root = this.#rootShell();
     for (let attempt = 1; ; attempt++) {
       const inventory = await takeInventory(this.#host, this.#layout);
@@ -263,7 +262,7 @@ export class Deployer {
       const usable = attempt === 1 ? inventory : { ...inventory, installed: new Map<string, string>() };
       const bytes = bytesToSend(release, usable);
       // Before folders are made: what is short is named before anything is written.
-      if (attempt === 1) this.#preflight(platform, plan, bytes.store, onProgress);
+      if (attempt === 1) this.#preflight(platform, plan, bytes.store, onStep);
       await prepareBoard(root, this.#manager, this.#layout, this.#facts.uid);
       try {
         await sendRelease(
@@ -272,8 +271,8 @@ export class Deployer {
           this.#layout,
           release,
           usable,
-          (progress) => {
-            onProgress?.({ step: progress.bytes === progress.totalBytes ? 'assemble' : 'send', ...progress });
+          (bytes, totalBytes) => {
+            onStep?.(bytes === totalBytes ? { step: 'assemble' } : { step: 'send', bytes, totalBytes });
           },
           signal,
         );
@@ -285,14 +284,14 @@ export class Deployer {
   }
 
   async #activate(release: string, options: DeployOptions): Promise<{ selfTestChecks: number }> {
-    const { onProgress, healthMs = HEALTH_MS } = options;
+    const { onStep, healthMs = HEALTH_MS } = options;
     const board = this.#switch();
     const token = randomBytes(16).toString('hex');
     options.signal?.throwIfAborted();
-    onProgress?.({ step: 'activate' });
+    onStep?.({ step: 'activate' });
     try {
       await board.activate(release, token, Math.ceil(healthMs / 1000) + GRACE_S);
-      onProgress?.({ step: 'verify' });
+      onStep?.({ step: 'verify' });
       const result = await this.#check(release, options, options.staysMs ?? STAYS_MS);
       if (!(await board.confirm(token)))
         throw new PynqLlmError('DEPLOY_UNHEALTHY', 'The board went back before the checks were done.');
@@ -300,7 +299,7 @@ export class Deployer {
     } catch (error) {
       // Without a connection the board does the same by itself when its time is up.
       if (isPynqLlmError(error, 'SSH_CONNECTION_LOST')) throw error;
-      onProgress?.({ step: 'revert' });
+      onStep?.({ step: 'revert' });
       await board.revert(token);
       throw await this.#reverted(error, board);
     }

@@ -46,7 +46,7 @@ export interface RemoteHost {
    * Sends bytes to a file: from its beginning, or after what it has.
    * @throws PynqLlmError SSH_COMMAND_FAILED, SSH_CONNECTION_LOST, SSH_TIMEOUT
    */
-  upload(source: UploadSource, path: string, onProgress?: (bytes: number) => void): Promise<void>;
+  upload(source: UploadSource, path: string, onSent?: (bytes: number) => void): Promise<void>;
   /** A stream to a Unix socket, or to a port of the loopback interface. @throws PynqLlmError SSH_FORWARD_FAILED */
   forwardTo(place: string | number): Promise<Duplex>;
 }
@@ -84,7 +84,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
   async upload(
     { from, offset }: UploadSource,
     path: string,
-    onProgress?: (bytes: number) => void,
+    onSent?: (bytes: number) => void,
   ): Promise<void> {
     const bytes =
       typeof from === 'string'
@@ -94,7 +94,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
       input: bytes,
       timeoutMs: Number.POSITIVE_INFINITY,
       stallMs: UPLOAD_STALL_MS,
-      onSent: (sent) => onProgress?.(offset + sent),
+      onSent: (sent) => onSent?.(offset + sent),
     });
     if (status !== 0)
       throw new PynqLlmError(

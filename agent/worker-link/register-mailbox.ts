@@ -28,7 +28,7 @@ const LOOKS_BETWEEN_CLOCK_READINGS = 100;
  * A short way for reading a few registers: question and answer in shared memory, for a worker that is awake. A
  * message would cost many times the access itself, because the operating system has to wake a thread for each.
  */
-export class RegisterLane {
+export class RegisterMailbox {
   readonly #words: Int32Array;
 
   constructor(readonly shared: SharedArrayBuffer = new SharedArrayBuffer((HEADER + 2 * MAX_PLACES) * 4)) {

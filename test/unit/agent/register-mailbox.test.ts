@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RegisterLane } from '../../../agent/worker-link/register-lane.js';
+import { RegisterMailbox } from '../../../agent/worker-link/register-mailbox.js';
 
 const PLACES = [
   { window: 0, offset: 4 },
@@ -10,8 +10,8 @@ const VALUES = [0xf000_0004, 0xf000_0208];
 
 /** The two ends of a lane, and what the worker's end posted. */
 function lane() {
-  const main = new RegisterLane();
-  const worker = new RegisterLane(main.shared);
+  const main = new RegisterMailbox();
+  const worker = new RegisterMailbox(main.shared);
   const posted: unknown[] = [];
   const answer = (from = read) => worker.answer(from, (call, message) => posted.push([call, message]));
   return { main, worker, posted, answer };
