@@ -7,21 +7,33 @@ import { RegistersClient } from './registers-client.js';
 import { RemoteBuffer } from './remote-buffer.js';
 import { TraceClient } from './trace-client.js';
 
+/** How DMA memory is allocated. */
+export interface BufferOptions {
+  /** The address is a multiple of so many bytes, 4 to 1,048,576; 64 unless given. */
+  readonly align?: number | undefined;
+}
+
 /** DMA memory of the board: `board.buffers`. Needs the role admin. */
 export interface BuffersClient {
-  /** @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, AGENT_BUFFER_QUOTA */
-  allocate(byteLength: number, options?: { readonly align?: number }): Promise<RemoteBuffer>;
+  /** Allocates bytes, all zeros, until they are freed or the connection ends. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, AGENT_BUFFER_QUOTA */
+  allocate(byteLength: number, options?: BufferOptions): Promise<RemoteBuffer>;
 }
 
 /** A board: real, or a mock of one. `await using` closes it. */
 export class BoardClient implements AsyncDisposable {
   /** What the board and its agent are. */
   readonly info: BoardInfo;
+  /** Its registers, by name. */
   readonly registers: RegistersClient;
+  /** Its DMA memory. */
   readonly buffers: BuffersClient;
+  /** The models that it stores. */
   readonly models: ModelsClient;
+  /** What it counts. */
   readonly counters: CountersClient;
+  /** Direct work with its core. */
   readonly device: DeviceClient;
+  /** Traces of what crosses the Board seam. */
   readonly trace: TraceClient;
   readonly #connection: Connection;
 

@@ -5,6 +5,7 @@ import type { SshLoginOptions } from './transports/ssh.js';
 
 const RECONNECT_MS = 15_000;
 
+/** How a board is reached. */
 export interface ConnectOptions extends SessionOptions {
   /** Milliseconds that a lost connection is tried again; 15 s, 0 for not at all. */
   readonly reconnectMs?: number | undefined;

@@ -5,6 +5,12 @@ import { EventQueue } from './event-queue.js';
 /** Steps that may be on the way or unread; more are dropped and counted. */
 const WINDOW = 64;
 
+/** How long steps are told. */
+export interface SubscribeOptions {
+  /** Ends the loop. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Hardware counters and totals of the driver: `board.counters`. */
 export class CountersClient {
   readonly #connection: Connection;
@@ -33,7 +39,7 @@ export class CountersClient {
   }
 
   /** One event for each step of the engine, until the signal aborts or the loop is left. */
-  async *subscribe(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StepEvent, void, void> {
+  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<StepEvent, void, void> {
     const queue = new EventQueue<StepEvent>();
     const stop = () => queue.end();
     options.signal?.addEventListener('abort', stop, { once: true });

@@ -29,21 +29,31 @@ const UNREADABLE: ReadonlySet<ErrorCodeName> = new Set([
   'DRIVER_BAD_VECTOR',
 ]);
 
+/** Which golden checks are made. */
 export interface SelfTestOptions {
+  /** Told the result of each check when it has been made. */
   readonly onCheck?: ((result: DeviceCheckResult) => void) | undefined;
+  /** Ends it with the check that runs. */
   readonly signal?: AbortSignal | undefined;
   /** Which checks to make, by name; all unless given. */
   readonly only?: ((name: string) => boolean) | undefined;
 }
 
+/** What the golden checks found. */
 export interface SelfTestSummary {
+  /** URL of the device. */
   readonly device: string;
+  /** Revision of its core. */
   readonly revision: 'v1' | 'v3';
+  /** Checks that were made. */
   readonly cases: number;
+  /** Checks of these that passed. */
   readonly passed: number;
   /** Results that differ from the golden ones, NaN as a class. */
   readonly bitMismatches: number;
+  /** Hardware counters that differ. */
   readonly counterMismatches: number;
+  /** Counts of cycles that differ. */
   readonly cycleMismatches: number;
 }
 

@@ -3,6 +3,7 @@ export { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 export type {
   BoardHealth,
   BoardInfo,
+  ChatMessage,
   CounterReading,
   CounterValue,
   DeviceCheckResult,
@@ -17,19 +18,22 @@ export type {
   ProgressUnit,
   RegisterInfo,
   RegisterReference,
+  RegisterWrite,
   Role,
   SamplingOptions,
   ScoreResult,
+  ServiceOptions,
   StepEvent,
   StoredModel,
+  TensorShape,
   TraceReplay,
   WirePlacementReport as PlacementReport,
 } from '../protocol/index.js';
 
-export type { BoardClient, BuffersClient } from './board-client.js';
+export type { BoardClient, BufferOptions, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
-export type { CountersClient } from './counters-client.js';
+export type { CountersClient, SubscribeOptions } from './counters-client.js';
 export {
   type BoardAccess,
   Deployer,
@@ -52,6 +56,7 @@ export type {
   Perplexity,
   PerplexityOptions,
   ScoreOptions,
+  TokenizeOptions,
 } from './model.js';
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';

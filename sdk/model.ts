@@ -1,9 +1,9 @@
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
+  ChatMessage,
   KvType,
   ModelFacts,
   OnProgress,
-  Params,
   ScoreResult,
   ServiceOptions,
   StoredModel,
@@ -24,22 +24,25 @@ export interface LoadSettings {
   readonly kvBytes?: number | undefined;
 }
 
+/** How a model is loaded, and who is told how far it is. */
 export interface LoadOptions extends LoadSettings {
   /** Told how many bytes of weights are loaded. */
   readonly onProgress?: OnProgress | undefined;
+  /** Gives up waiting; the model may be loaded nevertheless. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Batch work unless `class` says otherwise. */
+/** How a text is scored. Batch work unless `class` says otherwise. */
 export interface PerplexityOptions extends CallOptions, ServiceOptions {
   /** Told how many tokens are scored. */
   readonly onProgress?: OnProgress | undefined;
 }
 
+/** What is reported of scores. Batch work unless `class` says otherwise. */
 export interface ScoreOptions extends PerplexityOptions {
   /** Likeliest next tokens to report after each position, 0 to 64; 0 unless given. */
   readonly topLogprobs?: number | undefined;
-  /** Only positions from here on are reported. */
+  /** Only positions from here on are reported; all, from 0, unless given. */
   readonly from?: number | undefined;
 }
 
@@ -49,8 +52,18 @@ export interface Perplexity {
   readonly perplexity: number;
   /** Mean natural logarithm of the probability of each scored token. */
   readonly meanLogprob: number;
+  /** Tokens that were scored. */
   readonly tokens: number;
+  /** Windows of the context length that the text was cut into. */
   readonly windows: number;
+}
+
+/** What of special tokens becomes of a text. */
+export interface TokenizeOptions {
+  /** Whether special tokens written in the text are taken as such; no unless told. */
+  readonly parseSpecial?: boolean;
+  /** Whether the tokens that the model wants before and after a text (BOS, EOS) are added; yes unless told. */
+  readonly addSpecial?: boolean;
 }
 
 /** How a continuation is generated. */
@@ -66,6 +79,7 @@ interface Loaded {
 
 /** A model on the board, loaded. Should the board have lost it, it is loaded again at the next use. */
 export class Model {
+  /** Which model it is: 64 hexadecimal digits. */
   readonly digest: string;
   readonly #connection: Connection;
   readonly #options: LoadOptions;
@@ -173,10 +187,7 @@ export class Model {
   }
 
   /** The tokens of a text, with BOS where the model wants it. */
-  async tokenize(
-    text: string,
-    options: { readonly parseSpecial?: boolean; readonly addSpecial?: boolean } = {},
-  ): Promise<number[]> {
+  async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
     const params = { model: this.digest, text, ...options };
     return (await this.#use(() => this.#connection.request('models.tokenize', params))).tokens;
   }
@@ -194,8 +205,8 @@ export class Model {
   }
 
   /** The tokens of a conversation, by the model's chat template. */
-  async applyTemplate(messages: Params<'models.applyTemplate'>['messages']): Promise<number[]> {
-    const params = { model: this.digest, messages };
+  async applyTemplate(messages: readonly ChatMessage[]): Promise<number[]> {
+    const params = { model: this.digest, messages: [...messages] };
     return (await this.#use(() => this.#connection.request('models.applyTemplate', params))).tokens;
   }
 

@@ -1,8 +1,8 @@
 import { PynqLlmError } from '../errors/index.js';
 import {
   MAX_NAME_LENGTH,
-  type Params,
   type StoredModel,
+  type TensorShape,
   type WirePlacementReport,
 } from '../protocol/index.js';
 import type { Connection } from './connection.js';
@@ -80,8 +80,8 @@ export class ModelsClient {
   }
 
   /** Where weight tensors of these shapes would go now; nothing is loaded. */
-  plan(tensors: Params<'models.plan'>['tensors']): Promise<WirePlacementReport> {
-    return this.#connection.request('models.plan', { tensors });
+  plan(tensors: readonly TensorShape[]): Promise<WirePlacementReport> {
+    return this.#connection.request('models.plan', { tensors: [...tensors] });
   }
 
   /** What `models.find` of the protocol answers, which agents before did not know. */

@@ -5,6 +5,7 @@ import { type CallOptions, type Connection, isBroken } from './connection.js';
 import { type Prompt, toWirePrompt } from './generation.js';
 import { openWithProgress } from './progress-request.js';
 
+/** How a prompt is computed that is to be kept. */
 export interface PinOptions extends ServiceOptions, CallOptions {
   /** Told how many tokens of the whole pages are computed. */
   readonly onProgress?: OnProgress | undefined;

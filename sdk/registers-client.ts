@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
-import type { Params, RegisterInfo, RegisterReference } from '../protocol/index.js';
+import type { RegisterInfo, RegisterReference, RegisterWrite } from '../protocol/index.js';
 import type { CallOptions, Connection } from './connection.js';
 
 /** A register's value, and its bits by field. */
@@ -10,8 +10,15 @@ export interface RegisterValue {
   readonly address: number;
   /** Unsigned 32-bit number. */
   readonly value: number;
-  /** `label` where the field's value has a name. Empty where the register is one plain number. */
-  readonly fields: readonly { readonly name: string; readonly value: number; readonly label?: string }[];
+  /** Its parts. Empty where the register is one plain number. */
+  readonly fields: readonly {
+    /** Name of the field. */
+    readonly name: string;
+    /** Its bits, as an unsigned number. */
+    readonly value: number;
+    /** Name of that value, where it has one. */
+    readonly label?: string;
+  }[];
 }
 
 /** Registers of the board by name: `board.registers`. Nothing that is not in its tables can be touched. */
@@ -61,8 +68,8 @@ export class RegistersClient {
    * Writes registers in one round trip, in the order given. Needs the role admin.
    * @throws PynqLlmError as read, DRIVER_REGISTER_READ_ONLY before any is written, PROTOCOL_ROLE_REQUIRED
    */
-  async write(writes: Params<'registers.write'>['writes'], options?: CallOptions): Promise<void> {
-    await this.#connection.request('registers.write', { writes }, options);
+  async write(writes: readonly RegisterWrite[], options?: CallOptions): Promise<void> {
+    await this.#connection.request('registers.write', { writes: [...writes] }, options);
   }
 }
 

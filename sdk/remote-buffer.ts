@@ -8,6 +8,7 @@ import type { Connection } from './connection.js';
 export class RemoteBuffer implements AsyncDisposable {
   /** What a DMA engine is given. */
   readonly physicalAddress: number;
+  /** Its length in bytes. */
   readonly byteLength: number;
   readonly #connection: Connection;
   readonly #id: number;

@@ -23,6 +23,7 @@ const CHUNK_TIMEOUT_MS = 120_000;
 /** `digest` while the file is hashed, `send` while what the board lacks of it is sent. */
 export type UploadPhase = 'digest' | 'send';
 
+/** How a model is put on a board. */
 export interface UploadOptions {
   /** The model's name on the board; the file's name unless given. */
   readonly name?: string | undefined;
@@ -30,6 +31,7 @@ export interface UploadOptions {
   readonly onPhase?: ((phase: UploadPhase) => void) | undefined;
   /** Told how many bytes are hashed, and then, in the next phase, how many the board has. */
   readonly onProgress?: OnProgress | undefined;
+  /** Gives up; what came is kept for the next attempt. */
   readonly signal?: AbortSignal | undefined;
 }
 

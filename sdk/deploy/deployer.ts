@@ -27,17 +27,32 @@ const STAYS_MS = 5_000;
 /** So much longer than the laptop's own deadline the board waits before it reverts by itself. */
 const GRACE_S = 60;
 
-/** How far a deploy is. */
+/** What a deploy does now. */
 export type DeployStep =
-  | { readonly step: 'check'; readonly check: PreflightCheck }
-  | { readonly step: 'fetch' | 'assemble' | 'activate' | 'verify' | 'revert' }
-  | { readonly step: 'send'; readonly bytes: number; readonly totalBytes: number };
+  | {
+      readonly step: 'check';
+      /** What was looked at on the board. */
+      readonly check: PreflightCheck;
+    }
+  | {
+      /** `fetch` the agent's Node.js, put the release together, activate it, verify it, or go back to the one before. */
+      readonly step: 'fetch' | 'assemble' | 'activate' | 'verify' | 'revert';
+    }
+  | {
+      readonly step: 'send';
+      /** Bytes of the release that are on the board. */
+      readonly bytes: number;
+      /** Bytes of the whole release. */
+      readonly totalBytes: number;
+    };
 
+/** What is put on a board, and how it has to prove itself. */
 export interface DeployOptions {
   /** Device URL of the agent; the accelerator of the board it runs on. */
   readonly device?: string | undefined;
   /** Which board it is and what its FPGA is to hold; the design of the active release. */
   readonly design?: DesignSource | undefined;
+  /** Whether the agent may use /dev/mem where no UIO device covers a register window; no unless told. */
   readonly allowDevMem?: boolean | undefined;
   /** Golden vectors for the self-test; none, no self-test. */
   readonly vectors?: string | undefined;
@@ -47,11 +62,15 @@ export interface DeployOptions {
   readonly staysMs?: number | undefined;
   /** The agent's bundle; the package's own. */
   readonly bundle?: string | undefined;
-  readonly onStep?: ((progress: DeployStep) => void) | undefined;
+  /** Told what is done, at the beginning of each step and while files are sent. */
+  readonly onStep?: ((step: DeployStep) => void) | undefined;
+  /** Gives up; the board keeps the agent that it has. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How one becomes root on a board. */
 export interface BoardAccess {
+  /** Asks for the password of sudo; without it none is asked for. */
   readonly prompts?: SshPrompts | undefined;
   /** The login's password, which sudo is given first. */
   readonly password?: string | undefined;
@@ -62,12 +81,17 @@ export interface BoardAccess {
   readonly withoutSystemd?: string | undefined;
 }
 
+/** What a deploy did. */
 export interface DeployResult {
+  /** Digest of the release. */
   readonly release: string;
+  /** Version of the package that it is of. */
   readonly version: string;
   /** The agent of the same release ran already and was healthy. */
   readonly unchanged: boolean;
+  /** Bytes that had to be sent. */
   readonly sentBytes: number;
+  /** Golden checks that the new agent passed; 0 without a self-test. */
   readonly selfTestChecks: number;
 }
 

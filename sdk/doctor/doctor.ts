@@ -9,8 +9,11 @@ import { parseTarget } from './target.js';
 
 /** One line of an examination. */
 export interface CheckReport extends Finding {
+  /** Part of the way that was looked at. */
   readonly group: CheckGroup;
+  /** What was looked at. */
   readonly name: string;
+  /** Milliseconds that it took. */
   readonly durationMs: number;
 }
 

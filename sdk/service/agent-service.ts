@@ -15,12 +15,15 @@ const RESTART_MS = 120_000;
 const READY_MS = 60_000;
 const RETRY_MS = 500;
 
+/** Which lines of the log are wanted. */
 export interface LogOptions {
   /** Lines from before. */
   readonly lines: number;
   /** Goes on with what comes until `signal`. */
   readonly follow: boolean;
+  /** Takes the text as it comes. */
   readonly onText: (text: string) => void;
+  /** Ends it. */
   readonly signal: AbortSignal;
 }
 
@@ -107,6 +110,7 @@ export class AgentService implements AsyncDisposable {
     return this.#installed();
   }
 
+  /** Ends the login. */
   close(): Promise<void> {
     return this.#ssh.close();
   }

@@ -15,9 +15,13 @@ export interface AgentStatus {
   readonly error: PynqLlmError | undefined;
 }
 
+/** What an agent says. */
 export interface AgentAnswer {
+  /** What the board and it are. */
   readonly info: BoardInfo;
+  /** How they are. */
   readonly health: BoardHealth;
+  /** What is in the store. */
   readonly models: readonly StoredModel[];
 }
 

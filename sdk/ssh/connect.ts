@@ -12,11 +12,13 @@ const TIMEOUT_MS = 20_000;
 const KEEPALIVE_MS = 10_000;
 const MAX_JUMPS = 4;
 
+/** How one logs in to a board. */
 export interface SshOptions extends HostKeyOptions {
   /** A password to try where no key is accepted. */
   readonly password?: string | undefined;
   /** Milliseconds for each step of making the connection: reaching the board, its key, each attempt to log in; 20 s. */
   readonly timeoutMs?: number | undefined;
+  /** Gives up the attempt to log in. */
   readonly signal?: AbortSignal | undefined;
   /** Filled with what the board accepted, and used for the next connection to it. */
   readonly secrets?: Secrets | undefined;

@@ -14,12 +14,15 @@ const UPLOAD_CHUNK_BYTES = 256 * 1024;
 /** A command that prints more is not one of ours; text beyond would only fill memory. */
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
 
+/** How a command is run. */
 export interface ExecOptions {
+  /** What it reads; nothing unless given. */
   readonly stdin?: string | Uint8Array | undefined;
   /** Milliseconds; a minute. Infinity for a command that goes on until `signal`. */
   readonly timeoutMs?: number | undefined;
   /** Takes standard output as it comes; it is then not in the result. */
   readonly onStdout?: ((text: string) => void) | undefined;
+  /** Ends it. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -27,7 +30,9 @@ export interface ExecOptions {
 export interface ExecResult {
   /** Exit status; undefined where a signal ended it. */
   readonly status: number | undefined;
+  /** What it printed. */
   readonly stdout: string;
+  /** What it printed as errors. */
   readonly stderr: string;
 }
 
@@ -72,6 +77,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
     client.on('close', () => this.#lose('the board closed it', undefined));
   }
 
+  /** Whether the login lasts. */
   get isOpen(): boolean {
     return this.#lost === undefined;
   }
@@ -119,6 +125,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
     );
   }
 
+  /** Ends the login. */
   async close(): Promise<void> {
     if (this.#lost !== undefined) return;
     const closed = once(this.#client, 'close');

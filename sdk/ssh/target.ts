@@ -4,7 +4,9 @@ import { PynqLlmError } from '../../errors/index.js';
 export interface SshTarget {
   /** Host name, address, or a `Host` of ~/.ssh/config. */
   readonly host: string;
+  /** Name of the login; that of ~/.ssh/config, else that of the user here. */
   readonly user?: string | undefined;
+  /** 1 to 65535; that of ~/.ssh/config, else 22. */
   readonly port?: number | undefined;
 }
 
