@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import type { BoardHealth, BoardInfo, EngineMetricsReading } from '../protocol/index.js';
+import { call, optionsOf, requireArguments } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
 import { CountersClient } from './counters-client.js';
 import { DeviceClient } from './device-client.js';
@@ -6,6 +8,9 @@ import { ModelsClient } from './models-client.js';
 import { RegistersClient } from './registers-client.js';
 import { RemoteBuffer } from './remote-buffer.js';
 import { TraceClient } from './trace-client.js';
+
+const ALLOCATE = z.object({ options: optionsOf({}) });
+const HEALTH = z.object({ options: call });
 
 /** How DMA memory is allocated. */
 export interface BufferOptions {
@@ -42,7 +47,10 @@ export class BoardClient implements AsyncDisposable {
     this.info = info;
     this.registers = new RegistersClient(connection);
     this.buffers = {
-      allocate: (byteLength, options = {}) => RemoteBuffer.allocate(connection, byteLength, options.align),
+      allocate: async (byteLength, options = {}) => {
+        requireArguments({ options }, ALLOCATE);
+        return RemoteBuffer.allocate(connection, byteLength, options.align);
+      },
     };
     this.models = new ModelsClient(connection);
     this.counters = new CountersClient(connection);
@@ -66,7 +74,8 @@ export class BoardClient implements AsyncDisposable {
   }
 
   /** State of device, memory and store. Answers while the device is busy. */
-  health(options: CallOptions = {}): Promise<BoardHealth> {
+  async health(options: CallOptions = {}): Promise<BoardHealth> {
+    requireArguments({ options }, HEALTH);
     return this.#connection.request('board.health', {}, options);
   }
 

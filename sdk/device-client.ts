@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
+import { z } from 'zod';
 import { type ErrorCodeName, isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   type DeviceCheckResult,
@@ -8,7 +9,13 @@ import {
   MAX_PIECE_BYTES,
   type Result,
 } from '../protocol/index.js';
+import { callback, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
+
+const SELF_TEST = z.object({
+  directory: z.string(),
+  options: optionsOf({ onCheck: callback, signal, only: callback }),
+});
 
 /** A check repeats its MatMul once per state of the counters. */
 const CHECK_MS = 10 * 60_000;
@@ -72,6 +79,7 @@ export class DeviceClient {
    * @throws PynqLlmError SDK_VECTORS, SDK_VECTORS_TOO_LARGE, DRIVER_BAD_VECTOR about the lists
    */
   async selfTest(directory: string, options: SelfTestOptions = {}): Promise<SelfTestSummary> {
+    requireArguments({ directory, options }, SELF_TEST);
     const { device, description } = await this.#connection.request('board.info', {});
     const lists = await readLists(directory);
     const all = (await this.#connection.request('device.listChecks', lists)).checks;

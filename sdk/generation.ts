@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   type ChatMessage,
@@ -13,6 +14,7 @@ import {
   type TokenEvent,
   type WirePrompt,
 } from '../protocol/index.js';
+import { listOf, requireArguments } from './arguments.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
 
@@ -372,7 +374,21 @@ function toWireFormat(format: ResponseFormat | undefined): Pick<SamplingOptions,
   return { responseFormat: { type: format.type, schema: schemaText(format.schema) } };
 }
 
+const PROMPT = z.object({
+  prompt: z.union(
+    [
+      z.string(),
+      z.looseObject({ text: z.string() }),
+      z.looseObject({ tokens: listOf('token ids') }),
+      z.looseObject({ messages: z.custom(Array.isArray) }),
+    ],
+    'must be a text, { text }, { messages } or { tokens }',
+  ),
+});
+
+/** @throws PynqLlmError SDK_ARGUMENT */
 export function toWirePrompt(prompt: Prompt): WirePrompt {
+  requireArguments({ prompt }, PROMPT);
   if (typeof prompt === 'string') return { text: prompt };
   if ('text' in prompt) return { ...prompt };
   if ('tokens' in prompt) return { tokens: [...prompt.tokens] };

@@ -1,5 +1,7 @@
+import { z } from 'zod';
 import { BLOCK_FORMATS, fileSource, type GgufValue, openGguf } from '../gguf/index.js';
 import type { TensorShape } from '../protocol/index.js';
+import { requireArguments } from './arguments.js';
 
 /** What a GGUF file holds, without its data. */
 export interface ModelFile {
@@ -25,9 +27,11 @@ export interface ModelFile {
 }
 
 const SHOWN_VALUES = 8;
+const INSPECT = z.object({ path: z.string() });
 
 /** Reads the header of a model file. @throws PynqLlmError GGUF_... */
 export function inspectModel(path: string): ModelFile {
+  requireArguments({ path }, INSPECT);
   const source = fileSource(path);
   try {
     const gguf = openGguf(source);

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
   ChatMessage,
@@ -9,6 +10,7 @@ import type {
   StoredModel,
   WirePlacementReport,
 } from '../protocol/index.js';
+import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
 import { Pin, type PinOptions } from './pin.js';
@@ -72,6 +74,21 @@ export interface GenerateOptions extends Omit<GenerationOptions, 'draftModel'> {
   readonly draftModel?: Model | undefined;
 }
 
+const requestOptions = optionsOf({ timeoutMs: milliseconds, signal, onProgress: callback });
+const PIN = z.object({ options: requestOptions });
+const SCORE = z.object({ tokens: listOf('token ids'), options: requestOptions });
+const PERPLEXITY = z.object({ text: z.string(), options: requestOptions });
+const TOKENIZE = z.object({ text: z.string(), options: optionsOf({}) });
+const TOKENS = z.object({ tokens: listOf('token ids') });
+const MESSAGES = z.object({ messages: listOf('messages') });
+const GENERATE = z.object({
+  options: optionsOf({
+    signal,
+    stallMs: milliseconds,
+    draftModel: z.custom((value) => value instanceof Model, 'must be a loaded model').optional(),
+  }),
+});
+
 interface Loaded {
   readonly facts: ModelFacts;
   readonly placement: WirePlacementReport;
@@ -109,9 +126,11 @@ export class Model {
 
   /**
    * Generates a continuation. Returns at once; iterate the result for its tokens.
+   * @throws PynqLlmError SDK_ARGUMENT, at once
    * @throws PynqLlmError (from the loop and from `done`) LLM_..., DRIVER_..., AGENT_..., SDK_CONNECTION_LOST
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    requireArguments({ options }, GENERATE);
     const { draftModel, ...own } = options;
     const reload = async () => {
       await this.#reload();
@@ -127,7 +146,8 @@ export class Model {
    * Resolves once they are computed; lasts until it is released, the client closes or the model is unloaded.
    * @throws PynqLlmError LLM_KV_PINNED, LLM_PROMPT_..., LLM_OVERLOADED, AGENT_PIN_QUOTA, DRIVER_...
    */
-  pin(prompt: Prompt, options: PinOptions = {}): Promise<Pin> {
+  async pin(prompt: Prompt, options: PinOptions = {}): Promise<Pin> {
+    requireArguments({ options }, PIN);
     return Pin.open(this.#connection, this.digest, prompt, options, (request) => this.#use(request));
   }
 
@@ -135,7 +155,8 @@ export class Model {
    * Log-probabilities along given tokens: batch work among the other requests, unless `class` says otherwise.
    * @param tokens as `tokenize` gives them; nothing is added
    */
-  score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
+  async score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
+    requireArguments({ tokens, options }, SCORE);
     const { topLogprobs = 0, from, onProgress, timeoutMs, signal } = options;
     const { class: served, priority, client, deadlineMs } = options;
     const service = { class: served, priority, client, deadlineMs };
@@ -157,6 +178,7 @@ export class Model {
    * and only the tokens of its second half are scored; a text of a single window is scored whole.
    */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
+    requireArguments({ text, options }, PERPLEXITY);
     const all = await this.tokenize(text);
     const length = this.info.contextLength;
     const { bosToken } = this.info;
@@ -188,24 +210,28 @@ export class Model {
 
   /** The tokens of a text, with BOS where the model wants it. */
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
+    requireArguments({ text, options }, TOKENIZE);
     const params = { model: this.digest, text, ...options };
     return (await this.#use(() => this.#connection.request('models.tokenize', params))).tokens;
   }
 
   /** The text of tokens. */
   async detokenize(tokens: readonly number[]): Promise<string> {
+    requireArguments({ tokens }, TOKENS);
     const params = { model: this.digest, tokens: [...tokens] };
     return (await this.#use(() => this.#connection.request('models.detokenize', params))).text;
   }
 
   /** The UTF-8 bytes that each token stands for inside of a text; not always whole characters, none for control tokens. */
   async pieces(tokens: readonly number[]): Promise<Uint8Array[]> {
+    requireArguments({ tokens }, TOKENS);
     const params = { model: this.digest, tokens: [...tokens] };
     return (await this.#use(() => this.#connection.request('models.pieces', params))).pieces;
   }
 
   /** The tokens of a conversation, by the model's chat template. */
   async applyTemplate(messages: readonly ChatMessage[]): Promise<number[]> {
+    requireArguments({ messages }, MESSAGES);
     const params = { model: this.digest, messages: [...messages] };
     return (await this.#use(() => this.#connection.request('models.applyTemplate', params))).tokens;
   }

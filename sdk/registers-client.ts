@@ -1,6 +1,11 @@
+import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
 import type { RegisterInfo, RegisterReference, RegisterWrite } from '../protocol/index.js';
+import { call, listOf, requireArguments } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
+
+const READ = z.object({ registers: listOf('registers'), options: call.optional() });
+const WRITE = z.object({ writes: listOf('registers and values'), options: call.optional() });
 
 /** A register's value, and its bits by field. */
 export interface RegisterValue {
@@ -44,6 +49,7 @@ export class RegistersClient {
    * @throws PynqLlmError DRIVER_UNKNOWN_REGISTER, DRIVER_UNALIGNED_ADDRESS, DRIVER_ADDRESS_OUT_OF_RANGE, before any is read
    */
   async read(registers: readonly RegisterReference[], options?: CallOptions): Promise<RegisterValue[]> {
+    requireArguments({ registers, options }, READ);
     const { values } = await this.#connection.request(
       'registers.read',
       { registers: [...registers] },
@@ -69,6 +75,7 @@ export class RegistersClient {
    * @throws PynqLlmError as read, DRIVER_REGISTER_READ_ONLY before any is written, PROTOCOL_ROLE_REQUIRED
    */
   async write(writes: readonly RegisterWrite[], options?: CallOptions): Promise<void> {
+    requireArguments({ writes, options }, WRITE);
     await this.#connection.request('registers.write', { writes: [...writes] }, options);
   }
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import {
   type BoardDesign,
@@ -6,6 +7,7 @@ import {
   type DesignSource,
   readDesign,
 } from '../../firmware-bridge/index.js';
+import { callback, milliseconds, optionsOf, requireArguments, signal } from '../arguments.js';
 import type { RemoteHost, SshPrompts } from '../ssh/index.js';
 import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
 import { checkAgent, isRunning } from './check-agent.js';
@@ -22,6 +24,21 @@ import { switchScript } from './switch-script.js';
 import { systemd } from './systemd.js';
 
 const HEALTH_MS = 180_000;
+const ACCESS = z.object({
+  access: optionsOf({ password: z.string().optional(), withoutSystemd: z.string().optional() }),
+});
+const DEPLOY = z.object({
+  options: optionsOf({
+    device: z.string().optional(),
+    vectors: z.string().optional(),
+    bundle: z.string().optional(),
+    healthMs: milliseconds,
+    staysMs: milliseconds,
+    onStep: callback,
+    signal,
+  }),
+});
+
 /** An agent that fails as soon as it does more than start has failed by then. */
 const STAYS_MS = 5_000;
 /** So much longer than the laptop's own deadline the board waits before it reverts by itself. */
@@ -119,6 +136,7 @@ export class Deployer {
 
   /** Looks at a board and finds out how to become root there. @throws PynqLlmError SSH_... */
   static async open(host: RemoteHost, access: BoardAccess = {}): Promise<Deployer> {
+    requireArguments({ access }, ACCESS);
     const { withoutSystemd: folder } = access;
     const layout = folder === undefined ? LAYOUT : plainLayout(folder);
     const manager = folder === undefined ? systemd : plain;
@@ -149,6 +167,7 @@ export class Deployer {
    * @throws PynqLlmError DEPLOY_..., SSH_...
    */
   async deploy(options: DeployOptions = {}): Promise<DeployResult> {
+    requireArguments({ options }, DEPLOY);
     const { onStep } = options;
     const platform = platformOf(this.#facts.machine);
     const given = options.design && readDesign(options.design);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../board-client.js';
-import type { ConnectOptions } from '../connect.js';
+import { type ConnectOptions, requireConnectArguments } from '../connect.js';
 import { openBoard } from '../open-board.js';
 import { type ExecResult, openSsh, parseSshUrl, type SshConnection } from '../ssh/index.js';
 import { throughStream } from '../transports/ssh.js';
@@ -45,6 +45,7 @@ export class AgentService implements AsyncDisposable {
    * @throws PynqLlmError SERVICE_NEEDS_SSH for other URLs, SSH_...
    */
   static async open(url: string, options: ConnectOptions = {}): Promise<AgentService> {
+    requireConnectArguments(url, options);
     if (!url.startsWith('ssh://'))
       throw new PynqLlmError(
         'SERVICE_NEEDS_SSH',

@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import { PynqLlmError } from '../../errors/index.js';
+import { requireArguments } from '../arguments.js';
 
 /** A board as its user names it; what is left out comes from ~/.ssh/config. */
 export interface SshTarget {
@@ -20,11 +22,13 @@ export interface SshUrl {
   readonly agent: string | number;
 }
 
+const ARGUMENTS = z.object({ text: z.string() });
 const TARGET =
   /^(?:([^@:/?#\s]+)@)?(\[[0-9a-fA-F:.]+(?:%\w+)?\]|[^@:/?#\s[\]-][^@:/?#\s[\]]*)(?::(\d{1,5}))?$/;
 
 /** Reads `HOST`, `USER@HOST`, `USER@HOST:PORT`, or the same after `ssh://`. @throws PynqLlmError SSH_TARGET */
 export function parseSshTarget(text: string): SshTarget {
+  requireArguments({ text }, ARGUMENTS);
   const match = TARGET.exec(text.replace(/^ssh:\/\//, '').replace(/\/$/, ''));
   const port = match?.[3] === undefined ? undefined : Number(match[3]);
   if (match === null || port === 0 || (port ?? 1) > 65_535) throw bad(text, 'it is not USER@HOST:PORT');
