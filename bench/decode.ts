@@ -20,8 +20,8 @@ const MEMORY_FLAGS = ['--max-semi-space-size=2', '--no-allocation-site-pretenuri
  * Decoding with a synthetic model of TinyLlama-1.1B's dimensions in Q3_K_S: all weights resident (kv260) and, on the PYNQ-Z1 with
  * 128 MiB of DMA memory, most of them staged. Baseline of the memory figures: the size of the file.
  */
-export async function benchDecode({ quick, onProgress }: BenchOptions): Promise<BenchRow[]> {
-  onProgress(
+export async function benchDecode({ quick, onNote }: BenchOptions): Promise<BenchRow[]> {
+  onNote(
     quick
       ? 'decode: writing a small model'
       : 'decode: writing the synthetic model (475 MiB, kept in the temporary folder)',
@@ -30,7 +30,7 @@ export async function benchDecode({ quick, onProgress }: BenchOptions): Promise<
   const bytes = statSync(path).size;
   const rows: BenchRow[] = [];
   for (const board of ['kv260', 'pynq-z1']) {
-    onProgress(`decode on mock:${board}`);
+    onNote(`decode on mock:${board}`);
     const run = await measure(path, board, quick ? 4 : 24);
     const name = `decode mock:${board}`;
     rows.push(

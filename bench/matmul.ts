@@ -13,13 +13,13 @@ const COLUMNS = [1, 2, 4, 8, 16];
  * the best of several rounds, which other work on the machine disturbed least.
  * Baseline: the plain TypeScript of the same arithmetic (gguf/multiply-block-row.ts), of a few rows, in the same run.
  */
-export function benchMatMul({ quick, onProgress }: BenchOptions): BenchRow[] {
+export function benchMatMul({ quick, onNote }: BenchOptions): BenchRow[] {
   const board = openMockBoard(loadBoardDescription('pynq-z1'));
   const accelerator = new Accelerator(board);
   const rows: BenchRow[] = [];
   try {
     for (const type of [2, 3, 4, 5, 6] as const) {
-      onProgress(`matmul Q${type}_K`);
+      onNote(`matmul Q${type}_K`);
       rows.push(...benchType(accelerator, type, quick ? 3 : 25));
     }
   } finally {

@@ -10,7 +10,7 @@ export interface BenchRow {
 export interface BenchOptions {
   /** Shorter runs and a small model. */
   readonly quick: boolean;
-  readonly onProgress: (what: string) => void;
+  readonly onNote: (what: string) => void;
 }
 
 /** A row; with a baseline its ratio follows. */

@@ -10,8 +10,8 @@ import { withAgent } from './with-agent.js';
  * Upload throughput, file to file, with every chunk and the whole verified. Baseline: the same file copied over a bare TCP
  * connection between the same two processes, also file to file, in turn with the uploads.
  */
-export async function benchUpload({ quick, onProgress }: BenchOptions): Promise<BenchRow[]> {
-  onProgress('upload');
+export async function benchUpload({ quick, onNote }: BenchOptions): Promise<BenchRow[]> {
+  onNote('upload');
   const bytes = (quick ? 16 : 256) * 2 ** 20;
   return withAgent(async (child, folder) => {
     const file = join(folder, 'model.bin');

@@ -8,8 +8,8 @@ import { withAgent } from './with-agent.js';
 const MODEL = fileURLToPath(new URL('../../models/tiny-stories-Q3_K_M.gguf', import.meta.url));
 
 /** The wire on loopback: a register read against a bare WebSocket echo, and what agent, wire and SDK add to a token. */
-export async function benchWire({ quick, onProgress }: BenchOptions): Promise<BenchRow[]> {
-  onProgress('wire');
+export async function benchWire({ quick, onNote }: BenchOptions): Promise<BenchRow[]> {
+  onNote('wire');
   return withAgent(async (child) => {
     await using board = await connect(child.agentUrl);
     const echo = new WebSocket(child.echoUrl, { perMessageDeflate: false });

@@ -132,7 +132,7 @@ export function toSampling(flags: GenerationFlags): GenerateOptions & { readonly
     repeatLastN: flags.repeatLastN,
     logitBias: Object.entries(flags.logitBias ?? {}).map(([token, bias]) => ({ token: Number(token), bias })),
     stop: [...(flags.stop ?? [])],
-    top: flags.logprobs,
+    topLogprobs: flags.logprobs,
     ignoreEos: flags.ignoreEos ?? false,
     promptLookup: flags.promptLookup ?? false,
     ...(flags.class === undefined ? {} : { class: flags.class }),

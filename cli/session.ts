@@ -8,7 +8,6 @@ import {
   type LoadSettings,
   type Model,
   type StoredModel,
-  type UploadProgress,
 } from '../sdk/index.js';
 import { EXIT, reportError, reportNotice } from './exit.js';
 import type { DeviceOptions } from './options.js';
@@ -105,12 +104,17 @@ export async function storeModel(
 ): Promise<StoredModel> {
   using hashing = new Progress(`check ${basename(path)}`);
   using sending = new Progress(`upload ${basename(path)}`);
-  const onProgress = ({ phase, bytes, totalBytes }: UploadProgress) => {
-    if (phase === 'digest') return hashing.update(bytes, totalBytes);
-    hashing.finish();
-    sending.update(bytes, totalBytes);
-  };
-  const stored = await board.models.store(path, { signal, onProgress, name });
+  let progress = hashing;
+  const stored = await board.models.store(path, {
+    signal,
+    name,
+    onPhase: (phase) => {
+      if (phase === 'digest') return;
+      hashing.finish();
+      progress = sending;
+    },
+    onProgress: (done, total) => progress.update(done, total),
+  });
   sending.finish();
   return stored;
 }
@@ -127,7 +131,7 @@ export async function loadModel(
   const model = await board.models.load(digest, {
     ...settings,
     signal,
-    onProgress: ({ bytes, totalBytes }) => progress.update(bytes, totalBytes),
+    onProgress: (done, total) => progress.update(done, total),
   });
   progress.finish();
   return model;

@@ -49,4 +49,5 @@ export const ERROR_CODES = {
   ...SERVICE_ERRORS,
 } as const satisfies Record<string, ErrorEntry>;
 
+/** Name of an error of the package; docs/errors.md has the list. */
 export type ErrorCodeName = keyof typeof ERROR_CODES;

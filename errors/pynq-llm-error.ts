@@ -5,10 +5,23 @@ export type ErrorContext = Readonly<
   Record<string, string | number | boolean | null | readonly (string | number)[]>
 >;
 
+/** What an error may have beside what happened. */
+export interface ErrorDetail {
+  /** The particulars as data. */
+  readonly context?: ErrorContext;
+  /** The error underneath. */
+  readonly cause?: unknown;
+  /** What the reader can do about it, instead of what the table says. */
+  readonly remedy?: string;
+}
+
 /** An error as it crosses the wire. */
 export interface WireError {
+  /** Its name, perhaps of a later version. */
   readonly code: string;
+  /** What happened and what to do, as one text. */
   readonly message: string;
+  /** Particulars as data. */
   readonly context: ErrorContext;
 }
 
@@ -19,7 +32,9 @@ export interface WireError {
  */
 export class PynqLlmError extends Error {
   override readonly name = 'PynqLlmError';
+  /** Its name in the table of errors. */
   readonly code: ErrorCodeName;
+  /** The particulars of this occurrence, as data. */
   readonly context: ErrorContext;
   /** What happened and why: the message without its number and its remedy, for errors that quote this one. */
   readonly what: string;
@@ -29,13 +44,8 @@ export class PynqLlmError extends Error {
   /**
    * @param code a name from the table of errors
    * @param what what happened and why, with the particulars, as one or two full sentences
-   * @param detail `context`: the particulars as data; `cause`: the error underneath; `remedy`: instead of the table's
    */
-  constructor(
-    code: ErrorCodeName,
-    what: string,
-    detail: { context?: ErrorContext; cause?: unknown; remedy?: string } = {},
-  ) {
+  constructor(code: ErrorCodeName, what: string, detail: ErrorDetail = {}) {
     const entry = ERROR_CODES[code];
     const remedy = detail.remedy ?? entry.remedy;
     super(

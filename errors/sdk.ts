@@ -61,6 +61,11 @@ export const SDK_ERRORS = {
     remedy:
       'Make vectors of fewer rows, or columns of input, and split the lists over several folders, each with its own selftest.',
   },
+  SDK_ARGUMENT: {
+    number: 7016,
+    meaning: 'An argument of an SDK function is not what it has to be.',
+    remedy: 'Correct the argument named; the type declarations of the package say what it is.',
+  },
   SDK_TEXT_TOO_SHORT: {
     number: 7014,
     meaning: 'A text is too short to be scored.',

@@ -51,7 +51,7 @@ export function toGenerateOptions(
     ignoreEos: request.ignore_eos ?? false,
     promptLookup: request.prompt_lookup ?? false,
     ...(beamsOf(request) ?? {}),
-    top,
+    topLogprobs: top,
     responseFormat: formatOf(request),
     ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),
     ...(stop === null || stop === undefined ? {} : { stop: typeof stop === 'string' ? [stop] : stop }),

@@ -20,13 +20,13 @@ export async function echoOf(
   { model, piecesOf }: ServedModel,
   prompt: CompletionPrompt,
   top: number | undefined,
-  options: Omit<ScoreOptions, 'top' | 'from'>,
+  options: Omit<ScoreOptions, 'topLogprobs' | 'from'>,
 ): Promise<Echo> {
   const isText = typeof prompt === 'string';
   if (top === undefined) return { text: isText ? prompt : await model.detokenize(prompt.tokens), tokens: [] };
   const ids = isText ? await model.tokenize(prompt) : prompt.tokens;
   if (ids.length === 0) throw new ApiError(400, 'The prompt has no tokens.', 'invalid_value', 'prompt');
-  const scores = await model.score(ids, { ...options, top });
+  const scores = await model.score(ids, { ...options, topLogprobs: top });
   // A token that the tokenizer put before the text is no part of it.
   const first = isText && ids[0] === model.info.bosToken ? 1 : 0;
   const text = isText ? prompt : await model.detokenize(ids);

@@ -13,7 +13,7 @@ export type {
 export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
 export { schemaText } from './schema-text.js';
 export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
-export { list, ROLES, type Role, tokenList } from './schemas/common.js';
+export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent } from './schemas/counters.js';
 export type { DeviceCheckResult } from './schemas/device.js';
 export type {
@@ -21,20 +21,20 @@ export type {
   GenerateEvent,
   GenerationCost,
   GenerationTiming,
-  SamplingOptions,
   ScoreResult,
-  ServiceOptions,
   TokenEvent,
   WirePrompt,
 } from './schemas/generate.js';
 export type { EngineMetricsReading, HistogramReading } from './schemas/metrics.js';
 export type {
+  ChatMessage,
   KvType,
   ModelFacts,
   StoredModel,
-  WirePlacementReport,
 } from './schemas/models.js';
-export type { RegisterInfo, RegisterReference } from './schemas/registers.js';
+export type { TensorShape, WirePlacementReport } from './schemas/placement.js';
+export type { RegisterInfo, RegisterReference, RegisterWrite } from './schemas/registers.js';
+export type { SamplingOptions, ServiceOptions } from './schemas/sampling.js';
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';

@@ -41,8 +41,6 @@ import {
   modelsListParams,
   modelsListResult,
   piecesResult,
-  placementReport,
-  planParams,
   storedModel,
   tokenizeParams,
   tokenizeResult,
@@ -52,6 +50,7 @@ import {
   uploadReference,
 } from './schemas/models.js';
 import { pinParams, pinReference, pinResult } from './schemas/pins.js';
+import { placementReport, planParams } from './schemas/placement.js';
 import {
   registersListResult,
   registersReadParams,

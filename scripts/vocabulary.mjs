@@ -1,35 +1,45 @@
-// Fails where a word that this project has given up is in its source, its docs or on its wire: one thing has one name
-// (docs/glossary.md). The list of changes may name what there was.
+// Words that were given up for others do not come back: fails where a tracked file, but for the list of changes, has one.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-const GIVEN_UP = {
+/** What is said instead of each word that was given up; docs/glossary.md has the words that are used. */
+const INSTEAD = {
   repetitionPenalty: 'repeatPenalty',
   repetitionWindow: 'repeatLastN',
   logProb: 'logprob',
-  logProbs: 'logprobs',
   topLogProbs: 'topLogprobs',
-  TokenLogProb: 'TokenLogprob',
-  RegisterLane: 'RegisterMailbox',
+  RegisterLane: 'RegisterMailbox: a lane is a DMA engine of the core',
   registerLane: 'registerMailbox',
+  'register-lane': 'register-mailbox',
+  isReading: 'hasCredit',
+  mayGenerate: 'hasCredit',
+  UploadProgress: 'onProgress(done, total, unit) and UploadPhase',
+  ScoreProgress: 'onProgress(done, total, unit)',
+  SendProgress: 'onProgress(done, total, unit)',
+  DeployProgress: 'DeployStep',
 };
-const MAY_NAME_THEM = ['CHANGELOG.md', 'scripts/vocabulary.mjs'];
+const EXEMPT = new Set(['CHANGELOG.md', 'scripts/vocabulary.mjs']);
 
-const word = new RegExp(`\\b(${Object.keys(GIVEN_UP).join('|')})\\b`, 'g');
-const files = execFileSync(
-  'git',
-  ['ls-files', '-z', '*.ts', '*.mjs', '*.cjs', '*.js', '*.json', '*.md', '*.sh', '*.toml', '*.yml'],
-  {
-    encoding: 'utf8',
-  },
-);
-let found = 0;
-for (const file of files.split('\0').filter((name) => name !== '' && !MAY_NAME_THEM.includes(name))) {
-  for (const [i, line] of readFileSync(file, 'utf8').split('\n').entries()) {
-    for (const [name] of line.matchAll(word)) {
-      console.error(`${file}:${i + 1}: ${name} is called ${GIVEN_UP[name]}`);
-      found++;
+const words = new RegExp(`(?<![\\w-])(?:${Object.keys(INSTEAD).join('|')})(?!\\w)`, 'g');
+const root = new URL('..', import.meta.url);
+const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+  cwd: root,
+  encoding: 'utf8',
+  maxBuffer: 2 ** 26,
+}).split('\0');
+const found = files
+  .filter((file) => /\.(ts|mjs|cjs|js|json|md|sh|toml)$/.test(file) && !EXEMPT.has(file))
+  .flatMap((file) => {
+    let text = '';
+    try {
+      text = readFileSync(new URL(file, root), 'utf8');
+    } catch (error) {
+      // Deleted but not yet told to git.
+      if (error.code !== 'ENOENT') throw error;
     }
-  }
-}
-if (found > 0) process.exit(1);
+    return text
+      .split('\n')
+      .flatMap((line, i) => (line.match(words) ?? []).map((word) => ({ at: `${file}:${i + 1}`, word })));
+  });
+for (const { at, word } of found) console.error(`${at}: ${word} is now ${INSTEAD[word]}`);
+if (found.length > 0) process.exitCode = 1;

@@ -1,4 +1,6 @@
+import { z } from 'zod';
 import type { BoardHealth, BoardInfo, EngineMetricsReading } from '../protocol/index.js';
+import { call, optionsOf, requireArguments } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
 import { CountersClient } from './counters-client.js';
 import { DeviceClient } from './device-client.js';
@@ -7,21 +9,36 @@ import { RegistersClient } from './registers-client.js';
 import { RemoteBuffer } from './remote-buffer.js';
 import { TraceClient } from './trace-client.js';
 
+const ALLOCATE = z.object({ options: optionsOf({}) });
+const HEALTH = z.object({ options: call });
+
+/** How DMA memory is allocated. */
+export interface BufferOptions {
+  /** The address is a multiple of so many bytes, 4 to 1,048,576; 64 unless given. */
+  readonly align?: number | undefined;
+}
+
 /** DMA memory of the board: `board.buffers`. Needs the role admin. */
 export interface BuffersClient {
-  /** @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, AGENT_BUFFER_QUOTA */
-  allocate(byteLength: number, options?: { readonly align?: number }): Promise<RemoteBuffer>;
+  /** Allocates bytes, all zeros, until they are freed or the connection ends. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, AGENT_BUFFER_QUOTA */
+  allocate(byteLength: number, options?: BufferOptions): Promise<RemoteBuffer>;
 }
 
 /** A board: real, or a mock of one. `await using` closes it. */
 export class BoardClient implements AsyncDisposable {
   /** What the board and its agent are. */
   readonly info: BoardInfo;
+  /** Its registers, by name. */
   readonly registers: RegistersClient;
+  /** Its DMA memory. */
   readonly buffers: BuffersClient;
+  /** The models that it stores. */
   readonly models: ModelsClient;
+  /** What it counts. */
   readonly counters: CountersClient;
+  /** Direct work with its core. */
   readonly device: DeviceClient;
+  /** Traces of what crosses the Board seam. */
   readonly trace: TraceClient;
   readonly #connection: Connection;
 
@@ -30,7 +47,10 @@ export class BoardClient implements AsyncDisposable {
     this.info = info;
     this.registers = new RegistersClient(connection);
     this.buffers = {
-      allocate: (byteLength, options = {}) => RemoteBuffer.allocate(connection, byteLength, options.align),
+      allocate: async (byteLength, options = {}) => {
+        requireArguments({ options }, ALLOCATE);
+        return RemoteBuffer.allocate(connection, byteLength, options.align);
+      },
     };
     this.models = new ModelsClient(connection);
     this.counters = new CountersClient(connection);
@@ -54,7 +74,8 @@ export class BoardClient implements AsyncDisposable {
   }
 
   /** State of device, memory and store. Answers while the device is busy. */
-  health(options: CallOptions = {}): Promise<BoardHealth> {
+  async health(options: CallOptions = {}): Promise<BoardHealth> {
+    requireArguments({ options }, HEALTH);
     return this.#connection.request('board.health', {}, options);
   }
 

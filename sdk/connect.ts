@@ -1,3 +1,5 @@
+import { z } from 'zod';
+import { anyMilliseconds, callback, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
 import type { BoardClient } from './board-client.js';
 import { openBoard, type SessionOptions } from './open-board.js';
 import { transportFor } from './transports/open-url.js';
@@ -5,6 +7,28 @@ import type { SshLoginOptions } from './transports/ssh.js';
 
 const RECONNECT_MS = 15_000;
 
+const ARGUMENTS = z.object({
+  url: z.string(),
+  options: optionsOf({
+    token: z.string().optional(),
+    timeoutMs: milliseconds,
+    signal,
+    onConnection: callback,
+    client: z.string().optional(),
+    reconnectMs: anyMilliseconds,
+    ca: z.string().optional(),
+    fingerprint: z.string().optional(),
+    storeDir: z.string().optional(),
+    ssh: optionsOf({}).optional(),
+  }),
+});
+
+/** @throws PynqLlmError SDK_ARGUMENT */
+export function requireConnectArguments(url: string, options: ConnectOptions): void {
+  requireArguments({ url, options }, ARGUMENTS);
+}
+
+/** How a board is reached. */
 export interface ConnectOptions extends SessionOptions {
   /** Milliseconds that a lost connection is tried again; 15 s, 0 for not at all. */
   readonly reconnectMs?: number | undefined;
@@ -26,10 +50,11 @@ export interface ConnectOptions extends SessionOptions {
  *
  * @param url `mock:` (a PYNQ-Z1 inside this process), `mock:kv260`, `mock:FILE.toml`, `ws://host:port`,
  *   `wss://host:port`, `unix:/path`, `ssh://user@host:port` with the socket's path or `?port=N` after it
- * @throws PynqLlmError SDK_URL, SSH_..., SDK_FINGERPRINT_..., SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED,
+ * @throws PynqLlmError SDK_ARGUMENT, SDK_URL, SSH_..., SDK_FINGERPRINT_..., SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED,
  *   AGENT_DEVICE_FAILED
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<BoardClient> {
+  requireConnectArguments(url, options);
   const { open, reconnects, prepare, dispose } = transportFor(url, options);
   await prepare?.(options.signal);
   try {

@@ -27,13 +27,21 @@ export interface ConnectionOptions {
 
 /** What happens to a connection after it was made. */
 export type ConnectionEvent =
-  /** It broke and is tried again for `retryMs`; what is under way waits meanwhile. */
-  | { readonly type: 'lost'; readonly reason: PynqLlmError; readonly retryMs: number }
+  /** It broke and is tried again; what is under way waits meanwhile. */
+  | {
+      readonly type: 'lost';
+      /** Why it broke. */
+      readonly reason: PynqLlmError;
+      /** Milliseconds for which it is tried again. */
+      readonly retryMs: number;
+    }
   | { readonly type: 'restored' };
 
+/** How long a request may take. */
 export interface CallOptions {
-  /** Milliseconds to wait for the reply. */
+  /** Milliseconds to wait for the reply; those of the connection unless given. */
   readonly timeoutMs?: number | undefined;
+  /** Gives up waiting; the request then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 

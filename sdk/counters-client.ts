@@ -1,9 +1,19 @@
+import { z } from 'zod';
 import type { CounterReading, StepEvent } from '../protocol/index.js';
+import { optionsOf, requireArguments, signal } from './arguments.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
 
+const SUBSCRIBE = z.object({ options: optionsOf({ signal }) });
+
 /** Steps that may be on the way or unread; more are dropped and counted. */
 const WINDOW = 64;
+
+/** How long steps are told. */
+export interface SubscribeOptions {
+  /** Ends the loop. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Hardware counters and totals of the driver: `board.counters`. */
 export class CountersClient {
@@ -33,7 +43,8 @@ export class CountersClient {
   }
 
   /** One event for each step of the engine, until the signal aborts or the loop is left. */
-  async *subscribe(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<StepEvent, void, void> {
+  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<StepEvent, void, void> {
+    requireArguments({ options }, SUBSCRIBE);
     const queue = new EventQueue<StepEvent>();
     const stop = () => queue.end();
     options.signal?.addEventListener('abort', stop, { once: true });

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
+import { z } from 'zod';
 import { type ErrorCodeName, isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   type DeviceCheckResult,
@@ -8,7 +9,13 @@ import {
   MAX_PIECE_BYTES,
   type Result,
 } from '../protocol/index.js';
+import { callback, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
+
+const SELF_TEST = z.object({
+  directory: z.string(),
+  options: optionsOf({ onCheck: callback, signal, only: callback }),
+});
 
 /** A check repeats its MatMul once per state of the counters. */
 const CHECK_MS = 10 * 60_000;
@@ -29,21 +36,31 @@ const UNREADABLE: ReadonlySet<ErrorCodeName> = new Set([
   'DRIVER_BAD_VECTOR',
 ]);
 
+/** Which golden checks are made. */
 export interface SelfTestOptions {
+  /** Told the result of each check when it has been made. */
   readonly onCheck?: ((result: DeviceCheckResult) => void) | undefined;
+  /** Ends it with the check that runs. */
   readonly signal?: AbortSignal | undefined;
   /** Which checks to make, by name; all unless given. */
   readonly only?: ((name: string) => boolean) | undefined;
 }
 
+/** What the golden checks found. */
 export interface SelfTestSummary {
+  /** URL of the device. */
   readonly device: string;
+  /** Revision of its core. */
   readonly revision: 'v1' | 'v3';
+  /** Checks that were made. */
   readonly cases: number;
+  /** Checks of these that passed. */
   readonly passed: number;
   /** Results that differ from the golden ones, NaN as a class. */
   readonly bitMismatches: number;
+  /** Hardware counters that differ. */
   readonly counterMismatches: number;
+  /** Counts of cycles that differ. */
   readonly cycleMismatches: number;
 }
 
@@ -62,6 +79,7 @@ export class DeviceClient {
    * @throws PynqLlmError SDK_VECTORS, SDK_VECTORS_TOO_LARGE, DRIVER_BAD_VECTOR about the lists
    */
   async selfTest(directory: string, options: SelfTestOptions = {}): Promise<SelfTestSummary> {
+    requireArguments({ directory, options }, SELF_TEST);
     const { device, description } = await this.#connection.request('board.info', {});
     const lists = await readLists(directory);
     const all = (await this.#connection.request('device.listChecks', lists)).checks;

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
+  type ChatMessage,
   DEFAULT_TOKEN_WINDOW,
   type DoneEvent,
   errorFromWire,
@@ -12,6 +14,7 @@ import {
   type TokenEvent,
   type WirePrompt,
 } from '../protocol/index.js';
+import { listOf, requireArguments } from './arguments.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
 
@@ -21,23 +24,39 @@ export type Token = Omit<TokenEvent, 'type'>;
 /** What to continue: text, a conversation for the model's chat template, or token ids. */
 export type Prompt =
   | string
-  | { readonly text: string; readonly parseSpecial?: boolean }
-  | { readonly messages: readonly { readonly role: string; readonly content: string }[] }
-  | { readonly tokens: readonly number[] };
+  | {
+      /** A text, of at most a million UTF-16 units. */
+      readonly text: string;
+      /** Whether special tokens written in the text are taken as such; no unless told. */
+      readonly parseSpecial?: boolean;
+    }
+  | {
+      /** A conversation, the oldest message first, 1 to 1,000. */
+      readonly messages: readonly ChatMessage[];
+    }
+  | {
+      /** Token ids as `tokenize` gives them; nothing is added. */
+      readonly tokens: readonly number[];
+    };
 
 /** What form a generation's text has to have, see docs/structured-output.md. */
 export type ResponseFormat =
   /** Any JSON object. */
   | { readonly type: 'json-object' }
   /** JSON that satisfies a JSON schema, given as an object or as its text. */
-  | { readonly type: 'json-schema'; readonly schema: object | boolean | string };
+  | {
+      readonly type: 'json-schema';
+      /** The schema. */
+      readonly schema: object | boolean | string;
+    };
 
+/** How a continuation is generated, on the wire. */
 export interface GenerationOptions extends Omit<SamplingOptions, 'responseFormat'>, ServiceOptions {
   /** Without one the text is free. */
   readonly responseFormat?: ResponseFormat | undefined;
   /** Aborting it cancels the generation; the loop and `done` then reject with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Tokens that may be on the way or unread; the agent stops generating when they are not read. */
+  /** Tokens that may be on the way or unread, 1 to 256; the agent stops generating when they are not read. 32 unless given. */
   readonly window?: number | undefined;
   /**
    * Milliseconds without a token, while the agent may send one, and without a step of its engine, after which the
@@ -355,7 +374,21 @@ function toWireFormat(format: ResponseFormat | undefined): Pick<SamplingOptions,
   return { responseFormat: { type: format.type, schema: schemaText(format.schema) } };
 }
 
+const PROMPT = z.object({
+  prompt: z.union(
+    [
+      z.string(),
+      z.looseObject({ text: z.string() }),
+      z.looseObject({ tokens: listOf('token ids') }),
+      z.looseObject({ messages: z.custom(Array.isArray) }),
+    ],
+    'must be a text, { text }, { messages } or { tokens }',
+  ),
+});
+
+/** @throws PynqLlmError SDK_ARGUMENT */
 export function toWirePrompt(prompt: Prompt): WirePrompt {
+  requireArguments({ prompt }, PROMPT);
   if (typeof prompt === 'string') return { text: prompt };
   if ('text' in prompt) return { ...prompt };
   if ('tokens' in prompt) return { tokens: [...prompt.tokens] };

@@ -4,6 +4,7 @@ export type { DesignSource } from '../firmware-bridge/index.js';
 export type {
   BoardHealth,
   BoardInfo,
+  ChatMessage,
   CounterReading,
   CounterValue,
   DeviceCheckResult,
@@ -14,27 +15,33 @@ export type {
   HistogramReading,
   KvType,
   ModelFacts,
+  OnProgress,
+  ProgressUnit,
   RegisterInfo,
   RegisterReference,
+  RegisterWrite,
   Role,
   SamplingOptions,
   ScoreResult,
+  ServiceOptions,
   StepEvent,
   StoredModel,
+  TensorShape,
   TokenEvent,
   TraceReplay,
   WirePlacementReport as PlacementReport,
 } from '../protocol/index.js';
-export type { BoardClient, BuffersClient } from './board-client.js';
+
+export type { BoardClient, BufferOptions, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
-export type { CountersClient } from './counters-client.js';
+export type { CountersClient, SubscribeOptions } from './counters-client.js';
 export {
   type BoardAccess,
   Deployer,
   type DeployOptions,
-  type DeployProgress,
   type DeployResult,
+  type DeployStep,
   type InstalledRelease,
   type PreflightCheck,
 } from './deploy/index.js';
@@ -52,7 +59,7 @@ export type {
   Perplexity,
   PerplexityOptions,
   ScoreOptions,
-  ScoreProgress,
+  TokenizeOptions,
 } from './model.js';
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';
@@ -75,4 +82,4 @@ export {
 export type { HostKeyQuestion } from './ssh/prompts.js';
 export type { TraceClient } from './trace-client.js';
 export type { SshLoginOptions } from './transports/ssh.js';
-export type { UploadOptions, UploadProgress } from './upload.js';
+export type { UploadOptions, UploadPhase } from './upload.js';

@@ -1,4 +1,7 @@
+import { z } from 'zod';
 import { BLOCK_FORMATS, fileSource, type GgufValue, openGguf } from '../gguf/index.js';
+import type { TensorShape } from '../protocol/index.js';
+import { requireArguments } from './arguments.js';
 
 /** What a GGUF file holds, without its data. */
 export interface ModelFile {
@@ -11,15 +14,24 @@ export interface ModelFile {
   /** How many tensors there are of each type. */
   readonly tensorTypes: Readonly<Record<string, number>>;
   /** Long lists are cut: `length` has how many values they have. */
-  readonly metadata: readonly { readonly key: string; readonly value: unknown; readonly length?: number }[];
+  readonly metadata: readonly {
+    /** Its key, such as `general.name`. */
+    readonly key: string;
+    /** Plain data; of a long list the first values. */
+    readonly value: unknown;
+    /** Values of the whole list, where it was cut. */
+    readonly length?: number;
+  }[];
   /** Shapes as `board.models.plan` takes them. */
-  readonly tensors: { name: string; type: string; rows: number; columns: number }[];
+  readonly tensors: TensorShape[];
 }
 
 const SHOWN_VALUES = 8;
+const INSPECT = z.object({ path: z.string() });
 
 /** Reads the header of a model file. @throws PynqLlmError GGUF_... */
 export function inspectModel(path: string): ModelFile {
+  requireArguments({ path }, INSPECT);
   const source = fileSource(path);
   try {
     const gguf = openGguf(source);

@@ -1,13 +1,16 @@
+import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
+  ChatMessage,
   KvType,
   ModelFacts,
-  Params,
+  OnProgress,
   ScoreResult,
   ServiceOptions,
   StoredModel,
   WirePlacementReport,
 } from '../protocol/index.js';
+import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
 import { Pin, type PinOptions } from './pin.js';
@@ -23,28 +26,25 @@ export interface LoadSettings {
   readonly kvBytes?: number | undefined;
 }
 
+/** How a model is loaded, and who is told how far it is. */
 export interface LoadOptions extends LoadSettings {
-  readonly onProgress?:
-    | ((progress: { readonly bytes: number; readonly totalBytes: number }) => void)
-    | undefined;
+  /** Told how many bytes of weights are loaded. */
+  readonly onProgress?: OnProgress | undefined;
+  /** Gives up waiting; the model may be loaded nevertheless. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How far scoring has come. */
-export interface ScoreProgress {
-  readonly tokens: number;
-  readonly totalTokens: number;
-}
-
-/** Batch work unless `class` says otherwise. */
+/** How a text is scored. Batch work unless `class` says otherwise. */
 export interface PerplexityOptions extends CallOptions, ServiceOptions {
-  readonly onProgress?: ((progress: ScoreProgress) => void) | undefined;
+  /** Told how many tokens are scored. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
+/** What is reported of scores. Batch work unless `class` says otherwise. */
 export interface ScoreOptions extends PerplexityOptions {
-  /** Likeliest next tokens to report after each position. */
-  readonly top?: number | undefined;
-  /** Only positions from here on are reported. */
+  /** Likeliest next tokens to report after each position, 0 to 64; 0 unless given. */
+  readonly topLogprobs?: number | undefined;
+  /** Only positions from here on are reported; all, from 0, unless given. */
   readonly from?: number | undefined;
 }
 
@@ -54,8 +54,18 @@ export interface Perplexity {
   readonly perplexity: number;
   /** Mean natural logarithm of the probability of each scored token. */
   readonly meanLogprob: number;
+  /** Tokens that were scored. */
   readonly tokens: number;
+  /** Windows of the context length that the text was cut into. */
   readonly windows: number;
+}
+
+/** What of special tokens becomes of a text. */
+export interface TokenizeOptions {
+  /** Whether special tokens written in the text are taken as such; no unless told. */
+  readonly parseSpecial?: boolean;
+  /** Whether the tokens that the model wants before and after a text (BOS, EOS) are added; yes unless told. */
+  readonly addSpecial?: boolean;
 }
 
 /** How a continuation is generated. */
@@ -64,6 +74,21 @@ export interface GenerateOptions extends Omit<GenerationOptions, 'draftModel'> {
   readonly draftModel?: Model | undefined;
 }
 
+const requestOptions = optionsOf({ timeoutMs: milliseconds, signal, onProgress: callback });
+const PIN = z.object({ options: requestOptions });
+const SCORE = z.object({ tokens: listOf('token ids'), options: requestOptions });
+const PERPLEXITY = z.object({ text: z.string(), options: requestOptions });
+const TOKENIZE = z.object({ text: z.string(), options: optionsOf({}) });
+const TOKENS = z.object({ tokens: listOf('token ids') });
+const MESSAGES = z.object({ messages: listOf('messages') });
+const GENERATE = z.object({
+  options: optionsOf({
+    signal,
+    stallMs: milliseconds,
+    draftModel: z.custom((value) => value instanceof Model, 'must be a loaded model').optional(),
+  }),
+});
+
 interface Loaded {
   readonly facts: ModelFacts;
   readonly placement: WirePlacementReport;
@@ -71,6 +96,7 @@ interface Loaded {
 
 /** A model on the board, loaded. Should the board have lost it, it is loaded again at the next use. */
 export class Model {
+  /** Which model it is: 64 hexadecimal digits. */
   readonly digest: string;
   readonly #connection: Connection;
   readonly #options: LoadOptions;
@@ -100,9 +126,11 @@ export class Model {
 
   /**
    * Generates a continuation. Returns at once; iterate the result for its tokens.
+   * @throws PynqLlmError SDK_ARGUMENT, at once
    * @throws PynqLlmError (from the loop and from `done`) LLM_..., DRIVER_..., AGENT_..., SDK_CONNECTION_LOST
    */
   generate(prompt: Prompt, options: GenerateOptions = {}): Generation {
+    requireArguments({ options }, GENERATE);
     const { draftModel, ...own } = options;
     const reload = async () => {
       await this.#reload();
@@ -118,7 +146,8 @@ export class Model {
    * Resolves once they are computed; lasts until it is released, the client closes or the model is unloaded.
    * @throws PynqLlmError LLM_KV_PINNED, LLM_PROMPT_..., LLM_OVERLOADED, AGENT_PIN_QUOTA, DRIVER_...
    */
-  pin(prompt: Prompt, options: PinOptions = {}): Promise<Pin> {
+  async pin(prompt: Prompt, options: PinOptions = {}): Promise<Pin> {
+    requireArguments({ options }, PIN);
     return Pin.open(this.#connection, this.digest, prompt, options, (request) => this.#use(request));
   }
 
@@ -126,22 +155,21 @@ export class Model {
    * Log-probabilities along given tokens: batch work among the other requests, unless `class` says otherwise.
    * @param tokens as `tokenize` gives them; nothing is added
    */
-  score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
-    const { top = 0, from, onProgress, timeoutMs, signal } = options;
+  async score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
+    requireArguments({ tokens, options }, SCORE);
+    const { topLogprobs = 0, from, onProgress, timeoutMs, signal } = options;
     const { class: served, priority, client, deadlineMs } = options;
     const service = { class: served, priority, client, deadlineMs };
     const params = {
       model: this.digest,
       tokens: [...tokens],
-      top,
+      topLogprobs,
       ...(from === undefined ? {} : { from }),
       // Left out where nothing is said: agents before 1.2 do not know it.
       ...(Object.values(service).some((value) => value !== undefined) ? { service } : {}),
     };
-    const tell =
-      onProgress && ((done: number, total: number) => onProgress({ tokens: done, totalTokens: total }));
     return this.#use(() =>
-      requestWithProgress(this.#connection, 'score', params, tell, { timeoutMs, signal }),
+      requestWithProgress(this.#connection, 'score', params, onProgress, { timeoutMs, signal }),
     );
   }
 
@@ -150,6 +178,7 @@ export class Model {
    * and only the tokens of its second half are scored; a text of a single window is scored whole.
    */
   async perplexity(text: string, options: PerplexityOptions = {}): Promise<Perplexity> {
+    requireArguments({ text, options }, PERPLEXITY);
     const all = await this.tokenize(text);
     const length = this.info.contextLength;
     const { bosToken } = this.info;
@@ -165,10 +194,9 @@ export class Model {
       const { logprobs } = await this.score(part, {
         ...call,
         from,
-        onProgress:
-          onProgress && ((done) => onProgress({ tokens: window * length + done.tokens, totalTokens })),
+        onProgress: onProgress && ((done, _, unit) => onProgress(window * length + done, totalTokens, unit)),
       });
-      onProgress?.({ tokens: window * length + part.length, totalTokens });
+      onProgress?.(window * length + part.length, totalTokens, 'tokens');
       for (const logprob of logprobs) {
         if (logprob === null) continue;
         sum += logprob;
@@ -181,29 +209,30 @@ export class Model {
   }
 
   /** The tokens of a text, with BOS where the model wants it. */
-  async tokenize(
-    text: string,
-    options: { readonly parseSpecial?: boolean; readonly addSpecial?: boolean } = {},
-  ): Promise<number[]> {
+  async tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
+    requireArguments({ text, options }, TOKENIZE);
     const params = { model: this.digest, text, ...options };
     return (await this.#use(() => this.#connection.request('models.tokenize', params))).tokens;
   }
 
   /** The text of tokens. */
   async detokenize(tokens: readonly number[]): Promise<string> {
+    requireArguments({ tokens }, TOKENS);
     const params = { model: this.digest, tokens: [...tokens] };
     return (await this.#use(() => this.#connection.request('models.detokenize', params))).text;
   }
 
   /** The UTF-8 bytes that each token stands for inside of a text; not always whole characters, none for control tokens. */
   async pieces(tokens: readonly number[]): Promise<Uint8Array[]> {
+    requireArguments({ tokens }, TOKENS);
     const params = { model: this.digest, tokens: [...tokens] };
     return (await this.#use(() => this.#connection.request('models.pieces', params))).pieces;
   }
 
   /** The tokens of a conversation, by the model's chat template. */
-  async applyTemplate(messages: Params<'models.applyTemplate'>['messages']): Promise<number[]> {
-    const params = { model: this.digest, messages };
+  async applyTemplate(messages: readonly ChatMessage[]): Promise<number[]> {
+    requireArguments({ messages }, MESSAGES);
+    const params = { model: this.digest, messages: [...messages] };
     return (await this.#use(() => this.#connection.request('models.applyTemplate', params))).tokens;
   }
 
@@ -240,7 +269,5 @@ async function requestLoad(connection: Connection, digest: string, options: Load
     ...(kvType === undefined ? {} : { kvType }),
     ...(kvBytes === undefined ? {} : { kvBytes }),
   };
-  const tell =
-    onProgress && ((done: number, total: number) => onProgress({ bytes: done, totalBytes: total }));
-  return requestWithProgress(connection, 'models.load', params, tell, { signal });
+  return requestWithProgress(connection, 'models.load', params, onProgress, { signal });
 }

@@ -1,13 +1,23 @@
+import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
 import {
   MAX_NAME_LENGTH,
-  type Params,
   type StoredModel,
+  type TensorShape,
   type WirePlacementReport,
 } from '../protocol/index.js';
+import { bytes, callback, listOf, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
 import { type LoadOptions, type LoadSettings, Model } from './model.js';
 import { type UploadOptions, upload } from './upload.js';
+
+const STORE = z.object({
+  model: z.union([z.string(), bytes], 'must be the path of a file, or a Uint8Array'),
+  options: optionsOf({ name: z.string().optional(), onPhase: callback, onProgress: callback, signal }),
+});
+const NAME = z.object({ model: z.string() });
+const LOAD = z.object({ model: z.string(), options: optionsOf({ onProgress: callback, signal }) });
+const PLAN = z.object({ tensors: listOf('shapes of tensors') });
 
 /** Names in the message that there is no such model. */
 const NAMES_SHOWN = 20;
@@ -46,12 +56,14 @@ export class ModelsClient {
   }
 
   /** Puts a model file on the board without loading it. */
-  store(model: string | Uint8Array, options: UploadOptions = {}): Promise<StoredModel> {
+  async store(model: string | Uint8Array, options: UploadOptions = {}): Promise<StoredModel> {
+    requireArguments({ model, options }, STORE);
     return upload(this.#connection, model, options);
   }
 
   /** What the board knows of a stored model. @throws PynqLlmError AGENT_MODEL_UNKNOWN, SDK_MODEL_NAME */
   async get(model: string): Promise<StoredModel> {
+    requireArguments({ model }, NAME);
     const found = await this.#find(model);
     if (found.length === 1) return found[0];
     if (found.length > 1)
@@ -66,6 +78,7 @@ export class ModelsClient {
 
   /** Loads a stored model. Loading one that is loaded does nothing. */
   async load(model: string, options: LoadOptions = {}): Promise<Model> {
+    requireArguments({ model, options }, LOAD);
     return Model.load(this.#connection, (await this.get(model)).digest, options);
   }
 
@@ -80,8 +93,9 @@ export class ModelsClient {
   }
 
   /** Where weight tensors of these shapes would go now; nothing is loaded. */
-  plan(tensors: Params<'models.plan'>['tensors']): Promise<WirePlacementReport> {
-    return this.#connection.request('models.plan', { tensors });
+  async plan(tensors: readonly TensorShape[]): Promise<WirePlacementReport> {
+    requireArguments({ tensors }, PLAN);
+    return this.#connection.request('models.plan', { tensors: [...tensors] });
   }
 
   /** What `models.find` of the protocol answers, which agents before did not know. */

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
-import type { Result, ServiceOptions } from '../protocol/index.js';
+import type { OnProgress, Result, ServiceOptions } from '../protocol/index.js';
 import { type CallOptions, type Connection, isBroken } from './connection.js';
 import { type Prompt, toWirePrompt } from './generation.js';
 import { openWithProgress } from './progress-request.js';
 
+/** How a prompt is computed that is to be kept. */
 export interface PinOptions extends ServiceOptions, CallOptions {
   /** Told how many tokens of the whole pages are computed. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** Asks, and where the board has lost the model, loads it and asks again. */

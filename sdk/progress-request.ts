@@ -1,5 +1,11 @@
 import { PynqLlmError } from '../errors/index.js';
-import { type Params, type Result, type StreamEvent, systemClock } from '../protocol/index.js';
+import {
+  type OnProgress,
+  type Params,
+  type Result,
+  type StreamEvent,
+  systemClock,
+} from '../protocol/index.js';
 import type { CallOptions, Connection } from './connection.js';
 
 /** Long requests may take hours on a board, but not so long without telling how far they are. */
@@ -14,7 +20,7 @@ export async function requestWithProgress<M extends LongMethod>(
   connection: Connection,
   method: M,
   params: Params<M>,
-  tell: ((done: number, total: number) => void) | undefined,
+  tell: OnProgress | undefined,
   options: CallOptions,
   stallMs = STALL_MS,
 ): Promise<Result<M>> {
@@ -36,7 +42,7 @@ export async function openWithProgress<M extends LongMethod>(
   method: M,
   params: Params<M>,
   reader: {
-    readonly tell: ((done: number, total: number) => void) | undefined;
+    readonly tell: OnProgress | undefined;
     readonly onLost: (reason: PynqLlmError) => void;
   },
   { timeoutMs = NO_DEADLINE_MS, signal }: CallOptions,
@@ -54,10 +60,10 @@ export async function openWithProgress<M extends LongMethod>(
       ),
     );
   let cancelWatch = watch();
-  const onEvent = ({ done, total }: StreamEvent<M>) => {
+  const onEvent = ({ done, total, unit }: StreamEvent<M>) => {
     cancelWatch();
     cancelWatch = watch();
-    reader.tell?.(done, total);
+    reader.tell?.(done, total, unit);
   };
   try {
     const either = signal === undefined ? stalled.signal : AbortSignal.any([stalled.signal, signal]);

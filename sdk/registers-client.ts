@@ -1,6 +1,11 @@
+import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
-import type { Params, RegisterInfo, RegisterReference } from '../protocol/index.js';
+import type { RegisterInfo, RegisterReference, RegisterWrite } from '../protocol/index.js';
+import { call, listOf, requireArguments } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
+
+const READ = z.object({ registers: listOf('registers'), options: call.optional() });
+const WRITE = z.object({ writes: listOf('registers and values'), options: call.optional() });
 
 /** A register's value, and its bits by field. */
 export interface RegisterValue {
@@ -10,28 +15,32 @@ export interface RegisterValue {
   readonly address: number;
   /** Unsigned 32-bit number. */
   readonly value: number;
-  /** `label` where the field's value has a name. Empty where the register is one plain number. */
-  readonly fields: readonly { readonly name: string; readonly value: number; readonly label?: string }[];
-}
-
-interface Tables {
-  readonly registers: readonly RegisterInfo[];
-  /** By name, and by window and offset. */
-  readonly byKey: ReadonlyMap<string, RegisterInfo>;
+  /** Its parts. Empty where the register is one plain number. */
+  readonly fields: readonly {
+    /** Name of the field. */
+    readonly name: string;
+    /** Its bits, as an unsigned number. */
+    readonly value: number;
+    /** Name of that value, where it has one. */
+    readonly label?: string;
+  }[];
 }
 
 /** Registers of the board by name: `board.registers`. Nothing that is not in its tables can be touched. */
 export class RegistersClient {
   readonly #connection: Connection;
-  #tables: Promise<Tables> | undefined;
+  /** From the last list: the registers by name and by place. */
+  #tables: ReadonlyMap<string, RegisterInfo> | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** Every register that exists, with its fields and access. The board is asked once. */
-  async list(): Promise<readonly RegisterInfo[]> {
-    return (await this.#readTables()).registers;
+  /** Every register that exists, with its fields and access. */
+  async list(): Promise<RegisterInfo[]> {
+    const { registers } = await this.#connection.request('registers.list', {});
+    this.#tables = tablesOf(registers);
+    return registers;
   }
 
   /**
@@ -40,6 +49,7 @@ export class RegistersClient {
    * @throws PynqLlmError DRIVER_UNKNOWN_REGISTER, DRIVER_UNALIGNED_ADDRESS, DRIVER_ADDRESS_OUT_OF_RANGE, before any is read
    */
   async read(registers: readonly RegisterReference[], options?: CallOptions): Promise<RegisterValue[]> {
+    requireArguments({ registers, options }, READ);
     const { values } = await this.#connection.request(
       'registers.read',
       { registers: [...registers] },
@@ -50,10 +60,10 @@ export class RegistersClient {
         'PROTOCOL_BAD_RESULT',
         `${values.length} values came for ${registers.length} registers.`,
       );
-    const { byKey } = await this.#readTables();
+    const tables = this.#tables ?? tablesOf(await this.list());
     return registers.map((reference, index) => {
       const key = typeof reference === 'string' ? reference : placeOf(reference);
-      const info = byKey.get(key);
+      const info = tables.get(key);
       if (info === undefined)
         throw new PynqLlmError('PROTOCOL_BAD_RESULT', `The board read ${key} but does not list it.`);
       return decode(info, values[index]);
@@ -64,25 +74,14 @@ export class RegistersClient {
    * Writes registers in one round trip, in the order given. Needs the role admin.
    * @throws PynqLlmError as read, DRIVER_REGISTER_READ_ONLY before any is written, PROTOCOL_ROLE_REQUIRED
    */
-  async write(writes: Params<'registers.write'>['writes'], options?: CallOptions): Promise<void> {
-    await this.#connection.request('registers.write', { writes }, options);
+  async write(writes: readonly RegisterWrite[], options?: CallOptions): Promise<void> {
+    requireArguments({ writes, options }, WRITE);
+    await this.#connection.request('registers.write', { writes: [...writes] }, options);
   }
+}
 
-  #readTables(): Promise<Tables> {
-    if (this.#tables === undefined) {
-      this.#tables = this.#askForTables();
-      this.#tables.catch(() => {
-        this.#tables = undefined;
-      });
-    }
-    return this.#tables;
-  }
-
-  async #askForTables(): Promise<Tables> {
-    const { registers } = await this.#connection.request('registers.list', {});
-    const keys = registers.flatMap((info) => [[info.name, info] as const, [placeOf(info), info] as const]);
-    return { registers, byKey: new Map(keys) };
-  }
+function tablesOf(registers: readonly RegisterInfo[]): ReadonlyMap<string, RegisterInfo> {
+  return new Map(registers.flatMap((info) => [[info.name, info] as const, [placeOf(info), info] as const]));
 }
 
 function placeOf({ window, offset }: { readonly window: string; readonly offset: number }): string {

@@ -1,5 +1,10 @@
+import { z } from 'zod';
 import { MAX_PIECE_BYTES } from '../protocol/index.js';
+import { bytes, requireArguments } from './arguments.js';
 import type { Connection } from './connection.js';
+
+const WRITE = z.object({ data: bytes, offset: z.int().min(0) });
+const READ = z.object({ offset: z.int().min(0), byteLength: z.int().min(0) });
 
 /**
  * DMA memory of the board that this client allocated. The board frees it with the connection: a buffer does not
@@ -8,6 +13,7 @@ import type { Connection } from './connection.js';
 export class RemoteBuffer implements AsyncDisposable {
   /** What a DMA engine is given. */
   readonly physicalAddress: number;
+  /** Its length in bytes. */
   readonly byteLength: number;
   readonly #connection: Connection;
   readonly #id: number;
@@ -33,6 +39,7 @@ export class RemoteBuffer implements AsyncDisposable {
 
   /** Writes bytes and hands the buffer to the device. @throws PynqLlmError AGENT_BUFFER_RANGE, AGENT_BUFFER_UNKNOWN */
   async write(data: Uint8Array, offset = 0): Promise<void> {
+    requireArguments({ data, offset }, WRITE);
     for (let at = 0; at < data.length; at += MAX_PIECE_BYTES)
       await this.#connection.request('buffers.write', {
         buffer: this.#id,
@@ -43,6 +50,7 @@ export class RemoteBuffer implements AsyncDisposable {
 
   /** Takes the buffer back from the device and reads bytes. @throws PynqLlmError AGENT_BUFFER_RANGE, AGENT_BUFFER_UNKNOWN */
   async read(offset = 0, byteLength: number = this.byteLength - offset): Promise<Uint8Array> {
+    requireArguments({ offset, byteLength }, READ);
     const all = new Uint8Array(byteLength);
     for (let at = 0; at < byteLength; at += MAX_PIECE_BYTES) {
       const { data } = await this.#connection.request('buffers.read', {

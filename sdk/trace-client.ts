@@ -1,5 +1,9 @@
+import { z } from 'zod';
 import { MAX_PIECE_BYTES, type TraceReplay } from '../protocol/index.js';
+import { bytes, requireArguments } from './arguments.js';
 import type { Connection } from './connection.js';
+
+const REPLAY = z.object({ trace: bytes });
 
 const REPLAY_MS = 30 * 60_000;
 
@@ -34,6 +38,7 @@ export class TraceClient {
    * @throws PynqLlmError DRIVER_BAD_TRACE, DRIVER_TRACE_MISMATCH, AGENT_TRACE_STATE while a model is loaded
    */
   async replay(trace: Uint8Array): Promise<TraceReplay> {
+    requireArguments({ trace }, REPLAY);
     for (let offset = 0; offset < trace.length; offset += MAX_PIECE_BYTES)
       await this.#connection.request('trace.write', {
         offset,

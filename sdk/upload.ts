@@ -6,6 +6,7 @@ import {
   chunkCount,
   DIGEST_BYTES,
   modelDigest,
+  type OnProgress,
   type StoredModel,
   sha256,
 } from '../protocol/index.js';
@@ -19,18 +20,18 @@ const FRAME_OVERHEAD = 4_096;
 const MAX_FRUITLESS = 5;
 const CHUNK_TIMEOUT_MS = 120_000;
 
-export interface UploadProgress {
-  /** `digest` while the file is hashed, `send` while it is sent. */
-  readonly phase: 'digest' | 'send';
-  /** Bytes hashed, or on the board, so far. */
-  readonly bytes: number;
-  readonly totalBytes: number;
-}
+/** `digest` while the file is hashed, `send` while what the board lacks of it is sent. */
+export type UploadPhase = 'digest' | 'send';
 
+/** How a model is put on a board. */
 export interface UploadOptions {
   /** The model's name on the board; the file's name unless given. */
   readonly name?: string | undefined;
-  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
+  /** Told when a phase begins. One that a broken connection interrupts begins again. */
+  readonly onPhase?: ((phase: UploadPhase) => void) | undefined;
+  /** Told how many bytes are hashed, and then, in the next phase, how many the board has. */
+  readonly onProgress?: OnProgress | undefined;
+  /** Gives up; what came is kept for the next attempt. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -97,8 +98,9 @@ async function uploadSource(
         signal: options.signal,
         timeoutMs: CHUNK_TIMEOUT_MS,
       });
+      options.onPhase?.('send');
       if (begun.state === 'complete') {
-        options.onProgress?.({ phase: 'send', bytes: source.byteLength, totalBytes: source.byteLength });
+        options.onProgress?.(source.byteLength, source.byteLength, 'bytes');
         return begun.model;
       }
       present = begun.have.reduce((sum, one) => sum + one, 0);
@@ -119,6 +121,7 @@ async function uploadSource(
 }
 
 async function digestChunks(source: Source, options: UploadOptions): Promise<Uint8Array> {
+  options.onPhase?.('digest');
   const digests = new Uint8Array(chunkCount(source.byteLength) * DIGEST_BYTES);
   let bytes = 0;
   await inLanes(chunkCount(source.byteLength), async (index, memory) => {
@@ -126,7 +129,7 @@ async function digestChunks(source: Source, options: UploadOptions): Promise<Uin
     const chunk = await source.readChunk(index, memory.chunk);
     digests.set(sha256(chunk), index * DIGEST_BYTES);
     bytes += chunk.length;
-    options.onProgress?.({ phase: 'digest', bytes, totalBytes: source.byteLength });
+    options.onProgress?.(bytes, source.byteLength, 'bytes');
   });
   return digests;
 }
@@ -149,7 +152,7 @@ async function sendChunks(
       { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS, scratch: memory.frame },
     );
     bytes += data.length;
-    options.onProgress?.({ phase: 'send', bytes, totalBytes: source.byteLength });
+    options.onProgress?.(bytes, source.byteLength, 'bytes');
   });
 }
 

@@ -9,6 +9,7 @@ import {
   type Clock,
   type FramePort,
   HEARTBEAT_MS,
+  type OnProgress,
   type Params,
   PROTOCOL_VERSION,
   type Result,
@@ -183,7 +184,7 @@ export class AgentCore {
   async loadModel(
     session: number,
     params: Params<'models.load'>,
-    onProgress: (done: number, total: number) => void,
+    onProgress: OnProgress,
   ): Promise<Result<'models.load'>> {
     const { model } = params;
     const before = this.#models.get(model);

@@ -12,6 +12,7 @@ import {
   type Clock,
   errorFromWire,
   type GenerateEvent,
+  type OnProgress,
   type Result,
   type StepEvent,
 } from '../../protocol/index.js';
@@ -61,7 +62,7 @@ export interface DeviceHostOptions {
 interface PendingCall {
   readonly resolve: (result: Result<DeviceMethod>) => void;
   readonly reject: (error: unknown) => void;
-  readonly onProgress: ((done: number, total: number) => void) | undefined;
+  readonly onProgress: OnProgress | undefined;
 }
 
 type State = 'starting' | 'ready' | 'failed' | 'closed';
@@ -118,7 +119,7 @@ export class DeviceHost {
     method: M,
     params: DeviceParams<M>,
     options: {
-      onProgress?: (done: number, total: number) => void;
+      onProgress?: OnProgress;
       transfer?: TransferListItem[];
       /** Aborted where nobody waits for scores any more. */
       signal?: AbortSignal;
@@ -164,8 +165,8 @@ export class DeviceHost {
     });
   }
 
-  grant(generation: string, limit: number): void {
-    this.#post({ kind: 'grant', generation, limit });
+  grant(generation: string, credit: number): void {
+    this.#post({ kind: 'grant', generation, credit });
   }
 
   cancel(generation: string): void {
@@ -300,7 +301,7 @@ export class DeviceHost {
         this.#settle(message.id)?.reject(errorFromWire(message.error));
         return;
       case 'progress':
-        this.#calls.get(message.id)?.onProgress?.(message.done, message.total);
+        this.#calls.get(message.id)?.onProgress?.(message.done, message.total, message.unit);
         return;
       case 'memory':
         this.dmaMemory = message.dmaMemory;

@@ -3,6 +3,7 @@ import {
   CAPABILITIES,
   type Call,
   type MethodName,
+  type OnProgress,
   type Params,
   PROTOCOL_VERSION,
   type Result,
@@ -72,11 +73,11 @@ export function createHandlers(
   /** Tells the client how far the work has come. */
   const withProgress = async <R>(
     stream: ServerStream,
-    work: (onProgress: (done: number, total: number) => void) => Promise<R>,
+    work: (onProgress: OnProgress) => Promise<R>,
   ): Promise<R> => {
     try {
-      return await work((done, total) => {
-        if (stream.ready) stream.emit({ done, total });
+      return await work((done, total, unit) => {
+        if (stream.ready) stream.emit({ done, total, unit });
       });
     } finally {
       stream.end();

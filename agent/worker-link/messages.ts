@@ -5,6 +5,7 @@ import type {
   GenerateEvent,
   MethodName,
   Params,
+  ProgressUnit,
   Result,
   StepEvent,
 } from '../../protocol/index.js';
@@ -69,8 +70,8 @@ export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
 
 export type ToWorker =
   | DeviceCall
-  /** Tokens numbered below `limit` may be generated. */
-  | { readonly kind: 'grant'; readonly generation: string; readonly limit: number }
+  /** Tokens numbered below `credit` may be generated. */
+  | { readonly kind: 'grant'; readonly generation: string; readonly credit: number }
   | { readonly kind: 'cancel'; readonly generation: string }
   /** Nobody waits any more for the scores of this call. */
   | { readonly kind: 'cancel-score'; readonly call: number }
@@ -98,7 +99,13 @@ export type FromWorker =
       readonly error: WireError;
       readonly stack?: string | undefined;
     }
-  | { readonly kind: 'progress'; readonly id: number; readonly done: number; readonly total: number }
+  | {
+      readonly kind: 'progress';
+      readonly id: number;
+      readonly done: number;
+      readonly total: number;
+      readonly unit: ProgressUnit;
+    }
   | { readonly kind: 'memory'; readonly dmaMemory: DmaMemory }
   /** See ProgramHost. */
   | { readonly kind: 'start-programs'; readonly thread: number; readonly port: MessagePort }

@@ -9,7 +9,13 @@ import {
   newCost,
   SpillFolder,
 } from '../../llm/index.js';
-import { type GenerateEvent, MAX_PROMPT_TOKENS, type Params, type Result } from '../../protocol/index.js';
+import {
+  type GenerateEvent,
+  MAX_PROMPT_TOKENS,
+  type OnProgress,
+  type Params,
+  type Result,
+} from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { DeviceCall, DeviceParams, ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import { checkLoadedAs, factsOf } from './model-facts.js';
@@ -33,7 +39,7 @@ import {
 export interface ModelEvents {
   onEvent(generation: string, event: GenerateEvent): void;
   /** Bytes of weights loaded, or tokens scored or of a prompt to be pinned, for the call `id`. */
-  onProgress(id: number, done: number, total: number): void;
+  onProgress(id: number, ...amounts: Parameters<OnProgress>): void;
   /** The answer to a call that took some steps, or slices of work. */
   onAnswer(
     id: number,
@@ -125,7 +131,7 @@ export class LoadedModels {
         contextLength,
         kvType: kvType ?? this.#kv.type,
         kvBytes: kvBytes ?? this.#kv.bytes,
-        onProgress: (done, total) => this.#events.onProgress(id, done, total),
+        onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
       });
       opened = model;
       const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
@@ -220,7 +226,7 @@ export class LoadedModels {
     const { model, generations } = this.#find(digest);
     const service = { ...params.service, client };
     const programs = this.#programs.of(client);
-    const granted = { id: generation, limit: 0 };
+    const granted = { id: generation, credit: 0 };
     const left = timeLeft(service.deadlineMs);
     return this.#addText(
       caller,
@@ -231,7 +237,7 @@ export class LoadedModels {
         if (responseFormat !== undefined)
           yield* model.constraints.prepare(responseFormat, (schema) => programs.ask('schema', schema));
         generations.start(generation, tokens, sampling, { ...service, deadlineMs: left() });
-        generations.grant(generation, granted.limit);
+        generations.grant(generation, granted.credit);
         return { promptTokens: tokens.length };
       },
       service.deadlineMs,
@@ -308,10 +314,10 @@ export class LoadedModels {
 
   /** The scores come as an event. @param caller whose end ends it */
   score(params: DeviceParams<'score'>, { id, session }: Caller): undefined {
-    const { model, tokens, top, from = 0, service, client } = params;
+    const { model, tokens, topLogprobs, from = 0, service, client } = params;
     const { generations } = this.#find(model);
     this.#scores.start({ session, model, call: id }, (sink) =>
-      generations.score(tokens, { top, from }, sink, { class: 'batch', ...service, client }),
+      generations.score(tokens, { topLogprobs, from }, sink, { class: 'batch', ...service, client }),
     );
   }
 
@@ -331,10 +337,10 @@ export class LoadedModels {
     this.#scores.endSession(session);
   }
 
-  grant(generation: string, limit: number): void {
-    for (const { generations } of this.#loaded.values()) generations.grant(generation, limit);
+  grant(generation: string, credit: number): void {
+    for (const { generations } of this.#loaded.values()) generations.grant(generation, credit);
     const granted = this.#textOf(generation)?.generation;
-    if (granted !== undefined) granted.limit = Math.max(limit, granted.limit);
+    if (granted !== undefined) granted.credit = Math.max(credit, granted.credit);
   }
 
   cancel(generation: string): void {

@@ -68,7 +68,7 @@ export class RunningGenerations {
       repeatPenalty,
       repeatLastN,
       logitBias,
-      top,
+      topLogprobs,
       ...sampling
     } = options;
     const generation = this.#engine.submit(
@@ -81,13 +81,13 @@ export class RunningGenerations {
         responseFormat,
         draftModel: draftModel === undefined ? undefined : this.#findModel(draftModel),
         beams,
-        limit: 0,
+        credit: 0,
         sampling: {
           ...sampling,
           repeatPenalty,
           repeatLastN,
           logitBias: logitBias?.map(({ token, bias }) => [token, bias]),
-          topLogprobs: top,
+          topLogprobs,
         },
       },
       {
@@ -139,8 +139,8 @@ export class RunningGenerations {
     this.#engine.step();
   }
 
-  grant(id: string, limit: number): void {
-    this.#generations.get(id)?.grant(limit);
+  grant(id: string, credit: number): void {
+    this.#generations.get(id)?.grant(credit);
   }
 
   cancel(id: string): void {

@@ -1,6 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { EnginePrefill, KvPin, PrefillSink } from '../../llm/index.js';
-import { MAX_PINS, type Result } from '../../protocol/index.js';
+import { MAX_PINS, type OnProgress, type Result } from '../../protocol/index.js';
 
 /** What the request that pins is told, by the number of its call. */
 export interface PinEvents {
@@ -8,7 +8,7 @@ export interface PinEvents {
     call: number,
     outcome: { readonly result: Result<'models.pin'> } | { readonly error: unknown },
   ): void;
-  onProgress(call: number, done: number, total: number): void;
+  onProgress(call: number, ...amounts: Parameters<OnProgress>): void;
 }
 
 /** Who pins what. */
@@ -77,7 +77,8 @@ export class SessionPins {
   /** Tells the requests about prompts of a model how far those are, after a step of its engine. */
   tellProgress(model: string): void {
     for (const { model: own, call, pinning } of this.#pins)
-      if (own === model && pinning !== undefined) this.#events.onProgress(call, pinning.done, pinning.total);
+      if (own === model && pinning !== undefined)
+        this.#events.onProgress(call, pinning.done, pinning.total, 'tokens');
   }
 
   /** @throws PynqLlmError AGENT_PIN_UNKNOWN */

@@ -1,11 +1,11 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { EnginePrefill, PrefillSink, Scores } from '../../llm/index.js';
-import type { Result } from '../../protocol/index.js';
+import type { OnProgress, Result } from '../../protocol/index.js';
 
 /** What the request that scores is told, by the number of its call. */
 export interface ScoreEvents {
   onAnswer(call: number, outcome: { readonly result: Result<'score'> } | { readonly error: unknown }): void;
-  onProgress(call: number, done: number, total: number): void;
+  onProgress(call: number, ...amounts: Parameters<OnProgress>): void;
 }
 
 /** Whose scores, and of which model. */
@@ -56,7 +56,7 @@ export class SessionScores {
   /** Tells the requests about a model how far they are, after a step of its engine. */
   tellProgress(model: string): void {
     for (const { model: own, call, scoring } of this.#scores.values())
-      if (own === model) this.#events.onProgress(call, scoring.done, scoring.total);
+      if (own === model) this.#events.onProgress(call, scoring.done, scoring.total, 'tokens');
   }
 
   /** Nobody waits for it any more. */

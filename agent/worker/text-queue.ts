@@ -35,7 +35,7 @@ export interface Text {
   /** The model's digest. */
   readonly model: string;
   /** What it is for, where that can be cancelled; of a generation, how far it may go once its prompt is tokens. */
-  readonly generation?: { readonly id: string; limit: number } | undefined;
+  readonly generation?: { readonly id: string; credit: number } | undefined;
   readonly pin?: string | undefined;
   /** UTF-16 units, or tokens. */
   readonly length: number;

@@ -42,9 +42,9 @@ function openService(): DeviceService | undefined {
   try {
     const opened = new DeviceService(openBoard(setup.device), setup, {
       onEvent: (generation, event) => events.push({ generation, event }),
-      onProgress: (id, done, total) => {
+      onProgress: (id, done, total, unit) => {
         doorbell.tick();
-        post({ kind: 'progress', id, done, total });
+        post({ kind: 'progress', id, done, total, unit });
       },
       onAnswer: (id, outcome) => {
         if ('error' in outcome) fail(id, outcome.error);
@@ -101,7 +101,7 @@ function take(service: DeviceService, message: ToWorker): void {
       answer(service, message);
       return;
     case 'grant':
-      service.models.grant(message.generation, message.limit);
+      service.models.grant(message.generation, message.credit);
       return;
     case 'cancel':
       service.models.cancel(message.generation);

@@ -74,9 +74,9 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 /** Simulates the policy of llm/scheduling beside simple ones, by the core's cycle formulas: the same figures on every machine. */
-export function benchSchedule({ quick, onProgress }: BenchOptions): BenchRow[] {
+export function benchSchedule({ quick, onNote }: BenchOptions): BenchRow[] {
   return SCENARIOS.flatMap(({ name, arrivals }) => {
-    onProgress(`schedule: ${name}`);
+    onNote(`schedule: ${name}`);
     const requests = arrivals(quick);
     const ours = simulate(requests, schedule, { limits: NO_REFUSALS });
     return BASELINES.flatMap((baseline) => {

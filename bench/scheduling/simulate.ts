@@ -92,7 +92,7 @@ class Job {
       servedAt: this.servedAt,
       state: this.state,
       begun: this.begun,
-      able: true,
+      hasCredit: true,
       left: this.left,
       found: 0,
       page: undefined,

@@ -27,7 +27,7 @@ export function benchCommand(): Command {
       const { describeMachine, runBenchmarks } = await import('../../bench/index.js');
       const rows = await runBenchmarks(groups, {
         quick: options.quick ?? false,
-        onProgress: (what) => noteText(`${what}\n`),
+        onNote: (what) => noteText(`${what}\n`),
       });
       if (options.json) return printText(`${harmlessJson(rows)}\n`);
       const cell = (value: number | null) => (value === null ? '' : value.toPrecision(4));

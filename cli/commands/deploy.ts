@@ -3,7 +3,7 @@ import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import {
   Deployer,
   type DeployOptions,
-  type DeployProgress,
+  type DeployStep,
   formatTarget,
   openSsh,
   parseSshTarget,
@@ -99,7 +99,7 @@ export function deployCommand(): Command {
         allowDevMem: flags.allowDevMem,
         vectors: packageFile('vectors'),
         healthMs: flags.deadline * 1000,
-        onProgress: (event) => progress.show(event),
+        onStep: (event) => progress.show(event),
         signal,
       };
       const path = flags.withoutSystemd === undefined ? '' : deployer.socket;
@@ -207,7 +207,7 @@ class DeployDisplay implements Disposable {
   readonly #sending = new Progress('send');
   #step = '';
 
-  show(event: DeployProgress): void {
+  show(event: DeployStep): void {
     if (event.step === 'send') return void this.#sending.update(event.bytes, event.totalBytes);
     if (event.step === 'check') {
       const { name, verdict, found, fix } = event.check;

@@ -42,7 +42,7 @@ export function perplexityCommand(): Command {
       using progress = new Progress('score', formatTokens);
       const result = await model.perplexity(text, {
         signal,
-        onProgress: ({ tokens, totalTokens }) => progress.update(tokens, totalTokens),
+        onProgress: (done, total) => progress.update(done, total),
       });
       progress.finish();
       if (options.json) return printText(`${harmlessJson(result)}\n`);

@@ -44,9 +44,9 @@ export function scoreCommand(): Command {
         options.tokens ?? (await model.tokenize(text!, { parseSpecial: options.special ?? false }));
       using progress = new Progress('score', formatTokens);
       const { logprobs, top } = await model.score(tokens, {
-        top: options.top,
+        topLogprobs: options.top,
         signal,
-        onProgress: (scored) => progress.update(scored.tokens, scored.totalTokens),
+        onProgress: (done, total) => progress.update(done, total),
       });
       progress.finish();
       if (options.json) return printText(`${harmlessJson({ tokens, logprobs, top })}\n`);

@@ -96,7 +96,7 @@ function classLines({ classes, models }: EngineMetricsReading): string[] {
 function sequenceLines({ models }: EngineMetricsReading): string[] {
   const rows = models.flatMap(({ name, sequences }) =>
     sequences.map((one) => [
-      one.isReading ? one.state : 'unread',
+      one.hasCredit ? one.state : 'unread',
       one.class,
       String(one.priority),
       formatDuration(one.ageMs),

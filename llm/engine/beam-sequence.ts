@@ -35,7 +35,7 @@ interface Beam {
  */
 export class BeamSequence implements EngineSequence {
   readonly cost = newCost();
-  limit: number;
+  credit: number;
   /** Its results come all together at the end. */
   readonly generated = 0;
   readonly said = '';
@@ -67,7 +67,7 @@ export class BeamSequence implements EngineSequence {
     this.#mostTokens = Math.min(maxTokens, longest - prompt.length + 1);
     this.#hypotheses = new Hypotheses(width, lengthPenalty);
     this.#beams = [{ known: [...prompt], logprob: 0, cache: undefined }];
-    this.limit = request.limit ?? Number.POSITIVE_INFINITY;
+    this.credit = request.credit ?? Number.POSITIVE_INFINITY;
     this.#submittedAt = now;
   }
 
@@ -83,8 +83,8 @@ export class BeamSequence implements EngineSequence {
     return this.#firstRoundAt !== undefined && this.left <= 1;
   }
 
-  get mayGenerate(): boolean {
-    return this.limit > 0;
+  get hasCredit(): boolean {
+    return this.credit > 0;
   }
 
   get prospect(): Prospect {

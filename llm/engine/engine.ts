@@ -29,8 +29,8 @@ import { Sequence } from './sequence.js';
 
 /** A generation under way. */
 export interface EngineGeneration {
-  /** Tokens numbered below `limit` may be generated: back-pressure. A smaller limit than before changes nothing. */
-  grant(limit: number): void;
+  /** Tokens numbered below `credit` may be generated: back-pressure. Less credit than before changes nothing. */
+  grant(credit: number): void;
   /** Ends it before the next step, with the reason `cancelled`. Harmless when it has ended. */
   cancel(): void;
 }
@@ -106,7 +106,7 @@ export class Engine {
   get hasWork(): boolean {
     if (this.#cancelled.size > 0) return true;
     const now = this.#now();
-    for (const job of this.#jobs.values()) if (job.sequence.mayGenerate || job.isLate(now)) return true;
+    for (const job of this.#jobs.values()) if (job.sequence.hasCredit || job.isLate(now)) return true;
     return false;
   }
 
@@ -123,8 +123,8 @@ export class Engine {
         : new BeamSequence(this.#model, request, request.beams, now);
     const job = this.#enter(sequence, sink, service, now);
     return {
-      grant: (limit) => {
-        sequence.limit = Math.max(sequence.limit, limit);
+      grant: (credit) => {
+        sequence.credit = Math.max(sequence.credit, credit);
       },
       cancel: () => this.#cancel(job),
     };
@@ -211,7 +211,7 @@ export class Engine {
     for (const id of plan.preempted) this.#preempt(this.#job(id));
     for (const id of plan.admitted) this.#begin(this.#job(id), now);
     this.#rate.wait(
-      [...this.#jobs.values()].some((job) => job.state === 'waiting' && job.sequence.mayGenerate),
+      [...this.#jobs.values()].some((job) => job.state === 'waiting' && job.sequence.hasCredit),
     );
     const { columns, shares } = this.#columnsOf(plan, now);
     if (columns.length === 0) return;

@@ -30,8 +30,8 @@ export interface ServiceOptions {
 
 /** How far a request is. */
 export interface JobStatus extends Pick<SequenceView, 'class' | 'priority' | 'state' | 'left' | 'pages'> {
-  /** Whether its client has room for a token. */
-  readonly isReading: boolean;
+  /** Whether its client gave credit for a token. */
+  readonly hasCredit: boolean;
   /** Milliseconds since it came. */
   readonly ageMs: number;
   readonly promptTokens: number;
@@ -95,7 +95,7 @@ export class Job {
       deadlineAt: this.#deadlineAt,
       state: this.state,
       begun: this.hasBegun,
-      able: sequence.mayGenerate,
+      hasCredit: sequence.hasCredit,
       left: sequence.left - found,
       generates: sequence.generates,
       found,
@@ -107,9 +107,9 @@ export class Job {
 
   status(now: number): JobStatus {
     const { promptTokens, generated } = this.sequence;
-    const { class: served, priority, state, left, pages, able } = this.view();
+    const { class: served, priority, state, left, pages, hasCredit } = this.view();
     const ageMs = now - this.arrivedAt;
-    return { class: served, priority, state, isReading: able, ageMs, promptTokens, generated, left, pages };
+    return { class: served, priority, state, hasCredit, ageMs, promptTokens, generated, left, pages };
   }
 
   /** It has columns in the step that begins now. */

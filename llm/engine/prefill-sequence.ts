@@ -10,12 +10,12 @@ import { requestTiming } from './request-timing.js';
 /** Takes given tokens through the model as a prompt is taken. No token is generated; what comes of it is for its heirs to say. */
 export abstract class PrefillSequence<T> implements EngineSequence {
   readonly cost = newCost();
-  limit = 0;
+  credit = 0;
   readonly generates = false;
   readonly drafts = 0;
   readonly generated = 0;
   readonly said = '';
-  readonly mayGenerate = true;
+  readonly hasCredit = true;
   startedAt: number | undefined;
   protected cache: KvCache | undefined;
   readonly #submittedAt: number;

@@ -25,8 +25,8 @@ export interface GenerateRequest {
   readonly draftModel?: Model | undefined;
   /** Search for the likeliest continuations instead of drawing one: they come with the result, no token does. */
   readonly beams?: BeamOptions | undefined;
-  /** Tokens numbered below may be generated until `grant` says more; no limit unless given. */
-  readonly limit?: number | undefined;
+  /** Tokens numbered below may be generated until `grant` says more; without end unless given. */
+  readonly credit?: number | undefined;
 }
 
 /** Beam search. */
@@ -84,7 +84,7 @@ export interface GenerationResult {
 export interface EngineSequence {
   readonly cost: Cost;
   /** Tokens numbered below may be generated. */
-  limit: number;
+  credit: number;
   /** Tokens that the model has to see before there are samples; 1 where each step gives a token. */
   readonly left: number;
   /** Whether it waits for a further token: its prompt, and what it generated, is computed. */
@@ -101,7 +101,7 @@ export interface EngineSequence {
   /** Tokens that fit into the pages that it holds, and pages that would be free without it. */
   readonly memory: { readonly room: number; readonly pages: number };
   /** Whether the client has room for one more token: without it nothing is computed for the sequence. */
-  readonly mayGenerate: boolean;
+  readonly hasCredit: boolean;
   /** The next columns, at most `most` of them. @throws PynqLlmError LLM_KV_FULL, LLM_KV_MEMORY */
   columns(most: number, now: number): Column[];
   /** What came of a step after which nothing is left. @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE */

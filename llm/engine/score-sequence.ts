@@ -9,7 +9,7 @@ const MOST_COLUMNS = 16;
 
 export interface ScoreOptions {
   /** Likeliest next tokens to report after each position. */
-  readonly top: number;
+  readonly topLogprobs: number;
   /** Only positions from here on are reported. */
   readonly from: number;
 }
@@ -63,12 +63,12 @@ export class ScoreSequence extends PrefillSequence<Scores> {
   /** @throws PynqLlmError LLM_NOT_FINITE */
   protected onComputed(): void {
     const { tokens } = this;
-    const { top, from } = this.#options;
+    const { topLogprobs: count, from } = this.#options;
     for (const computed = tokens.length - this.left; this.#next < computed; this.#next++) {
       const logits = this.#logits[this.#next - this.#firstOfStep];
       const scored = tokens.at(this.#next + 1);
       if (scored !== undefined) this.#logprobs.push(logits[scored] - normaliserOf(logits));
-      if (this.#next >= from) this.#top.push(top === 0 ? [] : topLogprobs(logits, top));
+      if (this.#next >= from) this.#top.push(count === 0 ? [] : topLogprobs(logits, count));
     }
   }
 }

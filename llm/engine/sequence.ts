@@ -27,7 +27,7 @@ import { requestTiming } from './request-timing.js';
 export class Sequence implements EngineSequence {
   readonly cost = newCost();
   /** Tokens numbered below may be generated. */
-  limit: number;
+  credit: number;
   readonly #model: Model;
   readonly #request: GenerateRequest;
   readonly #maxTokens: number;
@@ -71,7 +71,7 @@ export class Sequence implements EngineSequence {
     for (const token of prompt) this.#drafter?.push(token);
     this.#stops = new StopStrings(request.stop ?? []);
     this.#text = model.tokenizer.stream({ continuation: true });
-    this.limit = request.limit ?? Number.POSITIVE_INFINITY;
+    this.credit = request.credit ?? Number.POSITIVE_INFINITY;
     this.#submittedAt = now;
   }
 
@@ -119,8 +119,8 @@ export class Sequence implements EngineSequence {
   }
 
   /** Whether the client has room for one more token: without it nothing is computed for the sequence. */
-  get mayGenerate(): boolean {
-    return this.#generated < this.limit;
+  get hasCredit(): boolean {
+    return this.#generated < this.credit;
   }
 
   /**
@@ -156,7 +156,7 @@ export class Sequence implements EngineSequence {
     if (this.#drafter === undefined || !this.generates) return 0;
     const room = Math.min(
       most,
-      this.limit - this.#generated - 1,
+      this.credit - this.#generated - 1,
       this.#maxTokens - this.#generated - 1,
       this.#mostTokens - this.#known.length,
     );

@@ -4,7 +4,7 @@ import { loadCpuMatrix } from './cpu-matrix.js';
 import type { PlacedMatrix } from './linear-group.js';
 
 /** Called after each matrix with the bytes of weights loaded so far. */
-export type LoadProgress = (loaded: number, total: number) => void;
+export type LoadProgress = (done: number, total: number, unit: 'bytes') => void;
 
 /** Loads matrices to where the placement report puts them, and remembers what is to be given back. */
 export class WeightLoader {
@@ -36,7 +36,7 @@ export class WeightLoader {
   load(tensor: GgufTensor): PlacedMatrix {
     const placed = this.#place(tensor);
     this.#loadedBytes += tensor.byteLength;
-    this.#onProgress?.(this.#loadedBytes, this.#totalBytes);
+    this.#onProgress?.(this.#loadedBytes, this.#totalBytes, 'bytes');
     return placed;
   }
 

@@ -21,7 +21,9 @@ const MOST_RETRY_MS = 600_000;
 export function refusals(snapshot: Snapshot): Refusal[] {
   const { limits, now, msPerRequest = 0 } = snapshot;
   const waiting = snapshot.sequences.filter(({ state, begun }) => state === 'waiting' && !begun);
-  const late = waiting.filter((view) => view.able && now - view.arrivedAt > limits.maxWaitMs[view.class]);
+  const late = waiting.filter(
+    (view) => view.hasCredit && now - view.arrivedAt > limits.maxWaitMs[view.class],
+  );
   const others = waiting.filter((view) => !late.includes(view));
   const gone = new Set([...late, ...surplusOf(others, limits.maxQueued)]);
   const isQuick = SERVICE_CLASSES.every(
@@ -81,7 +83,7 @@ function inTurns(clients: readonly ClientNode[]): SequenceView[] {
 
 /** Places for each class: interactive requests do not wait for those that batch work has. */
 function freePlaces({ sequences, limits }: Snapshot): Readonly<Record<ServiceClass, number>> {
-  const taken = sequences.filter(({ begun, able }) => begun && able);
+  const taken = sequences.filter(({ begun, hasCredit }) => begun && hasCredit);
   const interactive = taken.filter((view) => view.class === 'interactive').length;
   return { interactive: limits.maxSequences - interactive, batch: limits.maxSequences - taken.length };
 }

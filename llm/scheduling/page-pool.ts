@@ -33,7 +33,7 @@ export class PagePool {
    */
   admit(view: SequenceView): boolean {
     const gives = (other: SequenceView) =>
-      !other.able ||
+      !other.hasCredit ||
       view === this.guarded ||
       (view.class === 'interactive' && other.class === 'batch' && other !== this.guarded);
     const { maxHeld } = this.#snapshot.limits;
@@ -42,7 +42,7 @@ export class PagePool {
     for (;;) {
       const holders = this.#holders.filter((one) => !victims.includes(one));
       const free = victims.reduce((sum, { pages }) => sum + pages, this.#free);
-      const needed = [view, ...holders.filter((one) => one.able && !one.generates)].reduce(
+      const needed = [view, ...holders.filter((one) => one.hasCredit && !one.generates)].reduce(
         (sum, one) => sum + this.#pagesFor(one, one.left + one.found),
         holders.length,
       );
@@ -66,7 +66,7 @@ export class PagePool {
       other !== view &&
       !kept.has(other) &&
       other.pages > 0 &&
-      (!other.able || this.#compare(view, other) < 0);
+      (!other.hasCredit || this.#compare(view, other) < 0);
     while (this.#fitting(view) < 1) {
       const victim = this.#victim(gives);
       // Who is alone takes what there is, however little: there is nobody to wait for.
@@ -89,7 +89,7 @@ export class PagePool {
   #victim(gives: (other: SequenceView) => boolean): SequenceView | undefined {
     return this.#holders
       .filter(gives)
-      .sort((a, b) => Number(a.able) - Number(b.able) || this.#compare(b, a))[0];
+      .sort((a, b) => Number(a.hasCredit) - Number(b.hasCredit) || this.#compare(b, a))[0];
   }
 
   #compare(a: SequenceView, b: SequenceView): number {
@@ -117,7 +117,7 @@ export class PagePool {
 
 function foremostOf({ sequences }: Snapshot): SequenceView | undefined {
   return sequences
-    .filter((view) => view.class === 'batch' && view.able)
+    .filter((view) => view.class === 'batch' && view.hasCredit)
     .sort((a, b) => Number(b.begun) - Number(a.begun) || compareClaims(a, b))[0];
 }
 

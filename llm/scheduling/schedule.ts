@@ -35,9 +35,9 @@ export function schedule(snapshot: Snapshot): Plan {
   const sequences = snapshot.sequences.filter(({ id }) => !gone.has(id));
   const running = sequences.filter(({ state }) => state === 'running');
   const pool = new PagePool(snapshot, running);
-  const waiting = sequences.filter(({ state, able }) => state === 'waiting' && able);
+  const waiting = sequences.filter(({ state, hasCredit }) => state === 'waiting' && hasCredit);
   const admitted = admit(snapshot, waiting, running, pool);
-  const able = [...running.filter((view) => view.able && !pool.preempted.has(view)), ...admitted];
+  const able = [...running.filter((view) => view.hasCredit && !pool.preempted.has(view)), ...admitted];
   const left = waiting.filter((view) => !admitted.includes(view));
   const shares = share(snapshot, able, pool, heldBack(able, left, snapshot));
   const { guarded } = pool;
@@ -65,16 +65,16 @@ function admit(
   pool: PagePool,
 ): SequenceView[] {
   const admitted: SequenceView[] = [];
-  const hasBatch = [...waiting, ...running].some((view) => view.class === 'batch' && view.able);
+  const hasBatch = [...waiting, ...running].some((view) => view.class === 'batch' && view.hasCredit);
   const reserved = hasBatch ? Math.min(RESERVED_PLACES, limits.maxSequences - 1) : 0;
   const places = limits.maxSequences - reserved;
   const parts = new Places(
     places,
-    [...waiting, ...running].filter((view) => view.class === 'interactive' && view.able),
+    [...waiting, ...running].filter((view) => view.class === 'interactive' && view.hasCredit),
     snapshot.clients,
   );
   const hasPlace = (view: SequenceView): boolean => {
-    const able = [...running, ...admitted].filter((one) => one.able && !pool.preempted.has(one));
+    const able = [...running, ...admitted].filter((one) => one.hasCredit && !pool.preempted.has(one));
     const ofClass = new Set(able.filter((one) => one.class === view.class));
     if (view.class === 'batch') return able.length < limits.maxSequences || ofClass.size < reserved;
     if (ofClass.size < places) return true;

@@ -29,8 +29,8 @@ export interface SequenceView {
   readonly state: 'waiting' | 'running';
   /** Whether it ever had a column: it is neither refused nor, once its memory was taken, forgotten. */
   readonly begun: boolean;
-  /** Whether its client has room for a token; without it nothing is computed for the sequence. */
-  readonly able: boolean;
+  /** Whether its client gave credit for a token; without it nothing is computed for the sequence. */
+  readonly hasCredit: boolean;
   /** Tokens to compute before the next one can be sampled, from 1. */
   readonly left: number;
   /** Whether it has sampled a token and waits for another. */

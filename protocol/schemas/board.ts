@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import type { ProtocolVersion } from '../version.js';
 import { count, float, role, uint32 } from './common.js';
 
-const version = z.object({ major: count, minor: count });
+const version: z.ZodType<ProtocolVersion> = z.object({ major: count, minor: count });
 
 /** Not strict: a peer of another major version may send more, and has to be told the versions, not the fields. */
 export const helloParams = z.looseObject({
@@ -17,12 +18,53 @@ export const helloResult = z.object({
   role,
   heartbeatMs: count,
 });
-/** @interface */
 export type HelloResult = z.output<typeof helloResult>;
 
-const region = z.object({ base: uint32, size: count });
+/** A range of physical addresses. */
+export interface AddressRange {
+  /** Its first address. */
+  readonly base: number;
+  /** Its length in bytes. */
+  readonly size: number;
+}
+const region: z.ZodType<AddressRange> = z.object({ base: uint32, size: count });
 
-export const boardDescription = z.object({
+/** What the board carries. */
+export interface WireBoardDescription {
+  /** Short name, such as `pynq-z1`. */
+  readonly name: string;
+  /** For people, such as `PYNQ-Z1, SECDA-LLM bfpp v3`. */
+  readonly title: string;
+  /** Instruction set of the processor. */
+  readonly architecture: 'armv7' | 'aarch64';
+  /** Revision of the core: v1 has one DMA lane, v3 four. */
+  readonly revision: 'v1' | 'v3';
+  /** Clock of the core in Hz. */
+  readonly clockHz: number;
+  /** Types of weights that the bitstream computes, as numbers of the core: 2 to 6 for Q2_K to Q6_K. */
+  readonly weightTypes: number[];
+  /** Register windows that exist, by name: `control`, `hwc`, `dma0` to `dma3`. */
+  readonly windows: Record<string, AddressRange>;
+  /** The DMA engines. */
+  readonly dma: {
+    /** How many there are. */
+    readonly lanes: 1 | 4;
+    /** Width of the LENGTH register, 14 to 26: the longest transfer is 2^lengthBits - 1 bytes. */
+    readonly lengthBits: number;
+  };
+  /** Memory that DMA buffers are allocated from. */
+  readonly dmaMemory: AddressRange[];
+  /** All DDR memory in bytes. */
+  readonly memoryBytes: number;
+  /** What the core's memories hold. */
+  readonly capacity: {
+    /** Super-blocks of weights. */
+    readonly weightBlocks: number;
+    /** Super-blocks of activations. */
+    readonly inputBlocks: number;
+  };
+}
+export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
   name: z.string(),
   title: z.string(),
   architecture: z.enum(['armv7', 'aarch64']),
@@ -36,7 +78,26 @@ export const boardDescription = z.object({
   capacity: z.object({ weightBlocks: count, inputBlocks: count }),
 });
 
-export const boardInfo = z.object({
+/** What a board and its agent are. */
+export interface BoardInfo {
+  /** URL of the device that the agent has opened, such as `mock:` or `linux:`. */
+  readonly device: string;
+  /** The board itself. */
+  readonly description: WireBoardDescription;
+  /** Version of the agent. */
+  readonly agent: string;
+  /** Version of the agent's Node.js, such as `v20.11.0`. */
+  readonly node: string;
+  /** Operating system and processor of the agent, such as `linux arm`. */
+  readonly platform: string;
+  /** Version of the protocol that the agent speaks. */
+  readonly protocol: ProtocolVersion;
+  /** What the agent can do, by name; docs/protocol.md has the names. */
+  readonly capabilities: string[];
+  /** Milliseconds since the agent started. */
+  readonly uptimeMs: number;
+}
+export const boardInfo: z.ZodType<BoardInfo> = z.object({
   device: z.string(),
   description: boardDescription,
   agent: z.string(),
@@ -46,27 +107,69 @@ export const boardInfo = z.object({
   capabilities: z.array(z.string()),
   uptimeMs: float,
 });
-/** @interface */
-export type BoardInfo = z.output<typeof boardInfo>;
 
-export const boardHealth = z.object({
+/** How a board and its agent are. */
+export interface BoardHealth {
   /** `starting` while the device is opened, `failed` when it could not be; a busy device is `ready`. */
-  state: z.enum(['starting', 'ready', 'failed']),
+  readonly state: 'starting' | 'ready' | 'failed';
   /** How often the device's worker was started again after a crash or a hang. */
+  readonly restarts: number;
+  /** Why the worker ended last, or why the device could not be opened. */
+  readonly lastError?: string | undefined;
+  /** Milliseconds since the agent started. */
+  readonly uptimeMs: number;
+  /** Milliseconds since the device's worker last reported anything while it had work; 0 while it has none. */
+  readonly silentMs: number;
+  /** Clients that are connected. */
+  readonly sessions: number;
+  /** Generations that have not ended, or whose end was not read. */
+  readonly generations: number;
+  /** Models that are loaded. */
+  readonly models: number;
+  /** DMA memory in bytes; absent until the device is open. */
+  readonly dmaMemory?:
+    | {
+        /** All that there is. */
+        readonly total: number;
+        /** What is not allocated. */
+        readonly free: number;
+        /** The longest buffer that could be allocated. */
+        readonly largestFree: number;
+      }
+    | undefined;
+  /** The agent's process. */
+  readonly process: {
+    /** Bytes of its memory that are resident. */
+    readonly residentBytes: number;
+  };
+  /** The store of models. Absent where its file system does not say; `problems` has the reason then. */
+  readonly store?:
+    | {
+        /** Bytes that are free on its file system. */
+        readonly freeBytes: number;
+      }
+    | undefined;
+  /** Parts of the agent that fail, or do not answer in time; agents before sent an error instead. */
+  readonly problems?:
+    | {
+        /** Which part. */
+        readonly part: string;
+        /** How it fails. */
+        readonly error: string;
+      }[]
+    | undefined;
+}
+export const boardHealth: z.ZodType<BoardHealth> = z.object({
+  state: z.enum(['starting', 'ready', 'failed']),
   restarts: count,
   lastError: z.string().optional(),
   uptimeMs: float,
-  /** Since the device's worker last reported anything while it had work; 0 while it has none. */
   silentMs: float,
   sessions: count,
   generations: count,
   models: count,
   dmaMemory: z.object({ total: count, free: count, largestFree: count }).optional(),
   process: z.object({ residentBytes: count }),
-  /** Absent where its file system does not say; `problems` has the reason then. */
   store: z.object({ freeBytes: count }).optional(),
-  /** Parts of the agent that fail, or do not answer in time, and how; agents before sent an error instead. */
   problems: z.array(z.object({ part: z.string(), error: z.string() })).optional(),
 });
-/** @interface */
-export type BoardHealth = z.output<typeof boardHealth>;

@@ -90,4 +90,21 @@ export const role = z.enum(ROLES);
 export type Role = z.output<typeof role>;
 
 /** How far a long request has come; sent on its stream as far as the client gives credit. */
-export const progressEvent = z.object({ done: float, total: float });
+export interface ProgressEvent {
+  /** Amount that is finished, from 0 to `total`. */
+  readonly done: number;
+  /** Amount in all. */
+  readonly total: number;
+  /** What is counted. */
+  readonly unit: ProgressUnit;
+}
+export const progressEvent: z.ZodType<ProgressEvent> = z.object({
+  done: float,
+  total: float,
+  unit: z.enum(['bytes', 'tokens']),
+});
+
+/** What is counted: bytes of a file or of weights, or tokens of a text. */
+export type ProgressUnit = 'bytes' | 'tokens';
+/** Told how much of long work is finished, now and then: of `total`, in this unit. */
+export type OnProgress = (done: number, total: number, unit: ProgressUnit) => void;

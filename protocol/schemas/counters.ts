@@ -2,7 +2,29 @@ import { z } from 'zod';
 import { count, float, uint32 } from './common.js';
 
 /** Running totals of what crossed the Board seam since the device was opened; see driver/traffic.ts. */
-export const traffic = z.object({
+export interface WireTraffic {
+  /** Registers read, one bus transaction each. */
+  readonly registerReads: number;
+  /** Registers written, one bus transaction each. */
+  readonly registerWrites: number;
+  /** DMA transfers that were started. */
+  readonly dmaTransfers: number;
+  /** Bytes of these transfers, in both directions. */
+  readonly dmaBytes: number;
+  /** Bytes of them that went to the device. */
+  readonly dmaBytesToDevice: number;
+  /** Bytes of them that came from the device. */
+  readonly dmaBytesFromDevice: number;
+  /** Matrix multiplications on the core. */
+  readonly matMuls: number;
+  /** Tiles that these were made of. */
+  readonly tiles: number;
+  /** Multiply-adds of these, M * N * K each. */
+  readonly multiplyAdds: number;
+  /** Cycles of the core that these take by the manual's formulas. */
+  readonly coreCycles: number;
+}
+export const traffic: z.ZodType<WireTraffic> = z.object({
   registerReads: count,
   registerWrites: count,
   dmaTransfers: count,
@@ -15,27 +37,41 @@ export const traffic = z.object({
   coreCycles: count,
 });
 
-export const counterValue = z.object({
+/** A hardware counter. */
+export interface CounterValue {
   /** The monitored unit, such as `compute`. */
+  readonly name: string;
+  /** Number of the state whose cycles are counted. */
+  readonly target: number;
+  /** Name of that state. */
+  readonly targetName: string;
+  /** Cycles in that state since the last reset, modulo 2^32. */
+  readonly cycles: number;
+  /** Number of the state that the unit is in now. */
+  readonly state: number;
+  /** Name of that state. */
+  readonly stateName: string;
+}
+export const counterValue: z.ZodType<CounterValue> = z.object({
   name: z.string(),
-  /** The state whose cycles are counted: its number and its name. */
   target: uint32,
   targetName: z.string(),
-  /** Cycles in that state since the last reset, modulo 2^32. */
   cycles: uint32,
-  /** State of the unit now: its number and its name. */
   state: uint32,
   stateName: z.string(),
 });
-/** @interface */
-export type CounterValue = z.output<typeof counterValue>;
-export const countersReadResult = z.object({
+
+/** What the board counted. */
+export interface CounterReading {
   /** Empty where the design has no hardware counters. */
+  readonly counters: CounterValue[];
+  /** Since the device was opened. */
+  readonly traffic: WireTraffic;
+}
+export const countersReadResult: z.ZodType<CounterReading> = z.object({
   counters: z.array(counterValue),
   traffic,
 });
-/** @interface */
-export type CounterReading = z.output<typeof countersReadResult>;
 
 export const countersSetTargetsParams = z.strictObject({
   /** State to count by the name of the monitored unit: its number or its name. */
@@ -43,16 +79,22 @@ export const countersSetTargetsParams = z.strictObject({
 });
 
 /** One step of the engine. */
-export const stepEvent = z.object({
+export interface StepEvent {
   /** Number of the step since the device was opened. */
-  step: count,
+  readonly step: number;
   /** Events that were left out before this one because the client was not reading. */
+  readonly dropped: number;
+  /** Milliseconds that it took. */
+  readonly durationMs: number;
+  /** Tokens produced in it. */
+  readonly tokens: number;
+  /** What it cost by itself. */
+  readonly traffic: WireTraffic;
+}
+export const stepEvent: z.ZodType<StepEvent> = z.object({
+  step: count,
   dropped: count,
   durationMs: float,
-  /** Tokens produced in this step. */
   tokens: count,
-  /** What the step itself cost. */
   traffic,
 });
-/** @interface */
-export type StepEvent = z.output<typeof stepEvent>;

@@ -29,7 +29,24 @@ export const deviceRunCheckParams = z.strictObject({
   check: json,
   files: z.array(z.strictObject({ name: z.string().max(200), data: bytes })).max(MAX_CHECK_FILES),
 });
-export const deviceRunCheckResult = z.object({
+/** What a golden check found. */
+export interface DeviceCheckResult {
+  /** Name of the check. */
+  readonly name: string;
+  /** Whether nothing differed. */
+  readonly passed: boolean;
+  /** Results that differ from the golden ones, NaN as a class. */
+  readonly bitMismatches: number;
+  /** Hardware counters that differ. */
+  readonly counterMismatches: number;
+  /** Counts of cycles that differ. */
+  readonly cycleMismatches: number;
+  /** The first differences, for people. */
+  readonly details: string[];
+  /** Why it could not be made. */
+  readonly error?: string | undefined;
+}
+export const deviceRunCheckResult: z.ZodType<DeviceCheckResult> = z.object({
   name: z.string(),
   passed: z.boolean(),
   bitMismatches: count,
@@ -38,5 +55,3 @@ export const deviceRunCheckResult = z.object({
   details: z.array(z.string()),
   error: z.string().optional(),
 });
-/** @interface */
-export type DeviceCheckResult = z.output<typeof deviceRunCheckResult>;

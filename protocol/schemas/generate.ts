@@ -1,79 +1,9 @@
 import { z } from 'zod';
-import {
-  MAX_CLIENT_NAMES,
-  MAX_PROMPT_TOKENS,
-  MAX_SCHEMA_LENGTH,
-  MAX_TOKEN_WINDOW,
-  MAX_VALUES,
-} from '../limits.js';
+import { MAX_PROMPT_TOKENS, MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
 import { wireError } from '../wire-error.js';
-import { count, digest, float, generationId, list, text, tokenId, tokenList, tokens } from './common.js';
+import { count, digest, float, generationId, text, tokenId, tokenList, tokens } from './common.js';
 import { chatMessages } from './models.js';
-
-/** What form the text has to have. A schema goes as JSON text, because it nests deeper than a message may. */
-const responseFormat = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('json-object') }),
-  z.strictObject({ type: z.literal('json-schema'), schema: z.string().max(MAX_SCHEMA_LENGTH) }),
-]);
-
-/** How tokens are chosen and when a generation ends. Everything has a default in llm/. */
-export const samplingOptions = z.strictObject({
-  /** Tokens to generate at most; the context's end is always a limit. */
-  maxTokens: z.int().min(1).max(1_048_576).optional(),
-  /** 0 is greedy. */
-  temperature: z.number().min(0).max(100).optional(),
-  topK: z.int().min(0).optional(),
-  topP: z.number().min(0).max(1).optional(),
-  minP: z.number().min(0).max(1).optional(),
-  repeatPenalty: z.number().min(0.01).max(100).optional(),
-  /** Taken from a token's logit for every time that it is among the latest tokens. */
-  frequencyPenalty: z.number().min(-100).max(100).optional(),
-  /** Taken once from the logit of each of the latest tokens. */
-  presencePenalty: z.number().min(-100).max(100).optional(),
-  /** Latest tokens, prompt included, that the penalties look at; -1 is all. */
-  repeatLastN: z.int().min(-1).max(1_048_576).optional(),
-  /** What is added to a token's logit before sampling. */
-  logitBias: list(z.strictObject({ token: tokenId, bias: float }), { min: 0, max: 1_024 }).optional(),
-  /** The same seed gives the same tokens. */
-  seed: z.int().min(0).optional(),
-  /** Texts that end the generation; they are not part of its text. */
-  stop: z.array(z.string().min(1).max(1_000)).max(16).optional(),
-  /** Go on after an end-of-text token. */
-  ignoreEos: z.boolean().optional(),
-  /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. */
-  promptLookup: z.boolean().optional(),
-  /** The generation's text is one document of this form, unless something else ends it first. */
-  responseFormat: responseFormat.optional(),
-  /** A loaded, smaller model of the same vocabulary that drafts instead: the same tokens, in fewer steps. */
-  draftModel: digest.optional(),
-  /** Search for the likeliest continuations instead of drawing one: they come with the end, no token does. */
-  beams: z
-    .strictObject({ width: z.int().min(1).max(8), lengthPenalty: z.number().min(-10).max(10).optional() })
-    .optional(),
-  /** Likeliest tokens to report beside each token. */
-  top: z.int().min(0).max(64).optional(),
-});
-/** @interface */
-export type SamplingOptions = z.output<typeof samplingOptions>;
-
-const clientName = z.string().min(1).max(200);
-
-/** How a request is to be served among others; docs/scheduling.md has the defaults and what each does. */
-export const serviceOptions = z.strictObject({
-  /** `interactive` where somebody watches the text come, `batch` where it only has to be done. */
-  class: z.enum(['interactive', 'batch']).optional(),
-  /** Within the class; 9 goes first. */
-  priority: z.int().min(0).max(9).optional(),
-  /**
-   * Whose request it is, of those who use the connection: they divide its share fairly. Several names divide it at several
-   * levels, the outermost first (capability `client-path`). The connection's number unless given.
-   */
-  client: z.union([clientName, z.array(clientName).min(1).max(MAX_CLIENT_NAMES)]).optional(),
-  /** Milliseconds after which the generation is ended, finished or not. */
-  deadlineMs: z.number().positive().max(86_400_000).optional(),
-});
-/** @interface */
-export type ServiceOptions = z.output<typeof serviceOptions>;
+import { samplingOptions, serviceOptions } from './sampling.js';
 
 export const prompt = z.union([
   z.strictObject({ text, parseSpecial: z.boolean().optional() }),
@@ -108,36 +38,68 @@ export const generateResumeParams = z.strictObject({
 
 const scoredToken = z.tuple([tokenId, float]);
 
+/** A token that was generated. */
+export interface TokenEvent {
+  readonly type: 'token';
+  /** Number of the token in its generation, from 0. */
+  readonly index: number;
+  /** Its id in the vocabulary. */
+  readonly id: number;
+  /** Whole characters only: may be empty while a character is incomplete. */
+  readonly text: string;
+  /** Natural logarithm of the model's probability of this token, before temperature and filters. */
+  readonly logprob: number;
+  /** Likeliest tokens with their log-probabilities, likeliest first, as many as asked; absent where none were. */
+  readonly top?: [id: number, logprob: number][] | undefined;
+}
 export const tokenEvent = z.object({
   type: z.literal('token'),
-  /** Number of the token in its generation, from 0. */
   index: count,
   id: tokenId,
-  /** Whole characters only: may be empty while a character is incomplete. */
   text: z.string(),
-  /** Natural logarithm of the model's probability of this token, before temperature and filters. */
   logprob: float,
-  /** Likeliest tokens with their log-probabilities, as many as asked. */
   top: z.array(scoredToken).optional(),
-});
-/** @interface */
-export type TokenEvent = z.output<typeof tokenEvent>;
+}) satisfies z.ZodType<TokenEvent>;
 
-export const generationTiming = z.object({
-  /** From the request until its first step. */
+/** How long a generation took. */
+export interface GenerationTiming {
+  /** Milliseconds from the request until its first step. */
+  readonly queuedMs: number;
+  /** Milliseconds from the first step until the first token. */
+  readonly prefillMs: number;
+  /** Milliseconds from the first token until the last. */
+  readonly decodeMs: number;
+  /** Tokens of the prompt. */
+  readonly promptTokens: number;
+  /** Tokens that were generated. */
+  readonly generatedTokens: number;
+}
+export const generationTiming: z.ZodType<GenerationTiming> = z.object({
   queuedMs: float,
-  /** From the first step until the first token. */
   prefillMs: float,
-  /** From the first token until the last. */
   decodeMs: float,
   promptTokens: count,
   generatedTokens: count,
 });
-/** @interface */
-export type GenerationTiming = z.output<typeof generationTiming>;
 
-/** What the generation cost; shares of steps that several generations took part in may be fractional. */
-export const generationCost = z.object({
+/** What a generation cost; shares of steps that several generations took part in may be fractional. */
+export interface GenerationCost {
+  /** Registers read. */
+  readonly registerReads: number;
+  /** Registers written. */
+  readonly registerWrites: number;
+  /** DMA transfers that were started. */
+  readonly dmaTransfers: number;
+  /** Bytes of these, in both directions. */
+  readonly dmaBytes: number;
+  /** Cycles of the core by the manual's formulas. */
+  readonly coreCycles: number;
+  /** Multiply-adds on the core. */
+  readonly coreMultiplyAdds: number;
+  /** Multiply-adds of matrices on the CPU. */
+  readonly cpuMultiplyAdds: number;
+}
+export const generationCost: z.ZodType<GenerationCost> = z.object({
   registerReads: float,
   registerWrites: float,
   dmaTransfers: float,
@@ -146,33 +108,53 @@ export const generationCost = z.object({
   coreMultiplyAdds: float,
   cpuMultiplyAdds: float,
 });
-/** @interface */
-export type GenerationCost = z.output<typeof generationCost>;
 
+/** A continuation that beam search found. */
+export interface WireBeam {
+  /** Its token ids. */
+  readonly tokens: number[];
+  /** Its text. */
+  readonly text: string;
+  /** Sum of its tokens' log-probabilities. */
+  readonly logprob: number;
+  /** What it is ranked by. */
+  readonly score: number;
+  /** Why it ended. */
+  readonly reason: 'end-of-text' | 'max-tokens' | 'context-full';
+}
+const beam: z.ZodType<WireBeam> = z.object({
+  tokens,
+  text: z.string(),
+  logprob: float,
+  score: float,
+  reason: z.enum(['end-of-text', 'max-tokens', 'context-full']),
+});
+
+/** How a generation ended. */
+export interface DoneEvent {
+  readonly type: 'done';
+  /** Why it ended. */
+  readonly reason: 'end-of-text' | 'stop' | 'max-tokens' | 'context-full' | 'cancelled';
+  /** Text held back in case it began a stop string or an incomplete character: what follows that of the tokens. */
+  readonly text: string;
+  /** How many tokens were generated. */
+  readonly tokens: number;
+  /** Of beam search: the continuations, best first, at most 8; `text` and `tokens` are those of the first. */
+  readonly beams?: WireBeam[] | undefined;
+  /** How long it took. */
+  readonly timing: GenerationTiming;
+  /** What it cost. */
+  readonly counters: GenerationCost;
+}
 export const doneEvent = z.object({
   type: z.literal('done'),
   reason: z.enum(['end-of-text', 'stop', 'max-tokens', 'context-full', 'cancelled']),
-  /** Text held back in case it began a stop string or an incomplete character. */
   text: z.string(),
   tokens: count,
-  /** Of beam search: the continuations, best first; `text` and `tokens` are those of the first. */
-  beams: z
-    .array(
-      z.object({
-        tokens,
-        text: z.string(),
-        logprob: float,
-        score: float,
-        reason: z.enum(['end-of-text', 'max-tokens', 'context-full']),
-      }),
-    )
-    .max(8)
-    .optional(),
+  beams: z.array(beam).max(8).optional(),
   timing: generationTiming,
   counters: generationCost,
-});
-/** @interface */
-export type DoneEvent = z.output<typeof doneEvent>;
+}) satisfies z.ZodType<DoneEvent>;
 
 /** The generation ended by an error after it had started. */
 export const failedEvent = z.object({ type: z.literal('failed'), error: wireError });
@@ -185,22 +167,25 @@ export const scoreParams = z
     model: digest,
     tokens: tokenList({ min: 1, max: MAX_PROMPT_TOKENS }),
     /** Likeliest tokens to report after each position. */
-    top: z.int().min(0).max(64),
+    topLogprobs: z.int().min(0).max(64),
     /** Only positions from here on are reported. */
     from: count.optional(),
     /** Batch work unless it says otherwise. */
     service: serviceOptions.optional(),
   })
-  .refine(({ tokens, top, from = 0 }) => {
+  .refine(({ tokens, topLogprobs, from = 0 }) => {
     // Beside a score of its own, each position has a list of pairs.
     const positions = Math.max(0, tokens.length - from);
-    return positions * (2 + 3 * top) + 16 <= MAX_VALUES;
+    return positions * (2 + 3 * topLogprobs) + 16 <= MAX_VALUES;
   }, 'so many likeliest tokens of so many positions do not fit into a frame: ask for fewer, or in parts with `from`');
-export const scoreResult = z.object({
-  /** Log-probability of each token given those before it; null for the first. */
+/** Log-probabilities along given tokens. */
+export interface ScoreResult {
+  /** Natural logarithm of the probability of each token from `from` on, given those before it; null for the first of all. */
+  readonly logprobs: (number | null)[];
+  /** Likeliest next tokens after each position from `from` on, likeliest first, with their log-probabilities. */
+  readonly top: [id: number, logprob: number][][];
+}
+export const scoreResult: z.ZodType<ScoreResult> = z.object({
   logprobs: z.array(float.nullable()),
-  /** Likeliest next tokens after each position. */
   top: z.array(z.array(scoredToken)),
 });
-/** @interface */
-export type ScoreResult = z.output<typeof scoreResult>;

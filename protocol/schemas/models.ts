@@ -1,50 +1,49 @@
 import { z } from 'zod';
 import { MAX_CHUNKS, MAX_LIST_MODELS, MAX_NAME_LENGTH } from '../limits.js';
 import { bytes, count, digest, list, name, piece, text, tokens } from './common.js';
+import { placementReport } from './placement.js';
 
-const placementTotals = z.object({ tensors: count, bytes: count, weights: count });
-
-/** Where each weight tensor is computed, and why; see driver/placement.ts. */
-export const placementReport = z.object({
-  board: z.string(),
-  tensors: z.array(
-    z.object({
-      name: z.string(),
-      type: z.string(),
-      rows: count,
-      columns: count,
-      placement: z.enum(['resident', 'staged', 'cpu']),
-      reason: z.string(),
-      /** Packed tiles: DMA memory where resident, CPU memory where staged. */
-      bytes: count,
-    }),
-  ),
-  totals: z.object({ resident: placementTotals, staged: placementTotals, cpu: placementTotals }),
-  dmaMemory: z.object({ total: count, working: count, free: count }),
-});
-/** @interface */
-export type WirePlacementReport = z.output<typeof placementReport>;
-
-/** Shapes of weight tensors, by GGML's names of types: for a plan without the weights. */
-export const planParams = z.strictObject({
-  tensors: list(
-    z.strictObject({
-      name: z.string().max(200),
-      type: z.string().max(20),
-      rows: z.int().min(1),
-      columns: z.int().min(1),
-    }),
-    { min: 0, max: 16_384 },
-  ),
-});
-
-/** How keys and values of complete pages are kept. */
-const KV_TYPES = ['f16', 'int8'] as const;
-export const kvType = z.enum(KV_TYPES);
-export type KvType = z.output<typeof kvType>;
+/** How keys and values of complete pages are kept: as 16-bit floats, or as 8-bit integers with a scale. */
+export type KvType = 'f16' | 'int8';
+export const kvType: z.ZodType<KvType> = z.enum(['f16', 'int8']);
 
 /** What a model is, once it is loaded. */
-export const modelFacts = z.object({
+export interface ModelFacts {
+  /** What the model calls itself. */
+  readonly name: string;
+  /** Blocks of attention and feed-forward. */
+  readonly layers: number;
+  /** Values of a token between layers. */
+  readonly embeddingLength: number;
+  /** Values inside of a feed-forward. */
+  readonly feedForwardLength: number;
+  /** Heads of attention. */
+  readonly heads: number;
+  /** Heads that have keys and values, which several heads of attention may share. */
+  readonly keyValueHeads: number;
+  /** Tokens in the vocabulary. */
+  readonly vocabularySize: number;
+  /** Tokens of context that the model was made for. */
+  readonly trainedContextLength: number;
+  /** Tokens of context that it was loaded with. */
+  readonly contextLength: number;
+  /** Memory for keys and values; agents before did not say. */
+  readonly keyValues?:
+    | {
+        /** How they are kept. */
+        readonly type: KvType;
+        /** Bytes for those of all sequences. */
+        readonly bytes: number;
+        /** Tokens of a sequence that has all room for itself. */
+        readonly tokens: number;
+      }
+    | undefined;
+  /** Whether conversations can be prompts. */
+  readonly hasChatTemplate: boolean;
+  /** The token that begins a text, where the model wants one. */
+  readonly bosToken?: number | undefined;
+}
+export const modelFacts: z.ZodType<ModelFacts> = z.object({
   name: z.string(),
   layers: count,
   embeddingLength: count,
@@ -52,27 +51,30 @@ export const modelFacts = z.object({
   heads: count,
   keyValueHeads: count,
   vocabularySize: count,
-  /** Context that the model was made for, and the one that it was loaded with. */
   trainedContextLength: count,
   contextLength: count,
-  /** How keys and values are kept, and tokens of a sequence that has all room for itself; agents before did not say. */
   keyValues: z.object({ type: kvType, bytes: count, tokens: count }).optional(),
   hasChatTemplate: z.boolean(),
-  /** The token that begins a text, where the model wants one. */
   bosToken: count.optional(),
 });
-/** @interface */
-export type ModelFacts = z.output<typeof modelFacts>;
 
-export const storedModel = z.object({
-  digest,
+/** A model in the board's store. */
+export interface StoredModel {
+  /** SHA-256 over its content, 64 hexadecimal digits; docs/protocol.md says of what. */
+  readonly digest: string;
   /** Names that users gave it; a model without one is known by its digest only. */
+  readonly names: string[];
+  /** Bytes of its file. */
+  readonly bytes: number;
+  /** Whether it is in the board's memory. */
+  readonly state: 'stored' | 'loading' | 'loaded';
+}
+export const storedModel: z.ZodType<StoredModel> = z.object({
+  digest,
   names: z.array(z.string()),
   bytes: count,
   state: z.enum(['stored', 'loading', 'loaded']),
 });
-/** @interface */
-export type StoredModel = z.output<typeof storedModel>;
 /** By digest, a page at a time; the first page without parameters. */
 export const modelsListParams = z.strictObject({
   /** Models after this one: `next` of the page before. */
@@ -143,10 +145,18 @@ export const detokenizeResult = z.object({ text: z.string() });
 /** What each token stands for: not always whole characters; nothing for tokens that are left out of texts. */
 export const piecesResult = z.object({ pieces: z.array(bytes) });
 
-export const chatMessages = list(z.strictObject({ role: z.string().min(1).max(40), content: text }), {
-  min: 1,
-  max: 1_000,
+/** One message of a conversation. */
+export interface ChatMessage {
+  /** Who says it, as the model's chat template has it: mostly `system`, `user` or `assistant`. */
+  readonly role: string;
+  /** What is said. */
+  readonly content: string;
+}
+const chatMessage: z.ZodType<ChatMessage> = z.strictObject({
+  role: z.string().min(1).max(40),
+  content: text,
 });
+export const chatMessages = list(chatMessage, { min: 1, max: 1_000 });
 export const applyTemplateParams = z.strictObject({
   model: digest,
   messages: chatMessages,

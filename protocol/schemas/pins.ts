@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { count, digest, generationId } from './common.js';
-import { prompt, serviceOptions } from './generate.js';
+import { prompt } from './generate.js';
+import { serviceOptions } from './sampling.js';
 
 /** Chosen by the client at random, as a generation's: it can release what it was not told of yet. */
 const pinId = generationId;

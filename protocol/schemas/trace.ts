@@ -15,10 +15,25 @@ export const traceReadResult = z.object({ data: bytes });
 /** Pieces of a trace to replay, from offset 0 upwards without gaps; offset 0 begins a new one. */
 export const traceWriteParams = z.strictObject({ offset: count, data: piece });
 
-export const traceReplayResult = z.object({
-  events: count,
+/** How a device behaved when a trace was done again. */
+export interface TraceReplay {
+  /** Events that were compared. */
+  readonly events: number;
   /** The first event at which this device did something else; absent where all were equal. */
+  readonly difference?:
+    | {
+        /** Line of the trace, from 1. */
+        readonly line: number;
+        /** What differs. */
+        readonly what: string;
+        /** What the trace has. */
+        readonly expected: string;
+        /** What this device did. */
+        readonly got: string;
+      }
+    | undefined;
+}
+export const traceReplayResult: z.ZodType<TraceReplay> = z.object({
+  events: count,
   difference: z.object({ line: count, what: z.string(), expected: z.string(), got: z.string() }).optional(),
 });
-/** @interface */
-export type TraceReplay = z.output<typeof traceReplayResult>;

@@ -8,8 +8,11 @@ import { SWITCH_STATUS, switchScript } from './switch-script.js';
 
 /** A release on a board. */
 export interface InstalledRelease {
+  /** SHA-256 over its files, hexadecimal. */
   readonly digest: string;
+  /** Version of the package that it is of. */
   readonly version: string;
+  /** Version of the Node.js that it brings. */
   readonly node: string;
   /** `current` leads to it. */
   readonly active: boolean;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import {
   type BoardDesign,
@@ -6,6 +7,7 @@ import {
   type DesignSource,
   readDesign,
 } from '../../firmware-bridge/index.js';
+import { callback, milliseconds, optionsOf, requireArguments, signal } from '../arguments.js';
 import type { RemoteHost, SshPrompts } from '../ssh/index.js';
 import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
 import { checkAgent, isRunning } from './check-agent.js';
@@ -22,22 +24,52 @@ import { switchScript } from './switch-script.js';
 import { systemd } from './systemd.js';
 
 const HEALTH_MS = 180_000;
+const ACCESS = z.object({
+  access: optionsOf({ password: z.string().optional(), withoutSystemd: z.string().optional() }),
+});
+const DEPLOY = z.object({
+  options: optionsOf({
+    device: z.string().optional(),
+    vectors: z.string().optional(),
+    bundle: z.string().optional(),
+    healthMs: milliseconds,
+    staysMs: milliseconds,
+    onStep: callback,
+    signal,
+  }),
+});
+
 /** An agent that fails as soon as it does more than start has failed by then. */
 const STAYS_MS = 5_000;
 /** So much longer than the laptop's own deadline the board waits before it reverts by itself. */
 const GRACE_S = 60;
 
-/** How far a deploy is. */
-export type DeployProgress =
-  | { readonly step: 'check'; readonly check: PreflightCheck }
-  | { readonly step: 'fetch' | 'assemble' | 'activate' | 'verify' | 'revert' }
-  | { readonly step: 'send'; readonly bytes: number; readonly totalBytes: number };
+/** What a deploy does now. */
+export type DeployStep =
+  | {
+      readonly step: 'check';
+      /** What was looked at on the board. */
+      readonly check: PreflightCheck;
+    }
+  | {
+      /** `fetch` the agent's Node.js, put the release together, activate it, verify it, or go back to the one before. */
+      readonly step: 'fetch' | 'assemble' | 'activate' | 'verify' | 'revert';
+    }
+  | {
+      readonly step: 'send';
+      /** Bytes of the release that are on the board. */
+      readonly bytes: number;
+      /** Bytes of the whole release. */
+      readonly totalBytes: number;
+    };
 
+/** What is put on a board, and how it has to prove itself. */
 export interface DeployOptions {
   /** Device URL of the agent; the accelerator of the board it runs on. */
   readonly device?: string | undefined;
   /** Which board it is and what its FPGA is to hold; the design of the active release. */
   readonly design?: DesignSource | undefined;
+  /** Whether the agent may use /dev/mem where no UIO device covers a register window; no unless told. */
   readonly allowDevMem?: boolean | undefined;
   /** Golden vectors for the self-test; none, no self-test. */
   readonly vectors?: string | undefined;
@@ -47,11 +79,15 @@ export interface DeployOptions {
   readonly staysMs?: number | undefined;
   /** The agent's bundle; the package's own. */
   readonly bundle?: string | undefined;
-  readonly onProgress?: ((progress: DeployProgress) => void) | undefined;
+  /** Told what is done, at the beginning of each step and while files are sent. */
+  readonly onStep?: ((step: DeployStep) => void) | undefined;
+  /** Gives up; the board keeps the agent that it has. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How one becomes root on a board. */
 export interface BoardAccess {
+  /** Asks for the password of sudo; without it none is asked for. */
   readonly prompts?: SshPrompts | undefined;
   /** The login's password, which sudo is given first. */
   readonly password?: string | undefined;
@@ -62,12 +98,17 @@ export interface BoardAccess {
   readonly withoutSystemd?: string | undefined;
 }
 
+/** What a deploy did. */
 export interface DeployResult {
+  /** Digest of the release. */
   readonly release: string;
+  /** Version of the package that it is of. */
   readonly version: string;
   /** The agent of the same release ran already and was healthy. */
   readonly unchanged: boolean;
+  /** Bytes that had to be sent. */
   readonly sentBytes: number;
+  /** Golden checks that the new agent passed; 0 without a self-test. */
   readonly selfTestChecks: number;
 }
 
@@ -95,6 +136,7 @@ export class Deployer {
 
   /** Looks at a board and finds out how to become root there. @throws PynqLlmError SSH_... */
   static async open(host: RemoteHost, access: BoardAccess = {}): Promise<Deployer> {
+    requireArguments({ access }, ACCESS);
     const { withoutSystemd: folder } = access;
     const layout = folder === undefined ? LAYOUT : plainLayout(folder);
     const manager = folder === undefined ? systemd : plain;
@@ -125,19 +167,20 @@ export class Deployer {
    * @throws PynqLlmError DEPLOY_..., SSH_...
    */
   async deploy(options: DeployOptions = {}): Promise<DeployResult> {
-    const { onProgress } = options;
+    requireArguments({ options }, DEPLOY);
+    const { onStep } = options;
     const platform = platformOf(this.#facts.machine);
     const given = options.design && readDesign(options.design);
     const state = this.#root === undefined ? undefined : await this.#switch().status();
     const plan = this.#plan(options, given, state?.design ?? new Map());
-    this.#preflight(platform, plan, 0, onProgress);
+    this.#preflight(platform, plan, 0, onStep);
     if (platform === undefined || state === undefined)
       throw new Error('the preflight refuses unknown machines, and users who may not become root');
-    onProgress?.({ step: 'fetch' });
+    onStep?.({ step: 'fetch' });
     const release = await this.#build(platform, plan, options);
     const about = { release: release.digest, version: release.version };
     if (isCurrent(state, release.digest) && state.pending === undefined) {
-      onProgress?.({ step: 'verify' });
+      onStep?.({ step: 'verify' });
       const { selfTestChecks } = await this.#check(release.digest, options, 0);
       return { ...about, unchanged: true, sentBytes: 0, selfTestChecks };
     }
@@ -202,7 +245,7 @@ export class Deployer {
     platform: Platform | undefined,
     plan: Plan,
     diskBytes: number,
-    onProgress: DeployOptions['onProgress'],
+    onStep: DeployOptions['onStep'],
   ): void {
     const checks = judge(this.#facts, {
       platform,
@@ -216,8 +259,7 @@ export class Deployer {
       lacksRoot: this.#root === undefined,
     });
     const failed = checks.filter(({ verdict }) => verdict === 'fail');
-    if (diskBytes === 0 || failed.length > 0)
-      for (const check of checks) onProgress?.({ step: 'check', check });
+    if (diskBytes === 0 || failed.length > 0) for (const check of checks) onStep?.({ step: 'check', check });
     if (failed.length > 0)
       throw new PynqLlmError(
         'DEPLOY_PREFLIGHT',
@@ -255,7 +297,7 @@ export class Deployer {
   }
 
   async #send(release: Release, platform: Platform, plan: Plan, options: DeployOptions): Promise<number> {
-    const { onProgress, signal } = options;
+    const { onStep, signal } = options;
     const root = this.#rootShell();
     for (let attempt = 1; ; attempt++) {
       const inventory = await takeInventory(this.#host, this.#layout);
@@ -263,7 +305,7 @@ export class Deployer {
       const usable = attempt === 1 ? inventory : { ...inventory, installed: new Map<string, string>() };
       const bytes = bytesToSend(release, usable);
       // Before folders are made: what is short is named before anything is written.
-      if (attempt === 1) this.#preflight(platform, plan, bytes.store, onProgress);
+      if (attempt === 1) this.#preflight(platform, plan, bytes.store, onStep);
       await prepareBoard(root, this.#manager, this.#layout, this.#facts.uid);
       try {
         await sendRelease(
@@ -272,8 +314,8 @@ export class Deployer {
           this.#layout,
           release,
           usable,
-          (progress) => {
-            onProgress?.({ step: progress.bytes === progress.totalBytes ? 'assemble' : 'send', ...progress });
+          (bytes, totalBytes) => {
+            onStep?.(bytes === totalBytes ? { step: 'assemble' } : { step: 'send', bytes, totalBytes });
           },
           signal,
         );
@@ -285,14 +327,14 @@ export class Deployer {
   }
 
   async #activate(release: string, options: DeployOptions): Promise<{ selfTestChecks: number }> {
-    const { onProgress, healthMs = HEALTH_MS } = options;
+    const { onStep, healthMs = HEALTH_MS } = options;
     const board = this.#switch();
     const token = randomBytes(16).toString('hex');
     options.signal?.throwIfAborted();
-    onProgress?.({ step: 'activate' });
+    onStep?.({ step: 'activate' });
     try {
       await board.activate(release, token, Math.ceil(healthMs / 1000) + GRACE_S);
-      onProgress?.({ step: 'verify' });
+      onStep?.({ step: 'verify' });
       const result = await this.#check(release, options, options.staysMs ?? STAYS_MS);
       if (!(await board.confirm(token)))
         throw new PynqLlmError('DEPLOY_UNHEALTHY', 'The board went back before the checks were done.');
@@ -300,7 +342,7 @@ export class Deployer {
     } catch (error) {
       // Without a connection the board does the same by itself when its time is up.
       if (isPynqLlmError(error, 'SSH_CONNECTION_LOST')) throw error;
-      onProgress?.({ step: 'revert' });
+      onStep?.({ step: 'revert' });
       await board.revert(token);
       throw await this.#reverted(error, board);
     }

@@ -3,7 +3,7 @@ export {
   type BoardAccess,
   Deployer,
   type DeployOptions,
-  type DeployProgress,
   type DeployResult,
+  type DeployStep,
 } from './deployer.js';
 export type { PreflightCheck } from './preflight.js';

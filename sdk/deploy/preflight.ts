@@ -38,8 +38,11 @@ export interface BoardFacts {
 
 /** One thing that was looked at. */
 export interface PreflightCheck {
+  /** What it is. */
   readonly name: string;
+  /** A `fail` ends the deploy. */
   readonly verdict: 'pass' | 'warn' | 'fail';
+  /** What the board has, with the figures. */
   readonly found: string;
   /** What to do about it; empty where it is fine. */
   readonly fix: string;

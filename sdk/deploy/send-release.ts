@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
+import type { OnProgress } from '../../protocol/index.js';
 import { quote, type RemoteHost } from '../ssh/index.js';
 import { assembleScript, CORRUPT } from './assemble-script.js';
 import { checkBusy } from './board-state.js';
@@ -8,12 +9,6 @@ import { commandFailed, type RootShell } from './root-shell.js';
 
 /** Assembling copies and hashes a hundred megabytes: minutes on a slow card. */
 const ASSEMBLE_MS = 10 * 60_000;
-
-export interface SendProgress {
-  /** Bytes of the release that are on the board. */
-  readonly bytes: number;
-  readonly totalBytes: number;
-}
 
 /** Where files wait until their release is complete: they belong to who logs in, named by their digests. */
 function incoming({ base }: Layout): string {
@@ -77,7 +72,7 @@ export async function sendRelease(
   layout: Layout,
   release: Release,
   inventory: Inventory,
-  onProgress: (progress: SendProgress) => void,
+  onProgress: OnProgress,
   signal?: AbortSignal,
 ): Promise<void> {
   const totalBytes = release.bytes;
@@ -90,10 +85,10 @@ export async function sendRelease(
     const before = done;
     if (installed === undefined)
       await sendFile(host, layout, file, inventory.waiting.get(file.sha256), (bytes) =>
-        onProgress({ bytes: before + bytes, totalBytes }),
+        onProgress(before + bytes, totalBytes, 'bytes'),
       );
     done += file.bytes;
-    onProgress({ bytes: done, totalBytes });
+    onProgress(done, totalBytes, 'bytes');
   }
   signal?.throwIfAborted();
   const result = await root.try(assembleScript(layout, release, sources), [], ASSEMBLE_MS);
@@ -113,14 +108,14 @@ async function sendFile(
   layout: Layout,
   file: ReleaseFile,
   sent: number | undefined,
-  onProgress: (bytes: number) => void,
+  onSent: (bytes: number) => void,
 ): Promise<void> {
   if (sent === file.bytes) return;
   const path = `${incoming(layout)}/${file.sha256}`;
   // More than the whole cannot be the beginning of it.
   const offset = sent !== undefined && sent < file.bytes ? sent : 0;
   try {
-    await host.upload({ from: file.from, offset }, path, onProgress);
+    await host.upload({ from: file.from, offset }, path, onSent);
   } catch (error) {
     if (!(error instanceof PynqLlmError) || !/No space left on device|quota exceeded/i.test(error.message))
       throw error;

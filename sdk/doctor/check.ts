@@ -5,10 +5,12 @@ export type CheckStatus = 'pass' | 'warn' | 'fail' | 'skip';
 
 /** The parts of the way to a board, in the order in which they are checked. */
 export const CHECK_GROUPS = ['laptop', 'connection', 'board', 'core'] as const;
+/** A part of the way to a board. */
 export type CheckGroup = (typeof CHECK_GROUPS)[number];
 
 /** What a check found. */
 export interface Finding {
+  /** How it ended. */
   readonly status: CheckStatus;
   /** What was found, with the figures. */
   readonly detail: string;

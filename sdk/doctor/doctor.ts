@@ -1,4 +1,6 @@
 import { homedir } from 'node:os';
+import { z } from 'zod';
+import { optionsOf, requireArguments } from '../arguments.js';
 import { BOARD_CHECKS } from './board.js';
 import { type Check, type CheckGroup, type Finding, failure } from './check.js';
 import { CONNECTION_CHECKS } from './connection.js';
@@ -9,10 +11,18 @@ import { parseTarget } from './target.js';
 
 /** One line of an examination. */
 export interface CheckReport extends Finding {
+  /** Part of the way that was looked at. */
   readonly group: CheckGroup;
+  /** What was looked at. */
   readonly name: string;
+  /** Milliseconds that it took. */
   readonly durationMs: number;
 }
+
+const ARGUMENTS = z.object({
+  url: z.string(),
+  options: optionsOf({ vectors: z.string(), model: z.string(), signal: z.instanceof(AbortSignal) }),
+});
 
 const CHECKS: readonly Check<DoctorSession>[] = [
   ...LAPTOP_CHECKS,
@@ -33,6 +43,7 @@ export async function* examine(
   options: Examination,
   laptop: Laptop = thisLaptop(),
 ): AsyncGenerator<CheckReport, void, void> {
+  requireArguments({ url, options }, ARGUMENTS);
   await using session = new DoctorSession(parseTarget(url), laptop, options);
   for (const check of CHECKS) {
     const started = performance.now();

@@ -28,6 +28,7 @@ export interface Examination {
   readonly model: string;
   /** Whether the core may be used; without it nothing is written to the board. */
   readonly touch: boolean;
+  /** Token for the agent, where it wants one. */
   readonly token?: string | undefined;
   /** For wss: certificate authority, PEM. */
   readonly ca?: string | undefined;
@@ -37,6 +38,7 @@ export interface Examination {
   readonly ssh?: SshLoginOptions | undefined;
   /** For mock: directory of the model store. */
   readonly storeDir?: string | undefined;
+  /** Ends the examination. */
   readonly signal: AbortSignal;
 }
 

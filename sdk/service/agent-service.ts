@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../board-client.js';
-import type { ConnectOptions } from '../connect.js';
+import { type ConnectOptions, requireConnectArguments } from '../connect.js';
 import { openBoard } from '../open-board.js';
 import { type ExecResult, openSsh, parseSshUrl, type SshConnection } from '../ssh/index.js';
 import { throughStream } from '../transports/ssh.js';
@@ -15,12 +15,15 @@ const RESTART_MS = 120_000;
 const READY_MS = 60_000;
 const RETRY_MS = 500;
 
+/** Which lines of the log are wanted. */
 export interface LogOptions {
   /** Lines from before. */
   readonly lines: number;
   /** Goes on with what comes until `signal`. */
   readonly follow: boolean;
+  /** Takes the text as it comes. */
   readonly onText: (text: string) => void;
+  /** Ends it. */
   readonly signal: AbortSignal;
 }
 
@@ -42,6 +45,7 @@ export class AgentService implements AsyncDisposable {
    * @throws PynqLlmError SERVICE_NEEDS_SSH for other URLs, SSH_...
    */
   static async open(url: string, options: ConnectOptions = {}): Promise<AgentService> {
+    requireConnectArguments(url, options);
     if (!url.startsWith('ssh://'))
       throw new PynqLlmError(
         'SERVICE_NEEDS_SSH',
@@ -107,6 +111,7 @@ export class AgentService implements AsyncDisposable {
     return this.#installed();
   }
 
+  /** Ends the login. */
   close(): Promise<void> {
     return this.#ssh.close();
   }

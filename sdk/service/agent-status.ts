@@ -1,7 +1,7 @@
 import { isPynqLlmError, type PynqLlmError } from '../../errors/index.js';
 import type { BoardHealth, BoardInfo, StoredModel } from '../../protocol/index.js';
 import type { BoardClient } from '../board-client.js';
-import { type ConnectOptions, connect } from '../connect.js';
+import { type ConnectOptions, connect, requireConnectArguments } from '../connect.js';
 import { AgentService } from './agent-service.js';
 import type { UnitState } from './unit-state.js';
 
@@ -15,9 +15,13 @@ export interface AgentStatus {
   readonly error: PynqLlmError | undefined;
 }
 
+/** What an agent says. */
 export interface AgentAnswer {
+  /** What the board and it are. */
   readonly info: BoardInfo;
+  /** How they are. */
   readonly health: BoardHealth;
+  /** What is in the store. */
   readonly models: readonly StoredModel[];
 }
 
@@ -27,6 +31,7 @@ export interface AgentAnswer {
  * @throws PynqLlmError as `connect`
  */
 export async function agentStatus(url: string, options: ConnectOptions = {}): Promise<AgentStatus> {
+  requireConnectArguments(url, options);
   if (!url.startsWith('ssh://'))
     return { unit: undefined, agent: await ask(await connect(url, options)), error: undefined };
   await using service = await AgentService.open(url, options);

@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { Client } from 'ssh2';
+import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { milliseconds, optionsOf, requireArguments, signal } from '../arguments.js';
 import { Authenticator, type Secrets } from './authenticator.js';
 import { type ResolvedTarget, resolveTarget } from './client-config.js';
 import { SshConnection } from './connection.js';
@@ -12,11 +14,18 @@ const TIMEOUT_MS = 20_000;
 const KEEPALIVE_MS = 10_000;
 const MAX_JUMPS = 4;
 
+const OPEN = z.object({
+  target: optionsOf({ host: z.string(), user: z.string().optional(), port: z.number().optional() }),
+  options: optionsOf({ password: z.string().optional(), timeoutMs: milliseconds, signal }),
+});
+
+/** How one logs in to a board. */
 export interface SshOptions extends HostKeyOptions {
   /** A password to try where no key is accepted. */
   readonly password?: string | undefined;
   /** Milliseconds for each step of making the connection: reaching the board, its key, each attempt to log in; 20 s. */
   readonly timeoutMs?: number | undefined;
+  /** Gives up the attempt to log in. */
   readonly signal?: AbortSignal | undefined;
   /** Filled with what the board accepted, and used for the next connection to it. */
   readonly secrets?: Secrets | undefined;
@@ -27,7 +36,8 @@ export interface SshOptions extends HostKeyOptions {
  * @throws PynqLlmError SSH_CONFIG, SSH_UNREACHABLE, SSH_HOST_KEY_CHANGED, SSH_HOST_KEY_UNKNOWN, SSH_AUTH_FAILED,
  *   SSH_TIMEOUT
  */
-export function openSsh(target: SshTarget, options: SshOptions = {}): Promise<SshConnection> {
+export async function openSsh(target: SshTarget, options: SshOptions = {}): Promise<SshConnection> {
+  requireArguments({ target, options }, OPEN);
   return open(target, options, 0);
 }
 

@@ -14,12 +14,15 @@ const UPLOAD_CHUNK_BYTES = 256 * 1024;
 /** A command that prints more is not one of ours; text beyond would only fill memory. */
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
 
+/** How a command is run. */
 export interface ExecOptions {
+  /** What it reads; nothing unless given. */
   readonly stdin?: string | Uint8Array | undefined;
   /** Milliseconds; a minute. Infinity for a command that goes on until `signal`. */
   readonly timeoutMs?: number | undefined;
   /** Takes standard output as it comes; it is then not in the result. */
   readonly onStdout?: ((text: string) => void) | undefined;
+  /** Ends it. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -27,10 +30,13 @@ export interface ExecOptions {
 export interface ExecResult {
   /** Exit status; undefined where a signal ended it. */
   readonly status: number | undefined;
+  /** What it printed. */
   readonly stdout: string;
+  /** What it printed as errors. */
   readonly stderr: string;
 }
 
+/** What an upload sends: all of a file or of some bytes, from an offset on. */
 export interface UploadSource {
   /** A file here, or its bytes. */
   readonly from: string | Uint8Array;
@@ -46,7 +52,7 @@ export interface RemoteHost {
    * Sends bytes to a file: from its beginning, or after what it has.
    * @throws PynqLlmError SSH_COMMAND_FAILED, SSH_CONNECTION_LOST, SSH_TIMEOUT
    */
-  upload(source: UploadSource, path: string, onProgress?: (bytes: number) => void): Promise<void>;
+  upload(source: UploadSource, path: string, onSent?: (bytes: number) => void): Promise<void>;
   /** A stream to a Unix socket, or to a port of the loopback interface. @throws PynqLlmError SSH_FORWARD_FAILED */
   forwardTo(place: string | number): Promise<Duplex>;
 }
@@ -72,6 +78,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
     client.on('close', () => this.#lose('the board closed it', undefined));
   }
 
+  /** Whether the login lasts. */
   get isOpen(): boolean {
     return this.#lost === undefined;
   }
@@ -84,7 +91,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
   async upload(
     { from, offset }: UploadSource,
     path: string,
-    onProgress?: (bytes: number) => void,
+    onSent?: (bytes: number) => void,
   ): Promise<void> {
     const bytes =
       typeof from === 'string'
@@ -94,7 +101,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
       input: bytes,
       timeoutMs: Number.POSITIVE_INFINITY,
       stallMs: UPLOAD_STALL_MS,
-      onSent: (sent) => onProgress?.(offset + sent),
+      onSent: (sent) => onSent?.(offset + sent),
     });
     if (status !== 0)
       throw new PynqLlmError(
@@ -119,6 +126,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
     );
   }
 
+  /** Ends the login. */
   async close(): Promise<void> {
     if (this.#lost !== undefined) return;
     const closed = once(this.#client, 'close');

@@ -23,6 +23,7 @@ const ALGORITHMS = [
 export type HostKeyAlgorithm = (typeof ALGORITHMS)[number];
 
 export interface HostKeyOptions {
+  /** Asks the user about a first key and for secrets; without it none is confirmed. */
   readonly prompts?: SshPrompts | undefined;
   /** `SHA256:…`: the key must have this fingerprint; a first key that has it needs no question. */
   readonly hostKey?: string | undefined;

@@ -1,6 +1,8 @@
 /** A host key that was never seen before. */
 export interface HostKeyQuestion {
+  /** Whose key it is. */
   readonly host: string;
+  /** Algorithm of the key, such as `ssh-ed25519`. */
   readonly type: string;
   /** `SHA256:…` */
   readonly fingerprint: string;

@@ -1,10 +1,14 @@
+import { z } from 'zod';
 import { PynqLlmError } from '../../errors/index.js';
+import { requireArguments } from '../arguments.js';
 
 /** A board as its user names it; what is left out comes from ~/.ssh/config. */
 export interface SshTarget {
   /** Host name, address, or a `Host` of ~/.ssh/config. */
   readonly host: string;
+  /** Name of the login; that of ~/.ssh/config, else that of the user here. */
   readonly user?: string | undefined;
+  /** 1 to 65535; that of ~/.ssh/config, else 22. */
   readonly port?: number | undefined;
 }
 
@@ -18,11 +22,13 @@ export interface SshUrl {
   readonly agent: string | number;
 }
 
+const ARGUMENTS = z.object({ text: z.string() });
 const TARGET =
   /^(?:([^@:/?#\s]+)@)?(\[[0-9a-fA-F:.]+(?:%\w+)?\]|[^@:/?#\s[\]-][^@:/?#\s[\]]*)(?::(\d{1,5}))?$/;
 
 /** Reads `HOST`, `USER@HOST`, `USER@HOST:PORT`, or the same after `ssh://`. @throws PynqLlmError SSH_TARGET */
 export function parseSshTarget(text: string): SshTarget {
+  requireArguments({ text }, ARGUMENTS);
   const match = TARGET.exec(text.replace(/^ssh:\/\//, '').replace(/\/$/, ''));
   const port = match?.[3] === undefined ? undefined : Number(match[3]);
   if (match === null || port === 0 || (port ?? 1) > 65_535) throw bad(text, 'it is not USER@HOST:PORT');

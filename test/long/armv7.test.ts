@@ -89,11 +89,11 @@ function ofRelease(release: Armv7Release): void {
 async function useModel(board: BoardClient): Promise<unknown> {
   const model = await board.models.upload(TINY_MODEL);
   const greedy = [];
-  for await (const token of model.generate(PROMPT, { maxTokens: 12, temperature: 0, top: 5 }))
+  for await (const token of model.generate(PROMPT, { maxTokens: 12, temperature: 0, topLogprobs: 5 }))
     greedy.push(token);
   const seeded = [];
   for await (const { id } of model.generate(PROMPT, { maxTokens: 12, temperature: 0.8, seed: 7 }))
     seeded.push(id);
-  const scores = await model.score([...(await model.tokenize(PROMPT)), ...seeded], { top: 64 });
+  const scores = await model.score([...(await model.tokenize(PROMPT)), ...seeded], { topLogprobs: 64 });
   return { greedy, seeded, scores };
 }

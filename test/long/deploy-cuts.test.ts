@@ -150,7 +150,7 @@ describe.skipIf(noSshd !== undefined)(title('a deploy that is cut off'), () => {
     const cut = deployer.deploy({
       device: 'mock:',
       bundle,
-      onProgress: (progress) => {
+      onStep: (progress) => {
         if (progress.step !== 'send') return;
         sent = progress.bytes;
         if (sent > progress.totalBytes / 2) connection.destroy();

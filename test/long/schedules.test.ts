@@ -77,7 +77,8 @@ function runSchedule(
     now: () => (clock += 1 + random(20)),
   });
   const given: Given[] = [];
-  const live: { readonly grant: (limit: number) => void; readonly cancel: () => void; limit: number }[] = [];
+  const live: { readonly grant: (credit: number) => void; readonly cancel: () => void; credit: number }[] =
+    [];
   let toCome = 2 + random(4);
   let speculated = 0;
   if (random(4) === 0) board.injectFault({ name: 'dma-decode-error', after: random(20) });
@@ -88,15 +89,15 @@ function runSchedule(
       const service = SERVICES[random(SERVICES.length)];
       // Now and then several answers to one prompt.
       for (let answers = random(4) === 0 ? 3 : 1; answers > 0; answers--) {
-        const limit = random(4);
-        const { received, generation } = bench.submit({ ...REQUESTS[request], limit }, service);
+        const credit = random(4);
+        const { received, generation } = bench.submit({ ...REQUESTS[request], credit }, service);
         given.push({ request, received });
-        live.push({ ...generation, limit });
+        live.push({ ...generation, credit });
       }
     }
     for (const one of live) {
-      one.limit += random(4);
-      one.grant(one.limit);
+      one.credit += random(4);
+      one.grant(one.credit);
       if (random(60) === 0) one.cancel();
     }
     const before = given.map(({ received }) => received.tokens.length);

@@ -145,7 +145,7 @@ describe('completions', () => {
     const ids = (await model.tokenize('Once upon a time there')).slice(1);
     const echoed = { ...request, prompt: ids, max_tokens: 1, echo: true, logprobs: 1, n: 2 };
     const answer = await http.openai.completions.create(echoed);
-    const scored = await model.score(ids, { top: 1 });
+    const scored = await model.score(ids, { topLogprobs: 1 });
     for (const { text, logprobs } of answer.choices) {
       expect(text).toMatch(/^Once upon a time there./);
       expect(logprobs!.tokens!.join('')).toBe(text);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
 import { CHUNK_BYTES } from '../../protocol/index.js';
-import { type BoardClient, connect, type ScoreProgress, type UploadProgress } from '../../sdk/index.js';
+import { type BoardClient, connect, type UploadPhase } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
 
@@ -22,23 +22,33 @@ afterAll(async () => {
 describe('an upload', () => {
   it('reports its progress, and the next one of the same content sends nothing', async () => {
     const bytes = randomBytes(5 * CHUNK_BYTES + 17);
-    const progress: UploadProgress[] = [];
+    const progress: { phase: UploadPhase | undefined; done: number }[] = [];
+    let phase: UploadPhase | undefined;
     const stored = await board.models.store(bytes, {
       name: 'random',
-      onProgress: (step) => progress.push(step),
+      onPhase: (begun) => {
+        phase = begun;
+      },
+      onProgress: (done, total, unit) => {
+        expect([total, unit]).toEqual([bytes.length, 'bytes']);
+        progress.push({ phase, done });
+      },
     });
     expect(stored).toMatchObject({ names: ['random'], bytes: bytes.length, state: 'stored' });
-    const sent = progress.filter(({ phase }) => phase === 'send').map((step) => step.bytes);
+    const sent = progress.filter((step) => step.phase === 'send').map((step) => step.done);
     expect(sent).toHaveLength(6);
     expect(sent.at(-1)).toBe(bytes.length);
     expect(sent).toEqual(sent.toSorted((a, b) => a - b));
-    const again: UploadProgress[] = [];
+    const again: (UploadPhase | undefined)[] = [];
     const renamed = await board.models.store(bytes, {
       name: 'again',
-      onProgress: (step) => again.push(step),
+      onPhase: (begun) => {
+        phase = begun;
+      },
+      onProgress: () => again.push(phase),
     });
     expect(renamed.names).toEqual(['random', 'again']);
-    expect(again.filter(({ phase }) => phase === 'send')).toHaveLength(1);
+    expect(again.filter((one) => one === 'send')).toHaveLength(1);
     await board.models.delete('random');
   });
 
@@ -46,12 +56,10 @@ describe('an upload', () => {
     await using proxy = await breakingProxy(agent.url);
     await using far = await connect(proxy.url);
     const bytes = randomBytes(12 * CHUNK_BYTES);
-    const progress: number[] = [];
     // Four chunks get through each connection; a restart from the beginning would never end.
     proxy.breakAfter(4.5 * CHUNK_BYTES);
     const stored = await far.models.store(bytes, {
       name: 'broken',
-      onProgress: ({ phase, bytes: done }) => phase === 'send' && progress.push(done),
     });
     expect(stored.bytes).toBe(bytes.length);
     expect(proxy.connections).toBeGreaterThanOrEqual(3);
@@ -71,18 +79,24 @@ describe('an upload', () => {
   it('ends with the reason of an aborted signal and keeps what came', async () => {
     const bytes = randomBytes(30 * CHUNK_BYTES);
     const abort = new AbortController();
+    let phase: UploadPhase | undefined;
     await expect(
       board.models.store(bytes, {
         name: 'aborted',
         signal: abort.signal,
-        onProgress: ({ phase, bytes: done }) =>
-          phase === 'send' && done > 4 * CHUNK_BYTES && abort.abort(new Error('stop')),
+        onPhase: (begun) => {
+          phase = begun;
+        },
+        onProgress: (done) => phase === 'send' && done > 4 * CHUNK_BYTES && abort.abort(new Error('stop')),
       }),
     ).rejects.toThrow('stop');
     let first: number | undefined;
     await board.models.store(bytes, {
       name: 'aborted',
-      onProgress: ({ phase, bytes: done }) => {
+      onPhase: (begun) => {
+        phase = begun;
+      },
+      onProgress: (done) => {
         if (phase === 'send') first ??= done;
       },
     });
@@ -138,7 +152,7 @@ describe('a model on the board', () => {
   it('reports progress while it is loaded, and is not deleted while it generates', async () => {
     const steps: number[] = [];
     const model = await board.models.load('tiny-stories-Q3_K_M.gguf', {
-      onProgress: ({ bytes, totalBytes }) => steps.push(bytes / totalBytes),
+      onProgress: (done, total) => steps.push(done / total),
     });
     expect(steps.at(-1)).toBe(1);
     const generation = model.generate('Once', { maxTokens: 300, ignoreEos: true });
@@ -167,14 +181,17 @@ describe('a model on the board', () => {
     const model = await board.models.upload(TINY_MODEL);
     const prompt = await model.tokenize('Once upon a time');
     const tokens = [];
-    for await (const token of model.generate({ tokens: prompt }, { maxTokens: 20, temperature: 0, top: 3 }))
+    for await (const token of model.generate(
+      { tokens: prompt },
+      { maxTokens: 20, temperature: 0, topLogprobs: 3 },
+    ))
       tokens.push(token);
     const all = [...prompt, ...tokens.map(({ id }) => id)];
-    const { logprobs, top } = await model.score(all, { top: 3 });
+    const { logprobs, top } = await model.score(all, { topLogprobs: 3 });
     expect(logprobs[0]).toBeNull();
     expect(logprobs.slice(prompt.length)).toEqual(tokens.map(({ logprob }) => logprob));
     expect(top.slice(prompt.length - 1, -1)).toEqual(tokens.map((token) => token.top));
-    const part = await model.score(all, { top: 3, from: prompt.length });
+    const part = await model.score(all, { topLogprobs: 3, from: prompt.length });
     expect(part.logprobs).toEqual(logprobs.slice(prompt.length));
     expect(part.top).toEqual(top.slice(prompt.length));
   });
@@ -192,13 +209,11 @@ describe('a model on the board', () => {
       logprobs.push(...scored.logprobs.slice(17));
     }
     const mean = logprobs.reduce<number>((sum, logprob) => sum + (logprob ?? 0), 0) / logprobs.length;
-    const progress: ScoreProgress[] = [];
-    const result = await model.perplexity(text, { onProgress: (one) => progress.push(one) });
+    const progress: [number, number, string][] = [];
+    const result = await model.perplexity(text, { onProgress: (...one) => progress.push(one) });
     const total = 32 * result.windows;
-    expect(progress.at(-1)).toEqual({ tokens: total, totalTokens: total });
-    expect(progress).toEqual(
-      progress.toSorted((a, b) => a.tokens - b.tokens).map(({ tokens }) => ({ tokens, totalTokens: total })),
-    );
+    expect(progress.at(-1)).toEqual([total, total, 'tokens']);
+    expect(progress).toEqual(progress.toSorted(([a], [b]) => a - b).map(([done]) => [done, total, 'tokens']));
     expect(progress.length).toBeGreaterThanOrEqual(result.windows);
     expect(result).toMatchObject({ windows: Math.floor(tokens.length / 32), tokens: logprobs.length });
     expect(result.windows).toBeGreaterThan(1);
@@ -210,7 +225,7 @@ describe('a model on the board', () => {
     const model = await board.models.upload(TINY_MODEL);
     const progress: number[] = [];
     await model.score(Array<number>(model.info.contextLength).fill(80), {
-      onProgress: ({ tokens, totalTokens }) => progress.push(tokens / totalTokens),
+      onProgress: (done, total) => progress.push(done / total),
     });
     expect(progress.length).toBeGreaterThan(0);
     expect(progress).toEqual(progress.toSorted((a, b) => a - b));

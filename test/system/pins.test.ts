@@ -102,7 +102,7 @@ describe('a pin', () => {
         .poll(async () => (await board.metrics()).models)
         .toMatchObject([{ sequences: [], kv: { used: 0, pinned: 0 } }]);
     const enough = new AbortController();
-    const told: number[][] = [];
+    const told: (string | number)[][] = [];
     const pinning = model.pin(
       { tokens },
       { signal: enough.signal, class: 'batch', onProgress: (...progress) => told.push(progress) },

@@ -36,8 +36,8 @@ export class CuttingHost implements RemoteHost {
     return this.#operation(command, () => this.#connection.exec(command, options));
   }
 
-  upload(source: UploadSource, path: string, onProgress?: (bytes: number) => void): Promise<void> {
-    return this.#operation(`upload ${path}`, () => this.#connection.upload(source, path, onProgress));
+  upload(source: UploadSource, path: string, onSent?: (bytes: number) => void): Promise<void> {
+    return this.#operation(`upload ${path}`, () => this.#connection.upload(source, path, onSent));
   }
 
   forwardTo(place: string | number): Promise<Duplex> {

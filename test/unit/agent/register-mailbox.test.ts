@@ -8,8 +8,8 @@ const PLACES = [
 const read = ({ window, offset }: { window: number; offset: number }) => 0xf000_0000 + window * 256 + offset;
 const VALUES = [0xf000_0004, 0xf000_0208];
 
-/** The two ends of a mailbox, and what the worker's end posted. */
-function mailbox() {
+/** The two ends of a lane, and what the worker's end posted. */
+function lane() {
   const main = new RegisterMailbox();
   const worker = new RegisterMailbox(main.shared);
   const posted: unknown[] = [];
@@ -19,7 +19,7 @@ function mailbox() {
 
 describe('the short way for register reads', () => {
   it('brings the values back', () => {
-    const { main, worker, answer } = mailbox();
+    const { main, worker, answer } = lane();
     expect(worker.isAsked).toBe(false);
     expect(main.ask(1, PLACES)).toBe(true);
     expect(worker.isAsked).toBe(true);
@@ -30,7 +30,7 @@ describe('the short way for register reads', () => {
   });
 
   it('hands a late answer over to a message', () => {
-    const { main, posted, answer } = mailbox();
+    const { main, posted, answer } = lane();
     main.ask(7, PLACES);
     expect(main.look()).toBeUndefined();
     expect(main.ask(8, PLACES)).toBe(false);
@@ -43,7 +43,7 @@ describe('the short way for register reads', () => {
     ['before', true],
     ['after', false],
   ])('hands an error over to a message, %s the main thread looked', (_, early) => {
-    const { main, posted, answer } = mailbox();
+    const { main, posted, answer } = lane();
     const error = new Error('bus error');
     main.ask(7, PLACES);
     if (!early) expect(main.look()).toBeUndefined();
@@ -56,6 +56,6 @@ describe('the short way for register reads', () => {
   });
 
   it('takes no long batches', () => {
-    expect(mailbox().main.ask(1, Array(65).fill(PLACES[0]))).toBe(false);
+    expect(lane().main.ask(1, Array(65).fill(PLACES[0]))).toBe(false);
   });
 });

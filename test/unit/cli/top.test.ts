@@ -110,7 +110,7 @@ describe('a screen', () => {
       class: 'batch' as const,
       priority: 5,
       state,
-      isReading: true,
+      hasCredit: true,
       ageMs: 1,
       promptTokens: 3,
       generated: 2,

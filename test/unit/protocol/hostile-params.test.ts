@@ -31,7 +31,12 @@ const CASES: readonly (readonly [string, MethodName, unknown, RegExp])[] = [
   ],
   ['texts for tokens', 'models.detokenize', { model, tokens: many(MAX_PROMPT_TOKENS, '') }, /tokens\.0/],
   ['fractions for tokens', 'models.pieces', { model, tokens: many(MAX_PROMPT_TOKENS, 0.5) }, /tokens\.0/],
-  ['nothing to score', 'score', { model, top: 0, tokens: many(MAX_PROMPT_TOKENS, null) }, /tokens\.0/],
+  [
+    'nothing to score',
+    'score',
+    { model, topLogprobs: 0, tokens: many(MAX_PROMPT_TOKENS, null) },
+    /tokens\.0/,
+  ],
   ['too many tokens', 'models.detokenize', { model, tokens: many(MAX_PROMPT_TOKENS + 1, 0) }, /tokens: /],
   ['tensors that are none', 'models.plan', { tensors: many(16_384, {}) }, /tensors\.0\.name/],
   ['tensors with other fields', 'models.plan', { tensors: many(2_000, wide) }, /tensors\.0\.name/],

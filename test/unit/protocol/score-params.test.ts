@@ -5,7 +5,7 @@ const accepted = (tokens: number, top: number, from?: number) =>
   METHODS.score.params.safeParse({
     model: 'a'.repeat(64),
     tokens: Array<number>(tokens).fill(1),
-    top,
+    topLogprobs: top,
     ...(from === undefined ? {} : { from }),
   }).success;
 

@@ -97,6 +97,16 @@ describe('a server session at hello', () => {
     expect(closed).toBe('PROTOCOL_VERSION_MISMATCH');
   });
 
+  it('refuses a client of protocol 1.3, which is told to upgrade', () => {
+    hello({ major: 1, minor: 3 });
+    expect(sent[0].error).toMatchObject({
+      code: 'PROTOCOL_VERSION_MISMATCH',
+      message: expect.stringContaining('1.3'),
+      context: { theirs: '1.3', upgrade: 'client' },
+    });
+    expect(closed).toBe('PROTOCOL_VERSION_MISMATCH');
+  });
+
   it('takes another minor version, with fields that it does not know', () => {
     request(0, 'hello', {
       protocol: { major: PROTOCOL_VERSION.major, minor: 99 },

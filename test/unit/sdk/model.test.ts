@@ -3,7 +3,7 @@ import type { ServerStream } from '../../../protocol/index.js';
 import { requestWithProgress } from '../../../sdk/progress-request.js';
 import { scriptedAgent } from './scripted-agent.js';
 
-const SCORE = { model: 'a'.repeat(64), tokens: [1, 2], top: 0 };
+const SCORE = { model: 'a'.repeat(64), tokens: [1, 2], topLogprobs: 0 };
 const RESULT = { logprobs: [null, -1], top: [[], []] };
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -11,8 +11,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 async function score(answer: (stream: ServerStream) => unknown, options = {}) {
   const agent = scriptedAgent((call) => answer(call.stream()));
   const connection = await agent.connect();
-  const told: number[][] = [];
-  const tell = (...progress: number[]) => void told.push(progress);
+  const told: (string | number)[][] = [];
+  const tell = (...progress: (string | number)[]) => void told.push(progress);
   const result = await requestWithProgress(connection, 'score', SCORE, tell, options, 150).catch(
     (error: unknown) => error,
   );
@@ -25,12 +25,12 @@ describe('a long request', () => {
     const { result, told } = await score(async (stream) => {
       for (let done = 0; done < 6; done++) {
         await pause(60);
-        stream.emit({ done, total: 6 });
+        stream.emit({ done, total: 6, unit: 'tokens' });
       }
       return RESULT;
     });
     expect(result).toEqual(RESULT);
-    expect(told.at(-1)).toEqual([5, 6]);
+    expect(told.at(-1)).toEqual([5, 6, 'tokens']);
   });
 
   it('that tells nothing for too long is given up', async () => {

@@ -78,7 +78,12 @@ describe('a generation', () => {
 describe('back-pressure', () => {
   it('without room for a token nothing is computed for the sequence, and it goes on when there is', () => {
     const bench = new Bench(model);
-    const { received, generation } = bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY, limit: 2 });
+    const { received, generation } = bench.submit({
+      prompt: ONCE,
+      maxTokens: 6,
+      sampling: GREEDY,
+      credit: 2,
+    });
     bench.run();
     expect(received.tokens).toHaveLength(2);
     const { cpuMultiplyAdds } = model.cost();
@@ -95,7 +100,7 @@ describe('back-pressure', () => {
 
   it('a client that reads nothing does not hold up another', () => {
     const bench = new Bench(model);
-    const stuck = bench.submit({ prompt: ONCE, maxTokens: 6, limit: 0 }).received;
+    const stuck = bench.submit({ prompt: ONCE, maxTokens: 6, credit: 0 }).received;
     const other = bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY }).received;
     bench.run();
     expect(stuck.tokens).toHaveLength(0);
@@ -106,7 +111,7 @@ describe('back-pressure', () => {
 describe('many clients that read nothing', () => {
   it('take no place from one that does', () => {
     const bench = new Bench(model);
-    for (let i = 0; i < 10; i++) bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY, limit: 1 });
+    for (let i = 0; i < 10; i++) bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY, credit: 1 });
     bench.run();
     const reader = bench.submit({ prompt: ONCE, maxTokens: 6, sampling: GREEDY }).received;
     bench.run();
@@ -334,7 +339,7 @@ it('a request that is not done by its deadline ends with what it has', () => {
 it('a deadline ends a request whose client reads nothing, although nobody else makes steps', () => {
   let clock = 0;
   const bench = new Bench(model, { now: () => clock });
-  const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY, limit: 2 }, { deadlineMs: 100 });
+  const { received } = bench.submit({ prompt: ONCE, sampling: GREEDY, credit: 2 }, { deadlineMs: 100 });
   bench.run();
   expect(received.tokens).toHaveLength(2);
   clock = 99;

@@ -31,7 +31,7 @@ function begin(bench: Bench, tokens: readonly number[], options: Partial<ScoreOp
   const outcome: Outcome = {};
   const scoring = bench.engine.score(
     tokens,
-    { top: 2, from: 0, ...options },
+    { topLogprobs: 2, from: 0, ...options },
     {
       onDone: (scores) => {
         outcome.scores = scores;

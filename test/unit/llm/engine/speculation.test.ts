@@ -128,7 +128,7 @@ describe.each<[string, Partial<GenerateRequest>]>([
       maxTokens: 30,
       sampling: GREEDY,
       ...speculation,
-      limit: 4,
+      credit: 4,
     });
     bench.run();
     expect(received.tokens).toHaveLength(4);

@@ -229,8 +229,8 @@ describe('pins together', () => {
 
   it('end what was taken in before and has no room any more, instead of keeping it waiting', () => {
     const bench = new Bench(tiny(8));
-    const begun = bench.submit({ prompt: prompt(2, 50), maxTokens: 70, ignoreEos: true, limit: 1 });
-    const waiting = bench.submit({ prompt: prompt(3, 100), limit: 0 });
+    const begun = bench.submit({ prompt: prompt(2, 50), maxTokens: 70, ignoreEos: true, credit: 1 });
+    const waiting = bench.submit({ prompt: prompt(3, 100), credit: 0 });
     bench.run();
     const held = pin(bench, prompt(1, 64));
     begun.generation.grant(1000);

@@ -52,7 +52,7 @@ describe('columns of a step', () => {
   });
 
   it('none go to a client that reads nothing', () => {
-    const plan = schedule(snapshot([view(0, { able: false }), waiting(1, 4, { able: false })]));
+    const plan = schedule(snapshot([view(0, { hasCredit: false }), waiting(1, 4, { hasCredit: false })]));
     expect(plan).toMatchObject({ admitted: [], shares: [] });
   });
 });
@@ -324,7 +324,7 @@ describe('where memory is short', () => {
 
   it('who reads nothing gives way first, whatever its class', () => {
     const plan = schedule(
-      snapshot([view(0, { class: 'batch' }), view(1, { able: false, pages: 9 })], { freePages: 0 }),
+      snapshot([view(0, { class: 'batch' }), view(1, { hasCredit: false, pages: 9 })], { freePages: 0 }),
     );
     expect(plan).toMatchObject({ preempted: [1], shares: [{ id: 0, columns: 1 }] });
   });

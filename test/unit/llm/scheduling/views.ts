@@ -21,7 +21,7 @@ export function view(id: number, { client = `client ${id}`, ...rest }: ViewRest 
     servedAt: rest.arrivedAt ?? 0,
     state: 'running',
     begun: true,
-    able: true,
+    hasCredit: true,
     left: 1,
     found: 0,
     page: undefined,

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { count, list } from './common.js';
+
+/** Where a weight tensor is computed: see docs/glossary.md. */
+type Placement = 'resident' | 'staged' | 'cpu';
+
+/** Tensors with the same placement. */
+export interface PlacementTotals {
+  /** How many there are. */
+  readonly tensors: number;
+  /** Bytes that they take. */
+  readonly bytes: number;
+  /** Weights in them. */
+  readonly weights: number;
+}
+const placementTotals: z.ZodType<PlacementTotals> = z.object({
+  tensors: count,
+  bytes: count,
+  weights: count,
+});
+
+/** Where each weight tensor is computed, and why; see driver/placement.ts. */
+export interface WirePlacementReport {
+  /** Name of the board. */
+  readonly board: string;
+  /** Every weight tensor. */
+  readonly tensors: {
+    /** Its name in the model. */
+    readonly name: string;
+    /** GGML's name of its type, such as `Q3_K`. */
+    readonly type: string;
+    /** Rows of the matrix: values that come out. */
+    readonly rows: number;
+    /** Columns of the matrix: values that go in. */
+    readonly columns: number;
+    /** `resident`: packed tiles stay in DMA memory; `staged`: they are copied there for each use; `cpu`: not on the core. */
+    readonly placement: Placement;
+    /** Why it is there. */
+    readonly reason: string;
+    /** Bytes of packed tiles: of DMA memory where resident, of CPU memory where staged. */
+    readonly bytes: number;
+  }[];
+  /** Sums by placement. */
+  readonly totals: {
+    /** Those that stay in DMA memory. */
+    readonly resident: PlacementTotals;
+    /** Those that are copied into DMA memory for each use. */
+    readonly staged: PlacementTotals;
+    /** Those that the CPU computes. */
+    readonly cpu: PlacementTotals;
+  };
+  /** DMA memory in bytes. */
+  readonly dmaMemory: {
+    /** All that there is. */
+    readonly total: number;
+    /** What the driver itself takes. */
+    readonly working: number;
+    /** What is left. */
+    readonly free: number;
+  };
+}
+export const placementReport: z.ZodType<WirePlacementReport> = z.object({
+  board: z.string(),
+  tensors: z.array(
+    z.object({
+      name: z.string(),
+      type: z.string(),
+      rows: count,
+      columns: count,
+      placement: z.enum(['resident', 'staged', 'cpu']),
+      reason: z.string(),
+      bytes: count,
+    }),
+  ),
+  totals: z.object({ resident: placementTotals, staged: placementTotals, cpu: placementTotals }),
+  dmaMemory: z.object({ total: count, working: count, free: count }),
+});
+
+/** Shape of a weight tensor: for a plan without the weights. */
+export interface TensorShape {
+  /** Its name in the model. */
+  readonly name: string;
+  /** GGML's name of its type, such as `Q3_K`. */
+  readonly type: string;
+  /** Rows of the matrix, from 1. */
+  readonly rows: number;
+  /** Columns of the matrix, from 1. */
+  readonly columns: number;
+}
+const tensorShape: z.ZodType<TensorShape> = z.strictObject({
+  name: z.string().max(200),
+  type: z.string().max(20),
+  rows: z.int().min(1),
+  columns: z.int().min(1),
+});
+export const planParams = z.strictObject({ tensors: list(tensorShape, { min: 0, max: 16_384 }) });
