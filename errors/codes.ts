@@ -16,7 +16,7 @@ import { SERVICE_ERRORS } from './service.js';
 export type { ErrorEntry } from './entry.js';
 
 /** The tables by the folders whose errors they hold, in the order of their numbers: the sections of docs/errors.md. */
-export const ERROR_TABLES: Readonly<Record<string, Readonly<Record<string, ErrorEntry>>>> = {
+export const ERROR_TABLES = {
   'gguf/': GGUF_ERRORS,
   'driver/': DRIVER_ERRORS,
   'linux-device/': LINUX_ERRORS,
@@ -30,24 +30,13 @@ export const ERROR_TABLES: Readonly<Record<string, Readonly<Record<string, Error
   'http-api/': HTTP_ERRORS,
   'sdk/ssh/ and sdk/deploy/': DEPLOY_ERRORS,
   'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
-};
+} as const satisfies Record<string, Record<string, ErrorEntry>>;
+
+type Tables = typeof ERROR_TABLES;
+/** Name of an error of the package; docs/errors.md has the list. */
+export type ErrorCodeName = { [Folder in keyof Tables]: keyof Tables[Folder] }[keyof Tables];
 
 /** Every error of the package, by code. */
-export const ERROR_CODES = {
-  ...GGUF_ERRORS,
-  ...DRIVER_ERRORS,
-  ...LINUX_ERRORS,
-  ...MOCK_ERRORS,
-  ...LLM_ERRORS,
-  ...PROTOCOL_ERRORS,
-  ...AGENT_ERRORS,
-  ...SDK_ERRORS,
-  ...CLI_ERRORS,
-  ...FIRMWARE_ERRORS,
-  ...HTTP_ERRORS,
-  ...DEPLOY_ERRORS,
-  ...SERVICE_ERRORS,
-} as const satisfies Record<string, ErrorEntry>;
-
-/** Name of an error of the package; docs/errors.md has the list. */
-export type ErrorCodeName = keyof typeof ERROR_CODES;
+export const ERROR_CODES = Object.assign({}, ...Object.values(ERROR_TABLES)) as Readonly<
+  Record<ErrorCodeName, ErrorEntry>
+>;

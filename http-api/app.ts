@@ -81,7 +81,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     return counted(context, answers, async (ended) => {
       const served = await models.get(request.model);
       const top = request.logprobs ?? undefined;
-      const how = { ...serviceOf(context, request), signal: context.req.raw.signal };
+      const how = { ...toService(request, context.var.share), signal: context.req.raw.signal };
       const echo = (prompt: CompletionPrompt) =>
         request.echo ? echoOf(served, prompt, top, how) : undefined;
       const toContinue = await Promise.all(
@@ -135,13 +135,6 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     }
   }
 
-  function serviceOf({ var: { share } }: Context<Env>, request: SamplingFields) {
-    const service = toService(request, share);
-    // Agents before 1.3 have one name for a client.
-    const hasPaths = device.board.info.capabilities.includes('client-path');
-    return hasPaths ? service : { ...service, client: [service.client].flat().join(' / ') };
-  }
-
   async function answer(
     context: Context<Env>,
     served: ServedModel,
@@ -166,7 +159,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
     const generate = {
       ...toGenerateOptions(request, maxTokens, top),
-      ...serviceOf(context, request),
+      ...toService(request, context.var.share),
       draftModel: draft,
     };
     if (generate.beams !== undefined && bestOf !== undefined)

@@ -165,7 +165,7 @@ export class Model {
       tokens: [...tokens],
       topLogprobs,
       ...(from === undefined ? {} : { from }),
-      // Left out where nothing is said: agents before 1.2 do not know it.
+      // Left out where nothing is said: the agent knows how scores are served.
       ...(Object.values(service).some((value) => value !== undefined) ? { service } : {}),
     };
     return this.#use(() =>

@@ -98,15 +98,9 @@ export class ModelsClient {
     return this.#connection.request('models.plan', { tensors: [...tensors] });
   }
 
-  /** What `models.find` of the protocol answers, which agents before did not know. */
   async #find(model: string): Promise<StoredModel[]> {
     if (model === '' || model.length > MAX_NAME_LENGTH) return [];
-    if (this.#connection.hello.capabilities.includes('find'))
-      return (await this.#connection.request('models.find', { model })).models;
-    const models = await this.list();
-    const exact = models.filter(({ digest, names }) => digest === model || names.includes(model));
-    if (exact.length > 0 || !/^[0-9a-f]{6,}$/.test(model)) return exact;
-    return models.filter(({ digest }) => digest.startsWith(model));
+    return (await this.#connection.request('models.find', { model })).models;
   }
 
   /** Some of the names that models have, for a message. */

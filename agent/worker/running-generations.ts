@@ -97,7 +97,7 @@ export class RunningGenerations {
             index,
             id: token,
             text,
-            logprob: logprob,
+            logprob,
             ...(likeliest.length === 0 ? {} : { top: likeliest.map((one) => [one.id, one.logprob]) }),
           }),
         onDone: ({ cost, beams: found, ...result }) =>

@@ -1,26 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { temporaryDirectory } from '../system/support/agent.js';
-import { modelWithChatTemplate, modelWithOtherVocabulary } from '../system/support/chat-model.js';
-import { cli } from '../system/support/cli.js';
+import { chatLines } from '../system/support/chat-lines.js';
+import { modelWithOtherVocabulary } from '../system/support/chat-model.js';
 
-const directory = temporaryDirectory();
-const home = join(directory.path, 'home');
-const model = join(directory.path, 'chat.gguf');
-writeFileSync(
-  model,
-  modelWithChatTemplate(
-    '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}',
-  ),
-);
+const { directory, command: CHAT, chat } = chatLines();
 const DRAFT = 'models/tiny-stories-Q2_K.gguf';
-const CHAT = ['chat', '-m', model, '-n', '6', '--temp', '0'];
 
 afterAll(() => directory[Symbol.dispose]());
-
-const chat = (lines: readonly string[], args: readonly string[] = CHAT) =>
-  cli(args, { home, input: `${lines.join('\n')}\n` });
 
 it('chat drafts with the model of --model-draft or of /set', async () => {
   const plain = await chat(['Once upon a time']);

@@ -1,34 +1,28 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
-import { cli } from '../system/support/cli.js';
-import { DeployFolder } from '../system/support/deploy-folder.js';
-import { noSshd, startSshd, type TestSshd } from '../system/support/sshd.js';
+import type { DeployFolder } from '../system/support/deploy-folder.js';
+import { SshBoard } from '../system/support/ssh-board.js';
+import { noSshd, type TestSshd } from '../system/support/sshd.js';
 
 const title = (text: string) => `${text}${noSshd === undefined ? '' : ` (${noSshd})`}`;
 
 describe.skipIf(noSshd !== undefined)(title('two releases on a board'), () => {
+  let at: SshBoard;
   let sshd: TestSshd;
   let folder: DeployFolder;
-  let board: string;
   let first: DeployResult;
 
   beforeAll(async () => {
-    folder = new DeployFolder();
-    sshd = await startSshd();
-    board = `${sshd.user}@127.0.0.1:${sshd.port}`;
+    at = await SshBoard.start();
+    ({ sshd, folder } = at);
     first = JSON.parse((await deploy('--host-key', sshd.fingerprint, '--json')).stdout);
     expect(await deploy('--board', 'pynq-z2', '--agent-device', 'mock:pynq-z2')).toMatchObject({ status: 0 });
   });
   afterAll(async () => {
-    await sshd?.[Symbol.asyncDispose]();
-    folder?.[Symbol.dispose]();
+    await at?.[Symbol.asyncDispose]();
   });
 
-  /** `pynq-llm deploy` to the folder, with a mock for a device. */
-  const deploy = (...args: string[]) =>
-    cli(['deploy', board, '--yes', '--without-systemd', folder.path, '--agent-device', 'mock:', ...args], {
-      home: sshd.home,
-    });
+  const deploy = (...args: string[]) => at.deploy(...args);
   const listed = async (): Promise<InstalledRelease[]> =>
     JSON.parse((await deploy('--list', '--json')).stdout);
 

@@ -1,26 +1,13 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { temporaryDirectory } from './support/agent.js';
-import { modelWithChatTemplate } from './support/chat-model.js';
+import { chatLines } from './support/chat-lines.js';
 import { cli, cliAgent } from './support/cli.js';
 import { hasPty, ptyCli } from './support/pty.js';
 
-const directory = temporaryDirectory();
-const home = join(directory.path, 'home');
-const model = join(directory.path, 'chat.gguf');
-writeFileSync(
-  model,
-  modelWithChatTemplate(
-    '{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}',
-  ),
-);
-const CHAT = ['chat', '-m', model, '-n', '6', '--temp', '0'];
+const { directory, home, model, command: CHAT, chat } = chatLines();
 
 afterAll(() => directory[Symbol.dispose]());
-
-const chat = (lines: readonly string[], args: readonly string[] = CHAT) =>
-  cli(args, { home, input: `${lines.join('\n')}\n` });
 
 interface Saved {
   readonly messages: readonly { readonly role: string; readonly content: string }[];

@@ -5,32 +5,28 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
 import { bitFile, configuration, IDCODE_XCK26 } from '../unit/firmware-bridge/support/bitstreams.js';
 import { cli } from './support/cli.js';
-import { DeployFolder } from './support/deploy-folder.js';
+import type { DeployFolder } from './support/deploy-folder.js';
+import { SshBoard } from './support/ssh-board.js';
 import { noSshd, startSshd, type TestSshd } from './support/sshd.js';
 
 const title = (text: string) => `${text}${noSshd === undefined ? '' : ` (${noSshd})`}`;
 
 describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server'), () => {
+  let at: SshBoard;
   let sshd: TestSshd;
   let folder: DeployFolder;
   let board: string;
   let first: DeployResult & { readonly url: string };
 
   beforeAll(async () => {
-    folder = new DeployFolder();
-    sshd = await startSshd();
-    board = `${sshd.user}@127.0.0.1:${sshd.port}`;
+    at = await SshBoard.start();
+    ({ sshd, folder, target: board } = at);
   });
   afterAll(async () => {
-    await sshd?.[Symbol.asyncDispose]();
-    folder?.[Symbol.dispose]();
+    await at?.[Symbol.asyncDispose]();
   });
 
-  /** `pynq-llm deploy` to the folder, with a mock for a device. */
-  const deploy = (...args: string[]) =>
-    cli(['deploy', board, '--yes', '--without-systemd', folder.path, '--agent-device', 'mock:', ...args], {
-      home: sshd.home,
-    });
+  const deploy = (...args: string[]) => at.deploy(...args);
   const listed = async (): Promise<InstalledRelease[]> =>
     JSON.parse((await deploy('--list', '--json')).stdout);
 
