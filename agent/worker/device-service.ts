@@ -11,25 +11,19 @@ import {
 } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { MethodName, Params, Result } from '../../protocol/index.js';
-import type {
-  DeviceCall,
-  DeviceMethod,
-  DeviceParams,
-  DmaMemory,
-  WorkerSetup,
-} from '../worker-link/messages.js';
+import type { DeviceCall, DmaMemory, WorkerSetup } from '../worker-link/messages.js';
+import type { DeviceMethod, DeviceParams, QueuedMethod } from '../worker-link/methods.js';
 import type { RegisterPlace } from '../worker-link/register-lane.js';
 import { readCounters, setCounterTargets } from './counters.js';
 import { LoadedModels, type ModelEvents } from './loaded-models.js';
 import { SessionBuffers } from './session-buffers.js';
-import type { TextMethod } from './text-queue.js';
 import { TraceFiles } from './trace-files.js';
 
 type Handlers = {
   readonly [M in DeviceMethod]: (params: DeviceParams<M>, call: DeviceCall<M>) => Answer<M>;
 };
 /** These are answered by an event, after some steps or slices of work. */
-type Answer<M extends DeviceMethod> = M extends 'score' | TextMethod ? undefined : Result<M>;
+type Answer<M extends DeviceMethod> = M extends QueuedMethod ? undefined : Result<M>;
 
 type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'>;
 

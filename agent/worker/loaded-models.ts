@@ -11,14 +11,15 @@ import {
 } from '../../llm/index.js';
 import { type GenerateEvent, MAX_PROMPT_TOKENS, type Params, type Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
-import type { DeviceCall, DeviceParams, ProgramHost, WorkerSetup } from '../worker-link/messages.js';
+import type { DeviceCall, ProgramHost, WorkerSetup } from '../worker-link/messages.js';
+import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
 import { checkLoadedAs, factsOf } from './model-facts.js';
 import { plainPlacement, planModel } from './plan-model.js';
 import { ProgramThread } from './program-thread.js';
 import { RunningGenerations } from './running-generations.js';
 import { pinReleased, SessionPins } from './session-pins.js';
 import { SessionScores } from './session-scores.js';
-import { type Text, type TextMethod, TextQueue } from './text-queue.js';
+import { type Text, TextQueue } from './text-queue.js';
 import {
   chatTokens,
   lengthOfMessages,
@@ -37,7 +38,7 @@ export interface ModelEvents {
   /** The answer to a call that took some steps, or slices of work. */
   onAnswer(
     id: number,
-    outcome: { readonly result: Result<'score' | TextMethod> } | { readonly error: unknown },
+    outcome: { readonly result: Result<QueuedMethod> } | { readonly error: unknown },
   ): void;
   readonly programs: ProgramHost;
 }

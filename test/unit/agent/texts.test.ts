@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openBoard } from '../../../agent/boards/open-board.js';
 import { DeviceService } from '../../../agent/worker/device-service.js';
-import type { DeviceCall, DeviceMethod, DeviceParams } from '../../../agent/worker-link/messages.js';
+import type { DeviceCall } from '../../../agent/worker-link/messages.js';
+import type { DeviceMethod, DeviceParams } from '../../../agent/worker-link/methods.js';
 import type { GenerateEvent, Params } from '../../../protocol/index.js';
 import { TINY_STORIES } from '../llm/models.js';
 
