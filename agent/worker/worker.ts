@@ -99,13 +99,13 @@ function take(service: DeviceService, message: ToWorker): void {
       service.models.cancel(message.generation);
       return;
     case 'cancel-score':
-      service.models.cancelScore(message.call);
+      service.models.scores.cancel(message.call);
       return;
     case 'end-session':
       service.endSession(message.session);
       return;
     case 'programs-ended':
-      service.models.onProgramsEnded(message.thread, message.reason);
+      service.models.programs.onEnded(message.thread, message.reason);
       return;
     case 'report-steps':
       reportSteps = message.on;
