@@ -52,10 +52,10 @@ module.exports = {
     ...folderRules,
     {
       name: 'no-cycles',
-      comment: 'types may refer to each other; code may not',
+      comment: 'no file needs itself, be it for a type',
       severity: 'error',
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      to: { circular: true },
     },
     {
       name: 'boards-behind-device-url',

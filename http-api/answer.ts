@@ -2,26 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import type { DoneEvent } from '../sdk/index.js';
+import type { AnswerFormat, WriteLogprobs } from './answer-format.js';
 import type { ApiError } from './api-error.js';
 import { type Choice, finishReason, type Piece, piecesOf, usageOf } from './choices.js';
 import { merge } from './merge.js';
 import type { ApiMetrics } from './metrics.js';
 import type { ReportedToken } from './reported-token.js';
-
-/** How an endpoint writes its answers. */
-export interface AnswerFormat {
-  readonly idPrefix: string;
-  readonly object: string;
-  readonly chunkObject: string;
-  /** Where the request asked for log-probabilities: what writes those of one answer, piece after piece. */
-  readonly logprobs: (() => WriteLogprobs) | undefined;
-  /** A whole answer of a choice. */
-  readonly choice: (text: string) => object;
-  /** A streamed piece of one; `first` for the first of a choice. */
-  readonly piece: (text: string, first: boolean) => object;
-}
-
-type WriteLogprobs = (tokens: readonly ReportedToken[]) => Promise<unknown>;
 
 /** What is answered, and to whom. */
 export interface AnswerRequest {

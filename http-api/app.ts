@@ -1,18 +1,25 @@
 import { type Context, Hono } from 'hono';
 import { systemClock } from '../protocol/index.js';
 import type { LoadSettings } from '../sdk/index.js';
-import { type AnswerFormat, answerStreamed, answerWhole } from './answer.js';
+import { answerStreamed, answerWhole } from './answer.js';
+import type { AnswerFormat } from './answer-format.js';
 import { ApiError, toApiError } from './api-error.js';
 import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
 import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
-import { type CompletionPrompt, completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
+import { completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
 import { type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
 import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
 import { readBody } from './read-body.js';
-import { chatRequest, completionRequest, embeddingsRequest, type SamplingFields } from './schemas.js';
+import {
+  type CompletionPrompt,
+  chatRequest,
+  completionRequest,
+  embeddingsRequest,
+  type SamplingFields,
+} from './schemas.js';
 import type { DeviceHealth, ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
 

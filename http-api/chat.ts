@@ -1,5 +1,5 @@
 import type { Prompt } from '../sdk/index.js';
-import type { AnswerFormat } from './answer.js';
+import type { AnswerFormat } from './answer-format.js';
 import { idsOf, type ReportedToken } from './reported-token.js';
 import type { ChatRequest } from './schemas.js';
 import type { ServedModel } from './served-models.js';

@@ -1,8 +1,7 @@
 import { schemaText } from '../protocol/index.js';
 import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
-import type { Echo } from './echo.js';
-import type { ReportedToken } from './reported-token.js';
+import type { Echo, ReportedToken } from './reported-token.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 

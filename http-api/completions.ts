@@ -1,14 +1,11 @@
-import type { AnswerFormat } from './answer.js';
-import { idsOf, type ReportedToken } from './reported-token.js';
-import type { CompletionRequest } from './schemas.js';
+import type { AnswerFormat, WriteLogprobs } from './answer-format.js';
+import { idsOf } from './reported-token.js';
+import type { CompletionPrompt, CompletionRequest } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 import { TextOffsets, tokenText } from './token-text.js';
 
 /** Tokens of an answer where the request says nothing: OpenAI's default. */
 export const DEFAULT_MAX_TOKENS = 16;
-
-/** A text, or its tokens. */
-export type CompletionPrompt = string | { readonly tokens: readonly number[] };
 
 /** The prompts of a `/v1/completions` request: one text or list of tokens, or several. */
 export function promptsOf({ prompt }: CompletionRequest): CompletionPrompt[] {
@@ -34,7 +31,7 @@ export function completionFormat({ logprobs }: CompletionRequest, served: Served
 }
 
 /** `tokens`, `token_logprobs`, `top_logprobs` and `text_offset` of one answer, side by side, as far as it has come. */
-function legacyLogprobs({ piecesOf }: ServedModel): (tokens: readonly ReportedToken[]) => Promise<unknown> {
+function legacyLogprobs({ piecesOf }: ServedModel): WriteLogprobs {
   const offsets = new TextOffsets();
   return async (tokens) => {
     const pieceOf = await piecesOf(idsOf(tokens));

@@ -1,15 +1,9 @@
 import type { ScoreOptions } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
-import type { CompletionPrompt } from './completions.js';
-import type { ReportedToken } from './reported-token.js';
+import type { Echo, ReportedToken } from './reported-token.js';
+import type { CompletionPrompt } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 import { tokenText } from './token-text.js';
-
-/** A prompt that is sent back before its answers. */
-export interface Echo {
-  readonly text: string;
-  readonly tokens: readonly ReportedToken[];
-}
 
 /**
  * The prompt of a `/v1/completions` request with `echo`.

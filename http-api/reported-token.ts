@@ -8,6 +8,12 @@ export interface ReportedToken {
   readonly top?: readonly (readonly [id: number, logprob: number])[] | undefined;
 }
 
+/** A prompt that is sent back before its answers. */
+export interface Echo {
+  readonly text: string;
+  readonly tokens: readonly ReportedToken[];
+}
+
 /** Of tokens and of those reported beside them. */
 export function idsOf(tokens: readonly ReportedToken[]): number[] {
   return tokens.flatMap(({ id, top = [] }) => [id, ...top.map(([other]) => other)]);

@@ -108,6 +108,8 @@ export const completionRequest = sampling
     error: 'which answers are the best is known at the end only: best_of above n cannot be streamed',
   });
 export type CompletionRequest = z.output<typeof completionRequest>;
+/** One of its prompts: a text, or its tokens. */
+export type CompletionPrompt = string | { readonly tokens: readonly number[] };
 
 function promptCount(prompt: z.output<typeof prompts>): number {
   return typeof prompt === 'string' || typeof prompt[0] === 'number' ? 1 : prompt.length;

@@ -12,11 +12,11 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { AccessControl, Admission } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import type { Clock, FramePort, ServerSession } from '../protocol/index.js';
+import type { Clock } from '../protocol/index.js';
 import { type ListenAddress, UNIX_SOCKET } from './address.js';
 import { Connections } from './connections.js';
 import type { Log } from './log.js';
-import { serveUpgrades } from './upgrades.js';
+import { type SessionOptions, serveUpgrades } from './upgrades.js';
 
 /** A client that sends the head of its request a byte at a time: with TLS the handshake before it, too. */
 const HEAD_DEADLINE_MS = 5_000;
@@ -39,14 +39,6 @@ export interface ListenerOptions {
   readonly tls?: TlsFiles | undefined;
   /** WebSockets; without them an upgrade is a request like any other. */
   readonly sessions?: SessionOptions | undefined;
-}
-
-/** How WebSockets are served. */
-export interface SessionOptions {
-  /** Begins a session. @param admit the client's role and share by its token; throws to refuse it */
-  readonly open: (port: FramePort, admit: (token: string | undefined) => Admission) => ServerSession;
-  /** Values of the Origin header that are let in; browsers send one, other clients do not. */
-  readonly origins: readonly string[];
 }
 
 export interface Listener {

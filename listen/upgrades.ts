@@ -1,24 +1,32 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { AccessControl } from '../access/index.js';
+import type { AccessControl, Admission } from '../access/index.js';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   type Clock,
   encodeFrame,
+  type FramePort,
   MAX_FRAME_BYTES,
   MAX_FRAME_BYTES_BEFORE_HELLO,
   type ServerSession,
 } from '../protocol/index.js';
 import { UNIX_SOCKET } from './address.js';
 import type { Connections } from './connections.js';
-import type { SessionOptions } from './listener.js';
 import type { Log } from './log.js';
 import { MemoryLimit, type MemoryUser } from './memory-limit.js';
 import { SocketPort } from './socket-port.js';
 
 /** Known clients that each begin a large frame and leave it, or each let answers wait, as much as one client may. */
 const MAX_BYTES_OF_ALL = 48 * 1024 * 1024;
+
+/** How WebSockets are served. */
+export interface SessionOptions {
+  /** Begins a session. @param admit the client's role and share by its token; throws to refuse it */
+  readonly open: (port: FramePort, admit: (token: string | undefined) => Admission) => ServerSession;
+  /** Values of the Origin header that are let in; browsers send one, other clients do not. */
+  readonly origins: readonly string[];
+}
 
 interface UpgradeOptions extends SessionOptions {
   readonly access: AccessControl;

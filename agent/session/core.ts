@@ -1,26 +1,22 @@
 import type { Admission } from '../../access/index.js';
-import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import {
   type BoardHealth,
   type BoardInfo,
   CAPABILITIES,
-  type Call,
   type Clock,
   type FramePort,
   HEARTBEAT_MS,
-  type OnProgress,
-  type Params,
   PROTOCOL_VERSION,
-  type Result,
   ServerSession,
-  type StoredModel,
 } from '../../protocol/index.js';
 import type { ModelStore } from '../store/model-store.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import { DeviceHost } from './device-host.js';
 import { GenerationRegistry } from './generation-registry.js';
-import { createHandlers } from './handlers.js';
+import { createHandler } from './handlers.js';
+import { Models } from './models.js';
 import { PartProbe } from './part-probe.js';
 import type { RegisterTables } from './register-tables.js';
 import { SessionUploads } from './session-uploads.js';
@@ -47,12 +43,12 @@ export class AgentCore {
   readonly deviceUrl: string;
   readonly device: DeviceHost;
   readonly store: ModelStore;
+  readonly models: Models;
   readonly generations: GenerationRegistry;
   readonly steps: StepSubscriptions;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #startedAt: number;
-  readonly #models = new Map<string, 'loading' | 'loaded'>();
   readonly #sessions = new Set<ServerSession>();
   readonly #allSessions = { inFlightBytes: 0 };
   readonly #storeRoom: PartProbe<number>;
@@ -62,6 +58,7 @@ export class AgentCore {
   constructor(options: CoreOptions) {
     this.deviceUrl = options.device;
     this.store = options.store;
+    this.models = new Models(options.store, () => this.device);
     this.#clock = options.clock;
     this.#log = options.log;
     this.#startedAt = options.clock.now();
@@ -74,7 +71,7 @@ export class AgentCore {
       onStep: (step) => this.steps.publish(step),
       isBusy: options.isEmbedded ? () => this.generations.running > 0 : undefined,
       onLost: (reason) => {
-        this.#models.clear();
+        this.models.clear();
         this.generations.failAll(reason);
       },
     });
@@ -88,10 +85,6 @@ export class AgentCore {
     return this.#sessions.size;
   }
 
-  modelState(digest: string): StoredModel['state'] {
-    return this.#models.get(digest) ?? 'stored';
-  }
-
   /**
    * Begins a session for a client whose frames come in through `receive` of what is returned.
    * @param admit the client's role and share by its token; throws to refuse it
@@ -100,7 +93,6 @@ export class AgentCore {
     const number = this.#nextSession++;
     const uploads = new SessionUploads(this.store);
     let share: readonly string[] = [];
-    const handlers = createHandlers(this, { number, share: () => share }, uploads);
     const onClose = () => {
       if (!this.#sessions.delete(session)) return;
       this.device.endSession(number);
@@ -131,11 +123,7 @@ export class AgentCore {
           heartbeatMs: HEARTBEAT_MS,
         };
       },
-      // The table has the handler of each method under its name.
-      handle: (call) => {
-        const handler = handlers[call.method as keyof typeof handlers] as (call: Call) => unknown;
-        return handler(call);
-      },
+      handle: createHandler(this, { number, share: () => share, uploads }),
     });
     this.#sessions.add(session);
     return session;
@@ -173,50 +161,12 @@ export class AgentCore {
       silentMs: device.silentMs,
       sessions: this.#sessions.size,
       generations: this.generations.running,
-      models: this.#models.size,
+      models: this.models.count,
       dmaMemory: device.dmaMemory,
       process: { residentBytes: residentBytes((error) => note('process', error)) },
       ...(freeBytes === undefined ? {} : { store: { freeBytes } }),
       ...(problems.length === 0 ? {} : { problems }),
     };
-  }
-
-  async loadModel(
-    session: number,
-    params: Params<'models.load'>,
-    onProgress: OnProgress,
-  ): Promise<Result<'models.load'>> {
-    const { model } = params;
-    const before = this.#models.get(model);
-    if (before === undefined) this.#models.set(model, 'loading');
-    try {
-      const path = this.store.path(model);
-      const result = await this.device.call(session, 'models.load', { ...params, path }, { onProgress });
-      this.#models.set(model, 'loaded');
-      return result;
-    } catch (error) {
-      if (before === undefined) this.#models.delete(model);
-      throw error;
-    }
-  }
-
-  async unloadModel(session: number, params: Params<'models.unload'>): Promise<void> {
-    await this.device.call(session, 'models.unload', params);
-    this.#models.delete(params.model);
-  }
-
-  /** Ends the recording, with which the worker unloads every model. */
-  async stopTrace(session: number, params: Params<'trace.stop'>): Promise<Result<'trace.stop'>> {
-    try {
-      const result = await this.device.call(session, 'trace.stop', params);
-      this.#models.clear();
-      return result;
-    } catch (error) {
-      // The recording has ended all the same, unless there was none.
-      if (!isPynqLlmError(error, 'AGENT_TRACE_FAILED')) throw error;
-      this.#models.clear();
-      throw error;
-    }
   }
 
   /** @throws PynqLlmError AGENT_DRAINING once the agent drains */

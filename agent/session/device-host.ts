@@ -19,14 +19,8 @@ import {
 import { startWorker } from '../worker/start.js';
 import { Doorbell } from '../worker-link/doorbell.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
-import type {
-  DeviceMethod,
-  DeviceParams,
-  DmaMemory,
-  FromWorker,
-  ToWorker,
-  WorkerSetup,
-} from '../worker-link/messages.js';
+import type { DmaMemory, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
+import type { DeviceMethod, DeviceParams } from '../worker-link/methods.js';
 import { RegisterMailbox, type RegisterPlace } from '../worker-link/register-mailbox.js';
 import { ProgramThreads } from './program-threads.js';
 import { RegisterTables } from './register-tables.js';

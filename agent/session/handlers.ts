@@ -1,74 +1,89 @@
 import { PynqLlmError } from '../../errors/index.js';
 import {
+  type BoardHealth,
+  type BoardInfo,
   CAPABILITIES,
   type Call,
   type MethodName,
   type OnProgress,
-  type Params,
   PROTOCOL_VERSION,
   type Result,
   type ServerStream,
   type ServiceOptions,
-  type StoredModel,
 } from '../../protocol/index.js';
-import type { StoreEntry } from '../store/model-store.js';
-import type { TextMethod } from '../worker/text-queue.js';
-import type { DeviceMethod, DeviceParams } from '../worker-link/messages.js';
+import type { ModelStore } from '../store/model-store.js';
+import {
+  type DeviceMethod,
+  type DeviceParams,
+  isDeviceMethod,
+  isQueued,
+  type ResolvedMethod,
+} from '../worker-link/methods.js';
 import { CheckFiles } from './check-files.js';
 import { clientPath } from './client-path.js';
-import type { AgentCore } from './core.js';
+import type { DeviceHost } from './device-host.js';
+import type { GenerationRegistry } from './generation-registry.js';
+import type { Models } from './models.js';
+import type { RegisterTables } from './register-tables.js';
 import type { SessionUploads } from './session-uploads.js';
+import type { StepSubscriptions } from './step-subscriptions.js';
 import { AGENT_VERSION } from './version.js';
 
 /** Answered by the protocol itself. */
 type AnsweredBySession = 'hello' | 'stream.close';
+type Handler<M extends MethodName> = (call: Call<M>) => Result<M> | Promise<Result<M>>;
+/** What the device's worker answers needs a handler only where it is not handed over as it is. */
 type Handlers = {
-  readonly [M in Exclude<MethodName, AnsweredBySession>]: (call: Call<M>) => Result<M> | Promise<Result<M>>;
-};
+  readonly [M in Exclude<MethodName, AnsweredBySession | DeviceMethod> | ResolvedMethod]: Handler<M>;
+} & { readonly [M in DeviceMethod]?: Handler<M> };
+
+/** What the requests of every session are answered with. */
+export interface HandledAgent {
+  readonly deviceUrl: string;
+  readonly uptimeMs: number;
+  readonly device: Pick<DeviceHost, 'call' | 'readRegisters' | 'registers'>;
+  readonly store: Pick<ModelStore, 'list' | 'search' | 'delete'>;
+  readonly models: Models;
+  readonly generations: GenerationRegistry;
+  readonly steps: Pick<StepSubscriptions, 'add'>;
+  description(): Promise<BoardInfo['description']>;
+  registers(): Promise<RegisterTables>;
+  health(): Promise<BoardHealth>;
+  requireOpen(): void;
+}
 
 export interface HandledSession {
   /** Owner of what is allocated. */
   readonly number: number;
   /** Whose share of the board its requests use; known once its client said hello. */
   share(): readonly string[];
+  readonly uploads: SessionUploads;
 }
 
 /** What answers one session's requests. */
-export function createHandlers(
-  core: AgentCore,
-  { number: session, share }: HandledSession,
-  uploads: SessionUploads,
-): Handlers {
-  const { device, store, generations } = core;
-  /** A request for the engine, with whose it is. */
-  const withClient = <P extends object>(params: P & { readonly service?: ServiceOptions | undefined }) => ({
-    ...params,
-    client: clientPath(share(), session, params.service),
-  });
-
-  /** Hands the request to the device's worker as it is. */
-  const forward =
-    <M extends DeviceMethod>() =>
-    (call: Call<M>): Promise<Result<M>> =>
-      device.call(session, call.method as M, call.params as DeviceParams<M>);
-
-  const forwardWithClient =
-    <M extends DeviceMethod & TextMethod>() =>
-    (call: Call<M>): Promise<Result<M>> =>
-      device.call(session, call.method as M, withClient(call.params as object) as DeviceParams<M>);
-
-  const describe = (entry: StoreEntry): StoredModel => ({
-    ...entry,
-    names: [...entry.names],
-    state: core.modelState(entry.digest),
-  });
-  const find = async (digest: string): Promise<StoreEntry> => {
-    const entry = await store.find(digest);
-    if (entry !== undefined) return entry;
-    throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `There is no model ${digest} in the store.`, {
-      context: { model: digest },
-    });
+export function createHandler(agent: HandledAgent, session: HandledSession): (call: Call) => unknown {
+  const handlers = createHandlers(agent, session);
+  return (call) => {
+    // The table has the handler of each method under its name, and all others are the worker's.
+    const handler = handlers[call.method as keyof Handlers] as Handler<MethodName> | undefined;
+    if (handler !== undefined) return handler(call);
+    if (!isDeviceMethod(call.method)) throw new Error(`nobody answers ${call.method}`);
+    const params = isQueued(call.method) ? withClient(session, call.params as object) : call.params;
+    return agent.device.call(session.number, call.method, params as DeviceParams<DeviceMethod>);
   };
+}
+
+/** A request for the engine, with whose it is. */
+function withClient<P extends { readonly service?: ServiceOptions | undefined }>(
+  { number, share }: HandledSession,
+  params: P,
+): P & { readonly client: readonly string[] } {
+  return { ...params, client: clientPath(share(), number, params.service) };
+}
+
+function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers {
+  const { device, store, models, generations } = agent;
+  const { number: session, uploads } = handled;
   const checkFiles = new CheckFiles();
   /** Tells the client how far the work has come. */
   const withProgress = async <R>(
@@ -84,7 +99,7 @@ export function createHandlers(
     }
   };
   const requireIdle = (digest: string, action: string): void => {
-    if (generations.usesModel(digest) || core.modelState(digest) === 'loading')
+    if (generations.usesModel(digest) || models.stateOf(digest) === 'loading')
       throw new PynqLlmError('AGENT_MODEL_BUSY', `Model ${digest} cannot be ${action} now.`, {
         context: { model: digest },
       });
@@ -92,84 +107,77 @@ export function createHandlers(
 
   return {
     'board.info': async () => ({
-      device: core.deviceUrl,
-      description: await core.description(),
+      device: agent.deviceUrl,
+      description: await agent.description(),
       agent: AGENT_VERSION,
       node: process.version,
       platform: `${process.platform} ${process.arch}`,
       protocol: PROTOCOL_VERSION,
       capabilities: [...CAPABILITIES],
-      uptimeMs: core.uptimeMs,
+      uptimeMs: agent.uptimeMs,
     }),
-    'board.health': () => core.health(),
+    'board.health': () => agent.health(),
 
-    'registers.list': async () => (await core.registers()).list(),
+    'registers.list': async () => (await agent.registers()).list(),
     // Without a turn of the microtask queue once the device is open: the way of a register read is short.
     'registers.read': ({ params }) =>
       device.registers === undefined
-        ? core.registers().then((registers) => device.readRegisters(session, registers.placesToRead(params)))
+        ? agent.registers().then((registers) => device.readRegisters(session, registers.placesToRead(params)))
         : device.readRegisters(session, device.registers.placesToRead(params)),
     'registers.write': async ({ params }) =>
-      device.call(session, 'registers.write', (await core.registers()).placesToWrite(params)),
+      device.call(session, 'registers.write', (await agent.registers()).placesToWrite(params)),
 
-    'buffers.allocate': forward(),
     'buffers.write': ({ params }) => {
       // The frame's bytes are a view of a larger memory, all of which would be cloned.
       const data = new Uint8Array(params.data);
       return device.call(session, 'buffers.write', { ...params, data }, { transfer: [data.buffer] });
     },
-    'buffers.read': forward(),
-    'buffers.free': forward(),
 
     'models.list': async ({ params }) => {
-      const { models, next } = await store.list(params);
-      return { models: models.map(describe), next };
+      const { models: entries, next } = await store.list(params);
+      return { models: entries.map((one) => models.describe(one)), next };
     },
-    'models.find': async ({ params }) => ({ models: (await store.search(params.model)).map(describe) }),
-    'models.get': async ({ params }) => describe(await find(params.model)),
-    'models.plan': forward(),
+    'models.find': async ({ params }) => ({
+      models: (await store.search(params.model)).map((one) => models.describe(one)),
+    }),
+    'models.get': async ({ params }) => models.describe(await models.find(params.model)),
     'models.uploadBegin': async ({ params }) => {
       const begun = await uploads.begin(params);
-      return 'stored' in begun ? { state: 'complete', model: describe(begun.stored) } : begun;
+      return 'stored' in begun ? { state: 'complete', model: models.describe(begun.stored) } : begun;
     },
     'models.uploadChunk': ({ params }) => uploads.writeChunk(params),
-    'models.uploadCommit': async ({ params }) => describe(await uploads.commit(params)),
+    'models.uploadCommit': async ({ params }) => models.describe(await uploads.commit(params)),
     'models.uploadAbort': ({ params }) => uploads.abort(params),
     'models.load': async (call) => {
       const { params } = call;
-      await find(params.model);
-      return withProgress(call.stream(), (onProgress) => core.loadModel(session, params, onProgress));
+      await models.find(params.model);
+      return withProgress(call.stream(), (onProgress) => models.load(session, params, onProgress));
     },
     'models.unload': async ({ params }) => {
       requireIdle(params.model, 'unloaded');
-      await core.unloadModel(session, params);
+      await models.unload(session, params);
       return {};
     },
     'models.delete': async ({ params }) => {
-      await find(params.model);
+      await models.find(params.model);
       requireIdle(params.model, 'deleted');
-      if (core.modelState(params.model) === 'loaded') await core.unloadModel(session, params);
+      if (models.stateOf(params.model) === 'loaded') await models.unload(session, params);
       await store.delete(params.model);
       return {};
     },
-    'models.tokenize': forwardWithClient(),
-    'models.detokenize': forwardWithClient(),
-    'models.pieces': forwardWithClient(),
-    'models.applyTemplate': forwardWithClient(),
     'models.pin': (call) =>
       withProgress(call.stream(), async (onProgress) => {
-        core.requireOpen();
-        return device.call(session, 'models.pin', withClient(call.params), { onProgress });
+        agent.requireOpen();
+        return device.call(session, 'models.pin', withClient(handled, call.params), { onProgress });
       }),
-    'models.unpin': forward(),
 
     'generate.start': async (call) => {
-      core.requireOpen();
+      agent.requireOpen();
       const { generation, model, window } = call.params;
       const stream = call.stream();
       generations.add(generation, model, window, stream);
       try {
-        return await device.call(session, 'generate.start', withClient(call.params));
+        return await device.call(session, 'generate.start', withClient(handled, call.params));
       } catch (error) {
         generations.refuse(generation, stream, error);
         throw error;
@@ -179,8 +187,7 @@ export function createHandlers(
       generations.resume(call.params.generation, call.params.next, call.stream());
       return {};
     },
-    'generate.progress': forward(),
-    'generate.cancel': ({ params }: { params: Params<'generate.cancel'> }) => {
+    'generate.cancel': ({ params }) => {
       generations.cancel(params.generation);
       return {};
     },
@@ -193,21 +200,15 @@ export function createHandlers(
       );
       const { signal } = gone;
       return withProgress(stream, (onProgress) =>
-        device.call(session, 'score', withClient(call.params), { onProgress, signal }),
+        device.call(session, 'score', withClient(handled, call.params), { onProgress, signal }),
       );
     },
 
-    'metrics.read': forward(),
-
-    'counters.read': forward(),
-    'counters.reset': forward(),
-    'counters.setTargets': forward(),
     'counters.subscribe': (call) => {
-      core.steps.add(call.stream());
+      agent.steps.add(call.stream());
       return {};
     },
 
-    'device.listChecks': forward(),
     'device.addFile': ({ params }) => {
       checkFiles.add(params);
       return {};
@@ -219,13 +220,10 @@ export function createHandlers(
       return device.call(session, 'device.runCheck', { ...params, files }, { transfer });
     },
 
-    'trace.start': forward(),
-    'trace.stop': async ({ params }) => core.stopTrace(session, params),
-    'trace.read': forward(),
+    'trace.stop': async ({ params }) => models.stopTrace(session, params),
     'trace.write': ({ params }) => {
       const data = new Uint8Array(params.data);
       return device.call(session, 'trace.write', { ...params, data }, { transfer: [data.buffer] });
     },
-    'trace.replay': forward(),
   };
 }

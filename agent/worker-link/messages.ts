@@ -1,63 +1,8 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../../errors/index.js';
-import type {
-  BoardInfo,
-  GenerateEvent,
-  MethodName,
-  Params,
-  ProgressUnit,
-  Result,
-  StepEvent,
-} from '../../protocol/index.js';
+import type { BoardInfo, GenerateEvent, ProgressUnit, Result, StepEvent } from '../../protocol/index.js';
 import type { KvSettings } from './kv-settings.js';
-import type { RegisterPlace } from './register-mailbox.js';
-
-/** Methods that the device's worker answers; all others are answered on the main thread. */
-export type DeviceMethod = Extract<
-  MethodName,
-  | 'registers.read'
-  | 'registers.write'
-  | `buffers.${string}`
-  | 'models.plan'
-  | 'models.load'
-  | 'models.unload'
-  | 'models.tokenize'
-  | 'models.detokenize'
-  | 'models.pieces'
-  | 'models.applyTemplate'
-  | 'models.pin'
-  | 'models.unpin'
-  | 'generate.start'
-  | 'generate.progress'
-  | 'score'
-  | 'metrics.read'
-  | Exclude<Extract<MethodName, `counters.${string}`>, 'counters.subscribe'>
-  | Exclude<Extract<MethodName, `device.${string}`>, 'device.addFile'>
-  | `trace.${string}`
->;
-
-/** Parameters as the worker gets them: with a model's file, registers by their places, and whose an engine's request is. */
-export type DeviceParams<M extends DeviceMethod> = M extends keyof ResolvedParams
-  ? ResolvedParams[M]
-  : Params<M>;
-
-interface ResolvedParams {
-  'generate.start': Params<'generate.start'> & Requester;
-  'models.tokenize': Params<'models.tokenize'> & Requester;
-  'models.detokenize': Params<'models.detokenize'> & Requester;
-  'models.pieces': Params<'models.pieces'> & Requester;
-  'models.applyTemplate': Params<'models.applyTemplate'> & Requester;
-  'models.pin': Params<'models.pin'> & Requester;
-  score: Params<'score'> & Requester;
-  'models.load': Params<'models.load'> & { readonly path: string };
-  'registers.read': readonly RegisterPlace[];
-  'registers.write': readonly (RegisterPlace & { readonly value: number })[];
-}
-
-interface Requester {
-  /** As the scheduler has it. */
-  readonly client: readonly string[];
-}
+import type { DeviceMethod, DeviceParams } from './methods.js';
 
 export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
   readonly kind: 'call';

@@ -1,35 +1,17 @@
 import { rmSync } from 'node:fs';
 import type { Board, RegisterWindow } from '../../board/index.js';
-import {
-  Accelerator,
-  filesOf,
-  listChecks,
-  recordBoard,
-  replayTrace,
-  runCheck,
-  selfTestCheck,
-} from '../../driver/index.js';
+import { Accelerator, recordBoard, replayTrace } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { MethodName, Params, Result } from '../../protocol/index.js';
-import type {
-  DeviceCall,
-  DeviceMethod,
-  DeviceParams,
-  DmaMemory,
-  WorkerSetup,
-} from '../worker-link/messages.js';
+import type { MethodName, Result } from '../../protocol/index.js';
+import type { DeviceCall, DmaMemory, WorkerSetup } from '../worker-link/messages.js';
+import type { DeviceMethod } from '../worker-link/methods.js';
 import type { RegisterPlace } from '../worker-link/register-mailbox.js';
-import { readCounters, setCounterTargets } from './counters.js';
+import { checkHandlers } from './check-handlers.js';
+import { counterHandlers } from './counters.js';
+import type { Answer, DeviceHandlers } from './handlers.js';
 import { LoadedModels, type ModelEvents } from './loaded-models.js';
 import { SessionBuffers } from './session-buffers.js';
-import type { TextMethod } from './text-queue.js';
 import { TraceFiles } from './trace-files.js';
-
-type Handlers = {
-  readonly [M in DeviceMethod]: (params: DeviceParams<M>, call: DeviceCall<M>) => Answer<M>;
-};
-/** These are answered by an event, after some steps or slices of work. */
-type Answer<M extends DeviceMethod> = M extends 'score' | TextMethod ? undefined : Result<M>;
 
 type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'>;
 
@@ -40,7 +22,7 @@ export class DeviceService {
   readonly #buffers: SessionBuffers;
   readonly #traces: TraceFiles;
   readonly #scratch: string;
-  readonly #handlers: Handlers;
+  readonly #handlers: DeviceHandlers;
   #accelerator: Accelerator;
 
   /** @param now milliseconds, by which work on texts is cut into slices */
@@ -70,10 +52,7 @@ export class DeviceService {
   /** Answers a call. @throws PynqLlmError */
   answer<M extends DeviceMethod>(call: DeviceCall<M>): Answer<M> {
     // The table has the handler of each method under its name.
-    const handler = this.#handlers[call.method] as (
-      params: DeviceParams<M>,
-      call: DeviceCall<M>,
-    ) => Answer<M>;
+    const handler = this.#handlers[call.method] as DeviceHandlers<M>[M];
     return handler(call.params, call);
   }
 
@@ -95,8 +74,8 @@ export class DeviceService {
     rmSync(this.#scratch, { recursive: true, force: true });
   }
 
-  #createHandlers(): Handlers {
-    const { models } = this;
+  #createHandlers(): DeviceHandlers {
+    const accelerator = () => this.#accelerator;
     return {
       'registers.read': (places) => ({ values: places.map((place) => this.readRegister(place)) }),
       'registers.write': (writes) => {
@@ -104,35 +83,10 @@ export class DeviceService {
         return {};
       },
 
-      'buffers.allocate': (params, { session }) => this.#buffers.allocate(session, params),
-      'buffers.write': (params, { session }) => this.#buffers.write(session, params),
-      'buffers.read': (params, { session }) => this.#buffers.read(session, params),
-      'buffers.free': (params, { session }) => this.#buffers.free(session, params),
-
-      'models.plan': (params) => models.plan(params),
-      'models.load': (params, { id }) => models.load(params, id),
-      'models.unload': (params) => models.unload(params),
-      'models.tokenize': (params, call) => models.tokenize(params, call),
-      'models.detokenize': (params, call) => models.detokenize(params, call),
-      'models.pieces': (params, call) => models.pieces(params, call),
-      'models.applyTemplate': (params, call) => models.applyTemplate(params, call),
-      'models.pin': (params, call) => models.pin(params, call),
-      'models.unpin': (params, { session }) => models.unpin(params, session),
-      'generate.start': (params, call) => models.generate(params, call),
-      'generate.progress': (params) => models.progress(params),
-      score: (params, call) => models.score(params, call),
-
-      'metrics.read': () => models.readMetrics(),
-
-      'counters.read': () => readCounters(this.#accelerator),
-      'counters.reset': () => {
-        this.#accelerator.counters.reset();
-        return {};
-      },
-      'counters.setTargets': (params) => setCounterTargets(this.#accelerator, params),
-
-      'device.listChecks': (params) => this.#listChecks(params),
-      'device.runCheck': (params) => this.#runCheck(params),
+      ...this.#buffers.handlers,
+      ...this.models.handlers,
+      ...counterHandlers(accelerator),
+      ...checkHandlers(accelerator),
 
       'trace.start': () => this.#startTrace(),
       'trace.stop': () => this.#stopTrace(),
@@ -147,31 +101,6 @@ export class DeviceService {
 
   #window(index: number): RegisterWindow {
     return this.#accelerator.board.window(Object.keys(this.description.windows)[index]);
-  }
-
-  #listChecks(params: Params<'device.listChecks'>): Result<'device.listChecks'> {
-    const lists = Object.fromEntries(
-      Object.entries(params)
-        .filter(([, text]) => text !== undefined)
-        .map(([name, text]) => [name, parseJson(`${name}.json`, text)]),
-    );
-    const checks = listChecks(lists, this.description.revision);
-    return {
-      checks: checks.map((check) => ({
-        name: check.name,
-        files: [...filesOf(check)],
-        check: JSON.stringify(check),
-      })),
-    };
-  }
-
-  #runCheck(params: Params<'device.runCheck'>): Result<'device.runCheck'> {
-    const parsed = selfTestCheck.safeParse(parseJson('check', params.check));
-    if (!parsed.success)
-      throw new PynqLlmError('DRIVER_BAD_VECTOR', `The check is not one: ${parsed.error.message}.`);
-    const files = new Map(params.files.map(({ name, data }) => [name, data]));
-    const result = runCheck(this.#accelerator, parsed.data, files);
-    return { ...result, details: [...result.details] };
   }
 
   #startTrace(): Result<'trace.start'> {
@@ -218,13 +147,5 @@ export class DeviceService {
       throw new PynqLlmError('AGENT_MODEL_BUSY', `${method} needs the whole device, and a model is loaded.`, {
         remedy: 'Unload the model first.',
       });
-  }
-}
-
-function parseJson(name: string, text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '');
-  } catch (cause) {
-    throw new PynqLlmError('DRIVER_BAD_VECTOR', `${name} is not JSON.`, { cause });
   }
 }

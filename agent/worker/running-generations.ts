@@ -2,19 +2,15 @@ import {
   Engine,
   type EngineGeneration,
   type EngineOptions,
-  type EnginePrefill,
-  type KvPin,
   type Model,
-  type PrefillSink,
-  type ScoreOptions,
-  type Scores,
   type ServiceOptions,
 } from '../../llm/index.js';
 import { errorToWire, type GenerateEvent, type SamplingOptions } from '../../protocol/index.js';
 
 /** The generations of one model by the ids that their clients chose: the engine's results as events. */
 export class RunningGenerations {
-  readonly #engine: Engine;
+  /** Computes them, and scores and prompts to be pinned. */
+  readonly engine: Engine;
   readonly #findModel: (digest: string) => Model;
   readonly #onEvent: (generation: string, event: GenerateEvent) => void;
   readonly #generations = new Map<string, EngineGeneration>();
@@ -31,28 +27,14 @@ export class RunningGenerations {
     findModel: (digest: string) => Model,
     onEvent: (generation: string, event: GenerateEvent) => void,
   ) {
-    this.#engine = new Engine(model, options);
+    this.engine = new Engine(model, options);
     this.#findModel = findModel;
     this.#onEvent = onEvent;
-  }
-
-  /** Generations, scores and prompts to be pinned that have not ended. */
-  get count(): number {
-    return this.#engine.count;
   }
 
   /** Whether one of them drafts with this model. */
   draftsWith(digest: string): boolean {
     return [...this.#drafting.values()].includes(digest);
-  }
-
-  /** How far each is. */
-  status(): ReturnType<Engine['status']> {
-    return this.#engine.status();
-  }
-
-  get hasWork(): boolean {
-    return this.#engine.hasWork;
   }
 
   /** Queues a generation, which waits for `grant`. @throws PynqLlmError LLM_... where the engine refuses it */
@@ -71,7 +53,7 @@ export class RunningGenerations {
       topLogprobs,
       ...sampling
     } = options;
-    const generation = this.#engine.submit(
+    const generation = this.engine.submit(
       {
         prompt,
         maxTokens,
@@ -115,42 +97,19 @@ export class RunningGenerations {
     if (draftModel !== undefined) this.#drafting.set(id, draftModel);
   }
 
-  /** Queues the computing of a prompt that is to be pinned. @throws PynqLlmError LLM_... where the engine refuses it */
-  pin(prompt: readonly number[], sink: PrefillSink<KvPin>, service: ServiceOptions): EnginePrefill {
-    return this.#engine.pin(prompt, sink, service);
-  }
-
-  /** Queues the scoring of tokens. @throws PynqLlmError LLM_... where the engine refuses it */
-  score(
-    tokens: readonly number[],
-    options: ScoreOptions,
-    sink: PrefillSink<Scores>,
-    service: ServiceOptions,
-  ): EnginePrefill {
-    return this.#engine.score(tokens, options, sink, service);
-  }
-
-  has(id: string): boolean {
-    return this.#generations.has(id);
+  find(id: string): EngineGeneration | undefined {
+    return this.#generations.get(id);
   }
 
   step(): void {
     this.steps++;
-    this.#engine.step();
-  }
-
-  grant(id: string, credit: number): void {
-    this.#generations.get(id)?.grant(credit);
-  }
-
-  cancel(id: string): void {
-    this.#generations.get(id)?.cancel();
+    this.engine.step();
   }
 
   /** Ends every generation before it returns. Prompts to be pinned and scores were cancelled before. */
   cancelAll(): void {
     for (const generation of this.#generations.values()) generation.cancel();
-    while (this.#engine.count > 0) this.#engine.step();
+    while (this.engine.count > 0) this.engine.step();
   }
 
   #end(id: string, event: GenerateEvent): void {

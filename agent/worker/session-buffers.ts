@@ -1,6 +1,6 @@
 import type { Board, DmaBuffer } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { Params, Result } from '../../protocol/index.js';
+import type { DeviceHandlers, MethodsOf } from './handlers.js';
 
 /** What one session may hold: DMA memory is for models first, and a board has little. */
 const MAX_BYTES = 32 * 1024 * 1024;
@@ -20,47 +20,49 @@ export class SessionBuffers {
     return this.#bySession.size === 0;
   }
 
-  /** @throws PynqLlmError AGENT_BUFFER_QUOTA, DRIVER_DMA_MEMORY_FULL */
-  allocate(session: number, { byteLength, align }: Params<'buffers.allocate'>): Result<'buffers.allocate'> {
-    const mine = this.#bySession.get(session) ?? new Map<number, DmaBuffer>();
-    const held = [...mine.values()].reduce((sum, buffer) => sum + buffer.byteLength, 0);
-    if (mine.size >= MAX_BUFFERS || held + byteLength > MAX_BYTES)
-      throw new PynqLlmError(
-        'AGENT_BUFFER_QUOTA',
-        `The session holds ${mine.size} buffers of ${held} bytes and asks for ${byteLength} more; it may hold ${MAX_BUFFERS} of ${MAX_BYTES} bytes.`,
-        { context: { buffers: mine.size, heldBytes: held, byteLength, limit: MAX_BYTES } },
-      );
-    const buffer = this.#board.allocate(byteLength, align === undefined ? {} : { align });
-    buffer.bytes.fill(0);
-    const id = this.#nextId++;
-    mine.set(id, buffer);
-    this.#bySession.set(session, mine);
-    return { buffer: id, physicalAddress: buffer.physicalAddress, byteLength };
-  }
+  readonly handlers: DeviceHandlers<MethodsOf<'buffers'>> = {
+    // Throws AGENT_BUFFER_QUOTA, DRIVER_DMA_MEMORY_FULL.
+    'buffers.allocate': ({ byteLength, align }, { session }) => {
+      const mine = this.#bySession.get(session) ?? new Map<number, DmaBuffer>();
+      const held = [...mine.values()].reduce((sum, buffer) => sum + buffer.byteLength, 0);
+      if (mine.size >= MAX_BUFFERS || held + byteLength > MAX_BYTES)
+        throw new PynqLlmError(
+          'AGENT_BUFFER_QUOTA',
+          `The session holds ${mine.size} buffers of ${held} bytes and asks for ${byteLength} more; it may hold ${MAX_BUFFERS} of ${MAX_BYTES} bytes.`,
+          { context: { buffers: mine.size, heldBytes: held, byteLength, limit: MAX_BYTES } },
+        );
+      const buffer = this.#board.allocate(byteLength, align === undefined ? {} : { align });
+      buffer.bytes.fill(0);
+      const id = this.#nextId++;
+      mine.set(id, buffer);
+      this.#bySession.set(session, mine);
+      return { buffer: id, physicalAddress: buffer.physicalAddress, byteLength };
+    },
 
-  write(session: number, { buffer: id, offset, data }: Params<'buffers.write'>): Result<'buffers.write'> {
-    const buffer = this.#range(session, id, offset, data.length);
-    buffer.giveToCpu();
-    buffer.bytes.set(data, offset);
-    buffer.giveToDevice();
-    return {};
-  }
+    'buffers.write': ({ buffer: id, offset, data }, { session }) => {
+      const buffer = this.#range(session, id, offset, data.length);
+      buffer.giveToCpu();
+      buffer.bytes.set(data, offset);
+      buffer.giveToDevice();
+      return {};
+    },
 
-  read(session: number, { buffer: id, offset, byteLength }: Params<'buffers.read'>): Result<'buffers.read'> {
-    const buffer = this.#range(session, id, offset, byteLength);
-    buffer.giveToCpu();
-    const data = buffer.bytes.slice(offset, offset + byteLength);
-    buffer.giveToDevice();
-    return { data };
-  }
+    'buffers.read': ({ buffer: id, offset, byteLength }, { session }) => {
+      const buffer = this.#range(session, id, offset, byteLength);
+      buffer.giveToCpu();
+      const data = buffer.bytes.slice(offset, offset + byteLength);
+      buffer.giveToDevice();
+      return { data };
+    },
 
-  free(session: number, { buffer: id }: Params<'buffers.free'>): Result<'buffers.free'> {
-    this.#range(session, id, 0, 0).free();
-    const mine = this.#bySession.get(session);
-    mine?.delete(id);
-    if (mine?.size === 0) this.#bySession.delete(session);
-    return {};
-  }
+    'buffers.free': ({ buffer: id }, { session }) => {
+      this.#range(session, id, 0, 0).free();
+      const mine = this.#bySession.get(session);
+      mine?.delete(id);
+      if (mine?.size === 0) this.#bySession.delete(session);
+      return {};
+    },
+  };
 
   endSession(session: number): void {
     for (const buffer of this.#bySession.get(session)?.values() ?? []) buffer.free();

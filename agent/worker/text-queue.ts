@@ -1,6 +1,7 @@
 import type { Pausable } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { MAX_TEXT_LENGTH, type MethodName, type Result } from '../../protocol/index.js';
+import { MAX_TEXT_LENGTH, type Result } from '../../protocol/index.js';
+import type { QueuedMethod } from '../worker-link/methods.js';
 
 /** A long text that keeps steps, cancels and the watchdog waiting. */
 const SLICE_MS = 25;
@@ -14,17 +15,6 @@ const MAX_LENGTH_OF_SHARE = 4 * MAX_TEXT_LENGTH;
 const MAX_TEXTS = 4 * MAX_TEXTS_OF_SHARE;
 const MAX_LENGTH = 4 * MAX_LENGTH_OF_SHARE;
 const RETRY_AFTER_MS = 1_000;
-
-/** Calls that are answered from the queue. */
-export type TextMethod = Extract<
-  MethodName,
-  | 'models.tokenize'
-  | 'models.detokenize'
-  | 'models.pieces'
-  | 'models.applyTemplate'
-  | 'models.pin'
-  | 'generate.start'
->;
 
 /** Work on a text for a call. */
 export interface Text {
@@ -42,7 +32,7 @@ export interface Text {
   /** Milliseconds from now after which nobody wants it. */
   readonly deadlineMs?: number | undefined;
   /** Ends with the answer, or with undefined where the answer comes from elsewhere. */
-  readonly work: Pausable<Result<TextMethod> | undefined>;
+  readonly work: Pausable<Result<QueuedMethod> | undefined>;
 }
 
 interface Waiting extends Text {
@@ -51,7 +41,7 @@ interface Waiting extends Text {
 
 type OnAnswer = (
   call: number,
-  outcome: { readonly result: Result<TextMethod> } | { readonly error: unknown },
+  outcome: { readonly result: Result<QueuedMethod> } | { readonly error: unknown },
 ) => void;
 
 /**

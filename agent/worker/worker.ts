@@ -4,20 +4,12 @@ import { errorToWire, type GenerateEvent } from '../../protocol/index.js';
 import { openBoard } from '../boards/open-board.js';
 import { Doorbell } from '../worker-link/doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
+import { changesMemory } from '../worker-link/methods.js';
 import { RegisterMailbox } from '../worker-link/register-mailbox.js';
 import { DeviceService } from './device-service.js';
 
 /** A flood of requests must not keep generations from their steps. */
 const MESSAGES_PER_STEP = 64;
-
-/** Calls after which there is more or less DMA memory. */
-const CHANGES_MEMORY: ReadonlySet<string> = new Set([
-  'buffers.allocate',
-  'buffers.free',
-  'models.load',
-  'models.unload',
-  'trace.stop',
-]);
 
 /**
  * The device's thread: owns the board, the accelerator and the loaded models. It runs steps of the engines and slices of
@@ -107,13 +99,13 @@ function take(service: DeviceService, message: ToWorker): void {
       service.models.cancel(message.generation);
       return;
     case 'cancel-score':
-      service.models.cancelScore(message.call);
+      service.models.scores.cancel(message.call);
       return;
     case 'end-session':
       service.endSession(message.session);
       return;
     case 'programs-ended':
-      service.models.onProgramsEnded(message.thread, message.reason);
+      service.models.programs.onEnded(message.thread, message.reason);
       return;
     case 'report-steps':
       reportSteps = message.on;
@@ -126,7 +118,7 @@ function take(service: DeviceService, message: ToWorker): void {
 function answer(service: DeviceService, call: DeviceCall): void {
   try {
     const result = service.answer(call);
-    if (CHANGES_MEMORY.has(call.method)) post({ kind: 'memory', dmaMemory: service.dmaMemory });
+    if (changesMemory(call.method)) post({ kind: 'memory', dmaMemory: service.dmaMemory });
     if (result !== undefined) post({ kind: 'reply', id: call.id, result });
   } catch (error) {
     fail(call.id, error);

@@ -23,7 +23,10 @@ export class KvCache {
   /** What was here before it made room for others. */
   #spilled: { readonly tokens: readonly number[]; readonly frames: SpilledFrames } | undefined;
 
-  /** @param maxTokens most tokens that are ever stored */
+  /**
+   * Takes pages of `pool` as the sequence grows, and has to be released.
+   * @param maxTokens most tokens that are ever stored
+   */
   constructor(
     pool: KvPool,
     readonly maxTokens: number,
@@ -148,7 +151,7 @@ export class KvCache {
   /** A second cache of the same tokens, all of them certain, on the same pages: whoever goes on in an open page copies it. */
   fork(): KvCache {
     this.settle();
-    const fork = this.#pool.newCache(this.maxTokens);
+    const fork = new KvCache(this.#pool, this.maxTokens);
     for (const [i, page] of this.#pages.entries()) {
       this.#pool.hold(page);
       fork.#place(i, page);

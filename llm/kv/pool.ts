@@ -1,5 +1,4 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { KvCache } from './cache.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS } from './layout.js';
 import { KvMemory } from './memory.js';
 import { NONE, type Page } from './page.js';
@@ -121,11 +120,6 @@ export class KvPool {
   get freePages(): number {
     const { freeFrames, layout } = this.memory;
     return Math.floor((freeFrames + this.#unheld.size * layout.pageFrames) / layout.openFrames);
-  }
-
-  /** A cache for one sequence; it takes pages as the sequence grows and has to be released. */
-  newCache(maxTokens: number): KvCache {
-    return new KvCache(this, maxTokens);
   }
 
   /**

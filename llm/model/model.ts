@@ -1,7 +1,7 @@
 import { Constraints } from '../../constraint/index.js';
 import type { PlacementReport } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { KvCache } from '../kv/cache.js';
+import { KvCache } from '../kv/cache.js';
 import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
@@ -103,7 +103,7 @@ export class Model {
         { context: { maxTokens, contextLength: this.contextLength } },
       );
     }
-    return this.kvPool.newCache(maxTokens);
+    return new KvCache(this.kvPool, maxTokens);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
 import { fileSource, openGguf } from '../../gguf/index.js';
+import { KvCache } from '../../llm/kv/cache.js';
 import { KV_TYPES, type KvType } from '../../llm/kv/layout.js';
 import { KvPool } from '../../llm/kv/pool.js';
 import { Random } from '../../llm/maths/index.js';
@@ -98,7 +99,7 @@ function attentionMs(): number[] {
   const random = new Random(1);
   const row = Float32Array.from({ length: 2048 }, () => random.nextDouble() - 0.5);
   const caches = KV_TYPES.map((type) => {
-    const cache = new KvPool(shape, { type, bytes: 2 ** 22, contextLength: tokens }).newCache(tokens);
+    const cache = new KvCache(new KvPool(shape, { type, bytes: 2 ** 22, contextLength: tokens }), tokens);
     for (let position = 0; position < tokens; position++) {
       cache.extendTo(position, 1);
       cache.store(0, position, row, row, position);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openBoard } from '../../../agent/boards/open-board.js';
 import { DeviceService } from '../../../agent/worker/device-service.js';
-import type { DeviceCall, DeviceMethod, DeviceParams } from '../../../agent/worker-link/messages.js';
+import type { DeviceCall } from '../../../agent/worker-link/messages.js';
+import type { DeviceMethod, DeviceParams } from '../../../agent/worker-link/methods.js';
 import type { GenerateEvent, Params } from '../../../protocol/index.js';
 import { TINY_STORIES } from '../llm/models.js';
 
@@ -70,6 +71,11 @@ function start(
   const sampling = { maxTokens: 8, ignoreEos: true, seed: 1 };
   const params = { generation: id(digit), model: MODEL, prompt: { text }, sampling, window: 8, ...more };
   return call('generate.start', params, session);
+}
+
+function stepsOf(digit: string): number {
+  const params = { generation: id(digit) };
+  return service.answer({ kind: 'call', id: calls++, session: 1, method: 'generate.progress', params }).steps;
 }
 
 /** Slices until all texts are done, at most `most`. */
@@ -195,9 +201,9 @@ describe('a text for a prompt', () => {
 
   it('counts as progress of its generation, and ends at its deadline', () => {
     const late = start('1', LINE, 1, { service: { deadlineMs: 20 } });
-    const before = service.models.progress({ generation: id('1') }).steps;
+    const before = stepsOf('1');
     slice(1);
-    expect(service.models.progress({ generation: id('1') }).steps).toBe(before + 1);
+    expect(stepsOf('1')).toBe(before + 1);
     clock += 20;
     slice(1);
     expect(codeOf(late)).toBe('LLM_DEADLINE');

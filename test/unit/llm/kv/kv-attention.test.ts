@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
+import { KvCache } from '../../../../llm/kv/cache.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
 import { exp, Random } from '../../../../llm/maths/index.js';
@@ -106,7 +107,7 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
   const queries = randomFloats(QUERY_WIDTH, 5, 2);
 
   function filled(length: number) {
-    const cache = new KvPool(SHAPE, { type, bytes: 1 << 20, contextLength: 100 }).newCache(100);
+    const cache = new KvCache(new KvPool(SHAPE, { type, bytes: 1 << 20, contextLength: 100 }), 100);
     for (let token = 0; token < length; token++) {
       cache.extendTo(token, token);
       for (let layer = 0; layer < SHAPE.layers; layer++)
@@ -141,7 +142,7 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
 
 describe('INT8', () => {
   it('makes NaN of what an infinite key of a complete page is seen with', () => {
-    const cache = new KvPool(SHAPE, { type: 'int8', bytes: 1 << 20, contextLength: 100 }).newCache(100);
+    const cache = new KvCache(new KvPool(SHAPE, { type: 'int8', bytes: 1 << 20, contextLength: 100 }), 100);
     for (let token = 0; token < 17; token++) {
       cache.extendTo(token, token);
       cache.store(0, token, new Float32Array(WIDTH).fill(token === 3 ? 1e9 : 1), new Float32Array(WIDTH), 0);

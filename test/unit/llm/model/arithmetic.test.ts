@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
 import { KernelMemory } from '../../../../llm/kernels/kernels.js';
+import { KvCache } from '../../../../llm/kv/cache.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
 import { Random } from '../../../../llm/maths/index.js';
 import { rmsNorm } from '../../../../llm/model/norm.js';
@@ -82,7 +83,7 @@ describe('attention', () => {
 
   function filledCache(maxTokens: number) {
     const pool = new KvPool(shape, { type: 'f16', bytes: 1 << 20, contextLength: maxTokens });
-    const cache = pool.newCache(maxTokens);
+    const cache = new KvCache(pool, maxTokens);
     const keys = randomFloats(tokens * 48, 3, 2);
     const values = randomFloats(tokens * 48, 4);
     for (let token = 0; token < tokens; token++) {

@@ -1,0 +1,83 @@
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { OnProgress, Params, Result, StoredModel } from '../../protocol/index.js';
+import type { ModelStore, StoreEntry } from '../store/model-store.js';
+import type { DeviceHost } from './device-host.js';
+
+/** The models of the store, by digest, and which of them are on the device. */
+export class Models {
+  readonly #store: ModelStore;
+  readonly #device: () => DeviceHost;
+  /** Those that are not only stored. */
+  readonly #states = new Map<string, 'loading' | 'loaded'>();
+
+  constructor(store: ModelStore, device: () => DeviceHost) {
+    this.#store = store;
+    this.#device = device;
+  }
+
+  /** Models on the device, or on their way there. */
+  get count(): number {
+    return this.#states.size;
+  }
+
+  stateOf(digest: string): StoredModel['state'] {
+    return this.#states.get(digest) ?? 'stored';
+  }
+
+  /** What clients are told of a model. */
+  describe(entry: StoreEntry): StoredModel {
+    return { ...entry, names: [...entry.names], state: this.stateOf(entry.digest) };
+  }
+
+  /** @throws PynqLlmError AGENT_MODEL_UNKNOWN */
+  async find(digest: string): Promise<StoreEntry> {
+    const entry = await this.#store.find(digest);
+    if (entry !== undefined) return entry;
+    throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `There is no model ${digest} in the store.`, {
+      context: { model: digest },
+    });
+  }
+
+  /** @param onProgress told the bytes of weights that are loaded, and how many there are */
+  async load(
+    session: number,
+    params: Params<'models.load'>,
+    onProgress: OnProgress,
+  ): Promise<Result<'models.load'>> {
+    const { model } = params;
+    const before = this.#states.get(model);
+    if (before === undefined) this.#states.set(model, 'loading');
+    try {
+      const path = this.#store.path(model);
+      const result = await this.#device().call(session, 'models.load', { ...params, path }, { onProgress });
+      this.#states.set(model, 'loaded');
+      return result;
+    } catch (error) {
+      if (before === undefined) this.#states.delete(model);
+      throw error;
+    }
+  }
+
+  async unload(session: number, params: Params<'models.unload'>): Promise<void> {
+    await this.#device().call(session, 'models.unload', params);
+    this.#states.delete(params.model);
+  }
+
+  /** Ends the recording of a trace, with which the worker unloads every model. */
+  async stopTrace(session: number, params: Params<'trace.stop'>): Promise<Result<'trace.stop'>> {
+    try {
+      const result = await this.#device().call(session, 'trace.stop', params);
+      this.clear();
+      return result;
+    } catch (error) {
+      // The recording has ended all the same, unless there was none.
+      if (isPynqLlmError(error, 'AGENT_TRACE_FAILED')) this.clear();
+      throw error;
+    }
+  }
+
+  /** The device has none of them any more. */
+  clear(): void {
+    this.#states.clear();
+  }
+}
