@@ -1,14 +1,13 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import {
-  type BoardClient,
-  type ConnectionEvent,
-  connect,
-  type LoadSettings,
-  type Model,
-  type StoredModel,
-  type UploadProgress,
+import type {
+  BoardClient,
+  ConnectionEvent,
+  LoadSettings,
+  Model,
+  StoredModel,
+  UploadProgress,
 } from '../sdk/index.js';
 import { EXIT, reportError, reportNotice } from './exit.js';
 import type { DeviceOptions } from './options.js';
@@ -33,7 +32,8 @@ export function withBoard<T>(
 }
 
 /** Connects to the device that the flags name. @throws as `connect` */
-export function connectBoard(options: DeviceOptions, signal: AbortSignal): Promise<BoardClient> {
+export async function connectBoard(options: DeviceOptions, signal: AbortSignal): Promise<BoardClient> {
+  const { connect } = await import('../sdk/index.js');
   return connect(options.device, {
     token: options.token,
     fingerprint: options.tlsFingerprint,
