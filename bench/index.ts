@@ -2,6 +2,7 @@ import { benchDecode } from './decode.js';
 import { benchMatMul } from './matmul.js';
 import type { BenchOptions, BenchRow } from './row.js';
 import { benchSchedule } from './scheduling/index.js';
+import { benchStart } from './start.js';
 import { benchUpload } from './upload.js';
 import { benchWire } from './wire.js';
 
@@ -20,6 +21,7 @@ const GROUPS: Readonly<Record<string, (options: BenchOptions) => BenchRow[] | Pr
   upload: benchUpload,
   wire: benchWire,
   schedule: benchSchedule,
+  start: benchStart,
 };
 
 /** Runs the named groups one after another, all where none is named. */

@@ -25,7 +25,10 @@ import { uploadCommand } from './commands/upload.js';
 import { EXIT } from './exit.js';
 import { packageVersion } from './package-files.js';
 
-/** The whole command line. */
+/**
+ * The whole command line. Definitions of commands stay light: `--version`, help and a wrong command load them all, so what a
+ * command works with (sdk/, http-api/, agent/, bench/, zod) is imported inside its action.
+ */
 export function createProgram(): Command {
   const program = new Command('pynq-llm')
     .description(

@@ -1,14 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import {
-  type BoardClient,
-  type ConnectionEvent,
-  connect,
-  type LoadSettings,
-  type Model,
-  type StoredModel,
-} from '../sdk/index.js';
+import type { BoardClient, ConnectionEvent, LoadSettings, Model, StoredModel } from '../sdk/index.js';
 import { EXIT, reportError, reportNotice } from './exit.js';
 import type { DeviceOptions } from './options.js';
 import { Progress } from './output/progress.js';
@@ -32,7 +25,8 @@ export function withBoard<T>(
 }
 
 /** Connects to the device that the flags name. @throws as `connect` */
-export function connectBoard(options: DeviceOptions, signal: AbortSignal): Promise<BoardClient> {
+export async function connectBoard(options: DeviceOptions, signal: AbortSignal): Promise<BoardClient> {
+  const { connect } = await import('../sdk/index.js');
   return connect(options.device, {
     token: options.token,
     fingerprint: options.tlsFingerprint,

@@ -1,20 +1,39 @@
-// Compiles the folders' assembly/*.ts entries (AssemblyScript) to dist/<folder>/<name>.wasm where their sources are newer. Tests do
-// so before they run: tsc, which compiles all else, leaves these alone, and new code on old kernels computes nonsense.
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+// Compiles the folders' assembly/*.ts entries (AssemblyScript) where their sources are newer: to dist/<folder>/<name>.wasm, and beside the
+// sources, where tests that run from TypeScript look for them. Tests do so before they run: tsc, which compiles all else, leaves
+// these alone, and new code on old kernels computes nonsense.
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const modules = [
-  { entry: 'mock-device/assembly/core.ts', out: 'dist/mock-device/core.wasm' },
-  { entry: 'mock-device/assembly/probe.ts', out: 'dist/mock-device/probe.wasm' },
-  { entry: 'llm/kernels/assembly/kernels.ts', out: 'dist/llm/kernels/kernels.wasm' },
+  { entry: 'mock-device/assembly/core.ts', out: 'mock-device/core.wasm' },
+  { entry: 'mock-device/assembly/probe.ts', out: 'mock-device/probe.wasm' },
+  { entry: 'llm/kernels/assembly/kernels.ts', out: 'llm/kernels/kernels.wasm' },
 ];
 
-if (process.argv[1] === import.meta.filename) await buildWasm();
+/** Folders whose files are compiled. */
+export const ASSEMBLY_FOLDERS = [...new Set(modules.map(({ entry }) => dirname(entry)))];
 
-export default async function buildWasm() {
-  for (const { entry, out } of modules) {
-    if (existsSync(entry) && !isNewer(out, dirname(entry))) await compile(entry, out);
+if (process.argv[1] === import.meta.filename) {
+  try {
+    await buildWasm();
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
   }
+}
+
+/**
+ * @param project vitest's, where this is its global setup: a watch compiles again before it tests again
+ * @throws Error with what the compiler says
+ */
+export default async function buildWasm(project) {
+  for (const { entry, out } of modules) {
+    if (!existsSync(entry)) continue;
+    const built = join('dist', out);
+    if (!isNewer(built, dirname(entry))) await compile(entry, built);
+    if (!existsSync(out) || statSync(out).mtimeMs < statSync(built).mtimeMs) copyFileSync(built, out);
+  }
+  project?.onTestsRerun(() => buildWasm());
 }
 
 async function compile(entry, out) {
@@ -37,10 +56,7 @@ async function compile(entry, out) {
     '--use',
     'abort=',
   ]);
-  if (error) {
-    console.error(stderr.toString());
-    process.exit(1);
-  }
+  if (error) throw new Error(`${entry} does not compile:\n${stderr.toString()}`);
 }
 
 function isNewer(out, sources) {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { ClassReport, Percentiles, ServeLoad, ServeResult } from '../../bench/index.js';
 import { harmlessJson } from '../../errors/index.js';
-import { connect, type Model } from '../../sdk/index.js';
+import type { Model } from '../../sdk/index.js';
 import { writeFile } from '../files.js';
 import {
   type DeviceOptions,
@@ -78,6 +78,7 @@ async function withModels<T>(
     return resource;
   };
   try {
+    const { connect } = await import('../../sdk/index.js');
     let url = options.device;
     if (url.startsWith('mock:')) {
       const { startAgent } = await import('../../agent/index.js');

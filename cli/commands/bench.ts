@@ -9,7 +9,7 @@ import { benchServeCommand } from './bench-serve.js';
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description(
-      'Measure the mock MatMul, decoding, upload and the wire on this machine and simulate scheduling, each beside a baseline of the same run.',
+      'Measure the mock MatMul, decoding, upload, the wire and the start of a command on this machine and simulate scheduling, each beside a baseline of the same run.',
     )
     .addArgument(
       new Argument('[groups...]', 'which groups; all when left out').choices([
@@ -18,6 +18,7 @@ export function benchCommand(): Command {
         'upload',
         'wire',
         'schedule',
+        'start',
       ]),
     )
     .addCommand(benchServeCommand())

@@ -1,7 +1,4 @@
 import { Command } from 'commander';
-import { Chat } from '../chat/chat.js';
-import { History } from '../chat/history.js';
-import { pipedLines, typedLines } from '../chat/line-source.js';
 import { EXIT, reportNotice } from '../exit.js';
 import {
   type DeviceOptions,
@@ -26,6 +23,11 @@ export function chatCommand(): Command {
     .addOption(modelOption())
     .option('--system <text>', 'the system message');
   return withDevice(withLoad(withGeneration(command))).action(async (options: ChatCommandOptions) => {
+    const [{ Chat }, { History }, { pipedLines, typedLines }] = await Promise.all([
+      import('../chat/chat.js'),
+      import('../chat/history.js'),
+      import('../chat/line-source.js'),
+    ]);
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, loadSettings(options));
       const interactive = process.stdin.isTTY && process.stdout.isTTY;

@@ -1,15 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { harmlessJson, PynqLlmError } from '../../errors/index.js';
-import {
-  Deployer,
-  type DeployOptions,
-  type DeployStep,
-  formatTarget,
-  openSsh,
-  parseSshTarget,
-  type SshOptions,
-} from '../../sdk/index.js';
-
+import type { Deployer, DeployOptions, DeployStep, SshOptions } from '../../sdk/index.js';
 import { readFile } from '../files.js';
 import { wholeNumber, withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
@@ -81,6 +72,7 @@ export function deployCommand(): Command {
   return command.action((board: string, flags: DeployFlags) =>
     withInterrupt(async (signal) => {
       checkFlags(flags);
+      const { Deployer, formatTarget, openSsh, parseSshTarget } = await import('../../sdk/index.js');
       const design = designOf(flags);
       const prompts = flags.yes ? undefined : terminalPrompts();
       const password = flags.passwordStdin ? passwordFromStdin() : undefined;

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { harmless, harmlessJson } from '../../errors/index.js';
-import { type CheckReport, type CheckStatus, examine } from '../../sdk/index.js';
+import type { CheckReport, CheckStatus } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { printText } from '../output/print.js';
@@ -26,6 +26,7 @@ export function doctorCommand(): Command {
   withJson(withDevice(command), 'one JSON object {"device","passed","checks"}');
   return command.action(async (options: DoctorOptions) => {
     await withInterrupt(async (signal) => {
+      const { examine } = await import('../../sdk/index.js');
       const checks: CheckReport[] = [];
       const examination = examine(options.device, {
         version: packageVersion(),

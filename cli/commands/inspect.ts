@@ -1,6 +1,6 @@
 import { Argument, Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
-import { inspectModel, type ModelFile } from '../../sdk/index.js';
+import type { ModelFile } from '../../sdk/index.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
@@ -18,6 +18,7 @@ export function inspectCommand(): Command {
     .addArgument(new Argument('<file>', 'a .gguf file'));
   return withJson(withDevice(command), 'one JSON object {"file","metadata","tensors","placement"}').action(
     async (file: string, options: DeviceOptions & { json?: boolean }) => {
+      const { inspectModel } = await import('../../sdk/index.js');
       const model = inspectModel(file);
       await withBoard(options, async (board) => {
         const placement = await board.models.plan(model.tensors);

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { AgentService } from '../../sdk/index.js';
 import { type DeviceOptions, wholeNumber, withDevice } from '../options.js';
 import { printText } from '../output/print.js';
 import { withInterrupt } from '../session.js';
@@ -17,6 +16,7 @@ export function logsCommand(): Command {
     .option('-n, --lines <n>', 'how many lines from before', wholeNumber(0, 1_000_000), 100);
   return withDevice(command).action(async (options: LogsOptions) => {
     await withInterrupt(async (signal) => {
+      const { AgentService } = await import('../../sdk/index.js');
       await using service = await AgentService.open(options.device, { signal });
       await service.logs({
         lines: options.lines,

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { AgentService } from '../../sdk/index.js';
 import { type DeviceOptions, withDevice } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatDuration } from '../output/units.js';
@@ -12,6 +11,7 @@ export function restartCommand(): Command {
   );
   return withDevice(command).action(async ({ device, token }: DeviceOptions) => {
     await withInterrupt(async (signal) => {
+      const { AgentService } = await import('../../sdk/index.js');
       await using service = await AgentService.open(device, { token, signal });
       const started = performance.now();
       const { active, sub } = await service.restart();

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
-import { serveHttpApi } from '../../http-api/index.js';
 import type { BoardClient, Model } from '../../sdk/index.js';
 import { EXIT, outliveReader, reportNotice } from '../exit.js';
 import { readFile } from '../files.js';
@@ -46,6 +45,7 @@ export function serveCommand(): Command {
   return withDevice(withLoad(command)).action(async (options: ServeOptions) => {
     const apiKey = options.apiKeyFile === undefined ? undefined : readKeys(options.apiKeyFile);
     const pinned = options.pinPrompt === undefined ? undefined : readPrompt(options.pinPrompt, options.model);
+    const { serveHttpApi } = await import('../../http-api/index.js');
     await using api = await serveHttpApi({
       open: (signal) => openDevice(options, pinned, signal),
       report: reportNotice,

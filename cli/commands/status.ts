@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
-import { type AgentAnswer, agentStatus, formatRestarts, type UnitState } from '../../sdk/index.js';
+import type { AgentAnswer, UnitState } from '../../sdk/index.js';
 import { EXIT, reportError } from '../exit.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { printText } from '../output/print.js';
@@ -18,6 +18,7 @@ export function statusCommand(): Command {
     async (options: DeviceOptions & { json?: boolean }) => {
       await withInterrupt(async (signal) => {
         const { device, token, tlsFingerprint: fingerprint } = options;
+        const { agentStatus, formatRestarts } = await import('../../sdk/index.js');
         const { unit, agent, error } = await agentStatus(device, { token, fingerprint, signal });
         if (error !== undefined) {
           reportError(error);
@@ -28,7 +29,7 @@ export function statusCommand(): Command {
           return printText(`${harmlessJson(status)}\n`);
         }
         const facts = [
-          ...(unit === undefined ? [] : unitFacts(unit)),
+          ...(unit === undefined ? [] : unitFacts(unit, formatRestarts(unit))),
           ...(agent === undefined ? [] : agentFacts(agent)),
         ];
         if (facts.length > 0) printText(`${formatFacts(facts)}\n`);
@@ -39,14 +40,11 @@ export function statusCommand(): Command {
 
 type Fact = readonly [string, string];
 
-function unitFacts(unit: UnitState): Fact[] {
+function unitFacts(unit: UnitState, restarts: string): Fact[] {
   const { installed, active, sub, result, memoryBytes, release } = unit;
   if (!installed) return [['service', 'not installed']];
   return [
-    [
-      'service',
-      `${active} (${sub})${active === 'active' ? '' : `, last result ${result}`}, ${formatRestarts(unit)}`,
-    ],
+    ['service', `${active} (${sub})${active === 'active' ? '' : `, last result ${result}`}, ${restarts}`],
     ...(release === undefined ? [] : [['release', release] as const]),
     ...(memoryBytes === undefined ? [] : [['memory of the service', formatBytes(memoryBytes)] as const]),
   ];
