@@ -91,17 +91,17 @@ class SimulatedBoard implements MockBoard {
     this.#outputs = lanes.map(() => new OutputLane());
     this.#engines = lanes.map(
       (lane) =>
-        new DmaEngine(
+        new DmaEngine({
           lane,
-          description.dma.lengthBits,
-          this.#clock,
-          this.#memory,
-          this.#faults,
-          this.#inputs[lane],
-          this.#outputs[lane],
-          this.#watch,
-          () => this.#core.laneReset(),
-        ),
+          lengthBits: description.dma.lengthBits,
+          clock: this.#clock,
+          memory: this.#memory,
+          faults: this.#faults,
+          input: this.#inputs[lane],
+          output: this.#outputs[lane],
+          watch: this.#watch,
+          onReset: () => this.#core.laneReset(),
+        }),
     );
     this.#monitors = new Monitors(description.revision, this.#clock);
     this.#core = this.#newCore();

@@ -27,8 +27,26 @@ interface Transfer {
   readonly byteLength: number;
 }
 
+/** What an engine is connected to. */
+export interface DmaEngineParts {
+  /** Its place among the board's lanes, from 0. */
+  readonly lane: number;
+  /** Width of the LENGTH registers. */
+  readonly lengthBits: number;
+  readonly clock: Clock;
+  readonly memory: PhysicalMemory;
+  readonly faults: FaultPanel;
+  readonly input: InputLane;
+  readonly output: OutputLane;
+  readonly watch: Watch;
+  /** The engine was reset: words under way are lost. */
+  readonly onReset: () => void;
+}
+
 /** One AXI DMA between physical memory and a lane of the core (PG021, direct register mode). */
 export class DmaEngine implements ChannelHost {
+  readonly clock: Clock;
+  readonly watch: Watch;
   readonly #sender: DmaChannel;
   readonly #receiver: DmaChannel;
   #sending: Transfer | undefined;
@@ -40,20 +58,12 @@ export class DmaEngine implements ChannelHost {
   readonly #faults: FaultPanel;
   readonly #input: InputLane;
   readonly #output: OutputLane;
-  /** The engine was reset: words under way are lost. */
   readonly #onReset: () => void;
 
-  constructor(
-    lane: number,
-    lengthBits: number,
-    readonly clock: Clock,
-    memory: PhysicalMemory,
-    faults: FaultPanel,
-    input: InputLane,
-    output: OutputLane,
-    readonly watch: Watch,
-    onReset: () => void,
-  ) {
+  constructor(parts: DmaEngineParts) {
+    const { lane, lengthBits, clock, memory, faults, input, output, watch, onReset } = parts;
+    this.clock = clock;
+    this.watch = watch;
     this.#lane = lane;
     this.#memory = memory;
     this.#faults = faults;
