@@ -15,21 +15,29 @@ import { SERVICE_ERRORS } from './service.js';
 
 export type { ErrorEntry } from './entry.js';
 
-/** Every error of the package, by code. Numbers: 1 gguf, 2 driver, 3 mock-device, 4 llm, 5 protocol, 6 agent, 7 sdk, 8 cli, 9 deploy and ssh. */
-export const ERROR_CODES = {
-  ...GGUF_ERRORS,
-  ...DRIVER_ERRORS,
-  ...LINUX_ERRORS,
-  ...MOCK_ERRORS,
-  ...LLM_ERRORS,
-  ...PROTOCOL_ERRORS,
-  ...AGENT_ERRORS,
-  ...SDK_ERRORS,
-  ...CLI_ERRORS,
-  ...HTTP_ERRORS,
-  ...FIRMWARE_ERRORS,
-  ...DEPLOY_ERRORS,
-  ...SERVICE_ERRORS,
-} as const satisfies Record<string, ErrorEntry>;
+/** The tables of errors by the folders whose errors they are, in the order of their numbers. */
+export const ERROR_AREAS = {
+  'gguf/': GGUF_ERRORS,
+  'driver/': DRIVER_ERRORS,
+  'linux-device/': LINUX_ERRORS,
+  'mock-device/': MOCK_ERRORS,
+  'llm/': LLM_ERRORS,
+  'protocol/': PROTOCOL_ERRORS,
+  'agent/': AGENT_ERRORS,
+  'sdk/': SDK_ERRORS,
+  'cli/': CLI_ERRORS,
+  'firmware-bridge/': FIRMWARE_ERRORS,
+  'http-api/': HTTP_ERRORS,
+  'sdk/ssh/ and sdk/deploy/': DEPLOY_ERRORS,
+  'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
+} as const;
 
-export type ErrorCodeName = keyof typeof ERROR_CODES;
+type NamesOf<Table> = Table extends unknown ? keyof Table : never;
+
+export type ErrorCodeName = NamesOf<(typeof ERROR_AREAS)[keyof typeof ERROR_AREAS]>;
+
+/** Every error of the package, by code. */
+export const ERROR_CODES: Readonly<Record<ErrorCodeName, ErrorEntry>> = Object.assign(
+  {},
+  ...Object.values(ERROR_AREAS),
+);
