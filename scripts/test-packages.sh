@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs with apt what the emulated board, the tests under its processor's emulator and those over a real SSH server
-# need, and says so, a line a package. Where that cannot be, the suites skip and say why: this script never fails.
+# Installs with apt what the emulated board, the tests under its processor's emulator those over a real SSH server and the
+# check of shell scripts need, and says so, a line a package. Where that cannot be, the suites skip and say why: this script never fails.
 set -u
-cd "$(dirname "$0")/.."
-packages="$(cat test/board/recipe/packages.txt) openssh-server openssl gcc"
+cd "$(dirname "$0")/.." || exit 0
+packages="$(cat test/board/recipe/packages.txt) openssh-server openssl gcc shellcheck"
 export DEBIAN_FRONTEND=noninteractive
 
 is_installed() { [ "$(dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null)" = 'install ok installed' ]; }
-without() { echo "apt: $1; suites that need a package of test/board/recipe/packages.txt, openssh-server, openssl or gcc skip"; exit 0; }
+without() { echo "apt: $1; suites that need a package of test/board/recipe/packages.txt, openssh-server, openssl, gcc or shellcheck skip"; exit 0; }
 
 command -v apt-get >/dev/null || without 'this system has none'
 missing=''
