@@ -1,8 +1,9 @@
-// Compiles on every save, until Ctrl-C: TypeScript by tsc, and the AssemblyScript that tsc leaves alone. Only into dist/, and the .wasm
-// files also beside their sources.
+// Compiles on every save, until Ctrl-C: TypeScript by tsc, and what tsc leaves alone: AssemblyScript, and the shell scripts and units of
+// sdk/. Only into dist/, and the .wasm files also beside their sources.
 import { spawn } from 'node:child_process';
 import { watch } from 'node:fs';
 import buildWasm, { ASSEMBLY_FOLDERS } from './build-wasm.mjs';
+import copyShell from './copy-shell.mjs';
 
 /** Editors write a file in several steps. */
 const SETTLE_MS = 100;
@@ -10,11 +11,12 @@ const SETTLE_MS = 100;
 let building = Promise.resolve();
 let timer;
 await rebuild();
-for (const folder of ASSEMBLY_FOLDERS)
-  watch(folder, () => {
-    clearTimeout(timer);
-    timer = setTimeout(rebuild, SETTLE_MS);
-  });
+const rebuildSoon = () => {
+  clearTimeout(timer);
+  timer = setTimeout(rebuild, SETTLE_MS);
+};
+for (const folder of ASSEMBLY_FOLDERS) watch(folder, rebuildSoon);
+watch('sdk', { recursive: true }, rebuildSoon);
 
 const tsc = spawn(
   process.execPath,
@@ -28,6 +30,9 @@ tsc.on('exit', (status) => process.exit(status ?? 0));
 
 /** One build after the other; one that fails waits for the next save. */
 function rebuild() {
-  building = building.then(() => buildWasm()).catch((error) => console.error(error.message));
+  building = building
+    .then(() => buildWasm())
+    .then(copyShell)
+    .catch((error) => console.error(error.message));
   return building;
 }

@@ -1,3 +1,5 @@
+import type { ScriptValues } from '../ssh/index.js';
+
 /** Where things are on a board. */
 export interface Layout {
   /** Releases, and the link `current` to the active one. */
@@ -27,3 +29,11 @@ export const INCOMING = 'incoming';
 export function socketOf({ run }: Layout): string {
   return `${run}/agent.sock`;
 }
+
+/** A layout as the scripts know it. */
+export function layoutValues({ base, state, config, run }: Layout): ScriptValues {
+  return { BASE: base, STATE: state, CONFIG: config, RUN: run };
+}
+
+/** What dd(1) of GNU's coreutils does with a file that somebody else may be changing; see assemble.sh. */
+export const SAFE_READ = 'iflag=nofollow,nonblock,fullblock,count_bytes';

@@ -1,6 +1,5 @@
-import { quote } from '../ssh/index.js';
-import { SAFE_READ } from './assemble-script.js';
-import type { Layout } from './layout.js';
+import { shellCommand, shellScript } from '../ssh/index.js';
+import { type Layout, SAFE_READ } from './layout.js';
 import { BOARD_MACHINES, type Platform } from './platforms.js';
 import type { ServiceManager } from './service-manager.js';
 
@@ -48,20 +47,17 @@ export interface PreflightCheck {
   readonly fix: string;
 }
 
-const FPGA_STATE = '/sys/class/fpga_manager/fpga0/state';
 const TOOLS = ['sha256sum', 'flock', 'seq', 'readlink', 'find', 'stat', 'od', 'cmp', 'awk'];
 
-/** Shell command whose output `parseFacts` reads. */
-export function factsCommand(layout: Layout, manager: ServiceManager): string {
-  const tools = [...TOOLS, ...manager.tools].join(' ');
-  return `echo "machine=$(uname -m)"; echo "kernel=$(uname -r)"; echo "libc=$(getconf GNU_LIBC_VERSION 2>/dev/null)"
-echo "uid=$(id -u)"; echo "user=$(id -un)"; sed -n 's/^\\(MemTotal\\|MemAvailable\\|CmaTotal\\): *\\([0-9]*\\) kB/\\1=\\2/p' /proc/meminfo
-place=${quote(layout.base)}; while [ ! -d "$place" ]; do place=$(dirname "$place"); done
-echo "disk=$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"; echo "epoch=$(date +%s)"
-[ ! -f ${quote(`${layout.config}/board.toml`)} ] || echo board=yes
-[ ! -r ${FPGA_STATE} ] || echo "fpga=$(cat ${FPGA_STATE})"
-for tool in ${tools}; do command -v $tool >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v $tool >/dev/null || echo "missing=$tool"; done
-dd if=/dev/null of=/dev/null ${SAFE_READ} status=none 2>/dev/null || echo "missing=dd of GNU coreutils"`;
+/** Shell command whose output `parseFacts` reads: preflight.sh. */
+export function factsCommand({ base, config }: Layout, manager: ServiceManager): string {
+  const script = shellScript([new URL('./preflight.sh', import.meta.url)], {
+    BASE: base,
+    CONFIG: config,
+    TOOLS: [...TOOLS, ...manager.tools].join(' '),
+    SAFE_READ,
+  });
+  return shellCommand(script);
 }
 
 /** Reads what `factsCommand` printed. @param nowSeconds our own clock then */

@@ -1,5 +1,11 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { CLEAN_ENVIRONMENT, type ExecResult, quote, type RemoteHost, type SshPrompts } from '../ssh/index.js';
+import {
+  CLEAN_ENVIRONMENT,
+  type ExecResult,
+  type RemoteHost,
+  type SshPrompts,
+  shellCommand,
+} from '../ssh/index.js';
 
 const PASSWORD_TRIES = 3;
 const COMMAND_MS = 180_000;
@@ -21,7 +27,7 @@ export class RootShell {
 
   /** Runs a script with arguments; any exit status is an answer. @throws PynqLlmError SSH_... */
   try(script: string, words: readonly string[] = [], timeoutMs = COMMAND_MS): Promise<ExecResult> {
-    const command = ['sh', '-c', script, 'pynq-llm', ...words].map(quote).join(' ');
+    const command = shellCommand(script, words);
     if (this.#access.kind === 'direct') return this.#host.exec(command, { timeoutMs });
     const { password } = this.#access;
     return password === undefined

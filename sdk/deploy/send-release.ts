@@ -1,6 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { OnProgress } from '../../protocol/index.js';
-import { quote, type RemoteHost } from '../ssh/index.js';
+import { type RemoteHost, shellCommand, shellScript } from '../ssh/index.js';
 import { assembleScript, CORRUPT } from './assemble-script.js';
 import { checkBusy } from './board-state.js';
 import { INCOMING, type Layout } from './layout.js';
@@ -26,10 +26,8 @@ export interface Inventory {
  * is taken away.
  */
 export async function takeInventory(host: RemoteHost, layout: Layout): Promise<Inventory> {
-  const result = await host.exec(
-    `cd ${quote(layout.base)} 2>/dev/null || exit 0; for list in releases/*/MANIFEST; do [ ! -f "$list" ] || { echo "in \${list%/MANIFEST}"; cat "$list"; }; done
-cd ${INCOMING} 2>/dev/null || exit 0; for file in *; do if [ -f "$file" ] && [ ! -L "$file" ]; then echo "waiting $file $(wc -c < "$file")"; else rm -rf "./$file"; fi; done`,
-  );
+  const script = shellScript([new URL('./inventory.sh', import.meta.url)], { BASE: layout.base, INCOMING });
+  const result = await host.exec(shellCommand(script));
   if (result.status !== 0) throw commandFailed('list what it has', result);
   const installed = new Map<string, string>();
   const waiting = new Map<string, number>();

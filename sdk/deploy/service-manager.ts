@@ -1,4 +1,3 @@
-import { quote } from '../ssh/index.js';
 import type { Layout } from './layout.js';
 
 /** How the agent of a release is to run; part of the release. */
@@ -17,7 +16,7 @@ export interface ServiceOptions {
   readonly programsFpga: boolean;
 }
 
-/** What starts and stops the agent on a board: fragments of POSIX shell for switch.sh, and files of the release. */
+/** What starts and stops the agent on a board: POSIX shell for switch.sh, and files of the release. */
 export interface ServiceManager {
   readonly name: 'systemd' | 'plain';
   /** Whether it takes root on the board. */
@@ -27,44 +26,12 @@ export interface ServiceManager {
   /** Names of programs that have to be there. */
   readonly tools: readonly string[];
   /**
-   * Shell functions: `start_agent` starts what `current` leads to in place of what runs; `stop_agent`; `agent_pid`
-   * prints its process; `later SECONDS COMMAND…` runs a command without us; `remove_service`.
+   * The file of shell functions: `start_agent` starts what `current` leads to in place of what runs; `stop_agent`;
+   * `agent_pid` prints its process; `later SECONDS COMMAND…` runs a command without us; `remove_service`.
    */
-  functions(layout: Layout): string;
-  /** Shell commands that make users and folders; running them again changes nothing. */
-  prepare(layout: Layout): string;
+  readonly functions: URL;
+  /** The file that makes users and folders, where `make_tokens OWNER` makes tokens; running it again changes nothing. */
+  readonly prepare: URL;
   /** Files of the release, below system/. */
   files(options: ServiceOptions): Readonly<Record<string, string>>;
-}
-
-/** The agent's command line, the same for every manager. */
-export function agentCommand(
-  { layout, device }: ServiceOptions,
-  quoteWord: (word: string) => string,
-): string {
-  const current = `${layout.base}/current`;
-  const words = [
-    `${current}/bin/node`,
-    `${current}/agent/main.mjs`,
-    '--device',
-    device,
-    '--listen',
-    `unix:${layout.run}/agent.sock`,
-    '--store-dir',
-    layout.state,
-  ];
-  return words.map(quoteWord).join(' ');
-}
-
-/** Shell commands that make the access tokens for a listening port, where there are none: 256 bits for each role. */
-export function makeTokens(layout: Layout, owner: string): string {
-  const file = quote(`${layout.config}/tokens`);
-  return `if [ ! -s ${file} ]; then
-  ( umask 077
-    for role in admin infer read; do
-      echo "$role $(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n')"
-    done > ${file}.new )
-  chown ${owner} ${file}.new
-  mv ${file}.new ${file}
-fi`;
 }

@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { parseUnitState, UNIT_STATE_COMMAND, type UnitState } from '../service/unit-state.js';
+import { parseUnitState, UNIT_STATE, type UnitState } from '../service/unit-state.js';
+import { shellScript } from '../ssh/index.js';
 
 /** A device node that the driver may use, as `ls` shows it. */
 export interface DeviceNode {
@@ -34,28 +35,14 @@ export interface BoardFacts {
 }
 
 /**
- * Shell script (POSIX, busybox included) that prints a board's facts as lines `NAME=VALUE`. It only reads files:
- * nothing that it touches reaches the programmable logic.
+ * The shell script that prints a board's facts: board-facts.sh.
  * @param root prefix of every path; empty on a board
  */
 export function factsScript(root = ''): string {
-  return `r='${root}'
-say() { printf '%s=%s\\n' "$1" "$2"; }
-node() { say "$1" "$2|$3|$(ls -ld "$2" 2>/dev/null | awk '{print $1, $3, $4}')"; }
-say machine "$(uname -m)"
-say kernel "$(cat "$r/proc/sys/kernel/osrelease" 2>/dev/null)"
-say libc "$(getconf GNU_LIBC_VERSION 2>/dev/null)"
-say clock "$(date +%s)"
-awk '/^(MemTotal|MemAvailable|CmaTotal|CmaFree):/ { sub(":", "", $1); print "kb." $1 "=" $2 }' "$r/proc/meminfo" 2>/dev/null
-for d in /opt /var/lib; do say "disk.$d" "$(df -Pk "$r$d" 2>/dev/null | awk 'NR == 2 { print $4 }')"; done
-for f in "$r"/sys/class/fpga_manager/*; do [ -r "$f/state" ] && say "fpga.\${f##*/}" "$(cat "$f/state")"; done
-for f in "$r"/sys/class/uio/*; do [ -e "$f/name" ] && node uio "$r/dev/\${f##*/}" "$(cat "$f/name")"; done
-for f in "$r"/sys/class/u-dma-buf/*; do [ -e "$f/size" ] && node dma "$r/dev/\${f##*/}" "u-dma-buf of $(cat "$f/size") bytes"; done
-for f in "$r"/dev/dma_heap/*; do [ -e "$f" ] && node dma "$f" "dma-heap"; done
-[ -e "$r/dev/dri/renderD128" ] && node dma "$r/dev/dri/renderD128" "zocl (XRT)"
-say exec "$(systemctl show pynq-llm.service --property=ExecStart 2>/dev/null | tr "\\n" " ")"
-${UNIT_STATE_COMMAND}
-`;
+  return shellScript([new URL('./board-facts.sh', import.meta.url), UNIT_STATE.file], {
+    ROOT: root,
+    ...UNIT_STATE.values,
+  });
 }
 
 /** Reads what the script printed. @throws PynqLlmError SERVICE_BAD_ANSWER where it is not that */

@@ -3,10 +3,17 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../board-client.js';
 import { type ConnectOptions, requireConnectArguments } from '../connect.js';
 import { openBoard } from '../open-board.js';
-import { type ExecResult, openSsh, parseSshUrl, type SshConnection } from '../ssh/index.js';
+import {
+  type ExecResult,
+  openSsh,
+  parseSshUrl,
+  type SshConnection,
+  shellCommand,
+  shellScript,
+} from '../ssh/index.js';
 import { throughStream } from '../transports/ssh.js';
 import { runAsRoot } from './as-root.js';
-import { parseUnitState, UNIT, UNIT_STATE_COMMAND, type UnitState } from './unit-state.js';
+import { parseUnitState, UNIT, UNIT_STATE, type UnitState } from './unit-state.js';
 
 const QUESTION_MS = 20_000;
 /** systemd itself waits 90 s for a service to stop. */
@@ -57,7 +64,10 @@ export class AgentService implements AsyncDisposable {
 
   /** What systemd says; undefined where the board has no systemd. */
   async state(): Promise<UnitState | undefined> {
-    const { stdout } = await this.#ssh.exec(UNIT_STATE_COMMAND, this.#question());
+    const { stdout } = await this.#ssh.exec(
+      shellCommand(shellScript([UNIT_STATE.file], UNIT_STATE.values)),
+      this.#question(),
+    );
     return parseUnitState(stdout);
   }
 

@@ -6,6 +6,8 @@ import {
   quote,
   type SshConnection,
   type SshPrompts,
+  shellCommand,
+  shellScript,
 } from '../ssh/index.js';
 
 const QUESTION_MS = 20_000;
@@ -22,13 +24,10 @@ export async function runAsRoot(
 ): Promise<ExecResult> {
   const { prompts, ...exec } = options;
   const { signal } = options;
-  const asked = await ssh.exec(
-    'if [ "$(id -u)" = 0 ]; then echo root; elif sudo -n true; then echo sudo; fi',
-    {
-      timeoutMs: QUESTION_MS,
-      signal,
-    },
-  );
+  const asked = await ssh.exec(shellCommand(shellScript([new URL('./root-access.sh', import.meta.url)])), {
+    timeoutMs: QUESTION_MS,
+    signal,
+  });
   const way = asked.stdout.trim();
   if (way === 'root') return ssh.exec(command, exec);
   if (way === 'sudo') return ssh.exec(`sudo -n ${CLEAN_ENVIRONMENT} sh -c ${quote(command)}`, exec);

@@ -31,8 +31,11 @@ export function formatRestarts({ restarts }: UnitState): string {
 /** Where deploy links the release that runs. */
 const CURRENT = '/opt/pynq-llm/current';
 
-/** Shell command whose output `parseUnitState` reads. A board without systemd prints only the release. */
-export const UNIT_STATE_COMMAND = `systemctl show ${UNIT} --property=${PROPERTIES.join(',')} 2>/dev/null; echo "Release=$(readlink ${CURRENT} 2>/dev/null)"`;
+/** unit-state.sh and its values: `parseUnitState` reads what it prints. */
+export const UNIT_STATE = {
+  file: new URL('./unit-state.sh', import.meta.url),
+  values: { UNIT, PROPERTIES: PROPERTIES.join(','), CURRENT },
+} as const;
 
 /** Reads lines of `systemctl show`. @returns undefined where there is no systemd */
 export function parseUnitState(output: string): UnitState | undefined {

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { LAYOUT } from '../../../sdk/deploy/layout.js';
-import { makeTokens } from '../../../sdk/deploy/service-manager.js';
+import { MAKE_TOKENS } from '../../../sdk/deploy/prepare-board.js';
+import { shellScript } from '../../../sdk/ssh/index.js';
 
 const config = mkdtempSync(join(tmpdir(), 'pynq-llm-tokens-'));
 afterAll(() => rmSync(config, { recursive: true, force: true }));
@@ -12,7 +12,8 @@ afterAll(() => rmSync(config, { recursive: true, force: true }));
 /** Runs what a deployment runs on the board. */
 function deploy(): string {
   const owner = `${process.getuid?.()}:${process.getgid?.()}`;
-  execFileSync('sh', ['-euc', makeTokens({ ...LAYOUT, config }, owner)]);
+  const script = `${shellScript([MAKE_TOKENS], { CONFIG: config })}make_tokens "$1"`;
+  execFileSync('sh', ['-euc', script, 'pynq-llm', owner]);
   return readFileSync(join(config, 'tokens'), 'utf8');
 }
 
