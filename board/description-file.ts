@@ -18,6 +18,8 @@ const boardFile = z
     title: z.string().min(1).max(200),
     architecture: z.enum(['armv7', 'aarch64']),
     revision: z.enum(['v1', 'v3']),
+    timing: z.enum(['systemc', 'synthesised']),
+    unpack: z.enum(['words', 'hls']).default('words'),
     clock_hz: z.number().int().min(1_000_000).max(1_000_000_000),
     weight_types: z.array(z.enum(['Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K'])).min(1),
     memory_bytes: z.number().int().positive(),
@@ -40,6 +42,8 @@ const boardFile = z
       .optional(),
   })
   .superRefine((board, context) => {
+    if (board.revision === 'v1' && board.timing !== 'systemc')
+      context.addIssue({ code: 'custom', message: 'timing: of v1 only systemc is known' });
     const lanes = board.revision === 'v1' ? 1 : 4;
     if (board.dma.lanes !== lanes)
       context.addIssue({ code: 'custom', message: `dma.lanes: revision ${board.revision} has ${lanes}` });
@@ -107,6 +111,8 @@ function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
     title: file.title,
     architecture: file.architecture,
     revision: file.revision,
+    timing: file.timing,
+    unpack: file.unpack,
     clockHz: file.clock_hz,
     weightTypes: file.weight_types.map((name) => WEIGHT_TYPES[name]),
     windows: file.windows,

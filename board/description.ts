@@ -6,6 +6,13 @@ export interface BoardDescription {
   readonly title: string;
   readonly architecture: 'armv7' | 'aarch64';
   readonly revision: CoreRevision;
+  /** How many cycles its core takes: those of the SystemC model, or of the synthesised core as hardware showed them in 2026. */
+  readonly timing: CoreTiming;
+  /**
+   * How fast the synthesised core unpacks weights: as fast as their words come in, or as the HLS report has it. Never measured,
+   * so the truth lies between; of no effect in the SystemC timing.
+   */
+  readonly unpack: UnpackSpeed;
   /** Fabric clock of the core in Hz. */
   readonly clockHz: number;
   /** Weight types that the bitstream computes, as core type numbers 2..6 (Q2_K..Q6_K). */
@@ -37,3 +44,7 @@ export interface BoardDescription {
 
 /** v3: four DMA lanes, the target on every board. v1: one lane. */
 export type CoreRevision = 'v1' | 'v3';
+
+export type CoreTiming = 'systemc' | 'synthesised';
+
+export type UnpackSpeed = 'words' | 'hls';

@@ -1,5 +1,5 @@
 export type { Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
-export type { BoardDescription, CoreRevision } from './description.js';
+export type { BoardDescription, CoreRevision, CoreTiming, UnpackSpeed } from './description.js';
 export { loadBoardDescription, shippedBoardNames } from './description-file.js';
 export { OwnedDmaBuffer } from './owned-dma-buffer.js';
 export { type MemoryRegion, RegionAllocator } from './region-allocator.js';
@@ -21,3 +21,16 @@ export {
   STATUS_REGISTERS,
   statusOffset,
 } from './registers/index.js';
+export {
+  computeCounter,
+  computeCycles,
+  inputCycles,
+  loadCycles,
+  type MatMulCost,
+  matMulComputeCounter,
+  matMulCycles,
+  slowestCore,
+  type TimedCore,
+  tileCycles,
+  unpackWait,
+} from './timing/index.js';

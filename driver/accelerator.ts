@@ -15,13 +15,13 @@ export type { MatMulProgram, TensorShape, WeightTensor } from './matmul-program.
 export type { PlacementReport } from './placement.js';
 
 export interface AcceleratorOptions {
-  /** A wait ends after so many times the expected cycles... */
+  /** A wait ends after so many times the cycles of the slowest core of this revision... */
   readonly deadlineFactor?: number;
   /** ...but not before so many microseconds of the board's time. */
   readonly minimumDeadlineUs?: number;
 }
 
-const DEFAULT_DEADLINES: Deadlines = { factor: 16, minimumUs: 100_000 };
+const DEFAULT_DEADLINES: Deadlines = { factor: 2.5, minimumUs: 100_000 };
 
 /**
  * The core on a board: loads weights, multiplies, recovers. One object per board, used from one thread; every call is
@@ -119,7 +119,7 @@ export class Accelerator {
     program.unload();
   }
 
-  /** Core cycles of `multiply` with `n` columns, by the manual's formulas. */
+  /** Core cycles of `multiply` with `n` columns, in the board's timing. */
   cycles(programs: readonly MatMulProgram[], n: number): number {
     const perRun = this.#runner.columnsPerRun(programs);
     let total = 0;

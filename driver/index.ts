@@ -1,5 +1,4 @@
 export { Accelerator } from './accelerator.js';
-export { matMulCycles, tileCycles } from './cycles.js';
 export type { MatMulProgram, TensorShape } from './matmul-program.js';
 export type { Placement, PlacementReport } from './placement.js';
 export { filesOf, listChecks, selfTestCheck } from './self-test/checks.js';

@@ -1,13 +1,14 @@
-import type { Board } from '../board/index.js';
-import { Q8K_BYTES } from '../gguf/index.js';
 import {
+  type Board,
   computeCycles,
   inputCycles,
   loadCycles,
   type MatMulCost,
   matMulCycles,
+  slowestCore,
   tileCycles,
-} from './cycles.js';
+} from '../board/index.js';
+import { Q8K_BYTES } from '../gguf/index.js';
 import {
   COMPUTE_WORDS,
   CONFIG_AND_INPUTS_WORDS,
@@ -23,7 +24,10 @@ import { putWords, type TileLayout, wholeLines } from './tile.js';
 import type { Traffic } from './traffic.js';
 import { INSTRUCTION_SLOT, SLOTS_PER_PROGRAM, type WorkingMemory } from './working-memory.js';
 
-/** How long the driver waits: `factor` times the cycles that the manual's formulas give, and at least `minimumUs`. */
+/**
+ * How long the driver waits: `factor` times the cycles that the slowest core of its kind takes, and at least `minimumUs`.
+ * Factors below 2 would end waits in which the memory, which other masters share, is slow.
+ */
 export interface Deadlines {
   readonly factor: number;
   readonly minimumUs: number;
@@ -106,7 +110,11 @@ export class MatMulRunner {
   ): void {
     this.#lanes.send(0, this.#memory.input.physicalAddress, inputBytes);
     const { kb } = programs[0].tiles;
-    this.#lanes.finish(this.#deadlineUs(inputCycles(kb, columns)), 'inputs', programs[0].name);
+    this.#lanes.finish(
+      this.#deadlineUs(inputCycles(slowestCore(this.#board.description), kb, columns)),
+      'inputs',
+      programs[0].name,
+    );
     programs.forEach((program, index) => {
       if (index > 0) this.#sendConfig(program, index);
       this.#runProgram({ program, index, columns, firstColumn, output: outputs[index], onTile });
@@ -158,8 +166,9 @@ export class MatMulRunner {
     const { tiles } = program;
     const { output: results } = this.#memory;
     const cost = this.#costOf(program, columns);
+    const slowest = { ...cost, core: slowestCore(cost.core) };
     const deadlineUs = this.#deadlineUs(
-      loadCycles(cost, tiles.full.rows, true) + computeCycles(cost, tiles.full.rows),
+      loadCycles(slowest, tiles.full.rows, true) + computeCycles(slowest, tiles.full.rows),
     );
     results.giveToDevice();
     let firstPending = 0;
@@ -252,7 +261,7 @@ export class MatMulRunner {
     }
   }
 
-  /** Core cycles of a run, by the manual's formulas. */
+  /** Core cycles of a run, in the board's timing. */
   cycles(programs: readonly MatMulProgram[], columns: number): number {
     return programs.reduce((sum, program, index) => {
       const cost = this.#costOf(program, columns);
@@ -262,7 +271,7 @@ export class MatMulRunner {
 
   #costOf(program: MatMulProgram, columns: number): MatMulCost {
     return {
-      revision: this.#board.description.revision,
+      core: this.#board.description,
       coreType: program.coreType,
       kb: program.tiles.kb,
       rows: program.rows,

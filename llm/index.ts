@@ -27,8 +27,10 @@ export {
   type Share,
   type Snapshot,
   schedule,
+  stepColumns,
   type Turn,
 } from './scheduling/index.js';
+export { draftLength } from './speculation/draft-length.js';
 export { CHAT_ROLES, type ChatFrame, type ChatMessage, ChatRenderer } from './tokenizer/chat-renderer.js';
 export { ChatTemplate } from './tokenizer/chat-template.js';
 export type { EncodeOptions, Tokenizer } from './tokenizer/index.js';

@@ -1,4 +1,10 @@
-import { type Board, loadBoardDescription } from '../../board/index.js';
+import {
+  type Board,
+  type BoardDescription,
+  type CoreTiming,
+  loadBoardDescription,
+  type UnpackSpeed,
+} from '../../board/index.js';
 import { leastMemory } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import {
@@ -26,6 +32,9 @@ export interface MockUrl {
   /** A shipped board description, or a TOML file. */
   readonly board: string;
   readonly realTime: boolean;
+  /** Other cycles than those that the board's description names. */
+  readonly timing?: CoreTiming | undefined;
+  readonly unpack?: UnpackSpeed | undefined;
   readonly faults: readonly FaultSwitch[];
   /** The faults are switched on in turn, so far apart, instead of all from the start. */
   readonly faultEveryMs?: number | undefined;
@@ -43,7 +52,8 @@ const DEFAULT_BOARD = 'pynq-z1';
 const ALIASES: Readonly<Record<string, string>> = { v1: 'pynq-z1-v1', v3: 'pynq-z1' };
 
 /**
- * Reads a device URL. `mock:`, `mock:NAME` or `mock:FILE.toml`, each with `?realtime=1` and `?fault=NAME`, where
+ * Reads a device URL. `mock:`, `mock:NAME` or `mock:FILE.toml`, each with `?realtime=1`, `?timing=systemc|synthesised`,
+ * `?unpack=words|hls` and `?fault=NAME`, where
  * `NAME:after:count` lets `after` opportunities pass and then shows the fault `count` times; `fault` may be repeated.
  * With `?fault-every=SECONDS` one of them is switched on every so many seconds, in turn.
  * `linux:` (the board of /etc/pynq-llm/board.toml), `linux:NAME` or `linux:FILE.toml`, each with
@@ -62,17 +72,29 @@ function parseMock(url: string, place: string, options: URLSearchParams): MockUr
   let realTime = false;
   const faults: FaultSwitch[] = [];
   let faultEveryMs: number | undefined;
+  let timing: CoreTiming | undefined;
+  let unpack: UnpackSpeed | undefined;
   for (const [key, value] of options) {
     if (key === 'fault') faults.push(parseFault(url, value));
     else if (key === 'fault-every' && /^\d{1,6}(\.\d{1,3})?$/.test(value) && Number(value) > 0)
       faultEveryMs = Number(value) * 1_000;
+    else if (key === 'timing' && (value === 'systemc' || value === 'synthesised')) timing = value;
+    else if (key === 'unpack' && (value === 'words' || value === 'hls')) unpack = value;
     else if (key === 'realtime' && (value === '1' || value === '0')) realTime = value === '1';
     else throw unknownOption(url, key, value);
   }
   if (faultEveryMs !== undefined && faults.length === 0)
     throw badUrl(url, 'fault-every says how often and no fault says what');
   const board = place === '' ? DEFAULT_BOARD : (ALIASES[place] ?? place);
-  return { kind: 'mock', board, realTime, faults, ...(faultEveryMs === undefined ? {} : { faultEveryMs }) };
+  return {
+    kind: 'mock',
+    board,
+    realTime,
+    faults,
+    ...(faultEveryMs === undefined ? {} : { faultEveryMs }),
+    ...(timing === undefined ? {} : { timing }),
+    ...(unpack === undefined ? {} : { unpack }),
+  };
 }
 
 function parseLinux(url: string, place: string, query: URLSearchParams): LinuxUrl {
@@ -97,8 +119,16 @@ export function openBoard(url: string): Board {
     const description = loadInstalledBoard(device.board);
     return openLinuxBoard(description, { least: leastMemory(description), ...device.options });
   }
-  const { board, realTime, faults, faultEveryMs } = device;
-  return openMockBoard(loadBoardDescription(board), { realTime, faults, faultEveryMs });
+  const { realTime, faults, faultEveryMs } = device;
+  return openMockBoard(mockDescription(url, device), { realTime, faults, faultEveryMs });
+}
+
+/** What the mock is to be: the board's description, in the timing that the URL asks for. */
+function mockDescription(url: string, { board, timing, unpack }: MockUrl): BoardDescription {
+  const description = loadBoardDescription(board);
+  if (timing === 'synthesised' && description.revision === 'v1')
+    throw badUrl(url, 'how many cycles a synthesised v1 takes is not known');
+  return { ...description, timing: timing ?? description.timing, unpack: unpack ?? description.unpack };
 }
 
 function parseFault(url: string, text: string): FaultSwitch {

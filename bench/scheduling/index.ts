@@ -1,9 +1,10 @@
-import { schedule } from '../../llm/index.js';
+import { draftLength, schedule, stepColumns } from '../../llm/index.js';
 import { type BenchOptions, type BenchRow, row } from '../row.js';
 import { percentile } from '../serve/percentiles.js';
 import { firstComeFirstServed, staticBatch } from './policies.js';
 import { recordedArrivals } from './recorded.js';
 import { type Outcome, type Simulation, simulate } from './simulate.js';
+import { MAX_COLUMNS, STEP_COSTS, type StepCost } from './step-cost.js';
 import { type Arrival, randomArrivals } from './workload.js';
 
 const BASELINES = [
@@ -74,19 +75,55 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 /** Simulates the policy of llm/scheduling beside simple ones, by the core's cycle formulas: the same figures on every machine. */
-export function benchSchedule({ quick, onNote }: BenchOptions): BenchRow[] {
+export function benchSchedule(options: BenchOptions): BenchRow[] {
+  return Object.entries(STEP_COSTS).flatMap(([timing, cost]) => [
+    ...worth(timing, cost),
+    ...(timing in SIMULATED ? policies(timing, cost, options) : []),
+  ]);
+}
+
+/** The unpacker's two speeds differ less than the two timings: policies are simulated in these. */
+const SIMULATED = { synthesised: true, systemc: true };
+
+/** What it is worth to compute several columns in a step. */
+function worth(timing: string, cost: StepCost): BenchRow[] {
+  const token = cost.ms(1);
+  const step = stepColumns(MAX_COLUMNS, 0, 0, (columns, logits) => cost.cycles(columns, logits));
+  let prompt = 0;
+  for (let done = 0; done < 64; done += step) {
+    const columns = Math.min(step, 64 - done);
+    prompt += cost.ms(columns, done + columns === 64 ? 1 : 0);
+  }
+  const draft = draftLength(
+    () => 1,
+    MAX_COLUMNS,
+    (columns) => cost.cycles(columns),
+  );
+  const cell = (of: string, value: number, baseline: number) =>
+    row(`schedule (${timing}) ${of}`, value, 'ms', baseline);
+  return [
+    cell('a token, of one sequence', token, token),
+    cell('a token, of 8 sequences', cost.ms(8) / 8, token),
+    cell(`a token of a prompt of 64, ${step} columns a step`, prompt / 64, token),
+    cell(`a token, ${draft} drafted and all of them right`, cost.ms(1 + draft) / (1 + draft), token),
+  ];
+}
+
+function policies(timing: string, cost: StepCost, { quick, onNote }: BenchOptions): BenchRow[] {
+  // The same load in each timing: what comes in an hour where the board is four times as fast comes in four hours here.
+  const slower = cost.ms(8) / STEP_COSTS.systemc.ms(8);
   return SCENARIOS.flatMap(({ name, arrivals }) => {
-    onNote(`schedule: ${name}`);
-    const requests = arrivals(quick);
-    const ours = simulate(requests, schedule, { limits: NO_REFUSALS });
+    onNote(`schedule (${timing}): ${name}`);
+    const requests = arrivals(quick).map((one) => ({ ...one, at: one.at * slower }));
+    const ours = simulate(requests, schedule, { limits: NO_REFUSALS, cost });
     return BASELINES.flatMap((baseline) => {
-      const theirs = simulate(requests, baseline.policy, { limits: NO_REFUSALS });
+      const theirs = simulate(requests, baseline.policy, { limits: NO_REFUSALS, cost });
       return FIGURES.flatMap(({ of, unit, figure }) => {
         const [value, other] = [figure(ours), figure(theirs)];
         // NaN of a figure that a scenario does not have.
         return Number.isNaN(value) || Number.isNaN(other)
           ? []
-          : [row(`schedule ${name}: ${of}, against ${baseline.name}`, value, unit, other)];
+          : [row(`schedule (${timing}) ${name}: ${of}, against ${baseline.name}`, value, unit, other)];
       });
     });
   });

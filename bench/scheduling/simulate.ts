@@ -9,7 +9,7 @@ import {
   type Snapshot,
   type Turn,
 } from '../../llm/index.js';
-import { cyclesToMs, MAX_COLUMNS, stepCycles } from './step-cost.js';
+import { MAX_COLUMNS, STEP_COSTS, type StepCost } from './step-cost.js';
 import type { Arrival } from './workload.js';
 
 const PAGE_TOKENS = 16;
@@ -38,6 +38,8 @@ export interface SimulationOptions {
   readonly weights?: ReadonlyMap<string, number>;
   /** Pages of 16 tokens; more than are ever needed unless given. */
   readonly pages?: number;
+  /** What steps cost; the synthesised core's cycles unless given. */
+  readonly cost?: StepCost;
   /** Stops there, whatever is under way; when all is done unless given. */
   readonly untilMs?: number;
   /** Clients that ask again: what comes next, from the time that its predecessor ended or was refused. */
@@ -115,6 +117,7 @@ export function simulate(
     limits,
     weights = new Map(),
     pages = 1_000_000,
+    cost = STEP_COSTS.synthesised,
     untilMs = Number.POSITIVE_INFINITY,
     next,
   }: SimulationOptions = {},
@@ -126,7 +129,9 @@ export function simulate(
   const coming = [...arrivals];
   let [now, steps, preemptions, cycles, arrived] = [0, 0, 0, 0, 0];
   let turn: Turn | undefined;
+  let lastTurnMs = 0;
   let batchServedAt = Number.NEGATIVE_INFINITY;
+  let columnsSinceBatch = 0;
   const leave = (job: Job) => {
     jobs.delete(job.id);
     clients.leave(job.client);
@@ -148,16 +153,19 @@ export function simulate(
       now,
       limits: { ...DEFAULT_LIMITS, ...limits },
       maxColumns: MAX_COLUMNS,
-      cycles: (columns) => stepCycles(columns),
+      cycles: (columns, logits) => cost.cycles(columns, logits),
       freePages: [...jobs.values()].reduce((free, job) => free - job.pages, pages),
       pageTokens: PAGE_TOKENS,
       sequences: [...jobs.values()].map((job) => job.view()),
       clients: clients.all,
+      columnsSinceBatch,
       batchServedAt,
       turn,
+      lastTurnMs,
       msPerRequest: rate.msPerRequest,
     });
     turn = plan.turn;
+    lastTurnMs = plan.lastTurnMs ?? 0;
     for (const { id, retryAfterMs } of plan.refused) {
       jobs.get(id)!.retryAfterMs = retryAfterMs;
       leave(jobs.get(id)!);
@@ -178,10 +186,12 @@ export function simulate(
     }
     const sampled = served.filter(({ job }) => job.left === 0);
     const columns = served.reduce((sum, share) => sum + share.columns, 0);
+    columnsSinceBatch = served.some(({ job }) => job.arrival.class === 'batch')
+      ? 0
+      : columnsSinceBatch + columns;
     if (columns === 0) throw new Error('a policy gives somebody a column');
-    const cost = stepCycles(columns, sampled.length);
-    now += cyclesToMs(cost);
-    cycles += cost;
+    now += cost.ms(columns, sampled.length);
+    cycles += cost.cycles(columns, sampled.length);
     steps++;
     for (const { job } of sampled) {
       job.tokenTimes.push(now);

@@ -22,6 +22,7 @@ export function formatBoardFile(board: BoardDescription, source: string): string
     `title = ${JSON.stringify(board.title)}`,
     `architecture = "${board.architecture}"`,
     `revision = "${board.revision}"`,
+    `timing = "${board.timing}"`,
     `clock_hz = ${grouped(board.clockHz)}`,
     `weight_types = [${board.weightTypes.map((type) => `"${TYPE_NAMES.get(type)}"`).join(', ')}]`,
     `memory_bytes = ${hex(board.memoryBytes)}`,

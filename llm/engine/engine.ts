@@ -79,7 +79,9 @@ export class Engine {
   #nextId = 0;
   readonly #rate = new EndRate();
   #turn: Turn | undefined;
+  #lastTurnMs = 0;
   #batchServedAt = Number.NEGATIVE_INFINITY;
+  #columnsSinceBatch = 0;
 
   constructor(model: Model, options: EngineOptions = {}) {
     const { weights = new Map(), metrics = new EngineMetrics(), spill, now, ...limits } = options;
@@ -207,6 +209,7 @@ export class Engine {
     this.#dropLate(now);
     const plan = schedule(this.#snapshot(now));
     this.#turn = plan.turn;
+    this.#lastTurnMs = plan.lastTurnMs ?? 0;
     this.#refuse(plan.refused);
     for (const id of plan.preempted) this.#preempt(this.#job(id));
     for (const id of plan.admitted) this.#begin(this.#job(id), now);
@@ -236,13 +239,15 @@ export class Engine {
       now,
       limits: this.#limits,
       maxColumns: model.maxColumns,
-      cycles: (n) => model.coreCycles(n),
+      cycles: (columns, logits) => model.coreCycles(columns, logits),
       freePages: model.kvPool.freePages,
       pageTokens: PAGE_TOKENS,
       sequences: [...this.#jobs.values()].map((job) => job.view()),
       clients: this.#clients.all,
+      columnsSinceBatch: this.#columnsSinceBatch,
       batchServedAt: this.#batchServedAt,
       turn: this.#turn,
+      lastTurnMs: this.#lastTurnMs,
       msPerRequest: this.#rate.msPerRequest,
     };
   }
@@ -321,6 +326,7 @@ export class Engine {
       this.#clients.charge(client, share);
       used[served] += share;
     }
+    this.#columnsSinceBatch = used.batch > 0 ? 0 : this.#columnsSinceBatch + total;
     this.#metrics.step(used, this.#model.maxColumns);
   }
 

@@ -6,6 +6,9 @@ import type { CpuMatrix } from './cpu-matrix.js';
 /** Where one matrix is computed. */
 export type PlacedMatrix = { readonly program: MatMulProgram } | { readonly matrix: CpuMatrix };
 
+/** A matrix with room for n * rows results of n columns: result m of column n at n * rows + m. */
+export type GroupMember = PlacedMatrix & { readonly output: Float32Array };
+
 /** Multiply-adds done on the CPU, as a running total. */
 export interface CpuWork {
   multiplyAdds: number;
@@ -31,11 +34,10 @@ export class LinearGroup {
 
   /**
    * @param columns values of one input column, the same for all matrices
-   * @param members each with an output for n * rows float32: result m of column n at n * rows + m
    */
   constructor(
     columns: number,
-    members: readonly (PlacedMatrix & { readonly output: Float32Array })[],
+    members: readonly GroupMember[],
     shared: {
       readonly accelerator: Accelerator | undefined;
       readonly cpuInput: CpuInput;
@@ -58,7 +60,7 @@ export class LinearGroup {
     this.#fill = (blocks) => quantizeQ8K(this.#input, 0, this.#n * this.#columns, blocks, 0);
   }
 
-  /** Core cycles of `n` columns, by the manual's formulas; what the CPU computes costs none. */
+  /** Core cycles of `n` columns, in the board's timing; what the CPU computes costs none. */
   coreCycles(n: number): number {
     return this.#programs.length === 0 ? 0 : (this.#accelerator?.cycles(this.#programs, n) ?? 0);
   }

@@ -9,7 +9,7 @@ import { readCost } from './cost.js';
 import { CpuInput } from './cpu-input.js';
 import { Embedding } from './embedding.js';
 import { Layer } from './layer.js';
-import { type CpuWork, LinearGroup } from './linear-group.js';
+import { type CpuWork, type GroupMember, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
 import { Rope } from './rope.js';
 import { findTensors, type ModelTensors, matrices, readVector } from './tensors.js';
@@ -89,18 +89,23 @@ function buildGraph(
 ) {
   const widest = Math.max(config.embedding, config.heads * config.headDim, config.feedForward);
   const shared = { accelerator, cpuInput: new CpuInput(widest, workspace.maxColumns), cpuWork };
+  const placed = (tensor: GgufTensor, output: Float32Array): GroupMember => ({
+    ...loader.load(tensor),
+    output,
+  });
+  const groupOf = (columns: number, ...members: readonly GroupMember[]): LinearGroup =>
+    new LinearGroup(columns, members, shared);
   const group = (...members: readonly (readonly [GgufTensor, Float32Array])[]): LinearGroup =>
-    new LinearGroup(
-      members[0][0].columns,
-      members.map(([tensor, output]) => ({ ...loader.load(tensor), output })),
-      shared,
-    );
+    groupOf(members[0][0].columns, ...members.map(([tensor, output]) => placed(tensor, output)));
   const rope = new Rope(config.rope, tensors.ropeFactors && readVector(gguf, tensors.ropeFactors));
   const { queries, keys, values, update, gate, up, logits } = workspace;
   const layers = tensors.layers.map((layer, index) => {
+    const [q, k, v] = [placed(layer.q, queries), placed(layer.k, keys), placed(layer.v, values)];
     const weights = {
       attentionNorm: readVector(gguf, layer.attentionNorm),
-      qkv: group([layer.q, queries], [layer.k, keys], [layer.v, values]),
+      qkv: groupOf(config.embedding, q, k, v),
+      keysValues: groupOf(config.embedding, k, v),
+      query: groupOf(config.embedding, q),
       attentionOutput: group([layer.attentionOutput, update]),
       feedForwardNorm: readVector(gguf, layer.feedForwardNorm),
       gateUp: group([layer.gate, gate], [layer.up, up]),

@@ -14,6 +14,9 @@ import { rmsNorm } from './norm.js';
 import type { Rope } from './rope.js';
 import type { Workspace } from './workspace.js';
 
+/** More than a step ever has. */
+const MOST_COLUMNS = 2 ** 16;
+
 /** What {@link loadModel} puts together. */
 export interface ModelParts {
   readonly config: ModelConfig;
@@ -48,8 +51,8 @@ export class Model {
   /** Forms that texts of this model can be kept to. */
   readonly constraints: Constraints;
   readonly #parts: ModelParts;
-  /** By number of columns, where it was asked for. */
-  readonly #coreCycles: number[] = [];
+  /** By columns and how many of them want logits, where it was asked for. */
+  readonly #coreCycles = new Map<number, number>();
   #kvPool: KvPool | undefined;
   #closed = false;
 
@@ -72,11 +75,18 @@ export class Model {
     return this.#parts.cost();
   }
 
-  /** Core cycles of a step of `n` columns that all want logits, by the manual's formulas. */
-  coreCycles(n: number): number {
+  /** Core cycles of a step of `n` columns of which `wanted` want logits, in the board's timing. */
+  coreCycles(n: number, wanted = n): number {
     const { layers, output } = this.#parts;
-    this.#coreCycles[n] ??= layers.reduce((sum, layer) => sum + layer.coreCycles(n), output.coreCycles(n));
-    return this.#coreCycles[n];
+    const key = n * MOST_COLUMNS + wanted;
+    let cycles = this.#coreCycles.get(key);
+    if (cycles === undefined) {
+      cycles = output.coreCycles(wanted);
+      for (const layer of layers)
+        cycles += layer === layers.at(-1) ? layer.coreCycles(n, wanted) : layer.coreCycles(n);
+      this.#coreCycles.set(key, cycles);
+    }
+    return cycles;
   }
 
   /** Keys and values of all sequences; made when it is first used. @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
@@ -149,21 +159,18 @@ export class Model {
       embedding.lookUp(columns[first + i].token, workspace.hidden, i * config.embedding);
       rope.fillAngles(columns[first + i].position, workspace.angles, i * rope.rowLength);
     }
-    for (const layer of layers) layer.forward(columns, first, n);
-    this.#computeLogits(columns, first, n);
+    const last = layers.length - 1;
+    for (let i = 0; i < last; i++) layers[i].forward(columns, first, n);
+    const wanted = layers[last].forwardLast(columns, first, n);
+    if (wanted > 0) this.#computeLogits(columns, first, n, wanted);
   }
 
-  /** The output matrix is the largest of a small model: only the columns that want logits go through it. */
-  #computeLogits(columns: readonly Column[], first: number, n: number): void {
+  /** The output matrix is the largest of a small model: only the `wanted` columns that want logits go through it. */
+  #computeLogits(columns: readonly Column[], first: number, n: number, wanted: number): void {
     const { workspace, config, outputNorm, output } = this.#parts;
     const width = config.embedding;
-    let wanted = 0;
-    for (let i = 0; i < n; i++) {
-      if (columns[first + i].logits === undefined) continue;
-      rmsNorm(workspace.hidden, i * width, outputNorm, config.rmsEpsilon, workspace.normed, wanted * width);
-      wanted++;
-    }
-    if (wanted === 0) return;
+    for (let at = 0; at < wanted * width; at += width)
+      rmsNorm(workspace.hidden, at, outputNorm, config.rmsEpsilon, workspace.normed, at);
     output.multiply(workspace.normed, wanted);
     for (let i = 0, from = 0; i < n; i++) {
       const { logits } = columns[first + i];

@@ -18,3 +18,4 @@ export {
   type Snapshot,
   type Turn,
 } from './snapshot.js';
+export { stepColumns } from './step-size.js';

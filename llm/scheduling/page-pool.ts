@@ -121,9 +121,14 @@ function foremostOf({ sequences }: Snapshot): SequenceView | undefined {
     .sort((a, b) => Number(b.begun) - Number(a.begun) || compareClaims(a, b))[0];
 }
 
-/** A turn ends once it has lasted its time and the sequence has a token more: so there is always an end to it, and a gain. */
-function isGuarded(view: SequenceView, { now, limits, turn, batchServedAt }: Snapshot): boolean {
+/**
+ * A turn ends once it has lasted its time, and half of it was spent on new tokens and not on a prompt that was thrown out. It
+ * comes back no sooner than others had the memory for as long.
+ */
+function isGuarded(view: SequenceView, { now, limits, turn, lastTurnMs, batchServedAt }: Snapshot): boolean {
   if (view.state === 'waiting')
-    return now - Math.max(view.arrivedAt, batchServedAt) >= limits.batchPatienceMs;
-  return turn?.id === view.id && (now - turn.at < limits.batchTurnMs || !view.generates);
+    return now - Math.max(view.arrivedAt, batchServedAt) >= Math.max(limits.batchPatienceMs, lastTurnMs);
+  if (turn?.id !== view.id) return false;
+  const computedFor = (turn.generatesAt ?? now) - turn.at;
+  return !view.generates || now - turn.at < Math.max(limits.batchTurnMs, 2 * computedFor);
 }

@@ -9,11 +9,12 @@ import {
   type SequenceView,
   type ServiceClass,
   type Snapshot,
+  type Turn,
 } from './snapshot.js';
 import { stepColumns } from './step-size.js';
 
 /** Batch work has one column of so many, whatever else there is: a prompt of 2048 tokens waits two steps longer for it. */
-const COLUMNS_PER_RESERVED = 32;
+const COLUMNS_PER_RESERVED = 160;
 /** And one of so many while the one whose turn it is computes its prompt: others wait for its memory. */
 const COLUMNS_PER_TURN = 2;
 /** And so many of the places. */
@@ -40,21 +41,29 @@ export function schedule(snapshot: Snapshot): Plan {
   const able = [...running.filter((view) => view.hasCredit && !pool.preempted.has(view)), ...admitted];
   const left = waiting.filter((view) => !admitted.includes(view));
   const shares = share(snapshot, able, pool, heldBack(able, left, snapshot));
-  const { guarded } = pool;
-  const begins = guarded !== undefined && admitted.includes(guarded);
+  const turn = turnOf(snapshot, pool, admitted);
   return {
     refused,
-    turn: begins
-      ? { id: guarded.id, at: snapshot.now }
-      : guarded?.state === 'running'
-        ? snapshot.turn
-        : undefined,
+    turn,
+    lastTurnMs: snapshot.turn && !turn ? snapshot.now - snapshot.turn.at : snapshot.lastTurnMs,
     preempted: [...pool.preempted].map(({ id }) => id),
     admitted: admitted.filter((view) => !pool.preempted.has(view)).map(({ id }) => id),
     shares: shares
       .filter(({ view }) => !pool.preempted.has(view))
       .map(({ view, columns }) => ({ id: view.id, columns })),
   };
+}
+
+/** Whose turn it is from now on: of the one that begins with it, or still of the one that has it. */
+function turnOf(
+  { now, turn }: Snapshot,
+  { guarded }: PagePool,
+  admitted: readonly SequenceView[],
+): Turn | undefined {
+  if (guarded === undefined) return undefined;
+  if (admitted.includes(guarded)) return { id: guarded.id, at: now };
+  if (guarded.state !== 'running' || turn === undefined) return undefined;
+  return guarded.generates && turn.generatesAt === undefined ? { ...turn, generatesAt: now } : turn;
 }
 
 /** Waiting sequences that begin, each class in its order; none is passed over because a later one needs less memory. */
@@ -120,11 +129,15 @@ function share(
   const { leads, follow } = followers([...allPrompts, ...allBatchPrompts]);
   const prompts = allPrompts.filter((view) => !follow.has(view));
   const batchPrompts = allBatchPrompts.filter((view) => !follow.has(view));
-  const most = stepColumns(snapshot.maxColumns, typing.length, snapshot.cycles);
+  const generating = typing.length + working.length;
+  const most = stepColumns(snapshot.maxColumns, generating, typing.length, snapshot.cycles);
   const hasBatch = working.length + batchPrompts.length > 0;
   const turn = batchPrompts.filter((view) => view === pool.guarded);
-  const part = turn.length > 0 ? COLUMNS_PER_TURN : COLUMNS_PER_RESERVED;
-  const reserved = hasBatch ? Math.min(Math.max(1, Math.floor(most / part)), most - 1) : 0;
+  const due =
+    turn.length > 0
+      ? Math.max(1, Math.floor(most / COLUMNS_PER_TURN))
+      : Number(snapshot.columnsSinceBatch + most >= COLUMNS_PER_RESERVED);
+  const reserved = hasBatch ? Math.min(due, most - 1) : 0;
 
   const shares = new Map<SequenceView, number>();
   let left = most;

@@ -65,17 +65,21 @@ export interface Snapshot {
   readonly limits: SchedulingLimits;
   /** Columns that a step can have. */
   readonly maxColumns: number;
-  /** What a step of so many columns costs; 0 where the core has no part in it. */
-  readonly cycles: (columns: number) => number;
+  /** What a step of so many columns costs, of which so many want logits (all unless given); 0 where the core has no part in it. */
+  readonly cycles: (columns: number, logits?: number) => number;
   /** Free pages of KV cache, and tokens of each. */
   readonly freePages: number;
   readonly pageTokens: number;
   readonly sequences: readonly SequenceView[];
   /** By their first names. */
   readonly clients: ReadonlyMap<string, ClientAccount>;
+  /** Columns of all steps since the last one in which batch work had any. */
+  readonly columnsSinceBatch: number;
   /** When batch work last had a column, and whose turn it is to have memory before interactive requests: see {@link Plan}. */
   readonly batchServedAt: number;
   readonly turn: Turn | undefined;
+  /** How long the last turn lasted, 0 before the first: interactive requests have the memory at least as long. */
+  readonly lastTurnMs: number;
   /** Mean time from one request's end to the next one's; unknown at first, and again once nobody waits. */
   readonly msPerRequest: number | undefined;
 }
@@ -120,6 +124,7 @@ export interface Plan {
   readonly shares: readonly Share[];
   /** For the next snapshot. */
   readonly turn?: Turn | undefined;
+  readonly lastTurnMs?: number | undefined;
 }
 
 /** A batch sequence has memory before interactive requests. */
@@ -127,6 +132,8 @@ export interface Turn {
   readonly id: number;
   /** Since when. */
   readonly at: number;
+  /** When its prompt was computed, or computed again. */
+  readonly generatesAt?: number | undefined;
 }
 
 export interface Refusal {

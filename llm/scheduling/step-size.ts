@@ -1,18 +1,36 @@
 /** A step with pieces of prompts may cost so many times a plain one while others wait for their next token. */
-const PROMPT_BUDGET = 4;
+const PROMPT_BUDGET = 3;
+/** More columns are not worth waiting for where a column costs at most so many times what it costs in the best step. */
+const DEARER = 1.03;
 
 /**
- * How many columns a step may have. Prompts alone fill it; beside sequences that generate they are cut smaller, so
- * that these get their tokens in time.
+ * How many columns a step may have: one for each sequence that generates, and as many more for prompts and drafts as pay.
+ * The core computes a long step hardly cheaper than two short ones, and who comes meanwhile waits for its end. Beside
+ * interactive sequences that generate, prompts are cut smaller, so that these get their tokens in time.
  *
  * @param most columns that the model takes
- * @param generating sequences that wait for their next token
- * @param cycles what a step of so many columns costs; 0 where the core has no part in it
+ * @param generating sequences that wait for their next token, and `typing` the interactive ones of them
+ * @param cycles what a step of so many columns costs, so many of which want logits; 0 where the core has no part in it
  */
-export function stepColumns(most: number, generating: number, cycles: (columns: number) => number): number {
-  if (generating === 0) return most;
-  const budget = PROMPT_BUDGET * cycles(Math.min(generating, most));
-  let columns = Math.min(generating, most);
-  while (columns < most && cycles(columns + 1) <= budget) columns++;
+export function stepColumns(
+  most: number,
+  generating: number,
+  typing: number,
+  cycles: (columns: number, logits?: number) => number,
+): number {
+  const all = Math.min(most, generating + columnsThatPay(most, cycles));
+  if (typing === 0) return all;
+  let columns = Math.min(typing, most);
+  const budget = PROMPT_BUDGET * cycles(columns);
+  while (columns < all && cycles(columns + 1, typing) <= budget) columns++;
+  return columns;
+}
+
+function columnsThatPay(most: number, cycles: (columns: number, logits?: number) => number): number {
+  if (cycles(most, 0) === 0) return most;
+  let best = Number.POSITIVE_INFINITY;
+  for (let columns = 1; columns <= most; columns++) best = Math.min(best, cycles(columns, 0) / columns);
+  let columns = 1;
+  while (columns < most && cycles(columns, 0) / columns > DEARER * best) columns++;
   return columns;
 }

@@ -1,4 +1,4 @@
-import type { BoardDescription, CoreRevision } from '../../board/index.js';
+import { type BoardDescription, type CoreRevision, computeCounter, unpackWait } from '../../board/index.js';
 import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
 import type { Clock } from '../clock.js';
 import type { FaultName, FaultPanel } from '../faults.js';
@@ -8,6 +8,7 @@ import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
 import { Gather } from './gather.js';
+import { SynthesisedTiming } from './synthesised-timing.js';
 import { CoreTiming } from './timing.js';
 import { blocksOfLane } from './weight-load.js';
 
@@ -90,7 +91,10 @@ export class Core {
     this.#around = around;
     const { description, clock, monitors, memory, kernel, inputs, outputs } = around;
     this.#arithmetic = new Arithmetic(description, memory, kernel);
-    this.#timing = new CoreTiming(description.revision, monitors, clock.now);
+    this.#timing =
+      description.timing === 'systemc'
+        ? new CoreTiming(description.revision, monitors, clock.now)
+        : new SynthesisedTiming(description, monitors, clock.now);
     this.#gather = new Gather(clock, memory, inputs);
     this.#builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
     this.#phase = this.#fetch;
@@ -252,7 +256,12 @@ export class Core {
         );
     }
     const headerAlone = blocks > 0 && inputs[0].available === 0;
-    const timing = this.#timing.weights(this.#time, wordsOf(0), headerAlone);
+    const timing = this.#timing.weights(
+      this.#time,
+      wordsOf(0),
+      headerAlone,
+      unpackWait(description, type, blocks),
+    );
     this.#gather.begin(this.#time, timing, inputs.length, wordsOf);
     this.#phase = this.#takeWords;
     return true;
@@ -292,7 +301,10 @@ export class Core {
         'start-handshake',
         `COMPUTE of ${rows} rows and ${columns} columns of ${kb} super-blocks; the core holds ${weightBlocks} and ${inputBlocks}`,
       );
-    const { cycles, computing } = this.#timing.compute(this.#time, rows * columns * kb);
+    const { cycles, computing } = this.#timing.compute(
+      this.#time,
+      rows * columns > 0 ? computeCounter(description, kb, rows, columns) : 0,
+    );
     this.#time += cycles;
     this.#computing = true;
     this.#readsBlocks = rows * columns * kb > 0;

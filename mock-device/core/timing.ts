@@ -30,11 +30,11 @@ export class CoreTiming {
   #beforeFirstLoad: readonly (Span | undefined)[] | undefined;
 
   readonly #revision: CoreRevision;
-  readonly #monitors: Monitors;
+  protected readonly monitors: Monitors;
 
   constructor(revision: CoreRevision, monitors: Monitors, now: number) {
     this.#revision = revision;
-    this.#monitors = monitors;
+    this.monitors = monitors;
     this.#beforeFirstLoad = (['a', 'b', 'c', 'd'] as const).map((lane) =>
       monitors.add(`weight-transfer-${lane}`, 0, now, Number.POSITIVE_INFINITY),
     );
@@ -42,18 +42,18 @@ export class CoreTiming {
 
   /** @returns cycles of fetching and decoding an opcode */
   decode(now: number): number {
-    this.#monitors.add('control-unit', 2, now, 1);
+    this.monitors.add('control-unit', 2, now, 1);
     return 1;
   }
 
   /** @returns cycles of the end of an instruction without COMPUTE */
   end(now: number): number {
-    this.#monitors.add('control-unit', 6, now, 1);
+    this.monitors.add('control-unit', 6, now, 1);
     return 1;
   }
 
   config(now: number): number {
-    this.#monitors.add('control-unit', 3, now, 5);
+    this.monitors.add('control-unit', 3, now, 5);
     return 5;
   }
 
@@ -61,14 +61,14 @@ export class CoreTiming {
     this.#firstTile = true;
     const words = INPUT_WORDS * blocks;
     const cycles = words + 1;
-    const waiting = this.#monitors.add('control-unit', 4, now, cycles);
-    this.#monitors.add('load-unit', 2, now, 1);
-    const loading = this.#monitors.add('load-unit', 3, now + 1, words);
+    const waiting = this.monitors.add('control-unit', 4, now, cycles);
+    this.monitors.add('load-unit', 2, now, 1);
+    const loading = this.monitors.add('load-unit', 3, now + 1, words);
     if (blocks > 0) {
       const quants = 64 * blocks - 2;
-      this.#monitors.add('input-load', 4, now + 1, quants);
-      this.#monitors.add('input-load', 5, now + 1 + quants, 8 * blocks);
-      this.#monitors.add('input-load', 6, now + 1 + quants + 8 * blocks, blocks + 1);
+      this.monitors.add('input-load', 4, now + 1, quants);
+      this.monitors.add('input-load', 5, now + 1 + quants, 8 * blocks);
+      this.monitors.add('input-load', 6, now + 1 + quants + 8 * blocks, blocks + 1);
     }
     return { dataFrom: now + 1, cycles, after: 0, stretched: [waiting, loading] };
   }
@@ -76,8 +76,9 @@ export class CoreTiming {
   /**
    * @param words of the longest lane; on v1 of all blocks
    * @param headerAlone the header was a transfer of its own
+   * @param _unpackWait cycles that the unpacker is late; the SystemC model's never is
    */
-  weights(now: number, words: number, headerAlone: boolean): LoadTiming {
+  weights(now: number, words: number, headerAlone: boolean, _unpackWait: number): LoadTiming {
     const first = this.#firstTile;
     this.#firstTile = false;
     if (this.#beforeFirstLoad !== undefined) {
@@ -91,10 +92,10 @@ export class CoreTiming {
     const loaded = v1
       ? words + (headerAlone ? 4 : first ? -3 : -1)
       : words + (headerAlone ? 5 : first ? 2 : 3);
-    const waiting = this.#monitors.add('control-unit', 4, now + 7, wait);
-    this.#monitors.add('load-unit', 2, now + 7, starting);
-    const loading = this.#monitors.add('load-unit', 4, now + 7 + starting, loaded);
-    const transferring = this.#monitors.add('weight-load', 2, now + 7 + starting, loaded);
+    const waiting = this.monitors.add('control-unit', 4, now + 7, wait);
+    this.monitors.add('load-unit', 2, now + 7, starting);
+    const loading = this.monitors.add('load-unit', 4, now + 7 + starting, loaded);
+    const transferring = this.monitors.add('weight-load', 2, now + 7 + starting, loaded);
     return {
       dataFrom: now + BEFORE_WEIGHTS,
       cycles: 7 + wait,
@@ -104,31 +105,31 @@ export class CoreTiming {
   }
 
   /**
-   * @param products super-block products: rows * columns * kb
+   * @param computing cycles that the compute unit computes; in the SystemC model one for each product of two super-blocks
    * @returns cycles until the last result is stored; `computing` lasts longer if nothing takes the results
    */
-  compute(now: number, products: number): { cycles: number; computing: Span | undefined } {
-    this.#monitors.add('control-unit', 2, now, 3);
-    this.#monitors.add('control-unit', 5, now + 3, 1);
-    this.#monitors.add('control-unit', 6, now + 4, 1);
-    this.#monitors.add('scheduler', 2, now + 3, 1);
-    this.#monitors.add('scheduler', 31, now + 4, 2);
-    this.#monitors.add('scheduler', 32, now + 6, 2);
-    this.#monitors.add('scheduler', 4, now + 8, 1);
-    const computing = this.#monitors.add('compute', 2, now + 8, products);
-    this.#monitors.add('compute', 3, now + 8 + products, 1);
-    return { cycles: products + 9, computing };
+  compute(now: number, computing: number): { cycles: number; computing: Span | undefined } {
+    this.monitors.add('control-unit', 2, now, 3);
+    this.monitors.add('control-unit', 5, now + 3, 1);
+    this.monitors.add('control-unit', 6, now + 4, 1);
+    this.monitors.add('scheduler', 2, now + 3, 1);
+    this.monitors.add('scheduler', 31, now + 4, 2);
+    this.monitors.add('scheduler', 32, now + 6, 2);
+    this.monitors.add('scheduler', 4, now + 8, 1);
+    const span = this.monitors.add('compute', 2, now + 8, computing);
+    this.monitors.add('compute', 3, now + 8 + computing, 1);
+    return { cycles: computing + 9, computing: span };
   }
 
   /** The core stops for good: in the scheduler's start handshake, or in the middle of a load. */
   stop(now: number, where: 'start-handshake' | 'inputs' | 'weights'): void {
-    this.#monitors.stop();
+    this.monitors.stop();
     if (where === 'start-handshake') {
-      this.#monitors.add('scheduler', 31, now, Number.POSITIVE_INFINITY);
+      this.monitors.add('scheduler', 31, now, Number.POSITIVE_INFINITY);
       return;
     }
-    this.#monitors.add('control-unit', 4, now, Number.POSITIVE_INFINITY);
-    this.#monitors.add('load-unit', where === 'inputs' ? 3 : 4, now, Number.POSITIVE_INFINITY);
+    this.monitors.add('control-unit', 4, now, Number.POSITIVE_INFINITY);
+    this.monitors.add('load-unit', where === 'inputs' ? 3 : 4, now, Number.POSITIVE_INFINITY);
   }
 }
 

@@ -39,6 +39,10 @@ export interface WireBoardDescription {
   readonly architecture: 'armv7' | 'aarch64';
   /** Revision of the core: v1 has one DMA lane, v3 four. */
   readonly revision: 'v1' | 'v3';
+  /** How many cycles the core takes: those of the SystemC model, or of the synthesised core. */
+  readonly timing: 'systemc' | 'synthesised';
+  /** How fast the synthesised core unpacks weights: as fast as their words come in, or as the HLS report has it. */
+  readonly unpack: 'words' | 'hls';
   /** Clock of the core in Hz. */
   readonly clockHz: number;
   /** Types of weights that the bitstream computes, as numbers of the core: 2 to 6 for Q2_K to Q6_K. */
@@ -69,6 +73,8 @@ export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
   title: z.string(),
   architecture: z.enum(['armv7', 'aarch64']),
   revision: z.enum(['v1', 'v3']),
+  timing: z.enum(['systemc', 'synthesised']),
+  unpack: z.enum(['words', 'hls']),
   clockHz: count,
   weightTypes: z.array(count),
   windows: z.record(z.string(), region),

@@ -29,6 +29,8 @@ export function description(
     title: `test board ${revision}`,
     architecture: 'armv7',
     revision,
+    timing: 'systemc',
+    unpack: 'words',
     clockHz: 100_000_000,
     weightTypes: [2, 3, 4, 5, 6],
     windows: {

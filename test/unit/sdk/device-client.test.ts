@@ -13,6 +13,8 @@ const INFO: BoardInfo = {
     title: 'Scripted',
     architecture: 'armv7',
     revision: 'v3',
+    timing: 'systemc',
+    unpack: 'words',
     clockHz: 1,
     weightTypes: [],
     windows: {},

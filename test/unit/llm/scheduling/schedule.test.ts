@@ -20,22 +20,22 @@ describe('columns of a step', () => {
     expect(shares.slice(0, 2).map(({ columns }) => columns)).toEqual([1, 1]);
   });
 
-  it('a prompt alone fills the step', () => {
+  it('a prompt alone has as many as pay', () => {
     const plan = schedule(snapshot([waiting(0, 100)]));
-    expect(plan).toMatchObject({ admitted: [0], shares: [{ id: 0, columns: 64 }] });
+    expect(plan).toMatchObject({ admitted: [0], shares: [{ id: 0, columns: 55 }] });
   });
 
-  it('beside somebody who watches, prompts are cut to a step of four times the cost', () => {
+  it('beside somebody who watches, prompts are cut to a step of three times the cost', () => {
     const { shares } = schedule(snapshot([view(0), waiting(1, 100)]));
     expect(shares).toEqual([
       { id: 0, columns: 1 },
-      { id: 1, columns: 45 },
+      { id: 1, columns: 30 },
     ]);
   });
 
   it('batch work that generates does not cut anybody’s prompts', () => {
     const plan = schedule(snapshot([view(0, { class: 'batch' }), waiting(1, 100)]));
-    expect(columnsOf(plan, 1)).toBe(62);
+    expect(columnsOf(plan, 1)).toBe(55);
   });
 
   it('go to drafts where no prompt of the class wants them', () => {
@@ -67,7 +67,7 @@ describe('an interactive request under a full load of batch work', () => {
     const plan = schedule(snapshot([...load, waiting(9, 300)]));
     expect(plan.admitted).toContain(9);
     expect(columnsOf(plan, 9)).toBe(62);
-    expect(plan.shares.filter(({ id }) => id < 8)).toHaveLength(2);
+    expect(plan.shares.filter(({ id }) => id < 8)).toHaveLength(1);
   });
 
   it('takes memory from it where there is none', () => {
@@ -87,13 +87,13 @@ describe('prompts that need the same page next', () => {
   it('wait for the first of them, which has all columns', () => {
     expect(shares([same(0), same(1), same(2), view(3)])).toEqual([
       [3, 1],
-      [0, 45],
+      [0, 30],
     ]);
     expect(shares([same(0), same(1, { page: 8 })])).toHaveLength(2);
   });
 
   it('are computed for an interactive request rather than for batch work', () => {
-    expect(shares([same(0, { class: 'batch' }), same(1)])).toEqual([[1, 64]]);
+    expect(shares([same(0, { class: 'batch' }), same(1)])).toEqual([[1, 55]]);
   });
 
   it('wait for nobody who has no memory', () => {
@@ -122,14 +122,16 @@ describe('batch work', () => {
     });
 
     it('keeps it for a turn, and until it has a token', () => {
-      const turn = { id: 4, at: 34_000 };
+      const turn = { id: 4, at: 34_000, generatesAt: 36_000 };
       expect(beside(43_999, turn)).toMatchObject({ admitted: [], preempted: [], turn });
       const after = beside(44_000, turn);
       expect(after).toMatchObject({ admitted: [6], preempted: [4] });
       expect(after.turn).toBeUndefined();
-      const computes = beside(90_000, turn, { left: 400, generates: false });
-      expect(computes).toMatchObject({ admitted: [], preempted: [], turn });
-      expect(columnsOf(computes, 4)).toBeGreaterThan(25);
+      // As long again as its prompt took.
+      expect(beside(48_000, { ...turn, generatesAt: 43_000 })).toMatchObject({ preempted: [] });
+      const computes = beside(90_000, { id: 4, at: 34_000 }, { left: 400, generates: false });
+      expect(computes).toMatchObject({ admitted: [], preempted: [], turn: { id: 4, at: 34_000 } });
+      expect(columnsOf(computes, 4)).toBeGreaterThan(20);
     });
 
     it('makes room at once where it is not its turn', () => {
@@ -145,13 +147,15 @@ describe('batch work', () => {
     });
   });
 
-  it('keeps one place and some columns, whatever interactive requests there are', () => {
+  it('keeps one place and a column now and then, whatever interactive requests there are', () => {
     const client = 'a';
     const interactive = times(7, (id) => view(id, { client, left: 400, generates: false }));
     const waits = times(20, (i) => waiting(50 + i, 400, { client }));
     const plan = schedule(snapshot([...interactive, ...waits, waiting(99, 400, { class: 'batch' })]));
     expect(plan.admitted).toEqual([99]);
-    expect(columnsOf(plan, 99)).toBe(2);
+    expect(columnsOf(plan, 99)).toBe(1);
+    const soon = snapshot([...interactive, view(99, { class: 'batch' })], { columnsSinceBatch: 90 });
+    expect(columnsOf(schedule(soon), 99)).toBe(0);
   });
 
   it('has every place where nobody else wants one', () => {

@@ -1,6 +1,7 @@
 import { type Outcome, simulate } from '../../../../bench/scheduling/simulate.js';
 import type { Arrival } from '../../../../bench/scheduling/workload.js';
 import { schedule } from '../../../../llm/scheduling/index.js';
+import { pacedLimits, type Timing } from './timings.js';
 
 const USERS = 8;
 const RUN_MS = 20 * 60_000;
@@ -29,32 +30,42 @@ function request({ client, promptTokens, outputTokens, priority, nameOf }: User,
   return { ...asked, ...(nameOf && { name: nameOf(requests++) }), ...(priority && { priority }) };
 }
 
-/** What each user had of the board, in columns. */
-export function columnsOf(users: readonly User[]): Map<string, number> {
-  const first = users.flatMap((user, i) => arrivalsOf(user, 200 * i)).sort((a, b) => a.at - b.at);
+/** What each user had of the board, in columns, at the pace of the core's timing. */
+export function columnsOf(users: readonly User[], timing: Timing): Map<string, number> {
+  const { cost, slower } = timing;
+  const first = users
+    .flatMap((user, i) => arrivalsOf(user, 200 * i))
+    .map((one) => ({ ...one, at: one.at * slower }))
+    .sort((a, b) => a.at - b.at);
   const next = ({ client, retryAfterMs }: Outcome, now: number) => {
     const user = users.find((one) => one.client === client)!;
-    if (retryAfterMs !== undefined) return request(user, now + (user.impatientMs ?? retryAfterMs));
+    if (retryAfterMs !== undefined)
+      return request(user, now + (user.impatientMs === undefined ? retryAfterMs : user.impatientMs * slower));
     return user.inFlight === undefined ? undefined : request(user, now);
   };
-  const { outcomes } = simulate(first, schedule, { next, untilMs: RUN_MS });
+  const { outcomes } = simulate(first, schedule, {
+    next,
+    untilMs: RUN_MS * slower,
+    limits: pacedLimits(timing),
+    cost,
+  });
   const columns = new Map(users.map(({ client }) => [client, 0]));
   for (const one of outcomes) columns.set(one.client, columns.get(one.client)! + one.columns);
   return columns;
 }
 
 /** Columns that it wants in the run; one that asks again after every answer wants what it has alone. */
-function demandOf(user: User): number {
-  if (user.inFlight !== undefined) return columnsOf([user]).get(user.client)!;
+function demandOf(user: User, timing: Timing): number {
+  if (user.inFlight !== undefined) return columnsOf([user], timing).get(user.client)!;
   return arrivalsOf(user, 0).length * (user.promptTokens + user.outputTokens - 1);
 }
 
 /** Of each modest user: what it had, of the smaller of its demand and an equal share. */
-export function partsOf(greedy: User, modest: readonly User[]): number[] {
-  const columns = columnsOf([greedy, ...modest]);
+export function partsOf(greedy: User, modest: readonly User[], timing: Timing): number[] {
+  const columns = columnsOf([greedy, ...modest], timing);
   const all = [...columns.values()].reduce((sum, one) => sum + one, 0);
   return modest.map(
-    (user) => columns.get(user.client)! / Math.min(demandOf(user), all / (1 + modest.length)),
+    (user) => columns.get(user.client)! / Math.min(demandOf(user, timing), all / (1 + modest.length)),
   );
 }
 

@@ -51,8 +51,11 @@ export function snapshot(sequences: readonly SequenceView[], { limits, ...rest }
     pageTokens: 16,
     sequences,
     clients: new Map(),
+    // Batch work is due.
+    columnsSinceBatch: 1_000,
     batchServedAt: Number.NEGATIVE_INFINITY,
     turn: undefined,
+    lastTurnMs: 0,
     msPerRequest: undefined,
     ...rest,
   };

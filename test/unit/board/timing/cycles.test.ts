@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { computeCycles, inputCycles, loadCycles, matMulCycles } from '../../../driver/cycles.js';
-import type { CoreType } from '../../../gguf/types.js';
+import { computeCycles, inputCycles, loadCycles, matMulCycles } from '../../../../board/timing/cycles.js';
+import type { CoreType } from '../../../../gguf/types.js';
 
 interface Measured {
   cycles: number;
@@ -25,7 +25,8 @@ const counters: { file: string; revision: 'v1' | 'v3'; resident: boolean; cycles
 );
 
 function costOf({ wgt_type, M, N, kb, tile_m }: Case, revision: 'v1' | 'v3', resident: boolean) {
-  return { revision, coreType: wgt_type, kb, rows: M, columns: N, rowsPerTile: tile_m, resident };
+  const core = { revision, timing: 'systemc', unpack: 'words' } as const;
+  return { core, coreType: wgt_type, kb, rows: M, columns: N, rowsPerTile: tile_m, resident };
 }
 
 describe('the cycle formulas', () => {
@@ -38,7 +39,7 @@ describe('the cycle formulas', () => {
       const measured = resident ? entry.v3_preload : entry[revision];
       const cost = costOf(entry, revision, resident);
       expect.soft(matMulCycles(cost), entry.file).toBe(measured.cycles);
-      expect.soft(inputCycles(entry.kb, entry.N)).toBe(measured.inputCycles);
+      expect.soft(inputCycles(cost.core, entry.kb, entry.N)).toBe(measured.inputCycles);
       for (const tile of measured.tiles) {
         expect.soft(loadCycles(cost, tile.mstep, tile.m === 0), entry.file).toBe(tile.load_cycles);
         expect.soft(computeCycles(cost, tile.mstep), entry.file).toBe(tile.compute_cycles);
