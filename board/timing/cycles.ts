@@ -103,5 +103,5 @@ function sumOfTiles(
 
 /** v4's control unit takes a clock more for the inputs of a MatMul and for each of its tiles. */
 function extraClock(revision: TimedCore['revision']): number {
-  return (revision as string) === 'v4' ? 1 : 0;
+  return revision === 'v4' ? 1 : 0;
 }

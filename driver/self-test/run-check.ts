@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
-import { MONITORS } from '../../board/index.js';
+import { type Monitor, matMulComputeCounter, monitorsOf } from '../../board/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { SUPER_BLOCK } from '../../gguf/index.js';
 import type { Accelerator } from '../accelerator.js';
-import type { CountersCheck, MatMulCheck, SelfTestCheck, StreamCheck } from './checks.js';
+import {
+  type CountersCheck,
+  type MatMulCheck,
+  type SelfTestCheck,
+  type StreamCheck,
+  vectorRevision,
+} from './checks.js';
 import { type MatMulRun, powerUp, runMatMul } from './run-matmul.js';
 import { parseWord, runStream } from './run-stream.js';
 import { bitMismatches, type GoldenVector, inEmissionOrder, readVector } from './vector.js';
@@ -101,17 +108,60 @@ function checkMatMul(
   const vector = vectorOf(files, check.file);
   checkDigest(check, files, findings);
   const { measured } = check;
-  const targets = measured?.hwc.map(([state]) => state) ?? [];
+  const isTimedAlike = isTimedAsVectors(accelerator);
+  const targets = isTimedAlike ? (measured?.hwc.map(([state]) => state) ?? []) : computingOnly(accelerator);
   const run = runMatMul(accelerator, check.file, vector, check.resident, targets);
   compareResults(findings, run, vector);
+  if (!isTimedAlike) compareComputing(accelerator, findings, run, vector);
   if (measured === undefined) return;
   compareStatus(findings, run.status, measured.status);
+  if (!isTimedAlike) return;
   findings.cycle('the MatMul', run.cycles, measured.cycles);
-  const monitors = MONITORS[accelerator.board.description.revision];
+  const monitors = comparedMonitors(accelerator);
   measured.hwc.forEach(([state, count], i) => {
-    findings.counter(`${monitors[i]?.name} in state ${state}`, run.counts[i], count);
+    const monitor = monitors[i];
+    if (monitor) findings.counter(`${monitor.name} in state ${state}`, run.counts[i], count);
   });
   compareTiles(findings, run, measured);
+}
+
+/**
+ * The core's monitors by number; undefined where the vectors' monitor of that number is another one, or the core has
+ * none: designs of 2026 do not count loads.
+ */
+function comparedMonitors({ board: { description } }: Accelerator): (Monitor | undefined)[] {
+  const own = monitorsOf(description);
+  return monitorsOf({ revision: vectorRevision(description.revision) }).map(({ name }, i) =>
+    own[i]?.name === name ? own[i] : undefined,
+  );
+}
+
+/** The cycles of the vectors are the SystemC model's. */
+function isTimedAsVectors({ board }: Accelerator): boolean {
+  return board.description.timing === 'systemc';
+}
+
+const COMPUTING = 2;
+
+/** Targets with which nothing but the computing of the compute unit is counted. */
+function computingOnly({ board }: Accelerator): number[] {
+  return monitorsOf(board.description).map(({ name }) => (name === 'compute' ? COMPUTING : 0));
+}
+
+/**
+ * How long the synthesised core computes is known to the cycle, on hardware too: where it is as expected, so are M, N, kb
+ * and the tiles that the core saw. v1, of which that is not known, has no such timing.
+ */
+function compareComputing(
+  { board: { description } }: Accelerator,
+  findings: Findings,
+  { counts }: MatMulRun,
+  { rows, inputs, columns, coreType, rowsPerTile }: GoldenVector,
+): void {
+  const at = monitorsOf(description).findIndex(({ name }) => name === 'compute');
+  const kb = columns / SUPER_BLOCK;
+  const cost = { core: description, coreType, kb, rows, columns: inputs, rowsPerTile, resident: false };
+  findings.counter(`compute in state ${COMPUTING}`, counts[at], matMulComputeCounter(cost) % 2 ** 32);
 }
 
 /** A file that is not as its index says still tells where it differs. */
@@ -162,10 +212,21 @@ function checkCounters(
 ): void {
   const vector = vectorOf(files, row.file);
   const before = (row.after ?? []).map((file) => ({ file, vector: vectorOf(files, file) }));
-  const monitors = MONITORS[accelerator.board.description.revision];
-  const states = monitors.map((monitor, i) => [
-    ...new Set([...Object.keys(monitor.states), ...Object.keys(row.counts[i] ?? {})].map(Number)),
-  ]);
+  if (!isTimedAsVectors(accelerator)) {
+    const targets = computingOnly(accelerator);
+    for (const { file, vector: earlier } of before)
+      runMatMul(accelerator, file, earlier, row.resident, targets);
+    const run = runMatMul(accelerator, row.file, vector, row.resident, targets);
+    compareResults(findings, run, vector);
+    compareComputing(accelerator, findings, run, vector);
+    return;
+  }
+  const monitors = comparedMonitors(accelerator);
+  const states = monitors.map((monitor, i) =>
+    monitor === undefined
+      ? [0]
+      : [...new Set([...Object.keys(monitor.states), ...Object.keys(row.counts[i] ?? {})].map(Number))],
+  );
   const rounds = Math.max(...states.map((list) => list.length));
   for (let round = 0; round < rounds; round++) {
     if (round > 0) powerUp(accelerator);
@@ -178,9 +239,10 @@ function checkCounters(
       findings.cycle('the MatMul', run.cycles, row.cycles);
     }
     states.forEach((list, i) => {
-      if (round >= list.length || row.counts[i] === undefined) return;
+      const monitor = monitors[i];
+      if (monitor === undefined || round >= list.length || row.counts[i] === undefined) return;
       findings.counter(
-        `${monitors[i].name} in state ${list[round]}`,
+        `${monitor.name} in state ${list[round]}`,
         run.counts[i],
         row.counts[i][list[round]] ?? 0,
       );

@@ -58,7 +58,7 @@ export class SynthesisedTiming extends CoreTiming {
     this.monitors.add('scheduler', 4, now + 8 + wait, 8);
     const span = this.monitors.add('compute', 2, now + 8 + wait, computing);
     this.monitors.add('compute', 3, now + 8 + wait + computing, 3);
-    return { cycles: computing + wait + 9, computing: span };
+    return { cycles: computing + wait + (this.#core.revision === 'v4' ? 10 : 9), computing: span };
   }
 }
 

@@ -37,8 +37,8 @@ export interface WireBoardDescription {
   readonly title: string;
   /** Instruction set of the processor. */
   readonly architecture: 'armv7' | 'aarch64';
-  /** Revision of the core: v1 has one DMA lane, v3 four. */
-  readonly revision: 'v1' | 'v3';
+  /** Revision of the core: v1 has one DMA lane, v3 four, v4 also a unit for SOFT_MAX. */
+  readonly revision: 'v1' | 'v3' | 'v4';
   /** How many cycles the core takes: those of the SystemC model, or of the synthesised core. */
   readonly timing: 'systemc' | 'synthesised';
   /** How fast the synthesised core unpacks weights: as fast as their words come in, or as the HLS report has it. */
@@ -72,7 +72,7 @@ export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
   name: z.string(),
   title: z.string(),
   architecture: z.enum(['armv7', 'aarch64']),
-  revision: z.enum(['v1', 'v3']),
+  revision: z.enum(['v1', 'v3', 'v4']),
   timing: z.enum(['systemc', 'synthesised']),
   unpack: z.enum(['words', 'hls']),
   clockHz: count,
