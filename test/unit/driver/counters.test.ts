@@ -5,7 +5,7 @@ import { cyclesBetween } from '../../../driver/counters.js';
 import { openMockBoard } from '../../../mock-device/index.js';
 import { golden, load, multiply } from './golden.js';
 
-const z1 = loadBoardDescription('pynq-z1');
+const z1 = { ...loadBoardDescription('pynq-z1'), timing: 'systemc' } as const;
 
 function open(description = z1) {
   const accelerator = new Accelerator(openMockBoard(description));

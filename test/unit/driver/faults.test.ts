@@ -133,7 +133,7 @@ describe('a fault', () => {
     failureOf(() => multiply(accelerator, program, vector));
     expect(multiply(accelerator, program, vector)).toEqual(vector.expected);
     const reading = accelerator.counters.read().find(({ monitor }) => monitor === 'scheduler');
-    expect(reading).toEqual({ monitor: 'scheduler', state: 'done', stateNumber: 4, cycles: 1 });
+    expect(reading).toEqual({ monitor: 'scheduler', state: 'done', stateNumber: 4, cycles: 8 });
   });
 
   it('of the reset after it is reported, and the next request tries the reset again', () => {
@@ -173,7 +173,9 @@ describe('a fault', () => {
     board.injectFault({ name: 'core-stuck' });
     const start = board.now();
     const error = failureOf(() => multiply(accelerator, program, vector));
-    expect(error.context.deadlineUs).toBeLessThan(1000);
-    expect(board.now() - start).toBeLessThan(2000);
+    const deadlineUs = Number(error.context.deadlineUs);
+    expect(deadlineUs).toBeLessThan(2000);
+    // From the load of the tile on: inputs and weights came before.
+    expect(board.now() - start).toBeLessThan(1.2 * deadlineUs);
   });
 });

@@ -9,7 +9,7 @@ import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, GREEDY, logitsOf, syntheticGguf } from '../models.js';
 
 const CONTEXT = 256;
-const board = openMockBoard(loadBoardDescription('kv260'));
+const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
 const accelerator = new Accelerator(board);
 const gguf = syntheticGguf(() => GgmlType.Q3_K, {
   layers: 1,

@@ -8,7 +8,7 @@ import { EngineMetrics } from '../../../../llm/scheduling/index.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, syntheticGguf } from '../models.js';
 
-const board = openMockBoard(loadBoardDescription('kv260'));
+const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
 const accelerator = new Accelerator(board);
 const gguf = syntheticGguf(() => GgmlType.Q3_K, {
   layers: 1,

@@ -10,7 +10,7 @@ import { PromptLookup } from '../../../../llm/speculation/prompt-lookup.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, deepened, GREEDY, syntheticGguf, TINY_STORIES } from '../models.js';
 
-const board = openMockBoard(loadBoardDescription('kv260'));
+const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
 const accelerator = new Accelerator(board);
 const model = loadModel(openGguf(fileSource(TINY_STORIES)), { accelerator, contextLength: 160 });
 const ONCE = model.tokenizer.encode('Once upon a time');
@@ -173,7 +173,7 @@ describe('a draft model', () => {
     expect(prompt).toHaveLength(130);
     const bench = new Bench(deepModel);
     // On a core of its own, so that its cycles are its own.
-    const own = new Accelerator(openMockBoard(loadBoardDescription('kv260')));
+    const own = new Accelerator(openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' }));
     const small = loadModel(openGguf(fileSource('models/tiny-stories-Q2_K.gguf')), {
       accelerator: own,
       contextLength: 160,
