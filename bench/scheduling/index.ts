@@ -3,7 +3,7 @@ import { type BenchOptions, type BenchRow, row } from '../row.js';
 import { percentile } from '../serve/percentiles.js';
 import { firstComeFirstServed, staticBatch } from './policies.js';
 import { recordedArrivals } from './recorded.js';
-import { type Outcome, type Simulation, simulate } from './simulate.js';
+import { type Outcome, PAGE_TOKENS, type Simulation, simulate } from './simulate.js';
 import { MAX_COLUMNS, STEP_COSTS, type StepCost } from './step-cost.js';
 import { type Arrival, randomArrivals } from './workload.js';
 
@@ -88,7 +88,7 @@ const SIMULATED = { synthesised: true, systemc: true };
 /** What it is worth to compute several columns in a step. */
 function worth(timing: string, cost: StepCost): BenchRow[] {
   const token = cost.ms(1);
-  const step = stepColumns(MAX_COLUMNS, 0, 0, (columns, logits) => cost.cycles(columns, logits));
+  const step = stepColumns(MAX_COLUMNS, PAGE_TOKENS, 0, 0, (columns, logits) => cost.cycles(columns, logits));
   let prompt = 0;
   for (let done = 0; done < 64; done += step) {
     const columns = Math.min(step, 64 - done);

@@ -12,7 +12,7 @@ import {
 import { MAX_COLUMNS, STEP_COSTS, type StepCost } from './step-cost.js';
 import type { Arrival } from './workload.js';
 
-const PAGE_TOKENS = 16;
+export const PAGE_TOKENS = 16;
 
 /** What became of a request. Times are milliseconds of the virtual clock. */
 export interface Outcome extends Arrival {

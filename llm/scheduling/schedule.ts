@@ -130,7 +130,13 @@ function share(
   const prompts = allPrompts.filter((view) => !follow.has(view));
   const batchPrompts = allBatchPrompts.filter((view) => !follow.has(view));
   const generating = typing.length + working.length;
-  const most = stepColumns(snapshot.maxColumns, generating, typing.length, snapshot.cycles);
+  const most = stepColumns(
+    snapshot.maxColumns,
+    snapshot.pageTokens,
+    generating,
+    typing.length,
+    snapshot.cycles,
+  );
   const hasBatch = working.length + batchPrompts.length > 0;
   const turn = batchPrompts.filter((view) => view === pool.guarded);
   const due =

@@ -9,21 +9,27 @@ const DEARER = 1.03;
  * interactive sequences that generate, prompts are cut smaller, so that these get their tokens in time.
  *
  * @param most columns that the model takes
+ * @param page tokens of a page of keys and values: prompts that begin alike share whole pages
  * @param generating sequences that wait for their next token, and `typing` the interactive ones of them
  * @param cycles what a step of so many columns costs, so many of which want logits; 0 where the core has no part in it
  */
 export function stepColumns(
   most: number,
+  page: number,
   generating: number,
   typing: number,
   cycles: (columns: number, logits?: number) => number,
 ): number {
-  const all = Math.min(most, generating + columnsThatPay(most, cycles));
+  const all = Math.min(most, generating + wholePages(columnsThatPay(most, cycles), page));
   if (typing === 0) return all;
   let columns = Math.min(typing, most);
   const budget = PROMPT_BUDGET * cycles(columns);
   while (columns < all && cycles(columns + 1, typing) <= budget) columns++;
   return columns;
+}
+
+function wholePages(columns: number, page: number): number {
+  return Math.ceil(columns / page) * page;
 }
 
 function columnsThatPay(most: number, cycles: (columns: number, logits?: number) => number): number {

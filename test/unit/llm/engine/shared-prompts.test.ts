@@ -101,7 +101,7 @@ it('who comes later waits for a page that is just computed, and no longer', () =
   const bench = new Bench(loadModel(gguf, { accelerator }), { metrics });
   bench.submit(answer(0));
   bench.engine.step();
-  // The first 64 tokens are there and the next 16 the same; then it goes on by itself.
+  // The first 48 tokens are there and the next 32 the same; then it goes on by itself.
   const other = [...PROMPT.slice(0, 80), ...PROMPT.slice(0, 70)];
   const { received } = bench.submit({ ...answer(1), prompt: other });
   bench.run();

@@ -22,7 +22,7 @@ describe('columns of a step', () => {
 
   it('a prompt alone has as many as pay', () => {
     const plan = schedule(snapshot([waiting(0, 100)]));
-    expect(plan).toMatchObject({ admitted: [0], shares: [{ id: 0, columns: 55 }] });
+    expect(plan).toMatchObject({ admitted: [0], shares: [{ id: 0, columns: 64 }] });
   });
 
   it('beside somebody who watches, prompts are cut to a step of three times the cost', () => {
@@ -35,7 +35,7 @@ describe('columns of a step', () => {
 
   it('batch work that generates does not cut anybody’s prompts', () => {
     const plan = schedule(snapshot([view(0, { class: 'batch' }), waiting(1, 100)]));
-    expect(columnsOf(plan, 1)).toBe(55);
+    expect(columnsOf(plan, 1)).toBe(63);
   });
 
   it('go to drafts where no prompt of the class wants them', () => {
@@ -66,7 +66,7 @@ describe('an interactive request under a full load of batch work', () => {
   it('begins in the next step, with all columns but the share that batch work always has', () => {
     const plan = schedule(snapshot([...load, waiting(9, 300)]));
     expect(plan.admitted).toContain(9);
-    expect(columnsOf(plan, 9)).toBe(62);
+    expect(columnsOf(plan, 9)).toBe(63);
     expect(plan.shares.filter(({ id }) => id < 8)).toHaveLength(1);
   });
 
@@ -93,7 +93,7 @@ describe('prompts that need the same page next', () => {
   });
 
   it('are computed for an interactive request rather than for batch work', () => {
-    expect(shares([same(0, { class: 'batch' }), same(1)])).toEqual([[1, 55]]);
+    expect(shares([same(0, { class: 'batch' }), same(1)])).toEqual([[1, 64]]);
   });
 
   it('wait for nobody who has no memory', () => {
