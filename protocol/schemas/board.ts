@@ -56,8 +56,15 @@ export interface WireBoardDescription {
     /** Width of the LENGTH register, 14 to 26: the longest transfer is 2^lengthBits - 1 bytes. */
     readonly lengthBits: number;
   };
-  /** The hardware counters: how many, and whether their reset lies before or behind them in the window `hwc`. */
-  readonly hwc?: { readonly layout: 'reset-first' | 'reset-last'; readonly monitors: number } | undefined;
+  /** The hardware counters in the window `hwc`. */
+  readonly hwc?:
+    | {
+        /** Whether their reset lies before or behind them. */
+        readonly layout: 'reset-first' | 'reset-last';
+        /** How many there are. */
+        readonly monitors: number;
+      }
+    | undefined;
   /** Memory that DMA buffers are allocated from. */
   readonly dmaMemory: AddressRange[];
   /** All DDR memory in bytes. */
@@ -69,8 +76,15 @@ export interface WireBoardDescription {
     /** Super-blocks of activations. */
     readonly inputBlocks: number;
   };
-  /** Where the design did not meet timing: its worst setup slack in nanoseconds, and the clock in Hz that this was at. */
-  readonly setup?: { readonly slackNs: number; readonly atHz: number } | undefined;
+  /** Where the design did not meet timing. */
+  readonly setup?:
+    | {
+        /** Its worst setup slack in nanoseconds. */
+        readonly slackNs: number;
+        /** The clock in Hz that this was at. */
+        readonly atHz: number;
+      }
+    | undefined;
 }
 export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
   name: z.string(),
