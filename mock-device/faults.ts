@@ -49,7 +49,8 @@ export const FAULTS = {
   },
   'capacity-exceeded': {
     at: 'LOAD_WGT',
-    effect: 'The core stops in the instruction. By itself: more super-blocks than the core holds.',
+    effect:
+      'The core stops in the instruction. By itself: more super-blocks, or elements of a SOFT_MAX, than the core holds.',
   },
   'stale-cache': {
     at: 'DMA transfer',
@@ -64,7 +65,7 @@ export const FAULTS = {
   hazard: {
     at: 'COMPUTE',
     effect:
-      'The core stops. By itself: a load or a change of type that overtakes a COMPUTE, a transfer started on a busy channel.',
+      'The core stops. By itself: a load, a change of type or results of a SOFT_MAX that overtake a COMPUTE, a SOFT_MAX that is not alone in its opcode word, a transfer started on a busy channel.',
   },
 } as const;
 

@@ -1,4 +1,4 @@
-import type { BoardDescription, CoreRevision } from '../../board/index.js';
+import type { BoardDescription } from '../../board/index.js';
 import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
 import type { Clock } from '../clock.js';
 import type { FaultName, FaultPanel } from '../faults.js';
@@ -8,38 +8,15 @@ import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
 import { Gather } from './gather.js';
-import { CoreTiming } from './timing.js';
-import { blocksOfLane } from './weight-load.js';
-
-/** Opcode bits (manual, "Instruction stream"). */
-const CONFIG = 0x10;
-const LOAD_INP = 0x01;
-const LOAD_WGT = 0x02;
-const COMPUTE = 0x04;
-const STORE = 0x08;
-const LOADS = LOAD_INP | LOAD_WGT;
-const ALL_PARTS = CONFIG | LOADS | COMPUTE;
-const STORE_JUNK = LOADS | COMPUTE | STORE;
+import { CONFIG, LOAD_INP, LOAD_WGT, LOADS, PARTS, partsOf, SOFT_MAX, STORE_JUNK } from './opcode.js';
+import { isSecondPass, SOFTMAX_ELEMENTS, SoftmaxUnit } from './softmax-unit.js';
+import { CoreTiming, type StoppedAt } from './timing.js';
+import { blocksOfLane, type LaneWords } from './weight-load.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;
 
 /** Does what can be done now; false when it must wait for words, room or time. */
 type Phase = () => boolean;
-
-interface Part {
-  readonly bit: number;
-  readonly name: string;
-  /** Operand words in the stream. */
-  readonly operands: Readonly<Record<CoreRevision, number>>;
-}
-
-/** Parts of an instruction, in the order in which they follow the opcode. */
-const PARTS: readonly [Part, ...Part[]] = [
-  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4, v4: 4 } },
-  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1, v4: 1 } },
-  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6, v4: 6 } },
-  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4, v4: 4 } },
-];
 
 /** What a core works with. */
 export interface CoreSurroundings {
@@ -62,6 +39,9 @@ export class Core {
   /** As sent with CONFIG; any number until an instruction uses it. */
   #type = 0;
   readonly #arithmetic: Arithmetic;
+  readonly #softmax: SoftmaxUnit;
+  /** Bits of the parts that the revision knows. */
+  readonly #knownParts: number;
   readonly #timing: CoreTiming;
   #phase: Phase;
   /** What follows `waiting`. */
@@ -91,6 +71,8 @@ export class Core {
     const { description, clock, monitors, memory, kernel, inputs, outputs } = around;
     this.#arithmetic = new Arithmetic(description, memory, kernel);
     this.#timing = new CoreTiming(description.revision, monitors, clock.now);
+    this.#softmax = new SoftmaxUnit(monitors, memory);
+    this.#knownParts = partsOf(description.revision);
     this.#gather = new Gather(clock, memory, inputs);
     this.#builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
     this.#phase = this.#fetch;
@@ -160,7 +142,9 @@ export class Core {
     lane.take(1, this.#time + 1);
     this.#time += this.#timing.decode(this.#time);
     this.#opcode = opcode;
-    this.#partsLeft = opcode & ALL_PARTS;
+    this.#partsLeft = opcode & this.#knownParts;
+    if ((this.#partsLeft & SOFT_MAX) !== 0 && this.#partsLeft !== SOFT_MAX)
+      return this.#stop('hazard', 'start-handshake', 'SOFT_MAX is not alone in its opcode word');
     return this.#nextPart();
   };
 
@@ -185,7 +169,7 @@ export class Core {
     const [lane] = this.#around.inputs;
     const part = this.#part;
     const operands = this.#operands;
-    const count = part.operands[this.#around.description.revision];
+    const count = part.operands[this.#around.description.revision] ?? 0;
     const come = Math.min(count - this.#operandsTaken, lane.available);
     for (let i = 0; i < come; i++) operands[this.#operandsTaken++] = lane.peek(i) ?? 0;
     this.#time = Math.max(this.#time, this.#around.clock.now);
@@ -203,6 +187,8 @@ export class Core {
         return this.#loadInputs();
       case LOAD_WGT:
         return this.#loadWeights();
+      case SOFT_MAX:
+        return this.#softMax();
       default:
         return this.#compute();
     }
@@ -270,10 +256,38 @@ export class Core {
     this.#time = this.#gather.finish();
     const [blocks] = this.#operands;
     const { words } = this.#gather;
+    if (this.#part.bit === SOFT_MAX) return this.#sendSoftMax(words[0]);
     if (this.#part.bit === LOAD_INP) this.#arithmetic.loadInputs(words[0], blocks);
     else this.#arithmetic.loadWeights(words, this.#type as CoreType, blocks);
     return this.#whenDone(this.#nextPart);
   };
+
+  #softMax(): true {
+    const [count] = this.#operands;
+    if (count > SOFTMAX_ELEMENTS)
+      return this.#exceeded('softmax', `SOFT_MAX of ${count} elements; the unit holds ${SOFTMAX_ELEMENTS}`);
+    const { words, timing } = this.#softmax.begin(this.#operands, this.#time);
+    this.#gather.begin(this.#time, timing, 1, () => words);
+    this.#phase = this.#takeWords;
+    return true;
+  }
+
+  /** The words of a SOFT_MAX tile are there; its results, if it has any, wait for room. */
+  #sendSoftMax(lane: LaneWords): true {
+    const resultBytes = this.#softmax.run(lane);
+    if (resultBytes === 0) return this.#whenDone(this.#nextPart);
+    const { clock, outputs } = this.#around;
+    this.#computing = true;
+    this.#readsBlocks = false;
+    return this.#whenDone(() => {
+      this.#softmax.wait(outputs[0].isReady ? clock.now : Number.POSITIVE_INFINITY);
+      if (!outputs[0].isReady) return false;
+      this.#sendResults(resultBytes);
+      this.#computing = false;
+      this.#time = clock.now;
+      return this.#nextPart();
+    });
+  }
 
   #compute(): true {
     const [, , rows, columns] = this.#operands;
@@ -335,11 +349,13 @@ export class Core {
     const [lane] = this.#around.inputs;
     let at = 0;
     let opcode = lane.peek(at);
-    while (opcode !== undefined && (opcode & ALL_PARTS) === 0) opcode = lane.peek(++at);
+    while (opcode !== undefined && (opcode & this.#knownParts) === 0) opcode = lane.peek(++at);
     if (opcode === undefined) return;
     const newType = (opcode & CONFIG) === 0 ? undefined : lane.peek(at + 4);
-    if ((opcode & LOADS) === 0 && (newType === undefined || newType === this.#type)) return;
-    const what = (opcode & LOADS) === 0 ? 'a CONFIG with another type' : 'a load';
+    const sharesOutput = (opcode & this.#knownParts & SOFT_MAX) !== 0 && isSecondPass(lane.peek(at + 4));
+    const loads = (opcode & LOADS) !== 0;
+    if (!sharesOutput && !loads && (newType === undefined || newType === this.#type)) return;
+    const what = loads ? 'a load' : sharesOutput ? 'a SOFT_MAX with results' : 'a CONFIG with another type';
     this.#stop(
       'hazard',
       'start-handshake',
@@ -355,12 +371,12 @@ export class Core {
     return this.#stop('core-stuck', 'start-handshake', detail);
   }
 
-  #exceeded(where: 'inputs' | 'weights' | 'start-handshake', detail?: string): true {
+  #exceeded(where: StoppedAt, detail?: string): true {
     return this.#stop('capacity-exceeded', where, detail);
   }
 
   /** Nothing moves any more; words that come stay where they are. */
-  #stop(fault: FaultName, where: 'inputs' | 'weights' | 'start-handshake', detail?: string): true {
+  #stop(fault: FaultName, where: StoppedAt, detail?: string): true {
     if (detail !== undefined) this.#around.faults.report(fault, detail);
     this.#timing.stop(this.#around.clock.now, where);
     this.#computing = false;

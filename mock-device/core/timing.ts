@@ -120,17 +120,25 @@ export class CoreTiming {
     return { cycles: products + 9, computing };
   }
 
-  /** The core stops for good: in the scheduler's start handshake, or in the middle of a load. */
-  stop(now: number, where: 'start-handshake' | 'inputs' | 'weights'): void {
+  /** The core stops for good. */
+  stop(now: number, where: StoppedAt): void {
     this.#monitors.stop();
     if (where === 'start-handshake') {
       this.#monitors.add('scheduler', 31, now, Number.POSITIVE_INFINITY);
+      return;
+    }
+    if (where === 'softmax') {
+      this.#monitors.add('control-unit', 7, now, Number.POSITIVE_INFINITY);
+      this.#monitors.add('softmax-unit', 1, now, Number.POSITIVE_INFINITY);
       return;
     }
     this.#monitors.add('control-unit', 4, now, Number.POSITIVE_INFINITY);
     this.#monitors.add('load-unit', where === 'inputs' ? 3 : 4, now, Number.POSITIVE_INFINITY);
   }
 }
+
+/** Where the core stops: in the scheduler's start handshake, in the middle of a load, or of a SOFT_MAX. */
+export type StoppedAt = 'start-handshake' | 'inputs' | 'weights' | 'softmax';
 
 /** A load's course: words flow from `dataFrom`, one a cycle and lane, and the load ends `after` the last of them. */
 export interface LoadTiming {
