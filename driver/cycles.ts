@@ -48,3 +48,11 @@ export function tileCycles(cost: MatMulCost): number {
 export function matMulCycles(cost: MatMulCost): number {
   return inputCycles(cost.kb, cost.columns) + tileCycles(cost);
 }
+
+/**
+ * Cycles of one SOFT_MAX tile of v4, from its first word on: those of the simulation, which leaves out what the unit
+ * spends besides the elements. Hardware's are unknown.
+ */
+export function softMaxTileCycles(count: number, masked: boolean, pass: 1 | 2): number {
+  return 6 + count * ((pass === 1 ? 8 : 2) + (masked ? 1 : 0));
+}
