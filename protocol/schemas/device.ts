@@ -9,6 +9,7 @@ export const deviceListChecksParams = z.strictObject({
   index: json.optional(),
   counters: json.optional(),
   streams: json.optional(),
+  softmax: json.optional(),
 });
 export const deviceListChecksResult = z.object({
   checks: z.array(
@@ -41,6 +42,13 @@ export interface DeviceCheckResult {
   readonly counterMismatches: number;
   /** Counts of cycles that differ. */
   readonly cycleMismatches: number;
+  /**
+   * Of a check of SOFT_MAX (revision v4): its results, those beyond 1e-6 of the golden one, or 1e-7 at all, and those
+   * within it in other bits. None of them is a bit mismatch.
+   */
+  readonly softMax?:
+    | { readonly results: number; readonly outside: number; readonly otherBits: number }
+    | undefined;
   /** The first differences, for people. */
   readonly details: string[];
   /** Why it could not be made. */
@@ -52,6 +60,7 @@ export const deviceRunCheckResult: z.ZodType<DeviceCheckResult> = z.object({
   bitMismatches: count,
   counterMismatches: count,
   cycleMismatches: count,
+  softMax: z.object({ results: count, outside: count, otherBits: count }).optional(),
   details: z.array(z.string()),
   error: z.string().optional(),
 });
