@@ -42,12 +42,16 @@ export interface DeviceCheckResult {
   readonly counterMismatches: number;
   /** Counts of cycles that differ. */
   readonly cycleMismatches: number;
-  /**
-   * Of a check of SOFT_MAX (revision v4): its results, those beyond 1e-6 of the golden one, or 1e-7 at all, and those
-   * within it in other bits. None of them is a bit mismatch.
-   */
+  /** Of a check of SOFT_MAX (revision v4), whose results are compared with a tolerance: none is a bit mismatch. */
   readonly softMax?:
-    | { readonly results: number; readonly outside: number; readonly otherBits: number }
+    | {
+        /** Results that came. */
+        readonly results: number;
+        /** Results further from the golden one than 1e-6 of it, and than 1e-7. */
+        readonly outside: number;
+        /** Results within the tolerance, but in other bits. */
+        readonly otherBits: number;
+      }
     | undefined;
   /** The first differences, for people. */
   readonly details: string[];
