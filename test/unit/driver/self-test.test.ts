@@ -96,12 +96,24 @@ describe('the self-test', () => {
       });
     });
 
+    it.each([
+      ['no words', ''],
+      ['a short word', '3f800000 3f8 3f800000'],
+      ['a word that is no number', '3f800000 3f8000zz 3f800000'],
+      ['megabytes of words', '3f800000 '.repeat(900_000)],
+    ])('fails a case with %s', (_, elements) => {
+      const { vector, ...check } = thirds('3eaaaaab 3eaaaaab 3eaaaaab');
+      expect(run({ ...check, vector: { ...vector, elements } })).toMatchObject({
+        passed: false,
+        error: expect.stringMatching(/DRIVER_BAD_VECTOR.*thirds.*8 hexadecimal digits/),
+      });
+    });
+
     it('refuses a list that is not as documented', () => {
       const { vector } = thirds('3eaaaaab 3eaaaaab 3eaaaaab');
       for (const spoilt of [
         { ...vector, scale: '1.0' },
         { ...vector, width: 0 },
-        { ...vector, elements: '' },
       ])
         expect(() => listChecks({ softmax: [spoilt] }, 'v4')).toThrow(/DRIVER_BAD_VECTOR.*softmax.json/);
       expect(() => listChecks({ softmax: [vector] }, 'v3')).toThrow(/nothing would be checked/);
