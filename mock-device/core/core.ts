@@ -7,8 +7,10 @@ import type { Monitors } from '../monitors.js';
 import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
+import { type Computation, ComputeUnit } from './compute-unit.js';
 import { Gather } from './gather.js';
-import { CoreTiming } from './timing.js';
+import { Loader } from './loader.js';
+import { CoreTiming, type StoppedAt } from './timing.js';
 import { blocksOfLane } from './weight-load.js';
 
 /** Opcode bits (manual, "Instruction stream"). */
@@ -22,8 +24,13 @@ const ALL_PARTS = CONFIG | LOADS | COMPUTE;
 const STORE_JUNK = LOADS | COMPUTE | STORE;
 
 const INPUT_WORDS = Q8K_BYTES / 4;
+/** Results of one COMPUTE that the mock has room for: those of the largest tile. */
+const MOST_RESULTS = 1024 * 512;
 
-/** Does what can be done now; false when it must wait for words, room or time. */
+const LOAD_STEP = 1;
+const LAST_STEP = 2;
+
+/** Does what can be done now; false when it must wait for words, time or the start of a COMPUTE. */
 type Phase = () => boolean;
 
 interface Part {
@@ -31,14 +38,16 @@ interface Part {
   readonly name: string;
   /** Operand words in the stream. */
   readonly operands: Readonly<Record<CoreRevision, number>>;
+  /** Parts of the same step follow each other without a pause of the control unit. */
+  readonly step: number;
 }
 
 /** Parts of an instruction, in the order in which they follow the opcode. */
 const PARTS: readonly [Part, ...Part[]] = [
-  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4 } },
-  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1 } },
-  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6 } },
-  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4 } },
+  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4 }, step: 0 },
+  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1 }, step: LOAD_STEP },
+  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6 }, step: LOAD_STEP },
+  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4 }, step: LAST_STEP },
 ];
 
 /** What a core works with. */
@@ -56,6 +65,9 @@ export interface CoreSurroundings {
 /**
  * The core: takes words from its lanes as the instruction stream says, keeps weights and inputs, sends results
  * (manual, "Instruction stream"). One object is one life between power-ups of the logic.
+ *
+ * This is the control unit with the load unit, of which one works at a time; the computation runs beside them. The
+ * control unit's time may be ahead of the clock within an instruction, but not beyond it.
  */
 export class Core {
   #kb = 0;
@@ -63,22 +75,27 @@ export class Core {
   #type = 0;
   readonly #arithmetic: Arithmetic;
   readonly #timing: CoreTiming;
+  readonly #compute: ComputeUnit;
+  readonly #inputLoader = new Loader();
+  readonly #weightLoader = new Loader();
   #phase: Phase;
   /** What follows `waiting`. */
   #afterWaiting: Phase;
-  /** The instruction at hand: its opcode, the parts not yet begun, the part at hand and that part's operands. */
+  /** The instruction at hand: its opcode, the step it is in, the parts not yet begun, the part at hand and its operands. */
   #opcode = 0;
+  #step = 0;
   #partsLeft = 0;
   #part = PARTS[0];
   readonly #operands = [0, 0, 0, 0, 0, 0];
   #operandsTaken = 0;
+  /** The weight loader has words left over from a load that announced too many on some lanes: which. */
+  #leftOver: string | undefined;
+  /** Cycle from which the control unit may issue the next COMPUTE or change kb and type. */
+  #scheduleFree = 0;
   readonly #gather: Gather;
   readonly #builtTypes: readonly CoreType[];
-  /** Cycle up to which the core is occupied by what it has begun. */
+  /** Cycle that the control unit, or the load unit for it, has come to. */
   #time = 0;
-  #computing = false;
-  /** The COMPUTE at hand reads weights and inputs: a load that overtakes it would change its results. */
-  #readsBlocks = false;
   /** An instruction lost words or room to a DMA reset: the next words are not what it takes them for. */
   #interrupted = false;
   /** What the instruction at hand waits for, for the diagnosis of a timeout. */
@@ -91,12 +108,20 @@ export class Core {
     const { description, clock, monitors, memory, kernel, inputs, outputs } = around;
     this.#arithmetic = new Arithmetic(description, memory, kernel);
     this.#timing = new CoreTiming(description.revision, monitors, clock.now);
-    this.#gather = new Gather(clock, memory, inputs);
+    this.#compute = new ComputeUnit(clock, this.#timing, [this.#inputLoader, this.#weightLoader], {
+      starts: (computation) => this.#starts(computation),
+      free: (cycle) => this.#computeStarted(cycle),
+      overtaken: () => this.#hazard('a load'),
+      results: (computation, stored) => this.#sendResults(computation, stored),
+      stuck: (why) => this.#stuck(why),
+    });
+    this.#gather = new Gather(memory, inputs);
     this.#builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
     this.#phase = this.#fetch;
     this.#afterWaiting = this.#fetch;
     for (const lane of inputs) lane.onWords = () => this.#arrived();
-    outputs[0].onRoom = () => this.#arrived();
+    for (const lane of outputs) lane.clear();
+    outputs[0].onRoom = () => this.#compute.roomMade();
   }
 
   /** Memory that loaded words may lie in is about to change. */
@@ -107,7 +132,7 @@ export class Core {
 
   /** A lane's DMA engine was reset. */
   laneReset(): void {
-    if (this.#missing !== undefined || this.#computing) this.#interrupted = true;
+    if (this.#missing !== undefined || this.#compute.isBusy) this.#interrupted = true;
   }
 
   /** Names what the core waits for if it waits for words that no transfer brings; undefined where all is well. */
@@ -123,7 +148,7 @@ export class Core {
     if (this.#interrupted) {
       this.#interrupted = false;
       this.#swallow('an instruction was cut by a DMA reset: the words after it are taken for its data');
-    } else if (this.#computing) this.#checkHazard();
+    }
     this.#advance();
   }
 
@@ -135,10 +160,10 @@ export class Core {
   }
 
   /** Goes on with `next` when the clock has caught up with the core's time. */
-  #whenDone(next: Phase): true {
+  #whenReached(next: Phase): true {
     this.#afterWaiting = next;
     this.#phase = this.#waiting;
-    this.#around.clock.at(this.#time, this.#wake);
+    if (this.#around.clock.now < this.#time) this.#around.clock.at(this.#time, this.#wake);
     return true;
   }
 
@@ -154,42 +179,81 @@ export class Core {
 
   readonly #fetch: Phase = () => {
     const [lane] = this.#around.inputs;
+    if (lane.available === 0) return false;
+    this.#time = Math.max(this.#time, lane.arrival(0));
+    return this.#whenReached(this.#decode);
+  };
+
+  readonly #decode: Phase = () => {
+    const [lane] = this.#around.inputs;
     const opcode = lane.peek(0);
-    if (opcode === undefined) return false;
-    this.#time = Math.max(this.#time, this.#around.clock.now);
-    lane.take(1, this.#time + 1);
-    this.#time += this.#timing.decode(this.#time);
+    if (opcode === undefined) {
+      // A DMA reset took the word back.
+      this.#phase = this.#fetch;
+      return true;
+    }
+    lane.take(1, this.#time);
+    this.#timing.control.enter(2, this.#time);
+    this.#time += 1;
     this.#opcode = opcode;
+    this.#step = 0;
     this.#partsLeft = opcode & ALL_PARTS;
     return this.#nextPart();
   };
 
   /** Begins the next of the parts still to do. */
   readonly #nextPart = (): true => {
-    for (const part of PARTS) {
-      if ((this.#partsLeft & part.bit) === 0) continue;
-      this.#partsLeft &= ~part.bit;
-      this.#part = part;
-      this.#operandsTaken = 0;
-      this.#phase = this.#takeOperands;
+    const part = PARTS.find(({ bit }) => (this.#partsLeft & bit) !== 0);
+    this.#goToStep(part?.step ?? LAST_STEP);
+    if (part === undefined) {
+      this.#timing.control.enter(6, this.#time);
+      this.#timing.control.enter(1, this.#time + 1);
+      this.#time += 1;
+      this.#phase = this.#fetch;
       return true;
     }
-    this.#storeJunk();
-    this.#time += this.#timing.end(this.#time);
-    this.#phase = this.#fetch;
+    this.#partsLeft &= ~part.bit;
+    if (part.bit === CONFIG) this.#timing.control.enter(3, this.#time);
+    if (part.bit === LOAD_WGT) this.#time += 1;
+    this.#part = part;
+    this.#operandsTaken = 0;
+    this.#phase = this.#takeOperands;
     return true;
   };
+
+  /** The control unit pauses a cycle between steps, and hands the second of them to the load unit. */
+  #goToStep(step: number): void {
+    const loads = (this.#opcode & LOADS) !== 0;
+    while (this.#step < step) {
+      if (this.#step === LOAD_STEP && loads) {
+        // Without weights the load unit pauses where they would be.
+        if ((this.#opcode & LOAD_WGT) === 0) this.#time += 1;
+        this.#storeJunk();
+        this.#time = this.#timing.endLoads(this.#time);
+      }
+      this.#time += 1;
+      this.#step += 1;
+      if (this.#step === LOAD_STEP && loads) this.#time = this.#timing.beginLoads(this.#time);
+    }
+  }
 
   /** Gathers operand words from lane A, however they are split over transfers. */
   readonly #takeOperands: Phase = () => {
     const [lane] = this.#around.inputs;
     const part = this.#part;
+    if ((part.bit & LOADS) === 0) {
+      // kb, type and steps of a COMPUTE that has not started stay as they are.
+      if (this.#compute.isScheduled) return false;
+      this.#time = Math.max(this.#time, this.#scheduleFree);
+    }
     const operands = this.#operands;
     const count = part.operands[this.#around.description.revision];
     const come = Math.min(count - this.#operandsTaken, lane.available);
     for (let i = 0; i < come; i++) operands[this.#operandsTaken++] = lane.peek(i) ?? 0;
-    this.#time = Math.max(this.#time, this.#around.clock.now);
-    if (come > 0) lane.take(come, this.#time + come);
+    if (come > 0) {
+      this.#time = Math.max(this.#time, lane.arrival(come - 1));
+      lane.take(come, this.#time);
+    }
     if (this.#operandsTaken < count) {
       const lacking = count - this.#operandsTaken;
       this.#missing = { lane: 0, what: `${part.name} lacks ${lacking} of its operands` };
@@ -204,13 +268,17 @@ export class Core {
       case LOAD_WGT:
         return this.#loadWeights();
       default:
-        return this.#compute();
+        return this.#issue();
     }
   };
 
   #config(): true {
-    [this.#kb, , , this.#type] = this.#operands;
-    this.#time += this.#timing.config(this.#time);
+    const [kb, , , type] = this.#operands;
+    if (type !== this.#type && this.#compute.readsTypeAfter(this.#time))
+      return this.#hazard('a CONFIG with another type');
+    this.#kb = kb;
+    this.#type = type;
+    this.#time += 1;
     return this.#nextPart();
   }
 
@@ -222,15 +290,24 @@ export class Core {
         'inputs',
         `LOAD_INP brings ${blocks} super-blocks, the core holds ${capacity.inputBlocks}`,
       );
-    const timing = this.#timing.inputs(this.#time, blocks);
-    this.#gather.begin(this.#time, timing, 1, () => blocks * INPUT_WORDS);
+    const loader = this.#inputLoader;
+    const from = loader.begin(this.#time, this.#compute.resumes(loader.idle), blocks, (block) =>
+      this.#gather.arrival(0, block * INPUT_WORDS),
+    );
+    this.#timing.inputs(this.#time, from);
+    const late = from - this.#time;
+    this.#gather.begin(this.#time, {
+      lanes: 1,
+      wordsOf: () => blocks * INPUT_WORDS,
+      lag: (word) => this.#timing.inputLag(word, late),
+    });
     this.#phase = this.#takeWords;
     return true;
   }
 
   #loadWeights(): true {
     const { description, inputs, faults } = this.#around;
-    const [blocks, wordsPerBlock] = this.#operands;
+    const [blocks] = this.#operands;
     const { weightBlocks } = description.capacity;
     if (faults.shows('stream-desynchronised')) return this.#swallow();
     if (faults.shows('capacity-exceeded')) return this.#exceeded('weights');
@@ -239,131 +316,193 @@ export class Core {
         'weights',
         `LOAD_WGT brings ${blocks} super-blocks, the core holds ${weightBlocks}`,
       );
+    const loader = this.#weightLoader;
+    const lanes = inputs.length;
     const type = this.#knownType();
-    if (type === undefined)
-      return this.#stuck(`LOAD_WGT of type ${this.#type}, which the bitstream was built without`);
-    const wordsOf = (lane: number): number => blocksOfLane(blocks, lane, inputs.length) * CORE_WORDS[type];
-    const v1 = description.revision === 'v1';
-    for (let lane = 0; lane < inputs.length; lane++) {
-      const announced = v1 ? blocks * wordsPerBlock : this.#operands[2 + lane];
-      if (announced !== wordsOf(lane))
-        return this.#stuck(
-          `LOAD_WGT of ${blocks} blocks announces ${announced} words on lane ${laneName(lane)}; they have ${wordsOf(lane)}`,
-        );
-    }
-    const headerAlone = blocks > 0 && inputs[0].available === 0;
-    const timing = this.#timing.weights(this.#time, wordsOf(0), headerAlone);
-    this.#gather.begin(this.#time, timing, inputs.length, wordsOf);
+    const from = loader.begin(
+      this.#time,
+      this.#compute.resumes(loader.idle),
+      type === undefined ? 0 : blocks,
+      (block) => this.#writtenAt(block),
+    );
+    this.#checkLengths(type);
+    const dataFrom = this.#timing.weights(this.#time, from);
+    this.#gather.begin(dataFrom, {
+      lanes,
+      wordsOf: (lane) => this.#announced(lane),
+      swallow: loader.stuck !== undefined || type === undefined,
+    });
     this.#phase = this.#takeWords;
     return true;
   }
 
-  /** Takes the words of a load and goes on when its time is over. */
+  /** When the first fields of a weight block are written: those of a group of blocks together. */
+  #writtenAt(block: number): number {
+    const type = this.#knownType();
+    if (type === undefined) return Number.POSITIVE_INFINITY;
+    const { lanes } = this.#around.description.dma;
+    const group = Math.floor(block / lanes);
+    let written = this.#weightLoader.from;
+    for (let lane = 0; lane < Math.min(lanes, this.#operands[0] - group * lanes); lane++)
+      written = Math.max(written, this.#gather.arrival(lane, group * CORE_WORDS[type]));
+    return written;
+  }
+
+  /** Takes the words of a load and goes on when the last is taken. */
   readonly #takeWords: Phase = () => {
     const lacking = this.#gather.take();
+    if (this.#compute.isOvertaken()) return this.#hazard('a load');
     if (lacking >= 0) {
       const what = `${this.#part.name} lacks ${this.#gather.lack(lacking)} words on lane ${laneName(lacking)}`;
       this.#missing = { lane: lacking, what };
       return false;
     }
     this.#missing = undefined;
-    this.#time = this.#gather.finish();
+    this.#time = this.#gather.lastAt;
+    this.#endLoad();
+    this.#compute.loaded();
+    return this.#whenReached(this.#loaded);
+  };
+  /** When the loader that unpacks what came is idle again. */
+  #endLoad(): void {
+    const [blocks] = this.#operands;
+    if (this.#part.bit === LOAD_INP) {
+      const idle = this.#timing.endInputs(this.#inputLoader.from, blocks, (word) =>
+        this.#gather.arrival(0, word),
+      );
+      this.#inputLoader.end(idle);
+    } else if (this.#weightLoader.stuck === undefined)
+      this.#weightLoader.end(this.#timing.endWeights(this.#weightLoader.from, blocks, this.#time));
+  }
+
+  readonly #loaded: Phase = () => {
     const [blocks] = this.#operands;
     const { words } = this.#gather;
-    if (this.#part.bit === LOAD_INP) this.#arithmetic.loadInputs(words[0], blocks);
-    else this.#arithmetic.loadWeights(words, this.#type as CoreType, blocks);
-    return this.#whenDone(this.#nextPart);
+    if (this.#part.bit === LOAD_INP) {
+      this.#arithmetic.loadInputs(words[0], blocks);
+      this.#inputLoader.settle();
+    } else {
+      const type = this.#knownType();
+      if (type !== undefined && this.#weightLoader.stuck === undefined)
+        this.#arithmetic.loadWeights(words, type, blocks);
+      this.#weightLoader.settle();
+      this.#time = this.#timing.weightsTaken(this.#time);
+    }
+    this.#gather.release();
+    return this.#nextPart();
   };
 
-  #compute(): true {
+  /** Words that the LOAD_WGT at hand announces for a lane. */
+  #announced(lane: number): number {
+    const [blocks, wordsPerBlock] = this.#operands;
+    return this.#around.description.revision === 'v1' ? blocks * wordsPerBlock : this.#operands[2 + lane];
+  }
+
+  /**
+   * The load unit takes what is announced, the weight loader what the blocks of the present type have: with too few
+   * words it waits for ever. Words that are left over it takes for the head of the next load: at once where there are
+   * some on every lane, otherwise when that comes.
+   */
+  #checkLengths(type: CoreType | undefined): void {
+    const [blocks] = this.#operands;
+    const lanes = this.#around.inputs.length;
+    const wordsOf = (lane: number): number =>
+      type === undefined ? 0 : blocksOfLane(blocks, lane, lanes) * CORE_WORDS[type];
+    const over = this.#around.inputs.map((_, lane) => this.#announced(lane) - wordsOf(lane));
+    const lane = over.findIndex((words) => words !== 0);
+    if (lane < 0 && this.#leftOver === undefined) return;
+    const why =
+      type === undefined
+        ? `LOAD_WGT of type ${this.#type}, which the bitstream was built without`
+        : `LOAD_WGT of ${blocks} blocks announces ${this.#announced(lane)} words on lane ${laneName(lane)}; they have ${wordsOf(lane)}`;
+    const leavesNone = over.every((words) => words >= 0) && over.includes(0);
+    if (this.#leftOver !== undefined || !leavesNone) this.#weightLoader.stick(this.#leftOver ?? why);
+    else this.#leftOver = why;
+  }
+
+  #issue(): true {
     const [, , rows, columns] = this.#operands;
-    const { clock, description, faults } = this.#around;
+    this.#timing.control.enter(5, this.#time);
+    this.#compute.issue(this.#time, { rows, columns });
+    this.#time += 1;
+    return this.#nextPart();
+  }
+
+  /** A COMPUTE starts: its results are those of what the core holds now. @returns kb, or undefined if the core stops */
+  #starts({ rows, columns }: Computation): number | undefined {
+    const { description, faults } = this.#around;
     const { weightBlocks, inputBlocks } = description.capacity;
     const kb = this.#kb;
+    const results = rows * columns;
     if (faults.shows('core-stuck')) return this.#stuck();
-    if (faults.shows('hazard')) return this.#stop('hazard', 'start-handshake');
-    const type = this.#knownType();
-    if (type === undefined)
-      return this.#stuck(`COMPUTE of type ${this.#type}, which the bitstream was built without`);
-    // With kb = 0 no block is touched, but more rows or columns than blocks are no tile either; zero steps do nothing.
-    const tooMany = rows * Math.max(kb, 1) > weightBlocks || columns * Math.max(kb, 1) > inputBlocks;
-    if (tooMany && rows * columns > 0)
-      return this.#exceeded(
+    if (faults.shows('hazard')) {
+      this.#stop('hazard', 'start-handshake');
+      return undefined;
+    }
+    if (results > 0 && (rows * kb > weightBlocks || columns * kb > inputBlocks || results > MOST_RESULTS)) {
+      this.#exceeded(
         'start-handshake',
         `COMPUTE of ${rows} rows and ${columns} columns of ${kb} super-blocks; the core holds ${weightBlocks} and ${inputBlocks}`,
       );
-    const { cycles, computing } = this.#timing.compute(this.#time, rows * columns * kb);
-    this.#time += cycles;
-    this.#computing = true;
-    this.#readsBlocks = rows * columns * kb > 0;
-    this.#whenDone(() => {
-      if (rows * columns > 0) {
-        if (!this.#around.outputs[0].isReady) {
-          if (computing !== undefined) computing.to = Number.POSITIVE_INFINITY;
-          return false;
-        }
-        if (computing !== undefined && computing.to > clock.now) computing.to = clock.now;
-        this.#arithmetic.multiply(type, kb, rows, columns);
-        this.#sendResults(rows * columns * 4);
-      }
-      this.#computing = false;
-      this.#storeJunk();
-      this.#phase = this.#fetch;
-      return true;
-    });
-    this.#checkHazard();
-    return true;
+      return undefined;
+    }
+    const type = this.#knownType();
+    if (type === undefined && results * kb > 0)
+      faults.report(
+        'unknown-type',
+        `COMPUTE of type ${this.#type}, which the bitstream was built without: its results mean nothing`,
+      );
+    const isGarbage = type === undefined || faults.shows('unknown-type');
+    this.#arithmetic.multiply(isGarbage ? undefined : type, kb, rows, columns);
+    return kb;
   }
 
-  #sendResults(byteLength: number): void {
+  #computeStarted(free: number): void {
+    this.#scheduleFree = free;
+    this.#advance();
+  }
+
+  #sendResults({ rows, columns }: Computation, stored: number): boolean {
     const { faults, outputs } = this.#around;
     const [lane] = outputs;
-    if (faults.shows('result-short')) lane.send(CORE_AREA.outputs, byteLength - 4, true);
-    else if (faults.shows('result-long')) lane.send(CORE_AREA.outputs, byteLength + 4, true);
-    else lane.send(CORE_AREA.outputs, byteLength, !faults.shows('no-tlast'));
+    const results = rows * columns;
+    if (results === 0) return true;
+    if (!lane.hasRoomFor(results)) return false;
+    const byteLength = results * 4;
+    if (faults.shows('result-short')) lane.send(CORE_AREA.outputs, byteLength - 4, true, stored);
+    else if (faults.shows('result-long')) lane.send(CORE_AREA.outputs, byteLength + 4, true, stored);
+    else lane.send(CORE_AREA.outputs, byteLength, !faults.shows('no-tlast'), stored);
+    return true;
   }
 
   /** STORE has no effect but on v3 together with all of bits 0 to 3: a word without meaning on lanes B to D. */
   #storeJunk(): void {
     if ((this.#opcode & STORE_JUNK) !== STORE_JUNK) return;
-    for (const lane of this.#around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false);
-  }
-
-  /** Loads and a change of type are not held back while a COMPUTE runs: the real core would corrupt its results. */
-  #checkHazard(): void {
-    if (!this.#readsBlocks) return;
-    const [lane] = this.#around.inputs;
-    let at = 0;
-    let opcode = lane.peek(at);
-    while (opcode !== undefined && (opcode & ALL_PARTS) === 0) opcode = lane.peek(++at);
-    if (opcode === undefined) return;
-    const newType = (opcode & CONFIG) === 0 ? undefined : lane.peek(at + 4);
-    if ((opcode & LOADS) === 0 && (newType === undefined || newType === this.#type)) return;
-    const what = (opcode & LOADS) === 0 ? 'a CONFIG with another type' : 'a load';
-    this.#stop(
-      'hazard',
-      'start-handshake',
-      `${what} reached the core before the results of a COMPUTE were taken`,
-    );
+    for (const lane of this.#around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false, this.#time + 1);
   }
 
   #knownType(): CoreType | undefined {
     return this.#builtTypes.find((built) => built === this.#type);
   }
 
-  #stuck(detail?: string): true {
-    return this.#stop('core-stuck', 'start-handshake', detail);
+  #stuck(detail?: string): undefined {
+    this.#stop('core-stuck', 'start-handshake', detail);
   }
 
-  #exceeded(where: 'inputs' | 'weights' | 'start-handshake', detail?: string): true {
+  #exceeded(where: StoppedAt, detail?: string): true {
     return this.#stop('capacity-exceeded', where, detail);
   }
 
+  /** Loads and a change of type are not held back while a COMPUTE reads: the real core would corrupt its results. */
+  #hazard(what: string): true {
+    return this.#stop('hazard', 'start-handshake', `${what} overtook a COMPUTE that had yet to read`);
+  }
+
   /** Nothing moves any more; words that come stay where they are. */
-  #stop(fault: FaultName, where: 'inputs' | 'weights' | 'start-handshake', detail?: string): true {
+  #stop(fault: FaultName, where: StoppedAt, detail?: string): true {
     if (detail !== undefined) this.#around.faults.report(fault, detail);
     this.#timing.stop(this.#around.clock.now, where);
-    this.#computing = false;
+    this.#compute.stop();
     this.#missing = undefined;
     this.#phase = () => false;
     return true;
@@ -375,7 +514,7 @@ export class Core {
     const [lane] = this.#around.inputs;
     this.#phase = () => {
       const { available } = lane;
-      if (available > 0) lane.take(available, this.#around.clock.now + available);
+      if (available > 0) lane.take(available, lane.arrival(available - 1));
       return false;
     };
     return true;
