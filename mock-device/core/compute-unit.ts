@@ -13,6 +13,11 @@ interface Running extends Computation, ComputeCourse {
   readonly start: number;
 }
 
+interface Loaders {
+  readonly inputLoader: Loader;
+  readonly weightLoader: Loader;
+}
+
 /** What a COMPUTE does to the core around it. */
 export interface ComputeHost {
   /** A COMPUTE starts. @returns kb, or undefined when the core stops there */
@@ -42,15 +47,10 @@ export class ComputeUnit {
   #waitsForWords = false;
   readonly #clock: Clock;
   readonly #timing: CoreTiming;
-  readonly #loaders: readonly [inputs: Loader, weights: Loader];
+  readonly #loaders: Loaders;
   readonly #host: ComputeHost;
 
-  constructor(
-    clock: Clock,
-    timing: CoreTiming,
-    loaders: readonly [inputs: Loader, weights: Loader],
-    host: ComputeHost,
-  ) {
+  constructor(clock: Clock, timing: CoreTiming, loaders: Loaders, host: ComputeHost) {
     this.#clock = clock;
     this.#timing = timing;
     this.#loaders = loaders;
@@ -81,7 +81,7 @@ export class ComputeUnit {
   readonly #tryStart = (): void => {
     const { now } = this.#clock;
     if (this.#issued === undefined) return;
-    for (const loader of this.#loaders) {
+    for (const loader of [this.#loaders.inputLoader, this.#loaders.weightLoader]) {
       if (!loader.isBusyAt(now)) continue;
       if (loader.stuck !== undefined) this.#host.stuck(loader.stuck);
       else if (loader.idle === Number.POSITIVE_INFINITY) this.#waitsForWords = true;
@@ -150,11 +150,14 @@ export class ComputeUnit {
     if (running === undefined || products(running) === 0) return false;
     const { rows, columns, kb, from, start } = running;
     const column = rows * kb;
-    const [inputs, weights] = this.#loaders;
+    const { inputLoader, weightLoader } = this.#loaders;
     const inputRead = (block: number): number =>
       from + Math.floor(block / kb) * column + column - kb + (block % kb);
     const weightRead = (block: number): number => from + (columns - 1) * column + block;
-    return inputs.overtakes(start, columns * kb, inputRead) || weights.overtakes(start, column, weightRead);
+    return (
+      inputLoader.overtakes(start, columns * kb, inputRead) ||
+      weightLoader.overtakes(start, column, weightRead)
+    );
   }
 }
 

@@ -1,5 +1,5 @@
-import type { BoardDescription, CoreRevision } from '../../board/index.js';
-import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
+import type { BoardDescription } from '../../board/index.js';
+import { CORE_TYPES, type CoreType } from '../../gguf/index.js';
 import type { Clock } from '../clock.js';
 import type { FaultName, FaultPanel } from '../faults.js';
 import type { Kernel } from '../kernel.js';
@@ -8,47 +8,25 @@ import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
 import { type Computation, ComputeUnit } from './compute-unit.js';
-import { Gather } from './gather.js';
-import { Loader } from './loader.js';
+import { LoadUnit } from './load-unit.js';
+import {
+  ALL_PARTS,
+  CONFIG,
+  LAST_STEP,
+  LOAD_INP,
+  LOAD_STEP,
+  LOAD_WGT,
+  LOADS,
+  PARTS,
+  STORE_JUNK,
+} from './opcode.js';
 import { CoreTiming, type StoppedAt } from './timing.js';
-import { blocksOfLane } from './weight-load.js';
 
-/** Opcode bits (manual, "Instruction stream"). */
-const CONFIG = 0x10;
-const LOAD_INP = 0x01;
-const LOAD_WGT = 0x02;
-const COMPUTE = 0x04;
-const STORE = 0x08;
-const LOADS = LOAD_INP | LOAD_WGT;
-const ALL_PARTS = CONFIG | LOADS | COMPUTE;
-const STORE_JUNK = LOADS | COMPUTE | STORE;
-
-const INPUT_WORDS = Q8K_BYTES / 4;
 /** Results of one COMPUTE that the mock has room for: those of the largest tile. */
 const MOST_RESULTS = 1024 * 512;
 
-const LOAD_STEP = 1;
-const LAST_STEP = 2;
-
 /** Does what can be done now; false when it must wait for words, time or the start of a COMPUTE. */
 type Phase = () => boolean;
-
-interface Part {
-  readonly bit: number;
-  readonly name: string;
-  /** Operand words in the stream. */
-  readonly operands: Readonly<Record<CoreRevision, number>>;
-  /** Parts of the same step follow each other without a pause of the control unit. */
-  readonly step: number;
-}
-
-/** Parts of an instruction, in the order in which they follow the opcode. */
-const PARTS: readonly [Part, ...Part[]] = [
-  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4 }, step: 0 },
-  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1 }, step: LOAD_STEP },
-  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6 }, step: LOAD_STEP },
-  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4 }, step: LAST_STEP },
-];
 
 /** What a core works with. */
 export interface CoreSurroundings {
@@ -75,9 +53,8 @@ export class Core {
   #type = 0;
   readonly #arithmetic: Arithmetic;
   readonly #timing: CoreTiming;
+  readonly #load: LoadUnit;
   readonly #compute: ComputeUnit;
-  readonly #inputLoader = new Loader();
-  readonly #weightLoader = new Loader();
   #phase: Phase;
   /** What follows `waiting`. */
   #afterWaiting: Phase;
@@ -88,11 +65,8 @@ export class Core {
   #part = PARTS[0];
   readonly #operands = [0, 0, 0, 0, 0, 0];
   #operandsTaken = 0;
-  /** The weight loader has words left over from a load that announced too many on some lanes: which. */
-  #leftOver: string | undefined;
   /** Cycle from which the control unit may issue the next COMPUTE or change kb and type. */
   #scheduleFree = 0;
-  readonly #gather: Gather;
   readonly #builtTypes: readonly CoreType[];
   /** Cycle that the control unit, or the load unit for it, has come to. */
   #time = 0;
@@ -108,14 +82,21 @@ export class Core {
     const { description, clock, monitors, memory, kernel, inputs, outputs } = around;
     this.#arithmetic = new Arithmetic(description, memory, kernel);
     this.#timing = new CoreTiming(description.revision, monitors, clock.now);
-    this.#compute = new ComputeUnit(clock, this.#timing, [this.#inputLoader, this.#weightLoader], {
+    this.#load = new LoadUnit({
+      description,
+      memory,
+      inputs,
+      arithmetic: this.#arithmetic,
+      timing: this.#timing,
+      resumes: (idle) => this.#compute.resumes(idle),
+    });
+    this.#compute = new ComputeUnit(clock, this.#timing, this.#load, {
       starts: (computation) => this.#starts(computation),
       free: (cycle) => this.#computeStarted(cycle),
       overtaken: () => this.#hazard('a load'),
       results: (computation, stored) => this.#sendResults(computation, stored),
       stuck: (why) => this.#stuck(why),
     });
-    this.#gather = new Gather(memory, inputs);
     this.#builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
     this.#phase = this.#fetch;
     this.#afterWaiting = this.#fetch;
@@ -126,8 +107,7 @@ export class Core {
 
   /** Memory that loaded words may lie in is about to change. */
   keep(start: number, end: number): void {
-    this.#gather.keep(start, end);
-    this.#arithmetic.keep(start, end);
+    this.#load.keep(start, end);
   }
 
   /** A lane's DMA engine was reset. */
@@ -284,30 +264,20 @@ export class Core {
 
   #loadInputs(): true {
     const [blocks] = this.#operands;
-    const { capacity } = this.#around.description;
-    if (blocks > capacity.inputBlocks)
+    const { inputBlocks } = this.#around.description.capacity;
+    if (blocks > inputBlocks)
       return this.#exceeded(
         'inputs',
-        `LOAD_INP brings ${blocks} super-blocks, the core holds ${capacity.inputBlocks}`,
+        `LOAD_INP brings ${blocks} super-blocks, the core holds ${inputBlocks}`,
       );
-    const loader = this.#inputLoader;
-    const from = loader.begin(this.#time, this.#compute.resumes(loader.idle), blocks, (block) =>
-      this.#gather.arrival(0, block * INPUT_WORDS),
-    );
-    this.#timing.inputs(this.#time, from);
-    const late = from - this.#time;
-    this.#gather.begin(this.#time, {
-      lanes: 1,
-      wordsOf: () => blocks * INPUT_WORDS,
-      lag: (word) => this.#timing.inputLag(word, late),
-    });
+    this.#load.beginInputs(this.#time, blocks);
     this.#phase = this.#takeWords;
     return true;
   }
 
   #loadWeights(): true {
     const { description, inputs, faults } = this.#around;
-    const [blocks] = this.#operands;
+    const [blocks, wordsPerBlock] = this.#operands;
     const { weightBlocks } = description.capacity;
     if (faults.shows('stream-desynchronised')) return this.#swallow();
     if (faults.shows('capacity-exceeded')) return this.#exceeded('weights');
@@ -316,109 +286,33 @@ export class Core {
         'weights',
         `LOAD_WGT brings ${blocks} super-blocks, the core holds ${weightBlocks}`,
       );
-    const loader = this.#weightLoader;
-    const lanes = inputs.length;
-    const type = this.#knownType();
-    const from = loader.begin(
-      this.#time,
-      this.#compute.resumes(loader.idle),
-      type === undefined ? 0 : blocks,
-      (block) => this.#writtenAt(block),
+    const announced = inputs.map((_, lane) =>
+      description.revision === 'v1' ? blocks * wordsPerBlock : this.#operands[2 + lane],
     );
-    this.#checkLengths(type);
-    const dataFrom = this.#timing.weights(this.#time, from);
-    this.#gather.begin(dataFrom, {
-      lanes,
-      wordsOf: (lane) => this.#announced(lane),
-      swallow: loader.stuck !== undefined || type === undefined,
-    });
+    this.#load.beginWeights(this.#time, blocks, announced, this.#type, this.#knownType());
     this.#phase = this.#takeWords;
     return true;
   }
 
-  /** When the first fields of a weight block are written: those of a group of blocks together. */
-  #writtenAt(block: number): number {
-    const type = this.#knownType();
-    if (type === undefined) return Number.POSITIVE_INFINITY;
-    const { lanes } = this.#around.description.dma;
-    const group = Math.floor(block / lanes);
-    let written = this.#weightLoader.from;
-    for (let lane = 0; lane < Math.min(lanes, this.#operands[0] - group * lanes); lane++)
-      written = Math.max(written, this.#gather.arrival(lane, group * CORE_WORDS[type]));
-    return written;
-  }
-
   /** Takes the words of a load and goes on when the last is taken. */
   readonly #takeWords: Phase = () => {
-    const lacking = this.#gather.take();
+    const lacking = this.#load.take();
     if (this.#compute.isOvertaken()) return this.#hazard('a load');
-    if (lacking >= 0) {
-      const what = `${this.#part.name} lacks ${this.#gather.lack(lacking)} words on lane ${laneName(lacking)}`;
-      this.#missing = { lane: lacking, what };
+    if (lacking !== undefined) {
+      const { lane, words } = lacking;
+      this.#missing = { lane, what: `${this.#part.name} lacks ${words} words on lane ${laneName(lane)}` };
       return false;
     }
     this.#missing = undefined;
-    this.#time = this.#gather.lastAt;
-    this.#endLoad();
+    this.#time = this.#load.finish();
     this.#compute.loaded();
     return this.#whenReached(this.#loaded);
   };
-  /** When the loader that unpacks what came is idle again. */
-  #endLoad(): void {
-    const [blocks] = this.#operands;
-    if (this.#part.bit === LOAD_INP) {
-      const idle = this.#timing.endInputs(this.#inputLoader.from, blocks, (word) =>
-        this.#gather.arrival(0, word),
-      );
-      this.#inputLoader.end(idle);
-    } else if (this.#weightLoader.stuck === undefined)
-      this.#weightLoader.end(this.#timing.endWeights(this.#weightLoader.from, blocks, this.#time));
-  }
 
   readonly #loaded: Phase = () => {
-    const [blocks] = this.#operands;
-    const { words } = this.#gather;
-    if (this.#part.bit === LOAD_INP) {
-      this.#arithmetic.loadInputs(words[0], blocks);
-      this.#inputLoader.settle();
-    } else {
-      const type = this.#knownType();
-      if (type !== undefined && this.#weightLoader.stuck === undefined)
-        this.#arithmetic.loadWeights(words, type, blocks);
-      this.#weightLoader.settle();
-      this.#time = this.#timing.weightsTaken(this.#time);
-    }
-    this.#gather.release();
+    this.#time = this.#load.settle(this.#time);
     return this.#nextPart();
   };
-
-  /** Words that the LOAD_WGT at hand announces for a lane. */
-  #announced(lane: number): number {
-    const [blocks, wordsPerBlock] = this.#operands;
-    return this.#around.description.revision === 'v1' ? blocks * wordsPerBlock : this.#operands[2 + lane];
-  }
-
-  /**
-   * The load unit takes what is announced, the weight loader what the blocks of the present type have: with too few
-   * words it waits for ever. Words that are left over it takes for the head of the next load: at once where there are
-   * some on every lane, otherwise when that comes.
-   */
-  #checkLengths(type: CoreType | undefined): void {
-    const [blocks] = this.#operands;
-    const lanes = this.#around.inputs.length;
-    const wordsOf = (lane: number): number =>
-      type === undefined ? 0 : blocksOfLane(blocks, lane, lanes) * CORE_WORDS[type];
-    const over = this.#around.inputs.map((_, lane) => this.#announced(lane) - wordsOf(lane));
-    const lane = over.findIndex((words) => words !== 0);
-    if (lane < 0 && this.#leftOver === undefined) return;
-    const why =
-      type === undefined
-        ? `LOAD_WGT of type ${this.#type}, which the bitstream was built without`
-        : `LOAD_WGT of ${blocks} blocks announces ${this.#announced(lane)} words on lane ${laneName(lane)}; they have ${wordsOf(lane)}`;
-    const leavesNone = over.every((words) => words >= 0) && over.includes(0);
-    if (this.#leftOver !== undefined || !leavesNone) this.#weightLoader.stick(this.#leftOver ?? why);
-    else this.#leftOver = why;
-  }
 
   #issue(): true {
     const [, , rows, columns] = this.#operands;
@@ -500,7 +394,10 @@ export class Core {
 
   /** Nothing moves any more; words that come stay where they are. */
   #stop(fault: FaultName, where: StoppedAt, detail?: string): true {
-    if (detail !== undefined) this.#around.faults.report(fault, detail);
+    // Words after a load of wrong lengths may be anything: that load is what went wrong.
+    const { badLoad } = this.#load;
+    if (detail !== undefined && badLoad !== undefined) this.#around.faults.report('core-stuck', badLoad);
+    else if (detail !== undefined) this.#around.faults.report(fault, detail);
     this.#timing.stop(this.#around.clock.now, where);
     this.#compute.stop();
     this.#missing = undefined;
