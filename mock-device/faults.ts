@@ -40,7 +40,12 @@ export const FAULTS = {
   'core-stuck': {
     at: 'COMPUTE',
     effect:
-      'The scheduler stays in state 31. By itself: a type that the bitstream lacks, wrong block lengths.',
+      'The scheduler stays in state 31. By itself: after a load of a type that the bitstream lacks, or of wrong lengths.',
+  },
+  'unknown-type': {
+    at: 'COMPUTE',
+    effect:
+      'The results mean nothing; here they are NaN. By itself: a type that the bitstream lacks, without a load of it.',
   },
   'stream-desynchronised': {
     at: 'LOAD_WGT',
@@ -65,7 +70,7 @@ export const FAULTS = {
   hazard: {
     at: 'COMPUTE',
     effect:
-      'The core stops. By itself: a load, a change of type or results of a SOFT_MAX that overtake a COMPUTE, a SOFT_MAX that is not alone in its opcode word, a transfer started on a busy channel.',
+      'The core stops. By itself: a load or a change of type that overtakes what a COMPUTE has yet to read, a SOFT_MAX whose results overtake those of a COMPUTE or that is not alone in its opcode word, a transfer started on a busy channel.',
   },
 } as const;
 

@@ -1,9 +1,9 @@
 import { halfToFloat } from '../../gguf/index.js';
 import { exp } from '../../maths/index.js';
-import type { Monitors, Span } from '../monitors.js';
 import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
-import type { LoadTiming } from './timing.js';
-import { joined, type LaneWords } from './weight-load.js';
+import type { InputLane } from '../stream-lanes.js';
+import { Gather } from './gather.js';
+import { joined } from './weight-load.js';
 
 /** Elements of a tile that the unit's buffer holds. */
 export const SOFTMAX_ELEMENTS = 256;
@@ -11,7 +11,6 @@ export const SOFTMAX_ELEMENTS = 256;
 const FIRST_PASS_CYCLES = 7;
 const SECOND_PASS_CYCLES = 1;
 
-const OPERANDS = 5;
 const FLAG = { MASK: 0x01, HALF_MASK: 0x02, SINK: 0x04, FIRST: 0x08, LAST: 0x10, SECOND_PASS: 0x20 } as const;
 const LOWEST = -3.4028234663852886e38;
 const { fround } = Math;
@@ -37,62 +36,63 @@ export class SoftmaxUnit {
   #slope = 0;
   #flags = 0;
   #sink = 0;
-  /** The states of control unit and unit while the tile is at hand. */
-  #states: readonly (Span | undefined)[] = [];
-  readonly #monitors: Monitors;
+  readonly #gather: Gather;
   readonly #memory: PhysicalMemory;
+  /** Results of the tile at hand that lie where the output lane takes them from: as many as elements, or none. */
+  #results = 0;
 
-  constructor(monitors: Monitors, memory: PhysicalMemory) {
-    this.#monitors = monitors;
+  constructor(memory: PhysicalMemory, inputs: readonly InputLane[]) {
     this.#memory = memory;
+    this.#gather = new Gather(memory, inputs);
+  }
+
+  /** Memory that the words taken so far may lie in is about to change. */
+  keep(start: number, end: number): void {
+    this.#gather.keep(start, end);
   }
 
   /**
-   * A tile begins.
+   * A tile begins: its elements, then their mask, a word a cycle.
    * @param operands count of elements, scale, slope, flags, sink, as they follow the opcode
-   * @returns how many words the tile has, its elements and their mask, and its course in the simulation's cycles
-   *   (hardware's are unknown): a word a cycle, then the pass over the elements
    */
-  begin(operands: readonly number[], now: number): { readonly words: number; readonly timing: LoadTiming } {
-    const [count, scale, slope, flags, sink] = operands;
+  begin(now: number, [count, scale, slope, flags, sink]: readonly number[]): void {
     this.#count = count;
     this.#scale = floatOf(scale);
     this.#slope = floatOf(slope);
     this.#flags = flags;
     this.#sink = floatOf(sink);
     const words = this.#has(FLAG.MASK) ? 2 * count : count;
-    const after = count * (isSecondPass(flags) ? SECOND_PASS_CYCLES : FIRST_PASS_CYCLES);
-    const dataFrom = now + OPERANDS;
-    this.#monitors.add('control-unit', 2, now, OPERANDS);
-    this.#states = [
-      this.#monitors.add('control-unit', 7, dataFrom, words + after),
-      this.#monitors.add('softmax-unit', 1, dataFrom, words + after),
-    ];
-    return { words, timing: { dataFrom, cycles: OPERANDS + words + after, after, stretched: this.#states } };
+    this.#gather.begin(now, { lanes: 1, wordsOf: () => words, lag: (word) => word });
   }
 
-  /** The results wait for room until the cycle `until`. */
-  wait(until: number): void {
-    for (const state of this.#states) if (state !== undefined) state.to = until;
+  /** Takes what has come. @returns words that still lack */
+  take(): number {
+    this.#gather.take();
+    return this.#gather.lack(0);
   }
 
-  /**
-   * Takes the words of the tile at hand. The results of pass 2 are put where the output lane takes them from.
-   * @returns their bytes; 0 in pass 1, which has none
-   */
-  run({ at, copies }: LaneWords): number {
+  /** All words have come. @returns when the pass over them ends, by the simulation's cycles: hardware's are unknown */
+  finish(): number {
+    const { at, copies } = this.#gather.words[0];
     const { words, bytes } = this.#memory;
     const x = this.#scaled(
       copies === undefined ? words.subarray(at / 4) : new Uint32Array(joined(copies).buffer),
     );
+    this.#gather.release();
+    this.#results = 0;
     if (isSecondPass(this.#flags)) {
       const results = x.map((value) => expf(fround(value - this.#max)) * this.#reciprocal);
       bytes.set(new Uint8Array(results.buffer), CORE_AREA.outputs);
-      return results.byteLength;
+      this.#results = results.length;
+      return this.#gather.lastAt + 1 + this.#count * SECOND_PASS_CYCLES;
     }
     this.#accumulate(x);
-    if (this.#has(FLAG.LAST)) this.#finish();
-    return 0;
+    if (this.#has(FLAG.LAST)) this.#endRow();
+    return this.#gather.lastAt + 1 + this.#count * FIRST_PASS_CYCLES;
+  }
+
+  get results(): number {
+    return this.#results;
   }
 
   #scaled(words: Uint32Array): Float32Array {
@@ -121,7 +121,7 @@ export class SoftmaxUnit {
     this.#max = max;
   }
 
-  #finish(): void {
+  #endRow(): void {
     if (this.#has(FLAG.SINK)) {
       if (this.#sink > this.#max) {
         this.#sum *= expf(fround(this.#max - this.#sink));
@@ -137,9 +137,9 @@ export class SoftmaxUnit {
   }
 }
 
-/** Whether a tile with these flags has results; not where the flags have not come yet. */
-export function isSecondPass(flags: number | undefined): boolean {
-  return flags !== undefined && (flags & FLAG.SECOND_PASS) !== 0;
+/** Whether a tile with these flags has results. */
+export function isSecondPass(flags: number): boolean {
+  return (flags & FLAG.SECOND_PASS) !== 0;
 }
 
 function expf(x: number): number {
