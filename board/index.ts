@@ -6,6 +6,8 @@ export { type MemoryRegion, RegionAllocator } from './region-allocator.js';
 export {
   AXI_DMA_REGISTERS,
   type CounterMap,
+  CRL_APB_REGISTERS,
+  CRL_APB_WINDOW,
   counterMap,
   DMACR,
   DMASR,

@@ -17,6 +17,11 @@ export const FIRMWARE_ERRORS = {
     meaning: 'It cannot be told whether a bitstream fits the board. Nothing was written.',
     remedy: 'Use the .bit, whose header names its part, and a board description with [fpga] part.',
   },
+  FIRMWARE_WRONG_BOARD: {
+    number: 8104,
+    meaning: 'A published bitstream was given with the description of another design. Nothing was written.',
+    remedy: 'Name the description that the error names with --board.',
+  },
   FIRMWARE_HANDOFF_INVALID: {
     number: 8110,
     meaning: 'A .hwh file is not a hardware handoff of Vivado, or it is damaged.',

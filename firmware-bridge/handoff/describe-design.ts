@@ -54,8 +54,18 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
       ),
     },
     dma: { ...base.dma, lanes: lanes.length === 1 ? 1 : 4, lengthBits },
-    fpga: { ...base.fpga, part: part.name, ...(clock.index !== undefined && { clock: clock.index }) },
+    fpga: {
+      ...builtElsewhere(base.fpga),
+      part: part.name,
+      ...(clock.index !== undefined && { clock: clock.index }),
+    },
   };
+}
+
+/** Of the FPGA of another description what does not depend on the build. */
+function builtElsewhere(fpga: BoardDescription['fpga']): Partial<NonNullable<BoardDescription['fpga']>> {
+  const { bitstreamMd5: _, setup: __, ...rest } = fpga ?? { part: '' };
+  return rest;
 }
 
 /** The DMA engines in the order of the core's streams. */
