@@ -33,6 +33,7 @@ export {
   matMulComputeCounter,
   matMulCycles,
   slowestCore,
+  softMaxTileCycles,
   type TimedCore,
   tileCycles,
   unpackWait,

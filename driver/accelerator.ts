@@ -9,6 +9,7 @@ import { Lanes } from './lanes.js';
 import { MatMulProgram, type TensorShape, type WeightTensor } from './matmul-program.js';
 import { type Deadlines, MatMulRunner } from './matmul-runner.js';
 import { type PlacementReport, planPlacement, refusal } from './placement.js';
+import { checkSoftMax, type SoftMaxOptions, SoftMaxRunner } from './softmax.js';
 import { countedWindow, newTraffic, type Traffic } from './traffic.js';
 import { allocateWorkingMemory, MAX_PROGRAMS, type WorkingMemory } from './working-memory.js';
 
@@ -37,6 +38,7 @@ export class Accelerator {
   readonly #lanes: Lanes;
   readonly #memory: WorkingMemory;
   readonly #runner: MatMulRunner;
+  readonly #softMaxRunner: SoftMaxRunner;
   readonly #hardwareCounters?: Counters;
   readonly #deadlines: Deadlines;
   readonly #programs = new Set<MatMulProgram>();
@@ -66,6 +68,7 @@ export class Accelerator {
     }
     this.#memory = allocateWorkingMemory(board);
     this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
+    this.#softMaxRunner = new SoftMaxRunner(board, this.#lanes, this.#memory, this.#deadlines);
     try {
       this.reset();
     } catch (error) {
@@ -173,10 +176,48 @@ export class Accelerator {
     outputs: readonly Float32Array[],
   ): void {
     const inputBytes = this.#runner.prepare(programs, columns, fill);
-    try {
+    this.#recovering(`${programs[0].name} was multiplied`, () => {
       this.#runner.run(programs, inputBytes, { columns, firstColumn, outputs, onTile: this.onTile });
+    });
+  }
+
+  /**
+   * The softmax of each row, by the core's SOFT_MAX unit: `exp(x - max) / sum`, where x is an element times `scale`
+   * plus its mask times `slope`. Right to 1e-6 (of a result, or 1e-7 at all): the exponential of the hardware is
+   * not known to the bit. The engine does without: on the CPU a softmax takes less than its transfers here.
+   *
+   * @param elements row after row
+   * @param width elements of a row, any number from 1
+   * @param output as long as `elements`, or `elements` itself; a row that is masked with -Infinity alone gives NaN
+   * @throws PynqLlmError DRIVER_NO_SOFT_MAX unless description and registers say that the core is of revision v4,
+   *   DRIVER_BAD_ARGUMENT; DRIVER_... after a
+   *   fault of the device; it was reset then and the next call works
+   */
+  softMax(elements: Float32Array, width: number, output: Float32Array, options: SoftMaxOptions = {}): void {
+    this.#checkOpen();
+    this.#requireSoftMax();
+    checkSoftMax(elements, width, output, options);
+    if (this.#needsReset) this.reset();
+    this.#recovering('SOFT_MAX ran', () => this.#softMaxRunner.run(elements, width, output, options));
+  }
+
+  /** The description alone is not believed: a core without the unit takes the words for other instructions. */
+  #requireSoftMax(): void {
+    const { name, revision } = this.board.description;
+    if (revision === 'v4' && this.#countersChecked) return;
+    const why =
+      revision === 'v4' ? 'no counters that show that it is of revision v4' : `revision ${revision}`;
+    throw new PynqLlmError('DRIVER_NO_SOFT_MAX', `The core of ${name} has ${why}.`, {
+      context: { board: name, revision },
+    });
+  }
+
+  /** @param what is done, for an error: `the weights were multiplied` */
+  #recovering(what: string, work: () => void): void {
+    try {
+      work();
       const faults = this.board.takeFaults();
-      if (faults.length > 0) throw reportedFault(faults, programs[0].name);
+      if (faults.length > 0) throw reportedFault(faults, what);
     } catch (error) {
       this.#recover(error);
       throw error;

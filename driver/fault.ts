@@ -103,11 +103,14 @@ export function describeFault(scene: FaultScene): PynqLlmError {
   return new PynqLlmError(code, sentences.filter(Boolean).join(' '), { context });
 }
 
-/** The typed error for faults that the board reported although all transfers ended well. */
-export function reportedFault(faults: readonly BoardFault[], subject: string): PynqLlmError {
+/**
+ * The typed error for faults that the board reported although all transfers ended well.
+ * @param meanwhile what was done then, such as `the weights were multiplied`
+ */
+export function reportedFault(faults: readonly BoardFault[], meanwhile: string): PynqLlmError {
   const code = namedCode(faults) ?? 'DRIVER_DEVICE_FAULT';
   const names = faults.map(nameFault);
-  return new PynqLlmError(code, `While ${subject} was multiplied, the board reported ${names.join('; ')}.`, {
+  return new PynqLlmError(code, `While ${meanwhile}, the board reported ${names.join('; ')}.`, {
     context: { faults: names, causes: CAUSES[code] ?? [] },
   });
 }

@@ -3,13 +3,25 @@ import { PynqLlmError } from '../errors/index.js';
 import { CORE_WORDS, type CoreType } from '../gguf/index.js';
 
 /** Bits of an opcode word; operands follow in this order: CONFIG, LOAD_INP, LOAD_WGT, COMPUTE (manual, "Instruction stream"). */
-const OPCODE = { LOAD_INP: 0x01, LOAD_WGT: 0x02, COMPUTE: 0x04, CONFIG: 0x10 } as const;
+const OPCODE = { LOAD_INP: 0x01, LOAD_WGT: 0x02, COMPUTE: 0x04, CONFIG: 0x10, SOFT_MAX: 0x20 } as const;
+/** Bits of SOFT_MAX's flags word. */
+const SOFT_MAX_FLAG = {
+  MASK: 0x01,
+  HALF_MASK: 0x02,
+  SINK: 0x04,
+  FIRST: 0x08,
+  LAST: 0x10,
+  SECOND_PASS: 0x20,
+} as const;
 
 /** Words of each instruction without its data. */
 export const CONFIG_WORDS = 5;
 export const CONFIG_AND_INPUTS_WORDS = 6;
 export const COMPUTE_WORDS = 5;
 export const LOAD_WEIGHTS_WORDS: Readonly<Record<CoreRevision, number>> = { v1: 3, v3: 7, v4: 7 };
+export const SOFT_MAX_WORDS = 6;
+/** Elements of a SOFT_MAX tile: more would overrun the unit's buffer, which nothing checks. */
+export const SOFT_MAX_ELEMENTS = 256;
 
 /** What CONFIG says of a MatMul. The core stores rows and columns and never uses them. */
 export interface MatMulShape {
@@ -34,7 +46,7 @@ export function encodeConfig({ kb, rows, columns, coreType }: MatMulShape): numb
  */
 export function encodeConfigAndInputs(shape: MatMulShape, capacity: number): number[] {
   const blocks = shape.kb * shape.columns;
-  checkCapacity('input', blocks, capacity);
+  checkCapacity('input super-blocks', blocks, capacity);
   const config = encodeConfig(shape);
   config[0] |= OPCODE.LOAD_INP;
   return words('LOAD_INP', [...config, blocks]);
@@ -52,7 +64,7 @@ export function encodeLoadWeights(
   blocks: number,
   capacity: number,
 ): number[] {
-  checkCapacity('weight', blocks, capacity);
+  checkCapacity('weight super-blocks', blocks, capacity);
   const head = [OPCODE.LOAD_WGT, blocks, CORE_WORDS[coreType]];
   if (revision === 'v1') return words('LOAD_WGT', head);
   const laneWords = [0, 1, 2, 3].map((lane) => laneBlocks(blocks, lane, 4) * CORE_WORDS[coreType]);
@@ -62,6 +74,49 @@ export function encodeLoadWeights(
 /** COMPUTE of `rows` x `columns` results; the core ignores both block counts. */
 export function encodeCompute(kb: number, rows: number, columns: number): number[] {
   return words('COMPUTE', [OPCODE.COMPUTE, rows * kb, columns * kb, rows, columns]);
+}
+
+/** A tile of a row for the SOFT_MAX unit. */
+export interface SoftMaxTile {
+  /** Elements. */
+  readonly count: number;
+  readonly scale: number;
+  readonly slope: number;
+  /** What the elements are followed by. */
+  readonly mask: 'none' | 'f32' | 'f16';
+  readonly sink: number | undefined;
+  /** Pass 1 finds maximum and sum of the row, pass 2 gives results. */
+  readonly pass: 1 | 2;
+  /** Whether it is the row's first tile, and its last. */
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+}
+
+/**
+ * The head of SOFT_MAX, of revision v4 alone: others take its operands for opcodes. The elements follow, then as many
+ * values of the mask.
+ * @throws PynqLlmError DRIVER_CAPACITY_EXCEEDED
+ */
+export function encodeSoftMax({
+  count,
+  scale,
+  slope,
+  mask,
+  sink,
+  pass,
+  isFirst,
+  isLast,
+}: SoftMaxTile): number[] {
+  checkCapacity('SOFT_MAX elements', count, SOFT_MAX_ELEMENTS);
+  const flags =
+    (mask === 'none' ? 0 : SOFT_MAX_FLAG.MASK) |
+    (mask === 'f16' ? SOFT_MAX_FLAG.HALF_MASK : 0) |
+    (sink === undefined ? 0 : SOFT_MAX_FLAG.SINK) |
+    (pass === 2 ? SOFT_MAX_FLAG.SECOND_PASS : 0) |
+    (pass === 1 && isFirst ? SOFT_MAX_FLAG.FIRST : 0) |
+    (pass === 1 && isLast ? SOFT_MAX_FLAG.LAST : 0);
+  const [scaleBits, slopeBits, sinkBits] = new Uint32Array(Float32Array.of(scale, slope, sink ?? 0).buffer);
+  return words('SOFT_MAX', [OPCODE.SOFT_MAX, count, scaleBits, slopeBits, flags, sinkBits]);
 }
 
 /** How many of a tile's blocks go to a lane: block i goes to lane i mod lanes. */
@@ -79,13 +134,13 @@ function words(instruction: string, values: number[]): number[] {
   return values;
 }
 
-function checkCapacity(what: 'input' | 'weight', blocks: number, capacity: number): void {
-  if (blocks <= capacity) return;
+function checkCapacity(what: string, count: number, capacity: number): void {
+  if (count <= capacity) return;
   throw new PynqLlmError(
     'DRIVER_CAPACITY_EXCEEDED',
-    `${blocks} ${what} super-blocks exceed the ${capacity} that the core holds.`,
+    `${count} ${what} exceed the ${capacity} that the core holds.`,
     {
-      context: { what, blocks, capacity },
+      context: { what, count, capacity },
     },
   );
 }

@@ -289,7 +289,15 @@ export class MatMulRunner {
   }
 
   #deadlineUs(cycles: number): number {
-    const expectedUs = (cycles * 1e6) / this.#board.description.clockHz;
-    return Math.max(this.#deadlines.minimumUs, Math.ceil(this.#deadlines.factor * expectedUs));
+    return deadlineUs(this.#deadlines, this.#board, cycles);
   }
+}
+
+/** How long to wait for what takes the core so many cycles. */
+export function deadlineUs(
+  { factor, minimumUs }: Deadlines,
+  { description }: Pick<Board, 'description'>,
+  cycles: number,
+): number {
+  return Math.max(minimumUs, Math.ceil((factor * cycles * 1e6) / description.clockHz));
 }

@@ -1,7 +1,7 @@
 import type { Board, DmaBuffer } from '../board/index.js';
 import { Q8K_BYTES } from '../gguf/index.js';
 import { longestPiece } from './dma/channel.js';
-import { CONFIG_AND_INPUTS_WORDS } from './instructions.js';
+import { CONFIG_AND_INPUTS_WORDS, SOFT_MAX_ELEMENTS, SOFT_MAX_WORDS } from './instructions.js';
 import { largestStagedTile } from './matmul-program.js';
 import { wholeLines } from './tile.js';
 
@@ -10,10 +10,13 @@ export const MAX_PROGRAMS = 32;
 /** Bytes for each program's CONFIG, COMPUTE of full tiles and COMPUTE of the last tile: one line each. */
 export const INSTRUCTION_SLOT = 64;
 export const SLOTS_PER_PROGRAM = 3;
+/** A tile of SOFT_MAX with its mask, and its results. */
+const SOFT_MAX_TILE = 4 * (SOFT_MAX_WORDS + 2 * SOFT_MAX_ELEMENTS);
+const SOFT_MAX_RESULTS = 4 * SOFT_MAX_ELEMENTS;
 
 /** Bytes of DMA memory that the driver keeps for itself, whatever is loaded. */
 export interface WorkingSizes {
-  /** CONFIG|LOAD_INP and as many input blocks as the core holds. */
+  /** CONFIG|LOAD_INP and as many input blocks as the core holds, or a tile of SOFT_MAX. */
   readonly input: number;
   readonly instructions: number;
   /** One staged tile; there are two such buffers. */
@@ -26,11 +29,12 @@ export interface WorkingSizes {
 /** The sizes on a board: a function of its description alone. */
 export function workingSizes(description: Board['description']): WorkingSizes {
   const { capacity, dma } = description;
-  const input = wholeLines(CONFIG_AND_INPUTS_WORDS * 4 + capacity.inputBlocks * Q8K_BYTES);
+  const inputs = CONFIG_AND_INPUTS_WORDS * 4 + capacity.inputBlocks * Q8K_BYTES;
+  const input = wholeLines(Math.max(inputs, SOFT_MAX_TILE));
   const instructions = MAX_PROGRAMS * SLOTS_PER_PROGRAM * INSTRUCTION_SLOT;
   const staging = largestStagedTile(description);
   const output = Math.min(
-    wholeLines(capacity.weightBlocks * capacity.inputBlocks * 4),
+    wholeLines(Math.max(capacity.weightBlocks * capacity.inputBlocks * 4, SOFT_MAX_RESULTS)),
     longestPiece(dma.lengthBits),
   );
   return { input, instructions, staging, output, total: input + instructions + 2 * staging + output };

@@ -140,6 +140,12 @@ export const DRIVER_ERRORS = {
     meaning: 'An operand does not fit its instruction word.',
     remedy: ARGUMENT,
   },
+  DRIVER_NO_SOFT_MAX: {
+    number: 2034,
+    meaning: 'The core has no SOFT_MAX unit: only revision v4 has one. To others nothing was sent.',
+    remedy:
+      'Compute the softmax on the CPU, or load a bitstream of revision v4 and use its board description, with its `hwc` window.',
+  },
   DRIVER_NO_COUNTERS: {
     number: 2040,
     meaning: 'The board description declares no window for hardware counters.',

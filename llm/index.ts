@@ -1,3 +1,4 @@
+export { log, Random } from '../maths/index.js';
 export {
   Engine,
   type EngineGeneration,
@@ -9,7 +10,6 @@ export type { ServiceOptions } from './engine/job.js';
 export type { Scores } from './engine/score-sequence.js';
 export type { KvPin } from './kv/pool.js';
 export { SpillFolder } from './kv/spill-folder.js';
-export { log, Random } from './maths/index.js';
 export { newCost } from './model/cost.js';
 export { loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';

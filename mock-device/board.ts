@@ -90,7 +90,7 @@ class SimulatedBoard implements MockBoard {
     this.#kernel = loadKernel(this.#memory.memory);
     const lanes = Array.from({ length: description.dma.lanes }, (_, lane) => lane);
     this.#inputs = lanes.map(() => new InputLane(this.#clock, this.#memory.words));
-    this.#outputs = lanes.map(() => new OutputLane());
+    this.#outputs = lanes.map(() => new OutputLane(this.#clock, this.#memory.signedWords));
     this.#engines = lanes.map(
       (lane) =>
         new DmaEngine({

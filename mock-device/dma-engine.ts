@@ -50,7 +50,7 @@ export class DmaEngine implements ChannelHost {
   readonly #receiver: DmaChannel;
   #sending: Transfer | undefined;
   #receiving: Transfer | undefined;
-  /** Bytes that the receiving transfer has stored. */
+  /** Bytes of the packet so far, also those that the receiving transfer has no room for. */
   #receivedBytes = 0;
   readonly #lane: number;
   readonly #memory: PhysicalMemory;
@@ -183,16 +183,24 @@ export class DmaEngine implements ChannelHost {
     this.#output.open(this.#room);
   }
 
-  readonly #room: Room = { receive: (at, bytes, last) => this.#store(at, bytes, last) };
+  readonly #room: Room = {
+    store: (words) => this.#store(words),
+    finish: (last) => this.#finish(last),
+  };
 
-  #store(at: number, byteLength: number, last: boolean): void {
+  #store(words: Int32Array): void {
     const receiving = this.#receiving;
     if (receiving === undefined) return;
-    const room = receiving.byteLength - this.#receivedBytes;
-    const fitting = Math.min(byteLength, room);
-    receiving.buffer.deviceWrite(receiving.start + this.#receivedBytes, at, fitting);
-    this.#receivedBytes += fitting;
-    if (byteLength > room) {
+    const room = Math.max(0, receiving.byteLength - this.#receivedBytes) / 4;
+    const fitting = words.length > room ? words.subarray(0, room) : words;
+    receiving.buffer.deviceWrite(receiving.start + this.#receivedBytes, fitting);
+    this.#receivedBytes += words.byteLength;
+  }
+
+  #finish(last: boolean): void {
+    const receiving = this.#receiving;
+    if (receiving === undefined) return;
+    if (this.#receivedBytes > receiving.byteLength) {
       this.#faults.report(
         'result-long',
         `${this.#title('s2mm')}: a packet is longer than LENGTH, ${receiving.byteLength} bytes`,

@@ -40,7 +40,12 @@ export const FAULTS = {
   'core-stuck': {
     at: 'COMPUTE',
     effect:
-      'The scheduler stays in state 31. By itself: a type that the bitstream lacks, wrong block lengths.',
+      'The scheduler stays in state 31. By itself: after a load of a type that the bitstream lacks, or of wrong lengths.',
+  },
+  'unknown-type': {
+    at: 'COMPUTE',
+    effect:
+      'The results mean nothing; here they are NaN. By itself: a type that the bitstream lacks, without a load of it.',
   },
   'stream-desynchronised': {
     at: 'LOAD_WGT',
@@ -49,7 +54,8 @@ export const FAULTS = {
   },
   'capacity-exceeded': {
     at: 'LOAD_WGT',
-    effect: 'The core stops in the instruction. By itself: more super-blocks than the core holds.',
+    effect:
+      'The core stops in the instruction. By itself: more super-blocks, or elements of a SOFT_MAX, than the core holds.',
   },
   'stale-cache': {
     at: 'DMA transfer',
@@ -64,7 +70,7 @@ export const FAULTS = {
   hazard: {
     at: 'COMPUTE',
     effect:
-      'The core stops. By itself: a load or a change of type that overtakes a COMPUTE, a transfer started on a busy channel.',
+      'The core stops. By itself: a load or a change of type that overtakes what a COMPUTE has yet to read, a SOFT_MAX whose results overtake those of a COMPUTE or that is not alone in its opcode word, a transfer started on a busy channel.',
   },
 } as const;
 

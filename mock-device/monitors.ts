@@ -6,8 +6,6 @@ export interface Span {
   monitor: number;
   state: number;
   from: number;
-  /** Where it ends unless something is late. */
-  plannedEnd: number;
   to: number;
 }
 
@@ -67,13 +65,11 @@ export class Monitors {
   add(name: MonitorName, state: number, from: number, cycles: number): Span | undefined {
     const monitor = this.#numbers.get(name);
     if (monitor === undefined || cycles <= 0) return undefined;
-    const plannedEnd = from + cycles;
-    const span = this.#spare.pop() ?? { monitor, state, from, plannedEnd, to: plannedEnd };
+    const span = this.#spare.pop() ?? { monitor, state, from, to: from };
     span.monitor = monitor;
     span.state = state;
     span.from = from;
-    span.plannedEnd = plannedEnd;
-    span.to = plannedEnd;
+    span.to = from + cycles;
     this.#spans.push(span);
     if (this.#spans.length > FOLD_AT) this.#fold();
     return span;

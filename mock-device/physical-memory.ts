@@ -148,16 +148,15 @@ export class MockDmaBuffer extends OwnedDmaBuffer {
   /**
    * The device writes whole words: visible to the device at once, to the CPU when the buffer is handed back.
    * @param offset in the buffer
-   * @param from where the words lie in the kernels' address space
    */
-  deviceWrite(offset: number, from: number, byteLength: number): void {
+  deviceWrite(offset: number, source: Int32Array): void {
     const at = this.offset + offset;
-    this.#listener.overwritten(at, at + byteLength);
+    this.#listener.overwritten(at, at + source.byteLength);
     const { signedWords: words } = this.#owningMemory;
     const start = at / 4;
-    const end = start + byteLength / 4;
+    const end = start + source.length;
     if (this.#written.some((range) => range.start < end && start < range.end)) this.settle();
-    for (let to = start, source = from / 4; to < end; to++, source++) words[to] = words[source] ^ POISON;
+    for (let to = start, from = 0; to < end; to++, from++) words[to] = source[from] ^ POISON;
     this.#written.push({ start, end });
   }
 

@@ -1,11 +1,22 @@
 import type { Clock } from './clock.js';
 
+/** Cycles from the start of a transfer to the core to its first word. */
+const FIRST_WORD = 3;
+/** Cycles from the start of a transfer to memory to the first word that waited for it. */
+const FIRST_RESULT = 1;
+/** Cycles from the last word of a packet to the end of its transfer. */
+const AFTER_PACKET = 3;
+/** Words that wait on their way out; with more, the core holds its results. */
+const RESULT_WORDS = 563_840;
+
 /** One lane's stream of words into the core. Transfers follow each other without a seam: only the words count. */
 export class InputLane {
   /** Whether a transfer runs; then its words that the core may take, and where they lie in the kernels' address space. */
   #running = false;
   #words = 0;
   #at = 0;
+  /** Cycle at which the next of its words is at the core. */
+  #arrival = 0;
   /** Cycle at which the transfer's last word is accepted. */
   #endsAt = 0;
   /** Called when words arrive. */
@@ -31,6 +42,11 @@ export class InputLane {
     return index < this.#words ? this.#memory[this.#at / 4 + index] : undefined;
   }
 
+  /** Cycle at which the word `index` places ahead is at the core: they come one a cycle. */
+  arrival(index: number): number {
+    return this.#arrival + index;
+  }
+
   /**
    * Takes words in one piece.
    * @param words at most `available`
@@ -41,6 +57,7 @@ export class InputLane {
     if (words > this.#words) throw new RangeError('more words taken than offered');
     const at = this.#at;
     this.#at += words * 4;
+    this.#arrival += words;
     this.#words -= words;
     if (this.#words === 0) {
       this.#endsAt = lastAt;
@@ -60,6 +77,7 @@ export class InputLane {
   offer(at: number, words: number): void {
     this.#running = true;
     this.#at = at;
+    this.#arrival = this.#clock.now + FIRST_WORD;
     this.#words = words;
     this.onWords();
   }
@@ -73,21 +91,64 @@ export class InputLane {
 
 /** A running transfer to memory. */
 export interface Room {
-  readonly receive: (at: number, byteLength: number, last: boolean) => void;
+  /** Puts words behind those that came before; too many of them are noticed in `finish`. */
+  store(words: Int32Array): void;
+  /** The words so far are all there. @param last whether TLAST came with the last of them */
+  finish(last: boolean): void;
 }
 
-/** One lane's stream of words out of the core. */
+/** Words that came out of the core in one go. */
+interface Packet {
+  readonly words: Int32Array;
+  readonly last: boolean;
+  /** Cycle at which the core put out the last of them. */
+  readonly storedAt: number;
+}
+
+/** One lane's stream of words out of the core: they wait in order until a transfer takes them. */
 export class OutputLane {
   #room: Room | undefined;
+  #openedAt = 0;
+  #waiting: Packet[] = [];
+  #waitingWords = 0;
+  /** Cycle at which the packet that the room has taken is complete; undefined when it has none. */
+  #completeAt: number | undefined;
+  #packetIsLast = false;
   /** Called when a transfer is ready to receive. */
   onRoom: () => void = () => {};
+
+  readonly #clock: Clock;
+  readonly #memory: Int32Array;
+
+  /** @param memory the kernels' address space */
+  constructor(clock: Clock, memory: Int32Array) {
+    this.#clock = clock;
+    this.#memory = memory;
+  }
 
   get isReady(): boolean {
     return this.#room !== undefined;
   }
 
+  /** Whether words under way would be lost if the transfer were aborted now. */
+  get isDelivering(): boolean {
+    return this.#completeAt !== undefined;
+  }
+
+  /** Whether there is room for so many words more, in a transfer or on the way to one. */
+  hasRoomFor(words: number): boolean {
+    return this.#takesNext || this.#waitingWords + words <= RESULT_WORDS;
+  }
+
+  /** Whether the next packet goes straight to the transfer. */
+  get #takesNext(): boolean {
+    return this.#room !== undefined && !this.isDelivering && this.#waiting.length === 0;
+  }
+
   open(room: Room): void {
     this.#room = room;
+    this.#openedAt = this.#clock.now;
+    this.#deliverWaiting();
     this.onRoom();
   }
 
@@ -95,12 +156,52 @@ export class OutputLane {
    * Sends words.
    * @param at where they lie in the kernels' address space
    * @param last whether TLAST comes with the last of them
+   * @param storedAt cycle at which the last of them comes; now by default
    */
-  send(at: number, byteLength: number, last: boolean): void {
-    this.#room?.receive(at, byteLength, last);
+  send(at: number, byteLength: number, last: boolean, storedAt = this.#clock.now): void {
+    const words = this.#memory.subarray(at / 4, (at + byteLength) / 4);
+    if (this.#takesNext) {
+      this.#deliver({ words, last, storedAt });
+      return;
+    }
+    // What the words are in is used again.
+    this.#waiting.push({ words: words.slice(), last, storedAt });
+    this.#waitingWords += words.length;
   }
 
+  #deliverWaiting(): void {
+    while (this.#room !== undefined && !this.isDelivering) {
+      const packet = this.#waiting.shift();
+      if (packet === undefined) return;
+      this.#waitingWords -= packet.words.length;
+      this.#deliver(packet);
+    }
+  }
+
+  #deliver({ words, last, storedAt }: Packet): void {
+    this.#room?.store(words);
+    const taken = Math.max(storedAt, this.#openedAt + FIRST_RESULT + words.length - 1);
+    this.#completeAt = taken + AFTER_PACKET;
+    this.#packetIsLast = last;
+    this.#clock.at(this.#completeAt, this.#complete);
+  }
+
+  readonly #complete = (): void => {
+    if (this.#completeAt === undefined || this.#clock.now < this.#completeAt) return;
+    this.#completeAt = undefined;
+    this.#room?.finish(this.#packetIsLast);
+    this.#deliverWaiting();
+  };
+
+  /** The transfer is over or was aborted: of an aborted one, what is under way is lost. */
   close(): void {
     this.#room = undefined;
+    this.#completeAt = undefined;
+  }
+
+  /** Power-up: nothing is on its way. */
+  clear(): void {
+    this.#waiting = [];
+    this.#waitingWords = 0;
   }
 }

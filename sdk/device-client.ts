@@ -19,6 +19,9 @@ const SELF_TEST = z.object({
 
 /** A check repeats its MatMul once per state of the counters. */
 const CHECK_MS = 10 * 60_000;
+/** The lists of a folder of vectors. */
+const LISTS = ['index', 'counters', 'streams'];
+const V4_LISTS = [...LISTS, 'softmax'];
 /** What of a frame is left to vectors and lists. */
 const MOST_BYTES = MAX_FRAME_BYTES - 64 * 1024;
 
@@ -62,6 +65,22 @@ export interface SelfTestSummary {
   readonly counterMismatches: number;
   /** Counts of cycles that differ. */
   readonly cycleMismatches: number;
+  /** The checks of SOFT_MAX, which are among the others; on revision v4 alone. */
+  readonly softMax?: SoftMaxSummary;
+}
+
+/** What the golden cases of SOFT_MAX found. */
+export interface SoftMaxSummary {
+  /** Cases that were run. */
+  readonly cases: number;
+  /** Cases of these all results of which lie within the tolerance. */
+  readonly passed: number;
+  /** Results of all cases. */
+  readonly results: number;
+  /** Results further from the golden one than 1e-6 of it, and than 1e-7. */
+  readonly outside: number;
+  /** Results within the tolerance, but in other bits: the exponential of the hardware is not known to the bit. */
+  readonly otherBits: number;
 }
 
 /** Direct work with the core: `board.device`. Needs the role admin. */
@@ -73,18 +92,20 @@ export class DeviceClient {
   }
 
   /**
-   * Runs every golden MatMul, counter table and word stream of a folder through the driver of the device. A vector that
+   * Runs every golden MatMul, counter table, word stream and, on v4, SOFT_MAX of a folder through the driver of the device. A vector that
    * cannot be read, or is damaged, is a check that did not pass.
-   * @param directory with index.json, counters.json, streams.json (each may be absent) and the vector files
+   * @param directory with index.json, counters.json, streams.json, softmax.json (each may be absent) and the vector files
    * @throws PynqLlmError SDK_VECTORS, SDK_VECTORS_TOO_LARGE, DRIVER_BAD_VECTOR about the lists
    */
   async selfTest(directory: string, options: SelfTestOptions = {}): Promise<SelfTestSummary> {
     requireArguments({ directory, options }, SELF_TEST);
     const { device, description } = await this.#connection.request('board.info', {});
-    const lists = await readLists(directory);
+    // Agents that know no v4 know no list of SOFT_MAX either.
+    const lists = await readLists(directory, description.revision === 'v4' ? V4_LISTS : LISTS);
     const all = (await this.#connection.request('device.listChecks', lists)).checks;
     const checks = all.filter(({ name }) => options.only?.(name) !== false);
     const total = { cases: 0, passed: 0, bitMismatches: 0, counterMismatches: 0, cycleMismatches: 0 };
+    const softMax = { cases: 0, passed: 0, results: 0, outside: 0, otherBits: 0 };
     for (const check of checks) {
       options.signal?.throwIfAborted();
       const result = await this.#run(directory, check, options.signal);
@@ -93,9 +114,11 @@ export class DeviceClient {
       total.bitMismatches += result.bitMismatches;
       total.counterMismatches += result.counterMismatches;
       total.cycleMismatches += result.cycleMismatches;
+      if (result.softMax !== undefined) add(softMax, result.softMax, result.passed);
       options.onCheck?.(result);
     }
-    return { device, revision: description.revision, ...total };
+    const { revision } = description;
+    return { device, revision, ...total, ...(softMax.cases > 0 && { softMax }) };
   }
 
   async #run(
@@ -129,9 +152,21 @@ export class DeviceClient {
   }
 }
 
-async function readLists(directory: string): Promise<Record<string, string>> {
+function add(
+  total: { -readonly [K in keyof SoftMaxSummary]: number },
+  { results, outside, otherBits }: NonNullable<DeviceCheckResult['softMax']>,
+  passed: boolean,
+): void {
+  total.cases++;
+  if (passed) total.passed++;
+  total.results += results;
+  total.outside += outside;
+  total.otherBits += otherBits;
+}
+
+async function readLists(directory: string, names: readonly string[]): Promise<Record<string, string>> {
   const lists: Record<string, string> = {};
-  for (const name of ['index', 'counters', 'streams']) {
+  for (const name of names) {
     try {
       lists[name] = await readFile(join(directory, `${name}.json`), 'utf8');
     } catch (cause) {

@@ -45,7 +45,7 @@ export {
   type InstalledRelease,
   type PreflightCheck,
 } from './deploy/index.js';
-export type { DeviceClient, SelfTestOptions, SelfTestSummary } from './device-client.js';
+export type { DeviceClient, SelfTestOptions, SelfTestSummary, SoftMaxSummary } from './device-client.js';
 export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
 export type { Examination, Laptop } from './doctor/session.js';

@@ -105,3 +105,11 @@ function sumOfTiles(
 function extraClock(revision: TimedCore['revision']): number {
   return revision === 'v4' ? 1 : 0;
 }
+
+/**
+ * Cycles of one SOFT_MAX tile of v4, from its first word on: those of the simulation, which leaves out what the unit
+ * spends besides the elements. Hardware's are unknown.
+ */
+export function softMaxTileCycles(count: number, isMasked: boolean, pass: 1 | 2): number {
+  return 6 + count * ((pass === 1 ? 8 : 2) + (isMasked ? 1 : 0));
+}

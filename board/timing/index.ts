@@ -7,6 +7,7 @@ export {
   matMulComputeCounter,
   matMulCycles,
   slowestCore,
+  softMaxTileCycles,
   type TimedCore,
   tileCycles,
   unpackWait,

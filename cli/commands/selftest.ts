@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
+import type { SoftMaxSummary } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
@@ -18,14 +19,15 @@ interface SelftestOptions extends DeviceOptions {
 export function selftestCommand(): Command {
   const command = new Command('selftest')
     .description(
-      'Check a core to the bit: every golden MatMul (staged and resident), counter table and word stream for its revision. ' +
+      'Check a core to the bit: every golden MatMul (staged and resident), counter table and word stream for its revision, ' +
+        'and SOFT_MAX of revision v4 to 1e-6. ' +
         'Ends with status 3 on any mismatch. Revision v1 on the mock: --device mock:v1.',
     )
     .addOption(
-      new Option('--vectors <dir>', 'folder with *.bin, index.json, counters.json, streams.json').default(
-        packageFile('vectors'),
-        "the package's own",
-      ),
+      new Option(
+        '--vectors <dir>',
+        'folder with *.bin, index.json, counters.json, streams.json, softmax.json',
+      ).default(packageFile('vectors'), "the package's own"),
     )
     .option('-v, --verbose', 'name every check, not only those that fail');
   withJson(withDevice(command), 'one JSON object');
@@ -54,8 +56,13 @@ export function selftestCommand(): Command {
           ['bit mismatches', String(summary.bitMismatches)],
           ['counter mismatches', String(summary.counterMismatches)],
           ['cycle mismatches', String(summary.cycleMismatches)],
+          ...(summary.softMax ? [['SOFT_MAX', softMaxFacts(summary.softMax)] as const] : []),
         ])}\n`,
       );
     });
   });
+}
+
+function softMaxFacts({ cases, passed, results, outside, otherBits }: SoftMaxSummary): string {
+  return `${passed} of ${cases} checks; of ${results} results ${outside} outside of the tolerance, ${otherBits} within it in other bits`;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { CoreRevision } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
+import { softMaxVector } from './softmax.js';
 
 const cycles = z.number().int().min(0);
 const fileName = z.string().regex(/^[\w.-]{1,200}$/, 'a plain file name');
@@ -72,28 +73,35 @@ export const selfTestCheck = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('counters'), name: z.string(), row: counterRow }),
   z.object({ kind: z.literal('stream'), name: z.string(), stream }),
+  z.object({ kind: z.literal('softmax'), name: z.string(), vector: softMaxVector }),
 ]);
 export type SelfTestCheck = z.infer<typeof selfTestCheck>;
 export type MatMulCheck = Extract<SelfTestCheck, { kind: 'matmul' }>;
 export type CountersCheck = Extract<SelfTestCheck, { kind: 'counters' }>;
 export type StreamCheck = Extract<SelfTestCheck, { kind: 'stream' }>;
+export type SoftMaxCheck = Extract<SelfTestCheck, { kind: 'softmax' }>;
 
-/** The three lists beside the vector files, as parsed JSON; each may be absent. */
+/** The lists beside the vector files, as parsed JSON; each may be absent. */
 export interface VectorLists {
   readonly index?: unknown;
   readonly counters?: unknown;
   readonly streams?: unknown;
+  readonly softmax?: unknown;
 }
+
+/** A stream of opcodes without effect, some with bit 5: on v4 that is SOFT_MAX. */
+const NO_OPS = 'nop_opcodes';
 
 /**
  * Everything that the lists let one check on a core of this revision: each MatMul with staged and with resident
- * weights, each row of counters, each word stream.
+ * weights, each row of counters, each word stream; on v4 each case of SOFT_MAX.
  * @throws PynqLlmError DRIVER_BAD_VECTOR where a list does not have the documented form, or all have nothing to check
  */
 export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTestCheck[] {
   const index = parse('index.json', z.object({ cases: z.array(indexCase) }), lists.index ?? { cases: [] });
   const rows = parse('counters.json', z.array(counterRow), lists.counters ?? []);
   const streams = parse('streams.json', z.array(stream), lists.streams ?? []);
+  const softmax = revision === 'v4' ? parse('softmax.json', z.array(softMaxVector), lists.softmax ?? []) : [];
   const like = vectorRevision(revision);
   const checks: SelfTestCheck[] = [
     ...index.cases.flatMap((entry) => [
@@ -108,6 +116,7 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
       }),
     ...streams
       .filter(({ ver }) => ver === (like === 'v1' ? 1 : 3))
+      .filter(({ name }) => revision !== 'v4' || name !== NO_OPS)
       .map(
         (entry): StreamCheck => ({
           kind: 'stream',
@@ -115,6 +124,9 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
           stream: entry,
         }),
       ),
+    ...softmax.map(
+      (vector): SoftMaxCheck => ({ kind: 'softmax', name: `SOFT_MAX of ${vector.name}`, vector }),
+    ),
   ];
   if (checks.length > 0) return checks;
   throw new PynqLlmError(

@@ -7,11 +7,13 @@ import {
   type CountersCheck,
   type MatMulCheck,
   type SelfTestCheck,
+  type SoftMaxCheck,
   type StreamCheck,
   vectorRevision,
 } from './checks.js';
 import { type MatMulRun, powerUp, runMatMul } from './run-matmul.js';
 import { parseWord, runStream } from './run-stream.js';
+import { compareSoftMax, runSoftMax, type SoftMaxFinding } from './softmax.js';
 import { bitMismatches, type GoldenVector, inEmissionOrder, readVector } from './vector.js';
 
 /** What a check found; plain data. */
@@ -24,6 +26,8 @@ export interface CheckResult {
   readonly counterMismatches: number;
   /** Cycle counts that differ: of the MatMul, and of each tile that the index lists. */
   readonly cycleMismatches: number;
+  /** Of a check of SOFT_MAX, whose results are compared with a tolerance: they are no bit mismatches. */
+  readonly softMax?: SoftMaxFinding;
   /** The first differences, for people. */
   readonly details: readonly string[];
   /** The device's error where there was one, or what is wrong with the vector's file; the check did not pass then. */
@@ -46,7 +50,8 @@ export function runCheck(
     powerUp(accelerator);
     if (check.kind === 'matmul') checkMatMul(accelerator, check, files, findings);
     else if (check.kind === 'counters') checkCounters(accelerator, check, files, findings);
-    else checkStream(accelerator, check, findings);
+    else if (check.kind === 'stream') checkStream(accelerator, check, findings);
+    else checkSoftMax(accelerator, check, findings);
   } catch (error) {
     if (!isPynqLlmError(error)) throw error;
     findings.fail(error);
@@ -60,6 +65,7 @@ class Findings {
   #cycles = 0;
   readonly #details: string[] = [];
   #error: string | undefined;
+  #softMax: SoftMaxFinding | undefined;
 
   fail(error: PynqLlmError): void {
     this.#error ??= error.message;
@@ -82,17 +88,24 @@ class Findings {
     this.#note(`cycles of ${what}: ${actual}, expected ${expected}`);
   }
 
+  softMax(finding: SoftMaxFinding): void {
+    this.#softMax = finding;
+    if (finding.outside > 0) this.#note(`${finding.outside} results lie outside of the tolerance`);
+  }
+
   #note(text: string): void {
     if (this.#details.length < MAX_DETAILS) this.#details.push(text);
   }
 
   result(name: string): CheckResult {
+    const outside = this.#softMax?.outside ?? 0;
     return {
       name,
-      passed: this.#error === undefined && this.#bits + this.#counters + this.#cycles === 0,
+      passed: this.#error === undefined && this.#bits + this.#counters + this.#cycles + outside === 0,
       bitMismatches: this.#bits,
       counterMismatches: this.#counters,
       cycleMismatches: this.#cycles,
+      ...(this.#softMax && { softMax: this.#softMax }),
       details: this.#details,
       ...(this.#error === undefined ? {} : { error: this.#error }),
     };
@@ -275,6 +288,13 @@ function checkStream(accelerator: Accelerator, { stream }: StreamCheck, findings
     `packets have ${actualEnds} words, expected ${expectedEnds}`,
   );
   compareStatus(findings, run.status, stream.regs);
+}
+
+function checkSoftMax(accelerator: Accelerator, { vector }: SoftMaxCheck, findings: Findings): void {
+  // A case that the device does not finish is one all the same.
+  findings.softMax({ results: 0, outside: 0, otherBits: 0 });
+  const { results, expected } = runSoftMax(accelerator, vector);
+  findings.softMax(compareSoftMax(results, expected));
 }
 
 function packetLengths(lastMarks: readonly number[]): number[] {

@@ -1,4 +1,4 @@
-import { pow } from '../maths/index.js';
+import { pow } from '../../maths/index.js';
 
 /** A continuation that has ended. */
 export interface Hypothesis {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { exp } from '../maths/index.js';
+import { exp } from '../../maths/index.js';
 
 /** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
 declare const WebAssembly: {

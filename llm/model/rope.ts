@@ -1,4 +1,4 @@
-import { cos, log, pow, sin } from '../maths/index.js';
+import { cos, log, pow, sin } from '../../maths/index.js';
 import type { RopeConfig, YarnConfig } from './config.js';
 
 /**

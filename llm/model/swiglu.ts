@@ -1,4 +1,4 @@
-import { exp } from '../maths/index.js';
+import { exp } from '../../maths/index.js';
 
 /**
  * SwiGLU of `count` values, in place: gate = silu(gate) * up with silu(x) = x / (1 + e^-x), computed in double and rounded

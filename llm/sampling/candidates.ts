@@ -1,4 +1,4 @@
-import { exp } from '../maths/index.js';
+import { exp } from '../../maths/index.js';
 import type { SamplingParameters } from './parameters.js';
 import { selectTop } from './select-top.js';
 

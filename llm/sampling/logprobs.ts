@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { logSumExp } from '../maths/index.js';
+import { logSumExp } from '../../maths/index.js';
 import { selectTop } from './select-top.js';
 
 /** A token and the natural logarithm of its probability under the model: softmax at temperature 1, nothing cut off. */

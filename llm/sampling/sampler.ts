@@ -1,6 +1,6 @@
 import type { Constraint } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { Random } from '../maths/index.js';
+import { Random } from '../../maths/index.js';
 import { draw, selectCandidates } from './candidates.js';
 import { normaliserOf, type TokenLogprob } from './logprobs.js';
 import { checkSampling, type SamplingOptions, type SamplingParameters } from './parameters.js';

@@ -39,11 +39,18 @@ export class Arithmetic {
     this.#weights.keep(start, end);
   }
 
-  /** Puts a COMPUTE's float32 results, column after column, where the output lane takes them from. */
-  multiply(type: CoreType, kb: number, rows: number, columns: number): void {
+  /**
+   * Puts a COMPUTE's float32 results, column after column, where the output lane takes them from.
+   * @param type undefined for one that the core does not compute: NaN stands for its meaningless results
+   */
+  multiply(type: CoreType | undefined, kb: number, rows: number, columns: number): void {
     const { inputs, outputs, laneAddresses, scratch } = CORE_AREA;
     if (kb === 0) {
       this.#memory.bytes.fill(0, outputs, outputs + rows * columns * 4);
+      return;
+    }
+    if (type === undefined) {
+      this.#memory.bytes.fill(0xff, outputs, outputs + rows * columns * 4);
       return;
     }
     const load = this.#weights.only(type, rows * kb);

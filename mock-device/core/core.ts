@@ -1,5 +1,5 @@
-import { type BoardDescription, type CoreRevision, computeCounter, unpackWait } from '../../board/index.js';
-import { CORE_TYPES, CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
+import type { BoardDescription } from '../../board/index.js';
+import { CORE_TYPES, type CoreType } from '../../gguf/index.js';
 import type { Clock } from '../clock.js';
 import type { FaultName, FaultPanel } from '../faults.js';
 import type { Kernel } from '../kernel.js';
@@ -7,40 +7,29 @@ import type { Monitors } from '../monitors.js';
 import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
-import { Gather } from './gather.js';
+import { type Computation, ComputeUnit } from './compute-unit.js';
+import { LoadUnit } from './load-unit.js';
+import {
+  CONFIG,
+  LAST_STEP,
+  LOAD_INP,
+  LOAD_STEP,
+  LOAD_WGT,
+  LOADS,
+  PARTS,
+  partsOf,
+  SOFT_MAX,
+  STORE_JUNK,
+} from './opcode.js';
+import { isSecondPass, SOFTMAX_ELEMENTS, SoftmaxUnit } from './softmax-unit.js';
 import { SynthesisedTiming } from './synthesised-timing.js';
-import { CoreTiming } from './timing.js';
-import { blocksOfLane } from './weight-load.js';
+import { CoreTiming, type StoppedAt } from './timing.js';
 
-/** Opcode bits (manual, "Instruction stream"). */
-const CONFIG = 0x10;
-const LOAD_INP = 0x01;
-const LOAD_WGT = 0x02;
-const COMPUTE = 0x04;
-const STORE = 0x08;
-const LOADS = LOAD_INP | LOAD_WGT;
-const ALL_PARTS = CONFIG | LOADS | COMPUTE;
-const STORE_JUNK = LOADS | COMPUTE | STORE;
+/** Results of one COMPUTE that the mock has room for: those of the largest tile. */
+const MOST_RESULTS = 1024 * 512;
 
-const INPUT_WORDS = Q8K_BYTES / 4;
-
-/** Does what can be done now; false when it must wait for words, room or time. */
+/** Does what can be done now; false when it must wait for words, time or the start of a COMPUTE. */
 type Phase = () => boolean;
-
-interface Part {
-  readonly bit: number;
-  readonly name: string;
-  /** Operand words in the stream. */
-  readonly operands: Readonly<Record<CoreRevision, number>>;
-}
-
-/** Parts of an instruction, in the order in which they follow the opcode. */
-const PARTS: readonly [Part, ...Part[]] = [
-  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4, v4: 4 } },
-  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1, v4: 1 } },
-  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6, v4: 6 } },
-  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4, v4: 4 } },
-];
 
 /** What a core works with. */
 export interface CoreSurroundings {
@@ -57,6 +46,9 @@ export interface CoreSurroundings {
 /**
  * The core: takes words from its lanes as the instruction stream says, keeps weights and inputs, sends results
  * (manual, "Instruction stream"). One object is one life between power-ups of the logic.
+ *
+ * This is the control unit with the load unit, of which one works at a time; the computation runs beside them. The
+ * control unit's time may be ahead of the clock within an instruction, but not beyond it.
  */
 export class Core {
   #kb = 0;
@@ -64,22 +56,26 @@ export class Core {
   #type = 0;
   readonly #arithmetic: Arithmetic;
   readonly #timing: CoreTiming;
+  readonly #load: LoadUnit;
+  readonly #compute: ComputeUnit;
+  readonly #softmax: SoftmaxUnit;
   #phase: Phase;
   /** What follows `waiting`. */
   #afterWaiting: Phase;
-  /** The instruction at hand: its opcode, the parts not yet begun, the part at hand and that part's operands. */
+  /** The instruction at hand: its opcode, the step it is in, the parts not yet begun, the part at hand and its operands. */
   #opcode = 0;
+  #step = 0;
   #partsLeft = 0;
   #part = PARTS[0];
   readonly #operands = [0, 0, 0, 0, 0, 0];
   #operandsTaken = 0;
-  readonly #gather: Gather;
+  /** Cycle from which the control unit may issue the next COMPUTE or change kb and type. */
+  #scheduleFree = 0;
   readonly #builtTypes: readonly CoreType[];
-  /** Cycle up to which the core is occupied by what it has begun. */
+  /** Bits of the parts that the revision has. */
+  readonly #knownParts: number;
+  /** Cycle that the control unit, or the load unit for it, has come to. */
   #time = 0;
-  #computing = false;
-  /** The COMPUTE at hand reads weights and inputs: a load that overtakes it would change its results. */
-  #readsBlocks = false;
   /** An instruction lost words or room to a DMA reset: the next words are not what it takes them for. */
   #interrupted = false;
   /** What the instruction at hand waits for, for the diagnosis of a timeout. */
@@ -95,23 +91,43 @@ export class Core {
       description.timing === 'systemc'
         ? new CoreTiming(description.revision, monitors, clock.now)
         : new SynthesisedTiming(description, monitors, clock.now);
-    this.#gather = new Gather(clock, memory, inputs);
+    this.#load = new LoadUnit({
+      description,
+      memory,
+      inputs,
+      arithmetic: this.#arithmetic,
+      timing: this.#timing,
+      resumes: (idle) => this.#compute.resumes(idle),
+    });
+    this.#compute = new ComputeUnit(clock, this.#timing, this.#load, {
+      starts: (computation) => this.#starts(computation),
+      free: (cycle) => this.#computeStarted(cycle),
+      overtaken: () => this.#hazard('a load'),
+      results: ({ rows, columns }, stored) => this.#send(rows * columns, stored),
+      stuck: (why) => this.#stuck(why),
+    });
+    this.#softmax = new SoftmaxUnit(memory, inputs);
+    this.#knownParts = partsOf(description.revision);
     this.#builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
     this.#phase = this.#fetch;
     this.#afterWaiting = this.#fetch;
     for (const lane of inputs) lane.onWords = () => this.#arrived();
-    outputs[0].onRoom = () => this.#arrived();
+    for (const lane of outputs) lane.clear();
+    outputs[0].onRoom = () => {
+      this.#compute.roomMade();
+      this.#advance();
+    };
   }
 
   /** Memory that loaded words may lie in is about to change. */
   keep(start: number, end: number): void {
-    this.#gather.keep(start, end);
-    this.#arithmetic.keep(start, end);
+    this.#load.keep(start, end);
+    this.#softmax.keep(start, end);
   }
 
   /** A lane's DMA engine was reset. */
   laneReset(): void {
-    if (this.#missing !== undefined || this.#computing) this.#interrupted = true;
+    if (this.#missing !== undefined || this.#compute.isBusy) this.#interrupted = true;
   }
 
   /** Names what the core waits for if it waits for words that no transfer brings; undefined where all is well. */
@@ -127,7 +143,7 @@ export class Core {
     if (this.#interrupted) {
       this.#interrupted = false;
       this.#swallow('an instruction was cut by a DMA reset: the words after it are taken for its data');
-    } else if (this.#computing) this.#checkHazard();
+    }
     this.#advance();
   }
 
@@ -139,10 +155,10 @@ export class Core {
   }
 
   /** Goes on with `next` when the clock has caught up with the core's time. */
-  #whenDone(next: Phase): true {
+  #whenReached(next: Phase): true {
     this.#afterWaiting = next;
     this.#phase = this.#waiting;
-    this.#around.clock.at(this.#time, this.#wake);
+    if (this.#around.clock.now < this.#time) this.#around.clock.at(this.#time, this.#wake);
     return true;
   }
 
@@ -158,42 +174,83 @@ export class Core {
 
   readonly #fetch: Phase = () => {
     const [lane] = this.#around.inputs;
+    if (lane.available === 0) return false;
+    this.#time = Math.max(this.#time, lane.arrival(0));
+    return this.#whenReached(this.#decode);
+  };
+
+  readonly #decode: Phase = () => {
+    const [lane] = this.#around.inputs;
     const opcode = lane.peek(0);
-    if (opcode === undefined) return false;
-    this.#time = Math.max(this.#time, this.#around.clock.now);
-    lane.take(1, this.#time + 1);
-    this.#time += this.#timing.decode(this.#time);
+    if (opcode === undefined) {
+      // A DMA reset took the word back.
+      this.#phase = this.#fetch;
+      return true;
+    }
+    lane.take(1, this.#time);
+    this.#timing.control.enter(2, this.#time);
+    this.#time += 1;
     this.#opcode = opcode;
-    this.#partsLeft = opcode & ALL_PARTS;
+    this.#step = 0;
+    this.#partsLeft = opcode & this.#knownParts;
+    if ((this.#partsLeft & SOFT_MAX) !== 0 && this.#partsLeft !== SOFT_MAX)
+      return this.#stop('hazard', 'start-handshake', 'a SOFT_MAX is not alone in its opcode word');
     return this.#nextPart();
   };
 
   /** Begins the next of the parts still to do. */
   readonly #nextPart = (): true => {
-    for (const part of PARTS) {
-      if ((this.#partsLeft & part.bit) === 0) continue;
-      this.#partsLeft &= ~part.bit;
-      this.#part = part;
-      this.#operandsTaken = 0;
-      this.#phase = this.#takeOperands;
+    const part = PARTS.find(({ bit }) => (this.#partsLeft & bit) !== 0);
+    this.#goToStep(part?.step ?? LAST_STEP);
+    if (part === undefined) {
+      this.#timing.control.enter(6, this.#time);
+      this.#timing.control.enter(1, this.#time + 1);
+      this.#time += 1;
+      this.#phase = this.#fetch;
       return true;
     }
-    this.#storeJunk();
-    this.#time += this.#timing.end(this.#time);
-    this.#phase = this.#fetch;
+    this.#partsLeft &= ~part.bit;
+    if (part.bit === CONFIG) this.#timing.control.enter(3, this.#time);
+    if (part.bit === LOAD_WGT) this.#time += 1;
+    this.#part = part;
+    this.#operandsTaken = 0;
+    this.#phase = this.#takeOperands;
     return true;
   };
+
+  /** The control unit pauses a cycle between steps, and hands the second of them to the load unit. */
+  #goToStep(step: number): void {
+    const loads = (this.#opcode & LOADS) !== 0;
+    while (this.#step < step) {
+      if (this.#step === LOAD_STEP && loads) {
+        // Without weights the load unit pauses where they would be.
+        if ((this.#opcode & LOAD_WGT) === 0) this.#time += 1;
+        this.#storeJunk();
+        this.#time = this.#timing.endLoads(this.#time);
+      }
+      this.#time += 1;
+      this.#step += 1;
+      if (this.#step === LOAD_STEP && loads) this.#time = this.#timing.beginLoads(this.#time);
+    }
+  }
 
   /** Gathers operand words from lane A, however they are split over transfers. */
   readonly #takeOperands: Phase = () => {
     const [lane] = this.#around.inputs;
     const part = this.#part;
+    if ((part.bit & (LOADS | SOFT_MAX)) === 0) {
+      // kb, type and steps of a COMPUTE that has not started stay as they are.
+      if (this.#compute.isScheduled) return false;
+      this.#time = Math.max(this.#time, this.#scheduleFree);
+    }
     const operands = this.#operands;
-    const count = part.operands[this.#around.description.revision];
+    const count = part.operands[this.#around.description.revision] ?? 0;
     const come = Math.min(count - this.#operandsTaken, lane.available);
     for (let i = 0; i < come; i++) operands[this.#operandsTaken++] = lane.peek(i) ?? 0;
-    this.#time = Math.max(this.#time, this.#around.clock.now);
-    if (come > 0) lane.take(come, this.#time + come);
+    if (come > 0) {
+      this.#time = Math.max(this.#time, lane.arrival(come - 1));
+      lane.take(come, this.#time);
+    }
     if (this.#operandsTaken < count) {
       const lacking = count - this.#operandsTaken;
       this.#missing = { lane: 0, what: `${part.name} lacks ${lacking} of its operands` };
@@ -207,27 +264,32 @@ export class Core {
         return this.#loadInputs();
       case LOAD_WGT:
         return this.#loadWeights();
+      case SOFT_MAX:
+        return this.#softMax();
       default:
-        return this.#compute();
+        return this.#issue();
     }
   };
 
   #config(): true {
-    [this.#kb, , , this.#type] = this.#operands;
-    this.#time += this.#timing.config(this.#time);
+    const [kb, , , type] = this.#operands;
+    if (type !== this.#type && this.#compute.readsTypeAfter(this.#time))
+      return this.#hazard('a CONFIG with another type');
+    this.#kb = kb;
+    this.#type = type;
+    this.#time += 1;
     return this.#nextPart();
   }
 
   #loadInputs(): true {
     const [blocks] = this.#operands;
-    const { capacity } = this.#around.description;
-    if (blocks > capacity.inputBlocks)
+    const { inputBlocks } = this.#around.description.capacity;
+    if (blocks > inputBlocks)
       return this.#exceeded(
         'inputs',
-        `LOAD_INP brings ${blocks} super-blocks, the core holds ${capacity.inputBlocks}`,
+        `LOAD_INP brings ${blocks} super-blocks, the core holds ${inputBlocks}`,
       );
-    const timing = this.#timing.inputs(this.#time, blocks);
-    this.#gather.begin(this.#time, timing, 1, () => blocks * INPUT_WORDS);
+    this.#load.beginInputs(this.#time, blocks);
     this.#phase = this.#takeWords;
     return true;
   }
@@ -243,139 +305,152 @@ export class Core {
         'weights',
         `LOAD_WGT brings ${blocks} super-blocks, the core holds ${weightBlocks}`,
       );
-    const type = this.#knownType();
-    if (type === undefined)
-      return this.#stuck(`LOAD_WGT of type ${this.#type}, which the bitstream was built without`);
-    const wordsOf = (lane: number): number => blocksOfLane(blocks, lane, inputs.length) * CORE_WORDS[type];
-    const v1 = description.revision === 'v1';
-    for (let lane = 0; lane < inputs.length; lane++) {
-      const announced = v1 ? blocks * wordsPerBlock : this.#operands[2 + lane];
-      if (announced !== wordsOf(lane))
-        return this.#stuck(
-          `LOAD_WGT of ${blocks} blocks announces ${announced} words on lane ${laneName(lane)}; they have ${wordsOf(lane)}`,
-        );
-    }
-    const headerAlone = blocks > 0 && inputs[0].available === 0;
-    const timing = this.#timing.weights(
-      this.#time,
-      wordsOf(0),
-      headerAlone,
-      unpackWait(description, type, blocks),
+    const announced = inputs.map((_, lane) =>
+      description.revision === 'v1' ? blocks * wordsPerBlock : this.#operands[2 + lane],
     );
-    this.#gather.begin(this.#time, timing, inputs.length, wordsOf);
+    this.#load.beginWeights(this.#time, blocks, announced, this.#type, this.#knownType());
     this.#phase = this.#takeWords;
     return true;
   }
 
-  /** Takes the words of a load and goes on when its time is over. */
+  /** Takes the words of a load and goes on when the last is taken. */
   readonly #takeWords: Phase = () => {
-    const lacking = this.#gather.take();
-    if (lacking >= 0) {
-      const what = `${this.#part.name} lacks ${this.#gather.lack(lacking)} words on lane ${laneName(lacking)}`;
-      this.#missing = { lane: lacking, what };
+    const lacking = this.#load.take();
+    if (this.#compute.isOvertaken()) return this.#hazard('a load');
+    if (lacking !== undefined) {
+      const { lane, words } = lacking;
+      this.#missing = { lane, what: `${this.#part.name} lacks ${words} words on lane ${laneName(lane)}` };
       return false;
     }
     this.#missing = undefined;
-    this.#time = this.#gather.finish();
-    const [blocks] = this.#operands;
-    const { words } = this.#gather;
-    if (this.#part.bit === LOAD_INP) this.#arithmetic.loadInputs(words[0], blocks);
-    else this.#arithmetic.loadWeights(words, this.#type as CoreType, blocks);
-    return this.#whenDone(this.#nextPart);
+    this.#time = this.#load.finish();
+    this.#compute.loaded();
+    return this.#whenReached(this.#loaded);
   };
 
-  #compute(): true {
-    const [, , rows, columns] = this.#operands;
-    const { clock, description, faults } = this.#around;
-    const { weightBlocks, inputBlocks } = description.capacity;
-    const kb = this.#kb;
-    if (faults.shows('core-stuck')) return this.#stuck();
-    if (faults.shows('hazard')) return this.#stop('hazard', 'start-handshake');
-    const type = this.#knownType();
-    if (type === undefined)
-      return this.#stuck(`COMPUTE of type ${this.#type}, which the bitstream was built without`);
-    // With kb = 0 no block is touched, but more rows or columns than blocks are no tile either; zero steps do nothing.
-    const tooMany = rows * Math.max(kb, 1) > weightBlocks || columns * Math.max(kb, 1) > inputBlocks;
-    if (tooMany && rows * columns > 0)
-      return this.#exceeded(
-        'start-handshake',
-        `COMPUTE of ${rows} rows and ${columns} columns of ${kb} super-blocks; the core holds ${weightBlocks} and ${inputBlocks}`,
-      );
-    const { cycles, computing } = this.#timing.compute(
-      this.#time,
-      rows * columns > 0 ? computeCounter(description, kb, rows, columns) : 0,
-    );
-    this.#time += cycles;
-    this.#computing = true;
-    this.#readsBlocks = rows * columns * kb > 0;
-    this.#whenDone(() => {
-      if (rows * columns > 0) {
-        if (!this.#around.outputs[0].isReady) {
-          if (computing !== undefined) computing.to = Number.POSITIVE_INFINITY;
-          return false;
-        }
-        if (computing !== undefined && computing.to > clock.now) computing.to = clock.now;
-        this.#arithmetic.multiply(type, kb, rows, columns);
-        this.#sendResults(rows * columns * 4);
-      }
-      this.#computing = false;
-      this.#storeJunk();
-      this.#phase = this.#fetch;
-      return true;
-    });
-    this.#checkHazard();
+  readonly #loaded: Phase = () => {
+    this.#time = this.#load.settle(this.#time);
+    return this.#nextPart();
+  };
+
+  #softMax(): true {
+    const [count, , , flags] = this.#operands;
+    if (count > SOFTMAX_ELEMENTS)
+      return this.#exceeded('softmax', `SOFT_MAX of ${count} elements; the unit holds ${SOFTMAX_ELEMENTS}`);
+    if (isSecondPass(flags) && this.#compute.isBusy)
+      return this.#stop('hazard', 'start-handshake', 'results of a SOFT_MAX overtook those of a COMPUTE');
+    this.#time += 1;
+    this.#timing.beginSoftmax(this.#time);
+    this.#softmax.begin(this.#time, this.#operands);
+    this.#phase = this.#takeTile;
     return true;
   }
 
-  #sendResults(byteLength: number): void {
+  /** Takes the words of a SOFT_MAX and goes on when its passes over them are over. */
+  readonly #takeTile: Phase = () => {
+    const lacking = this.#softmax.take();
+    if (lacking > 0) {
+      this.#missing = { lane: 0, what: `SOFT_MAX lacks ${lacking} words on lane A` };
+      return false;
+    }
+    this.#missing = undefined;
+    this.#time = this.#softmax.finish();
+    return this.#whenReached(this.#sendTile);
+  };
+
+  readonly #sendTile: Phase = () => {
+    this.#time = Math.max(this.#time, this.#around.clock.now);
+    if (!this.#send(this.#softmax.results, this.#time)) return false;
+    this.#timing.endSoftmax(this.#time);
+    return this.#nextPart();
+  };
+
+  #issue(): true {
+    const [, , rows, columns] = this.#operands;
+    this.#timing.control.enter(5, this.#time);
+    this.#compute.issue(this.#time, { rows, columns });
+    this.#time += 1;
+    return this.#nextPart();
+  }
+
+  /** A COMPUTE starts: its results are those of what the core holds now. @returns kb, or undefined if the core stops */
+  #starts({ rows, columns }: Computation): number | undefined {
+    const { description, faults } = this.#around;
+    const { weightBlocks, inputBlocks } = description.capacity;
+    const kb = this.#kb;
+    const results = rows * columns;
+    if (faults.shows('core-stuck')) return this.#stuck();
+    if (faults.shows('hazard')) {
+      this.#stop('hazard', 'start-handshake');
+      return undefined;
+    }
+    if (results > 0 && (rows * kb > weightBlocks || columns * kb > inputBlocks || results > MOST_RESULTS)) {
+      this.#exceeded(
+        'start-handshake',
+        `COMPUTE of ${rows} rows and ${columns} columns of ${kb} super-blocks; the core holds ${weightBlocks} and ${inputBlocks}`,
+      );
+      return undefined;
+    }
+    const type = this.#knownType();
+    if (type === undefined && results * kb > 0)
+      faults.report(
+        'unknown-type',
+        `COMPUTE of type ${this.#type}, which the bitstream was built without: its results mean nothing`,
+      );
+    const isGarbage = type === undefined || faults.shows('unknown-type');
+    this.#arithmetic.multiply(isGarbage ? undefined : type, kb, rows, columns);
+    return kb;
+  }
+
+  #computeStarted(free: number): void {
+    this.#scheduleFree = free;
+    this.#advance();
+  }
+
+  /** Sends results that are in their place, the last at `stored`. @returns whether there is room for them */
+  #send(results: number, stored: number): boolean {
     const { faults, outputs } = this.#around;
     const [lane] = outputs;
-    if (faults.shows('result-short')) lane.send(CORE_AREA.outputs, byteLength - 4, true);
-    else if (faults.shows('result-long')) lane.send(CORE_AREA.outputs, byteLength + 4, true);
-    else lane.send(CORE_AREA.outputs, byteLength, !faults.shows('no-tlast'));
+    if (results === 0) return true;
+    if (!lane.hasRoomFor(results)) return false;
+    const byteLength = results * 4;
+    if (faults.shows('result-short')) lane.send(CORE_AREA.outputs, byteLength - 4, true, stored);
+    else if (faults.shows('result-long')) lane.send(CORE_AREA.outputs, byteLength + 4, true, stored);
+    else lane.send(CORE_AREA.outputs, byteLength, !faults.shows('no-tlast'), stored);
+    return true;
   }
 
   /** STORE has no effect but on v3 together with all of bits 0 to 3: a word without meaning on lanes B to D. */
   #storeJunk(): void {
     if ((this.#opcode & STORE_JUNK) !== STORE_JUNK) return;
-    for (const lane of this.#around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false);
-  }
-
-  /** Loads and a change of type are not held back while a COMPUTE runs: the real core would corrupt its results. */
-  #checkHazard(): void {
-    if (!this.#readsBlocks) return;
-    const [lane] = this.#around.inputs;
-    let at = 0;
-    let opcode = lane.peek(at);
-    while (opcode !== undefined && (opcode & ALL_PARTS) === 0) opcode = lane.peek(++at);
-    if (opcode === undefined) return;
-    const newType = (opcode & CONFIG) === 0 ? undefined : lane.peek(at + 4);
-    if ((opcode & LOADS) === 0 && (newType === undefined || newType === this.#type)) return;
-    const what = (opcode & LOADS) === 0 ? 'a CONFIG with another type' : 'a load';
-    this.#stop(
-      'hazard',
-      'start-handshake',
-      `${what} reached the core before the results of a COMPUTE were taken`,
-    );
+    for (const lane of this.#around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false, this.#time + 1);
   }
 
   #knownType(): CoreType | undefined {
     return this.#builtTypes.find((built) => built === this.#type);
   }
 
-  #stuck(detail?: string): true {
-    return this.#stop('core-stuck', 'start-handshake', detail);
+  #stuck(detail?: string): undefined {
+    this.#stop('core-stuck', 'start-handshake', detail);
   }
 
-  #exceeded(where: 'inputs' | 'weights' | 'start-handshake', detail?: string): true {
+  #exceeded(where: StoppedAt, detail?: string): true {
     return this.#stop('capacity-exceeded', where, detail);
   }
 
+  /** Loads and a change of type are not held back while a COMPUTE reads: the real core would corrupt its results. */
+  #hazard(what: string): true {
+    return this.#stop('hazard', 'start-handshake', `${what} overtook a COMPUTE that had yet to read`);
+  }
+
   /** Nothing moves any more; words that come stay where they are. */
-  #stop(fault: FaultName, where: 'inputs' | 'weights' | 'start-handshake', detail?: string): true {
-    if (detail !== undefined) this.#around.faults.report(fault, detail);
+  #stop(fault: FaultName, where: StoppedAt, detail?: string): true {
+    // Words after a load of wrong lengths may be anything: that load is what went wrong.
+    const { badLoad } = this.#load;
+    if (detail !== undefined && badLoad !== undefined) this.#around.faults.report('core-stuck', badLoad);
+    else if (detail !== undefined) this.#around.faults.report(fault, detail);
     this.#timing.stop(this.#around.clock.now, where);
-    this.#computing = false;
+    this.#compute.stop();
     this.#missing = undefined;
     this.#phase = () => false;
     return true;
@@ -387,7 +462,7 @@ export class Core {
     const [lane] = this.#around.inputs;
     this.#phase = () => {
       const { available } = lane;
-      if (available > 0) lane.take(available, this.#around.clock.now + available);
+      if (available > 0) lane.take(available, lane.arrival(available - 1));
       return false;
     };
     return true;

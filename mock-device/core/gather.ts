@@ -1,8 +1,13 @@
-import type { Clock } from '../clock.js';
 import type { PhysicalMemory } from '../physical-memory.js';
 import type { InputLane } from '../stream-lanes.js';
-import type { LoadTiming } from './timing.js';
 import type { LaneWords } from './weight-load.js';
+
+/** Words of a load that one transfer brought, from the word `first` of the load on. */
+interface Piece {
+  readonly first: number;
+  /** Cycle at which its first word was at the core; the others follow one a cycle. */
+  readonly arrived: number;
+}
 
 /** A lane's words while they come. */
 interface GatheredLane extends LaneWords {
@@ -10,46 +15,55 @@ interface GatheredLane extends LaneWords {
   copies: Uint8Array[] | undefined;
   needed: number;
   remaining: number;
-  /** Cycle from which the lane can go on. */
-  ready: number;
+  readonly pieces: Piece[];
 }
+
+/** What a load takes from its lanes. */
+export interface GatheredLoad {
+  /** Lanes that bring words, from lane A on. */
+  readonly lanes: number;
+  readonly wordsOf: (lane: number) => number;
+  /** Cycles after the first that could be taken by which a word is taken at the earliest. */
+  readonly lag?: (word: number) => number;
+  /** The words are taken and forgotten. */
+  readonly swallow?: boolean;
+}
+
+const NO_LAG = (): number => 0;
 
 /** Takes the words of one load from its lanes, however they are split over transfers. One object serves all loads. */
 export class Gather {
   readonly #lanes: readonly GatheredLane[];
-  #timing: LoadTiming = { dataFrom: 0, cycles: 0, after: 0, stretched: [] };
   /** Lanes of the load at hand; 0 while there is none. */
   #count = 0;
-  #end = 0;
+  /** Cycle from which words are taken, and at which the last was. */
+  #from = 0;
   #lastAt = 0;
-  readonly #clock: Clock;
+  #lag: (word: number) => number = NO_LAG;
+  #swallow = false;
   readonly #memory: PhysicalMemory;
   readonly #inputs: readonly InputLane[];
 
-  constructor(clock: Clock, memory: PhysicalMemory, inputs: readonly InputLane[]) {
-    this.#clock = clock;
+  constructor(memory: PhysicalMemory, inputs: readonly InputLane[]) {
     this.#memory = memory;
     this.#inputs = inputs;
-    this.#lanes = inputs.map(() => ({ at: 0, copies: undefined, needed: 0, remaining: 0, ready: 0 }));
+    this.#lanes = inputs.map(() => ({ at: 0, copies: undefined, needed: 0, remaining: 0, pieces: [] }));
   }
 
-  /**
-   * A load begins.
-   * @param count lanes that bring words, from lane A on
-   * @param wordsOf words of a lane
-   */
-  begin(now: number, timing: LoadTiming, count: number, wordsOf: (lane: number) => number): void {
-    this.#timing = timing;
-    this.#count = count;
-    this.#end = now + timing.cycles;
-    this.#lastAt = timing.dataFrom;
-    for (let lane = 0; lane < count; lane++) {
+  /** A load begins. @param from cycle from which its words can be taken */
+  begin(from: number, { lanes, wordsOf, lag = NO_LAG, swallow = false }: GatheredLoad): void {
+    this.#count = lanes;
+    this.#from = from;
+    this.#lastAt = from;
+    this.#lag = lag;
+    this.#swallow = swallow;
+    for (let lane = 0; lane < lanes; lane++) {
       const gathered = this.#lanes[lane];
       gathered.at = 0;
       gathered.copies = undefined;
       gathered.needed = wordsOf(lane);
       gathered.remaining = gathered.needed;
-      gathered.ready = timing.dataFrom;
+      gathered.pieces.length = 0;
     }
   }
 
@@ -62,18 +76,19 @@ export class Gather {
       if (words > 0) this.#takeOf(lane, this.#inputs[index], words);
       if (lane.remaining > 0) lacking = index;
     }
-    if (lacking >= 0)
-      for (const span of this.#timing.stretched) if (span !== undefined) span.to = Number.POSITIVE_INFINITY;
     return lacking;
   }
 
   #takeOf(lane: GatheredLane, input: InputLane, words: number): void {
-    lane.ready = Math.max(lane.ready, this.#clock.now) + words;
-    this.#lastAt = Math.max(this.#lastAt, lane.ready);
-    lane.at = input.take(words, lane.ready);
+    const first = lane.needed - lane.remaining;
+    lane.pieces.push({ first, arrived: input.arrival(0) });
+    const last = first + words - 1;
+    const takenAt = Math.max(input.arrival(words - 1), this.#from + this.#lag(last));
+    this.#lastAt = Math.max(this.#lastAt, takenAt);
+    lane.at = input.take(words, takenAt);
     lane.remaining -= words;
     // Words of a transfer that brings only a part may change once it is complete.
-    if (words < lane.needed) {
+    if (words < lane.needed && !this.#swallow) {
       lane.copies ??= [];
       lane.copies.push(this.#memory.bytes.slice(lane.at, lane.at + words * 4));
     }
@@ -95,17 +110,27 @@ export class Gather {
     return this.#lanes[lane].remaining;
   }
 
-  /** All words are there: the units' states last as long as the load did. @returns the cycle at which the load ends */
-  finish(): number {
-    const { after, stretched } = this.#timing;
-    const late = Math.max(0, this.#lastAt + after - this.#end);
-    for (const span of stretched) if (span !== undefined) span.to = span.plannedEnd + late;
-    this.#count = 0;
-    return this.#end + late;
+  /** Cycle at which a lane's word was at the core and could be taken; Infinity while it has not come. */
+  arrival(lane: number, word: number): number {
+    const { pieces, needed, remaining } = this.#lanes[lane];
+    if (word >= needed - remaining) return Number.POSITIVE_INFINITY;
+    let i = pieces.length - 1;
+    while (pieces[i].first > word) i--;
+    return Math.max(this.#from, pieces[i].arrived + word - pieces[i].first);
+  }
+
+  /** Cycle at which the last word so far was taken. */
+  get lastAt(): number {
+    return this.#lastAt;
   }
 
   /** What came, by lane. */
   get words(): readonly LaneWords[] {
     return this.#lanes;
+  }
+
+  /** The load has been put where it belongs. */
+  release(): void {
+    this.#count = 0;
   }
 }

@@ -1,69 +1,100 @@
-import { inputCycles, type TimedCore } from '../../board/index.js';
-import { Q8K_BYTES } from '../../gguf/index.js';
-import type { Monitors, Span } from '../monitors.js';
-import { CoreTiming, type LoadTiming } from './timing.js';
+import { computeCounter, type TimedCore, unpackWait } from '../../board/index.js';
+import { CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
+import type { Monitors } from '../monitors.js';
+import { type ComputeCourse, CoreTiming } from './timing.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;
-/** Cycles of an instruction that loads inputs, besides the load: opcode, CONFIG and end. */
-const AROUND_INPUTS = 7;
-/** Cycles that the loaders end later than those of the SystemC model, and what monitor 1 shows of a load besides its words. */
+/** Cycles of an input block in which no word is taken, beyond those of the SystemC model. */
+const PAUSES = 4;
+/** Words of LOAD_INP that have arrived when the load unit begins to take them. */
+const ARRIVED = 2;
+/** Cycles by which the load unit of the synthesised core is done later than the SystemC model's. */
 const LATER = 7;
+/** Cycles of a weight load that the load unit's monitor shows besides its words. */
 const AROUND_WORDS = 9;
-/** Cycles from the end of a load to the COMPUTE that follows it at once. */
-const TO_COMPUTE = 2;
+/** Cycles from a load's last word within which the COMPUTE of the tile can start at the earliest, sent with it or right behind. */
+const AT_ONCE = 32;
+/** Cycles of the scheduler in its state 4, and of the computation in its state 3. */
+const SCHEDULER_ENDS = 8;
+const COMPUTE_ENDS = 3;
 
 /**
- * The cycles of the core as it was synthesised in 2026. How long it computes is exact on hardware; the rest is a model: the
- * words of a load come one a cycle and lane, the unpacker works beside and may end later, and a COMPUTE waits for it in the
- * scheduler's start handshake. Where hardware was never asked, beyond the choices of CoreTiming:
+ * The cycles of the core as it was synthesised in 2026. How long it computes is exact on hardware; the rest is a model: words
+ * come as in the SystemC model, loads end later, and a COMPUTE waits for the unpacker in the scheduler's start
+ * handshake. Where hardware was never asked:
  * - words that come late do not delay the unpacker;
- * - the monitors of weight and input loads, which the designs of 2026 lack, show a load as long as the load unit does.
+ * - SOFT_MAX, and the monitors of loads that the designs of 2026 lack, are as in the SystemC model.
  */
 export class SynthesisedTiming extends CoreTiming {
-  /** Cycle before which no COMPUTE that follows a load begins. */
-  #unpackedAt = 0;
   readonly #core: TimedCore;
+  /** v4's control unit takes a clock more for the inputs and for each tile. */
+  readonly #extra: number;
+  /** When the header of the last weight load was there, its last word taken, and its load unit idle. */
+  #headerAt = 0;
+  #lastWord = Number.NEGATIVE_INFINITY;
+  #loadUnitIdle: number | undefined;
+  /** Cycles that the unpacker has still to do then, until a COMPUTE has waited for them. */
+  #unpacking = 0;
 
   constructor(core: TimedCore, monitors: Monitors, now: number) {
     super(core.revision, monitors, now);
     this.#core = core;
+    this.#extra = core.revision === 'v4' ? 1 : 0;
   }
 
-  override inputs(now: number, blocks: number): LoadTiming {
-    const load = super.inputs(now, blocks);
-    const cycles = inputCycles(this.#core, blocks, 1) - AROUND_INPUTS;
-    for (const span of load.stretched) lengthen(span, cycles - load.cycles);
-    return { ...load, cycles, after: cycles - 1 - INPUT_WORDS * blocks };
+  override inputLag(word: number, late: number): number {
+    return late + word - ARRIVED + Math.ceil((PAUSES * (word + 1)) / INPUT_WORDS);
   }
 
-  override weights(now: number, words: number, headerAlone: boolean, unpackWait: number): LoadTiming {
-    const load = super.weights(now, words, headerAlone, unpackWait);
-    const [waiting, ...loading] = load.stretched;
-    lengthen(waiting, LATER);
-    for (const span of loading)
-      if (span !== undefined) lengthen(span, words + AROUND_WORDS - (span.to - span.from));
-    const cycles = load.cycles + LATER;
-    this.#unpackedAt = now + cycles + unpackWait;
-    return { ...load, cycles, after: load.after + LATER };
+  override inputsTaken(last: number): number {
+    return last + this.#extra;
   }
 
-  override compute(now: number, computing: number): { cycles: number; computing: Span | undefined } {
-    const wait = Math.max(0, this.#unpackedAt + TO_COMPUTE - now);
-    this.monitors.add('control-unit', 2, now, 3);
-    this.monitors.add('control-unit', 5, now + 3, 1);
-    this.monitors.add('control-unit', 6, now + 4, 1);
-    this.monitors.add('scheduler', 2, now + 3, 1);
-    this.monitors.add('scheduler', 31, now + 4, 2 + wait);
-    this.monitors.add('scheduler', 32, now + 6 + wait, 2);
-    this.monitors.add('scheduler', 4, now + 8 + wait, 8);
-    const span = this.monitors.add('compute', 2, now + 8 + wait, computing);
-    this.monitors.add('compute', 3, now + 8 + wait + computing, 3);
-    return { cycles: computing + wait + (this.#core.revision === 'v4' ? 10 : 9), computing: span };
+  override weights(now: number, from: number): number {
+    this.#headerAt = now;
+    return super.weights(now, from);
   }
-}
 
-function lengthen(span: Span | undefined, cycles: number): void {
-  if (span === undefined) return;
-  span.plannedEnd += cycles;
-  span.to += cycles;
+  override endWeights(from: number, blocks: number, last: number, type: CoreType | undefined): number {
+    const words = type === undefined ? 0 : Math.ceil(blocks / 4) * CORE_WORDS[type];
+    this.#lastWord = last;
+    this.#loadUnitIdle = Math.max(last + 1, this.#headerAt + words + AROUND_WORDS);
+    this.#unpacking = type === undefined ? 0 : unpackWait(this.#core, type, blocks);
+    return super.endWeights(from, blocks, last, type);
+  }
+
+  override weightsTaken(last: number): number {
+    return super.weightsTaken(last) + LATER;
+  }
+
+  override endLoads(now: number): number {
+    if (this.#loadUnitIdle !== undefined) this.loadUnit.enter(1, this.#loadUnitIdle);
+    this.#loadUnitIdle = undefined;
+    return super.endLoads(now);
+  }
+
+  override offerStart(now: number): number {
+    const earliest = super.offerStart(now) + this.#extra;
+    const unpackedMeanwhile = Math.max(0, earliest - this.#lastWord - AT_ONCE);
+    const wait = Math.max(0, this.#unpacking - unpackedMeanwhile);
+    this.#unpacking = 0;
+    return earliest + wait;
+  }
+
+  override start(now: number): number {
+    const free = super.start(now);
+    this.scheduler.enter(4, free);
+    this.scheduler.enter(1, free - 1 + SCHEDULER_ENDS);
+    return free;
+  }
+
+  override compute(now: number, rows: number, columns: number, kb: number): ComputeCourse {
+    const from = now + 4;
+    const cycles = rows * columns === 0 ? 0 : computeCounter(this.#core, kb, rows, columns);
+    const end = from + cycles;
+    this.computation.enter(2, from);
+    this.computation.enter(3, end);
+    this.computation.enter(1, end + COMPUTE_ENDS);
+    return { from, end, stored: end, perProduct: kb === 0 ? 0 : cycles / (rows * columns * kb) };
+  }
 }

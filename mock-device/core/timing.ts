@@ -1,144 +1,236 @@
 import type { CoreRevision } from '../../board/index.js';
-import { Q8K_BYTES } from '../../gguf/index.js';
+import { type CoreType, Q8K_BYTES } from '../../gguf/index.js';
 import type { Monitors, Span } from '../monitors.js';
+import { UnitState } from './unit-state.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;
+/** Words of an input block up to its last quant: after it, and after the block, the input loader pauses a cycle. */
+const QUANT_WORDS = 65;
+/** Words between the load unit and the input loader. */
+const INPUT_FIFO = 16;
+/** Results between the computation and the store unit, which stores one a cycle. */
+const RESULT_FIFO = 16;
+/** Blocks that the weight loader unpacks together; it pauses two cycles after them. */
+const BLOCKS_TOGETHER: Readonly<Record<CoreRevision, number>> = { v1: 1, v3: 4, v4: 4 };
 
-/** Cycles from the beginning of a LOAD_WGT's data to the end of the instruction's load, besides the words. */
-const AFTER_WEIGHTS: Readonly<Record<CoreRevision, number>> = { v1: 1, v3: 6, v4: 6 };
-/** Cycles after the opcode before weights flow: the control unit waits 7 and the load unit starts. */
-const BEFORE_WEIGHTS = 9;
+/** Where the core stops: in the scheduler's start handshake, in the middle of a load, or of a SOFT_MAX. */
+export type StoppedAt = 'start-handshake' | 'inputs' | 'weights' | 'softmax';
+
+/** The course of a COMPUTE, in cycles. */
+export interface ComputeCourse {
+  /** The first product is taken. */
+  readonly from: number;
+  /** The computation is over: weights, inputs and type are no longer read. */
+  readonly end: number;
+  /** The last result is stored. */
+  readonly stored: number;
+  /** From one product of two super-blocks to the next, on average. */
+  readonly perProduct: number;
+}
 
 /**
- * How many cycles each instruction takes and in which state each unit spends them. The totals and the split into
- * states are the manual's ("Cycle counts"), exact on all vectors; the order of the states inside an instruction is
- * this file's choice.
+ * How long the core's units take, from step to step as the SystemC model does, and the states that the monitors show
+ * meanwhile. Exact on all vectors, and on the model's streams in docs/mock-device.md.
  *
- * The manual settles the stream CONFIG|LOAD_INP once, then LOAD_WGT and COMPUTE per tile. Where it settles nothing:
- * - an instruction is one cycle of decoding, its parts one after the other, and one cycle of ending, so an opcode
- *   without parts (a no-op) takes 2 cycles and CONFIG alone 7;
- * - a LOAD_WGT counts as a first tile when it is the first since a LOAD_INP;
- * - the header of a LOAD_WGT is a transfer of its own when no word of lane A follows it at once;
- * - zero steps and kb = 0 compute nothing and take the 10 cycles around a computation; a repeated COMPUTE costs the
- *   same as the first and starts when the one before has ended;
- * - words that come late delay the end of a load by the time they are late.
+ * All times are cycles; words come one a cycle and lane, at the times that the lanes give.
  */
 export class CoreTiming {
-  /** No LOAD_WGT since the last LOAD_INP. */
-  #firstTile = true;
-  /** The span in which the weight transfers have not seen a first load; gone once they have. */
+  readonly control: UnitState;
+  readonly loadUnit: UnitState;
+  readonly scheduler: UnitState;
+  readonly computation: UnitState;
+  readonly weightLoad: UnitState;
+  readonly inputLoad: UnitState;
+  readonly softmax: UnitState;
+  /** The stretch in which the weight transfers have not seen a first load; gone once they have. */
   #beforeFirstLoad: readonly (Span | undefined)[] | undefined;
+  /** Cycle at which the store unit stored a COMPUTE's last result. */
+  #stored = 0;
 
   readonly #revision: CoreRevision;
-  protected readonly monitors: Monitors;
+  readonly #monitors: Monitors;
 
   constructor(revision: CoreRevision, monitors: Monitors, now: number) {
     this.#revision = revision;
-    this.monitors = monitors;
+    this.#monitors = monitors;
+    this.control = new UnitState(monitors, 'control-unit');
+    this.loadUnit = new UnitState(monitors, 'load-unit');
+    this.scheduler = new UnitState(monitors, 'scheduler');
+    this.computation = new UnitState(monitors, 'compute');
+    this.weightLoad = new UnitState(monitors, 'weight-load');
+    this.inputLoad = new UnitState(monitors, 'input-load');
+    this.softmax = new UnitState(monitors, 'softmax-unit', 0);
     this.#beforeFirstLoad = (['a', 'b', 'c', 'd'] as const).map((lane) =>
       monitors.add(`weight-transfer-${lane}`, 0, now, Number.POSITIVE_INFINITY),
     );
   }
 
-  /** @returns cycles of fetching and decoding an opcode */
-  decode(now: number): number {
-    this.monitors.add('control-unit', 2, now, 1);
-    return 1;
+  /** The control unit hands a load to the load unit. @returns when that asks for its first operand */
+  beginLoads(now: number): number {
+    this.control.enter(4, now);
+    this.loadUnit.enter(2, now + 1);
+    return now + 2;
   }
 
-  /** @returns cycles of the end of an instruction without COMPUTE */
-  end(now: number): number {
-    this.monitors.add('control-unit', 6, now, 1);
-    return 1;
+  /** The load unit is done with all of an instruction. @returns when the control unit goes on */
+  endLoads(now: number): number {
+    this.loadUnit.enter(1, now + 2);
+    return now + 2;
   }
 
-  config(now: number): number {
-    this.monitors.add('control-unit', 3, now, 5);
-    return 5;
-  }
-
-  inputs(now: number, blocks: number): LoadTiming {
-    this.#firstTile = true;
-    const words = INPUT_WORDS * blocks;
-    const cycles = words + 1;
-    const waiting = this.monitors.add('control-unit', 4, now, cycles);
-    this.monitors.add('load-unit', 2, now, 1);
-    const loading = this.monitors.add('load-unit', 3, now + 1, words);
-    if (blocks > 0) {
-      const quants = 64 * blocks - 2;
-      this.monitors.add('input-load', 4, now + 1, quants);
-      this.monitors.add('input-load', 5, now + 1 + quants, 8 * blocks);
-      this.monitors.add('input-load', 6, now + 1 + quants + 8 * blocks, blocks + 1);
-    }
-    return { dataFrom: now + 1, cycles, after: 0, stretched: [waiting, loading] };
+  /** The load unit has the block count of LOAD_INP. @param from when the input loader, which may be late, has it */
+  inputs(now: number, from: number): void {
+    this.loadUnit.enter(3, now);
+    this.inputLoad.enter(2, from);
   }
 
   /**
-   * @param words of the longest lane; on v1 of all blocks
-   * @param headerAlone the header was a transfer of its own
-   * @param _unpackWait cycles that the unpacker is late; the SystemC model's never is
+   * Cycles after the block count at which the load unit can take a word of LOAD_INP at the earliest.
+   * @param late cycles by which the input loader has the count later than the load unit
    */
-  weights(now: number, words: number, headerAlone: boolean, _unpackWait: number): LoadTiming {
-    const first = this.#firstTile;
-    this.#firstTile = false;
+  inputLag(word: number, late: number): number {
+    const ahead = word - INPUT_FIFO;
+    if (ahead < 0) return 0;
+    return late + 2 * Math.floor(ahead / INPUT_WORDS) + (ahead % INPUT_WORDS >= QUANT_WORDS ? 1 : 0);
+  }
+
+  /**
+   * All words of LOAD_INP are there.
+   * @param from when the input loader had the block count
+   * @param arrival when a word of the load was at the core
+   * @returns when the input loader is idle
+   */
+  endInputs(from: number, blocks: number, arrival: (word: number) => number): number {
+    let now = from;
+    const spent = { waiting: 0, quants: 0, sums: 0 };
+    for (let block = 0; block < blocks; block++) {
+      const first = block * INPUT_WORDS;
+      const scale = Math.max(now, arrival(first));
+      const quants = Math.max(scale, arrival(first + QUANT_WORDS - 1));
+      const sums = Math.max(quants + 1, arrival(first + INPUT_WORDS - 1));
+      spent.waiting += scale - now;
+      spent.quants += quants - scale;
+      spent.sums += sums - quants;
+      now = sums + 1;
+    }
+    const idle = now + 1;
+    // Totals of the states are exact, their order is not: a load has three to four for each of its blocks.
+    if (blocks > 0) {
+      let at = from;
+      for (const [state, cycles] of [
+        [3, spent.waiting],
+        [4, spent.quants],
+        [5, spent.sums],
+      ]) {
+        if (cycles === 0) continue;
+        this.inputLoad.enter(state, at);
+        at += cycles;
+      }
+      this.inputLoad.enter(6, at);
+    }
+    this.inputLoad.enter(1, idle);
+    return idle;
+  }
+
+  /**
+   * The load unit has the header of LOAD_WGT.
+   * @param from when the weight loader, which may be late, has its block count
+   * @returns when the lanes begin to take data
+   */
+  weights(now: number, from: number): number {
     if (this.#beforeFirstLoad !== undefined) {
-      for (const span of this.#beforeFirstLoad) if (span !== undefined) span.to = now + BEFORE_WEIGHTS;
+      for (const span of this.#beforeFirstLoad) if (span !== undefined) span.to = now;
       this.#beforeFirstLoad = undefined;
     }
-    const v1 = this.#revision === 'v1';
-    const extra = headerAlone ? (v1 ? (first ? 7 : 5) : first ? 3 : 2) : 0;
-    const wait = words + (v1 ? 3 : 8) + extra;
-    const starting = v1 || first ? 2 : 3;
-    const loaded = v1
-      ? words + (headerAlone ? 4 : first ? -3 : -1)
-      : words + (headerAlone ? 5 : first ? 2 : 3);
-    const waiting = this.monitors.add('control-unit', 4, now + 7, wait);
-    this.monitors.add('load-unit', 2, now + 7, starting);
-    const loading = this.monitors.add('load-unit', 4, now + 7 + starting, loaded);
-    const transferring = this.monitors.add('weight-load', 2, now + 7 + starting, loaded);
-    return {
-      dataFrom: now + BEFORE_WEIGHTS,
-      cycles: 7 + wait,
-      after: AFTER_WEIGHTS[this.#revision] + extra,
-      stretched: [waiting, loading, transferring],
-    };
+    this.loadUnit.enter(4, now);
+    this.weightLoad.enter(2, from);
+    return this.#revision === 'v1' ? now : now + 2;
   }
 
-  /**
-   * @param computing cycles that the compute unit computes; in the SystemC model one for each product of two super-blocks
-   * @returns cycles until the last result is stored; `computing` lasts longer if nothing takes the results
-   */
-  compute(now: number, computing: number): { cycles: number; computing: Span | undefined } {
-    this.monitors.add('control-unit', 2, now, 3);
-    this.monitors.add('control-unit', 5, now + 3, 1);
-    this.monitors.add('control-unit', 6, now + 4, 1);
-    this.monitors.add('scheduler', 2, now + 3, 1);
-    this.monitors.add('scheduler', 31, now + 4, 2);
-    this.monitors.add('scheduler', 32, now + 6, 2);
-    this.monitors.add('scheduler', 4, now + 8, 1);
-    const span = this.monitors.add('compute', 2, now + 8, computing);
-    this.monitors.add('compute', 3, now + 8 + computing, 1);
-    return { cycles: computing + 9, computing: span };
+  /** All words of LOAD_INP are taken, the last at `last`. @returns when the load unit goes on */
+  inputsTaken(last: number): number {
+    return last;
   }
 
-  /** The core stops for good: in the scheduler's start handshake, or in the middle of a load. */
-  stop(now: number, where: 'start-handshake' | 'inputs' | 'weights'): void {
-    this.monitors.stop();
+  /** All words of LOAD_WGT are taken, the last at `last`. @returns when the load unit has seen it */
+  weightsTaken(last: number): number {
+    return this.#revision === 'v1' ? last : last + 1;
+  }
+
+  /** @returns when the weight loader, with all words of a load there at `last`, is idle */
+  endWeights(from: number, blocks: number, last: number, _type: CoreType | undefined): number {
+    const steps = Math.ceil(blocks / BLOCKS_TOGETHER[this.#revision]);
+    const idle = steps === 0 ? from + 1 : Math.max(from + 2 * steps, last + 2) + 1;
+    this.weightLoad.enter(1, idle);
+    return idle;
+  }
+
+  /** A COMPUTE is issued. */
+  issue(now: number): void {
+    this.scheduler.enter(2, now + 1);
+  }
+
+  /** A COMPUTE is issued and the one before it over, both by `now`. @returns when it can start at the earliest */
+  offerStart(now: number): number {
+    this.scheduler.enter(31, now + 2);
+    return now + 3;
+  }
+
+  /** The computation takes the start that it was offered. @returns when the scheduler is free again */
+  start(now: number): number {
+    this.scheduler.enter(32, now + 1);
+    this.scheduler.enter(4, now + 3);
+    this.scheduler.enter(1, now + 4);
+    return now + 4;
+  }
+
+  /** The course of the COMPUTE that took its start at `now`. */
+  compute(now: number, rows: number, columns: number, kb: number): ComputeCourse {
+    const from = now + 4;
+    const results = rows * columns;
+    const lastResult = from + (kb === 0 ? Math.max(0, results - 1) : results * kb);
+    const stored = results === 0 ? this.#stored : Math.max(lastResult, this.#stored + results);
+    const computed = from + results * kb;
+    const end = results === 0 ? from : Math.max(computed, stored - RESULT_FIFO);
+    this.#stored = stored;
+    this.computation.enter(2, from);
+    this.computation.enter(3, end);
+    this.computation.enter(1, end + 1);
+    return { from, end, stored, perProduct: 1 };
+  }
+
+  /** The control unit hands a tile to the SOFT_MAX unit and waits for it. */
+  beginSoftmax(now: number): void {
+    this.control.enter(7, now);
+    this.softmax.enter(1, now);
+  }
+
+  endSoftmax(now: number): void {
+    this.softmax.enter(0, now);
+  }
+
+  /** The core stops for good. */
+  stop(now: number, where: StoppedAt): void {
+    this.#monitors.stop();
+    for (const unit of [
+      this.control,
+      this.loadUnit,
+      this.scheduler,
+      this.computation,
+      this.weightLoad,
+      this.inputLoad,
+      this.softmax,
+    ])
+      unit.forget();
     if (where === 'start-handshake') {
-      this.monitors.add('scheduler', 31, now, Number.POSITIVE_INFINITY);
+      this.scheduler.enter(31, now);
       return;
     }
-    this.monitors.add('control-unit', 4, now, Number.POSITIVE_INFINITY);
-    this.monitors.add('load-unit', where === 'inputs' ? 3 : 4, now, Number.POSITIVE_INFINITY);
+    if (where === 'softmax') {
+      this.beginSoftmax(now);
+      return;
+    }
+    this.control.enter(4, now);
+    this.loadUnit.enter(where === 'inputs' ? 3 : 4, now);
   }
-}
-
-/** A load's course: words flow from `dataFrom`, one a cycle and lane, and the load ends `after` the last of them. */
-export interface LoadTiming {
-  readonly dataFrom: number;
-  /** When all words are there in time. */
-  readonly cycles: number;
-  readonly after: number;
-  /** Spans that last as long as the load does; undefined for units that the revision lacks. */
-  readonly stretched: readonly (Span | undefined)[];
 }

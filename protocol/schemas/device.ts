@@ -9,6 +9,7 @@ export const deviceListChecksParams = z.strictObject({
   index: json.optional(),
   counters: json.optional(),
   streams: json.optional(),
+  softmax: json.optional(),
 });
 export const deviceListChecksResult = z.object({
   checks: z.array(
@@ -41,6 +42,17 @@ export interface DeviceCheckResult {
   readonly counterMismatches: number;
   /** Counts of cycles that differ. */
   readonly cycleMismatches: number;
+  /** Of a check of SOFT_MAX (revision v4), whose results are compared with a tolerance: none is a bit mismatch. */
+  readonly softMax?:
+    | {
+        /** Results that came. */
+        readonly results: number;
+        /** Results further from the golden one than 1e-6 of it, and than 1e-7. */
+        readonly outside: number;
+        /** Results within the tolerance, but in other bits. */
+        readonly otherBits: number;
+      }
+    | undefined;
   /** The first differences, for people. */
   readonly details: string[];
   /** Why it could not be made. */
@@ -52,6 +64,7 @@ export const deviceRunCheckResult: z.ZodType<DeviceCheckResult> = z.object({
   bitMismatches: count,
   counterMismatches: count,
   cycleMismatches: count,
+  softMax: z.object({ results: count, outside: count, otherBits: count }).optional(),
   details: z.array(z.string()),
   error: z.string().optional(),
 });

@@ -1,4 +1,4 @@
-import { Random } from '../../llm/maths/index.js';
+import { Random } from '../../maths/index.js';
 
 /** What a text follows from: the same task has the same text, whoever asks, however and beside whomever. */
 export interface Task {

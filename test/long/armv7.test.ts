@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KV_TYPES } from '../../llm/kv/layout.js';
@@ -30,6 +30,19 @@ function ofRelease(release: Armv7Release): void {
       const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
       const here = digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16, kvType);
       expect(there).toEqual({ ...here, architecture: 'arm' });
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'computes the golden bits of SOFT_MAX on the mock',
+    async () => {
+      const args = [resolve('vectors/softmax.json'), 'kv260-2026-v4'];
+      const there = JSON.parse(await runInRelease(release, ['softmax-checks-main'], args));
+      expect(there.architecture).toBe('arm');
+      expect(there.results.length).toBeGreaterThan(20);
+      for (const { passed, softMax } of there.results)
+        expect({ passed, ...softMax }).toMatchObject({ passed: true, outside: 0, otherBits: 0 });
     },
     DEADLINE_MS,
   );

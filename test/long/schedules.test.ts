@@ -3,9 +3,9 @@ import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
 import { GgmlType } from '../../gguf/index.js';
 import type { GenerateRequest } from '../../llm/engine/request.js';
-import { Random } from '../../llm/maths/index.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import { EngineMetrics } from '../../llm/scheduling/index.js';
+import { Random } from '../../maths/index.js';
 import { openMockBoard } from '../../mock-device/index.js';
 import { Bench, type Received, syntheticGguf } from '../unit/llm/models.js';
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import type { Accelerator } from '../../driver/accelerator.js';
 import { fileSource, openGguf } from '../../gguf/index.js';
 import { Engine } from '../../llm/engine/engine.js';
-import { logSumExp } from '../../llm/maths/index.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import type { Model } from '../../llm/model/model.js';
+import { logSumExp } from '../../maths/index.js';
 
 /** One prompt of `reference.json`: what llama.cpp computed (shared models, README). */
 export interface ReferenceCase {

@@ -4,10 +4,10 @@ import { fileSource, openGguf } from '../../gguf/index.js';
 import { KvCache } from '../../llm/kv/cache.js';
 import { KV_TYPES, type KvType } from '../../llm/kv/layout.js';
 import { KvPool } from '../../llm/kv/pool.js';
-import { Random } from '../../llm/maths/index.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import type { Model } from '../../llm/model/model.js';
 import { Sampler } from '../../llm/sampling/index.js';
+import { Random } from '../../maths/index.js';
 import { openMockBoard } from '../../mock-device/index.js';
 
 /*

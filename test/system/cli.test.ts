@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -276,6 +276,45 @@ describe.concurrent('selftest', () => {
         cycleMismatches: 0,
       });
     }
+  });
+
+  it('has SOFT_MAX as a group of its own on revision v4', async () => {
+    const folder = join(directory.path, 'softmax');
+    mkdirSync(folder);
+    copyFileSync(join('vectors', 'softmax.json'), join(folder, 'softmax.json'));
+    const all = ['selftest', '--vectors', folder, '-d', 'mock:kv260-2026-v4'];
+    const { status, stdout } = await run([...all, '--json']);
+    const summary = JSON.parse(stdout) as { cases: number; softMax: { results: number } };
+    expect(status).toBe(0);
+    expect(summary).toMatchObject({ revision: 'v4', passed: summary.cases, bitMismatches: 0 });
+    const { results } = summary.softMax;
+    expect(summary.softMax).toEqual({
+      cases: summary.cases,
+      passed: summary.cases,
+      results,
+      outside: 0,
+      otherBits: 0,
+    });
+    expect(results).toBeGreaterThan(5000);
+    const table = await run(all);
+    expect(table.stdout).toMatch(
+      new RegExp(
+        `^SOFT_MAX +${summary.cases} of ${summary.cases} checks; of ${results} results 0 outside`,
+        'm',
+      ),
+    );
+  });
+
+  it('ends with status 3 where a result of SOFT_MAX lies outside of the tolerance', async () => {
+    const folder = join(directory.path, 'softmax-wrong');
+    mkdirSync(folder);
+    const [first] = JSON.parse(readFileSync(join('vectors', 'softmax.json'), 'utf8')) as { expect: string }[];
+    expect(first.expect).toBe('3f800000');
+    writeFileSync(join(folder, 'softmax.json'), JSON.stringify([{ ...first, expect: '3f800010' }]));
+    const device = ['-d', 'mock:kv260-2026-v4'];
+    const { status, stdout } = await run(['selftest', '--vectors', folder, '--json', ...device]);
+    expect(status).toBe(3);
+    expect(JSON.parse(stdout)).toMatchObject({ passed: 0, bitMismatches: 0, softMax: { outside: 1 } });
   });
 
   it.skipIf(process.arch !== 'x64')('passes on x86 processors without AVX', async () => {

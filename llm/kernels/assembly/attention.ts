@@ -5,7 +5,7 @@ import { decodeBytes, dotOfInts, keyScaleAt, PAGE, quantizedLayerBytes, quantize
 /** A page's entry in the table: the addresses of its first layer's keys and values; an INT8 page has both at the first. */
 const ENTRY_BYTES: usize = 8;
 
-/** e^x with the same bits on every machine: llm/maths. */
+/** e^x with the same bits on every machine: maths/. */
 // @ts-ignore: decorator
 @external('env', 'exp')
 declare function exp(x: f64): f64;

@@ -3,8 +3,8 @@ import { Automaton, MAX_MASK_WORK } from '../../../constraint/automaton.js';
 import { compileSchema } from '../../../constraint/compile-schema.js';
 import { Constraint } from '../../../constraint/constraint.js';
 import { TokenMasks } from '../../../constraint/token-masks.js';
-import { Random } from '../../../llm/maths/index.js';
 import { Sampler } from '../../../llm/sampling/index.js';
+import { Random } from '../../../maths/index.js';
 import { tinyStories } from '../llm/models.js';
 
 const { tokenizer, config } = tinyStories();

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { Automaton, type State } from '../../../constraint/automaton.js';
 import { compileSchema } from '../../../constraint/compile-schema.js';
-import { Random } from '../../../llm/maths/index.js';
+import { Random } from '../../../maths/index.js';
 import { satisfies } from './json-schema-validator.js';
 
 const HORIZON = 16;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { State } from '../../../constraint/automaton.js';
 import { compileSchema } from '../../../constraint/compile-schema.js';
-import { Random } from '../../../llm/maths/index.js';
+import { Random } from '../../../maths/index.js';
 import { automatonOf, expectAll, judge, walk } from './constraint-support.js';
 import { satisfies } from './json-schema-validator.js';
 

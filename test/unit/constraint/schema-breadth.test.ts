@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../../llm/maths/index.js';
+import { Random } from '../../../maths/index.js';
 import { automatonOf, expectAll, expectDocuments, judge, walk } from './constraint-support.js';
 import { satisfies } from './json-schema-validator.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ResponseFormat } from '../../../constraint/index.js';
-import { Random } from '../../../llm/maths/index.js';
 import { Sampler } from '../../../llm/sampling/index.js';
+import { Random } from '../../../maths/index.js';
 import { Bench, GREEDY, textOf, tinyStories } from '../llm/models.js';
 import { satisfies } from './json-schema-validator.js';
 

@@ -41,4 +41,5 @@ export const LISTS: VectorLists = {
   index: INDEX,
   counters: JSON.parse(readFileSync(`${FOLDER}/counters.json`, 'utf8')),
   streams: JSON.parse(readFileSync(`${FOLDER}/streams.json`, 'utf8')),
+  softmax: JSON.parse(readFileSync(`${FOLDER}/softmax.json`, 'utf8')),
 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
-import { filesOf, listChecks } from '../../../driver/self-test/checks.js';
+import { filesOf, listChecks, type SelfTestCheck } from '../../../driver/self-test/checks.js';
 import { runCheck } from '../../../driver/self-test/run-check.js';
 import { bitMismatches, readVector } from '../../../driver/self-test/vector.js';
 import { openMockBoard } from '../../../mock-device/index.js';
@@ -24,8 +24,10 @@ describe('the self-test', () => {
       const description = { ...loadBoardDescription(name), timing };
       const accelerator = new Accelerator(openMockBoard(description));
       const checks = listChecks(LISTS, description.revision);
-      expect(checks.filter(({ kind }) => kind === 'stream')).toHaveLength(47);
+      const isV4 = description.revision === 'v4';
+      expect(checks.filter(({ kind }) => kind === 'stream')).toHaveLength(isV4 ? 42 : 47);
       expect(checks.filter(({ kind }) => kind === 'counters')).toHaveLength(36);
+      expect(checks.filter(({ kind }) => kind === 'softmax')).toHaveLength(isV4 ? 28 : 0);
       const failed = checks
         .map((check) =>
           runCheck(accelerator, check, new Map(filesOf(check).map((file) => [file, readFile(file)]))),
@@ -36,6 +38,97 @@ describe('the self-test', () => {
       expect(accelerator.counters.getTargets()).toEqual(counters.getTargets());
     },
   );
+
+  describe('of SOFT_MAX', () => {
+    const checks = listChecks(LISTS, 'v4').filter((check) => check.kind === 'softmax');
+    const accelerator = new Accelerator(openMockBoard(loadBoardDescription('kv260-2026-v4')));
+    const run = (check: SelfTestCheck) => runCheck(accelerator, check, new Map());
+
+    it.each(checks)('has the golden bits: $name', (check) => {
+      const { vector } = check;
+      expect(run(check)).toEqual({
+        name: check.name,
+        passed: true,
+        bitMismatches: 0,
+        counterMismatches: 0,
+        cycleMismatches: 0,
+        softMax: { results: vector.expect.split(' ').length, outside: 0, otherBits: 0 },
+        details: [],
+      });
+    });
+
+    /** Of three equal elements: one third is 0x3eaaaaab. */
+    const thirds = (expected: string) => {
+      const [one, scale] = ['3f800000', '3f800000'];
+      const vector = { name: 'thirds', width: 3, scale, slope: scale, elements: `${one} ${one} ${one}` };
+      return { kind: 'softmax' as const, name: 'thirds', vector: { ...vector, expect: expected } };
+    };
+
+    it.each([
+      ['the same bits', '3eaaaaab 3eaaaaab 3eaaaaab', [0, 0]],
+      ['2e-7 of the result more', '3eaaaaab 3eaaaaad 3eaaaaab', [0, 1]],
+      ['1e-6 of the result less', '3eaaaaa0 3eaaaaab 3eaaaaab', [0, 1]],
+      ['3e-6 of the result more', '3eaaaacb 3eaaaaab 3eaaaaab', [1, 0]],
+      ['NaN', '7fc00000 3eaaaaab 3eaaaaaa', [1, 1]],
+      ['infinities', '7f800000 ff800000 3eaaaaab', [2, 0]],
+    ] as const)('allows 1e-6 of a result: %s', (_, expected, [outside, otherBits]) => {
+      const result = run(thirds(expected));
+      expect(result).toMatchObject({
+        passed: outside === 0,
+        bitMismatches: 0,
+        softMax: { results: 3, outside, otherBits },
+      });
+      expect(result.details).toHaveLength(outside > 0 ? 1 : 0);
+    });
+
+    it('allows 1e-7 of results that are smaller than that', () => {
+      const small = (expected: string) => {
+        const { vector, ...check } = thirds(expected);
+        return run({ ...check, vector: { ...vector, elements: '42000000 00000000 00000000' } });
+      };
+      // e^-32 = 1.3e-14.
+      expect(small('3f800000 00000000 33000000').softMax).toEqual({ results: 3, outside: 0, otherBits: 2 });
+      expect(small('3f800000 00000000 34000000').softMax).toEqual({ results: 3, outside: 1, otherBits: 1 });
+    });
+
+    it('is a case also where the device does not finish it, or its parts do not fit', () => {
+      const { board } = accelerator;
+      const broken = openMockBoard(board.description, { faults: [{ name: 'no-tlast' }] });
+      const check = thirds('3eaaaaab 3eaaaaab 3eaaaaab');
+      expect(runCheck(new Accelerator(broken), check, new Map())).toMatchObject({
+        passed: false,
+        error: expect.stringMatching(/DRIVER_RESULT_WITHOUT_TLAST/),
+        softMax: { results: 0, outside: 0, otherBits: 0 },
+      });
+      expect(run(thirds('3eaaaaab'))).toMatchObject({
+        passed: false,
+        error: expect.stringMatching(/DRIVER_BAD_VECTOR.*thirds/),
+      });
+    });
+
+    it.each([
+      ['no words', ''],
+      ['a short word', '3f800000 3f8 3f800000'],
+      ['a word that is no number', '3f800000 3f8000zz 3f800000'],
+      ['megabytes of words', '3f800000 '.repeat(900_000)],
+    ])('fails a case with %s', (_, elements) => {
+      const { vector, ...check } = thirds('3eaaaaab 3eaaaaab 3eaaaaab');
+      expect(run({ ...check, vector: { ...vector, elements } })).toMatchObject({
+        passed: false,
+        error: expect.stringMatching(/DRIVER_BAD_VECTOR.*thirds.*8 hexadecimal digits/),
+      });
+    });
+
+    it('refuses a list that is not as documented', () => {
+      const { vector } = thirds('3eaaaaab 3eaaaaab 3eaaaaab');
+      for (const spoilt of [
+        { ...vector, scale: '1.0' },
+        { ...vector, width: 0 },
+      ])
+        expect(() => listChecks({ softmax: [spoilt] }, 'v4')).toThrow(/DRIVER_BAD_VECTOR.*softmax.json/);
+      expect(() => listChecks({ softmax: [vector] }, 'v3')).toThrow(/nothing would be checked/);
+    });
+  });
 
   it('compares what a list has, where entries lack a digest, tiles, counters or status', () => {
     const accelerator = new Accelerator(openMockBoard(Z1));

@@ -193,7 +193,12 @@ describe('an ill-formed stream', () => {
       (words: Uint8Array) => words.subarray(0, words.length - 4),
     ],
     ['v3', 'no LOAD_WGT for the words on lanes B to D', 'stream-desynchronised', () => bytesOf([0])],
-    ['v3', 'a load right behind a COMPUTE', 'hazard', (words: Uint8Array) => concat(words, bytesOf([0x02]))],
+    [
+      'v3',
+      'a load right behind a COMPUTE',
+      'hazard',
+      (words: Uint8Array) => concat(words, bytesOf([0x01, 1]), inputs),
+    ],
     [
       'v3',
       'another type right behind a COMPUTE',

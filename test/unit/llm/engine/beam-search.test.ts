@@ -3,9 +3,9 @@ import { GgmlType } from '../../../../gguf/index.js';
 import { Hypotheses } from '../../../../llm/engine/hypotheses.js';
 import type { GenerateRequest } from '../../../../llm/engine/request.js';
 import { KvLayout } from '../../../../llm/kv/layout.js';
-import { logSoftmax } from '../../../../llm/maths/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { EngineMetrics } from '../../../../llm/scheduling/index.js';
+import { logSoftmax } from '../../../../maths/index.js';
 import { Bench, GREEDY, logitsOf, syntheticGguf } from '../models.js';
 
 const model = loadModel(syntheticGguf(() => GgmlType.F32, { vocabulary: 300 }));

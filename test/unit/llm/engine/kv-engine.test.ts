@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
-import { Random } from '../../../../llm/maths/index.js';
 import { newCost } from '../../../../llm/model/cost.js';
 import { ModelDrafter } from '../../../../llm/speculation/model-drafter.js';
+import { Random } from '../../../../maths/index.js';
 import { Bench, tinyOfPages as tiny } from '../models.js';
 import { losesNoPage, randomRequest } from './random-requests.js';
 

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { Engine } from '../../../../llm/engine/engine.js';
 import type { GenerateRequest } from '../../../../llm/engine/request.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
-import { Random } from '../../../../llm/maths/index.js';
+import { Random } from '../../../../maths/index.js';
 import { tinyOfPages as tiny } from '../models.js';
 
 function below(random: Random, n: number): number {

@@ -3,7 +3,7 @@ import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
 import { KvCache } from '../../../../llm/kv/cache.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
-import { exp, Random } from '../../../../llm/maths/index.js';
+import { exp, Random } from '../../../../maths/index.js';
 
 const SHAPE = { layers: 2, heads: 6, kvHeads: 2, headDim: 24 };
 const GROUP = SHAPE.heads / SHAPE.kvHeads;

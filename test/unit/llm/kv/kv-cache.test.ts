@@ -7,9 +7,9 @@ import type { KvCache } from '../../../../llm/kv/cache.js';
 import { KvLayout, type KvType } from '../../../../llm/kv/layout.js';
 import type { KvPool } from '../../../../llm/kv/pool.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
-import { Random } from '../../../../llm/maths/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
+import { Random } from '../../../../maths/index.js';
 import { syntheticGguf } from '../models.js';
 
 const TINY = syntheticGguf(() => GgmlType.F32, {

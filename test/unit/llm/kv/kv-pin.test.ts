@@ -3,9 +3,9 @@ import { PynqLlmError } from '../../../../errors/index.js';
 import type { PrefillSink } from '../../../../llm/engine/engine.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import type { KvPin } from '../../../../llm/kv/pool.js';
-import { Random } from '../../../../llm/maths/index.js';
 import type { Model } from '../../../../llm/model/model.js';
 import { EngineMetrics } from '../../../../llm/scheduling/index.js';
+import { Random } from '../../../../maths/index.js';
 import { Bench, tinyOfPages } from '../models.js';
 
 const tiny = (pages: number, kvType: KvType = 'f16') => tinyOfPages(kvType, pages);

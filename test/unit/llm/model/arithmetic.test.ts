@@ -3,10 +3,10 @@ import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
 import { KernelMemory } from '../../../../llm/kernels/kernels.js';
 import { KvCache } from '../../../../llm/kv/cache.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
-import { Random } from '../../../../llm/maths/index.js';
 import { rmsNorm } from '../../../../llm/model/norm.js';
 import { Rope } from '../../../../llm/model/rope.js';
 import { swiGlu } from '../../../../llm/model/swiglu.js';
+import { Random } from '../../../../maths/index.js';
 
 function randomFloats(length: number, seed: number, scale = 1): Float32Array {
   const random = new Random(seed);

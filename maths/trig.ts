@@ -1,4 +1,4 @@
-import { PynqLlmError } from '../../errors/index.js';
+import { PynqLlmError } from '../errors/index.js';
 
 const TWO_OVER_PI = 0.6366197723675814;
 /**

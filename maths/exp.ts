@@ -20,7 +20,8 @@ const UNDERFLOW = -745.1332191019412;
  *
  * Method (Cody & Waite, Software Manual for the Elementary Functions, 1980): x = k ln 2 + r with |r| <= ln 2 / 2, then the
  * Taylor polynomial of e^r to degree 13 (its rest is below 5e-18, 1/40 of a unit in the last place), then times 2^k, which
- * is exact unless the result is subnormal. Within 1 unit in the last place.
+ * is exact unless the result is subnormal. Within 1 unit in the last place; of a float32, and rounded to float32, it is
+ * the rounded exact value (test/long/softmax-exp.test.ts tries them all).
  */
 export function exp(x: number): number {
   if (!(x <= OVERFLOW)) return x > OVERFLOW ? Number.POSITIVE_INFINITY : Number.NaN;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cos, exp, log, logSoftmax, logSumExp, pow, Random, sin } from '../../../../llm/maths/index.js';
+import { cos, exp, log, logSoftmax, logSumExp, pow, Random, sin } from '../../../maths/index.js';
 
 const relative = (actual: number, expected: number) => Math.abs(actual - expected) / Math.abs(expected);
 const doubles = (min: number, max: number) => fc.double({ min, max, noNaN: true });

@@ -1,4 +1,4 @@
-import { PynqLlmError } from '../../errors/index.js';
+import { PynqLlmError } from '../errors/index.js';
 
 const MASK_64 = (1n << 64n) - 1n;
 

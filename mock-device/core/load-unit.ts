@@ -1,0 +1,171 @@
+import type { BoardDescription } from '../../board/index.js';
+import { CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
+import type { PhysicalMemory } from '../physical-memory.js';
+import type { InputLane } from '../stream-lanes.js';
+import type { Arithmetic } from './arithmetic.js';
+import { Gather } from './gather.js';
+import { Loader } from './loader.js';
+import type { CoreTiming } from './timing.js';
+import { blocksOfLane } from './weight-load.js';
+
+const INPUT_WORDS = Q8K_BYTES / 4;
+
+/** What the load unit works with. */
+export interface LoadUnitParts {
+  readonly description: BoardDescription;
+  readonly memory: PhysicalMemory;
+  readonly inputs: readonly InputLane[];
+  readonly arithmetic: Arithmetic;
+  readonly timing: CoreTiming;
+  /** When a loader that becomes idle at a cycle looks for its next load. */
+  readonly resumes: (idle: number) => number;
+}
+
+/** A load for which words lack. */
+export interface Lacking {
+  readonly lane: number;
+  readonly words: number;
+}
+
+/**
+ * The load unit: takes the words that a load's operands announce, one load at a time, and gives them to the loaders,
+ * which unpack them. What does not fit the type hangs a loader, not the load unit.
+ */
+export class LoadUnit {
+  readonly inputLoader = new Loader();
+  readonly weightLoader = new Loader();
+  readonly #gather: Gather;
+  /** Super-blocks of the load at hand; of weights, their type if the core knows it. */
+  #blocks = 0;
+  #type: CoreType | undefined;
+  #isOfWeights = false;
+  /** The weight loader has words left over from a load that announced too many on some lanes: which. */
+  #leftOver: string | undefined;
+  readonly #parts: LoadUnitParts;
+
+  constructor(parts: LoadUnitParts) {
+    this.#parts = parts;
+    this.#gather = new Gather(parts.memory, parts.inputs);
+  }
+
+  /** Memory that loaded words may lie in is about to change. */
+  keep(start: number, end: number): void {
+    this.#gather.keep(start, end);
+    this.#parts.arithmetic.keep(start, end);
+  }
+
+  /** A load that the weight loader could not follow, for people; undefined while all were well formed. */
+  get badLoad(): string | undefined {
+    return this.weightLoader.stuck ?? this.#leftOver;
+  }
+
+  /** The operands of LOAD_INP are there at `now`. */
+  beginInputs(now: number, blocks: number): void {
+    const { timing, resumes } = this.#parts;
+    const loader = this.inputLoader;
+    this.#isOfWeights = false;
+    this.#blocks = blocks;
+    const from = loader.begin(now, resumes(loader.idle), blocks, (block) =>
+      this.#gather.arrival(0, block * INPUT_WORDS),
+    );
+    timing.inputs(now, from);
+    this.#gather.begin(now, {
+      lanes: 1,
+      wordsOf: () => blocks * INPUT_WORDS,
+      lag: (word) => timing.inputLag(word, from - now),
+    });
+  }
+
+  /**
+   * The operands of LOAD_WGT are there at `now`.
+   * @param announced words of each lane
+   * @param type of the last CONFIG, any number
+   * @param known the same if the core knows it
+   */
+  beginWeights(
+    now: number,
+    blocks: number,
+    announced: readonly number[],
+    type: number,
+    known: CoreType | undefined,
+  ): void {
+    const { timing, resumes } = this.#parts;
+    const loader = this.weightLoader;
+    this.#isOfWeights = true;
+    this.#blocks = blocks;
+    this.#type = known;
+    const unpacked = known === undefined ? 0 : blocks;
+    const from = loader.begin(now, resumes(loader.idle), unpacked, (block) => this.#writtenAt(block));
+    this.#checkLengths(announced, type);
+    this.#gather.begin(timing.weights(now, from), {
+      lanes: announced.length,
+      wordsOf: (lane) => announced[lane],
+      swallow: loader.stuck !== undefined || known === undefined,
+    });
+  }
+
+  /** Words that the blocks of the load at hand have on a lane. */
+  #wordsOf(lane: number): number {
+    if (this.#type === undefined) return 0;
+    return blocksOfLane(this.#blocks, lane, this.#parts.inputs.length) * CORE_WORDS[this.#type];
+  }
+
+  /**
+   * With too few words the weight loader waits for ever. Words that are left over it takes for the head of the next
+   * load: at once where there are some on every lane, otherwise when that comes.
+   */
+  #checkLengths(announced: readonly number[], type: number): void {
+    const over = announced.map((words, lane) => words - this.#wordsOf(lane));
+    const lane = over.findIndex((words) => words !== 0);
+    if (lane < 0 && this.#leftOver === undefined) return;
+    const why =
+      this.#type === undefined
+        ? `LOAD_WGT of type ${type}, which the bitstream was built without`
+        : `LOAD_WGT of ${this.#blocks} blocks announces ${announced[lane]} words on lane ${'ABCD'[lane]}; they have ${this.#wordsOf(lane)}`;
+    const waitsForHead = over.every((words) => words >= 0) && over.includes(0);
+    if (this.#leftOver !== undefined || !waitsForHead) this.weightLoader.stick(this.#leftOver ?? why);
+    else this.#leftOver = why;
+  }
+
+  /** When the first fields of a weight block are written: those of blocks side by side on the lanes together. */
+  #writtenAt(block: number): number {
+    if (this.#type === undefined) return Number.POSITIVE_INFINITY;
+    const lanes = this.#parts.inputs.length;
+    const group = Math.floor(block / lanes);
+    let written = this.weightLoader.from;
+    for (let lane = 0; lane < Math.min(lanes, this.#blocks - group * lanes); lane++)
+      written = Math.max(written, this.#gather.arrival(lane, group * CORE_WORDS[this.#type]));
+    return written;
+  }
+
+  /** Takes what has come. @returns what still lacks */
+  take(): Lacking | undefined {
+    const lane = this.#gather.take();
+    return lane < 0 ? undefined : { lane, words: this.#gather.lack(lane) };
+  }
+
+  /** All words have come. @returns when the last of them is taken */
+  finish(): number {
+    const { timing } = this.#parts;
+    const { lastAt } = this.#gather;
+    if (!this.#isOfWeights) {
+      const arrival = (word: number): number => this.#gather.arrival(0, word);
+      this.inputLoader.end(timing.endInputs(this.inputLoader.from, this.#blocks, arrival));
+    } else if (this.weightLoader.stuck === undefined)
+      this.weightLoader.end(timing.endWeights(this.weightLoader.from, this.#blocks, lastAt, this.#type));
+    return lastAt;
+  }
+
+  /** The last word is taken at `now`: the core holds the load. @returns when the load unit goes on */
+  settle(now: number): number {
+    const { arithmetic, timing } = this.#parts;
+    const { words } = this.#gather;
+    if (!this.#isOfWeights) arithmetic.loadInputs(words[0], this.#blocks);
+    else if (this.#type !== undefined && this.weightLoader.stuck === undefined)
+      arithmetic.loadWeights(words, this.#type, this.#blocks);
+    this.inputLoader.settle();
+    this.weightLoader.settle();
+    this.#gather.release();
+    return this.#isOfWeights ? timing.weightsTaken(now) : timing.inputsTaken(now);
+  }
+}
