@@ -4,9 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'smol-toml';
 import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
-import type { BoardDescription } from './description.js';
+import type { BoardDescription, CounterDesign, DmaDevices } from './description.js';
+import { counterDesignOf, counterDesigns } from './registers/monitors.js';
 
 const WEIGHT_TYPES = { Q2_K: 2, Q3_K: 3, Q4_K: 4, Q5_K: 5, Q6_K: 6 } as const;
+
+/** Where the mock has the first of the devices that DMA memory is made of. */
+const FIRST_DEVICE = 0x3800_0000;
 
 const address = z.number().int().min(0).max(0xffff_ffff);
 const aligned = address.refine((value) => value % 4096 === 0, 'must be a multiple of 4096');
@@ -17,7 +21,7 @@ const boardFile = z
     name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
     title: z.string().min(1).max(200),
     architecture: z.enum(['armv7', 'aarch64']),
-    revision: z.enum(['v1', 'v3']),
+    revision: z.enum(['v1', 'v3', 'v4']),
     clock_hz: z.number().int().min(1_000_000).max(1_000_000_000),
     weight_types: z.array(z.enum(['Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K'])).min(1),
     memory_bytes: z.number().int().positive(),
@@ -25,8 +29,25 @@ const boardFile = z
     dma: z.strictObject({
       lanes: z.union([z.literal(1), z.literal(4)]),
       length_bits: z.number().int().min(14).max(26),
+      alignment: z.union([z.literal(4), z.literal(8), z.literal(16)]).optional(),
+      address_bits: z.number().int().min(29).max(32).optional(),
+      interrupts: z.boolean().optional(),
     }),
-    dma_memory: z.array(region).min(1),
+    hwc: z
+      .strictObject({
+        layout: z.enum(['reset-first', 'reset-last']).default('reset-first'),
+        monitors: z.number().int().min(1).max(15).optional(),
+      })
+      .optional(),
+    dma_memory: z.union([
+      z.array(region).min(1),
+      z.strictObject({
+        kind: z.literal('u-dma-buf'),
+        names: z.array(z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/)).max(8),
+        in_bytes: aligned.min(4096),
+        out_bytes: aligned.min(4096),
+      }),
+    ]),
     capacity: z.strictObject({
       weight_blocks: z.number().int().min(1).max(1024),
       input_blocks: z.number().int().min(1).max(512),
@@ -36,6 +57,10 @@ const boardFile = z
         part: z.string().regex(/^[a-z0-9]{3,32}$/),
         clock: z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)]).optional(),
         reference_hz: z.number().int().min(1_000_000).max(100_000_000).optional(),
+        bitstream_md5: z
+          .string()
+          .regex(/^[0-9a-f]{32}$/)
+          .optional(),
       })
       .optional(),
   })
@@ -46,7 +71,15 @@ const boardFile = z
     for (const name of ['control', ...Array.from({ length: board.dma.lanes }, (_, lane) => `dma${lane}`)])
       if (!(name in board.windows))
         context.addIssue({ code: 'custom', message: `windows.${name} is missing` });
-    const regions = [...Object.values(board.windows), ...board.dma_memory].toSorted(
+    try {
+      counterDesignOf({ revision: board.revision, hwc: hwcOf(board) });
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: `hwc: ${explain(error)}` });
+    }
+    const devices = devicesOf(board.dma_memory);
+    if (devices && new Set(devices.names).size !== 2 * board.dma.lanes)
+      context.addIssue({ code: 'custom', message: `dma_memory.names: two different ones a lane are needed` });
+    const regions = [...Object.values(board.windows), ...regionsOf(board.dma_memory)].toSorted(
       (a, b) => a.base - b.base,
     );
     for (const [i, { base, size }] of regions.entries())
@@ -102,6 +135,7 @@ export function loadBoardDescription(nameOrPath: string): BoardDescription {
 }
 
 function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
+  const devices = devicesOf(file.dma_memory);
   return {
     name: file.name,
     title: file.title,
@@ -110,8 +144,16 @@ function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
     clockHz: file.clock_hz,
     weightTypes: file.weight_types.map((name) => WEIGHT_TYPES[name]),
     windows: file.windows,
-    dma: { lanes: file.dma.lanes, lengthBits: file.dma.length_bits },
-    dmaMemory: file.dma_memory,
+    dma: {
+      lanes: file.dma.lanes,
+      lengthBits: file.dma.length_bits,
+      ...(file.dma.alignment !== undefined && { alignment: file.dma.alignment }),
+      ...(file.dma.address_bits !== undefined && { addressBits: file.dma.address_bits }),
+      ...(file.dma.interrupts !== undefined && { interrupts: file.dma.interrupts }),
+    },
+    hwc: hwcOf(file),
+    dmaMemory: regionsOf(file.dma_memory),
+    ...(devices && { dmaDevices: devices }),
     memoryBytes: file.memory_bytes,
     capacity: { weightBlocks: file.capacity.weight_blocks, inputBlocks: file.capacity.input_blocks },
     ...(file.fpga && {
@@ -119,9 +161,38 @@ function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
         part: file.fpga.part,
         ...(file.fpga.clock !== undefined && { clock: file.fpga.clock }),
         ...(file.fpga.reference_hz !== undefined && { referenceHz: file.fpga.reference_hz }),
+        ...(file.fpga.bitstream_md5 !== undefined && { bitstreamMd5: file.fpga.bitstream_md5 }),
       },
     }),
   };
+}
+
+type DmaMemoryFile = z.infer<typeof boardFile>['dma_memory'];
+
+/** What the file leaves out is as in the revision's first design. */
+function hwcOf({ revision, hwc }: Pick<z.infer<typeof boardFile>, 'revision' | 'hwc'>): CounterDesign {
+  const first = counterDesigns(revision)[0]!;
+  const layout = hwc?.layout ?? 'reset-first';
+  const sameLayout = counterDesigns(revision).find((design) => design.layout === layout) ?? first;
+  return { layout, monitors: hwc?.monitors ?? sameLayout.monitors.length };
+}
+
+function devicesOf(memory: DmaMemoryFile): DmaDevices | undefined {
+  if (Array.isArray(memory)) return undefined;
+  const { kind, names, in_bytes: inBytes, out_bytes: outBytes } = memory;
+  return { kind, names, inBytes, outBytes };
+}
+
+/** Devices that are yet to be made have no addresses: these stand for them. */
+function regionsOf(memory: DmaMemoryFile): BoardDescription['dmaMemory'] {
+  if (Array.isArray(memory)) return memory;
+  let base = FIRST_DEVICE;
+  return memory.names.map((_, i) => {
+    const size = i % 2 === 0 ? memory.in_bytes : memory.out_bytes;
+    const region = { base, size };
+    base += size;
+    return region;
+  });
 }
 
 function explain(cause: unknown): string {
@@ -129,5 +200,6 @@ function explain(cause: unknown): string {
     return cause.issues
       .map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '))
       .join('; ');
+  if (cause instanceof PynqLlmError) return cause.what.replace(/\.$/, '');
   return cause instanceof Error ? cause.message.split('\n')[0]! : String(cause);
 }

@@ -17,9 +17,19 @@ export interface BoardDescription {
     readonly lanes: 1 | 4;
     /** Width of LENGTH as the IP was built: 14..26. The longest transfer is 2**lengthBits - 1 bytes. */
     readonly lengthBits: number;
+    /** Bytes that every address is a multiple of: without a realignment engine the memory side's width. 4 unless given. */
+    readonly alignment?: number;
+    /** Width of addresses: memory at 2**addressBits and beyond is out of reach. 32 unless given. */
+    readonly addressBits?: number;
+    /** Whether the interrupt outputs are connected; without them registers are polled. They are unless given. */
+    readonly interrupts?: boolean;
   };
-  /** Memory that DMA buffers are allocated from. */
+  /** Where the counters' registers lie in the `hwc` window; unless given, where the revision's first design had them. */
+  readonly hwc?: CounterDesign;
+  /** Memory that DMA buffers are allocated from. Where `dmaDevices` are allocated, the kernel chooses other addresses. */
   readonly dmaMemory: readonly { readonly base: number; readonly size: number }[];
+  /** Devices of the kernel to make for DMA memory; without them memory is what the board has. */
+  readonly dmaDevices?: DmaDevices;
   /** All DDR memory in bytes, for reports. */
   readonly memoryBytes: number;
   /** Super-blocks that the core holds. */
@@ -32,8 +42,30 @@ export interface BoardDescription {
     readonly clock?: 0 | 1 | 2 | 3;
     /** Hz of the processor's reference clock, PS_CLK. */
     readonly referenceHz?: number;
+    /** MD5 of the .bit file that the description is of, in lower-case hex. */
+    readonly bitstreamMd5?: string;
   };
 }
 
-/** v3: four DMA lanes, the target on every board. v1: one lane. */
-export type CoreRevision = 'v1' | 'v3';
+/** v3: four DMA lanes, the target on every board. v1: one lane. v4: v3 with a unit for SOFT_MAX. */
+export type CoreRevision = 'v1' | 'v3' | 'v4';
+
+/**
+ * Order of the registers in the counters' window: the reset before the monitors (designs before 2026) or behind them.
+ * Nothing but a bitstream's hash or its registers tells which.
+ */
+export type CounterLayout = 'reset-first' | 'reset-last';
+
+export interface CounterDesign {
+  readonly layout: CounterLayout;
+  readonly monitors: number;
+}
+
+/** u-dma-buf devices, one to send from and one to receive into for each lane. */
+export interface DmaDevices {
+  readonly kind: 'u-dma-buf';
+  /** Lane i sends from names[2i] and receives into names[2i + 1]. */
+  readonly names: readonly string[];
+  readonly inBytes: number;
+  readonly outBytes: number;
+}

@@ -1,23 +1,30 @@
 export type { Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
-export type { BoardDescription, CoreRevision } from './description.js';
+export type {
+  BoardDescription,
+  CoreRevision,
+  CounterDesign,
+  CounterLayout,
+  DmaDevices,
+} from './description.js';
 export { loadBoardDescription, shippedBoardNames } from './description-file.js';
 export { OwnedDmaBuffer } from './owned-dma-buffer.js';
 export { type MemoryRegion, RegionAllocator } from './region-allocator.js';
 export {
   AXI_DMA_REGISTERS,
+  type CounterMap,
+  counterMap,
   DMACR,
   DMASR,
   decodeRegister,
-  HWC_RESET_OFFSET,
   listRegisters,
-  MONITORS,
   type Monitor,
   type MonitorName,
-  monitorOffsets,
+  monitorsOf,
   type PlacedRegister,
   SLCR_KEYS,
   SLCR_REGISTERS,
   SLCR_WINDOW,
   STATUS_REGISTERS,
   statusOffset,
+  unitStates,
 } from './registers/index.js';

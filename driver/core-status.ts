@@ -1,9 +1,9 @@
 import {
   type CoreRevision,
-  MONITORS,
   type RegisterWindow,
   STATUS_REGISTERS,
   statusOffset,
+  unitStates,
 } from '../board/index.js';
 
 /** Number of the scheduler's status register and its state when it hangs (manual, "Ill-formed streams"). */
@@ -43,7 +43,7 @@ export class CoreStatus {
     return STATUS_REGISTERS[this.#revision].flatMap(({ unit, idle }, index) => {
       const value = this.values[index];
       if (unit.startsWith('reserved') && value === idle) return [];
-      const state = MONITORS[this.#revision].find(({ name }) => name === unit)?.states[value];
+      const state = unitStates(this.#revision, unit)?.[value];
       return [`${unit}: ${state === undefined ? value : `${state} (${value})`}`];
     });
   }

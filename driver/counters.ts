@@ -1,10 +1,9 @@
 import {
   type BoardDescription,
-  HWC_RESET_OFFSET,
-  MONITORS,
+  type CounterMap,
+  counterMap,
   type Monitor,
   type MonitorName,
-  monitorOffsets,
   type RegisterWindow,
 } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
@@ -40,6 +39,7 @@ const DEFAULT_TARGETS: CounterTargets = {
   compute: 'computing',
   'weight-load': 'loading',
   'input-load': 'quants',
+  'softmax-unit': 'busy',
 };
 
 /** Cycles between two readings of one 32-bit counter, which wraps. */
@@ -50,7 +50,7 @@ export function cyclesBetween(before: number, after: number): number {
 /** The core's hardware counters (manual, "Registers"): one per monitor, each counting one state. */
 export class Counters {
   readonly #window: RegisterWindow;
-  readonly #monitors: readonly Monitor[];
+  readonly #map: CounterMap;
   readonly #targets: number[];
 
   /** Touches nothing yet; the board has an `hwc` window. */
@@ -59,15 +59,15 @@ export class Counters {
     window,
   }: { readonly description: BoardDescription; readonly window: RegisterWindow }) {
     this.#window = window;
-    this.#monitors = MONITORS[description.revision];
-    this.#targets = this.#monitors.map((monitor) =>
+    this.#map = counterMap(description);
+    this.#targets = this.#map.monitors.map((monitor) =>
       stateNumber(monitor, DEFAULT_TARGETS[monitor.name] ?? monitor.resetState),
     );
   }
 
   /** The monitors of this core and their states. */
   list(): readonly Monitor[] {
-    return this.#monitors;
+    return this.#map.monitors;
   }
 
   /**
@@ -77,48 +77,48 @@ export class Counters {
   setTargets(targets: CounterTargets): void {
     for (const [name, state] of Object.entries(targets)) {
       const index = this.#indexOf(name);
-      this.#targets[index] = stateNumber(this.#monitors[index], state);
+      this.#targets[index] = stateNumber(this.#map.monitors[index], state);
     }
     this.writeTargets();
   }
 
   /** What is counted now, by state number. */
   getTargets(): CounterTargets {
-    return Object.fromEntries(this.#monitors.map(({ name }, index) => [name, this.#targets[index]]));
+    return Object.fromEntries(this.#map.monitors.map(({ name }, index) => [name, this.#targets[index]]));
   }
 
   /** Writes the targets again, after the core lost them. */
   writeTargets(): void {
     this.#targets.forEach((state, index) => {
-      this.#window.write32(monitorOffsets(index).target, state);
+      this.#window.write32(this.#map.registers[index].target, state);
     });
   }
 
   /** Sets all counts to 0. */
   reset(): void {
-    this.#window.write32(HWC_RESET_OFFSET, 1);
-    this.#window.write32(HWC_RESET_OFFSET, 0);
+    this.#window.write32(this.#map.reset, 1);
+    this.#window.write32(this.#map.reset, 0);
   }
 
   /** Reads every counter, in the manual's order. */
   read(): readonly CounterReading[] {
-    return this.#monitors.map((monitor, index) => ({
+    return this.#map.monitors.map((monitor, index) => ({
       monitor: monitor.name,
       state: stateName(monitor, this.#targets[index]),
       stateNumber: this.#targets[index],
-      cycles: this.#window.read32(monitorOffsets(index).count),
+      cycles: this.#window.read32(this.#map.registers[index].count),
     }));
   }
 
   /** Reads one counter. @returns cycles modulo 2^32 */
   readOne(monitor: MonitorName): number {
-    return this.#window.read32(monitorOffsets(this.#indexOf(monitor)).count);
+    return this.#window.read32(this.#map.registers[this.#indexOf(monitor)].count);
   }
 
   #indexOf(name: string): number {
-    const index = this.#monitors.findIndex((monitor) => monitor.name === name);
+    const index = this.#map.monitors.findIndex((monitor) => monitor.name === name);
     if (index >= 0) return index;
-    const known = this.#monitors.map((monitor) => monitor.name).join(', ');
+    const known = this.#map.monitors.map((monitor) => monitor.name).join(', ');
     throw new PynqLlmError('DRIVER_UNKNOWN_COUNTER', `This core has no monitor "${name}"; it has ${known}.`, {
       context: { monitor: name },
     });
@@ -130,8 +130,8 @@ export class Counters {
     readonly state: string;
     readonly stateNumber: number;
   }[] {
-    return this.#monitors.map((monitor, index) => {
-      const number = this.#window.read32(monitorOffsets(index).state);
+    return this.#map.monitors.map((monitor, index) => {
+      const number = this.#window.read32(this.#map.registers[index].state);
       return { monitor: monitor.name, state: stateName(monitor, number), stateNumber: number };
     });
   }

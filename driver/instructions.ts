@@ -9,7 +9,7 @@ const OPCODE = { LOAD_INP: 0x01, LOAD_WGT: 0x02, COMPUTE: 0x04, CONFIG: 0x10 } a
 export const CONFIG_WORDS = 5;
 export const CONFIG_AND_INPUTS_WORDS = 6;
 export const COMPUTE_WORDS = 5;
-export const LOAD_WEIGHTS_WORDS: Readonly<Record<CoreRevision, number>> = { v1: 3, v3: 7 };
+export const LOAD_WEIGHTS_WORDS: Readonly<Record<CoreRevision, number>> = { v1: 3, v3: 7, v4: 7 };
 
 /** What CONFIG says of a MatMul. The core stores rows and columns and never uses them. */
 export interface MatMulShape {

@@ -103,7 +103,7 @@ class SimulatedBoard implements MockBoard {
           onReset: () => this.#core.laneReset(),
         }),
     );
-    this.#monitors = new Monitors(description.revision, this.#clock);
+    this.#monitors = new Monitors(description, this.#clock);
     this.#core = this.#newCore();
     this.#windows = new Map(
       Object.entries(description.windows).map(([name, { base, size }]) => [
@@ -164,7 +164,7 @@ class SimulatedBoard implements MockBoard {
     this.#clock.clear();
     this.#starving = undefined;
     for (const engine of this.#engines) engine.reset(0);
-    this.#monitors = new Monitors(this.description.revision, this.#clock);
+    this.#monitors = new Monitors(this.description, this.#clock);
     this.#core = this.#newCore();
   }
 

@@ -1,10 +1,4 @@
-import {
-  type CoreRevision,
-  HWC_RESET_OFFSET,
-  MONITORS,
-  type MonitorName,
-  monitorOffsets,
-} from '../board/index.js';
+import { type BoardDescription, type CounterMap, counterMap, type MonitorName } from '../board/index.js';
 import type { Clock } from './clock.js';
 
 /** A stretch of time that a unit spends in a state other than its resting one. `to` may be moved while it lasts. */
@@ -36,6 +30,7 @@ const UNDEFINED_COUNT = 0xa5a5_a5a5;
  * cycles by unit and state is kept, so that a counter gives the right count whenever its target is changed.
  */
 export class Monitors {
+  readonly #map: CounterMap;
   readonly #numbers: ReadonlyMap<MonitorName, number>;
   /** State of a unit outside of all spans. */
   readonly #resting: number[];
@@ -49,9 +44,10 @@ export class Monitors {
   #held = false;
   readonly #clock: Clock;
 
-  constructor(revision: CoreRevision, clock: Clock) {
+  constructor(description: BoardDescription, clock: Clock) {
     this.#clock = clock;
-    const monitors = MONITORS[revision];
+    this.#map = counterMap(description);
+    const { monitors } = this.#map;
     this.#poweredUpAt = clock.now;
     this.#numbers = new Map(monitors.map(({ name }, index) => [name, index]));
     // A weight transfer unit rests in state 1; its state 0 before the first load is a span.
@@ -108,9 +104,9 @@ export class Monitors {
   }
 
   read(offset: number): number {
-    if (offset === HWC_RESET_OFFSET) return this.#held ? 1 : 0;
+    if (offset === this.#map.reset) return this.#held ? 1 : 0;
     for (let monitor = 0; monitor < this.#counters.length; monitor++) {
-      const { target, count, state } = monitorOffsets(monitor);
+      const { target, count, state } = this.#map.registers[monitor]!;
       if (offset === target) return this.#counters[monitor].target;
       if (offset === count) return this.#held ? 0 : this.#count(monitor);
       if (offset === state) return this.#state(monitor);
@@ -119,7 +115,7 @@ export class Monitors {
   }
 
   write(offset: number, value: number): void {
-    if (offset === HWC_RESET_OFFSET) {
+    if (offset === this.#map.reset) {
       this.#held = (value & 1) !== 0;
       for (const [monitor, counter] of this.#counters.entries()) {
         counter.counted = 0;
@@ -127,7 +123,7 @@ export class Monitors {
       }
       return;
     }
-    const monitor = this.#counters.findIndex((_, index) => monitorOffsets(index).target === offset);
+    const monitor = this.#map.registers.findIndex(({ target }) => target === offset);
     if (monitor < 0) return;
     const counter = this.#counters[monitor];
     counter.counted = this.#count(monitor);

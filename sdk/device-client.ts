@@ -51,7 +51,7 @@ export interface SelfTestSummary {
   /** URL of the device. */
   readonly device: string;
   /** Revision of its core. */
-  readonly revision: 'v1' | 'v3';
+  readonly revision: 'v1' | 'v3' | 'v4';
   /** Checks that were made. */
   readonly cases: number;
   /** Checks of these that passed. */

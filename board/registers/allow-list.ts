@@ -1,7 +1,7 @@
 import type { BoardDescription } from '../description.js';
 import { AXI_DMA_TABLE } from './axi-dma.js';
 import { CONTROL_TABLES } from './control.js';
-import { HWC_TABLES } from './hwc.js';
+import { hwcTable } from './hwc.js';
 import type { Register, RegisterTable } from './register.js';
 
 /** A register at its place on a board. */
@@ -17,7 +17,7 @@ export interface PlacedRegister {
 export function windowTable(description: BoardDescription, window: string): RegisterTable | undefined {
   if (!Object.hasOwn(description.windows, window)) return undefined;
   if (window === 'control') return CONTROL_TABLES[description.revision];
-  if (window === 'hwc') return HWC_TABLES[description.revision];
+  if (window === 'hwc') return hwcTable(description);
   return /^dma[0-3]$/.test(window) ? AXI_DMA_TABLE : undefined;
 }
 

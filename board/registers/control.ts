@@ -1,5 +1,5 @@
 import type { CoreRevision } from '../description.js';
-import { MONITORS } from './monitors.js';
+import { unitStates } from './monitors.js';
 import type { Register, RegisterTable } from './register.js';
 
 const SOURCE = 'core manual, "Registers", control window';
@@ -7,6 +7,17 @@ const SOURCE = 'core manual, "Registers", control window';
 /** Offset of status register 0; they are 8 bytes apart. */
 export const STATUS_OFFSET = 0x24;
 export const STATUS_STRIDE = 8;
+
+const FOUR_LANES = [
+  { unit: 'control-unit', idle: 1 },
+  { unit: 'load-unit', idle: 1 },
+  { unit: 'store-unit', idle: 1 },
+  { unit: 'scheduler', idle: 1 },
+  { unit: 'reserved-4', idle: 0 },
+  { unit: 'reserved-5', idle: 0 },
+  { unit: 'reserved-6', idle: 0 },
+  { unit: 'reserved-7', idle: 0 },
+] as const;
 
 /** Status registers by number: the unit, and its value when the core is idle, which is also its value at power-up. */
 export const STATUS_REGISTERS: Readonly<
@@ -23,16 +34,8 @@ export const STATUS_REGISTERS: Readonly<
     { unit: 'weight-loader', idle: 1 },
     { unit: 'input-loader', idle: 1 },
   ],
-  v3: [
-    { unit: 'control-unit', idle: 1 },
-    { unit: 'load-unit', idle: 1 },
-    { unit: 'store-unit', idle: 1 },
-    { unit: 'scheduler', idle: 1 },
-    { unit: 'reserved-4', idle: 0 },
-    { unit: 'reserved-5', idle: 0 },
-    { unit: 'reserved-6', idle: 0 },
-    { unit: 'reserved-7', idle: 0 },
-  ],
+  v3: FOUR_LANES,
+  v4: FOUR_LANES,
 };
 
 /** Byte offset of status register `index` in the control window. */
@@ -52,7 +55,7 @@ function table(revision: CoreRevision): RegisterTable {
     DONE: { offset: 0x1c, access: 'ro', reset: 0, description: 'unused: never rises', source: SOURCE },
   };
   STATUS_REGISTERS[revision].forEach(({ unit, idle }, index) => {
-    const states = MONITORS[revision].find((monitor) => monitor.name === unit)?.states;
+    const states = unitStates(revision, unit);
     registers[`STATUS_${constantCase(unit)}`] = {
       offset: statusOffset(index),
       access: 'ro',
@@ -78,4 +81,5 @@ function constantCase(name: string): string {
 export const CONTROL_TABLES: Readonly<Record<CoreRevision, RegisterTable>> = {
   v1: table('v1'),
   v3: table('v3'),
+  v4: table('v4'),
 };

@@ -1,31 +1,45 @@
-import type { CoreRevision } from '../description.js';
-import { MONITORS } from './monitors.js';
+import type { BoardDescription } from '../description.js';
+import { counterDesignOf, type Monitor } from './monitors.js';
 import type { Register, RegisterTable } from './register.js';
 
 const SOURCE = 'core manual, "Registers", hardware counters window';
 
-/** Reset of all counters: write 1, then 0. */
-export const HWC_RESET_OFFSET = 0x14;
-/** Monitor i's registers are 0x18 * i after those of monitor 0. */
-const HWC_MONITOR_STRIDE = 0x18;
-const TARGET_OFFSET = 0x1c;
-const COUNT_OFFSET = 0x24;
-const STATE_OFFSET = 0x2c;
+/** Registers are placed in the order of their declaration, 8 bytes each, from here on. */
+const FIRST = 0x14;
+/** Target, count and state of one monitor. */
+const MONITOR_BYTES = 0x18;
 
-/** Byte offsets of monitor `index`'s registers in the HWC window. */
-export function monitorOffsets(index: number): {
-  readonly target: number;
-  readonly count: number;
-  readonly state: number;
-} {
-  const at = HWC_MONITOR_STRIDE * index;
-  return { target: TARGET_OFFSET + at, count: COUNT_OFFSET + at, state: STATE_OFFSET + at };
+/** Where the counters of a design lie; byte offsets in the HWC window. */
+export interface CounterMap {
+  readonly monitors: readonly Monitor[];
+  /** Reset of all counters: write 1, then 0. */
+  readonly reset: number;
+  /** By number of the monitor. */
+  readonly registers: readonly { readonly target: number; readonly count: number; readonly state: number }[];
 }
 
-function table(revision: CoreRevision): RegisterTable {
+type Design = Pick<BoardDescription, 'revision' | 'hwc'>;
+
+/** The counters of a design. @throws PynqLlmError DRIVER_BOARD_FILE_INVALID where there never was such a design */
+export function counterMap(description: Design): CounterMap {
+  const { layout, monitors } = counterDesignOf(description);
+  const resetFirst = layout === 'reset-first';
+  return {
+    monitors,
+    reset: resetFirst ? FIRST : FIRST + MONITOR_BYTES * monitors.length,
+    registers: monitors.map((_, index) => {
+      const target = FIRST + (resetFirst ? 8 : 0) + MONITOR_BYTES * index;
+      return { target, count: target + 8, state: target + 16 };
+    }),
+  };
+}
+
+/** The hardware counters window of a design. */
+export function hwcTable(description: Design): RegisterTable {
+  const map = counterMap(description);
   const registers: Record<string, Register> = {
     RESET: {
-      offset: HWC_RESET_OFFSET,
+      offset: map.reset,
       access: 'rw',
       reset: 0,
       description: 'while 1, all counts are 0',
@@ -34,10 +48,10 @@ function table(revision: CoreRevision): RegisterTable {
       fields: { RESET: { lsb: 0, width: 1, access: 'rw', description: 'hold the counts at 0' } },
     },
   };
-  MONITORS[revision].forEach(({ name, states, resetState }, index) => {
+  map.monitors.forEach(({ name, states, resetState }, index) => {
     const prefix = name.toUpperCase().replaceAll('-', '_');
     const unit = name.replaceAll('-', ' ');
-    const { target, count, state } = monitorOffsets(index);
+    const { target, count, state } = map.registers[index]!;
     const stateField = (access: 'ro' | 'rw') => ({
       STATE: { lsb: 0, width: 32, access, description: 'state of the unit', values: states },
     });
@@ -69,8 +83,5 @@ function table(revision: CoreRevision): RegisterTable {
       fields: stateField('ro'),
     };
   });
-  return { title: `BFP MatMul core ${revision}, hardware counters`, registers };
+  return { title: `BFP MatMul core ${description.revision}, hardware counters`, registers };
 }
-
-/** The hardware counters window, by revision. */
-export const HWC_TABLES: Readonly<Record<CoreRevision, RegisterTable>> = { v1: table('v1'), v3: table('v3') };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { MONITORS } from '../../board/index.js';
+import { monitorsOf } from '../../board/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Accelerator } from '../accelerator.js';
 import type { CountersCheck, MatMulCheck, SelfTestCheck, StreamCheck } from './checks.js';
@@ -107,7 +107,7 @@ function checkMatMul(
   if (measured === undefined) return;
   compareStatus(findings, run.status, measured.status);
   findings.cycle('the MatMul', run.cycles, measured.cycles);
-  const monitors = MONITORS[accelerator.board.description.revision];
+  const monitors = monitorsOf(accelerator.board.description);
   measured.hwc.forEach(([state, count], i) => {
     findings.counter(`${monitors[i]?.name} in state ${state}`, run.counts[i], count);
   });
@@ -162,7 +162,7 @@ function checkCounters(
 ): void {
   const vector = vectorOf(files, row.file);
   const before = (row.after ?? []).map((file) => ({ file, vector: vectorOf(files, file) }));
-  const monitors = MONITORS[accelerator.board.description.revision];
+  const monitors = monitorsOf(accelerator.board.description);
   const states = monitors.map((monitor, i) => [
     ...new Set([...Object.keys(monitor.states), ...Object.keys(row.counts[i] ?? {})].map(Number)),
   ]);

@@ -1,4 +1,4 @@
-import { MONITORS } from '../../board/index.js';
+import { monitorsOf } from '../../board/index.js';
 import type { Accelerator } from '../accelerator.js';
 import { type CounterTargets, cyclesBetween } from '../counters.js';
 import { type GoldenVector, vectorTensor } from './vector.js';
@@ -59,7 +59,7 @@ export function runMatMul(
 }
 
 function targetsByName(accelerator: Accelerator, targets: readonly number[]): CounterTargets {
-  const monitors = MONITORS[accelerator.board.description.revision];
+  const monitors = monitorsOf(accelerator.board.description);
   return Object.fromEntries(monitors.map(({ name }, i) => [name, i === STORE_UNIT ? 1 : (targets[i] ?? 0)]));
 }
 

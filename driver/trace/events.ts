@@ -22,7 +22,7 @@ export const traceHeader = z.strictObject({
   trace: z.literal('pynq-llm'),
   version: z.literal(TRACE_VERSION),
   board: z.string().max(200),
-  revision: z.enum(['v1', 'v3']),
+  revision: z.enum(['v1', 'v3', 'v4']),
   lanes: z.number().int(),
   windows: z.array(z.string().max(64)).max(64),
 });

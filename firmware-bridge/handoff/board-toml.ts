@@ -13,7 +13,7 @@ const TYPE_NAMES = new Map([
  * @param source where its facts come from, for the comment at the top
  */
 export function formatBoardFile(board: BoardDescription, source: string): string {
-  const { dma, capacity, fpga } = board;
+  const { dma, hwc, capacity, fpga } = board;
   const region = ({ base, size }: { base: number; size: number }) =>
     `{ base = ${address(base)}, size = ${hex(size)} }`;
   return [
@@ -32,13 +32,12 @@ export function formatBoardFile(board: BoardDescription, source: string): string
     '[dma]',
     `lanes = ${dma.lanes}`,
     `length_bits = ${dma.lengthBits}`,
+    ...(dma.alignment === undefined ? [] : [`alignment = ${dma.alignment}`]),
+    ...(dma.addressBits === undefined ? [] : [`address_bits = ${dma.addressBits}`]),
+    ...(dma.interrupts === undefined ? [] : [`interrupts = ${dma.interrupts}`]),
     '',
-    ...board.dmaMemory.flatMap(({ base, size }) => [
-      '[[dma_memory]]',
-      `base = ${address(base)}`,
-      `size = ${hex(size)}`,
-      '',
-    ]),
+    ...(hwc ? ['[hwc]', `layout = "${hwc.layout}"`, `monitors = ${hwc.monitors}`, ''] : []),
+    ...dmaMemory(board),
     '[capacity]',
     `weight_blocks = ${capacity.weightBlocks}`,
     `input_blocks = ${capacity.inputBlocks}`,
@@ -49,10 +48,30 @@ export function formatBoardFile(board: BoardDescription, source: string): string
           `part = "${fpga.part}"`,
           ...(fpga.clock === undefined ? [] : [`clock = ${fpga.clock}`]),
           ...(fpga.referenceHz === undefined ? [] : [`reference_hz = ${grouped(fpga.referenceHz)}`]),
+          ...(fpga.bitstreamMd5 === undefined ? [] : [`bitstream_md5 = "${fpga.bitstreamMd5}"`]),
         ]
       : []),
     '',
   ].join('\n');
+}
+
+function dmaMemory({ dmaDevices, dmaMemory }: BoardDescription): string[] {
+  if (dmaDevices === undefined)
+    return dmaMemory.flatMap(({ base, size }) => [
+      '[[dma_memory]]',
+      `base = ${address(base)}`,
+      `size = ${hex(size)}`,
+      '',
+    ]);
+  const { kind, names, inBytes, outBytes } = dmaDevices;
+  return [
+    '[dma_memory]',
+    `kind = "${kind}"`,
+    `names = [${names.map((name) => `"${name}"`).join(', ')}]`,
+    `in_bytes = ${hex(inBytes)}`,
+    `out_bytes = ${hex(outBytes)}`,
+    '',
+  ];
 }
 
 function address(value: number): string {

@@ -39,9 +39,13 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
     throw unsupported(
       `the DMA engines have LENGTH registers of different widths (${lanes.map((l) => l.lengthBits).join(', ')})`,
     );
+  const revision = lanes.length === 1 ? 'v1' : base.revision === 'v1' ? 'v3' : base.revision;
+  // A handoff lists none of the core's registers: which of the designs with this many lanes it is, it does not show.
+  const { hwc, ...rest } = base;
   return {
-    ...base,
-    revision: lanes.length === 1 ? 'v1' : 'v3',
+    ...rest,
+    revision,
+    ...(hwc && revision === base.revision && { hwc }),
     clockHz: clock.hz,
     windows: {
       ...coreWindows(handoff.ranges, core),
@@ -49,7 +53,7 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
         lanes.map(({ dma }, lane) => [`dma${lane}`, onlyRange(handoff.ranges, dma.instance)]),
       ),
     },
-    dma: { lanes: lanes.length === 1 ? 1 : 4, lengthBits },
+    dma: { ...base.dma, lanes: lanes.length === 1 ? 1 : 4, lengthBits },
     fpga: { ...base.fpga, part: part.name, ...(clock.index !== undefined && { clock: clock.index }) },
   };
 }

@@ -35,10 +35,10 @@ interface Part {
 
 /** Parts of an instruction, in the order in which they follow the opcode. */
 const PARTS: readonly [Part, ...Part[]] = [
-  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4 } },
-  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1 } },
-  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6 } },
-  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4 } },
+  { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4, v4: 4 } },
+  { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1, v4: 1 } },
+  { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6, v4: 6 } },
+  { bit: COMPUTE, name: 'COMPUTE', operands: { v1: 4, v3: 4, v4: 4 } },
 ];
 
 /** What a core works with. */

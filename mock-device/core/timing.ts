@@ -5,7 +5,7 @@ import type { Monitors, Span } from '../monitors.js';
 const INPUT_WORDS = Q8K_BYTES / 4;
 
 /** Cycles from the beginning of a LOAD_WGT's data to the end of the instruction's load, besides the words. */
-const AFTER_WEIGHTS: Readonly<Record<CoreRevision, number>> = { v1: 1, v3: 6 };
+const AFTER_WEIGHTS: Readonly<Record<CoreRevision, number>> = { v1: 1, v3: 6, v4: 6 };
 /** Cycles after the opcode before weights flow: the control unit waits 7 and the load unit starts. */
 const BEFORE_WEIGHTS = 9;
 

@@ -37,8 +37,8 @@ export interface WireBoardDescription {
   readonly title: string;
   /** Instruction set of the processor. */
   readonly architecture: 'armv7' | 'aarch64';
-  /** Revision of the core: v1 has one DMA lane, v3 four. */
-  readonly revision: 'v1' | 'v3';
+  /** Revision of the core: v1 has one DMA lane, v3 four, v4 also a unit for SOFT_MAX. */
+  readonly revision: 'v1' | 'v3' | 'v4';
   /** Clock of the core in Hz. */
   readonly clockHz: number;
   /** Types of weights that the bitstream computes, as numbers of the core: 2 to 6 for Q2_K to Q6_K. */
@@ -68,7 +68,7 @@ export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
   name: z.string(),
   title: z.string(),
   architecture: z.enum(['armv7', 'aarch64']),
-  revision: z.enum(['v1', 'v3']),
+  revision: z.enum(['v1', 'v3', 'v4']),
   clockHz: count,
   weightTypes: z.array(count),
   windows: z.record(z.string(), region),

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { loadBoardDescription, shippedBoardNames } from '../../../board/description-file.js';
 
 const z1 = readFileSync('boards/pynq-z1.toml', 'utf8');
+const v3of2026 = readFileSync('boards/kv260-2026-v3.toml', 'utf8');
 
 function fileWith(text: string): string {
   const path = join(mkdtempSync(join(tmpdir(), 'board-file-')), 'board.toml');
@@ -24,6 +25,26 @@ describe('board descriptions', () => {
     expect(board.dmaMemory).toEqual([{ base: 0x18000000, size: 128 * 2 ** 20 }]);
   });
 
+  it('a board says nothing of its counters where they are as before 2026', () => {
+    expect(loadBoardDescription('pynq-z1').hwc).toEqual({ layout: 'reset-first', monitors: 15 });
+    expect(loadBoardDescription('pynq-z1-v1').hwc).toEqual({ layout: 'reset-first', monitors: 5 });
+  });
+
+  it('a KV260 of 2026 has its counters, its DMA engines and devices to allocate', () => {
+    const { dma, hwc, dmaDevices, dmaMemory, fpga } = loadBoardDescription('kv260-2026-v4');
+    expect(hwc).toEqual({ layout: 'reset-last', monitors: 14 });
+    expect(dma).toEqual({ lanes: 4, lengthBits: 26, alignment: 4, addressBits: 32, interrupts: false });
+    expect(dmaDevices).toMatchObject({ kind: 'u-dma-buf', inBytes: 64 << 20, outBytes: 16 << 20 });
+    expect(dmaDevices?.names).toEqual([...Array(8).keys()].map((i) => `udmabuf${i}`));
+    expect(dmaMemory.slice(0, 3)).toEqual([
+      { base: 0x3800_0000, size: 64 << 20 },
+      { base: 0x3c00_0000, size: 16 << 20 },
+      { base: 0x3d00_0000, size: 64 << 20 },
+    ]);
+    expect(dmaMemory).toHaveLength(8);
+    expect(fpga?.bitstreamMd5).toBe('86ca50aa85185c5e109f8728000ab8a2');
+  });
+
   it('an unknown name is an error that lists the known ones', () => {
     expect(() => loadBoardDescription('pynq-z9')).toThrow(/DRIVER_BOARD_UNKNOWN.*pynq-z1-v1/);
   });
@@ -33,6 +54,11 @@ describe('board descriptions', () => {
     ['regions that overlap', z1.replace('base = 0x43C1_0000', 'base = 0x43C0_0000'), /overlaps/],
     ['a LENGTH of 40 bits', z1.replace(/^length_bits = 23/m, 'length_bits = 40'), /dma.length_bits/],
     ['one lane for v3', z1.replace(/^lanes = 4/m, 'lanes = 1'), /dma.lanes: revision v3 has 4/],
+    ['monitors that no design has', v3of2026.replace('monitors = 13', 'monitors = 14'), /hwc: .*13 monitors/],
+    ['a layout that a revision never had', v3of2026.replace('"v3"', '"v4"'), /hwc: .*14 monitors/],
+    ['devices for some lanes only', v3of2026.replace('"udmabuf7"', ''), /names: two different ones a lane/],
+    ['a device twice', v3of2026.replace('"udmabuf7"', '"udmabuf0"'), /names: two different ones a lane/],
+    ['a device that is a path', v3of2026.replace('"udmabuf7"', '"../x"'), /dma_memory/],
     ['an unknown key', `colour = "blue"\n${z1}`, /colour/],
     ['what is not TOML', '{{{', /BOARD_FILE_INVALID/],
   ])('%s is refused by name', (_, text, message) => {

@@ -3,12 +3,12 @@ import { loadBoardDescription } from '../../../board/description-file.js';
 import {
   AXI_DMA_REGISTERS,
   CONTROL_TABLES,
+  counterMap,
   decodeRegister,
   fieldMask,
-  HWC_TABLES,
+  hwcTable,
   listRegisters,
-  MONITORS,
-  monitorOffsets,
+  monitorsOf,
   type RegisterTable,
   registerAt,
   statusOffset,
@@ -17,19 +17,46 @@ import {
 
 const z1 = loadBoardDescription('pynq-z1');
 const v1 = loadBoardDescription('pynq-z1-v1');
+const v3of2026 = loadBoardDescription('kv260-2026-v3');
+const v4 = loadBoardDescription('kv260-2026-v4');
 
 describe('register tables', () => {
   it('place monitor 14 and status 7 where the manual does', () => {
-    expect(monitorOffsets(14)).toEqual({ target: 0x16c, count: 0x174, state: 0x17c });
+    expect(counterMap(z1).registers[14]).toEqual({ target: 0x16c, count: 0x174, state: 0x17c });
     expect(statusOffset(7)).toBe(0x5c);
-    expect(HWC_TABLES.v3.registers.INPUT_LOAD_COUNT.offset).toBe(0x174);
+    expect(hwcTable(z1).registers.INPUT_LOAD_COUNT.offset).toBe(0x174);
     expect(CONTROL_TABLES.v1.registers.STATUS_INPUT_LOADER.offset).toBe(0x24 + 8 * 8);
   });
 
   it('have 15 monitors on v3 and 5 on v1', () => {
-    expect([MONITORS.v3.length, MONITORS.v1.length]).toEqual([15, 5]);
-    expect(Object.keys(HWC_TABLES.v3.registers)).toHaveLength(1 + 3 * 15);
-    expect(Object.keys(HWC_TABLES.v1.registers)).toHaveLength(1 + 3 * 5);
+    expect([monitorsOf(z1).length, monitorsOf(v1).length]).toEqual([15, 5]);
+    expect(Object.keys(hwcTable(z1).registers)).toHaveLength(1 + 3 * 15);
+    expect(Object.keys(hwcTable(v1).registers)).toHaveLength(1 + 3 * 5);
+  });
+
+  it('have the reset before the monitors in designs before 2026', () => {
+    expect(counterMap(z1).reset).toBe(0x14);
+    expect(counterMap(z1).registers[0]).toEqual({ target: 0x1c, count: 0x24, state: 0x2c });
+  });
+
+  it.each([
+    [v3of2026, 13, 0x14c, 'compute'],
+    [v4, 14, 0x164, 'softmax-unit'],
+  ])('have $0.name: the reset behind the monitors, and no monitors of loads', (board, count, reset, last) => {
+    const map = counterMap(board);
+    expect(map.monitors.map(({ name }) => name)).toHaveLength(count);
+    expect(map.monitors.at(-1)?.name).toBe(last);
+    expect(map.reset).toBe(reset);
+    expect(map.registers[0]).toEqual({ target: 0x14, count: 0x1c, state: 0x24 });
+    expect(map.registers[12]).toEqual({ target: 0x134, count: 0x13c, state: 0x144 });
+    expect(map.monitors.some(({ name }) => /load$/.test(name))).toBe(false);
+    expect(hwcTable(board).registers.RESET.offset).toBe(reset);
+  });
+
+  it('know no counters of a design that never was', () => {
+    expect(() => counterMap({ revision: 'v4', hwc: { layout: 'reset-first', monitors: 15 } })).toThrow(
+      /DRIVER_BOARD_FILE_INVALID.*14 monitors in the layout reset-last/,
+    );
   });
 
   it('say that an idle core shows the reset values of its status registers', () => {
@@ -41,7 +68,7 @@ describe('register tables', () => {
 
   it.each<RegisterTable>([
     ...Object.values(CONTROL_TABLES),
-    ...Object.values(HWC_TABLES),
+    ...[z1, v1, v3of2026, v4].map(hwcTable),
     { title: 'AXI DMA', registers: AXI_DMA_REGISTERS },
   ])('of $title have aligned offsets, each once, and fields that do not overlap', ({ registers }) => {
     const offsets = Object.values(registers).map(({ offset }) => offset);
@@ -69,10 +96,10 @@ describe('register tables', () => {
   });
 
   it('name the states of a unit', () => {
-    expect(decodeRegister(HWC_TABLES.v3.registers.SCHEDULER_STATE, 31)).toEqual([
+    expect(decodeRegister(hwcTable(z1).registers.SCHEDULER_STATE, 31)).toEqual([
       { name: 'STATE', value: 31, label: 'start-handshake' },
     ]);
-    expect(decodeRegister(HWC_TABLES.v3.registers.SCHEDULER_STATE, 0xffff_ffff)).toEqual([
+    expect(decodeRegister(hwcTable(z1).registers.SCHEDULER_STATE, 0xffff_ffff)).toEqual([
       { name: 'STATE', value: 0xffff_ffff },
     ]);
   });

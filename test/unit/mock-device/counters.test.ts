@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { CoreRevision } from '../../../board/description.js';
 import { Poker, readJson, readVector, runMatMul } from './harness.js';
 
 interface CounterRow {
   readonly file: string;
-  readonly revision: CoreRevision;
+  readonly revision: 'v1' | 'v3';
   readonly resident: boolean;
   readonly cycles: number;
   readonly counts: readonly Readonly<Record<string, number>>[];

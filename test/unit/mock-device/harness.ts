@@ -4,8 +4,8 @@ import type { DmaBuffer } from '../../../board/board.js';
 import type { BoardDescription, CoreRevision } from '../../../board/description.js';
 import { AXI_DMA_REGISTERS as DMA, DMACR, DMASR } from '../../../board/registers/axi-dma.js';
 import {
-  HWC_RESET_OFFSET,
-  monitorOffsets,
+  type CounterMap,
+  counterMap,
   STATUS_REGISTERS,
   statusOffset,
 } from '../../../board/registers/index.js';
@@ -47,6 +47,8 @@ export function description(
 /** Drives a board by register accesses alone, as the manual says, so that no driver code stands between. */
 export class Poker {
   readonly board: MockBoard;
+  /** Where the counters lie. */
+  readonly counters: CounterMap;
   readonly #lanes: number;
   #buffers: DmaBuffer[] = [];
 
@@ -56,6 +58,7 @@ export class Poker {
     options: MockBoardOptions = {},
   ) {
     this.board = openMockBoard(description(revision, changes), options);
+    this.counters = counterMap(this.board.description);
     this.#lanes = this.board.description.dma.lanes;
     this.startChannels();
   }
@@ -130,16 +133,16 @@ export class Poker {
 
   resetCounters(): void {
     const hwc = this.board.window('hwc');
-    hwc.write32(HWC_RESET_OFFSET, 1);
-    hwc.write32(HWC_RESET_OFFSET, 0);
+    hwc.write32(this.counters.reset, 1);
+    hwc.write32(this.counters.reset, 0);
   }
 
   setTarget(monitor: number, state: number): void {
-    this.board.window('hwc').write32(monitorOffsets(monitor).target, state);
+    this.board.window('hwc').write32(this.counters.registers[monitor].target, state);
   }
 
   count(monitor: number): number {
-    return this.board.window('hwc').read32(monitorOffsets(monitor).count);
+    return this.board.window('hwc').read32(this.counters.registers[monitor].count);
   }
 }
 

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { HWC_RESET_OFFSET, monitorOffsets } from '../../../board/registers/index.js';
 import { bytesOf, Poker, readVector, runMatMul } from './harness.js';
 
 const STORE_UNIT = 2;
@@ -85,10 +84,10 @@ describe('hardware counters', () => {
   it('stay at zero while the reset is held', () => {
     const poker = new Poker('v3');
     poker.setTarget(STORE_UNIT, 1);
-    poker.board.window('hwc').write32(HWC_RESET_OFFSET, 1);
+    poker.board.window('hwc').write32(poker.counters.reset, 1);
     poker.board.waitUntil(() => false, 5);
     expect(poker.count(STORE_UNIT)).toBe(0);
-    poker.board.window('hwc').write32(HWC_RESET_OFFSET, 0);
+    poker.board.window('hwc').write32(poker.counters.reset, 0);
     poker.board.waitUntil(() => false, 1);
     expect(poker.count(STORE_UNIT)).toBe(CLOCK_MHZ);
   });
@@ -122,7 +121,7 @@ describe('hardware counters', () => {
     poker.send(0, bytesOf([0x04, 64, 1, 64, 1]));
     poker.board.waitUntil(() => false, 40 / CLOCK_MHZ);
     expect(poker.count(COMPUTE)).toBe(31);
-    expect(poker.board.window('hwc').read32(monitorOffsets(COMPUTE).state)).toBe(2);
+    expect(poker.board.window('hwc').read32(poker.counters.registers[COMPUTE].state)).toBe(2);
     expect(poker.received()).toBe(true);
     expect(poker.count(COMPUTE)).toBe(64);
   });
