@@ -29,8 +29,8 @@ const boardFile = z
     dma: z.strictObject({
       lanes: z.union([z.literal(1), z.literal(4)]),
       length_bits: z.number().int().min(14).max(26),
-      alignment: z.union([z.literal(4), z.literal(8), z.literal(16)]).optional(),
-      address_bits: z.number().int().min(29).max(32).optional(),
+      alignment: z.literal(4).optional(),
+      address_bits: z.literal(32).optional(),
       interrupts: z.boolean().optional(),
     }),
     hwc: z

@@ -17,11 +17,11 @@ export interface BoardDescription {
     readonly lanes: 1 | 4;
     /** Width of LENGTH as the IP was built: 14..26. The longest transfer is 2**lengthBits - 1 bytes. */
     readonly lengthBits: number;
-    /** Bytes that every address is a multiple of: without a realignment engine the memory side's width. 4 unless given. */
-    readonly alignment?: number;
-    /** Width of addresses: memory at 2**addressBits and beyond is out of reach. 32 unless given. */
-    readonly addressBits?: number;
-    /** Whether the interrupt outputs are connected; without them registers are polled. They are unless given. */
+    /** Bytes that every address is a multiple of, the width of the memory side: there is no realignment engine. */
+    readonly alignment?: 4;
+    /** Width of addresses: the registers of their upper words have no effect, and 4 GiB and beyond are out of reach. */
+    readonly addressBits?: 32;
+    /** False: the interrupt outputs are not connected, so registers are polled. */
     readonly interrupts?: boolean;
   };
   /** Where the counters' registers lie in the `hwc` window; unless given, where the revision's first design had them. */

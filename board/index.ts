@@ -2,9 +2,6 @@ export type { Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
 export type {
   BoardDescription,
   CoreRevision,
-  CounterDesign,
-  CounterLayout,
-  DmaDevices,
 } from './description.js';
 export { loadBoardDescription, shippedBoardNames } from './description-file.js';
 export { OwnedDmaBuffer } from './owned-dma-buffer.js';

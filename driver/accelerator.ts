@@ -2,6 +2,7 @@ import type { Board, RegisterWindow } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { coreTypeOf, Q8K_BYTES } from '../gguf/index.js';
 import { CoreStatus } from './core-status.js';
+import { checkCounterDesign } from './counter-probe.js';
 import { Counters } from './counters.js';
 import { reportedFault } from './fault.js';
 import { Lanes } from './lanes.js';
@@ -40,11 +41,14 @@ export class Accelerator {
   readonly #deadlines: Deadlines;
   readonly #programs = new Set<MatMulProgram>();
   #needsReset = true;
+  /** The registers have shown that the counters are where the description has them. */
+  #countersChecked = false;
   #closed = false;
 
   /**
    * Takes the driver's own buffers, resets the DMA engines and checks that the core is idle.
-   * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_DMA_RESET_TIMEOUT, DRIVER_CORE_NOT_IDLE
+   * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_DMA_RESET_TIMEOUT, DRIVER_CORE_NOT_IDLE,
+   *   DRIVER_COUNTERS_MISMATCH, DRIVER_COUNTERS_UNKNOWN
    */
   constructor(
     readonly board: Board,
@@ -223,8 +227,12 @@ export class Accelerator {
         );
       }
     }
-    this.#hardwareCounters?.writeTargets();
-    this.#hardwareCounters?.reset();
+    if (this.#hardwareCounters) {
+      if (!this.#countersChecked) checkCounterDesign(this.board.description, this.#hardwareCounters.window);
+      this.#countersChecked = true;
+      this.#hardwareCounters.writeTargets();
+      this.#hardwareCounters.reset();
+    }
     this.board.takeFaults();
     this.#needsReset = false;
   }

@@ -49,7 +49,7 @@ export function cyclesBetween(before: number, after: number): number {
 
 /** The core's hardware counters (manual, "Registers"): one per monitor, each counting one state. */
 export class Counters {
-  readonly #window: RegisterWindow;
+  readonly window: RegisterWindow;
   readonly #map: CounterMap;
   readonly #targets: number[];
 
@@ -58,7 +58,7 @@ export class Counters {
     description,
     window,
   }: { readonly description: BoardDescription; readonly window: RegisterWindow }) {
-    this.#window = window;
+    this.window = window;
     this.#map = counterMap(description);
     this.#targets = this.#map.monitors.map((monitor) =>
       stateNumber(monitor, DEFAULT_TARGETS[monitor.name] ?? monitor.resetState),
@@ -90,14 +90,14 @@ export class Counters {
   /** Writes the targets again, after the core lost them. */
   writeTargets(): void {
     this.#targets.forEach((state, index) => {
-      this.#window.write32(this.#map.registers[index].target, state);
+      this.window.write32(this.#map.registers[index].target, state);
     });
   }
 
   /** Sets all counts to 0. */
   reset(): void {
-    this.#window.write32(this.#map.reset, 1);
-    this.#window.write32(this.#map.reset, 0);
+    this.window.write32(this.#map.reset, 1);
+    this.window.write32(this.#map.reset, 0);
   }
 
   /** Reads every counter, in the manual's order. */
@@ -106,13 +106,13 @@ export class Counters {
       monitor: monitor.name,
       state: stateName(monitor, this.#targets[index]),
       stateNumber: this.#targets[index],
-      cycles: this.#window.read32(this.#map.registers[index].count),
+      cycles: this.window.read32(this.#map.registers[index].count),
     }));
   }
 
   /** Reads one counter. @returns cycles modulo 2^32 */
   readOne(monitor: MonitorName): number {
-    return this.#window.read32(this.#map.registers[this.#indexOf(monitor)].count);
+    return this.window.read32(this.#map.registers[this.#indexOf(monitor)].count);
   }
 
   #indexOf(name: string): number {
@@ -131,7 +131,7 @@ export class Counters {
     readonly stateNumber: number;
   }[] {
     return this.#map.monitors.map((monitor, index) => {
-      const number = this.#window.read32(this.#map.registers[index].state);
+      const number = this.window.read32(this.#map.registers[index].state);
       return { monitor: monitor.name, state: stateName(monitor, number), stateNumber: number };
     });
   }

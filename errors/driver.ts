@@ -150,6 +150,18 @@ export const DRIVER_ERRORS = {
     meaning: 'The core has no monitor of this name, or the monitor no such state.',
     remedy: '`pynq-llm counters` lists the monitors of the device and their states.',
   },
+  DRIVER_COUNTERS_MISMATCH: {
+    number: 2042,
+    meaning: 'The counters of the loaded bitstream are not laid out as the board description says.',
+    remedy:
+      'Name the description of the bitstream that is loaded (of a KV260: kv260 before 2026, else kv260-2026-v3 or kv260-2026-v4), or load the bitstream of this description.',
+  },
+  DRIVER_COUNTERS_UNKNOWN: {
+    number: 2043,
+    meaning: 'The registers of the hardware counters answer as those of no known design.',
+    remedy:
+      'Compare bitstream and board description; to run such a design without counters, leave the `hwc` window out of its description.',
+  },
   DRIVER_BOARD_UNKNOWN: {
     number: 2050,
     meaning: 'No board description of that name ships with the package.',

@@ -82,7 +82,8 @@ export function openLinuxBoard(description: BoardDescription, options: LinuxBoar
     const dmaDevices = Object.entries(windows.devices).filter(
       ([name, path]) => /^dma\d$/.test(name) && path.startsWith('/dev/uio'),
     );
-    const devices = new Set(dmaDevices.map(([, path]) => path));
+    // A UIO device may have an interrupt that the design does not drive: waiting for it would be waiting in vain.
+    const devices = new Set(description.dma.interrupts === false ? [] : dmaDevices.map(([, path]) => path));
     const interrupts = new UioInterrupts(system.files, [...devices], system.waitReadable);
     const { kind, detail } = memory;
     return new MappedBoard(description, system, windows, memory, interrupts, {

@@ -18,6 +18,8 @@ import { PhysicalMemory } from './physical-memory.js';
 import { InputLane, OutputLane } from './stream-lanes.js';
 import { Watch, type Watched } from './watch.js';
 
+/** How often a driver without interrupts looks, in microseconds: as linux-device does in long waits. */
+const POLL_US = 1000;
 /** Alignment of DMA buffers unless asked otherwise: a cache line. */
 const CACHE_LINE = 64;
 
@@ -93,7 +95,7 @@ class SimulatedBoard implements MockBoard {
       (lane) =>
         new DmaEngine({
           lane,
-          lengthBits: description.dma.lengthBits,
+          dma: description.dma,
           clock: this.#clock,
           memory: this.#memory,
           faults: this.#faults,
@@ -176,10 +178,17 @@ class SimulatedBoard implements MockBoard {
   #simulate(done: () => boolean, deadline: number): boolean {
     if (this.#watch.ask(done)) return true;
     if (this.#watch.takeInterrupt() && this.#watch.ask(done)) return true;
-    for (let next = this.#nextChange(); next <= deadline; next = this.#nextChange()) {
-      this.#clock.advanceTo(next);
-      this.#watch.change(this.#unitStates);
-      if ((this.#watch.isDue || this.#watch.takeInterrupt()) && this.#watch.ask(done)) return true;
+    const pollCycles =
+      this.description.dma.interrupts === false
+        ? Math.ceil((POLL_US * this.description.clockHz) / 1e6)
+        : Number.POSITIVE_INFINITY;
+    let poll = this.#clock.now + pollCycles;
+    for (let next = this.#nextChange(); Math.min(next, poll) <= deadline; next = this.#nextChange()) {
+      const polled = poll <= next;
+      this.#clock.advanceTo(Math.min(next, poll));
+      if (!polled) this.#watch.change(this.#unitStates);
+      if ((polled || this.#watch.isDue || this.#watch.takeInterrupt()) && this.#watch.ask(done)) return true;
+      if (polled) poll += pollCycles;
     }
     this.#clock.advanceTo(deadline);
     if (this.#watch.ask(done)) return true;

@@ -1,4 +1,4 @@
-import { AXI_DMA_REGISTERS, DMACR, DMASR } from '../board/index.js';
+import { AXI_DMA_REGISTERS, type BoardDescription, DMACR, DMASR } from '../board/index.js';
 import type { Clock } from './clock.js';
 import type { Watch, Watched } from './watch.js';
 
@@ -39,18 +39,24 @@ export class DmaChannel implements Watched {
   #resetUntil = 0;
   /** The bits that LENGTH has. */
   readonly #lengthMask: number;
+  /** Whether addresses are wider than 32 bits. */
+  readonly #hasUpperWord: boolean;
+  /** Whether the interrupt output is connected. */
+  readonly #interrupts: boolean;
   readonly #host: ChannelHost;
   readonly #resetValues: { readonly control: number; readonly status: number };
 
   constructor(
     readonly name: 'mm2s' | 's2mm',
     host: ChannelHost,
-    lengthBits: number,
+    { lengthBits, addressBits, interrupts = true }: BoardDescription['dma'],
     resetValues: { readonly control: number; readonly status: number },
   ) {
     this.#host = host;
     this.#resetValues = resetValues;
     this.#lengthMask = 2 ** lengthBits - 1;
+    this.#hasUpperWord = addressBits !== 32;
+    this.#interrupts = interrupts;
     this.#control = resetValues.control;
     this.#status = resetValues.status & ~DMASR.HALTED;
   }
@@ -93,7 +99,7 @@ export class DmaChannel implements Watched {
         this.#address = value;
         return;
       case ADDRESS_HIGH:
-        this.#addressHigh = value;
+        if (this.#hasUpperWord) this.#addressHigh = value;
         return;
       case LENGTH:
         this.#writeLength(value);
@@ -144,7 +150,7 @@ export class DmaChannel implements Watched {
     this.#control &= ~DMACR.RUN;
     this.#status |= error | DMASR.ERR_IRQ;
     this.#host.watch.change(this);
-    if (this.#control & DMACR.ERR_IRQ_EN) this.#host.watch.interrupt();
+    if (this.#interrupts && this.#control & DMACR.ERR_IRQ_EN) this.#host.watch.interrupt();
   }
 
   reset(until: number): void {

@@ -1,4 +1,4 @@
-import { AXI_DMA_REGISTERS, DMASR } from '../board/index.js';
+import { AXI_DMA_REGISTERS, type BoardDescription, DMASR } from '../board/index.js';
 import type { Clock } from './clock.js';
 import { type ChannelHost, DmaChannel } from './dma-channel.js';
 import type { FaultPanel } from './faults.js';
@@ -30,8 +30,8 @@ interface Transfer {
 /** What an engine is connected to. */
 export interface DmaEngineParts {
   readonly lane: number;
-  /** The bits that LENGTH has. */
-  readonly lengthBits: number;
+  /** How the engine was built. */
+  readonly dma: BoardDescription['dma'];
   readonly clock: Clock;
   readonly memory: PhysicalMemory;
   readonly faults: FaultPanel;
@@ -69,11 +69,11 @@ export class DmaEngine implements ChannelHost {
     this.#output = parts.output;
     this.#onReset = parts.onReset;
     const r = AXI_DMA_REGISTERS;
-    this.#sender = new DmaChannel('mm2s', this, parts.lengthBits, {
+    this.#sender = new DmaChannel('mm2s', this, parts.dma, {
       control: r.MM2S_DMACR.reset,
       status: r.MM2S_DMASR.reset,
     });
-    this.#receiver = new DmaChannel('s2mm', this, parts.lengthBits, {
+    this.#receiver = new DmaChannel('s2mm', this, parts.dma, {
       control: r.S2MM_DMACR.reset,
       status: r.S2MM_DMASR.reset,
     });

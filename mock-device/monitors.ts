@@ -116,7 +116,10 @@ export class Monitors {
 
   write(offset: number, value: number): void {
     if (offset === this.#map.reset) {
-      this.#held = (value & 1) !== 0;
+      // The reset is bit 0 alone: a value without it resets nothing, and ends a reset that was held.
+      const reset = (value & 1) !== 0;
+      if (!reset && !this.#held) return;
+      this.#held = reset;
       for (const [monitor, counter] of this.#counters.entries()) {
         counter.counted = 0;
         counter.before = this.#cyclesIn(monitor, counter.target);

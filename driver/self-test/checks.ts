@@ -94,8 +94,7 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
   const index = parse('index.json', z.object({ cases: z.array(indexCase) }), lists.index ?? { cases: [] });
   const rows = parse('counters.json', z.array(counterRow), lists.counters ?? []);
   const streams = parse('streams.json', z.array(stream), lists.streams ?? []);
-  // v4 computes a MatMul as v3 does.
-  const like = revision === 'v4' ? 'v3' : revision;
+  const like = vectorRevision(revision);
   const checks: SelfTestCheck[] = [
     ...index.cases.flatMap((entry) => [
       matMulCheck(entry, false, entry[like]),
@@ -123,6 +122,11 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
     `The lists have nothing for a core of revision ${revision}: nothing would be checked.`,
     { context: { revision } },
   );
+}
+
+/** The revision whose vectors a core is checked with: v4 computes a MatMul as v3 does. */
+export function vectorRevision(revision: CoreRevision): 'v1' | 'v3' {
+  return revision === 'v4' ? 'v3' : revision;
 }
 
 /** The vector files that a check needs. */

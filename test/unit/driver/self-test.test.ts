@@ -8,21 +8,24 @@ import { openMockBoard } from '../../../mock-device/index.js';
 import { LISTS, readFile } from './golden.js';
 
 describe('the self-test', () => {
-  it.each(['pynq-z1', 'pynq-z1-v1'])('passes every golden MatMul, counter table and stream on %s', (name) => {
-    const description = loadBoardDescription(name);
-    const accelerator = new Accelerator(openMockBoard(description));
-    const checks = listChecks(LISTS, description.revision);
-    expect(checks.filter(({ kind }) => kind === 'stream')).toHaveLength(47);
-    expect(checks.filter(({ kind }) => kind === 'counters')).toHaveLength(36);
-    const failed = checks
-      .map((check) =>
-        runCheck(accelerator, check, new Map(filesOf(check).map((file) => [file, readFile(file)]))),
-      )
-      .filter(({ passed }) => !passed);
-    expect(failed).toEqual([]);
-    const { counters } = new Accelerator(openMockBoard(description));
-    expect(accelerator.counters.getTargets()).toEqual(counters.getTargets());
-  });
+  it.each(['pynq-z1', 'pynq-z1-v1', 'kv260-2026-v3', 'kv260-2026-v4'])(
+    'passes every golden MatMul, counter table and stream on %s',
+    (name) => {
+      const description = loadBoardDescription(name);
+      const accelerator = new Accelerator(openMockBoard(description));
+      const checks = listChecks(LISTS, description.revision);
+      expect(checks.filter(({ kind }) => kind === 'stream')).toHaveLength(47);
+      expect(checks.filter(({ kind }) => kind === 'counters')).toHaveLength(36);
+      const failed = checks
+        .map((check) =>
+          runCheck(accelerator, check, new Map(filesOf(check).map((file) => [file, readFile(file)]))),
+        )
+        .filter(({ passed }) => !passed);
+      expect(failed).toEqual([]);
+      const { counters } = new Accelerator(openMockBoard(description));
+      expect(accelerator.counters.getTargets()).toEqual(counters.getTargets());
+    },
+  );
 
   it('compares what a list has, where entries lack a digest, tiles, counters or status', () => {
     const accelerator = new Accelerator(openMockBoard(loadBoardDescription('pynq-z1')));

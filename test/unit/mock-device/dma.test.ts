@@ -131,4 +131,40 @@ describe('register windows', () => {
     board.close();
     expect(() => window.read32(0x24)).toThrow('MOCK_CLOSED');
   });
+
+  it('with addresses of 32 bits has no upper word, and whole words only', () => {
+    const dma = { lanes: 4, lengthBits: 26, alignment: 4, addressBits: 32, interrupts: false } as const;
+    const poker = new Poker('v3', { dma });
+    poker.write(0, 'MM2S_SA_MSB', 1);
+    expect(poker.read(0, 'MM2S_SA_MSB')).toBe(0);
+    poker.send(0, [0]);
+    expect(poker.sent(0)).toBe(true);
+    poker.write(0, 'MM2S_SA', 0x1800_0002);
+    poker.write(0, 'MM2S_LENGTH', 4);
+    expect(poker.read(0, 'MM2S_DMASR') & DMASR.INTERNAL_ERROR).not.toBe(0);
+  });
+
+  it.each([
+    [true, 0, 1],
+    [false, 900, 1001],
+  ])(
+    'with interrupts %s, a driver that waits for another lane sees an error after %i to %i us',
+    (interrupts, from, to) => {
+      const poker = new Poker('v3', { dma: { lanes: 4, lengthBits: 26, interrupts } });
+      poker.write(1, 'MM2S_DMACR', DMACR.RUN | DMACR.IOC_IRQ_EN | DMACR.ERR_IRQ_EN);
+      poker.arm(64);
+      const started = poker.board.now();
+      poker.write(1, 'MM2S_SA', 0);
+      poker.write(1, 'MM2S_LENGTH', 4);
+      let asked = 0;
+      const seen = poker.board.waitUntil(() => {
+        poker.read(0, 'S2MM_DMASR');
+        return ++asked > 1;
+      }, 50_000);
+      expect(seen).toBe(true);
+      const took = poker.board.now() - started;
+      expect(took).toBeGreaterThanOrEqual(from);
+      expect(took).toBeLessThan(to);
+    },
+  );
 });
