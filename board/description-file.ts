@@ -57,6 +57,12 @@ const boardFile = z
         part: z.string().regex(/^[a-z0-9]{3,32}$/),
         clock: z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)]).optional(),
         reference_hz: z.number().int().min(1_000_000).max(100_000_000).optional(),
+        setup: z
+          .strictObject({
+            slack_ns: z.number().min(-100).max(100),
+            at_hz: z.number().int().min(1_000_000).max(1_000_000_000),
+          })
+          .optional(),
         bitstream_md5: z
           .string()
           .regex(/^[0-9a-f]{32}$/)
@@ -161,6 +167,7 @@ function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
         part: file.fpga.part,
         ...(file.fpga.clock !== undefined && { clock: file.fpga.clock }),
         ...(file.fpga.reference_hz !== undefined && { referenceHz: file.fpga.reference_hz }),
+        ...(file.fpga.setup && { setup: { slackNs: file.fpga.setup.slack_ns, atHz: file.fpga.setup.at_hz } }),
         ...(file.fpga.bitstream_md5 !== undefined && { bitstreamMd5: file.fpga.bitstream_md5 }),
       },
     }),

@@ -25,7 +25,7 @@ export interface BoardDescription {
     readonly interrupts?: boolean;
   };
   /** Where the counters' registers lie in the `hwc` window; unless given, where the revision's first design had them. */
-  readonly hwc?: CounterDesign;
+  readonly hwc?: CounterDesign | undefined;
   /** Memory that DMA buffers are allocated from. Where `dmaDevices` are allocated, the kernel chooses other addresses. */
   readonly dmaMemory: readonly { readonly base: number; readonly size: number }[];
   /** Devices of the kernel to make for DMA memory; without them memory is what the board has. */
@@ -38,10 +38,12 @@ export interface BoardDescription {
   readonly fpga?: {
     /** Device without package, as `7z020`: a bitstream for another is refused. */
     readonly part: string;
-    /** Which clock of the processor drives the core: FCLK0..3. */
+    /** Which clock of the processor drives the core: FCLK0..3, on an UltraScale+ pl_clk0..3. */
     readonly clock?: 0 | 1 | 2 | 3;
-    /** Hz of the processor's reference clock, PS_CLK. */
+    /** Hz of the processor's reference clock, PS_CLK, on an UltraScale+ PS_REF_CLK. */
     readonly referenceHz?: number;
+    /** Where the implementation tool did not meet timing: its worst setup slack, and the clock that this was at. */
+    readonly setup?: { readonly slackNs: number; readonly atHz: number };
     /** MD5 of the .bit file that the description is of, in lower-case hex. */
     readonly bitstreamMd5?: string;
   };

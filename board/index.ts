@@ -1,14 +1,13 @@
 export type { Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
-export type {
-  BoardDescription,
-  CoreRevision,
-} from './description.js';
+export type { BoardDescription, CoreRevision, DmaDevices } from './description.js';
 export { loadBoardDescription, shippedBoardNames } from './description-file.js';
 export { OwnedDmaBuffer } from './owned-dma-buffer.js';
 export { type MemoryRegion, RegionAllocator } from './region-allocator.js';
 export {
   AXI_DMA_REGISTERS,
   type CounterMap,
+  CRL_APB_REGISTERS,
+  CRL_APB_WINDOW,
   counterMap,
   DMACR,
   DMASR,

@@ -17,8 +17,13 @@ export const FIRMWARE_ERRORS = {
     meaning: 'It cannot be told whether a bitstream fits the board. Nothing was written.',
     remedy: 'Use the .bit, whose header names its part, and a board description with [fpga] part.',
   },
-  FIRMWARE_BITSTREAM_PARTIAL: {
+  FIRMWARE_WRONG_BOARD: {
     number: 8104,
+    meaning: 'A published bitstream was given with the description of another design. Nothing was written.',
+    remedy: 'Name the description that the error names with --board.',
+  },
+  FIRMWARE_BITSTREAM_PARTIAL: {
+    number: 8105,
     meaning:
       'A bitstream is partial: it needs a running design around it, and cannot program an FPGA as a whole. Nothing was written.',
     remedy:

@@ -91,6 +91,18 @@ export const LINUX_ERRORS = {
     meaning: 'A file of the kernel cannot be read or does not hold what it should.',
     remedy: 'Check the kernel module that the file belongs to.',
   },
+  LINUX_DMA_MEMORY_FRAGMENTED: {
+    number: 2518,
+    meaning: 'No DMA memory could be had in one piece: CMA is fragmented, or much too small.',
+    remedy:
+      'Restart the board: CMA fragments while a system runs, and dropping caches does not mend it. Where it is too small from the start, boot with a larger cma=.',
+  },
+  LINUX_DEVICE_NOT_DELETED: {
+    number: 2519,
+    meaning: 'A u-dma-buf device that an earlier process left cannot be deleted.',
+    remedy:
+      'End the process that still uses it (`fuser /dev/udmabuf*`), or restart the board; see `dmesg` for what the module says.',
+  },
   LINUX_INTERRUPT_FAILED: {
     number: 2517,
     meaning: 'A UIO device gave no interrupts any more.',

@@ -10,6 +10,7 @@ import {
   toFirmware,
 } from './bitstream/bitstream.js';
 import { findPart } from './bitstream/parts.js';
+import { boardOfBitstream, md5Of } from './bitstream/published.js';
 import { fpgaOf } from './board-design.js';
 import { formatBoardFile } from './handoff/board-toml.js';
 import { describeDesign } from './handoff/describe-design.js';
@@ -28,6 +29,8 @@ export interface BitstreamFacts {
   readonly idcode: number | null;
   /** The known FPGA that it is for. */
   readonly fpga: string | null;
+  /** The shipped board description that it was published for, by its MD5. */
+  readonly board: string | null;
   /** SHA-256 of what the FPGA manager loads, in its order of bytes: the name that it is stored under. */
   readonly digest: string | null;
 }
@@ -56,10 +59,10 @@ export function inspectFirmware(bytes: Uint8Array, board?: string): BitstreamFac
   if (looksLikeXml(bytes)) return handoffFacts(readHandoff(bytes), board);
   const bitstream = readBitstream(bytes);
   if (board !== undefined) checkPart(bitstream, fpgaOf(loadBoardDescription(board)));
-  return bitstreamFacts(bitstream);
+  return { ...bitstreamFacts(bitstream), board: boardOfBitstream(md5Of(bytes)) ?? null };
 }
 
-function bitstreamFacts(bitstream: Bitstream): BitstreamFacts {
+function bitstreamFacts(bitstream: Bitstream): Omit<BitstreamFacts, 'board'> {
   const { format, header, order, idcode, data } = bitstream;
   const fpga = partOf(bitstream);
   return {

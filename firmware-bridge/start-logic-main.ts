@@ -19,7 +19,8 @@ try {
     },
     { withRegisters: (place, use) => withProcessorRegisters(place, new KoffiMapper(), use) },
   );
-  const running = clock === undefined ? '' : `, FCLK${clock.index} at ${clock.hz} Hz`;
+  const running =
+    clock === undefined ? '' : `, clock ${clock.index} from the ${clock.source} at ${clock.hz} Hz`;
   process.stdout.write(`${manager} operates with ${digest}${running}\n`);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

@@ -27,6 +27,8 @@ const STOP_US = 10_000;
 export interface LinuxBoardOptions {
   /** Where DMA memory comes from; otherwise the first way that is there (`report.memory` says which). */
   readonly memory?: MemoryKind;
+  /** Bytes of each device to send from that is made, instead of the description's: what the models need. */
+  readonly inBytes?: number;
   /** With less DMA memory the board is not opened; any will do unless given. */
   readonly least?: LeastMemory;
   /** Whether /dev/mem may be used for what no UIO device covers. Never by default. */
@@ -72,9 +74,16 @@ export function openLinuxBoard(description: BoardDescription, options: LinuxBoar
     const slcr = windows.windows.get('slcr');
     if (slcr !== undefined && logic.fpgaManager !== undefined)
       checkLogicInterface(slcr, description.fpga?.clock ?? 0);
+    // What a killed process left running must not write into memory that is about to be deleted.
+    if (description.dmaDevices) stopEngines(description, windows, system);
     const chosen = openDmaMemory(
       description,
-      { kind: options.memory, devmem, least: options.least ?? { bytes: 0, largestPiece: 0 } },
+      {
+        kind: options.memory,
+        devmem,
+        least: options.least ?? { bytes: 0, largestPiece: 0 },
+        inBytes: options.inBytes,
+      },
       system,
       uio,
     );
@@ -180,8 +189,7 @@ class MappedBoard implements LinuxBoard, BufferHome {
   /** Stops the DMA engines first: none may write into memory that is given back. */
   close(): void {
     if (this.#closed) return;
-    if (this.#logicStillRuns())
-      for (let lane = 0; lane < this.description.dma.lanes; lane++) this.#stop(this.window(`dma${lane}`));
+    if (this.#logicStillRuns()) stopEngines(this.description, this.#windows, this.#system);
     this.#closed = true;
     this.#interrupts.close();
     this.#windows.close();
@@ -208,10 +216,15 @@ class MappedBoard implements LinuxBoard, BufferHome {
       return false;
     }
   }
+}
 
-  #stop(engine: RegisterWindow): void {
-    const { offset } = AXI_DMA_REGISTERS.MM2S_DMACR;
+/** Resets every DMA engine: after it none reads or writes memory. */
+function stopEngines({ dma }: BoardDescription, { windows }: OpenWindows, system: LinuxSystem): void {
+  const { offset } = AXI_DMA_REGISTERS.MM2S_DMACR;
+  const waiter = new Waiter(system.now, new UioInterrupts(system.files, [], system.waitReadable));
+  for (let lane = 0; lane < dma.lanes; lane++) {
+    const engine = windows.get(`dma${lane}`)!;
     engine.write32(offset, DMACR.RESET);
-    this.#waiter.waitUntil(() => (engine.read32(offset) & DMACR.RESET) === 0, STOP_US);
+    waiter.waitUntil(() => (engine.read32(offset) & DMACR.RESET) === 0, STOP_US);
   }
 }

@@ -1,5 +1,5 @@
 export { type LinuxBoardOptions, type LinuxBoardReport, openLinuxBoard } from './board.js';
 export { MEMORY_KINDS } from './dma-memory.js';
-export { INSTALLED_BOARD, loadInstalledBoard } from './installed-board.js';
+export { atClock, INSTALLED_BOARD, loadInstalledBoard } from './installed-board.js';
 export { KoffiMapper } from './koffi-mapper.js';
 export { withProcessorRegisters } from './processor-registers.js';

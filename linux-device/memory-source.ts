@@ -7,6 +7,7 @@ import { readCma } from './preflight.js';
 import { openReservedMemory, reservation } from './reserved-memory.js';
 import { hex, sizeText } from './system-files.js';
 import { openUDmaBuf } from './u-dma-buf.js';
+import { makeUDmaBuf, U_DMA_BUF_MANAGER } from './u-dma-buf-devices.js';
 import type { UioMap } from './uio.js';
 import { openXrtMemory } from './xrt.js';
 
@@ -27,6 +28,8 @@ export interface MemoryChoice {
   readonly kind: MemoryKind | undefined;
   /** Whether /dev/mem may be used. */
   readonly devmem: boolean;
+  /** Bytes of each device to send from that is made, instead of those of the description. */
+  readonly inBytes?: number | undefined;
 }
 
 /**
@@ -38,15 +41,22 @@ export interface MemoryChoice {
  */
 export function openDmaMemory(
   description: BoardDescription,
-  { kind, devmem, least }: MemoryChoice,
+  { kind, devmem, least, inBytes }: MemoryChoice,
   system: LinuxSystem,
   uio: readonly UioMap[],
 ): { memory: DmaMemory; passedOver: readonly string[] } {
   const { files, mapper } = system;
+  const devices = description.dmaDevices && { ...description.dmaDevices, ...(inBytes && { inBytes }) };
   const need = new MemoryNeed(description, least, system);
   const open: Record<MemoryKind, () => DmaMemory | MemoryAbsent> = {
-    'u-dma-buf': () => openUDmaBuf(files, mapper),
-    reserved: () => openReservedMemory(description.dmaMemory, files, mapper, uio, devmem),
+    'u-dma-buf': () =>
+      devices && files.existsSync(U_DMA_BUF_MANAGER)
+        ? makeUDmaBuf(devices, system)
+        : openUDmaBuf(files, mapper),
+    reserved: () =>
+      devices
+        ? { absent: 'the board description gives no place to DMA memory' }
+        : openReservedMemory(description.dmaMemory, files, mapper, uio, devmem),
     xrt: () => openXrtMemory(files, system.loadXrt, () => need.fromCma('xrt')),
     'dma-heap': () => openDmaHeap(files, system.allocateFromHeap, mapper, () => need.fromCma('dma-heap')),
   };
@@ -67,7 +77,7 @@ export function openDmaMemory(
   }
   throw new PynqLlmError(
     'LINUX_NO_DMA_MEMORY',
-    `${description.title} needs ${sizeText(need.least)} of DMA memory at least, ${sizeText(need.wanted)} as described, and has none. ${passedOver.join('. ')}. ${need.cmaText()} ${need.remedy('u-dma-buf')} Or ${need.remedy('reserved')}`,
+    `${description.title} needs ${sizeText(need.least)} of DMA memory at least, ${sizeText(need.wanted)} as described, and has none. ${passedOver.join('. ')}. ${need.cmaText()} ${need.remedy('u-dma-buf')}${devices ? '' : ` Or ${need.remedy('reserved')}`}`,
     { context: { needed: need.least, wanted: need.wanted, passedOver, ...need.cmaContext() } },
   );
 }
@@ -139,6 +149,8 @@ class MemoryNeed {
     const { total } = readCma(this.#system.files);
     const cma = this.wanted + CMA_FOR_OTHERS;
     const boot = total >= cma ? '' : `Boot with cma=${cma / MEBI}M. `;
+    if (kind === 'u-dma-buf' && this.#description.dmaDevices)
+      return `${boot}Load the modules that make its devices: modprobe u-dma-buf, modprobe u-dma-buf-mgr.`;
     if (kind === 'u-dma-buf') return `${boot}Load the module: modprobe u-dma-buf udmabuf0=${this.wanted}.`;
     if (kind !== 'reserved') return boot || 'Free contiguous memory: something else holds it.';
     const { base, size } = this.#description.dmaMemory[0];

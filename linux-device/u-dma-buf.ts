@@ -4,7 +4,7 @@ import type { CacheControl, DmaMemory, DmaRegion, MemoryAbsent } from './dma-mem
 import type { Mapper, Mapping } from './mapper.js';
 import { hex, listDirectory, openDevice, readNumber, type SystemFiles, sizeText } from './system-files.js';
 
-const CLASS = '/sys/class/u-dma-buf';
+export const U_DMA_BUF_CLASS = '/sys/class/u-dma-buf';
 /** Modes 5 to 7 turn the CPU's cache off even for a node that is opened without O_SYNC (u-dma-buf's README). */
 const FIRST_UNCACHED_MODE = 5;
 
@@ -14,9 +14,11 @@ const FIRST_UNCACHED_MODE = 5;
  * @throws PynqLlmError LINUX_OPEN_FAILED, LINUX_MAP_FAILED, LINUX_SYSFS_UNREADABLE
  */
 export function openUDmaBuf(files: SystemFiles, mapper: Mapper): DmaMemory | MemoryAbsent {
-  const names = listDirectory(files, CLASS);
+  const names = listDirectory(files, U_DMA_BUF_CLASS);
   if (names.length === 0)
-    return { absent: `no u-dma-buf device (${CLASS} is ${files.existsSync(CLASS) ? 'empty' : 'not there'})` };
+    return {
+      absent: `no u-dma-buf device (${U_DMA_BUF_CLASS} is ${files.existsSync(U_DMA_BUF_CLASS) ? 'empty' : 'not there'})`,
+    };
   const opened: OpenedBuffer[] = [];
   try {
     for (const name of names) opened.push(new OpenedBuffer(name, files, mapper));
@@ -26,7 +28,7 @@ export function openUDmaBuf(files: SystemFiles, mapper: Mapper): DmaMemory | Mem
   }
   return {
     kind: 'u-dma-buf',
-    detail: opened.map(({ name, base, size }) => `${name} (${sizeText(size)} at ${hex(base)})`).join(', '),
+    detail: opened.map(({ detail }) => detail).join(', '),
     regions: opened,
     close: () => {
       for (const buffer of opened) buffer.close();
@@ -34,9 +36,12 @@ export function openUDmaBuf(files: SystemFiles, mapper: Mapper): DmaMemory | Mem
   };
 }
 
-class OpenedBuffer implements DmaRegion {
+/** A device, mapped. */
+export class OpenedBuffer implements DmaRegion {
   readonly base: number;
   readonly size: number;
+  /** For people: its name, size and place. */
+  readonly detail: string;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly caches: CacheControl | undefined;
@@ -52,9 +57,10 @@ class OpenedBuffer implements DmaRegion {
     mapper: Mapper,
   ) {
     this.#files = files;
-    const directory = `${CLASS}/${name}`;
+    const directory = `${U_DMA_BUF_CLASS}/${name}`;
     this.base = readNumber(files, `${directory}/phys_addr`);
     this.size = readNumber(files, `${directory}/size`);
+    this.detail = `${name} (${sizeText(this.size)} at ${hex(this.base)})`;
     const uncached = readNumber(files, `${directory}/sync_mode`) >= FIRST_UNCACHED_MODE;
     try {
       if (!uncached) this.caches = this.#openCaches(directory);

@@ -47,7 +47,7 @@ const ALIASES: Readonly<Record<string, string>> = { v1: 'pynq-z1-v1', v3: 'pynq-
  * `NAME:after:count` lets `after` opportunities pass and then shows the fault `count` times; `fault` may be repeated.
  * With `?fault-every=SECONDS` one of them is switched on every so many seconds, in turn.
  * `linux:` (the board of /etc/pynq-llm/board.toml), `linux:NAME` or `linux:FILE.toml`, each with
- * `?memory=u-dma-buf|reserved|xrt|dma-heap` and `?devmem=1`.
+ * `?memory=u-dma-buf|reserved|xrt|dma-heap`, `?devmem=1` and `?dma-mib=N`, the MiB of each u-dma-buf to send from that is made.
  * @throws PynqLlmError AGENT_DEVICE_URL
  */
 export function parseDeviceUrl(url: string): DeviceUrl {
@@ -80,6 +80,8 @@ function parseLinux(url: string, place: string, query: URLSearchParams): LinuxUr
   for (const [key, value] of query) {
     const memory = MEMORY_KINDS.find((kind) => kind === value);
     if (key === 'memory' && memory !== undefined) options = { ...options, memory };
+    else if (key === 'dma-mib' && /^[1-9]\d{0,3}$/.test(value))
+      options = { ...options, inBytes: Number(value) * 2 ** 20 };
     else if (key === 'devmem' && (value === '1' || value === '0'))
       options = { ...options, devmem: value === '1' };
     else throw unknownOption(url, key, value);
@@ -95,6 +97,8 @@ export function openBoard(url: string): Board {
   const device = parseDeviceUrl(url);
   if (device.kind === 'linux') {
     const description = loadInstalledBoard(device.board);
+    if (device.options.inBytes !== undefined && description.dmaDevices === undefined)
+      throw badUrl(url, `dma-mib sizes devices that are made, and ${description.name} has memory of its own`);
     return openLinuxBoard(description, { least: leastMemory(description), ...device.options });
   }
   const { board, realTime, faults, faultEveryMs } = device;

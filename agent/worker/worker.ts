@@ -203,6 +203,12 @@ function difference(
 }
 
 /** A description as a message carries it: without `readonly`. */
-function plain({ weightTypes, dmaMemory, windows, ...rest }: DeviceService['description']) {
-  return { ...rest, weightTypes: [...weightTypes], dmaMemory: [...dmaMemory], windows: { ...windows } };
+function plain({ weightTypes, dmaMemory, windows, fpga, ...rest }: DeviceService['description']) {
+  return {
+    ...rest,
+    setup: fpga?.setup,
+    weightTypes: [...weightTypes],
+    dmaMemory: [...dmaMemory],
+    windows: { ...windows },
+  };
 }

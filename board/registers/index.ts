@@ -1,6 +1,7 @@
 export { listRegisters, type PlacedRegister, registerAt, windowTable } from './allow-list.js';
 export { AXI_DMA_REGISTERS, DMACR, DMASR } from './axi-dma.js';
 export { CONTROL_TABLES, STATUS_REGISTERS, statusOffset } from './control.js';
+export { CRL_APB_REGISTERS, CRL_APB_WINDOW } from './crl-apb.js';
 export { type CounterMap, counterMap, hwcTable } from './hwc.js';
 export {
   type Monitor,

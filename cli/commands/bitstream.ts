@@ -48,6 +48,7 @@ function describeBitstream(facts: BitstreamFacts): string {
     ],
     ['IDCODE', facts.idcode === null ? 'not said' : formatHex(facts.idcode)],
     ['FPGA', facts.fpga ?? 'none that is known'],
+    ...(facts.board === null ? [] : [['published for', facts.board] as const]),
     ['firmware SHA-256', facts.digest ?? 'unknown without its FPGA'],
   ]);
 }

@@ -16,6 +16,7 @@ interface DeployFlags {
   readonly board?: string;
   readonly bitstream?: string;
   readonly overlay?: string;
+  readonly clock?: number;
   readonly agentDevice?: string;
   readonly allowDevMem?: boolean;
   readonly yes?: boolean;
@@ -39,13 +40,18 @@ export function deployCommand(): Command {
     .argument('<board>', 'USER@HOST or USER@HOST:PORT; ~/.ssh/config is honoured')
     .option(
       '--board <name>',
-      'pynq-z1, pynq-z2, kv260, or a .toml file: which board it is; kept by later deploys',
+      'pynq-z1, pynq-z2, kv260, kv260-2026-v3, kv260-2026-v4, or a .toml file: which board it is; kept by later deploys',
     )
     .option(
       '--bitstream <file>',
       'a .bit or .bin that is programmed before every start of the agent; with --board',
     )
     .option('--overlay <file>', 'a .dtbo, applied after the bitstream; with --bitstream')
+    .option(
+      '--clock <MHz>',
+      'run the core slower than its design allows, such as 187.5 or 100; with --bitstream',
+      megahertz,
+    )
     .option('--agent-device <url>', "device that the agent serves; the board's own accelerator when left out")
     .option('--allow-dev-mem', 'let the agent open /dev/mem: all memory of the board, its kernel included')
     .option('--host-key <fingerprint>', 'SHA256:…, what the host key has to be', hostKey)
@@ -102,15 +108,16 @@ export function deployCommand(): Command {
   );
 }
 
-function designOf({ board, bitstream, overlay }: DeployFlags): DeployOptions['design'] {
-  if ((bitstream !== undefined && board === undefined) || (overlay !== undefined && bitstream === undefined))
+function designOf({ board, bitstream, overlay, clock }: DeployFlags): DeployOptions['design'] {
+  const needsBitstream = overlay !== undefined || clock !== undefined;
+  if ((bitstream !== undefined && board === undefined) || (needsBitstream && bitstream === undefined))
     throw new PynqLlmError(
       'CLI_BAD_ARGUMENT',
-      'A bitstream needs --board, and an overlay needs --bitstream.',
+      'A bitstream needs --board, and an overlay or a clock needs --bitstream.',
     );
   if (board === undefined) return undefined;
   const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path));
-  return { board, bitstream: read(bitstream), overlay: read(overlay) };
+  return { board, bitstream: read(bitstream), overlay: read(overlay), clockHz: clock };
 }
 
 function checkFlags({ list, rollback, remove }: DeployFlags): void {
@@ -172,6 +179,12 @@ function hostKey(text: string): string {
   if (!/^SHA256:[A-Za-z0-9+/]{43}$/.test(text))
     throw new InvalidArgumentError('It must be SHA256: and 43 characters, as ssh-keygen -l prints it.');
   return text;
+}
+
+/** @returns Hz */
+function megahertz(text: string): number {
+  if (!/^\d{1,3}(\.\d{1,6})?$/.test(text)) throw new InvalidArgumentError('It must be a frequency in MHz.');
+  return Math.round(Number(text) * 1e6);
 }
 
 /** Room for `/run/agent.sock` within the kernel's limit of a socket's path. */

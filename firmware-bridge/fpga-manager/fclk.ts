@@ -90,8 +90,14 @@ export function setFclk(slcr: RegisterWindow, index: FclkIndex, hz: number, refe
   return after;
 }
 
-/** The pair that comes nearest to `hz` without exceeding it; where several do, the one with the smallest first divisor. */
-function bestDivisors(pll: number, hz: number): { divisor0: number; divisor1: number } | undefined {
+/**
+ * The pair that comes nearest to `hz` without exceeding it, at most 1 % below; where several do, the one with the
+ * smallest first divisor.
+ */
+export function bestDivisors(
+  pll: number,
+  hz: number,
+): { divisor0: number; divisor1: number; hz: number } | undefined {
   let best: { divisor0: number; divisor1: number; hz: number } | undefined;
   for (let divisor0 = 1; divisor0 <= MAX_DIVISOR; divisor0++)
     for (let divisor1 = 1; divisor1 <= MAX_DIVISOR; divisor1++) {

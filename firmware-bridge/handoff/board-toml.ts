@@ -51,6 +51,9 @@ export function formatBoardFile(board: BoardDescription, source: string): string
           `part = "${fpga.part}"`,
           ...(fpga.clock === undefined ? [] : [`clock = ${fpga.clock}`]),
           ...(fpga.referenceHz === undefined ? [] : [`reference_hz = ${grouped(fpga.referenceHz)}`]),
+          ...(fpga.setup === undefined
+            ? []
+            : [`setup = { slack_ns = ${fpga.setup.slackNs}, at_hz = ${grouped(fpga.setup.atHz)} }`]),
           ...(fpga.bitstreamMd5 === undefined ? [] : [`bitstream_md5 = "${fpga.bitstreamMd5}"`]),
         ]
       : []),

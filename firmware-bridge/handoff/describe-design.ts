@@ -33,7 +33,6 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
   const revision = lanes.length === 1 ? 'v1' : base.revision === 'v1' ? 'v3' : base.revision;
   // A handoff lists none of the core's registers: which of the designs with this many lanes it is, it does not show.
   const { hwc, ...rest } = base;
-  const { bitstreamMd5: _, ...fpga } = base.fpga ?? {};
   const windows = {
     ...coreWindows(handoff.ranges, core),
     ...Object.fromEntries(
@@ -48,8 +47,18 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
     clockHz: clock.hz,
     windows,
     dma: dmaOf(lanes, base.dma),
-    fpga: { ...fpga, part: part.name, ...(clock.index !== undefined && { clock: clock.index }) },
+    fpga: {
+      ...builtElsewhere(base.fpga),
+      part: part.name,
+      ...(clock.index !== undefined && { clock: clock.index }),
+    },
   };
+}
+
+/** Of the FPGA of another description what does not depend on the build. */
+function builtElsewhere(fpga: BoardDescription['fpga']): Partial<NonNullable<BoardDescription['fpga']>> {
+  const { bitstreamMd5: _, setup: __, ...rest } = fpga ?? { part: '' };
+  return rest;
 }
 
 function coreWindows(ranges: readonly MemoryRange[], core: Module): BoardDescription['windows'] {

@@ -52,6 +52,15 @@ export interface WireBoardDescription {
     /** Width of the LENGTH register, 14 to 26: the longest transfer is 2^lengthBits - 1 bytes. */
     readonly lengthBits: number;
   };
+  /** The hardware counters. */
+  readonly hwc?:
+    | {
+        /** Whether their reset lies before or behind them in the window `hwc`. */
+        readonly layout: 'reset-first' | 'reset-last';
+        /** How many there are. */
+        readonly monitors: number;
+      }
+    | undefined;
   /** Memory that DMA buffers are allocated from. */
   readonly dmaMemory: AddressRange[];
   /** All DDR memory in bytes. */
@@ -63,6 +72,15 @@ export interface WireBoardDescription {
     /** Super-blocks of activations. */
     readonly inputBlocks: number;
   };
+  /** Where the design did not meet timing. */
+  readonly setup?:
+    | {
+        /** Its worst setup slack in nanoseconds. */
+        readonly slackNs: number;
+        /** The clock in Hz that this was at. */
+        readonly atHz: number;
+      }
+    | undefined;
 }
 export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
   name: z.string(),
@@ -73,9 +91,11 @@ export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
   weightTypes: z.array(count),
   windows: z.record(z.string(), region),
   dma: z.object({ lanes: z.union([z.literal(1), z.literal(4)]), lengthBits: count }),
+  hwc: z.object({ layout: z.enum(['reset-first', 'reset-last']), monitors: count }).optional(),
   dmaMemory: z.array(region),
   memoryBytes: count,
   capacity: z.object({ weightBlocks: count, inputBlocks: count }),
+  setup: z.object({ slackNs: float, atHz: count }).optional(),
 });
 
 /** What a board and its agent are. */

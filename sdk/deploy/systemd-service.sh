@@ -12,7 +12,7 @@ put() { cmp -s "$1" "$2" || { cp "$1" "$2.new" && mv "$2.new" "$2" && "$3"; }; }
 reload_units() { systemctl daemon-reload; }
 reload_rules() {
   udevadm control --reload || true
-  udevadm trigger --subsystem-match=uio --subsystem-match=u-dma-buf --subsystem-match=dma_heap --subsystem-match=mem || true
+  udevadm trigger --subsystem-match=uio --subsystem-match=u-dma-buf --subsystem-match=misc --subsystem-match=dma_heap --subsystem-match=mem || true
 }
 start_agent() {
   [ ! -d /etc/udev/rules.d ] || put "current/system/$rules" "$rules_file" reload_rules

@@ -13,6 +13,7 @@ for d in /opt /var/lib; do say "disk.$d" "$(df -Pk "$ROOT$d" 2>/dev/null | awk '
 for f in "$ROOT"/sys/class/fpga_manager/*; do [ -r "$f/state" ] && say "fpga.${f##*/}" "$(cat "$f/state")"; done
 for f in "$ROOT"/sys/class/uio/*; do [ -e "$f/name" ] && node uio "$ROOT/dev/${f##*/}" "$(cat "$f/name")"; done
 for f in "$ROOT"/sys/class/u-dma-buf/*; do [ -e "$f/size" ] && node dma "$ROOT/dev/${f##*/}" "u-dma-buf of $(cat "$f/size") bytes"; done
+[ -e "$ROOT/dev/u-dma-buf-mgr" ] && node dma "$ROOT/dev/u-dma-buf-mgr" "u-dma-buf-mgr"
 for f in "$ROOT"/dev/dma_heap/*; do [ -e "$f" ] && node dma "$f" "dma-heap"; done
 [ -e "$ROOT/dev/dri/renderD128" ] && node dma "$ROOT/dev/dri/renderD128" "zocl (XRT)"
 say exec "$(systemctl show pynq-llm.service --property=ExecStart 2>/dev/null | tr '\n' ' ')"

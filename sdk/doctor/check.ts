@@ -22,8 +22,8 @@ export interface Finding {
 export interface Check<S> {
   readonly name: string;
   readonly group: CheckGroup;
-  /** An error that it throws is a failed check. */
-  run(session: S): Finding | Promise<Finding>;
+  /** An error that it throws is a failed check. Undefined where there is nothing to look at, and nothing to say. */
+  run(session: S): Finding | undefined | Promise<Finding | undefined>;
 }
 
 export const pass = (detail: string): Finding => ({ status: 'pass', detail });

@@ -13,15 +13,19 @@ const SLOW_SHARE = 0.2;
 const QUICK = /^public_q(\d)_00_gauss_small_[^ ]* (?:staged|resident)$|^stream normal, type (\d)$/;
 const FULL_TEST = '`pynq-llm selftest -v` names every check that fails.';
 
+/** Only where the board description has something to say of it. */
+const SETUP_TIME = 'setup time';
+
 interface CoreCheck {
   readonly name: string;
   /** Whether it uses the core or writes DMA memory. */
   readonly touches: boolean;
-  run(board: BoardClient, session: DoctorSession): Finding | Promise<Finding>;
+  run(board: BoardClient, session: DoctorSession): Finding | undefined | Promise<Finding>;
 }
 
 const CORE: readonly CoreCheck[] = [
   { name: 'device', touches: false, run: device },
+  { name: SETUP_TIME, touches: false, run: ({ info }) => setupTime(info.description) },
   { name: 'DMA memory', touches: true, run: memoryPatterns },
   { name: 'golden vectors', touches: true, run: goldenVectors },
   ...LANES.map(
@@ -41,7 +45,7 @@ export const CORE_CHECKS: readonly Check<DoctorSession>[] = CORE.map(({ name, to
   group: 'core',
   run: async (session) => {
     const { board } = session;
-    if (board === undefined) return skip('the agent did not answer');
+    if (board === undefined) return name === SETUP_TIME ? undefined : skip('the agent did not answer');
     if (!touches) return run(board, session);
     const why = await reasonNotToTouch(board, session);
     return why === undefined ? run(board, session) : skip(why);
@@ -71,6 +75,22 @@ async function device(board: BoardClient): Promise<Finding> {
   return warn(
     `ready${memory ?? ''}, but its worker was restarted ${restarts} times by the agent; last: ${lastError ?? 'unknown'}`,
     'Read the log: `pynq-llm logs`.',
+  );
+}
+
+/** Whether the design meets timing at the clock that it runs at, as far as its implementation said. */
+export function setupTime({
+  clockHz,
+  setup,
+}: Pick<BoardClient['info']['description'], 'clockHz' | 'setup'>): Finding | undefined {
+  if (setup === undefined) return undefined;
+  const { slackNs, atHz } = setup;
+  const slack = 1e9 / clockHz - (1e9 / atHz - slackNs);
+  const at = `at ${(clockHz / 1e6).toFixed(1)} MHz`;
+  if (slack >= 0) return pass(`${slack.toFixed(3)} ns to spare ${at}, by the figures of its build`);
+  return warn(
+    `the bitstream misses timing ${at} by ${(-slack).toFixed(3)} ns: results can be wrong on some boards, or when one is hot`,
+    'Run it slower, where it meets timing: `pynq-llm deploy BOARD --board NAME --bitstream FILE --clock 187.5` (or 100); `pynq-llm selftest` compares every bit.',
   );
 }
 

@@ -48,12 +48,13 @@ export async function* examine(
   for (const check of CHECKS) {
     const started = performance.now();
     const finding = await runCheck(check, session);
+    if (finding === undefined) continue;
     const { group, name } = check;
     yield { group, name, ...finding, durationMs: performance.now() - started };
   }
 }
 
-async function runCheck(check: Check<DoctorSession>, session: DoctorSession): Promise<Finding> {
+async function runCheck(check: Check<DoctorSession>, session: DoctorSession): Promise<Finding | undefined> {
   try {
     return await check.run(session);
   } catch (error) {

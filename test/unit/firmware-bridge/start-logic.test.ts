@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { BoardDescription } from '../../../board/description.js';
 import { loadBoardDescription } from '../../../board/description-file.js';
-import { SLCR_REGISTERS } from '../../../board/registers/index.js';
+import { CRL_APB_REGISTERS, SLCR_REGISTERS } from '../../../board/registers/index.js';
 import { digestOf } from '../../../firmware-bridge/bitstream/bitstream.js';
 import { readDesign } from '../../../firmware-bridge/board-design.js';
 import { startLogic } from '../../../firmware-bridge/fpga-manager/start-logic.js';
@@ -15,10 +16,14 @@ overlay.writeUInt32BE(0xd00d_feed, 0);
 overlay.writeUInt32BE(overlay.length, 4);
 const APPLIED = '/sys/kernel/config/device-tree/overlays/pynq-llm/dtbo';
 
-function start(name: string, given: { bitstream: Uint8Array; overlay?: Uint8Array }, slcr = new Slcr()) {
+function start(
+  named: string | BoardDescription,
+  given: { bitstream: Uint8Array; overlay?: Uint8Array },
+  slcr = new Slcr(),
+) {
   const board = memoryBoard({ overlays: true });
   const opened: string[] = [];
-  const done = startLogic(loadBoardDescription(name), given, {
+  const done = startLogic(typeof named === 'string' ? loadBoardDescription(named) : named, given, {
     files: board.files,
     clock: fakeClock(),
     withRegisters: (place, use) => {
@@ -61,7 +66,20 @@ describe('starting the programmable logic', () => {
     expect(board.vol.existsSync(APPLIED)).toBe(true);
   });
 
-  it('leaves the clocks of an UltraScale+ to its boot loader', async () => {
+  it('sets the clock of an UltraScale+ whose reference is described, and to a slower one that was chosen', async () => {
+    const crl = new Slcr();
+    crl.locked = false;
+    crl.values.set(CRL_APB_REGISTERS.IOPLL_CTRL.offset, 0x0001_3c00);
+    const { opened, done } = start('kv260-2026-v3', { bitstream: forKria }, crl);
+    expect(await done).toMatchObject({ clock: { index: 0, hz: 199_998_000, source: 'IOPLL' } });
+    expect(opened).toEqual(['0xff5e0000 after /sys/class/fpga_manager/fpga0/firmware']);
+    const slower = { ...loadBoardDescription('kv260-2026-v3'), clockHz: 100_000_000 };
+    expect(await start(slower, { bitstream: forKria }, crl).done).toMatchObject({
+      clock: { hz: 99_999_000 },
+    });
+  });
+
+  it('leaves the clocks of an UltraScale+ whose reference is not described to its boot loader', async () => {
     const { opened, done } = start('kv260', { bitstream: forKria });
     expect(await done).toMatchObject({ clock: undefined });
     expect(opened).toEqual([]);
@@ -86,6 +104,11 @@ describe('starting the programmable logic', () => {
 });
 
 describe('a design for a board', () => {
+  it('of a shipped board can be run slower', () => {
+    const { files } = readDesign({ board: 'kv260-2026-v4', bitstream: forKria, clockHz: 187_500_000 });
+    expect(String(files['board.toml'])).toBe('board = "kv260-2026-v4"\nclock_hz = 187500000\n');
+  });
+
   it('of a shipped board refers to it; a bitstream goes along as it is', () => {
     const { architecture, files } = readDesign({ board: 'pynq-z1', bitstream });
     expect(architecture).toBe('armv7');
@@ -107,6 +130,13 @@ describe('a design for a board', () => {
       'what is no bitstream',
       { board: 'pynq-z2', bitstream: Buffer.alloc(100) },
       /FIRMWARE_BITSTREAM_INVALID/,
+    ],
+    ['a faster clock', { board: 'kv260-2026-v4', clockHz: 300e6 }, /cannot run at 300000000 Hz/],
+    ['a clock that nothing sets', { board: 'kv260', clockHz: 50e6 }, /does not say how its clock is set/],
+    [
+      'a clock beside a file',
+      { board: 'boards/kv260.toml', clockHz: 50e6 },
+      /FIRMWARE_CLOCK.*clock_hz in it/,
     ],
     ['what is no overlay', { board: 'pynq-z2', bitstream, overlay: Buffer.alloc(40) }, /FIRMWARE_OVERLAY/],
   ])('is refused with %s', (_, source, message) => {

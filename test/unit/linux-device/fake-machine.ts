@@ -23,6 +23,10 @@ export class FakeMachine implements LinuxSystem {
   /** What was written, by path. */
   readonly written: { path: string; text: string }[] = [];
   clockUs = 0;
+  /** What u-dma-buf-mgr does with a line; throws what the write throws. */
+  onManager: (line: string) => void = (line) => {
+    throw errno('EINVAL', line);
+  };
   onWaitReadable: (timeoutMs: number) => boolean = () => false;
   loadXrt: LinuxSystem['loadXrt'] = () => {
     throw new Error('no XRT in this test');
@@ -86,10 +90,12 @@ export class FakeMachine implements LinuxSystem {
         const path = this.opened.get(fd) ?? '';
         if (this.denied.has(`write ${path}`)) throw errno('EINVAL', path);
         if (path.startsWith('/dev/uio') && !this.interrupts.has(path)) throw errno('EIO', path);
-        this.written.push({
-          path,
-          text: Buffer.from(from.subarray(offset, offset + length)).toString('latin1'),
-        });
+        const text = Buffer.from(from.subarray(offset, offset + length)).toString('latin1');
+        this.written.push({ path, text });
+        if (path === '/dev/u-dma-buf-mgr') {
+          this.onManager(text);
+          return length;
+        }
         return fs.writeSync(fd, from, offset, length, position);
       },
       closeSync: (fd) => {

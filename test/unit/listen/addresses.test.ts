@@ -71,6 +71,10 @@ describe('a device URL', () => {
       'linux:my.toml?memory=reserved&devmem=1',
       { kind: 'linux', board: 'my.toml', options: { memory: 'reserved', devmem: true } },
     ],
+    [
+      'linux:?dma-mib=128',
+      { kind: 'linux', board: '/etc/pynq-llm/board.toml', options: { inBytes: 128 << 20 } },
+    ],
   ])('%s is understood', (url, parsed) => {
     expect(parseDeviceUrl(url)).toEqual(parsed);
   });
@@ -88,6 +92,8 @@ describe('a device URL', () => {
     'mock:?realtime=yes',
     'mock:?devmem=1',
     'linux:?memory=swap',
+    'linux:?dma-mib=0',
+    'linux:?dma-mib=64MiB',
     'linux:?devmem=yes',
     'linux:?realtime=1',
   ])('"%s" is refused', (url) => {

@@ -19,7 +19,10 @@ async function examineBoard(options: BoardTreeOptions): Promise<Record<string, F
   const session = new DoctorSession({ kind: 'ssh', url: 'ssh://xilinx@pynq' }, LAPTOP, OPTIONS);
   session.ssh = tree.login;
   const findings: Record<string, Finding> = {};
-  for (const { name, run } of BOARD_CHECKS) findings[name] = await run(session);
+  for (const { name, run } of BOARD_CHECKS) {
+    const finding = await run(session);
+    if (finding) findings[name] = finding;
+  }
   return findings;
 }
 

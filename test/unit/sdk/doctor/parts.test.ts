@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../../errors/index.js';
 import { failure } from '../../../../sdk/doctor/check.js';
 import { judgeClock } from '../../../../sdk/doctor/connection.js';
+import { setupTime } from '../../../../sdk/doctor/core.js';
 import { KNOWN_GENERATION } from '../../../../sdk/doctor/measure.js';
 import { parseTarget } from '../../../../sdk/doctor/target.js';
 import { parseUnitState } from '../../../../sdk/service/unit-state.js';
@@ -33,6 +34,30 @@ describe('a failed check', () => {
       detail: '[PL7003 SDK_CONNECT_FAILED] Nobody listens.',
       fix: error.remedy,
     });
+  });
+});
+
+describe('the setup time of a design', () => {
+  const setup = { slackNs: -0.307, atHz: 199_998_001 };
+  it('that its build missed is a warning with the figure and a way out', () => {
+    expect(setupTime({ clockHz: 199_998_001, setup })).toMatchObject({
+      status: 'warn',
+      detail: expect.stringMatching(/misses timing at 200\.0 MHz by 0\.307 ns/),
+      fix: expect.stringContaining('--clock 187.5'),
+    });
+    expect(setupTime({ clockHz: 190_000_000, setup })?.detail).toMatch(
+      /misses timing at 190\.0 MHz by 0\.044 ns/,
+    );
+  });
+  it('is met at a clock that is slow enough', () => {
+    expect(setupTime({ clockHz: 187_500_000, setup })).toMatchObject({
+      status: 'pass',
+      detail: expect.stringMatching(/^0\.026 ns to spare at 187\.5 MHz/),
+    });
+    expect(setupTime({ clockHz: 100_000_000, setup })?.status).toBe('pass');
+  });
+  it('is no matter where nothing is known of it', () => {
+    expect(setupTime({ clockHz: 100_000_000 })).toBeUndefined();
   });
 });
 
