@@ -52,10 +52,10 @@ export interface WireBoardDescription {
     /** Width of the LENGTH register, 14 to 26: the longest transfer is 2^lengthBits - 1 bytes. */
     readonly lengthBits: number;
   };
-  /** The hardware counters. */
+  /** The hardware counters in the window `hwc`. */
   readonly hwc?:
     | {
-        /** Whether their reset lies before or behind them in the window `hwc`. */
+        /** Whether their reset lies before or behind them. */
         readonly layout: 'reset-first' | 'reset-last';
         /** How many there are. */
         readonly monitors: number;

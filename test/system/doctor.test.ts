@@ -50,6 +50,17 @@ describe('doctor on a mock', () => {
     expect(byName['DMA bandwidth'].detail).toMatch(/^16\d\d MB\/s/);
   });
 
+  it('a design of 2026 passes too, with a warning that it misses timing at its clock', async () => {
+    const { status, checks, byName } = await doctor(['--device', 'mock:kv260-2026-v4']);
+    expect(status).toBe(0);
+    expect(byName['setup time']).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('misses timing at 200.0 MHz by 0.217 ns'),
+    });
+    const core = checks.filter(({ group, name }) => group === 'core' && name !== 'setup time');
+    expect(core.map(({ name, status: one }) => [name, one])).toEqual(CORE.map((name) => [name, 'pass']));
+  });
+
   it('v1 has one lane; the others are skipped', async () => {
     const { status, byName } = await doctor(['--device', 'mock:v1']);
     expect(status).toBe(0);
