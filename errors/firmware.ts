@@ -22,6 +22,13 @@ export const FIRMWARE_ERRORS = {
     meaning: 'A published bitstream was given with the description of another design. Nothing was written.',
     remedy: 'Name the description that the error names with --board.',
   },
+  FIRMWARE_BITSTREAM_PARTIAL: {
+    number: 8105,
+    meaning:
+      'A bitstream is partial: it needs a running design around it, and cannot program an FPGA as a whole. Nothing was written.',
+    remedy:
+      'Give the bitstream of the whole design: the file of the same build without _partial in its name.',
+  },
   FIRMWARE_HANDOFF_INVALID: {
     number: 8110,
     meaning: 'A .hwh file is not a hardware handoff of Vivado, or it is damaged.',
@@ -29,7 +36,7 @@ export const FIRMWARE_ERRORS = {
   },
   FIRMWARE_HANDOFF_VERSION: {
     number: 8111,
-    meaning: 'A .hwh file is of a version that is not known to mean the same.',
+    meaning: 'A .hwh file has a format that is not known to mean the same, or no version of Vivado.',
     remedy:
       "Write the board description by hand from Vivado's address editor; the files in boards/ are examples.",
   },

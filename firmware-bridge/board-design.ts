@@ -31,7 +31,7 @@ export interface BoardDesign {
 /**
  * Checks a design before anything of it goes to a board.
  * @throws PynqLlmError DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, FIRMWARE_BITSTREAM_INVALID,
- *   FIRMWARE_WRONG_PART, FIRMWARE_PART_UNKNOWN, FIRMWARE_OVERLAY, FIRMWARE_CLOCK,
+ *   FIRMWARE_BITSTREAM_PARTIAL, FIRMWARE_WRONG_PART, FIRMWARE_PART_UNKNOWN, FIRMWARE_OVERLAY, FIRMWARE_CLOCK,
  *   FIRMWARE_WRONG_BOARD
  */
 export function readDesign({ board, bitstream, overlay, clockHz }: DesignSource): BoardDesign {

@@ -12,9 +12,15 @@ export type {
 } from './methods.js';
 export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
 export { schemaText } from './schema-text.js';
-export type { BoardHealth, BoardInfo, HelloResult } from './schemas/board.js';
+export type {
+  AddressRange,
+  BoardHealth,
+  BoardInfo,
+  HelloResult,
+  WireBoardDescription,
+} from './schemas/board.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
-export type { CounterReading, CounterValue, StepEvent } from './schemas/counters.js';
+export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export type { DeviceCheckResult } from './schemas/device.js';
 export type {
   DoneEvent,
@@ -23,20 +29,34 @@ export type {
   GenerationTiming,
   ScoreResult,
   TokenEvent,
+  WireBeam,
   WirePrompt,
 } from './schemas/generate.js';
-export type { EngineMetricsReading, HistogramReading } from './schemas/metrics.js';
+export type {
+  ClassMetricsReading,
+  EngineMetricsReading,
+  HistogramReading,
+  KvStatus,
+  ModelStatus,
+  SequenceStatus,
+} from './schemas/metrics.js';
 export type {
   ChatMessage,
   KvType,
   ModelFacts,
   StoredModel,
 } from './schemas/models.js';
-export type { TensorShape, WirePlacementReport } from './schemas/placement.js';
-export type { RegisterInfo, RegisterReference, RegisterWrite } from './schemas/registers.js';
-export type { SamplingOptions, ServiceOptions } from './schemas/sampling.js';
+export type { Placement, PlacementTotals, TensorShape, WirePlacementReport } from './schemas/placement.js';
+export type {
+  RegisterAccess,
+  RegisterFieldInfo,
+  RegisterInfo,
+  RegisterReference,
+  RegisterWrite,
+} from './schemas/registers.js';
+export type { SamplingOptions, ServiceOptions, WireResponseFormat } from './schemas/sampling.js';
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
-export { CAPABILITIES, PROTOCOL_VERSION } from './version.js';
+export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';
 export { errorFromWire, errorToWire } from './wire-error.js';

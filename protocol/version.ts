@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../errors/index.js';
 
+/** A version of the wire protocol. */
 export interface ProtocolVersion {
   /** Raised when an old peer would misread a message; versions with different majors refuse each other. */
   readonly major: number;

@@ -1,10 +1,12 @@
-export type { ErrorCodeName, ErrorContext, WireError } from '../errors/index.js';
+export type { ErrorCodeName, ErrorContext, ErrorDetail, WireError } from '../errors/index.js';
 export { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 export type { DesignSource } from '../firmware-bridge/index.js';
 export type {
+  AddressRange,
   BoardHealth,
   BoardInfo,
   ChatMessage,
+  ClassMetricsReading,
   CounterReading,
   CounterValue,
   DeviceCheckResult,
@@ -13,23 +15,35 @@ export type {
   GenerationCost,
   GenerationTiming,
   HistogramReading,
+  KvStatus,
   KvType,
   ModelFacts,
+  ModelStatus,
   OnProgress,
+  Placement,
+  PlacementTotals,
   ProgressUnit,
+  ProtocolVersion,
+  RegisterAccess,
+  RegisterFieldInfo,
   RegisterInfo,
   RegisterReference,
   RegisterWrite,
   Role,
   SamplingOptions,
   ScoreResult,
+  SequenceStatus,
   ServiceOptions,
   StepEvent,
   StoredModel,
   TensorShape,
   TokenEvent,
   TraceReplay,
+  WireBeam,
+  WireBoardDescription,
   WirePlacementReport as PlacementReport,
+  WireResponseFormat,
+  WireTraffic,
 } from '../protocol/index.js';
 
 export type { BoardClient, BufferOptions, BuffersClient } from './board-client.js';

@@ -3,7 +3,7 @@ import { harmlessJson } from '../../errors/index.js';
 import type { BitstreamFacts, HandoffFacts } from '../../sdk/board-setup.js';
 import { readFile } from '../files.js';
 import { withJson } from '../options.js';
-import { printText } from '../output/print.js';
+import { noteText, printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes, formatHex } from '../output/units.js';
 
@@ -28,7 +28,10 @@ export function bitstreamCommand(): Command {
     const facts = inspectFirmware(readFile(file), options.board);
     if (options.json) printText(`${harmlessJson(facts)}\n`);
     else if (facts.format !== 'hwh') printText(`${describeBitstream(facts)}\n`);
-    else printText(options.boardFile ? facts.boardFile : `${describeHandoff(facts)}\n`);
+    else {
+      printText(options.boardFile ? facts.boardFile : `${describeHandoff(facts)}\n`);
+      noteText(facts.warnings.map((warning) => `warning: ${warning}\n`).join(''));
+    }
   });
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { PynqLlmError } from '../../errors/index.js';
 import { type BitHeader, isBitFile, parseBitHeader } from './bit-header.js';
-import { findSync, readIdcode } from './packets.js';
+import { findSync, readPreamble } from './packets.js';
 import { type FpgaPart, findPart, partOfIdcode, type WordOrder } from './parts.js';
 
 /** The largest supported FPGA takes 8 MB; anything far beyond is no bitstream. */
@@ -22,7 +22,7 @@ export interface Bitstream {
 
 /**
  * Reads a .bit or a .bin: which of the two is told from the bytes, never from the name.
- * @throws PynqLlmError FIRMWARE_BITSTREAM_INVALID
+ * @throws PynqLlmError FIRMWARE_BITSTREAM_INVALID, FIRMWARE_BITSTREAM_PARTIAL: only whole FPGAs are programmed
  */
 export function readBitstream(bytes: Uint8Array): Bitstream {
   if (bytes.length > MAX_BITSTREAM_BYTES)
@@ -32,7 +32,9 @@ export function readBitstream(bytes: Uint8Array): Bitstream {
   const sync = findSync(data);
   if (!sync) throw invalid('it has no sync word (AA995566) at its beginning, in either order of bytes');
   if (data.length % 4 !== 0) throw invalid(`its ${data.length} bytes of data are not whole words`);
-  const idcode = readIdcode(data, sync);
+  const { idcode, isPartial } = readPreamble(data, sync);
+  if (header && namesPartial(header.design)) throw partial(`its header says so: ${header.design}`);
+  if (isPartial) throw partial('its frames follow without the options of a start-up sequence (COR0)');
   return {
     format: header ? 'bit' : 'bin',
     ...(header && { header }),
@@ -40,6 +42,15 @@ export function readBitstream(bytes: Uint8Array): Bitstream {
     ...(idcode !== undefined && { idcode }),
     data,
   };
+}
+
+/**
+ * Vivado notes what a bitstream is behind the name of the design: `top;COMPRESS=TRUE;PARTIAL=TRUE;UserID=…`, which is documented
+ * nowhere. It names partial bitstreams `…_partial` (UG909, "Partial Bitstreams").
+ */
+function namesPartial(design: string): boolean {
+  const [name = '', ...notes] = design.split(';');
+  return /_partial(\.bit)?$/i.test(name) || notes.some((note) => /^PARTIAL=TRUE$/i.test(note.trim()));
 }
 
 /** The FPGA that the header or, without one, the IDCODE names; undefined where neither tells. */
@@ -85,6 +96,13 @@ export function digestOf(bytes: Uint8Array): string {
 
 function wrongPart(says: string, part: FpgaPart, context: { [name: string]: string }): PynqLlmError {
   return new PynqLlmError('FIRMWARE_WRONG_PART', `${says}; the board has a ${part.name}.`, { context });
+}
+
+function partial(why: string): PynqLlmError {
+  return new PynqLlmError(
+    'FIRMWARE_BITSTREAM_PARTIAL',
+    `This bitstream is for a part of an FPGA only: ${why}.`,
+  );
 }
 
 function invalid(why: string): PynqLlmError {

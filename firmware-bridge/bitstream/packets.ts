@@ -9,8 +9,8 @@ const MAX_PACKETS = 1024;
 
 const TYPE_1 = 0b001;
 const OPCODE_WRITE = 0b10;
-/** Register numbers of configuration packets: UG470, table 5-23. */
-const REGISTER = { FDRI: 0b00010, IDCODE: 0b01100 } as const;
+/** Register numbers of configuration packets: UG470, table 5-23; UG570 has the same. */
+const REGISTER = { FAR: 0b00001, FDRI: 0b00010, MFWR: 0b01010, COR0: 0b01001, IDCODE: 0b01100 } as const;
 
 /** Where configuration begins and how its words lie. */
 export interface Synchronisation {
@@ -30,26 +30,45 @@ export function findSync(data: Uint8Array): Synchronisation | undefined {
   return undefined;
 }
 
-/**
- * What the configuration data writes to IDCODE: the device compares it with its own and refuses another's data.
- * @returns undefined where no such packet comes before the first frame, as in encrypted data
- */
-export function readIdcode(data: Uint8Array, { order, offset }: Synchronisation): number | undefined {
+/** What configuration data says before its first frame. */
+export interface Preamble {
+  /**
+   * What it writes to IDCODE: the device compares that with its own and refuses another's data. Undefined where no
+   * such packet comes before the first frame, as in encrypted data.
+   */
+  readonly idcode?: number;
+  /**
+   * Frames follow, at an address, and COR0 was not written. It has the options of the start-up sequence, which brings
+   * the device into user mode; data for a whole device set it before the frames (UG470 and UG570, "Bitstream
+   * Composition"), and partial data have a shorter header and no start-up (UG909, "Downloading a Partial BIT File").
+   * False also where it cannot be told, as in encrypted data.
+   */
+  readonly isPartial: boolean;
+}
+
+/** Reads the packets up to the first frame. */
+export function readPreamble(data: Uint8Array, { order, offset }: Synchronisation): Preamble {
   const view = viewOf(data);
   const littleEndian = order === 'swapped';
+  const written = new Map<number, number>();
+  const isPartial = () => written.has(REGISTER.FAR) && !written.has(REGISTER.COR0);
+  const preamble = (hasFrames: boolean): Preamble => {
+    const idcode = written.get(REGISTER.IDCODE);
+    return { ...(idcode !== undefined && { idcode }), isPartial: hasFrames && isPartial() };
+  };
   let at = offset + 4;
   for (let packet = 0; packet < MAX_PACKETS && at + 4 <= data.length; packet++) {
     const header = view.getUint32(at, littleEndian);
-    if (header >>> 29 !== TYPE_1) return undefined;
-    const write = ((header >>> 27) & 0b11) === OPCODE_WRITE;
+    if (header >>> 29 !== TYPE_1) break;
+    const isWrite = ((header >>> 27) & 0b11) === OPCODE_WRITE;
     const register = (header >>> 13) & 0b1_1111;
     const words = header & 0x7ff;
-    if (write && register === REGISTER.FDRI) return undefined;
-    if (write && register === REGISTER.IDCODE && words === 1 && at + 8 <= data.length)
-      return view.getUint32(at + 4, littleEndian);
+    if (isWrite && (register === REGISTER.FDRI || register === REGISTER.MFWR)) return preamble(true);
+    if (isWrite && words === 1 && at + 8 <= data.length && !written.has(register))
+      written.set(register, view.getUint32(at + 4, littleEndian));
     at += 4 + 4 * words;
   }
-  return undefined;
+  return preamble(false);
 }
 
 function viewOf(data: Uint8Array): DataView {

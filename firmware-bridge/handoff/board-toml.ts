@@ -10,14 +10,14 @@ const TYPE_NAMES = new Map([
 
 /**
  * A board description as the text of a file for boards/.
- * @param source where its facts come from, for the comment at the top
+ * @param source where its facts come from, for the comment at the top; may have several lines
  */
 export function formatBoardFile(board: BoardDescription, source: string): string {
   const { dma, hwc, capacity, fpga } = board;
   const region = ({ base, size }: { base: number; size: number }) =>
     `{ base = ${address(base)}, size = ${hex(size)} }`;
   return [
-    `# ${source.replace(/\p{Cc}+/gu, ' ')}`,
+    ...source.split('\n').map((line) => `# ${line.replace(/\p{Cc}+/gu, ' ')}`),
     `name = ${JSON.stringify(board.name)}`,
     `title = ${JSON.stringify(board.title)}`,
     `architecture = "${board.architecture}"`,
@@ -37,7 +37,10 @@ export function formatBoardFile(board: BoardDescription, source: string): string
     ...(dma.addressBits === undefined ? [] : [`address_bits = ${dma.addressBits}`]),
     ...(dma.interrupts === undefined ? [] : [`interrupts = ${dma.interrupts}`]),
     '',
-    ...(hwc ? ['[hwc]', `layout = "${hwc.layout}"`, `monitors = ${hwc.monitors}`, ''] : []),
+    // v1 has one layout, where it has counters at all.
+    ...(hwc && board.revision !== 'v1'
+      ? ['[hwc]', `layout = "${hwc.layout}"`, `monitors = ${hwc.monitors}`, '']
+      : []),
     ...dmaMemory(board),
     '[capacity]',
     `weight_blocks = ${capacity.weightBlocks}`,

@@ -2,23 +2,19 @@ import type { BoardDescription } from '../../board/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { findPart } from '../bitstream/parts.js';
 import type { HardwareHandoff, MemoryRange, Module } from './handoff.js';
+import { dmaOf, findCore, findLanes } from './lanes.js';
+import { unsupported } from './unsupported.js';
 
+const PAGE = 4096;
 const ARCHITECTURES: Readonly<Record<string, BoardDescription['architecture']>> = {
   zynq: 'armv7',
   zynquplus: 'aarch64',
 };
 
-/** A DMA engine and the number of the core's stream that it feeds: `S_AXIS_DATA1` is the first lane. */
-interface Lane {
-  readonly dma: Module;
-  readonly core: string;
-  readonly stream: number;
-  readonly lengthBits: number;
-}
-
 /**
- * What a block design makes of a board: windows, lanes, LENGTH bits and clock come from the handoff; memory, capacity and
- * weight types, which no handoff has, from the description of the board that it is for.
+ * What a block design makes of a board: windows, lanes, their DMA engines and clock come from the handoff; memory, capacity,
+ * weight types, and which revision of the core with which counters it is, which no handoff has, from the description of
+ * the board that it is for. That a core is v1 shows, as it has one lane.
  * @param base a description of the same board
  * @throws PynqLlmError FIRMWARE_HANDOFF_UNSUPPORTED, FIRMWARE_WRONG_PART
  */
@@ -31,17 +27,19 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
       `The handoff is for ${handoff.part} (${handoff.architecture}), which is not the FPGA of ${base.name}.`,
       { context: { part: handoff.part, board: base.name } },
     );
-  const lanes = findLanes(handoff.modules);
-  const core = handoff.modules.find(({ instance }) => instance === lanes[0]!.core)!;
+  const core = findCore(handoff.modules);
+  const lanes = findLanes(handoff.modules, core);
   const clock = clockOf(core);
-  const lengthBits = lanes[0]!.lengthBits;
-  if (lanes.some((lane) => lane.lengthBits !== lengthBits))
-    throw unsupported(
-      `the DMA engines have LENGTH registers of different widths (${lanes.map((l) => l.lengthBits).join(', ')})`,
-    );
   const revision = lanes.length === 1 ? 'v1' : base.revision === 'v1' ? 'v3' : base.revision;
   // A handoff lists none of the core's registers: which of the designs with this many lanes it is, it does not show.
   const { hwc, ...rest } = base;
+  const windows = {
+    ...coreWindows(handoff.ranges, core),
+    ...Object.fromEntries(
+      lanes.map(({ dma }, lane) => [`dma${lane}`, onlyRange(handoff.ranges, dma.instance)]),
+    ),
+  };
+  checkPlaces([...Object.values(windows), ...base.dmaMemory]);
   return {
     ...rest,
     revision,
@@ -49,13 +47,8 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
     // Nobody has published how many cycles a synthesised v1 takes.
     timing: lanes.length === 1 ? 'systemc' : 'synthesised',
     clockHz: clock.hz,
-    windows: {
-      ...coreWindows(handoff.ranges, core),
-      ...Object.fromEntries(
-        lanes.map(({ dma }, lane) => [`dma${lane}`, onlyRange(handoff.ranges, dma.instance)]),
-      ),
-    },
-    dma: { ...base.dma, lanes: lanes.length === 1 ? 1 : 4, lengthBits },
+    windows,
+    dma: dmaOf(lanes, base.dma),
     fpga: {
       ...builtElsewhere(base.fpga),
       part: part.name,
@@ -68,41 +61,6 @@ export function describeDesign(handoff: HardwareHandoff, base: BoardDescription)
 function builtElsewhere(fpga: BoardDescription['fpga']): Partial<NonNullable<BoardDescription['fpga']>> {
   const { bitstreamMd5: _, setup: __, ...rest } = fpga ?? { part: '' };
   return rest;
-}
-
-/** The DMA engines in the order of the core's streams. */
-function findLanes(modules: readonly Module[]): readonly Lane[] {
-  const lanes = modules.filter(({ type }) => type === 'axi_dma').map(laneOf);
-  if (lanes.length !== 1 && lanes.length !== 4)
-    throw unsupported(`it has ${lanes.length} AXI DMA engines; the core has one lane (v1) or four (v3)`);
-  if (new Set(lanes.map(({ core }) => core)).size > 1)
-    throw unsupported('its DMA engines feed different modules');
-  const sorted = lanes.toSorted((a, b) => a.stream - b.stream);
-  if (new Set(sorted.map(({ stream }) => stream)).size !== sorted.length)
-    throw unsupported('two DMA engines feed the same stream of the core');
-  return sorted;
-}
-
-function laneOf(dma: Module): Lane {
-  const number = (name: string): number | undefined => {
-    const text = dma.parameters.get(name) ?? dma.parameters.get(name.toUpperCase());
-    return text !== undefined && /^\d{1,4}$/.test(text) ? Number(text) : undefined;
-  };
-  const must = (name: string, value: number, why: string) => {
-    if (number(name) !== value) throw unsupported(`${dma.instance} has ${name} = ${number(name)}: ${why}`);
-  };
-  must('c_include_sg', 0, 'the driver uses direct register mode; build it without scatter-gather');
-  must('c_include_mm2s', 1, 'it needs the read channel');
-  must('c_include_s2mm', 1, 'it needs the write channel');
-  must('c_m_axis_mm2s_tdata_width', 32, 'the core takes one 32-bit word a cycle');
-  const lengthBits = number('c_sg_length_width');
-  if (lengthBits === undefined || lengthBits < 14 || lengthBits > 26)
-    throw unsupported(`${dma.instance} has c_sg_length_width = ${lengthBits}; the driver takes 14 to 26`);
-  const target = dma.ports.find(({ name }) => name === 'm_axis_mm2s_tdata')?.connections[0];
-  const stream = /(\d+)?_TDATA$/i.exec(target?.port ?? '');
-  if (!target || !stream)
-    throw unsupported(`the output stream of ${dma.instance} does not go straight to the core`);
-  return { dma, core: target.instance, stream: Number(stream[1] ?? 1), lengthBits };
 }
 
 function coreWindows(ranges: readonly MemoryRange[], core: Module): BoardDescription['windows'] {
@@ -131,17 +89,34 @@ function windowOf({ base, size, instance }: MemoryRange): { base: number; size: 
   return { base, size };
 }
 
+/** As a board description wants them. */
+function checkPlaces(places: readonly { readonly base: number; readonly size: number }[]): void {
+  const hex = (value: number) => `0x${value.toString(16)}`;
+  const ordered = places.toSorted((a, b) => a.base - b.base);
+  for (const [i, { base, size }] of ordered.entries()) {
+    if (base % PAGE !== 0 || size % PAGE !== 0)
+      throw unsupported(
+        `${hex(size)} bytes at ${hex(base)} are not whole pages of 4 KiB, as Linux maps them`,
+      );
+    if (base + size > (ordered[i + 1]?.base ?? 2 ** 32))
+      throw unsupported(
+        `what lies at ${hex(base)} overlaps what comes next, another window or the DMA memory`,
+      );
+  }
+}
+
 /** Frequency of the core, and which clock of the processor drives it: `FCLK_CLK0`, `pl_clk0`. */
 function clockOf(core: Module): { hz: number; index?: 0 | 1 | 2 | 3 } {
   const clocks = core.ports.filter(({ kind, clockHz }) => kind === 'clk' && clockHz !== undefined);
   const hz = clocks[0]?.clockHz;
-  if (hz === undefined || hz < 1_000_000 || clocks.some(({ clockHz }) => clockHz !== hz))
+  if (
+    hz === undefined ||
+    hz < 1_000_000 ||
+    hz > 1_000_000_000 ||
+    clocks.some(({ clockHz }) => clockHz !== hz)
+  )
     throw unsupported(`the core ${core.instance} does not have one clock of a known frequency`);
   const from = clocks[0]!.connections.map(({ port }) => /^(?:FCLK_CLK|pl_clk)([0-3])$/.exec(port)?.[1])[0];
   const index = ([0, 1, 2, 3] as const).find((i) => String(i) === from);
   return index === undefined ? { hz } : { hz, index };
-}
-
-function unsupported(why: string): PynqLlmError {
-  return new PynqLlmError('FIRMWARE_HANDOFF_UNSUPPORTED', `The design cannot be used: ${why}.`);
 }

@@ -15,6 +15,8 @@ export interface Module {
   readonly instance: string;
   /** `axi_dma`, `BFP_Acc`, `zynq_ultra_ps_e`. */
   readonly type: string;
+  /** Vendor, library, name and version of the IP, where it is one. */
+  readonly vlnv?: string;
   readonly parameters: ReadonlyMap<string, string>;
   readonly ports: readonly Port[];
 }
@@ -33,6 +35,8 @@ export interface Port {
 export interface HardwareHandoff {
   /** Version of Vivado, such as `2024.1`. */
   readonly vivado: string;
+  /** Whether files of this Vivado were seen; of others all that is needed was found, but nobody looked. */
+  readonly isKnownVivado: boolean;
   /** `zynq` or `zynquplus`. */
   readonly architecture: string;
   /** Part without speed grade: `7z020clg400`, `xck26-sfvc784`. */
@@ -47,7 +51,7 @@ export interface HardwareHandoff {
 /** The format's own version; all handoffs that were seen have it. */
 const EDW_VERSION = '1.2';
 /** The first and the last Vivado whose files were seen: the same elements in both, so also in between. */
-const VIVADO = { first: 2017.4, last: 2024.1 } as const;
+export const KNOWN_VIVADO = { first: 2017.4, last: 2024.1 } as const;
 /** Masters are the processing systems: their memory map is what software sees. */
 const PROCESSOR_TYPES = new Set(['processing_system7', 'zynq_ultra_ps_e']);
 
@@ -58,7 +62,7 @@ const PROCESSOR_TYPES = new Set(['processing_system7', 'zynq_ultra_ps_e']);
 export function readHandoff(bytes: Uint8Array): HardwareHandoff {
   const [system] = children(parseXml(bytes), 'EDKSYSTEM');
   if (!system) throw invalid('it has no element EDKSYSTEM');
-  checkVersion(system);
+  checkFormat(system);
   const [info] = children(system, 'SYSTEMINFO');
   if (!info) throw invalid('it has no element SYSTEMINFO');
   const architecture = required(info, 'ARCH');
@@ -67,6 +71,7 @@ export function readHandoff(bytes: Uint8Array): HardwareHandoff {
   if (processors.length !== 1) throw invalid(`it has ${processors.length} processing systems instead of one`);
   return {
     vivado: required(system, 'VIVADOVERSION'),
+    isKnownVivado: isKnownVivado(system),
     architecture,
     part: partOf(info, architecture),
     design: required(info, 'NAME'),
@@ -75,17 +80,27 @@ export function readHandoff(bytes: Uint8Array): HardwareHandoff {
   };
 }
 
-function checkVersion(system: XmlElement): void {
-  const edw = required(system, 'EDWVERSION');
+/** The format is what matters, not which Vivado wrote it; but a version that is none comes from another program. */
+function checkFormat(system: XmlElement): void {
+  const format = required(system, 'EDWVERSION');
   const vivado = required(system, 'VIVADOVERSION');
-  const [, release] = /^(20\d\d\.[1-4])(\.\d+)?$/.exec(vivado) ?? [];
-  const known = release !== undefined && Number(release) >= VIVADO.first && Number(release) <= VIVADO.last;
-  if (edw !== EDW_VERSION || !known)
-    throw new PynqLlmError(
-      'FIRMWARE_HANDOFF_VERSION',
-      `This .hwh has format ${edw} of Vivado ${vivado}; known is format ${EDW_VERSION} of Vivado ${VIVADO.first} to ${VIVADO.last}.`,
-      { context: { format: edw, vivado } },
-    );
+  if (format === EDW_VERSION && release(vivado) !== undefined) return;
+  throw new PynqLlmError(
+    'FIRMWARE_HANDOFF_VERSION',
+    `This .hwh has format ${format} of Vivado ${vivado}; known is format ${EDW_VERSION}, which Vivado ${KNOWN_VIVADO.first} to ${KNOWN_VIVADO.last} write.`,
+    { context: { format, vivado } },
+  );
+}
+
+function isKnownVivado(system: XmlElement): boolean {
+  const number = release(required(system, 'VIVADOVERSION')) ?? 0;
+  return number >= KNOWN_VIVADO.first && number <= KNOWN_VIVADO.last;
+}
+
+/** `2024.1` and `2024.1.2` are 2024.1. */
+function release(vivado: string): number | undefined {
+  const [, number] = /^(20\d\d\.[1-4])(\.\d+)?$/.exec(vivado) ?? [];
+  return number === undefined ? undefined : Number(number);
 }
 
 function partOf(info: XmlElement, architecture: string): string {
@@ -95,9 +110,11 @@ function partOf(info: XmlElement, architecture: string): string {
 }
 
 function readModule(module: XmlElement): Module {
+  const vlnv = attribute(module, 'VLNV');
   return {
     instance: required(module, 'INSTANCE'),
     type: required(module, 'MODTYPE'),
+    ...(vlnv !== undefined && { vlnv }),
     parameters: new Map(
       descendants(module, 'PARAMETERS', 'PARAMETER').map((parameter) => [
         required(parameter, 'NAME'),

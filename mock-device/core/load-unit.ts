@@ -166,6 +166,6 @@ export class LoadUnit {
     this.inputLoader.settle();
     this.weightLoader.settle();
     this.#gather.release();
-    return this.#isOfWeights ? timing.weightsTaken(now) : timing.inputsTaken(now);
+    return this.#isOfWeights ? timing.weightsTaken(now) : now;
   }
 }

@@ -43,11 +43,7 @@ export class SynthesisedTiming extends CoreTiming {
   }
 
   override inputLag(word: number, late: number): number {
-    return late + word - ARRIVED + Math.ceil((PAUSES * (word + 1)) / INPUT_WORDS);
-  }
-
-  override inputsTaken(last: number): number {
-    return last + this.#extra;
+    return late + word - ARRIVED + Math.ceil((PAUSES * (word + 1)) / INPUT_WORDS) + this.#extra;
   }
 
   override weights(now: number, from: number): number {

@@ -147,11 +147,6 @@ export class CoreTiming {
     return this.#revision === 'v1' ? now : now + 2;
   }
 
-  /** All words of LOAD_INP are taken, the last at `last`. @returns when the load unit goes on */
-  inputsTaken(last: number): number {
-    return last;
-  }
-
   /** All words of LOAD_WGT are taken, the last at `last`. @returns when the load unit has seen it */
   weightsTaken(last: number): number {
     return this.#revision === 'v1' ? last : last + 1;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { count, list } from './common.js';
 
 /** Where a weight tensor is computed: see docs/glossary.md. */
-type Placement = 'resident' | 'staged' | 'cpu';
+export type Placement = 'resident' | 'staged' | 'cpu';
 
 /** Tensors with the same placement. */
 export interface PlacementTotals {

@@ -81,6 +81,24 @@ it.each([
   expect(readdirSync(home.path).filter((file) => file.startsWith('pynq-llm-mock-'))).toEqual([]);
 });
 
+it('flags of the command line that are for the program alone leave its threads alone', async () => {
+  using home = temporaryDirectory();
+  // A schema is compiled on a thread of its own, beside the device's.
+  const program = `
+    import { connect } from 'pynq-llm';
+    const board = await connect('mock:');
+    const model = await board.models.upload('${TINY_MODEL}');
+    const schema = { enum: ['Lily', 'Tim'] };
+    const responseFormat = { type: 'json-schema', schema };
+    console.log(await model.generate('Her name was ', { responseFormat }).text());`;
+  const args = ['--input-type=module', '--max-old-space-size=512', '--eval', program];
+  const { stdout } = await promisify(execFile)(process.execPath, args, {
+    env: { ...process.env, PYNQ_LLM_HOME: home.path, TMPDIR: home.path },
+    timeout: 60_000,
+  });
+  expect(['Lily', 'Tim']).toContain(JSON.parse(stdout));
+});
+
 it('closing ends a generation that nobody reads', async () => {
   const board = await openMock();
   const model = await board.models.upload(TINY_MODEL);

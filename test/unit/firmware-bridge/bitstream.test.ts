@@ -8,7 +8,16 @@ import {
   toFirmware,
 } from '../../../firmware-bridge/bitstream/bitstream.js';
 import { findPart, partNamed } from '../../../firmware-bridge/bitstream/parts.js';
-import { bitFile, configuration, IDCODE_7Z010, IDCODE_7Z020, IDCODE_XCK26 } from './support/bitstreams.js';
+import { inspectFirmware } from '../../../firmware-bridge/inspect.js';
+import {
+  bitFile,
+  configuration,
+  encryptedConfiguration,
+  IDCODE_7Z010,
+  IDCODE_7Z020,
+  IDCODE_XCK26,
+  partialConfiguration,
+} from './support/bitstreams.js';
 
 const z1 = bitFile('7z020clg400', configuration(IDCODE_7Z020));
 const z1Part = partNamed('7z020');
@@ -84,6 +93,39 @@ describe('a .bin file', () => {
 
   it('that names no part is refused, as nobody can tell whether it fits', () => {
     expect(() => checkPart(readBitstream(configuration()), z1Part)).toThrow(/FIRMWARE_PART_UNKNOWN/);
+  });
+});
+
+describe('a partial bitstream', () => {
+  const whole = configuration(IDCODE_XCK26);
+  const part = 'xck26-sfvc784-2LV-c';
+  it.each([
+    [
+      'its note',
+      bitFile(part, whole, 'design_1_wrapper;COMPRESS=TRUE;PARTIAL=TRUE;UserID=0XFFFFFFFF;Version=2025.2'),
+    ],
+    ['its name', bitFile(part, whole, 'design_1_wrapper_pblock_rp1_partial;UserID=0XFFFFFFFF')],
+    ['its packets', bitFile(part, partialConfiguration(IDCODE_XCK26))],
+    ['the packets of a .bin', partialConfiguration(IDCODE_XCK26)],
+    ['the packets of a .bin with reversed bytes', partialConfiguration(IDCODE_7Z020).swap32()],
+    ['the packets, where its region begins at address 0', partialConfiguration(IDCODE_7Z020, 0)],
+  ])('is refused by %s', (_, bytes) => {
+    expect(() => readBitstream(bytes)).toThrow(/FIRMWARE_BITSTREAM_PARTIAL/);
+    expect(() => inspectFirmware(bytes)).toThrow(/is for a part of an FPGA only/);
+  });
+
+  it.each([
+    [
+      'that notes other things',
+      bitFile(
+        part,
+        whole,
+        'partial_sums;COMPRESS=TRUE;PARTIAL=FALSE;UserID=0XFFFFFFFF;SW_CRC=0;Version=2025.2.1',
+      ),
+    ],
+    ['that is encrypted, where packets cannot tell', bitFile(part, encryptedConfiguration())],
+  ])('is not one %s', (_, bytes) => {
+    expect(readBitstream(bytes).header?.part).toBe(part);
   });
 });
 

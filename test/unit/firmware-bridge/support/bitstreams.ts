@@ -7,32 +7,56 @@ function words(...values: readonly number[]): Buffer {
   return bytes;
 }
 
+/** Before the first packet: dummy words, bus width pattern, sync word. */
+const BEGINNING = [
+  ...Array.from({ length: 8 }, () => 0xffff_ffff),
+  0xbb,
+  0x1122_0044,
+  0xffff_ffff,
+  0xffff_ffff,
+  0xaa99_5566,
+];
+const NO_OPERATION = 0x2000_0000;
+const RESET_CRC = [0x3000_8001, 7, NO_OPERATION];
+const OPTIONS_OF_START_UP = [0x3001_2001, 0x0200_3fe5];
+/** Address, WCFG, and four words to FDRI. */
+const frames = (address: number) => [
+  0x3000_2001,
+  address,
+  0x3000_8001,
+  1,
+  0x3000_4000,
+  0x5000_0004,
+  1,
+  2,
+  3,
+  4,
+];
+const identity = (idcode: number | undefined) => (idcode === undefined ? [] : [0x3001_8001, idcode]);
+
 /**
- * Configuration data as Vivado writes it for a 7z020, without its frames: dummy words, bus width pattern, sync word, a
- * no-operation, reset of the CRC, IDCODE, and a write to FDRI (UG470, table 5-19).
+ * Configuration data as Vivado writes it for a 7z020, almost without its frames (UG470, table 5-19): reset of the CRC,
+ * options of the start-up, IDCODE, frames.
  */
 export function configuration(idcode?: number): Buffer {
-  const dummies = Array.from({ length: 8 }, () => 0xffff_ffff);
-  const identity = idcode === undefined ? [] : [0x3001_8001, idcode];
   return words(
-    ...dummies,
-    0x0000_00bb,
-    0x1122_0044,
-    0xffff_ffff,
-    0xffff_ffff,
-    0xaa99_5566,
-    0x2000_0000,
-    0x3000_8001,
-    0x0000_0007,
-    0x2000_0000,
-    ...identity,
-    0x3000_4000,
-    0x5000_0004,
-    1,
-    2,
-    3,
-    4,
+    ...BEGINNING,
+    NO_OPERATION,
+    ...RESET_CRC,
+    ...OPTIONS_OF_START_UP,
+    ...identity(idcode),
+    ...frames(0),
   );
+}
+
+/** Partial data: the shorter header, without options of the start-up, and frames of a region. */
+export function partialConfiguration(idcode?: number, address = 0x0042_0000): Buffer {
+  return words(...BEGINNING, NO_OPERATION, ...RESET_CRC, ...identity(idcode), ...frames(address));
+}
+
+/** Encrypted data: after the sync word comes what is no packet. */
+export function encryptedConfiguration(): Buffer {
+  return words(...BEGINNING, NO_OPERATION, ...RESET_CRC, 0x8f3a_11c7, 0x1bd0_4e92, 0x7754_0a31);
 }
 
 /** A .bit file around the data. */

@@ -11,6 +11,12 @@ export interface HandoffOptions {
   /** Order in which the DMA engines feed the streams of the core. */
   readonly streams?: readonly number[];
   readonly base?: number;
+  /** MODTYPE and VLNV of the core's module. */
+  readonly core?: { readonly type: string; readonly vlnv?: string };
+  /** Parameters of every DMA engine beside those that are always there. */
+  readonly dmaParameters?: Readonly<Record<string, string | number>>;
+  /** Whether the DMA engines' interrupt outputs are listed, and end somewhere. */
+  readonly interrupts?: 'connected' | 'open';
 }
 
 /** A .hwh as Vivado writes it for the published core: same elements and attributes, only those that matter. */
@@ -26,6 +32,9 @@ export function handoff(options: HandoffOptions = {}): Buffer {
     counters = true,
     streams = [1, 2, 3, 4],
     base = 0xa000_0000,
+    core = { type: 'BFP_Acc', vlnv: 'xilinx:hls:BFP_Acc:1.0' },
+    dmaParameters = {},
+    interrupts,
   } = options;
   const zynq = architecture === 'zynq';
   const engines = Array.from({ length: lanes }, (_, i) => i);
@@ -33,6 +42,13 @@ export function handoff(options: HandoffOptions = {}): Buffer {
   const clockPort = zynq ? 'FCLK_CLK0' : 'pl_clk0';
   const clock = (name: string) =>
     `<PORT CLKFREQUENCY="${clockHz}" DIR="I" NAME="${name}" SIGIS="clk"><CONNECTIONS><CONNECTION INSTANCE="ps_0" PORT="${clockPort}"/></CONNECTIONS></PORT>`;
+  const parameters = Object.entries(dmaParameters).map(
+    ([name, value]) => `<PARAMETER NAME="${name}" VALUE="${value}"/>`,
+  );
+  const outputs = (interrupts ? ['mm2s_introut', 's2mm_introut'] : []).map((name) => {
+    const end = interrupts === 'connected' ? '<CONNECTION INSTANCE="ps_0" PORT="pl_ps_irq0"/>' : '';
+    return `<PORT DIR="O" NAME="${name}" SIGIS="INTERRUPT"><CONNECTIONS>${end}</CONNECTIONS></PORT>`;
+  });
   const dma = engines.map(
     (i) => `<MODULE INSTANCE="axi_dma_${i}" MODTYPE="axi_dma" VLNV="xilinx.com:ip:axi_dma:7.1">
       <PARAMETERS>
@@ -42,9 +58,11 @@ export function handoff(options: HandoffOptions = {}): Buffer {
         <PARAMETER NAME="c_include_sg" VALUE="${scatterGather ? 1 : 0}"/>
         <PARAMETER NAME="c_m_axis_mm2s_tdata_width" VALUE="32"/>
         <PARAMETER NAME="c_sg_length_width" VALUE="${lengthBits}"/>
+        ${parameters.join('')}
       </PARAMETERS>
       <PORTS>
         ${clock('s_axi_lite_aclk')}
+        ${outputs.join('')}
         <PORT DIR="O" NAME="m_axis_mm2s_tdata" SIGIS="undef"><CONNECTIONS><CONNECTION INSTANCE="BFP_Acc" PORT="S_AXIS_DATA${streams[i]}_TDATA"/></CONNECTIONS></PORT>
       </PORTS>
     </MODULE>`,
@@ -56,7 +74,7 @@ export function handoff(options: HandoffOptions = {}): Buffer {
   <SYSTEMINFO ARCH="${architecture}" DEVICE="${zynq ? '7z020' : 'xck26'}" NAME="design_1" PACKAGE="${zynq ? 'clg400' : 'sfvc784'}" SPEEDGRADE="-1"/>
   <EXTERNALPORTS/>
   <MODULES>
-    <MODULE INSTANCE="BFP_Acc" MODTYPE="BFP_Acc" VLNV="xilinx:hls:BFP_Acc:1.0">
+    <MODULE INSTANCE="BFP_Acc" MODTYPE="${core.type}"${core.vlnv === undefined ? '' : ` VLNV="${core.vlnv}"`}>
       <PARAMETERS><PARAMETER NAME="DESCRIPTION" VALUE="&lt;Select>&#xA;"/></PARAMETERS>
       <PORTS>${clock('aclk')}</PORTS>
     </MODULE>
