@@ -33,7 +33,7 @@ case "$*" in *Status*) printf 'install ok installed' ;; *) printf '%s\\t1.0\\n' 
 const TOOLS = ['bash', 'sh', 'cat', 'dirname', 'sed', 'tail', 'timeout', 'tr'];
 const PACKAGES = [
   ...readFileSync('test/board/recipe/packages.txt', 'utf8').trim().split('\n'),
-  ...['openssh-server', 'openssl', 'gcc'],
+  ...['openssh-server', 'openssl', 'gcc', 'shellcheck'],
 ];
 
 let folder: string;
@@ -104,7 +104,7 @@ describe('scripts/test-packages.sh', () => {
     [
       'who is not root',
       { UID_HERE: '1000' },
-      /^apt: not root, so qemu-system-arm .* gcc cannot be installed;/,
+      /^apt: not root, so qemu-system-arm .* shellcheck cannot be installed;/,
     ],
     ['a system without apt', {}, /^apt: this system has none;/],
   ])('says why nothing can be installed to %s', (who, env, said) => {
