@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HOW, partsOf, WHAT } from '../unit/llm/scheduling/users.js';
+import { HOW, hasNoMoreThanAThird, partsOf, WHAT } from '../unit/llm/scheduling/users.js';
 
 /** Of the smaller of its demand and an equal share. */
 const LEAST = 0.8;
@@ -14,6 +14,8 @@ describe('eight users, one with 100 requests in flight: each modest one has 80 %
     ['that calls itself anew with every request', 'various demands'],
     ['in a hundred sessions', 'more to do than there is room for'],
     ['with long answers', 'a request each half minute'],
+    ['with long answers', 'more to do than there is room for'],
+    ['with long prompts', 'a request each half minute'],
     ['with long prompts', 'more to do than there is room for'],
     ['with long prompts', 'a request each minute'],
     ['with the highest priority', 'one request at a time'],
@@ -26,4 +28,8 @@ describe('eight users, one with 100 requests in flight: each modest one has 80 %
     },
     120_000,
   );
+});
+
+describe('a client that divides its share', () => {
+  it.each([2, 5])('by %i names has no more of the board than without any', hasNoMoreThanAThird);
 });
