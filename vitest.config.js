@@ -5,6 +5,8 @@ const project = (name, include, exclude = [], limits = {}) => ({
   test: { name, include: include.map((path) => `dist/test/${path}`), exclude, ...limits },
 });
 const slow = { testTimeout: 120_000, hookTimeout: 120_000 };
+/** The modules' own state is caches alone: files share what they import. */
+const shared = { isolate: false };
 
 // Tests run from dist/: the files that ship are the files that are tested, workers and command line included.
 export default defineConfig({
@@ -15,10 +17,13 @@ export default defineConfig({
     globalSetup: 'scripts/build-wasm.mjs',
     pool: 'forks',
     reporters: ['default', './scripts/report-skips.mjs'],
-    maxWorkers: 2,
+    // One more than the cores of a small machine: many tests wait for processes and clocks.
+    maxWorkers: 3,
+    // What ships is loaded by Node.js itself, as users load it, and not rewritten by vitest first: no test mocks a module.
+    server: { deps: { external: [/\/dist\/(?!test\/)/] } },
     projects: [
-      project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js']),
-      project('system', ['system/**/*.test.js'], [], slow),
+      project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js'], shared),
+      project('system', ['system/**/*.test.js'], [], { ...slow, ...shared }),
       // What proves rare things at length: npm run test:all.
       project('long', ['long/**/*.test.js'], [], slow),
       project('board', ['board/**/*.test.js'], [], { testTimeout: 900_000, hookTimeout: 3_000_000 }),

@@ -3,11 +3,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const dist = process.env.PYNQ_LLM_DIST ?? 'dist';
-for (const path of readdirSync(dist, { recursive: true })) {
-  if (!path.endsWith('.js') || /^(test|bundle)[/\\]/.test(path)) continue;
-  const file = join(dist, path);
-  const text = readFileSync(file, 'utf8');
-  const without = text.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n');
-  if (without !== text) writeFileSync(file, without);
+export default function dropMapComments() {
+  const dist = process.env.PYNQ_LLM_DIST ?? 'dist';
+  for (const path of readdirSync(dist, { recursive: true })) {
+    if (!path.endsWith('.js') || /^(test|bundle)[/\\]/.test(path)) continue;
+    const file = join(dist, path);
+    const text = readFileSync(file, 'utf8');
+    const without = text.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n');
+    if (without !== text) writeFileSync(file, without);
+  }
 }

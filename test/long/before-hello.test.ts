@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { decodeFrame } from '../../protocol/index.js';
 import {
   AGENT,
   dialed,
@@ -16,6 +19,7 @@ import {
 } from '../system/hostile/support/strangers.js';
 import { upgradeRequest } from '../system/hostile/support/upgrades.js';
 import { startVictim } from '../system/hostile/support/victim.js';
+import { testAgent } from '../system/support/agent.js';
 
 /** What npm test does not try. */
 const { 'say nothing at all': _silent, ...silent } = SILENT;
@@ -46,4 +50,14 @@ describe.each([
     'ends the connection of a stranger that sends %s without end, before it took 4 MiB',
     (_, endless) => endsEndless(kind, endless),
   );
+});
+
+it('a client that opens a session and says nothing is told why it ends', async () => {
+  await using agent = await testAgent();
+  const silent = new WebSocket(agent.url);
+  const frames: unknown[] = [];
+  silent.on('message', (data) => frames.push(decodeFrame(data as Buffer)));
+  const [, reason] = await once(silent, 'close', { signal: AbortSignal.timeout(HELLO_MS + 10_000) });
+  expect(String(reason)).toBe('PROTOCOL_HELLO_TIMEOUT');
+  expect(frames).toEqual([{ fatal: expect.objectContaining({ code: 'PROTOCOL_HELLO_TIMEOUT' }) }]);
 });

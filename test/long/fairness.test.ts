@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { TIMINGS } from '../unit/llm/scheduling/timings.js';
-import { HOW, partsOf, WHAT } from '../unit/llm/scheduling/users.js';
+import { HOW, hasNoMoreThanAThird, partsOf, WHAT } from '../unit/llm/scheduling/users.js';
 
 /** Of the smaller of its demand and an equal share. */
 const LEAST = 0.8;
@@ -16,6 +16,8 @@ describe.each(TIMINGS)('in the $timing timing', (timing) => {
       ['that calls itself anew with every request', 'various demands'],
       ['in a hundred sessions', 'more to do than there is room for'],
       ['with long answers', 'a request each half minute'],
+      ['with long answers', 'more to do than there is room for'],
+      ['with long prompts', 'a request each half minute'],
       ['with long prompts', 'more to do than there is room for'],
       ['with long prompts', 'a request each minute'],
       ['with the highest priority', 'one request at a time'],
@@ -27,6 +29,12 @@ describe.each(TIMINGS)('in the $timing timing', (timing) => {
         expect(Math.min(...partsOf(HOW[how], WHAT[what], timing))).toBeGreaterThanOrEqual(LEAST);
       },
       120_000,
+    );
+  });
+
+  describe('a client that divides its share', () => {
+    it.each([2, 5])('by %i names has no more of the board than without any', (names) =>
+      hasNoMoreThanAThird(names, timing),
     );
   });
 });

@@ -1,13 +1,23 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chatLines } from './support/chat-lines.js';
-import { cli, cliAgent } from './support/cli.js';
+import { type AgentProcess, cli, cliAgent } from './support/cli.js';
 import { hasPty, ptyCli } from './support/pty.js';
 
 const { directory, home, model, command: CHAT, chat } = chatLines();
 
-afterAll(() => directory[Symbol.dispose]());
+let agent: AgentProcess;
+beforeAll(async () => {
+  agent = await cliAgent(home);
+});
+afterAll(async () => {
+  await agent?.[Symbol.asyncDispose]();
+  directory[Symbol.dispose]();
+});
+/** On a device that is open already. */
+const chatThere = (lines: readonly string[], args?: readonly string[]) =>
+  chat(lines, args, { PYNQ_LLM_DEVICE: agent.url });
 
 interface Saved {
   readonly messages: readonly { readonly role: string; readonly content: string }[];
@@ -40,7 +50,7 @@ describe('chat without a terminal', () => {
     ];
     writeFileSync(from, JSON.stringify({ messages }));
     const to = (name: string) => join(directory.path, `${name}.json`);
-    const result = await chat([
+    const result = await chatThere([
       `/load ${from}`,
       '/retry',
       `/save ${to('retried')}`,
@@ -60,7 +70,7 @@ describe('chat without a terminal', () => {
   });
 
   it('changes options of generation by the names of their flags', async () => {
-    const { status, stderr } = await chat([
+    const { status, stderr } = await chatThere([
       '/set temp 0.25',
       '/set top-k 3',
       '/set top-k default',
@@ -81,7 +91,7 @@ describe('chat without a terminal', () => {
     ['/retry', /no question/],
     ['/load package.json', /package\.json holds no conversation/],
   ])('ends at %s, which it cannot do', async (line, message) => {
-    const { status, stderr } = await chat([line, 'never asked']);
+    const { status, stderr } = await chatThere([line, 'never asked']);
     expect(status).not.toBe(0);
     expect(stderr).toMatch(message);
   });

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Deployer, type DeployResult, type InstalledRelease, openSsh } from '../../sdk/index.js';
 import { bitFile, configuration, IDCODE_XCK26 } from '../unit/firmware-bridge/support/bitstreams.js';
 import { cli } from './support/cli.js';
 import type { DeployFolder } from './support/deploy-folder.js';
@@ -21,8 +21,10 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
   beforeAll(async () => {
     at = await SshBoard.start();
     ({ sshd, folder, target: board } = at);
+    vi.stubEnv('HOME', sshd.home);
   });
   afterAll(async () => {
+    vi.unstubAllEnvs();
     await at?.[Symbol.asyncDispose]();
   });
 
@@ -89,9 +91,14 @@ describe.skipIf(noSshd !== undefined)(title('deploy over a real OpenSSH server')
   });
 
   it('another release replaces it, sends only what differs, and leaves the one before', async () => {
-    const { status, stdout } = await deploy('--board', 'pynq-z2', '--agent-device', 'mock:pynq-z2', '--json');
-    expect(status).toBe(0);
-    const second: DeployResult = JSON.parse(stdout);
+    await using connection = await openSsh({ host: '127.0.0.1', port: sshd.port, user: sshd.user });
+    const deployer = await Deployer.open(connection, { withoutSystemd: folder.path });
+    const second = await deployer.deploy({
+      device: 'mock:pynq-z2',
+      design: { board: 'pynq-z2' },
+      vectors: 'vectors',
+      staysMs: 200,
+    });
     expect(second.sentBytes).toBeLessThan(10_000);
     expect(await folder.settled()).toBe(second.release);
     expect(await listed()).toMatchObject([

@@ -174,7 +174,7 @@ describe('scores', () => {
     const model = await board.models.upload(TINY_MODEL);
     const leaving = await connect(agent.url);
     const theirs = await leaving.models.upload(TINY_MODEL);
-    const tokens = Array<number>(model.info.contextLength).fill(80);
+    const tokens = Array<number>(model.info.contextLength / 2).fill(80);
     let oneMs = 0;
     for (let i = 0; i < 3; i++) {
       const started = performance.now();
@@ -258,7 +258,7 @@ describe('a fault of the device', () => {
 
 describe('a worker that hangs', () => {
   it('is ended with a clear error and started again', async () => {
-    await using agent = await testAgent({ device: 'mock:?realtime=1', hangMs: 5_000 });
+    await using agent = await testAgent({ device: 'mock:?realtime=1', hangMs: 2_500 });
     await using board = await connect(agent.url);
     const header = {
       trace: 'pynq-llm',

@@ -199,9 +199,9 @@ describe('a generation on a slow board', () => {
     await using slowAgent = await testAgent({ device: slowMock(directory.path) });
     await using client = await connect(slowAgent.url);
     const onSlow = await client.models.upload(TINY_MODEL);
-    const stallMs = 5_000;
-    // 450 tokens are 5.7 s of this slow core for the prompt that is computed first, whatever the machine.
-    const prompt = { tokens: Array<number>(450).fill(80) };
+    const stallMs = 2_000;
+    // 220 tokens are 2.8 s of this slow core for the prompt that is computed first, whatever the machine.
+    const prompt = { tokens: Array<number>(220).fill(80) };
     const timings = await Promise.all(
       [1, 2].map(async () => {
         const generation = onSlow.generate(prompt, { maxTokens: 1, ignoreEos: true, stallMs });

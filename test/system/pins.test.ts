@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BoardClient, connect, type Model } from '../../sdk/index.js';
 import { slowMock, TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
@@ -45,9 +45,17 @@ async function tell(board: BoardClient, model: Model, prompt: string) {
 }
 
 describe('a pin', () => {
+  /** With room for all; nothing is pinned between tests. */
+  let roomy: Awaited<ReturnType<typeof setUp>>;
+  beforeAll(async () => {
+    roomy = await setUp();
+  });
+  afterAll(async () => {
+    await roomy?.[Symbol.asyncDispose]();
+  });
+
   it('keeps a prompt where others are thrown out; what follows is computed faster and is the same text', async () => {
-    await using fresh = await setUp();
-    const { text } = await tell(fresh.board, fresh.model, SYSTEM);
+    const { text } = await tell(roomy.board, roomy.model, SYSTEM);
 
     await using pressed = await setUp({ kv: { bytes: KV_BYTES } });
     const { board, model } = pressed;
@@ -64,8 +72,7 @@ describe('a pin', () => {
   });
 
   it('ends when it is released, disposed of, and with its session or model', async () => {
-    await using set = await setUp();
-    const { agent, board, model } = set;
+    const { agent, board, model } = roomy;
     const pages = async () => (await kvOf(board)).pinned;
     {
       await using pin = await model.pin({ text: SYSTEM });
@@ -126,8 +133,7 @@ describe('a pin', () => {
   });
 
   it('is made again after a broken connection', async () => {
-    await using set = await setUp();
-    const { agent, board, model } = set;
+    const { agent, board, model } = roomy;
     await using proxy = await breakingProxy(agent.url);
     await using far = await connect(proxy.url);
     await using pin = await (await far.models.load(model.digest)).pin(SYSTEM);

@@ -1,30 +1,19 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import ts from 'typescript';
 import { afterAll, describe, expect, it } from 'vitest';
-import { freePort } from './support/free-port.js';
+import { createProgram } from '../../cli/program.js';
+import { commands, readme, wordsOf } from './support/readme.js';
 
-const readme = readFileSync('README.md', 'utf8');
 const home = mkdtempSync(join(tmpdir(), 'readme-'));
 const env = { ...process.env, PYNQ_LLM_HOME: home };
-const agents: ChildProcess[] = [];
-/** The README's ports may be taken here. */
-const ports = new Map([
-  [/\b8080\b/g, `${await freePort()}`],
-  [/\b7787\b/g, `${await freePort()}`],
-]);
 
 afterAll(() => {
-  for (const agent of agents) agent.kill();
   rmSync(home, { recursive: true, force: true });
 });
-
-const commands = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) =>
-  block!.trim().split('\n'),
-);
 
 describe('README', () => {
   it('the two commands of "Try it" are npm scripts, and the test command is what CI runs', () => {
@@ -46,19 +35,15 @@ describe('README', () => {
     );
   });
 
-  it.each(commands.slice(2))('%s', async (shown) => {
-    const command = [...ports].reduce((text, [port, free]) => text.replace(port, free), shown);
-    const [program, name, ...rest] = [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
-      ([, double, single, bare]) => double ?? single ?? bare!,
-    );
-    if (program === 'curl') return curl([name!, ...rest]);
+  // test/long runs them.
+  it.each(commands.slice(2).filter((command) => !command.startsWith('curl')))('%s', (command) => {
+    const [program, name, ...args] = wordsOf(command);
     expect([program, name]).toEqual(['npx', 'pynq-llm']);
-    if (rest[0] === 'agent' || rest[0] === 'serve') return startServer(rest);
-    const { stdout } = await promisify(execFile)(process.execPath, ['dist/cli/main.js', ...rest], {
-      env,
-      timeout: 120_000,
-    });
-    expect(stdout.length).toBeGreaterThan(20);
+    const [asked, ...rest] = args;
+    const subcommand = createProgram().commands.find((one) => one.name() === asked);
+    const { operands, unknown } = subcommand!.parseOptions(rest);
+    expect(unknown).toEqual([]);
+    expect(operands.length).toBeLessThanOrEqual(subcommand!.registeredArguments.length);
   });
 
   it('the TypeScript example runs as it stands', async () => {
@@ -78,22 +63,3 @@ describe('README', () => {
     }
   });
 });
-
-/** Lets curl fail on an error's status too. */
-async function curl(args: readonly string[]): Promise<void> {
-  const { stdout } = await promisify(execFile)('curl', ['--fail-with-body', ...args], { timeout: 120_000 });
-  expect(stdout).toMatch(/"choices"|"object"/);
-}
-
-/** The README's agent and HTTP server stay for the commands after them. */
-async function startServer(args: readonly string[]): Promise<void> {
-  const agent = spawn(process.execPath, ['dist/cli/main.js', ...args], {
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  agents.push(agent);
-  await new Promise<void>((resolve, reject) => {
-    agent.stdout.once('data', () => resolve());
-    agent.once('exit', (code) => reject(new Error(`the agent ended with ${code}`)));
-  });
-}

@@ -40,8 +40,11 @@ async function agentOn(storeDir: string, listen = '127.0.0.1:0'): Promise<AgentH
   return held(await testAgent({ storeDir, listen }));
 }
 
+/** A server that closes waits for connections that fetch keeps. */
+const CLOSE = { connection: 'close' };
+
 async function healthOf(url: string, headers: Record<string, string> = {}) {
-  const answer = await fetch(`${url}/health`, { headers });
+  const answer = await fetch(`${url}/health`, { headers: { ...CLOSE, ...headers } });
   const retryAfter = answer.headers.get('retry-after');
   const body: { readonly status: string; readonly error?: string } = JSON.parse(await answer.text());
   return { status: answer.status, retryAfter, body };
@@ -50,7 +53,7 @@ async function healthOf(url: string, headers: Record<string, string> = {}) {
 function complete(url: string, maxTokens: number, more: object = {}): Promise<Response> {
   return fetch(`${url}/v1/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { ...CLOSE, 'content-type': 'application/json' },
     body: JSON.stringify({ model: TINY, prompt: 'Once upon a time', max_tokens: maxTokens, ...more }),
   });
 }
@@ -97,8 +100,8 @@ describe('while the device is opened', () => {
     await expect.poll(() => healthOf(url)).toEqual(failed);
     const headers = { authorization: `Bearer ${KEY}` };
     expect((await healthOf(url, headers)).body.error).toMatch(/no-such-board/);
-    expect((await fetch(`${url}/v1/models`)).status).toBe(401);
-    const models = await fetch(`${url}/v1/models`, { headers });
+    expect((await fetch(`${url}/v1/models`, { headers: CLOSE })).status).toBe(401);
+    const models = await fetch(`${url}/v1/models`, { headers: { ...CLOSE, ...headers } });
     expect([models.status, models.headers.get('retry-after')]).toEqual([503, '1']);
   });
 });
@@ -111,7 +114,7 @@ describe('a device that goes away', () => {
     const socket = `unix:${join(directory.path, 'agent.sock')}`;
     const first = await agentOn(store.path, socket);
     const { url } = first;
-    const api = await listening(() => connect(url, { reconnectMs: 5_000 }), {
+    const api = await listening(() => connect(url, { reconnectMs: 1_500 }), {
       report: (text) => notices.push(text),
     });
     await api.open();
@@ -150,15 +153,13 @@ describe('a server that drains', () => {
     await api.open();
     const answer = await complete(api.url, 480, { stream: true, ignore_eos: true });
     const closed = api.close();
-    // fetch keeps connections; these are new ones.
-    const headers = { connection: 'close' };
     const draining = { status: 503, retryAfter: '1', body: { status: 'draining' } };
-    expect(await healthOf(api.url, headers)).toEqual(draining);
+    expect(await healthOf(api.url)).toEqual(draining);
     const refused = await complete(api.url, 1);
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
     expect(await answer.text()).toMatch(/data: \[DONE\]\n\n$/);
     await closed;
-    await expect(healthOf(api.url, headers)).rejects.toThrow();
+    await expect(healthOf(api.url)).rejects.toThrow();
   });
 });
 
@@ -169,7 +170,7 @@ describe('strangers', () => {
     await api.open();
     for (const url of [api.url, agent.url.replace(/^ws/, 'http')]) {
       const models = (key: string) =>
-        fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+        fetch(`${url}/v1/models`, { headers: { ...CLOSE, authorization: `Bearer ${key}` } });
       const statuses: number[] = [];
       for (let i = 0; i < 6; i++) statuses.push((await models(`guess ${i}`)).status);
       expect(statuses).toEqual([401, 401, 401, 401, 401, 429]);

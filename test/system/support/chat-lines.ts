@@ -16,7 +16,10 @@ export function chatLines() {
     ),
   );
   const command = ['chat', '-m', model, '-n', '6', '--temp', '0'];
-  const chat = (lines: readonly string[], args: readonly string[] = command) =>
-    cli(args, { home, input: `${lines.join('\n')}\n` });
+  const chat = (
+    lines: readonly string[],
+    args: readonly string[] = command,
+    env: Readonly<Record<string, string>> = {},
+  ) => cli(args, { home, env, input: `${lines.join('\n')}\n` });
   return { directory, home, model, command, chat };
 }

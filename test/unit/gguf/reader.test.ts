@@ -185,9 +185,10 @@ describe('openGguf', () => {
     const source = counted(
       bytesSource(fileOf({ tokens: { type: 'array', of: 'string', value: tokens } }, [])),
     );
-    const start = performance.now();
+    // The processor's time: beside other work the clock says nothing.
+    const start = process.cpuUsage();
     const { metadata } = openGguf(source);
-    expect(performance.now() - start).toBeLessThan(500);
+    expect(process.cpuUsage(start).user).toBeLessThan(500_000);
     expect(metadata.get('tokens')).toEqual(tokens);
     expect(source.reads).toBe(Math.ceil(source.size / 2 ** 20));
   });

@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import { type Outcome, simulate } from '../../../../bench/scheduling/simulate.js';
 import type { Arrival } from '../../../../bench/scheduling/workload.js';
 import { schedule } from '../../../../llm/scheduling/index.js';
@@ -7,7 +8,7 @@ const USERS = 8;
 const RUN_MS = 20 * 60_000;
 /** Nobody sends a request so late that it could not be answered. */
 const SENDS_MS = 0.9 * RUN_MS;
-export interface User extends Pick<Arrival, 'client' | 'promptTokens' | 'outputTokens' | 'priority'> {
+interface User extends Pick<Arrival, 'client' | 'promptTokens' | 'outputTokens' | 'priority'> {
   /** Requests that it always has under way: the next one comes when one has ended, or is asked again when refused. */
   readonly inFlight?: number;
   /** Without that it sends one so often, whatever became of those before; those refused are asked again. */
@@ -31,7 +32,7 @@ function request({ client, promptTokens, outputTokens, priority, nameOf }: User,
 }
 
 /** What each user had of the board, in columns, at the pace of the core's timing. */
-export function columnsOf(users: readonly User[], timing: Timing): Map<string, number> {
+function columnsOf(users: readonly User[], timing: Timing): Map<string, number> {
   const { cost, slower } = timing;
   const first = users
     .flatMap((user, i) => arrivalsOf(user, 200 * i))
@@ -117,3 +118,18 @@ export const WHAT = {
   'more to do than there is room for': alike({ inFlight: 8 }),
   'various demands': VARIOUS,
 };
+
+/** Fails unless a client whose requests go by so many names has no more of the board than each of two others. */
+export function hasNoMoreThanAThird(names: number, timing: Timing): void {
+  const other: User = { client: 'other', inFlight: 10, promptTokens: 100, outputTokens: 30 };
+  const share = { ...other, client: 'share', inFlight: 40 };
+  const users = [
+    { ...share, nameOf: (i: number) => `name ${i % names}` },
+    other,
+    { ...other, client: 'third' },
+  ];
+  const columns = columnsOf(users, timing);
+  const all = [...columns.values()].reduce((sum, one) => sum + one, 0);
+  const request = share.promptTokens + share.outputTokens;
+  expect(Math.abs(columns.get('share')! - all / 3)).toBeLessThan(0.02 * all + request);
+}

@@ -67,9 +67,10 @@ describe('a SentencePiece vocabulary', () => {
   });
 
   it('encodes a 100 kB run of one character in well under a second', () => {
-    const start = performance.now();
+    // The processor's time: beside other work the clock says nothing.
+    const start = process.cpuUsage();
     for (const character of ['a', ' ', '漢']) tokenizer.encode(character.repeat(100_000 / character.length));
-    expect(performance.now() - start).toBeLessThan(3000);
+    expect(process.cpuUsage(start).user).toBeLessThan(3_000_000);
   });
 });
 
