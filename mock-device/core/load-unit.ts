@@ -121,9 +121,10 @@ export class LoadUnit {
    * load: at once where there are some on every lane, otherwise when that comes.
    */
   #checkLengths(announced: readonly number[], type: number): void {
-    const over = announced.map((words, lane) => words - this.#wordsOf(lane));
-    const lane = over.findIndex((words) => words !== 0);
-    if (lane < 0 && this.#leftOver === undefined) return;
+    let lane = 0;
+    while (lane < announced.length && announced[lane] === this.#wordsOf(lane)) lane++;
+    if (lane === announced.length && this.#leftOver === undefined) return;
+    const over = announced.map((words, its) => words - this.#wordsOf(its));
     const why =
       this.#type === undefined
         ? `LOAD_WGT of type ${type}, which the bitstream was built without`
