@@ -1,11 +1,13 @@
 import type { Clock } from './clock.js';
 
-/** Cycles from the start of a transfer to the core to its first word. */
-const FIRST_WORD = 3;
-/** Cycles from the start of a transfer to memory to the first word that waited for it. */
-const FIRST_RESULT = 1;
-/** Cycles from the last word of a packet to the end of its transfer. */
-const AFTER_PACKET = 3;
+/** Cycles from the start of a transfer to the core until the core can take its first word. */
+const FIRST_WORD = 2;
+/** Cycles from the last word of a transfer that the core takes to the transfer's end. */
+const AFTER_LAST_WORD = 1;
+/** Cycles from a result to when a transfer to memory takes it, at the earliest. */
+const TO_TRANSFER = 2;
+/** Cycles from the last word of a packet that a transfer takes to the transfer's end. */
+const AFTER_PACKET = 2;
 /** Words that wait on their way out; with more, the core holds its results. */
 const RESULT_WORDS = 563_840;
 
@@ -15,13 +17,13 @@ export class InputLane {
   #running = false;
   #words = 0;
   #at = 0;
-  /** Cycle at which the next of its words is at the core. */
+  /** Cycle from which the core can take the next of its words. */
   #arrival = 0;
-  /** Cycle at which the transfer's last word is accepted. */
+  /** Cycle at which the transfer is complete. */
   #endsAt = 0;
   /** Called when words arrive. */
   onWords: () => void = () => {};
-  /** Called when a transfer's last word was accepted. */
+  /** Called when a transfer is complete. */
   onCompleted: () => void = () => {};
 
   readonly #clock: Clock;
@@ -42,7 +44,7 @@ export class InputLane {
     return index < this.#words ? this.#memory[this.#at / 4 + index] : undefined;
   }
 
-  /** Cycle at which the word `index` places ahead is at the core: they come one a cycle. */
+  /** Cycle from which the core can take the word `index` places ahead: they come one a cycle. */
   arrival(index: number): number {
     return this.#arrival + index;
   }
@@ -50,7 +52,7 @@ export class InputLane {
   /**
    * Takes words in one piece.
    * @param words at most `available`
-   * @param lastAt cycle at which the last of them is accepted: with the transfer's last word the transfer completes
+   * @param lastAt cycle at which the last of them is taken: after the transfer's last word the transfer completes
    * @returns where they lie, as an offset in the kernels' address space
    */
   take(words: number, lastAt: number): number {
@@ -60,8 +62,8 @@ export class InputLane {
     this.#arrival += words;
     this.#words -= words;
     if (this.#words === 0) {
-      this.#endsAt = lastAt;
-      this.#clock.at(lastAt, this.#end);
+      this.#endsAt = lastAt + AFTER_LAST_WORD;
+      this.#clock.at(this.#endsAt, this.#end);
     }
     return at;
   }
@@ -180,7 +182,8 @@ export class OutputLane {
 
   #deliver({ words, last, storedAt }: Packet): void {
     this.#room?.store(words);
-    const taken = Math.max(storedAt, this.#openedAt + FIRST_RESULT + words.length - 1);
+    // The transfer takes a word a cycle, from the cycle after its start on.
+    const taken = Math.max(storedAt + TO_TRANSFER, this.#openedAt + words.length);
     this.#completeAt = taken + AFTER_PACKET;
     this.#packetIsLast = last;
     this.#clock.at(this.#completeAt, this.#complete);

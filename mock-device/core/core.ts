@@ -200,15 +200,18 @@ export class Core {
 
   /** Begins the next of the parts still to do. */
   readonly #nextPart = (): true => {
-    const part = PARTS.find(({ bit }) => (this.#partsLeft & bit) !== 0);
-    this.#goToStep(part?.step ?? LAST_STEP);
-    if (part === undefined) {
+    if (this.#partsLeft === 0) {
+      this.#goToStep(LAST_STEP);
       this.#timing.control.enter(6, this.#time);
       this.#timing.control.enter(1, this.#time + 1);
       this.#time += 1;
       this.#phase = this.#fetch;
       return true;
     }
+    let next = 0;
+    while ((this.#partsLeft & PARTS[next].bit) === 0) next++;
+    const part = PARTS[next];
+    this.#goToStep(part.step);
     this.#partsLeft &= ~part.bit;
     if (part.bit === CONFIG) this.#timing.control.enter(3, this.#time);
     if (part.bit === LOAD_WGT) this.#time += 1;

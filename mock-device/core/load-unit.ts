@@ -39,6 +39,8 @@ export class LoadUnit {
   #blocks = 0;
   #type: CoreType | undefined;
   #isOfWeights = false;
+  /** Cycle from which weights are taken. */
+  #dataFrom = 0;
   /** The weight loader has words left over from a load that announced too many on some lanes: which. */
   #leftOver: string | undefined;
   readonly #parts: LoadUnitParts;
@@ -65,14 +67,15 @@ export class LoadUnit {
     const loader = this.inputLoader;
     this.#isOfWeights = false;
     this.#blocks = blocks;
-    const from = loader.begin(now, resumes(loader.idle), blocks, (block) =>
-      this.#gather.arrival(0, block * INPUT_WORDS),
+    const usual = timing.atInputLoader(now);
+    const from = loader.begin(usual, resumes(loader.idle), blocks, (block) =>
+      timing.atInputLoader(this.#gather.arrival(0, block * INPUT_WORDS)),
     );
     timing.inputs(now, from);
     this.#gather.begin(now, {
       lanes: 1,
       wordsOf: () => blocks * INPUT_WORDS,
-      lag: (word) => timing.inputLag(word, from - now),
+      lag: (word) => timing.inputLag(word, from - usual),
     });
   }
 
@@ -95,9 +98,12 @@ export class LoadUnit {
     this.#blocks = blocks;
     this.#type = known;
     const unpacked = known === undefined ? 0 : blocks;
-    const from = loader.begin(now, resumes(loader.idle), unpacked, (block) => this.#writtenAt(block));
+    const from = loader.begin(timing.atWeightLoader(now), resumes(loader.idle), unpacked, (block) =>
+      this.#writtenAt(block),
+    );
     this.#checkLengths(announced, type);
-    this.#gather.begin(timing.weights(now, from), {
+    this.#dataFrom = timing.weights(now, from);
+    this.#gather.begin(this.#dataFrom, {
       lanes: announced.length,
       wordsOf: (lane) => announced[lane],
       swallow: loader.stuck !== undefined || known === undefined,
@@ -115,9 +121,10 @@ export class LoadUnit {
    * load: at once where there are some on every lane, otherwise when that comes.
    */
   #checkLengths(announced: readonly number[], type: number): void {
-    const over = announced.map((words, lane) => words - this.#wordsOf(lane));
-    const lane = over.findIndex((words) => words !== 0);
-    if (lane < 0 && this.#leftOver === undefined) return;
+    let lane = 0;
+    while (lane < announced.length && announced[lane] === this.#wordsOf(lane)) lane++;
+    if (lane === announced.length && this.#leftOver === undefined) return;
+    const over = announced.map((words, its) => words - this.#wordsOf(its));
     const why =
       this.#type === undefined
         ? `LOAD_WGT of type ${type}, which the bitstream was built without`
@@ -134,8 +141,13 @@ export class LoadUnit {
     const group = Math.floor(block / lanes);
     let written = this.weightLoader.from;
     for (let lane = 0; lane < Math.min(lanes, this.#blocks - group * lanes); lane++)
-      written = Math.max(written, this.#gather.arrival(lane, group * CORE_WORDS[this.#type]));
+      written = Math.max(written, this.#atLoader(lane, group * CORE_WORDS[this.#type]));
     return written;
+  }
+
+  /** When the weight loader has a lane's word. */
+  #atLoader(lane: number, word: number): number {
+    return this.#parts.timing.atWeightLoader(this.#gather.arrival(lane, word));
   }
 
   /** Takes what has come. @returns what still lacks */
@@ -149,10 +161,14 @@ export class LoadUnit {
     const { timing } = this.#parts;
     const { lastAt } = this.#gather;
     if (!this.#isOfWeights) {
-      const arrival = (word: number): number => this.#gather.arrival(0, word);
+      const arrival = (word: number): number => timing.atInputLoader(this.#gather.arrival(0, word));
       this.inputLoader.end(timing.endInputs(this.inputLoader.from, this.#blocks, arrival));
-    } else if (this.weightLoader.stuck === undefined)
-      this.weightLoader.end(timing.endWeights(this.weightLoader.from, this.#blocks, lastAt, this.#type));
+    } else if (this.weightLoader.stuck === undefined) {
+      const { from } = this.weightLoader;
+      const first = Math.max(from, timing.atWeightLoader(this.#dataFrom));
+      const last = this.#blocks === 0 ? from : timing.atWeightLoader(lastAt);
+      this.weightLoader.end(timing.endWeights(first, this.#blocks, last, this.#type));
+    }
     return lastAt;
   }
 

@@ -8,8 +8,12 @@ const INPUT_WORDS = Q8K_BYTES / 4;
 const QUANT_WORDS = 65;
 /** Words between the load unit and the input loader. */
 const INPUT_FIFO = 16;
-/** Results between the computation and the store unit, which stores one a cycle. */
+/** Cycles that a word takes from the load unit to the unit that unpacks it. */
+const TO_INPUT_LOADER = 1;
+const TO_WEIGHT_LOADER = 2;
+/** Results that wait for the store unit, which stores one a cycle; a computation with more ends so long before its last. */
 const RESULT_FIFO = 16;
+const BEFORE_LAST_STORED = 14;
 /** Blocks that the weight loader unpacks together; it pauses two cycles after them. */
 const BLOCKS_TOGETHER: Readonly<Record<CoreRevision, number>> = { v1: 1, v3: 4, v4: 4 };
 
@@ -78,7 +82,17 @@ export class CoreTiming {
     return now + 2;
   }
 
-  /** The load unit has the block count of LOAD_INP. @param from when the input loader, which may be late, has it */
+  /** When the input loader has what the load unit takes at `now`. */
+  atInputLoader(now: number): number {
+    return now + TO_INPUT_LOADER;
+  }
+
+  /** When the weight loader has what the load unit, or the lanes for it, take at `now`. */
+  atWeightLoader(now: number): number {
+    return now + TO_WEIGHT_LOADER;
+  }
+
+  /** The load unit has the block count of LOAD_INP. @param from when the input loader has it */
   inputs(now: number, from: number): void {
     this.loadUnit.enter(3, now);
     this.inputLoad.enter(2, from);
@@ -86,18 +100,24 @@ export class CoreTiming {
 
   /**
    * Cycles after the block count at which the load unit can take a word of LOAD_INP at the earliest.
-   * @param late cycles by which the input loader has the count later than the load unit
+   * @param late cycles by which the input loader has the count later than usual
    */
   inputLag(word: number, late: number): number {
     const ahead = word - INPUT_FIFO;
     if (ahead < 0) return 0;
-    return late + 2 * Math.floor(ahead / INPUT_WORDS) + (ahead % INPUT_WORDS >= QUANT_WORDS ? 1 : 0);
+    return (
+      late +
+      TO_INPUT_LOADER +
+      1 +
+      2 * Math.floor(ahead / INPUT_WORDS) +
+      (ahead % INPUT_WORDS >= QUANT_WORDS ? 1 : 0)
+    );
   }
 
   /**
    * All words of LOAD_INP are there.
    * @param from when the input loader had the block count
-   * @param arrival when a word of the load was at the core
+   * @param arrival when the input loader had a word of the load
    * @returns when the input loader is idle
    */
   endInputs(from: number, blocks: number, arrival: (word: number) => number): number {
@@ -139,7 +159,7 @@ export class CoreTiming {
    */
   weights(now: number, from: number): number {
     if (this.#beforeFirstLoad !== undefined) {
-      for (const span of this.#beforeFirstLoad) if (span !== undefined) span.to = now;
+      for (const span of this.#beforeFirstLoad) if (span !== undefined) span.to = now + 1;
       this.#beforeFirstLoad = undefined;
     }
     this.loadUnit.enter(4, now);
@@ -152,10 +172,13 @@ export class CoreTiming {
     return this.#revision === 'v1' ? last : last + 1;
   }
 
-  /** @returns when the weight loader, with all words of a load there at `last`, is idle */
+  /**
+   * @param from when the weight loader could have the first words, and `last` when it had the last
+   * @returns when it is idle
+   */
   endWeights(from: number, blocks: number, last: number, _type: CoreType | undefined): number {
     const steps = Math.ceil(blocks / BLOCKS_TOGETHER[this.#revision]);
-    const idle = steps === 0 ? from + 1 : Math.max(from + 2 * steps, last + 2) + 1;
+    const idle = steps === 0 ? last + 1 : Math.max(from + 2 * steps, last + 2) + 1;
     this.weightLoad.enter(1, idle);
     return idle;
   }
@@ -186,7 +209,7 @@ export class CoreTiming {
     const lastResult = from + (kb === 0 ? Math.max(0, results - 1) : results * kb);
     const stored = results === 0 ? this.#stored : Math.max(lastResult, this.#stored + results);
     const computed = from + results * kb;
-    const end = results === 0 ? from : Math.max(computed, stored - RESULT_FIFO);
+    const end = results > RESULT_FIFO ? Math.max(computed, stored - BEFORE_LAST_STORED) : computed;
     this.#stored = stored;
     this.computation.enter(2, from);
     this.computation.enter(3, end);

@@ -87,6 +87,16 @@ describe('a fault', () => {
     expect(multiply(accelerator, program, vector)).toEqual(vector.expected);
   });
 
+  it('of results that mean nothing is told only by a board that knows it: hardware gives some words', () => {
+    const board = openMockBoard(z1);
+    const accelerator = new Accelerator(board);
+    const vector = golden('q3_00');
+    const program = load(accelerator, vector, 'staged');
+    board.injectFault({ name: 'unknown-type' });
+    expect(failureOf(() => multiply(accelerator, program, vector)).code).toBe('DRIVER_DEVICE_FAULT');
+    expect(multiply(accelerator, program, vector)).toEqual(vector.expected);
+  });
+
   it('in a later tile is survived too', () => {
     const board = openMockBoard(v1);
     const accelerator = new Accelerator(board);

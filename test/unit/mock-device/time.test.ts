@@ -37,10 +37,10 @@ describe('simulated time', () => {
     const before = poker.board.cycles;
     poker.send(0, bytesOf([0x10, 1, 2, 3, 4]));
     expect(poker.board.waitUntil(() => poker.status()[0] === 3, 10)).toBe(true);
-    // The first word comes three cycles after the start; it is decoded for one, the control unit is in state 3 for six.
-    expect(poker.board.cycles - before).toBe(3 + 1);
+    // The opcode is read two cycles after the start and decoded for one; the control unit is in state 3 for six.
+    expect(poker.board.cycles - before).toBe(2 + 1);
     expect(poker.board.waitUntil(() => poker.status()[0] === 1, 10)).toBe(true);
-    expect(poker.board.cycles - before).toBe(3 + 1 + 6 + 1);
+    expect(poker.board.cycles - before).toBe(2 + 1 + 6 + 1);
   });
 
   it('asks a driver again when a LENGTH that it looks at has changed', () => {
@@ -121,8 +121,8 @@ describe('hardware counters', () => {
     poker.arm(256);
     poker.send(0, bytesOf([0x04, 64, 1, 64, 1]));
     poker.board.waitUntil(() => false, 40 / CLOCK_MHZ);
-    // The opcode comes after three cycles, its last operand after four more; the computation begins seven later.
-    expect(poker.count(COMPUTE)).toBe(40 - 3 - 4 - 7);
+    // The opcode is read after two cycles, its last operand after four more; the computation begins seven later.
+    expect(poker.count(COMPUTE)).toBe(40 - 2 - 4 - 7);
     expect(poker.board.window('hwc').read32(poker.counters.registers[COMPUTE].state)).toBe(2);
     expect(poker.received()).toBe(true);
     expect(poker.count(COMPUTE)).toBe(64);
