@@ -27,7 +27,8 @@ export function topCommand(): Command {
     await withBoard(options, async (board, signal) => {
       const quit = new AbortController();
       const ended = AbortSignal.any([signal, quit.signal]);
-      const { title, clockHz } = board.info.description;
+      const { description } = board.info;
+      const { title } = description;
       const device = `${board.info.device} (${title})`;
       const live = process.stdout.isTTY && !options.once && !options.json;
       // An agent that hangs gives no sample: a second Ctrl-C ends at once.
@@ -39,7 +40,7 @@ export function topCommand(): Command {
       while (await pause(options.interval, ended)) {
         const before = sample;
         sample = await takeSample(board);
-        const view = { device, sample, figures: figuresOf(before, sample, clockHz) };
+        const view = { device, sample, figures: figuresOf(before, sample, description) };
         if (screen !== undefined) screen.show(screenLines(view));
         else printText(options.json ? jsonLine(view) : `${screenLines(view).join('\n')}\n\n`);
         if (options.once) return;

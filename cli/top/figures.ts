@@ -1,7 +1,10 @@
 import type { Sample } from './sample.js';
 
-/** Multiply-adds of the core in a cycle of its compute unit: a super-block of 256 values (manual, "Cycle counts"). */
-export const PEAK_MULTIPLY_ADDS = 256;
+/**
+ * The most multiply-adds of a cycle: the SystemC model takes a super-block of 256 values in one, the synthesised core in 16
+ * (and 30 cycles for each output).
+ */
+const PEAK_MULTIPLY_ADDS = { systemc: 256, synthesised: 16 } as const;
 
 /** Hardware counters count modulo this. */
 const COUNTER_RANGE = 2 ** 32;
@@ -25,6 +28,8 @@ export interface Figures {
   /** Part of these cycles that the core's work takes by the manual's formulas. */
   readonly coreBusy: number;
   readonly multiplyAddsPerCycle: number;
+  /** What the core could take in a cycle at most, in the board's timing. */
+  readonly peakMultiplyAdds: number;
   /** Of the peak. */
   readonly rooflineShare: number;
   readonly dmaBytesToDevicePerSecond: number;
@@ -34,8 +39,13 @@ export interface Figures {
   readonly units: readonly UnitFigures[];
 }
 
+interface TimedClock {
+  readonly clockHz: number;
+  readonly timing: keyof typeof PEAK_MULTIPLY_ADDS;
+}
+
 /** @returns nothing where the device was not open all the time, or was opened anew in between */
-export function figuresOf(before: Sample, now: Sample, clockHz: number): Figures | undefined {
+export function figuresOf(before: Sample, now: Sample, { clockHz, timing }: TimedClock): Figures | undefined {
   if (before.device === undefined || now.device === undefined) return undefined;
   if (before.health.restarts !== now.health.restarts) return undefined;
   const seconds = (now.at - before.at) / 1000;
@@ -58,7 +68,8 @@ export function figuresOf(before: Sample, now: Sample, clockHz: number): Figures
     cycles,
     coreBusy: ofCycles(delta('coreCycles')),
     multiplyAddsPerCycle,
-    rooflineShare: multiplyAddsPerCycle / PEAK_MULTIPLY_ADDS,
+    peakMultiplyAdds: PEAK_MULTIPLY_ADDS[timing],
+    rooflineShare: multiplyAddsPerCycle / PEAK_MULTIPLY_ADDS[timing],
     dmaBytesToDevicePerSecond: delta('dmaBytesToDevice') / seconds,
     dmaBytesFromDevicePerSecond: delta('dmaBytesFromDevice') / seconds,
     dmaTransfersPerSecond: delta('dmaTransfers') / seconds,

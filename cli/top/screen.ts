@@ -2,7 +2,7 @@ import { harmless } from '../../errors/index.js';
 import type { EngineMetricsReading, HistogramReading } from '../../sdk/index.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
-import { type Figures, PEAK_MULTIPLY_ADDS } from './figures.js';
+import type { Figures } from './figures.js';
 import type { Sample } from './sample.js';
 
 /** What a screen shows. */
@@ -59,10 +59,10 @@ function headLines({ device, sample, figures }: TopView): string[] {
 }
 
 function coreLines(figures: Figures): string[] {
-  const { coreBusy, rooflineShare, multiplyAddsPerCycle, cycles, seconds } = figures;
+  const { coreBusy, rooflineShare, multiplyAddsPerCycle, peakMultiplyAdds, cycles, seconds } = figures;
   return [
     `core      ${bar(coreBusy)} busy, of ${formatCount(cycles / seconds)} cycles/s`,
-    `roofline  ${bar(rooflineShare)} ${multiplyAddsPerCycle.toFixed(1)} of ${PEAK_MULTIPLY_ADDS} multiply-adds a cycle`,
+    `roofline  ${bar(rooflineShare)} ${multiplyAddsPerCycle.toFixed(1)} of ${peakMultiplyAdds} multiply-adds a cycle`,
     `DMA       ${formatBytes(figures.dmaBytesToDevicePerSecond)}/s to the device, ${formatBytes(figures.dmaBytesFromDevicePerSecond)}/s back, ` +
       `${formatCount(figures.dmaTransfersPerSecond)} transfers/s, ${formatCount(figures.registerAccessesPerSecond)} register accesses/s`,
   ];

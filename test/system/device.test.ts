@@ -112,7 +112,9 @@ describe('golden vectors through the agent', () => {
       v3: { cycles: 0 },
     }));
     writeFileSync(join(folder.path, 'index.json'), JSON.stringify({ cases }));
-    await using board = await connect(agent.url);
+    // In the vectors' timing, so that cycles are compared.
+    await using timed = await testAgent({ device: 'mock:?timing=systemc' });
+    await using board = await connect(timed.url);
     const checks: { readonly bitMismatches: number; readonly error?: string | undefined }[] = [];
     const summary = await board.device.selfTest(folder.path, { onCheck: (check) => checks.push(check) });
     // Each is checked with staged and with resident weights; the cycles of the former are wrong on purpose.

@@ -200,8 +200,8 @@ describe('a generation on a slow board', () => {
     await using client = await connect(slowAgent.url);
     const onSlow = await client.models.upload(TINY_MODEL);
     const stallMs = 2_000;
-    // 220 tokens are 2.8 s of this slow core for the prompt that is computed first, whatever the machine.
-    const prompt = { tokens: Array<number>(220).fill(80) };
+    // 320 tokens are 2.8 s of this slow core for the prompt that is computed first, whatever the machine.
+    const prompt = { tokens: Array<number>(320).fill(80) };
     const timings = await Promise.all(
       [1, 2].map(async () => {
         const generation = onSlow.generate(prompt, { maxTokens: 1, ignoreEos: true, stallMs });

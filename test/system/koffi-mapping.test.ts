@@ -25,7 +25,7 @@ describe.skipIf(process.platform !== 'linux')('a board whose registers and memor
   it('has its windows behind UIO, and only what UIO does not cover behind /dev/mem', () => {
     expect(seen.report).toMatchObject({
       memory: { kind: 'u-dma-buf', passedOver: [] },
-      windows: { control: '/dev/uio0', dma0: '/dev/uio2', slcr: '/dev/mem' },
+      windows: { control: '/dev/uio0', dma0: '/dev/uio1', slcr: '/dev/mem' },
       interrupts: 0,
     });
   });
@@ -81,14 +81,14 @@ describe.skipIf(process.platform !== 'linux')('a mapping', () => {
   beforeAll(() => layOutBoard(root));
 
   it('beyond the end of a file is refused: an access there would kill the process', () => {
-    expect(() => map(root, '/dev/uio2', 0, 0x1_1000)).toThrow(
-      /LINUX_MAP_FAILED.*69632 bytes at 0x0 of .*\/dev\/uio2 cannot be mapped: the file has only 65536 bytes/,
+    expect(() => map(root, '/dev/uio1', 0, 0x1_1000)).toThrow(
+      /LINUX_MAP_FAILED.*69632 bytes at 0x0 of .*\/dev\/uio1 cannot be mapped: the file has only 65536 bytes/,
     );
-    expect(codeOf(() => map(root, '/dev/uio2', 0x1_0000, 4096))).toBe('LINUX_MAP_FAILED');
+    expect(codeOf(() => map(root, '/dev/uio1', 0x1_0000, 4096))).toBe('LINUX_MAP_FAILED');
   });
 
   it("at an offset that is no page is refused with the kernel's reason", () => {
-    expect(() => map(root, '/dev/uio2', 8, 4096)).toThrow(/LINUX_MAP_FAILED.*: EINVAL/);
+    expect(() => map(root, '/dev/uio1', 8, 4096)).toThrow(/LINUX_MAP_FAILED.*: EINVAL/);
   });
 
   it('of what is not there is refused', () => {
@@ -96,12 +96,12 @@ describe.skipIf(process.platform !== 'linux')('a mapping', () => {
   });
 
   it('that was taken away twice took away nothing else', () => {
-    const first = map(root, '/dev/uio2', 0, 4096);
+    const first = map(root, '/dev/uio1', 0, 4096);
     first.unmap();
-    const second = map(root, '/dev/uio2', 0, 4096);
+    const second = map(root, '/dev/uio1', 0, 4096);
     first.unmap();
     second.words[4] = 77;
-    expect(map(root, '/dev/uio2', 0, 4096).words[4]).toBe(77);
+    expect(map(root, '/dev/uio1', 0, 4096).words[4]).toBe(77);
     expect(first.words[4]).toBe(0);
   });
 });

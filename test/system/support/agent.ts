@@ -12,15 +12,16 @@ export function temporaryDirectory(): { readonly path: string; [Symbol.dispose](
 }
 
 /**
- * Device URL of a mock PYNQ-Z1 with a hundredth of its clock, in real time: what has to be under way is still so when
+ * Device URL of a mock PYNQ-Z1 with a hundredth of its clock, in real time and in the SystemC model's cycles: what has to be under way is still so when
  * the test gets there.
  * @param folder where its description is written
  */
 export function slowMock(folder: string): string {
   const path = join(folder, 'slow.toml');
   const z1 = readFileSync('boards/pynq-z1.toml', 'utf8');
-  const slow = z1.replace(/^clock_hz = 100_000_000$/m, 'clock_hz = 1_000_000');
-  if (slow === z1) throw new Error('pynq-z1.toml has another clock now');
+  const timed = z1.replace(/^timing = "synthesised"$/m, 'timing = "systemc"');
+  const slow = timed.replace(/^clock_hz = 100_000_000$/m, 'clock_hz = 1_000_000');
+  if (timed === z1 || slow === timed) throw new Error('pynq-z1.toml has another clock or timing now');
   writeFileSync(path, slow);
   return `mock:${path}?realtime=1`;
 }

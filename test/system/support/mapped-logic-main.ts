@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { DMACR, DMASR } from '../../../board/registers/index.js';
 import { type Behaviour, systemIn } from './mapped-board.js';
 
-const ENGINES = ['/dev/uio2', '/dev/uio3', '/dev/uio4', '/dev/uio5'];
+const ENGINES = ['/dev/uio1', '/dev/uio2', '/dev/uio3', '/dev/uio4'];
 /** DMACR, DMASR and LENGTH of both channels, as indices of words. */
 const CHANNELS = [
   { control: 0x00 / 4, status: 0x04 / 4, length: 0x28 / 4 },

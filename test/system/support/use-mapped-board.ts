@@ -34,7 +34,7 @@ function useRegistersAndMemory(root: string): Sightings {
   const sightings = {
     report: board.report,
     registerBack: dma0.read32(0x18),
-    registerInFile: readWord(root, '/dev/uio2', 0x18),
+    registerInFile: readWord(root, '/dev/uio1', 0x18),
     levelShifters,
     unlockInFile: readWord(root, '/dev/mem', 0xf800_0008),
     physicalAddress,

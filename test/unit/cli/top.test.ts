@@ -4,7 +4,7 @@ import type { Sample } from '../../../cli/top/sample.js';
 import { screenLines } from '../../../cli/top/screen.js';
 import { newTraffic } from '../../../driver/traffic.js';
 
-const CLOCK = 100e6;
+const CLOCK = { clockHz: 100e6, timing: 'systemc' } as const;
 const TRAFFIC = newTraffic();
 const empty = () => ({ bounds: [10, 1000], counts: [0, 0, 0], sum: 0 });
 const served = () => ({
@@ -75,8 +75,11 @@ describe('figures', () => {
       cycles: 1000,
       coreBusy: 0.5,
       multiplyAddsPerCycle: 64,
+      peakMultiplyAdds: 256,
       rooflineShare: 0.25,
     });
+    const synthesised = figuresOf(before, now, { ...CLOCK, timing: 'synthesised' });
+    expect(synthesised).toMatchObject({ peakMultiplyAdds: 16, rooflineShare: 4 });
     expect(figures.dmaBytesToDevicePerSecond).toBe(2000);
     expect(figures.units.map(({ share }) => share)).toEqual([1, 0.25]);
   });
