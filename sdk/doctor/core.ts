@@ -138,8 +138,10 @@ async function goldenVectors(board: BoardClient, { options }: DoctorSession): Pr
   if (passed === cases) return pass(`${cases} checks exact to the bit`);
   const first = `${cases - passed} of ${cases} differ, the first: ${findings[0]}`;
   const onlyTimes = bitMismatches === 0 && counterMismatches + cycleMismatches > 0 && !findings.some(isError);
-  // The manual's cycles are those of a memory that delivers a word every cycle; a mock's is one.
-  if (onlyTimes && !info.device.startsWith('mock'))
+  // The SystemC model's cycles are those of a memory that delivers a word every cycle; a mock's is one. In the synthesised
+  // timing only what the core computes is compared, and that is exact on hardware too.
+  const isModels = info.description.timing === 'systemc';
+  if (onlyTimes && isModels && !info.device.startsWith('mock'))
     return warn(`every result is exact; cycles differ from the model's: ${first}`, FULL_TEST);
   return fail(first, FULL_TEST);
 }
