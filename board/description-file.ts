@@ -22,7 +22,7 @@ const boardFile = z
     title: z.string().min(1).max(200),
     architecture: z.enum(['armv7', 'aarch64']),
     revision: z.enum(['v1', 'v3', 'v4']),
-    timing: z.enum(['systemc', 'synthesised']),
+    timing: z.enum(['systemc', 'synthesised']).optional(),
     unpack: z.enum(['words', 'hls']).default('words'),
     clock_hz: z.number().int().min(1_000_000).max(1_000_000_000),
     weight_types: z.array(z.enum(['Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K'])).min(1),
@@ -73,7 +73,7 @@ const boardFile = z
       .optional(),
   })
   .superRefine((board, context) => {
-    if (board.revision === 'v1' && board.timing !== 'systemc')
+    if (board.revision === 'v1' && board.timing === 'synthesised')
       context.addIssue({ code: 'custom', message: 'timing: of v1 only systemc is known' });
     const lanes = board.revision === 'v1' ? 1 : 4;
     if (board.dma.lanes !== lanes)
@@ -151,7 +151,7 @@ function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
     title: file.title,
     architecture: file.architecture,
     revision: file.revision,
-    timing: file.timing,
+    timing: file.timing ?? (file.revision === 'v1' ? 'systemc' : 'synthesised'),
     unpack: file.unpack,
     clockHz: file.clock_hz,
     weightTypes: file.weight_types.map((name) => WEIGHT_TYPES[name]),

@@ -23,6 +23,7 @@ export function formatBoardFile(board: BoardDescription, source: string): string
     `architecture = "${board.architecture}"`,
     `revision = "${board.revision}"`,
     `timing = "${board.timing}"`,
+    ...(board.unpack === 'words' ? [] : [`unpack = "${board.unpack}"`]),
     `clock_hz = ${grouped(board.clockHz)}`,
     `weight_types = [${board.weightTypes.map((type) => `"${TYPE_NAMES.get(type)}"`).join(', ')}]`,
     `memory_bytes = ${hex(board.memoryBytes)}`,

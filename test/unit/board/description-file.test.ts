@@ -30,6 +30,26 @@ describe('board descriptions', () => {
     expect(loadBoardDescription('pynq-z1-v1').hwc).toEqual({ layout: 'reset-first', monitors: 5 });
   });
 
+  it('a file from before there were two timings has the one of its revision', () => {
+    const without = (name: string) =>
+      readFileSync(`boards/${name}.toml`, 'utf8').replace(/^timing = .*\n/m, '');
+    expect(without('pynq-z1')).not.toContain('timing');
+    const timingOf = (text: string) => {
+      const { timing, unpack } = loadBoardDescription(fileWith(text));
+      return [timing, unpack];
+    };
+    expect(timingOf(without('pynq-z1'))).toEqual(['synthesised', 'words']);
+    expect(timingOf(without('pynq-z1-v1'))).toEqual(['systemc', 'words']);
+    expect(timingOf(z1.replace('timing = "synthesised"', 'timing = "systemc"'))).toEqual([
+      'systemc',
+      'words',
+    ]);
+    const v1 = `timing = "synthesised"\n${without('pynq-z1-v1')}`;
+    expect(() => loadBoardDescription(fileWith(v1))).toThrow(
+      /DRIVER_BOARD_FILE_INVALID.*timing: of v1 only systemc/,
+    );
+  });
+
   it('a KV260 of 2026 has its counters, its DMA engines and devices to allocate', () => {
     const { dma, hwc, dmaDevices, dmaMemory, fpga } = loadBoardDescription('kv260-2026-v4');
     expect(hwc).toEqual({ layout: 'reset-last', monitors: 14 });
