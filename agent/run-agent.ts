@@ -30,6 +30,7 @@ export interface AgentFlags {
   readonly logLevel: string;
   readonly kv?: KvSettings | undefined;
   readonly clientWeight?: ReadonlyMap<string, number> | undefined;
+  readonly checkCycles?: boolean | undefined;
 }
 
 /**
@@ -77,6 +78,7 @@ async function serve(flags: AgentFlags, log: Log, extend: (agent: AgentHandle) =
     storeDir: flags.storeDir,
     kv: flags.kv,
     clientWeights: flags.clientWeight,
+    checkCycles: flags.checkCycles,
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });

@@ -39,6 +39,8 @@ export interface AgentOptions {
   readonly kv?: KvSettings | undefined;
   /** Parts of the board that clients of these names have, relative to the others' 1. */
   readonly clientWeights?: ReadonlyMap<string, number> | undefined;
+  /** Compares after each MatMul how long the core computed with how long that takes; false unless given. */
+  readonly checkCycles?: boolean | undefined;
   /** A pino logger, or anything like one. */
   readonly log?: Log | undefined;
   /** Milliseconds without progress after which the busy device worker is ended and started again; 2 minutes. */
@@ -100,6 +102,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
     scratch: scratchDirectory(),
     kv: options.kv ?? {},
     clientWeights: options.clientWeights ?? new Map(),
+    checkCycles: options.checkCycles,
     clock: systemClock,
     log,
     hangMs: options.hangMs,

@@ -3,7 +3,7 @@ import { PynqLlmError } from '../errors/index.js';
 import { coreTypeOf, Q8K_BYTES } from '../gguf/index.js';
 import { CoreStatus } from './core-status.js';
 import { checkCounterDesign } from './counter-probe.js';
-import { Counters } from './counters.js';
+import { Counters, cyclesBetween } from './counters.js';
 import { reportedFault } from './fault.js';
 import { Lanes } from './lanes.js';
 import { MatMulProgram, type TensorShape, type WeightTensor } from './matmul-program.js';
@@ -21,9 +21,17 @@ export interface AcceleratorOptions {
   readonly deadlineFactor?: number;
   /** ...but not before so many microseconds of the board's time. */
   readonly minimumDeadlineUs?: number;
+  /**
+   * Compares after each MatMul how long the core computed with how long that takes: two register reads more. Left out while
+   * the counter of the compute unit is set to another state.
+   */
+  readonly checkCycles?: boolean;
 }
 
 const DEFAULT_DEADLINES: Deadlines = { factor: 2.5, minimumUs: 100_000 };
+
+/** The compute unit's state in which it computes. */
+const COMPUTING = 2;
 
 /**
  * The core on a board: loads weights, multiplies, recovers. One object per board, used from one thread; every call is
@@ -41,6 +49,7 @@ export class Accelerator {
   readonly #softMaxRunner: SoftMaxRunner;
   readonly #hardwareCounters?: Counters;
   readonly #deadlines: Deadlines;
+  readonly #checksCycles: boolean;
   readonly #programs = new Set<MatMulProgram>();
   #needsReset = true;
   /** The registers have shown that the counters are where the description has them. */
@@ -50,7 +59,7 @@ export class Accelerator {
   /**
    * Takes the driver's own buffers, resets the DMA engines and checks that the core is idle.
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_DMA_RESET_TIMEOUT, DRIVER_CORE_NOT_IDLE,
-   *   DRIVER_COUNTERS_MISMATCH, DRIVER_COUNTERS_UNKNOWN
+   *   DRIVER_COUNTERS_MISMATCH, DRIVER_COUNTERS_UNKNOWN, DRIVER_NO_COUNTERS where cycles are to be checked and cannot be
    */
   constructor(
     readonly board: Board,
@@ -60,12 +69,14 @@ export class Accelerator {
       factor: options.deadlineFactor ?? DEFAULT_DEADLINES.factor,
       minimumUs: options.minimumDeadlineUs ?? DEFAULT_DEADLINES.minimumUs,
     };
+    this.#checksCycles = options.checkCycles ?? false;
     this.#control = countedWindow(board.window('control'), this.traffic);
     this.#lanes = new Lanes(board, this.#control, this.traffic);
     if (Object.hasOwn(board.description.windows, 'hwc')) {
       const window = countedWindow(board.window('hwc'), this.traffic);
       this.#hardwareCounters = new Counters({ description: board.description, window });
     }
+    if (this.#checksCycles) requireComputeCounter(this.counters, board.description.name);
     this.#memory = allocateWorkingMemory(board);
     this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
     this.#softMaxRunner = new SoftMaxRunner(board, this.#lanes, this.#memory, this.#deadlines);
@@ -177,7 +188,9 @@ export class Accelerator {
   ): void {
     const inputBytes = this.#runner.prepare(programs, columns, fill);
     this.#recovering(`${programs[0].name} was multiplied`, () => {
+      const before = this.#computedCycles();
       this.#runner.run(programs, inputBytes, { columns, firstColumn, outputs, onTile: this.onTile });
+      if (before !== undefined) this.#checkCycles(programs, columns, before);
     });
   }
 
@@ -222,6 +235,24 @@ export class Accelerator {
       this.#recover(error);
       throw error;
     }
+  }
+
+  /** The count of the compute unit, where it is to be checked and counts what it computes. */
+  #computedCycles(): number | undefined {
+    const counters = this.#checksCycles ? this.#hardwareCounters : undefined;
+    return counters?.getTargets().compute === COMPUTING ? counters.readOne('compute') : undefined;
+  }
+
+  #checkCycles(programs: readonly MatMulProgram[], columns: number, before: number): void {
+    const cycles = cyclesBetween(before, this.counters.readOne('compute'));
+    const expected = this.#runner.computing(programs, columns) % 2 ** 32;
+    if (cycles === expected) return;
+    const [{ name }] = programs;
+    throw new PynqLlmError(
+      'DRIVER_COMPUTE_CYCLES',
+      `For ${name} with ${columns} columns the core computed for ${cycles} cycles; that takes ${expected}.`,
+      { context: { tensor: name, columns, cycles, expected } },
+    );
   }
 
   /**
@@ -317,4 +348,12 @@ export class Accelerator {
         throw bad(`room for ${outputs[i].length} of the ${n * program.rows} results of ${program.name}`);
     });
   }
+}
+
+/** v1 has no monitor of its compute unit. */
+function requireComputeCounter(counters: Counters, board: string): void {
+  if (counters.list().some(({ name }) => name === 'compute')) return;
+  throw new PynqLlmError('DRIVER_NO_COUNTERS', `The core on ${board} does not count how long it computes.`, {
+    context: { board },
+  });
 }

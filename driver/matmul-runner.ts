@@ -4,6 +4,7 @@ import {
   inputCycles,
   loadCycles,
   type MatMulCost,
+  matMulComputeCounter,
   matMulCycles,
   slowestCore,
   tileCycles,
@@ -267,6 +268,11 @@ export class MatMulRunner {
       const cost = this.#costOf(program, columns);
       return sum + (index === 0 ? matMulCycles(cost) : tileCycles(cost));
     }, 0);
+  }
+
+  /** Cycles that a run counts in the compute unit. */
+  computing(programs: readonly MatMulProgram[], columns: number): number {
+    return programs.reduce((sum, program) => sum + matMulComputeCounter(this.#costOf(program, columns)), 0);
   }
 
   #costOf(program: MatMulProgram, columns: number): MatMulCost {

@@ -146,6 +146,13 @@ export const DRIVER_ERRORS = {
     remedy:
       'Compute the softmax on the CPU, or load a bitstream of revision v4 and use its board description, with its `hwc` window.',
   },
+  DRIVER_COMPUTE_CYCLES: {
+    number: 2035,
+    meaning:
+      'The core computed for another number of cycles than the MatMul takes: it did not do what it was told.',
+    remedy:
+      'Run `selftest`: where it fails too, compare bitstream, revision, timing and clock with the board description; where it passes, suspect the clock or the power of the board.',
+  },
   DRIVER_NO_COUNTERS: {
     number: 2040,
     meaning: 'The board description declares no window for hardware counters.',

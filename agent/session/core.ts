@@ -31,6 +31,7 @@ export interface CoreOptions {
   readonly kv: KvSettings;
   /** Parts of the board that clients have, relative to the others' 1. */
   readonly clientWeights: ReadonlyMap<string, number>;
+  readonly checkCycles?: boolean | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;

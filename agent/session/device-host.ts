@@ -38,6 +38,7 @@ export interface DeviceHostOptions {
   readonly scratch: string;
   readonly kv: KvSettings;
   readonly clientWeights: ReadonlyMap<string, number>;
+  readonly checkCycles?: boolean | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Silence after which a busy worker is ended. */
@@ -202,6 +203,7 @@ export class DeviceHost {
       scratch: this.#options.scratch,
       kv: this.#options.kv,
       clientWeights: this.#options.clientWeights,
+      checkCycles: this.#options.checkCycles ?? false,
       doorbell: this.#doorbell.shared,
       registerMailbox: this.#registerMailbox.shared,
       port: port2,

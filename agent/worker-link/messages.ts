@@ -79,4 +79,6 @@ export interface WorkerSetup {
   readonly scratch: string;
   readonly kv: KvSettings;
   readonly clientWeights: ReadonlyMap<string, number>;
+  /** See AcceleratorOptions. */
+  readonly checkCycles: boolean;
 }

@@ -13,7 +13,8 @@ import { LoadedModels, type ModelEvents } from './loaded-models.js';
 import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
 
-type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'>;
+type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'> &
+  Partial<Pick<WorkerSetup, 'checkCycles'>>;
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {
@@ -22,15 +23,17 @@ export class DeviceService {
   readonly #buffers: SessionBuffers;
   readonly #traces: TraceFiles;
   readonly #scratch: string;
+  readonly #checkCycles: boolean;
   readonly #handlers: DeviceHandlers;
   #accelerator: Accelerator;
 
   /** @param now milliseconds, by which work on texts is cut into slices */
   constructor(board: Board, setup: ServiceSetup, events: ModelEvents, now?: () => number) {
-    const { scratch } = setup;
+    const { scratch, checkCycles = false } = setup;
+    this.#checkCycles = checkCycles;
     this.#rawBoard = board;
     this.#scratch = scratch;
-    this.#accelerator = new Accelerator(board);
+    this.#accelerator = new Accelerator(board, { checkCycles });
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
     this.models = new LoadedModels(() => this.#accelerator, setup, events, now);
@@ -138,7 +141,7 @@ export class DeviceService {
 
   #useBoard(board: Board): void {
     this.#accelerator.close();
-    this.#accelerator = new Accelerator(board);
+    this.#accelerator = new Accelerator(board, { checkCycles: this.#checkCycles });
   }
 
   /** For what takes the whole device: nothing may be loaded on it. */

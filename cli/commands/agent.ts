@@ -51,6 +51,10 @@ export function agentCommand(): Command {
       'give a token, an address or a client of that name w times the part that those beside it have; repeatable',
       clientWeight,
     )
+    .option(
+      '--check-cycles',
+      'compare after each MatMul how long the core computed with how long that takes; a difference is a fault of the device',
+    )
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),

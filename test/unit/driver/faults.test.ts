@@ -2,22 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { Board, BoardFault } from '../../../board/board.js';
 import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
-import { isPynqLlmError, type PynqLlmError } from '../../../errors/index.js';
+import { isPynqLlmError } from '../../../errors/index.js';
 import { type FaultSwitch, openMockBoard } from '../../../mock-device/index.js';
-import { golden, load, multiply } from './golden.js';
+import { failureOf, golden, load, multiply } from './golden.js';
 
 const z1 = loadBoardDescription('pynq-z1');
 const v1 = loadBoardDescription('pynq-z1-v1');
-
-function failureOf(call: () => void): PynqLlmError {
-  try {
-    call();
-  } catch (error) {
-    if (isPynqLlmError(error)) return error;
-    throw error;
-  }
-  throw new Error('did not fail');
-}
 
 /** A board that does not know its faults by name, like hardware. */
 function hideNames(board: Board): Board {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Accelerator, MatMulProgram } from '../../../driver/accelerator.js';
 import type { VectorLists } from '../../../driver/self-test/checks.js';
 import { type GoldenVector, readVector, vectorTensor } from '../../../driver/self-test/vector.js';
+import { isPynqLlmError, type PynqLlmError } from '../../../errors/index.js';
 
 const FOLDER = 'vectors';
 
@@ -43,3 +44,14 @@ export const LISTS: VectorLists = {
   streams: JSON.parse(readFileSync(`${FOLDER}/streams.json`, 'utf8')),
   softmax: JSON.parse(readFileSync(`${FOLDER}/softmax.json`, 'utf8')),
 };
+
+/** The error that a call ends in. */
+export function failureOf(call: () => void): PynqLlmError {
+  try {
+    call();
+  } catch (error) {
+    if (isPynqLlmError(error)) return error;
+    throw error;
+  }
+  throw new Error('did not fail');
+}

@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { computeCycles, inputCycles, loadCycles, matMulCycles } from '../../../../board/timing/cycles.js';
+import {
+  computeCycles,
+  inputCycles,
+  loadCycles,
+  matMulComputeCounter,
+  matMulCycles,
+  slowestCore,
+} from '../../../../board/timing/cycles.js';
 import type { CoreType } from '../../../../gguf/types.js';
 
 interface Measured {
@@ -52,5 +59,38 @@ describe('the cycle formulas', () => {
       const entry = cases.find(({ file }) => file === row.file);
       expect(entry && matMulCycles(costOf(entry, row.revision, row.resident)), row.file).toBe(row.cycles);
     }
+  });
+});
+
+describe('the synthesised core', () => {
+  const core = { revision: 'v3', timing: 'synthesised', unpack: 'words' } as const;
+  const matrix = (rows: number, kb: number, coreType: CoreType = 3) => ({
+    core,
+    coreType,
+    kb,
+    rows,
+    columns: 1,
+    rowsPerTile: Math.floor(1024 / kb),
+    resident: true,
+  });
+
+  it('computes a token of TinyLlama-1.1B in Q3_K_S in 77,442,432 cycles', () => {
+    // Q, K, V, the output of attention, gate, up and down; then the output matrix.
+    const layer = [...[2048, 256, 256, 2048, 5632, 5632].map((rows) => matrix(rows, 8)), matrix(2048, 22)];
+    const sum = (costs: readonly ReturnType<typeof matrix>[]) =>
+      costs.reduce((total, cost) => total + matMulComputeCounter(cost), 0);
+    expect(22 * sum(layer) + sum([matrix(32_000, 8, 6)])).toBe(77_442_432);
+  });
+
+  it('is bounded by the slowest of its revision: deadlines come from that', () => {
+    for (const [kb, rows] of [
+      [1, 1024],
+      [8, 128],
+    ] as const)
+      for (const unpack of ['words', 'hls'] as const) {
+        const cost = { ...matrix(rows, kb), core: { ...core, unpack } };
+        const slowest = { ...cost, core: slowestCore(cost.core) };
+        expect(matMulCycles(slowest)).toBeGreaterThanOrEqual(matMulCycles(cost));
+      }
   });
 });
