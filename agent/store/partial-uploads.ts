@@ -10,6 +10,8 @@ const MAX_KEPT = 8;
 const MAX_KEPT_BYTES = 8 * 1024 ** 3;
 /** A partial upload that nobody continued for so long is removed. */
 const PARTIAL_AGE_MS = 7 * 24 * 3600 * 1000;
+/** One without a byte is removed when it is so old: until then another process on the same store may just have begun it. */
+const EMPTY_AGE_MS = 10 * 60 * 1000;
 /** Of `blocks` in stat(2), whatever the file system's own are. */
 const BLOCK_BYTES = 512;
 
@@ -96,13 +98,16 @@ export class PartialUploads {
     }
   }
 
-  /** Removes files that are too old, too many or too large together, the oldest first, and those without a byte. */
-  async tidy(): Promise<void> {
+  /**
+   * Removes files that are too old, too many or too large together, the oldest first, and that of `left`, which a session
+   * just left, where it has no byte.
+   */
+  async tidy(left?: string): Promise<void> {
     let [count, bytes] = [0, 0];
     for (const file of (await this.#kept()).reverse()) {
       bytes += file.bytes;
-      const isOld = Date.now() - file.mtimeMs > PARTIAL_AGE_MS;
-      if (file.bytes === 0 || isOld || ++count > MAX_KEPT || bytes > MAX_KEPT_BYTES)
+      const isOld = Date.now() - file.mtimeMs > (file.bytes === 0 ? EMPTY_AGE_MS : PARTIAL_AGE_MS);
+      if (isOld || (file.bytes === 0 && file.name === left) || ++count > MAX_KEPT || bytes > MAX_KEPT_BYTES)
         await this.remove(file.name);
     }
   }
@@ -147,7 +152,7 @@ export class PartialUploads {
     const upload = await open.upload.catch(() => undefined);
     await upload?.close();
     // What cannot be tidied now is tidied later: the session that leaves could do nothing about it.
-    await this.tidy().catch(() => {});
+    await this.tidy(open.digest).catch(() => {});
   }
 
   /** Room for this upload beside what those begun before it still take; files that nobody continues make way. */

@@ -630,6 +630,15 @@ describe('pieces of uploads', () => {
     expect(await disk.list('partial')).toEqual([]);
   });
 
+  it('that another process has just begun on the same store stay, though they have no byte yet', async () => {
+    const disk = memoryDisk();
+    const store = await ModelStore.open(disk.directory, disk.fs);
+    await store.begin(MODEL.plan);
+    const other = await ModelStore.open(disk.directory, disk.fs);
+    await other.release(await other.begin(byteModel(1).plan));
+    expect(await disk.list('partial')).toEqual([MODEL.plan.digest]);
+  });
+
   it('are under way for sixteen models at a time', async () => {
     const disk = memoryDisk();
     const store = await ModelStore.open(disk.directory, disk.fs);
