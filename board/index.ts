@@ -37,4 +37,4 @@ export {
   type TimedCore,
   tileCycles,
   unpackWait,
-} from './timing/index.js';
+} from './timing/cycles.js';

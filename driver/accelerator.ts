@@ -3,7 +3,7 @@ import { PynqLlmError } from '../errors/index.js';
 import { coreTypeOf, Q8K_BYTES } from '../gguf/index.js';
 import { CoreStatus } from './core-status.js';
 import { checkCounterDesign } from './counter-probe.js';
-import { Counters, cyclesBetween } from './counters.js';
+import { COMPUTING, Counters, cyclesBetween } from './counters.js';
 import { reportedFault } from './fault.js';
 import { Lanes } from './lanes.js';
 import { MatMulProgram, type TensorShape, type WeightTensor } from './matmul-program.js';
@@ -29,9 +29,6 @@ export interface AcceleratorOptions {
 }
 
 const DEFAULT_DEADLINES: Deadlines = { factor: 2.5, minimumUs: 100_000 };
-
-/** The compute unit's state in which it computes. */
-const COMPUTING = 2;
 
 /**
  * The core on a board: loads weights, multiplies, recovers. One object per board, used from one thread; every call is

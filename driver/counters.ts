@@ -42,6 +42,9 @@ const DEFAULT_TARGETS: CounterTargets = {
   'softmax-unit': 'busy',
 };
 
+/** The compute unit's state in which it computes. */
+export const COMPUTING = 2;
+
 /** Cycles between two readings of one 32-bit counter, which wraps. */
 export function cyclesBetween(before: number, after: number): number {
   return (after - before) >>> 0;

@@ -15,6 +15,7 @@ export { loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
 export {
   ClientAccounts,
+  columnsThatPay,
   DEFAULT_LIMITS,
   DEFAULT_PRIORITY,
   EndRate,
@@ -27,7 +28,6 @@ export {
   type Share,
   type Snapshot,
   schedule,
-  stepColumns,
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';

@@ -1,4 +1,4 @@
-import { draftLength, schedule, stepColumns } from '../../llm/index.js';
+import { columnsThatPay, draftLength, schedule } from '../../llm/index.js';
 import { type BenchOptions, type BenchRow, row } from '../row.js';
 import { percentile } from '../serve/percentiles.js';
 import { firstComeFirstServed, staticBatch } from './policies.js';
@@ -88,7 +88,7 @@ const SIMULATED = { synthesised: true, systemc: true };
 /** What it is worth to compute several columns in a step. */
 function worth(timing: string, cost: StepCost): BenchRow[] {
   const token = cost.ms(1);
-  const step = stepColumns(MAX_COLUMNS, PAGE_TOKENS, 0, 0, (columns, logits) => cost.cycles(columns, logits));
+  const step = columnsThatPay(MAX_COLUMNS, PAGE_TOKENS, (columns, logits) => cost.cycles(columns, logits));
   let prompt = 0;
   for (let done = 0; done < 64; done += step) {
     const columns = Math.min(step, 64 - done);

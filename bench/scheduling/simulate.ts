@@ -1,5 +1,6 @@
 import {
   ClientAccounts,
+  columnsThatPay,
   DEFAULT_LIMITS,
   DEFAULT_PRIORITY,
   EndRate,
@@ -130,6 +131,8 @@ export function simulate(
   let [now, steps, preemptions, cycles, arrived] = [0, 0, 0, 0, 0];
   let turn: Turn | undefined;
   let lastTurnMs = 0;
+  const cyclesOf = (columns: number, logits?: number) => cost.cycles(columns, logits);
+  const payingColumns = columnsThatPay(MAX_COLUMNS, PAGE_TOKENS, cyclesOf);
   let batchServedAt = Number.NEGATIVE_INFINITY;
   let columnsSinceBatch = 0;
   const leave = (job: Job) => {
@@ -153,7 +156,8 @@ export function simulate(
       now,
       limits: { ...DEFAULT_LIMITS, ...limits },
       maxColumns: MAX_COLUMNS,
-      cycles: (columns, logits) => cost.cycles(columns, logits),
+      payingColumns,
+      cycles: cyclesOf,
       freePages: [...jobs.values()].reduce((free, job) => free - job.pages, pages),
       pageTokens: PAGE_TOKENS,
       sequences: [...jobs.values()].map((job) => job.view()),

@@ -8,7 +8,8 @@ const SOURCE = 'core manual, "Registers", control window';
 export const STATUS_OFFSET = 0x24;
 export const STATUS_STRIDE = 8;
 
-const FOUR_LANES = [
+/** The first registers of every revision. */
+const SHARED = [
   { unit: 'control-unit', idle: 1 },
   { unit: 'load-unit', idle: 1 },
   { unit: 'store-unit', idle: 1 },
@@ -16,24 +17,14 @@ const FOUR_LANES = [
   { unit: 'reserved-4', idle: 0 },
   { unit: 'reserved-5', idle: 0 },
   { unit: 'reserved-6', idle: 0 },
-  { unit: 'reserved-7', idle: 0 },
 ] as const;
+const FOUR_LANES = [...SHARED, { unit: 'reserved-7', idle: 0 }] as const;
 
 /** Status registers by number: the unit, and its value when the core is idle, which is also its value at power-up. */
 export const STATUS_REGISTERS: Readonly<
   Record<CoreRevision, readonly { readonly unit: string; readonly idle: number }[]>
 > = {
-  v1: [
-    { unit: 'control-unit', idle: 1 },
-    { unit: 'load-unit', idle: 1 },
-    { unit: 'store-unit', idle: 1 },
-    { unit: 'scheduler', idle: 1 },
-    { unit: 'reserved-4', idle: 0 },
-    { unit: 'reserved-5', idle: 0 },
-    { unit: 'reserved-6', idle: 0 },
-    { unit: 'weight-loader', idle: 1 },
-    { unit: 'input-loader', idle: 1 },
-  ],
+  v1: [...SHARED, { unit: 'weight-loader', idle: 1 }, { unit: 'input-loader', idle: 1 }],
   v3: FOUR_LANES,
   v4: FOUR_LANES,
 };

@@ -3,6 +3,7 @@ import { type Monitor, matMulComputeCounter, monitorsOf } from '../../board/inde
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
 import type { Accelerator } from '../accelerator.js';
+import { COMPUTING } from '../counters.js';
 import {
   type CountersCheck,
   type MatMulCheck,
@@ -153,8 +154,6 @@ function comparedMonitors({ board: { description } }: Accelerator): (Monitor | u
 function isTimedAsVectors({ board }: Accelerator): boolean {
   return board.description.timing === 'systemc';
 }
-
-const COMPUTING = 2;
 
 /** Targets with which nothing but the computing of the compute unit is counted. */
 function computingOnly({ board }: Accelerator): number[] {

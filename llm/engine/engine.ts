@@ -8,6 +8,7 @@ import { forwardAgain } from '../model/forward-again.js';
 import type { Model } from '../model/model.js';
 import {
   ClientAccounts,
+  columnsThatPay,
   DEFAULT_LIMITS,
   EndRate,
   EngineMetrics,
@@ -82,6 +83,8 @@ export class Engine {
   #lastTurnMs = 0;
   #batchServedAt = Number.NEGATIVE_INFINITY;
   #columnsSinceBatch = 0;
+  /** Once the first step has asked for it. */
+  #payingColumns: number | undefined;
 
   constructor(model: Model, options: EngineOptions = {}) {
     const { weights = new Map(), metrics = new EngineMetrics(), spill, now, ...limits } = options;
@@ -235,11 +238,14 @@ export class Engine {
 
   #snapshot(now: number): Snapshot {
     const model = this.#model;
+    const cycles = (columns: number, logits?: number) => model.coreCycles(columns, logits);
+    this.#payingColumns ??= columnsThatPay(model.maxColumns, PAGE_TOKENS, cycles);
     return {
       now,
       limits: this.#limits,
       maxColumns: model.maxColumns,
-      cycles: (columns, logits) => model.coreCycles(columns, logits),
+      payingColumns: this.#payingColumns,
+      cycles,
       freePages: model.kvPool.freePages,
       pageTokens: PAGE_TOKENS,
       sequences: [...this.#jobs.values()].map((job) => job.view()),

@@ -18,4 +18,4 @@ export {
   type Snapshot,
   type Turn,
 } from './snapshot.js';
-export { stepColumns } from './step-size.js';
+export { columnsThatPay } from './step-size.js';

@@ -132,7 +132,7 @@ function share(
   const generating = typing.length + working.length;
   const most = stepColumns(
     snapshot.maxColumns,
-    snapshot.pageTokens,
+    snapshot.payingColumns,
     generating,
     typing.length,
     snapshot.cycles,

@@ -65,6 +65,8 @@ export interface Snapshot {
   readonly limits: SchedulingLimits;
   /** Columns that a step can have. */
   readonly maxColumns: number;
+  /** Of them, those for prompts and drafts that pay: see `columnsThatPay`. */
+  readonly payingColumns: number;
   /** What a step of so many columns costs, of which so many want logits (all unless given); 0 where the core has no part in it. */
   readonly cycles: (columns: number, logits?: number) => number;
   /** Free pages of KV cache, and tokens of each. */

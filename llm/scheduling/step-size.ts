@@ -5,22 +5,21 @@ const DEARER = 1.03;
 
 /**
  * How many columns a step may have: one for each sequence that generates, and as many more for prompts and drafts as pay.
- * The core computes a long step hardly cheaper than two short ones, and who comes meanwhile waits for its end. Beside
- * interactive sequences that generate, prompts are cut smaller, so that these get their tokens in time.
+ * Beside interactive sequences that generate, prompts are cut smaller, so that these get their tokens in time.
  *
  * @param most columns that the model takes
- * @param page tokens of a page of keys and values: prompts that begin alike share whole pages
+ * @param paying see {@link columnsThatPay}
  * @param generating sequences that wait for their next token, and `typing` the interactive ones of them
  * @param cycles what a step of so many columns costs, so many of which want logits; 0 where the core has no part in it
  */
 export function stepColumns(
   most: number,
-  page: number,
+  paying: number,
   generating: number,
   typing: number,
   cycles: (columns: number, logits?: number) => number,
 ): number {
-  const all = Math.min(most, generating + wholePages(columnsThatPay(most, cycles), page));
+  const all = Math.min(most, generating + paying);
   if (typing === 0) return all;
   let columns = Math.min(typing, most);
   const budget = PROMPT_BUDGET * cycles(columns);
@@ -28,15 +27,23 @@ export function stepColumns(
   return columns;
 }
 
-function wholePages(columns: number, page: number): number {
-  return Math.ceil(columns / page) * page;
-}
-
-function columnsThatPay(most: number, cycles: (columns: number, logits?: number) => number): number {
+/**
+ * How many columns for prompts and drafts pay: the core computes a long step hardly cheaper than two short ones, and who
+ * comes meanwhile waits for its end. Always the same for a model on its board.
+ *
+ * @param most columns that the model takes
+ * @param page tokens of a page of keys and values: prompts that begin alike share whole pages
+ * @param cycles as for {@link stepColumns}
+ */
+export function columnsThatPay(
+  most: number,
+  page: number,
+  cycles: (columns: number, logits?: number) => number,
+): number {
   if (cycles(most, 0) === 0) return most;
   let best = Number.POSITIVE_INFINITY;
   for (let columns = 1; columns <= most; columns++) best = Math.min(best, cycles(columns, 0) / columns);
   let columns = 1;
   while (columns < most && cycles(columns, 0) / columns > DEARER * best) columns++;
-  return columns;
+  return Math.min(most, Math.ceil(columns / page) * page);
 }

@@ -4,7 +4,7 @@ import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
 import { isPynqLlmError } from '../../../errors/index.js';
 import { type FaultSwitch, openMockBoard } from '../../../mock-device/index.js';
-import { failureOf, golden, load, multiply } from './golden.js';
+import { boardWith, failureOf, golden, load, multiply } from './golden.js';
 
 const z1 = loadBoardDescription('pynq-z1');
 const v1 = loadBoardDescription('pynq-z1-v1');
@@ -15,13 +15,7 @@ function hideNames(board: Board): Board {
     board.takeFaults();
     return [];
   };
-  return new Proxy(board, {
-    get: (target, key) => {
-      if (key === 'takeFaults') return takeNothing;
-      const value: unknown = Reflect.get(target, key, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
+  return boardWith(board, { takeFaults: takeNothing });
 }
 
 const CASES: [FaultSwitch, code: string, withoutName: string][] = [

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Board } from '../../../board/index.js';
 import type { Accelerator, MatMulProgram } from '../../../driver/accelerator.js';
 import type { VectorLists } from '../../../driver/self-test/checks.js';
 import { type GoldenVector, readVector, vectorTensor } from '../../../driver/self-test/vector.js';
@@ -44,6 +45,17 @@ export const LISTS: VectorLists = {
   streams: JSON.parse(readFileSync(`${FOLDER}/streams.json`, 'utf8')),
   softmax: JSON.parse(readFileSync(`${FOLDER}/softmax.json`, 'utf8')),
 };
+
+/** A board that differs from `board` in some members alone. */
+export function boardWith<B extends Board>(board: B, members: Partial<Board>): B {
+  return new Proxy(board, {
+    get: (target, key) => {
+      if (Object.hasOwn(members, key)) return Reflect.get(members, key);
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
 
 /** The error that a call ends in. */
 export function failureOf(call: () => void): PynqLlmError {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../board/description-file.js';
-import { type MatMulCost, matMulComputeCounter, matMulCycles } from '../../../board/timing/index.js';
+import { type MatMulCost, matMulComputeCounter, matMulCycles } from '../../../board/timing/cycles.js';
 import { Accelerator } from '../../../driver/accelerator.js';
 import { CORE_BLOCK_BYTES, CORE_WORDS, type CoreType, ggmlTypeOf } from '../../../gguf/types.js';
 import { openMockBoard } from '../../../mock-device/index.js';

@@ -1,8 +1,8 @@
-import { expect } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Outcome, simulate } from '../../../../bench/scheduling/simulate.js';
 import type { Arrival } from '../../../../bench/scheduling/workload.js';
 import { schedule } from '../../../../llm/scheduling/index.js';
-import { pacedLimits, type Timing } from './timings.js';
+import { pacedLimits, TIMINGS, type Timing } from './timings.js';
 
 const USERS = 8;
 const RUN_MS = 20 * 60_000;
@@ -62,7 +62,7 @@ function demandOf(user: User, timing: Timing): number {
 }
 
 /** Of each modest user: what it had, of the smaller of its demand and an equal share. */
-export function partsOf(greedy: User, modest: readonly User[], timing: Timing): number[] {
+function partsOf(greedy: User, modest: readonly User[], timing: Timing): number[] {
   const columns = columnsOf([greedy, ...modest], timing);
   const all = [...columns.values()].reduce((sum, one) => sum + one, 0);
   return modest.map(
@@ -101,7 +101,7 @@ const VARIOUS = alike({}).map((user, i) => ({
 }));
 
 /** What the greedy user does. */
-export const HOW = {
+const HOW = {
   'under one name': GREEDY,
   'that calls itself anew with every request': { ...GREEDY, nameOf: (i: number) => `name ${i}` },
   'in a hundred sessions': { ...GREEDY, nameOf: (i: number) => `session ${i % 100}` },
@@ -111,7 +111,7 @@ export const HOW = {
   'with the highest priority': { ...GREEDY, priority: 9 },
 } satisfies Record<string, User>;
 /** What the others do. */
-export const WHAT = {
+const WHAT = {
   'one request at a time': alike({ inFlight: 1 }),
   'a request each half minute': alike({ everyMs: 30_000 }),
   'a request each minute': alike({ everyMs: 60_000 }),
@@ -120,7 +120,7 @@ export const WHAT = {
 };
 
 /** Fails unless a client whose requests go by so many names has no more of the board than each of two others. */
-export function hasNoMoreThanAThird(names: number, timing: Timing): void {
+function hasNoMoreThanAThird(names: number, timing: Timing): void {
   const other: User = { client: 'other', inFlight: 10, promptTokens: 100, outputTokens: 30 };
   const share = { ...other, client: 'share', inFlight: 40 };
   const users = [
@@ -132,4 +132,35 @@ export function hasNoMoreThanAThird(names: number, timing: Timing): void {
   const all = [...columns.values()].reduce((sum, one) => sum + one, 0);
   const request = share.promptTokens + share.outputTokens;
   expect(Math.abs(columns.get('share')! - all / 3)).toBeLessThan(0.02 * all + request);
+}
+
+/** Of the smaller of its demand and an equal share. */
+const LEAST = 0.8;
+
+/**
+ * What each user has of the board, in every timing of the core.
+ * @param cases what the greedy user does, and the others
+ * @param names that a client divides its share by
+ */
+export function describeShares(
+  cases: readonly (readonly [keyof typeof HOW, keyof typeof WHAT])[],
+  names: readonly number[],
+): void {
+  describe.each(TIMINGS)('in the $timing timing', (timing) => {
+    describe('eight users, one with 100 requests in flight: each modest one has 80 % of the smaller of its demand and an equal share', () => {
+      it.each(cases)(
+        '%s, beside users with %s',
+        (how, what) => {
+          expect(Math.min(...partsOf(HOW[how], WHAT[what], timing))).toBeGreaterThanOrEqual(LEAST);
+        },
+        120_000,
+      );
+    });
+
+    describe('a client that divides its share', () => {
+      it.each(names)('by %i names has no more of the board than without any', (count) =>
+        hasNoMoreThanAThird(count, timing),
+      );
+    });
+  });
 }

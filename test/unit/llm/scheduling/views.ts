@@ -1,4 +1,5 @@
 import {
+  columnsThatPay,
   DEFAULT_LIMITS,
   type SchedulingLimits,
   type SequenceView,
@@ -42,13 +43,15 @@ type Rest = Partial<Omit<Snapshot, 'limits'>> & { readonly limits?: Partial<Sche
 
 /** 64 columns, of which 15 cost as much again as the first; memory without end. */
 export function snapshot(sequences: readonly SequenceView[], { limits, ...rest }: Rest = {}): Snapshot {
+  const { maxColumns = 64, pageTokens = 16, cycles = (columns: number) => 1 + (columns - 1) / 15 } = rest;
   return {
     now: 0,
     limits: { ...DEFAULT_LIMITS, ...limits },
-    maxColumns: 64,
-    cycles: (columns) => 1 + (columns - 1) / 15,
+    maxColumns,
+    payingColumns: columnsThatPay(maxColumns, pageTokens, cycles),
+    cycles,
     freePages: 1_000_000,
-    pageTokens: 16,
+    pageTokens,
     sequences,
     clients: new Map(),
     // Batch work is due.
