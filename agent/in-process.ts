@@ -20,6 +20,7 @@ export interface InProcessEvents {
 export interface InProcessOptions extends InProcessEvents {
   readonly device: string;
   readonly storeDir: string | undefined;
+  readonly threads: number | undefined;
 }
 
 /** The two ends of frames between a client and an agent in the same process. */
@@ -41,6 +42,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     scratch: scratchDirectory(),
     kv: {},
     clientWeights: new Map(),
+    threads: options.threads,
     clock: systemClock,
     log: silentLog,
     isEmbedded: true,

@@ -14,7 +14,7 @@ import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
 
 type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'> &
-  Partial<Pick<WorkerSetup, 'checkCycles'>>;
+  Partial<Pick<WorkerSetup, 'checkCycles' | 'threads'>>;
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {

@@ -1,7 +1,16 @@
+import { availableParallelism } from 'node:os';
 import type { Accelerator } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
-import { type Engine, EngineMetrics, loadModel, type Model, newCost, SpillFolder } from '../../llm/index.js';
+import {
+  type Engine,
+  EngineMetrics,
+  loadModel,
+  MOST_THREADS,
+  type Model,
+  newCost,
+  SpillFolder,
+} from '../../llm/index.js';
 import type { GenerateEvent, OnProgress, Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
@@ -44,6 +53,7 @@ interface Loaded {
 export class LoadedModels {
   readonly #accelerator: () => Accelerator;
   readonly #kv: KvSettings;
+  readonly #threads: number;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
   readonly #events: ModelEvents;
@@ -59,12 +69,17 @@ export class LoadedModels {
 
   constructor(
     accelerator: () => Accelerator,
-    { kv, clientWeights }: Pick<WorkerSetup, 'kv' | 'clientWeights'>,
+    {
+      kv,
+      clientWeights,
+      threads,
+    }: Pick<WorkerSetup, 'kv' | 'clientWeights'> & { threads?: number | undefined },
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
     this.#accelerator = accelerator;
     this.#kv = kv;
+    this.#threads = threads ?? Math.min(availableParallelism(), MOST_THREADS);
     this.#clientWeights = clientWeights;
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
@@ -152,6 +167,7 @@ export class LoadedModels {
         contextLength,
         kvType: kvType ?? this.#kv.type,
         kvBytes: kvBytes ?? this.#kv.bytes,
+        threads: this.#threads,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
       });
       opened = model;

@@ -3,6 +3,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
+import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer } from '../tokenizer/index.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
@@ -29,6 +30,8 @@ export interface LoadOptions {
   readonly kvType?: KvType | undefined;
   /** Bound of keys and values in bytes; see {@link defaultKvBytes}. */
   readonly kvBytes?: number | undefined;
+  /** Threads that compute, the caller's among them; 1 unless given. */
+  readonly threads?: number | undefined;
   readonly onProgress?: LoadProgress | undefined;
 }
 
@@ -37,7 +40,7 @@ export interface LoadOptions {
  * The embedding stays in the file, which must remain readable until the model is closed.
  *
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED,
- *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, GGUF_READ_FAILED, DRIVER_*
+ *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, LLM_THREADS, GGUF_READ_FAILED, DRIVER_*
  */
 export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const config = readConfig(gguf);
@@ -54,6 +57,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress);
   const workspace = new Workspace(config, options.maxColumns ?? DEFAULT_MAX_COLUMNS);
   const cpuWork: CpuWork = { multiplyAdds: 0 };
+  const threads = new ThreadPool(options.threads ?? 1);
   try {
     return new Model({
       config,
@@ -66,12 +70,14 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
           options.kvBytes ?? defaultKvBytes(config, kvType, contextLength, accelerator?.board.description),
       },
       workspace,
+      threads,
       ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator),
       cost: () => readCost(accelerator, cpuWork),
       // Not the loader itself: it would hold the file's metadata for as long as the model.
       unload: loader.unload,
     });
   } catch (error) {
+    threads.close();
     loader.unload();
     throw error;
   }
