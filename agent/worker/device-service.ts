@@ -14,7 +14,10 @@ import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
 
 type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'> &
-  Partial<Pick<WorkerSetup, 'checkCycles' | 'threads'>>;
+  Partial<Pick<WorkerSetup, 'checkCycles' | 'threads'>> & {
+    /** Whether what the device computes takes time; false unless given. */
+    readonly takesRealTime?: boolean | undefined;
+  };
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {

@@ -41,6 +41,12 @@ export interface ModelEvents {
 
 type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
+/** What the agent was told of how models are to be loaded. */
+type ModelSetup = Pick<WorkerSetup, 'kv' | 'clientWeights'> & {
+  readonly threads?: number | undefined;
+  readonly takesRealTime?: boolean | undefined;
+};
+
 interface Loaded {
   readonly model: Model;
   readonly source: FileSource;
@@ -54,6 +60,7 @@ export class LoadedModels {
   readonly #accelerator: () => Accelerator;
   readonly #kv: KvSettings;
   readonly #threads: number;
+  readonly #takesRealTime: boolean;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
   readonly #events: ModelEvents;
@@ -69,16 +76,14 @@ export class LoadedModels {
 
   constructor(
     accelerator: () => Accelerator,
-    {
-      kv,
-      clientWeights,
-      threads,
-    }: Pick<WorkerSetup, 'kv' | 'clientWeights'> & { threads?: number | undefined },
+    setup: ModelSetup,
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
+    const { kv, clientWeights, threads, takesRealTime = false } = setup;
     this.#accelerator = accelerator;
     this.#kv = kv;
+    this.#takesRealTime = takesRealTime;
     this.#threads = threads ?? Math.min(availableParallelism(), MOST_THREADS);
     this.#clientWeights = clientWeights;
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
@@ -168,6 +173,7 @@ export class LoadedModels {
         kvType: kvType ?? this.#kv.type,
         kvBytes: kvBytes ?? this.#kv.bytes,
         threads: this.#threads,
+        rowRate: this.#takesRealTime ? 'measured' : undefined,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
       });
       opened = model;

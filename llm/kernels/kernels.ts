@@ -15,6 +15,8 @@ declare const WebAssembly: {
 export interface Kernels {
   /** Attention; a unit is a head of keys and values of a column. See assembly/attention.ts. */
   attend(args: number, firstUnit: number, endUnit: number, scratch: number): void;
+  /** K-quant rows with the core's arithmetic; a unit is some rows. See assembly/blocks.ts. */
+  multiplyBlocks(args: number, firstUnit: number, endUnit: number, scratch: number): void;
   /** RMSNorm, with an addition before and Q8_K after; see assembly/norm.ts. */
   normalize(
     values: number,

@@ -1,19 +1,22 @@
 import type { Accelerator } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { GgufFile, GgufTensor } from '../../gguf/index.js';
+import type { CoreType, GgufFile, GgufTensor } from '../../gguf/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
 import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer } from '../tokenizer/index.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
+import { measureRate } from './cpu-rate.js';
+import { CpuRowsMemory } from './cpu-rows.js';
 import { Embedding } from './embedding.js';
 import { Layer } from './layer.js';
 import { type CpuWork, type GroupMember, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
 import { Rope } from './rope.js';
+import { rowShares } from './row-share.js';
 import { findTensors, type ModelTensors, matrices, readVector } from './tensors.js';
-import { type LoadProgress, WeightLoader } from './weight-loader.js';
+import { type LoadProgress, type RowShare, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
 /** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
@@ -32,6 +35,13 @@ export interface LoadOptions {
   readonly kvBytes?: number | undefined;
   /** Threads that compute, the caller's among them; 1 unless given. */
   readonly threads?: number | undefined;
+  /**
+   * Multiply-adds a second of a thread on rows of matrices, by which those beside the caller's take a part of the rows that the
+   * core would compute; `measured` measures it. No part unless given: on a mock that does not take real time, the core costs none.
+   */
+  readonly rowRate?: number | 'measured' | undefined;
+  /** The CPU's rows of a matrix in place of those by the rate, for tests. */
+  readonly cpuRows?: ((tensor: GgufTensor) => number) | undefined;
   readonly onProgress?: LoadProgress | undefined;
 }
 
@@ -54,15 +64,18 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       { context: { tensor: 'token_embd.weight', rows: config.vocabSize, tokens: tokenizer.vocabSize } },
     );
   const { accelerator, kvType = 'f16' } = options;
-  const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress);
-  const workspace = new Workspace(config, options.maxColumns ?? DEFAULT_MAX_COLUMNS);
   const cpuWork: CpuWork = { multiplyAdds: 0 };
+  const maxColumns = options.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const threads = new ThreadPool(options.threads ?? 1);
+  const share = rowShare(options, maxColumns, threads);
+  const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress, share);
+  const workspace = new Workspace(config, maxColumns);
   try {
     return new Model({
       config,
       tokenizer,
       placement: loader.placement,
+      cpuRowsBytes: loader.rows?.byteLength ?? 0,
       contextLength,
       kv: {
         type: kvType,
@@ -92,7 +105,7 @@ function buildGraph(
   cpuWork: CpuWork,
   accelerator: Accelerator | undefined,
 ) {
-  const shared = { accelerator, input: workspace.input, cpuWork };
+  const shared = { accelerator, input: workspace.input, cpuWork, rows: loader.rows };
   const placed = (tensor: GgufTensor, output: Float32Array): GroupMember => ({
     ...loader.load(tensor),
     output,
@@ -123,6 +136,26 @@ function buildGraph(
     layers,
     outputNorm: readVector(gguf, tensors.outputNorm),
     output: group([tensors.output, logits]),
+  };
+}
+
+/** What threads beside the caller's take of the core's rows; nothing where there are none. */
+function rowShare(
+  { rowRate, cpuRows }: LoadOptions,
+  maxColumns: number,
+  threads: ThreadPool,
+): RowShare | undefined {
+  if (cpuRows === undefined && (rowRate === undefined || threads.size === 1)) return undefined;
+  return {
+    sharesOf: (tensors, placement, board) => {
+      if (cpuRows !== undefined)
+        return new Map(
+          tensors.map((tensor) => [tensor.name, cpuRows(tensor)] as const).filter(([, n]) => n > 0),
+        );
+      const rate = (coreType: CoreType) => (rowRate === 'measured' ? measureRate(coreType) : Number(rowRate));
+      return rowShares(tensors, placement, board, (type) => (threads.size - 1) * rate(type));
+    },
+    makeRoom: (shapes, mostRows) => new CpuRowsMemory(shapes, mostRows, maxColumns, threads),
   };
 }
 

@@ -1,7 +1,23 @@
+import type { BoardDescription } from '../../board/index.js';
 import type { Accelerator, MatMulProgram, Placement, PlacementReport } from '../../driver/index.js';
-import { BLOCK_FORMATS, type GgufFile, type GgufTensor } from '../../gguf/index.js';
+import { BLOCK_FORMATS, coreTypeOf, type GgufFile, type GgufTensor } from '../../gguf/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
+import type { CpuRowsMemory, RowsShape } from './cpu-rows.js';
 import type { PlacedMatrix } from './linear-group.js';
+
+/** Q, K and V. */
+const MOST_OF_A_GROUP = 3;
+
+/** What the CPU's part of the rows is, and where it goes. */
+export interface RowShare {
+  /** Rows of each matrix by name. @param placement where all rows would be */
+  sharesOf(
+    tensors: readonly GgufTensor[],
+    placement: PlacementReport,
+    board: BoardDescription,
+  ): ReadonlyMap<string, number>;
+  makeRoom(shapes: readonly RowsShape[], mostRows: number): CpuRowsMemory;
+}
 
 /** Called after each matrix with the bytes of weights loaded so far. */
 export type LoadProgress = (done: number, total: number, unit: 'bytes') => void;
@@ -14,6 +30,9 @@ export class WeightLoader {
   readonly #onProgress: LoadProgress | undefined;
   readonly #placements: ReadonlyMap<string, Placement>;
   readonly #programs: MatMulProgram[] = [];
+  /** The CPU's rows of matrices, and where they are. */
+  readonly #shares: ReadonlyMap<string, number>;
+  readonly rows: CpuRowsMemory | undefined;
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
@@ -23,12 +42,22 @@ export class WeightLoader {
     tensors: readonly GgufTensor[],
     accelerator: Accelerator | undefined,
     onProgress: LoadProgress | undefined,
+    share: RowShare | undefined,
   ) {
     this.#gguf = gguf;
     this.#accelerator = accelerator;
     this.#onProgress = onProgress;
     this.#totalBytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-    this.placement = accelerator?.plan(tensors) ?? cpuPlacement(tensors);
+    const whole = accelerator?.plan(tensors) ?? cpuPlacement(tensors);
+    const shares = accelerator && share?.sharesOf(tensors, whole, accelerator.board.description);
+    this.#shares = shares ?? new Map();
+    this.placement =
+      accelerator === undefined || this.#shares.size === 0
+        ? whole
+        : accelerator.plan(
+            tensors.map((tensor) => ({ ...tensor, rows: tensor.rows - this.#shareOf(tensor) })),
+          );
+    this.rows = this.#shares.size === 0 ? undefined : this.#makeRoom(tensors, share);
     this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
   }
 
@@ -47,16 +76,43 @@ export class WeightLoader {
     }
     const readRows = (first: number, count: number, into: Uint8Array): void =>
       this.#gguf.readTensor(tensor, first, count, into);
-    const { name, type, rows, columns } = tensor;
+    const { name, type, columns } = tensor;
+    const rows = tensor.rows - this.#shareOf(tensor);
     const program = this.#accelerator.load({ name, type, rows, columns, readRows }, placement);
     this.#programs.push(program);
-    return { program };
+    if (this.rows === undefined || rows === tensor.rows) return { program };
+    const rest = this.rows.take(shapeOf(tensor, tensor.rows - rows));
+    readRows(rows, rest.rows, rest.blocks);
+    return { program, rest };
+  }
+
+  #shareOf({ name }: GgufTensor): number {
+    return this.#shares.get(name) ?? 0;
+  }
+
+  #makeRoom(tensors: readonly GgufTensor[], share: RowShare | undefined): CpuRowsMemory | undefined {
+    const shapes = tensors
+      .filter(({ name }) => this.#shares.has(name))
+      .map((tensor) => shapeOf(tensor, this.#shareOf(tensor)));
+    // No group has more rows than all matrices of a layer, and none more than the largest few.
+    const mostRows = shapes
+      .map(({ rows }) => rows)
+      .sort((a, b) => b - a)
+      .slice(0, MOST_OF_A_GROUP)
+      .reduce((sum, rows) => sum + rows, 0);
+    return share?.makeRoom(shapes, mostRows);
   }
 
   /** Gives back device memory. */
   get unload(): () => void {
     return unloader(this.#programs, this.#accelerator);
   }
+}
+
+function shapeOf({ type, columns }: GgufTensor, rows: number): RowsShape {
+  const coreType = coreTypeOf(type);
+  if (coreType === undefined) throw new Error('only what the core multiplies is shared');
+  return { coreType, rows, columns };
 }
 
 function unloader(programs: MatMulProgram[], accelerator: Accelerator | undefined): () => void {

@@ -34,7 +34,7 @@ export const MOST_THREADS = 64;
 export const CLOSED = 0xffff;
 
 /** Kernels that work is shared of, by their number in {@link CONTROL}: (args, first unit, end, scratch of the thread). */
-export const SHARED_KERNELS = ['attend'] as const;
+export const SHARED_KERNELS = ['attend', 'multiplyBlocks'] as const;
 export type SharedKernel = (typeof SHARED_KERNELS)[number];
 
 /** What a thread is started with. */

@@ -68,6 +68,7 @@ export class ThreadPool {
   #lookedAt = performance.now();
   /** The job that was the last one at that time. */
   #lookedJob = 0;
+  #begun: SharedWork | undefined;
   #closed = false;
 
   /**
@@ -101,14 +102,27 @@ export class ThreadPool {
 
   /** Computes all units. @throws PynqLlmError LLM_THREAD_LOST */
   run(work: SharedWork): void {
-    const { memory, args, units, scratch } = work;
-    const kernel = memory.kernels[work.kernel];
-    if (this.size === 1 || units === 1) {
-      kernel(args, 0, units, scratch);
+    if (this.size === 1 || work.units === 1) {
+      work.memory.kernels[work.kernel](work.args, 0, work.units, work.scratch);
       return;
     }
+    this.begin(work);
+    this.finish();
+  }
+
+  /** Leaves work to the other threads until {@link finish}; nothing else is given to them before. @throws PynqLlmError LLM_THREAD_LOST */
+  begin(work: SharedWork): void {
     this.#lookAfterThreads();
     this.#publish(work);
+    this.#begun = work;
+  }
+
+  /** Computes what nobody has begun, and waits for the rest. @throws PynqLlmError LLM_THREAD_LOST */
+  finish(): void {
+    if (this.#begun === undefined) return;
+    const { memory, args, units, scratch, kernel: name } = this.#begun;
+    this.#begun = undefined;
+    const kernel = memory.kernels[name];
     const control = this.#control;
     for (let unit = claim(control); unit >= 0; unit = claim(control)) {
       kernel(args, unit, unit + 1, scratch);
