@@ -6,6 +6,12 @@ import { benchStart } from './start.js';
 import { benchUpload } from './upload.js';
 import { benchWire } from './wire.js';
 
+export {
+  type BoardBenchResult,
+  benchBoard,
+  type Missing,
+  type NullMemory,
+} from './board/index.js';
 export { describeMachine } from './machine.js';
 export {
   benchServe,

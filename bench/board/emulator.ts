@@ -41,7 +41,9 @@ export async function openEmulator(): Promise<CountingEmulator | Missing> {
   if (spawnSync('gcc', ['--version']).status !== 0) return { missing: 'gcc is not installed' };
   const library = missingLibrary();
   if (library !== undefined)
-    return { missing: `${library} (Debian: libc6-armhf-cross, libstdc++6-armhf-cross, libatomic1-armhf-cross)` };
+    return {
+      missing: `${library} (Debian: libc6-armhf-cross, libstdc++6-armhf-cross, libatomic1-armhf-cross)`,
+    };
   const node = await findNode();
   if (typeof node !== 'string') return node;
   const plugin = await buildCounter();
@@ -69,7 +71,10 @@ async function findNode(): Promise<string | Missing> {
 /** Compiles count.c, once for each content of it. */
 async function buildCounter(): Promise<string> {
   const { XDG_CACHE_HOME: cache } = process.env;
-  const folder = join(cache !== undefined && cache !== '' ? cache : join(homedir(), '.cache'), 'pynq-llm-bench');
+  const folder = join(
+    cache !== undefined && cache !== '' ? cache : join(homedir(), '.cache'),
+    'pynq-llm-bench',
+  );
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const digest = createHash('sha256').update(readFileSync(COUNTER)).digest('hex').slice(0, 16);
   const plugin = join(folder, `count-${digest}-${process.arch}.so`);

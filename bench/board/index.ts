@@ -3,10 +3,8 @@ import { countTokens, type TokenCounts } from './count-tokens.js';
 import { type Missing, openEmulator } from './emulator.js';
 import type { NullMemory } from './null-system.js';
 
-export type { TokenCount, TokenCounts } from './count-tokens.js';
 export type { Missing } from './emulator.js';
-export { NULL_MEMORY, type NullMemory } from './null-system.js';
-export { PARTS } from './parts.js';
+export type { NullMemory } from './null-system.js';
 
 const MIB = 2 ** 20;
 const COUNT_MS = 3600_000;

@@ -14,8 +14,7 @@ const FPGA_STATE = '/sys/class/fpga_manager/fpga0/state';
 const U_DMA_BUF = '/sys/class/u-dma-buf/udmabuf0';
 
 /** Ways to DMA memory that are counted: mapped without the CPU's cache, and with it. */
-export const NULL_MEMORY = ['reserved', 'u-dma-buf'] as const;
-export type NullMemory = (typeof NULL_MEMORY)[number];
+export type NullMemory = 'reserved' | 'u-dma-buf';
 
 /**
  * A machine whose device nodes are plain memory, for the real code of linux-device: every status register says that a

@@ -7,7 +7,6 @@ import { loadModel, type Model, Random, Sampler } from '../../llm/index.js';
 import { endWindow, markCalls, marked, markedCalls } from './marks.js';
 import { type NullMemory, NullSystem } from './null-system.js';
 
-
 /** What the counted process is told, as one JSON argument. */
 export interface TokenTask {
   readonly file: string;
@@ -152,8 +151,7 @@ class Decoder {
     const [keys, values] = [row(), row()];
     for (; this.#filled < context - 1; this.#filled++) {
       this.#cache.extendTo(this.#filled, 1);
-      for (let layer = 0; layer < layers; layer++)
-        this.#cache.store(layer, this.#filled, keys, values, 0);
+      for (let layer = 0; layer < layers; layer++) this.#cache.store(layer, this.#filled, keys, values, 0);
     }
   }
 

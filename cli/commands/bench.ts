@@ -3,6 +3,7 @@ import { harmlessJson } from '../../errors/index.js';
 import { withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
+import { benchBoardCommand } from './bench-board.js';
 import { benchServeCommand } from './bench-serve.js';
 
 /** `bench`: the figures that docs/benchmarks.md quotes, as ratios against a baseline of the same run. */
@@ -22,6 +23,7 @@ export function benchCommand(): Command {
       ]),
     )
     .addCommand(benchServeCommand())
+    .addCommand(benchBoardCommand())
     .option('--quick', 'shorter runs and a small model: for seeing that it works, not for quoting');
   return withJson(command, 'a JSON list of {"name","value","unit","baseline","ratio"}').action(
     async (groups: string[], options: { quick?: boolean; json?: boolean }) => {
