@@ -1,4 +1,5 @@
 import { benchDecode } from './decode.js';
+import { benchLlama } from './llama/index.js';
 import { benchMatMul } from './matmul.js';
 import type { BenchOptions, BenchRow } from './row.js';
 import { benchSchedule } from './scheduling/index.js';
@@ -24,6 +25,7 @@ export {
 const GROUPS: Readonly<Record<string, (options: BenchOptions) => BenchRow[] | Promise<BenchRow[]>>> = {
   matmul: benchMatMul,
   decode: benchDecode,
+  llama: benchLlama,
   upload: benchUpload,
   wire: benchWire,
   schedule: benchSchedule,

@@ -10,12 +10,13 @@ import { benchServeCommand } from './bench-serve.js';
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description(
-      'Measure the mock MatMul, decoding, upload, the wire and the start of a command on this machine and simulate scheduling, each beside a baseline of the same run.',
+      'Measure the mock MatMul, decoding (where node-llama-cpp is installed, beside llama.cpp), upload, the wire and the start of a command on this machine and simulate scheduling, each beside a baseline of the same run.',
     )
     .addArgument(
       new Argument('[groups...]', 'which groups; all when left out').choices([
         'matmul',
         'decode',
+        'llama',
         'upload',
         'wire',
         'schedule',
