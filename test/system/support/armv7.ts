@@ -1,15 +1,14 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { ARMV7_SYSROOT, missingLibrary } from '../../../bench/board/emulator.js';
 import { isPynqLlmError } from '../../../errors/index.js';
 import { platformOf } from '../../../sdk/deploy/platforms.js';
 import { buildRelease } from '../../../sdk/deploy/release.js';
 import { lacking } from './required-packages.js';
 
-/** Where Debian's cross packages put the C library of armv7. */
-const SYSROOT = '/usr/arm-linux-gnueabihf';
 const EMULATOR = 'qemu-arm-static';
 /** Emulated, on a machine that does other things too. */
 const RUN_MS = 300_000;
@@ -25,10 +24,8 @@ export interface Armv7Release {
 export async function armv7Release(folder: string): Promise<Armv7Release | { readonly missing: string }> {
   if (spawnSync(EMULATOR, ['--version']).status !== 0)
     return { missing: lacking(`${EMULATOR} is not installed`) };
-  for (const library of ['ld-linux-armhf.so.3', 'libstdc++.so.6', 'libatomic.so.1']) {
-    if (!existsSync(join(SYSROOT, 'lib', library)))
-      return { missing: lacking(`${library} of armv7 is not in ${SYSROOT}`) };
-  }
+  const library = missingLibrary();
+  if (library !== undefined) return { missing: lacking(library) };
   const platform = platformOf('armv7l');
   if (platform === undefined) throw new Error('armv7l is a board');
   try {
@@ -46,7 +43,7 @@ export async function armv7Release(folder: string): Promise<Armv7Release | { rea
       return { missing: lacking(error.what) };
     throw error;
   }
-  return { folder, node: [EMULATOR, '-L', SYSROOT, join(folder, 'bin', 'node')] };
+  return { folder, node: [EMULATOR, '-L', ARMV7_SYSROOT, join(folder, 'bin', 'node')] };
 }
 
 /**
