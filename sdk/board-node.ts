@@ -12,5 +12,6 @@ export async function boardNode(machine: string, signal?: AbortSignal): Promise<
   const node = platformOf(machine)?.node;
   if (node === undefined) return undefined;
   const { from, file } = node;
+  if (from instanceof Uint8Array) throw new Error('what is pinned is a package');
   return join(typeof from === 'string' ? from : await fetchPackage(from, [file], signal), file);
 }

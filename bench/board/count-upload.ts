@@ -42,13 +42,13 @@ async function upload(url: string, byteLength: number, timeoutMs: number): Promi
     await board.models.store(randomBytes(byteLength), { name });
   }
   // Its hello is the agent's end.
-  await connect(url, { reconnectMs: 0 }).catch(() => undefined);
+  await connect(url, { reconnectMs: 0, timeoutMs }).catch(() => undefined);
 }
 
 async function connectUntil(url: string, end: number): Promise<BoardClient> {
   for (;;) {
     try {
-      return await connect(url, { reconnectMs: 0 });
+      return await connect(url, { reconnectMs: 0, timeoutMs: end - performance.now() });
     } catch (error) {
       // It may not listen yet.
       if (!isPynqLlmError(error, 'SDK_CONNECT_FAILED') || performance.now() > end) throw error;

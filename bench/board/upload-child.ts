@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { startAgent } from '../../agent/index.js';
 import { endWindow } from './marks.js';
 
@@ -16,3 +17,6 @@ const log = {
   error: (facts: object, message: string) => console.error(message, facts),
 };
 await startAgent({ device: 'mock:', listen, storeDir, log });
+
+// Who counts may have given up, and its folder is gone then.
+setInterval(() => existsSync(storeDir) || process.exit(1), 1_000);
