@@ -81,6 +81,7 @@ describe('the preflight', () => {
       'architecture',
       'C library',
       'kernel',
+      'Node.js',
       'memory',
       'CMA',
       'board',
