@@ -1,5 +1,5 @@
+import type { CallDelta } from './piece.js';
 import type { ReportedToken } from './reported-token.js';
-import type { CallDelta } from './tools/call-pieces.js';
 
 /** How an endpoint writes its answers. */
 export interface AnswerFormat {

@@ -4,12 +4,12 @@ import { streamSSE } from 'hono/streaming';
 import type { DoneEvent } from '../sdk/index.js';
 import type { AnswerFormat, WriteLogprobs } from './answer-format.js';
 import type { ApiError } from './api-error.js';
-import { type Choice, finishReason, type Piece, piecesOf, usageOf } from './choices.js';
+import { type Choice, finishReason, piecesOf, usageOf } from './choices.js';
 import { merge } from './merge.js';
 import type { ApiMetrics } from './metrics.js';
+import type { CallDelta, Piece } from './piece.js';
 import type { ReportedToken } from './reported-token.js';
 import { Silence } from './silence.js';
-import type { CallDelta } from './tools/call-pieces.js';
 
 /** What is answered, and to whom. */
 export interface AnswerRequest {

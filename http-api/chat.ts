@@ -1,11 +1,11 @@
 import type { Prompt } from '../sdk/index.js';
 import type { AnswerFormat } from './answer-format.js';
 import { ApiError } from './api-error.js';
+import type { CallDelta } from './piece.js';
 import { idsOf, type ReportedToken } from './reported-token.js';
 import type { ChatRequest } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 import { tokenText } from './token-text.js';
-import type { CallDelta } from './tools/call-pieces.js';
 import type { ToolRequest } from './tools/tool-request.js';
 
 /**

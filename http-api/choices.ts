@@ -1,10 +1,11 @@
 import { schemaText } from '../protocol/index.js';
 import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
-import type { Echo, ReportedToken } from './reported-token.js';
+import type { Piece } from './piece.js';
+import type { Echo } from './reported-token.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
-import { type CallDelta, withCalls } from './tools/call-pieces.js';
+import { withCalls } from './tools/call-pieces.js';
 import { forcedCall, type ToolRequest } from './tools/tool-request.js';
 
 /** One answer under way. */
@@ -15,15 +16,6 @@ export interface Choice {
   readonly echo: Echo | undefined;
   /** What makes of its pieces those that are sent. */
   readonly read: (pieces: AsyncIterable<Piece>) => AsyncIterable<Piece>;
-}
-
-/** Text that has become certain, with the tokens that it came from; `finish` with the last piece of a choice. */
-export interface Piece {
-  readonly text: string;
-  readonly tokens: readonly ReportedToken[];
-  readonly finish: DoneEvent | undefined;
-  /** Parts of calls of functions, which are not part of the text. */
-  readonly calls?: readonly CallDelta[];
 }
 
 type ServiceOptions = Pick<GenerateOptions, 'class' | 'client' | 'priority' | 'deadlineMs'>;

@@ -1,18 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { Piece } from '../choices.js';
+import type { CallDelta, Piece } from '../piece.js';
 import { type ReadCall, readCalls } from './call-reader.js';
 import type { ToolRequest } from './tool-request.js';
-
-/** A part of a call that has come. */
-export interface CallDelta {
-  /** Of the call in its answer. */
-  readonly index: number;
-  /** With the first part. */
-  readonly id?: string;
-  readonly name?: string;
-  /** JSON text that follows what came before. */
-  readonly arguments: string;
-}
 
 /** An answer was restarted with the form that a strict function demands. */
 export type Restart = (name: string) => AsyncIterable<Piece>;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Piece } from '../../../../http-api/choices.js';
-import { type CallDelta, withCalls } from '../../../../http-api/tools/call-pieces.js';
+import type { CallDelta, Piece } from '../../../../http-api/piece.js';
+import { withCalls } from '../../../../http-api/tools/call-pieces.js';
 import { readCalls } from '../../../../http-api/tools/call-reader.js';
 import { toolRequestOf } from '../../../../http-api/tools/tool-request.js';
 
