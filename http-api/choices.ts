@@ -1,5 +1,5 @@
 import { schemaText } from '../protocol/index.js';
-import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
+import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
 import type { Piece } from './piece.js';
 import type { Echo } from './reported-token.js';
@@ -8,10 +8,13 @@ import type { ServedModel } from './served-models.js';
 import { withCalls } from './tools/call-pieces.js';
 import { forcedCall, type ToolRequest } from './tools/tool-request.js';
 
+/** What an answer comes from: a generation, or nothing where no token was asked for. */
+export type Answering = Pick<Generation, 'admitted' | 'done' | 'cancel'> & AsyncIterable<Token>;
+
 /** One answer under way. */
 export interface Choice {
   readonly index: number;
-  readonly generation: Generation;
+  readonly generation: Answering;
   /** The prompt, where it is part of the answer. */
   readonly echo: Echo | undefined;
   /** What makes of its pieces those that are sent. */
@@ -42,7 +45,7 @@ export function toGenerateOptions(
     repeatPenalty: request.repeat_penalty ?? 1,
     frequencyPenalty: request.frequency_penalty ?? 0,
     presencePenalty: request.presence_penalty ?? 0,
-    repeatLastN: -1,
+    repeatLastN: request.repeat_last_n ?? -1,
     logitBias: Object.entries(bias ?? {}).map(([token, value]) => ({ token: Number(token), bias: value })),
     seed: seed === null || seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seedOf(seed, 0),
     ignoreEos: request.ignore_eos ?? false,
@@ -106,6 +109,8 @@ function seedOf(seed: number, i: number): number {
 /** What is to be continued, and whether it is part of the answer. */
 export interface ToContinue {
   readonly prompt: Prompt;
+  /** Where nothing is to be generated: the tokens of the prompt. */
+  readonly promptTokens?: number | undefined;
   readonly echo?: Echo | undefined;
 }
 
@@ -141,18 +146,51 @@ export function startChoices(
       'request_too_large',
       'n',
     );
-  return prompts.flatMap(({ prompt, echo }, p) =>
+  return prompts.flatMap(({ prompt, echo, promptTokens }, p) =>
     Array.from({ length: generations }, (_, i) => {
       const begin = (more: Pick<GenerateOptions, 'responseFormat'>) =>
         model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal, ...more });
       return {
         index: p * n + i,
         echo,
-        generation: begin(tools?.forced === undefined ? {} : { responseFormat: tools.forced }),
+        generation:
+          promptTokens === undefined
+            ? begin(tools?.forced === undefined ? {} : { responseFormat: tools.forced })
+            : nothing(promptTokens),
         read: readerOf(tools, begin),
       };
     }),
   );
+}
+
+/** The end of an answer of no tokens. */
+function nothing(promptTokens: number): Answering {
+  const done: DoneEvent = {
+    type: 'done',
+    reason: 'max-tokens',
+    text: '',
+    tokens: 0,
+    timing: { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens, generatedTokens: 0 },
+    counters: newCost(),
+  };
+  return {
+    admitted: Promise.resolve(),
+    done: Promise.resolve(done),
+    cancel: async () => {},
+    async *[Symbol.asyncIterator]() {},
+  };
+}
+
+function newCost(): DoneEvent['counters'] {
+  return {
+    registerReads: 0,
+    registerWrites: 0,
+    dmaTransfers: 0,
+    dmaBytes: 0,
+    coreCycles: 0,
+    coreMultiplyAdds: 0,
+    cpuMultiplyAdds: 0,
+  };
 }
 
 /** @param begin begins the answer again */
@@ -174,7 +212,7 @@ export async function* piecesOf({ generation, echo, read }: Choice): AsyncGenera
   yield* read(piecesOfGeneration(generation));
 }
 
-async function* piecesOfGeneration(generation: Generation): AsyncGenerator<Piece, void, void> {
+async function* piecesOfGeneration(generation: Answering): AsyncGenerator<Piece, void, void> {
   for await (const token of generation) yield { text: token.text, tokens: [token], finish: undefined };
   const done = await generation.done;
   yield { text: done.text, tokens: [], finish: done };

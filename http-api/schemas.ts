@@ -4,9 +4,11 @@ import { toolCalls, toolFields } from './tools/tool-schemas.js';
 
 // Requests of the OpenAI API (platform.openai.com/docs/api-reference), as far as this server understands them. Fields
 // that it does not know are ignored, as servers of the ecosystem do; fields that would change the answer and cannot
-// be honoured are refused by name, never ignored.
+// be honoured are refused by name, never ignored (foreign-fields.ts has those of other servers).
 
-const count = z.int().min(1).max(1_048_576);
+const count = z.int().min(0).max(1_048_576);
+/** Completions may score a prompt and generate nothing. */
+const atLeastOne = z.int().min(1).max(1_048_576);
 const stopText = z.string().min(1).max(512);
 const stop = z.union([stopText, z.array(stopText).max(16)]).nullish();
 /** As many as wait for their turn at most: more answers of one request could never be given. */
@@ -36,7 +38,8 @@ const responseFormat = z.discriminatedUnion('type', [
 ]);
 
 const sampling = z.object({
-  model: z.string().min(1).max(1_000),
+  /** Needed where several are served. */
+  model: z.string().min(1).max(1_000).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
@@ -59,6 +62,7 @@ const sampling = z.object({
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repeat_penalty: z.number().min(0.01).max(100).nullish(),
+  repeat_last_n: z.int().min(-1).max(1_048_576).nullish(),
   ignore_eos: z.boolean().nullish(),
   // Ours: the same tokens, in fewer steps where the text repeats itself.
   prompt_lookup: z.boolean().nullish(),
@@ -83,6 +87,7 @@ export const completionRequest = sampling
   .extend({
     prompt: prompts,
     max_tokens: count.nullish(),
+    max_completion_tokens: count.nullish(),
     logprobs: z.int().min(0).max(20).nullish(),
     echo: z.boolean().nullish(),
     suffix: z.literal('', 'suffix is not supported').nullish(),
@@ -139,8 +144,8 @@ const variable = z.union([z.string().max(10_000), z.number(), z.boolean(), z.nul
 export const chatRequest = sampling
   .extend({
     messages: list(message, { min: 1, max: 1_000 }),
-    max_tokens: count.nullish(),
-    max_completion_tokens: count.nullish(),
+    max_tokens: atLeastOne.nullish(),
+    max_completion_tokens: atLeastOne.nullish(),
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),
     ...toolFields,
@@ -160,4 +165,4 @@ export const chatRequest = sampling
   .refine(({ logprobs, beam_width: width }) => !logprobs || typeof width !== 'number', noBeams);
 export type ChatRequest = z.output<typeof chatRequest>;
 
-export const embeddingsRequest = z.object({ model: z.string().min(1).max(1_000) });
+export const embeddingsRequest = z.object({ model: z.string().min(1).max(1_000).nullish() });
