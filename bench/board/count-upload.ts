@@ -48,7 +48,7 @@ async function upload(url: string, byteLength: number, timeoutMs: number): Promi
 async function connectUntil(url: string, end: number): Promise<BoardClient> {
   for (;;) {
     try {
-      return await connect(url, { reconnectMs: 0, timeoutMs: end - performance.now() });
+      return await connect(url, { reconnectMs: 0, timeoutMs: Math.ceil(end - performance.now()) });
     } catch (error) {
       // It may not listen yet.
       if (!isPynqLlmError(error, 'SDK_CONNECT_FAILED') || performance.now() > end) throw error;
