@@ -28,13 +28,13 @@ export async function countUpload(
     const child = emulator.run(CHILD, [url, join(folder, 'store')], counts, timeoutMs);
     await Promise.race([child, upload(url, byteLength, timeoutMs)]);
     await child;
-    return instructionsOf(readFileSync(counts, 'utf8'), 1) / byteLength;
+    return instructionsOf(readFileSync(counts, 'utf8'), 2) / byteLength;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Each session ends a window of the counts: warming up, the upload that is counted, what comes then. */
+/** Each session ends a window of the counts: starting, warming up, the upload that is counted. */
 async function upload(url: string, byteLength: number, timeoutMs: number): Promise<void> {
   const end = performance.now() + timeoutMs;
   for (const name of ['warming up', 'counted']) {
