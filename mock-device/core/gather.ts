@@ -120,6 +120,19 @@ export class Gather {
     return Math.max(this.#from, pieces[i].arrived + word - pieces[i].first);
   }
 
+  /**
+   * Whether words of the load came otherwise than one a cycle on lane A, with those of other lanes no later: more than
+   * `few` of lane A waited until they could be taken, or another lane lags behind.
+   */
+  isUneven(few: number): boolean {
+    const [first] = this.#lanes;
+    if (first.pieces.length > 0 && this.#from - first.pieces[0].arrived > few) return true;
+    for (let lane = 1; lane < this.#count; lane++)
+      for (const { first: word } of this.#lanes[lane].pieces)
+        if (this.arrival(lane, word) > this.arrival(0, word)) return true;
+    return false;
+  }
+
   /** Cycle at which the last word so far was taken. */
   get lastAt(): number {
     return this.#lastAt;

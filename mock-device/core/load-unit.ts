@@ -7,8 +7,11 @@ import { Gather } from './gather.js';
 import { Loader } from './loader.js';
 import type { CoreTiming } from './timing.js';
 import { blocksOfLane } from './weight-load.js';
+import { lastWordTaken } from './weight-queue.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;
+/** So many words go through the queues before the weight loader in one cycle, whatever it did before. */
+const FEW_WORDS = 12;
 
 /** What the load unit works with. */
 export interface LoadUnitParts {
@@ -166,10 +169,26 @@ export class LoadUnit {
     } else if (this.weightLoader.stuck === undefined) {
       const { from } = this.weightLoader;
       const first = Math.max(from, timing.atWeightLoader(this.#dataFrom));
-      const last = this.#blocks === 0 ? from : timing.atWeightLoader(lastAt);
+      const last = this.#blocks === 0 ? from : this.#lastUnpacked(from, first);
       this.weightLoader.end(timing.endWeights(first, this.#blocks, last, this.#type));
     }
     return lastAt;
+  }
+
+  /** When the weight loader takes the last word: at once, or where many have waited at the end of their bursts. */
+  #lastUnpacked(from: number, first: number): number {
+    const { timing, inputs } = this.#parts;
+    const usual = timing.atWeightLoader(this.#gather.lastAt);
+    const isLate = from - timing.atWeightLoader(this.#dataFrom) > FEW_WORDS;
+    if (!timing.hasQueues || this.#type === undefined || !(isLate || this.#gather.isUneven(FEW_WORDS)))
+      return usual;
+    const load = {
+      lanes: inputs.length,
+      blocks: this.#blocks,
+      wordsPerBlock: CORE_WORDS[this.#type],
+      arrival: (lane: number, word: number) => this.#gather.arrival(lane, word),
+    };
+    return lastWordTaken(load, first);
   }
 
   /** The last word is taken at `now`: the core holds the load. @returns when the load unit goes on */
