@@ -83,11 +83,11 @@ export class Gather {
   #takeOf(lane: GatheredLane, input: InputLane, words: number): void {
     const first = lane.needed - lane.remaining;
     lane.pieces.push({ first, arrived: input.arrival(0) });
+    lane.remaining -= words;
     const last = first + words - 1;
     const takenAt = Math.max(input.arrival(words - 1), this.#from + this.#lag(last));
     this.#lastAt = Math.max(this.#lastAt, takenAt);
     lane.at = input.take(words, takenAt);
-    lane.remaining -= words;
     // Words of a transfer that brings only a part may change once it is complete.
     if (words < lane.needed && !this.#swallow) {
       lane.copies ??= [];
