@@ -7,8 +7,9 @@ import { ApiError, toApiError } from './api-error.js';
 import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
 import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
-import { completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
+import { completionFormat, DEFAULT_MAX_TOKENS, lengthOf, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
+import { translateFields } from './foreign-fields.js';
 import { type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
 import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
@@ -22,6 +23,7 @@ import {
 } from './schemas.js';
 import type { DeviceHealth, ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
+import { type ToolRequest, toolRequestOf } from './tools/tool-request.js';
 
 export interface AppOptions extends GuardOptions {
   /** How models are loaded that are not. */
@@ -81,21 +83,26 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     return context.json(await models.look(context.req.param('id')));
   });
   app.post('/v1/completions', async (context) => {
-    const request = completionRequest.parse(await bodyOf(context));
+    const request = completionRequest.parse(translateFields(await bodyOf(context)));
     const prompts = promptsOf(request);
     const bestOf = request.best_of ?? undefined;
     const answers = prompts.length * (bestOf ?? request.n ?? 1);
     return counted(context, answers, async (ended) => {
       const served = await models.get(request.model);
       const top = request.logprobs ?? undefined;
+      const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? DEFAULT_MAX_TOKENS;
       const how = { ...toService(request, context.var.share), signal: context.req.raw.signal };
       const echo = (prompt: CompletionPrompt) =>
         request.echo ? echoOf(served, prompt, top, how) : undefined;
       const toContinue = await Promise.all(
-        prompts.map(async (prompt) => ({ prompt, echo: await echo(prompt) })),
+        prompts.map(async (prompt) => ({
+          prompt,
+          echo: await echo(prompt),
+          promptTokens: maxTokens === 0 ? await lengthOf(served, prompt) : undefined,
+        })),
       );
       return answer(context, served, request, toContinue, completionFormat(request, served), {
-        maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
+        maxTokens: maxTokens === 0 ? undefined : maxTokens,
         top: request.logprobs ?? 0,
         bestOf,
         ended,
@@ -103,17 +110,19 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     });
   });
   app.post('/v1/chat/completions', async (context) => {
-    const request = chatRequest.parse(await bodyOf(context));
+    const request = chatRequest.parse(translateFields(await bodyOf(context)));
     return counted(context, request.n ?? 1, async (ended) => {
       const served = await models.get(request.model);
       if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
+      const tools = toolRequestOf(request);
       return answer(
         context,
         served,
         request,
-        [{ prompt: conversationOf(request, served) }],
+        [{ prompt: conversationOf(request, served, tools) }],
         chatFormat(request, served),
         {
+          tools,
           maxTokens: request.max_completion_tokens ?? request.max_tokens,
           top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
           ended,
@@ -152,11 +161,13 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       maxTokens,
       top,
       bestOf,
+      tools,
       ended,
     }: {
       maxTokens: number | null | undefined;
       top: number;
       bestOf?: number | undefined;
+      tools?: ToolRequest;
       ended: () => void;
     },
   ): Promise<Response> {
@@ -176,9 +187,17 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         'invalid_value',
         'best_of',
       );
-    const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
+    const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal, tools);
     void Promise.allSettled(choices.map(({ generation }) => generation.done)).then(ended);
-    const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics, fail };
+    const toAnswer = {
+      model: request.model ?? served.id,
+      choices,
+      perPrompt,
+      sentPerPrompt,
+      format,
+      metrics,
+      fail,
+    };
     return request.stream
       ? answerStreamed(context, toAnswer, request.stream_options?.include_usage ?? false)
       : answerWhole(context, toAnswer);
