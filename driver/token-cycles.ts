@@ -1,7 +1,6 @@
 import { type BoardDescription, type MatMulCost, matMulCycles } from '../board/index.js';
 import { coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
 import type { TensorShape } from './matmul-program.js';
-import type { Placement } from './placement.js';
 import { rowsPerTile } from './tile.js';
 
 /** Cycles for both speeds of the synthesised core's unpacker; the truth lies between. In the SystemC model's timing they are equal. */
@@ -19,7 +18,7 @@ export interface TokenCycles {
 export function tokenCycles(
   description: BoardDescription,
   tensors: readonly TensorShape[],
-  placements: readonly Placement[],
+  placements: readonly ('resident' | 'staged' | 'cpu')[],
 ): TokenCycles {
   const sumWith = (unpack: 'words' | 'hls'): number =>
     tensors.reduce((sum, { type, rows, columns }, i) => {
