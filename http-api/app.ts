@@ -1,18 +1,20 @@
 import { type Context, Hono } from 'hono';
 import { systemClock } from '../protocol/index.js';
 import type { LoadSettings } from '../sdk/index.js';
+import { type AccessEntry, tellAccesses } from './access-log.js';
 import { answerStreamed, answerWhole } from './answer.js';
 import type { AnswerFormat } from './answer-format.js';
 import { ApiError, toApiError } from './api-error.js';
 import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
-import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
+import { startChoices, type ToContinue, toGenerateOptions, toService, usageOf } from './choices.js';
 import { completionFormat, DEFAULT_MAX_TOKENS, lengthOf, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
 import { translateFields } from './foreign-fields.js';
 import { type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
 import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
+import { addNativeRoutes, WELCOME } from './native-routes.js';
 import { readBody } from './read-body.js';
 import {
   type CompletionPrompt,
@@ -32,6 +34,8 @@ export interface AppOptions extends GuardOptions {
   readonly draining: AbortSignal;
   /** Told of errors that are nobody's doing but ours. */
   readonly onUnexpected: (error: unknown) => void;
+  /** Told of each request once its answer is sent. */
+  readonly onAnswered?: ((entry: AccessEntry) => void) | undefined;
 }
 
 /** The routes of the OpenAI API over one board. */
@@ -43,6 +47,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   const bodyOf = (context: Context<Env>) => readBody(context.env, context.var.share.join(' / '), turns);
   const inFlight = new InFlight();
 
+  if (options.onAnswered !== undefined) tellAccesses(app, options.onAnswered);
   app.use(async (context, next) => {
     await next();
     metrics.answered(context.req.routePath, context.res.status);
@@ -74,10 +79,12 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     const detail = isAdmitted(context, options) ? wrong : {};
     return context.json({ status, ...detail }, status === 'ok' ? 200 : 503);
   });
+  app.get('/', (context) => context.text(WELCOME));
   guardRoles(app, options);
   app.get('/metrics', async (context) =>
     context.body(await metrics.text(device.board), 200, { 'content-type': metrics.contentType }),
   );
+  addNativeRoutes(app, models, bodyOf);
   app.get('/v1/models', async (context) => context.json({ object: 'list', data: await models.list() }));
   app.get('/v1/models/:id{.+}', async (context) => {
     return context.json(await models.look(context.req.param('id')));
@@ -188,7 +195,16 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         'best_of',
       );
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal, tools);
-    void Promise.allSettled(choices.map(({ generation }) => generation.done)).then(ended);
+    const all = Promise.allSettled(choices.map(({ generation }) => generation.done));
+    void all.then(ended);
+    context.set('work', { model: request.model ?? served.id });
+    void Promise.all(choices.map(({ generation }) => generation.done)).then(
+      (done) => {
+        const { prompt_tokens: promptTokens, completion_tokens: generatedTokens } = usageOf(done, perPrompt);
+        context.set('work', { ...context.var.work, promptTokens, generatedTokens });
+      },
+      () => {},
+    );
     const toAnswer = {
       model: request.model ?? served.id,
       choices,
