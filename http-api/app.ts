@@ -7,7 +7,14 @@ import type { AnswerFormat } from './answer-format.js';
 import { ApiError, toApiError } from './api-error.js';
 import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
-import { startChoices, type ToContinue, toGenerateOptions, toService, usageOf } from './choices.js';
+import {
+  type Choice,
+  startChoices,
+  type ToContinue,
+  toGenerateOptions,
+  toService,
+  usageOf,
+} from './choices.js';
 import { completionFormat, DEFAULT_MAX_TOKENS, lengthOf, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
 import { translateFields } from './foreign-fields.js';
@@ -16,6 +23,8 @@ import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
 import { addNativeRoutes, WELCOME } from './native-routes.js';
 import { readBody } from './read-body.js';
+import { respondStreamed, respondWhole } from './responses/answer.js';
+import { readResponsesRequest } from './responses/request.js';
 import {
   type CompletionPrompt,
   chatRequest,
@@ -36,6 +45,17 @@ export interface AppOptions extends GuardOptions {
   readonly onUnexpected: (error: unknown) => void;
   /** Told of each request once its answer is sent. */
   readonly onAnswered?: ((entry: AccessEntry) => void) | undefined;
+}
+
+/** How much of an answer is wanted. */
+interface HowMuch {
+  readonly maxTokens: number | null | undefined;
+  /** Likeliest tokens to report beside each. */
+  readonly top?: number;
+  readonly bestOf?: number | undefined;
+  readonly tools?: ToolRequest;
+  /** Called once all answers have ended. */
+  readonly ended: () => void;
 }
 
 /** The routes of the OpenAI API over one board. */
@@ -137,6 +157,18 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       );
     });
   });
+  app.post('/v1/responses', async (context) => {
+    const { chat, repeated } = readResponsesRequest(translateFields(await bodyOf(context)));
+    return counted(context, 1, async (ended) => {
+      const served = await models.get(chat.model);
+      const tools = toolRequestOf(chat);
+      const prompt = conversationOf(chat, served, tools);
+      const maxTokens = chat.max_completion_tokens;
+      const [choice] = await start(context, served, chat, [{ prompt }], { maxTokens, tools, ended });
+      const toRespond = { model: chat.model ?? served.id, choice, repeated, metrics, fail };
+      return chat.stream ? respondStreamed(context, toRespond) : respondWhole(context, toRespond);
+    });
+  });
   app.post('/v1/embeddings', async (context) => {
     const { model } = embeddingsRequest.parse(await bodyOf(context));
     await models.get(model);
@@ -158,29 +190,16 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     }
   }
 
-  async function answer(
+  /** Starts the answers of a request. @throws ApiError 400, 503, PynqLlmError LLM_..., AGENT_... */
+  async function start(
     context: Context<Env>,
     served: ServedModel,
     request: SamplingFields,
     prompts: readonly ToContinue[],
-    format: AnswerFormat,
-    {
-      maxTokens,
-      top,
-      bestOf,
-      tools,
-      ended,
-    }: {
-      maxTokens: number | null | undefined;
-      top: number;
-      bestOf?: number | undefined;
-      tools?: ToolRequest;
-      ended: () => void;
-    },
-  ): Promise<Response> {
+    { maxTokens, top = 0, bestOf, tools, ended }: HowMuch,
+  ): Promise<Choice[]> {
     if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
-    const sentPerPrompt = request.n ?? 1;
-    const perPrompt = bestOf ?? sentPerPrompt;
+    const perPrompt = bestOf ?? request.n ?? 1;
     const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
     const generate = {
       ...toGenerateOptions(request, maxTokens, top),
@@ -205,6 +224,20 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       },
       () => {},
     );
+    return choices;
+  }
+
+  async function answer(
+    context: Context<Env>,
+    served: ServedModel,
+    request: SamplingFields,
+    prompts: readonly ToContinue[],
+    format: AnswerFormat,
+    how: HowMuch,
+  ): Promise<Response> {
+    const sentPerPrompt = request.n ?? 1;
+    const perPrompt = how.bestOf ?? sentPerPrompt;
+    const choices = await start(context, served, request, prompts, how);
     const toAnswer = {
       model: request.model ?? served.id,
       choices,
