@@ -3,3 +3,4 @@ export { MEMORY_KINDS } from './dma-memory.js';
 export { atClock, INSTALLED_BOARD, loadInstalledBoard } from './installed-board.js';
 export { KoffiMapper } from './koffi-mapper.js';
 export { withProcessorRegisters } from './processor-registers.js';
+export { readAvailableMemory } from './system-memory.js';

@@ -17,11 +17,13 @@ export type {
   HistogramReading,
   KvStatus,
   KvType,
+  MemoryBudget,
   ModelFacts,
   ModelStatus,
   OnProgress,
   Placement,
   PlacementTotals,
+  PlanReport,
   ProgressUnit,
   ProtocolVersion,
   RegisterAccess,
@@ -77,6 +79,7 @@ export type {
 } from './model.js';
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';
+export { planOnBoard } from './plan-on-board.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';

@@ -122,7 +122,11 @@ function buildGraph(
   };
 }
 
-function checkContextLength(config: ModelConfig, asked = config.trainedContext): number {
+/** @returns the context that was asked for, or all that the model was made for @throws PynqLlmError LLM_CONTEXT_LENGTH */
+export function checkContextLength(
+  config: Pick<ModelConfig, 'trainedContext'>,
+  asked = config.trainedContext,
+): number {
   if (Number.isInteger(asked) && asked >= 1 && asked <= config.trainedContext) return asked;
   throw new PynqLlmError(
     'LLM_CONTEXT_LENGTH',
