@@ -138,7 +138,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
     input,
     sumOf(systemLines, ({ bytes }) => bytes),
   );
-  systemLines.push(...lines('system', [[`keys and values of ${kv.tokens} tokens`, kv.total]]));
+  systemLines.push(...lines('system', [[`keys and values, ${kv.all} tokens in all`, kv.total]]));
 
   const need = { dma: sumOf(dmaLines, byBytes), system: sumOf(systemLines, byBytes) };
   const short = !fits && !mayStage ? 'dma' : need.system > system.available ? 'system' : undefined;
@@ -173,8 +173,8 @@ function chooseKv({ model, board, system, request }: BudgetInput, taken: number)
   const left = Math.max(0, system.available - taken - scratch);
   const usual = Math.max(defaultKvBytes(model, type, context, board.description), one);
   const bytes = request.kvBytes ?? Math.max(one, Math.min(usual, left));
-  const tokens = Math.min(context, layout.tokensIn(Math.floor(bytes / layout.frameBytes)));
-  return { type, bytes, tokens, total: bytes + scratch };
+  const all = layout.tokensIn(Math.floor(bytes / layout.frameBytes));
+  return { type, bytes, all, tokens: Math.min(context, all), total: bytes + scratch };
 }
 
 function lines(of: MemoryLine['of'], entries: readonly (readonly [string, number])[]): MemoryLine[] {

@@ -17,7 +17,7 @@ const MERGE_BYTES = 56;
 /**
  * What a loaded model takes beside what is counted: compiled code, objects of programs and sequences, and what waits for
  * the garbage collector. With eight sequences of the bundled model the process grew by 12 MiB beyond the other lines
- * (RssAnon, Node 20 on x86-64); V8's young generation alone may take up to 16 MiB on a 32-bit machine.
+ * (RssAnon, Node 20 on x86-64); a third more, because V8 collects when it likes.
  */
 export const HEAP_BYTES = 16 * MEBI;
 

@@ -28,13 +28,19 @@ export function whatFits(input: BudgetInput, sum: MemorySum, weights: PlacedWeig
     ...input,
     request: { ...input.request, ...change },
   });
+  const requests =
+    sum.short === 'system'
+      ? smallerRequests(input, sum, (changed) => fits(changed, weights), withRequest)
+      : [];
+  const quantisation = smallerQuantisation(input, sum, fits);
+  const reservation = otherReservation(input, sum);
+  const isNeither = quantisation.length + reservation.length === 0;
   const single = [
     ...othersUnloaded(input, fits),
-    ...(sum.short === 'system'
-      ? smallerRequests(input, sum, (changed) => fits(changed, weights), withRequest)
-      : []),
-    ...smallerQuantisation(input, sum, fits),
-    ...otherReservation(input, sum),
+    ...requests,
+    ...quantisation,
+    ...reservation,
+    ...(sum.short === 'dma' && isNeither ? bothOfThem(input) : []),
     ...(sum.short === 'dma' ? staged(withRequest) : []),
   ];
   return single.length > 0 ? single : together(input, sum, weights, withRequest);
@@ -103,6 +109,18 @@ function weightBytes({ model }: Pick<BudgetInput, 'model'>): number {
     const { blockBytes, blockSize } = BLOCK_FORMATS[m.type];
     return sum + (m.rows * m.columns * blockBytes) / blockSize;
   }, 0);
+}
+
+/** A smaller quantisation on another share of the board's memory. */
+function bothOfThem(input: BudgetInput): string[] {
+  const now = weightBytes(input);
+  for (const { name, command, model } of otherQuantisations(input.model)) {
+    if (weightBytes({ model }) >= now) continue;
+    const changed = { ...input, model };
+    const [reservation] = otherReservation(changed, sumMemory(changed));
+    if (reservation !== undefined) return [`quantised as ${name} (${command}) with ${reservation}`];
+  }
+  return [];
 }
 
 /** Another share of the board's memory for DMA: a shipped description that has it, or the values of one's own. */
