@@ -15,6 +15,10 @@ export interface BootMemory {
 /** What contiguous memory a system needs beside ours: network and USB buffers. */
 const CMA_FOR_OTHERS = 32 * MEBI;
 
+/** Where a PYNQ image has the kernel's command line; U-Boot's own is what boots where there is no such file. */
+export const WHERE_BOOT_ARGUMENTS =
+  "PYNQ images: the line bootargs= of uEnv.txt on the boot partition, /boot, which U-Boot reads where it is there, else boot.scr or the device tree's /chosen; /proc/cmdline shows what took effect";
+
 /** The boot argument, and the node, that give a board the DMA memory of its description. */
 export function bootMemory(board: Memory): BootMemory {
   const total = board.dmaMemory.reduce((sum, { size }) => sum + size, 0);

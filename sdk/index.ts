@@ -84,7 +84,7 @@ export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';
 export { type AgentAnswer, type AgentStatus, agentStatus } from './service/agent-status.js';
-export { formatRestarts, type UnitState } from './service/unit-state.js';
+export { formatRestarts, killedForMemory, type UnitState } from './service/unit-state.js';
 export type { Secrets } from './ssh/authenticator.js';
 export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './ssh/connection.js';
 export {
