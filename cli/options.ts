@@ -81,7 +81,11 @@ export function withLoad(command: Command): Command {
       'columns computed together: fewer take less memory; 64 when left out',
       wholeNumber(1, 64),
     )
-    .option('--staged', 'read weights that DMA memory has no room for from storage, for each token: slow');
+    .option('--staged', 'read weights that DMA memory has no room for from storage, for each token: slow')
+    .option(
+      '--no-staged',
+      'refuse a model that needs that; boards do unless told otherwise, a mock does not',
+    );
 }
 
 /** The flags as the SDK takes them. */

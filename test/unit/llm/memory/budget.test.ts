@@ -218,7 +218,7 @@ describe('what does not fit', () => {
     const small = modelShape(syntheticOf(GgmlType.Q3_K));
     const { refusal, fits } = budget(small, 'pynq-z1-360', 20 * MEBI);
     expect(refusal).toBe('LLM_MEMORY_SYSTEM');
-    expect(fits).toContainEqual('128 MiB for DMA: boot with mem=384M and use the board pynq-z1-128');
+    expect(fits).toContainEqual('128 MiB for DMA: boot with mem=384M and use the board pynq-z1');
   });
 
   it('is quantised so that the core takes it where it is not', () => {
