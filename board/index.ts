@@ -1,5 +1,5 @@
 export type { Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
-export { type BootMemory, bootMemory, reservation, WHERE_BOOT_ARGUMENTS } from './boot-memory.js';
+export { bootMemory, reservation, WHERE_BOOT_ARGUMENTS } from './boot-memory.js';
 export type { BoardDescription, CoreRevision, CoreTiming, DmaDevices, UnpackSpeed } from './description.js';
 export { loadBoardDescription, shippedBoardNames, shippedBoards } from './description-file.js';
 export { OwnedDmaBuffer } from './owned-dma-buffer.js';

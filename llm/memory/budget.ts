@@ -3,11 +3,10 @@ import { type FreeMemory, planPlacement, residentBytes, workingSizes } from '../
 import { rowBytes } from '../../gguf/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
+import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import type { ModelShape } from './model-shape.js';
 import { HEAP_BYTES, samplingBytes, tokenizerBytes, workspaceBytes } from './sizes.js';
 
-/** Columns that go through the matrices together where nobody says how many. */
-export const DEFAULT_COLUMNS = 64;
 /** Where nobody says how long sequences are to be, keys and values of so many tokens are the least. */
 const LEAST_TOKENS = 128;
 /** What a board's card gives of a file that is read in large pieces: 20 MB/s, an assumption for staged weights. */
@@ -121,7 +120,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
     ["this model's weights", resident],
   ]);
 
-  const columns = request.maxColumns ?? DEFAULT_COLUMNS;
+  const columns = request.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const systemLines = lines('system', [
     ["the mock's DMA memory, in this process", system.isMock ? resident : 0],
     ['weights that the core does not take', weights.cpu],

@@ -1,9 +1,3 @@
-export {
-  type BoardMemory,
-  type BudgetInput,
-  DEFAULT_COLUMNS,
-  type MemoryRequest,
-  type SystemMemory,
-} from './budget.js';
+export type { MemoryRequest, SystemMemory } from './budget.js';
 export { type ModelShape, modelShape, typeNamed } from './model-shape.js';
 export { budgetMemory, type MemoryBudget, requireMemory } from './refusal.js';

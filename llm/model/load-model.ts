@@ -17,7 +17,7 @@ import { type LoadProgress, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
 /** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
-const DEFAULT_MAX_COLUMNS = 64;
+export const DEFAULT_MAX_COLUMNS = 64;
 
 export interface LoadOptions {
   /** Computes what it can hold; without one everything is computed on the CPU. */

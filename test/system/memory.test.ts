@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { serveHttpApi } from '../../http-api/index.js';
 import { connect, type MemoryBudget, planOnBoard } from '../../sdk/index.js';
 import { SMALLEST, writeTinyLlama } from '../unit/llm/memory/sparse-model.js';
@@ -123,7 +123,7 @@ describe('a model that does not fit', () => {
     const open = () => connect(agent.url);
     const api = await serveHttpApi({ open, port: 0, load: { staged: false } });
     try {
-      await vi.waitFor(async () => expect((await fetch(`${api.url}/health`)).status).toBe(200), 10_000);
+      await api.open();
       const response = await fetch(`${api.url}/v1/completions`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
