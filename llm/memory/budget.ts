@@ -124,7 +124,6 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
   const systemLines = lines('system', [
     ["the mock's DMA memory, in this process", system.isMock ? resident : 0],
     ['weights that the core does not take', weights.cpu],
-    ['staged weights', !fits && mayStage && system.isMock ? weights.staged : 0],
     ["rows that the CPU's threads compute", request.threadRows ?? 0],
     ['norms', 4 * model.vectorValues],
     [`activations of ${columns} columns`, workspaceBytes(model, columns)],

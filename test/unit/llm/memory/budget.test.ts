@@ -85,13 +85,20 @@ describe('the sum of a model', () => {
     expect(lines).toContainEqual({ of: 'system', what: "rows that the CPU's threads compute", bytes: MEBI });
   });
 
-  it('of a mock has what is staged, and its DMA memory, in this machine’s memory', () => {
+  it('of a mock may stage without being asked, and has its DMA memory in this machine’s', () => {
     const mock = input(LARGE, 'pynq-z1', 2000 * MEBI);
     const sum = budgetMemory({ ...mock, system: { ...mock.system, isMock: true } });
     expect(sum.refusal).toBeUndefined();
+    expect(sum.stagedBytes).toBeGreaterThan(300 * MEBI);
+    expect(sum.stagedSeconds).toBe(0);
     const bytes = (what: string) => sum.lines.find((line) => line.what === what)!.bytes;
-    expect(bytes('staged weights')).toBe(sum.stagedBytes);
     expect(bytes("the mock's DMA memory, in this process")).toBe(bytes("this model's weights"));
+    const strict = budgetMemory({
+      ...mock,
+      system: { ...mock.system, isMock: true },
+      request: { staged: false },
+    });
+    expect(strict.refusal).toBe('LLM_MEMORY_DMA');
   });
 });
 
