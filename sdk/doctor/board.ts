@@ -187,10 +187,11 @@ function service({ unit }: BoardFacts): Finding {
   const release = unit.release === undefined ? '' : `, release ${unit.release.slice(0, 12)}`;
   const detail = `${unit.active} (${unit.sub})${release}, ${formatRestarts(unit)}`;
   const killed = killedForMemory(unit);
+  const reason = 'Read why: `pynq-llm logs`.';
   const logs =
     killed === undefined
-      ? 'Read why: `pynq-llm logs`.'
-      : `${killed}: stop what is not needed, or load less (\`pynq-llm inspect FILE\` adds up what a model takes).`;
+      ? reason
+      : `${reason} Also, ${killed}: stop what is not needed, or load less (\`pynq-llm inspect FILE\` adds up what a model takes).`;
   if (unit.active !== 'active') return fail(`${detail}, last result ${unit.result}`, logs);
   return unit.restarts === 0 ? pass(detail) : warn(detail, logs);
 }
