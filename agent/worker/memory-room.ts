@@ -22,7 +22,9 @@ export class MemoryRoom {
     const system = this.#system();
     const promised = [...this.#promised.values()].reduce((sum, bytes) => sum + bytes, 0);
     const untouched = Math.max(0, promised - this.#taken());
-    return { ...system, available: Math.max(0, system.available - untouched) };
+    // Room for an upload is one for all models.
+    const uploads = this.#promised.size > 0 ? 0 : system.uploads;
+    return { ...system, uploads, available: Math.max(0, system.available - untouched) };
   }
 
   /** For a model that has the board alone: what the loaded ones hold would be free. */
