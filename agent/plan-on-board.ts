@@ -52,6 +52,13 @@ export function tryReadModelToPlan(path: string): ModelToPlan | undefined {
   }
 }
 
+/** A plan, with what its cycles are of and how long they are. */
+export interface BoardPlan extends PlanReport {
+  readonly timing: 'systemc' | 'synthesised';
+  /** Hz of the core. */
+  readonly clockHz: number;
+}
+
 /**
  * Where a model would go on a board that is not there, and what it would take with nothing else loaded: as the agent of a
  * freshly started board would say.
@@ -63,7 +70,7 @@ export function planOnBoard(
   { model, tensors }: ModelToPlan,
   board: string,
   request: MemoryRequest,
-): PlanReport {
+): BoardPlan {
   const description = loadBoardDescription(board);
   const dma = emptyMemory(description);
   checkContextLength(model, request.contextLength);
@@ -74,7 +81,8 @@ export function planOnBoard(
     request,
   });
   const placement = planModel((matrices) => planPlacement(description, dma, matrices), [...tensors]);
-  return { ...placement, memory: plainBudget(budget) };
+  const { timing, clockHz } = description;
+  return { ...placement, memory: plainBudget(budget), timing, clockHz };
 }
 
 function assumedSystem({ memoryBytes, dmaMemory }: BoardDescription) {

@@ -2,6 +2,7 @@ import type { BoardDescription } from '../board/index.js';
 import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
 import { planTiles, type TensorShape } from './matmul-program.js';
 import { wholeLines } from './tile.js';
+import { type TokenCycles, tokenCycles } from './token-cycles.js';
 import { workingSizes } from './working-memory.js';
 
 /** Where the weights of a tensor live and who multiplies with them. */
@@ -35,6 +36,7 @@ export interface PlacementReport {
     /** Left after all resident tensors. */
     readonly free: number;
   };
+  readonly tokenCycles: TokenCycles;
 }
 
 /** Free DMA memory: what `Board.dmaMemory()` says. */
@@ -86,6 +88,11 @@ export function planPlacement(
       working: workingSizes(description).total,
       free: pieces.reduce((sum, piece) => sum + piece, 0),
     },
+    tokenCycles: tokenCycles(
+      description,
+      tensors,
+      result.map(({ placement }) => placement),
+    ),
   };
 }
 

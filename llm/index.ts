@@ -23,6 +23,7 @@ export {
 export { newCost } from './model/cost.js';
 export { checkContextLength, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
+export { Sampler } from './sampling/index.js';
 export {
   ClientAccounts,
   columnsThatPay,

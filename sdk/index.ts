@@ -1,3 +1,4 @@
+export type { BoardPlan } from '../agent/plan-on-board.js';
 export type { ErrorCodeName, ErrorContext, ErrorDetail, WireError } from '../errors/index.js';
 export { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 export type { DesignSource } from '../firmware-bridge/index.js';
@@ -49,7 +50,6 @@ export type {
   WireResponseFormat,
   WireTraffic,
 } from '../protocol/index.js';
-
 export type { BoardClient, BufferOptions, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
@@ -61,6 +61,7 @@ export {
   type DeployResult,
   type DeployStep,
   type InstalledRelease,
+  type NodeArchive,
   type PreflightCheck,
 } from './deploy/index.js';
 export type { DeviceClient, SelfTestOptions, SelfTestSummary, SoftMaxSummary } from './device-client.js';

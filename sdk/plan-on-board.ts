@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PlanReport } from '../protocol/index.js';
+import type { BoardPlan } from '../agent/plan-on-board.js';
 import { optionsOf, requireArguments } from './arguments.js';
 import { type LoadSettings, settingsOf } from './model.js';
 
@@ -15,7 +15,7 @@ export async function planOnBoard(
   path: string,
   board: string,
   settings: LoadSettings = {},
-): Promise<PlanReport> {
+): Promise<BoardPlan> {
   requireArguments({ path, board, settings }, ARGUMENTS);
   const { planOnBoard: plan, readModelToPlan } = await import('../agent/plan-on-board.js');
   return plan(readModelToPlan(path), board, settingsOf(settings));

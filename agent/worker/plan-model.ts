@@ -38,8 +38,8 @@ export function planModel(
 }
 
 /** A report as a message carries it: without `readonly`. */
-export function plainPlacement({ board, tensors, totals, dmaMemory }: PlacementReport): WirePlacementReport {
-  return { board, tensors: [...tensors], totals, dmaMemory };
+export function plainPlacement({ tensors, ...report }: PlacementReport): WirePlacementReport {
+  return { ...report, tensors: [...tensors] };
 }
 
 /** What a model's memory follows from, of what a client says of it. */

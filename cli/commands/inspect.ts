@@ -11,7 +11,7 @@ import {
 } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
-import { formatBytes, formatCount, formatShare } from '../output/units.js';
+import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { withBoard } from '../session.js';
 
 const MAX_VALUE_LENGTH = 70;
@@ -39,19 +39,19 @@ export function inspectCommand(): Command {
   return command.action(async (file: string, options: InspectOptions) => {
     const { inspectModel } = await import('../../sdk/index.js');
     const model = inspectModel(file);
-    const { memory, ...placement } = await plan(file, model, options);
+    const { memory, timing, clockHz, ...placement } = await plan(file, model, options);
     if (options.json) {
       const { metadata, ...rest } = model;
       const shown = Object.fromEntries(metadata.map(({ key, value }) => [key, value]));
       return printText(`${harmlessJson({ file, ...rest, metadata: shown, placement, memory })}\n`);
     }
-    printText(`${describeFile(file, model)}\n\n${describePlacement(placement)}\n`);
+    printText(`${describeFile(file, model)}\n\n${describePlacement(placement, { timing, clockHz })}\n`);
     if (memory !== undefined) printText(`\n${describeMemory(memory)}\n`);
   });
 }
 
 /** Of a board that is not there by its description, else of the device as it is now. */
-async function plan(file: string, model: ModelFile, options: InspectOptions): Promise<PlanReport> {
+async function plan(file: string, model: ModelFile, options: InspectOptions): Promise<PlanReport & Clock> {
   const settings = loadSettings(options);
   if (options.board !== undefined) {
     const { planOnBoard } = await import('../../sdk/index.js');
@@ -62,11 +62,21 @@ async function plan(file: string, model: ModelFile, options: InspectOptions): Pr
       board.models.plan(model.tensors),
       board.models.budget(file, settings),
     ]);
-    return memory === undefined ? placement : { ...placement, memory };
+    const { timing, clockHz } = board.info.description;
+    return { ...placement, ...(memory && { memory }), timing, clockHz };
   });
 }
 
-function describePlacement({ board, tensors, totals, dmaMemory }: PlanReport): string {
+/** What cycles are of, and how long they are. */
+interface Clock {
+  readonly timing: 'systemc' | 'synthesised';
+  readonly clockHz: number;
+}
+
+function describePlacement(
+  { board, tensors, totals, dmaMemory, tokenCycles }: PlanReport,
+  clock: Clock,
+): string {
   const weights = totals.resident.weights + totals.staged.weights + totals.cpu.weights;
   const rows = tensors.map((tensor) => [
     tensor.name,
@@ -88,6 +98,7 @@ function describePlacement({ board, tensors, totals, dmaMemory }: PlanReport): s
     ['resident in DMA memory', `${totals.resident.tensors} tensors, ${formatBytes(totals.resident.bytes)}`],
     ['staged from CPU memory', `${totals.staged.tensors} tensors, ${formatBytes(totals.staged.bytes)}`],
     ['computed by the CPU', `${totals.cpu.tensors} tensors`],
+    ['core cycles a token', describeCycles(tokenCycles, clock)],
     ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
     ['DMA memory', `${formatBytes(dmaMemory.total)}, ${formatBytes(dmaMemory.free)} of it free afterwards`],
   ]);
@@ -119,6 +130,16 @@ function describeFile(file: string, model: ModelFile): string {
     model.metadata.map(({ key, value, length }) => [key, shorten(value, length)] as const),
   );
   return `${facts}\n\n${metadata}`;
+}
+
+/** Both ends of what is known, with the timing that they are of, and what that is at the board's clock. */
+function describeCycles({ words, hls }: PlanReport['tokenCycles'], { timing, clockHz }: Clock): string {
+  const time = (cycles: number) => formatDuration((cycles / clockHz) * 1000);
+  const clock = `${formatCount(clockHz)}Hz`;
+  if (timing === 'systemc')
+    return `${formatCount(words)}, ${time(words)} at ${clock}: the SystemC model's timing, no hardware's`;
+  const range = `${formatCount(words)} to ${formatCount(hls)}, ${time(words)} to ${time(hls)} at ${clock}`;
+  return `${range}: synthesised timing, unpacker as fast as the words or as the HLS report has it`;
 }
 
 function shorten(value: unknown, length: number | undefined): string {
