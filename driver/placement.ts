@@ -120,6 +120,13 @@ export function refusal(
   return undefined;
 }
 
+/** Bytes of DMA memory that a tensor takes where it is resident, in whole lines; undefined where the CPU computes it. */
+export function residentBytes(description: BoardDescription, tensor: TensorShape): number | undefined {
+  const coreType = coreTypeOf(tensor.type);
+  if (coreType === undefined || refusal(description, tensor) !== undefined) return undefined;
+  return wholeLines(bytesOf(description, coreType, tensor, 'resident'));
+}
+
 function place(description: BoardDescription, tensor: TensorShape, pieces: number[]): TensorPlacement {
   const { name, rows, columns } = tensor;
   const shape = { name, type: BLOCK_FORMATS[tensor.type].name, rows, columns };

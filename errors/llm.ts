@@ -1,7 +1,7 @@
 import type { ErrorEntry } from './entry.js';
 
 /** Errors of llm/: numbers 4000 to 4999 (4100: maths, 4200: tokenizer, 4300: chat templates, 4400: sampling,
- * 4500: requests, 4600: keys and values). */
+ * 4500: requests, 4600: keys and values, 4700: memory). */
 export const LLM_ERRORS = {
   LLM_UNSUPPORTED_ARCHITECTURE: {
     number: 4000,
@@ -218,5 +218,15 @@ export const LLM_ERRORS = {
     number: 4604,
     meaning: 'The folder for keys and values of generations that make room for others cannot be used.',
     remedy: 'Give a folder that the agent may write to (--kv-spill).',
+  },
+  LLM_MEMORY_DMA: {
+    number: 4700,
+    meaning: "The model's weights do not fit into the board's DMA memory. Nothing was loaded.",
+    remedy: 'Make one of the changes that the error names; docs/memory.md explains the lines of its table.',
+  },
+  LLM_MEMORY_SYSTEM: {
+    number: 4701,
+    meaning: 'The model needs more memory beside its weights than the system has. Nothing was loaded.',
+    remedy: 'Make one of the changes that the error names; docs/memory.md explains the lines of its table.',
   },
 } as const satisfies Record<string, ErrorEntry>;

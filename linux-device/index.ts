@@ -5,3 +5,4 @@ export { KoffiMapper } from './koffi-mapper.js';
 export type { LinuxSystem } from './linux-system.js';
 export type { MapRequest } from './mapper.js';
 export { withProcessorRegisters } from './processor-registers.js';
+export { readAvailableMemory } from './system-memory.js';

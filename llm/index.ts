@@ -10,8 +10,18 @@ export type { ServiceOptions } from './engine/job.js';
 export type { Scores } from './engine/score-sequence.js';
 export type { KvPin } from './kv/pool.js';
 export { SpillFolder } from './kv/spill-folder.js';
+export {
+  budgetMemory,
+  type MemoryBudget,
+  type MemoryRequest,
+  type ModelShape,
+  modelShape,
+  requireMemory,
+  type SystemMemory,
+  typeNamed,
+} from './memory/index.js';
 export { newCost } from './model/cost.js';
-export { loadModel } from './model/load-model.js';
+export { checkContextLength, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
 export { Sampler } from './sampling/index.js';
 export {

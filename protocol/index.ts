@@ -33,6 +33,8 @@ export type {
   WireBeam,
   WirePrompt,
 } from './schemas/generate.js';
+export type { KvType } from './schemas/load-settings.js';
+export type { MemoryBudget, ModelDimensions } from './schemas/memory.js';
 export type {
   ClassMetricsReading,
   EngineMetricsReading,
@@ -41,12 +43,14 @@ export type {
   ModelStatus,
   SequenceStatus,
 } from './schemas/metrics.js';
+export type { ModelFacts, StoredModel } from './schemas/models.js';
 export type {
-  KvType,
-  ModelFacts,
-  StoredModel,
-} from './schemas/models.js';
-export type { Placement, PlacementTotals, TensorShape, WirePlacementReport } from './schemas/placement.js';
+  Placement,
+  PlacementTotals,
+  PlanReport,
+  TensorShape,
+  WirePlacementReport,
+} from './schemas/placement.js';
 export type {
   RegisterAccess,
   RegisterFieldInfo,

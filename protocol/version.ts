@@ -29,6 +29,7 @@ export const CAPABILITIES = [
   'pieces',
   'client-path',
   'find',
+  'memory',
 ] as const;
 
 /**

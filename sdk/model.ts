@@ -4,6 +4,7 @@ import type {
   ChatMessage,
   Conversation,
   KvType,
+  MemoryBudget,
   ModelFacts,
   OnProgress,
   ScoreResult,
@@ -24,8 +25,15 @@ export interface LoadSettings {
   readonly contextLength?: number | undefined;
   /** How keys and values are kept. */
   readonly kvType?: KvType | undefined;
-  /** Bytes for keys and values of all sequences. */
+  /** Bytes for keys and values of all sequences; from what is left of the board's memory unless given. */
   readonly kvBytes?: number | undefined;
+  /** Columns that go through the matrices together, 1 to 64: fewer take less memory; 64 unless given. */
+  readonly maxColumns?: number | undefined;
+  /**
+   * Whether weights that find no DMA memory may be read from storage for each step. Without it a model that has such is
+   * refused on a board (`LLM_MEMORY_DMA`); on a mock, where they cost nothing, it is loaded.
+   */
+  readonly staged?: boolean | undefined;
 }
 
 /** How a model is loaded, and who is told how far it is. */
@@ -93,6 +101,7 @@ const GENERATE = z.object({
 
 interface Loaded {
   readonly facts: ModelFacts;
+  readonly memory?: MemoryBudget | undefined;
   readonly placement: WirePlacementReport;
 }
 
@@ -124,6 +133,11 @@ export class Model {
   /** Where each weight tensor is computed, and why. */
   get placement(): WirePlacementReport {
     return this.#loaded.placement;
+  }
+
+  /** What it takes of the board's memory; undefined with agents that do not say. */
+  get memory(): MemoryBudget | undefined {
+    return this.#loaded.memory;
   }
 
   /**
@@ -267,12 +281,15 @@ export class Model {
 }
 
 async function requestLoad(connection: Connection, digest: string, options: LoadOptions): Promise<Loaded> {
-  const { contextLength, kvType, kvBytes, onProgress, signal } = options;
-  const params = {
-    model: digest,
-    ...(contextLength === undefined ? {} : { contextLength }),
-    ...(kvType === undefined ? {} : { kvType }),
-    ...(kvBytes === undefined ? {} : { kvBytes }),
-  };
+  const { onProgress, signal } = options;
+  const params = { model: digest, ...settingsOf(options) };
   return requestWithProgress(connection, 'models.load', params, onProgress, { signal });
+}
+
+/** What of options says how a model is loaded: nothing else goes to the agent, nor what is not given. */
+export function settingsOf({ contextLength, kvType, kvBytes, maxColumns, staged }: LoadSettings) {
+  const settings = { contextLength, kvType, kvBytes, maxColumns, staged };
+  return Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined),
+  ) as LoadSettings;
 }

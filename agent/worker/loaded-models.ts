@@ -1,14 +1,31 @@
 import type { Accelerator } from '../../driver/index.js';
+import { emptyMemory } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
-import { type Engine, EngineMetrics, loadModel, type Model, newCost, SpillFolder } from '../../llm/index.js';
+import {
+  budgetMemory,
+  checkContextLength,
+  type Engine,
+  EngineMetrics,
+  loadModel,
+  type MemoryBudget,
+  type MemoryRequest,
+  type Model,
+  type ModelShape,
+  modelShape,
+  newCost,
+  requireMemory,
+  SpillFolder,
+  type SystemMemory,
+} from '../../llm/index.js';
 import type { GenerateEvent, OnProgress, Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
+import { MemoryRoom } from './memory-room.js';
 import { checkLoadedAs, factsOf } from './model-facts.js';
-import { plainPlacement, planModel } from './plan-model.js';
+import { plainBudget, plainPlacement, planModel, shapeOf } from './plan-model.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
 import { RunningGenerations } from './running-generations.js';
@@ -30,6 +47,12 @@ export interface ModelEvents {
   readonly programs: ProgramHost;
 }
 
+/** What models are set up with. */
+export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights'> {
+  /** What the machine has beside DMA memory, asked before each load. */
+  readonly systemMemory: () => SystemMemory;
+}
+
 type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
 interface Loaded {
@@ -46,6 +69,7 @@ export class LoadedModels {
   readonly #kv: KvSettings;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
+  readonly #room: MemoryRoom;
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
   readonly #pins: SessionPins;
@@ -59,13 +83,14 @@ export class LoadedModels {
 
   constructor(
     accelerator: () => Accelerator,
-    { kv, clientWeights }: Pick<WorkerSetup, 'kv' | 'clientWeights'>,
+    { kv, clientWeights, systemMemory }: ModelSetup,
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
     this.#accelerator = accelerator;
     this.#kv = kv;
     this.#clientWeights = clientWeights;
+    this.#room = new MemoryRoom(systemMemory);
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
     this.#pins = new SessionPins(events);
@@ -83,7 +108,7 @@ export class LoadedModels {
         pins: this.#pins,
         programs: this.programs,
       }),
-      'models.plan': ({ tensors }) => planModel(this.#accelerator(), tensors),
+      'models.plan': (params) => this.#plan(params),
       'models.load': (params, { id }) => this.#load(params, id),
       'models.unload': ({ model }) => this.#unload(model),
 
@@ -134,28 +159,72 @@ export class LoadedModels {
     }
   }
 
-  /** @param id of the call, for progress @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_... */
-  #load(
-    { model: digest, contextLength, kvType, kvBytes, path }: DeviceParams<'models.load'>,
-    id: number,
-  ): Result<'models.load'> {
+  /** Where a model would go and what it would take. @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE, where asked LLM_MEMORY_... */
+  #plan({
+    tensors,
+    model,
+    alone = false,
+    refuse = false,
+    ...request
+  }: DeviceParams<'models.plan'>): Result<'models.plan'> {
+    const accelerator = this.#accelerator();
+    const placement = planModel((matrices) => accelerator.plan(matrices), tensors);
+    if (model === undefined) return placement;
+    const budget = this.#budget(shapeOf(model, tensors), request, alone);
+    if (refuse) requireMemory(budget);
+    return { ...placement, memory: plainBudget(budget) };
+  }
+
+  /** @param alone with nothing else on the board, else beside what is loaded */
+  #budget(model: ModelShape, request: MemoryRequest, alone: boolean): MemoryBudget {
+    const { board } = this.#accelerator();
+    const { description } = board;
+    checkContextLength(model, request.contextLength);
+    return budgetMemory({
+      model,
+      board: { description, dma: alone ? emptyMemory(description) : board.dmaMemory() },
+      system: alone ? this.#room.alone() : this.#room.left(),
+      request: {
+        ...request,
+        kvType: request.kvType ?? this.#kv.type,
+        kvBytes: request.kvBytes ?? this.#kv.bytes,
+      },
+    });
+  }
+
+  /**
+   * Nothing is allocated before the model is known to fit.
+   * @param id of the call, for progress
+   * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
+   */
+  #load({ model: digest, path, ...request }: DeviceParams<'models.load'>, id: number): Result<'models.load'> {
     const before = this.#loaded.get(digest);
     if (before !== undefined) {
-      checkLoadedAs(before.model, { contextLength, kvType, kvBytes });
+      checkLoadedAs(before.model, request);
       return before.result;
     }
     const source = fileSource(path);
     let opened: Model | undefined;
     try {
-      const model = loadModel(openGguf(source), {
+      const gguf = openGguf(source);
+      const budget = this.#budget(modelShape(gguf), request, false);
+      requireMemory(budget);
+      this.#room.promise(digest, budget.system.need);
+      const { kvType, kvBytes, maxColumns } = budget;
+      const model = loadModel(gguf, {
         accelerator: this.#accelerator(),
-        contextLength,
-        kvType: kvType ?? this.#kv.type,
-        kvBytes: kvBytes ?? this.#kv.bytes,
+        contextLength: request.contextLength,
+        kvType,
+        kvBytes,
+        maxColumns,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
       });
       opened = model;
-      const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
+      const result = {
+        facts: factsOf(model),
+        placement: plainPlacement(model.placement),
+        memory: plainBudget(budget),
+      };
       const generations = new RunningGenerations(
         model,
         { metrics: this.#metrics, spill: this.#spill, weights: this.#clientWeights },
@@ -168,6 +237,7 @@ export class LoadedModels {
       // Its weights may be there and the memory for keys and values not.
       opened?.close();
       source.close();
+      this.#room.free(digest);
       throw error;
     }
   }
@@ -255,6 +325,7 @@ export class LoadedModels {
     this.#loaded.delete(digest);
     model.close();
     source.close();
+    this.#room.free(digest);
   }
 }
 

@@ -17,7 +17,7 @@ import { type LoadProgress, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
 /** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
-const DEFAULT_MAX_COLUMNS = 64;
+export const DEFAULT_MAX_COLUMNS = 64;
 
 export interface LoadOptions {
   /** Computes what it can hold; without one everything is computed on the CPU. */
@@ -122,7 +122,11 @@ function buildGraph(
   };
 }
 
-function checkContextLength(config: ModelConfig, asked = config.trainedContext): number {
+/** @returns the context that was asked for, or all that the model was made for @throws PynqLlmError LLM_CONTEXT_LENGTH */
+export function checkContextLength(
+  config: Pick<ModelConfig, 'trainedContext'>,
+  asked = config.trainedContext,
+): number {
   if (Number.isInteger(asked) && asked >= 1 && asked <= config.trainedContext) return asked;
   throw new PynqLlmError(
     'LLM_CONTEXT_LENGTH',

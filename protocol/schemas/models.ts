@@ -2,11 +2,9 @@ import { z } from 'zod';
 import { MAX_CHUNKS, MAX_LIST_MODELS, MAX_NAME_LENGTH } from '../limits.js';
 import { conversationFields } from './chat.js';
 import { bytes, count, digest, name, text, tokens } from './common.js';
+import { type KvType, kvType, loadSettings } from './load-settings.js';
+import { memoryBudget } from './memory.js';
 import { placementReport } from './placement.js';
-
-/** How keys and values of complete pages are kept: as 16-bit floats, or as 8-bit integers with a scale. */
-export type KvType = 'f16' | 'int8';
-export const kvType: z.ZodType<KvType> = z.enum(['f16', 'int8']);
 
 /** What a model is, once it is loaded. */
 export interface ModelFacts {
@@ -123,17 +121,14 @@ export const uploadHaveResult = z.object({ have: bytes });
 
 export const loadParams = z.strictObject({
   model: digest,
-  /** Tokens that a sequence may have; the model's own context length unless given. */
-  contextLength: z.int().min(1).max(1_048_576).optional(),
-  /** How keys and values are kept, and bytes for those of all sequences; the agent's settings unless given. */
-  kvType: kvType.optional(),
-  kvBytes: z
-    .int()
-    .min(1)
-    .max(2 ** 32)
-    .optional(),
+  ...loadSettings,
 });
-export const loadResult = z.object({ facts: modelFacts, placement: placementReport });
+export const loadResult = z.object({
+  facts: modelFacts,
+  placement: placementReport,
+  /** What the model takes; agents before did not say. */
+  memory: memoryBudget.optional(),
+});
 
 export const tokenizeParams = z.strictObject({
   model: digest,
