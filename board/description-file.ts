@@ -101,7 +101,7 @@ const boardFile = z
   });
 
 /** `boards/` of the package: beside the sources, and one level above dist/. */
-function shippedBoards(): string {
+function shippedFolder(): string {
   const here = dirname(fileURLToPath(import.meta.url));
   const root = join(here, '..');
   return join(root.endsWith('dist') ? dirname(root) : root, 'boards');
@@ -109,11 +109,19 @@ function shippedBoards(): string {
 
 /** Names of the board descriptions that ship with the package. */
 export function shippedBoardNames(): string[] {
-  return readdirSync(shippedBoards())
+  return readdirSync(shippedFolder())
     .filter((file) => file.endsWith('.toml'))
     .map((file) => file.slice(0, -'.toml'.length))
     .toSorted();
 }
+
+/** The board descriptions that ship with the package, read once. */
+export function shippedBoards(): readonly BoardDescription[] {
+  shipped ??= shippedBoardNames().map(loadBoardDescription);
+  return shipped;
+}
+
+let shipped: readonly BoardDescription[] | undefined;
 
 /**
  * Reads a board description.
@@ -129,7 +137,7 @@ export function loadBoardDescription(nameOrPath: string): BoardDescription {
       `There is no board description named "${nameOrPath}"; there are ${shippedBoardNames().join(', ')}.`,
       { context: { board: nameOrPath } },
     );
-  const path = isPath ? nameOrPath : join(shippedBoards(), `${nameOrPath}.toml`);
+  const path = isPath ? nameOrPath : join(shippedFolder(), `${nameOrPath}.toml`);
   try {
     return toDescription(boardFile.parse(parse(readFileSync(path, 'utf8'))));
   } catch (cause) {

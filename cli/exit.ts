@@ -10,8 +10,9 @@ const MAX_WAITING_BYTES = 64 * 1024;
 /** Prints an error the way every command does: one line for our own errors, the stack for a bug. */
 export function reportError(error: unknown): void {
   if (isPynqLlmError(error)) {
-    // Names from outside may hold line breaks and terminal codes; programs count on one line.
-    process.stderr.write(`pynq-llm: ${harmless(error.message)}\n`);
+    // Names from outside may hold line breaks and terminal codes; programs count on one line. A budget's table is meant.
+    if (error.code.startsWith('LLM_MEMORY_')) noteText(`pynq-llm: ${error.message}\n`);
+    else process.stderr.write(`pynq-llm: ${harmless(error.message)}\n`);
     if (process.env.PYNQ_LLM_DEBUG) noteText(`${error.stack}\n${String(error.cause ?? '')}\n`);
     return;
   }

@@ -71,6 +71,8 @@ export interface LoadFlags {
   readonly ctxSize?: number;
   readonly kvType?: KvType;
   readonly kvMemory?: number;
+  readonly maxColumns?: number;
+  readonly staged?: boolean;
 }
 
 /** Adds the flags of how a model is loaded. */
@@ -82,15 +84,27 @@ export function withLoad(command: Command): Command {
       wholeNumber(1, 1_048_576),
     )
     .addOption(kvTypeOption())
-    .addOption(kvMemoryOption());
+    .addOption(kvMemoryOption())
+    .option(
+      '--max-columns <n>',
+      'columns computed together: fewer take less memory; 64 when left out',
+      wholeNumber(1, 64),
+    )
+    .option('--staged', 'read weights that DMA memory has no room for from storage, for each token: slow')
+    .option(
+      '--no-staged',
+      'refuse a model that needs that; boards do unless told otherwise, a mock does not',
+    );
 }
 
 /** The flags as the SDK takes them. */
-export function loadSettings({ ctxSize, kvType, kvMemory }: LoadFlags): LoadSettings {
+export function loadSettings({ ctxSize, kvType, kvMemory, maxColumns, staged }: LoadFlags): LoadSettings {
   return {
     contextLength: ctxSize,
     kvType,
     kvBytes: kvMemory === undefined ? undefined : kvMemory * MIB,
+    maxColumns,
+    staged,
   };
 }
 
@@ -106,7 +120,7 @@ export function kvTypeOption(): Option {
 export function kvMemoryOption(): Option {
   return new Option(
     '--kv-memory <MiB>',
-    'memory for keys and values of all sequences; a share of the board when left out',
+    'memory for keys and values of all sequences; from what is left when left out',
   ).argParser(wholeNumber(1, 4095));
 }
 

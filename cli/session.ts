@@ -84,7 +84,10 @@ export async function openModel(
   signal: AbortSignal,
   settings: LoadSettings = {},
 ): Promise<Model> {
-  const digest = existsSync(nameOrPath)
+  const isFile = existsSync(nameOrPath);
+  // Nothing is sent that the board could not load.
+  if (isFile) await board.models.requireRoom(nameOrPath, settings);
+  const digest = isFile
     ? (await storeModel(board, nameOrPath, signal)).digest
     : (await findModel(board, nameOrPath)).digest;
   return loadModel(board, digest, basename(nameOrPath), signal, settings);

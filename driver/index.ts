@@ -1,9 +1,16 @@
 export { Accelerator } from './accelerator.js';
 export type { MatMulProgram, TensorShape } from './matmul-program.js';
-export type { Placement, PlacementReport } from './placement.js';
+export {
+  emptyMemory,
+  type FreeMemory,
+  type Placement,
+  type PlacementReport,
+  planPlacement,
+  residentBytes,
+} from './placement.js';
 export { filesOf, listChecks, selfTestCheck } from './self-test/checks.js';
 export { runCheck } from './self-test/run-check.js';
 export { rowsPerTile } from './tile.js';
 export { recordBoard } from './trace/record.js';
 export { replayTrace } from './trace/replay.js';
-export { leastMemory } from './working-memory.js';
+export { leastMemory, workingSizes } from './working-memory.js';

@@ -2,6 +2,7 @@ import type { BoardDescription } from '../board/index.js';
 import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
 import { planTiles, type TensorShape } from './matmul-program.js';
 import { wholeLines } from './tile.js';
+import { type TokenCycles, tokenCycles } from './token-cycles.js';
 import { workingSizes } from './working-memory.js';
 
 /** Where the weights of a tensor live and who multiplies with them. */
@@ -35,6 +36,7 @@ export interface PlacementReport {
     /** Left after all resident tensors. */
     readonly free: number;
   };
+  readonly tokenCycles: TokenCycles;
 }
 
 /** Free DMA memory: what `Board.dmaMemory()` says. */
@@ -86,6 +88,11 @@ export function planPlacement(
       working: workingSizes(description).total,
       free: pieces.reduce((sum, piece) => sum + piece, 0),
     },
+    tokenCycles: tokenCycles(
+      description,
+      tensors,
+      result.map(({ placement }) => placement),
+    ),
   };
 }
 
@@ -111,6 +118,13 @@ export function refusal(
   }
   if (!description.weightTypes.includes(coreType)) return `the bitstream was built without ${name}`;
   return undefined;
+}
+
+/** Bytes of DMA memory that a tensor takes where it is resident, in whole lines; undefined where the CPU computes it. */
+export function residentBytes(description: BoardDescription, tensor: TensorShape): number | undefined {
+  const coreType = coreTypeOf(tensor.type);
+  if (coreType === undefined || refusal(description, tensor) !== undefined) return undefined;
+  return wholeLines(bytesOf(description, coreType, tensor, 'resident'));
 }
 
 function place(description: BoardDescription, tensor: TensorShape, pieces: number[]): TensorPlacement {

@@ -1,7 +1,7 @@
 import type { ErrorEntry } from './entry.js';
 
 /** Errors of llm/: numbers 4000 to 4999 (4100: maths, 4200: tokenizer, 4300: chat templates, 4400: sampling,
- * 4500: requests, 4600: keys and values). */
+ * 4500: requests, 4600: keys and values, 4700: memory). */
 export const LLM_ERRORS = {
   LLM_UNSUPPORTED_ARCHITECTURE: {
     number: 4000,
@@ -145,6 +145,11 @@ export const LLM_ERRORS = {
     meaning: 'The list of chat messages is malformed.',
     remedy: 'Give at least one message; a role is one of system, developer, user, assistant and tool.',
   },
+  LLM_CHAT_TURN_LOST: {
+    number: 4304,
+    meaning: "The model's chat template leaves out a part of the conversation, however it is put.",
+    remedy: 'Leave that message out, or say it in a message of the user; or give another chat template.',
+  },
   LLM_SAMPLING_PARAMETER: {
     number: 4400,
     meaning: 'A sampling parameter is outside its range.',
@@ -182,12 +187,12 @@ export const LLM_ERRORS = {
     remedy: 'Leave at least one token without a bias of -Infinity.',
   },
   LLM_THREADS: {
-    number: 4700,
+    number: 4710,
     meaning: 'So many threads cannot compute.',
     remedy: 'Ask for at least one thread and at most 64 (--threads), best for as many as the CPU has cores.',
   },
   LLM_THREAD_LOST: {
-    number: 4701,
+    number: 4711,
     meaning: 'A thread that computes beside the engine did not start, failed, or does not answer.',
     remedy:
       'Load the model again, with --threads 1 if it happens again: something took memory or time from the process.',
@@ -224,5 +229,15 @@ export const LLM_ERRORS = {
     number: 4604,
     meaning: 'The folder for keys and values of generations that make room for others cannot be used.',
     remedy: 'Give a folder that the agent may write to (--kv-spill).',
+  },
+  LLM_MEMORY_DMA: {
+    number: 4700,
+    meaning: "The model's weights do not fit into the board's DMA memory. Nothing was loaded.",
+    remedy: 'Make one of the changes that the error names; docs/memory.md explains the lines of its table.',
+  },
+  LLM_MEMORY_SYSTEM: {
+    number: 4701,
+    meaning: 'The model needs more memory beside its weights than the system has. Nothing was loaded.',
+    remedy: 'Make one of the changes that the error names; docs/memory.md explains the lines of its table.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -1,10 +1,12 @@
 import { z } from 'zod';
-import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
+import { type ErrorContext, isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 
 const RETRY_MS = 1_000;
 
 /** Errors quote what was sent, which may be megabytes. */
 const MAX_MESSAGE_LENGTH = 1_000;
+/** The table of a model's memory is ours, and cut it says nothing. */
+const MAX_MEMORY_LENGTH = 8_000;
 const MAX_PARAM_LENGTH = 100;
 
 const UNEXPECTED = 'internal_error';
@@ -21,8 +23,10 @@ export class ApiError extends Error {
     readonly retryAfterMs: number | undefined = status === 429 || status === 503 ? RETRY_MS : undefined,
     /** What was generated before. */
     readonly partialText: string | undefined = undefined,
+    /** The lines of what a model takes that does not fit, and what would. */
+    readonly memory: ErrorContext | undefined = undefined,
   ) {
-    super(shortened(message, MAX_MESSAGE_LENGTH));
+    super(shortened(message, memory === undefined ? MAX_MESSAGE_LENGTH : MAX_MEMORY_LENGTH));
   }
 
   /** Whether it is an error of this server that has no code of its own. */
@@ -32,9 +36,10 @@ export class ApiError extends Error {
 
   /** What the client is sent. */
   get body() {
-    const { message, code, param, status, partialText } = this;
+    const { message, code, param, status, partialText, memory } = this;
     const partial = partialText === undefined ? {} : { partial_text: partialText };
-    return { error: { message, type: TYPES[status], param, code, ...partial } };
+    const sum = memory === undefined ? {} : { memory };
+    return { error: { message, type: TYPES[status], param, code, ...partial, ...sum } };
   }
 }
 
@@ -52,9 +57,14 @@ const TYPES: Readonly<Record<ApiError['status'], string>> = {
   504: 'timeout',
 };
 
+/** The model that was named does not fit the board. */
+const MEMORY = /^LLM_MEMORY_/;
+
 /** Statuses of errors that the client can do something about; every other error is the server's. */
 const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^AGENT_MODEL_UNKNOWN$|^SDK_MODEL_NAME$/, 404],
+  // Asking again does not help, as clients do after a 5xx: the model has to be another one.
+  [MEMORY, 400],
   [/^LLM_(CHAT|SAMPLING|SCHEMA|PROMPT|CONTEXT|TOKEN|STOP|REQUEST)|^PROTOCOL_BAD_PARAMS$/, 400],
   [/^AGENT_UNAUTHORISED$/, 401],
   [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$|^LLM_(OVERLOADED|KV_FULL)$/, 429],
@@ -110,8 +120,9 @@ function fromOurs(error: PynqLlmError): ApiError {
     status,
     error.message,
     code,
-    status === 404 ? 'model' : null,
+    status === 404 || MEMORY.test(error.code) ? 'model' : null,
     typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
     typeof text === 'string' ? text : undefined,
+    MEMORY.test(error.code) ? error.context : undefined,
   );
 }

@@ -1,10 +1,10 @@
-import type { BoardDescription } from '../board/index.js';
+import { type BoardDescription, reservation } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { openDmaHeap } from './dma-heap.js';
 import { type DmaMemory, MEMORY_KINDS, type MemoryAbsent, type MemoryKind } from './dma-memory.js';
 import type { LinuxSystem } from './linux-system.js';
 import { readCma } from './preflight.js';
-import { openReservedMemory, reservation } from './reserved-memory.js';
+import { openReservedMemory } from './reserved-memory.js';
 import { hex, sizeText } from './system-files.js';
 import { openUDmaBuf } from './u-dma-buf.js';
 import { makeUDmaBuf, U_DMA_BUF_MANAGER } from './u-dma-buf-devices.js';

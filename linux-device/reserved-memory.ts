@@ -1,4 +1,4 @@
-import type { MemoryRegion } from '../board/index.js';
+import { type MemoryRegion, reservation } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { DmaMemory, DmaRegion, MemoryAbsent } from './dma-memory.js';
 import type { Mapper, Mapping } from './mapper.js';
@@ -82,11 +82,6 @@ function requireReserved(files: SystemFiles, base: number, size: number): void {
     `The ${sizeText(size)} at ${hex(base)} that the board description gives to DMA are not reserved: ${why}. Boot with mem=${base / 2 ** 20}M, or reserve them in the device tree: ${reservation(base, size)}`,
     { context: { base, size, why } },
   );
-}
-
-/** A device tree node that keeps memory from Linux (boards of these families address it with one cell each). */
-export function reservation(base: number, size: number): string {
-  return `reserved-memory { #address-cells = <1>; #size-cells = <1>; ranges; dma@${base.toString(16)} { reg = <${hex(base)} ${hex(size)}>; no-map; }; };`;
 }
 
 class UncachedRegion implements DmaRegion {

@@ -10,9 +10,22 @@ export type { ServiceOptions } from './engine/job.js';
 export type { Scores } from './engine/score-sequence.js';
 export type { KvPin } from './kv/pool.js';
 export { SpillFolder } from './kv/spill-folder.js';
+export {
+  budgetMemory,
+  type MemoryBudget,
+  type MemoryRequest,
+  type ModelShape,
+  modelShape,
+  requireMemory,
+  type SystemMemory,
+  typeNamed,
+} from './memory/index.js';
 export { newCost } from './model/cost.js';
-export { loadModel } from './model/load-model.js';
+export { rateOfRows } from './model/cpu-rate.js';
+export { checkContextLength, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
+export { rowShares } from './model/row-share.js';
+export { Sampler } from './sampling/index.js';
 export {
   ClientAccounts,
   columnsThatPay,
@@ -32,6 +45,7 @@ export {
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
 export { MOST_THREADS } from './threads/control.js';
-export { CHAT_ROLES, type ChatFrame, type ChatMessage, ChatRenderer } from './tokenizer/chat-renderer.js';
+export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';
+export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';
 export { ChatTemplate } from './tokenizer/chat-template.js';
 export type { EncodeOptions, Tokenizer } from './tokenizer/index.js';

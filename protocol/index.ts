@@ -19,6 +19,7 @@ export type {
   HelloResult,
   WireBoardDescription,
 } from './schemas/board.js';
+export type { ChatMessage, Conversation, ToolCall } from './schemas/chat.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export type { DeviceCheckResult } from './schemas/device.js';
@@ -32,6 +33,8 @@ export type {
   WireBeam,
   WirePrompt,
 } from './schemas/generate.js';
+export type { KvType } from './schemas/load-settings.js';
+export type { MemoryBudget, ModelDimensions } from './schemas/memory.js';
 export type {
   ClassMetricsReading,
   EngineMetricsReading,
@@ -40,13 +43,14 @@ export type {
   ModelStatus,
   SequenceStatus,
 } from './schemas/metrics.js';
+export type { ModelFacts, StoredModel } from './schemas/models.js';
 export type {
-  ChatMessage,
-  KvType,
-  ModelFacts,
-  StoredModel,
-} from './schemas/models.js';
-export type { Placement, PlacementTotals, TensorShape, WirePlacementReport } from './schemas/placement.js';
+  Placement,
+  PlacementTotals,
+  PlanReport,
+  TensorShape,
+  WirePlacementReport,
+} from './schemas/placement.js';
 export type {
   RegisterAccess,
   RegisterFieldInfo,
@@ -58,5 +62,6 @@ export type { SamplingOptions, ServiceOptions, WireResponseFormat } from './sche
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
+export { formatContentRange, parseContentRange, UPLOAD_PATH, type UploadRange } from './upload-range.js';
 export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';
-export { errorFromWire, errorToWire } from './wire-error.js';
+export { errorFromWire, errorToWire, wireError } from './wire-error.js';

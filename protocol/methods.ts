@@ -46,11 +46,11 @@ import {
   tokenizeResult,
   uploadBeginParams,
   uploadBeginResult,
-  uploadChunkParams,
+  uploadHaveResult,
   uploadReference,
 } from './schemas/models.js';
 import { pinParams, pinReference, pinResult } from './schemas/pins.js';
-import { placementReport, planParams } from './schemas/placement.js';
+import { planParams, planReport } from './schemas/placement.js';
 import {
   registersListResult,
   registersReadParams,
@@ -94,9 +94,9 @@ export const METHODS = {
   'models.list': { role: 'read', params: modelsListParams, result: modelsListResult },
   'models.find': { role: 'read', params: modelsFindParams, result: modelsFindResult },
   'models.get': { role: 'read', params: modelReference, result: storedModel },
-  'models.plan': { role: 'read', params: planParams, result: placementReport },
+  'models.plan': { role: 'read', params: planParams, result: planReport },
   'models.uploadBegin': { role: 'infer', params: uploadBeginParams, result: uploadBeginResult },
-  'models.uploadChunk': { role: 'infer', params: uploadChunkParams, result: empty },
+  'models.uploadHave': { role: 'infer', params: uploadReference, result: uploadHaveResult },
   'models.uploadCommit': { role: 'infer', params: uploadReference, result: storedModel },
   'models.uploadAbort': { role: 'infer', params: uploadReference, result: empty },
   'models.load': { role: 'infer', params: loadParams, result: loadResult, event: progressEvent },

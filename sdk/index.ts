@@ -1,3 +1,4 @@
+export type { BoardPlan } from '../agent/plan-on-board.js';
 export type { ErrorCodeName, ErrorContext, ErrorDetail, WireError } from '../errors/index.js';
 export { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 export type { DesignSource } from '../firmware-bridge/index.js';
@@ -7,6 +8,7 @@ export type {
   BoardInfo,
   ChatMessage,
   ClassMetricsReading,
+  Conversation,
   CounterReading,
   CounterValue,
   DeviceCheckResult,
@@ -17,11 +19,13 @@ export type {
   HistogramReading,
   KvStatus,
   KvType,
+  MemoryBudget,
   ModelFacts,
   ModelStatus,
   OnProgress,
   Placement,
   PlacementTotals,
+  PlanReport,
   ProgressUnit,
   ProtocolVersion,
   RegisterAccess,
@@ -38,6 +42,7 @@ export type {
   StoredModel,
   TensorShape,
   TokenEvent,
+  ToolCall,
   TraceReplay,
   WireBeam,
   WireBoardDescription,
@@ -45,7 +50,6 @@ export type {
   WireResponseFormat,
   WireTraffic,
 } from '../protocol/index.js';
-
 export type { BoardClient, BufferOptions, BuffersClient } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
@@ -57,6 +61,7 @@ export {
   type DeployResult,
   type DeployStep,
   type InstalledRelease,
+  type NodeArchive,
   type PreflightCheck,
 } from './deploy/index.js';
 export type { DeviceClient, SelfTestOptions, SelfTestSummary, SoftMaxSummary } from './device-client.js';
@@ -77,11 +82,12 @@ export type {
 } from './model.js';
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';
+export { planOnBoard } from './plan-on-board.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';
 export { type AgentAnswer, type AgentStatus, agentStatus } from './service/agent-status.js';
-export { formatRestarts, type UnitState } from './service/unit-state.js';
+export { formatRestarts, killedForMemory, type UnitState } from './service/unit-state.js';
 export type { Secrets } from './ssh/authenticator.js';
 export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './ssh/connection.js';
 export {

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
   ChatMessage,
+  Conversation,
   KvType,
+  MemoryBudget,
   ModelFacts,
   OnProgress,
   ScoreResult,
@@ -12,6 +14,7 @@ import type {
 } from '../protocol/index.js';
 import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
+import { toWireConversation } from './conversation.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
 import { Pin, type PinOptions } from './pin.js';
 import { requestWithProgress } from './progress-request.js';
@@ -22,8 +25,15 @@ export interface LoadSettings {
   readonly contextLength?: number | undefined;
   /** How keys and values are kept. */
   readonly kvType?: KvType | undefined;
-  /** Bytes for keys and values of all sequences. */
+  /** Bytes for keys and values of all sequences; from what is left of the board's memory unless given. */
   readonly kvBytes?: number | undefined;
+  /** Columns that go through the matrices together, 1 to 64: fewer take less memory; 64 unless given. */
+  readonly maxColumns?: number | undefined;
+  /**
+   * Whether weights that find no DMA memory may be read from storage for each step. Without it a model that has such is
+   * refused on a board (`LLM_MEMORY_DMA`); on a mock, where they cost nothing, it is loaded.
+   */
+  readonly staged?: boolean | undefined;
 }
 
 /** How a model is loaded, and who is told how far it is. */
@@ -91,6 +101,7 @@ const GENERATE = z.object({
 
 interface Loaded {
   readonly facts: ModelFacts;
+  readonly memory?: MemoryBudget | undefined;
   readonly placement: WirePlacementReport;
 }
 
@@ -122,6 +133,11 @@ export class Model {
   /** Where each weight tensor is computed, and why. */
   get placement(): WirePlacementReport {
     return this.#loaded.placement;
+  }
+
+  /** What it takes of the board's memory; undefined with agents that do not say. */
+  get memory(): MemoryBudget | undefined {
+    return this.#loaded.memory;
   }
 
   /**
@@ -230,9 +246,12 @@ export class Model {
   }
 
   /** The tokens of a conversation, by the model's chat template. */
-  async applyTemplate(messages: readonly ChatMessage[]): Promise<number[]> {
+  async applyTemplate(
+    messages: readonly ChatMessage[],
+    options: Omit<Conversation, 'messages'> = {},
+  ): Promise<number[]> {
     requireArguments({ messages }, MESSAGES);
-    const params = { model: this.digest, messages: [...messages] };
+    const params = { model: this.digest, ...toWireConversation({ ...options, messages }) };
     return (await this.#use(() => this.#connection.request('models.applyTemplate', params))).tokens;
   }
 
@@ -262,12 +281,15 @@ export class Model {
 }
 
 async function requestLoad(connection: Connection, digest: string, options: LoadOptions): Promise<Loaded> {
-  const { contextLength, kvType, kvBytes, onProgress, signal } = options;
-  const params = {
-    model: digest,
-    ...(contextLength === undefined ? {} : { contextLength }),
-    ...(kvType === undefined ? {} : { kvType }),
-    ...(kvBytes === undefined ? {} : { kvBytes }),
-  };
+  const { onProgress, signal } = options;
+  const params = { model: digest, ...settingsOf(options) };
   return requestWithProgress(connection, 'models.load', params, onProgress, { signal });
+}
+
+/** What of options says how a model is loaded: nothing else goes to the agent, nor what is not given. */
+export function settingsOf({ contextLength, kvType, kvBytes, maxColumns, staged }: LoadSettings) {
+  const settings = { contextLength, kvType, kvBytes, maxColumns, staged };
+  return Object.fromEntries(
+    Object.entries(settings).filter(([, value]) => value !== undefined),
+  ) as LoadSettings;
 }

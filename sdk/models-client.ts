@@ -2,13 +2,14 @@ import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
 import {
   MAX_NAME_LENGTH,
+  type MemoryBudget,
   type StoredModel,
   type TensorShape,
   type WirePlacementReport,
 } from '../protocol/index.js';
 import { bytes, callback, listOf, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
-import { type LoadOptions, type LoadSettings, Model } from './model.js';
+import { type LoadOptions, type LoadSettings, Model, settingsOf } from './model.js';
 import { type UploadOptions, upload } from './upload.js';
 
 const STORE = z.object({
@@ -17,6 +18,7 @@ const STORE = z.object({
 });
 const NAME = z.object({ model: z.string() });
 const LOAD = z.object({ model: z.string(), options: optionsOf({ onProgress: callback, signal }) });
+const BUDGET = z.object({ path: z.string(), settings: optionsOf({}) });
 const PLAN = z.object({ tensors: listOf('shapes of tensors') });
 
 /** Names in the message that there is no such model. */
@@ -50,9 +52,42 @@ export class ModelsClient {
    * @throws PynqLlmError SDK_MODEL_FILE, AGENT_STORE_FULL, GGUF_..., LLM_...
    */
   async upload(model: string | Uint8Array, options: UploadOptions & LoadSettings = {}): Promise<Model> {
+    const { signal } = options;
+    if (typeof model === 'string') await this.requireRoom(model, options);
     const { digest } = await this.store(model, options);
-    const { contextLength, kvType, kvBytes, signal } = options;
-    return Model.load(this.#connection, digest, { contextLength, kvType, kvBytes, signal });
+    return Model.load(this.#connection, digest, { ...settingsOf(options), signal });
+  }
+
+  /**
+   * Asks the board whether a model file could be loaded, were nothing else loaded: its header is read here and its shapes
+   * are sent. Says nothing of files that could not be loaded anywhere, and with an agent that cannot answer.
+   * @throws PynqLlmError LLM_MEMORY_DMA, LLM_MEMORY_SYSTEM, LLM_CONTEXT_LENGTH, as loading it would
+   */
+  async requireRoom(path: string, settings: LoadSettings = {}): Promise<void> {
+    await this.#ask(path, settings, { alone: true, refuse: true });
+  }
+
+  /**
+   * What a model file would take of the board's memory as it is now, and whether it would be loaded.
+   * @returns undefined where the agent cannot tell, or loading would refuse the file for what it is
+   */
+  async budget(path: string, settings: LoadSettings = {}): Promise<MemoryBudget | undefined> {
+    return this.#ask(path, settings, {});
+  }
+
+  async #ask(
+    path: string,
+    settings: LoadSettings,
+    how: { readonly alone?: boolean; readonly refuse?: boolean },
+  ): Promise<MemoryBudget | undefined> {
+    requireArguments({ path, settings }, BUDGET);
+    if (!this.#connection.hello.capabilities.includes('memory')) return undefined;
+    const { tryReadModelToPlan } = await import('../agent/plan-on-board.js');
+    const asked = tryReadModelToPlan(path);
+    if (asked === undefined) return undefined;
+    const { model, tensors } = asked;
+    const params = { model, tensors: [...tensors], ...settingsOf(settings), ...how };
+    return (await this.#connection.request('models.plan', params)).memory;
   }
 
   /** Puts a model file on the board without loading it. */

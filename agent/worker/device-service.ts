@@ -9,15 +9,11 @@ import type { RegisterPlace } from '../worker-link/register-mailbox.js';
 import { checkHandlers } from './check-handlers.js';
 import { counterHandlers } from './counters.js';
 import type { Answer, DeviceHandlers } from './handlers.js';
-import { LoadedModels, type ModelEvents } from './loaded-models.js';
+import { LoadedModels, type ModelEvents, type ModelSetup } from './loaded-models.js';
 import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
 
-type ServiceSetup = Pick<WorkerSetup, 'scratch' | 'kv' | 'clientWeights'> &
-  Partial<Pick<WorkerSetup, 'checkCycles' | 'threads'>> & {
-    /** Whether what the device computes takes time; false unless given. */
-    readonly takesRealTime?: boolean | undefined;
-  };
+type ServiceSetup = Pick<WorkerSetup, 'scratch'> & ModelSetup & Partial<Pick<WorkerSetup, 'checkCycles'>>;
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {

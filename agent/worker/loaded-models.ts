@@ -1,23 +1,32 @@
-import { availableParallelism } from 'node:os';
 import type { Accelerator } from '../../driver/index.js';
+import { emptyMemory } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
+  budgetMemory,
+  checkContextLength,
   type Engine,
   EngineMetrics,
   loadModel,
-  MOST_THREADS,
+  type MemoryBudget,
+  type MemoryRequest,
   type Model,
+  type ModelShape,
+  modelShape,
   newCost,
+  requireMemory,
   SpillFolder,
+  type SystemMemory,
 } from '../../llm/index.js';
 import type { GenerateEvent, OnProgress, Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
+import { type CpuPart, type CpuSettings, chooseCpuPart } from './cpu-part.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
+import { MemoryRoom } from './memory-room.js';
 import { checkLoadedAs, factsOf } from './model-facts.js';
-import { plainPlacement, planModel } from './plan-model.js';
+import { plainBudget, plainPlacement, planModel, shapeOf } from './plan-model.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
 import { RunningGenerations } from './running-generations.js';
@@ -39,13 +48,13 @@ export interface ModelEvents {
   readonly programs: ProgramHost;
 }
 
-type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
+/** What models are set up with. */
+export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights'>, CpuSettings {
+  /** What the machine has beside DMA memory, asked before each load. */
+  readonly systemMemory: () => SystemMemory;
+}
 
-/** What the agent was told of how models are to be loaded. */
-type ModelSetup = Pick<WorkerSetup, 'kv' | 'clientWeights'> & {
-  readonly threads?: number | undefined;
-  readonly takesRealTime?: boolean | undefined;
-};
+type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
 interface Loaded {
   readonly model: Model;
@@ -59,10 +68,10 @@ interface Loaded {
 export class LoadedModels {
   readonly #accelerator: () => Accelerator;
   readonly #kv: KvSettings;
-  readonly #threads: number;
-  readonly #takesRealTime: boolean;
+  readonly #cpu: CpuSettings;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
+  readonly #room: MemoryRoom;
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
   readonly #pins: SessionPins;
@@ -80,12 +89,12 @@ export class LoadedModels {
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
-    const { kv, clientWeights, threads, takesRealTime = false } = setup;
+    const { kv, clientWeights, systemMemory } = setup;
     this.#accelerator = accelerator;
     this.#kv = kv;
-    this.#takesRealTime = takesRealTime;
-    this.#threads = threads ?? Math.min(availableParallelism(), MOST_THREADS);
+    this.#cpu = setup;
     this.#clientWeights = clientWeights;
+    this.#room = new MemoryRoom(systemMemory);
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
     this.#pins = new SessionPins(events);
@@ -103,7 +112,7 @@ export class LoadedModels {
         pins: this.#pins,
         programs: this.programs,
       }),
-      'models.plan': ({ tensors }) => planModel(this.#accelerator(), tensors),
+      'models.plan': (params) => this.#plan(params),
       'models.load': (params, { id }) => this.#load(params, id),
       'models.unload': ({ model }) => this.#unload(model),
 
@@ -154,30 +163,82 @@ export class LoadedModels {
     }
   }
 
-  /** @param id of the call, for progress @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_... */
-  #load(
-    { model: digest, contextLength, kvType, kvBytes, path }: DeviceParams<'models.load'>,
-    id: number,
-  ): Result<'models.load'> {
+  /** Where a model would go and what it would take. @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE, where asked LLM_MEMORY_... */
+  #plan({
+    tensors,
+    model,
+    alone = false,
+    refuse = false,
+    ...request
+  }: DeviceParams<'models.plan'>): Result<'models.plan'> {
+    const accelerator = this.#accelerator();
+    const placement = planModel((matrices) => accelerator.plan(matrices), tensors);
+    if (model === undefined) return placement;
+    const { budget } = this.#cpuPart(shapeOf(model, tensors), request, alone);
+    if (refuse) requireMemory(budget);
+    return { ...placement, memory: plainBudget(budget) };
+  }
+
+  #cpuPart(model: ModelShape, request: MemoryRequest, alone: boolean): CpuPart {
+    checkContextLength(model, request.contextLength);
+    const accelerator = this.#accelerator();
+    const placement = accelerator.plan(model.matrices);
+    return chooseCpuPart(this.#cpu, model, placement, accelerator.board.description, (part) =>
+      this.#budget(model, { ...request, ...part }, alone),
+    );
+  }
+
+  /** @param alone with nothing else on the board, else beside what is loaded */
+  #budget(model: ModelShape, request: MemoryRequest, alone: boolean): MemoryBudget {
+    const { board } = this.#accelerator();
+    const { description } = board;
+    return budgetMemory({
+      model,
+      board: { description, dma: alone ? emptyMemory(description) : board.dmaMemory() },
+      system: alone ? this.#room.alone() : this.#room.left(),
+      request: {
+        ...request,
+        kvType: request.kvType ?? this.#kv.type,
+        kvBytes: request.kvBytes ?? this.#kv.bytes,
+      },
+    });
+  }
+
+  /**
+   * Nothing is allocated before the model is known to fit.
+   * @param id of the call, for progress
+   * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
+   */
+  #load({ model: digest, path, ...request }: DeviceParams<'models.load'>, id: number): Result<'models.load'> {
     const before = this.#loaded.get(digest);
     if (before !== undefined) {
-      checkLoadedAs(before.model, { contextLength, kvType, kvBytes });
+      checkLoadedAs(before.model, request);
       return before.result;
     }
     const source = fileSource(path);
     let opened: Model | undefined;
     try {
-      const model = loadModel(openGguf(source), {
+      const gguf = openGguf(source);
+      const { budget, threads, rows } = this.#cpuPart(modelShape(gguf), request, false);
+      requireMemory(budget);
+      this.#room.promise(digest, budget.system.need);
+      const { kvType, kvBytes, maxColumns } = budget;
+      const model = loadModel(gguf, {
         accelerator: this.#accelerator(),
-        contextLength,
-        kvType: kvType ?? this.#kv.type,
-        kvBytes: kvBytes ?? this.#kv.bytes,
-        threads: this.#threads,
-        rowRate: this.#takesRealTime ? 'measured' : undefined,
+        contextLength: request.contextLength,
+        kvType,
+        kvBytes,
+        maxColumns,
+        threads,
+        cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
       });
       opened = model;
-      const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
+      const result = {
+        facts: factsOf(model),
+        placement: plainPlacement(model.placement),
+        memory: plainBudget(budget),
+      };
       const generations = new RunningGenerations(
         model,
         { metrics: this.#metrics, spill: this.#spill, weights: this.#clientWeights },
@@ -190,6 +251,7 @@ export class LoadedModels {
       // Its weights may be there and the memory for keys and values not.
       opened?.close();
       source.close();
+      this.#room.free(digest);
       throw error;
     }
   }
@@ -277,6 +339,7 @@ export class LoadedModels {
     this.#loaded.delete(digest);
     model.close();
     source.close();
+    this.#room.free(digest);
   }
 }
 

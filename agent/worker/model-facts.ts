@@ -4,11 +4,11 @@ import type { ModelFacts, Params } from '../../protocol/index.js';
 
 /** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
 export function checkLoadedAs(
-  { contextLength, kvPool }: Model,
-  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes'>,
+  { contextLength, kvPool, maxColumns }: Model,
+  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns'>,
 ): void {
-  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes };
-  for (const name of ['contextLength', 'kvType', 'kvBytes'] as const) {
+  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes, maxColumns };
+  for (const name of ['contextLength', 'kvType', 'kvBytes', 'maxColumns'] as const) {
     if (asked[name] === undefined || asked[name] === loaded[name]) continue;
     throw new PynqLlmError(
       'AGENT_MODEL_LOADED_OTHERWISE',

@@ -1,19 +1,25 @@
-import type { Accelerator, PlacementReport, TensorShape } from '../../driver/index.js';
+import type { PlacementReport, TensorShape } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { BLOCK_FORMATS, GgmlType } from '../../gguf/index.js';
-import type { Params, WirePlacementReport } from '../../protocol/index.js';
+import { type MemoryBudget, type ModelShape, typeNamed } from '../../llm/index.js';
+import type {
+  ModelDimensions,
+  Params,
+  MemoryBudget as WireMemoryBudget,
+  WirePlacementReport,
+} from '../../protocol/index.js';
 
 type Shapes = Params<'models.plan'>['tensors'];
 
 /**
  * Where the tensors of a model file would go now: matrices by the driver's plan, everything else to the CPU. The
  * embedding is looked up, not multiplied with, unless it is the output matrix too.
+ * @param plan the driver's
  */
-export function planModel(accelerator: Accelerator, shapes: Shapes): WirePlacementReport {
-  const hasOutput = shapes.some(({ name }) => name === 'output.weight');
-  const isMatrix = ({ name, rows }: Shapes[number]) =>
-    rows > 1 && name.endsWith('.weight') && (name !== 'token_embd.weight' || !hasOutput);
-  const report = accelerator.plan(shapes.filter(isMatrix).map(toShape));
+export function planModel(
+  plan: (matrices: readonly TensorShape[]) => PlacementReport,
+  shapes: Shapes,
+): WirePlacementReport {
+  const report = plan(matricesOf(shapes));
   const planned = new Map(report.tensors.map((tensor) => [tensor.name, tensor]));
   const plain = plainPlacement(report);
   return {
@@ -32,12 +38,42 @@ export function planModel(accelerator: Accelerator, shapes: Shapes): WirePlaceme
 }
 
 /** A report as a message carries it: without `readonly`. */
-export function plainPlacement({ board, tensors, totals, dmaMemory }: PlacementReport): WirePlacementReport {
-  return { board, tensors: [...tensors], totals, dmaMemory };
+export function plainPlacement({ tensors, ...report }: PlacementReport): WirePlacementReport {
+  return { ...report, tensors: [...tensors] };
+}
+
+/** What a model's memory follows from, of what a client says of it. */
+export function shapeOf(model: ModelDimensions, shapes: Shapes): ModelShape {
+  const vectors = shapes.filter(({ rows }) => rows === 1);
+  return {
+    ...model,
+    vectorValues: vectors.reduce((sum, { columns }) => sum + columns, 0),
+    matrices: matricesOf(shapes),
+  };
+}
+
+/** A budget as a message carries it: without `readonly`. */
+export function plainBudget({ short: _, refusal, ...budget }: MemoryBudget): WireMemoryBudget {
+  return {
+    ...budget,
+    lines: [...budget.lines],
+    fits: [...budget.fits],
+    ...(refusal === undefined ? {} : { refusal }),
+  };
+}
+
+function matricesOf(shapes: Shapes): TensorShape[] {
+  const hasOutput = shapes.some(({ name }) => name === 'output.weight');
+  return shapes
+    .filter(
+      ({ name, rows }) =>
+        rows > 1 && name.endsWith('.weight') && (name !== 'token_embd.weight' || !hasOutput),
+    )
+    .map(toShape);
 }
 
 function toShape({ name, type, rows, columns }: Shapes[number]): TensorShape {
-  const found = Object.values(GgmlType).find((number) => BLOCK_FORMATS[number].name === type);
+  const found = typeNamed(type);
   if (found === undefined)
     throw new PynqLlmError('PROTOCOL_BAD_PARAMS', `"${type.slice(0, 20)}" is no type of a tensor.`, {
       context: { tensor: name },

@@ -2,6 +2,7 @@ import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { isPynqLlmError } from '../../errors/index.js';
 import { errorToWire, type GenerateEvent } from '../../protocol/index.js';
 import { openBoard, takesRealTime } from '../boards/open-board.js';
+import { systemMemoryOf } from '../boards/system-memory.js';
 import { Doorbell } from '../worker-link/doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
 import { changesMemory } from '../worker-link/methods.js';
@@ -32,29 +33,29 @@ if (service !== undefined) run(service);
 function openService(): DeviceService | undefined {
   doorbell.tick();
   try {
-    const board = openBoard(setup.device);
-    const opened = new DeviceService(
-      board,
-      { ...setup, takesRealTime: takesRealTime(setup.device) },
-      {
-        onEvent: (generation, event) => events.push({ generation, event }),
-        onProgress: (id, done, total, unit) => {
-          doorbell.tick();
-          post({ kind: 'progress', id, done, total, unit });
-        },
-        onAnswer: (id, outcome) => {
-          if ('error' in outcome) fail(id, outcome.error);
-          else post({ kind: 'reply', id, result: outcome.result });
-        },
-        programs: {
-          start: (thread, programs) =>
-            port.postMessage({ kind: 'start-programs', thread, port: programs } satisfies FromWorker, [
-              programs,
-            ]),
-          end: (thread) => post({ kind: 'end-programs', thread }),
-        },
+    const known = {
+      ...setup,
+      systemMemory: systemMemoryOf(setup.device),
+      takesRealTime: takesRealTime(setup.device),
+    };
+    const opened = new DeviceService(openBoard(setup.device), known, {
+      onEvent: (generation, event) => events.push({ generation, event }),
+      onProgress: (id, done, total, unit) => {
+        doorbell.tick();
+        post({ kind: 'progress', id, done, total, unit });
       },
-    );
+      onAnswer: (id, outcome) => {
+        if ('error' in outcome) fail(id, outcome.error);
+        else post({ kind: 'reply', id, result: outcome.result });
+      },
+      programs: {
+        start: (thread, programs) =>
+          port.postMessage({ kind: 'start-programs', thread, port: programs } satisfies FromWorker, [
+            programs,
+          ]),
+        end: (thread) => post({ kind: 'end-programs', thread }),
+      },
+    });
     post({ kind: 'ready', description: plain(opened.description), dmaMemory: opened.dmaMemory });
     return opened;
   } catch (error) {

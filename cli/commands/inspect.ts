@@ -1,73 +1,116 @@
 import { Argument, Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
-import type { ModelFile } from '../../sdk/index.js';
-import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import type { MemoryBudget, ModelFile, PlanReport } from '../../sdk/index.js';
+import {
+  type DeviceOptions,
+  type LoadFlags,
+  loadSettings,
+  withDevice,
+  withJson,
+  withLoad,
+} from '../options.js';
 import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
-import { formatBytes, formatCount, formatShare } from '../output/units.js';
+import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { withBoard } from '../session.js';
 
 const MAX_VALUE_LENGTH = 70;
 
-/** `inspect`: what a model file holds, and where each tensor would go on a board. Uploads nothing. */
+interface InspectOptions extends DeviceOptions, LoadFlags {
+  readonly board?: string;
+  readonly json?: boolean;
+}
+
+/** `inspect`: what a model file holds, where each tensor would go on a board and what it takes. Uploads nothing. */
 export function inspectCommand(): Command {
   const command = new Command('inspect')
     .description(
-      'Show what a .gguf file holds and where each tensor would go on the device. Uploads nothing.',
+      'Show what a .gguf file holds, where each tensor would go on the device, and what it takes of its memory. Uploads nothing.',
     )
-    .addArgument(new Argument('<file>', 'a .gguf file'));
-  return withJson(withDevice(command), 'one JSON object {"file","metadata","tensors","placement"}').action(
-    async (file: string, options: DeviceOptions & { json?: boolean }) => {
-      const { inspectModel } = await import('../../sdk/index.js');
-      const model = inspectModel(file);
-      await withBoard(options, async (board) => {
-        const placement = await board.models.plan(model.tensors);
-        if (options.json) {
-          const { metadata, ...rest } = model;
-          const shown = Object.fromEntries(metadata.map(({ key, value }) => [key, value]));
-          return printText(`${harmlessJson({ file, ...rest, metadata: shown, placement })}\n`);
-        }
-        printText(`${describeFile(file, model)}\n\n`);
-        const { totals, dmaMemory } = placement;
-        const weights = totals.resident.weights + totals.staged.weights + totals.cpu.weights;
-        const rows = placement.tensors.map((tensor) => [
-          tensor.name,
-          tensor.type,
-          `${tensor.rows} x ${tensor.columns}`,
-          tensor.placement,
-          formatBytes(tensor.bytes),
-          tensor.reason,
-        ]);
-        const headings = [
-          { heading: 'tensor' },
-          { heading: 'type' },
-          { heading: 'rows x columns', right: true },
-          { heading: `on ${board.info.description.name}` },
-          { heading: 'memory', right: true },
-          { heading: 'why' },
-        ];
-        printText(`${formatTable(headings, rows)}\n\n`);
-        printText(
-          `${formatFacts([
-            [
-              'resident in DMA memory',
-              `${totals.resident.tensors} tensors, ${formatBytes(totals.resident.bytes)}`,
-            ],
-            [
-              'staged from CPU memory',
-              `${totals.staged.tensors} tensors, ${formatBytes(totals.staged.bytes)}`,
-            ],
-            ['computed by the CPU', `${totals.cpu.tensors} tensors`],
-            ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
-            [
-              'DMA memory',
-              `${formatBytes(dmaMemory.total)}, ${formatBytes(dmaMemory.free)} of it free afterwards`,
-            ],
-          ])}\n`,
-        );
-      });
-    },
+    .addArgument(new Argument('<file>', 'a .gguf file'))
+    .option(
+      '-b, --board <name>',
+      'a shipped board, such as pynq-z1-360, or a .toml file: no device is asked',
+    );
+  withJson(
+    withDevice(withLoad(command)),
+    'one JSON object {"file","metadata","tensors","placement","memory"}',
   );
+  return command.action(async (file: string, options: InspectOptions) => {
+    const { inspectModel } = await import('../../sdk/index.js');
+    const model = inspectModel(file);
+    const { memory, timing, clockHz, ...placement } = await plan(file, model, options);
+    if (options.json) {
+      const { metadata, ...rest } = model;
+      const shown = Object.fromEntries(metadata.map(({ key, value }) => [key, value]));
+      return printText(`${harmlessJson({ file, ...rest, metadata: shown, placement, memory })}\n`);
+    }
+    printText(`${describeFile(file, model)}\n\n${describePlacement(placement, { timing, clockHz })}\n`);
+    if (memory !== undefined) printText(`\n${describeMemory(memory)}\n`);
+  });
+}
+
+/** Of a board that is not there by its description, else of the device as it is now. */
+async function plan(file: string, model: ModelFile, options: InspectOptions): Promise<PlanReport & Clock> {
+  const settings = loadSettings(options);
+  if (options.board !== undefined) {
+    const { planOnBoard } = await import('../../sdk/index.js');
+    return planOnBoard(file, options.board, settings);
+  }
+  return withBoard(options, async (board) => {
+    const [placement, memory] = await Promise.all([
+      board.models.plan(model.tensors),
+      board.models.budget(file, settings),
+    ]);
+    const { timing, clockHz } = board.info.description;
+    return { ...placement, ...(memory && { memory }), timing, clockHz };
+  });
+}
+
+/** What cycles are of, and how long they are. */
+interface Clock {
+  readonly timing: 'systemc' | 'synthesised';
+  readonly clockHz: number;
+}
+
+function describePlacement(
+  { board, tensors, totals, dmaMemory, tokenCycles }: PlanReport,
+  clock: Clock,
+): string {
+  const weights = totals.resident.weights + totals.staged.weights + totals.cpu.weights;
+  const rows = tensors.map((tensor) => [
+    tensor.name,
+    tensor.type,
+    `${tensor.rows} x ${tensor.columns}`,
+    tensor.placement,
+    formatBytes(tensor.bytes),
+    tensor.reason,
+  ]);
+  const headings = [
+    { heading: 'tensor' },
+    { heading: 'type' },
+    { heading: 'rows x columns', right: true },
+    { heading: `on ${board}` },
+    { heading: 'memory', right: true },
+    { heading: 'why' },
+  ];
+  const facts = formatFacts([
+    ['resident in DMA memory', `${totals.resident.tensors} tensors, ${formatBytes(totals.resident.bytes)}`],
+    ['staged from CPU memory', `${totals.staged.tensors} tensors, ${formatBytes(totals.staged.bytes)}`],
+    ['computed by the CPU', `${totals.cpu.tensors} tensors`],
+    ['core cycles a token', describeCycles(tokenCycles, clock)],
+    ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
+    ['DMA memory', `${formatBytes(dmaMemory.total)}, ${formatBytes(dmaMemory.free)} of it free afterwards`],
+  ]);
+  return `${formatTable(headings, rows)}\n\n${facts}`;
+}
+
+/** What loading would say of it. */
+function describeMemory({ table, refusal, fits, contextLength, kvTokens }: MemoryBudget): string {
+  if (refusal === undefined)
+    return `${table}\n\nfits: a context of ${contextLength} tokens, keys and values of ${kvTokens} for one sequence`;
+  const would = fits.map((one, i) => `  (${i + 1}) ${one}`).join('\n');
+  return `${table}\n\ndoes not fit: ${refusal}${would === '' ? '' : `; it would fit\n${would}`}`;
 }
 
 function describeFile(file: string, model: ModelFile): string {
@@ -87,6 +130,16 @@ function describeFile(file: string, model: ModelFile): string {
     model.metadata.map(({ key, value, length }) => [key, shorten(value, length)] as const),
   );
   return `${facts}\n\n${metadata}`;
+}
+
+/** Both ends of what is known, with the timing that they are of, and what that is at the board's clock. */
+function describeCycles({ words, hls }: PlanReport['tokenCycles'], { timing, clockHz }: Clock): string {
+  const time = (cycles: number) => formatDuration((cycles / clockHz) * 1000);
+  const clock = `${formatCount(clockHz)}Hz`;
+  if (timing === 'systemc')
+    return `${formatCount(words)}, ${time(words)} at ${clock}: the SystemC model's timing, no hardware's`;
+  const range = `${formatCount(words)} to ${formatCount(hls)}, ${time(words)} to ${time(hls)} at ${clock}`;
+  return `${range}: synthesised timing, unpacker as fast as the words or as the HLS report has it`;
 }
 
 function shorten(value: unknown, length: number | undefined): string {

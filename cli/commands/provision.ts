@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { harmless, harmlessJson, PynqLlmError } from '../../errors/index.js';
-import type { ProvisionResult } from '../../sdk/board-setup.js';
+import type { BootHelp, ProvisionResult } from '../../sdk/board-setup.js';
 import { readFile } from '../files.js';
 import { withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
@@ -20,6 +20,7 @@ interface ProvisionOptions {
   readonly hostName?: string;
   readonly staticAddress?: string;
   readonly bootLog?: boolean;
+  readonly board?: string;
   readonly json?: boolean;
 }
 
@@ -36,9 +37,12 @@ export function provisionCommand(): Command {
     .option('--password-stdin', 'read the password from standard input instead of asking for it')
     .option('--host-name <name>', 'give the board this host name')
     .option('--static-address <address/prefix>', 'give it this address as well, such as 192.168.2.99/24')
+    .option('-b, --board <name>', 'a shipped board or a .toml file: says how to boot it for its DMA memory')
     .option('--boot-log', 'show what the board writes');
   return withJson(withPort(command), 'one JSON object').action(async (options: ProvisionOptions) => {
-    const { provisionBoard } = await import('../../sdk/board-setup.js');
+    const { provisionBoard, bootHelp } = await import('../../sdk/board-setup.js');
+    // A wrong name ends it here, not after minutes at the console.
+    const boot = options.board === undefined ? undefined : bootHelp(options.board);
     const publicKey = readFile(options.key ?? usualKey()).toString('utf8');
     const port = await serialPort(options.port);
     const password = options.passwordStdin
@@ -59,7 +63,8 @@ export function provisionCommand(): Command {
         onNotice: (text) => noteText(`${harmless(text)}\n`),
         ...(options.bootLog && { onBytes: (bytes: Uint8Array) => process.stderr.write(bytes) }),
       });
-      printText(options.json ? `${harmlessJson(result)}\n` : `${describe(result, user)}\n`);
+      const answer = { ...result, ...(boot && { boot }) };
+      printText(options.json ? `${harmlessJson(answer)}\n` : `${describe(result, user, boot)}\n`);
     });
   });
 }
@@ -73,7 +78,7 @@ function usualKey(): string {
   });
 }
 
-function describe(result: ProvisionResult, user: string): string {
+function describe(result: ProvisionResult, user: string, boot: BootHelp | undefined): string {
   const { hostName, machine, kernel, addresses, hostKeys, keyWasThere } = result;
   return formatFacts([
     ['board', hostName],
@@ -81,6 +86,7 @@ function describe(result: ProvisionResult, user: string): string {
     ...addresses.map((a) => ['address', `${a.address} on ${a.interface}`] as const),
     ...hostKeys.map(({ type, fingerprint }) => ['host key', `${fingerprint} ${type}`] as const),
     ['SSH key', keyWasThere ? 'was installed before' : 'installed'],
+    ...(boot === undefined ? [] : [['memory', boot.text] as const]),
     ['next', `pynq-llm deploy ${user}@${addresses[0]?.address ?? 'ADDRESS'}`],
   ]);
 }

@@ -18,7 +18,7 @@ export function statusCommand(): Command {
     async (options: DeviceOptions & { json?: boolean }) => {
       await withInterrupt(async (signal) => {
         const { device, token, tlsFingerprint: fingerprint } = options;
-        const { agentStatus, formatRestarts } = await import('../../sdk/index.js');
+        const { agentStatus, formatRestarts, killedForMemory } = await import('../../sdk/index.js');
         const { unit, agent, error } = await agentStatus(device, { token, fingerprint, signal });
         if (error !== undefined) {
           reportError(error);
@@ -29,7 +29,7 @@ export function statusCommand(): Command {
           return printText(`${harmlessJson(status)}\n`);
         }
         const facts = [
-          ...(unit === undefined ? [] : unitFacts(unit, formatRestarts(unit))),
+          ...(unit === undefined ? [] : unitFacts(unit, formatRestarts(unit), killedForMemory(unit))),
           ...(agent === undefined ? [] : agentFacts(agent)),
         ];
         if (facts.length > 0) printText(`${formatFacts(facts)}\n`);
@@ -40,11 +40,14 @@ export function statusCommand(): Command {
 
 type Fact = readonly [string, string];
 
-function unitFacts(unit: UnitState, restarts: string): Fact[] {
+function unitFacts(unit: UnitState, restarts: string, killed: string | undefined): Fact[] {
   const { installed, active, sub, result, memoryBytes, release } = unit;
   if (!installed) return [['service', 'not installed']];
   return [
     ['service', `${active} (${sub})${active === 'active' ? '' : `, last result ${result}`}, ${restarts}`],
+    ...(killed === undefined
+      ? []
+      : [['killed', `${killed}; docs/memory.md says what a model takes`] as const]),
     ...(release === undefined ? [] : [['release', release] as const]),
     ...(memoryBytes === undefined ? [] : [['memory of the service', formatBytes(memoryBytes)] as const]),
   ];

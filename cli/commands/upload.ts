@@ -1,11 +1,19 @@
 import { Argument, Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
-import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import {
+  type DeviceOptions,
+  type LoadFlags,
+  loadSettings,
+  withDevice,
+  withJson,
+  withLoad,
+} from '../options.js';
 import { printText } from '../output/print.js';
 import { formatBytes } from '../output/units.js';
 import { storeModel, withBoard } from '../session.js';
 
-interface UploadOptions extends DeviceOptions {
+interface UploadOptions extends DeviceOptions, LoadFlags {
+  readonly force?: boolean;
   readonly name?: string;
   readonly json?: boolean;
 }
@@ -13,12 +21,16 @@ interface UploadOptions extends DeviceOptions {
 /** `upload`: puts a model file on the board without loading it. */
 export function uploadCommand(): Command {
   const command = new Command('upload')
-    .description('Put a model on the board. Goes on where a broken upload stopped; skips what the board has.')
+    .description(
+      'Put a model on the board, if the board could load it. Goes on where a broken upload stopped; skips what the board has.',
+    )
     .addArgument(new Argument('<file>', 'a .gguf file'))
-    .option('--name <name>', "the model's name on the board; the file's name when left out");
-  withJson(withDevice(command), 'the stored model as one JSON object');
+    .option('--name <name>', "the model's name on the board; the file's name when left out")
+    .option('-f, --force', 'also a model that the board could not load');
+  withJson(withDevice(withLoad(command)), 'the stored model as one JSON object');
   return command.action(async (file: string, options: UploadOptions) => {
     await withBoard(options, async (board, signal) => {
+      if (options.force !== true) await board.models.requireRoom(file, loadSettings(options));
       const before = new Set((await board.models.list()).map(({ digest }) => digest));
       const stored = await storeModel(board, file, signal, options.name);
       if (options.json) return printText(`${harmlessJson(stored)}\n`);

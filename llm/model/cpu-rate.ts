@@ -6,8 +6,17 @@ import { CpuRowsMemory } from './cpu-rows.js';
 const TILE = { rows: 64, columns: 2048 };
 const ROUNDS = 4;
 
-/** Multiply-adds a second that this thread computes of rows of a type, at best: the first round compiles. */
-export function measureRate(coreType: CoreType): number {
+const rates = new Map<CoreType, number>();
+
+/** Multiply-adds a second that this thread computes of rows of a type: measured once. */
+export function rateOfRows(coreType: CoreType): number {
+  const rate = rates.get(coreType) ?? measureRate(coreType);
+  rates.set(coreType, rate);
+  return rate;
+}
+
+/** At best: the first round compiles. */
+function measureRate(coreType: CoreType): number {
   const shape = { coreType, ...TILE };
   const memory = new CpuRowsMemory([shape], TILE.rows, 1, new ThreadPool(1));
   const rows = memory.take(shape);

@@ -1,26 +1,24 @@
 import type { Accelerator } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { CoreType, GgufFile, GgufTensor } from '../../gguf/index.js';
+import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
 import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer } from '../tokenizer/index.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
-import { measureRate } from './cpu-rate.js';
 import { CpuRowsMemory } from './cpu-rows.js';
 import { Embedding } from './embedding.js';
 import { Layer } from './layer.js';
 import { type CpuWork, type GroupMember, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
 import { Rope } from './rope.js';
-import { rowShares } from './row-share.js';
 import { findTensors, type ModelTensors, matrices, readVector } from './tensors.js';
 import { type LoadProgress, type RowShare, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
 /** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
-const DEFAULT_MAX_COLUMNS = 64;
+export const DEFAULT_MAX_COLUMNS = 64;
 
 export interface LoadOptions {
   /** Computes what it can hold; without one everything is computed on the CPU. */
@@ -36,11 +34,9 @@ export interface LoadOptions {
   /** Threads that compute, the caller's among them; 1 unless given. */
   readonly threads?: number | undefined;
   /**
-   * Multiply-adds a second of a thread on rows of matrices, by which those beside the caller's take a part of the rows that the
-   * core would compute; `measured` measures it. No part unless given: on a mock that does not take real time, the core costs none.
+   * How many of a matrix's rows, the last ones, threads compute while the core computes the others: see row-share.ts. None
+   * unless given. A matrix that the core does not take is the CPU's anyway.
    */
-  readonly rowRate?: number | 'measured' | undefined;
-  /** The CPU's rows of a matrix in place of those by the rate, for tests. */
   readonly cpuRows?: ((tensor: GgufTensor) => number) | undefined;
   readonly onProgress?: LoadProgress | undefined;
 }
@@ -67,7 +63,11 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const cpuWork: CpuWork = { multiplyAdds: 0 };
   const maxColumns = options.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const threads = new ThreadPool(options.threads ?? 1);
-  const share = rowShare(options, maxColumns, threads);
+  const { cpuRows } = options;
+  const share: RowShare | undefined = cpuRows && {
+    rowsOf: cpuRows,
+    makeRoom: (shapes, mostRows) => new CpuRowsMemory(shapes, mostRows, maxColumns, threads),
+  };
   const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress, share);
   const workspace = new Workspace(config, maxColumns);
   try {
@@ -75,7 +75,6 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       config,
       tokenizer,
       placement: loader.placement,
-      cpuRowsBytes: loader.rows?.byteLength ?? 0,
       contextLength,
       kv: {
         type: kvType,
@@ -139,27 +138,11 @@ function buildGraph(
   };
 }
 
-/** What threads beside the caller's take of the core's rows; nothing where there are none. */
-function rowShare(
-  { rowRate, cpuRows }: LoadOptions,
-  maxColumns: number,
-  threads: ThreadPool,
-): RowShare | undefined {
-  if (cpuRows === undefined && (rowRate === undefined || threads.size === 1)) return undefined;
-  return {
-    sharesOf: (tensors, placement, board) => {
-      if (cpuRows !== undefined)
-        return new Map(
-          tensors.map((tensor) => [tensor.name, cpuRows(tensor)] as const).filter(([, n]) => n > 0),
-        );
-      const rate = (coreType: CoreType) => (rowRate === 'measured' ? measureRate(coreType) : Number(rowRate));
-      return rowShares(tensors, placement, board, (type) => (threads.size - 1) * rate(type));
-    },
-    makeRoom: (shapes, mostRows) => new CpuRowsMemory(shapes, mostRows, maxColumns, threads),
-  };
-}
-
-function checkContextLength(config: ModelConfig, asked = config.trainedContext): number {
+/** @returns the context that was asked for, or all that the model was made for @throws PynqLlmError LLM_CONTEXT_LENGTH */
+export function checkContextLength(
+  config: Pick<ModelConfig, 'trainedContext'>,
+  asked = config.trainedContext,
+): number {
   if (Number.isInteger(asked) && asked >= 1 && asked <= config.trainedContext) return asked;
   throw new PynqLlmError(
     'LLM_CONTEXT_LENGTH',

@@ -33,8 +33,6 @@ export interface ModelParts {
   readonly workspace: Workspace;
   /** Ended with the model. */
   readonly threads: ThreadPool;
-  /** Bytes of rows that the CPU computes of the core's matrices. */
-  readonly cpuRowsBytes: number;
   /** Running totals of what the model has cost. */
   readonly cost: () => Cost;
   /** Gives back device memory. */
@@ -72,11 +70,6 @@ export class Model {
   /** Columns that go through the matrices together; more are taken in several passes. */
   get maxColumns(): number {
     return this.#parts.workspace.maxColumns;
-  }
-
-  /** Bytes of weights in the CPU's memory of which it computes rows while the core computes the others. */
-  get cpuRowsBytes(): number {
-    return this.#parts.cpuRowsBytes;
   }
 
   /** Running totals of device traffic and of work; differences are the cost of what was done in between. */

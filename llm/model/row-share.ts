@@ -1,6 +1,7 @@
 import { type BoardDescription, tileCycles } from '../../board/index.js';
-import { type PlacementReport, rowsPerTile } from '../../driver/index.js';
-import { type CoreType, coreTypeOf, type GgufTensor, SUPER_BLOCK } from '../../gguf/index.js';
+import { type PlacementReport, rowsPerTile, type TensorShape } from '../../driver/index.js';
+import { type CoreType, coreTypeOf, SUPER_BLOCK } from '../../gguf/index.js';
+import { blockBytes } from './cpu-rows.js';
 
 /**
  * How many of a matrix's rows, the last ones, the CPU computes while the core computes the others: such that both end as early
@@ -23,32 +24,44 @@ export function cpuRowsOf(rows: number, perTile: number, tileSeconds: number, ro
   return best;
 }
 
+/** The CPU's rows of each matrix that the core computes, by name, and the bytes that they take. */
+export interface RowShares {
+  readonly rows: ReadonlyMap<string, number>;
+  readonly bytes: number;
+}
+
 /**
- * The CPU's rows of each matrix that the core computes, by name, for one column: decode is what a board does most.
+ * What the threads beside the device's take of a model's rows, for one column: decode is what a board does most.
  *
- * @param placement where all rows would be
- * @param rateOf multiply-adds a second of the threads beside the device's, together, on rows of a type; asked once a type
+ * @param placement what of it is the core's
+ * @param rateOf multiply-adds a second of these threads together on rows of a type
  */
 export function rowShares(
-  tensors: readonly GgufTensor[],
+  tensors: readonly TensorShape[],
   placement: PlacementReport,
   board: BoardDescription,
   rateOf: (coreType: CoreType) => number,
-): Map<string, number> {
+): RowShares {
   const shares = new Map<string, number>();
-  const rates = new Map<CoreType, number>();
+  let bytes = 0;
   for (const [i, { name, type, rows, columns }] of tensors.entries()) {
     const coreType = coreTypeOf(type);
-    const { placement: place } = placement.tensors[i];
-    if (coreType === undefined || place === 'cpu') continue;
+    if (coreType === undefined || placement.tensors[i].placement === 'cpu') continue;
     const kb = columns / SUPER_BLOCK;
     const perTile = rowsPerTile(kb, board.capacity.weightBlocks);
-    const tile = { core: board, coreType, kb, rows: perTile, columns: 1, rowsPerTile: perTile };
-    const seconds = tileCycles({ ...tile, resident: place === 'resident' }) / board.clockHz;
-    const rate = rates.get(coreType) ?? rateOf(coreType);
-    rates.set(coreType, rate);
-    const share = cpuRowsOf(rows, perTile, seconds, columns / rate);
-    if (share > 0) shares.set(name, share);
+    const tile = {
+      core: board,
+      coreType,
+      kb,
+      rows: perTile,
+      columns: 1,
+      rowsPerTile: perTile,
+      resident: true,
+    };
+    const share = cpuRowsOf(rows, perTile, tileCycles(tile) / board.clockHz, columns / rateOf(coreType));
+    if (share === 0) continue;
+    shares.set(name, share);
+    bytes += blockBytes({ coreType, rows: share, columns });
   }
-  return shares;
+  return { rows: shares, bytes };
 }

@@ -1,4 +1,3 @@
-import type { BoardDescription } from '../../board/index.js';
 import type { Accelerator, MatMulProgram, Placement, PlacementReport } from '../../driver/index.js';
 import { BLOCK_FORMATS, coreTypeOf, type GgufFile, type GgufTensor } from '../../gguf/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
@@ -10,12 +9,8 @@ const MOST_OF_A_GROUP = 3;
 
 /** What the CPU's part of the rows is, and where it goes. */
 export interface RowShare {
-  /** Rows of each matrix by name. @param placement where all rows would be */
-  sharesOf(
-    tensors: readonly GgufTensor[],
-    placement: PlacementReport,
-    board: BoardDescription,
-  ): ReadonlyMap<string, number>;
+  /** Rows of a matrix, the last ones. */
+  rowsOf(tensor: GgufTensor): number;
   makeRoom(shapes: readonly RowsShape[], mostRows: number): CpuRowsMemory;
 }
 
@@ -48,15 +43,17 @@ export class WeightLoader {
     this.#accelerator = accelerator;
     this.#onProgress = onProgress;
     this.#totalBytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-    const whole = accelerator?.plan(tensors) ?? cpuPlacement(tensors);
-    const shares = accelerator && share?.sharesOf(tensors, whole, accelerator.board.description);
-    this.#shares = shares ?? new Map();
+    this.#shares = new Map(
+      accelerator === undefined || share === undefined
+        ? []
+        : tensors
+            .map((tensor) => [tensor.name, share.rowsOf(tensor)] as const)
+            .filter(([, rows]) => rows > 0),
+    );
     this.placement =
-      accelerator === undefined || this.#shares.size === 0
-        ? whole
-        : accelerator.plan(
-            tensors.map((tensor) => ({ ...tensor, rows: tensor.rows - this.#shareOf(tensor) })),
-          );
+      accelerator?.plan(
+        tensors.map((tensor) => ({ ...tensor, rows: tensor.rows - this.#shareOf(tensor) })),
+      ) ?? cpuPlacement(tensors);
     this.rows = this.#shares.size === 0 ? undefined : this.#makeRoom(tensors, share);
     this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
   }
@@ -145,5 +142,6 @@ function cpuPlacement(tensors: readonly GgufTensor[]): PlacementReport {
       },
     },
     dmaMemory: { total: 0, working: 0, free: 0 },
+    tokenCycles: { words: 0, hls: 0 },
   };
 }

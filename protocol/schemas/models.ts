@@ -1,11 +1,10 @@
 import { z } from 'zod';
 import { MAX_CHUNKS, MAX_LIST_MODELS, MAX_NAME_LENGTH } from '../limits.js';
-import { bytes, count, digest, list, name, piece, text, tokens } from './common.js';
+import { conversationFields } from './chat.js';
+import { bytes, count, digest, name, text, tokens } from './common.js';
+import { type KvType, kvType, loadSettings } from './load-settings.js';
+import { memoryBudget } from './memory.js';
 import { placementReport } from './placement.js';
-
-/** How keys and values of complete pages are kept: as 16-bit floats, or as 8-bit integers with a scale. */
-export type KvType = 'f16' | 'int8';
-export const kvType: z.ZodType<KvType> = z.enum(['f16', 'int8']);
 
 /** What a model is, once it is loaded. */
 export interface ModelFacts {
@@ -95,6 +94,8 @@ export const modelsFindResult = z.object({ models: z.array(storedModel) });
 
 export const modelReference = z.strictObject({ model: digest });
 
+/** Chosen by the agent at random: who knows it may send bytes of the upload. */
+const uploadId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits');
 export const uploadBeginParams = z.strictObject({
   digest,
   name,
@@ -109,27 +110,25 @@ export const uploadBeginResult = z.union([
   z.object({ state: z.literal('complete'), model: storedModel }),
   z.object({
     state: z.literal('partial'),
-    upload: count,
+    upload: uploadId,
     /** One byte a chunk: 1 where the board has it already. */
     have: bytes,
   }),
 ]);
-export const uploadChunkParams = z.strictObject({ upload: count, index: count, data: piece });
-export const uploadReference = z.strictObject({ upload: count });
+export const uploadReference = z.strictObject({ upload: uploadId });
+/** As in the answer to uploadBegin, now. */
+export const uploadHaveResult = z.object({ have: bytes });
 
 export const loadParams = z.strictObject({
   model: digest,
-  /** Tokens that a sequence may have; the model's own context length unless given. */
-  contextLength: z.int().min(1).max(1_048_576).optional(),
-  /** How keys and values are kept, and bytes for those of all sequences; the agent's settings unless given. */
-  kvType: kvType.optional(),
-  kvBytes: z
-    .int()
-    .min(1)
-    .max(2 ** 32)
-    .optional(),
+  ...loadSettings,
 });
-export const loadResult = z.object({ facts: modelFacts, placement: placementReport });
+export const loadResult = z.object({
+  facts: modelFacts,
+  placement: placementReport,
+  /** What the model takes; agents before did not say. */
+  memory: memoryBudget.optional(),
+});
 
 export const tokenizeParams = z.strictObject({
   model: digest,
@@ -145,21 +144,9 @@ export const detokenizeResult = z.object({ text: z.string() });
 /** What each token stands for: not always whole characters; nothing for tokens that are left out of texts. */
 export const piecesResult = z.object({ pieces: z.array(bytes) });
 
-/** One message of a conversation. */
-export interface ChatMessage {
-  /** Who says it, as the model's chat template has it: mostly `system`, `user` or `assistant`. */
-  readonly role: string;
-  /** What is said. */
-  readonly content: string;
-}
-const chatMessage: z.ZodType<ChatMessage> = z.strictObject({
-  role: z.string().min(1).max(40),
-  content: text,
-});
-export const chatMessages = list(chatMessage, { min: 1, max: 1_000 });
 export const applyTemplateParams = z.strictObject({
+  ...conversationFields,
   model: digest,
-  messages: chatMessages,
   /** Whether the prompt ends where the assistant's answer begins; yes unless told. */
   addGenerationPrompt: z.boolean().optional(),
 });

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { count, list } from './common.js';
+import { loadSettings } from './load-settings.js';
+import { type MemoryBudget, memoryBudget, modelDimensions } from './memory.js';
 
 /** Where a weight tensor is computed: see docs/glossary.md. */
 export type Placement = 'resident' | 'staged' | 'cpu';
@@ -58,6 +60,11 @@ export interface WirePlacementReport {
     /** What is left. */
     readonly free: number;
   };
+  /**
+   * Core cycles of a token of one sequence, in the board's timing: with the synthesised core's unpacker as fast as the words
+   * come, and as the HLS report has it. The truth lies between.
+   */
+  readonly tokenCycles: { readonly words: number; readonly hls: number };
 }
 export const placementReport: z.ZodType<WirePlacementReport> = z.object({
   board: z.string(),
@@ -74,6 +81,7 @@ export const placementReport: z.ZodType<WirePlacementReport> = z.object({
   ),
   totals: z.object({ resident: placementTotals, staged: placementTotals, cpu: placementTotals }),
   dmaMemory: z.object({ total: count, working: count, free: count }),
+  tokenCycles: z.object({ words: count, hls: count }),
 });
 
 /** Shape of a weight tensor: for a plan without the weights. */
@@ -93,4 +101,23 @@ const tensorShape: z.ZodType<TensorShape> = z.strictObject({
   rows: z.int().min(1),
   columns: z.int().min(1),
 });
-export const planParams = z.strictObject({ tensors: list(tensorShape, { min: 0, max: 16_384 }) });
+export const planParams = z.strictObject({
+  tensors: list(tensorShape, { min: 0, max: 16_384 }),
+  /** With the model's dimensions the answer has its memory too. */
+  model: modelDimensions.optional(),
+  /** What would be if nothing else were loaded; what is now unless asked. */
+  alone: z.boolean().optional(),
+  /** Whether a model that does not fit is an error, as it is for `models.load`. */
+  refuse: z.boolean().optional(),
+  ...loadSettings,
+});
+
+/** Where weight tensors would go, and what their model would take. */
+export interface PlanReport extends WirePlacementReport {
+  /** Where the model's dimensions were given. */
+  readonly memory?: MemoryBudget | undefined;
+}
+export const planReport: z.ZodType<PlanReport> = z.intersection(
+  placementReport,
+  z.object({ memory: memoryBudget.optional() }),
+);

@@ -32,6 +32,12 @@ export interface BoardFacts {
   readonly unit: UnitState | undefined;
   /** `--device` of the agent that the unit starts, where it says so. */
   readonly agentDevice: string | undefined;
+  /** Shipped description of the board that this device is; undefined where it is another file. */
+  readonly boardName: string | undefined;
+  /** What the kernel was started with. */
+  readonly commandLine: string;
+  /** Where nodes of the device tree reserve memory. */
+  readonly reserved: readonly number[];
 }
 
 /**
@@ -66,6 +72,7 @@ export function parseFacts(output: string): BoardFacts {
       'SERVICE_BAD_ANSWER',
       'The board did not say what machine it is and what time it has.',
     );
+  const agentDevice = /--device[ =]([^\s;]+)/.exec(first('exec'))?.[1];
   const [total, available] = [kilobytes('MemTotal'), kilobytes('MemAvailable')];
   const [cmaTotal, cmaFree] = [kilobytes('CmaTotal'), kilobytes('CmaFree')];
   return {
@@ -83,7 +90,10 @@ export function parseFacts(output: string): BoardFacts {
     uio: nodes(lines, 'uio'),
     dmaBuffers: nodes(lines, 'dma'),
     unit: parseUnitState(output),
-    agentDevice: /--device[ =]([^\s;]+)/.exec(first('exec'))?.[1],
+    agentDevice,
+    boardName: /^linux:([a-z0-9-]+)(?:\?|$)/.exec(agentDevice ?? '')?.[1] ?? (first('board') || undefined),
+    commandLine: first('cmdline'),
+    reserved: lines.filter(({ name }) => name === 'reserved').map(({ value }) => Number.parseInt(value, 16)),
   };
 }
 

@@ -1,4 +1,5 @@
-import { formatRestarts } from '../service/unit-state.js';
+import { bootHelp } from '../../firmware-bridge/index.js';
+import { formatRestarts, killedForMemory } from '../service/unit-state.js';
 import type { BoardFacts, DeviceNode } from './board-facts.js';
 import { type Check, type Finding, fail, pass, skip, warn } from './check.js';
 import type { DoctorSession } from './session.js';
@@ -17,7 +18,8 @@ const MACHINES: Readonly<Record<string, string>> = { armv7: 'armv7l', aarch64: '
 /** A check of what was read over SSH. */
 interface FactCheck {
   readonly name: string;
-  judge(facts: BoardFacts, session: DoctorSession): Finding;
+  /** @returns undefined where there is nothing to say of this board */
+  judge(facts: BoardFacts, session: DoctorSession): Finding | undefined;
 }
 
 const FACT_CHECKS: readonly FactCheck[] = [
@@ -44,6 +46,7 @@ const FACT_CHECKS: readonly FactCheck[] = [
   },
   { name: 'memory', judge: memory },
   { name: 'CMA', judge: contiguousMemory },
+  { name: 'reserved memory', judge: reservedMemory },
   { name: 'disk', judge: disk },
   { name: 'FPGA manager', judge: fpgaManager },
   { name: 'register access', judge: registerAccess },
@@ -109,6 +112,30 @@ function contiguousMemory(facts: BoardFacts, session: DoctorSession): Finding {
   return free >= LEAST_CMA_BYTES ? pass(detail) : warn(detail, fix);
 }
 
+/** Where DMA memory is neither a u-dma-buf's nor XRT's: whether Linux leaves alone what the description gives to DMA. */
+function reservedMemory(facts: BoardFacts, session: DoctorSession): Finding | undefined {
+  const name = session.board?.info.description.name ?? facts.boardName;
+  if (isMock(facts, session) || name === undefined || facts.dmaBuffers.length > 0) return undefined;
+  let help: ReturnType<typeof bootHelp>;
+  try {
+    help = bootHelp(name);
+  } catch {
+    // The board's own file, which is not here.
+    return undefined;
+  }
+  const { base, mebibytes, text } = help;
+  if (base === undefined) return undefined;
+  const [, limit, unit = ''] = /(?:^|\s)mem=(\d+)([KMG]?)(?:\s|$)/i.exec(facts.commandLine) ?? [];
+  const end =
+    limit === undefined ? Number.POSITIVE_INFINITY : Number(limit) * (UNITS[unit.toUpperCase()] ?? 1);
+  const at = `${mebibytes} MiB at 0x${base.toString(16)}, as ${name} has them`;
+  if (end <= base) return pass(`mem=${limit}${unit} keeps ${at}, from Linux`);
+  if (facts.reserved.includes(base)) return pass(`the device tree reserves ${at}`);
+  return fail(`Linux may use the ${at}`, `Restart the board with ${text}.`);
+}
+
+const UNITS: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
 function disk({ disk: free }: BoardFacts): Finding {
   if (free.size === 0) return warn('`df` does not say', 'Check `df -h` on the board.');
   const detail = [...free].map(([path, bytes]) => `${megabytes(bytes)} free in ${path}`).join(', ');
@@ -159,7 +186,12 @@ function service({ unit }: BoardFacts): Finding {
   if (!unit.installed) return fail('pynq-llm.service is not installed', 'Run `pynq-llm deploy HOST`.');
   const release = unit.release === undefined ? '' : `, release ${unit.release.slice(0, 12)}`;
   const detail = `${unit.active} (${unit.sub})${release}, ${formatRestarts(unit)}`;
-  const logs = 'Read why: `pynq-llm logs`.';
+  const killed = killedForMemory(unit);
+  const reason = 'Read why: `pynq-llm logs`.';
+  const logs =
+    killed === undefined
+      ? reason
+      : `${reason} Also, ${killed}: stop what is not needed, or load less (\`pynq-llm inspect FILE\` adds up what a model takes).`;
   if (unit.active !== 'active') return fail(`${detail}, last result ${unit.result}`, logs);
   return unit.restarts === 0 ? pass(detail) : warn(detail, logs);
 }

@@ -20,12 +20,24 @@ export interface UnitState {
   readonly memoryBytes: number | undefined;
   /** The release that it runs: its digest, where deploy put it there. */
   readonly release: string | undefined;
+  /** Processes that the kernel has killed for memory since the board started, the agent's or others'. */
+  readonly memoryKills: number;
 }
 
 const PROPERTIES = ['LoadState', 'ActiveState', 'SubState', 'Result', 'NRestarts', 'MemoryCurrent'];
 /** What is counted in `restarts`, for people. */
 export function formatRestarts({ restarts }: UnitState): string {
   return restarts === 1 ? 'restarted once by systemd' : `restarted ${restarts} times by systemd`;
+}
+
+/**
+ * Whether the agent, or something beside it, was killed for memory; undefined where nothing shows that. A service that was
+ * started again says no more why it ended: the kernel's count does.
+ */
+export function killedForMemory({ active, result, restarts, memoryKills }: UnitState): string | undefined {
+  if (result === 'oom-kill') return 'the kernel killed the agent for memory';
+  if (memoryKills === 0 || (active === 'active' && restarts === 0)) return undefined;
+  return `the kernel killed ${memoryKills === 1 ? 'a process' : `${memoryKills} processes`} for memory since the board started`;
 }
 
 /** Where deploy links the release that runs. */
@@ -57,5 +69,6 @@ export function parseUnitState(output: string): UnitState | undefined {
     restarts: Number(values.get('NRestarts') ?? 0) || 0,
     memoryBytes: /^\d{1,15}$/.test(memory) ? Number(memory) : undefined,
     release: release === '' ? undefined : release,
+    memoryKills: Number(values.get('OomKills') ?? 0) || 0,
   };
 }

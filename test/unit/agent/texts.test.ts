@@ -17,6 +17,7 @@ const LINES = 'a\nb\n'.repeat(12_000);
 const LINE = 'a b '.repeat(12_000);
 const STORY = 'Once upon a time';
 
+const PLENTY = () => ({ available: 2 ** 34, source: 'the test', uploads: 0, isMock: true });
 let scratch: string;
 let service: DeviceService;
 let clock: number;
@@ -33,7 +34,7 @@ beforeEach(() => {
   events = new Map();
   service = new DeviceService(
     openBoard('mock:'),
-    { scratch, kv: {}, clientWeights: new Map() },
+    { scratch, kv: {}, clientWeights: new Map(), systemMemory: PLENTY },
     {
       onEvent: (generation, event) => events.set(generation, [...(events.get(generation) ?? []), event]),
       onProgress: () => {},

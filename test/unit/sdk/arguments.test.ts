@@ -25,6 +25,7 @@ const LOADED = {
     tensors: [],
     totals: { resident: TOTALS, staged: TOTALS, cpu: TOTALS },
     dmaMemory: { total: 0, working: 0, free: 0 },
+    tokenCycles: { words: 0, hls: 0 },
   },
 };
 const BUFFER = { buffer: 1, physicalAddress: 4096, byteLength: 64 };

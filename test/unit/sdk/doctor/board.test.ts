@@ -84,6 +84,56 @@ describe("the doctor's look at a board", () => {
     expect((await examineBoard({ ...Z1, freeKilobytes: 100_000 })).disk.status).toBe('warn');
   });
 
+  describe('of reserved memory', () => {
+    const device = (name: string) => Z1.systemctl!.replace('linux:pynq-z1', `linux:${name}`);
+    const files = Object.fromEntries(Object.entries(Z1.files).filter(([path]) => !path.includes('udmabuf')));
+    const look = async (name: string, more: Record<string, string>) =>
+      (await examineBoard({ ...Z1, systemctl: device(name), files: { ...files, ...more } }))[
+        'reserved memory'
+      ];
+
+    it('says how to boot where Linux may use it', async () => {
+      const finding = await look('pynq-z1-360', { '/proc/cmdline': 'console=ttyPS0 mem=384M rw\n' });
+      expect(finding).toMatchObject({
+        status: 'fail',
+        detail: 'Linux may use the 360 MiB at 0x9800000, as pynq-z1-360 has them',
+      });
+      expect(finding.fix).toContain("add mem=152M to the kernel's command line");
+      expect(finding.fix).toContain('uEnv.txt');
+      expect(finding.fix).toContain('dma@9800000 { reg = <0x9800000 0x16800000>; no-map; };');
+    });
+
+    it('passes by the boot argument, and by a node of the device tree', async () => {
+      const cmdline = { '/proc/cmdline': 'console=ttyPS0 mem=152M rw\n' };
+      expect(await look('pynq-z1-360', cmdline)).toMatchObject({ status: 'pass' });
+      const node = { '/proc/device-tree/reserved-memory/dma@9800000/reg': '' };
+      expect(await look('pynq-z1-360', node)).toMatchObject({ status: 'pass' });
+    });
+
+    it('reads which board it is in the file of a deploy', async () => {
+      const file = { '/opt/pynq-llm/board.toml': 'board = "pynq-z1-256"\n' };
+      expect((await look('/opt/pynq-llm/board.toml', file)).detail).toContain('256 MiB at 0x10000000');
+    });
+
+    it('says nothing where u-dma-buf gives the memory', async () => {
+      expect((await examineBoard(Z1))['reserved memory']).toBeUndefined();
+    });
+  });
+
+  it('says where memory killed the agent, by systemd or by the kernel’s count', async () => {
+    const restarted = Z1.systemctl!.replace('NRestarts=0', 'NRestarts=2');
+    const files = { ...Z1.files, '/proc/vmstat': 'pgfault 5\noom_kill 2\n' };
+    const { service } = await examineBoard({ ...Z1, systemctl: restarted, files });
+    expect(service).toMatchObject({ status: 'warn' });
+    expect(service.fix).toContain('the kernel killed 2 processes for memory since the board started');
+    const killed = Z1.systemctl!.replace('ActiveState=active', 'ActiveState=failed').replace(
+      'Result=success',
+      'Result=oom-kill',
+    );
+    const failed = await examineBoard({ ...Z1, systemctl: killed });
+    expect(failed.service.fix).toContain('the kernel killed the agent for memory');
+  });
+
   it('a service that failed says how it ended last', async () => {
     const systemctl = 'LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=watchdog\nNRestarts=5';
     const { service } = await examineBoard({ ...Z1, systemctl });

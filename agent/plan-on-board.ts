@@ -1,0 +1,94 @@
+import { type BoardDescription, loadBoardDescription } from '../board/index.js';
+import { emptyMemory, planPlacement } from '../driver/index.js';
+import { isPynqLlmError } from '../errors/index.js';
+import { BLOCK_FORMATS, fileSource, openGguf } from '../gguf/index.js';
+import { budgetMemory, checkContextLength, type MemoryRequest, modelShape } from '../llm/index.js';
+import { CHUNK_BYTES, type ModelDimensions, type PlanReport, type TensorShape } from '../protocol/index.js';
+import { plainBudget, planModel, shapeOf } from './worker/plan-model.js';
+
+/**
+ * Linux with the agent, before a model is loaded: the emulated PYNQ-Z1 has 83 MiB in use then (docs/emulated-board.md), and
+ * the kernel itself takes 13 MiB that it does not count.
+ */
+const LINUX_BYTES = 96 * 2 ** 20;
+
+/** What a plan asks of a model file. */
+export interface ModelToPlan {
+  readonly tensors: readonly TensorShape[];
+  readonly model: ModelDimensions;
+}
+
+/**
+ * Reads what a plan needs of a model file's header.
+ * @throws PynqLlmError GGUF_..., LLM_... where it is no model that can be loaded
+ */
+export function readModelToPlan(path: string): ModelToPlan {
+  const source = fileSource(path);
+  try {
+    const gguf = openGguf(source);
+    const { vectorValues: _, matrices: __, ...model } = modelShape(gguf);
+    return {
+      // A name only serves messages.
+      model: { ...model, name: model.name.slice(0, 100) },
+      tensors: [...gguf.tensors.values()].map(({ name, type, rows, columns }) => ({
+        name,
+        type: BLOCK_FORMATS[type].name,
+        rows,
+        columns,
+      })),
+    };
+  } finally {
+    source.close();
+  }
+}
+
+/** Like `readModelToPlan`; undefined where loading would refuse the file for what it is. */
+export function tryReadModelToPlan(path: string): ModelToPlan | undefined {
+  try {
+    return readModelToPlan(path);
+  } catch (error) {
+    if (isPynqLlmError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A plan, with what its cycles are of and how long they are. */
+export interface BoardPlan extends PlanReport {
+  readonly timing: 'systemc' | 'synthesised';
+  /** Hz of the core. */
+  readonly clockHz: number;
+}
+
+/**
+ * Where a model would go on a board that is not there, and what it would take with nothing else loaded: as the agent of a
+ * freshly started board would say.
+ *
+ * @param board a shipped description or a .toml file
+ * @throws PynqLlmError DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, LLM_CONTEXT_LENGTH, LLM_KV_TYPE
+ */
+export function planOnBoard(
+  { model, tensors }: ModelToPlan,
+  board: string,
+  request: MemoryRequest,
+): BoardPlan {
+  const description = loadBoardDescription(board);
+  const dma = emptyMemory(description);
+  checkContextLength(model, request.contextLength);
+  const budget = budgetMemory({
+    model: shapeOf(model, [...tensors]),
+    board: { description, dma },
+    system: { ...assumedSystem(description), uploads: 8 * CHUNK_BYTES, isMock: false },
+    request,
+  });
+  const placement = planModel((matrices) => planPlacement(description, dma, matrices), [...tensors]);
+  const { timing, clockHz } = description;
+  return { ...placement, memory: plainBudget(budget), timing, clockHz };
+}
+
+function assumedSystem({ memoryBytes, dmaMemory }: BoardDescription) {
+  const forDma = dmaMemory.reduce((sum, { size }) => sum + size, 0);
+  return {
+    available: Math.max(0, memoryBytes - forDma - LINUX_BYTES),
+    source: `${(memoryBytes - forDma) / 2 ** 20} MiB less ${LINUX_BYTES / 2 ** 20} of Linux and agent`,
+  };
+}

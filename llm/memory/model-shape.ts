@@ -1,0 +1,55 @@
+import type { TensorShape } from '../../driver/index.js';
+import { BLOCK_FORMATS, GgmlType, type GgufFile } from '../../gguf/index.js';
+import type { KvShape } from '../kv/layout.js';
+import { readConfig } from '../model/config.js';
+import { findTensors, matrices } from '../model/tensors.js';
+
+/** What the memory of a model follows from: its header alone tells it. Plain data. */
+export interface ModelShape extends KvShape {
+  readonly name: string;
+  /** Values of the residual stream, and inside of a feed-forward. */
+  readonly embedding: number;
+  readonly feedForward: number;
+  /** Tokens of the vocabulary, and merges of a byte-pair one. */
+  readonly vocabulary: number;
+  readonly merges: number;
+  /** Tokens of context that the model was made for. */
+  readonly trainedContext: number;
+  /** Values of norms and the like, float32 in the CPU's memory. */
+  readonly vectorValues: number;
+  /** What a step multiplies with. The embedding is among them only where it is the output matrix too. */
+  readonly matrices: readonly TensorShape[];
+}
+
+/**
+ * Reads the shape of a model from its header, and checks it as loading does; no weights are read.
+ * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED
+ */
+export function modelShape(gguf: GgufFile): ModelShape {
+  const config = readConfig(gguf);
+  const tensors = findTensors(gguf, config);
+  const merges = gguf.metadata.get('tokenizer.ggml.merges');
+  let vectorValues = tensors.outputNorm.columns + (tensors.ropeFactors?.columns ?? 0);
+  for (const { attentionNorm, feedForwardNorm } of tensors.layers)
+    vectorValues += attentionNorm.columns + feedForwardNorm.columns;
+  const { name, layers, heads, kvHeads, headDim, embedding, feedForward, trainedContext } = config;
+  return {
+    name,
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    embedding,
+    feedForward,
+    trainedContext,
+    vocabulary: config.vocabSize,
+    merges: typeof merges === 'object' ? merges.length : 0,
+    vectorValues,
+    matrices: matrices(tensors).map(({ name, type, rows, columns }) => ({ name, type, rows, columns })),
+  };
+}
+
+/** A type of tensors by its name in GGML, such as `Q3_K`. */
+export function typeNamed(name: string): GgmlType | undefined {
+  return Object.values(GgmlType).find((type) => BLOCK_FORMATS[type].name === name);
+}

@@ -1,0 +1,228 @@
+import type { BoardDescription } from '../../board/index.js';
+import { bootMemory, shippedBoards } from '../../board/index.js';
+import { emptyMemory } from '../../driver/index.js';
+import { BLOCK_FORMATS } from '../../gguf/index.js';
+import { PAGE_TOKENS } from '../kv/layout.js';
+import {
+  type BudgetInput,
+  type MemoryRequest,
+  type MemorySum,
+  type PlacedWeights,
+  sumMemory,
+} from './budget.js';
+import { otherQuantisations } from './quantisations.js';
+
+const MEBI = 2 ** 20;
+/** Reservations are whole multiples of this: a kernel maps memory in such pieces. */
+const RESERVED_UNIT = 4 * MEBI;
+const FEWER_COLUMNS = [32, 16, 8, 4, 1];
+
+/**
+ * What would make a model fit that does not: each line is a change that was computed and fits, with the exact value.
+ * The order is that of how little is lost.
+ */
+export function whatFits(input: BudgetInput, sum: MemorySum, weights: PlacedWeights): string[] {
+  const fits = (changed: BudgetInput, placed?: PlacedWeights) =>
+    sumMemory(changed, placed).short === undefined;
+  const withRequest = (change: MemoryRequest): BudgetInput => ({
+    ...input,
+    request: { ...input.request, ...change },
+  });
+  const requests =
+    sum.short === 'system'
+      ? smallerRequests(input, sum, (changed) => fits(changed, weights), withRequest)
+      : [];
+  const quantisation = smallerQuantisation(input, sum, fits);
+  const reservation = otherReservation(input, sum);
+  const isNeither = quantisation.length + reservation.length === 0;
+  const single = [
+    ...othersUnloaded(input, fits),
+    ...requests,
+    ...quantisation,
+    ...reservation,
+    ...(sum.short === 'dma' && isNeither ? bothOfThem(input) : []),
+    ...(sum.short === 'dma' ? staged(withRequest) : []),
+  ];
+  return single.length > 0 ? single : together(input, sum, weights, withRequest);
+}
+
+type Fits = (changed: BudgetInput) => boolean;
+type WithRequest = (change: MemoryRequest) => BudgetInput;
+
+function othersUnloaded(input: BudgetInput, fits: Fits): string[] {
+  const { description, dma } = input.board;
+  const empty = emptyMemory(description);
+  if (empty.free <= dma.free) return [];
+  return fits({ ...input, board: { description, dma: empty } })
+    ? ['unload the other models (`pynq-llm models unload MODEL`)']
+    : [];
+}
+
+/** Less context, INT8, fewer columns, fewer bytes for keys and values. */
+function smallerRequests(input: BudgetInput, sum: MemorySum, fits: Fits, withRequest: WithRequest): string[] {
+  const found: string[] = [];
+  const columns = FEWER_COLUMNS.find((n) => n < sum.maxColumns && fits(withRequest({ maxColumns: n })));
+  if (columns !== undefined) found.push(`${columns} columns at a time (--max-columns ${columns})`);
+  if (sum.kvType !== 'int8' && fits(withRequest({ kvType: 'int8' })))
+    found.push('INT8 keys and values (--kv-type int8)');
+  if (input.request.kvBytes === undefined) {
+    const context = longestContext(sum.contextLength, (contextLength) =>
+      fits(withRequest({ contextLength })),
+    );
+    if (context !== undefined) found.push(`a context of ${context} tokens (--ctx-size ${context})`);
+  } else {
+    const bytes = input.request.kvBytes - (sum.system.need - sum.system.available);
+    const mebi = Math.floor(bytes / MEBI);
+    if (mebi > 0 && fits(withRequest({ kvBytes: mebi * MEBI })))
+      found.push(`${mebi} MiB for keys and values (--kv-memory ${mebi})`);
+  }
+  return found;
+}
+
+/** The longest context of whole pages, below `most`, that fits. */
+function longestContext(most: number, fits: (tokens: number) => boolean): number | undefined {
+  let [low, high] = [0, Math.ceil(most / PAGE_TOKENS) - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(middle * PAGE_TOKENS)) low = middle;
+    else high = middle - 1;
+  }
+  return low === 0 ? undefined : low * PAGE_TOKENS;
+}
+
+function smallerQuantisation(input: BudgetInput, sum: MemorySum, fits: Fits): string[] {
+  const now = weightBytes(input);
+  const found = otherQuantisations(input.model).find(
+    (other) => weightBytes({ model: other.model }) < now && fits({ ...input, model: other.model }),
+  );
+  if (found === undefined) return [];
+  const smaller = sumMemory({ ...input, model: found.model });
+  const takes =
+    sum.short === 'dma'
+      ? `${mebibytes(smaller.dma.need)} MiB of DMA memory`
+      : `${mebibytes(smaller.system.need)} MiB of Linux's memory`;
+  return [`quantised as ${found.name}, which takes ${takes} (${found.command})`];
+}
+
+function weightBytes({ model }: Pick<BudgetInput, 'model'>): number {
+  return model.matrices.reduce((sum, m) => {
+    const { blockBytes, blockSize } = BLOCK_FORMATS[m.type];
+    return sum + (m.rows * m.columns * blockBytes) / blockSize;
+  }, 0);
+}
+
+/** A smaller quantisation on another share of the board's memory. */
+function bothOfThem(input: BudgetInput): string[] {
+  const now = weightBytes(input);
+  for (const { name, command, model } of otherQuantisations(input.model)) {
+    if (weightBytes({ model }) >= now) continue;
+    const changed = { ...input, model };
+    const [reservation] = otherReservation(changed, sumMemory(changed));
+    if (reservation !== undefined) return [`quantised as ${name} (${command}) with ${reservation}`];
+  }
+  return [];
+}
+
+/** Another share of the board's memory for DMA: a shipped description that has it, or the values of one's own. */
+function otherReservation(input: BudgetInput, sum: MemorySum): string[] {
+  const { board, system } = input;
+  const { description } = board;
+  if (system.isMock && description.dmaDevices === undefined && sum.short === 'system') return [];
+  const has = sizeOf(description);
+  const fitting = candidates(input, sum).find((other) => {
+    const available = system.isMock ? system.available : system.available + has - sizeOf(other);
+    const changed = { ...input, board: { description: other, dma: emptyMemory(other) } };
+    return sumMemory({ ...changed, system: { ...system, available } }).short === undefined;
+  });
+  const argument = fitting && bootMemory(fitting).argument;
+  if (fitting === undefined || argument === undefined) return [];
+  const file =
+    fitting.name === description.name
+      ? fitting.dmaDevices
+        ? `in_bytes = 0x${fitting.dmaDevices.inBytes.toString(16)}`
+        : `base = 0x${fitting.dmaMemory[0].base.toString(16)}, size = 0x${fitting.dmaMemory[0].size.toString(16)}`
+      : undefined;
+  const how = file === undefined ? `the board ${fitting.name}` : `[dma_memory] ${file} in the board's file`;
+  return [`${mebibytes(sizeOf(fitting))} MiB for DMA: boot with ${argument} and use ${how}`];
+}
+
+/** Descriptions with another amount of DMA memory: those that ship, then exactly what is needed. */
+function candidates({ board, model }: BudgetInput, sum: MemorySum): BoardDescription[] {
+  const { description } = board;
+  const wantsMore = sum.short === 'dma';
+  const has = sizeOf(description);
+  const shipped = shippedBoards()
+    .filter((other) => isSameButMemory(other, description))
+    .toSorted((a, b) => sizeOf(a) - sizeOf(b));
+  const alone = sumMemory({
+    model,
+    board: { description, dma: emptyMemory(description) },
+    system: { available: Number.POSITIVE_INFINITY, source: '', uploads: 0, isMock: false },
+    request: {},
+  });
+  return [...shipped, ...resized(description, alone.dma.need)].filter((other) =>
+    wantsMore ? sizeOf(other) > has : sizeOf(other) < has,
+  );
+}
+
+function resized(description: BoardDescription, need: number): BoardDescription[] {
+  const { dmaDevices, memoryBytes, dmaMemory } = description;
+  if (dmaDevices !== undefined) {
+    const lanes = dmaDevices.names.length / 2;
+    const own = need - lanes * dmaDevices.outBytes;
+    // No tensor spans two devices, and the last of each is rarely full: an eighth more.
+    const inBytes = Math.ceil((own * 1.125) / lanes / RESERVED_UNIT) * RESERVED_UNIT;
+    const regions = dmaMemory.map((region, i) => (i % 2 === 0 ? { ...region, size: inBytes } : region));
+    return [{ ...description, dmaDevices: { ...dmaDevices, inBytes }, dmaMemory: regions }];
+  }
+  const size = Math.ceil(need / RESERVED_UNIT) * RESERVED_UNIT;
+  if (bootMemory(description).argument === undefined || size >= memoryBytes) return [];
+  return [{ ...description, dmaMemory: [{ base: memoryBytes - size, size }] }];
+}
+
+/** Whether two descriptions are of the same board and design. */
+function isSameButMemory(a: BoardDescription, b: BoardDescription): boolean {
+  const rest = ({ name, title, dmaMemory, dmaDevices, clockHz, dma, ...all }: BoardDescription) =>
+    JSON.stringify([all, dma.lanes]);
+  return a.dmaDevices === undefined && b.dmaDevices === undefined && rest(a) === rest(b);
+}
+
+function staged(withRequest: WithRequest): string[] {
+  const sum = sumMemory(withRequest({ staged: true }));
+  if (sum.short !== undefined) return [];
+  const seconds = sum.stagedSeconds.toFixed(sum.stagedSeconds < 10 ? 1 : 0);
+  return [
+    `slowly, with --staged: ${mebibytes(sum.stagedBytes)} MiB are read for each token, ${seconds} s at 20 MB/s`,
+  ];
+}
+
+/** Where no single change is enough: all of them. */
+function together(
+  input: BudgetInput,
+  sum: MemorySum,
+  weights: PlacedWeights,
+  withRequest: WithRequest,
+): string[] {
+  if (sum.short !== 'system') return [];
+  const { kvBytes: _, ...request } = input.request;
+  const attempts: MemoryRequest[] = [
+    { maxColumns: 16, contextLength: Math.min(256, sum.contextLength), kvType: 'int8' },
+    { maxColumns: 1, contextLength: Math.min(64, sum.contextLength), kvType: 'int8' },
+  ];
+  for (const attempt of attempts) {
+    const changed = { ...withRequest(attempt), request: { ...request, ...attempt } };
+    if (sumMemory(changed, weights).short === undefined)
+      return [
+        `all of --ctx-size ${attempt.contextLength} --kv-type int8 --max-columns ${attempt.maxColumns}`,
+      ];
+  }
+  return [];
+}
+
+function sizeOf({ dmaMemory }: BoardDescription): number {
+  return dmaMemory.reduce((sum, { size }) => sum + size, 0);
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / MEBI).toFixed(0);
+}
