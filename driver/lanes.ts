@@ -135,14 +135,15 @@ export class Lanes {
   }
 
   #fault({ what, subject, tile }: WaitedFor, deadlineUs: number, timedOut: boolean) {
-    for (const channel of this.#channels) channel.inspect();
     const { toDevice, fromDevice } = this.#engines[0];
+    const active = this.#channels.filter((c) => c.underWay || c === toDevice || c === fromDevice);
+    for (const channel of this.#channels) channel.inspect();
     return describeFault({
       waitedFor: `The transfer of ${what}${tile === undefined ? '' : ` of tile ${tile}`} of ${subject}`,
       deadlineUs,
       timedOut,
       channels: this.#channels,
-      active: this.#channels.filter((c) => c.underWay || c === toDevice || c === fromDevice),
+      active,
       isSent: toDevice.moved === toDevice.length,
       core: CoreStatus.read(this.#control, this.#board.description.revision),
       faults: this.#board.takeFaults(),
