@@ -39,8 +39,9 @@ export class ModelWeights {
   readonly #key: Uint8Array;
   readonly #found: readonly (ImageEntry | undefined)[];
   readonly #resident: (ImageEntry | undefined)[];
-  /** Memory holds something else than the manifest says, or will soon. */
+  /** The manifest does not say what is in memory now. */
   #differs: boolean;
+  #isEmptied = false;
 
   constructor(
     { description }: Pick<Board, 'description'>,
@@ -82,7 +83,8 @@ export class ModelWeights {
 
   /** DMA memory is about to be overwritten. */
   overwrites(): void {
-    if (!this.#differs) this.#manifest?.empty();
+    if (!this.#isEmptied) this.#manifest?.empty();
+    this.#isEmptied = true;
     this.#differs = true;
   }
 
@@ -97,6 +99,7 @@ export class ModelWeights {
     this.#file?.finish();
     if (this.#differs) this.#manifest?.write(this.#key, this.#resident);
     this.#differs = false;
+    this.#isEmptied = false;
   }
 
   /** The model is unloaded, or could not be loaded: what was packed of it stays. */
