@@ -155,14 +155,27 @@ class MappedBoard implements LinuxBoard, BufferHome {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE, direction = 'both' }: AllocateOptions = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.requireOpen();
-    return this.#allocator.allocate(byteLength, Math.max(align, CACHE_LINE), (_address, region, offset) => {
-      const place = { region, offset, byteLength, direction };
-      return region.caches === undefined
-        ? new UncachedDmaBuffer(this, place)
-        : new CachedDmaBuffer(this, place, region.caches);
-    });
+    return this.#allocator.allocate(
+      byteLength,
+      Math.max(align, CACHE_LINE),
+      (_address, region, offset) => {
+        const place = { region, offset, byteLength, direction };
+        return region.caches === undefined
+          ? new UncachedDmaBuffer(this, place)
+          : new CachedDmaBuffer(this, place, region.caches);
+      },
+      at,
+    );
+  }
+
+  /** Devices of the kernel may be made anew, and with them their memory. */
+  get keepsMemory(): boolean {
+    return this.#memory.kind === 'reserved';
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

@@ -134,9 +134,12 @@ class SimulatedBoard implements MockBoard {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE, direction = 'both' }: AllocateOptions = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.#requireOpen();
-    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), direction);
+    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), direction, at);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

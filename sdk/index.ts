@@ -39,6 +39,7 @@ export type {
   TensorShape,
   TokenEvent,
   TraceReplay,
+  WeightOrigins,
   WireBeam,
   WireBoardDescription,
   WirePlacementReport as PlacementReport,
