@@ -3,6 +3,7 @@ import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/i
 import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
 import { planTiles, type TensorShape, tensorCut } from './tile-plan.js';
+import { type TokenCycles, tokenCycles } from './token-cycles.js';
 import { workingSizes } from './working-memory.js';
 
 /** Where the weights of a tensor live and who multiplies with them. */
@@ -36,6 +37,7 @@ export interface PlacementReport {
     /** Left after all resident tensors. */
     readonly free: number;
   };
+  readonly tokenCycles: TokenCycles;
 }
 
 /** Free DMA memory: what `Board.dmaMemory()` says. */
@@ -87,6 +89,11 @@ export function planPlacement(
       working: workingSizes(description).total,
       free: pieces.reduce((sum, piece) => sum + piece, 0),
     },
+    tokenCycles: tokenCycles(
+      description,
+      tensors,
+      result.map(({ placement }) => placement),
+    ),
   };
 }
 

@@ -8,6 +8,11 @@ const LONGEST_SLEEP_MS = 10;
 const SPIN_US = 100;
 const SHORTEST_SLEEP_MS = 0.05;
 const LONGEST_POLL_MS = 1;
+/**
+ * What a thread that wakes later than it meant to waited in vain at most; for the rest it was stopped, as by a collection of
+ * garbage, and could not start what the device waits for. Several times what a busy processor makes it late.
+ */
+const LATEST_US = 5000;
 
 /** Sleeps until a descriptor can be read or the time is over: poll(2). */
 export type WaitReadable = (fds: readonly number[], timeoutMs: number) => boolean;
@@ -96,25 +101,34 @@ export class Waiter {
     this.#interrupts = interrupts;
   }
 
-  /** Whether `done` held before the time was over; it is asked once more at the end. */
+  /**
+   * Whether `done` held before the time was over; it is asked once more at the end. While the thread is stopped no time
+   * passes: a transfer in pieces makes no progress without it.
+   */
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
     // The clock costs more than a look.
     if (done()) return true;
-    const start = this.#now();
-    const deadline = start + timeoutUs;
+    let last = this.#now();
+    let waitedUs = 0;
+    let sleepMs = 0;
     let pauseMs = SHORTEST_SLEEP_MS;
     for (;;) {
       const at = this.#now();
+      waitedUs += Math.min(at - last, sleepMs * 1000 + LATEST_US);
+      last = at;
+      sleepMs = 0;
       if (done()) return true;
-      if (at >= deadline) return false;
-      if (at - start < SPIN_US) continue;
-      const leftMs = (deadline - at) / 1000;
+      if (waitedUs >= timeoutUs) return false;
+      if (waitedUs < SPIN_US) continue;
+      const leftMs = (timeoutUs - waitedUs) / 1000;
       if (this.#interrupts.size > 0) {
-        this.#interrupts.sleep(Math.min(leftMs, LONGEST_SLEEP_MS));
-        continue;
+        sleepMs = Math.min(leftMs, LONGEST_SLEEP_MS);
+        this.#interrupts.sleep(sleepMs);
+      } else {
+        sleepMs = Math.min(leftMs, pauseMs);
+        Atomics.wait(this.#nothing, 0, 0, sleepMs);
+        pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
       }
-      Atomics.wait(this.#nothing, 0, 0, Math.min(leftMs, pauseMs));
-      pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
     }
   }
 }

@@ -116,5 +116,6 @@ function cpuPlacement(tensors: readonly GgufTensor[]): PlacementReport {
       },
     },
     dmaMemory: { total: 0, working: 0, free: 0 },
+    tokenCycles: { words: 0, hls: 0 },
   };
 }

@@ -4,11 +4,15 @@ import type { PhysicalMemory } from '../physical-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 import type { Arithmetic } from './arithmetic.js';
 import { Gather } from './gather.js';
+import { InputQueue } from './input-queue.js';
 import { Loader } from './loader.js';
 import type { CoreTiming } from './timing.js';
 import { blocksOfLane } from './weight-load.js';
+import { lastWordTaken } from './weight-queue.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;
+/** So many words go through the queues before the loaders in one cycle, whatever came before. */
+const FEW_WORDS = 12;
 
 /** What the load unit works with. */
 export interface LoadUnitParts {
@@ -39,6 +43,8 @@ export class LoadUnit {
   #blocks = 0;
   #type: CoreType | undefined;
   #isOfWeights = false;
+  /** Of inputs of which many have waited. */
+  #inputQueue: InputQueue | undefined;
   /** Cycle from which weights are taken. */
   #dataFrom = 0;
   /** The weight loader has words left over from a load that announced too many on some lanes: which. */
@@ -72,10 +78,17 @@ export class LoadUnit {
       timing.atInputLoader(this.#gather.arrival(0, block * INPUT_WORDS)),
     );
     timing.inputs(now, from);
+    const [lane] = this.#parts.inputs;
+    const waiting = lane.available > 0 ? now - lane.arrival(0) : 0;
+    const queue =
+      timing.hasQueues && Math.max(waiting, from - usual) > FEW_WORDS
+        ? new InputQueue(now, from, blocks, (word) => this.#gather.arrival(0, word))
+        : undefined;
+    this.#inputQueue = queue;
     this.#gather.begin(now, {
       lanes: 1,
       wordsOf: () => blocks * INPUT_WORDS,
-      lag: (word) => timing.inputLag(word, from - usual),
+      lag: (word) => (queue === undefined ? timing.inputLag(word, from - usual) : queue.takenAt(word) - now),
     });
   }
 
@@ -161,15 +174,34 @@ export class LoadUnit {
     const { timing } = this.#parts;
     const { lastAt } = this.#gather;
     if (!this.#isOfWeights) {
-      const arrival = (word: number): number => timing.atInputLoader(this.#gather.arrival(0, word));
+      const queue = this.#inputQueue;
+      const arrival = (word: number): number =>
+        queue?.loadedAt(word) ?? timing.atInputLoader(this.#gather.arrival(0, word));
       this.inputLoader.end(timing.endInputs(this.inputLoader.from, this.#blocks, arrival));
+      if (queue !== undefined && this.#blocks > 0) return queue.queuedAt(this.#blocks * INPUT_WORDS - 1);
     } else if (this.weightLoader.stuck === undefined) {
       const { from } = this.weightLoader;
       const first = Math.max(from, timing.atWeightLoader(this.#dataFrom));
-      const last = this.#blocks === 0 ? from : timing.atWeightLoader(lastAt);
+      const last = this.#blocks === 0 ? from : this.#lastUnpacked(from, first);
       this.weightLoader.end(timing.endWeights(first, this.#blocks, last, this.#type));
     }
     return lastAt;
+  }
+
+  /** When the weight loader takes the last word: at once, or where many have waited at the end of their bursts. */
+  #lastUnpacked(from: number, first: number): number {
+    const { timing, inputs } = this.#parts;
+    const usual = timing.atWeightLoader(this.#gather.lastAt);
+    const isLate = from - timing.atWeightLoader(this.#dataFrom) > FEW_WORDS;
+    if (!timing.hasQueues || this.#type === undefined || !(isLate || this.#gather.isUneven(FEW_WORDS)))
+      return usual;
+    const load = {
+      lanes: inputs.length,
+      blocks: this.#blocks,
+      wordsPerBlock: CORE_WORDS[this.#type],
+      arrival: (lane: number, word: number) => this.#gather.arrival(lane, word),
+    };
+    return lastWordTaken(load, first);
   }
 
   /** The last word is taken at `now`: the core holds the load. @returns when the load unit goes on */

@@ -14,7 +14,7 @@ export const STORE_JUNK = LOADS | COMPUTE | STORE;
 export const LOAD_STEP = 1;
 export const LAST_STEP = 2;
 
-interface Part {
+export interface Part {
   readonly bit: number;
   readonly name: string;
   /** Operand words in the stream. A revision that is not listed ignores the bit, and takes its operands for opcodes. */
