@@ -136,7 +136,7 @@ describe('what does not fit', () => {
     expect(error.message).toMatch(
       /needs 459\.0 MiB of DMA memory on pynq-z1-360, 99\.0 MiB more than there are/,
     );
-    expect(error.message).toMatch(/^ {2}this model's weights +456\.1$/m);
+    expect(error.message).toMatch(/^ {2}this model's weights +456\.3$/m);
     expect(error.message).toContain(
       'quantised as Q2_K throughout with a Q4_K output matrix, which takes 341 MiB of DMA memory (llama-quantize --pure --output-tensor-type q4_k --token-embedding-type q2_k MODEL-F16.gguf SMALLER.gguf q2_k)',
     );
