@@ -38,6 +38,8 @@ export interface MockBoardOptions {
 export interface MockBoard extends Board {
   /** Cycles of the fabric clock since the board was opened. */
   readonly cycles: number;
+  /** Bytes of weights, inputs and tiles of a SOFT_MAX that were copied for the core since then, not read where they lie. */
+  readonly gatheredBytes: number;
   /** @throws PynqLlmError MOCK_UNKNOWN_FAULT */
   injectFault(fault: FaultSwitch): void;
 }
@@ -89,8 +91,8 @@ class SimulatedBoard implements MockBoard {
     });
     this.#kernel = loadKernel(this.#memory.memory);
     const lanes = Array.from({ length: description.dma.lanes }, (_, lane) => lane);
-    this.#inputs = lanes.map(() => new InputLane(this.#clock, this.#memory.words));
-    this.#outputs = lanes.map(() => new OutputLane(this.#clock, this.#memory.signedWords));
+    this.#inputs = lanes.map(() => new InputLane(this.#clock));
+    this.#outputs = lanes.map(() => new OutputLane(this.#clock, this.#memory.words));
     this.#engines = lanes.map(
       (lane) =>
         new DmaEngine({
@@ -117,6 +119,10 @@ class SimulatedBoard implements MockBoard {
 
   get cycles(): number {
     return this.#clock.now;
+  }
+
+  get gatheredBytes(): number {
+    return this.#memory.gatheredBytes;
   }
 
   injectFault(fault: FaultSwitch): void {

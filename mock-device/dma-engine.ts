@@ -167,7 +167,7 @@ export class DmaEngine implements ChannelHost {
   #send(transfer: Transfer): void {
     transfer.buffer.settle();
     this.#sending = transfer;
-    this.#input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
+    this.#input.offer(this.#memory.words, transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
   }
 
   #sent(): void {

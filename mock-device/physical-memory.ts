@@ -4,23 +4,33 @@ import { type KernelMemory, PREPARED_INPUT, reserveMemory } from './kernel.js';
 
 const PAGE = 65536;
 
+const INPUT_BLOCKS = 512;
+const WEIGHT_BLOCKS = 1024;
+/** Bytes of a block of the widest weight type in a lane's stream. */
+const WEIGHT_BYTES = 212;
+const Q8K_BYTES = 292;
+const INPUTS = PAGE + 1024;
+const GATHERED_INPUTS = INPUTS + INPUT_BLOCKS * PREPARED_INPUT.bytes;
+const GATHERED_WEIGHTS = GATHERED_INPUTS + INPUT_BLOCKS * Q8K_BYTES;
+const OUTPUTS = GATHERED_WEIGHTS + 2 * WEIGHT_BLOCKS * WEIGHT_BYTES;
+
 /**
- * The core's own memories, at the bottom of the address space that the kernels see; DMA memory follows, so that
- * kernels read weights where the DMA finds them. The first page is left to the kernels' own constants.
+ * The core's own memories, at the bottom of the address space that the kernels see; DMA memory of the mock's own follows, so
+ * that kernels read weights where the DMA finds them. The first page is left to the kernels' own constants.
  */
 export const CORE_AREA = {
   laneAddresses: PAGE,
   scratch: PAGE + 64,
-  /** Prepared input blocks, 512 of them. */
-  inputs: PAGE + 1024,
-  /** Words of a LOAD_INP that came in several transfers. */
-  gatheredInputs: PAGE + 1024 + 512 * PREPARED_INPUT.bytes,
-  /** Weight blocks, 1024 of the widest type, that are no longer or never were in one piece in DMA memory. */
-  gatheredWeights: PAGE + 1024 + 512 * PREPARED_INPUT.bytes + 512 * 292,
+  /** Prepared input blocks. */
+  inputs: INPUTS,
+  /** Words of a LOAD_INP or SOFT_MAX that do not lie in one piece where kernels can read them. */
+  gatheredInputs: GATHERED_INPUTS,
+  /** The same of weights, for the load at hand and the one before it, which a COMPUTE may still use. */
+  gatheredWeights: [GATHERED_WEIGHTS, GATHERED_WEIGHTS + WEIGHT_BLOCKS * WEIGHT_BYTES],
   /** Results of one COMPUTE: at most 1024 rows and 512 columns. */
-  outputs: PAGE + 1024 + 512 * PREPARED_INPUT.bytes + 512 * 292 + 1024 * 212,
+  outputs: OUTPUTS,
 } as const;
-const DMA_AREA = Math.ceil((CORE_AREA.outputs + 1024 * 512 * 4) / PAGE) * PAGE;
+const DMA_AREA = Math.ceil((OUTPUTS + 1024 * 512 * 4) / PAGE) * PAGE;
 
 /** Words that the device wrote are disguised with this until the buffer is handed back: the CPU's caches hide them. */
 const POISON = 0xa5a5_a5a5 | 0;
@@ -50,12 +60,11 @@ export interface MemoryListener {
 export class PhysicalMemory {
   readonly memory: KernelMemory;
   readonly bytes: Uint8Array;
-  readonly words: Uint32Array;
-  /** The same as signed words: what moves whole words is faster without numbers beyond 2^31. */
-  readonly signedWords: Int32Array;
+  readonly words: Int32Array;
   readonly #regions: Region[] = [];
   readonly #allocator: RegionAllocator<Region, MockDmaBuffer>;
   readonly #listener: MemoryListener;
+  #gatheredBytes = 0;
 
   /** @throws PynqLlmError MOCK_MEMORY_UNAVAILABLE */
   constructor(description: BoardDescription, listener: MemoryListener) {
@@ -73,9 +82,22 @@ export class PhysicalMemory {
       throw new PynqLlmError('MOCK_MEMORY_UNAVAILABLE', `${offset} bytes could not be reserved.`, { cause });
     }
     this.bytes = new Uint8Array(this.memory.buffer);
-    this.words = new Uint32Array(this.memory.buffer);
-    this.signedWords = new Int32Array(this.memory.buffer);
+    this.words = new Int32Array(this.memory.buffer);
     this.#allocator = new RegionAllocator(this.#regions);
+  }
+
+  /** Puts words where kernels can read them, one by one: device memory bears no other access. */
+  gather(source: Int32Array, at: number, place: number, words: number): void {
+    const { words: own } = this;
+    const from = at / 4;
+    const to = place / 4;
+    for (let i = 0; i < words; i++) own[to + i] = source[from + i];
+    this.#gatheredBytes += words * 4;
+  }
+
+  /** Bytes that `gather` has copied. */
+  get gatheredBytes(): number {
+    return this.#gatheredBytes;
   }
 
   /** Whether a physical range is DMA memory. */
@@ -152,7 +174,7 @@ export class MockDmaBuffer extends OwnedDmaBuffer {
   deviceWrite(offset: number, source: Int32Array): void {
     const at = this.offset + offset;
     this.#listener.overwritten(at, at + source.byteLength);
-    const { signedWords: words } = this.#owningMemory;
+    const { words } = this.#owningMemory;
     const start = at / 4;
     const end = start + source.length;
     if (this.#written.some((range) => range.start < end && start < range.end)) this.settle();
@@ -163,7 +185,7 @@ export class MockDmaBuffer extends OwnedDmaBuffer {
   /** Puts what the device wrote in plain sight: before the CPU or the device reads it. */
   settle(): void {
     if (this.#written.length === 0) return;
-    const { signedWords: words } = this.#owningMemory;
+    const { words } = this.#owningMemory;
     for (const { start, end } of this.#written) for (let i = start; i < end; i++) words[i] ^= POISON;
     this.#written.length = 0;
   }
