@@ -108,12 +108,13 @@ export class MatMulProgram {
       packTensor(board, tensor, coreType, tiles, image, 0, true);
       return new MatMulProgram(tensor, coreType, placement, tiles, { image });
     }
-    const buffer = board.allocate(tiles.bytes);
+    const buffer = board.allocate(tiles.bytes, { direction: 'to-device' });
     try {
-      const { bytes } = buffer;
+      const bytes = new Uint8Array(tiles.bytes);
       headerOf(board, coreType, tiles.full, bytes, 0);
       headerOf(board, coreType, tiles.last, bytes, HEADERS_BYTES / 2);
       packTensor(board, tensor, coreType, tiles, bytes, HEADERS_BYTES, false);
+      buffer.write(0, bytes);
       buffer.giveToDevice();
     } catch (error) {
       buffer.free();

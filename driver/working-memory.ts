@@ -60,7 +60,9 @@ export function allocateWorkingMemory(board: Board): WorkingMemory {
   const { input, instructions, staging, output } = workingSizes(board.description);
   const buffers: DmaBuffer[] = [];
   try {
-    for (const bytes of [input, instructions, staging, staging, output]) buffers.push(board.allocate(bytes));
+    for (const bytes of [input, instructions, staging, staging])
+      buffers.push(board.allocate(bytes, { direction: 'to-device' }));
+    buffers.push(board.allocate(output, { direction: 'from-device' }));
   } catch (error) {
     for (const buffer of buffers) buffer.free();
     throw error;

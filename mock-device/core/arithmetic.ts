@@ -1,7 +1,7 @@
 import type { BoardDescription } from '../../board/index.js';
 import type { CoreType } from '../../gguf/index.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import { type Kernel, PREPARED_INPUT } from '../kernel.js';
-import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import { multiplyFields } from './exact-multiply.js';
 import { WeightLoad } from './weight-load.js';
 import { WeightMemory } from './weight-memory.js';
@@ -10,12 +10,12 @@ import { WeightMemory } from './weight-memory.js';
 export class Arithmetic {
   readonly #weights: WeightMemory;
   readonly #laneShift: number;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: CoreMemory;
   readonly #kernel: Kernel;
   /** Where the load at hand puts what it copies. */
   #place: number = CORE_AREA.gatheredWeights[0];
 
-  constructor(description: BoardDescription, memory: PhysicalMemory, kernel: Kernel) {
+  constructor(description: BoardDescription, memory: CoreMemory, kernel: Kernel) {
     this.#memory = memory;
     this.#kernel = kernel;
     const { weightBlocks, inputBlocks } = description.capacity;

@@ -1,4 +1,4 @@
-import type { PhysicalMemory } from '../physical-memory.js';
+import type { CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 
 /** Words of a load that one transfer brought, from the word `first` of the load on. */
@@ -44,12 +44,12 @@ export class Gather {
   #from = 0;
   #lastAt = 0;
   #lag: (word: number) => number = NO_LAG;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: CoreMemory;
   readonly #inputs: readonly InputLane[];
   /** Where the lanes' words lie. */
   readonly #addresses: number[];
 
-  constructor(memory: PhysicalMemory, inputs: readonly InputLane[]) {
+  constructor(memory: CoreMemory, inputs: readonly InputLane[]) {
     this.#memory = memory;
     this.#inputs = inputs;
     this.#lanes = inputs.map(() => ({ at: 0, place: 0, needed: 0, kept: 0, remaining: 0, pieces: [] }));

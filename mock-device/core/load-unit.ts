@@ -1,6 +1,6 @@
 import type { BoardDescription } from '../../board/index.js';
 import { CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
-import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 import type { Arithmetic } from './arithmetic.js';
 import { Gather } from './gather.js';
@@ -13,7 +13,7 @@ const INPUT_WORDS = Q8K_BYTES / 4;
 /** What the load unit works with. */
 export interface LoadUnitParts {
   readonly description: BoardDescription;
-  readonly memory: PhysicalMemory;
+  readonly memory: CoreMemory;
   readonly inputs: readonly InputLane[];
   readonly arithmetic: Arithmetic;
   readonly timing: CoreTiming;

@@ -1,6 +1,6 @@
 import { halfToFloat } from '../../gguf/index.js';
 import { exp } from '../../maths/index.js';
-import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 import { Gather } from './gather.js';
 
@@ -36,11 +36,11 @@ export class SoftmaxUnit {
   #flags = 0;
   #sink = 0;
   readonly #gather: Gather;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: CoreMemory;
   /** Results of the tile at hand that lie where the output lane takes them from: as many as elements, or none. */
   #results = 0;
 
-  constructor(memory: PhysicalMemory, inputs: readonly InputLane[]) {
+  constructor(memory: CoreMemory, inputs: readonly InputLane[]) {
     this.#memory = memory;
     this.#gather = new Gather(memory, inputs);
   }

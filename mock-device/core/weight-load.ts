@@ -1,5 +1,5 @@
 import { CORE_WORDS, type CoreType } from '../../gguf/index.js';
-import type { PhysicalMemory } from '../physical-memory.js';
+import type { CoreMemory } from '../core-memory.js';
 
 /** One LOAD_WGT: `blocks` super-blocks of one type, block i being number floor(i / lanes) of lane i mod lanes. */
 export class WeightLoad {
@@ -9,14 +9,14 @@ export class WeightLoad {
   #place: number | undefined;
   /** Words of lanes of a load that lost its place. */
   #copies: (Uint8Array | undefined)[] | undefined;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: CoreMemory;
 
   constructor(
     readonly type: CoreType,
     readonly blocks: number,
     addresses: readonly number[],
     place: number,
-    memory: PhysicalMemory,
+    memory: CoreMemory,
   ) {
     this.#addresses = addresses.slice();
     this.#place = place;
