@@ -74,7 +74,7 @@ export class Accelerator {
       this.#hardwareCounters = new Counters({ description: board.description, window });
     }
     if (this.#checksCycles) requireComputeCounter(this.counters, board.description.name);
-    this.#memory = allocateWorkingMemory(board);
+    this.#memory = allocateWorkingMemory(board, this.traffic);
     this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
     this.#softMaxRunner = new SoftMaxRunner(board, this.#lanes, this.#memory, this.#deadlines);
     try {
@@ -123,7 +123,7 @@ export class Accelerator {
         },
       );
     }
-    const program = MatMulProgram.compile(this.board, tensor, coreType, placement, mostRows);
+    const program = MatMulProgram.compile(this.board, this.traffic, tensor, coreType, placement, mostRows);
     this.#programs.add(program);
     return program;
   }
@@ -317,8 +317,8 @@ export class Accelerator {
     this.#closed = true;
     for (const program of this.#programs) program.unload();
     this.#programs.clear();
-    const { input, instructions, staging, output } = this.#memory;
-    for (const buffer of [input, instructions, ...staging, output]) buffer.free();
+    const { input, staging, output } = this.#memory;
+    for (const buffer of [input, ...staging, output]) buffer.free();
   }
 
   #checkOpen(): void {

@@ -5,7 +5,6 @@ import { CORE_BLOCK_BYTES, CORE_TYPES, CORE_WORDS } from '../../../gguf/types.js
 
 const revision = fc.constantFrom('v1' as const, 'v3' as const);
 const coreType = fc.constantFrom(...CORE_TYPES);
-const placement = fc.constantFrom('resident' as const, 'staged' as const);
 
 describe('a tile', () => {
   it('has as many rows as the weight memory takes', () => {
@@ -17,11 +16,10 @@ describe('a tile', () => {
       fc.property(
         revision,
         coreType,
-        placement,
         fc.integer({ min: 1, max: 9 }),
         fc.integer({ min: 1, max: 9 }),
-        (rev, type, place, kb, rows) => {
-          const layout = tileLayout(rev, type, kb, rows, place);
+        (rev, type, kb, rows) => {
+          const layout = tileLayout(rev, type, kb, rows);
           const blockBytes = CORE_BLOCK_BYTES[type];
           const source = Uint8Array.from({ length: rows * kb * blockBytes }, (_, i) => 1 + (i % 255));
           const image = new Uint8Array(64 + layout.bytes).fill(0xaa);
@@ -47,12 +45,11 @@ describe('a tile', () => {
       fc.property(
         revision,
         coreType,
-        placement,
         fc.integer({ min: 1, max: 100 }),
         fc.integer({ min: 1, max: 10 }),
-        (rev, type, place, kb, rows) => {
+        (rev, type, kb, rows) => {
           let end = 0;
-          for (const lane of tileLayout(rev, type, kb, rows, place).lanes) {
+          for (const lane of tileLayout(rev, type, kb, rows).lanes) {
             expect(lane.offset % 64).toBe(0);
             expect(lane.offset).toBeGreaterThanOrEqual(end);
             end = lane.offset + lane.bytes;
@@ -63,7 +60,7 @@ describe('a tile', () => {
   });
 
   it('has the longest transfers that the manual gives', () => {
-    const q6 = tileLayout('v3', 6, 1, 1024, 'staged');
+    const q6 = tileLayout('v3', 6, 1, 1024);
     expect(q6.lanes.map(({ bytes }) => bytes)).toEqual([
       (12 + 53 * 256) * 4,
       53 * 256 * 4,
