@@ -1,5 +1,5 @@
 import { type DmaBuffer, type DmaDirection, OwnedDmaBuffer, RegionAllocator } from '../board/index.js';
-import { type CoreMemory, DMA_AREA } from './core-memory.js';
+import { type CoreMemory, copyWords, DMA_AREA } from './core-memory.js';
 import type { DeviceBuffer, DeviceMemory, MemoryListener } from './device-memory.js';
 
 const PAGE = 65536;
@@ -114,9 +114,9 @@ class OwnBuffer extends OwnedDmaBuffer implements DeviceBuffer {
     this.#onRelease(this);
   }
 
-  deviceWrite(offset: number, words: Int32Array): void {
-    const at = this.offset + offset;
-    this.#listener.overwritten(at, at + words.byteLength);
-    this.#core.words.set(words, at / 4);
+  deviceWrite(offset: number, source: Int32Array, at: number, words: number): void {
+    const to = this.offset + offset;
+    this.#listener.overwritten(to, to + words * 4);
+    copyWords(source, at, this.#core.words, to / 4, words);
   }
 }
