@@ -117,6 +117,8 @@ class OwnBuffer extends OwnedDmaBuffer implements DeviceBuffer {
   deviceWrite(offset: number, source: Int32Array, at: number, words: number): void {
     const to = this.offset + offset;
     this.#listener.overwritten(to, to + words * 4);
-    copyWords(source, at, this.#core.words, to / 4, words);
+    const { words: own } = this.#core;
+    if (source === own) own.copyWithin(to / 4, at, at + words);
+    else copyWords(source, at, own, to / 4, words);
   }
 }

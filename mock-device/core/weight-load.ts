@@ -5,7 +5,7 @@ import type { CoreMemory } from '../core-memory.js';
 export class WeightLoad {
   /** Where each lane's words lie in the kernels' address space, unless they are copies: where the DMA found them, or in the place. */
   readonly #addresses: number[];
-  /** Where the first lane's words begin, and the last one's end, of those that lie in that space. */
+  /** No lane's words begin before, and none end behind, of those that lie in that space. */
   #from = Number.POSITIVE_INFINITY;
   #to = 0;
   /** Place for words that cannot stay where the DMA found them; undefined once later loads use it. */
@@ -24,9 +24,10 @@ export class WeightLoad {
     this.#addresses = addresses.slice();
     this.#place = place;
     this.#memory = memory;
-    for (let lane = 0; lane < addresses.length; lane++) {
-      this.#from = Math.min(this.#from, addresses[lane]);
-      this.#to = Math.max(this.#to, addresses[lane] + this.#laneLength(lane));
+    const longest = this.#laneLength(0);
+    for (const address of addresses) {
+      this.#from = Math.min(this.#from, address);
+      this.#to = Math.max(this.#to, address + longest);
     }
   }
 
