@@ -86,6 +86,10 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
         context: { listen: options.listen },
       },
     );
+  if (options.origins?.includes('*') && !access.hasTokens)
+    throw new PynqLlmError('AGENT_LISTEN_ADDRESS', 'Every web page may connect and no token is set.', {
+      context: { listen: options.listen },
+    });
   const isTls = options.tls !== undefined;
   const goesWithTls =
     address.kind === 'tcp' ? address.scheme === undefined || (address.scheme === 'wss') === isTls : !isTls;

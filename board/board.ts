@@ -10,9 +10,12 @@ export interface Board {
   window(name: string): RegisterWindow;
   /**
    * Physically contiguous memory that the DMA engines reach, owned by the CPU at first, aligned to 64 bytes or `align`.
+   * With `at` it lies at that physical address, or not at all.
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL
    */
   allocate(byteLength: number, options?: AllocateOptions): DmaBuffer;
+  /** DMA memory keeps its contents and its addresses when the process ends, and is not cleared when it is allocated. */
+  readonly keepsMemory?: boolean;
   /** What is left of the DMA memory, in bytes. */
   dmaMemory(): { readonly total: number; readonly free: number; readonly largestFree: number };
   /**
@@ -29,9 +32,12 @@ export interface Board {
   close(): void;
 }
 
+/** Where a buffer is to lie, and what for. */
 export interface AllocateOptions {
   /** Bytes, a power of two; 64 at least. */
   readonly align?: number;
+  /** Physical address; wherever there is room unless given. */
+  readonly at?: number | undefined;
   /** `both` unless given. Caches are synchronised only where bytes really went. */
   readonly direction?: DmaDirection;
 }

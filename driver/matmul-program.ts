@@ -1,87 +1,23 @@
 import type { Board, DmaBuffer } from '../board/index.js';
-import { PynqLlmError } from '../errors/index.js';
-import { CORE_BLOCK_BYTES, type CoreType, type GgmlType } from '../gguf/index.js';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import { type CoreType, SUPER_BLOCK } from '../gguf/index.js';
 import { COMPUTE_WORDS, encodeCompute, encodeLoadWeights } from './instructions.js';
+import type { ModelWeights } from './packed/model-weights.js';
+import { newOrigins, PackedTensor, type ReadRows } from './packed/packed-tensor.js';
+import { computeOffset, putWords, type TileLayout } from './tile.js';
 import {
-  computeOffset,
-  packTile,
-  putWords,
-  rowsPerTile,
-  type TileLayout,
-  tileLayout,
-  wholeLines,
-} from './tile.js';
+  planTiles,
+  type ResidentLayout,
+  residentLayout,
+  type TensorShape,
+  type TilePlan,
+  tensorCut,
+} from './tile-plan.js';
 import { countedBuffer, type Traffic } from './traffic.js';
-
-/** A weight tensor as the driver sees it: M rows of K values. */
-export interface TensorShape {
-  readonly name: string;
-  readonly type: GgmlType;
-  /** M. */
-  readonly rows: number;
-  /** K. */
-  readonly columns: number;
-  /** Tensors of higher priority become resident first; 0 where not given. */
-  readonly priority?: number;
-}
 
 /** A weight tensor with its blocks. */
 export interface WeightTensor extends TensorShape {
-  /** Reads `count` rows of GGUF blocks from row `first` into the start of `into`. */
-  readRows(first: number, count: number, into: Uint8Array): void;
-}
-
-/** How a tensor is cut into tiles and what it takes in memory. */
-export interface TilePlan {
-  readonly kb: number;
-  readonly rowsPerTile: number;
-  readonly tileCount: number;
-  readonly full: TileLayout;
-  /** The last tile, with fewer rows or as many as a full one. */
-  readonly last: TileLayout;
-  /** Bytes of the program's memory: DMA memory where resident, CPU memory where staged. */
-  readonly bytes: number;
-}
-
-/** Cuts a tensor that the core can take into tiles. Pure. */
-export function planTiles(
-  { description }: Pick<Board, 'description'>,
-  coreType: CoreType,
-  rows: number,
-  kb: number,
-  placement: 'resident' | 'staged',
-  mostRows = Number.POSITIVE_INFINITY,
-): TilePlan {
-  const { revision, capacity } = description;
-  const perTile = Math.min(mostRows, rowsPerTile(kb, capacity.weightBlocks));
-  const tileCount = Math.ceil(rows / perTile);
-  const full = tileLayout(revision, coreType, kb, Math.min(perTile, rows));
-  const last = tileLayout(revision, coreType, kb, rows - (tileCount - 1) * perTile);
-  const plan = { kb, rowsPerTile: perTile, tileCount, full, last };
-  const bytes =
-    placement === 'staged' ? full.bytes * (tileCount - 1) + last.bytes : residentLayout(plan).bytes;
-  return { ...plan, bytes };
-}
-
-/**
- * Where a resident program's words lie: first lane A's, a tile after the other, each from a cache line on because each is
- * a transfer of its own; then those of each other lane, which one transfer carries for as many tiles as are computed.
- */
-interface ResidentLayout {
-  /** Where each lane's words start, and how far apart two tiles of it are. */
-  readonly lanes: readonly { readonly start: number; readonly step: number }[];
-  readonly bytes: number;
-}
-
-function residentLayout({ tileCount, full, last }: Omit<TilePlan, 'bytes'>): ResidentLayout {
-  let end = 0;
-  const lanes = full.lanes.map(({ bytes }, lane) => {
-    const start = end;
-    const step = lane === 0 ? wholeLines(bytes) : bytes;
-    end = start + wholeLines(step * (tileCount - 1) + last.lanes[lane].bytes);
-    return { start, step };
-  });
-  return { lanes, bytes: end };
+  readonly readRows: ReadRows;
 }
 
 /** A range of physical memory to send. */
@@ -91,19 +27,19 @@ export interface Words {
 }
 
 /**
- * A weight tensor compiled for the core: its tiles packed as the lanes read them, with their instructions. Made by
- * `Accelerator.load`.
+ * A weight tensor compiled for the core: its tiles packed as the lanes read them, with their instructions. Tiles
+ * of a staged one are packed, or read, when they are used. Made by `Accelerator.load`.
  */
 export class MatMulProgram {
   readonly name: string;
   /** M and K of the tensor. */
   readonly rows: number;
   readonly columns: number;
-  /** DMA memory (resident) or CPU memory (staged) that it takes, in bytes. */
+  /** DMA memory that it takes (resident), or that is written for each use of it (staged), in bytes. */
   readonly bytes: number;
   /** Undefined once the program is unloaded. */
-  #memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array } | undefined;
-  /** The columns that its COMPUTE instructions are for. */
+  #memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor } | undefined;
+  /** The columns that the COMPUTE instructions of its resident tiles are for. */
   #inputColumns = 1;
   readonly #layout: ResidentLayout;
 
@@ -112,7 +48,7 @@ export class MatMulProgram {
     readonly coreType: CoreType,
     readonly placement: 'resident' | 'staged',
     readonly tiles: TilePlan,
-    memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array },
+    memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor },
   ) {
     this.name = tensor.name;
     this.rows = tensor.rows;
@@ -123,8 +59,8 @@ export class MatMulProgram {
   }
 
   /**
-   * Reads and packs a tensor tile by tile; beside the program itself it takes the memory of one tile.
-   * @param mostRows of a tile; as many as the core holds unless given
+   * Brings a tensor to where the core reads it, tile by tile: found in DMA memory, read as packed before, or packed from its
+   * rows. It takes no memory beside DMA memory but that of one tile, which all tensors share.
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, and whatever `readRows` throws; nothing stays allocated then
    */
   static compile(
@@ -133,31 +69,36 @@ export class MatMulProgram {
     tensor: WeightTensor,
     coreType: CoreType,
     placement: 'resident' | 'staged',
-    mostRows?: number,
+    { mostRows, kept }: CompileOptions = {},
   ): MatMulProgram {
-    const tiles = planTiles(board, coreType, tensor.rows, tensor.columns / 256, placement, mostRows);
+    const { name, rows, columns, readRows } = tensor;
+    const tiles = planTiles(board, coreType, rows, columns / SUPER_BLOCK, placement, mostRows);
+    const cut = tensorCut(board, tensor, coreType, mostRows);
+    const packed = new PackedTensor(cut, readRows, kept?.origins ?? newOrigins(), kept?.kept(name));
     if (placement === 'staged') {
-      const image = new Uint8Array(tiles.bytes);
-      for (let index = 0; index < tiles.tileCount; index++)
-        packWholeTile(board, tensor, coreType, tiles, index, image, index * tiles.full.bytes);
-      return new MatMulProgram(tensor, coreType, placement, tiles, { image });
+      // Packed now, where they are kept: then they need only be read.
+      if (kept?.kept(name) !== undefined) packed.load(() => {});
+      return new MatMulProgram(tensor, coreType, placement, tiles, { packed });
     }
-    const buffer = countedBuffer(board.allocate(tiles.bytes, { direction: 'to-device' }), traffic);
+    const found = kept?.found(name, tiles.bytes);
+    const buffer = countedBuffer(allocateAt(board, tiles.bytes, found?.at), traffic);
+    const program = new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
     try {
-      const { lanes } = residentLayout(tiles);
-      if (packedTile.length < tiles.full.bytes) packedTile = new Uint8Array(tiles.full.bytes);
-      for (let index = 0; index < tiles.tileCount; index++) {
-        const layout = packWholeTile(board, tensor, coreType, tiles, index, packedTile, 0);
-        layout.lanes.forEach(({ offset, bytes }, lane) => {
-          buffer.write(lanes[lane].start + index * lanes[lane].step, packedTile, offset, bytes);
-        });
+      const isFound =
+        found?.at === buffer.physicalAddress &&
+        packed.isFound(found.checksum, (index, into) => program.#readBlocks(buffer, packed, index, into));
+      if (!isFound) {
+        kept?.overwrites();
+        packed.load((index, tile) => program.#writeBlocks(buffer, packed, index, tile));
       }
+      for (let i = 0; i < tiles.tileCount; i++) program.#writeInstructions(board, buffer, i);
       buffer.giveToDevice();
+      kept?.resides(name, { at: buffer.physicalAddress, bytes: tiles.bytes, checksum: packed.checksum });
     } catch (error) {
       buffer.free();
       throw error;
     }
-    return new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
+    return program;
   }
 
   tile(index: number): TileLayout {
@@ -166,46 +107,88 @@ export class MatMulProgram {
 
   /** Lane A's words of a resident tile: header, blocks and COMPUTE. */
   tileWords(index: number): Words {
-    const { start, step } = this.#layout.lanes[0];
-    const address = this.#residentBase() + start + index * step;
+    const address = this.#residentBase() + this.#place(index, 0);
     return { address, bytes: this.tile(index).lanes[0].bytes };
   }
 
   /** Words of another lane of the first `tileCount` resident tiles. */
   laneWords(lane: number, tileCount: number): Words {
-    const { start, step } = this.#layout.lanes[lane];
-    const bytes = tileCount === 0 ? 0 : (tileCount - 1) * step + this.tile(tileCount - 1).lanes[lane].bytes;
+    const last = tileCount - 1;
+    const start = this.#place(0, lane);
+    const bytes = last < 0 ? 0 : this.#place(last, lane) + this.tile(last).lanes[lane].bytes - start;
     return { address: this.#residentBase() + start, bytes };
   }
 
-  /** A staged tile's image. */
-  tileImage(index: number): Uint8Array {
-    if (this.#memory === undefined || !('image' in this.#memory)) throw this.#withoutMemory();
-    const from = index * this.tiles.full.bytes;
-    return this.#memory.image.subarray(from, from + this.tile(index).bytes);
+  /**
+   * Writes a staged tile with its instructions to a buffer that has room for it.
+   * @param columns of the input
+   */
+  stageTile(board: Board, index: number, columns: number, to: DmaBuffer): void {
+    if (this.#memory === undefined || !('packed' in this.#memory)) throw this.#withoutMemory();
+    const { packed } = this.#memory;
+    const layout = this.tile(index);
+    const blocks = packed.layout(index).lanes;
+    const tile = packed.tile(index);
+    to.write(0, loadWeightsImage(board, this.coreType, layout));
+    layout.lanes.forEach(({ dataOffset }, lane) => {
+      to.write(dataOffset, tile, blocks[lane].offset, blocks[lane].bytes);
+    });
+    to.write(computeOffset(layout), computeImage(this.tiles.kb, layout.rows, columns));
   }
 
   /**
-   * Makes the COMPUTE instructions those for so many columns, unless they are: where resident, they lie far apart in
+   * Makes the COMPUTE instructions of resident tiles those for so many columns, unless they are: they lie far apart in
    * lane A's words, which change hands once.
    */
   setInputColumns(columns: number): void {
-    if (columns === this.#inputColumns) return;
+    if (columns === this.#inputColumns || this.#memory === undefined || !('buffer' in this.#memory)) return;
     this.#inputColumns = 0;
+    const { buffer } = this.#memory;
     const { kb, tileCount, full, last } = this.tiles;
-    const images = new Map([full, last].map((layout) => [layout, computeImage(kb, layout.rows, columns)]));
-    if (this.#memory !== undefined && 'buffer' in this.#memory) {
-      const { buffer } = this.#memory;
-      const { start, step } = this.#layout.lanes[0];
-      const place = (index: number) => start + index * step + computeOffset(this.tile(index));
-      const bytes = place(tileCount - 1) + COMPUTE_WORDS * 4 - place(0);
-      buffer.giveToCpu(place(0), bytes);
-      for (let i = 0; i < tileCount; i++) buffer.write(place(i), images.get(this.tile(i))!);
-      buffer.giveToDevice(place(0), bytes);
-    } else
-      for (let i = 0; i < tileCount; i++)
-        this.tileImage(i).set(images.get(this.tile(i))!, computeOffset(this.tile(i)));
+    const [forFull, forLast] = [full, last].map(({ rows }) => computeImage(kb, rows, columns));
+    const start = this.#computePlace(0);
+    const bytes = this.#computePlace(tileCount - 1) + COMPUTE_WORDS * 4 - start;
+    buffer.giveToCpu(start, bytes);
+    for (let i = 0; i < tileCount - 1; i++) buffer.write(this.#computePlace(i), forFull);
+    buffer.write(this.#computePlace(tileCount - 1), forLast);
+    buffer.giveToDevice(start, bytes);
     this.#inputColumns = columns;
+  }
+
+  /** Where a lane's words of a resident tile begin. */
+  #place(index: number, lane: number): number {
+    const { start, step } = this.#layout.lanes[lane];
+    return start + index * step;
+  }
+
+  #computePlace(index: number): number {
+    return this.#place(index, 0) + computeOffset(this.tile(index));
+  }
+
+  #blocksPlace(index: number, lane: number): number {
+    const { offset, dataOffset } = this.tile(index).lanes[lane];
+    return this.#place(index, lane) + dataOffset - offset;
+  }
+
+  /** Puts each lane's blocks of a packed tile where the lane reads them. */
+  #writeBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, tile: Uint8Array): void {
+    packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+      buffer.write(this.#blocksPlace(index, lane), tile, offset, bytes);
+    });
+  }
+
+  /** The other way round. */
+  #readBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, into: Uint8Array): void {
+    packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+      buffer.read(this.#blocksPlace(index, lane), into, offset, bytes);
+    });
+  }
+
+  #writeInstructions(board: Board, buffer: DmaBuffer, index: number): void {
+    const layout = this.tile(index);
+    buffer.write(this.#place(index, 0), loadWeightsImage(board, this.coreType, layout));
+    const compute = computeImage(this.tiles.kb, layout.rows, this.#inputColumns);
+    buffer.write(this.#computePlace(index), compute);
   }
 
   #residentBase(): number {
@@ -227,38 +210,34 @@ export class MatMulProgram {
   }
 }
 
-/** The rows and the image of the tile being packed: once for all tensors, because hundreds would wait for the garbage collector. */
-let tileSource = new Uint8Array(0);
-let packedTile = new Uint8Array(0);
+export interface CompileOptions {
+  /** Of a tile; as many as the core holds unless given. */
+  readonly mostRows?: number | undefined;
+  /** Of the tensor's model. */
+  readonly kept?: ModelWeights | undefined;
+}
 
-/** Packs a tile with its instructions, for one column, into an image from `at` on. */
-function packWholeTile(
-  { description: { revision, capacity } }: Board,
-  tensor: WeightTensor,
-  coreType: CoreType,
-  tiles: TilePlan,
-  index: number,
-  image: Uint8Array,
-  at: number,
-): TileLayout {
-  const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
-  const sourceBytes = layout.blocks * CORE_BLOCK_BYTES[coreType];
-  if (tileSource.length < sourceBytes) tileSource = new Uint8Array(sourceBytes);
-  const part = tileSource.subarray(0, sourceBytes);
-  tensor.readRows(index * tiles.rowsPerTile, layout.rows, part);
-  packTile(coreType, layout, part, image, at);
-  putWords(image, at, encodeLoadWeights(revision, coreType, layout.blocks, capacity.weightBlocks));
-  image.set(computeImage(tiles.kb, layout.rows, 1), at + computeOffset(layout));
-  return layout;
+/** At a place where something may lie already, or wherever there is room. */
+function allocateAt(board: Board, bytes: number, at: number | undefined): DmaBuffer {
+  try {
+    return board.allocate(bytes, { at, direction: 'to-device' });
+  } catch (error) {
+    if (at === undefined || !isPynqLlmError(error, 'DRIVER_DMA_MEMORY_FULL')) throw error;
+    return board.allocate(bytes, { direction: 'to-device' });
+  }
+}
+
+function loadWeightsImage({ description }: Board, coreType: CoreType, { blocks }: TileLayout): Uint8Array {
+  const { revision, capacity } = description;
+  return imageOf(encodeLoadWeights(revision, coreType, blocks, capacity.weightBlocks));
 }
 
 function computeImage(kb: number, rows: number, columns: number): Uint8Array {
-  const image = new Uint8Array(COMPUTE_WORDS * 4);
-  putWords(image, 0, encodeCompute(kb, rows, columns));
-  return image;
+  return imageOf(encodeCompute(kb, rows, columns));
 }
 
-/** Bytes of the largest tile image of any type: what a staging buffer must hold. */
-export function largestStagedTile({ revision, capacity }: Board['description']): number {
-  return tileLayout(revision, 6, 1, capacity.weightBlocks).bytes;
+function imageOf(words: readonly number[]): Uint8Array {
+  const image = new Uint8Array(4 * words.length);
+  putWords(image, 0, words);
+  return image;
 }

@@ -1,7 +1,9 @@
 import type { BoardDescription } from '../board/index.js';
 import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
-import { planTiles, type TensorShape } from './matmul-program.js';
+import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
+import { planTiles, type TensorShape, tensorCut } from './tile-plan.js';
+import { type TokenCycles, tokenCycles } from './token-cycles.js';
 import { workingSizes } from './working-memory.js';
 
 /** Where the weights of a tensor live and who multiplies with them. */
@@ -35,6 +37,7 @@ export interface PlacementReport {
     /** Left after all resident tensors. */
     readonly free: number;
   };
+  readonly tokenCycles: TokenCycles;
 }
 
 /** Free DMA memory: what `Board.dmaMemory()` says. */
@@ -86,6 +89,11 @@ export function planPlacement(
       working: workingSizes(description).total,
       free: pieces.reduce((sum, piece) => sum + piece, 0),
     },
+    tokenCycles: tokenCycles(
+      description,
+      tensors,
+      result.map(({ placement }) => placement),
+    ),
   };
 }
 
@@ -111,6 +119,13 @@ export function refusal(
   }
   if (!description.weightTypes.includes(coreType)) return `the bitstream was built without ${name}`;
   return undefined;
+}
+
+/** Bytes of a tensor's packed tiles in a file, 0 where it is not for the core. */
+export function packedSize(description: BoardDescription, tensor: TensorShape): number {
+  const coreType = coreTypeOf(tensor.type);
+  if (coreType === undefined || refusal(description, tensor) !== undefined) return 0;
+  return packedBytes(tensorCut({ description }, tensor, coreType));
 }
 
 function place(description: BoardDescription, tensor: TensorShape, pieces: number[]): TensorPlacement {

@@ -2,8 +2,9 @@ import type { Board, DmaBuffer, DmaDirection } from '../board/index.js';
 import { Q8K_BYTES } from '../gguf/index.js';
 import { longestPiece } from './dma/channel.js';
 import { CONFIG_AND_INPUTS_WORDS, SOFT_MAX_ELEMENTS, SOFT_MAX_WORDS } from './instructions.js';
-import { largestStagedTile } from './matmul-program.js';
+import { MANIFEST_BYTES } from './packed/weight-manifest.js';
 import { wholeLines } from './tile.js';
+import { largestStagedTile } from './tile-plan.js';
 import { countedBuffer, type Traffic } from './traffic.js';
 
 /** Programs that one call of `multiply` can take. */
@@ -18,6 +19,8 @@ const SOFT_MAX_RESULTS = 4 * SOFT_MAX_ELEMENTS;
 
 /** Bytes of DMA memory that the driver keeps for itself, whatever is loaded. */
 export interface WorkingSizes {
+  /** What of the memory holds weights, for the next process. */
+  readonly manifest: number;
   /** CONFIG|LOAD_INP, as many input blocks as the core holds and the CONFIG of further programs, or a tile of SOFT_MAX. */
   readonly input: number;
   /** One staged tile; there are three such buffers. */
@@ -37,17 +40,20 @@ export function workingSizes(description: Board['description']): WorkingSizes {
     wholeLines(Math.max(capacity.weightBlocks * capacity.inputBlocks * 4, SOFT_MAX_RESULTS)),
     longestPiece(dma.lengthBits),
   );
-  return { input, staging, output, total: input + STAGED_TILES * staging + output };
+  const manifest = MANIFEST_BYTES;
+  const total = manifest + input + STAGED_TILES * staging + output;
+  return { manifest, input, staging, output, total };
 }
 
 /** What the driver needs of a board's DMA memory before anything is loaded. */
 export function leastMemory(description: Board['description']): { bytes: number; largestPiece: number } {
-  const { input, staging, output, total } = workingSizes(description);
-  return { bytes: total, largestPiece: Math.max(input, staging, output) };
+  const { manifest, input, staging, output, total } = workingSizes(description);
+  return { bytes: total, largestPiece: Math.max(manifest, input, staging, output) };
 }
 
 /** The driver's own buffers. */
 export interface WorkingMemory {
+  readonly manifest: DmaBuffer;
   readonly input: DmaBuffer;
   /** While the core works on the tile in one, the next tile is copied into another. */
   readonly staging: readonly DmaBuffer[];
@@ -65,6 +71,8 @@ export function allocateWorkingMemory(board: Board, traffic: Traffic): WorkingMe
   };
   try {
     return {
+      // The manifest first: the next process must find it.
+      manifest: allocate(sizes.manifest, 'both'),
       input: allocate(sizes.input, 'to-device'),
       staging: Array.from({ length: STAGED_TILES }, () => allocate(sizes.staging, 'to-device')),
       output: allocate(sizes.output, 'from-device'),

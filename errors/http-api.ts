@@ -9,7 +9,7 @@ export const HTTP_ERRORS = {
   },
   HTTP_KEY_NEEDED: {
     number: 8502,
-    meaning: 'An HTTP API that other machines can reach needs a key.',
-    remedy: 'Give --api-key-file, or listen on 127.0.0.1 and tunnel.',
+    meaning: 'An HTTP API that other machines or all web pages can reach needs a key.',
+    remedy: 'Give --api-key-file; or listen on 127.0.0.1 and tunnel, and list the origins of pages that may connect.',
   },
 } as const satisfies Record<string, ErrorEntry>;

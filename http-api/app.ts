@@ -1,17 +1,20 @@
 import { type Context, Hono } from 'hono';
 import { systemClock } from '../protocol/index.js';
 import type { LoadSettings } from '../sdk/index.js';
+import { type AccessEntry, tellAccesses } from './access-log.js';
 import { answerStreamed, answerWhole } from './answer.js';
 import type { AnswerFormat } from './answer-format.js';
 import { ApiError, toApiError } from './api-error.js';
 import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
-import { startChoices, type ToContinue, toGenerateOptions, toService } from './choices.js';
-import { completionFormat, DEFAULT_MAX_TOKENS, promptsOf } from './completions.js';
+import { startChoices, type ToContinue, toGenerateOptions, toService, usageOf } from './choices.js';
+import { completionFormat, DEFAULT_MAX_TOKENS, lengthOf, promptsOf } from './completions.js';
 import { echoOf } from './echo.js';
+import { translateFields } from './foreign-fields.js';
 import { type Env, type GuardOptions, guardOrigins, guardRoles, isAdmitted } from './guard.js';
 import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
+import { addNativeRoutes, WELCOME } from './native-routes.js';
 import { readBody } from './read-body.js';
 import {
   type CompletionPrompt,
@@ -22,6 +25,7 @@ import {
 } from './schemas.js';
 import type { DeviceHealth, ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
+import { type ToolRequest, toolRequestOf } from './tools/tool-request.js';
 
 export interface AppOptions extends GuardOptions {
   /** How models are loaded that are not. */
@@ -30,6 +34,8 @@ export interface AppOptions extends GuardOptions {
   readonly draining: AbortSignal;
   /** Told of errors that are nobody's doing but ours. */
   readonly onUnexpected: (error: unknown) => void;
+  /** Told of each request once its answer is sent. */
+  readonly onAnswered?: ((entry: AccessEntry) => void) | undefined;
 }
 
 /** The routes of the OpenAI API over one board. */
@@ -41,6 +47,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   const bodyOf = (context: Context<Env>) => readBody(context.env, context.var.share.join(' / '), turns);
   const inFlight = new InFlight();
 
+  if (options.onAnswered !== undefined) tellAccesses(app, options.onAnswered);
   app.use(async (context, next) => {
     await next();
     metrics.answered(context.req.routePath, context.res.status);
@@ -72,30 +79,37 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     const detail = isAdmitted(context, options) ? wrong : {};
     return context.json({ status, ...detail }, status === 'ok' ? 200 : 503);
   });
+  app.get('/', (context) => context.text(WELCOME));
   guardRoles(app, options);
   app.get('/metrics', async (context) =>
     context.body(await metrics.text(device.board), 200, { 'content-type': metrics.contentType }),
   );
+  addNativeRoutes(app, models, bodyOf);
   app.get('/v1/models', async (context) => context.json({ object: 'list', data: await models.list() }));
   app.get('/v1/models/:id{.+}', async (context) => {
     return context.json(await models.look(context.req.param('id')));
   });
   app.post('/v1/completions', async (context) => {
-    const request = completionRequest.parse(await bodyOf(context));
+    const request = completionRequest.parse(translateFields(await bodyOf(context)));
     const prompts = promptsOf(request);
     const bestOf = request.best_of ?? undefined;
     const answers = prompts.length * (bestOf ?? request.n ?? 1);
     return counted(context, answers, async (ended) => {
       const served = await models.get(request.model);
       const top = request.logprobs ?? undefined;
+      const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? DEFAULT_MAX_TOKENS;
       const how = { ...toService(request, context.var.share), signal: context.req.raw.signal };
       const echo = (prompt: CompletionPrompt) =>
         request.echo ? echoOf(served, prompt, top, how) : undefined;
       const toContinue = await Promise.all(
-        prompts.map(async (prompt) => ({ prompt, echo: await echo(prompt) })),
+        prompts.map(async (prompt) => ({
+          prompt,
+          echo: await echo(prompt),
+          promptTokens: maxTokens === 0 ? await lengthOf(served, prompt) : undefined,
+        })),
       );
       return answer(context, served, request, toContinue, completionFormat(request, served), {
-        maxTokens: request.max_tokens ?? DEFAULT_MAX_TOKENS,
+        maxTokens: maxTokens === 0 ? undefined : maxTokens,
         top: request.logprobs ?? 0,
         bestOf,
         ended,
@@ -103,17 +117,19 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     });
   });
   app.post('/v1/chat/completions', async (context) => {
-    const request = chatRequest.parse(await bodyOf(context));
+    const request = chatRequest.parse(translateFields(await bodyOf(context)));
     return counted(context, request.n ?? 1, async (ended) => {
       const served = await models.get(request.model);
       if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
+      const tools = toolRequestOf(request);
       return answer(
         context,
         served,
         request,
-        [{ prompt: conversationOf(request, served) }],
+        [{ prompt: conversationOf(request, served, tools) }],
         chatFormat(request, served),
         {
+          tools,
           maxTokens: request.max_completion_tokens ?? request.max_tokens,
           top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
           ended,
@@ -152,11 +168,13 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       maxTokens,
       top,
       bestOf,
+      tools,
       ended,
     }: {
       maxTokens: number | null | undefined;
       top: number;
       bestOf?: number | undefined;
+      tools?: ToolRequest;
       ended: () => void;
     },
   ): Promise<Response> {
@@ -176,9 +194,26 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         'invalid_value',
         'best_of',
       );
-    const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
-    void Promise.allSettled(choices.map(({ generation }) => generation.done)).then(ended);
-    const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics, fail };
+    const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal, tools);
+    const all = Promise.allSettled(choices.map(({ generation }) => generation.done));
+    void all.then(ended);
+    context.set('cost', { model: request.model ?? served.id });
+    void Promise.all(choices.map(({ generation }) => generation.done)).then(
+      (done) => {
+        const { prompt_tokens: promptTokens, completion_tokens: generatedTokens } = usageOf(done, perPrompt);
+        context.set('cost', { ...context.var.cost, promptTokens, generatedTokens });
+      },
+      () => {},
+    );
+    const toAnswer = {
+      model: request.model ?? served.id,
+      choices,
+      perPrompt,
+      sentPerPrompt,
+      format,
+      metrics,
+      fail,
+    };
     return request.stream
       ? answerStreamed(context, toAnswer, request.stream_options?.include_usage ?? false)
       : answerWhole(context, toAnswer);

@@ -1,23 +1,24 @@
 import { schemaText } from '../protocol/index.js';
-import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat } from '../sdk/index.js';
+import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
-import type { Echo, ReportedToken } from './reported-token.js';
+import type { Piece } from './piece.js';
+import type { Echo } from './reported-token.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
+import { withCalls } from './tools/call-pieces.js';
+import { forcedCall, type ToolRequest } from './tools/tool-request.js';
+
+/** What an answer comes from: a generation, or nothing where no token was asked for. */
+export type Answering = Pick<Generation, 'admitted' | 'done' | 'cancel'> & AsyncIterable<Token>;
 
 /** One answer under way. */
 export interface Choice {
   readonly index: number;
-  readonly generation: Generation;
+  readonly generation: Answering;
   /** The prompt, where it is part of the answer. */
   readonly echo: Echo | undefined;
-}
-
-/** Text that has become certain, with the tokens that it came from; `finish` with the last piece of a choice. */
-export interface Piece {
-  readonly text: string;
-  readonly tokens: readonly ReportedToken[];
-  readonly finish: DoneEvent | undefined;
+  /** What makes of its pieces those that are sent. */
+  readonly read: (pieces: AsyncIterable<Piece>) => AsyncIterable<Piece>;
 }
 
 type ServiceOptions = Pick<GenerateOptions, 'class' | 'client' | 'priority' | 'deadlineMs'>;
@@ -44,7 +45,7 @@ export function toGenerateOptions(
     repeatPenalty: request.repeat_penalty ?? 1,
     frequencyPenalty: request.frequency_penalty ?? 0,
     presencePenalty: request.presence_penalty ?? 0,
-    repeatLastN: -1,
+    repeatLastN: request.repeat_last_n ?? -1,
     logitBias: Object.entries(bias ?? {}).map(([token, value]) => ({ token: Number(token), bias: value })),
     seed: seed === null || seed === undefined ? Math.floor(Math.random() * 2 ** 32) : seedOf(seed, 0),
     ignoreEos: request.ignore_eos ?? false,
@@ -108,6 +109,8 @@ function seedOf(seed: number, i: number): number {
 /** What is to be continued, and whether it is part of the answer. */
 export interface ToContinue {
   readonly prompt: Prompt;
+  /** Where nothing is to be generated: the tokens of the prompt. */
+  readonly promptTokens?: number | undefined;
   readonly echo?: Echo | undefined;
 }
 
@@ -119,7 +122,7 @@ function sizeOf(prompt: Prompt): number {
   if (typeof prompt === 'string') return prompt.length;
   if ('tokens' in prompt) return prompt.tokens.length * BYTES_PER_TOKEN;
   if ('text' in prompt) return prompt.text.length;
-  return prompt.messages.reduce((sum, { content }) => sum + content.length, 0);
+  return prompt.messages.reduce((sum, { content }) => sum + content.length, prompt.tools?.length ?? 0);
 }
 
 /**
@@ -132,6 +135,7 @@ export function startChoices(
   n: number,
   options: GenerateOptions,
   signal: AbortSignal,
+  tools: ToolRequest | undefined,
 ): Choice[] {
   const generations = options.beams === undefined ? n : 1;
   const sent = generations * prompts.reduce((sum, { prompt }) => sum + sizeOf(prompt), 0);
@@ -142,26 +146,82 @@ export function startChoices(
       'request_too_large',
       'n',
     );
-  return prompts.flatMap(({ prompt, echo }, p) =>
-    Array.from({ length: generations }, (_, i) => ({
-      index: p * n + i,
-      echo,
-      generation: model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal }),
-    })),
+  return prompts.flatMap(({ prompt, echo, promptTokens }, p) =>
+    Array.from({ length: generations }, (_, i) => {
+      const begin = (more: Pick<GenerateOptions, 'responseFormat'>) =>
+        model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal, ...more });
+      return {
+        index: p * n + i,
+        echo,
+        generation:
+          promptTokens === undefined
+            ? begin(tools?.forced === undefined ? {} : { responseFormat: tools.forced })
+            : nothing(promptTokens),
+        read: readerOf(tools, begin),
+      };
+    }),
   );
 }
 
+/** The end of an answer of no tokens. */
+function nothing(promptTokens: number): Answering {
+  const done: DoneEvent = {
+    type: 'done',
+    reason: 'max-tokens',
+    text: '',
+    tokens: 0,
+    timing: { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens, generatedTokens: 0 },
+    counters: newCost(),
+  };
+  return {
+    admitted: Promise.resolve(),
+    done: Promise.resolve(done),
+    cancel: async () => {},
+    async *[Symbol.asyncIterator]() {},
+  };
+}
+
+function newCost(): DoneEvent['counters'] {
+  return {
+    registerReads: 0,
+    registerWrites: 0,
+    dmaTransfers: 0,
+    dmaBytes: 0,
+    coreCycles: 0,
+    coreMultiplyAdds: 0,
+    cpuMultiplyAdds: 0,
+  };
+}
+
+/** @param begin begins the answer again */
+function readerOf(
+  tools: ToolRequest | undefined,
+  begin: (more: Pick<GenerateOptions, 'responseFormat'>) => Generation,
+): Choice['read'] {
+  if (tools === undefined || tools.functions.length === 0) return (pieces) => pieces;
+  return (pieces) =>
+    withCalls(pieces, tools, (name) => {
+      const called = tools.functions.filter((one) => one.name === name);
+      return piecesOfGeneration(begin({ responseFormat: forcedCall(called) }));
+    });
+}
+
 /** The pieces of an answer as they come. */
-export async function* piecesOf({ generation, echo }: Choice): AsyncGenerator<Piece, void, void> {
+export async function* piecesOf({ generation, echo, read }: Choice): AsyncGenerator<Piece, void, void> {
   if (echo !== undefined) yield { ...echo, finish: undefined };
+  yield* read(piecesOfGeneration(generation));
+}
+
+async function* piecesOfGeneration(generation: Answering): AsyncGenerator<Piece, void, void> {
   for await (const token of generation) yield { text: token.text, tokens: [token], finish: undefined };
   const done = await generation.done;
   yield { text: done.text, tokens: [], finish: done };
 }
 
 /** Why an answer ended, in OpenAI's words. */
-export function finishReason({ reason }: DoneEvent): 'stop' | 'length' {
-  return reason === 'max-tokens' || reason === 'context-full' ? 'length' : 'stop';
+export function finishReason({ reason }: DoneEvent, hasCalls = false): 'stop' | 'length' | 'tool_calls' {
+  if (reason === 'max-tokens' || reason === 'context-full') return 'length';
+  return hasCalls ? 'tool_calls' : 'stop';
 }
 
 /** @param perPrompt how many answers share a prompt, which counts once */

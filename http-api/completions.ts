@@ -18,6 +18,11 @@ function isTokens(prompt: Exclude<CompletionRequest['prompt'], string>): prompt 
   return typeof prompt[0] === 'number';
 }
 
+/** Tokens of a prompt. */
+export async function lengthOf({ model }: ServedModel, prompt: CompletionPrompt): Promise<number> {
+  return typeof prompt === 'string' ? (await model.tokenize(prompt)).length : prompt.tokens.length;
+}
+
 /** `text_completion` objects. */
 export function completionFormat({ logprobs }: CompletionRequest, served: ServedModel): AnswerFormat {
   return {

@@ -3,12 +3,17 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { type Admission, isLoopbackHost } from '../access/index.js';
+import type { AccessEntry } from './access-log.js';
 import { ApiError } from './api-error.js';
 
 export type Env = {
   Bindings: HttpBindings;
   /** Whose share of the board the request uses, once it was let in. */
-  Variables: { share: readonly string[] };
+  Variables: {
+    share: readonly string[];
+    /** What is known of its work, for the access log. */
+    cost?: Pick<AccessEntry, 'model' | 'promptTokens' | 'generatedTokens'>;
+  };
 };
 
 /** Who is let in. */
@@ -17,7 +22,7 @@ export interface GuardOptions {
   readonly authorise: (key: string | undefined, request: IncomingMessage) => Admission;
   /** Whether whoever reaches the port is let in, which programs of this machine alone do. */
   readonly isOpenLoopback: boolean;
-  /** Values of the Origin header that are let in; browsers send one, other clients do not. */
+  /** Values of the Origin header that are let in, or `*` for all; browsers send one, other clients do not. */
   readonly origins: readonly string[];
 }
 
@@ -35,14 +40,14 @@ export function guardOrigins(app: Hono<Env>, { isOpenLoopback, origins }: GuardO
   });
   app.use((context, next) => {
     const origin = context.req.header('origin');
-    if (origin !== undefined && !origins.includes(origin))
+    if (origin !== undefined && !origins.includes(origin) && !origins.includes('*'))
       throw new ApiError(403, `The origin ${origin} is not allowed.`, 'origin_refused');
     return next();
   });
   if (origins.length > 0)
     app.use(
       cors({
-        origin: [...origins],
+        origin: origins.includes('*') ? '*' : [...origins],
         allowMethods: ['GET', 'POST'],
         exposeHeaders: ['retry-after', 'x-pynq-llm-chat-template'],
       }),

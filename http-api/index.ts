@@ -11,7 +11,7 @@ export { serveOnAgent } from './on-agent.js';
 /** How long requests under way may take to end when the server closes. */
 const DRAIN_MS = 30_000;
 
-export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'load'>> {
+export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'load' | 'onAnswered'>> {
   /** Connects to the device: first where `HttpApi.open` is called, and again whenever it was lost. */
   readonly open: OpenBoard;
   /** Told when the device is away, with the reason, when it is back, and of errors that nobody expected. */
@@ -38,15 +38,20 @@ export interface HttpApi extends AsyncDisposable {
 
 /**
  * Serves a board under the OpenAI API, see docs/http-api.md.
- * @throws PynqLlmError HTTP_LISTEN_FAILED, HTTP_KEY_NEEDED where others than this machine can reach it without a key,
+ * @throws PynqLlmError HTTP_LISTEN_FAILED, HTTP_KEY_NEEDED where others than this machine or all web pages can reach it without a key,
  *   AGENT_TOKEN_INVALID where the key is short
  */
 export async function serveHttpApi(options: HttpApiOptions): Promise<HttpApi> {
-  const { host = '127.0.0.1', port, apiKey, origins = [], load = {}, open, report } = options;
+  const { host = '127.0.0.1', port, apiKey, origins = [], load = {}, open, report, onAnswered } = options;
   const keys = typeof apiKey === 'string' ? [{ token: apiKey }] : (apiKey ?? []);
   const access = new AccessControl(keys.map((key) => ({ ...key, role: 'infer' as const })));
   if (!access.hasTokens && !isLoopback(host))
     throw new PynqLlmError('HTTP_KEY_NEEDED', `${host} can be reached from other machines.`);
+  if (!access.hasTokens && origins.includes('*'))
+    throw new PynqLlmError(
+      'HTTP_KEY_NEEDED',
+      'Every web page that is open on this machine could use the board.',
+    );
   const drain = new AbortController();
   const device = new ServedDevice({ open, report, ended: drain.signal });
   const listener = await listenOn(host, port, access);
@@ -55,6 +60,7 @@ export async function serveHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     isOpenLoopback: !access.hasTokens,
     origins,
     load,
+    onAnswered,
     onUnexpected: (error) =>
       report?.(`this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`),
     draining: drain.signal,

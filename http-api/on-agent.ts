@@ -9,7 +9,7 @@ export interface HttpHost extends Pick<AppOptions, 'isOpenLoopback'> {
   readonly admit: AppOptions['authorise'];
 }
 
-export interface OnAgentOptions extends Pick<AppOptions, 'origins' | 'onUnexpected'> {
+export interface OnAgentOptions extends Pick<AppOptions, 'origins' | 'onUnexpected' | 'onAnswered'> {
   /** Connects to the agent from inside its process. */
   readonly open: OpenBoard;
 }
@@ -18,7 +18,10 @@ export interface OnAgentOptions extends Pick<AppOptions, 'origins' | 'onUnexpect
  * Serves the OpenAI API on an agent's own port, to those whom its tokens let in. While the device is not open answers that
  * need it are 503. Disposing takes no new work; what is under way is the agent's to end.
  */
-export function serveOnAgent(agent: HttpHost, { open, origins, onUnexpected }: OnAgentOptions): Disposable {
+export function serveOnAgent(
+  agent: HttpHost,
+  { open, origins, onUnexpected, onAnswered }: OnAgentOptions,
+): Disposable {
   const end = new AbortController();
   const device = new ServedDevice({ open, ended: end.signal });
   const app = createApp(device, {
@@ -27,6 +30,7 @@ export function serveOnAgent(agent: HttpHost, { open, origins, onUnexpected }: O
     origins,
     load: {},
     onUnexpected,
+    onAnswered,
     draining: end.signal,
   });
   agent.serveHttp(getRequestListener(app.fetch));

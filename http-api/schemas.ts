@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { list, MAX_PROMPT_TOKENS, tokenList } from '../protocol/index.js';
+import { toolCalls, toolFields } from './tools/tool-schemas.js';
 
 // Requests of the OpenAI API (platform.openai.com/docs/api-reference), as far as this server understands them. Fields
 // that it does not know are ignored, as servers of the ecosystem do; fields that would change the answer and cannot
-// be honoured are refused by name, never ignored.
+// be honoured are refused by name, never ignored (foreign-fields.ts has those of other servers).
 
-const count = z.int().min(1).max(1_048_576);
+const count = z.int().min(0).max(1_048_576);
+/** Completions may score a prompt and generate nothing. */
+const atLeastOne = z.int().min(1).max(1_048_576);
 const stopText = z.string().min(1).max(512);
 const stop = z.union([stopText, z.array(stopText).max(16)]).nullish();
 /** As many as wait for their turn at most: more answers of one request could never be given. */
@@ -35,7 +38,8 @@ const responseFormat = z.discriminatedUnion('type', [
 ]);
 
 const sampling = z.object({
-  model: z.string().min(1).max(1_000),
+  /** Needed where several are served. */
+  model: z.string().min(1).max(1_000).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
@@ -58,6 +62,7 @@ const sampling = z.object({
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repeat_penalty: z.number().min(0.01).max(100).nullish(),
+  repeat_last_n: z.int().min(-1).max(1_048_576).nullish(),
   ignore_eos: z.boolean().nullish(),
   // Ours: the same tokens, in fewer steps where the text repeats itself.
   prompt_lookup: z.boolean().nullish(),
@@ -82,6 +87,7 @@ export const completionRequest = sampling
   .extend({
     prompt: prompts,
     max_tokens: count.nullish(),
+    max_completion_tokens: count.nullish(),
     logprobs: z.int().min(0).max(20).nullish(),
     echo: z.boolean().nullish(),
     suffix: z.literal('', 'suffix is not supported').nullish(),
@@ -129,21 +135,26 @@ const message = z.object({
   role: z.string().min(1).max(40),
   // What an assistant that called a function said.
   content: z.preprocess((content) => content ?? '', z.string().or(list(part, { min: 0, max: MAX_PARTS }))),
-  tool_calls: z.array(z.unknown()).max(0, 'tools are not supported').nullish(),
+  tool_calls: toolCalls,
+  tool_call_id: z.string().min(1).max(100).nullish(),
 });
 
-const noTools = z.array(z.unknown()).max(0, 'tools are not supported').nullish();
+const noFunctions = z.array(z.unknown()).max(0, 'functions are given as tools').nullish();
+const variable = z.union([z.string().max(10_000), z.number(), z.boolean(), z.null()]);
 export const chatRequest = sampling
   .extend({
     messages: list(message, { min: 1, max: 1_000 }),
-    max_tokens: count.nullish(),
-    max_completion_tokens: count.nullish(),
+    max_tokens: atLeastOne.nullish(),
+    max_completion_tokens: atLeastOne.nullish(),
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),
-    tools: noTools,
-    functions: noTools,
-    tool_choice: z.enum(['none', 'auto'], 'tools are not supported').nullish(),
-    function_call: z.enum(['none', 'auto'], 'functions are not supported').nullish(),
+    ...toolFields,
+    functions: noFunctions,
+    function_call: z.enum(['none', 'auto'], 'functions are given as tools').nullish(),
+    // llama.cpp's and vLLM's: variables of the chat template.
+    chat_template_kwargs: z.record(z.string().max(64), variable).nullish(),
+    /** Ours: the day that templates which ask for it are told. */
+    template_date: z.iso.date().nullish(),
     modalities: z.array(z.literal('text', 'only text is generated')).max(16).nullish(),
     audio: z.null('only text is generated').optional(),
   })
@@ -154,4 +165,4 @@ export const chatRequest = sampling
   .refine(({ logprobs, beam_width: width }) => !logprobs || typeof width !== 'number', noBeams);
 export type ChatRequest = z.output<typeof chatRequest>;
 
-export const embeddingsRequest = z.object({ model: z.string().min(1).max(1_000) });
+export const embeddingsRequest = z.object({ model: z.string().min(1).max(1_000).nullish() });

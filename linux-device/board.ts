@@ -155,11 +155,22 @@ class MappedBoard implements LinuxBoard, BufferHome {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE, direction = 'both' }: AllocateOptions = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.requireOpen();
-    return this.#allocator.allocate(byteLength, Math.max(align, CACHE_LINE), (_address, region, offset) =>
-      newDmaBuffer(this, { region, offset, byteLength, direction }),
+    return this.#allocator.allocate(
+      byteLength,
+      Math.max(align, CACHE_LINE),
+      (_address, region, offset) => newDmaBuffer(this, { region, offset, byteLength, direction }),
+      at,
     );
+  }
+
+  /** Devices of the kernel may be made anew, and with them their memory. */
+  get keepsMemory(): boolean {
+    return this.#memory.kind === 'reserved';
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

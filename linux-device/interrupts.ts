@@ -8,6 +8,11 @@ const LONGEST_SLEEP_MS = 10;
 const SPIN_US = 100;
 const SHORTEST_SLEEP_MS = 0.05;
 const LONGEST_POLL_MS = 1;
+/**
+ * What a thread that wakes later than it meant to waited in vain at most; for the rest it was stopped, as by a collection of
+ * garbage, and could not start what the device waits for. Several times what a busy processor makes it late.
+ */
+const LATEST_US = 5000;
 
 /** Sleeps until a descriptor can be read or the time is over: poll(2). */
 export type WaitReadable = (fds: readonly number[], timeoutMs: number) => boolean;
@@ -96,25 +101,32 @@ export class Waiter {
     this.#interrupts = interrupts;
   }
 
-  /** Whether `done` held before the time was over; it is asked once more at the end. */
+  /**
+   * Whether `done` held before the time was over; it is asked once more at the end. While the thread is stopped no time
+   * passes: a transfer in pieces makes no progress without it.
+   */
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
     // The clock costs more than a look.
     if (done()) return true;
-    const start = this.#now();
-    const deadline = start + timeoutUs;
+    let last = this.#now();
+    let waitedUs = 0;
     let pauseMs = SHORTEST_SLEEP_MS;
+    const count = (meantUs: number): void => {
+      const now = this.#now();
+      waitedUs += Math.min(now - last, meantUs + LATEST_US);
+      last = now;
+    };
     for (;;) {
-      const at = this.#now();
       if (done()) return true;
-      if (at >= deadline) return false;
-      if (at - start < SPIN_US) continue;
-      const leftMs = (deadline - at) / 1000;
-      if (this.#interrupts.size > 0) {
-        this.#interrupts.sleep(Math.min(leftMs, LONGEST_SLEEP_MS));
-        continue;
-      }
-      Atomics.wait(this.#nothing, 0, 0, Math.min(leftMs, pauseMs));
-      pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
+      count(0);
+      if (waitedUs >= timeoutUs) return done();
+      if (waitedUs < SPIN_US) continue;
+      const withInterrupts = this.#interrupts.size > 0;
+      const sleepMs = Math.min((timeoutUs - waitedUs) / 1000, withInterrupts ? LONGEST_SLEEP_MS : pauseMs);
+      if (withInterrupts) this.#interrupts.sleep(sleepMs);
+      else Atomics.wait(this.#nothing, 0, 0, sleepMs);
+      if (!withInterrupts) pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
+      count(sleepMs * 1000);
     }
   }
 }

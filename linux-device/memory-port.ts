@@ -13,6 +13,8 @@ interface LinuxMemory {
   readonly regions: readonly DmaRegion[];
   /** A buffer that nothing else lies in; the caller keeps account of that. @throws PynqLlmError LINUX_CLOSED, from its members */
   buffer(region: DmaRegion, offset: number, byteLength: number, direction: DmaDirection): DmaBuffer;
+  /** It keeps its contents when the process ends, and is not cleared. */
+  readonly keepsMemory: boolean;
   close(): void;
 }
 
@@ -38,6 +40,7 @@ export function openLinuxMemory(description: BoardDescription, options: LinuxBoa
   const home = new MemoryHome(description);
   return {
     regions: memory.regions,
+    keepsMemory: memory.kind === 'reserved',
     buffer: (region, offset, byteLength, direction) =>
       newDmaBuffer(home, { region, offset, byteLength, direction }),
     close: () => {

@@ -54,7 +54,7 @@ export function serveUpgrades(server: Server, connections: Connections, options:
   const memory = { incoming: new MemoryLimit(MAX_BYTES_OF_ALL), outgoing: new MemoryLimit(MAX_BYTES_OF_ALL) };
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
-    if (origin === undefined || options.origins.includes(origin)) {
+    if (origin === undefined || options.origins.includes(origin) || options.origins.includes('*')) {
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
         serve(webSocket, request.socket, connections, memory, options);
       });

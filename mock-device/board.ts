@@ -65,6 +65,7 @@ export function openMockBoard(description: BoardDescription, options: MockBoardO
 
 class SimulatedBoard implements MockBoard {
   readonly description: BoardDescription;
+  readonly keepsMemory: boolean;
   readonly #clock = new Clock();
   readonly #watch = new Watch();
   /** Stands for the states of the core's units, in status registers and counters. */
@@ -87,6 +88,7 @@ class SimulatedBoard implements MockBoard {
   constructor(description: BoardDescription, options: MockBoardOptions) {
     this.#options = options;
     const { memory } = options;
+    this.keepsMemory = memory?.keepsMemory ?? false;
     const dmaMemory = memory?.regions.map(({ base, size }) => ({ base, size }));
     this.description = { ...description, ...(dmaMemory && { dmaMemory }) };
     const { faults = [], faultEveryMs, realNow = () => performance.now() } = options;
@@ -161,9 +163,12 @@ class SimulatedBoard implements MockBoard {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE, direction = 'both' }: AllocateOptions = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.#requireOpen();
-    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), direction);
+    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), direction, at);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

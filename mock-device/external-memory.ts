@@ -15,6 +15,8 @@ export interface ExternalMemory {
    * @param offset bytes from the region's start, a multiple of 64
    */
   buffer(region: ExternalRegion, offset: number, byteLength: number, direction: DmaDirection): DmaBuffer;
+  /** It keeps its contents when the process ends, and is not cleared. */
+  readonly keepsMemory: boolean;
   /** Gives the memory back. */
   close(): void;
 }
@@ -41,13 +43,14 @@ export class BorrowedMemory implements DeviceMemory {
     return this.#allocator.bufferAt(address, byteLength);
   }
 
-  allocate(byteLength: number, align: number, direction: DmaDirection): DmaBuffer {
-    return this.#allocator.allocate(byteLength, align, (_address, region, offset) => {
+  allocate(byteLength: number, align: number, direction: DmaDirection, at?: number): DmaBuffer {
+    const create = (_address: number, region: ExternalRegion, offset: number): BorrowedBuffer => {
       const own = this.#external.buffer(region, offset, byteLength, direction);
       return new BorrowedBuffer(own, region.words, offset, this.#listener, (buffer) =>
         this.#allocator.release(buffer),
       );
-    });
+    };
+    return this.#allocator.allocate(byteLength, align, create, at);
   }
 
   usage(): { total: number; free: number; largestFree: number } {

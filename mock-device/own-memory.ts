@@ -43,11 +43,12 @@ export class OwnMemory implements DeviceMemory {
     return this.#allocator.bufferAt(address, byteLength);
   }
 
-  allocate(byteLength: number, align: number, direction: DmaDirection): DmaBuffer {
-    return this.#allocator.allocate(byteLength, align, (address, region, offset) => {
-      const place = { physicalAddress: address, offset: region.offset + offset, byteLength, direction };
+  allocate(byteLength: number, align: number, direction: DmaDirection, at?: number): DmaBuffer {
+    const create = (physicalAddress: number, region: Region, offset: number): OwnBuffer => {
+      const place = { physicalAddress, offset: region.offset + offset, byteLength, direction };
       return new OwnBuffer(this.#core, place, this.#listener, (buffer) => this.#allocator.release(buffer));
-    });
+    };
+    return this.#allocator.allocate(byteLength, align, create, at);
   }
 
   usage(): { total: number; free: number; largestFree: number } {

@@ -19,6 +19,7 @@ export type {
   HelloResult,
   WireBoardDescription,
 } from './schemas/board.js';
+export type { ChatMessage, Conversation, ToolCall } from './schemas/chat.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export type { DeviceCheckResult } from './schemas/device.js';
@@ -41,10 +42,10 @@ export type {
   SequenceStatus,
 } from './schemas/metrics.js';
 export type {
-  ChatMessage,
   KvType,
   ModelFacts,
   StoredModel,
+  WeightOrigins,
 } from './schemas/models.js';
 export type { Placement, PlacementTotals, TensorShape, WirePlacementReport } from './schemas/placement.js';
 export type {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
-  type ChatMessage,
+  type Conversation,
   DEFAULT_TOKEN_WINDOW,
   type DoneEvent,
   errorFromWire,
@@ -16,6 +16,7 @@ import {
 } from '../protocol/index.js';
 import { listOf, requireArguments } from './arguments.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
+import { toWireConversation } from './conversation.js';
 import { EventQueue } from './event-queue.js';
 
 /** One generated token. */
@@ -30,10 +31,7 @@ export type Prompt =
       /** Whether special tokens written in the text are taken as such; no unless told. */
       readonly parseSpecial?: boolean;
     }
-  | {
-      /** A conversation, the oldest message first, 1 to 1,000. */
-      readonly messages: readonly ChatMessage[];
-    }
+  | Conversation
   | {
       /** Token ids as `tokenize` gives them; nothing is added. */
       readonly tokens: readonly number[];
@@ -74,6 +72,8 @@ type Opened = OpenedStream<'generate.start'> | OpenedStream<'generate.resume'>;
 export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   /** Its name on the agent. */
   readonly id = randomBytes(16).toString('hex');
+  /** Resolves once the agent has checked it and taken it into its queue; rejects where it is refused. */
+  readonly admitted: Promise<void>;
   /** How it ended and what it cost; settles once all tokens were read. */
   readonly done: Promise<DoneEvent>;
 
@@ -89,6 +89,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     readonly service: ServiceOptions;
   };
   #settle!: { resolve(done: DoneEvent): void; reject(error: unknown): void };
+  #admit!: { resolve(): void; reject(error: unknown): void };
   #stream: Opened | undefined;
   /** Number of the token that is event 0 of the present stream. */
   #base = 0;
@@ -133,8 +134,12 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
+    this.admitted = new Promise((resolve, reject) => {
+      this.#admit = { resolve, reject };
+    });
     // Whoever only iterates gets the error there.
     this.done.catch(() => {});
+    this.admitted.catch(() => {});
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) this.#onAbort();
     else {
@@ -207,6 +212,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     try {
       await stream.result;
       this.#started = true;
+      this.#admit.resolve();
       // The agent did not know of it when it was asked to cancel.
       if (this.#cancelAsked && !this.#over) await this.#sendCancel();
     } catch (error) {
@@ -240,6 +246,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     try {
       await stream.result;
       this.#started = true;
+      this.#admit.resolve();
       // The agent did not know of it when it was asked to cancel.
       if (this.#cancelAsked && !this.#over) await this.#sendCancel();
     } catch (error) {
@@ -275,6 +282,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #take(event: GenerateEvent): void {
     if (this.#over) return;
     this.#sawProgress(undefined);
+    // The answer to the start may be lost with a connection, and its first event not.
+    this.#admit.resolve();
     if (event.type === 'token') {
       if (event.index !== this.#received)
         throw new PynqLlmError(
@@ -351,6 +360,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #fail(error: unknown): void {
     if (this.#over) return;
     this.#finish(false);
+    this.#admit.reject(error);
     this.#tokens.fail(error);
     this.#settle.reject(error);
   }
@@ -392,5 +402,5 @@ export function toWirePrompt(prompt: Prompt): WirePrompt {
   if (typeof prompt === 'string') return { text: prompt };
   if ('text' in prompt) return { ...prompt };
   if ('tokens' in prompt) return { tokens: [...prompt.tokens] };
-  return { messages: prompt.messages.map((message) => ({ ...message })) };
+  return toWireConversation(prompt);
 }

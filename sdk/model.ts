@@ -2,16 +2,19 @@ import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
   ChatMessage,
+  Conversation,
   KvType,
   ModelFacts,
   OnProgress,
   ScoreResult,
   ServiceOptions,
   StoredModel,
+  WeightOrigins,
   WirePlacementReport,
 } from '../protocol/index.js';
 import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
+import { toWireConversation } from './conversation.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
 import { Pin, type PinOptions } from './pin.js';
 import { requestWithProgress } from './progress-request.js';
@@ -92,6 +95,7 @@ const GENERATE = z.object({
 interface Loaded {
   readonly facts: ModelFacts;
   readonly placement: WirePlacementReport;
+  readonly weights?: WeightOrigins | undefined;
 }
 
 /** A model on the board, loaded. Should the board have lost it, it is loaded again at the next use. */
@@ -122,6 +126,11 @@ export class Model {
   /** Where each weight tensor is computed, and why. */
   get placement(): WirePlacementReport {
     return this.#loaded.placement;
+  }
+
+  /** Where the core's weights came from when the model was loaded, if the agent says so. */
+  get weights(): WeightOrigins | undefined {
+    return this.#loaded.weights;
   }
 
   /**
@@ -230,9 +239,12 @@ export class Model {
   }
 
   /** The tokens of a conversation, by the model's chat template. */
-  async applyTemplate(messages: readonly ChatMessage[]): Promise<number[]> {
+  async applyTemplate(
+    messages: readonly ChatMessage[],
+    options: Omit<Conversation, 'messages'> = {},
+  ): Promise<number[]> {
     requireArguments({ messages }, MESSAGES);
-    const params = { model: this.digest, messages: [...messages] };
+    const params = { model: this.digest, ...toWireConversation({ ...options, messages }) };
     return (await this.#use(() => this.#connection.request('models.applyTemplate', params))).tokens;
   }
 

@@ -32,8 +32,8 @@ export function planModel(accelerator: Accelerator, shapes: Shapes): WirePlaceme
 }
 
 /** A report as a message carries it: without `readonly`. */
-export function plainPlacement({ board, tensors, totals, dmaMemory }: PlacementReport): WirePlacementReport {
-  return { board, tensors: [...tensors], totals, dmaMemory };
+export function plainPlacement({ tensors, ...report }: PlacementReport): WirePlacementReport {
+  return { ...report, tensors: [...tensors] };
 }
 
 function toShape({ name, type, rows, columns }: Shapes[number]): TensorShape {

@@ -10,6 +10,8 @@ import {
   wholeNumber,
 } from '../options.js';
 
+/** What is asked for by machines that watch. */
+const WATCHED = new Set(['/health', '/metrics']);
 /** A session that was lost, with the device's worker perhaps, is opened again for so long. */
 const RECONNECT_MS = 15_000;
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
@@ -36,7 +38,11 @@ export function agentCommand(): Command {
       'lines of ROLE TOKEN or ROLE TOKEN NAME; the roles are read, infer and admin',
     )
     .option('--store-dir <dir>', 'where models are kept; $PYNQ_LLM_HOME or the cache folder when left out')
-    .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect)
+    .option(
+      '--allow-origin <origin>',
+      'origin of a web page that may connect, or "*" with a token file; repeatable',
+      collect,
+    )
     .option('--tls-key <file>', 'private key, PEM, for wss:')
     .option('--tls-cert <file>', 'certificate, PEM, for wss:')
     .addOption(kvTypeOption())
@@ -107,6 +113,10 @@ async function httpApi(origins: readonly string[]): Promise<(agent: AgentHandle)
     serveOnAgent(agent, {
       origins,
       onUnexpected: (err) => agent.log.error({ err }, 'unexpected error in the HTTP API'),
+      // Whoever watches asks every few seconds.
+      onAnswered: (entry) => {
+        if (!WATCHED.has(entry.route)) agent.log.info({ ...entry }, 'answered');
+      },
       open: (signal) =>
         openBoard(async (events) => agent.connect(events), { signal, client: 'HTTP API' }, RECONNECT_MS),
     });

@@ -1,10 +1,10 @@
 import { Argument, Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
-import type { ModelFile } from '../../sdk/index.js';
+import type { ModelFile, PlacementReport as Placement } from '../../sdk/index.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
-import { formatBytes, formatCount, formatShare } from '../output/units.js';
+import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { withBoard } from '../session.js';
 
 const MAX_VALUE_LENGTH = 70;
@@ -58,6 +58,7 @@ export function inspectCommand(): Command {
               `${totals.staged.tensors} tensors, ${formatBytes(totals.staged.bytes)}`,
             ],
             ['computed by the CPU', `${totals.cpu.tensors} tensors`],
+            ['core cycles a token', describeCycles(placement.tokenCycles, board.info.description)],
             ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
             [
               'DMA memory',
@@ -87,6 +88,19 @@ function describeFile(file: string, model: ModelFile): string {
     model.metadata.map(({ key, value, length }) => [key, shorten(value, length)] as const),
   );
   return `${facts}\n\n${metadata}`;
+}
+
+/** Both ends of what is known, with the timing that they are of, and what that is at the board's clock. */
+function describeCycles(
+  { words, hls }: Placement['tokenCycles'],
+  { timing, clockHz }: { readonly timing: 'systemc' | 'synthesised'; readonly clockHz: number },
+): string {
+  const time = (cycles: number) => formatDuration((cycles / clockHz) * 1000);
+  const clock = `${formatCount(clockHz)}Hz`;
+  if (timing === 'systemc')
+    return `${formatCount(words)}, ${time(words)} at ${clock}: the SystemC model's timing, no hardware's`;
+  const range = `${formatCount(words)} to ${formatCount(hls)}, ${time(words)} to ${time(hls)} at ${clock}`;
+  return `${range}: synthesised timing, unpacker as fast as the words or as the HLS report has it`;
 }
 
 function shorten(value: unknown, length: number | undefined): string {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
+import type { HttpApiOptions } from '../../http-api/index.js';
 import type { BoardClient, Model } from '../../sdk/index.js';
 import { EXIT, outliveReader, reportNotice } from '../exit.js';
 import { readFile } from '../files.js';
@@ -25,6 +26,7 @@ interface ServeOptions extends DeviceOptions, LoadFlags {
   readonly apiKeyFile?: string;
   readonly pinPrompt?: string;
   readonly allowOrigin?: readonly string[];
+  readonly accessLog?: boolean;
 }
 
 /** `serve`: a board under the OpenAI API. */
@@ -41,7 +43,15 @@ export function serveCommand(): Command {
       '--api-key-file <file>',
       'a file with the key that clients send as "Authorization: Bearer"; or lines of KEY NAME',
     )
-    .option('--allow-origin <origin>', 'origin of a web page that may connect; repeatable', collect);
+    .option(
+      '--allow-origin <origin>',
+      'origin of a web page that may connect, or "*" with keys; repeatable',
+      collect,
+    )
+    .option(
+      '--access-log',
+      'write a JSON line for each answered request to standard error: route, model, tokens, ms',
+    );
   return withDevice(withLoad(command)).action(async (options: ServeOptions) => {
     const apiKey = options.apiKeyFile === undefined ? undefined : readKeys(options.apiKeyFile);
     const pinned = options.pinPrompt === undefined ? undefined : readPrompt(options.pinPrompt, options.model);
@@ -54,6 +64,7 @@ export function serveCommand(): Command {
       apiKey,
       origins: options.allowOrigin ?? [],
       load: loadSettings(options),
+      onAnswered: options.accessLog ? await accessLog() : undefined,
     });
     reportNotice(`${api.url} answers 503 until the device is ready.`);
     await withInterrupt((signal) => api.open(signal));
@@ -66,6 +77,12 @@ export function serveCommand(): Command {
     // A second Ctrl-C does not wait for the requests under way.
     process.once('SIGINT', () => process.exit(EXIT.interrupted));
   });
+}
+
+async function accessLog(): Promise<NonNullable<HttpApiOptions['onAnswered']>> {
+  const { pino } = await import('pino');
+  const log = pino({ base: null }, pino.destination({ dest: 2, sync: false }));
+  return (entry) => log.info(entry, 'answered');
 }
 
 /** Connects, loads the models of the flags and pins the prompt: an agent that was started anew has none of it. */

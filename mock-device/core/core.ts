@@ -8,28 +8,15 @@ import type { Monitors } from '../monitors.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
 import { type Computation, ComputeUnit } from './compute-unit.js';
+import { ControlUnit, type Phase } from './control-unit.js';
 import { LoadUnit } from './load-unit.js';
-import {
-  CONFIG,
-  type KnownPart,
-  LAST_STEP,
-  LOAD_INP,
-  LOAD_STEP,
-  LOAD_WGT,
-  LOADS,
-  partsOf,
-  SOFT_MAX,
-  STORE_JUNK,
-} from './opcode.js';
+import { CONFIG, type KnownPart, LOAD_INP, LOAD_WGT, SOFT_MAX } from './opcode.js';
 import { isSecondPass, SOFTMAX_ELEMENTS, SoftmaxUnit } from './softmax-unit.js';
 import { SynthesisedTiming } from './synthesised-timing.js';
 import { CoreTiming, type StoppedAt } from './timing.js';
 
 /** Results of one COMPUTE that the mock has room for: those of the largest tile. */
 const MOST_RESULTS = 1024 * 512;
-
-/** Does what can be done now; false when it must wait for words, time or the start of a COMPUTE. */
-type Phase = () => boolean;
 
 /** What a core works with. */
 export interface CoreSurroundings {
@@ -47,8 +34,7 @@ export interface CoreSurroundings {
  * The core: takes words from its lanes as the instruction stream says, keeps weights and inputs, sends results
  * (manual, "Instruction stream"). One object is one life between power-ups of the logic.
  *
- * This is the control unit with the load unit, of which one works at a time; the computation runs beside them. The
- * control unit's time may be ahead of the clock within an instruction, but not beyond it.
+ * The control unit reads instructions, and it or the load unit works, never both; the computation runs beside them.
  */
 export class Core {
   #kb = 0;
@@ -59,31 +45,12 @@ export class Core {
   readonly #load: LoadUnit;
   readonly #compute: ComputeUnit;
   readonly #softmax: SoftmaxUnit;
-  #phase: Phase;
-  /** What follows `waiting`. */
-  #afterWaiting: Phase;
-  /** The instruction at hand: its opcode, the step it is in, the parts not yet begun, the part at hand and its operands. */
-  #opcode = 0;
-  #step = 0;
-  #partsLeft = 0;
-  #part: KnownPart;
-  readonly #operands = [0, 0, 0, 0, 0, 0];
-  #operandsTaken = 0;
+  readonly #control: ControlUnit;
+  readonly #builtTypes: readonly CoreType[];
   /** Words of each lane that the LOAD_WGT at hand announces. */
   readonly #announced: number[] = [];
-  /** Cycle from which the control unit may issue the next COMPUTE or change kb and type. */
-  #scheduleFree = 0;
-  readonly #builtTypes: readonly CoreType[];
-  /** The parts that the revision has, and the bits of all of them. */
-  readonly #parts: readonly KnownPart[];
-  readonly #knownParts: number;
-  /** Cycle that the control unit, or the load unit for it, has come to. */
-  #time = 0;
   /** An instruction lost words or room to a DMA reset: the next words are not what it takes them for. */
   #interrupted = false;
-  /** What the instruction at hand waits for, for the diagnosis of a timeout. */
-  #missing: { readonly lane: number; readonly what: string } | undefined;
-  #running = false;
   readonly #around: CoreSurroundings;
 
   constructor(around: CoreSurroundings) {
@@ -110,17 +77,19 @@ export class Core {
       stuck: (why) => this.#stuck(why),
     });
     this.#softmax = new SoftmaxUnit(memory, inputs);
-    this.#parts = partsOf(description.revision);
-    [this.#part] = this.#parts;
-    this.#knownParts = this.#parts.reduce((bits, { bit }) => bits | bit, 0);
     this.#builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
-    this.#phase = this.#fetch;
-    this.#afterWaiting = this.#fetch;
+    this.#control = new ControlUnit(description.revision, clock, inputs[0], this.#timing, {
+      execute: (part, operands) => this.#execute(part, operands),
+      isScheduled: () => this.#compute.isScheduled,
+      mixedSoftmax: () =>
+        this.#stop('hazard', 'start-handshake', 'a SOFT_MAX is not alone in its opcode word'),
+      storeJunk: (at) => this.#storeJunk(at),
+    });
     for (const lane of inputs) lane.onWords = () => this.#arrived();
     for (const lane of outputs) lane.clear();
     outputs[0].onRoom = () => {
       this.#compute.roomMade();
-      this.#advance();
+      this.#control.advance();
     };
   }
 
@@ -132,14 +101,15 @@ export class Core {
 
   /** A lane's DMA engine was reset. */
   laneReset(): void {
-    if (this.#missing !== undefined || this.#compute.isBusy) this.#interrupted = true;
+    if (this.#control.missing !== undefined || this.#compute.isBusy) this.#interrupted = true;
   }
 
   /** Names what the core waits for if it waits for words that no transfer brings; undefined where all is well. */
   starving(isSending: (lane: number) => boolean): string | undefined {
-    if (this.#missing !== undefined) return isSending(this.#missing.lane) ? undefined : this.#missing.what;
+    const { missing } = this.#control;
+    if (missing !== undefined) return isSending(missing.lane) ? undefined : missing.what;
     const lane = this.#around.inputs.findIndex(({ available }) => available > 0);
-    return lane > 0 && this.#phase === this.#fetch
+    return lane > 0 && this.#control.isFetching
       ? `lane ${laneName(lane)} has words that no instruction asked for`
       : undefined;
   }
@@ -149,162 +119,47 @@ export class Core {
       this.#interrupted = false;
       this.#swallow('an instruction was cut by a DMA reset: the words after it are taken for its data');
     }
-    this.#advance();
+    this.#control.advance();
   }
 
-  #advance(): void {
-    if (this.#running) return;
-    this.#running = true;
-    while (this.#phase());
-    this.#running = false;
-  }
-
-  /** Goes on with `next` when the clock has caught up with the core's time. */
-  #whenReached(next: Phase): true {
-    this.#afterWaiting = next;
-    this.#phase = this.#waiting;
-    if (this.#around.clock.now < this.#time) this.#around.clock.at(this.#time, this.#wake);
-    return true;
-  }
-
-  readonly #waiting: Phase = () => {
-    if (this.#around.clock.now < this.#time) return false;
-    this.#phase = this.#afterWaiting;
-    return true;
-  };
-
-  readonly #wake = (): void => {
-    if (this.#phase === this.#waiting) this.#advance();
-  };
-
-  readonly #fetch: Phase = () => {
-    const [lane] = this.#around.inputs;
-    if (lane.available === 0) return false;
-    this.#time = Math.max(this.#time, lane.arrival(0));
-    return this.#whenReached(this.#decode);
-  };
-
-  readonly #decode: Phase = () => {
-    const [lane] = this.#around.inputs;
-    const opcode = lane.peek(0);
-    if (opcode === undefined) {
-      // A DMA reset took the word back.
-      this.#phase = this.#fetch;
-      return true;
-    }
-    lane.take(1, this.#time);
-    this.#timing.control.enter(2, this.#time);
-    this.#time += 1;
-    this.#opcode = opcode;
-    this.#step = 0;
-    this.#partsLeft = opcode & this.#knownParts;
-    if ((this.#partsLeft & SOFT_MAX) !== 0 && this.#partsLeft !== SOFT_MAX)
-      return this.#stop('hazard', 'start-handshake', 'a SOFT_MAX is not alone in its opcode word');
-    return this.#nextPart();
-  };
-
-  /** Begins the next of the parts still to do. */
-  readonly #nextPart = (): true => {
-    if (this.#partsLeft === 0) {
-      this.#goToStep(LAST_STEP);
-      this.#timing.control.enter(6, this.#time);
-      this.#timing.control.enter(1, this.#time + 1);
-      this.#time += 1;
-      this.#phase = this.#fetch;
-      return true;
-    }
-    let next = 0;
-    while ((this.#partsLeft & this.#parts[next].bit) === 0) next++;
-    const part = this.#parts[next];
-    this.#goToStep(part.step);
-    this.#partsLeft &= ~part.bit;
-    if (part.bit === CONFIG) this.#timing.control.enter(3, this.#time);
-    if (part.bit === LOAD_WGT) this.#time += 1;
-    this.#part = part;
-    this.#operandsTaken = 0;
-    this.#phase = this.#takeOperands;
-    return true;
-  };
-
-  /** The control unit pauses a cycle between steps, and hands the second of them to the load unit. */
-  #goToStep(step: number): void {
-    const loads = (this.#opcode & LOADS) !== 0;
-    while (this.#step < step) {
-      if (this.#step === LOAD_STEP && loads) {
-        // Without weights the load unit pauses where they would be.
-        if ((this.#opcode & LOAD_WGT) === 0) this.#time += 1;
-        this.#storeJunk();
-        this.#time = this.#timing.endLoads(this.#time);
-      }
-      this.#time += 1;
-      this.#step += 1;
-      if (this.#step === LOAD_STEP && loads) this.#time = this.#timing.beginLoads(this.#time);
-    }
-  }
-
-  /** Gathers operand words from lane A, however they are split over transfers. */
-  readonly #takeOperands: Phase = () => {
-    const [lane] = this.#around.inputs;
-    const part = this.#part;
-    if ((part.bit & (LOADS | SOFT_MAX)) === 0) {
-      // kb, type and steps of a COMPUTE that has not started stay as they are.
-      if (this.#compute.isScheduled) return false;
-      this.#time = Math.max(this.#time, this.#scheduleFree);
-    }
-    const operands = this.#operands;
-    const count = part.operands;
-    const come = Math.min(count - this.#operandsTaken, lane.available);
-    for (let i = 0; i < come; i++) operands[this.#operandsTaken++] = lane.peek(i) ?? 0;
-    if (come > 0) {
-      this.#time = Math.max(this.#time, lane.arrival(come - 1));
-      lane.take(come, this.#time);
-    }
-    if (this.#operandsTaken < count) {
-      const lacking = count - this.#operandsTaken;
-      this.#missing = { lane: 0, what: `${part.name} lacks ${lacking} of its operands` };
-      return false;
-    }
-    this.#missing = undefined;
+  #execute(part: KnownPart, operands: readonly number[]): boolean {
     switch (part.bit) {
       case CONFIG:
-        return this.#config();
+        return this.#config(operands);
       case LOAD_INP:
-        return this.#loadInputs();
+        return this.#loadInputs(operands);
       case LOAD_WGT:
-        return this.#loadWeights();
+        return this.#loadWeights(operands);
       case SOFT_MAX:
-        return this.#softMax();
+        return this.#softMax(operands);
       default:
-        return this.#issue();
+        return this.#issue(operands);
     }
-  };
+  }
 
-  #config(): true {
-    const [kb, , , type] = this.#operands;
-    if (type !== this.#type && this.#compute.readsTypeAfter(this.#time))
+  #config([kb, , , type]: readonly number[]): true {
+    if (type !== this.#type && this.#compute.readsTypeAfter(this.#control.time))
       return this.#hazard('a CONFIG with another type');
     this.#kb = kb;
     this.#type = type;
-    this.#time += 1;
-    return this.#nextPart();
+    this.#control.time += 1;
+    return this.#control.nextPart();
   }
 
-  #loadInputs(): true {
-    const [blocks] = this.#operands;
+  #loadInputs([blocks]: readonly number[]): true {
     const { inputBlocks } = this.#around.description.capacity;
     if (blocks > inputBlocks)
       return this.#exceeded(
         'inputs',
         `LOAD_INP brings ${blocks} super-blocks, the core holds ${inputBlocks}`,
       );
-    this.#load.beginInputs(this.#time, blocks);
-    this.#phase = this.#takeWords;
-    return true;
+    this.#load.beginInputs(this.#control.time, blocks);
+    return this.#control.become(this.#takeWords);
   }
 
-  #loadWeights(): true {
+  #loadWeights(operands: readonly number[]): true {
     const { description, inputs, faults } = this.#around;
-    const [blocks, wordsPerBlock] = this.#operands;
+    const [blocks, wordsPerBlock] = operands;
     const { weightBlocks } = description.capacity;
     if (faults.shows('stream-desynchronised')) return this.#swallow();
     if (faults.shows('capacity-exceeded')) return this.#exceeded('weights');
@@ -315,10 +170,9 @@ export class Core {
       );
     const isV1 = description.revision === 'v1';
     for (let lane = 0; lane < inputs.length; lane++)
-      this.#announced[lane] = isV1 ? blocks * wordsPerBlock : this.#operands[2 + lane];
-    this.#load.beginWeights(this.#time, blocks, this.#announced, this.#type, this.#knownType());
-    this.#phase = this.#takeWords;
-    return true;
+      this.#announced[lane] = isV1 ? blocks * wordsPerBlock : operands[2 + lane];
+    this.#load.beginWeights(this.#control.time, blocks, this.#announced, this.#type, this.#knownType());
+    return this.#control.become(this.#takeWords);
   }
 
   /** Takes the words of a load and goes on when the last is taken. */
@@ -327,58 +181,59 @@ export class Core {
     if (this.#compute.isOvertaken()) return this.#hazard('a load');
     if (lacking !== undefined) {
       const { lane, words } = lacking;
-      this.#missing = { lane, what: `${this.#part.name} lacks ${words} words on lane ${laneName(lane)}` };
+      this.#control.missing = {
+        lane,
+        what: `${this.#control.part.name} lacks ${words} words on lane ${laneName(lane)}`,
+      };
       return false;
     }
-    this.#missing = undefined;
-    this.#time = this.#load.finish();
+    this.#control.missing = undefined;
+    this.#control.time = this.#load.finish();
     this.#compute.loaded();
-    return this.#whenReached(this.#loaded);
+    return this.#control.whenReached(this.#loaded);
   };
 
   readonly #loaded: Phase = () => {
-    this.#time = this.#load.settle(this.#time);
-    return this.#nextPart();
+    this.#control.time = this.#load.settle(this.#control.time);
+    return this.#control.nextPart();
   };
 
-  #softMax(): true {
-    const [count, , , flags] = this.#operands;
+  #softMax(operands: readonly number[]): true {
+    const [count, , , flags] = operands;
     if (count > SOFTMAX_ELEMENTS)
       return this.#exceeded('softmax', `SOFT_MAX of ${count} elements; the unit holds ${SOFTMAX_ELEMENTS}`);
     if (isSecondPass(flags) && this.#compute.isBusy)
       return this.#stop('hazard', 'start-handshake', 'results of a SOFT_MAX overtook those of a COMPUTE');
-    this.#time += 1;
-    this.#timing.beginSoftmax(this.#time);
-    this.#softmax.begin(this.#time, this.#operands);
-    this.#phase = this.#takeTile;
-    return true;
+    this.#control.time += 1;
+    this.#timing.beginSoftmax(this.#control.time);
+    this.#softmax.begin(this.#control.time, operands);
+    return this.#control.become(this.#takeTile);
   }
 
   /** Takes the words of a SOFT_MAX and goes on when its passes over them are over. */
   readonly #takeTile: Phase = () => {
     const lacking = this.#softmax.take();
     if (lacking > 0) {
-      this.#missing = { lane: 0, what: `SOFT_MAX lacks ${lacking} words on lane A` };
+      this.#control.missing = { lane: 0, what: `SOFT_MAX lacks ${lacking} words on lane A` };
       return false;
     }
-    this.#missing = undefined;
-    this.#time = this.#softmax.finish();
-    return this.#whenReached(this.#sendTile);
+    this.#control.missing = undefined;
+    this.#control.time = this.#softmax.finish();
+    return this.#control.whenReached(this.#sendTile);
   };
 
   readonly #sendTile: Phase = () => {
-    this.#time = Math.max(this.#time, this.#around.clock.now);
-    if (!this.#send(this.#softmax.results, this.#time)) return false;
-    this.#timing.endSoftmax(this.#time);
-    return this.#nextPart();
+    this.#control.time = Math.max(this.#control.time, this.#around.clock.now);
+    if (!this.#send(this.#softmax.results, this.#control.time)) return false;
+    this.#timing.endSoftmax(this.#control.time);
+    return this.#control.nextPart();
   };
 
-  #issue(): true {
-    const [, , rows, columns] = this.#operands;
-    this.#timing.control.enter(5, this.#time);
-    this.#compute.issue(this.#time, { rows, columns });
-    this.#time += 1;
-    return this.#nextPart();
+  #issue([, , rows, columns]: readonly number[]): true {
+    this.#timing.control.enter(5, this.#control.time);
+    this.#compute.issue(this.#control.time, { rows, columns });
+    this.#control.time += 1;
+    return this.#control.nextPart();
   }
 
   /** A COMPUTE starts: its results are those of what the core holds now. @returns kb, or undefined if the core stops */
@@ -411,8 +266,8 @@ export class Core {
   }
 
   #computeStarted(free: number): void {
-    this.#scheduleFree = free;
-    this.#advance();
+    this.#control.scheduleFree = free;
+    this.#control.advance();
   }
 
   /** Sends results that are in their place, the last at `stored`. @returns whether there is room for them */
@@ -428,10 +283,9 @@ export class Core {
     return true;
   }
 
-  /** STORE has no effect but on v3 together with all of bits 0 to 3: a word without meaning on lanes B to D. */
-  #storeJunk(): void {
-    if ((this.#opcode & STORE_JUNK) !== STORE_JUNK) return;
-    for (const lane of this.#around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false, this.#time + 1);
+  /** STORE has no effect but on v3 together with all of bits 0 to 3. */
+  #storeJunk(at: number): void {
+    for (const lane of this.#around.outputs.slice(1)) lane.send(CORE_AREA.scratch, 4, false, at);
   }
 
   #knownType(): CoreType | undefined {
@@ -459,21 +313,19 @@ export class Core {
     else if (detail !== undefined) this.#around.faults.report(fault, detail);
     this.#timing.stop(this.#around.clock.now, where);
     this.#compute.stop();
-    this.#missing = undefined;
-    this.#phase = () => false;
-    return true;
+    this.#control.missing = undefined;
+    return this.#control.become(() => false);
   }
 
   /** All further words of lane A are taken for data. */
   #swallow(detail?: string): true {
     this.#stop('stream-desynchronised', 'weights', detail);
     const [lane] = this.#around.inputs;
-    this.#phase = () => {
+    return this.#control.become(() => {
       const { available } = lane;
       if (available > 0) lane.take(available, lane.arrival(available - 1));
       return false;
-    };
-    return true;
+    });
   }
 }
 

@@ -90,12 +90,12 @@ export class Gather {
   #takeOf(lane: GatheredLane, input: InputLane, words: number): void {
     const first = lane.needed - lane.remaining;
     lane.pieces.push({ first, arrived: input.arrival(0) });
+    lane.remaining -= words;
     const last = first + words - 1;
     const takenAt = Math.max(input.arrival(words - 1), this.#from + this.#lag(last));
     this.#lastAt = Math.max(this.#lastAt, takenAt);
     const { source } = input;
     const at = input.take(words, takenAt);
-    lane.remaining -= words;
     // Words of a transfer that brings only a part may change once it is complete.
     if (words === lane.needed && source === this.#memory.words) lane.at = at;
     else if (first < lane.kept)
@@ -124,6 +124,19 @@ export class Gather {
     let i = pieces.length - 1;
     while (pieces[i].first > word) i--;
     return Math.max(this.#from, pieces[i].arrived + word - pieces[i].first);
+  }
+
+  /**
+   * Whether words of the load came otherwise than one a cycle on lane A, with those of other lanes no later: more than
+   * `few` of lane A waited until they could be taken, or another lane lags behind.
+   */
+  isUneven(few: number): boolean {
+    const [first] = this.#lanes;
+    if (first.pieces.length > 0 && this.#from - first.pieces[0].arrived > few) return true;
+    for (let lane = 1; lane < this.#count; lane++)
+      for (const { first: word } of this.#lanes[lane].pieces)
+        if (this.arrival(lane, word) > this.arrival(0, word)) return true;
+    return false;
   }
 
   /** Cycle at which the last word so far was taken. */

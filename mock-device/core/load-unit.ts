@@ -4,11 +4,15 @@ import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 import type { Arithmetic } from './arithmetic.js';
 import { Gather } from './gather.js';
+import { InputQueue } from './input-queue.js';
 import { Loader } from './loader.js';
 import type { CoreTiming } from './timing.js';
 import { blocksOfLane } from './weight-load.js';
+import { lastWordTaken } from './weight-queue.js';
 
 const INPUT_WORDS = Q8K_BYTES / 4;
+/** So many words go through the queues before the loaders in one cycle, whatever came before. */
+const FEW_WORDS = 12;
 
 /** What the load unit works with. */
 export interface LoadUnitParts {
@@ -39,6 +43,8 @@ export class LoadUnit {
   #blocks = 0;
   #type: CoreType | undefined;
   #isOfWeights = false;
+  /** Of inputs of which many have waited. */
+  #inputQueue: InputQueue | undefined;
   /** Words that the blocks of a weight load have on each lane. */
   readonly #used: number[] = [];
   readonly #nothing: readonly number[];
@@ -76,12 +82,19 @@ export class LoadUnit {
       timing.atInputLoader(this.#gather.arrival(0, block * INPUT_WORDS)),
     );
     timing.inputs(now, from);
+    const [lane] = this.#parts.inputs;
+    const waiting = lane.available > 0 ? now - lane.arrival(0) : 0;
+    const queue =
+      timing.hasQueues && Math.max(waiting, from - usual) > FEW_WORDS
+        ? new InputQueue(now, from, blocks, (word) => this.#gather.arrival(0, word))
+        : undefined;
+    this.#inputQueue = queue;
     const words = [blocks * INPUT_WORDS];
     this.#gather.begin(now, {
       needed: words,
       kept: words,
       place: CORE_AREA.gatheredInputs,
-      lag: (word) => timing.inputLag(word, from - usual),
+      lag: (word) => (queue === undefined ? timing.inputLag(word, from - usual) : queue.takenAt(word) - now),
     });
   }
 
@@ -167,15 +180,34 @@ export class LoadUnit {
     const { timing } = this.#parts;
     const { lastAt } = this.#gather;
     if (!this.#isOfWeights) {
-      const arrival = (word: number): number => timing.atInputLoader(this.#gather.arrival(0, word));
+      const queue = this.#inputQueue;
+      const arrival = (word: number): number =>
+        queue?.loadedAt(word) ?? timing.atInputLoader(this.#gather.arrival(0, word));
       this.inputLoader.end(timing.endInputs(this.inputLoader.from, this.#blocks, arrival));
+      if (queue !== undefined && this.#blocks > 0) return queue.queuedAt(this.#blocks * INPUT_WORDS - 1);
     } else if (this.weightLoader.stuck === undefined) {
       const { from } = this.weightLoader;
       const first = Math.max(from, timing.atWeightLoader(this.#dataFrom));
-      const last = this.#blocks === 0 ? from : timing.atWeightLoader(lastAt);
+      const last = this.#blocks === 0 ? from : this.#lastUnpacked(from, first);
       this.weightLoader.end(timing.endWeights(first, this.#blocks, last, this.#type));
     }
     return lastAt;
+  }
+
+  /** When the weight loader takes the last word: at once, or where many have waited at the end of their bursts. */
+  #lastUnpacked(from: number, first: number): number {
+    const { timing, inputs } = this.#parts;
+    const usual = timing.atWeightLoader(this.#gather.lastAt);
+    const isLate = from - timing.atWeightLoader(this.#dataFrom) > FEW_WORDS;
+    if (!timing.hasQueues || this.#type === undefined || !(isLate || this.#gather.isUneven(FEW_WORDS)))
+      return usual;
+    const load = {
+      lanes: inputs.length,
+      blocks: this.#blocks,
+      wordsPerBlock: CORE_WORDS[this.#type],
+      arrival: (lane: number, word: number) => this.#gather.arrival(lane, word),
+    };
+    return lastWordTaken(load, first);
   }
 
   /** The last word is taken at `now`: the core holds the load. @returns when the load unit goes on */

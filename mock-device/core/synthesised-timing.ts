@@ -26,6 +26,7 @@ const COMPUTE_ENDS = 3;
  * - SOFT_MAX, and the monitors of loads that the designs of 2026 lack, are as in the SystemC model.
  */
 export class SynthesisedTiming extends CoreTiming {
+  override readonly hasQueues = false;
   readonly #core: TimedCore;
   /** v4's control unit takes a clock more for the inputs and for each tile. */
   readonly #extra: number;

@@ -39,6 +39,8 @@ export interface ComputeCourse {
  * All times are cycles; words come one a cycle and lane, at the times that the lanes give.
  */
 export class CoreTiming {
+  /** Whether the queues before the weight loader are known, word by word. */
+  readonly hasQueues: boolean = true;
   readonly control: UnitState;
   readonly loadUnit: UnitState;
   readonly scheduler: UnitState;

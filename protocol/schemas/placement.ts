@@ -58,6 +58,11 @@ export interface WirePlacementReport {
     /** What is left. */
     readonly free: number;
   };
+  /**
+   * Core cycles of a token of one sequence, in the board's timing: with the synthesised core's unpacker as fast as the words
+   * come, and as the HLS report has it. The truth lies between.
+   */
+  readonly tokenCycles: { readonly words: number; readonly hls: number };
 }
 export const placementReport: z.ZodType<WirePlacementReport> = z.object({
   board: z.string(),
@@ -74,6 +79,7 @@ export const placementReport: z.ZodType<WirePlacementReport> = z.object({
   ),
   totals: z.object({ resident: placementTotals, staged: placementTotals, cpu: placementTotals }),
   dmaMemory: z.object({ total: count, working: count, free: count }),
+  tokenCycles: z.object({ words: count, hls: count }),
 });
 
 /** Shape of a weight tensor: for a plan without the weights. */

@@ -357,6 +357,19 @@ describe.concurrent('other commands', () => {
     expect(tensors).toContainEqual({ name: 'output_norm.weight', type: 'F32', rows: 1, columns: 256 });
     expect(placement.totals.resident.tensors).toBeGreaterThan(10);
     expect(placement.dmaMemory.total).toBe(128 * 1024 * 1024);
+    expect(placement.tokenCycles.hls).toBeGreaterThan(placement.tokenCycles.words);
+  });
+
+  it('inspect tells the core cycles of a token with the timing that they are of', async () => {
+    const [board, model] = await Promise.all(
+      ['mock:', 'mock:?timing=systemc'].map((device) => run(['inspect', TINY_MODEL, '-d', device])),
+    );
+    expect(board.stdout).toMatch(
+      /core cycles a token +\d+ k to \d+ k, [\d.]+ ms to [\d.]+ ms at 100 MHz: synthesised timing, unpacker as fast/,
+    );
+    expect(model.stdout).toMatch(
+      /core cycles a token +\d+ k, [\d.]+ ms at 100 MHz: the SystemC model's timing/,
+    );
   });
 
   it('perplexity is that of the log-probabilities of score, every time', async () => {

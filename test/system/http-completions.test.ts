@@ -140,6 +140,36 @@ describe('completions', () => {
     await expect(streamed).rejects.toMatchObject({ status: 400, param: 'best_of' });
   });
 
+  it('score a prompt and generate nothing, as evaluation harnesses ask', async () => {
+    // lm-evaluation-harness: token ids, greedy, one candidate, several prompts a request.
+    const model = await http.board.models.load(TINY);
+    const prompts = [await model.tokenize(`${PROMPT} there was`), await model.tokenize(PROMPT)];
+    const answer = await http.openai.completions.create({
+      model: TINY,
+      prompt: prompts,
+      temperature: 0,
+      max_tokens: 0,
+      logprobs: 1,
+      seed: 1234,
+      echo: true,
+    });
+    expect(answer.usage).toMatchObject({ completion_tokens: 0, prompt_tokens: prompts.flat().length });
+    for (const [i, ids] of prompts.entries()) {
+      const { logprobs, finish_reason: reason } = answer.choices[i];
+      const scored = await model.score(ids, { topLogprobs: 1 });
+      expect(reason).toBe('length');
+      expect(logprobs!.token_logprobs).toEqual(scored.logprobs);
+      // The harness asks whether the token was the likeliest.
+      const greedy = scored.top.slice(0, -1).map(([[id]], at) => id === ids[at + 1]);
+      const told = logprobs!
+        .top_logprobs!.slice(1)
+        .map((top, at) => Math.max(...Object.values(top)) === logprobs!.token_logprobs![at + 1]);
+      expect(told).toEqual(greedy);
+    }
+    const nothing = await http.openai.completions.create({ model: TINY, prompt: PROMPT, max_tokens: 0 });
+    expect([nothing.choices[0].text, nothing.choices[0].finish_reason]).toEqual(['', 'length']);
+  });
+
   it('with echo give the prompt too, scored as the SDK scores it, whole and streamed', async () => {
     const model = await http.board.models.load(TINY);
     const ids = (await model.tokenize('Once upon a time there')).slice(1);

@@ -36,6 +36,79 @@ describe('the server', () => {
     }
   });
 
+  it('says what it is to whoever opens its address', async () => {
+    const page = await fetch(http.url);
+    expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('/v1/chat/completions')]);
+  });
+
+  it('tokenises in the shapes of llama.cpp’s server', async () => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${TOKENS.infer}` };
+    const post = async (path: string, body: object): Promise<Record<string, unknown>> => {
+      const answer = await fetch(`${http.url}${path}`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers,
+      });
+      return (await answer.json()) as Record<string, unknown>;
+    };
+    const model = await http.board.models.load(TINY);
+    const ids = await model.tokenize(PROMPT, { addSpecial: false });
+    expect(await post('/tokenize', { model: TINY, content: PROMPT })).toEqual({ tokens: ids });
+    expect(await post('/detokenize', { model: TINY, tokens: ids })).toEqual({ content: PROMPT });
+    const { tokens } = await post('/tokenize', { model: TINY, content: PROMPT, with_pieces: true });
+    const pieces = tokens as { id: number; piece: string }[];
+    expect(pieces.map(({ id }) => id)).toEqual(ids);
+    expect(
+      pieces
+        .map(({ piece }) => piece)
+        .join('')
+        .trim(),
+    ).toBe(PROMPT);
+    expect(await post('/tokenize', { content: PROMPT })).toMatchObject({ error: { param: 'model' } });
+    const props = await fetch(`${http.url}/props?model=${TINY}`, { headers });
+    expect(await props.json()).toMatchObject({
+      default_generation_settings: { n_ctx: model.info.contextLength },
+      total_slots: 1,
+    });
+  });
+
+  it('writes what was asked and what it took to the agent’s log, and no text', async () => {
+    const before = http.agent.log().length;
+    const stream = await http.openai.completions.create({
+      model: TINY,
+      prompt: `${PROMPT} secretly`,
+      max_tokens: 5,
+      stream: true,
+    });
+    for await (const _ of stream);
+    await expect.poll(() => http.agent.log().slice(before)).toContain('"route":"/v1/completions"');
+    const line = http.agent
+      .log()
+      .slice(before)
+      .split('\n')
+      .find((text) => text.includes('"answered"') && text.includes('/v1/completions'))!;
+    expect(JSON.parse(line)).toMatchObject({
+      method: 'POST',
+      status: 200,
+      model: TINY,
+      generatedTokens: 5,
+      promptTokens: expect.any(Number),
+      aborted: false,
+    });
+    expect(http.agent.log()).not.toContain('secretly');
+  });
+
+  it('lets every web page connect that has a key, and says why not without keys', async () => {
+    const apiKey = 'a-key-that-is-long-enough';
+    await using api = await http.served({ apiKey, origins: ['*'] });
+    const headers = { origin: 'https://anything.example', authorization: `Bearer ${apiKey}` };
+    const answer = await fetch(`${api.url}/v1/models`, { headers });
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
+    const without = await fetch(`${api.url}/v1/models`, { headers: { origin: 'https://anything.example' } });
+    expect(without.status).toBe(401);
+    await expect(http.served({ origins: ['*'] })).rejects.toThrow(/HTTP_KEY_NEEDED.*Every web page/);
+  });
+
   it('refuses web pages that are not listed', async () => {
     const page = await fetch(`${http.url}/v1/models`, { headers: { origin: 'https://example.com' } });
     expect(page.status).toBe(403);

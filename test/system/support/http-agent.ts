@@ -37,7 +37,7 @@ export async function startHttpAgent(): Promise<HttpAgent> {
   const file = join(store.path, 'tokens');
   const lines = Object.entries(TOKENS).map(([role, token]) => `${role} ${token}\n`);
   writeFileSync(file, lines.join(''), { mode: 0o600 });
-  const agent = await cliAgent(store.path, 'mock:', ['--token-file', file]);
+  const agent = await cliAgent(store.path, 'mock:', ['--token-file', file, '--log-level', 'info']);
   const url = agent.url.replace(/^ws/, 'http');
   const open = () => connect(agent.url, { token: TOKENS.admin });
   const board = await open();

@@ -40,6 +40,25 @@ describe('placement', () => {
     ]);
   });
 
+  it('tells the core cycles of a token of TinyLlama-1.1B in Q3_K_S, in both timings and at both speeds of the unpacker', () => {
+    const layers = Array.from({ length: 22 }, () => [
+      ...[2048, 256, 256, 2048, 5632, 5632].map((rows) => tensor('m', GgmlType.Q3_K, rows, 2048)),
+      tensor('down', GgmlType.Q3_K, 2048, 5632),
+    ]).flat();
+    const model = [...layers, tensor('output', GgmlType.Q6_K, 32_000, 2048)];
+    const cyclesOn = (timing: 'synthesised' | 'systemc') =>
+      planPlacement({ ...loadBoardDescription('kv260'), timing }, memory(64 * MIB), model).tokenCycles;
+    const { words, hls } = cyclesOn('synthesised');
+    expect([words / 1e6, hls / 1e6].map((cycles) => cycles.toFixed(1))).toEqual(['107.6', '127.6']);
+    const published = cyclesOn('systemc');
+    expect((published.words / 1e6).toFixed(1)).toBe('34.1');
+    expect(published.hls).toBe(published.words);
+    expect(planPlacement(z1, memory(64 * MIB), [tensor('cpu', GgmlType.F16, 8, 256)]).tokenCycles).toEqual({
+      words: 0,
+      hls: 0,
+    });
+  });
+
   it.each([
     ['F16', tensor('t', GgmlType.F16, 8, 256), /Q2_K to Q6_K, not F16/],
     [

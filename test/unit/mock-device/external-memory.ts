@@ -26,6 +26,7 @@ export function testMemory(
     }),
     buffer: (region, offset, byteLength, direction) =>
       newDmaBuffer(home, { region: region as TestRegion, offset, byteLength, direction }),
+    keepsMemory: true,
     close: () => {
       home.isOpen = false;
     },

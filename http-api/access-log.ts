@@ -1,0 +1,37 @@
+import type { Hono } from 'hono';
+import type { Env } from './guard.js';
+
+/** A request that was answered. No text of it or of the answer. */
+export interface AccessEntry {
+  readonly method: string;
+  /** The route, such as `/v1/models/:id{.+}`: what stands there may be a text. */
+  readonly route: string;
+  readonly status: number;
+  /** From the request's head to the last byte of the answer, or to the end of a connection that broke before. */
+  readonly ms: number;
+  readonly model?: string;
+  readonly promptTokens?: number;
+  readonly generatedTokens?: number;
+  /** Whether the client went away before the answer's end. */
+  readonly aborted: boolean;
+}
+
+/** Tells of each request once its answer is sent. */
+export function tellAccesses(app: Hono<Env>, tell: (entry: AccessEntry) => void): void {
+  app.use(async (context, next) => {
+    const start = performance.now();
+    const { outgoing } = context.env;
+    context.set('cost', {});
+    outgoing.once('close', () => {
+      tell({
+        method: context.req.method,
+        route: context.req.routePath,
+        status: context.res.status,
+        ms: Math.round(performance.now() - start),
+        ...context.var.cost,
+        aborted: !outgoing.writableFinished,
+      });
+    });
+    await next();
+  });
+}
