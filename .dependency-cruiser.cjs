@@ -29,12 +29,13 @@ const may = {
   ],
   sdk: ['errors', 'protocol', 'gguf', 'firmware-bridge', 'agent'],
   'http-api': ['errors', 'protocol', 'access', 'listen', 'sdk'],
-  bench: ['agent', 'board', 'driver', 'gguf', 'llm', 'mock-device', 'sdk'],
+  bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk'],
   cli: ['errors', 'sdk', 'http-api', 'agent', 'bench'],
 };
 /** Entered otherwise than by the index: what is loaded late, so that a board or a start without it does not pay for it. */
 const entries = {
   sdk: '|agent/in-process[.]ts$',
+  bench: '|sdk/board-node[.]ts$',
   cli: '|sdk/(board-setup|open-board)[.]ts$',
 };
 const own = Object.keys(may).concat('test');

@@ -17,6 +17,8 @@ export type Tokens = readonly Token[] | Partial<Record<Role, string>>;
 /** Who was let in. */
 export interface Admission {
   readonly role: Role;
+  /** Name of the token that was given; undefined where none is needed. */
+  readonly tokenName?: string;
   /**
    * Whose share of the board its requests use, as names of the scheduler's, the outermost first: the token's name and the
    * address, without tokens the address. Nothing of it is the client's to choose.
@@ -97,7 +99,10 @@ export class AccessControl {
     // Every token is compared, so that the time tells nothing.
     const found = this.#digests.filter((entry) => timingSafeEqual(entry.digest, digest)).at(0);
     // A right token forgives nothing: who has one of a lesser role may guess at another.
-    if (found !== undefined) return { role: found.role, share: [found.name, place] };
+    if (found !== undefined) {
+      const { role, name } = found;
+      return { role, tokenName: name, share: [name, place] };
+    }
     this.#remember(place, before.count + 1);
     throw new PynqLlmError('AGENT_UNAUTHORISED', 'The token is wrong.');
   }

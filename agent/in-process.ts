@@ -1,6 +1,8 @@
+import type { Readable } from 'node:stream';
+import type { Admission } from '../access/index.js';
 import type { PynqLlmError } from '../errors/index.js';
 import { silentLog } from '../listen/index.js';
-import { systemClock } from '../protocol/index.js';
+import { systemClock, type UploadRange } from '../protocol/index.js';
 import { parseDeviceUrl } from './boards/open-board.js';
 import { AgentCore } from './session/core.js';
 import { defaultStoreDir } from './session/home.js';
@@ -26,6 +28,8 @@ export interface InProcessOptions extends InProcessEvents {
 export interface InProcessAgent {
   /** Gives a frame to the agent. */
   send(frame: Uint8Array): void;
+  /** Gives bytes of an upload to the agent; resolves when they are written. @throws PynqLlmError as the agent refuses them */
+  sendUpload(id: string, range: UploadRange, body: Readable): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -45,15 +49,18 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     log: silentLog,
     isEmbedded: true,
   });
-  const { send, close } = connectInProcess(core, options);
+  const { send, sendUpload, close } = connectInProcess(core, options);
   return {
     send,
+    sendUpload,
     close: async () => {
       await close();
       await core.close();
     },
   };
 }
+
+const ADMISSION: Admission = { role: 'admin', share: [] };
 
 /**
  * A session with every right for a client in the agent's own process. It says itself whose share each of its requests uses:
@@ -66,10 +73,11 @@ export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProces
       send: (frame) => queueMicrotask(() => onFrame(frame)),
       close: (reason) => queueMicrotask(() => onClose(reason)),
     },
-    () => ({ role: 'admin', share: [] }),
+    () => ADMISSION,
   );
   return {
     send: (frame) => queueMicrotask(() => session.receive(frame)),
+    sendUpload: (id, range, body) => core.uploadBodies.receive(id, range, ADMISSION, () => body),
     close: async () => session.close(),
   };
 }

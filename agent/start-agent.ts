@@ -12,6 +12,7 @@ import {
 import { systemClock } from '../protocol/index.js';
 import { parseDeviceUrl } from './boards/open-board.js';
 import { connectInProcess, type InProcessAgent, type InProcessEvents } from './in-process.js';
+import { answerUploads } from './session/answer-uploads.js';
 import { AgentCore } from './session/core.js';
 import { defaultStoreDir } from './session/home.js';
 import { removeOldScratch, scratchDirectory } from './session/scratch.js';
@@ -121,6 +122,14 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       sessions: { open: (port, admit) => core.openSession(port, admit), origins: options.origins ?? [] },
     });
     const { url, fingerprint } = listener;
+    listener.serveUploads(
+      answerUploads({
+        bodies: core.uploadBodies,
+        admit: listener.admit,
+        origins: options.origins ?? [],
+        log,
+      }),
+    );
     log.info({ url, device: options.device, fingerprint }, 'agent listens');
     const close = async () => {
       await core.close();

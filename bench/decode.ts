@@ -1,15 +1,11 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { fileSink, TINY_LLAMA_1B, writeSyntheticLlama } from '../gguf/index.js';
-
 import type { DecodeMeasurement } from './decode-child.js';
 import { type BenchOptions, type BenchRow, median, row } from './row.js';
+import { syntheticModel } from './synthetic-model.js';
 
-const SEED = 1;
 /**
  * Semi-spaces as small as those of the agent's device worker, whose memory this measures. In one run of four, V8 took the mock's
  * short-lived objects for long-lived ones and kept 40 MB of them: pretenuring is off, so that runs can be compared.
@@ -52,29 +48,4 @@ async function measure(path: string, board: string, tokens: number): Promise<Dec
   const args = [...MEMORY_FLAGS, child, path, board, String(tokens)];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 600_000 });
   return JSON.parse(stdout) as DecodeMeasurement;
-}
-
-/** The file is the same every time; one that is there was complete when it got its name. */
-function syntheticModel(quick: boolean): string {
-  const folder = join(tmpdir(), 'pynq-llm-bench');
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, quick ? `synthetic-small-${SEED}.gguf` : `synthetic-tinyllama-q3ks-${SEED}.gguf`);
-  if (existsSync(path)) return path;
-  const partial = `${path}.${process.pid}.partial`;
-  const sink = fileSink(partial);
-  const dimensions = quick
-    ? {
-        ...TINY_LLAMA_1B.dimensions,
-        embedding: 512,
-        feedForward: 1024,
-        layers: 2,
-        heads: 8,
-        kvHeads: 2,
-        vocabulary: 2304,
-      }
-    : TINY_LLAMA_1B.dimensions;
-  writeSyntheticLlama(sink, { ...TINY_LLAMA_1B, dimensions, seed: SEED });
-  sink.close();
-  renameSync(partial, path);
-  return path;
 }

@@ -1,4 +1,5 @@
 import { benchDecode } from './decode.js';
+import { benchLlama } from './llama/index.js';
 import { benchMatMul } from './matmul.js';
 import type { BenchOptions, BenchRow } from './row.js';
 import { benchSchedule } from './scheduling/index.js';
@@ -6,6 +7,12 @@ import { benchStart } from './start.js';
 import { benchUpload } from './upload.js';
 import { benchWire } from './wire.js';
 
+export {
+  type BoardBenchResult,
+  benchBoard,
+  type Missing,
+  type NullMemory,
+} from './board/index.js';
 export { describeMachine } from './machine.js';
 export {
   benchServe,
@@ -18,6 +25,7 @@ export {
 const GROUPS: Readonly<Record<string, (options: BenchOptions) => BenchRow[] | Promise<BenchRow[]>>> = {
   matmul: benchMatMul,
   decode: benchDecode,
+  llama: benchLlama,
   upload: benchUpload,
   wire: benchWire,
   schedule: benchSchedule,

@@ -137,7 +137,7 @@ export const AGENT_ERRORS = {
   },
   AGENT_UPLOAD_UNKNOWN: {
     number: 6050,
-    meaning: 'The session has no upload of this number.',
+    meaning: 'There is no upload of this id, or it is not of this client.',
     remedy: 'Begin the upload again: what was received is kept.',
   },
   AGENT_UPLOAD_MISMATCH: {
@@ -149,6 +149,28 @@ export const AGENT_ERRORS = {
     number: 6052,
     meaning: 'An upload was to be published before all of its chunks were there.',
     remedy: 'Send the chunks that are missing.',
+  },
+  AGENT_UPLOAD_RANGE: {
+    number: 6056,
+    meaning:
+      'The body of an upload is not a range of whole chunks of its model, of a length that is said and allowed.',
+    remedy: 'Send Content-Length and Content-Range as docs/protocol.md says.',
+  },
+  AGENT_UPLOAD_ENDED: {
+    number: 6057,
+    meaning:
+      'Bytes of an upload are not taken any more: its client sends others, or the upload or its session ended.',
+    remedy: 'Whole chunks that came are kept: ask which, and send the others.',
+  },
+  AGENT_UPLOADS_BUSY: {
+    number: 6058,
+    meaning: 'As many clients send bytes of uploads as the agent takes at a time, or as one client may.',
+    remedy: 'Send again in a moment.',
+  },
+  AGENT_ORIGIN_REFUSED: {
+    number: 6059,
+    meaning: 'A web page of an origin that may not use the agent sent a request.',
+    remedy: 'Start the agent with --allow-origin for pages that may.',
   },
   AGENT_STORE_FULL: {
     number: 6053,

@@ -105,6 +105,23 @@ export const DEPLOY_ERRORS = {
     meaning: 'The release is the active one.',
     remedy: 'Activate another one first, with `deploy` or `deploy --rollback`.',
   },
+  DEPLOY_NODE_ARCHIVE: {
+    number: 9111,
+    meaning: 'The archive of Node.js is none that the board can run.',
+    remedy:
+      'Give the node-vX.Y.Z-linux-ARCH.tar.gz or .tar.xz of nodejs.org for the board: armv7l for a PYNQ-Z1 or Z2, arm64 for a KV260.',
+  },
+  DEPLOY_NODE_UNVERIFIED: {
+    number: 9112,
+    meaning: 'Nothing vouches for the archive of Node.js, or it is not what it should be.',
+    remedy:
+      'Put the SHASUMS256.txt of the same release beside it, or give --sha256; download the archive again where it differs.',
+  },
+  DEPLOY_NODE_OLDER: {
+    number: 9113,
+    meaning: 'The board runs a newer Node.js than this deploy would put on it.',
+    remedy: 'Give the archive again with --node FILE, or --node npm to go back to what npm has.',
+  },
   DEPLOY_UNSAFE_FOLDER: {
     number: 9110,
     meaning: "Other users can change a folder that root would put the agent's programs into.",

@@ -197,11 +197,11 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal, tools);
     const all = Promise.allSettled(choices.map(({ generation }) => generation.done));
     void all.then(ended);
-    context.set('cost', { model: request.model ?? served.id });
+    context.set('work', { model: request.model ?? served.id });
     void Promise.all(choices.map(({ generation }) => generation.done)).then(
       (done) => {
         const { prompt_tokens: promptTokens, completion_tokens: generatedTokens } = usageOf(done, perPrompt);
-        context.set('cost', { ...context.var.cost, promptTokens, generatedTokens });
+        context.set('work', { ...context.var.work, promptTokens, generatedTokens });
       },
       () => {},
     );

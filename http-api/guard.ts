@@ -3,8 +3,14 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { type Admission, isLoopbackHost } from '../access/index.js';
-import type { AccessEntry } from './access-log.js';
 import { ApiError } from './api-error.js';
+
+/** What a request took. */
+export interface Work {
+  readonly model?: string;
+  readonly promptTokens?: number;
+  readonly generatedTokens?: number;
+}
 
 export type Env = {
   Bindings: HttpBindings;
@@ -12,7 +18,7 @@ export type Env = {
   Variables: {
     share: readonly string[];
     /** What is known of its work, for the access log. */
-    cost?: Pick<AccessEntry, 'model' | 'promptTokens' | 'generatedTokens'>;
+    work?: Work;
   };
 };
 

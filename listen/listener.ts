@@ -12,7 +12,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { AccessControl, Admission } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import type { Clock } from '../protocol/index.js';
+import { type Clock, UPLOAD_PATH } from '../protocol/index.js';
 import { type ListenAddress, UNIX_SOCKET } from './address.js';
 import { Connections } from './connections.js';
 import type { Log } from './log.js';
@@ -48,6 +48,8 @@ export interface Listener {
   readonly fingerprint: string | undefined;
   /** From now on requests that are no WebSockets are answered by this. */
   serveHttp(answer: RequestListener): void;
+  /** From now on requests below UPLOAD_PATH are answered by this, which says itself that the body may come. */
+  serveUploads(answer: RequestListener): void;
   /**
    * The role and the share of who sent this request with this token; its connection is kept from now on as one of those of known clients.
    * @throws PynqLlmError AGENT_UNAUTHORISED, AGENT_TOO_MANY_ATTEMPTS, AGENT_TOO_MANY_SESSIONS
@@ -77,6 +79,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     response.writeHead(426, { 'content-type': 'text/plain' });
     response.end('This is a pynq-llm agent: it speaks WebSocket. Use the pynq-llm command or SDK.\n');
   };
+  let uploads: RequestListener | undefined;
   /** By socket: its request that is being answered. */
   const underWay = new Map<Socket, Exchange>();
   const watched = new WeakSet<Socket>();
@@ -84,7 +87,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const forget = (socket: Socket) => {
     if (underWay.delete(socket) && underWay.size === 0) onAnswered();
   };
-  server.on('request', (request, response) => {
+  const take: RequestListener = (request, response) => {
     const { socket } = request;
     // A stranger could have a thousand requests answered for one packet, and Node tells nobody when the connection of one
     // that waits for its turn is lost. No client of today sends the next request before it has the answer.
@@ -102,7 +105,13 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     });
     // Who is not known by the end of the answer makes room for the next one.
     if (!isKnown) response.shouldKeepAlive = false;
-    http(request, response);
+    const answer = uploads !== undefined && isUpload(request) ? uploads : http;
+    answer(request, response);
+  };
+  server.on('request', take);
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    if (uploads === undefined || !isUpload(request)) response.writeContinue();
+    take(request, response);
   });
   server.on('checkExpectation', (_, response: ServerResponse) => {
     response.shouldKeepAlive = false;
@@ -119,6 +128,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     fingerprint: tls && new X509Certificate(readFileSync(tls.certFile)).fingerprint256,
     serveHttp: (answer) => {
       http = answer;
+    },
+    serveUploads: (answer) => {
+      uploads = answer;
     },
     admit: (token, request) => {
       const { socket } = request;
@@ -153,6 +165,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       stop();
     },
   };
+}
+
+function isUpload({ url }: IncomingMessage): boolean {
+  return url?.startsWith(UPLOAD_PATH) === true;
 }
 
 /** Lets each accepted connection wait for its place before the server begins to read from it. */

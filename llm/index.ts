@@ -13,6 +13,7 @@ export { SpillFolder } from './kv/spill-folder.js';
 export { newCost } from './model/cost.js';
 export { loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
+export { Sampler } from './sampling/index.js';
 export {
   ClientAccounts,
   columnsThatPay,

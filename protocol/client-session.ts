@@ -18,8 +18,6 @@ export interface RequestOptions {
   /** Milliseconds until the request fails with PROTOCOL_REQUEST_TIMEOUT. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Memory for the frame of a large request; free for the next one when the reply is there. */
-  readonly scratch?: Uint8Array | undefined;
 }
 
 /** What the client knows of a stream that it opened. */
@@ -129,12 +127,12 @@ export class ClientSession {
   #start<M extends MethodName>(
     method: M,
     params: Params<M>,
-    { timeoutMs, signal, scratch }: RequestOptions,
+    { timeoutMs, signal }: RequestOptions,
   ): { readonly id: number; readonly result: Promise<Result<M>> } {
     if (this.#ended !== undefined) throw this.#ended;
     signal?.throwIfAborted();
     const id = this.#nextId;
-    const frame = encodeFrame({ id, method, params: checkParams(method, params) }, scratch);
+    const frame = encodeFrame({ id, method, params: checkParams(method, params) });
     this.#nextId++;
     const result = new Promise<Result<M>>((resolve, reject) => {
       const onAbort = signal && (() => this.#giveUp(id, signal.reason));

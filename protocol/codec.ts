@@ -16,24 +16,11 @@ const options: PackrOptions = {
 };
 const packr = new Packr(options as ConstructorParameters<typeof Packr>[0]);
 
-/** Memory that small frames are packed into, one after the other. */
-const SMALL_BYTES = 8_192;
-
-/**
- * One frame as bytes.
- * @param scratch memory for a large frame, which would otherwise get memory of its own four times its size; it may be
- *   used again once the frame was sent
- * @throws PynqLlmError PROTOCOL_FRAME_TOO_LARGE
- */
-export function encodeFrame(frame: object, scratch?: Uint8Array): Uint8Array {
-  if (scratch !== undefined) packr.useBuffer(scratch);
-  try {
-    const bytes = packr.pack(frame);
-    requireSize(bytes.length);
-    return bytes;
-  } finally {
-    if (scratch !== undefined) packr.useBuffer(Buffer.allocUnsafe(SMALL_BYTES));
-  }
+/** One frame as bytes. @throws PynqLlmError PROTOCOL_FRAME_TOO_LARGE */
+export function encodeFrame(frame: object): Uint8Array {
+  const bytes = packr.pack(frame);
+  requireSize(bytes.length);
+  return bytes;
 }
 
 /**

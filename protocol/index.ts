@@ -59,5 +59,6 @@ export type { SamplingOptions, ServiceOptions, WireResponseFormat } from './sche
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
+export { formatContentRange, parseContentRange, UPLOAD_PATH, type UploadRange } from './upload-range.js';
 export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';
-export { errorFromWire, errorToWire } from './wire-error.js';
+export { errorFromWire, errorToWire, wireError } from './wire-error.js';

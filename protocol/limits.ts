@@ -52,6 +52,9 @@ export const MAX_PIECE_BYTES = 1024 * 1024;
 /** Uploads that pretend to be larger than any file system: 64 GiB of chunks. */
 export const MAX_CHUNKS = 65_536;
 
+/** Bodies of uploads that go on for ever: each has a deadline, and nothing of one is lost that is a whole chunk. */
+export const MAX_UPLOAD_BODY_BYTES = 16 * 1024 * 1024;
+
 /** Models of one byte each that fill the store's folders, which are read whole for every list. */
 export const MAX_MODELS = 512;
 /** Names that are given to a model without end: the index of names is read whole at every look-up. */

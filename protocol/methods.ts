@@ -46,7 +46,7 @@ import {
   tokenizeResult,
   uploadBeginParams,
   uploadBeginResult,
-  uploadChunkParams,
+  uploadHaveResult,
   uploadReference,
 } from './schemas/models.js';
 import { pinParams, pinReference, pinResult } from './schemas/pins.js';
@@ -96,7 +96,7 @@ export const METHODS = {
   'models.get': { role: 'read', params: modelReference, result: storedModel },
   'models.plan': { role: 'read', params: planParams, result: placementReport },
   'models.uploadBegin': { role: 'infer', params: uploadBeginParams, result: uploadBeginResult },
-  'models.uploadChunk': { role: 'infer', params: uploadChunkParams, result: empty },
+  'models.uploadHave': { role: 'infer', params: uploadReference, result: uploadHaveResult },
   'models.uploadCommit': { role: 'infer', params: uploadReference, result: storedModel },
   'models.uploadAbort': { role: 'infer', params: uploadReference, result: empty },
   'models.load': { role: 'infer', params: loadParams, result: loadResult, event: progressEvent },

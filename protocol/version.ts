@@ -8,7 +8,7 @@ export interface ProtocolVersion {
   readonly minor: number;
 }
 
-export const PROTOCOL_VERSION: ProtocolVersion = { major: 2, minor: 0 };
+export const PROTOCOL_VERSION: ProtocolVersion = { major: 3, minor: 0 };
 
 /**
  * What an agent of this version can do, as sent in the reply to hello. A client asks for a capability by name,

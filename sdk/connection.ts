@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
@@ -9,6 +10,7 @@ import {
   type StreamEvent,
   type StreamMethodName,
   systemClock,
+  type UploadRange,
 } from '../protocol/index.js';
 import type { OpenTransport, Transport } from './transports/transport.js';
 
@@ -43,11 +45,6 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Gives up waiting; the request then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Memory for the frame of a large request; free for the next one when the reply is there. */
-interface Scratch {
-  readonly scratch?: Uint8Array;
 }
 
 /** A stream that somebody reads; `onLost` is told when its connection is gone. */
@@ -121,14 +118,35 @@ export class Connection {
     await this.#session();
   }
 
-  request<M extends MethodName>(
-    method: M,
-    params: Params<M>,
-    options: CallOptions & Scratch = {},
-  ): Promise<Result<M>> {
+  request<M extends MethodName>(method: M, params: Params<M>, options: CallOptions = {}): Promise<Result<M>> {
     // Without a turn of the microtask queue where there is a session: the way of a register read is short.
     if (this.#current?.isOpen) return this.#current.request(method, params, this.#requestOptions(options));
     return this.#session().then((session) => session.request(method, params, this.#requestOptions(options)));
+  }
+
+  /**
+   * Sends bytes of an upload that the session of now began; resolves when the agent has written them.
+   * @param body has the bytes of the range
+   * @throws as Transport.sendUpload; SDK_CONNECTION_LOST also where it does not end within `timeoutMs`
+   */
+  async sendUpload(
+    id: string,
+    range: UploadRange,
+    body: Readable,
+    { timeoutMs = this.#options.timeoutMs, signal }: CallOptions,
+  ): Promise<void> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+    try {
+      const { transport } = await this.#live;
+      await transport.sendUpload(id, range, body, { token: this.#options.token, signal: either });
+    } catch (error) {
+      if (!deadline.aborted || error !== deadline.reason) throw error;
+      throw new PynqLlmError(
+        'SDK_CONNECTION_LOST',
+        `The agent took ${range.byteLength} bytes of an upload for more than ${timeoutMs} ms.`,
+      );
+    }
   }
 
   async openStream<M extends StreamMethodName>(
@@ -174,8 +192,8 @@ export class Connection {
     }
   }
 
-  #requestOptions({ timeoutMs = this.#options.timeoutMs, signal, scratch }: CallOptions & Scratch) {
-    return { timeoutMs, signal, scratch };
+  #requestOptions({ timeoutMs = this.#options.timeoutMs, signal }: CallOptions) {
+    return { timeoutMs, signal };
   }
 
   async #attempt(timeoutMs: number, signal?: AbortSignal): Promise<Live> {

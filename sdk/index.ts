@@ -60,6 +60,7 @@ export {
   type DeployResult,
   type DeployStep,
   type InstalledRelease,
+  type NodeArchive,
   type PreflightCheck,
 } from './deploy/index.js';
 export type { DeviceClient, SelfTestOptions, SelfTestSummary, SoftMaxSummary } from './device-client.js';

@@ -56,7 +56,7 @@ export async function openMock(options: MockOptions = {}): Promise<BoardClient> 
       async (events, either) => {
         const transport = await open(events, either);
         const close = () => transport.close().finally(remove);
-        return { send: (frame) => transport.send(frame), close };
+        return { ...transport, close };
       },
       { timeoutMs, signal, client: 'pynq-llm mock' },
       0,

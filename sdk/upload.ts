@@ -1,10 +1,13 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { PynqLlmError } from '../errors/index.js';
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   CHUNK_BYTES,
   chunkCount,
   DIGEST_BYTES,
+  MAX_UPLOAD_BODY_BYTES,
   modelDigest,
   type OnProgress,
   type StoredModel,
@@ -12,13 +15,21 @@ import {
 } from '../protocol/index.js';
 import { type Connection, isBroken } from './connection.js';
 
-/** Chunks under way at the same time: the next one is read while one is hashed, or verified by the board. */
+/** Chunks under way at the same time: the next one is read while one is hashed. */
 const LANES = 4;
-/** Beside the chunk, what its frame has. */
-const FRAME_OVERHEAD = 4_096;
 /** Attempts in a row that bring nothing forward, after which a broken upload is given up. */
 const MAX_FRUITLESS = 5;
-const CHUNK_TIMEOUT_MS = 120_000;
+const REQUEST_TIMEOUT_MS = 120_000;
+/** More than the agent gives a request that comes to it. */
+const BODY_TIMEOUT_MS = 60_000;
+/** A body that took less is followed by a larger one, one that took more by a smaller one. */
+const FAST_MS = 500;
+const SLOW_MS = 2_000;
+/** Where others send too many bodies at a time, it is tried again after so long. */
+const BUSY_MS = 2_000;
+const BUSY: ReadonlySet<string> = new Set(['AGENT_UPLOADS_BUSY', 'AGENT_TOO_MANY_SESSIONS']);
+/** The session that began the upload is gone, or goes. */
+const BEGUN_ANEW: ReadonlySet<string> = new Set(['AGENT_UPLOAD_UNKNOWN', 'AGENT_UPLOAD_ENDED']);
 
 /** `digest` while the file is hashed, `send` while what the board lacks of it is sent. */
 export type UploadPhase = 'digest' | 'send';
@@ -37,14 +48,8 @@ export interface UploadOptions {
 
 interface Source {
   readonly byteLength: number;
-  /** @param into may hold the chunk, which is valid until `into` is given again */
+  /** @param into memory that the chunk may be read into */
   readChunk(index: number, into: Uint8Array): Promise<Uint8Array>;
-}
-
-/** Memory of one lane: new memory for every chunk costs more than reading it. */
-interface LaneMemory {
-  readonly chunk: Uint8Array;
-  readonly frame: Uint8Array;
 }
 
 /**
@@ -90,31 +95,41 @@ async function uploadSource(
     bytes: source.byteLength,
     chunkDigests,
   };
+  let id: string | undefined;
   let most = -1;
+  const pace = new Pace();
   for (let fruitless = 0; ; ) {
-    let present = 0;
+    let have: Uint8Array | undefined;
     try {
-      const begun = await connection.request('models.uploadBegin', announced, {
-        signal: options.signal,
-        timeoutMs: CHUNK_TIMEOUT_MS,
-      });
-      options.onPhase?.('send');
-      if (begun.state === 'complete') {
-        options.onProgress?.(source.byteLength, source.byteLength, 'bytes');
-        return begun.model;
-      }
-      present = begun.have.reduce((sum, one) => sum + one, 0);
-      await sendChunks(connection, source, begun.upload, begun.have, options);
+      if (id === undefined) {
+        const begun = await connection.request('models.uploadBegin', announced, {
+          signal: options.signal,
+          timeoutMs: REQUEST_TIMEOUT_MS,
+        });
+        options.onPhase?.('send');
+        if (begun.state === 'complete') {
+          options.onProgress?.(source.byteLength, source.byteLength, 'bytes');
+          return begun.model;
+        }
+        ({ upload: id, have } = begun);
+      } else ({ have } = await connection.request('models.uploadHave', { upload: id }, options));
+      await sendChunks(connection, source, id, have, pace, options);
       return await connection.request(
         'models.uploadCommit',
-        { upload: begun.upload },
-        { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS },
+        { upload: id },
+        { signal: options.signal, timeoutMs: REQUEST_TIMEOUT_MS },
       );
     } catch (error) {
-      if (!isBroken(error)) throw error;
+      if (!isPynqLlmError(error)) throw error;
+      // Uploads are their session's: the next one begins it again, and sends what is missing.
+      if (BEGUN_ANEW.has(error.code) && id !== undefined) id = undefined;
+      else if (!isBroken(error) && !BUSY.has(error.code)) throw error;
+      pace.slower();
+      const present = have?.reduce((sum, one) => sum + one, 0) ?? 0;
       fruitless = present > most ? 0 : fruitless + 1;
       most = Math.max(most, present);
       if (fruitless >= MAX_FRUITLESS) throw error;
+      if (BUSY.has(error.code)) await delay(BUSY_MS, undefined, { signal: options.signal });
       await connection.ready();
     }
   }
@@ -126,7 +141,7 @@ async function digestChunks(source: Source, options: UploadOptions): Promise<Uin
   let bytes = 0;
   await inLanes(chunkCount(source.byteLength), async (index, memory) => {
     options.signal?.throwIfAborted();
-    const chunk = await source.readChunk(index, memory.chunk);
+    const chunk = await source.readChunk(index, memory);
     digests.set(sha256(chunk), index * DIGEST_BYTES);
     bytes += chunk.length;
     options.onProgress?.(bytes, source.byteLength, 'bytes');
@@ -134,40 +149,61 @@ async function digestChunks(source: Source, options: UploadOptions): Promise<Uin
   return digests;
 }
 
+/** @param have one byte a chunk, which becomes 1 once the board has it */
 async function sendChunks(
   connection: Connection,
   source: Source,
-  uploadId: number,
+  id: string,
   have: Uint8Array,
-  options: UploadOptions,
+  pace: Pace,
+  { signal, onProgress }: UploadOptions,
 ): Promise<void> {
-  const missing = [...have.keys()].filter((index) => have[index] === 0);
-  let bytes = source.byteLength - missing.reduce((sum, index) => sum + chunkLength(source, index), 0);
-  await inLanes(missing.length, async (position, memory) => {
-    const index = missing[position];
-    const data = await source.readChunk(index, memory.chunk);
-    await connection.request(
-      'models.uploadChunk',
-      { upload: uploadId, index, data },
-      { signal: options.signal, timeoutMs: CHUNK_TIMEOUT_MS, scratch: memory.frame },
-    );
-    bytes += data.length;
-    options.onProgress?.(bytes, source.byteLength, 'bytes');
-  });
+  let bytes = have.reduce((sum, one, index) => sum + (one === 0 ? 0 : chunkLength(source, index)), 0);
+  for (let first = have.indexOf(0); first >= 0; first = have.indexOf(0, first)) {
+    const next = have.indexOf(1, first);
+    const end = Math.min(next < 0 ? have.length : next, first + pace.chunks);
+    const offset = first * CHUNK_BYTES;
+    const byteLength = Math.min(end * CHUNK_BYTES, source.byteLength) - offset;
+    const range = { offset, byteLength, modelBytes: source.byteLength };
+    const body = Readable.from(readChunks(source, first, end), { highWaterMark: 1 });
+    const started = performance.now();
+    await connection.sendUpload(id, range, body, { signal, timeoutMs: BODY_TIMEOUT_MS });
+    pace.took(performance.now() - started);
+    have.fill(1, first, end);
+    bytes += byteLength;
+    onProgress?.(bytes, source.byteLength, 'bytes');
+  }
+}
+
+async function* readChunks(source: Source, first: number, end: number): AsyncGenerator<Uint8Array> {
+  for (let index = first; index < end; index++)
+    yield await source.readChunk(index, new Uint8Array(CHUNK_BYTES));
+}
+
+/** How many chunks one body has: few on a slow line, so that progress is told and a broken one costs little. */
+class Pace {
+  chunks = 1;
+
+  took(ms: number): void {
+    if (ms < FAST_MS) this.chunks = Math.min(MAX_UPLOAD_BODY_BYTES / CHUNK_BYTES, this.chunks * 2);
+    else if (ms > SLOW_MS) this.slower();
+  }
+
+  slower(): void {
+    this.chunks = Math.max(1, this.chunks >> 1);
+  }
 }
 
 /** Does the work for 0..count-1, some at a time, in order of their start; ends with the first error. */
 async function inLanes(
   count: number,
-  work: (index: number, memory: LaneMemory) => Promise<void>,
+  work: (index: number, memory: Uint8Array) => Promise<void>,
 ): Promise<void> {
   let next = 0;
   let failed = false;
   const lane = async () => {
-    const memory = {
-      chunk: new Uint8Array(CHUNK_BYTES),
-      frame: new Uint8Array(CHUNK_BYTES + FRAME_OVERHEAD),
-    };
+    // New memory for every chunk costs more than reading it.
+    const memory = new Uint8Array(CHUNK_BYTES);
     while (next < count && !failed) {
       try {
         await work(next++, memory);

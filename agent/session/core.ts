@@ -21,6 +21,7 @@ import { PartProbe } from './part-probe.js';
 import type { RegisterTables } from './register-tables.js';
 import { SessionUploads } from './session-uploads.js';
 import { StepSubscriptions } from './step-subscriptions.js';
+import { UploadBodies } from './upload-bodies.js';
 import { AGENT_VERSION } from './version.js';
 
 export interface CoreOptions {
@@ -47,6 +48,7 @@ export class AgentCore {
   readonly models: Models;
   readonly generations: GenerationRegistry;
   readonly steps: StepSubscriptions;
+  readonly uploadBodies = new UploadBodies();
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #startedAt: number;
@@ -92,8 +94,9 @@ export class AgentCore {
    */
   openSession(port: FramePort, admit: (token: string | undefined) => Admission): ServerSession {
     const number = this.#nextSession++;
-    const uploads = new SessionUploads(this.store);
     let share: readonly string[] = [];
+    let tokenName: string | undefined;
+    const uploads = new SessionUploads(this.store, this.uploadBodies, () => tokenName);
     const onClose = () => {
       if (!this.#sessions.delete(session)) return;
       this.device.endSession(number);
@@ -111,7 +114,7 @@ export class AgentCore {
       hello: (params) => {
         const admission = admit(params.token);
         const { role } = admission;
-        share = admission.share;
+        ({ share, tokenName } = admission);
         this.#log.info(
           { session: number, client: params.client, role, share: share.join(' / ') },
           'session opened',

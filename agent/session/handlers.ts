@@ -145,7 +145,7 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       const begun = await uploads.begin(params);
       return 'stored' in begun ? { state: 'complete', model: models.describe(begun.stored) } : begun;
     },
-    'models.uploadChunk': ({ params }) => uploads.writeChunk(params),
+    'models.uploadHave': ({ params }) => uploads.have(params),
     'models.uploadCommit': async ({ params }) => models.describe(await uploads.commit(params)),
     'models.uploadAbort': ({ params }) => uploads.abort(params),
     'models.load': async (call) => {

@@ -51,21 +51,27 @@ export class Upload {
   }
 
   get missingBytes(): number {
-    return this.have.reduce((sum, present, index) => sum + (present ? 0 : this.#chunkLength(index)), 0);
+    return this.have.reduce((sum, present, index) => sum + (present ? 0 : this.chunkLength(index)), 0);
+  }
+
+  /** Bytes of the chunk at `index`. */
+  chunkLength(index: number): number {
+    return Math.min(CHUNK_BYTES, this.plan.byteLength - index * CHUNK_BYTES);
   }
 
   /**
    * Verifies a chunk and writes it at its place.
+   * @param digest SHA-256 of `data`, where it was computed while the bytes came
    * @throws PynqLlmError AGENT_UPLOAD_MISMATCH, AGENT_STORE_FULL
    */
-  async writeChunk(index: number, data: Uint8Array): Promise<void> {
-    if (index >= this.have.length || data.length !== this.#chunkLength(index))
+  async writeChunk(index: number, data: Uint8Array, digest?: Uint8Array): Promise<void> {
+    if (index >= this.have.length || data.length !== this.chunkLength(index))
       throw new PynqLlmError(
         'AGENT_UPLOAD_MISMATCH',
         `Chunk ${index} of ${data.length} bytes is not one of the ${this.have.length} that were announced.`,
         { context: { index, bytes: data.length } },
       );
-    if (!this.#matches(index, data))
+    if (!this.#matches(index, digest ?? sha256(data)))
       throw new PynqLlmError('AGENT_UPLOAD_MISMATCH', `Chunk ${index} arrived damaged.`, {
         context: { index },
       });
@@ -142,18 +148,15 @@ export class Upload {
   async #verifyExisting(size: number): Promise<void> {
     const chunk = new Uint8Array(CHUNK_BYTES);
     for (let index = 0; index < this.have.length && index * CHUNK_BYTES < size; index++) {
-      const length = this.#chunkLength(index);
+      const length = this.chunkLength(index);
       const { bytesRead } = await this.#handle.read(chunk, 0, length, index * CHUNK_BYTES);
-      if (bytesRead === length && this.#matches(index, chunk.subarray(0, length))) this.have[index] = 1;
+      if (bytesRead === length && this.#matches(index, sha256(chunk.subarray(0, length))))
+        this.have[index] = 1;
     }
   }
 
-  #chunkLength(index: number): number {
-    return Math.min(CHUNK_BYTES, this.plan.byteLength - index * CHUNK_BYTES);
-  }
-
-  #matches(index: number, data: Uint8Array): boolean {
+  #matches(index: number, digest: Uint8Array): boolean {
     const expected = this.plan.chunkDigests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES);
-    return Buffer.compare(sha256(data), expected) === 0;
+    return Buffer.compare(digest, expected) === 0;
   }
 }

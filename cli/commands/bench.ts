@@ -3,18 +3,20 @@ import { harmlessJson } from '../../errors/index.js';
 import { withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
+import { benchBoardCommand } from './bench-board.js';
 import { benchServeCommand } from './bench-serve.js';
 
 /** `bench`: the figures that docs/benchmarks.md quotes, as ratios against a baseline of the same run. */
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description(
-      'Measure the mock MatMul, decoding, upload, the wire and the start of a command on this machine and simulate scheduling, each beside a baseline of the same run.',
+      'Measure the mock MatMul, decoding (where node-llama-cpp is installed, beside llama.cpp), upload, the wire and the start of a command on this machine and simulate scheduling, each beside a baseline of the same run.',
     )
     .addArgument(
       new Argument('[groups...]', 'which groups; all when left out').choices([
         'matmul',
         'decode',
+        'llama',
         'upload',
         'wire',
         'schedule',
@@ -22,6 +24,7 @@ export function benchCommand(): Command {
       ]),
     )
     .addCommand(benchServeCommand())
+    .addCommand(benchBoardCommand())
     .option('--quick', 'shorter runs and a small model: for seeing that it works, not for quoting');
   return withJson(command, 'a JSON list of {"name","value","unit","baseline","ratio"}').action(
     async (groups: string[], options: { quick?: boolean; json?: boolean }) => {

@@ -26,6 +26,8 @@ interface DeployFlags {
   readonly list?: boolean;
   readonly rollback?: boolean;
   readonly remove?: string | true;
+  readonly node?: string;
+  readonly sha256?: string;
   readonly withoutSystemd?: string;
   readonly json?: boolean;
 }
@@ -54,6 +56,15 @@ export function deployCommand(): Command {
     )
     .option('--agent-device <url>', "device that the agent serves; the board's own accelerator when left out")
     .option('--allow-dev-mem', 'let the agent open /dev/mem: all memory of the board, its kernel included')
+    .option(
+      '--node <file>',
+      "an archive of nodejs.org for the board, node-v…-linux-armv7l.tar.gz, with its SHASUMS256.txt beside it; npm for npm's own",
+    )
+    .option(
+      '--sha256 <hex>',
+      'what the archive has to be, where there is no SHASUMS256.txt; with --node',
+      sha256,
+    )
     .option('--host-key <fingerprint>', 'SHA256:…, what the host key has to be', hostKey)
     .option('--password-stdin', 'read the password, for the login and for sudo, from standard input')
     .option('-y, --yes', 'ask nothing; a host key seen for the first time needs --host-key')
@@ -94,6 +105,7 @@ export function deployCommand(): Command {
       const options: DeployOptions = {
         device: flags.agentDevice,
         design,
+        node: nodeOf(flags),
         allowDevMem: flags.allowDevMem,
         vectors: packageFile('vectors'),
         healthMs: flags.deadline * 1000,
@@ -118,6 +130,12 @@ function designOf({ board, bitstream, overlay, clock }: DeployFlags): DeployOpti
   if (board === undefined) return undefined;
   const read = (path: string | undefined) => (path === undefined ? undefined : readFile(path));
   return { board, bitstream: read(bitstream), overlay: read(overlay), clockHz: clock };
+}
+
+function nodeOf({ node, sha256 }: DeployFlags): DeployOptions['node'] {
+  if (sha256 !== undefined && (node === undefined || node === 'npm'))
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'A digest (--sha256) is of an archive: --node FILE.');
+  return node === undefined || node === 'npm' ? node : { path: node, sha256 };
 }
 
 function checkFlags({ list, rollback, remove }: DeployFlags): void {
@@ -173,6 +191,11 @@ async function list(deployer: Deployer): Promise<Outcome> {
   ]);
   const headings = ['release', 'version', 'node', 'state'].map((heading) => ({ heading }));
   return { data: releases, text: rows.length === 0 ? 'no releases' : formatTable(headings, rows) };
+}
+
+function sha256(text: string): string {
+  if (!/^[0-9a-fA-F]{64}$/.test(text)) throw new InvalidArgumentError('It must be 64 hexadecimal digits.');
+  return text;
 }
 
 function hostKey(text: string): string {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MAX_CHUNKS, MAX_LIST_MODELS, MAX_NAME_LENGTH } from '../limits.js';
 import { conversationFields } from './chat.js';
-import { bytes, count, digest, name, piece, text, tokens } from './common.js';
+import { bytes, count, digest, name, text, tokens } from './common.js';
 import { placementReport } from './placement.js';
 
 /** How keys and values of complete pages are kept: as 16-bit floats, or as 8-bit integers with a scale. */
@@ -96,6 +96,8 @@ export const modelsFindResult = z.object({ models: z.array(storedModel) });
 
 export const modelReference = z.strictObject({ model: digest });
 
+/** Chosen by the agent at random: who knows it may send bytes of the upload. */
+const uploadId = z.string().regex(/^[0-9a-f]{32}$/, 'must be 32 lower-case hexadecimal digits');
 export const uploadBeginParams = z.strictObject({
   digest,
   name,
@@ -110,13 +112,14 @@ export const uploadBeginResult = z.union([
   z.object({ state: z.literal('complete'), model: storedModel }),
   z.object({
     state: z.literal('partial'),
-    upload: count,
+    upload: uploadId,
     /** One byte a chunk: 1 where the board has it already. */
     have: bytes,
   }),
 ]);
-export const uploadChunkParams = z.strictObject({ upload: count, index: count, data: piece });
-export const uploadReference = z.strictObject({ upload: count });
+export const uploadReference = z.strictObject({ upload: uploadId });
+/** As in the answer to uploadBegin, now. */
+export const uploadHaveResult = z.object({ have: bytes });
 
 export const loadParams = z.strictObject({
   model: digest,

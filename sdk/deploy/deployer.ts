@@ -12,6 +12,7 @@ import type { RemoteHost, SshPrompts } from '../ssh/index.js';
 import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
 import { checkAgent, isRunning } from './check-agent.js';
 import { DESIGN_FOLDER, LAYOUT, type Layout, socketOf } from './layout.js';
+import { type NodeArchive, withNodeOf } from './node-archive.js';
 import { plain, plainLayout } from './plain.js';
 import { type Platform, platformOf } from './platforms.js';
 import { type BoardFacts, factsCommand, judge, type PreflightCheck, parseFacts } from './preflight.js';
@@ -27,10 +28,17 @@ const HEALTH_MS = 180_000;
 const ACCESS = z.object({
   access: optionsOf({ password: z.string().optional(), withoutSystemd: z.string().optional() }),
 });
+const SHA256 = z.string().regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits');
 const DEPLOY = z.object({
   options: optionsOf({
     device: z.string().optional(),
     vectors: z.string().optional(),
+    node: z
+      .union(
+        [z.literal('npm'), optionsOf({ path: z.string(), sha256: SHA256.optional() })],
+        "must be 'npm' or an archive",
+      )
+      .optional(),
     bundle: z.string().optional(),
     healthMs: milliseconds,
     staysMs: milliseconds,
@@ -71,6 +79,11 @@ export interface DeployOptions {
   readonly design?: DesignSource | undefined;
   /** Whether the agent may use /dev/mem where no UIO device covers a register window; no unless told. */
   readonly allowDevMem?: boolean | undefined;
+  /**
+   * The Node.js of the release: an archive of nodejs.org, or `npm` for what npm has. Left out, it is npm's too, unless the
+   * board runs a newer one.
+   */
+  readonly node?: NodeArchive | 'npm' | undefined;
   /** Golden vectors for the self-test; none, no self-test. */
   readonly vectors?: string | undefined;
   /** Milliseconds within which the new agent has to pass; 3 minutes. */
@@ -169,13 +182,17 @@ export class Deployer {
   async deploy(options: DeployOptions = {}): Promise<DeployResult> {
     requireArguments({ options }, DEPLOY);
     const { onStep } = options;
-    const platform = platformOf(this.#facts.machine);
+    const { node } = options;
+    const own = platformOf(this.#facts.machine);
+    const isArchive = own !== undefined && node !== undefined && node !== 'npm';
+    const platform = isArchive ? await withNodeOf(own, node, options.signal) : own;
     const given = options.design && readDesign(options.design);
     const state = this.#root === undefined ? undefined : await this.#switch().status();
     const plan = this.#plan(options, given, state?.design ?? new Map());
     this.#preflight(platform, plan, 0, onStep);
     if (platform === undefined || state === undefined)
       throw new Error('the preflight refuses unknown machines, and users who may not become root');
+    if (node === undefined) requireNotOlder(state, platform.nodeVersion);
     onStep?.({ step: 'fetch' });
     const release = await this.#build(platform, plan, options);
     const about = { release: release.digest, version: release.version };
@@ -249,6 +266,7 @@ export class Deployer {
   ): void {
     const checks = judge(this.#facts, {
       platform,
+      nowMs: Date.now(),
       diskBytes,
       usesHardware: plan.device.startsWith('linux'),
       design:
@@ -387,6 +405,24 @@ function isCurrent(state: BoardState, release: string): boolean {
   return (
     isRunning(state, release) && state.releases.some(({ digest, active }) => active && digest === release)
   );
+}
+
+/** What an archive put there is not taken away unasked. @throws PynqLlmError DEPLOY_NODE_OLDER */
+function requireNotOlder({ releases }: BoardState, version: string): void {
+  const active = releases.find((release) => release.active)?.node;
+  if (active === undefined || !isNewer(active, version)) return;
+  throw new PynqLlmError(
+    'DEPLOY_NODE_OLDER',
+    `The board's agent runs on Node.js ${active}; npm has ${version} for it.`,
+    { context: { active, version } },
+  );
+}
+
+/** Whether the first of two versions is the newer one; one that cannot be read is not. */
+function isNewer(one: string, other: string): boolean {
+  const others = other.split('.').map(Number);
+  const difference = one.split('.').map((part, i) => Number(part) - others[i]);
+  return (difference.find((by) => by !== 0) ?? 0) > 0;
 }
 
 /** Active first, then the one that a rollback goes to. */

@@ -6,4 +6,5 @@ export {
   type DeployResult,
   type DeployStep,
 } from './deployer.js';
+export type { NodeArchive } from './node-archive.js';
 export type { PreflightCheck } from './preflight.js';

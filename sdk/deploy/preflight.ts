@@ -1,5 +1,6 @@
 import { shellCommand, shellScript } from '../ssh/index.js';
 import { type Layout, SAFE_READ } from './layout.js';
+import { newerNode, unsupportedSince } from './node-lines.js';
 import { BOARD_MACHINES, type Platform } from './platforms.js';
 import type { ServiceManager } from './service-manager.js';
 
@@ -87,6 +88,8 @@ export function parseFacts(output: string, nowSeconds: number): BoardFacts {
 
 export interface PreflightNeeds {
   readonly platform: Platform | undefined;
+  /** Milliseconds since 1970, here. */
+  readonly nowMs: number;
   /** Bytes that will be written; undefined while that is not known. */
   readonly diskBytes: number;
   /** Whether the agent's device is in this board, so that it needs DMA memory. */
@@ -135,6 +138,7 @@ export function judge(facts: BoardFacts, needs: PreflightNeeds): PreflightCheck[
       isGood(atLeast(facts.kernel, platform?.kernel ?? '0')),
       `Node needs Linux ${platform?.kernel ?? ''} or later: install a newer image.`,
     ),
+    ...(platform === undefined ? [] : [nodeCheck(platform, needs.nowMs)]),
     check(
       'memory',
       `${mib(facts.availableBytes)} of ${mib(facts.memoryBytes)} available`,
@@ -180,6 +184,17 @@ export function judge(facts: BoardFacts, needs: PreflightNeeds): PreflightCheck[
       'Log in as a user who may use sudo, and give the right password.',
     ),
   ];
+}
+
+/** What a board's agent runs on should get fixes; the board works without. */
+function nodeCheck({ nodeVersion, machine }: Platform, now: number): PreflightCheck {
+  const since = unsupportedSince(nodeVersion, now);
+  return {
+    name: 'Node.js',
+    verdict: since === undefined ? 'pass' : 'warn',
+    found: since === undefined ? nodeVersion : `${nodeVersion} gets no fixes since ${since}`,
+    fix: since === undefined ? '' : newerNode(machine),
+  };
 }
 
 /** Whether it is known which board this is, and right as far as can be seen. */

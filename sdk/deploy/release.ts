@@ -72,14 +72,15 @@ export async function buildRelease(
   if (!existsSync(join(bundle, 'agent', 'main.mjs')))
     throw new PynqLlmError('DEPLOY_BUNDLE', `${bundle} has no agent.`);
   const { version, shared } = readAbout(bundle);
-  const place = async (from: typeof node.from, files: readonly string[]) =>
+  const place = async (from: typeof koffi.from, files: readonly string[]) =>
     typeof from === 'string' ? from : await fetchPackage(from, files, signal);
-  const nodeFolder = await place(node.from, [node.file]);
+  const program =
+    node.from instanceof Uint8Array ? node.from : join(await place(node.from, [node.file]), node.file);
   const nativeFolder = await place(koffi.from, koffi.files);
   const koffiFolder = dirname(createRequire(import.meta.url).resolve('koffi'));
   const versions = { version, node: platform.nodeVersion, architecture: platform.architecture };
   const files = await Promise.all([
-    fileOf('bin/node', join(nodeFolder, node.file), '755'),
+    fileOf('bin/node', program, '755'),
     ...listFiles(bundle).map((file) => fileOf(file, join(bundle, file), '644')),
     ...Object.entries(shared).map(([path, from]) => fileOf(path, join(packageFolder(), from), '644')),
     ...KOFFI_FILES.map((file) => fileOf(`node_modules/koffi/${file}`, join(koffiFolder, file), '644')),

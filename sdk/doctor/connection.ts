@@ -2,9 +2,10 @@ import { lookup } from 'node:dns/promises';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect as connectTcp, isIP } from 'node:net';
-import { PROTOCOL_VERSION } from '../../protocol/index.js';
+import { type BoardInfo, PROTOCOL_VERSION } from '../../protocol/index.js';
 import type { BoardClient } from '../board-client.js';
 import { connect } from '../connect.js';
+import { newerNode, unsupportedSince } from '../deploy/node-lines.js';
 import { openBoard } from '../open-board.js';
 import { resolveTarget } from '../ssh/client-config.js';
 import { openSsh, parseSshUrl } from '../ssh/index.js';
@@ -128,6 +129,15 @@ export const CONNECTION_CHECKS: readonly Check<DoctorSession>[] = [
       return warn(detail, 'Put this version on the board: `pynq-llm deploy HOST`.');
     },
   },
+  {
+    name: 'Node.js of the agent',
+    group: 'connection',
+    run: ({ info, target }) => {
+      if (target.kind === 'mock') return undefined;
+      if (info === undefined) return skip('the agent did not answer');
+      return judgeNode(info, Date.now());
+    },
+  },
 ];
 
 /** Over the login that there is already, where there is one. */
@@ -140,6 +150,18 @@ function openAgent({ target, options, ssh }: DoctorSession): Promise<BoardClient
     throughStream(() => ssh.forwardTo(agent), target.url),
     how,
     0,
+  );
+}
+
+/** Whether what the agent runs on gets fixes. @param now milliseconds since 1970 */
+export function judgeNode({ node, platform }: Pick<BoardInfo, 'node' | 'platform'>, now: number): Finding {
+  const since = unsupportedSince(node, now);
+  if (since === undefined) return pass(node);
+  const detail = `${node} gets no fixes since ${since}`;
+  if (!platform.startsWith('linux')) return warn(detail, 'Run the agent on a newer Node.js.');
+  return warn(
+    detail,
+    newerNode(platform.endsWith(' arm') ? 'armv7l' : platform.endsWith(' arm64') ? 'aarch64' : 'x86_64'),
   );
 }
 

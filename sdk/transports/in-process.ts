@@ -1,3 +1,4 @@
+import { addAbortSignal } from 'node:stream';
 import type { OpenTransport } from './transport.js';
 
 /**
@@ -10,6 +11,20 @@ export function inProcess(device: string, storeDir: string | undefined): OpenTra
   return async (events) => {
     // The agent's half is only loaded by those who use it.
     const { openInProcess } = await import('../../agent/in-process.js');
-    return openInProcess({ device, storeDir, ...events });
+    const agent = await openInProcess({ device, storeDir, ...events });
+    return {
+      send: agent.send,
+      close: agent.close,
+      sendUpload: async (id, range, body, { signal }) => {
+        addAbortSignal(signal, body);
+        try {
+          await agent.sendUpload(id, range, body);
+        } catch (error) {
+          throw signal.aborted ? signal.reason : error;
+        } finally {
+          body.destroy();
+        }
+      },
+    };
   };
 }

@@ -1,4 +1,4 @@
-import { Agent, type RequestOptions } from 'node:https';
+import { Agent, type AgentOptions, type RequestOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import { PynqLlmError } from '../../errors/index.js';
@@ -32,11 +32,11 @@ export function parseFingerprint(text: string): string {
  */
 export class PinnedAgent extends Agent {
   readonly #fingerprint: string;
-  readonly #signal: AbortSignal;
+  readonly #signal: AbortSignal | undefined;
 
-  /** @param fingerprint as `parseFingerprint` gives it @param signal ends a handshake under way */
-  constructor(fingerprint: string, signal: AbortSignal) {
-    super();
+  /** @param fingerprint as `parseFingerprint` gives it @param signal ends a handshake under way, where one does */
+  constructor(fingerprint: string, signal?: AbortSignal, options: AgentOptions = {}) {
+    super(options);
     this.#fingerprint = fingerprint;
     this.#signal = signal;
   }
@@ -56,8 +56,8 @@ export class PinnedAgent extends Agent {
     const fail = (error: Error) => callback(error, socket);
     socket.once('error', fail);
     const onAbort = () => socket.destroy(new Error('the attempt was given up'));
-    this.#signal.addEventListener('abort', onAbort, { once: true });
-    socket.once('close', () => this.#signal.removeEventListener('abort', onAbort));
+    this.#signal?.addEventListener('abort', onAbort, { once: true });
+    socket.once('close', () => this.#signal?.removeEventListener('abort', onAbort));
     socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error('the TLS handshake took too long')));
     socket.once('secureConnect', () => {
       socket.setTimeout(0);
@@ -66,7 +66,7 @@ export class PinnedAgent extends Agent {
         socket.destroy(this.#mismatch(shown ?? 'none'));
         return;
       }
-      this.#signal.removeEventListener('abort', onAbort);
+      this.#signal?.removeEventListener('abort', onAbort);
       socket.off('error', fail);
       callback(null, socket);
     });

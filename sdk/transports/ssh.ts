@@ -33,8 +33,8 @@ export function throughSsh(url: string, options: SshLoginOptions): SshTransport 
         waiting ?? (await openSsh(target, { ...options, prompts: undefined, secrets, signal }));
       waiting = undefined;
       try {
-        const stream = await connection.forwardTo(agent);
-        return withLogin(await webSocketOver(stream, url)(events, signal), connection);
+        const open = webSocketOver(() => connection.forwardTo(agent), url);
+        return withLogin(await open(events, signal), connection);
       } catch (error) {
         await connection.close();
         throw error;
@@ -46,12 +46,13 @@ export function throughSsh(url: string, options: SshLoginOptions): SshTransport 
 
 /** An agent at the other end of a stream that somebody else opened and closes. */
 export function throughStream(stream: () => Promise<Duplex>, name: string): OpenTransport {
-  return async (events, signal) => webSocketOver(await stream(), name)(events, signal);
+  return webSocketOver(stream, name);
 }
 
 function withLogin(transport: Transport, connection: SshConnection): Transport {
   return {
     send: (frame) => transport.send(frame),
+    sendUpload: (...upload) => transport.sendUpload(...upload),
     close: async () => {
       await transport.close();
       await connection.close();

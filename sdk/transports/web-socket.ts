@@ -1,9 +1,11 @@
 import { Agent, type IncomingMessage } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type ClientOptions, WebSocket } from 'ws';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { Heartbeat, MAX_FRAME_BYTES, systemClock } from '../../protocol/index.js';
 import { PinnedAgent } from './pinned-tls.js';
+import { putUpload, type UploadPlace } from './put-upload.js';
 import type { OpenTransport, TransportEvents } from './transport.js';
 
 const CLOSE_WAIT_MS = 1_000;
@@ -21,39 +23,79 @@ export function webSocket(
   trust: { readonly ca?: string | undefined; readonly fingerprint?: string | undefined } = {},
 ): OpenTransport {
   const { ca, fingerprint } = trust;
-  return open(url, url, (signal) => ({
+  const unix = /^ws\+unix:(.*):\/$/.exec(url)?.[1];
+  const place = () => {
+    if (unix !== undefined) return placeOf('http://agent/', url, new Agent(KEEP_ALIVE), { socketPath: unix });
+    const http = url.replace(/^ws/, 'http');
+    if (fingerprint !== undefined)
+      return placeOf(http, url, new PinnedAgent(fingerprint, undefined, KEEP_ALIVE));
+    return placeOf(
+      http,
+      url,
+      http.startsWith('https:') ? new TlsAgent({ ...KEEP_ALIVE, ca }) : new Agent(KEEP_ALIVE),
+    );
+  };
+  return open(url, place, (signal) => ({
     ...(ca === undefined ? {} : { ca }),
     ...(fingerprint === undefined ? {} : { agent: new PinnedAgent(fingerprint, signal) }),
   }));
 }
 
+/** Uploads come one request after the other. */
+const KEEP_ALIVE = { keepAlive: true, maxFreeSockets: 1 };
+
+function placeOf(
+  url: string,
+  name: string,
+  agent: Agent,
+  how: { readonly socketPath?: string } = {},
+): UploadPlace & { readonly agent: Agent } {
+  return { url: new URL(url), name, agent, how: { ...how, agent } };
+}
+
 /**
  * A WebSocket to an agent at the other end of a stream.
+ * @param openStream opens one, for the WebSocket and for each request beside it
  * @param name what error messages call the agent
  */
-export function webSocketOver(stream: Duplex, name: string): OpenTransport {
-  return open('ws://agent/', name, () => ({ agent: new StreamAgent(stream) }));
+export function webSocketOver(openStream: () => Promise<Duplex>, name: string): OpenTransport {
+  const agent = new StreamAgent(openStream);
+  return open(
+    'ws://agent/',
+    () => placeOf('http://agent/', name, agent),
+    () => ({ agent }),
+  );
 }
 
-/** Gives Node's HTTP client one stream as its connection. */
+/** Gives Node's HTTP client streams as its connections. */
 class StreamAgent extends Agent {
-  readonly #stream: Duplex;
+  readonly #openStream: () => Promise<Duplex>;
 
-  constructor(stream: Duplex) {
+  constructor(openStream: () => Promise<Duplex>) {
     super();
-    this.#stream = stream;
+    this.#openStream = openStream;
   }
 
-  override createConnection(): Duplex {
-    return this.#stream;
+  override createConnection(_: object, callback: (error: Error | null, stream: Duplex) => void): undefined {
+    this.#openStream().then(
+      (stream) => callback(null, stream),
+      // There is no stream then, and nobody looks at it.
+      (error) => callback(error, undefined as unknown as Duplex),
+    );
   }
 }
 
-/** @param address where the WebSocket goes @param url what people call that place */
-function open(address: string, url: string, options: (signal: AbortSignal) => ClientOptions): OpenTransport {
+/** @param address where the WebSocket goes @param place where uploads go beside it */
+function open(
+  address: string,
+  place: () => UploadPlace & { readonly agent: Agent },
+  options: (signal: AbortSignal) => ClientOptions,
+): OpenTransport {
   return (events, signal) =>
     new Promise((resolve, reject) => {
       signal.throwIfAborted();
+      const uploads = place();
+      const { name: url } = uploads;
       let maskByte = 0;
       const socket = new WebSocket(address, {
         perMessageDeflate: false,
@@ -93,7 +135,15 @@ function open(address: string, url: string, options: (signal: AbortSignal) => Cl
           socket.send(frame);
         };
         // The stream of a tunnel does not count; its bytes are seen when a frame is complete.
-        resolve(carry(socket, send, url, events, () => connection?.bytesRead ?? 0));
+        const carried = carry(socket, send, url, events, () => connection?.bytesRead ?? 0);
+        resolve({
+          ...carried,
+          sendUpload: (...upload) => putUpload(uploads, ...upload),
+          close: async () => {
+            uploads.agent.destroy();
+            await carried.close();
+          },
+        });
       });
     });
 }

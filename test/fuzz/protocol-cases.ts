@@ -9,7 +9,7 @@ const ID = '0'.repeat(32);
 const MIB = 1_048_576;
 /** Calls that are right in form, by method. */
 const CALLS: Readonly<Record<string, object>> = {
-  hello: { protocol: { major: 2, minor: 0 }, client: 'again' },
+  hello: { protocol: { major: 3, minor: 0 }, client: 'again' },
   'stream.close': { stream: 0 },
   'board.info': {},
   'board.health': {},
@@ -24,9 +24,9 @@ const CALLS: Readonly<Record<string, object>> = {
   'models.get': { model: DIGEST },
   'models.plan': { model: DIGEST },
   'models.uploadBegin': { digest: DIGEST, name: 'fuzz', bytes: MIB, chunkDigests: new Uint8Array(32) },
-  'models.uploadChunk': { upload: 1, index: 0, data: new Uint8Array(100) },
-  'models.uploadCommit': { upload: 1 },
-  'models.uploadAbort': { upload: 1 },
+  'models.uploadHave': { upload: ID },
+  'models.uploadCommit': { upload: ID },
+  'models.uploadAbort': { upload: ID },
   'models.load': { model: DIGEST, contextLength: 64 },
   'models.unload': { model: DIGEST },
   'models.delete': { model: DIGEST },

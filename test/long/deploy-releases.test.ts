@@ -1,5 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeployResult, InstalledRelease } from '../../sdk/index.js';
+import { temporaryDirectory } from '../system/support/agent.js';
 import type { DeployFolder } from '../system/support/deploy-folder.js';
 import { SshBoard } from '../system/support/ssh-board.js';
 import { noSshd, type TestSshd } from '../system/support/sshd.js';
@@ -67,5 +72,28 @@ describe.skipIf(noSshd !== undefined)(title('two releases on a board'), () => {
       status: 1,
       stderr: expect.stringContaining('DEPLOY_NO_RELEASE'),
     });
+  });
+
+  it('--node puts a verified archive there, which no later deploy takes away unasked', async () => {
+    using made = temporaryDirectory();
+    const name = 'node-v99.0.0-linux-x64';
+    const path = join(made.path, `${name}.tar.gz`);
+    mkdirSync(join(made.path, name, 'bin'), { recursive: true });
+    copyFileSync(process.execPath, join(made.path, name, 'bin', 'node'));
+    execFileSync('tar', ['-C', made.path, '-I', 'gzip -1', '-cf', path, name]);
+    const before = await folder.settled();
+    const unverified = await deploy('--node', path);
+    expect(unverified).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('DEPLOY_NODE_UNVERIFIED'),
+    });
+    expect(await folder.settled()).toBe(before);
+    const sha256 = createHash('sha256').update(readFileSync(path)).digest('hex');
+    expect(await deploy('--node', path, '--sha256', sha256)).toMatchObject({ status: 0 });
+    expect((await listed())[0]).toMatchObject({ active: true, running: true, node: '99.0.0' });
+    const without = await deploy();
+    expect(without).toMatchObject({ status: 1, stderr: expect.stringContaining('DEPLOY_NODE_OLDER') });
+    expect(await deploy('--node', 'npm')).toMatchObject({ status: 0 });
+    expect((await listed())[0]).toMatchObject({ active: true, node: process.versions.node });
   });
 });

@@ -36,7 +36,7 @@ describe('an upload', () => {
     });
     expect(stored).toMatchObject({ names: ['random'], bytes: bytes.length, state: 'stored' });
     const sent = progress.filter((step) => step.phase === 'send').map((step) => step.done);
-    expect(sent).toHaveLength(6);
+    expect(sent.length).toBeGreaterThan(1);
     expect(sent.at(-1)).toBe(bytes.length);
     expect(sent).toEqual(sent.toSorted((a, b) => a - b));
     const again: (UploadPhase | undefined)[] = [];

@@ -2,9 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { createFsFromVolume, Volume } from 'memfs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SessionUploads } from '../../../agent/session/session-uploads.js';
+import { UploadBodies } from '../../../agent/session/upload-bodies.js';
 import { ModelStore } from '../../../agent/store/model-store.js';
 import { nodeFs, type StoreFs } from '../../../agent/store/store-fs.js';
 import { silentLog } from '../../../listen/index.js';
@@ -36,6 +38,16 @@ function sample(byteLength: number, seed = 1) {
 /** What a client says at the beginning of an upload. */
 function announce({ bytes, plan }: ReturnType<typeof sample>, name = 'a') {
   return { name, digest: plan.digest, bytes: bytes.length, chunkDigests: plan.chunkDigests };
+}
+
+/** The uploads of a session, and what sends all of a model's bytes to one of them. */
+function sessionUploads(store: ModelStore) {
+  const bodies = new UploadBodies();
+  const put = (id: string, { bytes }: ReturnType<typeof sample>) => {
+    const range = { offset: 0, byteLength: bytes.length, modelBytes: bytes.length };
+    return bodies.receive(id, range, { role: 'infer', share: [] }, () => Readable.from([bytes]));
+  };
+  return { uploads: new SessionUploads(store, bodies, () => undefined), put };
 }
 
 const MODEL = sample(3 * CHUNK_BYTES + 1000);
@@ -225,28 +237,26 @@ describe.each([
   });
 
   it('publishes an upload once when it is committed twice at the same time', async () => {
-    const uploads = new SessionUploads(store);
+    const { uploads, put } = sessionUploads(store);
     const begun = await uploads.begin(announce(MODEL));
     if (!('upload' in begun)) throw new Error('the store has the model already');
-    for (const [index, data] of MODEL.chunks.entries())
-      await uploads.writeChunk({ upload: begun.upload, index, data });
+    await put(begun.upload, MODEL);
     const both = [uploads.commit({ upload: begun.upload }), uploads.commit({ upload: begun.upload })];
     expect((await Promise.all(both)).map(({ names }) => names)).toEqual([['a'], ['a']]);
   });
 
   it('finishes a commit during which its session ends', async () => {
-    const uploads = new SessionUploads(store);
+    const { uploads, put } = sessionUploads(store);
     const begun = await uploads.begin(announce(MODEL));
     if (!('upload' in begun)) throw new Error('the store has the model already');
-    for (const [index, data] of MODEL.chunks.entries())
-      await uploads.writeChunk({ upload: begun.upload, index, data });
+    await put(begun.upload, MODEL);
     const commit = uploads.commit({ upload: begun.upload });
     await uploads.close();
     expect((await commit).digest).toBe(MODEL.plan.digest);
   });
 
   it('lets a session have four uploads open, also when it begins them all at once', async () => {
-    const uploads = new SessionUploads(store);
+    const { uploads } = sessionUploads(store);
     const begun = await Promise.allSettled(
       [1, 3, 5, 7, 9, 11].map((seed) => uploads.begin(announce(sample(100, seed)))),
     );

@@ -39,13 +39,16 @@ const LAYER = [
   [[2048, 5632]],
 ] as const;
 
-function open(memory: Tree) {
-  const machine = new NullMachine({
-    ...windowsInUio(nullZ1),
-    ...LOGIC_RUNS,
-    ...meminfo(131_072, 2048),
-    ...memory,
-  });
+function open(memory: Tree, watchesReads = false) {
+  const machine = new NullMachine(
+    {
+      ...windowsInUio(nullZ1),
+      ...LOGIC_RUNS,
+      ...meminfo(131_072, 2048),
+      ...memory,
+    },
+    watchesReads,
+  );
   const description = { ...nullZ1, dmaMemory: [{ base: BASE, size: SIZE }] };
   return { machine, accelerator: new Accelerator(openLinuxBoard(description, { system: machine })) };
 }
@@ -137,5 +140,18 @@ describe.each(Object.entries(MEMORY))('staged weights, memory %s', (_, tree) => 
     expect(once.cpuBytesWritten + once.cpuBytesRead).toBeLessThan(words + 64);
     expect(once.bytesHandedToDevice + once.bytesHandedToCpu).toBeLessThanOrEqual(1.1 * words);
     expect(once.dmaTransfers).toBe(1 + 5 * once.tiles);
+  });
+});
+
+describe('reserved memory', () => {
+  it.each(['resident', 'staged'] as const)('is read for results alone, weights %s', (placement) => {
+    const { machine, accelerator } = open(MEMORY.reserved, true);
+    const programs = [300, 90].map((rows) => load(accelerator, GgmlType.Q3_K, rows, 1024, placement));
+    expect(machine.readBytes).toBe(0);
+    for (const columns of [1, 3, 1]) {
+      machine.readBytes = 0;
+      traffic(accelerator, [programs], columns);
+      expect(machine.readBytes).toBe(4 * columns * (300 + 90));
+    }
   });
 });

@@ -20,7 +20,11 @@ export const nullZ1 = { ...z1, windows };
  * holds. What is left is what the driver and the CPU do.
  */
 export class NullMachine extends FakeMachine {
-  constructor(tree: Tree) {
+  /** Bytes read of memory that UIO maps besides the windows: reserved, and not cached. */
+  readBytes = 0;
+
+  /** @param watchesReads whether they are counted, which is slow */
+  constructor(tree: Tree, watchesReads = false) {
     super(tree);
     const map = this.mapper.map;
     this.mapper.map = (request: MapRequest): Mapping => {
@@ -30,8 +34,22 @@ export class NullMachine extends FakeMachine {
         STATUS_REGISTERS.v3.forEach(({ idle }, i) => {
           mapping.words[statusOffset(i) / 4] = idle;
         });
+      if (watchesReads && name === undefined && request.path.startsWith('/dev/uio'))
+        return { ...mapping, words: this.#watched(mapping.words), bytes: this.#watched(mapping.bytes) };
       return name?.startsWith('dma') ? { ...mapping, words: channels(mapping.words) } : mapping;
     };
+  }
+
+  #watched<T extends Uint8Array | Int32Array>(view: T): T {
+    return new Proxy(view, {
+      get: (target, key) => {
+        if (key === 'subarray')
+          return (...range: [number, number]) => this.#watched(target.subarray(...range) as T);
+        if (typeof key === 'string' && /^\d+$/.test(key)) this.readBytes += target.BYTES_PER_ELEMENT;
+        return Reflect.get(target, key);
+      },
+      set: (target, key, value) => Reflect.set(target, key, value),
+    });
   }
 }
 

@@ -26,7 +26,7 @@ const INFO: BoardInfo = {
   agent: '1',
   node: 'v20',
   platform: 'linux',
-  protocol: { major: 2, minor: 0 },
+  protocol: { major: 3, minor: 0 },
   capabilities: [],
   uptimeMs: 0,
 };

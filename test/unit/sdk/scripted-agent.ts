@@ -94,6 +94,7 @@ export function scriptedAgent(answer: (call: Call) => unknown): ScriptedAgent {
     fail = (reason) => session.fail(reason);
     return {
       send: (frame) => queueMicrotask(() => isOpen && !agent.isMute && session.receive(frame)),
+      sendUpload: () => Promise.reject(new Error('a scripted agent stores no models')),
       close: async () => close(),
     };
   };

@@ -26,6 +26,7 @@ fpga=operating
 `;
 const needs: PreflightNeeds = {
   platform: platformOf('armv7l'),
+  nowMs: Date.UTC(2026, 3, 1),
   diskBytes: 100e6,
   usesHardware: true,
   design: { architecture: 'armv7', programsFpga: true },
@@ -80,6 +81,7 @@ describe('the preflight', () => {
       'architecture',
       'C library',
       'kernel',
+      'Node.js',
       'memory',
       'CMA',
       'board',
@@ -115,6 +117,7 @@ describe('the preflight', () => {
     ['programs', { missingTools: ['flock'] }, {}, 'fail', /package manager/],
     ['programs', { missingTools: ['systemctl'] }, {}, 'fail', /--without-systemd/],
     ['sudo', {}, { lacksRoot: true }, 'fail', /sudo/],
+    ['Node.js', {}, { nowMs: Date.UTC(2026, 10, 29) }, 'warn', /node-v22.X.Y-linux-armv7l.*--node FILE/],
   ])('names a wrong %s alone, and what to do', (name, more, moreNeeds, verdict, fix) => {
     expect(others(more, moreNeeds)).toEqual([
       { name, verdict, found: expect.stringMatching(/./), fix: expect.stringMatching(fix) },

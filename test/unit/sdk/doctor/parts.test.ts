@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../../errors/index.js';
 import { failure } from '../../../../sdk/doctor/check.js';
-import { judgeClock } from '../../../../sdk/doctor/connection.js';
+import { judgeClock, judgeNode } from '../../../../sdk/doctor/connection.js';
 import { setupTime } from '../../../../sdk/doctor/core.js';
 import { KNOWN_GENERATION } from '../../../../sdk/doctor/measure.js';
 import { parseTarget } from '../../../../sdk/doctor/target.js';
@@ -22,6 +22,23 @@ describe('the clock of a board', () => {
     expect(judgeClock(noon + 3_600_000, noon, noon + 100)).toMatchObject({
       status: 'warn',
       detail: '3600 s ahead of the laptop',
+    });
+  });
+});
+
+describe('the Node.js of an agent', () => {
+  const now = Date.UTC(2026, 10, 29);
+  it('that gets no fixes any more is a warning with what to do on that board', () => {
+    expect(judgeNode({ node: 'v20.11.0', platform: 'linux arm' }, now)).toEqual({
+      status: 'warn',
+      detail: 'v20.11.0 gets no fixes since 2026-04-30',
+      fix: expect.stringContaining('linux-armv7l'),
+    });
+  });
+  it('that gets fixes is fine', () => {
+    expect(judgeNode({ node: 'v24.22.3', platform: 'linux arm64' }, now)).toEqual({
+      status: 'pass',
+      detail: 'v24.22.3',
     });
   });
 });

@@ -6,7 +6,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KV_TYPES } from '../../llm/kv/layout.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
-import { type Armv7Release, armv7Release, runInRelease } from '../system/support/armv7.js';
+import {
+  type EmulatedRelease,
+  emulatedRelease,
+  MACHINES,
+  runInRelease,
+} from '../system/support/emulated-release.js';
 import { digestLogits } from '../system/support/logits-digest.js';
 import { compileXrt, XRT_SEEN } from '../system/support/stand-in-xrt.js';
 import { useMappedBoard } from '../system/support/use-mapped-board.js';
@@ -15,13 +20,18 @@ const DEADLINE_MS = 300_000;
 const PROMPT = 'Once upon a time';
 
 const temporary = temporaryDirectory();
-const found = await armv7Release(join(temporary.path, 'release'));
 afterAll(() => temporary[Symbol.dispose]());
 
-if ('missing' in found) it('a release for armv7', ({ skip }) => skip(found.missing));
-else describe('a release for armv7, under an emulator of its processor', () => ofRelease(found));
+for (const machine of MACHINES) {
+  const folder = join(temporary.path, machine);
+  const found = await emulatedRelease(machine, join(folder, 'release'));
+  if ('missing' in found) it(`a release for ${machine}`, ({ skip }) => skip(found.missing));
+  else
+    describe(`a release for ${machine}, under an emulator of its processor`, () => ofRelease(found, folder));
+}
 
-function ofRelease(release: Armv7Release): void {
+function ofRelease(release: EmulatedRelease, folder: string): void {
+  const { arch, compiler } = release.processor;
   // Enough tokens that the last ones see a complete page.
   it.each(KV_TYPES)(
     'computes the greedy tokens and the bits of all logits that this machine computes, keys and values as %s',
@@ -29,7 +39,7 @@ function ofRelease(release: Armv7Release): void {
       const args = [TINY_MODEL, 'pynq-z1', PROMPT, '16', kvType];
       const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
       const here = digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16, kvType);
-      expect(there).toEqual({ ...here, architecture: 'arm' });
+      expect(there).toEqual({ ...here, architecture: arch });
     },
     DEADLINE_MS,
   );
@@ -39,7 +49,7 @@ function ofRelease(release: Armv7Release): void {
     async () => {
       const args = [resolve('vectors/softmax.json'), 'kv260-2026-v4'];
       const there = JSON.parse(await runInRelease(release, ['softmax-checks-main'], args));
-      expect(there.architecture).toBe('arm');
+      expect(there.architecture).toBe(arch);
       expect(there.results.length).toBeGreaterThan(20);
       for (const { passed, softMax } of there.results)
         expect({ passed, ...softMax }).toMatchObject({ passed: true, outside: 0, otherBits: 0 });
@@ -50,14 +60,14 @@ function ofRelease(release: Armv7Release): void {
   it(
     'maps registers and DMA memory with the koffi that it ships, to the effects that this machine has',
     async ({ annotate }) => {
-      const [here, there] = ['here', 'there'].map((name) => join(temporary.path, name));
-      for (const folder of [here, there]) mkdirSync(folder);
-      const library = compileXrt('arm-linux-gnueabihf-gcc', temporary.path);
+      const [here, there] = ['here', 'there'].map((name) => join(folder, name));
+      for (const place of [here, there]) mkdirSync(place);
+      const library = compileXrt(compiler, folder);
       if ('missing' in library) await annotate(`without the Xilinx runtime: ${library.missing}`);
       const args = 'missing' in library ? [there] : [there, library.path];
       const programs = ['use-mapped-board-main', 'mapped-logic-main'] as const;
       const { board, xrt, architecture } = JSON.parse(await runInRelease(release, programs, args));
-      expect(architecture).toBe('arm');
+      expect(architecture).toBe(arch);
       expect(board).toEqual(await useMappedBoard(here));
       expect(xrt).toEqual('missing' in library ? undefined : XRT_SEEN);
     },
@@ -68,10 +78,10 @@ function ofRelease(release: Armv7Release): void {
     let agent: ReturnType<typeof spawn>;
     let board: BoardClient;
     beforeAll(async () => {
-      const socket = join(temporary.path, 'agent.sock');
+      const socket = join(folder, 'agent.sock');
       const [command, ...args] = [...release.node, join(release.folder, 'agent', 'main.mjs')];
       const flags = ['--device', 'mock:', '--listen', `unix:${socket}`, '--log-level', 'warn'];
-      const store = ['--store-dir', join(temporary.path, 'store')];
+      const store = ['--store-dir', join(folder, 'store')];
       agent = spawn(command, [...args, ...flags, ...store], { stdio: ['ignore', 'pipe', 'inherit'] });
       // Its address is the only line that it prints.
       if (agent.stdout === null) throw new Error('standard output is a pipe');
@@ -89,7 +99,7 @@ function ofRelease(release: Armv7Release): void {
     it(
       'sends the tokens and log-probabilities that an agent of this machine sends',
       async () => {
-        await using local = await connect('mock:', { storeDir: join(temporary.path, 'local') });
+        await using local = await connect('mock:', { storeDir: join(folder, 'local') });
         expect(board.info.description.architecture).toBe('armv7');
         expect(await useModel(board)).toEqual(await useModel(local));
       },

@@ -8,29 +8,51 @@ import { platformOf } from '../../../sdk/deploy/platforms.js';
 import { buildRelease } from '../../../sdk/deploy/release.js';
 import { lacking } from './required-packages.js';
 
-/** Where Debian's cross packages put the C library of armv7. */
-const SYSROOT = '/usr/arm-linux-gnueabihf';
-const EMULATOR = 'qemu-arm-static';
+/** How a processor's programs run here, by what `uname -m` says on its board: Debian's qemu-user-static and cross packages. */
+const PROCESSORS = {
+  armv7l: {
+    emulator: 'qemu-arm-static',
+    sysroot: '/usr/arm-linux-gnueabihf',
+    loader: 'ld-linux-armhf.so.3',
+    /** What Node calls it. */
+    arch: 'arm',
+    compiler: 'arm-linux-gnueabihf-gcc',
+  },
+  aarch64: {
+    emulator: 'qemu-aarch64-static',
+    sysroot: '/usr/aarch64-linux-gnu',
+    loader: 'ld-linux-aarch64.so.1',
+    arch: 'arm64',
+    compiler: 'aarch64-linux-gnu-gcc',
+  },
+} as const;
+export type Machine = keyof typeof PROCESSORS;
+export const MACHINES = Object.keys(PROCESSORS) as readonly Machine[];
 /** Emulated, on a machine that does other things too. */
 const RUN_MS = 300_000;
 
-/** The release that is deployed to a PYNQ board, in a folder of this machine. */
-export interface Armv7Release {
+/** The release that is deployed to a board, in a folder of this machine. */
+export interface EmulatedRelease {
   readonly folder: string;
   /** The start of a command line that runs its Node. */
   readonly node: readonly [string, ...string[]];
+  readonly processor: (typeof PROCESSORS)[Machine];
 }
 
 /** Lays the release out in a folder, or says why it cannot be run here. */
-export async function armv7Release(folder: string): Promise<Armv7Release | { readonly missing: string }> {
-  if (spawnSync(EMULATOR, ['--version']).status !== 0)
-    return { missing: lacking(`${EMULATOR} is not installed`) };
-  for (const library of ['ld-linux-armhf.so.3', 'libstdc++.so.6', 'libatomic.so.1']) {
-    if (!existsSync(join(SYSROOT, 'lib', library)))
-      return { missing: lacking(`${library} of armv7 is not in ${SYSROOT}`) };
-  }
-  const platform = platformOf('armv7l');
-  if (platform === undefined) throw new Error('armv7l is a board');
+export async function emulatedRelease(
+  machine: Machine,
+  folder: string,
+): Promise<EmulatedRelease | { readonly missing: string }> {
+  const processor = PROCESSORS[machine];
+  const { emulator, sysroot, loader } = processor;
+  if (spawnSync(emulator, ['--version']).status !== 0)
+    return { missing: lacking(`${emulator} is not installed`) };
+  for (const library of [loader, 'libstdc++.so.6', 'libatomic.so.1'])
+    if (!existsSync(join(sysroot, 'lib', library)))
+      return { missing: lacking(`${library} of ${machine} is not in ${sysroot}`) };
+  const platform = platformOf(machine);
+  if (platform === undefined) throw new Error(`${machine} is a board`);
   try {
     const { files } = await buildRelease(platform, resolve('dist/bundle'), {});
     for (const { path, from, mode } of files) {
@@ -46,7 +68,7 @@ export async function armv7Release(folder: string): Promise<Armv7Release | { rea
       return { missing: lacking(error.what) };
     throw error;
   }
-  return { folder, node: [EMULATOR, '-L', SYSROOT, join(folder, 'bin', 'node')] };
+  return { folder, node: [emulator, '-L', sysroot, join(folder, 'bin', 'node')], processor };
 }
 
 /**
@@ -55,7 +77,7 @@ export async function armv7Release(folder: string): Promise<Armv7Release | { rea
  * @param programs their names; the others are threads of the first
  */
 export async function runInRelease(
-  { folder, node }: Armv7Release,
+  { folder, node }: EmulatedRelease,
   programs: readonly [string, ...string[]],
   args: readonly string[],
 ): Promise<string> {

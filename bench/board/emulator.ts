@@ -1,0 +1,86 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { isPynqLlmError } from '../../errors/index.js';
+import { boardNode } from '../../sdk/board-node.js';
+
+/** Where Debian's cross packages put the C library of armv7. */
+export const ARMV7_SYSROOT = '/usr/arm-linux-gnueabihf';
+const ARMV7_LIBRARIES = ['ld-linux-armhf.so.3', 'libstdc++.so.6', 'libatomic.so.1'];
+const EMULATOR = 'qemu-arm';
+const COUNTER = fileURLToPath(new URL('./count.c', import.meta.url));
+
+/** Something that is not installed here, and where it comes from. */
+export interface Missing {
+  readonly missing: string;
+}
+
+/** Runs programs for a Cortex-A9 and counts their instructions. */
+export interface CountingEmulator {
+  /**
+   * @param counts the file that the counts go to
+   * @returns what the program printed
+   */
+  run(program: string, args: readonly string[], counts: string, timeoutMs: number): Promise<string>;
+}
+
+/** The first library of armv7 that Node needs and that is not here. */
+export function missingLibrary(): string | undefined {
+  const library = ARMV7_LIBRARIES.find((name) => !existsSync(join(ARMV7_SYSROOT, 'lib', name)));
+  return library && `${library} of armv7 is not in ${ARMV7_SYSROOT}`;
+}
+
+/** @throws Error where the counter does not compile */
+export async function openEmulator(): Promise<CountingEmulator | Missing> {
+  if (spawnSync(EMULATOR, ['--version']).status !== 0)
+    return { missing: `${EMULATOR} is not installed (Debian: qemu-user)` };
+  if (spawnSync('gcc', ['--version']).status !== 0) return { missing: 'gcc is not installed' };
+  const library = missingLibrary();
+  if (library !== undefined)
+    return {
+      missing: `${library} (Debian: libc6-armhf-cross, libstdc++6-armhf-cross, libatomic1-armhf-cross)`,
+    };
+  const node = await findNode();
+  if (typeof node !== 'string') return node;
+  const plugin = await buildCounter();
+  return {
+    async run(program, args, counts, timeoutMs) {
+      const emulated = ['-cpu', 'cortex-a9', '-L', ARMV7_SYSROOT, '-plugin', `${plugin},out=${counts}`];
+      const options = { timeout: timeoutMs, maxBuffer: 2 ** 24 };
+      const { stdout } = await promisify(execFile)(EMULATOR, [...emulated, node, program, ...args], options);
+      return stdout;
+    },
+  };
+}
+
+/** A board's own Node; one that could not be fetched is missing, one with other bytes than pinned is an error. */
+async function findNode(): Promise<string | Missing> {
+  try {
+    return (await boardNode('armv7l')) ?? { missing: 'no release brings a Node for armv7' };
+  } catch (error) {
+    if (isPynqLlmError(error, 'DEPLOY_RUNTIME') && error.what.includes('npm could not fetch it'))
+      return { missing: error.what };
+    throw error;
+  }
+}
+
+/** Compiles count.c, once for each content of it. */
+async function buildCounter(): Promise<string> {
+  const { XDG_CACHE_HOME: cache } = process.env;
+  const folder = join(
+    cache !== undefined && cache !== '' ? cache : join(homedir(), '.cache'),
+    'pynq-llm-bench',
+  );
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const digest = createHash('sha256').update(readFileSync(COUNTER)).digest('hex').slice(0, 16);
+  const plugin = join(folder, `count-${digest}-${process.arch}.so`);
+  if (existsSync(plugin)) return plugin;
+  const partial = `${plugin}.${process.pid}`;
+  await promisify(execFile)('gcc', ['-O2', '-Wall', '-Wextra', '-shared', '-fPIC', '-o', partial, COUNTER]);
+  renameSync(partial, plugin);
+  return plugin;
+}
