@@ -36,6 +36,7 @@ export async function benchDecode({ quick, onNote }: BenchOptions): Promise<Benc
       row(`${name} register accesses`, run.registerAccesses, 'per token'),
       row(`${name} DMA transfers`, run.dmaTransfers, 'per token'),
       row(`${name} DMA bytes`, run.dmaBytes, 'bytes per token'),
+      row(`${name} copied by the mock`, run.gatheredBytes, 'bytes per token'),
       row(`${name} core cycles`, run.coreCycles, 'cycles per token'),
     );
   }
