@@ -78,7 +78,7 @@ export class Accelerator {
       this.#hardwareCounters = new Counters({ description: board.description, window });
     }
     if (this.#checksCycles) requireComputeCounter(this.counters, board.description.name);
-    this.#memory = allocateWorkingMemory(board);
+    this.#memory = allocateWorkingMemory(board, this.traffic);
     if (board.keepsMemory) this.#manifest = new WeightManifest(this.#memory.manifest);
     this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
     this.#softMaxRunner = new SoftMaxRunner(board, this.#lanes, this.#memory, this.#deadlines);
@@ -151,7 +151,8 @@ export class Accelerator {
         },
       );
     }
-    const program = MatMulProgram.compile(this.board, tensor, coreType, placement, { mostRows, kept });
+    const options = { mostRows, kept };
+    const program = MatMulProgram.compile(this.board, this.traffic, tensor, coreType, placement, options);
     this.#programs.add(program);
     return program;
   }
@@ -345,8 +346,8 @@ export class Accelerator {
     this.#closed = true;
     for (const program of this.#programs) program.unload();
     this.#programs.clear();
-    const { manifest, input, instructions, staging, output } = this.#memory;
-    for (const buffer of [manifest, input, instructions, ...staging, output]) buffer.free();
+    const { manifest, input, staging, output } = this.#memory;
+    for (const buffer of [manifest, input, ...staging, output]) buffer.free();
   }
 
   #checkOpen(): void {
