@@ -11,9 +11,9 @@ import {
   type RegisterWindow,
 } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import type { DmaMemory, DmaRegion, MemoryKind } from './dma-memory.js';
+import { type DmaMemory, type DmaRegion, type MemoryKind, outlivesProcess } from './dma-memory.js';
 import { UioInterrupts, Waiter } from './interrupts.js';
-import { type BufferHome, CachedDmaBuffer, UncachedDmaBuffer } from './linux-dma-buffer.js';
+import { type BufferHome, newDmaBuffer } from './linux-dma-buffer.js';
 import { type LinuxSystem, thisMachine } from './linux-system.js';
 import { checkLogicInterface, resetThroughSlcr } from './logic-reset.js';
 import { type LeastMemory, openDmaMemory } from './memory-source.js';
@@ -163,19 +163,13 @@ class MappedBoard implements LinuxBoard, BufferHome {
     return this.#allocator.allocate(
       byteLength,
       Math.max(align, CACHE_LINE),
-      (_address, region, offset) => {
-        const place = { region, offset, byteLength, direction };
-        return region.caches === undefined
-          ? new UncachedDmaBuffer(this, place)
-          : new CachedDmaBuffer(this, place, region.caches);
-      },
+      (_address, region, offset) => newDmaBuffer(this, { region, offset, byteLength, direction }),
       at,
     );
   }
 
-  /** Devices of the kernel may be made anew, and with them their memory. */
   get keepsMemory(): boolean {
-    return this.#memory.kind === 'reserved';
+    return outlivesProcess(this.#memory);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

@@ -2,4 +2,5 @@ export { type LinuxBoardOptions, type LinuxBoardReport, openLinuxBoard } from '.
 export { MEMORY_KINDS } from './dma-memory.js';
 export { atClock, INSTALLED_BOARD, loadInstalledBoard } from './installed-board.js';
 export { KoffiMapper } from './koffi-mapper.js';
+export { openLinuxMemory } from './memory-port.js';
 export { withProcessorRegisters } from './processor-registers.js';

@@ -19,8 +19,14 @@ export interface BufferPlace {
   readonly direction: DmaDirection;
 }
 
+/** A buffer in the way of its region's memory. */
+export function newDmaBuffer(home: BufferHome, place: BufferPlace): OwnedDmaBuffer {
+  const { caches } = place.region;
+  return caches === undefined ? new UncachedDmaBuffer(home, place) : new CachedDmaBuffer(home, place, caches);
+}
+
 /** A buffer in memory that the CPU caches: handing a range over synchronises its lines. */
-export class CachedDmaBuffer extends OwnedDmaBuffer {
+class CachedDmaBuffer extends OwnedDmaBuffer {
   readonly #home: BufferHome;
   readonly #bytes: Uint8Array;
   readonly #caches: CacheControl;
@@ -71,7 +77,7 @@ export class CachedDmaBuffer extends OwnedDmaBuffer {
  * A buffer in memory mapped as device memory: the CPU works in place, with aligned accesses. There is nothing to
  * synchronise, only an order to keep between memory and registers.
  */
-export class UncachedDmaBuffer extends OwnedDmaBuffer {
+class UncachedDmaBuffer extends OwnedDmaBuffer {
   readonly #home: BufferHome;
   readonly #region: DmaRegion;
   readonly #offset: number;

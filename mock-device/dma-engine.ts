@@ -1,8 +1,9 @@
 import { AXI_DMA_REGISTERS, type BoardDescription, DMASR } from '../board/index.js';
 import type { Clock } from './clock.js';
+import type { DeviceBuffer, DeviceMemory } from './device-memory.js';
 import { type ChannelHost, DmaChannel } from './dma-channel.js';
 import type { FaultPanel } from './faults.js';
-import type { MockDmaBuffer, PhysicalMemory } from './physical-memory.js';
+
 import type { InputLane, OutputLane, Room } from './stream-lanes.js';
 import type { Watch } from './watch.js';
 
@@ -21,7 +22,7 @@ const S2MM_REGISTERS = AXI_DMA_REGISTERS.S2MM_DMACR.offset;
 
 /** A transfer that reads or writes a buffer of the device. */
 interface Transfer {
-  readonly buffer: MockDmaBuffer;
+  readonly buffer: DeviceBuffer;
   /** Offset in the buffer. */
   readonly start: number;
   readonly byteLength: number;
@@ -33,7 +34,7 @@ export interface DmaEngineParts {
   /** How the engine was built. */
   readonly dma: BoardDescription['dma'];
   readonly clock: Clock;
-  readonly memory: PhysicalMemory;
+  readonly memory: DeviceMemory;
   readonly faults: FaultPanel;
   readonly input: InputLane;
   readonly output: OutputLane;
@@ -53,7 +54,7 @@ export class DmaEngine implements ChannelHost {
   /** Bytes of the packet so far, also those that the receiving transfer has no room for. */
   #receivedBytes = 0;
   readonly #lane: number;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: DeviceMemory;
   readonly #faults: FaultPanel;
   readonly #input: InputLane;
   readonly #output: OutputLane;
@@ -105,7 +106,7 @@ export class DmaEngine implements ChannelHost {
   }
 
   /** The CPU took memory back: a transfer that still uses it stops where it is. */
-  handedBack(buffer: MockDmaBuffer, offset: number, byteLength: number): void {
+  handedBack(buffer: DeviceBuffer, offset: number, byteLength: number): void {
     const touches = (transfer: Transfer | undefined): boolean =>
       transfer?.buffer === buffer &&
       transfer.start < offset + byteLength &&
@@ -174,7 +175,8 @@ export class DmaEngine implements ChannelHost {
 
   #send(transfer: Transfer): void {
     this.#sending = transfer;
-    this.#input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
+    const { buffer, start, byteLength } = transfer;
+    this.#input.offer(buffer.source, buffer.offset + start, byteLength / 4);
   }
 
   #sent(): void {

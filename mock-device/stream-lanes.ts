@@ -11,11 +11,14 @@ const AFTER_PACKET = 2;
 /** Words that wait on their way out; with more, the core holds its results. */
 const RESULT_WORDS = 563_840;
 
+const NOTHING = new Int32Array();
+
 /** One lane's stream of words into the core. Transfers follow each other without a seam: only the words count. */
 export class InputLane {
-  /** Whether a transfer runs; then its words that the core may take, and where they lie in the kernels' address space. */
+  /** Whether a transfer runs; then its words that the core may take, the memory that they are in, and their offset there. */
   #running = false;
   #words = 0;
+  #source: Int32Array = NOTHING;
   #at = 0;
   /** Cycle from which the core can take the next of its words. */
   #arrival = 0;
@@ -27,11 +30,14 @@ export class InputLane {
   onCompleted: () => void = () => {};
 
   readonly #clock: Clock;
-  readonly #memory: Uint32Array;
 
-  constructor(clock: Clock, memory: Uint32Array) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#memory = memory;
+  }
+
+  /** The memory that a transfer's words are in. */
+  get source(): Int32Array {
+    return this.#source;
   }
 
   /** Words that a transfer offers now. */
@@ -41,7 +47,7 @@ export class InputLane {
 
   /** The word `index` places ahead, or undefined while it has not come. */
   peek(index: number): number | undefined {
-    return index < this.#words ? this.#memory[this.#at / 4 + index] : undefined;
+    return index < this.#words ? this.#source[this.#at / 4 + index] >>> 0 : undefined;
   }
 
   /** Cycle from which the core can take the word `index` places ahead: they come one a cycle. */
@@ -53,7 +59,7 @@ export class InputLane {
    * Takes words in one piece.
    * @param words at most `available`
    * @param lastAt cycle at which the last of them is taken: after the transfer's last word the transfer completes
-   * @returns where they lie, as an offset in the kernels' address space
+   * @returns where they lie, as an offset in bytes in `source`
    */
   take(words: number, lastAt: number): number {
     if (words > this.#words) throw new RangeError('more words taken than offered');
@@ -75,9 +81,10 @@ export class InputLane {
     this.onCompleted();
   };
 
-  /** A transfer of `words` words starts. */
-  offer(at: number, words: number): void {
+  /** A transfer of `words` words starts, from an offset in bytes of a memory. */
+  offer(source: Int32Array, at: number, words: number): void {
     this.#running = true;
+    this.#source = source;
     this.#at = at;
     this.#arrival = this.#clock.now + FIRST_WORD;
     this.#words = words;

@@ -1,10 +1,10 @@
 import type { BoardDescription } from '../../board/index.js';
 import { CORE_TYPES, type CoreType } from '../../gguf/index.js';
 import type { Clock } from '../clock.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { FaultName, FaultPanel } from '../faults.js';
 import type { Kernel } from '../kernel.js';
 import type { Monitors } from '../monitors.js';
-import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
 import { type Computation, ComputeUnit } from './compute-unit.js';
@@ -36,7 +36,7 @@ export interface CoreSurroundings {
   readonly description: BoardDescription;
   readonly clock: Clock;
   readonly monitors: Monitors;
-  readonly memory: PhysicalMemory;
+  readonly memory: CoreMemory;
   readonly kernel: Kernel;
   readonly faults: FaultPanel;
   readonly inputs: readonly InputLane[];

@@ -1,6 +1,6 @@
 import type { BoardDescription } from '../../board/index.js';
 import { CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
-import type { PhysicalMemory } from '../physical-memory.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 import type { Arithmetic } from './arithmetic.js';
 import { Gather } from './gather.js';
@@ -13,7 +13,7 @@ const INPUT_WORDS = Q8K_BYTES / 4;
 /** What the load unit works with. */
 export interface LoadUnitParts {
   readonly description: BoardDescription;
-  readonly memory: PhysicalMemory;
+  readonly memory: CoreMemory;
   readonly inputs: readonly InputLane[];
   readonly arithmetic: Arithmetic;
   readonly timing: CoreTiming;
@@ -75,6 +75,7 @@ export class LoadUnit {
     this.#gather.begin(now, {
       lanes: 1,
       wordsOf: () => blocks * INPUT_WORDS,
+      place: CORE_AREA.gatheredInputs,
       lag: (word) => timing.inputLag(word, from - usual),
     });
   }
@@ -92,7 +93,7 @@ export class LoadUnit {
     type: number,
     known: CoreType | undefined,
   ): void {
-    const { timing, resumes } = this.#parts;
+    const { arithmetic, timing, resumes } = this.#parts;
     const loader = this.weightLoader;
     this.#isOfWeights = true;
     this.#blocks = blocks;
@@ -103,10 +104,12 @@ export class LoadUnit {
     );
     this.#checkLengths(announced, type);
     this.#dataFrom = timing.weights(now, from);
+    const isUsed = loader.stuck === undefined && known !== undefined;
     this.#gather.begin(this.#dataFrom, {
       lanes: announced.length,
       wordsOf: (lane) => announced[lane],
-      swallow: loader.stuck !== undefined || known === undefined,
+      keptOf: (lane) => (isUsed ? this.#wordsOf(lane) : 0),
+      place: isUsed ? arithmetic.placeOfWeights() : CORE_AREA.gatheredInputs,
     });
   }
 
@@ -175,10 +178,10 @@ export class LoadUnit {
   /** The last word is taken at `now`: the core holds the load. @returns when the load unit goes on */
   settle(now: number): number {
     const { arithmetic, timing } = this.#parts;
-    const { words } = this.#gather;
-    if (!this.#isOfWeights) arithmetic.loadInputs(words[0], this.#blocks);
+    const { addresses } = this.#gather;
+    if (!this.#isOfWeights) arithmetic.loadInputs(addresses[0], this.#blocks);
     else if (this.#type !== undefined && this.weightLoader.stuck === undefined)
-      arithmetic.loadWeights(words, this.#type, this.#blocks);
+      arithmetic.loadWeights(addresses, this.#type, this.#blocks);
     this.inputLoader.settle();
     this.weightLoader.settle();
     this.#gather.release();

@@ -55,6 +55,11 @@ export class WeightMemory {
     for (const load of this.#pending) load.keep(start, end);
   }
 
+  /** A load begins that uses a place which an earlier one has used. */
+  leave(place: number): void {
+    for (const load of this.#pending) load.leave(place);
+  }
+
   #fieldMemory(): FieldMemory {
     this.#unpacked ??= new FieldMemory(this.#revision, this.#capacity);
     return this.#unpacked;
