@@ -1,97 +1,23 @@
 import type { Board, DmaBuffer } from '../board/index.js';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import { type CoreType, type GgmlType, SUPER_BLOCK } from '../gguf/index.js';
+import { type CoreType, SUPER_BLOCK } from '../gguf/index.js';
 import { COMPUTE_WORDS, encodeCompute, encodeLoadWeights } from './instructions.js';
 import type { ModelWeights } from './packed/model-weights.js';
-import { newOrigins, PackedTensor, type ReadRows, type TensorCut } from './packed/packed-tensor.js';
-import { computeOffset, putWords, rowsPerTile, type TileLayout, tileLayout, wholeLines } from './tile.js';
+import { newOrigins, PackedTensor, type ReadRows } from './packed/packed-tensor.js';
+import { computeOffset, putWords, type TileLayout } from './tile.js';
+import {
+  planTiles,
+  type ResidentLayout,
+  residentLayout,
+  type TensorShape,
+  type TilePlan,
+  tensorCut,
+} from './tile-plan.js';
 import { countedBuffer, type Traffic } from './traffic.js';
-
-/** A weight tensor as the driver sees it: M rows of K values. */
-export interface TensorShape {
-  readonly name: string;
-  readonly type: GgmlType;
-  /** M. */
-  readonly rows: number;
-  /** K. */
-  readonly columns: number;
-  /** Tensors of higher priority become resident first; 0 where not given. */
-  readonly priority?: number;
-}
 
 /** A weight tensor with its blocks. */
 export interface WeightTensor extends TensorShape {
   readonly readRows: ReadRows;
-}
-
-/** How a tensor is cut into tiles and what it takes in memory. */
-export interface TilePlan {
-  readonly kb: number;
-  readonly rowsPerTile: number;
-  readonly tileCount: number;
-  readonly full: TileLayout;
-  /** The last tile, with fewer rows or as many as a full one. */
-  readonly last: TileLayout;
-  /** Bytes of DMA memory where resident, of what is copied there for each use where staged. */
-  readonly bytes: number;
-}
-
-/** How a tensor is cut for its packed tiles. */
-export function tensorCut(
-  { description }: Pick<Board, 'description'>,
-  { rows, columns }: TensorShape,
-  coreType: CoreType,
-  mostRows = Number.POSITIVE_INFINITY,
-): TensorCut {
-  const kb = columns / SUPER_BLOCK;
-  return {
-    coreType,
-    kb,
-    rows,
-    rowsPerTile: Math.min(mostRows, rowsPerTile(kb, description.capacity.weightBlocks)),
-    laneCount: description.revision === 'v1' ? 1 : 4,
-  };
-}
-
-/** Cuts a tensor that the core can take into tiles. Pure. */
-export function planTiles(
-  { description }: Pick<Board, 'description'>,
-  coreType: CoreType,
-  rows: number,
-  kb: number,
-  placement: 'resident' | 'staged',
-  mostRows = Number.POSITIVE_INFINITY,
-): TilePlan {
-  const { revision, capacity } = description;
-  const perTile = Math.min(mostRows, rowsPerTile(kb, capacity.weightBlocks));
-  const tileCount = Math.ceil(rows / perTile);
-  const full = tileLayout(revision, coreType, kb, Math.min(perTile, rows));
-  const last = tileLayout(revision, coreType, kb, rows - (tileCount - 1) * perTile);
-  const plan = { kb, rowsPerTile: perTile, tileCount, full, last };
-  const bytes =
-    placement === 'staged' ? full.bytes * (tileCount - 1) + last.bytes : residentLayout(plan).bytes;
-  return { ...plan, bytes };
-}
-
-/**
- * Where a resident program's words lie: first lane A's, a tile after the other, each from a cache line on because each is
- * a transfer of its own; then those of each other lane, which one transfer carries for as many tiles as are computed.
- */
-interface ResidentLayout {
-  /** Where each lane's words start, and how far apart two tiles of it are. */
-  readonly lanes: readonly { readonly start: number; readonly step: number }[];
-  readonly bytes: number;
-}
-
-function residentLayout({ tileCount, full, last }: Omit<TilePlan, 'bytes'>): ResidentLayout {
-  let end = 0;
-  const lanes = full.lanes.map(({ bytes }, lane) => {
-    const start = end;
-    const step = lane === 0 ? wholeLines(bytes) : bytes;
-    end = start + wholeLines(step * (tileCount - 1) + last.lanes[lane].bytes);
-    return { start, step };
-  });
-  return { lanes, bytes: end };
 }
 
 /** A range of physical memory to send. */
@@ -101,8 +27,8 @@ export interface Words {
 }
 
 /**
- * A weight tensor compiled for the core: its tiles packed as the lanes read them, with their instructions. Tiles of a staged one
- * are packed, or read, when they are used. Made by `Accelerator.load`.
+ * A weight tensor compiled for the core: its tiles packed as the lanes read them, with their instructions. Tiles
+ * of a staged one are packed, or read, when they are used. Made by `Accelerator.load`.
  */
 export class MatMulProgram {
   readonly name: string;
@@ -111,28 +37,24 @@ export class MatMulProgram {
   readonly columns: number;
   /** DMA memory that it takes (resident), or that is written for each use of it (staged), in bytes. */
   readonly bytes: number;
-  readonly placement: 'resident' | 'staged';
   /** Undefined once the program is unloaded. */
-  #memory: ProgramMemory | undefined;
-  /** The columns that its COMPUTE instructions are for. */
+  #memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor } | undefined;
+  /** The columns that the COMPUTE instructions of its resident tiles are for. */
   #inputColumns = 1;
-  readonly #core: Core;
   readonly #layout: ResidentLayout;
 
   private constructor(
-    core: Core,
     tensor: TensorShape,
     readonly coreType: CoreType,
+    readonly placement: 'resident' | 'staged',
     readonly tiles: TilePlan,
-    memory: ProgramMemory,
+    memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor },
   ) {
     this.name = tensor.name;
     this.rows = tensor.rows;
     this.columns = tensor.columns;
     this.bytes = tiles.bytes;
-    this.#core = core;
     this.#memory = memory;
-    this.placement = 'buffer' in memory ? 'resident' : 'staged';
     this.#layout = residentLayout(tiles);
   }
 
@@ -156,30 +78,27 @@ export class MatMulProgram {
     if (placement === 'staged') {
       // Packed now, where they are kept: then they need only be read.
       if (kept?.kept(name) !== undefined) packed.load(() => {});
-      return new MatMulProgram(board.description, tensor, coreType, tiles, { packed });
+      return new MatMulProgram(tensor, coreType, placement, tiles, { packed });
     }
     const found = kept?.found(name, tiles.bytes);
     const buffer = countedBuffer(allocateAt(board, tiles.bytes, found?.at), traffic);
+    const program = new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
     try {
-      const program = new MatMulProgram(board.description, tensor, coreType, tiles, { buffer });
-      const isThere = found?.at === buffer.physicalAddress && program.#holds(buffer, packed, found.checksum);
-      if (!isThere) {
+      const isFound =
+        found?.at === buffer.physicalAddress &&
+        packed.isFound(found.checksum, (index, into) => program.#readBlocks(buffer, packed, index, into));
+      if (!isFound) {
         kept?.overwrites();
-        packed.load((index, tile) =>
-          program.#eachLane(index, packed, program.#starts(index), (at, offset, bytes) =>
-            buffer.write(at, tile, offset, bytes),
-          ),
-        );
+        packed.load((index, tile) => program.#writeBlocks(buffer, packed, index, tile));
       }
-      for (let index = 0; index < tiles.tileCount; index++)
-        program.#writeInstructions(index, buffer, program.#starts(index));
+      for (let i = 0; i < tiles.tileCount; i++) program.#writeInstructions(board, buffer, i);
       buffer.giveToDevice();
       kept?.resides(name, { at: buffer.physicalAddress, bytes: tiles.bytes, checksum: packed.checksum });
-      return program;
     } catch (error) {
       buffer.free();
       throw error;
     }
+    return program;
   }
 
   tile(index: number): TileLayout {
@@ -188,83 +107,88 @@ export class MatMulProgram {
 
   /** Lane A's words of a resident tile: header, blocks and COMPUTE. */
   tileWords(index: number): Words {
-    const { start, step } = this.#layout.lanes[0];
-    const address = this.#residentBase() + start + index * step;
+    const address = this.#residentBase() + this.#place(index, 0);
     return { address, bytes: this.tile(index).lanes[0].bytes };
   }
 
   /** Words of another lane of the first `tileCount` resident tiles. */
   laneWords(lane: number, tileCount: number): Words {
-    const { start, step } = this.#layout.lanes[lane];
-    const bytes = tileCount === 0 ? 0 : (tileCount - 1) * step + this.tile(tileCount - 1).lanes[lane].bytes;
+    const last = tileCount - 1;
+    const start = this.#place(0, lane);
+    const bytes = last < 0 ? 0 : this.#place(last, lane) + this.tile(last).lanes[lane].bytes - start;
     return { address: this.#residentBase() + start, bytes };
   }
 
-  /** Writes a staged tile with its instructions to a buffer that has room for it. @throws PynqLlmError GGUF_READ_FAILED */
-  stageTile(index: number, to: DmaBuffer): void {
+  /**
+   * Writes a staged tile with its instructions to a buffer that has room for it.
+   * @param columns of the input
+   */
+  stageTile(board: Board, index: number, columns: number, to: DmaBuffer): void {
     if (this.#memory === undefined || !('packed' in this.#memory)) throw this.#withoutMemory();
     const { packed } = this.#memory;
-    const starts = this.tile(index).lanes.map(({ offset }) => offset);
+    const layout = this.tile(index);
+    const blocks = packed.layout(index).lanes;
     const tile = packed.tile(index);
-    this.#eachLane(index, packed, starts, (at, offset, bytes) => to.write(at, tile, offset, bytes));
-    this.#writeInstructions(index, to, starts);
+    to.write(0, loadWeightsImage(board, this.coreType, layout));
+    layout.lanes.forEach(({ dataOffset }, lane) => {
+      to.write(dataOffset, tile, blocks[lane].offset, blocks[lane].bytes);
+    });
+    to.write(computeOffset(layout), computeImage(this.tiles.kb, layout.rows, columns));
   }
 
   /**
-   * Makes the COMPUTE instructions those for so many columns, unless they are: where resident, they lie far apart in
-   * lane A's words, which change hands once; staged tiles get theirs as they are staged.
+   * Makes the COMPUTE instructions of resident tiles those for so many columns, unless they are: they lie far apart in
+   * lane A's words, which change hands once.
    */
   setInputColumns(columns: number): void {
-    if (columns === this.#inputColumns) return;
+    if (columns === this.#inputColumns || this.#memory === undefined || !('buffer' in this.#memory)) return;
     this.#inputColumns = 0;
+    const { buffer } = this.#memory;
     const { kb, tileCount, full, last } = this.tiles;
-    if (this.#memory !== undefined && 'buffer' in this.#memory) {
-      const { buffer } = this.#memory;
-      const images = new Map([full, last].map((layout) => [layout, computeImage(kb, layout.rows, columns)]));
-      const place = (index: number) => this.#starts(index)[0] + computeOffset(this.tile(index));
-      const bytes = place(tileCount - 1) + COMPUTE_WORDS * 4 - place(0);
-      buffer.giveToCpu(place(0), bytes);
-      for (let i = 0; i < tileCount; i++) buffer.write(place(i), images.get(this.tile(i))!);
-      buffer.giveToDevice(place(0), bytes);
-    }
+    const [forFull, forLast] = [full, last].map(({ rows }) => computeImage(kb, rows, columns));
+    const start = this.#computePlace(0);
+    const bytes = this.#computePlace(tileCount - 1) + COMPUTE_WORDS * 4 - start;
+    buffer.giveToCpu(start, bytes);
+    for (let i = 0; i < tileCount - 1; i++) buffer.write(this.#computePlace(i), forFull);
+    buffer.write(this.#computePlace(tileCount - 1), forLast);
+    buffer.giveToDevice(start, bytes);
     this.#inputColumns = columns;
   }
 
-  /** Where the words of each lane of a resident tile start. */
-  #starts(index: number): number[] {
-    return this.#layout.lanes.map(({ start, step }) => start + index * step);
+  /** Where a lane's words of a resident tile begin. */
+  #place(index: number, lane: number): number {
+    const { start, step } = this.#layout.lanes[lane];
+    return start + index * step;
   }
 
-  /** Whether memory has all of the tensor's blocks where they belong. */
-  #holds(buffer: DmaBuffer, packed: PackedTensor, checksum: Uint8Array): boolean {
-    return packed.isFound(checksum, (index, into) =>
-      this.#eachLane(index, packed, this.#starts(index), (at, offset, bytes) =>
-        buffer.read(at, into, offset, bytes),
-      ),
-    );
+  #computePlace(index: number): number {
+    return this.#place(index, 0) + computeOffset(this.tile(index));
   }
 
-  /** Calls `move` with the place of each lane's blocks in memory and in the packed tile. @param starts of each lane's words */
-  #eachLane(
-    index: number,
-    packed: PackedTensor,
-    starts: readonly number[],
-    move: (at: number, offset: number, bytes: number) => void,
-  ): void {
-    const { lanes } = this.tile(index);
+  #blocksPlace(index: number, lane: number): number {
+    const { offset, dataOffset } = this.tile(index).lanes[lane];
+    return this.#place(index, lane) + dataOffset - offset;
+  }
+
+  /** Puts each lane's blocks of a packed tile where the lane reads them. */
+  #writeBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, tile: Uint8Array): void {
     packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
-      move(starts[lane] + lanes[lane].dataOffset - lanes[lane].offset, offset, bytes);
+      buffer.write(this.#blocksPlace(index, lane), tile, offset, bytes);
     });
   }
 
-  #writeInstructions(index: number, to: DmaBuffer, [laneA]: readonly number[]): void {
-    const { revision, capacity } = this.#core;
+  /** The other way round. */
+  #readBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, into: Uint8Array): void {
+    packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+      buffer.read(this.#blocksPlace(index, lane), into, offset, bytes);
+    });
+  }
+
+  #writeInstructions(board: Board, buffer: DmaBuffer, index: number): void {
     const layout = this.tile(index);
-    to.write(
-      laneA,
-      imageOf(encodeLoadWeights(revision, this.coreType, layout.blocks, capacity.weightBlocks)),
-    );
-    to.write(laneA + computeOffset(layout), computeImage(this.tiles.kb, layout.rows, this.#inputColumns));
+    buffer.write(this.#place(index, 0), loadWeightsImage(board, this.coreType, layout));
+    const compute = computeImage(this.tiles.kb, layout.rows, this.#inputColumns);
+    buffer.write(this.#computePlace(index), compute);
   }
 
   #residentBase(): number {
@@ -286,9 +210,6 @@ export class MatMulProgram {
   }
 }
 
-type Core = Pick<Board['description'], 'revision' | 'capacity'>;
-type ProgramMemory = { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor };
-
 export interface CompileOptions {
   /** Of a tile; as many as the core holds unless given. */
   readonly mostRows?: number | undefined;
@@ -306,6 +227,11 @@ function allocateAt(board: Board, bytes: number, at: number | undefined): DmaBuf
   }
 }
 
+function loadWeightsImage({ description }: Board, coreType: CoreType, { blocks }: TileLayout): Uint8Array {
+  const { revision, capacity } = description;
+  return imageOf(encodeLoadWeights(revision, coreType, blocks, capacity.weightBlocks));
+}
+
 function computeImage(kb: number, rows: number, columns: number): Uint8Array {
   return imageOf(encodeCompute(kb, rows, columns));
 }
@@ -314,9 +240,4 @@ function imageOf(words: readonly number[]): Uint8Array {
   const image = new Uint8Array(4 * words.length);
   putWords(image, 0, words);
   return image;
-}
-
-/** Bytes of the largest tile image of any type: what a staging buffer must hold. */
-export function largestStagedTile({ revision, capacity }: Board['description']): number {
-  return tileLayout(revision, 6, 1, capacity.weightBlocks).bytes;
 }

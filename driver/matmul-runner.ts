@@ -167,7 +167,7 @@ export class MatMulRunner {
       loadCycles(slowest, tiles.full.rows) + computeCycles(slowest, tiles.full.rows),
     );
     let pending = { run, from: 0, to: 0, offset: this.#used };
-    if (placement === 'staged') this.#stage(program, 0);
+    if (placement === 'staged') this.#stage(run, 0);
     else this.#streamLanes(program, tiles.tileCount);
     for (let tile = 0; tile < tiles.tileCount; tile++) {
       const bytes = program.tile(tile).rows * columns * 4;
@@ -178,7 +178,7 @@ export class MatMulRunner {
         pending = { run, from: tile, to: tile, offset: 0 };
       }
       this.#lanes.receive(results.physicalAddress + this.#used, bytes);
-      if (placement === 'staged') this.#sendStagedTile(program, tile);
+      if (placement === 'staged') this.#sendStagedTile(run, tile);
       else {
         const { address, bytes } = program.tileWords(tile);
         this.#lanes.stream(0, address, bytes);
@@ -202,23 +202,24 @@ export class MatMulRunner {
   }
 
   /** One transfer a lane, lane A's last, because the others wait for its header. While they run, the next tile is copied. */
-  #sendStagedTile(program: MatMulProgram, tile: number): void {
+  #sendStagedTile(run: ProgramRun, tile: number): void {
+    const { program } = run;
     const { lanes } = program.tile(tile);
     const base = this.#memory.staging[this.#staged].physicalAddress;
     for (let lane = lanes.length - 1; lane >= 0; lane--) {
       const { offset, bytes } = lanes[lane];
       if (bytes > 0) this.#lanes.stream(lane, base + offset, bytes);
     }
-    if (tile + 1 < program.tiles.tileCount) this.#stage(program, tile + 1);
+    if (tile + 1 < program.tiles.tileCount) this.#stage(run, tile + 1);
   }
 
   /** Copies a tile into a staging buffer that the core has not read since the tile before last. */
-  #stage(program: MatMulProgram, tile: number): void {
+  #stage({ program, columns }: ProgramRun, tile: number): void {
     this.#staged = (this.#staged + 1) % this.#memory.staging.length;
     const staging = this.#memory.staging[this.#staged];
     const { bytes } = program.tile(tile);
     staging.giveToCpu(0, bytes);
-    program.stageTile(tile, staging);
+    program.stageTile(this.#board, tile, columns, staging);
     staging.giveToDevice(0, bytes);
   }
 

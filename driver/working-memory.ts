@@ -2,9 +2,9 @@ import type { Board, DmaBuffer, DmaDirection } from '../board/index.js';
 import { Q8K_BYTES } from '../gguf/index.js';
 import { longestPiece } from './dma/channel.js';
 import { CONFIG_AND_INPUTS_WORDS, SOFT_MAX_ELEMENTS, SOFT_MAX_WORDS } from './instructions.js';
-import { largestStagedTile } from './matmul-program.js';
 import { MANIFEST_BYTES } from './packed/weight-manifest.js';
 import { wholeLines } from './tile.js';
+import { largestStagedTile } from './tile-plan.js';
 import { countedBuffer, type Traffic } from './traffic.js';
 
 /** Programs that one call of `multiply` can take. */
@@ -70,8 +70,8 @@ export function allocateWorkingMemory(board: Board, traffic: Traffic): WorkingMe
     return buffer;
   };
   try {
-    // The manifest first: the next process must find it.
     return {
+      // The manifest first: the next process must find it.
       manifest: allocate(sizes.manifest, 'both'),
       input: allocate(sizes.input, 'to-device'),
       staging: Array.from({ length: STAGED_TILES }, () => allocate(sizes.staging, 'to-device')),

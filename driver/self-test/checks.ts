@@ -30,7 +30,9 @@ const indexCase = z.object({
     .regex(/^[0-9a-fA-F]{64}$/)
     .optional(),
   v1: measurement.optional(),
+  v1_preload: measurement.optional(),
   v3: measurement.optional(),
+  v3_preload: measurement.optional(),
 });
 
 const counterRow = z.object({
@@ -106,7 +108,8 @@ export function listChecks(lists: VectorLists, revision: CoreRevision): SelfTest
   const checks: SelfTestCheck[] = [
     ...index.cases.flatMap((entry) => [
       matMulCheck(entry, false, entry[like]),
-      matMulCheck(entry, true, entry[like]),
+      // Both are sent alike: see asSent.
+      matMulCheck(entry, true, entry[`${like}_preload`] && entry[like]),
     ]),
     ...rows
       .filter((row) => row.revision === like)
