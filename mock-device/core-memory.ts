@@ -54,14 +54,11 @@ export class CoreMemory {
   }
 
   /**
-   * Puts words where kernels can read them, one by one: device memory bears no other access.
+   * Puts words where kernels can read them.
    * @param at offset in bytes in `source`; `place` in the kernels' address space
    */
   gather(source: Int32Array, at: number, place: number, words: number): void {
-    const { words: own } = this;
-    const from = at / 4;
-    const to = place / 4;
-    for (let i = 0; i < words; i++) own[to + i] = source[from + i];
+    copyWords(source, at / 4, this.words, place / 4, words);
     this.#gatheredBytes += words * 4;
   }
 
@@ -69,4 +66,15 @@ export class CoreMemory {
   get gatheredBytes(): number {
     return this.#gatheredBytes;
   }
+}
+
+/** One by one: what `set` and `copyWithin` use is wider and not aligned, which device memory does not bear. Places are in words. */
+export function copyWords(
+  from: Int32Array,
+  at: number,
+  into: Int32Array,
+  place: number,
+  words: number,
+): void {
+  for (let i = 0; i < words; i++) into[place + i] = from[at + i];
 }

@@ -5,8 +5,12 @@ export interface DeviceBuffer extends DmaBuffer {
   /** The memory that the buffer lies in, and its offset there in bytes. */
   readonly source: Int32Array;
   readonly offset: number;
-  /** The device writes whole words. @param offset in the buffer */
-  deviceWrite(offset: number, words: Int32Array): void;
+  /**
+   * The device writes whole words.
+   * @param offset bytes in the buffer
+   * @param at where they lie in `source`, and how many, in words
+   */
+  deviceWrite(offset: number, source: Int32Array, at: number, words: number): void;
 }
 
 /** DMA memory of a board, with physical addresses and buffers. */

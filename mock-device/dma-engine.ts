@@ -193,17 +193,17 @@ export class DmaEngine implements ChannelHost {
   }
 
   readonly #room: Room = {
-    store: (words) => this.#store(words),
+    store: (source, at, words) => this.#store(source, at, words),
     finish: (last) => this.#finish(last),
   };
 
-  #store(words: Int32Array): void {
+  #store(source: Int32Array, at: number, words: number): void {
     const receiving = this.#receiving;
     if (receiving === undefined) return;
     const room = Math.max(0, receiving.byteLength - this.#receivedBytes) / 4;
-    const fitting = words.length > room ? words.subarray(0, room) : words;
-    receiving.buffer.deviceWrite(receiving.start + this.#receivedBytes, fitting);
-    this.#receivedBytes += words.byteLength;
+    const fitting = Math.min(words, room);
+    receiving.buffer.deviceWrite(receiving.start + this.#receivedBytes, source, at, fitting);
+    this.#receivedBytes += words * 4;
   }
 
   #finish(last: boolean): void {

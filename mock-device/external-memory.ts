@@ -1,4 +1,5 @@
 import { type DmaBuffer, type DmaDirection, type MemoryRegion, RegionAllocator } from '../board/index.js';
+import { copyWords } from './core-memory.js';
 import type { DeviceBuffer, DeviceMemory, MemoryListener } from './device-memory.js';
 
 /** Physically contiguous memory as the CPU sees it. Nothing but aligned words of it is accessed. */
@@ -121,9 +122,7 @@ class BorrowedBuffer implements DeviceBuffer {
     this.#onRelease(this);
   }
 
-  /** Word by word: `set` would use memmove. */
-  deviceWrite(offset: number, words: Int32Array): void {
-    const to = (this.offset + offset) / 4;
-    for (let i = 0; i < words.length; i++) this.source[to + i] = words[i];
+  deviceWrite(offset: number, source: Int32Array, at: number, words: number): void {
+    copyWords(source, at, this.source, (this.offset + offset) / 4, words);
   }
 }

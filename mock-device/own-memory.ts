@@ -1,5 +1,5 @@
 import { type DmaBuffer, type DmaDirection, OwnedDmaBuffer, RegionAllocator } from '../board/index.js';
-import { type CoreMemory, DMA_AREA } from './core-memory.js';
+import { type CoreMemory, copyWords, DMA_AREA } from './core-memory.js';
 import type { DeviceBuffer, DeviceMemory, MemoryListener } from './device-memory.js';
 
 const PAGE = 65536;
@@ -115,9 +115,11 @@ class OwnBuffer extends OwnedDmaBuffer implements DeviceBuffer {
     this.#onRelease(this);
   }
 
-  deviceWrite(offset: number, words: Int32Array): void {
-    const at = this.offset + offset;
-    this.#listener.overwritten(at, at + words.byteLength);
-    this.#core.words.set(words, at / 4);
+  deviceWrite(offset: number, source: Int32Array, at: number, words: number): void {
+    const to = this.offset + offset;
+    this.#listener.overwritten(to, to + words * 4);
+    const { words: own } = this.#core;
+    if (source === own) own.copyWithin(to / 4, at, at + words);
+    else copyWords(source, at, own, to / 4, words);
   }
 }

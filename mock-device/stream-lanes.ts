@@ -100,13 +100,16 @@ export class InputLane {
 
 /** A running transfer to memory. */
 export interface Room {
-  /** Puts words behind those that came before; too many of them are noticed in `finish`. */
-  store(words: Int32Array): void;
+  /**
+   * Puts words behind those that came before; too many of them are noticed in `finish`.
+   * @param at where they lie in `source`, and how many, in words
+   */
+  store(source: Int32Array, at: number, words: number): void;
   /** The words so far are all there. @param last whether TLAST came with the last of them */
   finish(last: boolean): void;
 }
 
-/** Words that came out of the core in one go. */
+/** Words that came out of the core in one go and wait. */
 interface Packet {
   readonly words: Int32Array;
   readonly last: boolean;
@@ -168,13 +171,13 @@ export class OutputLane {
    * @param storedAt cycle at which the last of them comes; now by default
    */
   send(at: number, byteLength: number, last: boolean, storedAt = this.#clock.now): void {
-    const words = this.#memory.subarray(at / 4, (at + byteLength) / 4);
     if (this.#takesNext) {
-      this.#deliver({ words, last, storedAt });
+      this.#deliver(this.#memory, at / 4, byteLength / 4, last, storedAt);
       return;
     }
     // What the words are in is used again.
-    this.#waiting.push({ words: words.slice(), last, storedAt });
+    const words = this.#memory.slice(at / 4, (at + byteLength) / 4);
+    this.#waiting.push({ words, last, storedAt });
     this.#waitingWords += words.length;
   }
 
@@ -183,14 +186,14 @@ export class OutputLane {
       const packet = this.#waiting.shift();
       if (packet === undefined) return;
       this.#waitingWords -= packet.words.length;
-      this.#deliver(packet);
+      this.#deliver(packet.words, 0, packet.words.length, packet.last, packet.storedAt);
     }
   }
 
-  #deliver({ words, last, storedAt }: Packet): void {
-    this.#room?.store(words);
+  #deliver(source: Int32Array, at: number, words: number, last: boolean, storedAt: number): void {
+    this.#room?.store(source, at, words);
     // The transfer takes a word a cycle, from the cycle after its start on.
-    const taken = Math.max(storedAt + TO_TRANSFER, this.#openedAt + words.length);
+    const taken = Math.max(storedAt + TO_TRANSFER, this.#openedAt + words);
     this.#completeAt = taken + AFTER_PACKET;
     this.#packetIsLast = last;
     this.#clock.at(this.#completeAt, this.#complete);

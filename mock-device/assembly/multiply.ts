@@ -4,8 +4,7 @@ import { oneColumn } from './one-column';
 import { Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from './unpack';
 
 /**
- * One COMPUTE: outputs[n * rows + m] (float32) = sum over k of weight block m*kb + k times input block n*kb + k. Up to three
- * floats behind the last are overwritten.
+ * One COMPUTE: outputs[n * rows + m] (float32) = sum over k of weight block m*kb + k times input block n*kb + k.
  *
  * @param type 2..6 for Q2_K..Q6_K
  * @param lanes address of the lanes' base addresses: block i is number i >> laneShift of lane i & ((1 << laneShift) - 1)

@@ -7,40 +7,55 @@ import {
   pairsOfQ3K, weights,
 } from './unpack';
 
-/** Rows whose float32 steps are done together. */
-const ROWS: i32 = 4;
-/** Scratch: the rows' int32 sums of products, and of minima. */
+/** Blocks whose float32 steps are done together: neighbours in memory, be they of one row or of several. */
+const BLOCKS: i32 = 4;
+/** Scratch: of each of them, 16 bytes further on, the int32 sums of its products, */
+const BLOCK: usize = 16;
+/** of its minima, */
 const MINIMA: usize = 64;
-/** d and dmin of the rows' blocks as they lie in them, 16 bits each. */
-const HALVES: usize = 128;
+/** then its address, d and dmin as they lie in it, 16 bits each, and the scale of its input. */
+const ADDRESS: usize = 128;
+const HALVES: usize = 132;
+const INPUT_SCALE: usize = 136;
+/** What the blocks add to their rows' sums. */
+const RESULTS: usize = 192;
 /** The scales of the block at hand. */
-const SCALES: usize = 144;
+const SCALES: usize = 208;
 
-/** `multiply` for one column. Results of up to three rows too many are written behind the last, and mean nothing. */
+/** `multiply` for one column. */
 @inline
 export function oneColumn(
   type: i32, lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32,
 ): void {
-  const laneMask = (1 << laneShift) - 1;
-  for (let row = 0; row < rows; row += ROWS) {
-    const end = scratch + (<usize>min(rows - row, ROWS) << 4);
-    let sum = f32x4.splat(0);
-    let x = inputs;
-    for (let k = 0; k < kb; ++k) {
-      let number = row * kb + k;
-      let at = scratch;
-      do {
-        const lane = <usize>load<u32>(lanes + (<usize>(number & laneMask) << 2));
-        const w = lane + <usize>(number >> laneShift) * blockBytes(type);
-        store<u32>(scratch + HALVES + ((at - scratch) >> 2), bothHalves(type, w));
-        block(type, w, x, at, scratch + SCALES);
-        number += kb;
-        at += 16;
-      } while (at < end);
-      sum = f32x4.add(sum, finish(type, x, scratch));
-      x += PREPARED_BYTES;
+  for (let i = 0; i < BLOCKS; ++i) {
+    const lane = load<u32>(lanes + (<usize>(i & ((1 << laneShift) - 1)) << 2));
+    store<u32>(scratch + <usize>i * BLOCK, lane + <u32>(i >> laneShift) * <u32>blockBytes(type), ADDRESS);
+  }
+  const step = <u32>(<usize>(BLOCKS >> laneShift) * blockBytes(type));
+  const lastInput = inputs + <usize>(kb - 1) * PREPARED_BYTES;
+  let x = inputs;
+  let k = kb;
+  let sum: f32 = 0;
+  for (let left = rows * kb; left > 0; left -= BLOCKS) {
+    const count = <usize>min(left, BLOCKS);
+    for (let at = scratch, end = scratch + count * BLOCK; at < end; at += BLOCK) {
+      const w = load<u32>(at, ADDRESS);
+      store<u32>(at, w + step, ADDRESS);
+      store<u32>(at, bothHalves(type, w), HALVES);
+      store<u32>(at, load<u32>(x, SCALE), INPUT_SCALE);
+      block(type, w, x, at, scratch + SCALES);
+      x = x == lastInput ? inputs : x + PREPARED_BYTES;
     }
-    v128.store(outputs + (<usize>row << 2), sum);
+    v128.store(scratch, finish(type, scratch), RESULTS);
+    for (let at = scratch, end = scratch + (count << 2); at < end; at += 4) {
+      sum += load<f32>(at, RESULTS);
+      if (--k == 0) {
+        store<f32>(outputs, sum);
+        outputs += 4;
+        sum = 0;
+        k = kb;
+      }
+    }
   }
 }
 
@@ -124,12 +139,21 @@ function addPlane(
   return next;
 }
 
-/** What the rows' blocks add to their sums. */
+/** What the blocks add to their rows' sums. */
 @inline
-function finish(type: i32, x: usize, scratch: usize): v128 {
-  const both = v128.load(scratch + HALVES);
+function finish(type: i32, scratch: usize): v128 {
+  const both = ofBlocks(scratch + HALVES);
   const d = halves(v128.and(both, i32x4.splat(0xffff)));
   const dmin = hasMinima(type) ? halves(i32x4.shr_u(both, 16)) : d;
   const minima = hasMinima(type) ? totals(scratch + MINIMA) : d;
-  return blockResults(type, totals(scratch), minima, d, dmin, v128.load32_splat(x, SCALE));
+  return blockResults(type, totals(scratch), minima, d, dmin, ofBlocks(scratch + INPUT_SCALE));
+}
+
+/** A word of each block. */
+@inline
+function ofBlocks(at: usize): v128 {
+  let words = v128.load32_zero(at);
+  words = v128.load_lane<u32>(at, words, 1, BLOCK);
+  words = v128.load_lane<u32>(at, words, 2, 2 * BLOCK);
+  return v128.load_lane<u32>(at, words, 3, 3 * BLOCK);
 }

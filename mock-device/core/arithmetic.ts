@@ -67,7 +67,9 @@ export class Arithmetic {
       this.#memory.bytes.set(new Uint8Array(results.buffer), outputs);
       return;
     }
-    this.#memory.words.set(load.addresses, laneAddresses / 4);
+    const { words } = this.#memory;
+    for (let lane = 0; lane < load.addresses.length; lane++)
+      words[laneAddresses / 4 + lane] = load.addresses[lane];
     this.#kernel.multiply(type, laneAddresses, this.#laneShift, inputs, outputs, scratch, kb, rows, columns);
   }
 }

@@ -11,12 +11,12 @@ import { type Computation, ComputeUnit } from './compute-unit.js';
 import { LoadUnit } from './load-unit.js';
 import {
   CONFIG,
+  type KnownPart,
   LAST_STEP,
   LOAD_INP,
   LOAD_STEP,
   LOAD_WGT,
   LOADS,
-  PARTS,
   partsOf,
   SOFT_MAX,
   STORE_JUNK,
@@ -66,13 +66,16 @@ export class Core {
   #opcode = 0;
   #step = 0;
   #partsLeft = 0;
-  #part = PARTS[0];
+  #part: KnownPart;
   readonly #operands = [0, 0, 0, 0, 0, 0];
   #operandsTaken = 0;
+  /** Words of each lane that the LOAD_WGT at hand announces. */
+  readonly #announced: number[] = [];
   /** Cycle from which the control unit may issue the next COMPUTE or change kb and type. */
   #scheduleFree = 0;
   readonly #builtTypes: readonly CoreType[];
-  /** Bits of the parts that the revision has. */
+  /** The parts that the revision has, and the bits of all of them. */
+  readonly #parts: readonly KnownPart[];
   readonly #knownParts: number;
   /** Cycle that the control unit, or the load unit for it, has come to. */
   #time = 0;
@@ -107,7 +110,9 @@ export class Core {
       stuck: (why) => this.#stuck(why),
     });
     this.#softmax = new SoftmaxUnit(memory, inputs);
-    this.#knownParts = partsOf(description.revision);
+    this.#parts = partsOf(description.revision);
+    [this.#part] = this.#parts;
+    this.#knownParts = this.#parts.reduce((bits, { bit }) => bits | bit, 0);
     this.#builtTypes = CORE_TYPES.filter((type) => description.weightTypes.includes(type));
     this.#phase = this.#fetch;
     this.#afterWaiting = this.#fetch;
@@ -209,8 +214,8 @@ export class Core {
       return true;
     }
     let next = 0;
-    while ((this.#partsLeft & PARTS[next].bit) === 0) next++;
-    const part = PARTS[next];
+    while ((this.#partsLeft & this.#parts[next].bit) === 0) next++;
+    const part = this.#parts[next];
     this.#goToStep(part.step);
     this.#partsLeft &= ~part.bit;
     if (part.bit === CONFIG) this.#timing.control.enter(3, this.#time);
@@ -247,7 +252,7 @@ export class Core {
       this.#time = Math.max(this.#time, this.#scheduleFree);
     }
     const operands = this.#operands;
-    const count = part.operands[this.#around.description.revision] ?? 0;
+    const count = part.operands;
     const come = Math.min(count - this.#operandsTaken, lane.available);
     for (let i = 0; i < come; i++) operands[this.#operandsTaken++] = lane.peek(i) ?? 0;
     if (come > 0) {
@@ -308,10 +313,10 @@ export class Core {
         'weights',
         `LOAD_WGT brings ${blocks} super-blocks, the core holds ${weightBlocks}`,
       );
-    const announced = inputs.map((_, lane) =>
-      description.revision === 'v1' ? blocks * wordsPerBlock : this.#operands[2 + lane],
-    );
-    this.#load.beginWeights(this.#time, blocks, announced, this.#type, this.#knownType());
+    const isV1 = description.revision === 'v1';
+    for (let lane = 0; lane < inputs.length; lane++)
+      this.#announced[lane] = isV1 ? blocks * wordsPerBlock : this.#operands[2 + lane];
+    this.#load.beginWeights(this.#time, blocks, this.#announced, this.#type, this.#knownType());
     this.#phase = this.#takeWords;
     return true;
   }
@@ -430,7 +435,7 @@ export class Core {
   }
 
   #knownType(): CoreType | undefined {
-    return this.#builtTypes.find((built) => built === this.#type);
+    return this.#builtTypes.includes(this.#type as CoreType) ? (this.#type as CoreType) : undefined;
   }
 
   #stuck(detail?: string): undefined {

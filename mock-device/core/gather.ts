@@ -22,11 +22,10 @@ interface GatheredLane {
 
 /** What a load takes from its lanes. */
 export interface GatheredLoad {
-  /** Lanes that bring words, from lane A on. */
-  readonly lanes: number;
-  readonly wordsOf: (lane: number) => number;
-  /** How many of a lane's words are used, the first ones; the others are taken and forgotten. All unless given. */
-  readonly keptOf?: (lane: number) => number;
+  /** Words that each lane brings, from lane A on. */
+  readonly needed: readonly number[];
+  /** How many of them are used, the first ones; the others are taken and forgotten. */
+  readonly kept: readonly number[];
   /** Where words go, in the kernels' address space, that do not lie there in one piece. */
   readonly place: number;
   /** Cycles after the first that could be taken by which a word is taken at the earliest. */
@@ -57,18 +56,18 @@ export class Gather {
   }
 
   /** A load begins. @param from cycle from which its words can be taken */
-  begin(from: number, { lanes, wordsOf, keptOf = wordsOf, place, lag = NO_LAG }: GatheredLoad): void {
-    this.#count = lanes;
+  begin(from: number, { needed, kept, place, lag = NO_LAG }: GatheredLoad): void {
+    this.#count = needed.length;
     this.#from = from;
     this.#lastAt = from;
     this.#lag = lag;
     let next = place;
-    for (let lane = 0; lane < lanes; lane++) {
+    for (let lane = 0; lane < needed.length; lane++) {
       const gathered = this.#lanes[lane];
       gathered.at = next;
       gathered.place = next;
-      gathered.needed = wordsOf(lane);
-      gathered.kept = Math.min(keptOf(lane), gathered.needed);
+      gathered.needed = needed[lane];
+      gathered.kept = Math.min(kept[lane], needed[lane]);
       gathered.remaining = gathered.needed;
       next += gathered.kept * 4;
       // Setting the length gives the array's memory back, and it is needed again at once.

@@ -39,6 +39,9 @@ export class LoadUnit {
   #blocks = 0;
   #type: CoreType | undefined;
   #isOfWeights = false;
+  /** Words that the blocks of a weight load have on each lane. */
+  readonly #used: number[] = [];
+  readonly #nothing: readonly number[];
   /** Cycle from which weights are taken. */
   #dataFrom = 0;
   /** The weight loader has words left over from a load that announced too many on some lanes: which. */
@@ -47,6 +50,7 @@ export class LoadUnit {
 
   constructor(parts: LoadUnitParts) {
     this.#parts = parts;
+    this.#nothing = parts.inputs.map(() => 0);
     this.#gather = new Gather(parts.memory, parts.inputs);
   }
 
@@ -72,9 +76,10 @@ export class LoadUnit {
       timing.atInputLoader(this.#gather.arrival(0, block * INPUT_WORDS)),
     );
     timing.inputs(now, from);
+    const words = [blocks * INPUT_WORDS];
     this.#gather.begin(now, {
-      lanes: 1,
-      wordsOf: () => blocks * INPUT_WORDS,
+      needed: words,
+      kept: words,
       place: CORE_AREA.gatheredInputs,
       lag: (word) => timing.inputLag(word, from - usual),
     });
@@ -99,16 +104,14 @@ export class LoadUnit {
     this.#blocks = blocks;
     this.#type = known;
     const unpacked = known === undefined ? 0 : blocks;
-    const from = loader.begin(timing.atWeightLoader(now), resumes(loader.idle), unpacked, (block) =>
-      this.#writtenAt(block),
-    );
+    const from = loader.begin(timing.atWeightLoader(now), resumes(loader.idle), unpacked, this.#writtenAt);
+    for (let lane = 0; lane < announced.length; lane++) this.#used[lane] = this.#wordsOf(lane);
     this.#checkLengths(announced, type);
     this.#dataFrom = timing.weights(now, from);
     const isUsed = loader.stuck === undefined && known !== undefined;
     this.#gather.begin(this.#dataFrom, {
-      lanes: announced.length,
-      wordsOf: (lane) => announced[lane],
-      keptOf: (lane) => (isUsed ? this.#wordsOf(lane) : 0),
+      needed: announced,
+      kept: isUsed ? this.#used : this.#nothing,
       place: isUsed ? arithmetic.placeOfWeights() : CORE_AREA.gatheredInputs,
     });
   }
@@ -125,20 +128,20 @@ export class LoadUnit {
    */
   #checkLengths(announced: readonly number[], type: number): void {
     let lane = 0;
-    while (lane < announced.length && announced[lane] === this.#wordsOf(lane)) lane++;
+    while (lane < announced.length && announced[lane] === this.#used[lane]) lane++;
     if (lane === announced.length && this.#leftOver === undefined) return;
-    const over = announced.map((words, its) => words - this.#wordsOf(its));
+    const over = announced.map((words, its) => words - this.#used[its]);
     const why =
       this.#type === undefined
         ? `LOAD_WGT of type ${type}, which the bitstream was built without`
-        : `LOAD_WGT of ${this.#blocks} blocks announces ${announced[lane]} words on lane ${'ABCD'[lane]}; they have ${this.#wordsOf(lane)}`;
+        : `LOAD_WGT of ${this.#blocks} blocks announces ${announced[lane]} words on lane ${'ABCD'[lane]}; they have ${this.#used[lane]}`;
     const waitsForHead = over.every((words) => words >= 0) && over.includes(0);
     if (this.#leftOver !== undefined || !waitsForHead) this.weightLoader.stick(this.#leftOver ?? why);
     else this.#leftOver = why;
   }
 
   /** When the first fields of a weight block are written: those of blocks side by side on the lanes together. */
-  #writtenAt(block: number): number {
+  readonly #writtenAt = (block: number): number => {
     if (this.#type === undefined) return Number.POSITIVE_INFINITY;
     const lanes = this.#parts.inputs.length;
     const group = Math.floor(block / lanes);
@@ -146,7 +149,7 @@ export class LoadUnit {
     for (let lane = 0; lane < Math.min(lanes, this.#blocks - group * lanes); lane++)
       written = Math.max(written, this.#atLoader(lane, group * CORE_WORDS[this.#type]));
     return written;
-  }
+  };
 
   /** When the weight loader has a lane's word. */
   #atLoader(lane: number, word: number): number {

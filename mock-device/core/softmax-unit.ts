@@ -60,10 +60,10 @@ export class SoftmaxUnit {
     this.#slope = floatOf(slope);
     this.#flags = flags;
     this.#sink = floatOf(sink);
-    const words = this.#has(FLAG.MASK) ? 2 * count : count;
+    const words = [this.#has(FLAG.MASK) ? 2 * count : count];
     this.#gather.begin(now, {
-      lanes: 1,
-      wordsOf: () => words,
+      needed: words,
+      kept: words,
       place: CORE_AREA.gatheredInputs,
       lag: (word) => word,
     });

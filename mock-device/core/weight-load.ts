@@ -5,6 +5,9 @@ import type { CoreMemory } from '../core-memory.js';
 export class WeightLoad {
   /** Where each lane's words lie in the kernels' address space, unless they are copies: where the DMA found them, or in the place. */
   readonly #addresses: number[];
+  /** No lane's words begin before, and none end behind, of those that lie in that space. */
+  #from = Number.POSITIVE_INFINITY;
+  #to = 0;
   /** Place for words that cannot stay where the DMA found them; undefined once later loads use it. */
   #place: number | undefined;
   /** Words of lanes of a load that lost its place. */
@@ -21,6 +24,11 @@ export class WeightLoad {
     this.#addresses = addresses.slice();
     this.#place = place;
     this.#memory = memory;
+    const longest = this.#laneLength(0);
+    for (const address of addresses) {
+      this.#from = Math.min(this.#from, address);
+      this.#to = Math.max(this.#to, address + longest);
+    }
   }
 
   /** Where the kernels find each lane's words, while the load has its place. */
@@ -40,6 +48,7 @@ export class WeightLoad {
 
   /** Keeps the words that lie from offset `start` to before `end`: that memory is about to change. */
   keep(start: number, end: number): void {
+    if (end <= this.#from || this.#to <= start) return;
     let place = this.#place;
     for (let lane = 0; lane < this.#addresses.length; lane++) {
       const at = this.#addresses[lane];
@@ -68,6 +77,8 @@ export class WeightLoad {
     }
     this.#memory.gather(this.#memory.words, at, place, length / 4);
     this.#addresses[lane] = place;
+    this.#from = Math.min(this.#from, place);
+    this.#to = Math.max(this.#to, place + length);
   }
 
   get #blockBytes(): number {
