@@ -19,7 +19,7 @@ export interface TensorPlacement {
   readonly columns: number;
   readonly placement: Placement;
   readonly reason: string;
-  /** Memory for the packed tiles, padding and headers included: DMA memory where resident, CPU memory where staged; 0 for cpu. */
+  /** Memory for the packed tiles, padding and headers included: DMA memory where resident, what is copied there for each use where staged; 0 for cpu. */
   readonly bytes: number;
 }
 

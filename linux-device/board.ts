@@ -11,7 +11,7 @@ import {
   type RegisterWindow,
 } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import type { DmaMemory, DmaRegion, MemoryKind } from './dma-memory.js';
+import { type DmaMemory, type DmaRegion, type MemoryKind, outlivesProcess } from './dma-memory.js';
 import { UioInterrupts, Waiter } from './interrupts.js';
 import { type BufferHome, newDmaBuffer } from './linux-dma-buffer.js';
 import { type LinuxSystem, thisMachine } from './linux-system.js';
@@ -168,9 +168,8 @@ class MappedBoard implements LinuxBoard, BufferHome {
     );
   }
 
-  /** Devices of the kernel may be made anew, and with them their memory. */
   get keepsMemory(): boolean {
-    return this.#memory.kind === 'reserved';
+    return outlivesProcess(this.#memory);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

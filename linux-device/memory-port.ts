@@ -1,7 +1,7 @@
 import type { BoardDescription, DmaBuffer, DmaDirection } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { LinuxBoardOptions } from './board.js';
-import type { DmaRegion } from './dma-memory.js';
+import { type DmaRegion, outlivesProcess } from './dma-memory.js';
 import { type BufferHome, newDmaBuffer } from './linux-dma-buffer.js';
 import { thisMachine } from './linux-system.js';
 import { openDmaMemory } from './memory-source.js';
@@ -11,6 +11,8 @@ import { listUioMaps } from './uio.js';
 /** A board's DMA memory without its logic, for a core that is simulated. */
 interface LinuxMemory {
   readonly regions: readonly DmaRegion[];
+  /** See Board. */
+  readonly keepsMemory: boolean;
   /** A buffer that nothing else lies in; the caller keeps account of that. @throws PynqLlmError LINUX_CLOSED, from its members */
   buffer(region: DmaRegion, offset: number, byteLength: number, direction: DmaDirection): DmaBuffer;
   /** It keeps its contents when the process ends, and is not cleared. */
@@ -40,7 +42,7 @@ export function openLinuxMemory(description: BoardDescription, options: LinuxBoa
   const home = new MemoryHome(description);
   return {
     regions: memory.regions,
-    keepsMemory: memory.kind === 'reserved',
+    keepsMemory: outlivesProcess(memory),
     buffer: (region, offset, byteLength, direction) =>
       newDmaBuffer(home, { region, offset, byteLength, direction }),
     close: () => {

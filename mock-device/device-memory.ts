@@ -19,7 +19,7 @@ export interface DeviceMemory {
   contains(address: number, byteLength: number): boolean;
   /** The buffer that holds the whole physical range. */
   bufferAt(address: number, byteLength: number): DeviceBuffer | undefined;
-  /** First fit, or `at` a physical address. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
+  /** First fit, or at one address alone. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
   allocate(byteLength: number, align: number, direction: DmaDirection, at?: number): DmaBuffer;
   usage(): { total: number; free: number; largestFree: number };
   close(): void;

@@ -44,8 +44,8 @@ export class OwnMemory implements DeviceMemory {
   }
 
   allocate(byteLength: number, align: number, direction: DmaDirection, at?: number): DmaBuffer {
-    const create = (physicalAddress: number, region: Region, offset: number): OwnBuffer => {
-      const place = { physicalAddress, offset: region.offset + offset, byteLength, direction };
+    const create = (address: number, region: Region, offset: number): OwnBuffer => {
+      const place = { physicalAddress: address, offset: region.offset + offset, byteLength, direction };
       return new OwnBuffer(this.#core, place, this.#listener, (buffer) => this.#allocator.release(buffer));
     };
     return this.#allocator.allocate(byteLength, align, create, at);

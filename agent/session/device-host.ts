@@ -303,7 +303,7 @@ export class DeviceHost {
         this.dmaMemory = message.dmaMemory;
         return;
       case 'note':
-        this.#options.log.warn({}, message.text);
+        this.#options.log.warn({ note: message.text }, 'weights that were kept');
         return;
       case 'start-programs':
         this.#programs.start(message.thread, message.port, this.#doorbell.shared);

@@ -10,8 +10,8 @@ export const MANIFEST_BYTES = 16 * 1024;
  * boards whose DMA memory keeps its contents and addresses when a process ends.
  *
  * It is written when all weights of a model are there, and emptied before the first of them is overwritten. Still nobody
- * believes it: what it names is read and its checksum compared before it is used. In uncached memory that is a bus access for every
- * word, about 0.1 us each on a Cortex-A9 (10 s for 360 MiB): a fraction of what reading the file from an SD card takes.
+ * believes it: what it names is read, every word of it, and its checksum compared before it is used (docs/weights.md says what that
+ * costs).
  */
 export class WeightManifest {
   readonly #buffer: DmaBuffer;

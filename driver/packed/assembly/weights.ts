@@ -26,17 +26,24 @@ export function packLane(
 }
 
 /**
- * Takes `byteLength` bytes, a multiple of 16, into the checksum of 16 bytes at `state`: four streams of words, each with XXH32's
+ * Takes `byteLength` bytes, a multiple of 64, into the checksum of 16 bytes at `state`: four streams of words, each with XXH32's
  * round. A round is one to one in the word and in what was before, so no change of a single word goes unseen.
  */
 export function takeChecksum(state: usize, from: usize, byteLength: usize): void {
   let sum = v128.load(state);
-  const prime1 = i32x4.splat(<i32>0x9e3779b1);
-  const prime2 = i32x4.splat(<i32>0x85ebca77);
   const end = from + byteLength;
-  for (; from < end; from += 16) {
-    sum = i32x4.add(sum, i32x4.mul(v128.load(from), prime2));
-    sum = i32x4.mul(v128.or(i32x4.shl(sum, 13), i32x4.shr_u(sum, 19)), prime1);
+  for (; from < end; from += 64) {
+    sum = round(sum, v128.load(from));
+    sum = round(sum, v128.load(from, 16));
+    sum = round(sum, v128.load(from, 32));
+    sum = round(sum, v128.load(from, 48));
   }
   v128.store(state, sum);
+}
+
+// @ts-ignore: decorator
+@inline
+function round(sum: v128, words: v128): v128 {
+  const mixed = i32x4.add(sum, i32x4.mul(words, i32x4.splat(<i32>0x85ebca77)));
+  return i32x4.mul(v128.or(i32x4.shl(mixed, 13), i32x4.shr_u(mixed, 19)), i32x4.splat(<i32>0x9e3779b1));
 }

@@ -31,6 +31,7 @@ describe('memory of u-dma-buf', () => {
   it('is synchronised with one write each time it changes hands, in whole cache lines', () => {
     const { machine, board } = open(goodZ1);
     board.allocate(4096);
+    expect(board.keepsMemory).toBe(false);
     const buffer = board.allocate(100);
     fill(buffer, 7);
     buffer.giveToDevice();

@@ -7,6 +7,7 @@ import { workingSizes } from '../../../../driver/working-memory.js';
 import { GgmlType, GgufFile } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
+import { testMemory } from '../../mock-device/external-memory.js';
 import { logitsOf, syntheticGguf } from '../models.js';
 
 const MODEL = 'a'.repeat(64);
@@ -35,13 +36,20 @@ function keepIn(change: Partial<PackedFs> = {}, model = MODEL): KeepWeights {
   return { model, folder: '/packed', fs, say: (note) => notes.push(note) };
 }
 
-/** A board whose memory outlives what is opened on it, as reserved memory does the process. */
+/** Opens a board anew, with the memory of the one before, as a process finds reserved memory. */
 function lastingBoard(description = Z1) {
-  return Object.assign(openMockBoard(description), { keepsMemory: true });
+  const memory = testMemory(description.dmaMemory);
+  return () => openMockBoard(description, { memory });
 }
 
 /** Loads the model on a board that is opened for it, computes with it, and gives everything back. */
-function use({ description = Z1, board = openMockBoard(description), keep = keepIn(), file = gguf } = {}) {
+function use({
+  description = Z1,
+  open = () => openMockBoard(description),
+  keep = keepIn(),
+  file = gguf,
+} = {}) {
+  const board = open();
   const accelerator = new Accelerator(board);
   try {
     const model = loadModel(file, { accelerator, keep });
@@ -51,6 +59,7 @@ function use({ description = Z1, board = openMockBoard(description), keep = keep
     return { logits, weights: { ...weights }, placement };
   } finally {
     accelerator.close();
+    board.close();
   }
 }
 
@@ -212,7 +221,8 @@ describe('weights that were packed before', () => {
 
 describe('weights that lie in memory already', () => {
   /** Where the tensors of the model lie, which the manifest says: the first is behind the driver's own buffers. */
-  const poke = (board: ReturnType<typeof lastingBoard>, address: number) => {
+  const poke = (open: ReturnType<typeof lastingBoard>, address: number) => {
+    const board = open();
     const buffer = board.allocate(64, { at: address - (address % 64) });
     const bytes = new Uint8Array(64);
     buffer.read(0, bytes);
@@ -220,45 +230,47 @@ describe('weights that lie in memory already', () => {
     buffer.write(0, bytes);
     buffer.giveToDevice();
     buffer.free();
+    board.close();
   };
   /** Address of the middle of what the model takes. */
   const middle = ({ placement }: ReturnType<typeof use>) =>
     Z1.dmaMemory[0].base + placement.dmaMemory.working + placement.totals.resident.bytes / 2;
 
   it('are found by the next process, which reads no file, with the same bits', () => {
-    const board = lastingBoard();
-    const fresh = use({ board });
+    const open = lastingBoard();
+    const fresh = use({ open });
     const { file, read } = counted();
-    const again = use({ board, file, keep: { model: MODEL, say: (note) => notes.push(note) } });
+    const again = use({ open, file, keep: { model: MODEL, say: (note) => notes.push(note) } });
     expect(again.logits).toEqual(expected);
     expect(again.weights).toEqual({ packed: 0, read: 0, found: fresh.weights.packed });
     expect(read.bytes).toBe(0);
   });
 
   it('are not looked for where memory does not last', () => {
-    const board = openMockBoard(Z1);
-    use({ board });
-    expect(use({ board }).weights.found).toBe(0);
+    const memory = { ...testMemory(Z1.dmaMemory), keepsMemory: false };
+    const open = () => openMockBoard(Z1, { memory });
+    use({ open });
+    expect(use({ open }).weights.found).toBe(0);
   });
 
   it('are believed a tensor at a time: one that was changed is read again', () => {
-    const board = lastingBoard();
-    const fresh = use({ board });
-    poke(board, middle(fresh));
-    const repaired = use({ board });
+    const open = lastingBoard();
+    const fresh = use({ open });
+    poke(open, middle(fresh));
+    const repaired = use({ open });
     expect(repaired.logits).toEqual(expected);
     expect(repaired.weights.read).toBeGreaterThan(0);
     expect(repaired.weights.read + repaired.weights.found).toBe(fresh.weights.packed);
-    expect(use({ board }).weights).toEqual({ packed: 0, read: 0, found: fresh.weights.packed });
+    expect(use({ open }).weights).toEqual({ packed: 0, read: 0, found: fresh.weights.packed });
   });
 
   it('are not believed where the manifest is damaged anywhere', () => {
-    const board = lastingBoard();
-    use({ board });
+    const open = lastingBoard();
+    use({ open });
     for (const at of [0, 9, 40, 50, 80, 81, 100, 300]) {
-      poke(board, Z1.dmaMemory[0].base + at);
+      poke(open, Z1.dmaMemory[0].base + at);
       notes = [];
-      const { logits, weights } = use({ board });
+      const { logits, weights } = use({ open });
       expect(logits).toEqual(expected);
       expect(weights.found).toBe(0);
       expect(notes).toEqual([expect.stringMatching(/no weights of this model are in DMA memory: it/)]);
@@ -266,15 +278,16 @@ describe('weights that lie in memory already', () => {
   });
 
   it('are not those of another model', () => {
-    const board = lastingBoard();
-    use({ board });
-    expect(use({ board, keep: keepIn({}, 'b'.repeat(64)) }).weights.found).toBe(0);
-    expect(use({ board }).weights.found).toBe(0);
+    const open = lastingBoard();
+    use({ open });
+    expect(use({ open, keep: keepIn({}, 'b'.repeat(64)) }).weights.found).toBe(0);
+    expect(use({ open }).weights.found).toBe(0);
   });
 
   it('do not count once a load that overwrites them has begun', () => {
-    const board = lastingBoard();
-    use({ board });
+    const open = lastingBoard();
+    use({ open });
+    const board = open();
     const accelerator = new Accelerator(board);
     let loads = 0;
     const onProgress = () => {
@@ -283,30 +296,34 @@ describe('weights that lie in memory already', () => {
     const other = keepIn({}, 'c'.repeat(64));
     expect(() => loadModel(gguf, { accelerator, keep: other, onProgress })).toThrow('stopped');
     accelerator.close();
-    expect(use({ board }).weights.found).toBe(0);
+    expect(use({ open }).weights.found).toBe(0);
   });
 
   it('lie elsewhere where something is in their way', () => {
-    const board = lastingBoard();
-    const fresh = use({ board });
-    const inTheWay = board.allocate(64, { at: Math.floor(middle(fresh) / 64) * 64 });
-    const { logits, weights } = use({ board });
+    const open = lastingBoard();
+    const fresh = use({ open });
+    const at = Math.floor(middle(fresh) / 64) * 64;
+    const taken = () => {
+      const board = open();
+      board.allocate(64, { at });
+      return board;
+    };
+    const { logits, weights } = use({ open: taken });
     expect(logits).toEqual(expected);
     expect(weights.found).toBeGreaterThan(0);
     expect(weights.read).toBeGreaterThan(0);
-    inTheWay.free();
   });
 
   it('are those of the first of two models, and of the second once the first is unloaded', () => {
-    const board = lastingBoard();
-    const accelerator = new Accelerator(board);
+    const open = lastingBoard();
+    const accelerator = new Accelerator(open());
     const first = loadModel(gguf, { accelerator, keep: keepIn() });
     const second = loadModel(gguf, { accelerator, keep: keepIn({}, 'b'.repeat(64)) });
     second.close();
     first.close();
     accelerator.close();
-    expect(use({ board }).weights.found).toBeGreaterThan(0);
-    use({ board, keep: keepIn({}, 'b'.repeat(64)) });
-    expect(use({ board, keep: keepIn({}, 'b'.repeat(64)) }).weights.found).toBeGreaterThan(0);
+    expect(use({ open }).weights.found).toBeGreaterThan(0);
+    use({ open, keep: keepIn({}, 'b'.repeat(64)) });
+    expect(use({ open, keep: keepIn({}, 'b'.repeat(64)) }).weights.found).toBeGreaterThan(0);
   });
 });

@@ -8,7 +8,7 @@ import { SMALL } from '../models.js';
 
 const MEBI = 2 ** 20;
 /** Beside DMA memory: one tile packed and unpacked, activations, programs, and what waits for the garbage collector. */
-const LOADING_BYTES = 6 * MEBI;
+const LOADING_BYTES = 4 * MEBI;
 
 let folder: string;
 beforeAll(() => {
