@@ -11,8 +11,6 @@ import { listUioMaps } from './uio.js';
 /** A board's DMA memory without its logic, for a core that is simulated. */
 interface LinuxMemory {
   readonly regions: readonly DmaRegion[];
-  /** See Board. */
-  readonly keepsMemory: boolean;
   /** A buffer that nothing else lies in; the caller keeps account of that. @throws PynqLlmError LINUX_CLOSED, from its members */
   buffer(region: DmaRegion, offset: number, byteLength: number, direction: DmaDirection): DmaBuffer;
   /** It keeps its contents when the process ends, and is not cleared. */

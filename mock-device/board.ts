@@ -171,10 +171,6 @@ class SimulatedBoard implements MockBoard {
     return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), direction, at);
   }
 
-  get keepsMemory(): boolean {
-    return this.#options.memory?.keepsMemory ?? false;
-  }
-
   dmaMemory(): { total: number; free: number; largestFree: number } {
     return this.#memory.usage();
   }

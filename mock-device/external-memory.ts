@@ -10,8 +10,6 @@ export interface ExternalRegion extends MemoryRegion {
 /** DMA memory that is not the mock's: the board's own, or a test's. */
 export interface ExternalMemory {
   readonly regions: readonly ExternalRegion[];
-  /** See Board. */
-  readonly keepsMemory?: boolean;
   /**
    * A buffer for the CPU, in that memory's own way of handing it over.
    * @param offset bytes from the region's start, a multiple of 64

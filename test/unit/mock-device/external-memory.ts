@@ -24,7 +24,6 @@ export function testMemory(
       const words = watch(new Int32Array(memory));
       return { base, size, bytes: new Uint8Array(memory), words, caches: undefined };
     }),
-    keepsMemory: true,
     buffer: (region, offset, byteLength, direction) =>
       newDmaBuffer(home, { region: region as TestRegion, offset, byteLength, direction }),
     keepsMemory: true,
