@@ -22,6 +22,7 @@ export interface TokenCounts {
   readonly counts: readonly TokenCount[];
   readonly traffic: TokenTraffic;
   readonly tensors: TokenRun['tensors'];
+  readonly stagedBytes: number;
 }
 
 /** Counts a task's tokens under the emulator. */
@@ -39,7 +40,8 @@ export async function countTokens(
     const counted = run.windows.map((window, i) => ({ window, phases: windows[i] ?? [] }));
     const mark = costOfMark(counted);
     const counts = task.contexts.map((context) => countOf(context, task.tokens, counted, mark));
-    return { counts, traffic: run.traffic, tensors: run.tensors };
+    const { traffic, tensors, stagedBytes } = run;
+    return { counts, traffic, tensors, stagedBytes };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

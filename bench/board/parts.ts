@@ -11,13 +11,17 @@ export const PARTS = [
 ] as const;
 export type Part = (typeof PARTS)[number];
 
-/** Where the work of a part begins and ends: calls of exported functions, or of methods of exported classes. */
+/**
+ * Where the work of a part begins and ends: calls of exported functions, of methods of exported classes, or of the WebAssembly
+ * functions in the `kernels` of their objects.
+ */
 export interface MarkedCall {
   readonly part: Part;
   /** Below dist/. */
   readonly module: string;
   readonly export: string;
   readonly method?: string;
+  readonly kernel?: string;
 }
 
 /** A call within another one's counts for its own part only. Whatever no call encloses is the rest. */

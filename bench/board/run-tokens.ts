@@ -42,6 +42,10 @@ export interface TokenTraffic {
   readonly dmaBytes: number;
   readonly tiles: number;
   readonly coreCycles: number;
+  /** What the processor wrote for the device, and read of what came from it. */
+  readonly bytesToDevice: number;
+  readonly bytesFromDevice: number;
+  readonly cacheCommands: number;
 }
 
 /** What the process prints. */
@@ -49,6 +53,8 @@ export interface TokenRun {
   readonly windows: readonly CountedWindow[];
   readonly traffic: TokenTraffic;
   readonly tensors: { readonly resident: number; readonly staged: number; readonly cpu: number };
+  /** Packed weights that are copied into DMA memory in each token. */
+  readonly stagedBytes: number;
 }
 
 const WARM_MARKS = 500;
@@ -89,8 +95,9 @@ export async function runTokens(task: TokenTask): Promise<void> {
     }
   }
   const before = { ...accelerator.traffic };
+  const { cacheCommands } = system;
   decoder.decode();
-  const spent = (key: keyof TokenTraffic) => accelerator.traffic[key] - before[key];
+  const spent = (key: keyof typeof before) => accelerator.traffic[key] - before[key];
   const { resident, staged, cpu } = model.placement.totals;
   const run: TokenRun = {
     windows,
@@ -101,8 +108,12 @@ export async function runTokens(task: TokenTask): Promise<void> {
       dmaBytes: spent('dmaBytes'),
       tiles: spent('tiles'),
       coreCycles: spent('coreCycles'),
+      bytesToDevice: 0,
+      bytesFromDevice: spent('dmaBytesFromDevice'),
+      cacheCommands: system.cacheCommands - cacheCommands,
     },
     tensors: { resident: resident.tensors, staged: staged.tensors, cpu: cpu.tensors },
+    stagedBytes: staged.bytes,
   };
   process.stdout.write(`${JSON.stringify(run)}\n`);
 }
