@@ -53,6 +53,8 @@ async function compile(entry, out) {
     '--enable',
     'relaxed-simd',
     '--importMemory',
+    '--initialMemory',
+    '1',
     '--use',
     'abort=',
   ]);
