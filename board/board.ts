@@ -10,9 +10,12 @@ export interface Board {
   window(name: string): RegisterWindow;
   /**
    * Physically contiguous memory that the DMA engines reach, owned by the CPU at first, aligned to 64 bytes or `align`.
+   * With `at` it lies at that physical address, or not at all.
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL
    */
-  allocate(byteLength: number, options?: { readonly align?: number }): DmaBuffer;
+  allocate(byteLength: number, options?: AllocateOptions): DmaBuffer;
+  /** DMA memory keeps its contents and its addresses when the process ends, and is not cleared when it is allocated. */
+  readonly keepsMemory?: boolean;
   /** What is left of the DMA memory, in bytes. */
   dmaMemory(): { readonly total: number; readonly free: number; readonly largestFree: number };
   /**
@@ -27,6 +30,14 @@ export interface Board {
   /** Power-on state of the programmable logic where the board can do it: the last resort of recovery. */
   resetLogic(): void;
   close(): void;
+}
+
+/** Where a buffer is to lie. */
+export interface AllocateOptions {
+  /** Bytes, a power of two. */
+  readonly align?: number;
+  /** Physical address. */
+  readonly at?: number | undefined;
 }
 
 /** A block of 32-bit registers. One call is one aligned access on the bus. */

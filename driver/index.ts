@@ -1,5 +1,7 @@
 export { Accelerator } from './accelerator.js';
 export type { MatMulProgram, TensorShape } from './matmul-program.js';
+export type { KeepWeights, ModelWeights } from './packed/model-weights.js';
+export type { WeightOrigins } from './packed/packed-tensor.js';
 export type { Placement, PlacementReport } from './placement.js';
 export { filesOf, listChecks, selfTestCheck } from './self-test/checks.js';
 export { runCheck } from './self-test/run-check.js';

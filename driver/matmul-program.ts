@@ -1,8 +1,11 @@
 import type { Board, DmaBuffer } from '../board/index.js';
-import { PynqLlmError } from '../errors/index.js';
-import { CORE_BLOCK_BYTES, type CoreType, type GgmlType } from '../gguf/index.js';
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import { type CoreType, type GgmlType, SUPER_BLOCK } from '../gguf/index.js';
 import { encodeLoadWeights } from './instructions.js';
-import { packTile, putWords, rowsPerTile, type TileLayout, tileLayout, wholeLines } from './tile.js';
+import type { ModelWeights } from './packed/model-weights.js';
+import { newOrigins, PackedTensor, type ReadRows, type TensorCut } from './packed/packed-tensor.js';
+import type { PackedTile } from './packed/packed-tile.js';
+import { putWords, rowsPerTile, type TileLayout, tileLayout, wholeLines } from './tile.js';
 
 /** A weight tensor as the driver sees it: M rows of K values. */
 export interface TensorShape {
@@ -18,8 +21,7 @@ export interface TensorShape {
 
 /** A weight tensor with its blocks. */
 export interface WeightTensor extends TensorShape {
-  /** Reads `count` rows of GGUF blocks from row `first` into the start of `into`. */
-  readRows(first: number, count: number, into: Uint8Array): void;
+  readonly readRows: ReadRows;
 }
 
 /** Bytes that the headers of a resident program take before its tiles: one line each for full and for the last tile. */
@@ -33,8 +35,25 @@ export interface TilePlan {
   readonly full: TileLayout;
   /** The last tile, with fewer rows or as many as a full one. */
   readonly last: TileLayout;
-  /** Bytes of the program's memory: DMA memory where resident, CPU memory where staged. */
+  /** Bytes of DMA memory where resident, of what is copied there for each use where staged. */
   readonly bytes: number;
+}
+
+/** How a tensor is cut for its packed tiles. */
+export function tensorCut(
+  { description }: Pick<Board, 'description'>,
+  { rows, columns }: TensorShape,
+  coreType: CoreType,
+  mostRows = Number.POSITIVE_INFINITY,
+): TensorCut {
+  const kb = columns / SUPER_BLOCK;
+  return {
+    coreType,
+    kb,
+    rows,
+    rowsPerTile: Math.min(mostRows, rowsPerTile(kb, description.capacity.weightBlocks)),
+    laneCount: description.revision === 'v1' ? 1 : 4,
+  };
 }
 
 /** Cuts a tensor that the core can take into tiles. Pure. */
@@ -63,7 +82,8 @@ export function planTiles(
 }
 
 /**
- * A weight tensor compiled for the core: its tiles packed as the lanes read them, and their LOAD_WGT headers.
+ * A weight tensor compiled for the core: its tiles packed as the lanes read them, and their LOAD_WGT headers. Tiles of a staged
+ * one are packed, or read, when they are used.
  * Made by `Accelerator.load`.
  */
 export class MatMulProgram {
@@ -71,17 +91,17 @@ export class MatMulProgram {
   /** M and K of the tensor. */
   readonly rows: number;
   readonly columns: number;
-  /** DMA memory (resident) or CPU memory (staged) that it takes, in bytes. */
+  /** DMA memory that it takes (resident), or that is written for each use of it (staged), in bytes. */
   readonly bytes: number;
   /** Undefined once the program is unloaded. */
-  #memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array } | undefined;
+  #memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor } | undefined;
 
   private constructor(
     tensor: TensorShape,
     readonly coreType: CoreType,
     readonly placement: 'resident' | 'staged',
     readonly tiles: TilePlan,
-    memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array },
+    memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor },
   ) {
     this.name = tensor.name;
     this.rows = tensor.rows;
@@ -91,8 +111,8 @@ export class MatMulProgram {
   }
 
   /**
-   * Reads and packs a tensor tile by tile; beside the program itself it takes the memory of one tile.
-   * @param mostRows of a tile; as many as the core holds unless given
+   * Brings a tensor to where the core reads it, tile by tile: found in DMA memory, read as packed before, or packed from its
+   * rows. It takes no memory beside DMA memory but that of one tile, which all tensors share.
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, and whatever `readRows` throws; nothing stays allocated then
    */
   static compile(
@@ -100,21 +120,31 @@ export class MatMulProgram {
     tensor: WeightTensor,
     coreType: CoreType,
     placement: 'resident' | 'staged',
-    mostRows?: number,
+    { mostRows, kept }: CompileOptions = {},
   ): MatMulProgram {
-    const tiles = planTiles(board, coreType, tensor.rows, tensor.columns / 256, placement, mostRows);
+    const { name, rows, columns, readRows } = tensor;
+    const tiles = planTiles(board, coreType, rows, columns / SUPER_BLOCK, placement, mostRows);
+    const cut = tensorCut(board, tensor, coreType, mostRows);
+    const packed = new PackedTensor(cut, readRows, kept?.origins ?? newOrigins(), kept?.kept(name));
     if (placement === 'staged') {
-      const image = new Uint8Array(tiles.bytes);
-      packTensor(board, tensor, coreType, tiles, image, 0, true);
-      return new MatMulProgram(tensor, coreType, placement, tiles, { image });
+      // Packed now, where they are kept: then they need only be read.
+      if (kept?.kept(name) !== undefined) packed.load(() => {});
+      return new MatMulProgram(tensor, coreType, placement, tiles, { packed });
     }
-    const buffer = board.allocate(tiles.bytes);
+    const found = kept?.found(name, tiles.bytes);
+    const buffer = allocateAt(board, tiles.bytes, found?.at);
     try {
-      const { bytes } = buffer;
-      headerOf(board, coreType, tiles.full, bytes, 0);
-      headerOf(board, coreType, tiles.last, bytes, HEADERS_BYTES / 2);
-      packTensor(board, tensor, coreType, tiles, bytes, HEADERS_BYTES, false);
+      const isFound =
+        found?.at === buffer.physicalAddress &&
+        packed.isFound(found.checksum, (index, into) => readTile(buffer, tiles, packed, index, into));
+      if (!isFound) {
+        kept?.overwrites();
+        packed.load((index, tile) => writeTile(buffer, tiles, packed, index, tile));
+      }
+      writeAt(buffer, 0, headerOf(board, coreType, tiles.full));
+      writeAt(buffer, HEADERS_BYTES / 2, headerOf(board, coreType, tiles.last));
       buffer.giveToDevice();
+      kept?.resides(name, { at: buffer.physicalAddress, bytes: tiles.bytes, checksum: packed.checksum });
     } catch (error) {
       buffer.free();
       throw error;
@@ -136,11 +166,13 @@ export class MatMulProgram {
     return this.#residentBase() + HEADERS_BYTES + index * this.tiles.full.bytes;
   }
 
-  /** A staged tile's image. */
-  tileImage(index: number): Uint8Array {
-    if (this.#memory === undefined || !('image' in this.#memory)) throw this.#withoutMemory();
-    const from = index * this.tiles.full.bytes;
-    return this.#memory.image.subarray(from, from + this.tile(index).bytes);
+  /** Writes a staged tile, with its LOAD_WGT header, to a buffer that has room for it. */
+  stageTile(board: Board, index: number, to: DmaBuffer): void {
+    if (this.#memory === undefined || !('packed' in this.#memory)) throw this.#withoutMemory();
+    const { packed } = this.#memory;
+    const layout = this.tile(index);
+    writeAt(to, 0, headerOf(board, this.coreType, layout));
+    writeLanes(to, 0, layout, packed.layout(index), packed.tile(index));
   }
 
   #residentBase(): number {
@@ -162,40 +194,74 @@ export class MatMulProgram {
   }
 }
 
-/** The rows of the tile being packed: one for all tensors, because hundreds would wait for the garbage collector. */
-let tileSource = new Uint8Array(0);
+export interface CompileOptions {
+  /** Of a tile; as many as the core holds unless given. */
+  readonly mostRows?: number | undefined;
+  /** Of the tensor's model. */
+  readonly kept?: ModelWeights | undefined;
+}
 
-function packTensor(
-  board: Board,
-  tensor: WeightTensor,
-  coreType: CoreType,
-  tiles: TilePlan,
-  image: Uint8Array,
-  imageOffset: number,
-  withHeaders: boolean,
-): void {
-  const rowBytes = tiles.kb * CORE_BLOCK_BYTES[coreType];
-  const sourceBytes = tiles.full.rows * rowBytes;
-  if (tileSource.length < sourceBytes) tileSource = new Uint8Array(sourceBytes);
-  for (let index = 0; index < tiles.tileCount; index++) {
-    const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
-    const part = tileSource.subarray(0, layout.rows * rowBytes);
-    tensor.readRows(index * tiles.rowsPerTile, layout.rows, part);
-    const at = imageOffset + index * tiles.full.bytes;
-    packTile(coreType, layout, part, image, at);
-    if (withHeaders) headerOf(board, coreType, layout, image, at);
+/** At a place where something may lie already, or wherever there is room. */
+function allocateAt(board: Board, bytes: number, at: number | undefined): DmaBuffer {
+  if (at === undefined) return board.allocate(bytes);
+  try {
+    return board.allocate(bytes, { at });
+  } catch (error) {
+    if (!isPynqLlmError(error, 'DRIVER_DMA_MEMORY_FULL')) throw error;
+    return board.allocate(bytes);
   }
 }
 
-function headerOf(
-  { description }: Board,
-  coreType: CoreType,
-  layout: TileLayout,
-  image: Uint8Array,
-  offset: number,
+function writeTile(
+  buffer: DmaBuffer,
+  tiles: TilePlan,
+  packed: PackedTensor,
+  index: number,
+  tile: Uint8Array,
 ): void {
+  const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
+  writeLanes(buffer, HEADERS_BYTES + index * tiles.full.bytes, layout, packed.layout(index), tile);
+}
+
+/** Puts each lane's blocks of a packed tile where the lane reads them. */
+function writeLanes(
+  buffer: DmaBuffer,
+  base: number,
+  layout: TileLayout,
+  { lanes }: PackedTile,
+  tile: Uint8Array,
+): void {
+  lanes.forEach(({ offset, bytes }, lane) => {
+    writeAt(buffer, base + layout.lanes[lane].dataOffset, tile.subarray(offset, offset + bytes));
+  });
+}
+
+/** The other way round. */
+function readTile(
+  buffer: DmaBuffer,
+  tiles: TilePlan,
+  packed: PackedTensor,
+  index: number,
+  into: Uint8Array,
+): void {
+  const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
+  const base = HEADERS_BYTES + index * tiles.full.bytes;
+  packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+    const from = base + layout.lanes[lane].dataOffset;
+    into.set(buffer.bytes.subarray(from, from + bytes), offset);
+  });
+}
+
+function writeAt(buffer: DmaBuffer, offset: number, bytes: Uint8Array): void {
+  buffer.bytes.set(bytes, offset);
+}
+
+function headerOf({ description }: Board, coreType: CoreType, layout: TileLayout): Uint8Array {
   const { revision, capacity } = description;
-  putWords(image, offset, encodeLoadWeights(revision, coreType, layout.blocks, capacity.weightBlocks));
+  const words = encodeLoadWeights(revision, coreType, layout.blocks, capacity.weightBlocks);
+  const bytes = new Uint8Array(4 * words.length);
+  putWords(bytes, 0, words);
+  return bytes;
 }
 
 /** Bytes of the largest staged tile image of any type: what a staging buffer must hold. */

@@ -230,7 +230,7 @@ export class MatMulRunner {
     const [laneA] = layout.lanes;
     staging.giveToCpu();
     const image = staging.bytes;
-    image.set(program.tileImage(tile));
+    program.stageTile(this.#board, tile, staging);
     const compute = encodeCompute(program.tiles.kb, layout.rows, columns);
     putWords(image, laneA.offset + laneA.bytes - COMPUTE_WORDS * 4, compute);
     staging.giveToDevice();

@@ -1,6 +1,7 @@
 import type { BoardDescription } from '../board/index.js';
 import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
-import { planTiles, type TensorShape } from './matmul-program.js';
+import { planTiles, type TensorShape, tensorCut } from './matmul-program.js';
+import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
 import { workingSizes } from './working-memory.js';
 
@@ -111,6 +112,13 @@ export function refusal(
   }
   if (!description.weightTypes.includes(coreType)) return `the bitstream was built without ${name}`;
   return undefined;
+}
+
+/** Bytes of a tensor's packed tiles in a file, 0 where it is not for the core. */
+export function packedSize(description: BoardDescription, tensor: TensorShape): number {
+  const coreType = coreTypeOf(tensor.type);
+  if (coreType === undefined || refusal(description, tensor) !== undefined) return 0;
+  return packedBytes(tensorCut({ description }, tensor, coreType));
 }
 
 function place(description: BoardDescription, tensor: TensorShape, pieces: number[]): TensorPlacement {

@@ -1,5 +1,5 @@
 import type { CoreRevision } from '../board/index.js';
-import { CORE_BLOCK_BYTES, CORE_WORDS, type CoreType } from '../gguf/index.js';
+import { CORE_WORDS, type CoreType } from '../gguf/index.js';
 import { COMPUTE_WORDS, LOAD_WEIGHTS_WORDS, laneBlocks } from './instructions.js';
 
 /** Every transfer starts on a cache line: right for engines of any width, and no two owners share a line. */
@@ -59,39 +59,6 @@ export function tileLayout(
     end += wholeLines(bytes);
   }
   return { rows, blocks, lanes, bytes: end };
-}
-
-/**
- * Packs a tile's GGUF blocks into its image: each padded to whole words, block i to lane i mod lanes.
- *
- * @param source the tile's blocks, row after row; like `image` from an even address on
- * @param image receives the blocks from byte `imageOffset`; instruction words are left alone
- */
-export function packTile(
-  coreType: CoreType,
-  layout: TileLayout,
-  source: Uint8Array,
-  image: Uint8Array,
-  imageOffset: number,
-): void {
-  const blockBytes = CORE_BLOCK_BYTES[coreType];
-  const paddedBytes = CORE_WORDS[coreType] * 4;
-  const laneCount = layout.lanes.length;
-  // Halfword by halfword, which every block and offset is a multiple of: a view for each of a model's millions of
-  // blocks would cost more than the copy.
-  const from = new Uint16Array(source.buffer, source.byteOffset, source.byteLength >> 1);
-  const to = new Uint16Array(image.buffer, image.byteOffset, image.byteLength >> 1);
-  const block = blockBytes >> 1;
-  const padded = paddedBytes >> 1;
-  for (let lane = 0; lane < laneCount; lane++) {
-    let at = (imageOffset + layout.lanes[lane].dataOffset) >> 1;
-    for (let number = lane; number < layout.blocks; number += laneCount) {
-      const first = number * block;
-      for (let i = 0; i < block; i++) to[at + i] = from[first + i];
-      for (let i = block; i < padded; i++) to[at + i] = 0;
-      at += padded;
-    }
-  }
 }
 
 /** Writes 32-bit little-endian words. */

@@ -3,6 +3,7 @@ import { Q8K_BYTES } from '../gguf/index.js';
 import { longestPiece } from './dma/channel.js';
 import { CONFIG_AND_INPUTS_WORDS, SOFT_MAX_ELEMENTS, SOFT_MAX_WORDS } from './instructions.js';
 import { largestStagedTile } from './matmul-program.js';
+import { MANIFEST_BYTES } from './packed/weight-manifest.js';
 import { wholeLines } from './tile.js';
 
 /** Programs that one call of `multiply` can take. */
@@ -16,6 +17,8 @@ const SOFT_MAX_RESULTS = 4 * SOFT_MAX_ELEMENTS;
 
 /** Bytes of DMA memory that the driver keeps for itself, whatever is loaded. */
 export interface WorkingSizes {
+  /** What of the memory holds weights, for the next process. */
+  readonly manifest: number;
   /** CONFIG|LOAD_INP and as many input blocks as the core holds, or a tile of SOFT_MAX. */
   readonly input: number;
   readonly instructions: number;
@@ -37,17 +40,20 @@ export function workingSizes(description: Board['description']): WorkingSizes {
     wholeLines(Math.max(capacity.weightBlocks * capacity.inputBlocks * 4, SOFT_MAX_RESULTS)),
     longestPiece(dma.lengthBits),
   );
-  return { input, instructions, staging, output, total: input + instructions + 2 * staging + output };
+  const manifest = MANIFEST_BYTES;
+  const total = manifest + input + instructions + 2 * staging + output;
+  return { manifest, input, instructions, staging, output, total };
 }
 
 /** What the driver needs of a board's DMA memory before anything is loaded. */
 export function leastMemory(description: Board['description']): { bytes: number; largestPiece: number } {
-  const { input, instructions, staging, output, total } = workingSizes(description);
-  return { bytes: total, largestPiece: Math.max(input, instructions, staging, output) };
+  const { manifest, input, instructions, staging, output, total } = workingSizes(description);
+  return { bytes: total, largestPiece: Math.max(manifest, input, instructions, staging, output) };
 }
 
 /** The driver's own buffers. */
 export interface WorkingMemory {
+  readonly manifest: DmaBuffer;
   readonly input: DmaBuffer;
   readonly instructions: DmaBuffer;
   /** While the core works on the tile in one, the next tile is copied into the other. */
@@ -57,18 +63,21 @@ export interface WorkingMemory {
 
 /** @throws PynqLlmError DRIVER_DMA_MEMORY_FULL */
 export function allocateWorkingMemory(board: Board): WorkingMemory {
-  const { input, instructions, staging, output } = workingSizes(board.description);
+  const { manifest, input, instructions, staging, output } = workingSizes(board.description);
   const buffers: DmaBuffer[] = [];
   try {
-    for (const bytes of [input, instructions, staging, staging, output]) buffers.push(board.allocate(bytes));
+    // The manifest first: the next process must find it.
+    for (const bytes of [manifest, input, instructions, staging, staging, output])
+      buffers.push(board.allocate(bytes));
   } catch (error) {
     for (const buffer of buffers) buffer.free();
     throw error;
   }
   return {
-    input: buffers[0],
-    instructions: buffers[1],
-    staging: [buffers[2], buffers[3]],
-    output: buffers[4],
+    manifest: buffers[0],
+    input: buffers[1],
+    instructions: buffers[2],
+    staging: [buffers[3], buffers[4]],
+    output: buffers[5],
   };
 }

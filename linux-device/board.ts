@@ -1,4 +1,5 @@
 import {
+  type AllocateOptions,
   AXI_DMA_REGISTERS,
   type Board,
   type BoardDescription,
@@ -154,13 +155,22 @@ class MappedBoard implements LinuxBoard, BufferHome {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE }: { readonly align?: number } = {}): DmaBuffer {
+  allocate(byteLength: number, { align = CACHE_LINE, at }: AllocateOptions = {}): DmaBuffer {
     this.requireOpen();
-    return this.#allocator.allocate(byteLength, Math.max(align, CACHE_LINE), (_address, region, offset) =>
-      region.caches === undefined
-        ? new UncachedDmaBuffer(this, region, offset, byteLength)
-        : new CachedDmaBuffer(this, region, region.caches, offset, byteLength),
+    return this.#allocator.allocate(
+      byteLength,
+      Math.max(align, CACHE_LINE),
+      (_address, region, offset) =>
+        region.caches === undefined
+          ? new UncachedDmaBuffer(this, region, offset, byteLength)
+          : new CachedDmaBuffer(this, region, region.caches, offset, byteLength),
+      at,
     );
+  }
+
+  /** Devices of the kernel may be made anew, and with them their memory. */
+  get keepsMemory(): boolean {
+    return this.#memory.kind === 'reserved';
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

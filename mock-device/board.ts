@@ -1,4 +1,5 @@
 import {
+  type AllocateOptions,
   type Board,
   type BoardDescription,
   type BoardFault,
@@ -134,9 +135,9 @@ class SimulatedBoard implements MockBoard {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE }: { readonly align?: number } = {}): DmaBuffer {
+  allocate(byteLength: number, { align = CACHE_LINE, at }: AllocateOptions = {}): DmaBuffer {
     this.#requireOpen();
-    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE));
+    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), at);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

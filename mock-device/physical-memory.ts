@@ -89,12 +89,13 @@ export class PhysicalMemory {
   }
 
   /** First fit. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
-  allocate(byteLength: number, align: number): DmaBuffer {
+  allocate(byteLength: number, align: number, at?: number): DmaBuffer {
     return this.#allocator.allocate(
       byteLength,
       align,
       (address, region, offset) =>
         new MockDmaBuffer(this, address, region.offset + offset, byteLength, this.#listener),
+      at,
     );
   }
 

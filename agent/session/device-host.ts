@@ -302,6 +302,9 @@ export class DeviceHost {
       case 'memory':
         this.dmaMemory = message.dmaMemory;
         return;
+      case 'note':
+        this.#options.log.warn({}, message.text);
+        return;
       case 'start-programs':
         this.#programs.start(message.thread, message.port, this.#doorbell.shared);
         return;

@@ -22,6 +22,8 @@ export interface ModelEvents {
   onEvent(generation: string, event: GenerateEvent): void;
   /** Bytes of weights loaded, or tokens scored or of a prompt to be pinned, for the call `id`. */
   onProgress(id: number, ...amounts: Parameters<OnProgress>): void;
+  /** For the agent's log. */
+  onNote(text: string): void;
   /** The answer to a call that took some steps, or slices of work. */
   onAnswer(
     id: number,
@@ -136,7 +138,7 @@ export class LoadedModels {
 
   /** @param id of the call, for progress @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_... */
   #load(
-    { model: digest, contextLength, kvType, kvBytes, path }: DeviceParams<'models.load'>,
+    { model: digest, contextLength, kvType, kvBytes, path, packed }: DeviceParams<'models.load'>,
     id: number,
   ): Result<'models.load'> {
     const before = this.#loaded.get(digest);
@@ -153,9 +155,14 @@ export class LoadedModels {
         kvType: kvType ?? this.#kv.type,
         kvBytes: kvBytes ?? this.#kv.bytes,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
+        keep: { model: digest, ...packed, say: (note) => this.#events.onNote(note) },
       });
       opened = model;
-      const result = { facts: factsOf(model), placement: plainPlacement(model.placement) };
+      const result = {
+        facts: factsOf(model),
+        placement: plainPlacement(model.placement),
+        weights: model.weights,
+      };
       const generations = new RunningGenerations(
         model,
         { metrics: this.#metrics, spill: this.#spill, weights: this.#clientWeights },

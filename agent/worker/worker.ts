@@ -42,6 +42,7 @@ function openService(): DeviceService | undefined {
         if ('error' in outcome) fail(id, outcome.error);
         else post({ kind: 'reply', id, result: outcome.result });
       },
+      onNote: (text) => post({ kind: 'note', text }),
       programs: {
         start: (thread, programs) =>
           port.postMessage({ kind: 'start-programs', thread, port: programs } satisfies FromWorker, [

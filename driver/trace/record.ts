@@ -1,4 +1,4 @@
-import type { Board, DmaBuffer, RegisterWindow } from '../../board/index.js';
+import type { AllocateOptions, Board, DmaBuffer, RegisterWindow } from '../../board/index.js';
 import { CHUNK_BYTES, headerOf, type TraceEvent, type TraceValue } from './events.js';
 import { holdsAddress, TraceRegisters } from './registers.js';
 
@@ -91,7 +91,8 @@ class RecordingBoard implements Board {
     return value;
   }
 
-  allocate(byteLength: number, options: { readonly align?: number } = {}): DmaBuffer {
+  /** A trace says all that is in memory, so nothing that lies there already is used: see `keepsMemory`. */
+  allocate(byteLength: number, options: AllocateOptions = {}): DmaBuffer {
     const inner = this.#board.allocate(byteLength, options);
     const recorded = new RecordedBuffer(inner, this.#nextId++, this, () => this.#buffers.delete(recorded));
     this.#buffers.add(recorded);

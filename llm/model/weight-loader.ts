@@ -1,5 +1,13 @@
-import type { Accelerator, MatMulProgram, Placement, PlacementReport } from '../../driver/index.js';
-import { BLOCK_FORMATS, type GgufFile, type GgufTensor } from '../../gguf/index.js';
+import type {
+  Accelerator,
+  KeepWeights,
+  MatMulProgram,
+  ModelWeights,
+  Placement,
+  PlacementReport,
+  WeightOrigins,
+} from '../../driver/index.js';
+import { BLOCK_FORMATS, type ByteSource, type GgufFile, type GgufTensor } from '../../gguf/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
 import type { PlacedMatrix } from './linear-group.js';
 
@@ -13,16 +21,18 @@ export class WeightLoader {
   readonly #accelerator: Accelerator | undefined;
   readonly #onProgress: LoadProgress | undefined;
   readonly #placements: ReadonlyMap<string, Placement>;
+  readonly #weights: ModelWeights | undefined;
   readonly #programs: MatMulProgram[] = [];
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
-  /** @param tensors all matrices of the model, in the order of use */
+  /** @param tensors all matrices of the model, in the order of use @param keep where packed weights may be kept */
   constructor(
     gguf: GgufFile,
     tensors: readonly GgufTensor[],
     accelerator: Accelerator | undefined,
     onProgress: LoadProgress | undefined,
+    keep: KeepWeights | undefined,
   ) {
     this.#gguf = gguf;
     this.#accelerator = accelerator;
@@ -30,6 +40,7 @@ export class WeightLoader {
     this.#totalBytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
     this.placement = accelerator?.plan(tensors) ?? cpuPlacement(tensors);
     this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
+    this.#weights = accelerator?.weightsOf(tensors, keep);
   }
 
   /** Loads one matrix. @throws PynqLlmError GGUF_READ_FAILED, DRIVER_* */
@@ -45,24 +56,40 @@ export class WeightLoader {
     if (this.#accelerator === undefined || placement === 'cpu') {
       return { matrix: loadCpuMatrix(this.#gguf, tensor) };
     }
-    const readRows = (first: number, count: number, into: Uint8Array): void =>
-      this.#gguf.readTensor(tensor, first, count, into);
     const { name, type, rows, columns } = tensor;
-    const program = this.#accelerator.load({ name, type, rows, columns, readRows }, placement);
+    const weights = { name, type, rows, columns, readRows: rowReader(this.#gguf.source, tensor) };
+    const program = this.#accelerator.load(weights, placement, { kept: this.#weights });
     this.#programs.push(program);
     return { program };
   }
 
+  /** All matrices are loaded: what was packed of them counts from now on. */
+  finish(): WeightOrigins {
+    this.#weights?.finish();
+    return this.#weights?.origins ?? { packed: 0, read: 0, found: 0 };
+  }
+
   /** Gives back device memory. */
   get unload(): () => void {
-    return unloader(this.#programs, this.#accelerator);
+    return unloader(this.#programs, this.#accelerator, this.#weights);
   }
 }
 
-function unloader(programs: MatMulProgram[], accelerator: Accelerator | undefined): () => void {
+function unloader(
+  programs: MatMulProgram[],
+  accelerator: Accelerator | undefined,
+  weights: ModelWeights | undefined,
+): () => void {
   return () => {
     for (const program of programs.splice(0)) accelerator?.unload(program);
+    weights?.close();
   };
+}
+
+/** Staged weights are read as long as the model is loaded: the file's metadata are not held for that. */
+function rowReader(source: ByteSource, { byteOffset, rowBytes }: GgufTensor) {
+  return (first: number, count: number, into: Uint8Array): void =>
+    source.readInto(byteOffset + first * rowBytes, into.subarray(0, count * rowBytes));
 }
 
 /** The report of a machine without an accelerator. */
