@@ -145,6 +145,11 @@ export const LLM_ERRORS = {
     meaning: 'The list of chat messages is malformed.',
     remedy: 'Give at least one message; a role is one of system, developer, user, assistant and tool.',
   },
+  LLM_CHAT_TURN_LOST: {
+    number: 4304,
+    meaning: "The model's chat template leaves out a part of the conversation, however it is put.",
+    remedy: 'Leave that message out, or say it in a message of the user; or give another chat template.',
+  },
   LLM_SAMPLING_PARAMETER: {
     number: 4400,
     meaning: 'A sampling parameter is outside its range.',

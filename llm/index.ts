@@ -32,6 +32,7 @@ export {
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
-export { CHAT_ROLES, type ChatFrame, type ChatMessage, ChatRenderer } from './tokenizer/chat-renderer.js';
+export { CHAT_ROLES, type ChatMessage, type Conversation } from './tokenizer/chat-conversation.js';
+export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';
 export { ChatTemplate } from './tokenizer/chat-template.js';
 export type { EncodeOptions, Tokenizer } from './tokenizer/index.js';

@@ -19,6 +19,7 @@ export type {
   HelloResult,
   WireBoardDescription,
 } from './schemas/board.js';
+export type { ChatMessage, Conversation, ToolCall } from './schemas/chat.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export type { DeviceCheckResult } from './schemas/device.js';
@@ -41,7 +42,6 @@ export type {
   SequenceStatus,
 } from './schemas/metrics.js';
 export type {
-  ChatMessage,
   KvType,
   ModelFacts,
   StoredModel,

@@ -82,6 +82,8 @@ export const MAX_TEXT_LENGTH = 1_048_576;
 
 /** Schemas that take the agent long to compile; llm/ has further limits. */
 export const MAX_SCHEMA_LENGTH = 131_072;
+/** Functions that a model is told of, as JSON text. */
+export const MAX_TOOLS_LENGTH = 262_144;
 /** Objects and lists within each other. */
 export const MAX_SCHEMA_DEPTH = 128;
 

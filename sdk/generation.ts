@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
-  type ChatMessage,
+  type Conversation,
   DEFAULT_TOKEN_WINDOW,
   type DoneEvent,
   errorFromWire,
@@ -16,6 +16,7 @@ import {
 } from '../protocol/index.js';
 import { listOf, requireArguments } from './arguments.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
+import { toWireConversation } from './conversation.js';
 import { EventQueue } from './event-queue.js';
 
 /** One generated token. */
@@ -30,10 +31,7 @@ export type Prompt =
       /** Whether special tokens written in the text are taken as such; no unless told. */
       readonly parseSpecial?: boolean;
     }
-  | {
-      /** A conversation, the oldest message first, 1 to 1,000. */
-      readonly messages: readonly ChatMessage[];
-    }
+  | Conversation
   | {
       /** Token ids as `tokenize` gives them; nothing is added. */
       readonly tokens: readonly number[];
@@ -392,5 +390,5 @@ export function toWirePrompt(prompt: Prompt): WirePrompt {
   if (typeof prompt === 'string') return { text: prompt };
   if ('text' in prompt) return { ...prompt };
   if ('tokens' in prompt) return { tokens: [...prompt.tokens] };
-  return { messages: prompt.messages.map((message) => ({ ...message })) };
+  return toWireConversation(prompt);
 }

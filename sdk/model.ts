@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
   ChatMessage,
+  Conversation,
   KvType,
   ModelFacts,
   OnProgress,
@@ -12,6 +13,7 @@ import type {
 } from '../protocol/index.js';
 import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
+import { toWireConversation } from './conversation.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
 import { Pin, type PinOptions } from './pin.js';
 import { requestWithProgress } from './progress-request.js';
@@ -230,9 +232,12 @@ export class Model {
   }
 
   /** The tokens of a conversation, by the model's chat template. */
-  async applyTemplate(messages: readonly ChatMessage[]): Promise<number[]> {
+  async applyTemplate(
+    messages: readonly ChatMessage[],
+    options: Omit<Conversation, 'messages'> = {},
+  ): Promise<number[]> {
     requireArguments({ messages }, MESSAGES);
-    const params = { model: this.digest, messages: [...messages] };
+    const params = { model: this.digest, ...toWireConversation({ ...options, messages }) };
     return (await this.#use(() => this.#connection.request('models.applyTemplate', params))).tokens;
   }
 

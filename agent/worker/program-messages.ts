@@ -1,14 +1,14 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Grammar } from '../../constraint/index.js';
 import type { WireError } from '../../errors/index.js';
-import type { ChatFrame, ChatMessage } from '../../llm/index.js';
+import type { ChatFrame, Conversation } from '../../llm/index.js';
 
 /** What the device's thread asks the thread beside it, and what that answers. */
 export interface Programs {
   chat: {
     readonly asked: {
       readonly frame: ChatFrame;
-      readonly messages: readonly ChatMessage[];
+      readonly conversation: Conversation;
       readonly addGenerationPrompt: boolean;
     };
     readonly answer: string;

@@ -45,8 +45,8 @@ function wireOf(error: unknown): PynqLlmError {
 
 function run(message: ToPrograms): Programs[ProgramKind]['answer'] {
   if (message.kind === 'schema') return compileSchema(message.asked);
-  const { frame, messages, addGenerationPrompt } = message.asked;
+  const { frame, conversation, addGenerationPrompt } = message.asked;
   if (latest?.source !== frame.source)
     latest = { source: frame.source, renderer: new ChatRenderer(frame.source, RENDER_MS) };
-  return latest.renderer.render(frame, messages, addGenerationPrompt);
+  return latest.renderer.render(frame, conversation, addGenerationPrompt);
 }

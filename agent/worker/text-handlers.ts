@@ -8,7 +8,7 @@ import type { SessionPins } from './session-pins.js';
 import type { Text, TextQueue } from './text-queue.js';
 import {
   chatTokens,
-  lengthOfMessages,
+  lengthOfConversation,
   lengthOfPrompt,
   piecesOf,
   promptTokens,
@@ -65,12 +65,12 @@ export function textHandlers({
       });
     },
 
-    'models.applyTemplate': ({ model, messages, addGenerationPrompt = true, client }, caller) => {
+    'models.applyTemplate': ({ model, addGenerationPrompt = true, client, ...conversation }, caller) => {
       const { tokenizer } = find(model).model;
       const own = programs.of(client);
-      return add(caller, { client, model, length: lengthOfMessages(messages) }, function* () {
+      return add(caller, { client, model, length: lengthOfConversation(conversation) }, function* () {
         const most = MAX_PROMPT_TOKENS;
-        return { tokens: yield* chatTokens(tokenizer, messages, addGenerationPrompt, own, most) };
+        return { tokens: yield* chatTokens(tokenizer, conversation, addGenerationPrompt, own, most) };
       });
     },
 

@@ -2,18 +2,21 @@ import { PAUSE_AFTER, type Pausable } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import {
   CHAT_ROLES,
-  type ChatMessage,
   ChatTemplate,
+  type Conversation,
   type EncodeOptions,
   type Model,
   type Tokenizer,
 } from '../../llm/index.js';
-import { MAX_PROMPT_TOKENS, MAX_TEXT_LENGTH, type Params, type WirePrompt } from '../../protocol/index.js';
+import {
+  MAX_PROMPT_TOKENS,
+  MAX_TEXT_LENGTH,
+  type Conversation as WireConversation,
+  type WirePrompt,
+} from '../../protocol/index.js';
 import type { ClientPrograms } from './program-thread.js';
 
 const NO_BYTES = new Uint8Array();
-
-type Messages = Params<'models.applyTemplate'>['messages'];
 
 /**
  * The tokens of a prompt.
@@ -29,7 +32,7 @@ export function* promptTokens(
   if ('tokens' in prompt) return prompt.tokens;
   const most = model.contextLength;
   if ('messages' in prompt)
-    return yield* chatTokens(model.tokenizer, prompt.messages, addGenerationPrompt, programs, most);
+    return yield* chatTokens(model.tokenizer, prompt, addGenerationPrompt, programs, most);
   return yield* textTokens(
     model.tokenizer,
     prompt.text,
@@ -54,7 +57,7 @@ export function* textTokens(
 /** The tokens of a conversation. @throws PynqLlmError LLM_PROMPT_TOO_LONG for more than `most`, LLM_CHAT_... */
 export function* chatTokens(
   tokenizer: Tokenizer,
-  messages: Messages,
+  conversation: WireConversation,
   addGenerationPrompt: boolean,
   programs: ClientPrograms,
   most: number,
@@ -63,13 +66,17 @@ export function* chatTokens(
   const render = function* (
     ...[frame, said, adds]: Parameters<Parameters<ChatTemplate['encodePausably']>[2]>
   ) {
-    const text = yield* programs.ask('chat', { frame, messages: said, addGenerationPrompt: adds });
-    // A template may leave out what messages say, so that only now is there a bound.
+    const text = yield* programs.ask('chat', { frame, conversation: said, addGenerationPrompt: adds });
+    // A template may leave out what an assistant thought, so that only now is there a bound.
     checkLeast(tokenizer.leastTokens(text, { parseSpecial: true }), most);
     return text;
   };
-  const said = messages.map(toChatMessage);
-  const tokens = yield* template.encodePausably(said, addGenerationPrompt, render, most);
+  const tokens = yield* template.encodePausably(
+    toConversation(conversation),
+    addGenerationPrompt,
+    render,
+    most,
+  );
   checkLeast(tokens.length, most);
   return tokens;
 }
@@ -98,12 +105,14 @@ export function* piecesOf(tokenizer: Tokenizer, tokens: readonly number[]): Paus
 /** UTF-16 units of the texts of a prompt, or its tokens. @throws PynqLlmError LLM_PROMPT_TOO_LONG */
 export function lengthOfPrompt(prompt: WirePrompt): number {
   if ('tokens' in prompt) return prompt.tokens.length;
-  return 'text' in prompt ? prompt.text.length : lengthOfMessages(prompt.messages);
+  return 'text' in prompt ? prompt.text.length : lengthOfConversation(prompt);
 }
 
 /** UTF-16 units of a conversation, which has the limit of one text. @throws PynqLlmError LLM_PROMPT_TOO_LONG */
-export function lengthOfMessages(messages: Messages): number {
-  const length = messages.reduce((sum, { content }) => sum + content.length, 0);
+export function lengthOfConversation({ messages, tools = '' }: WireConversation): number {
+  const ofCalls = ({ toolCalls = [] }: WireConversation['messages'][number]) =>
+    toolCalls.reduce((sum, call) => sum + call.arguments.length, 0);
+  const length = messages.reduce((sum, one) => sum + one.content.length + ofCalls(one), tools.length);
   if (length <= MAX_TEXT_LENGTH) return length;
   throw new PynqLlmError(
     'LLM_PROMPT_TOO_LONG',
@@ -121,9 +130,13 @@ function checkLeast(tokens: number, most: number): void {
   });
 }
 
-function toChatMessage({ role, content }: Messages[number]): ChatMessage {
+function toConversation({ messages, ...rest }: WireConversation): Conversation {
+  return { ...rest, messages: messages.map((message) => ({ ...message, role: roleOf(message.role) })) };
+}
+
+function roleOf(role: string): (typeof CHAT_ROLES)[number] {
   const known = CHAT_ROLES.find((one) => one === role);
-  if (known !== undefined) return { role: known, content };
+  if (known !== undefined) return known;
   throw new PynqLlmError(
     'LLM_CHAT_MESSAGES',
     `"${role}" is no role of a message; ${CHAT_ROLES.join(', ')} are.`,

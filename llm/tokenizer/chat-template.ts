@@ -1,12 +1,14 @@
 import { type Pausable, runToEnd } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { CHAT_ROLES, type ChatFrame, type ChatMessage, ChatRenderer } from './chat-renderer.js';
+import { CHAT_ROLES, type Conversation } from './chat-conversation.js';
+import { type ChatFrame, ChatRenderer } from './chat-renderer.js';
+import { checkToolCalls, checkTools } from './chat-tools.js';
 import type { Tokenizer } from './index.js';
 
 /** Has a conversation rendered, in time. */
 export type Render = (
   frame: ChatFrame,
-  messages: readonly ChatMessage[],
+  conversation: Conversation,
   addGenerationPrompt: boolean,
 ) => Pausable<string>;
 
@@ -16,7 +18,7 @@ export type Render = (
  * Rendered text is encoded with the names of control tokens parsed, since templates write them so. Contents of messages go
  * into the template with every such name broken up by a character that the tokenizer takes out again
  * ({@link Tokenizer.protect}), so that they can't forge a turn, while the template may still trim, test and cut them. Roles
- * are a closed list for the same reason. A template cannot tell the time, so the same messages give the same tokens.
+ * are a closed list for the same reason. A template is told a fixed day, so the same messages give the same tokens.
  */
 export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
@@ -27,7 +29,7 @@ export class ChatTemplate {
    * @throws PynqLlmError LLM_CHAT_TEMPLATE_MISSING
    */
   constructor(tokenizer: Tokenizer, source: string | undefined = tokenizer.chatTemplate) {
-    if (source === undefined) {
+    if (source === undefined || source.trim() === '') {
       throw new PynqLlmError('LLM_CHAT_TEMPLATE_MISSING', 'The model file has no tokenizer.chat_template.');
     }
     this.#tokenizer = tokenizer;
@@ -38,28 +40,30 @@ export class ChatTemplate {
   /**
    * The tokens of a conversation, BOS included where the model wants it.
    *
-   * @param messages at least one
+   * @param conversation at least one message
    * @param addGenerationPrompt whether the beginning of the assistant's answer follows
-   * @throws PynqLlmError LLM_CHAT_MESSAGES, LLM_CHAT_REFUSED, LLM_CHAT_TEMPLATE_INVALID, LLM_TEXT_UNENCODABLE
+   * @throws PynqLlmError LLM_CHAT_MESSAGES, LLM_CHAT_REFUSED, LLM_CHAT_TURN_LOST, LLM_CHAT_TEMPLATE_INVALID, LLM_TEXT_UNENCODABLE
    */
-  encode(messages: readonly ChatMessage[], addGenerationPrompt = true): number[] {
-    return runToEnd(this.encodePausably(messages, addGenerationPrompt, renderHere, Number.POSITIVE_INFINITY));
+  encode(conversation: Conversation, addGenerationPrompt = true): number[] {
+    return runToEnd(
+      this.encodePausably(conversation, addGenerationPrompt, renderHere, Number.POSITIVE_INFINITY),
+    );
   }
 
   /**
    * The same with pauses for other work, and no further than to the first token over `most`, or soon after it: a result
    * that is longer is not the whole conversation's.
    *
-   * @throws PynqLlmError LLM_CHAT_MESSAGES, LLM_CHAT_REFUSED, LLM_CHAT_TEMPLATE_INVALID, LLM_TEXT_UNENCODABLE
+   * @throws PynqLlmError LLM_CHAT_MESSAGES, LLM_CHAT_REFUSED, LLM_CHAT_TURN_LOST, LLM_CHAT_TEMPLATE_INVALID, LLM_TEXT_UNENCODABLE
    */
   *encodePausably(
-    messages: readonly ChatMessage[],
+    conversation: Conversation,
     addGenerationPrompt: boolean,
     render: Render,
     most: number,
   ): Pausable<number[]> {
-    checkMessages(messages);
-    const text = yield* render(this.#frame, messages, addGenerationPrompt);
+    checkConversation(conversation);
+    const text = yield* render(this.#frame, conversation, addGenerationPrompt);
     const options = { parseSpecial: true, addSpecial: false };
     const ids = yield* this.#tokenizer.encodePausably(text, options, most);
     const { bosId, addsBos } = this.#tokenizer;
@@ -73,16 +77,18 @@ export class ChatTemplate {
 }
 
 // biome-ignore lint/correctness/useYield: rendering cannot be paused
-function* renderHere(...[frame, messages, addGenerationPrompt]: Parameters<Render>): Pausable<string> {
-  return new ChatRenderer(frame.source).render(frame, messages, addGenerationPrompt);
+function* renderHere(...[frame, conversation, addGenerationPrompt]: Parameters<Render>): Pausable<string> {
+  return new ChatRenderer(frame.source).render(frame, conversation, addGenerationPrompt);
 }
 
-function checkMessages(messages: readonly ChatMessage[]): void {
+function checkConversation({ messages, tools }: Conversation): void {
   if (messages.length === 0) throw new PynqLlmError('LLM_CHAT_MESSAGES', 'There are no messages.');
-  for (const [index, { role, content }] of messages.entries()) {
-    if (CHAT_ROLES.includes(role) && typeof content === 'string') continue;
-    throw new PynqLlmError('LLM_CHAT_MESSAGES', `Message ${index} has an unknown role or no text.`, {
-      context: { index, role: String(role) },
-    });
+  for (const [index, { role, content, toolCalls }] of messages.entries()) {
+    if (!CHAT_ROLES.includes(role) || typeof content !== 'string')
+      throw new PynqLlmError('LLM_CHAT_MESSAGES', `Message ${index} has an unknown role or no text.`, {
+        context: { index, role: String(role) },
+      });
+    if (toolCalls !== undefined) checkToolCalls(toolCalls, index, role);
   }
+  if (tools !== undefined) checkTools(tools);
 }

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { MAX_PROMPT_TOKENS, MAX_TOKEN_WINDOW, MAX_VALUES } from '../limits.js';
 import { wireError } from '../wire-error.js';
+import { conversation } from './chat.js';
 import { count, digest, float, generationId, text, tokenId, tokenList, tokens } from './common.js';
-import { chatMessages } from './models.js';
 import { samplingOptions, serviceOptions } from './sampling.js';
 
 export const prompt = z.union([
   z.strictObject({ text, parseSpecial: z.boolean().optional() }),
-  z.strictObject({ messages: chatMessages }),
+  conversation,
   z.strictObject({ tokens }),
 ]);
 export type WirePrompt = z.output<typeof prompt>;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MAX_CHUNKS, MAX_LIST_MODELS, MAX_NAME_LENGTH } from '../limits.js';
-import { bytes, count, digest, list, name, piece, text, tokens } from './common.js';
+import { conversationFields } from './chat.js';
+import { bytes, count, digest, name, piece, text, tokens } from './common.js';
 import { placementReport } from './placement.js';
 
 /** How keys and values of complete pages are kept: as 16-bit floats, or as 8-bit integers with a scale. */
@@ -160,21 +161,9 @@ export const detokenizeResult = z.object({ text: z.string() });
 /** What each token stands for: not always whole characters; nothing for tokens that are left out of texts. */
 export const piecesResult = z.object({ pieces: z.array(bytes) });
 
-/** One message of a conversation. */
-export interface ChatMessage {
-  /** Who says it, as the model's chat template has it: mostly `system`, `user` or `assistant`. */
-  readonly role: string;
-  /** What is said. */
-  readonly content: string;
-}
-const chatMessage: z.ZodType<ChatMessage> = z.strictObject({
-  role: z.string().min(1).max(40),
-  content: text,
-});
-export const chatMessages = list(chatMessage, { min: 1, max: 1_000 });
 export const applyTemplateParams = z.strictObject({
+  ...conversationFields,
   model: digest,
-  messages: chatMessages,
   /** Whether the prompt ends where the assistant's answer begins; yes unless told. */
   addGenerationPrompt: z.boolean().optional(),
 });

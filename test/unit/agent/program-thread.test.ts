@@ -44,9 +44,11 @@ afterEach(() => programs.close());
 function render(source: string, share: string): number {
   const call = calls++;
   const frame = { source, names: [], bos: '', eos: '' };
-  const messages = [{ role: 'user' as const, content: 'Hello' }];
+  const conversation = { messages: [{ role: 'user' as const, content: 'Hello' }] };
   const work = function* () {
-    return { text: yield* programs.of([share]).ask('chat', { frame, messages, addGenerationPrompt: false }) };
+    return {
+      text: yield* programs.of([share]).ask('chat', { frame, conversation, addGenerationPrompt: false }),
+    };
   };
   queue.add({ call, session: 1, client: [share], model: '', length: 1, work: work() });
   return call;
