@@ -48,7 +48,7 @@ async function count(emulator: CountingEmulator, options: BoardBenchOptions): Pr
   const runs = [];
   for (const memory of options.memory) {
     onNote(`board: counting with ${memory} memory, contexts ${contexts.join(', ')}`);
-    const times = small ? { warmUp: 24, windows: 5, tokens: 2 } : { warmUp: 6, windows: 3, tokens: 1 };
+    const times = small ? { warmUp: 200, windows: 5, tokens: 4 } : { warmUp: 10, windows: 3, tokens: 1 };
     const task = { file, memory, contexts, dmaBytes, ...times };
     runs.push({ memory, ...(await countTokens(emulator, task, COUNT_MS)) });
   }
