@@ -1,4 +1,11 @@
-export type { AllocateOptions, Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
+export type {
+  AllocateOptions,
+  Board,
+  BoardFault,
+  DmaBuffer,
+  DmaDirection,
+  RegisterWindow,
+} from './board.js';
 export type { BoardDescription, CoreRevision, CoreTiming, DmaDevices, UnpackSpeed } from './description.js';
 export { loadBoardDescription, shippedBoardNames } from './description-file.js';
 export { OwnedDmaBuffer } from './owned-dma-buffer.js';

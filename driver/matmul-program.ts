@@ -141,8 +141,8 @@ export class MatMulProgram {
         kept?.overwrites();
         packed.load((index, tile) => writeTile(buffer, tiles, packed, index, tile));
       }
-      writeAt(buffer, 0, headerOf(board, coreType, tiles.full));
-      writeAt(buffer, HEADERS_BYTES / 2, headerOf(board, coreType, tiles.last));
+      buffer.write(0, headerOf(board, coreType, tiles.full));
+      buffer.write(HEADERS_BYTES / 2, headerOf(board, coreType, tiles.last));
       buffer.giveToDevice();
       kept?.resides(name, { at: buffer.physicalAddress, bytes: tiles.bytes, checksum: packed.checksum });
     } catch (error) {
@@ -171,7 +171,7 @@ export class MatMulProgram {
     if (this.#memory === undefined || !('packed' in this.#memory)) throw this.#withoutMemory();
     const { packed } = this.#memory;
     const layout = this.tile(index);
-    writeAt(to, 0, headerOf(board, this.coreType, layout));
+    to.write(0, headerOf(board, this.coreType, layout));
     writeLanes(to, 0, layout, packed.layout(index), packed.tile(index));
   }
 
@@ -203,12 +203,11 @@ export interface CompileOptions {
 
 /** At a place where something may lie already, or wherever there is room. */
 function allocateAt(board: Board, bytes: number, at: number | undefined): DmaBuffer {
-  if (at === undefined) return board.allocate(bytes);
   try {
-    return board.allocate(bytes, { at });
+    return board.allocate(bytes, { at, direction: 'to-device' });
   } catch (error) {
-    if (!isPynqLlmError(error, 'DRIVER_DMA_MEMORY_FULL')) throw error;
-    return board.allocate(bytes);
+    if (at === undefined || !isPynqLlmError(error, 'DRIVER_DMA_MEMORY_FULL')) throw error;
+    return board.allocate(bytes, { direction: 'to-device' });
   }
 }
 
@@ -232,7 +231,7 @@ function writeLanes(
   tile: Uint8Array,
 ): void {
   lanes.forEach(({ offset, bytes }, lane) => {
-    writeAt(buffer, base + layout.lanes[lane].dataOffset, tile.subarray(offset, offset + bytes));
+    buffer.write(base + layout.lanes[lane].dataOffset, tile, offset, bytes);
   });
 }
 
@@ -247,13 +246,8 @@ function readTile(
   const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
   const base = HEADERS_BYTES + index * tiles.full.bytes;
   packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
-    const from = base + layout.lanes[lane].dataOffset;
-    into.set(buffer.bytes.subarray(from, from + bytes), offset);
+    buffer.read(base + layout.lanes[lane].dataOffset, into, offset, bytes);
   });
-}
-
-function writeAt(buffer: DmaBuffer, offset: number, bytes: Uint8Array): void {
-  buffer.bytes.set(bytes, offset);
 }
 
 function headerOf({ description }: Board, coreType: CoreType, layout: TileLayout): Uint8Array {

@@ -68,6 +68,8 @@ const COMPUTE_LAST_SLOT = 2;
  * on the mock, where each wait has one, that makes 11, 7, 8 and 4 reads a tile.
  */
 export class MatMulRunner {
+  /** What is to be written as inputs, before it goes to DMA memory. */
+  readonly #scratch: Uint8Array;
   /** The staging buffer with the last tile that was staged. */
   #staged: 0 | 1 = 0;
   readonly #board: Board;
@@ -82,6 +84,7 @@ export class MatMulRunner {
     this.#memory = memory;
     this.#traffic = traffic;
     this.#deadlines = deadlines;
+    this.#scratch = new Uint8Array(memory.input.byteLength);
   }
 
   /** The most columns that one run of these programs can take: all share the input, results go through one buffer. */
@@ -127,19 +130,19 @@ export class MatMulRunner {
     const { kb } = program.tiles;
     const header = CONFIG_AND_INPUTS_WORDS * 4;
     const end = header + columns * kb * Q8K_BYTES;
-    input.giveToCpu();
-    const { bytes } = input;
+    const bytes = this.#scratch;
     const shape = { kb, rows: program.rows, columns, coreType: program.coreType };
     putWords(bytes, 0, encodeConfigAndInputs(shape, this.#board.description.capacity.inputBlocks));
     fill(bytes.subarray(header, end));
-    input.giveToDevice();
+    input.giveToCpu(0, end);
+    input.write(0, bytes, 0, end);
+    input.giveToDevice(0, end);
     return end;
   }
 
   #writeInstructions(programs: readonly MatMulProgram[], columns: number): void {
     const { instructions } = this.#memory;
-    instructions.giveToCpu();
-    const { bytes } = instructions;
+    const bytes = new Uint8Array(programs.length * SLOTS_PER_PROGRAM * INSTRUCTION_SLOT);
     programs.forEach(({ tiles, rows, coreType }, i) => {
       const at = i * SLOTS_PER_PROGRAM * INSTRUCTION_SLOT;
       const { kb, full, last } = tiles;
@@ -147,7 +150,9 @@ export class MatMulRunner {
       putWords(bytes, at + COMPUTE_FULL_SLOT * INSTRUCTION_SLOT, encodeCompute(kb, full.rows, columns));
       putWords(bytes, at + COMPUTE_LAST_SLOT * INSTRUCTION_SLOT, encodeCompute(kb, last.rows, columns));
     });
-    instructions.giveToDevice();
+    instructions.giveToCpu(0, bytes.length);
+    instructions.write(0, bytes);
+    instructions.giveToDevice(0, bytes.length);
   }
 
   #slotAddress(program: number, slot: number): number {
@@ -228,12 +233,12 @@ export class MatMulRunner {
     const staging = this.#memory.staging[this.#staged];
     const layout = program.tile(tile);
     const [laneA] = layout.lanes;
-    staging.giveToCpu();
-    const image = staging.bytes;
+    staging.giveToCpu(0, layout.bytes);
     program.stageTile(this.#board, tile, staging);
-    const compute = encodeCompute(program.tiles.kb, layout.rows, columns);
-    putWords(image, laneA.offset + laneA.bytes - COMPUTE_WORDS * 4, compute);
-    staging.giveToDevice();
+    const compute = new Uint8Array(COMPUTE_WORDS * 4);
+    putWords(compute, 0, encodeCompute(program.tiles.kb, layout.rows, columns));
+    staging.write(laneA.offset + laneA.bytes - compute.length, compute);
+    staging.giveToDevice(0, layout.bytes);
   }
 
   #sendLanes({ lanes }: TileLayout, base: number): void {
@@ -245,20 +250,18 @@ export class MatMulRunner {
 
   /** Copies the results of tiles from..to-1: the core sends column after column of a tile's rows. */
   #copyResults({ program, columns, firstColumn, output }: ProgramRun, from: number, to: number): void {
-    this.#memory.output.giveToCpu();
-    const { bytes } = this.#memory.output;
-    const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    const results = this.#memory.output;
+    results.giveToCpu();
+    const into = new Uint8Array(output.buffer, output.byteOffset, output.byteLength);
     let at = 0;
     for (let tile = from; tile < to; tile++) {
       const { rows } = program.tile(tile);
       const firstRow = tile * program.tiles.rowsPerTile;
       for (let n = 0; n < columns; n++) {
-        output.set(
-          floats.subarray(at + n * rows, at + (n + 1) * rows),
-          (firstColumn + n) * program.rows + firstRow,
-        );
+        const to = 4 * ((firstColumn + n) * program.rows + firstRow);
+        results.read(at + 4 * n * rows, into, to, 4 * rows);
       }
-      at += wholeLines(rows * columns * 4) / 4;
+      at += wholeLines(rows * columns * 4);
     }
   }
 

@@ -67,8 +67,10 @@ export function allocateWorkingMemory(board: Board): WorkingMemory {
   const buffers: DmaBuffer[] = [];
   try {
     // The manifest first: the next process must find it.
-    for (const bytes of [manifest, input, instructions, staging, staging, output])
-      buffers.push(board.allocate(bytes));
+    buffers.push(board.allocate(manifest));
+    for (const bytes of [input, instructions, staging, staging])
+      buffers.push(board.allocate(bytes, { direction: 'to-device' }));
+    buffers.push(board.allocate(output, { direction: 'from-device' }));
   } catch (error) {
     for (const buffer of buffers) buffer.free();
     throw error;

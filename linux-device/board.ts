@@ -155,15 +155,20 @@ class MappedBoard implements LinuxBoard, BufferHome {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE, at }: AllocateOptions = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.requireOpen();
     return this.#allocator.allocate(
       byteLength,
       Math.max(align, CACHE_LINE),
-      (_address, region, offset) =>
-        region.caches === undefined
-          ? new UncachedDmaBuffer(this, region, offset, byteLength)
-          : new CachedDmaBuffer(this, region, region.caches, offset, byteLength),
+      (_address, region, offset) => {
+        const place = { region, offset, byteLength, direction };
+        return region.caches === undefined
+          ? new UncachedDmaBuffer(this, place)
+          : new CachedDmaBuffer(this, place, region.caches);
+      },
       at,
     );
   }

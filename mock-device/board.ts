@@ -83,9 +83,8 @@ class SimulatedBoard implements MockBoard {
     else for (const fault of faults) this.#faults.inject(fault);
     this.#memory = new PhysicalMemory(description, {
       overwritten: (start, end) => this.#core.keep(start, end),
-      handedBack: (buffer) => {
-        this.#core.keep(buffer.offset, buffer.offset + buffer.byteLength);
-        for (const engine of this.#engines) engine.handedBack(buffer);
+      handedBack: (buffer, offset, byteLength) => {
+        for (const engine of this.#engines) engine.handedBack(buffer, offset, byteLength);
       },
     });
     this.#kernel = loadKernel(this.#memory.memory);
@@ -135,9 +134,12 @@ class SimulatedBoard implements MockBoard {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE, at }: AllocateOptions = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.#requireOpen();
-    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), at);
+    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), direction, at);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

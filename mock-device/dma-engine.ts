@@ -105,8 +105,11 @@ export class DmaEngine implements ChannelHost {
   }
 
   /** The CPU took memory back: a transfer that still uses it stops where it is. */
-  handedBack(buffer: MockDmaBuffer): void {
-    const touches = (transfer: Transfer | undefined): boolean => transfer?.buffer === buffer;
+  handedBack(buffer: MockDmaBuffer, offset: number, byteLength: number): void {
+    const touches = (transfer: Transfer | undefined): boolean =>
+      transfer?.buffer === buffer &&
+      transfer.start < offset + byteLength &&
+      offset < transfer.start + transfer.byteLength;
     if (touches(this.#sending)) {
       this.#stale('mm2s', 'a buffer was handed back to the CPU while it was read');
       this.#sending = undefined;
@@ -131,7 +134,12 @@ export class DmaEngine implements ChannelHost {
   start(channel: DmaChannel, address: number, byteLength: number): void {
     if (this.#faults.anyOn && this.#showsFault(channel)) return;
     const buffer = this.#memory.bufferAt(address, byteLength);
-    if (buffer?.owner !== 'device' || byteLength === 0 || (byteLength | address) & 3) {
+    if (
+      buffer?.ownerOf(address - buffer.physicalAddress, byteLength) !== 'device' ||
+      (channel === this.#receiver && buffer.direction === 'to-device') ||
+      byteLength === 0 ||
+      (byteLength | address) & 3
+    ) {
       this.#refuse(channel, address, byteLength);
       return;
     }
@@ -165,7 +173,6 @@ export class DmaEngine implements ChannelHost {
   }
 
   #send(transfer: Transfer): void {
-    transfer.buffer.settle();
     this.#sending = transfer;
     this.#input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
   }

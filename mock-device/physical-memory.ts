@@ -1,4 +1,10 @@
-import { type BoardDescription, type DmaBuffer, OwnedDmaBuffer, RegionAllocator } from '../board/index.js';
+import {
+  type BoardDescription,
+  type DmaBuffer,
+  type DmaDirection,
+  OwnedDmaBuffer,
+  RegionAllocator,
+} from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import { type KernelMemory, PREPARED_INPUT, reserveMemory } from './kernel.js';
 
@@ -22,9 +28,6 @@ export const CORE_AREA = {
 } as const;
 const DMA_AREA = Math.ceil((CORE_AREA.outputs + 1024 * 512 * 4) / PAGE) * PAGE;
 
-/** Words that the device wrote are disguised with this until the buffer is handed back: the CPU's caches hide them. */
-const POISON = 0xa5a5_a5a5 | 0;
-
 interface Region {
   readonly base: number;
   readonly size: number;
@@ -32,18 +35,12 @@ interface Region {
   readonly offset: number;
 }
 
-/** Words that the device wrote, as indices in the kernels' address space. */
-interface DeviceWrite {
-  readonly start: number;
-  readonly end: number;
-}
-
 /** Who must know when memory that the device reads changes. */
 export interface MemoryListener {
-  /** The device is about to write here, from offset `start` to before `end` of the kernels' address space. */
+  /** CPU or device is about to write here, from offset `start` to before `end` of the kernels' address space. */
   overwritten(start: number, end: number): void;
-  /** The CPU gets the buffer back. */
-  handedBack(buffer: MockDmaBuffer): void;
+  /** The CPU gets a range of the buffer back. */
+  handedBack(buffer: MockDmaBuffer, offset: number, byteLength: number): void;
 }
 
 /** DMA memory of a board, with physical addresses, buffers and their owners. Untouched pages cost no memory. */
@@ -65,7 +62,7 @@ export class PhysicalMemory {
       this.#regions.push({ base, size, offset });
       offset += Math.ceil(size / PAGE) * PAGE;
     }
-    // Reserved at its full size: growing would detach every view of a buffer's bytes.
+    // Reserved at its full size: growing would detach every view of it.
     const pages = offset / PAGE;
     try {
       this.memory = reserveMemory(pages);
@@ -89,12 +86,12 @@ export class PhysicalMemory {
   }
 
   /** First fit. @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT */
-  allocate(byteLength: number, align: number, at?: number): DmaBuffer {
+  allocate(byteLength: number, align: number, direction: DmaDirection, at?: number): DmaBuffer {
     return this.#allocator.allocate(
       byteLength,
       align,
       (address, region, offset) =>
-        new MockDmaBuffer(this, address, region.offset + offset, byteLength, this.#listener),
+        new MockDmaBuffer(this, address, region.offset + offset, byteLength, direction, this.#listener),
       at,
     );
   }
@@ -109,11 +106,8 @@ export class PhysicalMemory {
   }
 }
 
-/** DMA memory with an owner; see the Board seam. */
+/** DMA memory whose ranges have an owner; see the Board seam. */
 export class MockDmaBuffer extends OwnedDmaBuffer {
-  readonly #view: Uint8Array;
-  /** What the device wrote and the CPU may not see yet; ranges that do not overlap. */
-  #written: DeviceWrite[] = [];
   readonly #owningMemory: PhysicalMemory;
   readonly #listener: MemoryListener;
 
@@ -123,23 +117,29 @@ export class MockDmaBuffer extends OwnedDmaBuffer {
     /** Where the buffer lies in the kernels' address space. */
     readonly offset: number,
     byteLength: number,
+    direction: DmaDirection,
     listener: MemoryListener,
   ) {
-    super(physicalAddress, byteLength);
+    super(physicalAddress, byteLength, direction);
     this.#owningMemory = owningMemory;
     this.#listener = listener;
-    this.#view = owningMemory.bytes.subarray(offset, offset + byteLength);
   }
 
-  protected memory(): Uint8Array {
-    return this.#view;
+  protected copyIn(offset: number, source: Uint8Array, at: number, byteLength: number): void {
+    const to = this.offset + offset;
+    this.#listener.overwritten(to, to + byteLength);
+    this.#owningMemory.bytes.set(source.subarray(at, at + byteLength), to);
+  }
+
+  protected copyOut(offset: number, into: Uint8Array, at: number, byteLength: number): void {
+    const from = this.offset + offset;
+    into.set(this.#owningMemory.bytes.subarray(from, from + byteLength), at);
   }
 
   protected handOver(): void {}
 
-  protected handBack(): void {
-    this.#listener.handedBack(this);
-    this.settle();
+  protected handBack(offset: number, byteLength: number): void {
+    this.#listener.handedBack(this, offset, byteLength);
   }
 
   protected release(): void {
@@ -147,25 +147,12 @@ export class MockDmaBuffer extends OwnedDmaBuffer {
   }
 
   /**
-   * The device writes whole words: visible to the device at once, to the CPU when the buffer is handed back.
+   * The device writes whole words.
    * @param offset in the buffer
    */
   deviceWrite(offset: number, source: Int32Array): void {
     const at = this.offset + offset;
     this.#listener.overwritten(at, at + source.byteLength);
-    const { signedWords: words } = this.#owningMemory;
-    const start = at / 4;
-    const end = start + source.length;
-    if (this.#written.some((range) => range.start < end && start < range.end)) this.settle();
-    for (let to = start, from = 0; to < end; to++, from++) words[to] = source[from] ^ POISON;
-    this.#written.push({ start, end });
-  }
-
-  /** Puts what the device wrote in plain sight: before the CPU or the device reads it. */
-  settle(): void {
-    if (this.#written.length === 0) return;
-    const { signedWords: words } = this.#owningMemory;
-    for (const { start, end } of this.#written) for (let i = start; i < end; i++) words[i] ^= POISON;
-    this.#written.length = 0;
+    this.#owningMemory.signedWords.set(source, at / 4);
   }
 }

@@ -39,7 +39,7 @@ export class WeightManifest {
   read(key: Uint8Array, count: number): readonly (ImageEntry | undefined)[] | string {
     const bytes = new Uint8Array(tableBytes(count));
     this.#buffer.giveToCpu();
-    bytes.set(this.#buffer.bytes.subarray(0, bytes.length));
+    this.#buffer.read(0, bytes);
     return decodeTable(bytes, kindOf(key, count));
   }
 
@@ -54,7 +54,7 @@ export class WeightManifest {
 
   #put(bytes: Uint8Array): void {
     this.#buffer.giveToCpu();
-    this.#buffer.bytes.set(bytes);
+    this.#buffer.write(0, bytes);
     this.#buffer.giveToDevice();
   }
 }

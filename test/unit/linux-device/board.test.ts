@@ -137,7 +137,7 @@ describe('a closed board', () => {
       () => board.allocate(64),
       () => board.waitUntil(() => true, 1),
       () => board.resetLogic(),
-      () => mine.bytes,
+      () => mine.read(0, new Uint8Array(1)),
       () => mine.giveToDevice(),
     ])
       expect(use).toThrow('LINUX_CLOSED');

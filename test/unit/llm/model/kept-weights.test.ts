@@ -214,7 +214,10 @@ describe('weights that lie in memory already', () => {
   /** Where the tensors of the model lie, which the manifest says: the first is behind the driver's own buffers. */
   const poke = (board: ReturnType<typeof lastingBoard>, address: number) => {
     const buffer = board.allocate(64, { at: address - (address % 64) });
-    buffer.bytes[address % 64] ^= 1;
+    const bytes = new Uint8Array(64);
+    buffer.read(0, bytes);
+    bytes[address % 64] ^= 1;
+    buffer.write(0, bytes);
     buffer.giveToDevice();
     buffer.free();
   };
