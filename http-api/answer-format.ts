@@ -1,4 +1,5 @@
 import type { ReportedToken } from './reported-token.js';
+import type { CallDelta } from './tools/call-pieces.js';
 
 /** How an endpoint writes its answers. */
 export interface AnswerFormat {
@@ -8,9 +9,9 @@ export interface AnswerFormat {
   /** Where the request asked for log-probabilities: what writes those of one answer, piece after piece. */
   readonly logprobs: (() => WriteLogprobs) | undefined;
   /** A whole answer of a choice. */
-  readonly choice: (text: string) => object;
+  readonly choice: (text: string, calls: readonly CallDelta[]) => object;
   /** A streamed piece of one; `first` for the first of a choice. */
-  readonly piece: (text: string, first: boolean) => object;
+  readonly piece: (text: string, first: boolean, calls: readonly CallDelta[]) => object;
 }
 
 /** Writes the log-probabilities of the next tokens of an answer. */

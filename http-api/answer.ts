@@ -8,6 +8,8 @@ import { type Choice, finishReason, type Piece, piecesOf, usageOf } from './choi
 import { merge } from './merge.js';
 import type { ApiMetrics } from './metrics.js';
 import type { ReportedToken } from './reported-token.js';
+import { Silence } from './silence.js';
+import type { CallDelta } from './tools/call-pieces.js';
 
 /** What is answered, and to whom. */
 export interface AnswerRequest {
@@ -31,11 +33,11 @@ export async function answerWhole(context: Context, request: AnswerRequest): Pro
   return context.json({
     ...headOf(request, format.object),
     choices: await Promise.all(
-      sent.map(async ({ text, tokens, done }, index) => ({
+      sent.map(async ({ text, calls, tokens, done }, index) => ({
         index,
-        ...format.choice(text),
+        ...format.choice(text, calls),
         logprobs: (await format.logprobs?.()(tokens)) ?? null,
-        finish_reason: finishReason(done),
+        finish_reason: finishReason(done, calls.length > 0),
       })),
     ),
     usage: usageOf(
@@ -58,6 +60,7 @@ async function collectAll(choices: readonly Choice[], request: AnswerRequest): P
 /** A whole answer. */
 interface Answer {
   readonly text: string;
+  readonly calls: readonly CallDelta[];
   /** Those of a prompt that is part of the answer, too. */
   readonly tokens: readonly ReportedToken[];
   readonly done: DoneEvent;
@@ -81,6 +84,7 @@ function beamsOf(answers: readonly Answer[], n: number): Answer[] | undefined {
   return answers.flatMap(({ done: { beams = [], ...done } }) =>
     beams.slice(0, n).map(({ text, reason, tokens }) => ({
       text,
+      calls: [],
       tokens: [],
       done: { ...done, reason, tokens: tokens.length },
     })),
@@ -90,20 +94,27 @@ function beamsOf(answers: readonly Answer[], n: number): Answer[] | undefined {
 async function collect(choice: Choice, { metrics }: AnswerRequest): Promise<Answer> {
   let text = '';
   const tokens: ReportedToken[] = [];
+  const calls: CallDelta[] = [];
   for await (const piece of piecesOf(choice)) {
     text += piece.text;
     tokens.push(...piece.tokens);
+    for (const { index, ...delta } of piece.calls ?? []) {
+      const before = calls[index]?.arguments ?? '';
+      calls[index] = { ...calls[index], index, ...delta, arguments: before + delta.arguments };
+    }
     if (piece.finish !== undefined) {
       metrics.finished(piece.finish);
-      return { text, tokens, done: piece.finish };
+      return { text, calls, tokens, done: piece.finish };
     }
   }
   throw new Error('a generation ends with a done event');
 }
 
 /**
- * Sends the answers token by token as server-sent events, `[DONE]` at the end. What is refused is refused before the first
- * piece: it is answered with its status, not inside of a stream that says 200.
+ * Sends the answers token by token as server-sent events, `[DONE]` at the end. What is refused is refused before the head
+ * goes out: it is answered with its status. The head goes once the requests are in the agent's queue; while they wait there
+ * or their prompts are computed, comments tell proxies and clients that the connection lives. What fails later ends the
+ * stream with an `error` event.
  */
 export async function answerStreamed(
   context: Context,
@@ -112,21 +123,31 @@ export async function answerStreamed(
 ): Promise<Response> {
   const { choices, format, perPrompt, metrics, fail } = request;
   const head = headOf(request, format.chunkObject);
+  try {
+    await Promise.all(choices.map(({ generation }) => generation.admitted));
+  } catch (error) {
+    await Promise.allSettled(choices.map(({ generation }) => generation.cancel()));
+    throw error;
+  }
   const pieces = merge(choices.map((choice) => withIndex(choice)));
-  const firstPiece = await pieces.next();
   return streamSSE(context, async (stream) => {
     const done: DoneEvent[] = [];
     /** By choice, once it has begun. */
     const begun = new Map<number, WriteLogprobs | undefined>();
+    const calling = new Set<number>();
     const send = (body: object) => stream.writeSSE({ data: JSON.stringify(body) });
+    const silence = new Silence(() => stream.write(': waiting\n\n'));
     try {
-      for (let next = firstPiece; !next.done; next = await pieces.next()) {
+      for (;;) {
+        const next = await silence.during(pieces.next());
+        if (next.done) break;
         if (stream.aborted) return;
         const { index, piece } = next.value;
         if (piece.finish !== undefined) {
           metrics.finished(piece.finish);
           done[index] = piece.finish;
         }
+        if (piece.calls !== undefined) calling.add(index);
         const first = !begun.has(index);
         if (first) begun.set(index, format.logprobs?.());
         const logprobs = piece.tokens.length > 0 ? await begun.get(index)?.(piece.tokens) : undefined;
@@ -135,22 +156,22 @@ export async function answerStreamed(
           choices: [
             {
               index,
-              ...format.piece(piece.text, first),
+              ...format.piece(piece.text, first, piece.calls ?? []),
               logprobs: logprobs ?? null,
-              finish_reason: piece.finish === undefined ? null : finishReason(piece.finish),
+              finish_reason:
+                piece.finish === undefined ? null : finishReason(piece.finish, calling.has(index)),
             },
           ],
           ...(withUsage ? { usage: null } : {}),
         });
       }
       if (withUsage) await send({ ...head, choices: [], usage: usageOf(done, perPrompt) });
+      await stream.writeSSE({ data: '[DONE]' });
     } catch (error) {
-      if (stream.aborted) return;
-      await send(fail(error).body);
+      if (!stream.aborted) await stream.writeSSE({ event: 'error', data: JSON.stringify(fail(error).body) });
     } finally {
       await pieces.return();
     }
-    await stream.writeSSE({ data: '[DONE]' });
   });
 }
 

@@ -22,6 +22,7 @@ import {
 } from './schemas.js';
 import type { DeviceHealth, ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
+import { type ToolRequest, toolRequestOf } from './tools/tool-request.js';
 
 export interface AppOptions extends GuardOptions {
   /** How models are loaded that are not. */
@@ -107,13 +108,15 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     return counted(context, request.n ?? 1, async (ended) => {
       const served = await models.get(request.model);
       if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
+      const tools = toolRequestOf(request);
       return answer(
         context,
         served,
         request,
-        [{ prompt: conversationOf(request, served) }],
+        [{ prompt: conversationOf(request, served, tools) }],
         chatFormat(request, served),
         {
+          tools,
           maxTokens: request.max_completion_tokens ?? request.max_tokens,
           top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
           ended,
@@ -152,11 +155,13 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       maxTokens,
       top,
       bestOf,
+      tools,
       ended,
     }: {
       maxTokens: number | null | undefined;
       top: number;
       bestOf?: number | undefined;
+      tools?: ToolRequest;
       ended: () => void;
     },
   ): Promise<Response> {
@@ -176,7 +181,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         'invalid_value',
         'best_of',
       );
-    const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal);
+    const choices = startChoices(served, prompts, perPrompt, generate, context.req.raw.signal, tools);
     void Promise.allSettled(choices.map(({ generation }) => generation.done)).then(ended);
     const toAnswer = { model: request.model, choices, perPrompt, sentPerPrompt, format, metrics, fail };
     return request.stream

@@ -4,6 +4,8 @@ import { ApiError } from './api-error.js';
 import type { Echo, ReportedToken } from './reported-token.js';
 import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
+import { type CallDelta, withCalls } from './tools/call-pieces.js';
+import { forcedCall, type ToolRequest } from './tools/tool-request.js';
 
 /** One answer under way. */
 export interface Choice {
@@ -11,6 +13,8 @@ export interface Choice {
   readonly generation: Generation;
   /** The prompt, where it is part of the answer. */
   readonly echo: Echo | undefined;
+  /** What makes of its pieces those that are sent. */
+  readonly read: (pieces: AsyncIterable<Piece>) => AsyncIterable<Piece>;
 }
 
 /** Text that has become certain, with the tokens that it came from; `finish` with the last piece of a choice. */
@@ -18,6 +22,8 @@ export interface Piece {
   readonly text: string;
   readonly tokens: readonly ReportedToken[];
   readonly finish: DoneEvent | undefined;
+  /** Parts of calls of functions, which are not part of the text. */
+  readonly calls?: readonly CallDelta[];
 }
 
 type ServiceOptions = Pick<GenerateOptions, 'class' | 'client' | 'priority' | 'deadlineMs'>;
@@ -119,7 +125,7 @@ function sizeOf(prompt: Prompt): number {
   if (typeof prompt === 'string') return prompt.length;
   if ('tokens' in prompt) return prompt.tokens.length * BYTES_PER_TOKEN;
   if ('text' in prompt) return prompt.text.length;
-  return prompt.messages.reduce((sum, { content }) => sum + content.length, 0);
+  return prompt.messages.reduce((sum, { content }) => sum + content.length, prompt.tools?.length ?? 0);
 }
 
 /**
@@ -132,6 +138,7 @@ export function startChoices(
   n: number,
   options: GenerateOptions,
   signal: AbortSignal,
+  tools: ToolRequest | undefined,
 ): Choice[] {
   const generations = options.beams === undefined ? n : 1;
   const sent = generations * prompts.reduce((sum, { prompt }) => sum + sizeOf(prompt), 0);
@@ -143,25 +150,48 @@ export function startChoices(
       'n',
     );
   return prompts.flatMap(({ prompt, echo }, p) =>
-    Array.from({ length: generations }, (_, i) => ({
-      index: p * n + i,
-      echo,
-      generation: model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal }),
-    })),
+    Array.from({ length: generations }, (_, i) => {
+      const begin = (more: Pick<GenerateOptions, 'responseFormat'>) =>
+        model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal, ...more });
+      return {
+        index: p * n + i,
+        echo,
+        generation: begin(tools?.forced === undefined ? {} : { responseFormat: tools.forced }),
+        read: readerOf(tools, begin),
+      };
+    }),
   );
 }
 
+/** @param begin begins the answer again */
+function readerOf(
+  tools: ToolRequest | undefined,
+  begin: (more: Pick<GenerateOptions, 'responseFormat'>) => Generation,
+): Choice['read'] {
+  if (tools === undefined || tools.functions.length === 0) return (pieces) => pieces;
+  return (pieces) =>
+    withCalls(pieces, tools, (name) => {
+      const called = tools.functions.filter((one) => one.name === name);
+      return piecesOfGeneration(begin({ responseFormat: forcedCall(called) }));
+    });
+}
+
 /** The pieces of an answer as they come. */
-export async function* piecesOf({ generation, echo }: Choice): AsyncGenerator<Piece, void, void> {
+export async function* piecesOf({ generation, echo, read }: Choice): AsyncGenerator<Piece, void, void> {
   if (echo !== undefined) yield { ...echo, finish: undefined };
+  yield* read(piecesOfGeneration(generation));
+}
+
+async function* piecesOfGeneration(generation: Generation): AsyncGenerator<Piece, void, void> {
   for await (const token of generation) yield { text: token.text, tokens: [token], finish: undefined };
   const done = await generation.done;
   yield { text: done.text, tokens: [], finish: done };
 }
 
 /** Why an answer ended, in OpenAI's words. */
-export function finishReason({ reason }: DoneEvent): 'stop' | 'length' {
-  return reason === 'max-tokens' || reason === 'context-full' ? 'length' : 'stop';
+export function finishReason({ reason }: DoneEvent, hasCalls = false): 'stop' | 'length' | 'tool_calls' {
+  if (reason === 'max-tokens' || reason === 'context-full') return 'length';
+  return hasCalls ? 'tool_calls' : 'stop';
 }
 
 /** @param perPrompt how many answers share a prompt, which counts once */

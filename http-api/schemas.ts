@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { list, MAX_PROMPT_TOKENS, tokenList } from '../protocol/index.js';
+import { toolCalls, toolFields } from './tools/tool-schemas.js';
 
 // Requests of the OpenAI API (platform.openai.com/docs/api-reference), as far as this server understands them. Fields
 // that it does not know are ignored, as servers of the ecosystem do; fields that would change the answer and cannot
@@ -129,10 +130,12 @@ const message = z.object({
   role: z.string().min(1).max(40),
   // What an assistant that called a function said.
   content: z.preprocess((content) => content ?? '', z.string().or(list(part, { min: 0, max: MAX_PARTS }))),
-  tool_calls: z.array(z.unknown()).max(0, 'tools are not supported').nullish(),
+  tool_calls: toolCalls,
+  tool_call_id: z.string().min(1).max(100).nullish(),
 });
 
-const noTools = z.array(z.unknown()).max(0, 'tools are not supported').nullish();
+const noFunctions = z.array(z.unknown()).max(0, 'functions are given as tools').nullish();
+const variable = z.union([z.string().max(10_000), z.number(), z.boolean(), z.null()]);
 export const chatRequest = sampling
   .extend({
     messages: list(message, { min: 1, max: 1_000 }),
@@ -140,10 +143,13 @@ export const chatRequest = sampling
     max_completion_tokens: count.nullish(),
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),
-    tools: noTools,
-    functions: noTools,
-    tool_choice: z.enum(['none', 'auto'], 'tools are not supported').nullish(),
-    function_call: z.enum(['none', 'auto'], 'functions are not supported').nullish(),
+    ...toolFields,
+    functions: noFunctions,
+    function_call: z.enum(['none', 'auto'], 'functions are given as tools').nullish(),
+    // llama.cpp's and vLLM's: variables of the chat template.
+    chat_template_kwargs: z.record(z.string().max(64), variable).nullish(),
+    /** Ours: the day that templates which ask for it are told. */
+    template_date: z.iso.date().nullish(),
     modalities: z.array(z.literal('text', 'only text is generated')).max(16).nullish(),
     audio: z.null('only text is generated').optional(),
   })

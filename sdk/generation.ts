@@ -72,6 +72,8 @@ type Opened = OpenedStream<'generate.start'> | OpenedStream<'generate.resume'>;
 export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   /** Its name on the agent. */
   readonly id = randomBytes(16).toString('hex');
+  /** Resolves once the agent has checked it and taken it into its queue; rejects where it is refused. */
+  readonly admitted: Promise<void>;
   /** How it ended and what it cost; settles once all tokens were read. */
   readonly done: Promise<DoneEvent>;
 
@@ -87,6 +89,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     readonly service: ServiceOptions;
   };
   #settle!: { resolve(done: DoneEvent): void; reject(error: unknown): void };
+  #admit!: { resolve(): void; reject(error: unknown): void };
   #stream: Opened | undefined;
   /** Number of the token that is event 0 of the present stream. */
   #base = 0;
@@ -131,8 +134,12 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     this.done = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
+    this.admitted = new Promise((resolve, reject) => {
+      this.#admit = { resolve, reject };
+    });
     // Whoever only iterates gets the error there.
     this.done.catch(() => {});
+    this.admitted.catch(() => {});
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) this.#onAbort();
     else {
@@ -205,6 +212,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     try {
       await stream.result;
       this.#started = true;
+      this.#admit.resolve();
       // The agent did not know of it when it was asked to cancel.
       if (this.#cancelAsked && !this.#over) await this.#sendCancel();
     } catch (error) {
@@ -238,6 +246,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     try {
       await stream.result;
       this.#started = true;
+      this.#admit.resolve();
       // The agent did not know of it when it was asked to cancel.
       if (this.#cancelAsked && !this.#over) await this.#sendCancel();
     } catch (error) {
@@ -273,6 +282,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #take(event: GenerateEvent): void {
     if (this.#over) return;
     this.#sawProgress(undefined);
+    // The answer to the start may be lost with a connection, and its first event not.
+    this.#admit.resolve();
     if (event.type === 'token') {
       if (event.index !== this.#received)
         throw new PynqLlmError(
@@ -349,6 +360,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #fail(error: unknown): void {
     if (this.#over) return;
     this.#finish(false);
+    this.#admit.reject(error);
     this.#tokens.fail(error);
     this.#settle.reject(error);
   }

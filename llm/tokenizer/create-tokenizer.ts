@@ -16,14 +16,14 @@ import { readVocabulary, type Vocabulary } from './vocabulary.js';
  */
 export function createTokenizer(values: GgufFile['metadata']): Tokenizer {
   const metadata = new Metadata(values);
+  const template = metadata.text('tokenizer.chat_template', '');
   const { vocabulary, encoding } = readEncoding(metadata);
   return new Tokenizer({
     vocabulary,
     encoding,
     specials: new SpecialTokens(vocabulary, stripsRightOfSpecials(metadata.text('general.name', ''))),
-    chatTemplate: metadata.has('tokenizer.chat_template')
-      ? metadata.text('tokenizer.chat_template')
-      : undefined,
+    // A blank one is none.
+    chatTemplate: template.trim() === '' ? undefined : template,
   });
 }
 

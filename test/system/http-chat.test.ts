@@ -52,11 +52,6 @@ describe('chat completions', () => {
     );
     const wrong = http.openai.chat.completions.create({ ...request, temperature: 3 });
     await expect(wrong).rejects.toMatchObject({ status: 400, param: 'temperature' });
-    const tools = http.openai.chat.completions.create({
-      ...request,
-      tools: [{ type: 'function', function: { name: 'f' } }],
-    });
-    await expect(tools).rejects.toThrow(/tools are not supported/);
   });
 
   it('with a JSON schema are documents that satisfy it', async () => {
@@ -140,16 +135,99 @@ describe('chat completions', () => {
   });
 });
 
+describe('functions', () => {
+  const tools = [
+    {
+      type: 'function' as const,
+      function: {
+        name: 'find_child',
+        description: 'Finds a child',
+        parameters: {
+          type: 'object',
+          properties: { name: { enum: ['Lily', 'Tim'] }, age: { type: 'integer', minimum: 1, maximum: 9 } },
+          required: ['name', 'age'],
+          additionalProperties: false,
+        },
+      },
+    },
+    {
+      type: 'function' as const,
+      function: { name: 'wait', parameters: { type: 'object', maxProperties: 0 } },
+    },
+  ];
+  const request = {
+    model: CHAT,
+    messages: [{ role: 'user' as const, content: PROMPT }],
+    temperature: 0,
+    max_completion_tokens: 80,
+    tools,
+  };
+  const named = { type: 'function' as const, function: { name: 'find_child' } };
+
+  it('that have to be called are, with arguments of their schema, streamed and not', async () => {
+    const answer = await http.openai.chat.completions.create({ ...request, tool_choice: named });
+    const [{ message, finish_reason: reason }] = answer.choices;
+    expect(reason).toBe('tool_calls');
+    expect(message.content).toBeNull();
+    const [call] = message.tool_calls!;
+    if (call.type !== 'function') throw new Error('it calls a function');
+    expect(call.function.name).toBe('find_child');
+    expect(['Lily', 'Tim']).toContain(JSON.parse(call.function.arguments).name);
+
+    const runner = http.openai.chat.completions.stream({ ...request, tool_choice: named });
+    let deltas = 0;
+    runner.on('tool_calls.function.arguments.delta', () => deltas++);
+    const streamed = await runner.finalMessage();
+    expect(streamed.tool_calls).toMatchObject([{ type: 'function', function: call.function }]);
+    expect(deltas).toBeGreaterThan(1);
+
+    const required = await http.openai.chat.completions.create({ ...request, tool_choice: 'required' });
+    expect(['find_child', 'wait']).toContain(
+      required.choices[0].message.tool_calls?.map((one) => one.type === 'function' && one.function.name)[0],
+    );
+  });
+
+  it('that may be called leave a text as it is, and their results go on', async () => {
+    const answer = await http.openai.chat.completions.create({
+      ...request,
+      messages: [
+        ...request.messages,
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'wait', arguments: '{}' } }],
+        },
+        { role: 'tool', tool_call_id: 'call_1', content: 'Waited.' },
+        { role: 'developer', content: 'Tell a story.' },
+      ],
+    });
+    expect(answer.choices[0].message.content).toMatch(/\w/);
+    expect(answer.choices[0].message.tool_calls).toBeUndefined();
+    expect(answer.usage!.prompt_tokens).toBeGreaterThan(50);
+  });
+});
+
 describe('requests that would be answered otherwise than they ask', () => {
   const chat = { model: CHAT, messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1 };
   const text = { model: TINY, prompt: 'Hi', max_tokens: 1 };
   const image = [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }] }];
   const tool = { type: 'function', function: { name: 'f' } };
+  const badCall = [
+    {
+      role: 'assistant',
+      content: null,
+      tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '[]' } }],
+    },
+  ];
 
   it.each([
-    ['chat/completions', { ...chat, tools: [tool] }, 'tools', 'tools are not supported'],
-    ['chat/completions', { ...chat, functions: [tool.function] }, 'functions', 'tools are not supported'],
-    ['chat/completions', { ...chat, tool_choice: 'required' }, 'tool_choice', 'not supported'],
+    ['chat/completions', { ...chat, tools: [{ type: 'retrieval' }] }, 'tools.0.type', 'only functions'],
+    ['chat/completions', { ...chat, tools: [tool, tool] }, null, 'Two functions are called f'],
+    ['chat/completions', { ...chat, model: TINY, tools: [tool] }, 'tools', 'no chat template'],
+    ['chat/completions', { ...chat, functions: [tool.function] }, 'functions', 'given as tools'],
+    ['chat/completions', { ...chat, tool_choice: 'required' }, 'tool_choice', 'tools has none such'],
+    ['chat/completions', { ...chat, messages: badCall }, null, 'no JSON object'],
+    ['chat/completions', { ...chat, template_date: 'today' }, 'template_date', 'date'],
     ['chat/completions', { ...chat, modalities: ['text', 'audio'] }, 'modalities.1', 'only text'],
     ['chat/completions', { ...chat, messages: image }, 'messages.0.content.0.type', 'only text parts'],
     ['chat/completions', { ...chat, top_logprobs: 2 }, 'top_logprobs', 'needs logprobs'],
