@@ -2,6 +2,7 @@
 export const PARTS = [
   'rest',
   'driver',
+  'result copies',
   'attention',
   'RoPE, K/V store',
   'norms, Q8_K',
@@ -28,6 +29,7 @@ const KERNELS = { module: 'llm/kernels/kernels.js', export: 'KernelMemory' } as 
 /** A call within another one's counts for its own part only. Whatever no call encloses is the rest. */
 export const MARKED_CALLS: readonly MarkedCall[] = [
   { part: 'driver', module: 'driver/accelerator.js', export: 'Accelerator', method: 'multiply' },
+  { part: 'result copies', module: 'board/owned-dma-buffer.js', export: 'OwnedDmaBuffer', method: 'read' },
   { part: 'attention', module: 'llm/kv/cache.js', export: 'KvCache', method: 'attend' },
   { part: 'RoPE, K/V store', module: 'llm/kv/cache.js', export: 'KvCache', method: 'store' },
   { part: 'RoPE, K/V store', module: 'llm/model/rope.js', export: 'Rope', method: 'fillAngles' },
