@@ -28,12 +28,13 @@ export interface TokenCounts {
 /** Counts a task's tokens under the emulator. */
 export async function countTokens(
   emulator: CountingEmulator,
-  task: TokenTask,
+  asked: Omit<TokenTask, 'countsFile'>,
   timeoutMs: number,
 ): Promise<TokenCounts> {
   const folder = mkdtempSync(join(tmpdir(), 'pynq-llm-count-'));
   try {
     const file = join(folder, 'counts');
+    const task: TokenTask = { ...asked, countsFile: file };
     const printed = await emulator.run(CHILD, [JSON.stringify(task)], file, timeoutMs);
     const run = JSON.parse(printed) as TokenRun;
     const windows = readWindows(readFileSync(file, 'utf8'));

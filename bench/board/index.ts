@@ -3,6 +3,7 @@ import { countTokens, type TokenCounts } from './count-tokens.js';
 import { type CountingEmulator, type Missing, openEmulator } from './emulator.js';
 import type { NullMemory } from './null-system.js';
 import { type ProjectedBoard, projectBoards } from './projected-boards.js';
+import type { TokenTask } from './run-tokens.js';
 
 export type { Missing } from './emulator.js';
 export type { NullMemory } from './null-system.js';
@@ -48,7 +49,9 @@ async function count(emulator: CountingEmulator, options: BoardBenchOptions): Pr
   const runs = [];
   for (const memory of options.memory) {
     onNote(`board: counting with ${memory} memory, contexts ${contexts.join(', ')}`);
-    const times = small ? { warmUp: 200, windows: 5, tokens: 4 } : { warmUp: 10, windows: 3, tokens: 1 };
+    const times: Pick<TokenTask, 'warmUp' | 'windows' | 'tokens'> = small
+      ? { warmUp: [16, 60], windows: 5, tokens: 4 }
+      : { warmUp: [4, 20], windows: 3, tokens: 1 };
     const task = { file, memory, contexts, dmaBytes, ...times };
     runs.push({ memory, ...(await countTokens(emulator, task, COUNT_MS)) });
   }

@@ -66,21 +66,21 @@ function coreLine({ board, model }: ProjectionInput): ProjectedLine {
 
 /** What the processor writes for the core and reads of its results. */
 function memoryLine({ processor, traffic, memory }: ProjectionInput): ProjectedLine {
-  const { bytesToDevice, bytesFromDevice, cacheCommands } = traffic;
+  const { cpuBytesWritten, cpuBytesRead, bytesHandedOver, cacheCommands } = traffic;
   if (memory === 'u-dma-buf') {
-    const byLine = times(processor.lineNs, ((bytesToDevice + bytesFromDevice) / processor.lineBytes) * 1e-9);
+    const byLine = times(processor.lineNs, (bytesHandedOver / processor.lineBytes) * 1e-9);
     return {
       what: 'caches',
       seconds: plus(times(processor.syncUs, cacheCommands * 1e-6), byLine),
-      assumption: `${cacheCommands} commands, ${text(processor.syncUs)} us each, over ${kilobytes(bytesToDevice + bytesFromDevice)}, ${text(processor.lineNs)} ns a line: ${processor.syncWhy}`,
+      assumption: `${cacheCommands} commands, ${text(processor.syncUs)} us each, over ${kilobytes(bytesHandedOver)}, ${text(processor.lineNs)} ns a line: ${processor.syncWhy}`,
     };
   }
-  const read = times(processor.uncachedReadNs, (bytesFromDevice / 4) * 1e-9);
-  const written = times(processor.uncachedWriteNs, (bytesToDevice / 4) * 1e-9);
+  const read = times(processor.uncachedReadNs, (cpuBytesRead / 4) * 1e-9);
+  const written = times(processor.uncachedWriteNs, (cpuBytesWritten / 4) * 1e-9);
   return {
     what: 'uncached words',
     seconds: plus(read, written),
-    assumption: `${kilobytes(bytesFromDevice)} read, ${text(processor.uncachedReadNs)} ns a word, and ${kilobytes(bytesToDevice)} written, ${text(processor.uncachedWriteNs)} ns: ${processor.uncachedWhy}`,
+    assumption: `${kilobytes(cpuBytesRead)} read, ${text(processor.uncachedReadNs)} ns a word, and ${kilobytes(cpuBytesWritten)} written, ${text(processor.uncachedWriteNs)} ns: ${processor.uncachedWhy}`,
   };
 }
 

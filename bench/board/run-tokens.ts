@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BoardDescription, loadBoardDescription } from '../../board/index.js';
 import { Accelerator } from '../../driver/index.js';
@@ -14,8 +15,10 @@ export interface TokenTask {
   readonly dmaBytes: number;
   /** Tokens that a counted token attends to, itself included; ascending. */
   readonly contexts: readonly number[];
-  /** Before the first window, at the shortest context: until V8 has compiled what runs often. */
-  readonly warmUp: number;
+  /** The file that counts are written to. */
+  readonly countsFile: string;
+  /** Windows before those that count, until counts have settled: at least, of the first context, and at most. */
+  readonly warmUp: readonly [least: number, most: number];
   /** Windows at each context: of all calls together, and as many of their parts. */
   readonly windows: number;
   /** In a window. */
@@ -42,9 +45,11 @@ export interface TokenTraffic {
   readonly dmaBytes: number;
   readonly tiles: number;
   readonly coreCycles: number;
-  /** What the processor wrote for the device, and read of what came from it. */
-  readonly bytesToDevice: number;
-  readonly bytesFromDevice: number;
+  /** What the processor wrote to DMA memory and read from it. */
+  readonly cpuBytesWritten: number;
+  readonly cpuBytesRead: number;
+  /** Bytes that changed hands, in whole cache lines, and commands to the cache. */
+  readonly bytesHandedOver: number;
   readonly cacheCommands: number;
 }
 
@@ -59,8 +64,10 @@ export interface TokenRun {
 
 const WARM_MARKS = 500;
 const KV_BYTES = 64 * 2 ** 20;
-/** For V8's compiling threads to finish, between runs. */
-const COMPILING_MS = 500;
+const COMPILING_MS = 300;
+/** So many windows in a row have to have the same counts, to a percent. */
+const SETTLED_WINDOWS = 3;
+const SETTLED = 1.01;
 const DMA_BASE = 0x0800_0000;
 
 /** Runs the tokens of a task on the null device and prints a {@link TokenRun}. */
@@ -78,12 +85,10 @@ export async function runTokens(task: TokenTask): Promise<void> {
     endWindow();
     windows.push(window);
   };
-  await warmUp(decoder, task);
-  windows.push(...countMarks());
-  for (const context of task.contexts) {
+  for (const [i, context] of task.contexts.entries()) {
     decoder.fillTo(context);
-    decoder.decode();
-    await delay(COMPILING_MS);
+    windows.push(...(await warmUp(decoder, task, i === 0 ? task.warmUp[0] : SETTLED_WINDOWS)));
+    if (i === 0) windows.push(...countMarks());
     for (let window = 0; window < task.windows; window++) {
       for (const kind of ['total', 'parts'] as const) {
         markCalls(kind === 'parts');
@@ -108,8 +113,9 @@ export async function runTokens(task: TokenTask): Promise<void> {
       dmaBytes: spent('dmaBytes'),
       tiles: spent('tiles'),
       coreCycles: spent('coreCycles'),
-      bytesToDevice: 0,
-      bytesFromDevice: spent('dmaBytesFromDevice'),
+      cpuBytesWritten: spent('cpuBytesWritten'),
+      cpuBytesRead: spent('cpuBytesRead'),
+      bytesHandedOver: spent('bytesHandedToDevice') + spent('bytesHandedToCpu'),
       cacheCommands: system.cacheCommands - cacheCommands,
     },
     tensors: { resident: resident.tensors, staged: staged.tensors, cpu: cpu.tensors },
@@ -118,14 +124,39 @@ export async function runTokens(task: TokenTask): Promise<void> {
   process.stdout.write(`${JSON.stringify(run)}\n`);
 }
 
-async function warmUp(decoder: Decoder, { contexts, warmUp }: TokenTask): Promise<void> {
-  decoder.fillTo(contexts[0]);
-  for (let token = 0; token < warmUp; token++) {
-    markCalls(token % 2 === 0);
-    decoder.decode();
-    if (token % 4 === 0) await delay(COMPILING_MS / 10);
+/** Decodes until V8 has compiled what runs often, with marked calls and without. */
+async function warmUp(decoder: Decoder, task: TokenTask, least: number): Promise<CountedWindow[]> {
+  const most = task.warmUp[1];
+  endWindow();
+  const windows: CountedWindow[] = [{ kind: 'between' }];
+  const counts: number[] = [];
+  while (counts.length < most && !(counts.length >= least && settled(counts.slice(-SETTLED_WINDOWS)))) {
+    for (let token = 0; token < 2 * task.tokens; token++) {
+      markCalls(token % 2 === 0);
+      decoder.decode();
+    }
+    endWindow();
+    windows.push({ kind: 'between' });
+    counts.push(lastWindow(task.countsFile));
+    // For V8's compiling threads, which nobody waits for.
+    await delay(COMPILING_MS);
+    endWindow();
+    windows.push({ kind: 'between' });
   }
-  await delay(COMPILING_MS);
+  return windows;
+}
+
+function settled(counts: readonly number[]): boolean {
+  return Math.max(...counts) <= Math.min(...counts) * SETTLED;
+}
+
+/** Instructions of the window that ended last, all phases together. */
+function lastWindow(countsFile: string): number {
+  const lines = readFileSync(countsFile, 'utf8').trim().split('\n');
+  const last = lines.at(-1)?.split(' ')[0];
+  return lines
+    .filter((line) => line.startsWith(`${last} `))
+    .reduce((sum, line) => sum + Number(line.split(' ')[2]), 0);
 }
 
 /** Windows of calls that do nothing: what marking one costs, within it and outside. */

@@ -81,6 +81,8 @@ function describeRun({ memory, counts, traffic, tensors }: BoardBenchResult['run
     ['tiles a token', String(traffic.tiles)],
     ['register accesses a token', perTile(traffic.registerReads + traffic.registerWrites)],
     ['transfers a token', perTile(traffic.dmaTransfers)],
+    ['bytes written and read by the processor', `${traffic.cpuBytesWritten}, ${traffic.cpuBytesRead}`],
+    ['bytes handed over, commands to the cache', `${traffic.bytesHandedOver}, ${traffic.cacheCommands}`],
   ]);
   const millions = (instructions: number) => (instructions / 1e6).toFixed(2);
   const headings = [

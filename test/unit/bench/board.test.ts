@@ -52,8 +52,9 @@ describe('a projected token', () => {
     dmaBytes: 0,
     tiles: 1,
     coreCycles: 0,
-    bytesToDevice: 40_000,
-    bytesFromDevice: 400_000,
+    cpuBytesWritten: 40_000,
+    cpuBytesRead: 400_000,
+    bytesHandedOver: 448_000,
     cacheCommands: 100,
   };
   const input: ProjectionInput = {
@@ -85,7 +86,7 @@ describe('a projected token', () => {
   it('has the cache in the place of uncached words, and waits for no memory that is fast enough', () => {
     const lines = project({ ...input, board: KV260, processor: CORTEX_A53, memory: 'u-dma-buf' });
     expect(secondsOf(lines, 'uncached words')).toBeUndefined();
-    expect(secondsOf(lines, 'caches')![0]).toBeCloseTo(100e-6 + (440_000 / 64) * 4e-9, 9);
+    expect(secondsOf(lines, 'caches')![0]).toBeCloseTo(100e-6 + (448_000 / 64) * 4e-9, 9);
     expect(secondsOf(lines, 'memory that others want')).toEqual([0, 0]);
   });
 
