@@ -6,17 +6,19 @@ import { checkCounterDesign } from './counter-probe.js';
 import { COMPUTING, Counters, cyclesBetween } from './counters.js';
 import { reportedFault } from './fault.js';
 import { Lanes } from './lanes.js';
-import { MatMulProgram, type TensorShape, type WeightTensor } from './matmul-program.js';
+import { MatMulProgram, type WeightTensor } from './matmul-program.js';
 import { type Deadlines, MatMulRunner } from './matmul-runner.js';
 import { type KeepWeights, ModelWeights } from './packed/model-weights.js';
 import { WeightManifest } from './packed/weight-manifest.js';
 import { type PlacementReport, packedSize, planPlacement, refusal } from './placement.js';
 import { checkSoftMax, type SoftMaxOptions, SoftMaxRunner } from './softmax.js';
+import type { TensorShape } from './tile-plan.js';
 import { countedWindow, newTraffic, type Traffic } from './traffic.js';
 import { allocateWorkingMemory, MAX_PROGRAMS, type WorkingMemory } from './working-memory.js';
 
-export type { MatMulProgram, TensorShape, WeightTensor } from './matmul-program.js';
+export type { MatMulProgram, WeightTensor } from './matmul-program.js';
 export type { PlacementReport } from './placement.js';
+export type { TensorShape } from './tile-plan.js';
 
 export interface AcceleratorOptions {
   /** A wait ends after so many times the cycles of the slowest core of this revision... */
@@ -78,7 +80,7 @@ export class Accelerator {
       this.#hardwareCounters = new Counters({ description: board.description, window });
     }
     if (this.#checksCycles) requireComputeCounter(this.counters, board.description.name);
-    this.#memory = allocateWorkingMemory(board);
+    this.#memory = allocateWorkingMemory(board, this.traffic);
     if (board.keepsMemory) this.#manifest = new WeightManifest(this.#memory.manifest);
     this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
     this.#softMaxRunner = new SoftMaxRunner(board, this.#lanes, this.#memory, this.#deadlines);
@@ -151,7 +153,10 @@ export class Accelerator {
         },
       );
     }
-    const program = MatMulProgram.compile(this.board, tensor, coreType, placement, { mostRows, kept });
+    const program = MatMulProgram.compile(this.board, this.traffic, tensor, coreType, placement, {
+      mostRows,
+      kept,
+    });
     this.#programs.add(program);
     return program;
   }
@@ -345,8 +350,8 @@ export class Accelerator {
     this.#closed = true;
     for (const program of this.#programs) program.unload();
     this.#programs.clear();
-    const { manifest, input, instructions, staging, output } = this.#memory;
-    for (const buffer of [manifest, input, instructions, ...staging, output]) buffer.free();
+    const { manifest, input, staging, output } = this.#memory;
+    for (const buffer of [manifest, input, ...staging, output]) buffer.free();
   }
 
   #checkOpen(): void {

@@ -1,90 +1,34 @@
 import type { Board, DmaBuffer } from '../board/index.js';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import { type CoreType, type GgmlType, SUPER_BLOCK } from '../gguf/index.js';
-import { encodeLoadWeights } from './instructions.js';
+import { type CoreType, SUPER_BLOCK } from '../gguf/index.js';
+import { COMPUTE_WORDS, encodeCompute, encodeLoadWeights } from './instructions.js';
 import type { ModelWeights } from './packed/model-weights.js';
-import { newOrigins, PackedTensor, type ReadRows, type TensorCut } from './packed/packed-tensor.js';
-import type { PackedTile } from './packed/packed-tile.js';
-import { putWords, rowsPerTile, type TileLayout, tileLayout, wholeLines } from './tile.js';
-
-/** A weight tensor as the driver sees it: M rows of K values. */
-export interface TensorShape {
-  readonly name: string;
-  readonly type: GgmlType;
-  /** M. */
-  readonly rows: number;
-  /** K. */
-  readonly columns: number;
-  /** Tensors of higher priority become resident first; 0 where not given. */
-  readonly priority?: number;
-}
+import { newOrigins, PackedTensor, type ReadRows } from './packed/packed-tensor.js';
+import { computeOffset, putWords, type TileLayout } from './tile.js';
+import {
+  planTiles,
+  type ResidentLayout,
+  residentLayout,
+  type TensorShape,
+  type TilePlan,
+  tensorCut,
+} from './tile-plan.js';
+import { countedBuffer, type Traffic } from './traffic.js';
 
 /** A weight tensor with its blocks. */
 export interface WeightTensor extends TensorShape {
   readonly readRows: ReadRows;
 }
 
-/** Bytes that the headers of a resident program take before its tiles: one line each for full and for the last tile. */
-const HEADERS_BYTES = 128;
-
-/** How a tensor is cut into tiles and what it takes in memory. */
-export interface TilePlan {
-  readonly kb: number;
-  readonly rowsPerTile: number;
-  readonly tileCount: number;
-  readonly full: TileLayout;
-  /** The last tile, with fewer rows or as many as a full one. */
-  readonly last: TileLayout;
-  /** Bytes of DMA memory where resident, of what is copied there for each use where staged. */
+/** A range of physical memory to send. */
+export interface Words {
+  readonly address: number;
   readonly bytes: number;
 }
 
-/** How a tensor is cut for its packed tiles. */
-export function tensorCut(
-  { description }: Pick<Board, 'description'>,
-  { rows, columns }: TensorShape,
-  coreType: CoreType,
-  mostRows = Number.POSITIVE_INFINITY,
-): TensorCut {
-  const kb = columns / SUPER_BLOCK;
-  return {
-    coreType,
-    kb,
-    rows,
-    rowsPerTile: Math.min(mostRows, rowsPerTile(kb, description.capacity.weightBlocks)),
-    laneCount: description.revision === 'v1' ? 1 : 4,
-  };
-}
-
-/** Cuts a tensor that the core can take into tiles. Pure. */
-export function planTiles(
-  { description }: Pick<Board, 'description'>,
-  coreType: CoreType,
-  rows: number,
-  kb: number,
-  placement: 'resident' | 'staged',
-  mostRows = Number.POSITIVE_INFINITY,
-): TilePlan {
-  const { revision, capacity } = description;
-  const perTile = Math.min(mostRows, rowsPerTile(kb, capacity.weightBlocks));
-  const tileCount = Math.ceil(rows / perTile);
-  const full = tileLayout(revision, coreType, kb, Math.min(perTile, rows), placement);
-  const last = tileLayout(revision, coreType, kb, rows - (tileCount - 1) * perTile, placement);
-  const tiles = full.bytes * (tileCount - 1) + last.bytes;
-  return {
-    kb,
-    rowsPerTile: perTile,
-    tileCount,
-    full,
-    last,
-    bytes: tiles + (placement === 'resident' ? HEADERS_BYTES : 0),
-  };
-}
-
 /**
- * A weight tensor compiled for the core: its tiles packed as the lanes read them, and their LOAD_WGT headers. Tiles of a staged
- * one are packed, or read, when they are used.
- * Made by `Accelerator.load`.
+ * A weight tensor compiled for the core: its tiles packed as the lanes read them, with their instructions. Tiles
+ * of a staged one are packed, or read, when they are used. Made by `Accelerator.load`.
  */
 export class MatMulProgram {
   readonly name: string;
@@ -95,6 +39,9 @@ export class MatMulProgram {
   readonly bytes: number;
   /** Undefined once the program is unloaded. */
   #memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor } | undefined;
+  /** The columns that the COMPUTE instructions of its resident tiles are for. */
+  #inputColumns = 1;
+  readonly #layout: ResidentLayout;
 
   private constructor(
     tensor: TensorShape,
@@ -108,6 +55,7 @@ export class MatMulProgram {
     this.columns = tensor.columns;
     this.bytes = tiles.bytes;
     this.#memory = memory;
+    this.#layout = residentLayout(tiles);
   }
 
   /**
@@ -117,6 +65,7 @@ export class MatMulProgram {
    */
   static compile(
     board: Board,
+    traffic: Traffic,
     tensor: WeightTensor,
     coreType: CoreType,
     placement: 'resident' | 'staged',
@@ -132,47 +81,114 @@ export class MatMulProgram {
       return new MatMulProgram(tensor, coreType, placement, tiles, { packed });
     }
     const found = kept?.found(name, tiles.bytes);
-    const buffer = allocateAt(board, tiles.bytes, found?.at);
+    const buffer = countedBuffer(allocateAt(board, tiles.bytes, found?.at), traffic);
+    const program = new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
     try {
       const isFound =
         found?.at === buffer.physicalAddress &&
-        packed.isFound(found.checksum, (index, into) => readTile(buffer, tiles, packed, index, into));
+        packed.isFound(found.checksum, (index, into) => program.#readBlocks(buffer, packed, index, into));
       if (!isFound) {
         kept?.overwrites();
-        packed.load((index, tile) => writeTile(buffer, tiles, packed, index, tile));
+        packed.load((index, tile) => program.#writeBlocks(buffer, packed, index, tile));
       }
-      buffer.write(0, headerOf(board, coreType, tiles.full));
-      buffer.write(HEADERS_BYTES / 2, headerOf(board, coreType, tiles.last));
+      for (let i = 0; i < tiles.tileCount; i++) program.#writeInstructions(board, buffer, i);
       buffer.giveToDevice();
       kept?.resides(name, { at: buffer.physicalAddress, bytes: tiles.bytes, checksum: packed.checksum });
     } catch (error) {
       buffer.free();
       throw error;
     }
-    return new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
+    return program;
   }
 
   tile(index: number): TileLayout {
     return index === this.tiles.tileCount - 1 ? this.tiles.last : this.tiles.full;
   }
 
-  /** Physical address of a resident tile's LOAD_WGT header. */
-  headerAddress(index: number): number {
-    return this.#residentBase() + (index === this.tiles.tileCount - 1 ? HEADERS_BYTES / 2 : 0);
+  /** Lane A's words of a resident tile: header, blocks and COMPUTE. */
+  tileWords(index: number): Words {
+    const address = this.#residentBase() + this.#place(index, 0);
+    return { address, bytes: this.tile(index).lanes[0].bytes };
   }
 
-  /** Physical address of a resident tile's image. */
-  tileAddress(index: number): number {
-    return this.#residentBase() + HEADERS_BYTES + index * this.tiles.full.bytes;
+  /** Words of another lane of the first `tileCount` resident tiles. */
+  laneWords(lane: number, tileCount: number): Words {
+    const last = tileCount - 1;
+    const start = this.#place(0, lane);
+    const bytes = last < 0 ? 0 : this.#place(last, lane) + this.tile(last).lanes[lane].bytes - start;
+    return { address: this.#residentBase() + start, bytes };
   }
 
-  /** Writes a staged tile, with its LOAD_WGT header, to a buffer that has room for it. */
-  stageTile(board: Board, index: number, to: DmaBuffer): void {
+  /**
+   * Writes a staged tile with its instructions to a buffer that has room for it.
+   * @param columns of the input
+   */
+  stageTile(board: Board, index: number, columns: number, to: DmaBuffer): void {
     if (this.#memory === undefined || !('packed' in this.#memory)) throw this.#withoutMemory();
     const { packed } = this.#memory;
     const layout = this.tile(index);
-    to.write(0, headerOf(board, this.coreType, layout));
-    writeLanes(to, 0, layout, packed.layout(index), packed.tile(index));
+    const blocks = packed.layout(index).lanes;
+    const tile = packed.tile(index);
+    to.write(0, loadWeightsImage(board, this.coreType, layout));
+    layout.lanes.forEach(({ dataOffset }, lane) => {
+      to.write(dataOffset, tile, blocks[lane].offset, blocks[lane].bytes);
+    });
+    to.write(computeOffset(layout), computeImage(this.tiles.kb, layout.rows, columns));
+  }
+
+  /**
+   * Makes the COMPUTE instructions of resident tiles those for so many columns, unless they are: they lie far apart in
+   * lane A's words, which change hands once.
+   */
+  setInputColumns(columns: number): void {
+    if (columns === this.#inputColumns || this.#memory === undefined || !('buffer' in this.#memory)) return;
+    this.#inputColumns = 0;
+    const { buffer } = this.#memory;
+    const { kb, tileCount, full, last } = this.tiles;
+    const [forFull, forLast] = [full, last].map(({ rows }) => computeImage(kb, rows, columns));
+    const start = this.#computePlace(0);
+    const bytes = this.#computePlace(tileCount - 1) + COMPUTE_WORDS * 4 - start;
+    buffer.giveToCpu(start, bytes);
+    for (let i = 0; i < tileCount - 1; i++) buffer.write(this.#computePlace(i), forFull);
+    buffer.write(this.#computePlace(tileCount - 1), forLast);
+    buffer.giveToDevice(start, bytes);
+    this.#inputColumns = columns;
+  }
+
+  /** Where a lane's words of a resident tile begin. */
+  #place(index: number, lane: number): number {
+    const { start, step } = this.#layout.lanes[lane];
+    return start + index * step;
+  }
+
+  #computePlace(index: number): number {
+    return this.#place(index, 0) + computeOffset(this.tile(index));
+  }
+
+  #blocksPlace(index: number, lane: number): number {
+    const { offset, dataOffset } = this.tile(index).lanes[lane];
+    return this.#place(index, lane) + dataOffset - offset;
+  }
+
+  /** Puts each lane's blocks of a packed tile where the lane reads them. */
+  #writeBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, tile: Uint8Array): void {
+    packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+      buffer.write(this.#blocksPlace(index, lane), tile, offset, bytes);
+    });
+  }
+
+  /** The other way round. */
+  #readBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, into: Uint8Array): void {
+    packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+      buffer.read(this.#blocksPlace(index, lane), into, offset, bytes);
+    });
+  }
+
+  #writeInstructions(board: Board, buffer: DmaBuffer, index: number): void {
+    const layout = this.tile(index);
+    buffer.write(this.#place(index, 0), loadWeightsImage(board, this.coreType, layout));
+    const compute = computeImage(this.tiles.kb, layout.rows, this.#inputColumns);
+    buffer.write(this.#computePlace(index), compute);
   }
 
   #residentBase(): number {
@@ -211,54 +227,17 @@ function allocateAt(board: Board, bytes: number, at: number | undefined): DmaBuf
   }
 }
 
-function writeTile(
-  buffer: DmaBuffer,
-  tiles: TilePlan,
-  packed: PackedTensor,
-  index: number,
-  tile: Uint8Array,
-): void {
-  const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
-  writeLanes(buffer, HEADERS_BYTES + index * tiles.full.bytes, layout, packed.layout(index), tile);
-}
-
-/** Puts each lane's blocks of a packed tile where the lane reads them. */
-function writeLanes(
-  buffer: DmaBuffer,
-  base: number,
-  layout: TileLayout,
-  { lanes }: PackedTile,
-  tile: Uint8Array,
-): void {
-  lanes.forEach(({ offset, bytes }, lane) => {
-    buffer.write(base + layout.lanes[lane].dataOffset, tile, offset, bytes);
-  });
-}
-
-/** The other way round. */
-function readTile(
-  buffer: DmaBuffer,
-  tiles: TilePlan,
-  packed: PackedTensor,
-  index: number,
-  into: Uint8Array,
-): void {
-  const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
-  const base = HEADERS_BYTES + index * tiles.full.bytes;
-  packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
-    buffer.read(base + layout.lanes[lane].dataOffset, into, offset, bytes);
-  });
-}
-
-function headerOf({ description }: Board, coreType: CoreType, layout: TileLayout): Uint8Array {
+function loadWeightsImage({ description }: Board, coreType: CoreType, { blocks }: TileLayout): Uint8Array {
   const { revision, capacity } = description;
-  const words = encodeLoadWeights(revision, coreType, layout.blocks, capacity.weightBlocks);
-  const bytes = new Uint8Array(4 * words.length);
-  putWords(bytes, 0, words);
-  return bytes;
+  return imageOf(encodeLoadWeights(revision, coreType, blocks, capacity.weightBlocks));
 }
 
-/** Bytes of the largest staged tile image of any type: what a staging buffer must hold. */
-export function largestStagedTile({ revision, capacity }: Board['description']): number {
-  return wholeLines(tileLayout(revision, 6, 1, capacity.weightBlocks, 'staged').bytes);
+function computeImage(kb: number, rows: number, columns: number): Uint8Array {
+  return imageOf(encodeCompute(kb, rows, columns));
+}
+
+function imageOf(words: readonly number[]): Uint8Array {
+  const image = new Uint8Array(4 * words.length);
+  putWords(image, 0, words);
+  return image;
 }

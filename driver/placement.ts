@@ -1,8 +1,8 @@
 import type { BoardDescription } from '../board/index.js';
 import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
-import { planTiles, type TensorShape, tensorCut } from './matmul-program.js';
 import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
+import { planTiles, type TensorShape, tensorCut } from './tile-plan.js';
 import { workingSizes } from './working-memory.js';
 
 /** Where the weights of a tensor live and who multiplies with them. */

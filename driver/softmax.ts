@@ -96,11 +96,15 @@ export class SoftMaxRunner {
       output.giveToDevice(0, results.byteLength);
       this.#lanes.receive(output.physicalAddress, results.byteLength);
     }
-    this.#lanes.send(0, input.physicalAddress, wordsOf(tile) * 4);
+    if (tile.pass === 2) this.#lanes.stream(0, input.physicalAddress, wordsOf(tile) * 4);
+    else this.#lanes.send(input.physicalAddress, wordsOf(tile) * 4);
     const cycles = softMaxTileCycles(tile.count, tile.mask !== 'none', tile.pass);
-    const what = tile.pass === 2 ? 'SOFT_MAX results' : 'SOFT_MAX elements';
-    this.#lanes.finish(deadlineUs(this.#deadlines, this.#board, cycles), what, row, index);
-    if (tile.pass === 1) return results;
+    const deadline = deadlineUs(this.#deadlines, this.#board, cycles);
+    if (tile.pass === 1) {
+      this.#lanes.finishSending(deadline, { what: 'SOFT_MAX elements', subject: row, tile: index });
+      return results;
+    }
+    this.#lanes.finishReceiving(deadline, { what: 'SOFT_MAX results', subject: row, tile: index });
     output.giveToCpu(0, results.byteLength);
     output.read(0, new Uint8Array(results.buffer));
     return results;

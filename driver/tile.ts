@@ -7,7 +7,7 @@ const LINE = 64;
 
 /** Where one lane's part of a tile lies in the tile's image. */
 interface LanePart {
-  /** Where the lane's transfer starts, and its length; bytes from the start of the image. */
+  /** Where the lane's words start, and their length; bytes from the start of the image. */
   readonly offset: number;
   readonly bytes: number;
   /** Where the lane's first block lies. */
@@ -15,10 +15,8 @@ interface LanePart {
 }
 
 /**
- * The memory image of one tile of weights, as the lanes read it.
- *
- * Resident: each lane's blocks alone. Staged: on lane A the LOAD_WGT header before them and COMPUTE after them,
- * so that one transfer carries all three.
+ * The image of one tile of weights, as the lanes read it: lane A's LOAD_WGT header, blocks and COMPUTE, so that one
+ * transfer carries all three, then the blocks of each other lane.
  */
 export interface TileLayout {
   readonly rows: number;
@@ -39,26 +37,24 @@ export function rowsPerTile(kb: number, weightBlocks: number): number {
   return Math.floor(weightBlocks / kb);
 }
 
-export function tileLayout(
-  revision: CoreRevision,
-  coreType: CoreType,
-  kb: number,
-  rows: number,
-  placement: 'resident' | 'staged',
-): TileLayout {
+export function tileLayout(revision: CoreRevision, coreType: CoreType, kb: number, rows: number): TileLayout {
   const blocks = rows * kb;
   const laneCount = revision === 'v1' ? 1 : 4;
   const lanes: LanePart[] = [];
   let end = 0;
   for (let lane = 0; lane < laneCount; lane++) {
-    const withInstructions = lane === 0 && placement === 'staged';
-    const before = withInstructions ? LOAD_WEIGHTS_WORDS[revision] * 4 : 0;
-    const after = withInstructions ? COMPUTE_WORDS * 4 : 0;
+    const before = lane === 0 ? LOAD_WEIGHTS_WORDS[revision] * 4 : 0;
+    const after = lane === 0 ? COMPUTE_WORDS * 4 : 0;
     const bytes = before + laneBlocks(blocks, lane, laneCount) * CORE_WORDS[coreType] * 4 + after;
     lanes.push({ offset: end, bytes, dataOffset: end + before });
     end += wholeLines(bytes);
   }
   return { rows, blocks, lanes, bytes: end };
+}
+
+/** Where COMPUTE lies in a tile's image: at the end of lane A's words. */
+export function computeOffset({ lanes: [laneA] }: TileLayout): number {
+  return laneA.offset + laneA.bytes - COMPUTE_WORDS * 4;
 }
 
 /** Writes 32-bit little-endian words. */

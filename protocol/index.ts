@@ -45,6 +45,7 @@ export type {
   KvType,
   ModelFacts,
   StoredModel,
+  WeightOrigins,
 } from './schemas/models.js';
 export type { Placement, PlacementTotals, TensorShape, WirePlacementReport } from './schemas/placement.js';
 export type {

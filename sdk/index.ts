@@ -41,6 +41,7 @@ export type {
   TokenEvent,
   ToolCall,
   TraceReplay,
+  WeightOrigins,
   WireBeam,
   WireBoardDescription,
   WirePlacementReport as PlacementReport,

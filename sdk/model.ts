@@ -9,6 +9,7 @@ import type {
   ScoreResult,
   ServiceOptions,
   StoredModel,
+  WeightOrigins,
   WirePlacementReport,
 } from '../protocol/index.js';
 import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
@@ -94,6 +95,7 @@ const GENERATE = z.object({
 interface Loaded {
   readonly facts: ModelFacts;
   readonly placement: WirePlacementReport;
+  readonly weights?: WeightOrigins | undefined;
 }
 
 /** A model on the board, loaded. Should the board have lost it, it is loaded again at the next use. */
@@ -124,6 +126,11 @@ export class Model {
   /** Where each weight tensor is computed, and why. */
   get placement(): WirePlacementReport {
     return this.#loaded.placement;
+  }
+
+  /** Where the core's weights came from when the model was loaded, if the agent says so. */
+  get weights(): WeightOrigins | undefined {
+    return this.#loaded.weights;
   }
 
   /**

@@ -189,18 +189,9 @@ function difference(
   after: DeviceService['traffic'],
   before: DeviceService['traffic'],
 ): DeviceService['traffic'] {
-  return {
-    registerReads: after.registerReads - before.registerReads,
-    registerWrites: after.registerWrites - before.registerWrites,
-    dmaTransfers: after.dmaTransfers - before.dmaTransfers,
-    dmaBytes: after.dmaBytes - before.dmaBytes,
-    dmaBytesToDevice: after.dmaBytesToDevice - before.dmaBytesToDevice,
-    dmaBytesFromDevice: after.dmaBytesFromDevice - before.dmaBytesFromDevice,
-    matMuls: after.matMuls - before.matMuls,
-    tiles: after.tiles - before.tiles,
-    multiplyAdds: after.multiplyAdds - before.multiplyAdds,
-    coreCycles: after.coreCycles - before.coreCycles,
-  };
+  const change = { ...after };
+  for (const key of Object.keys(change) as (keyof typeof change)[]) change[key] -= before[key];
+  return change;
 }
 
 /** A description as a message carries it: without `readonly`. */

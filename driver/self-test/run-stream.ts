@@ -116,7 +116,7 @@ class StreamPlayer {
     }
     const results = this.#engines[0].fromDevice;
     if (results.poll()) {
-      const packet = new Uint8Array(results.moved);
+      const packet = new Uint8Array(results.readReceived());
       this.#room.giveToCpu();
       this.#room.read(0, packet);
       this.packets.push(new Uint32Array(packet.buffer));

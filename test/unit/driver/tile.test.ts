@@ -5,7 +5,6 @@ import { CORE_TYPES } from '../../../gguf/types.js';
 
 const revision = fc.constantFrom('v1' as const, 'v3' as const);
 const coreType = fc.constantFrom(...CORE_TYPES);
-const placement = fc.constantFrom('resident' as const, 'staged' as const);
 
 describe('a tile', () => {
   it('has as many rows as the weight memory takes', () => {
@@ -17,12 +16,11 @@ describe('a tile', () => {
       fc.property(
         revision,
         coreType,
-        placement,
         fc.integer({ min: 1, max: 100 }),
         fc.integer({ min: 1, max: 10 }),
-        (rev, type, place, kb, rows) => {
+        (rev, type, kb, rows) => {
           let end = 0;
-          for (const lane of tileLayout(rev, type, kb, rows, place).lanes) {
+          for (const lane of tileLayout(rev, type, kb, rows).lanes) {
             expect(lane.offset % 64).toBe(0);
             expect(lane.offset).toBeGreaterThanOrEqual(end);
             end = lane.offset + lane.bytes;
@@ -33,7 +31,7 @@ describe('a tile', () => {
   });
 
   it('has the longest transfers that the manual gives', () => {
-    const q6 = tileLayout('v3', 6, 1, 1024, 'staged');
+    const q6 = tileLayout('v3', 6, 1, 1024);
     expect(q6.lanes.map(({ bytes }) => bytes)).toEqual([
       (12 + 53 * 256) * 4,
       53 * 256 * 4,
