@@ -170,7 +170,11 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     const perPrompt = bestOf ?? sentPerPrompt;
     const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
     const generate = {
-      ...toGenerateOptions(request, maxTokens, top),
+      ...toGenerateOptions(request, maxTokens, {
+        // Which answers are the best is said by them too.
+        logprobs: format.logprobs !== undefined || perPrompt > sentPerPrompt,
+        top,
+      }),
       ...toService(request, context.var.share),
       draftModel: draft,
     };

@@ -7,6 +7,7 @@ import { KV_TYPES } from '../../llm/kv/layout.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
 import { type Armv7Release, armv7Release, runInRelease } from '../system/support/armv7.js';
+import { digestKernels } from '../system/support/kernels-digest.js';
 import { digestLogits } from '../system/support/logits-digest.js';
 import { compileXrt, XRT_SEEN } from '../system/support/stand-in-xrt.js';
 import { useMappedBoard } from '../system/support/use-mapped-board.js';
@@ -30,6 +31,15 @@ function ofRelease(release: Armv7Release): void {
       const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
       const here = digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16, kvType);
       expect(there).toEqual({ ...here, architecture: 'arm' });
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'computes the bits that this machine computes from subnormal, huge and ordinary values, kernel by kernel',
+    async () => {
+      const there: unknown = JSON.parse(await runInRelease(release, ['kernels-digest-main'], []));
+      expect(there).toEqual({ ...digestKernels(), architecture: 'arm' });
     },
     DEADLINE_MS,
   );

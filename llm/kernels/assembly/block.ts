@@ -5,56 +5,105 @@
 import { LANES } from './dot';
 
 /**
- * One query times the rows of `lanes` tokens of four pages: to[token][page] = query . row * scale.
+ * One query times the rows of `lanes` tokens of four pages, a to d: to[token][page] = query . row * scale. Four of the 16 lanes
+ * at a time, because armv7 has registers for four sums of four pages, but not for all 16.
  *
  * @param rowBytes of the query: a multiple of 64
  */
 export function dotOfRows(query: usize, rows: usize, rowBytes: usize, to: usize, lanes: i32, scale: f32): void {
-  const scales = f32x4.splat(scale);
-  for (let token = 0; token < lanes; token++) {
-    const first = sumsOfPair(query, rows, rowBytes);
-    const second = sumsOfPair(query, rows + 32, rowBytes);
-    // Lanes 1 apart.
-    const even = v128.shuffle<f32>(first, second, 0, 2, 4, 6);
-    const odd = v128.shuffle<f32>(first, second, 1, 3, 5, 7);
-    v128.store(to, f32x4.mul(f32x4.add(even, odd), scales));
-    to += 16;
+  const end = query + rowBytes;
+  for (const last = to + (<usize>lanes << 4); to < last; to += 16) {
+    let a0 = f32x4.splat(0);
+    let b0 = f32x4.splat(0);
+    let c0 = f32x4.splat(0);
+    let d0 = f32x4.splat(0);
+    {
+      let at = rows;
+      for (let q = query; q < end; q += LANES << 2) {
+        const values = v128.load(q);
+        a0 = f32x4.add(a0, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        b0 = f32x4.add(b0, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        c0 = f32x4.add(c0, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        d0 = f32x4.add(d0, f32x4.mul(values, v128.load(at)));
+        at += (LANES << 4) - 48;
+      }
+    }
+    let a8 = f32x4.splat(0);
+    let b8 = f32x4.splat(0);
+    let c8 = f32x4.splat(0);
+    let d8 = f32x4.splat(0);
+    {
+      let at = rows + 128;
+      for (let q = query + 32; q < end; q += LANES << 2) {
+        const values = v128.load(q);
+        a8 = f32x4.add(a8, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        b8 = f32x4.add(b8, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        c8 = f32x4.add(c8, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        d8 = f32x4.add(d8, f32x4.mul(values, v128.load(at)));
+        at += (LANES << 4) - 48;
+      }
+    }
+    a0 = f32x4.add(a0, a8);
+    b0 = f32x4.add(b0, b8);
+    c0 = f32x4.add(c0, c8);
+    d0 = f32x4.add(d0, d8);
+    let a4 = f32x4.splat(0);
+    let b4 = f32x4.splat(0);
+    let c4 = f32x4.splat(0);
+    let d4 = f32x4.splat(0);
+    {
+      let at = rows + 64;
+      for (let q = query + 16; q < end; q += LANES << 2) {
+        const values = v128.load(q);
+        a4 = f32x4.add(a4, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        b4 = f32x4.add(b4, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        c4 = f32x4.add(c4, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        d4 = f32x4.add(d4, f32x4.mul(values, v128.load(at)));
+        at += (LANES << 4) - 48;
+      }
+    }
+    let a12 = f32x4.splat(0);
+    let b12 = f32x4.splat(0);
+    let c12 = f32x4.splat(0);
+    let d12 = f32x4.splat(0);
+    {
+      let at = rows + 192;
+      for (let q = query + 48; q < end; q += LANES << 2) {
+        const values = v128.load(q);
+        a12 = f32x4.add(a12, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        b12 = f32x4.add(b12, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        c12 = f32x4.add(c12, f32x4.mul(values, v128.load(at)));
+        at += 16;
+        d12 = f32x4.add(d12, f32x4.mul(values, v128.load(at)));
+        at += (LANES << 4) - 48;
+      }
+    }
+    a4 = f32x4.add(a4, a12);
+    b4 = f32x4.add(b4, b12);
+    c4 = f32x4.add(c4, c12);
+    d4 = f32x4.add(d4, d12);
+    a0 = f32x4.add(a0, a4);
+    b0 = f32x4.add(b0, b4);
+    c0 = f32x4.add(c0, c4);
+    d0 = f32x4.add(d0, d4);
+    // Lanes 2 apart, then 1 apart.
+    const ab = f32x4.add(v128.shuffle<f32>(a0, b0, 0, 1, 4, 5), v128.shuffle<f32>(a0, b0, 2, 3, 6, 7));
+    const cd = f32x4.add(v128.shuffle<f32>(c0, d0, 0, 1, 4, 5), v128.shuffle<f32>(c0, d0, 2, 3, 6, 7));
+    const sums = f32x4.add(v128.shuffle<f32>(ab, cd, 0, 2, 4, 6), v128.shuffle<f32>(ab, cd, 1, 3, 5, 7));
+    v128.store(to, f32x4.mul(sums, f32x4.splat(scale)));
     rows += rowBytes << 2;
   }
-}
-
-/** The products with one token of two pages, lanes 8, 4 and 2 apart added: two lanes of each page. */
-// @ts-ignore: decorator
-@inline
-function sumsOfPair(query: usize, rows: usize, rowBytes: usize): v128 {
-  const end = query + rowBytes;
-  // Lanes 0 to 3, 4 to 7, 8 to 11 and 12 to 15 of either page.
-  let a0 = f32x4.splat(0);
-  let a4 = f32x4.splat(0);
-  let a8 = f32x4.splat(0);
-  let a12 = f32x4.splat(0);
-  let b0 = f32x4.splat(0);
-  let b4 = f32x4.splat(0);
-  let b8 = f32x4.splat(0);
-  let b12 = f32x4.splat(0);
-  for (; query < end; query += LANES << 2) {
-    let values = v128.load(query);
-    a0 = f32x4.add(a0, f32x4.mul(values, v128.load(rows)));
-    b0 = f32x4.add(b0, f32x4.mul(values, v128.load(rows, 16)));
-    values = v128.load(query, 16);
-    a4 = f32x4.add(a4, f32x4.mul(values, v128.load(rows, 64)));
-    b4 = f32x4.add(b4, f32x4.mul(values, v128.load(rows, 80)));
-    values = v128.load(query, 32);
-    a8 = f32x4.add(a8, f32x4.mul(values, v128.load(rows, 128)));
-    b8 = f32x4.add(b8, f32x4.mul(values, v128.load(rows, 144)));
-    values = v128.load(query, 48);
-    a12 = f32x4.add(a12, f32x4.mul(values, v128.load(rows, 192)));
-    b12 = f32x4.add(b12, f32x4.mul(values, v128.load(rows, 208)));
-    rows += LANES << 4;
-  }
-  const a = f32x4.add(f32x4.add(a0, a8), f32x4.add(a4, a12));
-  const b = f32x4.add(f32x4.add(b0, b8), f32x4.add(b4, b12));
-  return f32x4.add(v128.shuffle<f32>(a, b, 0, 1, 4, 5), v128.shuffle<f32>(a, b, 2, 3, 6, 7));
 }
 
 /**
@@ -78,11 +127,13 @@ export function addWeighted(
     const w3 = v128.shuffle<f32>(four, four, 3, 3, 3, 3);
     for (const end = sums + rowBytes; sums < end; sums += 16) {
       let sum = f32x4.add(v128.load(sums), f32x4.mul(w0, v128.load(rows)));
-      sum = f32x4.add(sum, f32x4.mul(w1, v128.load(rows, 16)));
-      sum = f32x4.add(sum, f32x4.mul(w2, v128.load(rows, 32)));
-      sum = f32x4.add(sum, f32x4.mul(w3, v128.load(rows, 48)));
-      v128.store(sums, sum);
-      rows += 64;
+      rows += 16;
+      sum = f32x4.add(sum, f32x4.mul(w1, v128.load(rows)));
+      rows += 16;
+      sum = f32x4.add(sum, f32x4.mul(w2, v128.load(rows)));
+      rows += 16;
+      v128.store(sums, f32x4.add(sum, f32x4.mul(w3, v128.load(rows))));
+      rows += 16;
     }
     weights += 16;
   }

@@ -11,6 +11,9 @@ export const BLOCK = PAGE * BLOCK_PAGES;
 /**
  * Keys or values of one head of a block as float32, such that what meets the same query value or adds to the same lane lies side by
  * side: [token of a page][four dimensions][page][dimension]. Rows are padded to `rowChunks` times four dimensions.
+ *
+ * Everything here and in block.ts is read by pointers that move on: on armv7 every other offset costs a bound of its own, and
+ * registers for it.
  */
 export function rowsBytes(headDim: i32): usize {
   return <usize>(BLOCK * rowChunks(headDim)) << 4;

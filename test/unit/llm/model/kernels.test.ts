@@ -2,19 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { Q8K_BYTES, quantizeQ8K } from '../../../../gguf/index.js';
 import { KernelMemory } from '../../../../llm/kernels/kernels.js';
 import { Random } from '../../../../maths/index.js';
-import { KINDS, type Kind, oddFloats } from './odd-floats.js';
+import { KINDS, type Kind, oddFloats } from '../../../system/support/odd-floats.js';
+import { expectSameBits } from '../same-bits.js';
 import { plainNorm, plainRotation, plainSwiGlu } from './plain.js';
 
 const BLOCK = 256;
-
-/** Bit for bit, the sign of zero included; NaN are all the same. */
-function expectSameBits(actual: Float32Array, expected: Float32Array): void {
-  const bits = (from: Float32Array): Uint32Array => {
-    const words = new Uint32Array(from.slice().buffer);
-    return words.map((word, i) => (Number.isNaN(from[i]) ? 0x7fc00000 : word));
-  };
-  expect(bits(actual)).toEqual(bits(expected));
-}
 
 function blocksOf(values: Float32Array): Uint8Array {
   const blocks = new Uint8Array((values.length / BLOCK) * Q8K_BYTES);
@@ -66,7 +58,9 @@ describe('Q8_K', () => {
   );
 
   it('breaks ties to even and takes the sign of the first of the largest', () => {
-    const values = Float32Array.from({ length: BLOCK }, (_, i) => (i % 2 === 0 ? i / 2 - 63.5 : 63.5 - i / 2));
+    const values = Float32Array.from({ length: BLOCK }, (_, i) =>
+      i % 2 === 0 ? i / 2 - 63.5 : 63.5 - i / 2,
+    );
     values[3] = 127;
     values[4] = -127;
     expect(quantized(values)).toEqual(blocksOf(values));

@@ -1,4 +1,4 @@
-import type { Random } from '../../../../maths/index.js';
+import type { Random } from '../../../maths/index.js';
 
 /** Kinds of float32 that kernels may meet. */
 export const KINDS = ['ordinary', 'any', 'small', 'subnormal', 'huge', 'sparse', 'equal'] as const;
@@ -35,4 +35,14 @@ export function oddFloats(random: Random, length: number, kind: Kind): Float32Ar
         return some << 23;
     }
   }
+}
+
+/** Float32 that are finite halves, with `least` to `most` for the exponent's five bits; 0 is that of the subnormal ones. */
+export function oddHalves(random: Random, length: number, least: number, most: number): Float32Array {
+  return Float32Array.from({ length }, () => {
+    const exponent = least + Math.floor(random.nextDouble() * (most - least + 1));
+    const fraction = Math.floor(random.nextDouble() * 1024);
+    const sign = random.nextDouble() < 0.5 ? -1 : 1;
+    return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+  });
 }
