@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type BoardDescription, loadBoardDescription } from '../../board/index.js';
 import { Accelerator } from '../../driver/index.js';
 import { fileSource, openGguf } from '../../gguf/index.js';
@@ -64,14 +63,13 @@ export interface TokenRun {
 
 const WARM_MARKS = 500;
 const KV_BYTES = 64 * 2 ** 20;
-const COMPILING_MS = 300;
 /** So many windows in a row have to have the same counts, to a percent. */
 const SETTLED_WINDOWS = 3;
 const SETTLED = 1.01;
 const DMA_BASE = 0x0800_0000;
 
 /** Runs the tokens of a task on the null device and prints a {@link TokenRun}. */
-export async function runTokens(task: TokenTask): Promise<void> {
+export function runTokens(task: TokenTask): void {
   const system = new NullSystem(nullDescription(task.dmaBytes), task.memory);
   const board = openLinuxBoard(nullDescription(task.dmaBytes), { system, memory: task.memory });
   const accelerator = new Accelerator(board);
@@ -87,7 +85,7 @@ export async function runTokens(task: TokenTask): Promise<void> {
   };
   for (const [i, context] of task.contexts.entries()) {
     decoder.fillTo(context);
-    windows.push(...(await warmUp(decoder, task, i === 0 ? task.warmUp[0] : SETTLED_WINDOWS)));
+    windows.push(...warmUp(decoder, task, i === 0 ? task.warmUp[0] : SETTLED_WINDOWS));
     if (i === 0) windows.push(...countMarks());
     for (let window = 0; window < task.windows; window++) {
       for (const kind of ['total', 'parts'] as const) {
@@ -125,7 +123,7 @@ export async function runTokens(task: TokenTask): Promise<void> {
 }
 
 /** Decodes until V8 has compiled what runs often, with marked calls and without. */
-async function warmUp(decoder: Decoder, task: TokenTask, least: number): Promise<CountedWindow[]> {
+function warmUp(decoder: Decoder, task: TokenTask, least: number): CountedWindow[] {
   const most = task.warmUp[1];
   endWindow();
   const windows: CountedWindow[] = [{ kind: 'between' }];
@@ -138,10 +136,6 @@ async function warmUp(decoder: Decoder, task: TokenTask, least: number): Promise
     endWindow();
     windows.push({ kind: 'between' });
     counts.push(lastWindow(task.countsFile));
-    // For V8's compiling threads, which nobody waits for.
-    await delay(COMPILING_MS);
-    endWindow();
-    windows.push({ kind: 'between' });
   }
   return windows;
 }
