@@ -34,7 +34,7 @@ export interface Usage {
 export function toGenerateOptions(
   request: SamplingFields,
   maxTokens: number | null | undefined,
-  top: number,
+  { logprobs, top }: { readonly logprobs: boolean; readonly top: number },
 ): GenerateOptions {
   const { stop, seed, logit_bias: bias } = request;
   return {
@@ -51,6 +51,7 @@ export function toGenerateOptions(
     ignoreEos: request.ignore_eos ?? false,
     promptLookup: request.prompt_lookup ?? false,
     ...(beamsOf(request) ?? {}),
+    logprobs,
     topLogprobs: top,
     responseFormat: formatOf(request),
     ...(maxTokens === null || maxTokens === undefined ? {} : { maxTokens }),

@@ -54,6 +54,8 @@ async function compile(entry, out) {
     '--enable',
     'relaxed-simd',
     '--importMemory',
+    '--initialMemory',
+    '1',
     '--use',
     'abort=',
   ]);

@@ -176,7 +176,11 @@ export class Chat {
     try {
       const draftModel = await this.#draftModel(ended);
       const prompt = this.#conversation.prompt(hasChatTemplate);
-      const generation = this.#model.generate(prompt, { ...toSampling(this.#flags), draftModel });
+      const generation = this.#model.generate(prompt, {
+        ...toSampling(this.#flags),
+        draftModel,
+        logprobs: false,
+      });
       const cancel = () => void generation.cancel().catch(() => {});
       ended.addEventListener('abort', cancel, { once: true });
       if (ended.aborted) cancel();

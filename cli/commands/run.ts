@@ -52,7 +52,7 @@ export function runCommand(): Command {
       const sampling = toSampling(options);
       const draftModel =
         options.modelDraft === undefined ? undefined : await openModel(board, options.modelDraft, signal);
-      const generation = model.generate(prompt, { ...sampling, draftModel });
+      const generation = model.generate(prompt, { ...sampling, draftModel, logprobs: options.json ?? false });
       // Ctrl-C keeps what came so far, and its cost.
       const cancel = () => void generation.cancel().catch(() => {});
       signal.addEventListener('abort', cancel, { once: true });

@@ -54,7 +54,7 @@ export interface TokenOutput {
   readonly id: number;
   /** Whole characters; may be empty while a character or a stop string may still be completed, and for control tokens. */
   readonly text: string;
-  /** Natural logarithm under the model's own distribution. */
+  /** Natural logarithm under the model's own distribution; NaN where the sampling options say `logprobs: false`. */
   readonly logprob: number;
   readonly top: readonly TokenLogprob[];
 }

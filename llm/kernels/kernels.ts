@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { exp } from '../../maths/index.js';
 
 /** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
 declare const WebAssembly: {
@@ -10,7 +9,7 @@ declare const WebAssembly: {
 
 /** The kernels of assembly/, over one memory; addresses are byte offsets in it. */
 export interface Kernels {
-  /** Attention of the heads of one column; see assembly/attention.ts. */
+  /** Attention of some heads of one column; see assembly/attention.ts. */
   attend(
     queries: number,
     pages: number,
@@ -19,12 +18,30 @@ export interface Kernels {
     out: number,
     scratch: number,
     kvHeads: number,
+    firstKvHead: number,
+    endKvHead: number,
     group: number,
     headDim: number,
     tokens: number,
-    maxTokens: number,
     scale: number,
   ): void;
+  /** RMSNorm, with an addition before and Q8_K after; see assembly/norm.ts. */
+  normalize(
+    values: number,
+    update: number,
+    weight: number,
+    epsilon: number,
+    length: number,
+    n: number,
+    out: number,
+    blocks: number,
+  ): void;
+  /** `count` float32 to Q8_K blocks. */
+  quantizeQ8K(values: number, count: number, blocks: number): void;
+  /** Turns heads by the angles of a position; see assembly/rope.ts. */
+  rotate(values: number, heads: number, headDim: number, dimensions: number, angles: number): void;
+  /** SwiGLU in place, with Q8_K after; see assembly/swiglu.ts. */
+  swiGlu(gate: number, up: number, count: number, blocks: number): void;
   /** Makes INT8 of one layer of a complete page; see assembly/quantized-page.ts. */
   quantizePage(keys: number, values: number, to: number, kvHeads: number, headDim: number): void;
   decodeHalves(halves: number, floats: number, count: number): void;
@@ -58,7 +75,7 @@ export class KernelMemory {
     const pages = Math.ceil((FIRST_ADDRESS + byteLength) / PAGE_BYTES);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
-    this.kernels = new WebAssembly.Instance(compiled, { env: { memory, exp } }).exports;
+    this.kernels = new WebAssembly.Instance(compiled, { env: { memory } }).exports;
     this.#buffer = memory.buffer;
   }
 

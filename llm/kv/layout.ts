@@ -12,6 +12,12 @@ export type KvShape = Pick<ModelConfig, 'layers' | 'heads' | 'kvHeads' | 'headDi
 /** Tokens of a page: as many as sums of a head during attention, token t adds to lane t mod 16 (assembly/attention.ts). */
 export const PAGE_TOKENS = 16;
 
+/** Sums of a dot product: assembly/dot.ts. */
+const LANES = 16;
+
+/** Tokens that an attention works on at a time: assembly/rows.ts. */
+const BLOCK_TOKENS = 4 * PAGE_TOKENS;
+
 /** Products of int16 queries and int8 keys of longer heads could exceed 32 bits (assembly/quantized-page.ts). */
 const MOST_INT8_HEAD = 512;
 
@@ -63,14 +69,15 @@ export class KvLayout {
     return frames < 2 ? 0 : (frames - 2) * PAGE_TOKENS + PAGE_TOKENS - 1;
   }
 
-  /** float32 of what an attention works with: see assembly/attention.ts. */
-  scratchFloats(maxTokens: number): number {
+  /** Bytes of what an attention works with, as assembly/attention.ts lays it out: rows are padded to whole rounds of lanes. */
+  scratchBytes(maxTokens: number): number {
     const { heads, kvHeads, headDim } = this.shape;
     const group = heads / kvHeads;
-    const row = headDim;
-    const scores = group * maxTokens;
-    const sums = group * PAGE_TOKENS * headDim;
-    const queries = group + Math.ceil((group * headDim) / 2);
-    return row + scores + sums + queries;
+    const row = 4 * LANES * Math.ceil(headDim / LANES);
+    const rows = BLOCK_TOKENS * row;
+    const queries = group * (row + row / 2) + 4 * 4 * Math.ceil(group / 4);
+    const sums = group * LANES * row;
+    const scores = group * 4 * BLOCK_TOKENS * Math.ceil(maxTokens / BLOCK_TOKENS);
+    return rows + queries + sums + scores;
   }
 }

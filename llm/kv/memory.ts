@@ -19,7 +19,7 @@ export class KvMemory {
   readonly #queries: Float32Array;
   readonly #table: Uint32Array;
   readonly #out: Float32Array;
-  readonly #scratch: Float32Array;
+  readonly #scratch: Uint8Array;
   readonly #scale: number;
   readonly #free: number[] = [];
   /** Frames from here on have never been taken. */
@@ -38,11 +38,13 @@ export class KvMemory {
         { context: { byteLength, frameBytes: layout.frameBytes } },
       );
     const tableWords = 2 * Math.ceil(this.maxTokens / PAGE_TOKENS);
-    const floats = [layout.width, heads * headDim, heads * headDim, layout.scratchFloats(this.maxTokens)];
-    const working = [...floats, tableWords].reduce((sum, length) => sum + wholeLines(4 * length), 0);
+    const floats = [layout.width, heads * headDim, heads * headDim, tableWords];
+    const scratch = layout.scratchBytes(this.maxTokens);
+    const working = floats.reduce((sum, length) => sum + wholeLines(4 * length), wholeLines(scratch));
     this.#memory = reserve(this.frames * layout.frameBytes + working);
-    [this.#row, this.#queries, this.#out, this.#scratch] = floats.map((n) => this.#memory.floats(n));
+    [this.#row, this.#queries, this.#out] = floats.map((n) => this.#memory.floats(n));
     this.#table = this.#memory.words(tableWords);
+    this.#scratch = this.#memory.bytes(scratch);
     this.#bytes = this.#memory.bytes(this.frames * layout.frameBytes);
     this.#scale = Math.fround(1 / Math.fround(Math.sqrt(headDim)));
   }
@@ -128,10 +130,11 @@ export class KvMemory {
       this.#out.byteOffset,
       this.#scratch.byteOffset,
       kvHeads,
+      0,
+      kvHeads,
       heads / kvHeads,
       headDim,
       position + 1,
-      this.maxTokens,
       this.#scale,
     );
     out.set(this.#out, at);

@@ -167,7 +167,7 @@ function chooseKv({ model, board, system, request }: BudgetInput, taken: number)
   const layout = new KvLayout(model, type);
   const context = request.contextLength ?? model.trainedContext;
   const one = layout.framesOf(request.contextLength ?? Math.min(context, LEAST_TOKENS)) * layout.frameBytes;
-  const scratch = 4 * layout.scratchFloats(context);
+  const scratch = layout.scratchBytes(context);
   const left = Math.max(0, system.available - taken - scratch);
   const usual = Math.max(defaultKvBytes(model, type, context, board.description), one);
   const bytes = request.kvBytes ?? Math.max(one, Math.min(usual, left));

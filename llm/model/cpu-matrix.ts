@@ -9,14 +9,14 @@ import {
   Q8K_BYTES,
   SUPER_BLOCK,
 } from '../../gguf/index.js';
-import type { CpuInput } from './cpu-input.js';
+import type { MatrixInput } from './matrix-input.js';
 
 /** A weight matrix that stays in the CPU's memory, stored as in the file. */
 export interface CpuMatrix {
   readonly rows: number;
   readonly columns: number;
   /** out[n * rows + m] = row m . column n of `input`, for `n` columns. */
-  multiply(input: CpuInput, n: number, out: Float32Array): void;
+  multiply(input: MatrixInput, n: number, out: Float32Array): void;
 }
 
 /**
@@ -51,8 +51,8 @@ class BlockMatrix implements CpuMatrix {
     this.#rowBytes = tensor.rowBytes;
   }
 
-  multiply(input: CpuInput, n: number, out: Float32Array): void {
-    const blocks = input.q8k;
+  multiply(input: MatrixInput, n: number, out: Float32Array): void {
+    const blocks = input.blocks;
     const kb = this.columns / SUPER_BLOCK;
     for (let m = 0; m < this.rows; m++) {
       for (let column = 0; column < n; column++) {
@@ -82,7 +82,7 @@ class HalfMatrix implements CpuMatrix {
     this.columns = tensor.columns;
   }
 
-  multiply(input: CpuInput, n: number, out: Float32Array): void {
+  multiply(input: MatrixInput, n: number, out: Float32Array): void {
     const { rows, columns } = this;
     for (let m = 0; m < rows; m++) {
       input.setHalfRow(this.bits.subarray(m * columns, (m + 1) * columns));
@@ -105,7 +105,7 @@ class DequantisedMatrix implements CpuMatrix {
     this.columns = tensor.columns;
   }
 
-  multiply(input: CpuInput, n: number, out: Float32Array): void {
+  multiply(input: MatrixInput, n: number, out: Float32Array): void {
     const { rows, columns } = this;
     const { rowBytes, type } = this.tensor;
     for (let m = 0; m < rows; m++) {

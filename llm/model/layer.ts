@@ -1,10 +1,10 @@
 import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
 import type { LinearGroup } from './linear-group.js';
-import { rmsNorm } from './norm.js';
 import type { Rope } from './rope.js';
-import { swiGlu } from './swiglu.js';
 import type { Workspace } from './workspace.js';
+
+const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 /** Weights of one layer, the matrices bound to the buffers of the workspace. */
 export interface LayerWeights {
@@ -23,7 +23,10 @@ export interface LayerWeights {
   readonly down: LinearGroup;
 }
 
-/** One transformer layer: hidden += attention(norm(hidden)); hidden += feedForward(norm(hidden)). */
+/**
+ * One transformer layer: hidden += attention(norm(hidden)); hidden += feedForward(norm(hidden)). What is added last stays in
+ * `update`, until the norm that comes next takes it into `hidden`.
+ */
 export class Layer {
   constructor(
     readonly index: number,
@@ -59,8 +62,7 @@ export class Layer {
       this.forward(columns, first, n);
       return n;
     }
-    this.#norm(weights.attentionNorm, n);
-    weights.keysValues.multiply(workspace.normed, n);
+    this.#norm(weights.attentionNorm, n, this.index > 0, weights.keysValues);
     for (let i = 0, to = 0; i < n; i++) {
       this.#store(columns[first + i], i);
       if (columns[first + i].logits === undefined) continue;
@@ -78,8 +80,7 @@ export class Layer {
   }
 
   #attend(columns: readonly Column[], first: number, n: number): void {
-    this.#norm(this.weights.attentionNorm, n);
-    this.weights.qkv.multiply(this.workspace.normed, n);
+    this.#norm(this.weights.attentionNorm, n, this.index > 0, this.weights.qkv);
     // Keys and values of all columns before any attention: a column of a prompt sees those before it.
     for (let i = 0; i < n; i++) this.#store(columns[first + i], i);
     for (let i = 0; i < n; i++) this.#attendTo(columns[first + i], i);
@@ -87,48 +88,52 @@ export class Layer {
 
   /** Rotates query `i` and attends to what its column sees. */
   #attendTo({ cache, position }: Column, i: number): void {
-    const { workspace, config, rope } = this;
+    const { workspace, config } = this;
     const { heads, headDim } = config;
     const at = i * heads * headDim;
-    rope.rotate(workspace.queries, at, heads, headDim, workspace.angles, i * rope.rowLength);
+    this.#rotate(workspace.queries, at, heads, i);
     cache.attend(this.index, position, workspace.queries, workspace.attended, at);
   }
 
   /** From what was attended to, to the end of the layer. */
   #finish(n: number): void {
     this.weights.attentionOutput.multiply(this.workspace.attended, n);
-    this.#addUpdate(n);
     this.#feedForward(n);
   }
 
   #feedForward(n: number): void {
-    const { workspace, config } = this;
-    this.#norm(this.weights.feedForwardNorm, n);
-    this.weights.gateUp.multiply(workspace.normed, n);
-    swiGlu(workspace.gate, workspace.up, n * config.feedForward);
-    this.weights.down.multiply(workspace.gate, n);
-    this.#addUpdate(n);
+    const { feedForwardNorm, gateUp, down } = this.weights;
+    const { memory, gate, up } = this.workspace;
+    this.#norm(feedForwardNorm, n, true, gateUp);
+    const to = down.blocksAddress;
+    memory.kernels.swiGlu(gate.byteOffset, up.byteOffset, n * this.config.feedForward, to);
+    down.multiply(gate, n, to !== 0);
   }
 
   /** Rotates key `i` and stores key and value of its column. */
   #store(column: Column, i: number): void {
-    const { workspace, config, rope } = this;
+    const { workspace, config } = this;
     const { kvHeads, headDim } = config;
     const keyWidth = kvHeads * headDim;
-    const anglesAt = i * rope.rowLength;
-    rope.rotate(workspace.keys, i * keyWidth, kvHeads, headDim, workspace.angles, anglesAt);
+    this.#rotate(workspace.keys, i * keyWidth, kvHeads, i);
     column.cache.store(this.index, column.position, workspace.keys, workspace.values, i * keyWidth);
   }
 
-  #norm(weight: Float32Array, n: number): void {
-    const { hidden, normed } = this.workspace;
-    const { embedding, rmsEpsilon } = this.config;
-    for (let i = 0; i < n; i++) rmsNorm(hidden, i * embedding, weight, rmsEpsilon, normed, i * embedding);
+  /** Turns `heads` heads from `at` on by the angles of column `i`. */
+  #rotate(rows: Float32Array, at: number, heads: number, i: number): void {
+    const { memory, angles } = this.workspace;
+    const { rowLength } = this.rope;
+    const first = rows.byteOffset + at * FLOAT_BYTES;
+    const turn = angles.byteOffset + i * rowLength * FLOAT_BYTES;
+    memory.kernels.rotate(first, heads, this.config.headDim, rowLength, turn);
   }
 
-  #addUpdate(n: number): void {
-    const { hidden, update } = this.workspace;
-    for (let i = 0; i < n * this.config.embedding; i++) hidden[i] += update[i];
+  /** Takes the update into the residual stream where there is one, and multiplies `group` with the norm of that. */
+  #norm(weight: Float32Array, n: number, hasUpdate: boolean, group: LinearGroup): void {
+    const { workspace, config } = this;
+    const to = group.blocksAddress;
+    workspace.normalize(weight, config.rmsEpsilon, n, hasUpdate, to);
+    group.multiply(workspace.normed, n, to !== 0);
   }
 }
 

@@ -1,7 +1,6 @@
 import type { Accelerator, MatMulProgram } from '../../driver/index.js';
-import { quantizeQ8K } from '../../gguf/index.js';
-import type { CpuInput } from './cpu-input.js';
 import type { CpuMatrix } from './cpu-matrix.js';
+import type { MatrixInput } from './matrix-input.js';
 
 /** Where one matrix is computed. */
 export type PlacedMatrix = { readonly program: MatMulProgram } | { readonly matrix: CpuMatrix };
@@ -26,11 +25,9 @@ export class LinearGroup {
   readonly #programOutputs: Float32Array[] = [];
   readonly #matrices: CpuMatrix[] = [];
   readonly #matrixOutputs: Float32Array[] = [];
-  readonly #cpuInput: CpuInput;
+  readonly #input: MatrixInput;
   readonly #cpuWork: CpuWork;
   readonly #fill: (blocks: Uint8Array) => void;
-  #input: Float32Array = new Float32Array(0);
-  #n = 0;
 
   /**
    * @param columns values of one input column, the same for all matrices
@@ -40,13 +37,13 @@ export class LinearGroup {
     members: readonly GroupMember[],
     shared: {
       readonly accelerator: Accelerator | undefined;
-      readonly cpuInput: CpuInput;
+      readonly input: MatrixInput;
       readonly cpuWork: CpuWork;
     },
   ) {
     this.#columns = columns;
     this.#accelerator = shared.accelerator;
-    this.#cpuInput = shared.cpuInput;
+    this.#input = shared.input;
     this.#cpuWork = shared.cpuWork;
     for (const member of members) {
       if ('program' in member) {
@@ -57,7 +54,7 @@ export class LinearGroup {
         this.#matrixOutputs.push(member.output);
       }
     }
-    this.#fill = (blocks) => quantizeQ8K(this.#input, 0, this.#n * this.#columns, blocks, 0);
+    this.#fill = (blocks) => blocks.set(this.#input.blocks);
   }
 
   /** Core cycles of `n` columns, in the board's timing; what the CPU computes costs none. */
@@ -65,18 +62,25 @@ export class LinearGroup {
     return this.#programs.length === 0 ? 0 : (this.#accelerator?.cycles(this.#programs, n) ?? 0);
   }
 
-  /** Multiplies with the first `n` columns of `input`, columns one after another. @throws PynqLlmError DRIVER_* */
-  multiply(input: Float32Array, n: number): void {
-    this.#input = input;
-    this.#n = n;
+  /** Where whoever makes the next input is to leave it as Q8_K; 0 where the core has no part in the group. */
+  get blocksAddress(): number {
+    return this.#programs.length === 0 ? 0 : this.#input.blocksAddress;
+  }
+
+  /**
+   * Multiplies with the first `n` columns of `input`, columns one after another in kernel memory.
+   * @param hasBlocks whether they lie at {@link blocksAddress} too
+   * @throws PynqLlmError DRIVER_*
+   */
+  multiply(input: Float32Array, n: number, hasBlocks = false): void {
+    this.#input.set(input, n * this.#columns, hasBlocks);
     if (this.#programs.length > 0) {
       this.#accelerator?.multiply(this.#programs, n, this.#fill, this.#programOutputs);
     }
     if (this.#matrices.length === 0) return;
-    this.#cpuInput.set(input, n * this.#columns);
     for (let i = 0; i < this.#matrices.length; i++) {
       const matrix = this.#matrices[i];
-      matrix.multiply(this.#cpuInput, n, this.#matrixOutputs[i]);
+      matrix.multiply(this.#input, n, this.#matrixOutputs[i]);
       this.#cpuWork.multiplyAdds += n * matrix.rows * matrix.columns;
     }
   }

@@ -6,7 +6,6 @@ import type { KvType } from '../kv/layout.js';
 import { createTokenizer } from '../tokenizer/index.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
-import { CpuInput } from './cpu-input.js';
 import { Embedding } from './embedding.js';
 import { Layer } from './layer.js';
 import { type CpuWork, type GroupMember, LinearGroup } from './linear-group.js';
@@ -92,8 +91,7 @@ function buildGraph(
   cpuWork: CpuWork,
   accelerator: Accelerator | undefined,
 ) {
-  const widest = Math.max(config.embedding, config.heads * config.headDim, config.feedForward);
-  const shared = { accelerator, cpuInput: new CpuInput(widest, workspace.maxColumns), cpuWork };
+  const shared = { accelerator, input: workspace.input, cpuWork };
   const placed = (tensor: GgufTensor, output: Float32Array): GroupMember => ({
     ...loader.load(tensor),
     output,

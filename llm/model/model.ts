@@ -10,7 +10,6 @@ import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { Layer } from './layer.js';
 import type { LinearGroup } from './linear-group.js';
-import { rmsNorm } from './norm.js';
 import type { Rope } from './rope.js';
 import type { Workspace } from './workspace.js';
 
@@ -172,10 +171,9 @@ export class Model {
   /** The output matrix is the largest of a small model: only the `wanted` columns that want logits go through it. */
   #computeLogits(columns: readonly Column[], first: number, n: number, wanted: number): void {
     const { workspace, config, outputNorm, output } = this.#parts;
-    const width = config.embedding;
-    for (let at = 0; at < wanted * width; at += width)
-      rmsNorm(workspace.hidden, at, outputNorm, config.rmsEpsilon, workspace.normed, at);
-    output.multiply(workspace.normed, wanted);
+    const to = output.blocksAddress;
+    workspace.normalize(outputNorm, config.rmsEpsilon, wanted, true, to);
+    output.multiply(workspace.normed, wanted, to !== 0);
     for (let i = 0, from = 0; i < n; i++) {
       const { logits } = columns[first + i];
       if (logits === undefined) continue;

@@ -48,35 +48,6 @@ export class Rope {
     const share = this.#unscaledShare[pair];
     return Math.fround(scaled * (1 - share) + unscaled * share);
   }
-
-  /**
-   * Turns `heads` heads of `headDim` values in place; values beyond the rotated dimensions stay.
-   *
-   * @param values the first head starts at `at`
-   * @param angles a row of {@link fillAngles}, from `anglesAt` on
-   */
-  rotate(
-    values: Float32Array,
-    at: number,
-    heads: number,
-    headDim: number,
-    angles: Float32Array,
-    anglesAt: number,
-  ): void {
-    const dimensions = this.#config.dimensions;
-    for (let head = 0; head < heads; head++) {
-      const from = at + head * headDim;
-      for (let i = 0; i < dimensions; i += 2) {
-        const cosine = angles[anglesAt + i];
-        const sine = angles[anglesAt + i + 1];
-        const x = values[from + i];
-        const y = values[from + i + 1];
-        // One product rounded, the other exact: what llama.cpp's compiled code does with multiply-add instructions.
-        values[from + i] = x * cosine - Math.fround(y * sine);
-        values[from + i + 1] = x * sine + Math.fround(y * cosine);
-      }
-    }
-  }
 }
 
 /** How far each pair keeps its unscaled angle: 1 for pairs that turn often in the trained context, 0 for slow ones. */

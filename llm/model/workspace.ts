@@ -1,11 +1,14 @@
+import { KernelMemory, wholeLines } from '../kernels/kernels.js';
 import type { ModelConfig } from './config.js';
+import { MatrixInput } from './matrix-input.js';
 
 /**
- * The float32 buffers of a step, made once: activations of up to `maxColumns` columns, columns one after another.
- * The operating system backs the pages that are used.
+ * The float32 buffers of a step, made once, in kernel memory: activations of up to `maxColumns` columns, columns one after
+ * another. The operating system backs the pages that are used.
  */
 export class Workspace {
   readonly maxColumns: number;
+  readonly memory: KernelMemory;
   /** The residual stream: embedding values a column. */
   readonly hidden: Float32Array;
   /** Input of matrices after a norm: embedding values a column. */
@@ -26,22 +29,71 @@ export class Workspace {
   readonly angles: Float32Array;
   /** vocabSize values for each column that wants logits. */
   readonly logits: Float32Array;
+  /** The weights of the norm at hand: embedding values. */
+  readonly #normWeight: Float32Array;
+  readonly input: MatrixInput;
 
   constructor(config: ModelConfig, maxColumns: number) {
-    const buffer = (width: number): Float32Array => new Float32Array(maxColumns * width);
-    const queryWidth = config.heads * config.headDim;
-    const keyWidth = config.kvHeads * config.headDim;
+    const { embedding, heads, kvHeads, headDim, feedForward, rope, vocabSize } = config;
+    const queryWidth = heads * headDim;
+    const keyWidth = kvHeads * headDim;
+    const widest = Math.max(embedding, queryWidth, feedForward);
+    const widths = [
+      embedding,
+      embedding,
+      queryWidth,
+      keyWidth,
+      keyWidth,
+      queryWidth,
+      embedding,
+      feedForward,
+      feedForward,
+      rope.dimensions,
+      vocabSize,
+    ];
+    const bytes = widths.reduce((sum, width) => sum + wholeLines(4 * maxColumns * width), 0);
+    const inputBytes = MatrixInput.bytes(widest, maxColumns);
+    this.memory = new KernelMemory(bytes + wholeLines(4 * embedding) + inputBytes);
     this.maxColumns = maxColumns;
-    this.hidden = buffer(config.embedding);
-    this.normed = buffer(config.embedding);
-    this.queries = buffer(queryWidth);
-    this.keys = buffer(keyWidth);
-    this.values = buffer(keyWidth);
-    this.attended = buffer(queryWidth);
-    this.update = buffer(config.embedding);
-    this.gate = buffer(config.feedForward);
-    this.up = buffer(config.feedForward);
-    this.angles = buffer(config.rope.dimensions);
-    this.logits = buffer(config.vocabSize);
+    [
+      this.hidden,
+      this.normed,
+      this.queries,
+      this.keys,
+      this.values,
+      this.attended,
+      this.update,
+      this.gate,
+      this.up,
+      this.angles,
+      this.logits,
+    ] = widths.map((width) => this.memory.floats(maxColumns * width));
+    this.#normWeight = this.memory.floats(embedding);
+    this.input = new MatrixInput(this.memory, widest, maxColumns);
+  }
+
+  /**
+   * RMSNorm of the first `n` columns of `hidden` into `normed`; see assembly/norm.ts.
+   * @param hasUpdate whether `update` is added to `hidden` before
+   * @param blocksAddress where the result is to be left as Q8_K too; 0 for nowhere
+   */
+  normalize(
+    weight: Float32Array,
+    epsilon: number,
+    n: number,
+    hasUpdate: boolean,
+    blocksAddress: number,
+  ): void {
+    this.#normWeight.set(weight);
+    this.memory.kernels.normalize(
+      this.hidden.byteOffset,
+      hasUpdate ? this.update.byteOffset : 0,
+      this.#normWeight.byteOffset,
+      epsilon,
+      weight.length,
+      n,
+      this.normed.byteOffset,
+      blocksAddress,
+    );
   }
 }

@@ -16,7 +16,21 @@ export interface TokenLogprob {
 export function normaliserOf(logits: Float32Array): number {
   const normaliser = logSumExp(logits);
   if (Number.isFinite(normaliser)) return normaliser;
-  throw new PynqLlmError('LLM_NOT_FINITE', 'The logits of a step hold a NaN or an infinity.');
+  throw notFinite();
+}
+
+/** Refuses what {@link normaliserOf} refuses, without an exponential of each. @throws PynqLlmError LLM_NOT_FINITE */
+export function checkFinite(logits: Float32Array): void {
+  let largest = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < logits.length; i += 1) {
+    if (!(logits[i] < Number.POSITIVE_INFINITY)) throw notFinite();
+    if (logits[i] > largest) largest = logits[i];
+  }
+  if (largest === Number.NEGATIVE_INFINITY) throw notFinite();
+}
+
+function notFinite(): PynqLlmError {
+  return new PynqLlmError('LLM_NOT_FINITE', 'The logits of a step hold a NaN or an infinity.');
 }
 
 /**

@@ -22,6 +22,8 @@ export interface SamplingParameters {
   readonly logitBias: readonly (readonly [id: number, bias: number])[];
   /** An integer from 0 to 2^53 - 1; the same seed draws the same tokens on every machine. */
   readonly seed: number;
+  /** Whether log-probabilities are computed, which takes an exponential of every logit. */
+  readonly logprobs: boolean;
   /** How many of the likeliest tokens are reported beside the one chosen. */
   readonly topLogprobs: number;
 }
@@ -42,6 +44,7 @@ export const DEFAULT_SAMPLING: SamplingParameters = {
   repeatLastN: 64,
   logitBias: [],
   seed: 0,
+  logprobs: true,
   topLogprobs: 0,
 };
 

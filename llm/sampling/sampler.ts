@@ -2,12 +2,12 @@ import type { Constraint } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { Random } from '../../maths/index.js';
 import { draw, selectCandidates } from './candidates.js';
-import { normaliserOf, type TokenLogprob } from './logprobs.js';
+import { checkFinite, normaliserOf, type TokenLogprob } from './logprobs.js';
 import { checkSampling, type SamplingOptions, type SamplingParameters } from './parameters.js';
 import { RecentTokens } from './recent-tokens.js';
 import { selectTop } from './select-top.js';
 
-/** A chosen token. `logprob` and `top` are the model's own, whatever the sampling parameters. */
+/** A chosen token. `logprob` and `top` are the model's own, whatever the sampling parameters; NaN without `logprobs`. */
 export interface SampledToken extends TokenLogprob {
   /** The likeliest tokens, as many as `topLogprobs` asks for. */
   readonly top: readonly TokenLogprob[];
@@ -50,12 +50,15 @@ export class Sampler {
    * @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE, LLM_SCHEMA_VOCABULARY, LLM_SCHEMA_TOO_LARGE
    */
   sample(logits: Float32Array): SampledToken {
-    const normaliser = normaliserOf(logits);
+    const { logprobs, topLogprobs } = this.#parameters;
+    const hasLogprobs = logprobs || topLogprobs > 0;
+    if (!hasLogprobs) checkFinite(logits);
+    const normaliser = hasLogprobs ? normaliserOf(logits) : Number.NaN;
     const id = this.#choose(logits);
     this.#recent.add(id);
     this.#constraint?.accept(id);
     const logprobOf = (token: number) => ({ id: token, logprob: logits[token] - normaliser });
-    return { ...logprobOf(id), top: selectTop(logits, this.#parameters.topLogprobs).map(logprobOf) };
+    return { ...logprobOf(id), top: selectTop(logits, topLogprobs).map(logprobOf) };
   }
 
   #choose(logits: Float32Array): number {

@@ -47,7 +47,7 @@ export interface TokenEvent {
   readonly id: number;
   /** Whole characters only: may be empty while a character is incomplete. */
   readonly text: string;
-  /** Natural logarithm of the model's probability of this token, before temperature and filters. */
+  /** Natural logarithm of the model's probability of this token, before temperature and filters; NaN with `logprobs: false`. */
   readonly logprob: number;
   /** Likeliest tokens with their log-probabilities, likeliest first, as many as asked; absent where none were. */
   readonly top?: [id: number, logprob: number][] | undefined;
@@ -57,7 +57,7 @@ export const tokenEvent = z.object({
   index: count,
   id: tokenId,
   text: z.string(),
-  logprob: float,
+  logprob: z.union([float, z.nan()]),
   top: z.array(scoredToken).optional(),
 }) satisfies z.ZodType<TokenEvent>;
 

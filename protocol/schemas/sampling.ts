@@ -65,7 +65,9 @@ export interface SamplingOptions {
         readonly lengthPenalty?: number | undefined;
       }
     | undefined;
-  /** Likeliest tokens to report beside each token, 0 to 64; 0 unless given. */
+  /** Whether each token comes with its log-probability, which is computed over the whole vocabulary; true unless given. */
+  readonly logprobs?: boolean | undefined;
+  /** Likeliest tokens to report beside each token, 0 to 64; 0 unless given. Above 0 `logprobs` is true. */
   readonly topLogprobs?: number | undefined;
 }
 export const samplingOptions: z.ZodType<SamplingOptions> = z.strictObject({
@@ -88,6 +90,7 @@ export const samplingOptions: z.ZodType<SamplingOptions> = z.strictObject({
   beams: z
     .strictObject({ width: z.int().min(1).max(8), lengthPenalty: z.number().min(-10).max(10).optional() })
     .optional(),
+  logprobs: z.boolean().optional(),
   topLogprobs: z.int().min(0).max(64).optional(),
 });
 

@@ -12,6 +12,7 @@ import {
   MACHINES,
   runInRelease,
 } from '../system/support/emulated-release.js';
+import { digestKernels } from '../system/support/kernels-digest.js';
 import { digestLogits } from '../system/support/logits-digest.js';
 import { compileXrt, XRT_SEEN } from '../system/support/stand-in-xrt.js';
 import { useMappedBoard } from '../system/support/use-mapped-board.js';
@@ -40,6 +41,15 @@ function ofRelease(release: EmulatedRelease, folder: string): void {
       const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
       const here = digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16, kvType);
       expect(there).toEqual({ ...here, architecture: arch });
+    },
+    DEADLINE_MS,
+  );
+
+  it(
+    'computes the bits that this machine computes from subnormal, huge and ordinary values, kernel by kernel',
+    async () => {
+      const there: unknown = JSON.parse(await runInRelease(release, ['kernels-digest-main'], []));
+      expect(there).toEqual({ ...digestKernels(), architecture: arch });
     },
     DEADLINE_MS,
   );

@@ -1,240 +1,206 @@
-import { addLanes, dot, LANES } from './dot';
-import { floatToHalf, halfToFloat } from './half';
-import { decodeBytes, dotOfInts, keyScaleAt, PAGE, quantizedLayerBytes, quantizeQuery } from './quantized-page';
+import { addLanes, addWeighted, dotOfRows } from './block';
+import { roundToHalves } from './half';
+import { dotOfInts, quantizedLayerBytes, quantizeQuery, scaleAt } from './quantized-page';
+import { BLOCK, BLOCK_PAGES, clearRows, fillFromBytes, fillFromHalves, PAGE, rowChunks, rowsBytes } from './rows';
+import { softmax } from './softmax';
 
 /** A page's entry in the table: the addresses of its first layer's keys and values; an INT8 page has both at the first. */
 const ENTRY_BYTES: usize = 8;
 
-/** e^x with the same bits on every machine: maths/. */
-// @ts-ignore: decorator
-@external('env', 'exp')
-declare function exp(x: f64): f64;
+// What all functions here need of a call of `attend`: it is not entered again before it returns.
+let pages: usize = 0;
+let layer: i32 = 0;
+let quantized: bool = false;
+let kvHeads: i32 = 0;
+let headDim: i32 = 0;
+let tokens: i32 = 0;
+let scale: f32 = 0;
+/** Scratch: rows of a block; of every query head its row, its scores and its 16 lanes of sums, its int16 and their scales. */
+let rows: usize = 0;
+let queryRows: usize = 0;
+let scores: usize = 0;
+let sums: usize = 0;
+let queryScales: usize = 0;
+let queryInts: usize = 0;
+let queryBytes: usize = 0;
+let scoreBytes: usize = 0;
+let sumBytes: usize = 0;
 
 /**
- * Attention of the heads of one column over the pages of its sequence. As in llama.cpp with F16 keys and values, queries and
+ * Attention of some heads of one column over the pages of its sequence. As in llama.cpp with F16 keys and values, queries and
  * softmax weights are rounded to halves before their products; sums are float32 in the order of dot.ts, whatever page
  * a token is in. All addresses are byte offsets.
  *
- * @param queries kvHeads * group * headDim float32, rotated; rounded to halves here
+ * float32 SIMD, which takes subnormals for zero on armv7, is right here, because there are none: a half is a multiple of
+ * 2^-24, so products of two are multiples of 2^-48, and so are sums of them, however they are rounded. The scale of
+ * an INT8 page is 0, NaN or at least 2^-24 / 127, so its weights are multiples of 2^-78, and so are their sums.
+ *
+ * @param queries of all heads: headDim float32 each, rotated
  * @param pages an entry for every page that the tokens reach into
  * @param quantized whether all pages but the column's own, the last, are INT8
- * @param out receives kvHeads * group * headDim float32
+ * @param out of all heads: receives headDim float32 each
  * @param scratch see scratchBytes in llm/kv/layout.ts
+ * @param firstKvHead, endKvHead the heads of keys and values; each is that of `group` queries
  */
 export function attend(
   queries: usize,
-  pages: usize,
-  layer: i32,
-  quantized: bool,
+  pagesAt: usize,
+  ofLayer: i32,
+  areQuantized: bool,
   out: usize,
   scratch: usize,
-  kvHeads: i32,
+  ofKvHeads: i32,
+  firstKvHead: i32,
+  endKvHead: i32,
   group: i32,
-  headDim: i32,
-  tokens: i32,
-  maxTokens: i32,
-  scale: f32,
+  ofHeadDim: i32,
+  ofTokens: i32,
+  byScale: f32,
 ): void {
+  pages = pagesAt;
+  layer = ofLayer;
+  quantized = areQuantized;
+  kvHeads = ofKvHeads;
+  headDim = ofHeadDim;
+  tokens = ofTokens;
+  scale = byScale;
+  queryBytes = <usize>rowChunks(headDim) << 4;
+  scoreBytes = <usize>blocksOf(tokens) * (BLOCK << 2);
+  sumBytes = <usize>PAGE * queryBytes;
+  rows = scratch;
+  queryRows = rows + rowsBytes(headDim);
+  sums = queryRows + <usize>group * queryBytes;
+  queryInts = sums + <usize>group * sumBytes;
+  queryScales = queryInts + (<usize>group * queryBytes >> 1);
+  scores = queryScales + (<usize>(group + 3 & ~3) << 2);
   const headBytes = <usize>headDim << 2;
-  const row = scratch;
-  const scores = row + headBytes;
-  const scoreBytes = <usize>maxTokens << 2;
-  const sums = scores + <usize>group * scoreBytes;
-  const queryScales = sums + <usize>(group * LANES) * headBytes;
-  const queryInts = queryScales + (<usize>group << 2);
-  const halves = <usize>(layer * kvHeads * headDim * PAGE) << 1;
-  const bytes = <usize>layer * quantizedLayerBytes(kvHeads, headDim);
-  const ownPage = (tokens - 1) & ~(PAGE - 1);
-  const firstHalves = quantized ? ownPage : 0;
-  roundToHalves(queries, queries, kvHeads * group * headDim);
-  for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
-    const query = queries + <usize>(kvHead * group) * headBytes;
-    if (quantized) {
-      for (let head = 0; head < group; head++) {
-        const ints = queryInts + (<usize>(head * headDim) << 1);
-        store<f32>(queryScales + (<usize>head << 2), quantizeQuery(query + <usize>head * headBytes, ints, headDim));
-      }
-    }
-    for (let first = 0; first < tokens; first += PAGE) {
-      const keys = <usize>load<u32>(entryOf(pages, first));
-      const at = scores + (<usize>first << 2);
-      if (first < firstHalves) {
-        scoreBytesPage(queryInts, queryScales, keys + bytes, at, scoreBytes, kvHeads, kvHead, group, headDim, scale);
-      } else {
-        const count = min(PAGE, tokens - first);
-        scoreHalvesPage(query, keys + halves, row, at, scoreBytes, kvHeads, kvHead, group, headDim, count, scale);
-      }
-    }
-    for (let head = 0; head < group; head++) softmax(scores + <usize>head * scoreBytes, tokens);
-    memory.fill(sums, 0, <usize>(group * LANES) * headBytes);
-    for (let first = 0; first < tokens; first += PAGE) {
-      const at = scores + (<usize>first << 2);
-      if (first < firstHalves) {
-        const page = <usize>load<u32>(entryOf(pages, first)) + bytes;
-        mixBytesPage(at, scoreBytes, page, row, sums, kvHeads, kvHead, group, headDim);
-      } else {
-        const values = <usize>load<u32>(entryOf(pages, first), 4) + halves;
-        mixHalvesPage(at, scoreBytes, values, row, sums, kvHeads, kvHead, group, headDim, min(PAGE, tokens - first));
-      }
-    }
+  // Padding of the rows stays zero: nobody writes there.
+  memory.fill(rows, 0, rowsBytes(headDim) + <usize>group * queryBytes);
+  for (let kvHead = firstKvHead; kvHead < endKvHead; kvHead++) {
     for (let head = 0; head < group; head++) {
-      for (let i = 0; i < headDim; i++) {
-        const lanes = sums + <usize>(head * LANES) * headBytes + (<usize>i << 2);
-        store<f32>(out + <usize>(kvHead * group + head) * headBytes + (<usize>i << 2), addLanes(lanes, headBytes));
-      }
+      const query = queryRows + <usize>head * queryBytes;
+      roundToHalves(queries + <usize>(kvHead * group + head) * headBytes, query, headDim);
+      if (!quantized) continue;
+      const ints = queryInts + (<usize>head * queryBytes >> 1);
+      store<f32>(queryScales + (<usize>head << 2), quantizeQuery(query, ints, headDim));
+    }
+    score(kvHead, group);
+    for (let head = 0; head < group; head++) softmax(scores + <usize>head * scoreBytes, tokens);
+    memory.fill(sums, 0, <usize>group * sumBytes);
+    mix(kvHead, group);
+    for (let head = 0; head < group; head++) {
+      addLanes(sums + <usize>head * sumBytes, queryBytes, out + <usize>(kvHead * group + head) * headBytes, headDim);
     }
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function entryOf(pages: usize, firstToken: i32): usize {
-  return pages + <usize>(firstToken / PAGE) * ENTRY_BYTES;
+function blocksOf(tokens: i32): i32 {
+  return (tokens + BLOCK - 1) / BLOCK;
 }
 
-/** scores[head][token] = query . key * scale for the `count` tokens of a page of halves. */
-function scoreHalvesPage(
-  query: usize,
-  keys: usize,
-  row: usize,
-  scores: usize,
-  scoreBytes: usize,
-  kvHeads: i32,
-  kvHead: i32,
-  group: i32,
-  headDim: i32,
-  count: i32,
-  scale: f32,
-): void {
-  const headBytes = <usize>headDim << 2;
-  const tokenBytes = <usize>(kvHeads * headDim) << 1;
-  const inRow = <usize>(kvHead * headDim) << 1;
-  for (let token = 0; token < count; token++) {
-    decodeHalves(keys + <usize>token * tokenBytes + inRow, row, headDim);
-    for (let head = 0; head < group; head++) {
-      const score = dot(query + <usize>head * headBytes, row, headDim) * scale;
-      store<f32>(scores + <usize>head * scoreBytes + (<usize>token << 2), score);
+// @ts-ignore: decorator
+@inline
+function entryOf(page: i32): usize {
+  return pages + <usize>page * ENTRY_BYTES;
+}
+
+/** The column's own page, which is the last one and always of halves. */
+// @ts-ignore: decorator
+@inline
+function lastPage(): i32 {
+  return (tokens - 1) / PAGE;
+}
+
+/** Lanes that any token of a block is in. */
+// @ts-ignore: decorator
+@inline
+function lanesIn(): i32 {
+  return min(PAGE, tokens);
+}
+
+/** scores[head][block][token mod 16][page] = query . key * scale. */
+function score(kvHead: i32, group: i32): void {
+  const blocks = blocksOf(tokens);
+  const last = lastPage();
+  for (let block = quantized ? last / BLOCK_PAGES : 0; block < blocks; block++) {
+    for (let page = 0; page < BLOCK_PAGES; page++) {
+      const number = block * BLOCK_PAGES + page;
+      if (number > last || (quantized && number < last)) clearRows(rows, page, headDim, 0);
+      else fillHalves(<usize>load<u32>(entryOf(number)), kvHead, page, number);
     }
+    for (let head = 0; head < group; head++) {
+      const to = scores + <usize>head * scoreBytes + <usize>block * (BLOCK << 2);
+      dotOfRows(queryRows + <usize>head * queryBytes, rows, queryBytes, to, lanesIn(), scale);
+    }
+  }
+  if (!quantized) return;
+  for (let page = 0; page < last; page++) {
+    const from = <usize>load<u32>(entryOf(page)) + <usize>layer * quantizedLayerBytes(kvHeads, headDim);
+    for (let head = 0; head < group; head++) scoreBytesPage(from, kvHead, head, page);
   }
 }
 
 /** The same for a complete page of INT8, with queries of int16: sums are exact, so their order is free. */
-function scoreBytesPage(
-  queryInts: usize,
-  queryScales: usize,
-  page: usize,
-  scores: usize,
-  scoreBytes: usize,
-  kvHeads: i32,
-  kvHead: i32,
-  group: i32,
-  headDim: i32,
-  scale: f32,
-): void {
-  const keys = page + <usize>(kvHead * PAGE * headDim);
-  const keyScale = load<f32>(keyScaleAt(page, kvHeads, headDim, kvHead));
-  for (let head = 0; head < group; head++) {
-    const ints = queryInts + (<usize>(head * headDim) << 1);
-    const unit = load<f32>(queryScales + (<usize>head << 2)) * keyScale * scale;
-    const to = scores + <usize>head * scoreBytes;
-    for (let token = 0; token < PAGE; token++) {
-      store<f32>(to + (<usize>token << 2), <f32>dotOfInts(ints, keys + <usize>(token * headDim), headDim) * unit);
-    }
-  }
-}
-
-/** sums[head][token mod 16] += weight * value: 16 lanes of headDim float32 a head. */
-function mixHalvesPage(
-  scores: usize,
-  scoreBytes: usize,
-  values: usize,
-  row: usize,
-  sums: usize,
-  kvHeads: i32,
-  kvHead: i32,
-  group: i32,
-  headDim: i32,
-  count: i32,
-): void {
-  const headBytes = <usize>headDim << 2;
-  const tokenBytes = <usize>(kvHeads * headDim) << 1;
-  const inRow = <usize>(kvHead * headDim) << 1;
-  for (let token = 0; token < count; token++) {
-    decodeHalves(values + <usize>token * tokenBytes + inRow, row, headDim);
-    for (let head = 0; head < group; head++) {
-      const weight = halfToFloat(floatToHalf(load<f32>(scores + <usize>head * scoreBytes + (<usize>token << 2))));
-      addTimes(sums + <usize>(head * LANES + token) * headBytes, weight, row, headBytes);
-    }
-  }
-}
-
-/** The same for a complete page of INT8: the page's scale goes into the weights. */
-function mixBytesPage(
-  scores: usize,
-  scoreBytes: usize,
-  page: usize,
-  row: usize,
-  sums: usize,
-  kvHeads: i32,
-  kvHead: i32,
-  group: i32,
-  headDim: i32,
-): void {
-  const headBytes = <usize>headDim << 2;
-  const values = page + <usize>((kvHeads + kvHead) * PAGE * headDim);
-  const valueScale = load<f32>(keyScaleAt(page, kvHeads, headDim, kvHeads + kvHead));
+function scoreBytesPage(from: usize, kvHead: i32, head: i32, page: i32): void {
+  let key = from + <usize>(kvHead * PAGE * headDim);
+  const unit = load<f32>(queryScales + (<usize>head << 2)) * load<f32>(scaleAt(from, kvHeads, headDim, kvHead)) * scale;
+  const ints = queryInts + (<usize>head * queryBytes >> 1);
+  let to = scoreOf(head, page);
   for (let token = 0; token < PAGE; token++) {
-    decodeBytes(values + <usize>(token * headDim), row, headDim);
+    store<f32>(to, <f32>dotOfInts(ints, key, headDim) * unit);
+    key += headDim;
+    to += BLOCK_PAGES << 2;
+  }
+}
+
+/** Where the score of a page's first token is. */
+// @ts-ignore: decorator
+@inline
+function scoreOf(head: i32, page: i32): usize {
+  const block = <usize>(page / BLOCK_PAGES) * (BLOCK << 2);
+  return scores + <usize>head * scoreBytes + block + (<usize>(page % BLOCK_PAGES) << 2);
+}
+
+/** sums[head][token mod 16] += weight * value, page after page. */
+function mix(kvHead: i32, group: i32): void {
+  const blocks = blocksOf(tokens);
+  const last = lastPage();
+  for (let block = 0; block < blocks; block++) {
+    let scales = f32x4.splat(1);
+    for (let page = 0; page < BLOCK_PAGES; page++) {
+      const number = block * BLOCK_PAGES + page;
+      if (number > last) {
+        clearRows(rows, page, headDim, 0);
+      } else if (quantized && number < last) {
+        const from = <usize>load<u32>(entryOf(number)) + <usize>layer * quantizedLayerBytes(kvHeads, headDim);
+        const scaleOfPage = load<f32>(scaleAt(from, kvHeads, headDim, kvHeads + kvHead));
+        scales = withLane(scales, page, scaleOfPage);
+        fillFromBytes(from + <usize>((kvHeads + kvHead) * PAGE * headDim), rows, page, headDim);
+      } else {
+        fillHalves(<usize>load<u32>(entryOf(number), 4), kvHead, page, number);
+      }
+    }
     for (let head = 0; head < group; head++) {
-      const score = load<f32>(scores + <usize>head * scoreBytes + (<usize>token << 2));
-      const weight = halfToFloat(floatToHalf(score)) * valueScale;
-      addTimes(sums + <usize>(head * LANES + token) * headBytes, weight, row, headBytes);
+      const weights = scores + <usize>head * scoreBytes + <usize>block * (BLOCK << 2);
+      addWeighted(weights, scales, rows, queryBytes, sums + <usize>head * sumBytes, lanesIn());
     }
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function addTimes(sum: usize, weight: f32, row: usize, bytes: usize): void {
-  for (let at: usize = 0; at < bytes; at += 4) {
-    store<f32>(sum + at, load<f32>(sum + at) + weight * load<f32>(row + at));
-  }
+function withLane(vector: v128, lane: i32, value: f32): v128 {
+  if (lane == 0) return f32x4.replace_lane(vector, 0, value);
+  if (lane == 1) return f32x4.replace_lane(vector, 1, value);
+  if (lane == 2) return f32x4.replace_lane(vector, 2, value);
+  return f32x4.replace_lane(vector, 3, value);
 }
 
-/** Softmax in place with the largest score taken out; the sum in double, in order. */
-// @ts-ignore: decorator
-@inline
-function softmax(scores: usize, count: i32): void {
-  const end = scores + (<usize>count << 2);
-  let largest = -f32.MAX_VALUE;
-  for (let at = scores; at < end; at += 4) largest = max<f32>(largest, load<f32>(at));
-  let sum: f64 = 0;
-  for (let at = scores; at < end; at += 4) {
-    const value = <f32>exp(<f64>(load<f32>(at) - largest));
-    store<f32>(at, value);
-    sum += <f64>value;
-  }
-  const inverse = <f32>(1.0 / sum);
-  for (let at = scores; at < end; at += 4) store<f32>(at, load<f32>(at) * inverse);
-}
-
-/** `count` halves to float32. */
-export function decodeHalves(halves: usize, floats: usize, count: i32): void {
-  for (let i: usize = 0; i < <usize>count; i++) {
-    store<f32>(floats + (i << 2), halfToFloat(<u32>load<u16>(halves + (i << 1))));
-  }
-}
-
-/** `count` float32 to halves. */
-export function encodeHalves(floats: usize, halves: usize, count: i32): void {
-  for (let i: usize = 0; i < <usize>count; i++) {
-    store<u16>(halves + (i << 1), <u16>floatToHalf(load<f32>(floats + (i << 2))));
-  }
-}
-
-/** `count` float32, each rounded to the nearest half; `to` may be `from`. */
-export function roundToHalves(from: usize, to: usize, count: i32): void {
-  for (let i: usize = 0; i < <usize>count; i++) {
-    store<f32>(to + (i << 2), halfToFloat(floatToHalf(load<f32>(from + (i << 2)))));
-  }
+/** Rows of page `number` of the sequence, whose first layer's keys or values begin at `from`. */
+function fillHalves(from: usize, kvHead: i32, page: i32, number: i32): void {
+  const width = kvHeads * headDim;
+  const head = from + (<usize>(layer * PAGE * width + kvHead * headDim) << 1);
+  fillFromHalves(head, <usize>width << 1, rows, page, headDim, min(PAGE, tokens - number * PAGE));
 }

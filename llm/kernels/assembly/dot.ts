@@ -35,16 +35,3 @@ function everyFourth(a: usize, b: usize, length: i32, first: i32): f32 {
   if (left > 8) sum8 += load<f32>(x, 32) * load<f32>(y, 32);
   return sum0 + sum8 + (sum4 + sum12);
 }
-
-/** Adds 16 lanes in the same order; lane i is at `from + i * stride` bytes. */
-// @ts-ignore: decorator
-@inline
-export function addLanes(from: usize, stride: usize): f32 {
-  for (let distance = LANES / 2; distance >= 1; distance /= 2) {
-    for (let i = 0; i < distance; i++) {
-      const to = from + <usize>i * stride;
-      store<f32>(to, load<f32>(to) + load<f32>(to + <usize>distance * stride));
-    }
-  }
-  return load<f32>(from);
-}

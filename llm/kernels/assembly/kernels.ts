@@ -1,7 +1,12 @@
 import { dot } from './dot';
 
-export { attend, decodeHalves, encodeHalves, roundToHalves } from './attention';
+export { attend } from './attention';
+export { decodeHalves, encodeHalves, roundToHalves } from './half';
+export { normalize } from './norm';
+export { quantizeQ8K } from './q8k';
 export { quantizePage } from './quantized-page';
+export { rotate } from './rope';
+export { swiGlu } from './swiglu';
 
 /** One row of weights times `n` columns, all float32: results[n] = row . columns[n]. */
 export function multiplyRow(row: usize, columns: usize, n: i32, length: i32, results: usize): void {

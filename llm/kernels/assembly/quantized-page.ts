@@ -1,8 +1,8 @@
-import { LANES } from './dot';
 import { halfToFloat } from './half';
+import { PAGE } from './rows';
 
-/** Tokens of a page: PAGE_TOKENS of llm/kv/layout.ts. As many as lanes, so that a page's token t adds to lane t. */
-export const PAGE = LANES;
+/** 1.5 * 2^23: adding it leaves an integer, rounded to nearest, ties to even. armv7 has no instruction for that. */
+const ROUND: f32 = 12582912;
 
 /*
  * A layer of an INT8 page: keys as int8 [kvHead][token][headDim], values likewise, then a float32 scale for every head's keys
@@ -15,10 +15,11 @@ export function quantizedLayerBytes(kvHeads: i32, headDim: i32): usize {
   return <usize>(2 * PAGE * kvHeads * headDim + 8 * kvHeads);
 }
 
+/** The scale of a head's keys; of its values where kvHeads is added to `head`. */
 // @ts-ignore: decorator
 @inline
-export function keyScaleAt(layer: usize, kvHeads: i32, headDim: i32, kvHead: i32): usize {
-  return layer + <usize>(2 * PAGE * kvHeads * headDim + 4 * kvHead);
+export function scaleAt(layer: usize, kvHeads: i32, headDim: i32, head: i32): usize {
+  return layer + <usize>(2 * PAGE * kvHeads * headDim + 4 * head);
 }
 
 /**
@@ -29,7 +30,7 @@ export function keyScaleAt(layer: usize, kvHeads: i32, headDim: i32, kvHead: i32
  * @param to a layer of an INT8 page
  */
 export function quantizePage(keys: usize, values: usize, to: usize, kvHeads: i32, headDim: i32): void {
-  const scales = keyScaleAt(to, kvHeads, headDim, 0);
+  const scales = scaleAt(to, kvHeads, headDim, 0);
   quantizeHeads(keys, to, scales, kvHeads, headDim);
   quantizeHeads(values, to + <usize>(PAGE * kvHeads * headDim), scales + (<usize>kvHeads << 2), kvHeads, headDim);
 }
@@ -54,7 +55,7 @@ function quantizeHeads(halves: usize, ints: usize, scales: usize, kvHeads: i32, 
       const out = to + <usize>(token * headDim);
       for (let i = 0; i < headDim; i++) {
         const value = finite ? halfToFloat(load<u16>(row + (<usize>i << 1))) * inverse : 0.0;
-        store<i8>(out + i, <i32>nearest<f32>(value));
+        store<i8>(out + i, <i32>(value + ROUND - ROUND));
       }
     }
   }
@@ -71,7 +72,7 @@ export function quantizeQuery(query: usize, ints: usize, headDim: i32): f32 {
   const inverse: f32 = finite && largest > 0 ? 32767.0 / largest : 0.0;
   for (let i = 0; i < headDim; i++) {
     const value = finite ? load<f32>(query + (<usize>i << 2)) * inverse : 0.0;
-    store<i16>(ints + (<usize>i << 1), <i32>nearest<f32>(value));
+    store<i16>(ints + (<usize>i << 1), <i32>(value + ROUND - ROUND));
   }
   return finite ? largest / 32767.0 : f32.NaN;
 }
@@ -88,9 +89,4 @@ export function dotOfInts(query: usize, key: usize, headDim: i32): i32 {
     i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
   for (; i < headDim; i++) sum += <i32>load<i16>(query + (<usize>i << 1)) * <i32>load<i8>(key + i);
   return sum;
-}
-
-/** `count` int8 to float32, without a scale. */
-export function decodeBytes(bytes: usize, floats: usize, count: i32): void {
-  for (let i: usize = 0; i < <usize>count; i++) store<f32>(floats + (i << 2), <f32>load<i8>(bytes + i));
 }

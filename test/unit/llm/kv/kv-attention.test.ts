@@ -4,11 +4,11 @@ import { KvCache } from '../../../../llm/kv/cache.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
 import { exp, Random } from '../../../../maths/index.js';
+import { oddHalves } from '../../../system/support/odd-floats.js';
+import { expectSameBits } from '../same-bits.js';
 
 const SHAPE = { layers: 2, heads: 6, kvHeads: 2, headDim: 24 };
-const GROUP = SHAPE.heads / SHAPE.kvHeads;
-const WIDTH = SHAPE.kvHeads * SHAPE.headDim;
-const QUERY_WIDTH = SHAPE.heads * SHAPE.headDim;
+type Shape = typeof SHAPE;
 const PAGE = 16;
 
 const { fround } = Math;
@@ -48,28 +48,44 @@ function toNearest(value: number): number {
   return above > 0.5 || (above === 0.5 && down % 2 !== 0) ? down + 1 : down;
 }
 
+function widthOf({ kvHeads, headDim }: Shape): number {
+  return kvHeads * headDim;
+}
+
+function queryWidthOf({ heads, headDim }: Shape): number {
+  return heads * headDim;
+}
+
 /** The attention of one token over contiguous keys and values, a row a token, in plain TypeScript. */
 function plainAttention(
+  shape: Shape,
   type: KvType,
   position: number,
   keys: Float32Array,
   values: Float32Array,
   queries: Float32Array,
 ): Float32Array {
-  const { headDim } = SHAPE;
+  const { heads, kvHeads, headDim } = shape;
+  const [width, group] = [kvHeads * headDim, heads / kvHeads];
   const scale = fround(1 / fround(Math.sqrt(headDim)));
   const ownPage = position - (position % PAGE);
-  const out = new Float32Array(QUERY_WIDTH);
+  const out = new Float32Array(heads * headDim);
   const row = (from: Float32Array, token: number, kvHead: number): number[] =>
-    Array.from({ length: headDim }, (_, i) => half(from[token * WIDTH + kvHead * headDim + i]));
+    Array.from({ length: headDim }, (_, i) => half(from[token * width + kvHead * headDim + i]));
+  const pages = new Map<Float32Array, Map<number, { ints: number[]; scale: number }>>();
   const quantized = (from: Float32Array, token: number, kvHead: number) => {
     const first = token - (token % PAGE);
-    const page = Array.from({ length: PAGE }, (_, i) => row(from, first + i, kvHead)).flat();
-    const { ints, scale } = quantize(page);
+    const known = pages.get(from) ?? new Map<number, { ints: number[]; scale: number }>();
+    pages.set(from, known);
+    const page =
+      known.get(first * kvHeads + kvHead) ??
+      quantize(Array.from({ length: PAGE }, (_, i) => row(from, first + i, kvHead)).flat());
+    known.set(first * kvHeads + kvHead, page);
+    const { ints, scale } = page;
     return { ints: ints.slice((token - first) * headDim, (token - first + 1) * headDim), scale };
   };
-  for (let head = 0; head < SHAPE.heads; head++) {
-    const kvHead = Math.floor(head / GROUP);
+  for (let head = 0; head < heads; head++) {
+    const kvHead = Math.floor(head / group);
     const query = Array.from(queries.subarray(head * headDim, (head + 1) * headDim), half);
     const largest = Math.max(...query.map(Math.abs));
     const queryInts = query.map((value) => toNearest(fround(value * fround(32767 / largest))));
@@ -102,6 +118,7 @@ function plainAttention(
 
 describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => {
   const tokens = 75;
+  const [WIDTH, QUERY_WIDTH] = [widthOf(SHAPE), queryWidthOf(SHAPE)];
   const keys = randomFloats(tokens * WIDTH, 3, 2);
   const values = randomFloats(tokens * WIDTH, 4);
   const queries = randomFloats(QUERY_WIDTH, 5, 2);
@@ -124,7 +141,7 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
       for (const layer of [0, 1]) {
         const out = new Float32Array(QUERY_WIDTH);
         cache.attend(layer, position, queries, out, 0);
-        expect(out).toEqual(plainAttention(type, position, keys, values, queries));
+        expect(out).toEqual(plainAttention(SHAPE, type, position, keys, values, queries));
       }
     },
   );
@@ -140,7 +157,46 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
   });
 });
 
+const SHAPES: readonly Shape[] = [
+  { layers: 1, heads: 8, kvHeads: 1, headDim: 64 },
+  { layers: 1, heads: 2, kvHeads: 2, headDim: 38 },
+  { layers: 1, heads: 3, kvHeads: 1, headDim: 80 },
+];
+
+/** Exponents of the halves that keys, values and queries are made of; 0 is that of subnormal halves. */
+const SIZES = { subnormal: [0, 0], small: [0, 8], any: [0, 30], ordinary: [12, 16], huge: [28, 30] } as const;
+
+describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => {
+  describe.each(SHAPES)('with $heads heads on $kvHeads of $headDim', (shape) => {
+    it.each(Object.entries(SIZES))('has the bits of plain attention over %s halves', (_, [least, most]) => {
+      const random = new Random(least * 100 + most);
+      const [tokens, width, queryWidth] = [131, widthOf(shape), queryWidthOf(shape)];
+      const [keys, values] = [tokens * width, tokens * width].map((n) => oddHalves(random, n, least, most));
+      const cache = new KvCache(new KvPool(shape, { type, bytes: 1 << 22, contextLength: tokens }), tokens);
+      for (let token = 0; token < tokens; token++) {
+        cache.extendTo(token, token);
+        cache.store(0, token, keys, values, token * width);
+      }
+      // Where keys are large, queries that leave weights to more than one token.
+      for (const [position, size] of [
+        [3, 1],
+        [48, 1e-4],
+        [63, 1e-3],
+        [64, 1],
+        [130, 1e-7],
+      ]) {
+        const queries = oddHalves(random, queryWidth, 8, 18).map((value) => value * size);
+        const out = new Float32Array(queryWidth);
+        cache.attend(0, position, queries, out, 0);
+        expectSameBits(out, plainAttention(shape, type, position, keys, values, queries));
+      }
+    });
+  });
+});
+
 describe('INT8', () => {
+  const [WIDTH, QUERY_WIDTH] = [widthOf(SHAPE), queryWidthOf(SHAPE)];
+
   it('makes NaN of what an infinite key of a complete page is seen with', () => {
     const cache = new KvCache(new KvPool(SHAPE, { type: 'int8', bytes: 1 << 20, contextLength: 100 }), 100);
     for (let token = 0; token < 17; token++) {

@@ -3,10 +3,9 @@ import { floatToHalf, halfToFloat } from '../../../../gguf/index.js';
 import { KernelMemory } from '../../../../llm/kernels/kernels.js';
 import { KvCache } from '../../../../llm/kv/cache.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
-import { rmsNorm } from '../../../../llm/model/norm.js';
 import { Rope } from '../../../../llm/model/rope.js';
-import { swiGlu } from '../../../../llm/model/swiglu.js';
 import { Random } from '../../../../maths/index.js';
+import { plainRotation } from './plain.js';
 
 function randomFloats(length: number, seed: number, scale = 1): Float32Array {
   const random = new Random(seed);
@@ -140,36 +139,6 @@ describe('attention', () => {
   });
 });
 
-describe('RMSNorm', () => {
-  it('gives values whose mean square is 1, times the weights', () => {
-    const values = randomFloats(300, 6, 5);
-    const weight = randomFloats(300, 7);
-    const out = new Float32Array(300);
-    rmsNorm(values, 0, weight, 1e-5, out, 0);
-    const rms = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / 300 + 1e-5);
-    out.forEach((value, i) => {
-      expect(value).toBeCloseTo((values[i] / rms) * weight[i], 5);
-    });
-  });
-
-  it('of zeros is zeros', () => {
-    const out = new Float32Array(4).fill(1);
-    rmsNorm(new Float32Array(4), 0, Float32Array.of(1, 2, 3, 4), 1e-5, out, 0);
-    expect([...out]).toEqual([0, 0, 0, 0]);
-  });
-});
-
-it('SwiGLU is x times the logistic function of x times up, without overflow at either end', () => {
-  const gate = Float32Array.of(0, 1, -1, 100, -100, -1e30);
-  swiGlu(gate, Float32Array.of(5, 2, 2, 3, 3, 3), 6);
-  expect(gate[0]).toBe(0);
-  expect(gate[1]).toBeCloseTo(1.4621172, 6);
-  expect(gate[2]).toBeCloseTo(-0.5378828, 6);
-  expect(gate[3]).toBe(300);
-  expect(Math.abs(gate[4])).toBeLessThan(1e-40);
-  expect(gate[5]).toBe(-0);
-});
-
 describe('RoPE', () => {
   const plain = { dimensions: 8, base: 10000, scale: 1, attentionFactor: 1, yarn: undefined };
 
@@ -192,12 +161,12 @@ describe('RoPE', () => {
     const row = new Float32Array(2);
     rope.fillAngles(1, row, 0);
     const values = Float32Array.of(1, 0, 7, 0, 1, 7);
-    rope.rotate(values, 0, 2, 3, row, 0);
-    expect(values[0]).toBeCloseTo(Math.cos(1), 6);
-    expect(values[1]).toBeCloseTo(Math.sin(1), 6);
-    expect(values[3]).toBeCloseTo(-Math.sin(1), 6);
-    expect(values[4]).toBeCloseTo(Math.cos(1), 6);
-    expect([values[2], values[5]]).toEqual([7, 7]);
+    const turned = plainRotation(values, 3, 2, row);
+    expect(turned[0]).toBeCloseTo(Math.cos(1), 6);
+    expect(turned[1]).toBeCloseTo(Math.sin(1), 6);
+    expect(turned[3]).toBeCloseTo(-Math.sin(1), 6);
+    expect(turned[4]).toBeCloseTo(Math.cos(1), 6);
+    expect([turned[2], turned[5]]).toEqual([7, 7]);
   });
 
   it('linear scaling divides positions by the factor', () => {

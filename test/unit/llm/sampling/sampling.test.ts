@@ -29,6 +29,25 @@ describe('greedy sampling', () => {
     expect(top.map((each) => each.id)).toEqual([2, 1]);
     expect(top[0].logprob).toBeCloseTo(2 - normaliser, 12);
   });
+
+  it('chooses the same without log-probabilities, which are NaN then', () => {
+    const step = new Float32Array([0, 3, 2, 1]);
+    const sampler = new Sampler({ temperature: 0, logprobs: false }, 4);
+    expect(sampler.sample(step)).toEqual({ id: 1, logprob: Number.NaN, top: [] });
+    const withTop = new Sampler({ temperature: 0, logprobs: false, topLogprobs: 1 }, 4).sample(step);
+    expect(withTop).toEqual(new Sampler({ temperature: 0, topLogprobs: 1 }, 4).sample(step));
+  });
+
+  it.each([
+    [[1, Number.NaN, 2]],
+    [[1, Number.POSITIVE_INFINITY, 2]],
+    [[Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]],
+  ])('refuses the logits %j with log-probabilities and without', (step) => {
+    for (const logprobs of [true, false]) {
+      const sampler = new Sampler({ temperature: 0, logprobs }, step.length);
+      expect(() => sampler.sample(new Float32Array(step))).toThrow(code('LLM_NOT_FINITE'));
+    }
+  });
 });
 
 describe('sampling with a seed', () => {
