@@ -13,6 +13,8 @@ export interface DecodeMeasurement {
   readonly registerAccesses: number;
   readonly dmaTransfers: number;
   readonly dmaBytes: number;
+  /** Per token: what the mock copied instead of reading it where the DMA found it. */
+  readonly gatheredBytes: number;
   readonly coreCycles: number;
 }
 
@@ -29,9 +31,13 @@ const cache = model.newCache();
 const logits = new Float32Array(model.config.vocabSize);
 const tokenMs: number[] = [];
 let before = model.cost();
+let gatheredBefore = 0;
 let token = 1;
 for (let position = 0; position < Number(tokens) + WARM_UP; position++) {
-  if (position === WARM_UP) before = model.cost();
+  if (position === WARM_UP) {
+    before = model.cost();
+    gatheredBefore = board.gatheredBytes;
+  }
   const begin = performance.now();
   model.forward([{ cache, token, position, logits }]);
   token = logits.reduce((best, value, id) => (value > logits[best]! ? id : best), 0);
@@ -47,6 +53,7 @@ const measurement: DecodeMeasurement = {
   registerAccesses: perToken('registerReads') + perToken('registerWrites'),
   dmaTransfers: perToken('dmaTransfers'),
   dmaBytes: perToken('dmaBytes'),
+  gatheredBytes: (board.gatheredBytes - gatheredBefore) / Number(tokens),
   coreCycles: perToken('coreCycles'),
 };
 process.stdout.write(`${JSON.stringify(measurement)}\n`);

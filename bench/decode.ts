@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { DecodeMeasurement } from './decode-child.js';
 import { type BenchOptions, type BenchRow, median, row } from './row.js';
-import { syntheticModel } from './synthetic-model.js';
+import { SMALL, syntheticModel, TINY_LLAMA_Q3_K_S } from './synthetic-model.js';
 
 /**
  * Semi-spaces as small as those of the agent's device worker, whose memory this measures. In one run of four, V8 took the mock's
@@ -22,7 +22,7 @@ export async function benchDecode({ quick, onNote }: BenchOptions): Promise<Benc
       ? 'decode: writing a small model'
       : 'decode: writing the synthetic model (475 MiB, kept in the temporary folder)',
   );
-  const path = syntheticModel(quick);
+  const path = syntheticModel(quick ? SMALL : TINY_LLAMA_Q3_K_S);
   const bytes = statSync(path).size;
   const rows: BenchRow[] = [];
   for (const board of ['kv260', 'pynq-z1']) {
@@ -36,6 +36,7 @@ export async function benchDecode({ quick, onNote }: BenchOptions): Promise<Benc
       row(`${name} register accesses`, run.registerAccesses, 'per token'),
       row(`${name} DMA transfers`, run.dmaTransfers, 'per token'),
       row(`${name} DMA bytes`, run.dmaBytes, 'bytes per token'),
+      row(`${name} copied by the mock`, run.gatheredBytes, 'bytes per token'),
       row(`${name} core cycles`, run.coreCycles, 'cycles per token'),
     );
   }

@@ -10,8 +10,10 @@ import { benchWire } from './wire.js';
 export {
   type BoardBenchResult,
   benchBoard,
+  benchProjection,
   type Missing,
   type NullMemory,
+  type ProjectedBoard,
 } from './board/index.js';
 export { describeMachine } from './machine.js';
 export {

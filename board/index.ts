@@ -1,4 +1,11 @@
-export type { Board, BoardFault, DmaBuffer, RegisterWindow } from './board.js';
+export type {
+  AllocateOptions,
+  Board,
+  BoardFault,
+  DmaBuffer,
+  DmaDirection,
+  RegisterWindow,
+} from './board.js';
 export { bootMemory, reservation, WHERE_BOOT_ARGUMENTS } from './boot-memory.js';
 export type { BoardDescription, CoreRevision, CoreTiming, DmaDevices, UnpackSpeed } from './description.js';
 export { loadBoardDescription, shippedBoardNames, shippedBoards } from './description-file.js';

@@ -25,6 +25,7 @@ export class RegionAllocator<R extends MemoryRegion, B extends Allocated> {
 
   /**
    * @param align a power of two
+   * @param at the only place that will do, where given
    * @param create makes the buffer once its place is known; `offset` is in the region
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, DRIVER_BAD_ARGUMENT
    */
@@ -32,6 +33,7 @@ export class RegionAllocator<R extends MemoryRegion, B extends Allocated> {
     byteLength: number,
     align: number,
     create: (physicalAddress: number, region: R, offset: number) => B,
+    at?: number,
   ): B {
     if (
       !Number.isSafeInteger(byteLength) ||
@@ -45,8 +47,8 @@ export class RegionAllocator<R extends MemoryRegion, B extends Allocated> {
         { context: { byteLength, align } },
       );
     for (const { region, base, size } of this.#gaps()) {
-      const address = Math.ceil(base / align) * align;
-      if (address + byteLength > base + size) continue;
+      const address = at ?? Math.ceil(base / align) * align;
+      if (address < base || address % align !== 0 || address + byteLength > base + size) continue;
       const buffer = create(address, region, address - region.base);
       this.#buffers.splice(this.#placeOf(address), 0, buffer);
       return buffer;
@@ -54,7 +56,7 @@ export class RegionAllocator<R extends MemoryRegion, B extends Allocated> {
     const { free, largestFree } = this.usage();
     throw new PynqLlmError(
       'DRIVER_DMA_MEMORY_FULL',
-      `${byteLength} bytes of DMA memory were asked for; ${free} are free, ${largestFree} of them in one piece.`,
+      `${byteLength} bytes of DMA memory were asked for${at === undefined ? '' : ` at 0x${at.toString(16)}`}; ${free} are free, ${largestFree} of them in one piece.`,
       { context: { byteLength, free, largestFree } },
     );
   }

@@ -6,15 +6,19 @@ import { checkCounterDesign } from './counter-probe.js';
 import { COMPUTING, Counters, cyclesBetween } from './counters.js';
 import { reportedFault } from './fault.js';
 import { Lanes } from './lanes.js';
-import { MatMulProgram, type TensorShape, type WeightTensor } from './matmul-program.js';
+import { MatMulProgram, type WeightTensor } from './matmul-program.js';
 import { type Deadlines, MatMulRunner } from './matmul-runner.js';
-import { type PlacementReport, planPlacement, refusal } from './placement.js';
+import { type KeepWeights, ModelWeights } from './packed/model-weights.js';
+import { WeightManifest } from './packed/weight-manifest.js';
+import { type PlacementReport, packedSize, planPlacement, refusal } from './placement.js';
 import { checkSoftMax, type SoftMaxOptions, SoftMaxRunner } from './softmax.js';
+import type { TensorShape } from './tile-plan.js';
 import { countedWindow, newTraffic, type Traffic } from './traffic.js';
 import { allocateWorkingMemory, MAX_PROGRAMS, type WorkingMemory } from './working-memory.js';
 
-export type { MatMulProgram, TensorShape, WeightTensor } from './matmul-program.js';
+export type { MatMulProgram, WeightTensor } from './matmul-program.js';
 export type { PlacementReport } from './placement.js';
+export type { TensorShape } from './tile-plan.js';
 
 export interface AcceleratorOptions {
   /** A wait ends after so many times the cycles of the slowest core of this revision... */
@@ -42,6 +46,8 @@ export class Accelerator {
   readonly #control: RegisterWindow;
   readonly #lanes: Lanes;
   readonly #memory: WorkingMemory;
+  /** Where memory keeps what is in it. */
+  readonly #manifest: WeightManifest | undefined;
   readonly #runner: MatMulRunner;
   readonly #softMaxRunner: SoftMaxRunner;
   readonly #hardwareCounters?: Counters;
@@ -74,7 +80,8 @@ export class Accelerator {
       this.#hardwareCounters = new Counters({ description: board.description, window });
     }
     if (this.#checksCycles) requireComputeCounter(this.counters, board.description.name);
-    this.#memory = allocateWorkingMemory(board);
+    this.#memory = allocateWorkingMemory(board, this.traffic);
+    if (board.keepsMemory) this.#manifest = new WeightManifest(this.#memory.manifest);
     this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
     this.#softMaxRunner = new SoftMaxRunner(board, this.#lanes, this.#memory, this.#deadlines);
     try {
@@ -100,15 +107,38 @@ export class Accelerator {
   }
 
   /**
-   * Compiles a tensor for the core; reads its rows tile by tile.
+   * What is known of a model's packed weights, to be given to `load` for each of its tensors: those of an earlier process
+   * in DMA memory, and files of them. Call `finish` when all are loaded, and `close` when the model is unloaded.
+   * @param tensors all of the model's matrices, in an order that is always the same
+   */
+  weightsOf(tensors: readonly TensorShape[], keep: KeepWeights | undefined): ModelWeights {
+    const { description } = this.board;
+    const shapes = tensors.map((tensor) => ({
+      name: tensor.name,
+      packedBytes: packedSize(description, tensor),
+    }));
+    return new ModelWeights(this.board, this.#manifest, shapes, keep);
+  }
+
+  /**
+   * Compiles a tensor for the core; reads its rows tile by tile, staged ones also whenever they are used.
    * @param force also what this device computes unreliably: v1's Q4_K and Q5_K, for the golden vectors
    * @param mostRows of a tile, for the golden vectors; as many as the core holds unless given
+   * @param kept of the tensor's model; the tensor is packed from its rows unless given
    * @throws PynqLlmError DRIVER_UNSUPPORTED_TENSOR, DRIVER_DMA_MEMORY_FULL
    */
   load(
     tensor: WeightTensor,
     placement: 'resident' | 'staged',
-    { force = false, mostRows }: { readonly force?: boolean; readonly mostRows?: number } = {},
+    {
+      force = false,
+      mostRows,
+      kept,
+    }: {
+      readonly force?: boolean;
+      readonly mostRows?: number;
+      readonly kept?: ModelWeights | undefined;
+    } = {},
   ): MatMulProgram {
     this.#checkOpen();
     const { description } = this.board;
@@ -123,7 +153,10 @@ export class Accelerator {
         },
       );
     }
-    const program = MatMulProgram.compile(this.board, tensor, coreType, placement, mostRows);
+    const program = MatMulProgram.compile(this.board, this.traffic, tensor, coreType, placement, {
+      mostRows,
+      kept,
+    });
     this.#programs.add(program);
     return program;
   }
@@ -317,8 +350,8 @@ export class Accelerator {
     this.#closed = true;
     for (const program of this.#programs) program.unload();
     this.#programs.clear();
-    const { input, instructions, staging, output } = this.#memory;
-    for (const buffer of [input, instructions, ...staging, output]) buffer.free();
+    const { manifest, input, staging, output } = this.#memory;
+    for (const buffer of [manifest, input, ...staging, output]) buffer.free();
   }
 
   #checkOpen(): void {

@@ -14,6 +14,8 @@ export interface FaultScene {
   readonly channels: readonly DmaChannel[];
   /** Those that had a transfer to make. */
   readonly active: readonly DmaChannel[];
+  /** Whether lane A has sent all that it was given: the core has then taken what it needs of the other lanes too. */
+  readonly isSent: boolean;
   readonly core: CoreStatus;
   readonly faults: readonly BoardFault[];
 }
@@ -123,7 +125,7 @@ function namedCode(faults: readonly BoardFault[]): ErrorCodeName | undefined {
   return faults.map(({ name }) => NAMED_FAULTS[name]).find((code) => code !== undefined);
 }
 
-function classify({ timedOut, channels, active, core, faults }: FaultScene): ErrorCodeName {
+function classify({ timedOut, channels, isSent, core, faults }: FaultScene): ErrorCodeName {
   const named = namedCode(faults);
   if (named) return named;
   const bits = channels.reduce((all, { status }) => all | status, 0);
@@ -132,8 +134,7 @@ function classify({ timedOut, channels, active, core, faults }: FaultScene): Err
   if (bits & DMASR.INTERNAL_ERROR) return 'DRIVER_DMA_INTERNAL_ERROR';
   if (!timedOut) return faults.length > 0 ? 'DRIVER_DEVICE_FAULT' : 'DRIVER_RESULT_LENGTH';
   if (core.isStuck) return 'DRIVER_CORE_STUCK';
-  const allSent = active.every((channel) => channel.direction === 'S2MM' || channel.moved === channel.length);
-  if (allSent) return core.isIdle ? 'DRIVER_RESULT_WITHOUT_TLAST' : 'DRIVER_STREAM_DESYNCHRONISED';
+  if (isSent) return core.isIdle ? 'DRIVER_RESULT_WITHOUT_TLAST' : 'DRIVER_STREAM_DESYNCHRONISED';
   return 'DRIVER_DMA_TIMEOUT';
 }
 

@@ -1,5 +1,7 @@
 export { Accelerator } from './accelerator.js';
-export type { MatMulProgram, TensorShape } from './matmul-program.js';
+export type { MatMulProgram } from './matmul-program.js';
+export type { KeepWeights, ModelWeights } from './packed/model-weights.js';
+export type { WeightOrigins } from './packed/packed-tensor.js';
 export {
   emptyMemory,
   type FreeMemory,
@@ -11,6 +13,7 @@ export {
 export { filesOf, listChecks, selfTestCheck } from './self-test/checks.js';
 export { runCheck } from './self-test/run-check.js';
 export { rowsPerTile } from './tile.js';
+export type { TensorShape } from './tile-plan.js';
 export { recordBoard } from './trace/record.js';
 export { replayTrace } from './trace/replay.js';
 export { leastMemory, workingSizes } from './working-memory.js';

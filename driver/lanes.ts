@@ -8,17 +8,28 @@ import type { Traffic } from './traffic.js';
 /** Microseconds of a wait after which all of its transfers are looked at again. */
 const LOOK_AROUND_US = 200;
 
+/** What a wait is for: for the error. */
+export interface WaitedFor {
+  /** What the transfers carry. */
+  readonly what: string;
+  /** Of which tensor. */
+  readonly subject: string;
+  readonly tile?: number;
+}
+
 /**
- * The DMA engines of all lanes and the transfers under way on them. Transfers are started one by one, run side by
- * side and are waited for together.
+ * The DMA engines of all lanes and the transfers under way on them, which run side by side. Only lane A is waited for:
+ * its results, or that it has sent what it had. The others have delivered what a tile needs once its results are there,
+ * and what they still send is for the next tiles.
  */
 export class Lanes {
   readonly #engines: readonly AxiDma[];
   readonly #channels: readonly DmaChannel[];
-  readonly #active: DmaChannel[] = [];
-  readonly #over: boolean[] = [];
-  /** Polls of the present wait that brought nothing forward. */
-  #inVain = 0;
+  /** The transfer that the present wait is for. */
+  #awaited: DmaChannel;
+  #isOver = false;
+  /** Looks of the present wait. */
+  #looks = 0;
   /** When all transfers were looked at, by the board's time. */
   #lookedAroundAt = 0;
   readonly #board: Board;
@@ -32,108 +43,110 @@ export class Lanes {
       (_, lane) => new AxiDma(board, lane, traffic),
     );
     this.#channels = this.#engines.flatMap((engine) => engine.channels);
+    this.#awaited = this.#engines[0].fromDevice;
   }
 
   /** Resets all engines. @throws PynqLlmError DRIVER_DMA_RESET_TIMEOUT */
   reset(deadlineUs: number): void {
-    this.#forget();
     for (const engine of this.#engines) engine.reset(deadlineUs);
   }
 
-  /** Starts to send memory to a lane (0 = A). */
-  send(lane: number, address: number, bytes: number): void {
-    this.#begin(this.#engines[lane].toDevice, address, bytes);
+  /** Starts to send memory to lane A, to wait until it is sent. */
+  send(address: number, bytes: number): void {
+    this.#engines[0].toDevice.start(address, bytes);
+  }
+
+  /** Starts to send memory to a lane (0 = A) that is known to be sent once results are there. */
+  stream(lane: number, address: number, bytes: number): void {
+    this.#engines[lane].toDevice.start(address, bytes, false);
   }
 
   /** Makes room for one packet of results, which always come on lane A. Started before the words that cause it. */
   receive(address: number, bytes: number): void {
-    this.#begin(this.#engines[0].fromDevice, address, bytes);
-  }
-
-  #begin(channel: DmaChannel, address: number, bytes: number): void {
-    channel.start(address, bytes);
-    this.#active.push(channel);
-    this.#over.push(false);
+    this.#engines[0].fromDevice.start(address, bytes);
   }
 
   /**
-   * Waits for all transfers started since the last wait.
-   * @param what what they carry, and `subject` of which tensor, and which tile of it: for the error
+   * Waits until lane A has sent what it was given.
+   * @throws PynqLlmError DRIVER_DMA_... with the decoded state of everything
+   */
+  finishSending(deadlineUs: number, waitedFor: WaitedFor): void {
+    this.#finish(this.#engines[0].toDevice, deadlineUs, waitedFor);
+  }
+
+  /**
+   * Waits for the packet that there is room for; what lane A sent before it is sent then.
    * @throws PynqLlmError DRIVER_DMA_... or DRIVER_RESULT_... with the decoded state of everything
    */
-  finish(deadlineUs: number, what: string, subject: string, tile?: number): void {
-    const inTime = this.#board.waitUntil(this.#allOver, deadlineUs);
-    if (!inTime || !this.#active.every(asExpected)) {
-      const waitedFor = `The transfer of ${what}${tile === undefined ? '' : ` of tile ${tile}`} of ${subject}`;
-      throw this.#fault(waitedFor, deadlineUs, !inTime);
-    }
-    this.#forget();
+  finishReceiving(deadlineUs: number, waitedFor: WaitedFor): void {
+    const { fromDevice, toDevice } = this.#engines[0];
+    this.#finish(fromDevice, deadlineUs, waitedFor);
+    // Where the packet was waited for anyway, its length is looked at too: that takes less than the time of a look.
+    const isComplete = this.#looks === 1 || fromDevice.readReceived() === fromDevice.length;
+    if (!isComplete || toDevice.hasMorePieces) throw this.#fault(waitedFor, deadlineUs, false);
+    toDevice.finished();
   }
 
-  #forget(): void {
-    // Setting a length to 0 gives the arrays' memory back, and it is needed again at once.
-    while (this.#active.pop() !== undefined) this.#over.pop();
-    this.#inVain = 0;
+  /** The results of the last tile are there: nothing is under way any more. */
+  finishStreams(): void {
+    for (const { toDevice } of this.#engines) if (toDevice.underWay) toDevice.finished();
+  }
+
+  #finish(channel: DmaChannel, deadlineUs: number, waitedFor: WaitedFor): void {
+    this.#awaited = channel;
+    this.#isOver = false;
+    this.#looks = 0;
+    const inTime = this.#board.waitUntil(this.#look, deadlineUs);
+    if (!inTime || !this.#isOver) throw this.#fault(waitedFor, deadlineUs, !inTime);
   }
 
   /**
-   * Polls transfers in the order in which they were started, and later ones only once the earlier are over: the
-   * fewest accesses. Split transfers are always polled, because the core may wait for their next piece. One that
-   * failed ends the wait at once, since the others then wait for it until the deadline: when the driver was woken in
-   * vain, it looks at them all.
+   * Looks at what is waited for, and only where that is not over at the others: at split transfers, because the core may
+   * wait for their next piece, and now and then at all, because one that failed has the awaited one wait until the deadline.
+   * True ends the wait.
    */
-  readonly #allOver = (): boolean => {
-    let all = true;
-    let progress = false;
-    for (let i = 0; i < this.#active.length; i++) {
-      if (this.#over[i]) continue;
-      const channel = this.#active[i];
-      if (!all && !channel.hasMorePieces) continue;
-      const { moved } = channel;
-      this.#poll(i);
-      if (channel.failed) return true;
-      progress ||= this.#over[i] || channel.moved !== moved;
-      all &&= this.#over[i];
+  readonly #look = (): boolean => {
+    this.#looks++;
+    const awaited = this.#awaited;
+    if (awaited.poll()) {
+      this.#isOver = !awaited.failed;
+      return true;
     }
-    return all || (!progress && this.#lookAround());
+    let progress = false;
+    for (const { toDevice } of this.#engines) {
+      if (toDevice === awaited || !toDevice.underWay || !toDevice.hasMorePieces) continue;
+      const { moved } = toDevice;
+      if (toDevice.poll()) return true;
+      progress ||= toDevice.moved !== moved;
+    }
+    return !progress && this.#lookAround();
   };
 
-  #poll(i: number): void {
-    this.#over[i] = this.#active[i].poll();
-  }
-
-  /** After the first poll of a wait, which is often too early. @returns whether a transfer failed */
+  /** After the first look of a wait, which is often too early. @returns whether a transfer failed */
   #lookAround(): boolean {
-    if (this.#inVain++ === 0) return false;
+    if (this.#looks === 1) return false;
     const now = this.#board.now();
-    if (this.#inVain > 2 && now - this.#lookedAroundAt < LOOK_AROUND_US) return false;
+    if (this.#looks > 3 && now - this.#lookedAroundAt < LOOK_AROUND_US) return false;
     this.#lookedAroundAt = now;
-    return this.#active.some((channel, i) => {
-      if (!this.#over[i]) this.#poll(i);
+    return this.#channels.some((channel) => {
+      if (channel.underWay && channel !== this.#awaited) channel.readStatus();
       return channel.failed;
     });
   }
 
-  #fault(waitedFor: string, deadlineUs: number, timedOut: boolean) {
-    for (const channel of this.#channels) {
-      const i = this.#active.indexOf(channel);
-      if (i >= 0 && !this.#over[i]) channel.poll();
-      else channel.readStatus();
-    }
-    const scene = {
-      waitedFor,
+  #fault({ what, subject, tile }: WaitedFor, deadlineUs: number, timedOut: boolean) {
+    const { toDevice, fromDevice } = this.#engines[0];
+    const active = this.#channels.filter((c) => c.underWay || c === toDevice || c === fromDevice);
+    for (const channel of this.#channels) channel.inspect();
+    return describeFault({
+      waitedFor: `The transfer of ${what}${tile === undefined ? '' : ` of tile ${tile}`} of ${subject}`,
       deadlineUs,
       timedOut,
       channels: this.#channels,
-      active: [...this.#active],
+      active,
+      isSent: toDevice.moved === toDevice.length,
       core: CoreStatus.read(this.#control, this.#board.description.revision),
       faults: this.#board.takeFaults(),
-    };
-    this.#forget();
-    return describeFault(scene);
+    });
   }
-}
-
-function asExpected(channel: DmaChannel): boolean {
-  return !channel.failed && channel.moved === channel.length;
 }

@@ -1,146 +1,194 @@
 import type { Board, DmaBuffer } from '../board/index.js';
-import { PynqLlmError } from '../errors/index.js';
-import { CORE_BLOCK_BYTES, type CoreType, type GgmlType } from '../gguf/index.js';
-import { encodeLoadWeights } from './instructions.js';
-import { packTile, putWords, rowsPerTile, type TileLayout, tileLayout, wholeLines } from './tile.js';
-
-/** A weight tensor as the driver sees it: M rows of K values. */
-export interface TensorShape {
-  readonly name: string;
-  readonly type: GgmlType;
-  /** M. */
-  readonly rows: number;
-  /** K. */
-  readonly columns: number;
-  /** Tensors of higher priority become resident first; 0 where not given. */
-  readonly priority?: number;
-}
+import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import { type CoreType, SUPER_BLOCK } from '../gguf/index.js';
+import { COMPUTE_WORDS, encodeCompute, encodeLoadWeights } from './instructions.js';
+import type { ModelWeights } from './packed/model-weights.js';
+import { newOrigins, PackedTensor, type ReadRows } from './packed/packed-tensor.js';
+import { computeOffset, putWords, type TileLayout } from './tile.js';
+import {
+  planTiles,
+  type ResidentLayout,
+  residentLayout,
+  type TensorShape,
+  type TilePlan,
+  tensorCut,
+} from './tile-plan.js';
+import { countedBuffer, type Traffic } from './traffic.js';
 
 /** A weight tensor with its blocks. */
 export interface WeightTensor extends TensorShape {
-  /** Reads `count` rows of GGUF blocks from row `first` into the start of `into`. */
-  readRows(first: number, count: number, into: Uint8Array): void;
+  readonly readRows: ReadRows;
 }
 
-/** Bytes that the headers of a resident program take before its tiles: one line each for full and for the last tile. */
-const HEADERS_BYTES = 128;
-
-/** How a tensor is cut into tiles and what it takes in memory. */
-export interface TilePlan {
-  readonly kb: number;
-  readonly rowsPerTile: number;
-  readonly tileCount: number;
-  readonly full: TileLayout;
-  /** The last tile, with fewer rows or as many as a full one. */
-  readonly last: TileLayout;
-  /** Bytes of the program's memory: DMA memory where resident, CPU memory where staged. */
+/** A range of physical memory to send. */
+export interface Words {
+  readonly address: number;
   readonly bytes: number;
 }
 
-/** Cuts a tensor that the core can take into tiles. Pure. */
-export function planTiles(
-  { description }: Pick<Board, 'description'>,
-  coreType: CoreType,
-  rows: number,
-  kb: number,
-  placement: 'resident' | 'staged',
-  mostRows = Number.POSITIVE_INFINITY,
-): TilePlan {
-  const { revision, capacity } = description;
-  const perTile = Math.min(mostRows, rowsPerTile(kb, capacity.weightBlocks));
-  const tileCount = Math.ceil(rows / perTile);
-  const full = tileLayout(revision, coreType, kb, Math.min(perTile, rows), placement);
-  const last = tileLayout(revision, coreType, kb, rows - (tileCount - 1) * perTile, placement);
-  const tiles = full.bytes * (tileCount - 1) + last.bytes;
-  return {
-    kb,
-    rowsPerTile: perTile,
-    tileCount,
-    full,
-    last,
-    bytes: tiles + (placement === 'resident' ? HEADERS_BYTES : 0),
-  };
-}
-
 /**
- * A weight tensor compiled for the core: its tiles packed as the lanes read them, and their LOAD_WGT headers.
- * Made by `Accelerator.load`.
+ * A weight tensor compiled for the core: its tiles packed as the lanes read them, with their instructions. Tiles
+ * of a staged one are packed, or read, when they are used. Made by `Accelerator.load`.
  */
 export class MatMulProgram {
   readonly name: string;
   /** M and K of the tensor. */
   readonly rows: number;
   readonly columns: number;
-  /** DMA memory (resident) or CPU memory (staged) that it takes, in bytes. */
+  /** DMA memory that it takes (resident), or that is written for each use of it (staged), in bytes. */
   readonly bytes: number;
   /** Undefined once the program is unloaded. */
-  #memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array } | undefined;
+  #memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor } | undefined;
+  /** The columns that the COMPUTE instructions of its resident tiles are for. */
+  #inputColumns = 1;
+  readonly #layout: ResidentLayout;
 
   private constructor(
     tensor: TensorShape,
     readonly coreType: CoreType,
     readonly placement: 'resident' | 'staged',
     readonly tiles: TilePlan,
-    memory: { readonly buffer: DmaBuffer } | { readonly image: Uint8Array },
+    memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor },
   ) {
     this.name = tensor.name;
     this.rows = tensor.rows;
     this.columns = tensor.columns;
     this.bytes = tiles.bytes;
     this.#memory = memory;
+    this.#layout = residentLayout(tiles);
   }
 
   /**
-   * Reads and packs a tensor tile by tile; beside the program itself it takes the memory of one tile.
-   * @param mostRows of a tile; as many as the core holds unless given
+   * Brings a tensor to where the core reads it, tile by tile: found in DMA memory, read as packed before, or packed from its
+   * rows. It takes no memory beside DMA memory but that of one tile, which all tensors share.
    * @throws PynqLlmError DRIVER_DMA_MEMORY_FULL, and whatever `readRows` throws; nothing stays allocated then
    */
   static compile(
     board: Board,
+    traffic: Traffic,
     tensor: WeightTensor,
     coreType: CoreType,
     placement: 'resident' | 'staged',
-    mostRows?: number,
+    { mostRows, kept }: CompileOptions = {},
   ): MatMulProgram {
-    const tiles = planTiles(board, coreType, tensor.rows, tensor.columns / 256, placement, mostRows);
+    const { name, rows, columns, readRows } = tensor;
+    const tiles = planTiles(board, coreType, rows, columns / SUPER_BLOCK, placement, mostRows);
+    const cut = tensorCut(board, tensor, coreType, mostRows);
+    const packed = new PackedTensor(cut, readRows, kept?.origins ?? newOrigins(), kept?.kept(name));
     if (placement === 'staged') {
-      const image = new Uint8Array(tiles.bytes);
-      packTensor(board, tensor, coreType, tiles, image, 0, true);
-      return new MatMulProgram(tensor, coreType, placement, tiles, { image });
+      // Packed now, where they are kept: then they need only be read.
+      if (kept?.kept(name) !== undefined) packed.load(() => {});
+      return new MatMulProgram(tensor, coreType, placement, tiles, { packed });
     }
-    const buffer = board.allocate(tiles.bytes);
+    const found = kept?.found(name, tiles.bytes);
+    const buffer = countedBuffer(allocateAt(board, tiles.bytes, found?.at), traffic);
+    const program = new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
     try {
-      const { bytes } = buffer;
-      headerOf(board, coreType, tiles.full, bytes, 0);
-      headerOf(board, coreType, tiles.last, bytes, HEADERS_BYTES / 2);
-      packTensor(board, tensor, coreType, tiles, bytes, HEADERS_BYTES, false);
+      const isFound =
+        found?.at === buffer.physicalAddress &&
+        packed.isFound(found.checksum, (index, into) => program.#readBlocks(buffer, packed, index, into));
+      if (!isFound) {
+        kept?.overwrites();
+        packed.load((index, tile) => program.#writeBlocks(buffer, packed, index, tile));
+      }
+      for (let i = 0; i < tiles.tileCount; i++) program.#writeInstructions(board, buffer, i);
       buffer.giveToDevice();
+      kept?.resides(name, { at: buffer.physicalAddress, bytes: tiles.bytes, checksum: packed.checksum });
     } catch (error) {
       buffer.free();
       throw error;
     }
-    return new MatMulProgram(tensor, coreType, placement, tiles, { buffer });
+    return program;
   }
 
   tile(index: number): TileLayout {
     return index === this.tiles.tileCount - 1 ? this.tiles.last : this.tiles.full;
   }
 
-  /** Physical address of a resident tile's LOAD_WGT header. */
-  headerAddress(index: number): number {
-    return this.#residentBase() + (index === this.tiles.tileCount - 1 ? HEADERS_BYTES / 2 : 0);
+  /** Lane A's words of a resident tile: header, blocks and COMPUTE. */
+  tileWords(index: number): Words {
+    const address = this.#residentBase() + this.#place(index, 0);
+    return { address, bytes: this.tile(index).lanes[0].bytes };
   }
 
-  /** Physical address of a resident tile's image. */
-  tileAddress(index: number): number {
-    return this.#residentBase() + HEADERS_BYTES + index * this.tiles.full.bytes;
+  /** Words of another lane of the first `tileCount` resident tiles. */
+  laneWords(lane: number, tileCount: number): Words {
+    const last = tileCount - 1;
+    const start = this.#place(0, lane);
+    const bytes = last < 0 ? 0 : this.#place(last, lane) + this.tile(last).lanes[lane].bytes - start;
+    return { address: this.#residentBase() + start, bytes };
   }
 
-  /** A staged tile's image. */
-  tileImage(index: number): Uint8Array {
-    if (this.#memory === undefined || !('image' in this.#memory)) throw this.#withoutMemory();
-    const from = index * this.tiles.full.bytes;
-    return this.#memory.image.subarray(from, from + this.tile(index).bytes);
+  /**
+   * Writes a staged tile with its instructions to a buffer that has room for it.
+   * @param columns of the input
+   */
+  stageTile(board: Board, index: number, columns: number, to: DmaBuffer): void {
+    if (this.#memory === undefined || !('packed' in this.#memory)) throw this.#withoutMemory();
+    const { packed } = this.#memory;
+    const layout = this.tile(index);
+    const blocks = packed.layout(index).lanes;
+    const tile = packed.tile(index);
+    to.write(0, loadWeightsImage(board, this.coreType, layout));
+    layout.lanes.forEach(({ dataOffset }, lane) => {
+      to.write(dataOffset, tile, blocks[lane].offset, blocks[lane].bytes);
+    });
+    to.write(computeOffset(layout), computeImage(this.tiles.kb, layout.rows, columns));
+  }
+
+  /**
+   * Makes the COMPUTE instructions of resident tiles those for so many columns, unless they are: they lie far apart in
+   * lane A's words, which change hands once.
+   */
+  setInputColumns(columns: number): void {
+    if (columns === this.#inputColumns || this.#memory === undefined || !('buffer' in this.#memory)) return;
+    this.#inputColumns = 0;
+    const { buffer } = this.#memory;
+    const { kb, tileCount, full, last } = this.tiles;
+    const [forFull, forLast] = [full, last].map(({ rows }) => computeImage(kb, rows, columns));
+    const start = this.#computePlace(0);
+    const bytes = this.#computePlace(tileCount - 1) + COMPUTE_WORDS * 4 - start;
+    buffer.giveToCpu(start, bytes);
+    for (let i = 0; i < tileCount - 1; i++) buffer.write(this.#computePlace(i), forFull);
+    buffer.write(this.#computePlace(tileCount - 1), forLast);
+    buffer.giveToDevice(start, bytes);
+    this.#inputColumns = columns;
+  }
+
+  /** Where a lane's words of a resident tile begin. */
+  #place(index: number, lane: number): number {
+    const { start, step } = this.#layout.lanes[lane];
+    return start + index * step;
+  }
+
+  #computePlace(index: number): number {
+    return this.#place(index, 0) + computeOffset(this.tile(index));
+  }
+
+  #blocksPlace(index: number, lane: number): number {
+    const { offset, dataOffset } = this.tile(index).lanes[lane];
+    return this.#place(index, lane) + dataOffset - offset;
+  }
+
+  /** Puts each lane's blocks of a packed tile where the lane reads them. */
+  #writeBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, tile: Uint8Array): void {
+    packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+      buffer.write(this.#blocksPlace(index, lane), tile, offset, bytes);
+    });
+  }
+
+  /** The other way round. */
+  #readBlocks(buffer: DmaBuffer, packed: PackedTensor, index: number, into: Uint8Array): void {
+    packed.layout(index).lanes.forEach(({ offset, bytes }, lane) => {
+      buffer.read(this.#blocksPlace(index, lane), into, offset, bytes);
+    });
+  }
+
+  #writeInstructions(board: Board, buffer: DmaBuffer, index: number): void {
+    const layout = this.tile(index);
+    buffer.write(this.#place(index, 0), loadWeightsImage(board, this.coreType, layout));
+    const compute = computeImage(this.tiles.kb, layout.rows, this.#inputColumns);
+    buffer.write(this.#computePlace(index), compute);
   }
 
   #residentBase(): number {
@@ -162,43 +210,34 @@ export class MatMulProgram {
   }
 }
 
-/** The rows of the tile being packed: one for all tensors, because hundreds would wait for the garbage collector. */
-let tileSource = new Uint8Array(0);
+export interface CompileOptions {
+  /** Of a tile; as many as the core holds unless given. */
+  readonly mostRows?: number | undefined;
+  /** Of the tensor's model. */
+  readonly kept?: ModelWeights | undefined;
+}
 
-function packTensor(
-  board: Board,
-  tensor: WeightTensor,
-  coreType: CoreType,
-  tiles: TilePlan,
-  image: Uint8Array,
-  imageOffset: number,
-  withHeaders: boolean,
-): void {
-  const rowBytes = tiles.kb * CORE_BLOCK_BYTES[coreType];
-  const sourceBytes = tiles.full.rows * rowBytes;
-  if (tileSource.length < sourceBytes) tileSource = new Uint8Array(sourceBytes);
-  for (let index = 0; index < tiles.tileCount; index++) {
-    const layout = index === tiles.tileCount - 1 ? tiles.last : tiles.full;
-    const part = tileSource.subarray(0, layout.rows * rowBytes);
-    tensor.readRows(index * tiles.rowsPerTile, layout.rows, part);
-    const at = imageOffset + index * tiles.full.bytes;
-    packTile(coreType, layout, part, image, at);
-    if (withHeaders) headerOf(board, coreType, layout, image, at);
+/** At a place where something may lie already, or wherever there is room. */
+function allocateAt(board: Board, bytes: number, at: number | undefined): DmaBuffer {
+  try {
+    return board.allocate(bytes, { at, direction: 'to-device' });
+  } catch (error) {
+    if (at === undefined || !isPynqLlmError(error, 'DRIVER_DMA_MEMORY_FULL')) throw error;
+    return board.allocate(bytes, { direction: 'to-device' });
   }
 }
 
-function headerOf(
-  { description }: Board,
-  coreType: CoreType,
-  layout: TileLayout,
-  image: Uint8Array,
-  offset: number,
-): void {
+function loadWeightsImage({ description }: Board, coreType: CoreType, { blocks }: TileLayout): Uint8Array {
   const { revision, capacity } = description;
-  putWords(image, offset, encodeLoadWeights(revision, coreType, layout.blocks, capacity.weightBlocks));
+  return imageOf(encodeLoadWeights(revision, coreType, blocks, capacity.weightBlocks));
 }
 
-/** Bytes of the largest staged tile image of any type: what a staging buffer must hold. */
-export function largestStagedTile({ revision, capacity }: Board['description']): number {
-  return wholeLines(tileLayout(revision, 6, 1, capacity.weightBlocks, 'staged').bytes);
+function computeImage(kb: number, rows: number, columns: number): Uint8Array {
+  return imageOf(encodeCompute(kb, rows, columns));
+}
+
+function imageOf(words: readonly number[]): Uint8Array {
+  const image = new Uint8Array(4 * words.length);
+  putWords(image, 0, words);
+  return image;
 }

@@ -11,19 +11,16 @@ import {
 } from '../board/index.js';
 import { Q8K_BYTES } from '../gguf/index.js';
 import {
-  COMPUTE_WORDS,
   CONFIG_AND_INPUTS_WORDS,
   CONFIG_WORDS,
-  encodeCompute,
   encodeConfig,
   encodeConfigAndInputs,
-  LOAD_WEIGHTS_WORDS,
 } from './instructions.js';
 import type { Lanes } from './lanes.js';
 import type { MatMulProgram } from './matmul-program.js';
-import { putWords, type TileLayout, wholeLines } from './tile.js';
+import { putWords, wholeLines } from './tile.js';
 import type { Traffic } from './traffic.js';
-import { INSTRUCTION_SLOT, SLOTS_PER_PROGRAM, type WorkingMemory } from './working-memory.js';
+import { CONFIG_SLOT, type WorkingMemory } from './working-memory.js';
 
 /**
  * How long the driver waits: `factor` times the cycles that the slowest core of its kind takes, and at least `minimumUs`.
@@ -53,23 +50,33 @@ interface ProgramRun extends Omit<RunTarget, 'outputs'> {
   readonly output: Float32Array;
 }
 
-/** Slots of a program in the instruction buffer. */
-const CONFIG_SLOT = 0;
-const COMPUTE_FULL_SLOT = 1;
-const COMPUTE_LAST_SLOT = 2;
+/** Results of a program that are in DMA memory. */
+interface PendingResults {
+  readonly run: ProgramRun;
+  /** Tiles from..to-1. */
+  readonly from: number;
+  readonly to: number;
+  /** Where they begin in the output buffer. */
+  readonly offset: number;
+}
 
 /**
  * Runs programs on the core: the instruction stream of the manual with all weights of a tile loaded, then computed,
  * then its results awaited before the next load (loads are not interlocked against a running COMPUTE).
  *
- * Transfers per call: 1 for CONFIG|LOAD_INP, 1 for each further program's CONFIG; per tile on v3: resident 7 (header,
- * lanes A..D, COMPUTE, results), staged 5; on v1: resident 4, staged 2. A lane without blocks has no transfer. Each
- * transfer costs three register writes and at least one read, the results one read more, and each poll in vain one:
- * on the mock, where each wait has one, that makes 11, 7, 8 and 4 reads a tile.
+ * Transfers per call: 1 for CONFIG|LOAD_INP, 1 for each further program's CONFIG. Per tile lane A's (header, blocks,
+ * COMPUTE) and the results; where weights are resident, each other lane has one for all tiles as far as LENGTH reaches,
+ * where they are staged, one a tile. Register accesses: 2 writes a transfer; where its end is looked for (inputs, CONFIG and
+ * results) a read for each look, and one write to clear the end of the one before.
  */
 export class MatMulRunner {
+  /** What is to be written as inputs, before it goes to DMA memory. */
+  readonly #inputs: Uint8Array;
   /** The staging buffer with the last tile that was staged. */
-  #staged: 0 | 1 = 0;
+  #staged = 0;
+  /** Results that are still to be read, and the bytes that they take. */
+  #pending: PendingResults[] = [];
+  #used = 0;
   readonly #board: Board;
   readonly #lanes: Lanes;
   readonly #memory: WorkingMemory;
@@ -82,6 +89,7 @@ export class MatMulRunner {
     this.#memory = memory;
     this.#traffic = traffic;
     this.#deadlines = deadlines;
+    this.#inputs = new Uint8Array(memory.input.byteLength);
   }
 
   /** The most columns that one run of these programs can take: all share the input, results go through one buffer. */
@@ -99,8 +107,27 @@ export class MatMulRunner {
    * @returns bytes to send as inputs
    */
   prepare(programs: readonly MatMulProgram[], columns: number, fill: (blocks: Uint8Array) => void): number {
-    this.#writeInstructions(programs, columns);
-    return this.#writeInputs(programs[0], columns, fill);
+    const { input } = this.#memory;
+    const image = this.#inputs;
+    const [{ tiles, rows, coreType }] = programs;
+    const { kb } = tiles;
+    const header = CONFIG_AND_INPUTS_WORDS * 4;
+    const inputBytes = header + columns * kb * Q8K_BYTES;
+    const { inputBlocks } = this.#board.description.capacity;
+    putWords(image, 0, encodeConfigAndInputs({ kb, rows, columns, coreType }, inputBlocks));
+    fill(image.subarray(header, inputBytes));
+    let end = inputBytes;
+    for (let i = 1; i < programs.length; i++) {
+      const at = configOffset(inputBytes, i);
+      const { rows, coreType } = programs[i];
+      putWords(image, at, encodeConfig({ kb, rows, columns, coreType }));
+      end = at + CONFIG_WORDS * 4;
+    }
+    input.giveToCpu(0, end);
+    input.write(0, image, 0, end);
+    input.giveToDevice(0, end);
+    for (const program of programs) program.setInputColumns(columns);
+    return inputBytes;
   }
 
   /** Runs what was prepared. */
@@ -109,156 +136,121 @@ export class MatMulRunner {
     inputBytes: number,
     { columns, firstColumn, outputs, onTile }: RunTarget,
   ): void {
-    this.#lanes.send(0, this.#memory.input.physicalAddress, inputBytes);
+    const { input, output } = this.#memory;
+    this.#pending = [];
+    this.#used = 0;
+    output.giveToDevice();
     const { kb } = programs[0].tiles;
-    this.#lanes.finish(
+    this.#lanes.send(input.physicalAddress, inputBytes);
+    this.#lanes.finishSending(
       this.#deadlineUs(inputCycles(slowestCore(this.#board.description), kb, columns)),
-      'inputs',
-      programs[0].name,
+      { what: 'inputs', subject: programs[0].name },
     );
     programs.forEach((program, index) => {
-      if (index > 0) this.#sendConfig(program, index);
+      if (index > 0) {
+        this.#lanes.send(input.physicalAddress + configOffset(inputBytes, index), CONFIG_WORDS * 4);
+        this.#lanes.finishSending(this.#deadlineUs(CONFIG_WORDS), { what: 'CONFIG', subject: program.name });
+      }
       this.#runProgram({ program, index, columns, firstColumn, output: outputs[index], onTile });
     });
+    this.#readResults();
   }
 
-  #writeInputs(program: MatMulProgram, columns: number, fill: (blocks: Uint8Array) => void): number {
-    const { input } = this.#memory;
-    const { kb } = program.tiles;
-    const header = CONFIG_AND_INPUTS_WORDS * 4;
-    const end = header + columns * kb * Q8K_BYTES;
-    input.giveToCpu();
-    const { bytes } = input;
-    const shape = { kb, rows: program.rows, columns, coreType: program.coreType };
-    putWords(bytes, 0, encodeConfigAndInputs(shape, this.#board.description.capacity.inputBlocks));
-    fill(bytes.subarray(header, end));
-    input.giveToDevice();
-    return end;
-  }
-
-  #writeInstructions(programs: readonly MatMulProgram[], columns: number): void {
-    const { instructions } = this.#memory;
-    instructions.giveToCpu();
-    const { bytes } = instructions;
-    programs.forEach(({ tiles, rows, coreType }, i) => {
-      const at = i * SLOTS_PER_PROGRAM * INSTRUCTION_SLOT;
-      const { kb, full, last } = tiles;
-      putWords(bytes, at + CONFIG_SLOT * INSTRUCTION_SLOT, encodeConfig({ kb, rows, columns, coreType }));
-      putWords(bytes, at + COMPUTE_FULL_SLOT * INSTRUCTION_SLOT, encodeCompute(kb, full.rows, columns));
-      putWords(bytes, at + COMPUTE_LAST_SLOT * INSTRUCTION_SLOT, encodeCompute(kb, last.rows, columns));
-    });
-    instructions.giveToDevice();
-  }
-
-  #slotAddress(program: number, slot: number): number {
-    return (
-      this.#memory.instructions.physicalAddress + (program * SLOTS_PER_PROGRAM + slot) * INSTRUCTION_SLOT
-    );
-  }
-
-  #sendConfig(program: MatMulProgram, index: number): void {
-    this.#lanes.send(0, this.#slotAddress(index, CONFIG_SLOT), CONFIG_WORDS * 4);
-    this.#lanes.finish(this.#deadlineUs(CONFIG_WORDS), 'CONFIG', program.name);
-  }
-
-  /** Runs all tiles; results collect in the output buffer and are copied out whenever it is full. */
+  /** Runs all tiles; results collect in the output buffer, which is read when it is full and at the end of the run. */
   #runProgram(run: ProgramRun): void {
     const { program, columns, index, onTile } = run;
-    const { tiles } = program;
+    const { tiles, placement } = program;
     const { output: results } = this.#memory;
     const cost = this.#costOf(program, columns);
     const slowest = { ...cost, core: slowestCore(cost.core) };
     const deadlineUs = this.#deadlineUs(
-      loadCycles(slowest, tiles.full.rows, true) + computeCycles(slowest, tiles.full.rows),
+      loadCycles(slowest, tiles.full.rows) + computeCycles(slowest, tiles.full.rows),
     );
-    results.giveToDevice();
-    let firstPending = 0;
-    let used = 0;
-    if (program.placement === 'staged') this.#stage(run, 0);
+    let pending = { run, from: 0, to: 0, offset: this.#used };
+    if (placement === 'staged') this.#stage(run, 0);
+    else this.#streamLanes(program, tiles.tileCount);
     for (let tile = 0; tile < tiles.tileCount; tile++) {
       const bytes = program.tile(tile).rows * columns * 4;
-      if (used + bytes > results.byteLength) {
-        this.#copyResults(run, firstPending, tile);
+      if (this.#used + bytes > results.byteLength) {
+        this.#pending.push(pending);
+        this.#readResults();
         results.giveToDevice();
-        firstPending = tile;
-        used = 0;
+        pending = { run, from: tile, to: tile, offset: 0 };
       }
-      const address = results.physicalAddress + used;
-      if (program.placement === 'resident') this.#runResidentTile(run, tile, address, bytes, deadlineUs);
-      else this.#runStagedTile(run, tile, address, bytes, deadlineUs);
+      this.#lanes.receive(results.physicalAddress + this.#used, bytes);
+      if (placement === 'staged') this.#sendStagedTile(run, tile);
+      else {
+        const { address, bytes } = program.tileWords(tile);
+        this.#lanes.stream(0, address, bytes);
+      }
+      this.#lanes.finishReceiving(deadlineUs, { what: 'results', subject: program.name, tile });
+      this.#used += wholeLines(bytes);
+      pending.to = tile + 1;
       onTile?.(program, tile);
-      used += wholeLines(bytes);
     }
-    this.#copyResults(run, firstPending, tiles.tileCount);
+    this.#lanes.finishStreams();
+    this.#pending.push(pending);
     this.#count(program, index, columns, cost);
   }
 
-  /** Header, blocks and COMPUTE as transfers of their own: the blocks are read where they lie. */
-  #runResidentTile(
-    { program, index }: ProgramRun,
-    tile: number,
-    results: number,
-    bytes: number,
-    deadlineUs: number,
-  ): void {
-    const lanes = this.#lanes;
-    const layout = program.tile(tile);
-    lanes.send(0, program.headerAddress(tile), LOAD_WEIGHTS_WORDS[this.#board.description.revision] * 4);
-    lanes.finish(deadlineUs, 'the LOAD_WGT header', program.name, tile);
-    this.#sendLanes(layout, program.tileAddress(tile));
-    lanes.finish(deadlineUs, 'weights', program.name, tile);
-    lanes.receive(results, bytes);
-    const slot = layout === program.tiles.last ? COMPUTE_LAST_SLOT : COMPUTE_FULL_SLOT;
-    lanes.send(0, this.#slotAddress(index, slot), COMPUTE_WORDS * 4);
-    lanes.finish(deadlineUs, 'results', program.name, tile);
-  }
-
-  /** One transfer a lane; lane A's has header, blocks and COMPUTE. While they run, the next tile is copied. */
-  #runStagedTile(run: ProgramRun, tile: number, results: number, bytes: number, deadlineUs: number): void {
-    const { program } = run;
-    this.#lanes.receive(results, bytes);
-    this.#sendLanes(program.tile(tile), this.#memory.staging[this.#staged].physicalAddress);
-    if (tile + 1 < program.tiles.tileCount) this.#stage(run, tile + 1);
-    this.#lanes.finish(deadlineUs, 'results', program.name, tile);
-  }
-
-  /** Copies a tile into the staging buffer that the core is not reading. */
-  #stage({ program, columns }: ProgramRun, tile: number): void {
-    this.#staged = this.#staged === 0 ? 1 : 0;
-    const staging = this.#memory.staging[this.#staged];
-    const layout = program.tile(tile);
-    const [laneA] = layout.lanes;
-    staging.giveToCpu();
-    const image = staging.bytes;
-    image.set(program.tileImage(tile));
-    const compute = encodeCompute(program.tiles.kb, layout.rows, columns);
-    putWords(image, laneA.offset + laneA.bytes - COMPUTE_WORDS * 4, compute);
-    staging.giveToDevice();
-  }
-
-  #sendLanes({ lanes }: TileLayout, base: number): void {
-    for (let lane = 0; lane < lanes.length; lane++) {
-      const { offset, bytes } = lanes[lane];
-      if (bytes > 0) this.#lanes.send(lane, base + offset, bytes);
+  /** Starts all lanes but A with the words of the first `tileCount` tiles: the core takes them as it comes to each tile. */
+  #streamLanes(program: MatMulProgram, tileCount: number): void {
+    for (let lane = 1; lane < program.tiles.full.lanes.length; lane++) {
+      const { address, bytes } = program.laneWords(lane, tileCount);
+      if (bytes > 0) this.#lanes.stream(lane, address, bytes);
     }
   }
 
-  /** Copies the results of tiles from..to-1: the core sends column after column of a tile's rows. */
-  #copyResults({ program, columns, firstColumn, output }: ProgramRun, from: number, to: number): void {
-    this.#memory.output.giveToCpu();
-    const { bytes } = this.#memory.output;
-    const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    let at = 0;
+  /** One transfer a lane, lane A's last, because the others wait for its header. While they run, the next tile is copied. */
+  #sendStagedTile(run: ProgramRun, tile: number): void {
+    const { program } = run;
+    const { lanes } = program.tile(tile);
+    const base = this.#memory.staging[this.#staged].physicalAddress;
+    for (let lane = lanes.length - 1; lane >= 0; lane--) {
+      const { offset, bytes } = lanes[lane];
+      if (bytes > 0) this.#lanes.stream(lane, base + offset, bytes);
+    }
+    if (tile + 1 < program.tiles.tileCount) this.#stage(run, tile + 1);
+  }
+
+  /** Copies a tile into a staging buffer that the core has not read since the tile before last. */
+  #stage({ program, columns }: ProgramRun, tile: number): void {
+    this.#staged = (this.#staged + 1) % this.#memory.staging.length;
+    const staging = this.#memory.staging[this.#staged];
+    const { bytes } = program.tile(tile);
+    staging.giveToCpu(0, bytes);
+    program.stageTile(this.#board, tile, columns, staging);
+    staging.giveToDevice(0, bytes);
+  }
+
+  /** Reads all pending results in one piece of the output buffer. */
+  #readResults(): void {
+    this.#memory.output.giveToCpu(0, this.#used);
+    for (const results of this.#pending) this.#readTiles(results);
+    this.#pending = [];
+    this.#used = 0;
+  }
+
+  /** The core sends column after column of a tile's rows. */
+  #readTiles({ run, from, to, offset }: PendingResults): void {
+    const { program, columns, firstColumn, output } = run;
+    const { rowsPerTile, full } = program.tiles;
+    const results = this.#memory.output;
+    const into = new Uint8Array(output.buffer, output.byteOffset, output.byteLength);
+    const place = (column: number, tile: number): number =>
+      4 * ((firstColumn + column) * program.rows + tile * rowsPerTile);
+    // Of one column whole cache lines of results follow each other as the rows do.
+    if (columns === 1 && (full.rows * 4) % 64 === 0) {
+      const rows = (to - from - 1) * full.rows + (to > from ? program.tile(to - 1).rows : full.rows);
+      results.read(offset, into, place(0, from), 4 * rows);
+      return;
+    }
+    let at = offset;
     for (let tile = from; tile < to; tile++) {
       const { rows } = program.tile(tile);
-      const firstRow = tile * program.tiles.rowsPerTile;
-      for (let n = 0; n < columns; n++) {
-        output.set(
-          floats.subarray(at + n * rows, at + (n + 1) * rows),
-          (firstColumn + n) * program.rows + firstRow,
-        );
-      }
-      at += wholeLines(rows * columns * 4) / 4;
+      for (let column = 0; column < columns; column++)
+        results.read(at + 4 * column * rows, into, place(column, tile), 4 * rows);
+      at += wholeLines(rows * columns * 4);
     }
   }
 
@@ -283,7 +275,6 @@ export class MatMulRunner {
       rows: program.rows,
       columns,
       rowsPerTile: program.tiles.rowsPerTile,
-      resident: program.placement === 'resident',
     };
   }
 
@@ -297,6 +288,11 @@ export class MatMulRunner {
   #deadlineUs(cycles: number): number {
     return deadlineUs(this.#deadlines, this.#board, cycles);
   }
+}
+
+/** Where the CONFIG of a call's further program lies: on a line of its own behind the inputs. */
+function configOffset(inputBytes: number, index: number): number {
+  return wholeLines(inputBytes) + (index - 1) * CONFIG_SLOT;
 }
 
 /** How long to wait for what takes the core so many cycles. */

@@ -1,7 +1,8 @@
 import type { BoardDescription } from '../board/index.js';
 import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
-import { planTiles, type TensorShape } from './matmul-program.js';
+import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
+import { planTiles, type TensorShape, tensorCut } from './tile-plan.js';
 import { type TokenCycles, tokenCycles } from './token-cycles.js';
 import { workingSizes } from './working-memory.js';
 
@@ -18,7 +19,7 @@ export interface TensorPlacement {
   readonly columns: number;
   readonly placement: Placement;
   readonly reason: string;
-  /** Memory for the packed tiles, padding and headers included: DMA memory where resident, CPU memory where staged; 0 for cpu. */
+  /** Memory for the packed tiles, padding and headers included: DMA memory where resident, what is copied there for each use where staged; 0 for cpu. */
   readonly bytes: number;
 }
 
@@ -125,6 +126,13 @@ export function residentBytes(description: BoardDescription, tensor: TensorShape
   const coreType = coreTypeOf(tensor.type);
   if (coreType === undefined || refusal(description, tensor) !== undefined) return undefined;
   return wholeLines(bytesOf(description, coreType, tensor, 'resident'));
+}
+
+/** Bytes of a tensor's packed tiles in a file, 0 where it is not for the core. */
+export function packedSize(description: BoardDescription, tensor: TensorShape): number {
+  const coreType = coreTypeOf(tensor.type);
+  if (coreType === undefined || refusal(description, tensor) !== undefined) return 0;
+  return packedBytes(tensorCut({ description }, tensor, coreType));
 }
 
 function place(description: BoardDescription, tensor: TensorShape, pieces: number[]): TensorPlacement {

@@ -76,32 +76,38 @@ export class SoftMaxRunner {
 
   #write(tile: SoftMaxTile, elements: Float32Array, mask: Float32Array | Uint16Array | undefined): void {
     const { input } = this.#memory;
-    input.giveToCpu();
-    const { buffer, byteOffset } = input.bytes;
-    const words = new Uint32Array(buffer, byteOffset, wordsOf(tile));
-    const floats = new Float32Array(buffer, byteOffset, wordsOf(tile));
+    const image = new ArrayBuffer(wordsOf(tile) * 4);
+    const words = new Uint32Array(image);
+    const floats = new Float32Array(image);
     words.set(encodeSoftMax(tile));
     floats.set(elements, SOFT_MAX_WORDS);
     if (mask !== undefined)
       (mask instanceof Uint16Array ? words : floats).set(mask, SOFT_MAX_WORDS + tile.count);
-    input.giveToDevice();
+    input.giveToCpu(0, image.byteLength);
+    input.write(0, new Uint8Array(image));
+    input.giveToDevice(0, image.byteLength);
   }
 
-  /** @returns the results of pass 2, in memory that the next tile overwrites */
+  /** @returns the results of pass 2 */
   #runTile(tile: SoftMaxTile, row: string, index: number): Float32Array {
     const { input, output } = this.#memory;
+    const results = new Float32Array(tile.pass === 2 ? tile.count : 0);
     if (tile.pass === 2) {
-      output.giveToDevice();
-      this.#lanes.receive(output.physicalAddress, tile.count * 4);
+      output.giveToDevice(0, results.byteLength);
+      this.#lanes.receive(output.physicalAddress, results.byteLength);
     }
-    this.#lanes.send(0, input.physicalAddress, wordsOf(tile) * 4);
+    if (tile.pass === 2) this.#lanes.stream(0, input.physicalAddress, wordsOf(tile) * 4);
+    else this.#lanes.send(input.physicalAddress, wordsOf(tile) * 4);
     const cycles = softMaxTileCycles(tile.count, tile.mask !== 'none', tile.pass);
-    const what = tile.pass === 2 ? 'SOFT_MAX results' : 'SOFT_MAX elements';
-    this.#lanes.finish(deadlineUs(this.#deadlines, this.#board, cycles), what, row, index);
-    if (tile.pass === 1) return new Float32Array();
-    output.giveToCpu();
-    const { buffer, byteOffset } = output.bytes;
-    return new Float32Array(buffer, byteOffset, tile.count);
+    const deadline = deadlineUs(this.#deadlines, this.#board, cycles);
+    if (tile.pass === 1) {
+      this.#lanes.finishSending(deadline, { what: 'SOFT_MAX elements', subject: row, tile: index });
+      return results;
+    }
+    this.#lanes.finishReceiving(deadline, { what: 'SOFT_MAX results', subject: row, tile: index });
+    output.giveToCpu(0, results.byteLength);
+    output.read(0, new Uint8Array(results.buffer));
+    return results;
   }
 }
 

@@ -1,7 +1,7 @@
 import { type BoardDescription, type MatMulCost, matMulCycles } from '../board/index.js';
 import { coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
-import type { TensorShape } from './matmul-program.js';
 import { rowsPerTile } from './tile.js';
+import type { TensorShape } from './tile-plan.js';
 
 /** Cycles for both speeds of the synthesised core's unpacker; the truth lies between. In the SystemC model's timing they are equal. */
 export interface TokenCycles {
@@ -32,7 +32,6 @@ export function tokenCycles(
         rows,
         columns: 1,
         rowsPerTile: rowsPerTile(kb, description.capacity.weightBlocks),
-        resident: placements[i] === 'resident',
       };
       return sum + matMulCycles(cost);
     }, 0);

@@ -1,4 +1,4 @@
-import type { RegisterWindow } from '../board/index.js';
+import type { DmaBuffer, RegisterWindow } from '../board/index.js';
 
 /** Running totals of what crossed the Board seam and of the work that it was for. Plain data; copy it to keep a moment. */
 export interface Traffic {
@@ -7,16 +7,23 @@ export interface Traffic {
   registerWrites: number;
   /** Transfers started by a write to LENGTH. */
   dmaTransfers: number;
-  /** Bytes of these transfers: both directions, and each. Results count with the bytes really received. */
+  /** Bytes of these transfers: both directions, and each. Results count with the bytes asked for. */
   dmaBytes: number;
   dmaBytesToDevice: number;
   dmaBytesFromDevice: number;
+  /** Ranges of DMA memory that changed hands and had to be made visible to the other side, and their bytes. */
+  handOvers: number;
+  bytesHandedToDevice: number;
+  bytesHandedToCpu: number;
+  /** Bytes that the CPU wrote to DMA memory and read from it. */
+  cpuBytesWritten: number;
+  cpuBytesRead: number;
   /** MatMuls of one program, and the tiles that they were made of. */
   matMuls: number;
   tiles: number;
   /** Multiply-adds of these MatMuls: M*N*K each. */
   multiplyAdds: number;
-  /** Core cycles of these MatMuls by the manual's formulas (driver/cycles.ts); a CONFIG of its own counts as nothing. */
+  /** Core cycles of these MatMuls by the formulas of the board's timing (board/timing); a CONFIG of its own counts as nothing. */
   coreCycles: number;
 }
 
@@ -28,6 +35,11 @@ export function newTraffic(): Traffic {
     dmaBytes: 0,
     dmaBytesToDevice: 0,
     dmaBytesFromDevice: 0,
+    handOvers: 0,
+    bytesHandedToDevice: 0,
+    bytesHandedToCpu: 0,
+    cpuBytesWritten: 0,
+    cpuBytesRead: 0,
     matMuls: 0,
     tiles: 0,
     multiplyAdds: 0,
@@ -49,5 +61,37 @@ export function countedWindow(window: RegisterWindow, traffic: Traffic): Registe
       traffic.registerWrites++;
       window.write32(offset, value);
     },
+  };
+}
+
+/** A buffer that counts what the CPU does to it. */
+export function countedBuffer(buffer: DmaBuffer, traffic: Traffic): DmaBuffer {
+  const { physicalAddress, byteLength, direction } = buffer;
+  return {
+    physicalAddress,
+    byteLength,
+    direction,
+    ownerOf: (offset, bytes) => buffer.ownerOf(offset, bytes),
+    write(offset, source, at = 0, bytes = source.length - at) {
+      buffer.write(offset, source, at, bytes);
+      traffic.cpuBytesWritten += bytes;
+    },
+    read(offset, into, at = 0, bytes = into.length - at) {
+      buffer.read(offset, into, at, bytes);
+      traffic.cpuBytesRead += bytes;
+    },
+    giveToDevice(offset, bytes) {
+      const handed = buffer.giveToDevice(offset, bytes);
+      if (handed > 0) traffic.handOvers++;
+      traffic.bytesHandedToDevice += handed;
+      return handed;
+    },
+    giveToCpu(offset, bytes) {
+      const handed = buffer.giveToCpu(offset, bytes);
+      if (handed > 0) traffic.handOvers++;
+      traffic.bytesHandedToCpu += handed;
+      return handed;
+    },
+    free: () => buffer.free(),
   };
 }

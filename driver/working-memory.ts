@@ -1,25 +1,29 @@
-import type { Board, DmaBuffer } from '../board/index.js';
+import type { Board, DmaBuffer, DmaDirection } from '../board/index.js';
 import { Q8K_BYTES } from '../gguf/index.js';
 import { longestPiece } from './dma/channel.js';
 import { CONFIG_AND_INPUTS_WORDS, SOFT_MAX_ELEMENTS, SOFT_MAX_WORDS } from './instructions.js';
-import { largestStagedTile } from './matmul-program.js';
+import { MANIFEST_BYTES } from './packed/weight-manifest.js';
 import { wholeLines } from './tile.js';
+import { largestStagedTile } from './tile-plan.js';
+import { countedBuffer, type Traffic } from './traffic.js';
 
 /** Programs that one call of `multiply` can take. */
 export const MAX_PROGRAMS = 32;
-/** Bytes for each program's CONFIG, COMPUTE of full tiles and COMPUTE of the last tile: one line each. */
-export const INSTRUCTION_SLOT = 64;
-export const SLOTS_PER_PROGRAM = 3;
+/** Bytes for the CONFIG of each program but the first, behind the inputs. */
+export const CONFIG_SLOT = 64;
+/** Staged tiles in DMA memory: one that the core works on, the next one, and one that the core is done with for sure. */
+const STAGED_TILES = 3;
 /** A tile of SOFT_MAX with its mask, and its results. */
 const SOFT_MAX_TILE = 4 * (SOFT_MAX_WORDS + 2 * SOFT_MAX_ELEMENTS);
 const SOFT_MAX_RESULTS = 4 * SOFT_MAX_ELEMENTS;
 
 /** Bytes of DMA memory that the driver keeps for itself, whatever is loaded. */
 export interface WorkingSizes {
-  /** CONFIG|LOAD_INP and as many input blocks as the core holds, or a tile of SOFT_MAX. */
+  /** What of the memory holds weights, for the next process. */
+  readonly manifest: number;
+  /** CONFIG|LOAD_INP, as many input blocks as the core holds and the CONFIG of further programs, or a tile of SOFT_MAX. */
   readonly input: number;
-  readonly instructions: number;
-  /** One staged tile; there are two such buffers. */
+  /** One staged tile; there are three such buffers. */
   readonly staging: number;
   /** Results of the largest COMPUTE, or what one transfer can carry. */
   readonly output: number;
@@ -30,45 +34,51 @@ export interface WorkingSizes {
 export function workingSizes(description: Board['description']): WorkingSizes {
   const { capacity, dma } = description;
   const inputs = CONFIG_AND_INPUTS_WORDS * 4 + capacity.inputBlocks * Q8K_BYTES;
-  const input = wholeLines(Math.max(inputs, SOFT_MAX_TILE));
-  const instructions = MAX_PROGRAMS * SLOTS_PER_PROGRAM * INSTRUCTION_SLOT;
+  const input = wholeLines(Math.max(inputs, SOFT_MAX_TILE)) + (MAX_PROGRAMS - 1) * CONFIG_SLOT;
   const staging = largestStagedTile(description);
   const output = Math.min(
     wholeLines(Math.max(capacity.weightBlocks * capacity.inputBlocks * 4, SOFT_MAX_RESULTS)),
     longestPiece(dma.lengthBits),
   );
-  return { input, instructions, staging, output, total: input + instructions + 2 * staging + output };
+  const manifest = MANIFEST_BYTES;
+  const total = manifest + input + STAGED_TILES * staging + output;
+  return { manifest, input, staging, output, total };
 }
 
 /** What the driver needs of a board's DMA memory before anything is loaded. */
 export function leastMemory(description: Board['description']): { bytes: number; largestPiece: number } {
-  const { input, instructions, staging, output, total } = workingSizes(description);
-  return { bytes: total, largestPiece: Math.max(input, instructions, staging, output) };
+  const { manifest, input, staging, output, total } = workingSizes(description);
+  return { bytes: total, largestPiece: Math.max(manifest, input, staging, output) };
 }
 
 /** The driver's own buffers. */
 export interface WorkingMemory {
+  readonly manifest: DmaBuffer;
   readonly input: DmaBuffer;
-  readonly instructions: DmaBuffer;
-  /** While the core works on the tile in one, the next tile is copied into the other. */
-  readonly staging: readonly [DmaBuffer, DmaBuffer];
+  /** While the core works on the tile in one, the next tile is copied into another. */
+  readonly staging: readonly DmaBuffer[];
   readonly output: DmaBuffer;
 }
 
 /** @throws PynqLlmError DRIVER_DMA_MEMORY_FULL */
-export function allocateWorkingMemory(board: Board): WorkingMemory {
-  const { input, instructions, staging, output } = workingSizes(board.description);
+export function allocateWorkingMemory(board: Board, traffic: Traffic): WorkingMemory {
+  const sizes = workingSizes(board.description);
   const buffers: DmaBuffer[] = [];
+  const allocate = (bytes: number, direction: DmaDirection): DmaBuffer => {
+    const buffer = countedBuffer(board.allocate(bytes, { direction }), traffic);
+    buffers.push(buffer);
+    return buffer;
+  };
   try {
-    for (const bytes of [input, instructions, staging, staging, output]) buffers.push(board.allocate(bytes));
+    return {
+      // The manifest first: the next process must find it.
+      manifest: allocate(sizes.manifest, 'both'),
+      input: allocate(sizes.input, 'to-device'),
+      staging: Array.from({ length: STAGED_TILES }, () => allocate(sizes.staging, 'to-device')),
+      output: allocate(sizes.output, 'from-device'),
+    };
   } catch (error) {
     for (const buffer of buffers) buffer.free();
     throw error;
   }
-  return {
-    input: buffers[0],
-    instructions: buffers[1],
-    staging: [buffers[2], buffers[3]],
-    output: buffers[4],
-  };
 }

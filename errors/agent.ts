@@ -61,7 +61,8 @@ export const AGENT_ERRORS = {
   AGENT_DEVICE_URL: {
     number: 6020,
     meaning: 'The device URL cannot be understood.',
-    remedy: 'Give mock:, mock:NAME or mock:FILE.toml, with ?realtime=1 or ?fault=NAME where wanted.',
+    remedy:
+      'Give mock:, mock:NAME or mock:FILE.toml, with ?realtime=1, ?memory=reserved or ?fault=NAME where wanted.',
   },
   AGENT_DEVICE_FAILED: {
     number: 6021,

@@ -14,7 +14,7 @@ export const DRIVER_ERRORS = {
   DRIVER_BUFFER_NOT_OWNED: {
     number: 2002,
     meaning: 'The bytes of a DMA buffer were touched while the device owned it.',
-    remedy: 'Hand the buffer back with giveToCpu() before touching its bytes.',
+    remedy: 'Hand the range back with giveToCpu() before reading or writing it.',
   },
   DRIVER_BUFFER_FREED: {
     number: 2003,
@@ -115,7 +115,7 @@ export const DRIVER_ERRORS = {
   DRIVER_STALE_BUFFER: {
     number: 2026,
     meaning: 'The device read memory that was not handed over to it, so it may have seen old data.',
-    remedy: 'Hand every buffer over with giveToDevice() before a transfer uses it.',
+    remedy: 'Hand every range over with giveToDevice() before a transfer uses it.',
   },
   DRIVER_DEVICE_FAULT: { number: 2027, meaning: 'The board reported a fault by itself.', remedy: RETRY },
   DRIVER_NOT_RECOVERED: {

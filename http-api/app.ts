@@ -50,7 +50,7 @@ export interface AppOptions extends GuardOptions {
 /** How much of an answer is wanted. */
 interface HowMuch {
   readonly maxTokens: number | null | undefined;
-  /** Whether log-probabilities are part of the answer. */
+  /** Whether log-probabilities are reported. */
   readonly logprobs?: boolean;
   /** Likeliest tokens to report beside each. */
   readonly top?: number;
@@ -200,15 +200,16 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     served: ServedModel,
     request: SamplingFields,
     prompts: readonly ToContinue[],
-    { maxTokens, logprobs = false, top = 0, bestOf, tools, ended }: HowMuch,
+    how: HowMuch,
   ): Promise<Choice[]> {
+    const { maxTokens, top = 0, bestOf, tools, ended } = how;
     if (options.draining.aborted) throw new ApiError(503, 'The server is shutting down.', 'shutting_down');
     const perPrompt = bestOf ?? request.n ?? 1;
     const draft = request.draft_model ? (await models.get(request.draft_model)).model : undefined;
     const generate = {
       ...toGenerateOptions(request, maxTokens, {
         // Which answers are the best is said by them too.
-        logprobs: logprobs || perPrompt > (request.n ?? 1),
+        logprobs: (how.logprobs ?? false) || perPrompt > (request.n ?? 1),
         top,
       }),
       ...toService(request, context.var.share),
@@ -245,7 +246,8 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   ): Promise<Response> {
     const sentPerPrompt = request.n ?? 1;
     const perPrompt = how.bestOf ?? sentPerPrompt;
-    const choices = await start(context, served, request, prompts, how);
+    const logprobs = format.logprobs !== undefined;
+    const choices = await start(context, served, request, prompts, { ...how, logprobs });
     const toAnswer = {
       model: request.model ?? served.id,
       choices,

@@ -1,4 +1,5 @@
 import {
+  type AllocateOptions,
   AXI_DMA_REGISTERS,
   type Board,
   type BoardDescription,
@@ -10,9 +11,9 @@ import {
   type RegisterWindow,
 } from '../board/index.js';
 import { PynqLlmError } from '../errors/index.js';
-import type { DmaMemory, DmaRegion, MemoryKind } from './dma-memory.js';
+import { type DmaMemory, type DmaRegion, type MemoryKind, outlivesProcess } from './dma-memory.js';
 import { UioInterrupts, Waiter } from './interrupts.js';
-import { type BufferHome, CachedDmaBuffer, UncachedDmaBuffer } from './linux-dma-buffer.js';
+import { type BufferHome, newDmaBuffer } from './linux-dma-buffer.js';
 import { type LinuxSystem, thisMachine } from './linux-system.js';
 import { checkLogicInterface, resetThroughSlcr } from './logic-reset.js';
 import { type LeastMemory, openDmaMemory } from './memory-source.js';
@@ -154,13 +155,21 @@ class MappedBoard implements LinuxBoard, BufferHome {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE }: { readonly align?: number } = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.requireOpen();
-    return this.#allocator.allocate(byteLength, Math.max(align, CACHE_LINE), (_address, region, offset) =>
-      region.caches === undefined
-        ? new UncachedDmaBuffer(this, region, offset, byteLength)
-        : new CachedDmaBuffer(this, region, region.caches, offset, byteLength),
+    return this.#allocator.allocate(
+      byteLength,
+      Math.max(align, CACHE_LINE),
+      (_address, region, offset) => newDmaBuffer(this, { region, offset, byteLength, direction }),
+      at,
     );
+  }
+
+  get keepsMemory(): boolean {
+    return outlivesProcess(this.#memory);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {

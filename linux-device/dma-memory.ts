@@ -33,6 +33,11 @@ export interface DmaMemory {
   close(): void;
 }
 
+/** Whether the next process finds what this one leaves in it: devices of the kernel may be made anew, and with them their memory. */
+export function outlivesProcess({ kind }: DmaMemory): boolean {
+  return kind === 'reserved';
+}
+
 /** Why a way is not there on this board: shown to the user when no way is. */
 export interface MemoryAbsent {
   readonly absent: string;

@@ -4,5 +4,6 @@ export { atClock, INSTALLED_BOARD, loadInstalledBoard } from './installed-board.
 export { KoffiMapper } from './koffi-mapper.js';
 export type { LinuxSystem } from './linux-system.js';
 export type { MapRequest } from './mapper.js';
+export { openLinuxMemory } from './memory-port.js';
 export { withProcessorRegisters } from './processor-registers.js';
 export { readAvailableMemory } from './system-memory.js';

@@ -106,27 +106,27 @@ export class Waiter {
    * passes: a transfer in pieces makes no progress without it.
    */
   waitUntil(done: () => boolean, timeoutUs: number): boolean {
+    // The clock costs more than a look.
+    if (done()) return true;
     let last = this.#now();
     let waitedUs = 0;
-    let sleepMs = 0;
     let pauseMs = SHORTEST_SLEEP_MS;
+    const count = (meantUs: number): void => {
+      const now = this.#now();
+      waitedUs += Math.min(now - last, meantUs + LATEST_US);
+      last = now;
+    };
     for (;;) {
-      const at = this.#now();
-      waitedUs += Math.min(at - last, sleepMs * 1000 + LATEST_US);
-      last = at;
-      sleepMs = 0;
       if (done()) return true;
-      if (waitedUs >= timeoutUs) return false;
+      count(0);
+      if (waitedUs >= timeoutUs) return done();
       if (waitedUs < SPIN_US) continue;
-      const leftMs = (timeoutUs - waitedUs) / 1000;
-      if (this.#interrupts.size > 0) {
-        sleepMs = Math.min(leftMs, LONGEST_SLEEP_MS);
-        this.#interrupts.sleep(sleepMs);
-      } else {
-        sleepMs = Math.min(leftMs, pauseMs);
-        Atomics.wait(this.#nothing, 0, 0, sleepMs);
-        pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
-      }
+      const withInterrupts = this.#interrupts.size > 0;
+      const sleepMs = Math.min((timeoutUs - waitedUs) / 1000, withInterrupts ? LONGEST_SLEEP_MS : pauseMs);
+      if (withInterrupts) this.#interrupts.sleep(sleepMs);
+      else Atomics.wait(this.#nothing, 0, 0, sleepMs);
+      if (!withInterrupts) pauseMs = Math.min(pauseMs * 2, LONGEST_POLL_MS);
+      count(sleepMs * 1000);
     }
   }
 }

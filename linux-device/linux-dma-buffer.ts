@@ -1,5 +1,6 @@
-import { OwnedDmaBuffer } from '../board/index.js';
+import { type DmaDirection, OwnedDmaBuffer } from '../board/index.js';
 import type { CacheControl, DmaRegion } from './dma-memory.js';
+import { barrier, readWords, writeWords } from './word-copies.js';
 
 /** What a buffer needs of the board that it lies in. */
 export interface BufferHome {
@@ -9,34 +10,62 @@ export interface BufferHome {
   forget(buffer: OwnedDmaBuffer): void;
 }
 
-/** A buffer in memory that the CPU caches: handing it over synchronises its lines. */
-export class CachedDmaBuffer extends OwnedDmaBuffer {
+/** Where a buffer lies, and what for. */
+export interface BufferPlace {
+  readonly region: DmaRegion;
+  /** Bytes from the region's start, a multiple of 64. */
+  readonly offset: number;
+  readonly byteLength: number;
+  readonly direction: DmaDirection;
+}
+
+/** A buffer in the way of its region's memory. */
+export function newDmaBuffer(home: BufferHome, place: BufferPlace): OwnedDmaBuffer {
+  const { caches } = place.region;
+  return caches === undefined ? new UncachedDmaBuffer(home, place) : new CachedDmaBuffer(home, place, caches);
+}
+
+/** A buffer in memory that the CPU caches: handing a range over synchronises its lines. */
+class CachedDmaBuffer extends OwnedDmaBuffer {
   readonly #home: BufferHome;
-  readonly #region: DmaRegion;
+  readonly #bytes: Uint8Array;
   readonly #caches: CacheControl;
   readonly #offset: number;
 
-  constructor(home: BufferHome, region: DmaRegion, caches: CacheControl, offset: number, byteLength: number) {
-    super(region.base + offset, byteLength);
+  constructor(
+    home: BufferHome,
+    { region, offset, byteLength, direction }: BufferPlace,
+    caches: CacheControl,
+  ) {
+    super(region.base + offset, byteLength, direction);
     this.#home = home;
-    this.#region = region;
+    this.#bytes = region.bytes;
     this.#caches = caches;
     this.#offset = offset;
+    // What was written there before may still be on its way to memory, and would overwrite results.
+    if (direction === 'from-device') caches.forDevice(offset, byteLength);
   }
 
-  protected memory(): Uint8Array {
+  protected copyIn(offset: number, source: Uint8Array, at: number, byteLength: number): void {
     this.#home.requireOpen();
-    return this.#region.bytes.subarray(this.#offset, this.#offset + this.byteLength);
+    this.#bytes.set(source.subarray(at, at + byteLength), this.#offset + offset);
   }
 
-  protected handOver(): void {
+  protected copyOut(offset: number, into: Uint8Array, at: number, byteLength: number): void {
     this.#home.requireOpen();
-    this.#caches.forDevice(this.#offset, this.byteLength);
+    const from = this.#offset + offset;
+    into.set(this.#bytes.subarray(from, from + byteLength), at);
+  }
+
+  protected handOver(offset: number, byteLength: number): void {
+    this.#home.requireOpen();
+    if (this.direction !== 'from-device') this.#caches.forDevice(this.#offset + offset, byteLength);
   }
 
   /** Nothing is left to synchronise once the board is closed, and `free` must still work. */
-  protected handBack(): void {
-    if (this.#home.isOpen) this.#caches.forCpu(this.#offset, this.byteLength);
+  protected handBack(offset: number, byteLength: number): void {
+    if (this.#home.isOpen && this.direction !== 'to-device')
+      this.#caches.forCpu(this.#offset + offset, byteLength);
   }
 
   protected release(): void {
@@ -45,46 +74,41 @@ export class CachedDmaBuffer extends OwnedDmaBuffer {
 }
 
 /**
- * A buffer in memory mapped as device memory, where the ARM architecture allows aligned accesses only and the C
- * library's memory functions die with a bus error. The CPU works on a copy; whole words go to and fro when the buffer
- * changes hands, and the copy lives only while the CPU uses it.
+ * A buffer in memory mapped as device memory: the CPU works in place, with aligned accesses. There is nothing to
+ * synchronise, only an order to keep between memory and registers.
  */
-export class UncachedDmaBuffer extends OwnedDmaBuffer {
-  readonly #words: Int32Array;
-  #copy: Int32Array | undefined;
+class UncachedDmaBuffer extends OwnedDmaBuffer {
   readonly #home: BufferHome;
+  readonly #region: DmaRegion;
+  readonly #offset: number;
 
-  constructor(home: BufferHome, region: DmaRegion, offset: number, byteLength: number) {
-    super(region.base + offset, byteLength);
+  constructor(home: BufferHome, { region, offset, byteLength, direction }: BufferPlace) {
+    super(region.base + offset, byteLength, direction);
     this.#home = home;
-    this.#words = region.words.subarray(offset / 4, offset / 4 + Math.ceil(byteLength / 4));
-    this.#copy = new Int32Array(this.#words.length);
+    this.#region = region;
+    this.#offset = offset;
   }
 
-  protected memory(): Uint8Array {
+  protected copyIn(offset: number, source: Uint8Array, at: number, byteLength: number): void {
     this.#home.requireOpen();
-    if (this.#copy === undefined) {
-      this.#copy = new Int32Array(this.#words.length);
-      copyWords(this.#words, this.#copy);
-    }
-    return new Uint8Array(this.#copy.buffer, 0, this.byteLength);
+    writeWords(this.#region, this.#offset + offset, source, at, byteLength);
+  }
+
+  protected copyOut(offset: number, into: Uint8Array, at: number, byteLength: number): void {
+    this.#home.requireOpen();
+    readWords(this.#region, this.#offset + offset, into, at, byteLength);
   }
 
   protected handOver(): void {
     this.#home.requireOpen();
-    if (this.#copy !== undefined) copyWords(this.#copy, this.#words);
-    this.#copy = undefined;
+    barrier();
   }
 
-  protected handBack(): void {}
+  protected handBack(): void {
+    barrier();
+  }
 
   protected release(): void {
-    this.#copy = undefined;
     this.#home.forget(this);
   }
-}
-
-/** Word by word: `set` would use memmove. */
-function copyWords(from: Int32Array, to: Int32Array): void {
-  for (let i = 0; i < to.length; i++) to[i] = from[i];
 }

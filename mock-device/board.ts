@@ -1,4 +1,5 @@
 import {
+  type AllocateOptions,
   type Board,
   type BoardDescription,
   type BoardFault,
@@ -10,11 +11,14 @@ import {
 import { PynqLlmError } from '../errors/index.js';
 import { Clock } from './clock.js';
 import { Core } from './core/core.js';
+import { CoreMemory } from './core-memory.js';
+import type { DeviceMemory, MemoryListener } from './device-memory.js';
 import { DmaEngine } from './dma-engine.js';
+import { BorrowedMemory, type ExternalMemory } from './external-memory.js';
 import { FaultPanel, type FaultSwitch } from './faults.js';
 import { type Kernel, loadKernel } from './kernel.js';
 import { Monitors } from './monitors.js';
-import { PhysicalMemory } from './physical-memory.js';
+import { OwnMemory, wholePages } from './own-memory.js';
 import { InputLane, OutputLane } from './stream-lanes.js';
 import { Watch, type Watched } from './watch.js';
 
@@ -24,6 +28,8 @@ const POLL_US = 1000;
 const CACHE_LINE = 64;
 
 export interface MockBoardOptions {
+  /** DMA memory to use instead of the mock's own, at its physical addresses; closed with the board. */
+  readonly memory?: ExternalMemory | undefined;
   /** Waiting takes as long as it would on the board; otherwise only simulated time passes. */
   readonly realTime?: boolean;
   /** Faults that are switched on from the start. */
@@ -38,14 +44,18 @@ export interface MockBoardOptions {
 export interface MockBoard extends Board {
   /** Cycles of the fabric clock since the board was opened. */
   readonly cycles: number;
+  /** Bytes of weights, inputs and tiles of a SOFT_MAX that were copied for the core since then, not read where they lie. */
+  readonly gatheredBytes: number;
+  /** Bytes of memory of the mock's own: the core's, and DMA memory unless that is external. */
+  readonly memoryBytes: number;
   /** @throws PynqLlmError MOCK_UNKNOWN_FAULT */
   injectFault(fault: FaultSwitch): void;
 }
 
 /**
  * Opens a mock of the board that a description describes: registers, AXI DMA, DMA memory and the core, bit for bit
- * and cycle for cycle (docs/mock-device.md). DMA memory is reserved at its full size, but pages cost memory only
- * once they are touched.
+ * and cycle for cycle (docs/mock-device.md). DMA memory of its own is reserved at its full size, but pages cost memory
+ * only once they are touched.
  *
  * @throws PynqLlmError MOCK_MEMORY_UNAVAILABLE, MOCK_UNKNOWN_FAULT
  */
@@ -54,12 +64,15 @@ export function openMockBoard(description: BoardDescription, options: MockBoardO
 }
 
 class SimulatedBoard implements MockBoard {
+  readonly description: BoardDescription;
+  readonly keepsMemory: boolean;
   readonly #clock = new Clock();
   readonly #watch = new Watch();
   /** Stands for the states of the core's units, in status registers and counters. */
   readonly #unitStates: Watched = { lookedAt: -1 };
   readonly #faults = new FaultPanel();
-  readonly #memory: PhysicalMemory;
+  readonly #coreMemory: CoreMemory;
+  readonly #memory: DeviceMemory;
   readonly #kernel: Kernel;
   readonly #inputs: InputLane[];
   readonly #outputs: OutputLane[];
@@ -72,25 +85,33 @@ class SimulatedBoard implements MockBoard {
   #closed = false;
   readonly #options: MockBoardOptions;
 
-  constructor(
-    readonly description: BoardDescription,
-    options: MockBoardOptions,
-  ) {
+  constructor(description: BoardDescription, options: MockBoardOptions) {
     this.#options = options;
+    const { memory } = options;
+    this.keepsMemory = memory?.keepsMemory ?? false;
+    const dmaMemory = memory?.regions.map(({ base, size }) => ({ base, size }));
+    this.description = { ...description, ...(dmaMemory && { dmaMemory }) };
     const { faults = [], faultEveryMs, realNow = () => performance.now() } = options;
     if (faultEveryMs !== undefined) this.#faults.injectInTurn(faults, faultEveryMs, realNow);
     else for (const fault of faults) this.#faults.inject(fault);
-    this.#memory = new PhysicalMemory(description, {
+    const listener: MemoryListener = {
       overwritten: (start, end) => this.#core.keep(start, end),
-      handedBack: (buffer) => {
-        this.#core.keep(buffer.offset, buffer.offset + buffer.byteLength);
-        for (const engine of this.#engines) engine.handedBack(buffer);
+      handedBack: (buffer, offset, byteLength) => {
+        for (const engine of this.#engines) engine.handedBack(buffer, offset, byteLength);
       },
-    });
-    this.#kernel = loadKernel(this.#memory.memory);
+    };
+    if (memory === undefined) {
+      const own = description.dmaMemory;
+      this.#coreMemory = new CoreMemory(own.reduce((sum, { size }) => sum + wholePages(size), 0));
+      this.#memory = new OwnMemory(own, this.#coreMemory, listener);
+    } else {
+      this.#coreMemory = new CoreMemory(0);
+      this.#memory = new BorrowedMemory(memory, listener);
+    }
+    this.#kernel = loadKernel(this.#coreMemory.memory);
     const lanes = Array.from({ length: description.dma.lanes }, (_, lane) => lane);
-    this.#inputs = lanes.map(() => new InputLane(this.#clock, this.#memory.words));
-    this.#outputs = lanes.map(() => new OutputLane(this.#clock, this.#memory.signedWords));
+    this.#inputs = lanes.map(() => new InputLane(this.#clock));
+    this.#outputs = lanes.map(() => new OutputLane(this.#clock, this.#coreMemory.words));
     this.#engines = lanes.map(
       (lane) =>
         new DmaEngine({
@@ -119,6 +140,14 @@ class SimulatedBoard implements MockBoard {
     return this.#clock.now;
   }
 
+  get memoryBytes(): number {
+    return this.#coreMemory.bytes.length;
+  }
+
+  get gatheredBytes(): number {
+    return this.#coreMemory.gatheredBytes;
+  }
+
   injectFault(fault: FaultSwitch): void {
     this.#faults.inject(fault);
   }
@@ -134,9 +163,12 @@ class SimulatedBoard implements MockBoard {
     return window;
   }
 
-  allocate(byteLength: number, { align = CACHE_LINE }: { readonly align?: number } = {}): DmaBuffer {
+  allocate(
+    byteLength: number,
+    { align = CACHE_LINE, at, direction = 'both' }: AllocateOptions = {},
+  ): DmaBuffer {
     this.#requireOpen();
-    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE));
+    return this.#memory.allocate(byteLength, Math.max(align, CACHE_LINE), direction, at);
   }
 
   dmaMemory(): { total: number; free: number; largestFree: number } {
@@ -171,7 +203,9 @@ class SimulatedBoard implements MockBoard {
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
+    this.#memory.close();
   }
 
   /** Jumps from event to event until `done` holds or the cycle `deadline` is reached. */
@@ -216,7 +250,7 @@ class SimulatedBoard implements MockBoard {
       description: this.description,
       clock: this.#clock,
       monitors: this.#monitors,
-      memory: this.#memory,
+      memory: this.#coreMemory,
       kernel: this.#kernel,
       faults: this.#faults,
       inputs: this.#inputs,

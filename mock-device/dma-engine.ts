@@ -1,8 +1,9 @@
 import { AXI_DMA_REGISTERS, type BoardDescription, DMASR } from '../board/index.js';
 import type { Clock } from './clock.js';
+import type { DeviceBuffer, DeviceMemory } from './device-memory.js';
 import { type ChannelHost, DmaChannel } from './dma-channel.js';
 import type { FaultPanel } from './faults.js';
-import type { MockDmaBuffer, PhysicalMemory } from './physical-memory.js';
+
 import type { InputLane, OutputLane, Room } from './stream-lanes.js';
 import type { Watch } from './watch.js';
 
@@ -21,7 +22,7 @@ const S2MM_REGISTERS = AXI_DMA_REGISTERS.S2MM_DMACR.offset;
 
 /** A transfer that reads or writes a buffer of the device. */
 interface Transfer {
-  readonly buffer: MockDmaBuffer;
+  readonly buffer: DeviceBuffer;
   /** Offset in the buffer. */
   readonly start: number;
   readonly byteLength: number;
@@ -33,7 +34,7 @@ export interface DmaEngineParts {
   /** How the engine was built. */
   readonly dma: BoardDescription['dma'];
   readonly clock: Clock;
-  readonly memory: PhysicalMemory;
+  readonly memory: DeviceMemory;
   readonly faults: FaultPanel;
   readonly input: InputLane;
   readonly output: OutputLane;
@@ -53,7 +54,7 @@ export class DmaEngine implements ChannelHost {
   /** Bytes of the packet so far, also those that the receiving transfer has no room for. */
   #receivedBytes = 0;
   readonly #lane: number;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: DeviceMemory;
   readonly #faults: FaultPanel;
   readonly #input: InputLane;
   readonly #output: OutputLane;
@@ -105,8 +106,11 @@ export class DmaEngine implements ChannelHost {
   }
 
   /** The CPU took memory back: a transfer that still uses it stops where it is. */
-  handedBack(buffer: MockDmaBuffer): void {
-    const touches = (transfer: Transfer | undefined): boolean => transfer?.buffer === buffer;
+  handedBack(buffer: DeviceBuffer, offset: number, byteLength: number): void {
+    const touches = (transfer: Transfer | undefined): boolean =>
+      transfer?.buffer === buffer &&
+      transfer.start < offset + byteLength &&
+      offset < transfer.start + transfer.byteLength;
     if (touches(this.#sending)) {
       this.#stale('mm2s', 'a buffer was handed back to the CPU while it was read');
       this.#sending = undefined;
@@ -131,7 +135,12 @@ export class DmaEngine implements ChannelHost {
   start(channel: DmaChannel, address: number, byteLength: number): void {
     if (this.#faults.anyOn && this.#showsFault(channel)) return;
     const buffer = this.#memory.bufferAt(address, byteLength);
-    if (buffer?.owner !== 'device' || byteLength === 0 || (byteLength | address) & 3) {
+    if (
+      buffer?.ownerOf(address - buffer.physicalAddress, byteLength) !== 'device' ||
+      (channel === this.#receiver && buffer.direction === 'to-device') ||
+      byteLength === 0 ||
+      (byteLength | address) & 3
+    ) {
       this.#refuse(channel, address, byteLength);
       return;
     }
@@ -165,9 +174,9 @@ export class DmaEngine implements ChannelHost {
   }
 
   #send(transfer: Transfer): void {
-    transfer.buffer.settle();
     this.#sending = transfer;
-    this.#input.offer(transfer.buffer.offset + transfer.start, transfer.byteLength / 4);
+    const { buffer, start, byteLength } = transfer;
+    this.#input.offer(buffer.source, buffer.offset + start, byteLength / 4);
   }
 
   #sent(): void {
@@ -184,17 +193,17 @@ export class DmaEngine implements ChannelHost {
   }
 
   readonly #room: Room = {
-    store: (words) => this.#store(words),
+    store: (source, at, words) => this.#store(source, at, words),
     finish: (last) => this.#finish(last),
   };
 
-  #store(words: Int32Array): void {
+  #store(source: Int32Array, at: number, words: number): void {
     const receiving = this.#receiving;
     if (receiving === undefined) return;
     const room = Math.max(0, receiving.byteLength - this.#receivedBytes) / 4;
-    const fitting = words.length > room ? words.subarray(0, room) : words;
-    receiving.buffer.deviceWrite(receiving.start + this.#receivedBytes, fitting);
-    this.#receivedBytes += words.byteLength;
+    const fitting = Math.min(words, room);
+    receiving.buffer.deviceWrite(receiving.start + this.#receivedBytes, source, at, fitting);
+    this.#receivedBytes += words * 4;
   }
 
   #finish(last: boolean): void {

@@ -11,11 +11,14 @@ const AFTER_PACKET = 2;
 /** Words that wait on their way out; with more, the core holds its results. */
 const RESULT_WORDS = 563_840;
 
+const NOTHING = new Int32Array();
+
 /** One lane's stream of words into the core. Transfers follow each other without a seam: only the words count. */
 export class InputLane {
-  /** Whether a transfer runs; then its words that the core may take, and where they lie in the kernels' address space. */
+  /** Whether a transfer runs; then its words that the core may take, the memory that they are in, and their offset there. */
   #running = false;
   #words = 0;
+  #source: Int32Array = NOTHING;
   #at = 0;
   /** Cycle from which the core can take the next of its words. */
   #arrival = 0;
@@ -27,11 +30,14 @@ export class InputLane {
   onCompleted: () => void = () => {};
 
   readonly #clock: Clock;
-  readonly #memory: Uint32Array;
 
-  constructor(clock: Clock, memory: Uint32Array) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#memory = memory;
+  }
+
+  /** The memory that a transfer's words are in. */
+  get source(): Int32Array {
+    return this.#source;
   }
 
   /** Words that a transfer offers now. */
@@ -41,7 +47,7 @@ export class InputLane {
 
   /** The word `index` places ahead, or undefined while it has not come. */
   peek(index: number): number | undefined {
-    return index < this.#words ? this.#memory[this.#at / 4 + index] : undefined;
+    return index < this.#words ? this.#source[this.#at / 4 + index] >>> 0 : undefined;
   }
 
   /** Cycle from which the core can take the word `index` places ahead: they come one a cycle. */
@@ -53,7 +59,7 @@ export class InputLane {
    * Takes words in one piece.
    * @param words at most `available`
    * @param lastAt cycle at which the last of them is taken: after the transfer's last word the transfer completes
-   * @returns where they lie, as an offset in the kernels' address space
+   * @returns where they lie, as an offset in bytes in `source`
    */
   take(words: number, lastAt: number): number {
     if (words > this.#words) throw new RangeError('more words taken than offered');
@@ -75,9 +81,10 @@ export class InputLane {
     this.onCompleted();
   };
 
-  /** A transfer of `words` words starts. */
-  offer(at: number, words: number): void {
+  /** A transfer of `words` words starts, from an offset in bytes of a memory. */
+  offer(source: Int32Array, at: number, words: number): void {
     this.#running = true;
+    this.#source = source;
     this.#at = at;
     this.#arrival = this.#clock.now + FIRST_WORD;
     this.#words = words;
@@ -93,13 +100,16 @@ export class InputLane {
 
 /** A running transfer to memory. */
 export interface Room {
-  /** Puts words behind those that came before; too many of them are noticed in `finish`. */
-  store(words: Int32Array): void;
+  /**
+   * Puts words behind those that came before; too many of them are noticed in `finish`.
+   * @param at where they lie in `source`, and how many, in words
+   */
+  store(source: Int32Array, at: number, words: number): void;
   /** The words so far are all there. @param last whether TLAST came with the last of them */
   finish(last: boolean): void;
 }
 
-/** Words that came out of the core in one go. */
+/** Words that came out of the core in one go and wait. */
 interface Packet {
   readonly words: Int32Array;
   readonly last: boolean;
@@ -161,13 +171,13 @@ export class OutputLane {
    * @param storedAt cycle at which the last of them comes; now by default
    */
   send(at: number, byteLength: number, last: boolean, storedAt = this.#clock.now): void {
-    const words = this.#memory.subarray(at / 4, (at + byteLength) / 4);
     if (this.#takesNext) {
-      this.#deliver({ words, last, storedAt });
+      this.#deliver(this.#memory, at / 4, byteLength / 4, last, storedAt);
       return;
     }
     // What the words are in is used again.
-    this.#waiting.push({ words: words.slice(), last, storedAt });
+    const words = this.#memory.slice(at / 4, (at + byteLength) / 4);
+    this.#waiting.push({ words, last, storedAt });
     this.#waitingWords += words.length;
   }
 
@@ -176,14 +186,14 @@ export class OutputLane {
       const packet = this.#waiting.shift();
       if (packet === undefined) return;
       this.#waitingWords -= packet.words.length;
-      this.#deliver(packet);
+      this.#deliver(packet.words, 0, packet.words.length, packet.last, packet.storedAt);
     }
   }
 
-  #deliver({ words, last, storedAt }: Packet): void {
-    this.#room?.store(words);
+  #deliver(source: Int32Array, at: number, words: number, last: boolean, storedAt: number): void {
+    this.#room?.store(source, at, words);
     // The transfer takes a word a cycle, from the cycle after its start on.
-    const taken = Math.max(storedAt + TO_TRANSFER, this.#openedAt + words.length);
+    const taken = Math.max(storedAt + TO_TRANSFER, this.#openedAt + words);
     this.#completeAt = taken + AFTER_PACKET;
     this.#packetIsLast = last;
     this.#clock.at(this.#completeAt, this.#complete);

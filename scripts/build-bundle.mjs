@@ -45,10 +45,12 @@ await build({
 renameSync(join(agent, 'main.js'), join(agent, 'main.mjs'));
 // What the package has anyway is not copied: a release takes it from there (sdk/deploy/release.ts), by place in the release.
 const shared = Object.fromEntries([
-  ...['mock-device/core.wasm', 'mock-device/probe.wasm', 'llm/kernels/kernels.wasm'].map((file) => [
-    `agent/${basename(file)}`,
-    `dist/${file}`,
-  ]),
+  ...[
+    'driver/packed/weights.wasm',
+    'mock-device/core.wasm',
+    'mock-device/probe.wasm',
+    'llm/kernels/kernels.wasm',
+  ].map((file) => [`agent/${basename(file)}`, `dist/${file}`]),
   ...['models/tiny-stories-Q3_K_M.gguf', ...boards].map((file) => [file, file]),
 ]);
 writeFileSync(

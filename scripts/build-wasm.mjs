@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node
 import { dirname, join } from 'node:path';
 
 const modules = [
+  { entry: 'driver/packed/assembly/weights.ts', out: 'driver/packed/weights.wasm' },
   { entry: 'mock-device/assembly/core.ts', out: 'mock-device/core.wasm' },
   { entry: 'mock-device/assembly/probe.ts', out: 'mock-device/probe.wasm' },
   // Threads share its memory, whose size is known when it is made: a smallest size spares bounds checks of constant addresses.

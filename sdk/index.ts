@@ -44,6 +44,7 @@ export type {
   TokenEvent,
   ToolCall,
   TraceReplay,
+  WeightOrigins,
   WireBeam,
   WireBoardDescription,
   WirePlacementReport as PlacementReport,

@@ -10,6 +10,7 @@ import type {
   ScoreResult,
   ServiceOptions,
   StoredModel,
+  WeightOrigins,
   WirePlacementReport,
 } from '../protocol/index.js';
 import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
@@ -103,6 +104,7 @@ interface Loaded {
   readonly facts: ModelFacts;
   readonly memory?: MemoryBudget | undefined;
   readonly placement: WirePlacementReport;
+  readonly weights?: WeightOrigins | undefined;
 }
 
 /** A model on the board, loaded. Should the board have lost it, it is loaded again at the next use. */
@@ -138,6 +140,11 @@ export class Model {
   /** What it takes of the board's memory; undefined with agents that do not say. */
   get memory(): MemoryBudget | undefined {
     return this.#loaded.memory;
+  }
+
+  /** Where the core's weights came from when the model was loaded, if the agent says so. */
+  get weights(): WeightOrigins | undefined {
+    return this.#loaded.weights;
   }
 
   /**

@@ -63,7 +63,7 @@ export class AgentCore {
   constructor(options: CoreOptions) {
     this.deviceUrl = options.device;
     this.store = options.store;
-    this.models = new Models(options.store, () => this.device);
+    this.models = new Models(options.store, () => this.device, options.log);
     this.#clock = options.clock;
     this.#log = options.log;
     this.#startedAt = options.clock.now();

@@ -305,6 +305,9 @@ export class DeviceHost {
       case 'memory':
         this.dmaMemory = message.dmaMemory;
         return;
+      case 'note':
+        this.#options.log.warn({ note: message.text }, 'weights that were kept');
+        return;
       case 'start-programs':
         this.#programs.start(message.thread, message.port, this.#doorbell.shared);
         return;

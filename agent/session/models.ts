@@ -1,18 +1,22 @@
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { Log } from '../../listen/index.js';
 import type { OnProgress, Params, Result, StoredModel } from '../../protocol/index.js';
 import type { ModelStore, StoreEntry } from '../store/model-store.js';
+import type { DeviceParams } from '../worker-link/methods.js';
 import type { DeviceHost } from './device-host.js';
 
 /** The models of the store, by digest, and which of them are on the device. */
 export class Models {
   readonly #store: ModelStore;
   readonly #device: () => DeviceHost;
+  readonly #log: Log;
   /** Those that are not only stored. */
   readonly #states = new Map<string, 'loading' | 'loaded'>();
 
-  constructor(store: ModelStore, device: () => DeviceHost) {
+  constructor(store: ModelStore, device: () => DeviceHost, log: Log) {
     this.#store = store;
     this.#device = device;
+    this.#log = log;
   }
 
   /** Models on the device, or on their way there. */
@@ -49,12 +53,24 @@ export class Models {
     if (before === undefined) this.#states.set(model, 'loading');
     try {
       const path = this.#store.path(model);
-      const result = await this.#device().call(session, 'models.load', { ...params, path }, { onProgress });
+      const packed = await this.#packedPlace();
+      const request = { ...params, path, packed };
+      const result = await this.#device().call(session, 'models.load', request, { onProgress });
       this.#states.set(model, 'loaded');
       return result;
     } catch (error) {
       if (before === undefined) this.#states.delete(model);
       throw error;
+    }
+  }
+
+  /** Without one nothing is kept, and models load all the same. */
+  async #packedPlace(): Promise<DeviceParams<'models.load'>['packed']> {
+    try {
+      return await this.#store.packedPlace();
+    } catch (error) {
+      this.#log.warn({ err: error }, 'packed weights are not kept');
+      return undefined;
     }
   }
 

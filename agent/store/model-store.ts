@@ -10,6 +10,7 @@ import {
 } from '../../protocol/index.js';
 import { hasCode } from '../session/system-error.js';
 import { ModelNames, NAMES_FILE, namesByDigest } from './model-names.js';
+import { PackedWeights } from './packed-weights.js';
 import { PartialUploads } from './partial-uploads.js';
 import {
   nodeFs,
@@ -48,19 +49,24 @@ export interface PageOptions {
 
 /**
  * Models on the board's file system, named by their digests:
- * `models/DIGEST.gguf`, `partial/DIGEST` while one is uploaded, and `names.json` for people.
+ * `models/DIGEST.gguf`, `partial/DIGEST` while one is uploaded, `packed/` for weights as boards read them, and `names.json` for people.
  */
 export class ModelStore {
   readonly #fs: StoreFs;
   readonly #directory: string;
   readonly #names: ModelNames;
+  readonly #packed: PackedWeights;
   readonly #partials: PartialUploads;
 
   private constructor(directory: string, fs: StoreFs) {
     this.#fs = fs;
     this.#directory = directory;
     this.#names = new ModelNames(fs, directory, async (digest) => (await this.#size(digest)) !== undefined);
-    this.#partials = new PartialUploads(fs, `${directory}/partial`, () => this.freeBytes());
+    this.#packed = new PackedWeights(fs, `${directory}/packed`);
+    this.#partials = new PartialUploads(fs, `${directory}/partial`, {
+      freeBytes: () => this.#diskBytes(),
+      spare: this.#packed,
+    });
   }
 
   /** Opens the store, makes its directories, and removes what nobody needs any more of uploads and failed writes. */
@@ -69,7 +75,9 @@ export class ModelStore {
     try {
       await fs.mkdir(`${directory}/models`, { recursive: true, mode: 0o700 });
       await fs.mkdir(`${directory}/partial`, { recursive: true, mode: 0o700 });
+      await fs.mkdir(`${directory}/packed`, { recursive: true, mode: 0o700 });
       await store.#partials.tidy();
+      await store.#packed.tidy(await store.#digests());
       await removeTemporaries(fs, directory, NAMES_FILE);
       const surplus = await store.#names.surplus();
       if (surplus > 0)
@@ -106,6 +114,18 @@ export class ModelStore {
   /** Path of a model's file. @param digest 64 hexadecimal digits */
   path(digest: string): string {
     return `${this.#directory}/models/${digest}${SUFFIX}`;
+  }
+
+  /**
+   * Where packed weights of models may be kept, and how many bytes more they may take.
+   * @throws PynqLlmError AGENT_STORE_FAILED
+   */
+  packedPlace(): Promise<{ readonly folder: string; readonly roomBytes: number }> {
+    return this.#typed('The store has no place for packed weights', async () => {
+      await this.#packed.tidy(await this.#digests());
+      const roomBytes = (await this.#diskBytes()) - this.#partials.missingBytes;
+      return { folder: this.#packed.folder, roomBytes: Math.max(0, roomBytes) };
+    });
   }
 
   /** Gives a model a further name. @throws PynqLlmError AGENT_STORE_QUOTA, AGENT_STORE_FULL, AGENT_STORE_FAILED */
@@ -182,16 +202,22 @@ export class ModelStore {
     return this.#typed('The model could not be deleted', async () => {
       await removeFile(this.#fs, this.path(digest));
       await syncDirectory(this.#fs, `${this.#directory}/models`);
+      await this.#packed.forget(digest);
       await this.#names.forget(digest);
     });
   }
 
-  /** Bytes that uploads may still take. */
+  /** Bytes that uploads may still take: packed weights make way for them. */
   freeBytes(): Promise<number> {
-    return this.#typed('The file system cannot be asked for its room', async () => {
-      const { bavail, bsize } = await this.#fs.statfs(this.#directory);
-      return Math.max(0, bavail * bsize - RESERVE_BYTES);
-    });
+    return this.#typed(
+      'The file system cannot be asked for its room',
+      async () => (await this.#diskBytes()) + (await this.#packed.bytes()),
+    );
+  }
+
+  async #diskBytes(): Promise<number> {
+    const { bavail, bsize } = await this.#fs.statfs(this.#directory);
+    return Math.max(0, bavail * bsize - RESERVE_BYTES);
   }
 
   async #typed<T>(what: string, work: () => Promise<T>): Promise<T> {

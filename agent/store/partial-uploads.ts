@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { CHUNK_BYTES } from '../../protocol/index.js';
+import type { SpareFile } from './packed-weights.js';
 import { removeFile, type StoreFs } from './store-fs.js';
 import { Upload, type UploadPlan } from './upload.js';
 
@@ -27,33 +28,39 @@ interface OpenUpload {
   joinable: boolean;
 }
 
-/** A file that nobody continues now. */
-interface KeptFile {
-  readonly name: string;
-  readonly bytes: number;
-  readonly mtimeMs: number;
+/** The file system that uploads share with other things. */
+interface Room {
+  /** How many bytes may be used now. */
+  readonly freeBytes: () => Promise<number>;
+  /** What makes way. */
+  readonly spare: { list(): Promise<readonly SpareFile[]>; remove(name: string): Promise<void> };
 }
 
 /** Uploads under way, and what broken ones left: files named by their digests. */
 export class PartialUploads {
   readonly #fs: StoreFs;
   readonly #directory: string;
-  readonly #freeBytes: () => Promise<number>;
+  readonly #room: Room;
   readonly #uploads = new Set<OpenUpload>();
   readonly #openUploads = new WeakMap<Upload, OpenUpload>();
   /** Files on their way out: they are not opened before they are gone. */
   readonly #removals = new Map<string, Promise<void>>();
 
-  /** @param directory its own @param freeBytes how many bytes uploads may still take */
-  constructor(fs: StoreFs, directory: string, freeBytes: () => Promise<number>) {
+  /** @param directory its own */
+  constructor(fs: StoreFs, directory: string, room: Room) {
     this.#fs = fs;
     this.#directory = directory;
-    this.#freeBytes = freeBytes;
+    this.#room = room;
   }
 
   /** Uploads under way. */
   get open(): number {
     return this.#uploads.size;
+  }
+
+  /** Bytes that uploads under way still take. */
+  get missingBytes(): number {
+    return [...this.#uploads].reduce((sum, one) => sum + one.missingBytes(), 0);
   }
 
   /**
@@ -155,18 +162,22 @@ export class PartialUploads {
     await this.tidy(open.digest).catch(() => {});
   }
 
-  /** Room for this upload beside what those begun before it still take; files that nobody continues make way. */
+  /** Room for this upload beside what those begun before it still take; packed weights make way, then files that nobody continues. */
   async #requireRoom(open: OpenUpload): Promise<void> {
     const all = [...this.#uploads];
     const needed = all.slice(0, all.indexOf(open) + 1).reduce((sum, one) => sum + one.missingBytes(), 0);
-    let free = await this.#freeBytes();
+    const { freeBytes, spare } = this.#room;
+    let free = await freeBytes();
     if (needed <= free) return;
-    const kept = await this.#kept();
-    if (needed <= free + kept.reduce((sum, { bytes }) => sum + bytes, 0))
-      for (const { name } of kept) {
+    const inTheWay = [
+      ...(await spare.list()).map(({ name, bytes }) => ({ bytes, remove: () => spare.remove(name) })),
+      ...(await this.#kept()).map(({ name, bytes }) => ({ bytes, remove: () => this.remove(name) })),
+    ];
+    if (needed <= free + inTheWay.reduce((sum, { bytes }) => sum + bytes, 0))
+      for (const { remove } of inTheWay) {
         if (needed <= free) return;
-        await this.remove(name);
-        free = await this.#freeBytes();
+        await remove();
+        free = await freeBytes();
       }
     if (needed <= free) return;
     throw new PynqLlmError(
@@ -177,8 +188,8 @@ export class PartialUploads {
   }
 
   /** Files that nobody continues, the oldest first. */
-  async #kept(): Promise<KeptFile[]> {
-    const files: KeptFile[] = [];
+  async #kept(): Promise<SpareFile[]> {
+    const files: SpareFile[] = [];
     for (const name of await this.#fs.readdir(this.#directory)) {
       if (this.#isOpen(name)) continue;
       const { size, blocks, mtimeMs } = await this.#fs.stat(this.#path(name));

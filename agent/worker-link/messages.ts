@@ -52,6 +52,8 @@ export type FromWorker =
       readonly unit: ProgressUnit;
     }
   | { readonly kind: 'memory'; readonly dmaMemory: DmaMemory }
+  /** For the log. */
+  | { readonly kind: 'note'; readonly text: string }
   /** See ProgramHost. */
   | { readonly kind: 'start-programs'; readonly thread: number; readonly port: MessagePort }
   | { readonly kind: 'end-programs'; readonly thread: number }

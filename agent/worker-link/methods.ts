@@ -63,7 +63,11 @@ export type DeviceParams<M extends DeviceMethod> = M extends ResolvedMethod
     : Params<M>;
 
 interface ResolvedParams {
-  'models.load': Params<'models.load'> & { readonly path: string };
+  /** With the model's file, and where its packed weights may be kept. */
+  'models.load': Params<'models.load'> & {
+    readonly path: string;
+    readonly packed?: { readonly folder: string; readonly roomBytes: number } | undefined;
+  };
   'registers.read': readonly RegisterPlace[];
   'registers.write': readonly (RegisterPlace & { readonly value: number })[];
 }

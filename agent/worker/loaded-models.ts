@@ -40,6 +40,8 @@ export interface ModelEvents {
   onEvent(generation: string, event: GenerateEvent): void;
   /** Bytes of weights loaded, or tokens scored or of a prompt to be pinned, for the call `id`. */
   onProgress(id: number, ...amounts: Parameters<OnProgress>): void;
+  /** For the agent's log. */
+  onNote(text: string): void;
   /** The answer to a call that took some steps, or slices of work. */
   onAnswer(
     id: number,
@@ -209,7 +211,10 @@ export class LoadedModels {
    * @param id of the call, for progress
    * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
    */
-  #load({ model: digest, path, ...request }: DeviceParams<'models.load'>, id: number): Result<'models.load'> {
+  #load(
+    { model: digest, path, packed, ...request }: DeviceParams<'models.load'>,
+    id: number,
+  ): Result<'models.load'> {
     const before = this.#loaded.get(digest);
     if (before !== undefined) {
       checkLoadedAs(before.model, request);
@@ -232,12 +237,14 @@ export class LoadedModels {
         threads,
         cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
+        keep: { model: digest, ...packed, say: (note) => this.#events.onNote(note) },
       });
       opened = model;
       const result = {
         facts: factsOf(model),
         placement: plainPlacement(model.placement),
         memory: plainBudget(budget),
+        weights: model.weights,
       };
       const generations = new RunningGenerations(
         model,

@@ -32,7 +32,7 @@ export class SessionBuffers {
           { context: { buffers: mine.size, heldBytes: held, byteLength, limit: MAX_BYTES } },
         );
       const buffer = this.#board.allocate(byteLength, align === undefined ? {} : { align });
-      buffer.bytes.fill(0);
+      buffer.write(0, new Uint8Array(byteLength));
       const id = this.#nextId++;
       mine.set(id, buffer);
       this.#bySession.set(session, mine);
@@ -41,17 +41,18 @@ export class SessionBuffers {
 
     'buffers.write': ({ buffer: id, offset, data }, { session }) => {
       const buffer = this.#range(session, id, offset, data.length);
-      buffer.giveToCpu();
-      buffer.bytes.set(data, offset);
-      buffer.giveToDevice();
+      buffer.giveToCpu(offset, data.length);
+      buffer.write(offset, data);
+      buffer.giveToDevice(offset, data.length);
       return {};
     },
 
     'buffers.read': ({ buffer: id, offset, byteLength }, { session }) => {
       const buffer = this.#range(session, id, offset, byteLength);
-      buffer.giveToCpu();
-      const data = buffer.bytes.slice(offset, offset + byteLength);
-      buffer.giveToDevice();
+      const data = new Uint8Array(byteLength);
+      buffer.giveToCpu(offset, byteLength);
+      buffer.read(offset, data);
+      buffer.giveToDevice(offset, byteLength);
       return { data };
     },
 

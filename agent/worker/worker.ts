@@ -48,6 +48,7 @@ function openService(): DeviceService | undefined {
         if ('error' in outcome) fail(id, outcome.error);
         else post({ kind: 'reply', id, result: outcome.result });
       },
+      onNote: (text) => post({ kind: 'note', text }),
       programs: {
         start: (thread, programs) =>
           port.postMessage({ kind: 'start-programs', thread, port: programs } satisfies FromWorker, [
@@ -194,18 +195,9 @@ function difference(
   after: DeviceService['traffic'],
   before: DeviceService['traffic'],
 ): DeviceService['traffic'] {
-  return {
-    registerReads: after.registerReads - before.registerReads,
-    registerWrites: after.registerWrites - before.registerWrites,
-    dmaTransfers: after.dmaTransfers - before.dmaTransfers,
-    dmaBytes: after.dmaBytes - before.dmaBytes,
-    dmaBytesToDevice: after.dmaBytesToDevice - before.dmaBytesToDevice,
-    dmaBytesFromDevice: after.dmaBytesFromDevice - before.dmaBytesFromDevice,
-    matMuls: after.matMuls - before.matMuls,
-    tiles: after.tiles - before.tiles,
-    multiplyAdds: after.multiplyAdds - before.multiplyAdds,
-    coreCycles: after.coreCycles - before.coreCycles,
-  };
+  const change = { ...after };
+  for (const key of Object.keys(change) as (keyof typeof change)[]) change[key] -= before[key];
+  return change;
 }
 
 /** A description as a message carries it: without `readonly`. */

@@ -22,24 +22,27 @@ export interface TokenCounts {
   readonly counts: readonly TokenCount[];
   readonly traffic: TokenTraffic;
   readonly tensors: TokenRun['tensors'];
+  readonly stagedBytes: number;
 }
 
 /** Counts a task's tokens under the emulator. */
 export async function countTokens(
   emulator: CountingEmulator,
-  task: TokenTask,
+  asked: Omit<TokenTask, 'countsFile'>,
   timeoutMs: number,
 ): Promise<TokenCounts> {
   const folder = mkdtempSync(join(tmpdir(), 'pynq-llm-count-'));
   try {
     const file = join(folder, 'counts');
+    const task: TokenTask = { ...asked, countsFile: file };
     const printed = await emulator.run(CHILD, [JSON.stringify(task)], file, timeoutMs);
     const run = JSON.parse(printed) as TokenRun;
     const windows = readWindows(readFileSync(file, 'utf8'));
     const counted = run.windows.map((window, i) => ({ window, phases: windows[i] ?? [] }));
     const mark = costOfMark(counted);
     const counts = task.contexts.map((context) => countOf(context, task.tokens, counted, mark));
-    return { counts, traffic: run.traffic, tensors: run.tensors };
+    const { traffic, tensors, stagedBytes } = run;
+    return { counts, traffic, tensors, stagedBytes };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

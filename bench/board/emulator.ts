@@ -14,6 +14,12 @@ const ARMV7_LIBRARIES = ['ld-linux-armhf.so.3', 'libstdc++.so.6', 'libatomic.so.
 const EMULATOR = 'qemu-arm';
 const COUNTER = fileURLToPath(new URL('./count.c', import.meta.url));
 
+/**
+ * V8 compiles on the thread that runs, and WebAssembly for good at once: when code is compiled then follows from how often it ran,
+ * not from how busy this machine is.
+ */
+const COMPILE_IN_PLACE = ['--no-concurrent-recompilation', '--no-liftoff', '--no-wasm-dynamic-tiering'];
+
 /** Something that is not installed here, and where it comes from. */
 export interface Missing {
   readonly missing: string;
@@ -51,7 +57,11 @@ export async function openEmulator(): Promise<CountingEmulator | Missing> {
     async run(program, args, counts, timeoutMs) {
       const emulated = ['-cpu', 'cortex-a9', '-L', ARMV7_SYSROOT, '-plugin', `${plugin},out=${counts}`];
       const options = { timeout: timeoutMs, maxBuffer: 2 ** 24 };
-      const { stdout } = await promisify(execFile)(EMULATOR, [...emulated, node, program, ...args], options);
+      const { stdout } = await promisify(execFile)(
+        EMULATOR,
+        [...emulated, node, ...COMPILE_IN_PLACE, program, ...args],
+        options,
+      );
       return stdout;
     },
   };

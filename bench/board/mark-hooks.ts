@@ -21,9 +21,10 @@ export async function load(
   if (calls.length === 0) return next(url, context);
   const lines = [
     `import * as itself from ${JSON.stringify(url + ITSELF)};`,
-    `import { marked, markMethod } from ${JSON.stringify(MARKS)};`,
+    `import { marked, markKernels, markMethod } from ${JSON.stringify(MARKS)};`,
     `export * from ${JSON.stringify(url + ITSELF)};`,
-    ...calls.map(lineOf),
+    ...calls.filter(({ kernel }) => kernel === undefined).map(lineOf),
+    ...kernelLines(calls),
   ];
   return { format: 'module', source: lines.join('\n'), shortCircuit: true };
 }
@@ -32,4 +33,14 @@ function lineOf({ part, export: name, method }: MarkedCall): string {
   return method === undefined
     ? `export const ${name} = marked(${JSON.stringify(part)}, itself.${name});`
     : `markMethod(${JSON.stringify(part)}, itself.${name}, ${JSON.stringify(method)});`;
+}
+
+function kernelLines(calls: readonly MarkedCall[]): string[] {
+  const classes = new Map<string, Record<string, string>>();
+  for (const { part, export: name, kernel } of calls)
+    if (kernel !== undefined) classes.set(name, { ...classes.get(name), [kernel]: part });
+  return Array.from(
+    classes,
+    ([name, kernels]) => `export const ${name} = markKernels(itself.${name}, ${JSON.stringify(kernels)});`,
+  );
 }

@@ -59,3 +59,21 @@ export function markMethod(part: Part, { prototype }: { readonly prototype: obje
   if (call === undefined) throw new Error(`there is no method ${method} to be marked as ${part}`);
   methods[method] = marked(part, call);
 }
+
+type WithKernels = new (...args: never[]) => { readonly kernels: object };
+
+/** A class whose objects have marked functions in the place of some of their kernels. */
+export function markKernels(itself: WithKernels, parts: Readonly<Record<string, Part>>): WithKernels {
+  return class extends itself {
+    constructor(...args: never[]) {
+      super(...args);
+      const kernels: Record<string, Call> = { ...this.kernels };
+      for (const [name, part] of Object.entries(parts)) {
+        const kernel = kernels[name];
+        if (kernel === undefined) throw new Error(`there is no kernel ${name} to be marked as ${part}`);
+        kernels[name] = marked(part, kernel);
+      }
+      Object.defineProperty(this, 'kernels', { value: kernels });
+    }
+  };
+}

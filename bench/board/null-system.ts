@@ -25,6 +25,8 @@ export class NullSystem implements LinuxSystem {
   readonly platform = 'linux';
   readonly arch = 'arm';
   readonly files: LinuxSystem['files'];
+  /** Commands to the cache so far. */
+  cacheCommands = 0;
   readonly mapper = { pageSize: 4096, map: (request: MapRequest) => this.#map(request) };
   readonly #tree: ReadonlyMap<string, string>;
   readonly #windows: readonly [string, { readonly base: number; readonly size: number }][];
@@ -76,7 +78,10 @@ export class NullSystem implements LinuxSystem {
         encoding ? read(path) : Buffer.from(read(path))) as LinuxSystem['files']['readFileSync'],
       openSync: (_path, flags) => openSync(NOWHERE, flags),
       readSync,
-      writeSync,
+      writeSync: (fd, from, offset, length, position) => {
+        this.cacheCommands++;
+        return writeSync(fd, from, offset, length, position);
+      },
       closeSync,
     };
   }

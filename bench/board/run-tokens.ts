@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
 import { type BoardDescription, loadBoardDescription } from '../../board/index.js';
 import { Accelerator } from '../../driver/index.js';
 import { fileSource, openGguf } from '../../gguf/index.js';
@@ -14,8 +14,10 @@ export interface TokenTask {
   readonly dmaBytes: number;
   /** Tokens that a counted token attends to, itself included; ascending. */
   readonly contexts: readonly number[];
-  /** Before the first window, at the shortest context: until V8 has compiled what runs often. */
-  readonly warmUp: number;
+  /** The file that counts are written to. */
+  readonly countsFile: string;
+  /** Windows before those that count, until counts have settled: at least, of the first context, and at most. */
+  readonly warmUp: readonly [least: number, most: number];
   /** Windows at each context: of all calls together, and as many of their parts. */
   readonly windows: number;
   /** In a window. */
@@ -42,6 +44,12 @@ export interface TokenTraffic {
   readonly dmaBytes: number;
   readonly tiles: number;
   readonly coreCycles: number;
+  /** What the processor wrote to DMA memory and read from it. */
+  readonly cpuBytesWritten: number;
+  readonly cpuBytesRead: number;
+  /** Bytes that changed hands, in whole cache lines, and commands to the cache. */
+  readonly bytesHandedOver: number;
+  readonly cacheCommands: number;
 }
 
 /** What the process prints. */
@@ -49,16 +57,19 @@ export interface TokenRun {
   readonly windows: readonly CountedWindow[];
   readonly traffic: TokenTraffic;
   readonly tensors: { readonly resident: number; readonly staged: number; readonly cpu: number };
+  /** Packed weights that are copied into DMA memory in each token. */
+  readonly stagedBytes: number;
 }
 
 const WARM_MARKS = 500;
 const KV_BYTES = 64 * 2 ** 20;
-/** For V8's compiling threads to finish, between runs. */
-const COMPILING_MS = 500;
+/** So many windows in a row have to have the same counts, to a percent. */
+const SETTLED_WINDOWS = 3;
+const SETTLED = 1.01;
 const DMA_BASE = 0x0800_0000;
 
 /** Runs the tokens of a task on the null device and prints a {@link TokenRun}. */
-export async function runTokens(task: TokenTask): Promise<void> {
+export function runTokens(task: TokenTask): void {
   const system = new NullSystem(nullDescription(task.dmaBytes), task.memory);
   const board = openLinuxBoard(nullDescription(task.dmaBytes), { system, memory: task.memory });
   const accelerator = new Accelerator(board);
@@ -72,12 +83,10 @@ export async function runTokens(task: TokenTask): Promise<void> {
     endWindow();
     windows.push(window);
   };
-  await warmUp(decoder, task);
-  windows.push(...countMarks());
-  for (const context of task.contexts) {
+  for (const [i, context] of task.contexts.entries()) {
     decoder.fillTo(context);
-    decoder.decode();
-    await delay(COMPILING_MS);
+    windows.push(...warmUp(decoder, task, i === 0 ? task.warmUp[0] : SETTLED_WINDOWS));
+    if (i === 0) windows.push(...countMarks());
     for (let window = 0; window < task.windows; window++) {
       for (const kind of ['total', 'parts'] as const) {
         markCalls(kind === 'parts');
@@ -89,8 +98,9 @@ export async function runTokens(task: TokenTask): Promise<void> {
     }
   }
   const before = { ...accelerator.traffic };
+  const { cacheCommands } = system;
   decoder.decode();
-  const spent = (key: keyof TokenTraffic) => accelerator.traffic[key] - before[key];
+  const spent = (key: keyof typeof before) => accelerator.traffic[key] - before[key];
   const { resident, staged, cpu } = model.placement.totals;
   const run: TokenRun = {
     windows,
@@ -101,20 +111,46 @@ export async function runTokens(task: TokenTask): Promise<void> {
       dmaBytes: spent('dmaBytes'),
       tiles: spent('tiles'),
       coreCycles: spent('coreCycles'),
+      cpuBytesWritten: spent('cpuBytesWritten'),
+      cpuBytesRead: spent('cpuBytesRead'),
+      bytesHandedOver: spent('bytesHandedToDevice') + spent('bytesHandedToCpu'),
+      cacheCommands: system.cacheCommands - cacheCommands,
     },
     tensors: { resident: resident.tensors, staged: staged.tensors, cpu: cpu.tensors },
+    stagedBytes: staged.bytes,
   };
   process.stdout.write(`${JSON.stringify(run)}\n`);
 }
 
-async function warmUp(decoder: Decoder, { contexts, warmUp }: TokenTask): Promise<void> {
-  decoder.fillTo(contexts[0]);
-  for (let token = 0; token < warmUp; token++) {
-    markCalls(token % 2 === 0);
-    decoder.decode();
-    await delay(COMPILING_MS / 10);
+/** Decodes until V8 has compiled what runs often, with marked calls and without. */
+function warmUp(decoder: Decoder, task: TokenTask, least: number): CountedWindow[] {
+  const most = task.warmUp[1];
+  endWindow();
+  const windows: CountedWindow[] = [{ kind: 'between' }];
+  const counts: number[] = [];
+  while (counts.length < most && !(counts.length >= least && settled(counts.slice(-SETTLED_WINDOWS)))) {
+    for (let token = 0; token < 2 * task.tokens; token++) {
+      markCalls(token % 2 === 0);
+      decoder.decode();
+    }
+    endWindow();
+    windows.push({ kind: 'between' });
+    counts.push(lastWindow(task.countsFile));
   }
-  await delay(COMPILING_MS);
+  return windows;
+}
+
+function settled(counts: readonly number[]): boolean {
+  return Math.max(...counts) <= Math.min(...counts) * SETTLED;
+}
+
+/** Instructions of the window that ended last, all phases together. */
+function lastWindow(countsFile: string): number {
+  const lines = readFileSync(countsFile, 'utf8').trim().split('\n');
+  const last = lines.at(-1)?.split(' ')[0];
+  return lines
+    .filter((line) => line.startsWith(`${last} `))
+    .reduce((sum, line) => sum + Number(line.split(' ')[2]), 0);
 }
 
 /** Windows of calls that do nothing: what marking one costs, within it and outside. */

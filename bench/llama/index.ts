@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type BenchOptions, type BenchRow, median } from '../row.js';
-import { syntheticModel } from '../synthetic-model.js';
+import { SMALL, syntheticModel, TINY_LLAMA_Q3_K_S } from '../synthetic-model.js';
 import type { RunTask, TimedRun } from './timed-run.js';
 
 const PACKAGE = 'node-llama-cpp';
@@ -24,8 +24,8 @@ export async function benchLlama({ quick, onNote }: BenchOptions): Promise<Bench
   }
   onNote('llama: the mock beside llama.cpp');
   const task: RunTask = quick
-    ? { file: syntheticModel(true), promptTokens: 16, newTokens: 8, module }
-    : { file: syntheticModel(false), promptTokens: 64, newTokens: 24, module };
+    ? { file: syntheticModel(SMALL), promptTokens: 16, newTokens: 8, module }
+    : { file: syntheticModel(TINY_LLAMA_Q3_K_S), promptTokens: 64, newTokens: 24, module };
   await using mock = await TimedProcess.start('./mock-child.js', task);
   await using llama = await TimedProcess.start('./llama-child.js', task);
   const pairs: { readonly mock: TimedRun; readonly llama: TimedRun }[] = [];

@@ -82,7 +82,6 @@ export class StepCost {
           rows,
           columns: Math.min(perRun, columns - first),
           rowsPerTile: rowsPerTile(kb, CORE.weightBlocks),
-          resident: true,
         };
         cycles += i === 0 ? matMulCycles(cost) : tileCycles(cost);
       }

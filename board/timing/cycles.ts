@@ -15,8 +15,6 @@ export interface MatMulCost {
   readonly columns: number;
   /** Rows of a full tile. */
   readonly rowsPerTile: number;
-  /** Weights resident in DMA memory: the LOAD_WGT header is a transfer of its own. */
-  readonly resident: boolean;
 }
 
 /**
@@ -35,14 +33,12 @@ export function inputCycles({ timing, revision }: TimedCore, kb: number, columns
 }
 
 /** Cycles of one tile's weight load: until its last word is in, and where it is slower, the unpacker done. */
-export function loadCycles(cost: MatMulCost, tileRows: number, firstTile: boolean): number {
-  const { core, coreType, resident, kb } = cost;
+export function loadCycles({ core, coreType, kb }: MatMulCost, tileRows: number): number {
   const blocks = tileRows * kb;
   const groups = core.revision === 'v1' ? blocks : Math.ceil(blocks / 4);
   const words = groups * CORE_WORDS[coreType];
-  if (core.revision === 'v1') return words + 12 + (resident ? (firstTile ? 7 : 5) : 0);
-  const around = (core.timing === 'systemc' ? 17 : 24) + (resident ? (firstTile ? 3 : 2) : 0);
-  return words + unpackWait(core, coreType, blocks) + around;
+  if (core.revision === 'v1') return words + 12;
+  return words + unpackWait(core, coreType, blocks) + (core.timing === 'systemc' ? 17 : 24);
 }
 
 /** Cycles that the unpacker needs after the last word of a tile of `blocks` super-blocks. */
@@ -67,7 +63,7 @@ export function computeCounter({ timing }: TimedCore, kb: number, rows: number, 
 
 /** Cycles of all tiles, without the inputs. */
 export function tileCycles(cost: MatMulCost): number {
-  return sumOfTiles(cost, (rows, first) => loadCycles(cost, rows, first) + computeCycles(cost, rows));
+  return sumOfTiles(cost, (rows) => loadCycles(cost, rows) + computeCycles(cost, rows));
 }
 
 /** What the counter of the compute unit in state 2 grows by during a MatMul. */
@@ -91,13 +87,9 @@ export function slowestCore({ revision }: TimedCore): TimedCore {
   return { revision, timing: 'synthesised', unpack: 'hls' };
 }
 
-function sumOfTiles(
-  { rows, rowsPerTile }: MatMulCost,
-  cyclesOf: (tileRows: number, firstTile: boolean) => number,
-): number {
+function sumOfTiles({ rows, rowsPerTile }: MatMulCost, cyclesOf: (tileRows: number) => number): number {
   let total = 0;
-  for (let row = 0; row < rows; row += rowsPerTile)
-    total += cyclesOf(Math.min(rowsPerTile, rows - row), row === 0);
+  for (let row = 0; row < rows; row += rowsPerTile) total += cyclesOf(Math.min(rowsPerTile, rows - row));
   return total;
 }
 

@@ -172,7 +172,7 @@ function compareComputing(
 ): void {
   const at = monitorsOf(description).findIndex(({ name }) => name === 'compute');
   const kb = columns / SUPER_BLOCK;
-  const cost = { core: description, coreType, kb, rows, columns: inputs, rowsPerTile, resident: false };
+  const cost = { core: description, coreType, kb, rows, columns: inputs, rowsPerTile };
   findings.counter(`compute in state ${COMPUTING}`, counts[at], matMulComputeCounter(cost) % 2 ** 32);
 }
 

@@ -3,7 +3,6 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { Accelerator } from '../accelerator.js';
 import { AxiDma } from '../dma/axi-dma.js';
 import { type DmaChannel, longestPiece } from '../dma/channel.js';
-import { putWords } from '../tile.js';
 import { newTraffic } from '../traffic.js';
 import type { StreamCheck } from './checks.js';
 
@@ -82,7 +81,7 @@ class StreamPlayer {
     if (words.length === 0) return;
     const channel = this.#engines[lane].toDevice;
     const buffer = this.#allocate(words.length * 4);
-    putWords(buffer.bytes, 0, words);
+    buffer.write(0, new Uint8Array(Uint32Array.from(words).buffer));
     buffer.giveToDevice();
     const queue = this.#waiting.get(channel);
     if (queue !== undefined) {
@@ -117,8 +116,10 @@ class StreamPlayer {
     }
     const results = this.#engines[0].fromDevice;
     if (results.poll()) {
+      const packet = new Uint8Array(results.readReceived());
       this.#room.giveToCpu();
-      this.packets.push(new Uint32Array(this.#room.bytes.slice(0, results.moved).buffer));
+      this.#room.read(0, packet);
+      this.packets.push(new Uint32Array(packet.buffer));
       this.#expectPacket();
     }
     return true;

@@ -16,6 +16,8 @@ const base64 = z.base64().max(4 * CHUNK_BYTES);
 const timeoutUs = z.number().min(0).max(3_600_000_000);
 /** A register's value; in an address register a place in a buffer, because physical addresses differ between boards. */
 const value = z.union([word, z.strictObject({ buffer: id, at: count })]);
+/** Of a buffer; all of it unless given. */
+const range = { buffer: id, at: count.optional(), bytes: count.optional() };
 const register = { window: z.string().max(64), register: z.string().max(64) };
 
 export const traceHeader = z.strictObject({
@@ -35,8 +37,8 @@ export const traceEvent = z.discriminatedUnion('event', [
     align: count.optional(),
   }),
   z.strictObject({ event: z.literal('data'), buffer: id, at: count, bytes: base64 }),
-  z.strictObject({ event: z.literal('give-device'), buffer: id }),
-  z.strictObject({ event: z.literal('give-cpu'), buffer: id }),
+  z.strictObject({ event: z.literal('give-device'), ...range }),
+  z.strictObject({ event: z.literal('give-cpu'), ...range }),
   z.strictObject({ event: z.literal('result'), buffer: id, at: count, bytes: base64 }),
   z.strictObject({ event: z.literal('free'), buffer: id }),
   z.strictObject({ event: z.literal('read'), ...register, value }),

@@ -1,4 +1,4 @@
-import type { Board, DmaBuffer, RegisterWindow } from '../../board/index.js';
+import type { AllocateOptions, Board, DmaBuffer, DmaDirection, RegisterWindow } from '../../board/index.js';
 import { CHUNK_BYTES, headerOf, type TraceEvent, type TraceValue } from './events.js';
 import { holdsAddress, TraceRegisters } from './registers.js';
 
@@ -9,7 +9,7 @@ type Poll = Extract<TraceEvent, { event: 'read' }>;
 
 /**
  * A board that does what `board` does and writes down every register access, hand-over of a buffer and wait
- * (docs/trace-format.md). Keeps a copy of every buffer, to write only what changed.
+ * (docs/trace-format.md). Keeps a copy of what the device may write, to tell only what changed.
  */
 export function recordBoard(board: Board, sink: TraceSink): Board {
   return new RecordingBoard(board, sink);
@@ -91,16 +91,16 @@ class RecordingBoard implements Board {
     return value;
   }
 
-  allocate(byteLength: number, options: { readonly align?: number } = {}): DmaBuffer {
-    const inner = this.#board.allocate(byteLength, options);
-    const recorded = new RecordedBuffer(inner, this.#nextId++, this, () => this.#buffers.delete(recorded));
+  /** Zeros first: what the memory held before is no result. So the CPU writes to buffers of either direction. */
+  allocate(byteLength: number, { align, direction = 'both' }: AllocateOptions = {}): DmaBuffer {
+    const aligned = align === undefined ? {} : { align };
+    const inner = this.#board.allocate(byteLength, aligned);
+    inner.write(0, new Uint8Array(byteLength));
+    const recorded = new RecordedBuffer(inner, direction, this.#nextId++, this, () =>
+      this.#buffers.delete(recorded),
+    );
     this.#buffers.add(recorded);
-    this.emit({
-      event: 'allocate',
-      buffer: recorded.id,
-      bytes: byteLength,
-      ...(options.align !== undefined && { align: options.align }),
-    });
+    this.emit({ event: 'allocate', buffer: recorded.id, bytes: byteLength, ...aligned });
     return recorded;
   }
 
@@ -142,14 +142,15 @@ class RecordingBoard implements Board {
 }
 
 class RecordedBuffer implements DmaBuffer {
-  /** Contents as the trace has them so far: zeros at first, whatever the memory holds. */
-  readonly #known: Uint8Array;
+  /** Contents as the trace has them so far; nothing where the device never writes. */
+  readonly #known: Uint8Array | undefined;
   readonly #inner: DmaBuffer;
   readonly #trace: RecordingBoard;
   readonly #forget: () => void;
 
   constructor(
     inner: DmaBuffer,
+    readonly direction: DmaDirection,
     readonly id: number,
     trace: RecordingBoard,
     forget: () => void,
@@ -157,7 +158,7 @@ class RecordedBuffer implements DmaBuffer {
     this.#inner = inner;
     this.#trace = trace;
     this.#forget = forget;
-    this.#known = new Uint8Array(inner.byteLength);
+    if (direction !== 'to-device') this.#known = new Uint8Array(inner.byteLength);
   }
 
   get physicalAddress(): number {
@@ -168,28 +169,38 @@ class RecordedBuffer implements DmaBuffer {
     return this.#inner.byteLength;
   }
 
-  get bytes(): Uint8Array {
-    return this.#inner.bytes;
+  ownerOf(offset?: number, byteLength?: number): 'cpu' | 'device' | 'both' {
+    return this.#inner.ownerOf(offset, byteLength);
   }
 
-  get owner(): 'cpu' | 'device' {
-    return this.#inner.owner;
+  write(offset: number, source: Uint8Array, at = 0, byteLength = source.length - at): void {
+    this.#inner.write(offset, source, at, byteLength);
+    const written = source.subarray(at, at + byteLength);
+    this.#known?.set(written, offset);
+    for (let from = 0; from < byteLength; from += CHUNK_BYTES)
+      this.#emit('data', offset + from, written.subarray(from, from + CHUNK_BYTES));
   }
 
-  giveToDevice(): void {
-    if (this.#inner.owner === 'cpu') {
-      this.#emitChanges('data');
-      this.#trace.emit({ event: 'give-device', buffer: this.id });
-    }
-    this.#inner.giveToDevice();
+  read(offset: number, into: Uint8Array, at?: number, byteLength?: number): void {
+    this.#inner.read(offset, into, at, byteLength);
   }
 
-  giveToCpu(): void {
-    const returned = this.#inner.owner === 'device';
-    this.#inner.giveToCpu();
-    if (!returned) return;
-    this.#trace.emit({ event: 'give-cpu', buffer: this.id });
-    this.#emitChanges('result');
+  giveToDevice(offset = 0, byteLength = this.byteLength - offset): number {
+    const before = this.#inner.ownerOf(offset, byteLength);
+    const handed = this.#inner.giveToDevice(offset, byteLength);
+    if (before !== 'device')
+      this.#trace.emit({ event: 'give-device', buffer: this.id, ...this.#range(offset, byteLength) });
+    return this.direction === 'from-device' ? 0 : handed;
+  }
+
+  giveToCpu(offset = 0, byteLength = this.byteLength - offset): number {
+    const before = this.#inner.ownerOf(offset, byteLength);
+    const handed = this.#inner.giveToCpu(offset, byteLength);
+    if (before === 'cpu') return handed;
+    this.#trace.emit({ event: 'give-cpu', buffer: this.id, ...this.#range(offset, byteLength) });
+    if (this.#known === undefined) return 0;
+    this.#emitResults(this.#known, offset, byteLength);
+    return handed;
   }
 
   free(): void {
@@ -198,16 +209,27 @@ class RecordedBuffer implements DmaBuffer {
     this.#inner.free();
   }
 
-  #emitChanges(event: 'data' | 'result'): void {
-    const { bytes } = this.#inner;
-    for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
-      const chunk = bytes.subarray(from, from + CHUNK_BYTES);
-      const [first, end] = changedRange(chunk, this.#known.subarray(from, from + CHUNK_BYTES));
+  /** A whole buffer needs no numbers. */
+  #range(at: number, bytes: number): { at?: number; bytes?: number } {
+    return at === 0 && bytes === this.byteLength ? {} : { at, bytes };
+  }
+
+  #emitResults(known: Uint8Array, offset: number, byteLength: number): void {
+    const now = new Uint8Array(byteLength);
+    this.#inner.read(offset, now);
+    for (let from = 0; from < byteLength; from += CHUNK_BYTES) {
+      const chunk = now.subarray(from, from + CHUNK_BYTES);
+      const at = offset + from;
+      const [first, end] = changedRange(chunk, known.subarray(at, at + chunk.length));
       if (first === end) continue;
-      const changed = Buffer.from(chunk.subarray(first, end));
-      this.#trace.emit({ event, buffer: this.id, at: from + first, bytes: changed.toString('base64') });
-      this.#known.set(changed, from + first);
+      const changed = chunk.subarray(first, end);
+      this.#emit('result', at + first, changed);
+      known.set(changed, at + first);
     }
+  }
+
+  #emit(event: 'data' | 'result', at: number, bytes: Uint8Array): void {
+    this.#trace.emit({ event, buffer: this.id, at, bytes: Buffer.from(bytes).toString('base64') });
   }
 }
 

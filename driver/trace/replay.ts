@@ -65,8 +65,8 @@ class Player {
   readonly #buffers = new Map<number, DmaBuffer>();
   /** Contents of each buffer as the trace has them. */
   readonly #known = new Map<number, Uint8Array>();
-  /** The buffer that was handed back last and whose contents are still to be compared. */
-  #returned: number | undefined;
+  /** The range that was handed back last and whose contents are still to be compared. */
+  #returned: { readonly id: number; readonly at: number; readonly bytes: number } | undefined;
   readonly #board: Board;
 
   constructor(board: Board) {
@@ -92,24 +92,28 @@ class Player {
           event.bytes,
           event.align === undefined ? {} : { align: event.align },
         );
-        buffer.bytes.fill(0);
+        buffer.write(0, new Uint8Array(event.bytes));
         this.#buffers.set(event.buffer, buffer);
         this.#known.set(event.buffer, new Uint8Array(event.bytes));
         return undefined;
       }
-      case 'data':
-        this.#span(event, line, this.#buffer(event.buffer, line).bytes).set(
-          Buffer.from(event.bytes, 'base64'),
-        );
+      case 'data': {
+        const buffer = this.#buffer(event.buffer, line);
         this.#learn(event, line);
+        buffer.write(event.at, Buffer.from(event.bytes, 'base64'));
         return undefined;
-      case 'give-device':
-        this.#buffer(event.buffer, line).giveToDevice();
+      }
+      case 'give-device': {
+        const { buffer, at, bytes } = this.#range(event, line);
+        buffer.giveToDevice(at, bytes);
         return undefined;
-      case 'give-cpu':
-        this.#buffer(event.buffer, line).giveToCpu();
-        this.#returned = event.buffer;
+      }
+      case 'give-cpu': {
+        const { buffer, at, bytes } = this.#range(event, line);
+        buffer.giveToCpu(at, bytes);
+        this.#returned = { id: event.buffer, at, bytes };
         return undefined;
+      }
       case 'result':
         this.#learn(event, line);
         return undefined;
@@ -174,30 +178,42 @@ class Player {
     return buffer;
   }
 
-  #span(event: { buffer: number; at: number; bytes: string }, line: number, of: Uint8Array): Uint8Array {
-    const length = Buffer.byteLength(event.bytes, 'base64');
-    if (event.at + length > of.length)
-      throw badTrace(line, `buffer ${event.buffer} has only ${of.length} bytes`);
-    return of.subarray(event.at, event.at + length);
+  #range(
+    { buffer: id, at = 0, bytes }: Extract<TraceEvent, { event: 'give-device' | 'give-cpu' }>,
+    line: number,
+  ): { buffer: DmaBuffer; at: number; bytes: number } {
+    const buffer = this.#buffer(id, line);
+    const length = bytes ?? buffer.byteLength - at;
+    if (length < 0 || at + length > buffer.byteLength)
+      throw badTrace(line, `buffer ${id} has only ${buffer.byteLength} bytes`);
+    return { buffer, at, bytes: length };
   }
 
   #learn(event: { buffer: number; at: number; bytes: string }, line: number): void {
     const known = this.#known.get(event.buffer);
     if (!known) throw badTrace(line, `buffer ${event.buffer} was not allocated`);
-    this.#span(event, line, known).set(Buffer.from(event.bytes, 'base64'));
+    const bytes = Buffer.from(event.bytes, 'base64');
+    if (event.at + bytes.length > known.length)
+      throw badTrace(line, `buffer ${event.buffer} has only ${known.length} bytes`);
+    known.set(bytes, event.at);
   }
 
-  /** Compares all of the buffer that came back last, once the trace has told all that changed in it. */
+  /** Compares all of the range that came back last, once the trace has told all that changed in it. */
   compareReturned(): Difference {
-    const id = this.#returned;
+    const returned = this.#returned;
     this.#returned = undefined;
-    const buffer = id === undefined ? undefined : this.#buffers.get(id);
-    const known = id === undefined ? undefined : this.#known.get(id);
-    if (!buffer || !known || Buffer.compare(buffer.bytes, known) === 0) return undefined;
-    const { bytes } = buffer;
-    const at = firstDifference(bytes, known);
-    if (at === undefined) return undefined;
-    return { what: `byte ${at} of buffer ${id}`, expected: hex(known[at]), got: hex(bytes[at]) };
+    if (returned === undefined) return undefined;
+    const { id, at, bytes } = returned;
+    const buffer = this.#buffers.get(id);
+    const known = this.#known.get(id)?.subarray(at, at + bytes);
+    if (!buffer || !known) return undefined;
+    const got = new Uint8Array(bytes);
+    buffer.read(at, got);
+    if (Buffer.compare(got, known) === 0) return undefined;
+    const first = firstDifference(got, known);
+    if (first === undefined) return undefined;
+    const what = `byte ${at + first} of buffer ${id}`;
+    return { what, expected: hex(known[first]), got: hex(got[first]) };
   }
 }
 

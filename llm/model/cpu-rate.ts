@@ -10,7 +10,8 @@ const rates = new Map<CoreType, number>();
 
 /** Multiply-adds a second that this thread computes of rows of a type: measured once. */
 export function rateOfRows(coreType: CoreType): number {
-  const rate = rates.get(coreType) ?? measureRate(coreType);
+  // To a power of 2^(1/2): what follows from it is to be the same after a restart, which then finds its weights packed.
+  const rate = rates.get(coreType) ?? 2 ** (Math.round(2 * Math.log2(measureRate(coreType))) / 2);
   rates.set(coreType, rate);
   return rate;
 }

@@ -1,4 +1,4 @@
-import type { Accelerator } from '../../driver/index.js';
+import type { Accelerator, KeepWeights } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
@@ -39,11 +39,14 @@ export interface LoadOptions {
    */
   readonly cpuRows?: ((tensor: GgufTensor) => number) | undefined;
   readonly onProgress?: LoadProgress | undefined;
+  /** What the model is, and where its packed weights may be kept; nothing is kept, or looked for, unless given. */
+  readonly keep?: KeepWeights | undefined;
 }
 
 /**
  * Checks a model file and loads its weights: matrices into device memory or, as the placement report says, to the CPU.
- * The embedding stays in the file, which must remain readable until the model is closed.
+ * Embedding and staged weights stay in the file, which must remain readable until the model is closed. Weights go to device memory a
+ * tile at a time; no copy of them is held.
  *
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED,
  *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, LLM_THREADS, GGUF_READ_FAILED, DRIVER_*
@@ -68,10 +71,19 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
     rowsOf: cpuRows,
     makeRoom: (shapes, mostRows) => new CpuRowsMemory(shapes, mostRows, maxColumns, threads),
   };
-  const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress, share);
+  const loader = new WeightLoader(
+    gguf,
+    matrices(tensors),
+    accelerator,
+    options.onProgress,
+    options.keep,
+    share,
+  );
   const workspace = new Workspace(config, maxColumns);
   try {
+    const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator);
     return new Model({
+      weights: loader.finish(),
       config,
       tokenizer,
       placement: loader.placement,
@@ -83,7 +95,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       },
       workspace,
       threads,
-      ...buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator),
+      ...graph,
       cost: () => readCost(accelerator, cpuWork),
       // Not the loader itself: it would hold the file's metadata for as long as the model.
       unload: loader.unload,

@@ -1,5 +1,5 @@
 import { Constraints } from '../../constraint/index.js';
-import type { PlacementReport } from '../../driver/index.js';
+import type { PlacementReport, WeightOrigins } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { KvCache } from '../kv/cache.js';
 import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
@@ -22,6 +22,7 @@ export interface ModelParts {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly placement: PlacementReport;
+  readonly weights: WeightOrigins;
   readonly contextLength: number;
   readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'>;
   readonly embedding: Embedding;
@@ -48,6 +49,8 @@ export class Model {
   readonly tokenizer: Tokenizer;
   /** Where every matrix is computed, and why. */
   readonly placement: PlacementReport;
+  /** Where the core's weights came from. */
+  readonly weights: WeightOrigins;
   /** The longest sequence, in tokens. */
   readonly contextLength: number;
   /** Forms that texts of this model can be kept to. */
@@ -63,6 +66,7 @@ export class Model {
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.placement = parts.placement;
+    this.weights = parts.weights;
     this.contextLength = parts.contextLength;
     this.constraints = new Constraints(parts.tokenizer);
   }

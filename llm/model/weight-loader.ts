@@ -1,5 +1,19 @@
-import type { Accelerator, MatMulProgram, Placement, PlacementReport } from '../../driver/index.js';
-import { BLOCK_FORMATS, coreTypeOf, type GgufFile, type GgufTensor } from '../../gguf/index.js';
+import type {
+  Accelerator,
+  KeepWeights,
+  MatMulProgram,
+  ModelWeights,
+  Placement,
+  PlacementReport,
+  WeightOrigins,
+} from '../../driver/index.js';
+import {
+  BLOCK_FORMATS,
+  type ByteSource,
+  coreTypeOf,
+  type GgufFile,
+  type GgufTensor,
+} from '../../gguf/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
 import type { CpuRowsMemory, RowsShape } from './cpu-rows.js';
 import type { PlacedMatrix } from './linear-group.js';
@@ -24,6 +38,7 @@ export class WeightLoader {
   readonly #accelerator: Accelerator | undefined;
   readonly #onProgress: LoadProgress | undefined;
   readonly #placements: ReadonlyMap<string, Placement>;
+  readonly #weights: ModelWeights | undefined;
   readonly #programs: MatMulProgram[] = [];
   /** The CPU's rows of matrices, and where they are. */
   readonly #shares: ReadonlyMap<string, number>;
@@ -31,12 +46,13 @@ export class WeightLoader {
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
-  /** @param tensors all matrices of the model, in the order of use */
+  /** @param tensors all matrices of the model, in the order of use @param keep where packed weights may be kept */
   constructor(
     gguf: GgufFile,
     tensors: readonly GgufTensor[],
     accelerator: Accelerator | undefined,
     onProgress: LoadProgress | undefined,
+    keep: KeepWeights | undefined,
     share: RowShare | undefined,
   ) {
     this.#gguf = gguf;
@@ -50,12 +66,11 @@ export class WeightLoader {
             .map((tensor) => [tensor.name, share.rowsOf(tensor)] as const)
             .filter(([, rows]) => rows > 0),
     );
-    this.placement =
-      accelerator?.plan(
-        tensors.map((tensor) => ({ ...tensor, rows: tensor.rows - this.#shareOf(tensor) })),
-      ) ?? cpuPlacement(tensors);
+    const cores = tensors.map((tensor) => ({ ...tensor, rows: tensor.rows - this.#shareOf(tensor) }));
+    this.placement = accelerator?.plan(cores) ?? cpuPlacement(tensors);
     this.rows = this.#shares.size === 0 ? undefined : this.#makeRoom(tensors, share);
     this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
+    this.#weights = accelerator?.weightsOf(cores, keep);
   }
 
   /** Loads one matrix. @throws PynqLlmError GGUF_READ_FAILED, DRIVER_* */
@@ -71,11 +86,11 @@ export class WeightLoader {
     if (this.#accelerator === undefined || placement === 'cpu') {
       return { matrix: loadCpuMatrix(this.#gguf, tensor) };
     }
-    const readRows = (first: number, count: number, into: Uint8Array): void =>
-      this.#gguf.readTensor(tensor, first, count, into);
     const { name, type, columns } = tensor;
     const rows = tensor.rows - this.#shareOf(tensor);
-    const program = this.#accelerator.load({ name, type, rows, columns, readRows }, placement);
+    const readRows = rowReader(this.#gguf.source, tensor);
+    const weights = { name, type, rows, columns, readRows };
+    const program = this.#accelerator.load(weights, placement, { kept: this.#weights });
     this.#programs.push(program);
     if (this.rows === undefined || rows === tensor.rows) return { program };
     const rest = this.rows.take(shapeOf(tensor, tensor.rows - rows));
@@ -100,9 +115,15 @@ export class WeightLoader {
     return share?.makeRoom(shapes, mostRows);
   }
 
+  /** All matrices are loaded: what was packed of them counts from now on. */
+  finish(): WeightOrigins {
+    this.#weights?.finish();
+    return this.#weights?.origins ?? { packed: 0, read: 0, found: 0 };
+  }
+
   /** Gives back device memory. */
   get unload(): () => void {
-    return unloader(this.#programs, this.#accelerator);
+    return unloader(this.#programs, this.#accelerator, this.#weights);
   }
 }
 
@@ -112,10 +133,21 @@ function shapeOf({ type, columns }: GgufTensor, rows: number): RowsShape {
   return { coreType, rows, columns };
 }
 
-function unloader(programs: MatMulProgram[], accelerator: Accelerator | undefined): () => void {
+function unloader(
+  programs: MatMulProgram[],
+  accelerator: Accelerator | undefined,
+  weights: ModelWeights | undefined,
+): () => void {
   return () => {
     for (const program of programs.splice(0)) accelerator?.unload(program);
+    weights?.close();
   };
+}
+
+/** Staged weights are read as long as the model is loaded: the file's metadata are not held for that. */
+function rowReader(source: ByteSource, { byteOffset, rowBytes }: GgufTensor) {
+  return (first: number, count: number, into: Uint8Array): void =>
+    source.readInto(byteOffset + first * rowBytes, into.subarray(0, count * rowBytes));
 }
 
 /** The report of a machine without an accelerator. */

@@ -72,6 +72,16 @@ export function pairsOfQ3K(odd: i32, low: v128, high: v128): v128 {
   return v128.or(twos, i8x16.relaxed_swizzle(odd ? oddBits : evenBits, high));
 }
 
+@inline
+export function lowNibble(bytes: v128): v128 {
+  return v128.and(bytes, i8x16.splat(7));
+}
+
+@inline
+export function highNibble(bytes: v128): v128 {
+  return v128.and(bytes, i8x16.splat(0x70));
+}
+
 /**
  * `count` bits of each byte, from bit `from` to bit `to`. Shifts of whole 16-bit lanes move bits into the neighbour
  * byte too: the mask takes them away.
@@ -120,19 +130,39 @@ export function blockMinima(block: usize): v128 {
   return widen(low, high);
 }
 
+/** d, and dmin above it where the type has one, as they lie in the block. */
+@inline
+export function bothHalves(type: i32, block: usize): u32 {
+  if (type == Q2_K) return load<u32>(block, 80);
+  if (type == Q3_K) return load<u16>(block, 108);
+  if (type == Q6_K) return load<u16>(block, 208);
+  return load<u32>(block);
+}
+
 /**
- * IEEE half to float, exact. Subnormal halves, which small tensors do have, go through an integer: as subnormal
- * floats they would cost x86 more than the whole block.
+ * Four IEEE halves, the low bits of 32, to floats, exact. Subnormal halves, which small tensors do have, go through an integer:
+ * as subnormal floats they would cost x86 more than the whole block.
  */
 @inline
-export function half(block: usize, offset: usize): f32 {
-  const bits = <i32>load<i16>(block + offset);
-  const exponent = bits & 0x7c00;
-  const asFloat = (bits << 13) & 0x8fffe000; // sign, exponent and fraction where a float has them
-  if (<u32>(exponent - 0x0400) < 0x7800) return reinterpret<f32>(asFloat + 0x38000000); // bias 127 - 15
-  if (exponent != 0) return reinterpret<f32>(asFloat + 0x70000000); // exponent 31 becomes 255
-  const magnitude = <f32>(bits & 0x03ff) * reinterpret<f32>(0x33800000); // times 2^-24
-  return reinterpret<f32>((asFloat & 0x80000000) | reinterpret<u32>(magnitude));
+export function halves(bits: v128): v128 {
+  const magnitude = v128.and(bits, i32x4.splat(0x7fff));
+  const sign = i32x4.shl(v128.xor(bits, magnitude), 16);
+  const bias = v128.and(i32x4.gt_s(magnitude, i32x4.splat(0x7bff)), i32x4.splat(0x38000000));
+  const normal = i32x4.add(i32x4.add(i32x4.shl(magnitude, 13), i32x4.splat(0x38000000)), bias);
+  const small = f32x4.mul(f32x4.convert_i32x4_s(magnitude), f32x4.splat(reinterpret<f32>(0x33800000))); // times 2^-24
+  return v128.or(sign, v128.bitselect(small, normal, i32x4.lt_s(magnitude, i32x4.splat(0x0400))));
+}
+
+/** The first four of eight int16, each twice. */
+@inline
+export function firstInPairs(values: v128): v128 {
+  return i16x8.shuffle(values, values, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+/** The last four. */
+@inline
+export function lastInPairs(values: v128): v128 {
+  return i16x8.shuffle(values, values, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 @inline

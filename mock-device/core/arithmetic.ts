@@ -1,19 +1,21 @@
 import type { BoardDescription } from '../../board/index.js';
 import type { CoreType } from '../../gguf/index.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import { type Kernel, PREPARED_INPUT } from '../kernel.js';
-import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import { multiplyFields } from './exact-multiply.js';
-import { joined, type LaneWords, WeightLoad } from './weight-load.js';
+import { WeightLoad } from './weight-load.js';
 import { WeightMemory } from './weight-memory.js';
 
 /** What the core computes with: its input and weight memories and the kernels. */
 export class Arithmetic {
   readonly #weights: WeightMemory;
   readonly #laneShift: number;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: CoreMemory;
   readonly #kernel: Kernel;
+  /** Where the load at hand puts what it copies. */
+  #place: number = CORE_AREA.gatheredWeights[0];
 
-  constructor(description: BoardDescription, memory: PhysicalMemory, kernel: Kernel) {
+  constructor(description: BoardDescription, memory: CoreMemory, kernel: Kernel) {
     this.#memory = memory;
     this.#kernel = kernel;
     const { weightBlocks, inputBlocks } = description.capacity;
@@ -22,16 +24,21 @@ export class Arithmetic {
     memory.bytes.fill(0, CORE_AREA.inputs, CORE_AREA.inputs + inputBlocks * PREPARED_INPUT.bytes);
   }
 
-  /** Q8_K blocks from input block 0 on. */
-  loadInputs({ at, copies }: LaneWords, blocks: number): void {
-    if (copies !== undefined) this.#memory.bytes.set(joined(copies), CORE_AREA.gatheredInputs);
-    const source = copies === undefined ? at : CORE_AREA.gatheredInputs;
-    this.#kernel.prepareInputs(source, CORE_AREA.inputs, blocks);
+  /** Q8_K blocks from input block 0 on. @param at where they lie in the kernels' address space */
+  loadInputs(at: number, blocks: number): void {
+    this.#kernel.prepareInputs(at, CORE_AREA.inputs, blocks);
   }
 
-  /** Weight blocks from block 0 on. */
-  loadWeights(lanes: readonly LaneWords[], type: CoreType, blocks: number): void {
-    this.#weights.load(new WeightLoad(type, blocks, lanes, this.#memory.bytes));
+  /** A load of weights begins. @returns where what it copies goes, in the kernels' address space */
+  placeOfWeights(): number {
+    this.#place = CORE_AREA.gatheredWeights[this.#place === CORE_AREA.gatheredWeights[0] ? 1 : 0];
+    this.#weights.leave(this.#place);
+    return this.#place;
+  }
+
+  /** Weight blocks from block 0 on, of the load that began last. @param addresses of the lanes' words, in the kernels' address space */
+  loadWeights(addresses: readonly number[], type: CoreType, blocks: number): void {
+    this.#weights.load(new WeightLoad(type, blocks, addresses, this.#place, this.#memory));
   }
 
   /** Memory that loaded weights may lie in is about to change. */
@@ -60,19 +67,9 @@ export class Arithmetic {
       this.#memory.bytes.set(new Uint8Array(results.buffer), outputs);
       return;
     }
-    this.#memory.words.set(load.isInPlace ? load.addresses : this.#gathered(load), laneAddresses / 4);
+    const { words } = this.#memory;
+    for (let lane = 0; lane < load.addresses.length; lane++)
+      words[laneAddresses / 4 + lane] = load.addresses[lane];
     this.#kernel.multiply(type, laneAddresses, this.#laneShift, inputs, outputs, scratch, kb, rows, columns);
-  }
-
-  /** Puts a load's copied words where the kernels can read them. */
-  #gathered(load: WeightLoad): number[] {
-    let at: number = CORE_AREA.gatheredWeights;
-    return load.addresses.map((_, lane) => {
-      const start = at;
-      const bytes = load.laneBytes(lane);
-      this.#memory.bytes.set(bytes, start);
-      at += bytes.length;
-      return start;
-    });
   }
 }

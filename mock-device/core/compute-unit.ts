@@ -8,9 +8,11 @@ export interface Computation {
   readonly columns: number;
 }
 
-interface Running extends Computation, ComputeCourse {
+interface Running {
+  readonly computation: Computation;
   readonly kb: number;
   readonly start: number;
+  readonly course: ComputeCourse;
 }
 
 interface Loaders {
@@ -81,15 +83,17 @@ export class ComputeUnit {
   readonly #tryStart = (): void => {
     const { now } = this.#clock;
     if (this.#issued === undefined) return;
-    for (const loader of [this.#loaders.inputLoader, this.#loaders.weightLoader]) {
-      if (!loader.isBusyAt(now)) continue;
-      if (loader.stuck !== undefined) this.#host.stuck(loader.stuck);
-      else if (loader.idle === Number.POSITIVE_INFINITY) this.#waitsForWords = true;
-      else this.#clock.at(loader.idle + 1, this.#tryStart);
-      return;
-    }
-    this.#start(this.#issued);
+    const { inputLoader, weightLoader } = this.#loaders;
+    if (inputLoader.isBusyAt(now)) this.#waitFor(inputLoader);
+    else if (weightLoader.isBusyAt(now)) this.#waitFor(weightLoader);
+    else this.#start(this.#issued);
   };
+
+  #waitFor(loader: Loader): void {
+    if (loader.stuck !== undefined) this.#host.stuck(loader.stuck);
+    else if (loader.idle === Number.POSITIVE_INFINITY) this.#waitsForWords = true;
+    else this.#clock.at(loader.idle + 1, this.#tryStart);
+  }
 
   /** A loader has all words of its load. */
   loaded(): void {
@@ -105,7 +109,7 @@ export class ComputeUnit {
     this.#issued = undefined;
     const { rows, columns } = computation;
     const course = this.#timing.compute(now, rows, columns, kb);
-    this.#running = { rows, columns, kb, start: now, ...course };
+    this.#running = { computation, kb, start: now, course };
     this.#over = Number.POSITIVE_INFINITY;
     this.#clock.at(course.end, this.#end);
     this.#host.free(this.#timing.start(now));
@@ -114,8 +118,8 @@ export class ComputeUnit {
 
   readonly #end = (): void => {
     const running = this.#running;
-    if (running === undefined || this.#clock.now < running.end) return;
-    if (!this.#host.results(running, running.stored)) return;
+    if (running === undefined || this.#clock.now < running.course.end) return;
+    if (!this.#host.results(running.computation, running.course.stored)) return;
     this.#running = undefined;
     this.#over = this.#clock.now;
     if (this.#issued !== undefined) this.#offerStart();
@@ -135,20 +139,24 @@ export class ComputeUnit {
   /** When a loader that becomes idle at `idle` looks for its next load: computations hold it up then, not before. */
   resumes(idle: number): number {
     const running = this.#running;
-    return running !== undefined && running.start < idle && idle <= running.end ? running.end + 1 : idle;
+    if (running === undefined) return idle;
+    const { end } = running.course;
+    return running.start < idle && idle <= end ? end + 1 : idle;
   }
 
   /** Whether a type written at `cycle` is one that products of the running COMPUTE are taken with. */
   readsTypeAfter(cycle: number): boolean {
     const running = this.#running;
-    return running !== undefined && products(running) > 0 && cycle < running.end - 1;
+    return running !== undefined && products(running) > 0 && cycle < running.course.end - 1;
   }
 
   /** Whether the load at hand writes blocks that the running COMPUTE has yet to read. */
   isOvertaken(): boolean {
     const running = this.#running;
     if (running === undefined || products(running) === 0) return false;
-    const { rows, columns, kb, from, start, perProduct } = running;
+    const { kb, start, computation, course } = running;
+    const { rows, columns } = computation;
+    const { from, perProduct } = course;
     const column = rows * kb;
     const { inputLoader, weightLoader } = this.#loaders;
     const inputRead = (block: number): number =>
@@ -161,6 +169,6 @@ export class ComputeUnit {
   }
 }
 
-function products({ rows, columns, kb }: Running): number {
-  return rows * columns * kb;
+function products({ computation, kb }: Running): number {
+  return computation.rows * computation.columns * kb;
 }

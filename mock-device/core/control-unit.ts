@@ -3,12 +3,11 @@ import type { Clock } from '../clock.js';
 import type { InputLane } from '../stream-lanes.js';
 import {
   CONFIG,
+  type KnownPart,
   LAST_STEP,
   LOAD_STEP,
   LOAD_WGT,
   LOADS,
-  PARTS,
-  type Part,
   partsOf,
   SOFT_MAX,
   STORE_JUNK,
@@ -27,7 +26,7 @@ export interface Missing {
 /** What carries out the parts of instructions. */
 export interface Executor {
   /** The operands of a part are there: does it, and names the next phase or stops. */
-  execute(part: Part, operands: readonly number[]): boolean;
+  execute(part: KnownPart, operands: readonly number[]): boolean;
   /** A COMPUTE was issued and has not started: kb, type and steps stay as they are. */
   isScheduled(): boolean;
   /** A SOFT_MAX shares its opcode word with other parts: the core stops. */
@@ -54,21 +53,22 @@ export class ControlUnit {
   #opcode = 0;
   #step = 0;
   #partsLeft = 0;
-  #part = PARTS[0];
+  #part: KnownPart;
   readonly #operands = [0, 0, 0, 0, 0, 0];
   #operandsTaken = 0;
   #running = false;
-  /** Bits of the parts that the revision has. */
+  /** The parts that the revision has, and the bits of all of them. */
+  readonly #parts: readonly KnownPart[];
   readonly #knownParts: number;
-  readonly #revision: CoreRevision;
   readonly #clock: Clock;
   readonly #lane: InputLane;
   readonly #timing: CoreTiming;
   readonly #executor: Executor;
 
   constructor(revision: CoreRevision, clock: Clock, lane: InputLane, timing: CoreTiming, executor: Executor) {
-    this.#revision = revision;
-    this.#knownParts = partsOf(revision);
+    this.#parts = partsOf(revision);
+    [this.#part] = this.#parts;
+    this.#knownParts = this.#parts.reduce((bits, { bit }) => bits | bit, 0);
     this.#clock = clock;
     this.#lane = lane;
     this.#timing = timing;
@@ -83,7 +83,7 @@ export class ControlUnit {
   }
 
   /** The part of an instruction at hand. */
-  get part(): Part {
+  get part(): KnownPart {
     return this.#part;
   }
 
@@ -156,8 +156,8 @@ export class ControlUnit {
       return true;
     }
     let next = 0;
-    while ((this.#partsLeft & PARTS[next].bit) === 0) next++;
-    const part = PARTS[next];
+    while ((this.#partsLeft & this.#parts[next].bit) === 0) next++;
+    const part = this.#parts[next];
     this.#goToStep(part.step);
     this.#partsLeft &= ~part.bit;
     if (part.bit === CONFIG) this.#timing.control.enter(3, this.time);
@@ -194,7 +194,7 @@ export class ControlUnit {
       this.time = Math.max(this.time, this.scheduleFree);
     }
     const operands = this.#operands;
-    const count = part.operands[this.#revision] ?? 0;
+    const count = part.operands;
     const come = Math.min(count - this.#operandsTaken, lane.available);
     for (let i = 0; i < come; i++) operands[this.#operandsTaken++] = lane.peek(i) ?? 0;
     if (come > 0) {

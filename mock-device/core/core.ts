@@ -1,16 +1,16 @@
 import type { BoardDescription } from '../../board/index.js';
 import { CORE_TYPES, type CoreType } from '../../gguf/index.js';
 import type { Clock } from '../clock.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { FaultName, FaultPanel } from '../faults.js';
 import type { Kernel } from '../kernel.js';
 import type { Monitors } from '../monitors.js';
-import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
 import type { InputLane, OutputLane } from '../stream-lanes.js';
 import { Arithmetic } from './arithmetic.js';
 import { type Computation, ComputeUnit } from './compute-unit.js';
 import { ControlUnit, type Phase } from './control-unit.js';
 import { LoadUnit } from './load-unit.js';
-import { CONFIG, LOAD_INP, LOAD_WGT, type Part, SOFT_MAX } from './opcode.js';
+import { CONFIG, type KnownPart, LOAD_INP, LOAD_WGT, SOFT_MAX } from './opcode.js';
 import { isSecondPass, SOFTMAX_ELEMENTS, SoftmaxUnit } from './softmax-unit.js';
 import { SynthesisedTiming } from './synthesised-timing.js';
 import { CoreTiming, type StoppedAt } from './timing.js';
@@ -23,7 +23,7 @@ export interface CoreSurroundings {
   readonly description: BoardDescription;
   readonly clock: Clock;
   readonly monitors: Monitors;
-  readonly memory: PhysicalMemory;
+  readonly memory: CoreMemory;
   readonly kernel: Kernel;
   readonly faults: FaultPanel;
   readonly inputs: readonly InputLane[];
@@ -47,6 +47,8 @@ export class Core {
   readonly #softmax: SoftmaxUnit;
   readonly #control: ControlUnit;
   readonly #builtTypes: readonly CoreType[];
+  /** Words of each lane that the LOAD_WGT at hand announces. */
+  readonly #announced: number[] = [];
   /** An instruction lost words or room to a DMA reset: the next words are not what it takes them for. */
   #interrupted = false;
   readonly #around: CoreSurroundings;
@@ -120,7 +122,7 @@ export class Core {
     this.#control.advance();
   }
 
-  #execute(part: Part, operands: readonly number[]): boolean {
+  #execute(part: KnownPart, operands: readonly number[]): boolean {
     switch (part.bit) {
       case CONFIG:
         return this.#config(operands);
@@ -166,10 +168,10 @@ export class Core {
         'weights',
         `LOAD_WGT brings ${blocks} super-blocks, the core holds ${weightBlocks}`,
       );
-    const announced = inputs.map((_, lane) =>
-      description.revision === 'v1' ? blocks * wordsPerBlock : operands[2 + lane],
-    );
-    this.#load.beginWeights(this.#control.time, blocks, announced, this.#type, this.#knownType());
+    const isV1 = description.revision === 'v1';
+    for (let lane = 0; lane < inputs.length; lane++)
+      this.#announced[lane] = isV1 ? blocks * wordsPerBlock : operands[2 + lane];
+    this.#load.beginWeights(this.#control.time, blocks, this.#announced, this.#type, this.#knownType());
     return this.#control.become(this.#takeWords);
   }
 
@@ -287,7 +289,7 @@ export class Core {
   }
 
   #knownType(): CoreType | undefined {
-    return this.#builtTypes.find((built) => built === this.#type);
+    return this.#builtTypes.includes(this.#type as CoreType) ? (this.#type as CoreType) : undefined;
   }
 
   #stuck(detail?: string): undefined {

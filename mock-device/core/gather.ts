@@ -1,6 +1,5 @@
-import type { PhysicalMemory } from '../physical-memory.js';
+import type { CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
-import type { LaneWords } from './weight-load.js';
 
 /** Words of a load that one transfer brought, from the word `first` of the load on. */
 interface Piece {
@@ -10,23 +9,27 @@ interface Piece {
 }
 
 /** A lane's words while they come. */
-interface GatheredLane extends LaneWords {
+interface GatheredLane {
+  /** Where they lie in the kernels' address space: where the DMA found them, or at `place`. */
   at: number;
-  copies: Uint8Array[] | undefined;
+  place: number;
   needed: number;
+  /** How many of them are used: the first ones. */
+  kept: number;
   remaining: number;
   readonly pieces: Piece[];
 }
 
 /** What a load takes from its lanes. */
 export interface GatheredLoad {
-  /** Lanes that bring words, from lane A on. */
-  readonly lanes: number;
-  readonly wordsOf: (lane: number) => number;
+  /** Words that each lane brings, from lane A on. */
+  readonly needed: readonly number[];
+  /** How many of them are used, the first ones; the others are taken and forgotten. */
+  readonly kept: readonly number[];
+  /** Where words go, in the kernels' address space, that do not lie there in one piece. */
+  readonly place: number;
   /** Cycles after the first that could be taken by which a word is taken at the earliest. */
   readonly lag?: (word: number) => number;
-  /** The words are taken and forgotten. */
-  readonly swallow?: boolean;
 }
 
 const NO_LAG = (): number => 0;
@@ -40,29 +43,33 @@ export class Gather {
   #from = 0;
   #lastAt = 0;
   #lag: (word: number) => number = NO_LAG;
-  #swallow = false;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: CoreMemory;
   readonly #inputs: readonly InputLane[];
+  /** Where the lanes' words lie. */
+  readonly #addresses: number[];
 
-  constructor(memory: PhysicalMemory, inputs: readonly InputLane[]) {
+  constructor(memory: CoreMemory, inputs: readonly InputLane[]) {
     this.#memory = memory;
     this.#inputs = inputs;
-    this.#lanes = inputs.map(() => ({ at: 0, copies: undefined, needed: 0, remaining: 0, pieces: [] }));
+    this.#lanes = inputs.map(() => ({ at: 0, place: 0, needed: 0, kept: 0, remaining: 0, pieces: [] }));
+    this.#addresses = inputs.map(() => 0);
   }
 
   /** A load begins. @param from cycle from which its words can be taken */
-  begin(from: number, { lanes, wordsOf, lag = NO_LAG, swallow = false }: GatheredLoad): void {
-    this.#count = lanes;
+  begin(from: number, { needed, kept, place, lag = NO_LAG }: GatheredLoad): void {
+    this.#count = needed.length;
     this.#from = from;
     this.#lastAt = from;
     this.#lag = lag;
-    this.#swallow = swallow;
-    for (let lane = 0; lane < lanes; lane++) {
+    let next = place;
+    for (let lane = 0; lane < needed.length; lane++) {
       const gathered = this.#lanes[lane];
-      gathered.at = 0;
-      gathered.copies = undefined;
-      gathered.needed = wordsOf(lane);
+      gathered.at = next;
+      gathered.place = next;
+      gathered.needed = needed[lane];
+      gathered.kept = Math.min(kept[lane], needed[lane]);
       gathered.remaining = gathered.needed;
+      next += gathered.kept * 4;
       // Setting the length gives the array's memory back, and it is needed again at once.
       while (gathered.pieces.pop() !== undefined);
     }
@@ -87,22 +94,21 @@ export class Gather {
     const last = first + words - 1;
     const takenAt = Math.max(input.arrival(words - 1), this.#from + this.#lag(last));
     this.#lastAt = Math.max(this.#lastAt, takenAt);
-    lane.at = input.take(words, takenAt);
+    const { source } = input;
+    const at = input.take(words, takenAt);
     // Words of a transfer that brings only a part may change once it is complete.
-    if (words < lane.needed && !this.#swallow) {
-      lane.copies ??= [];
-      lane.copies.push(this.#memory.bytes.slice(lane.at, lane.at + words * 4));
-    }
+    if (words === lane.needed && source === this.#memory.words) lane.at = at;
+    else if (first < lane.kept)
+      this.#memory.gather(source, at, lane.place + first * 4, Math.min(words, lane.kept - first));
   }
 
   /** Memory that the taken words of a load may lie in is about to change: it goes on without that memory. */
   keep(start: number, end: number): void {
     for (let index = 0; index < this.#count; index++) {
       const lane = this.#lanes[index];
-      const laneEnd = lane.at + lane.needed * 4;
-      const isInPlace = lane.copies === undefined && lane.remaining === 0;
-      if (isInPlace && lane.at < end && start < laneEnd)
-        lane.copies = [this.#memory.bytes.slice(lane.at, laneEnd)];
+      if (lane.at === lane.place || lane.at >= end || start >= lane.at + lane.kept * 4) continue;
+      this.#memory.gather(this.#memory.words, lane.at, lane.place, lane.kept);
+      lane.at = lane.place;
     }
   }
 
@@ -138,9 +144,10 @@ export class Gather {
     return this.#lastAt;
   }
 
-  /** What came, by lane. */
-  get words(): readonly LaneWords[] {
-    return this.#lanes;
+  /** Where what came lies in the kernels' address space, by lane. */
+  get addresses(): readonly number[] {
+    for (let lane = 0; lane < this.#count; lane++) this.#addresses[lane] = this.#lanes[lane].at;
+    return this.#addresses;
   }
 
   /** The load has been put where it belongs. */

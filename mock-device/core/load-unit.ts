@@ -1,6 +1,6 @@
 import type { BoardDescription } from '../../board/index.js';
 import { CORE_WORDS, type CoreType, Q8K_BYTES } from '../../gguf/index.js';
-import type { PhysicalMemory } from '../physical-memory.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 import type { Arithmetic } from './arithmetic.js';
 import { Gather } from './gather.js';
@@ -17,7 +17,7 @@ const FEW_WORDS = 12;
 /** What the load unit works with. */
 export interface LoadUnitParts {
   readonly description: BoardDescription;
-  readonly memory: PhysicalMemory;
+  readonly memory: CoreMemory;
   readonly inputs: readonly InputLane[];
   readonly arithmetic: Arithmetic;
   readonly timing: CoreTiming;
@@ -45,6 +45,9 @@ export class LoadUnit {
   #isOfWeights = false;
   /** Of inputs of which many have waited. */
   #inputQueue: InputQueue | undefined;
+  /** Words that the blocks of a weight load have on each lane. */
+  readonly #used: number[] = [];
+  readonly #nothing: readonly number[];
   /** Cycle from which weights are taken. */
   #dataFrom = 0;
   /** The weight loader has words left over from a load that announced too many on some lanes: which. */
@@ -53,6 +56,7 @@ export class LoadUnit {
 
   constructor(parts: LoadUnitParts) {
     this.#parts = parts;
+    this.#nothing = parts.inputs.map(() => 0);
     this.#gather = new Gather(parts.memory, parts.inputs);
   }
 
@@ -85,9 +89,11 @@ export class LoadUnit {
         ? new InputQueue(now, from, blocks, (word) => this.#gather.arrival(0, word))
         : undefined;
     this.#inputQueue = queue;
+    const words = [blocks * INPUT_WORDS];
     this.#gather.begin(now, {
-      lanes: 1,
-      wordsOf: () => blocks * INPUT_WORDS,
+      needed: words,
+      kept: words,
+      place: CORE_AREA.gatheredInputs,
       lag: (word) => (queue === undefined ? timing.inputLag(word, from - usual) : queue.takenAt(word) - now),
     });
   }
@@ -105,21 +111,21 @@ export class LoadUnit {
     type: number,
     known: CoreType | undefined,
   ): void {
-    const { timing, resumes } = this.#parts;
+    const { arithmetic, timing, resumes } = this.#parts;
     const loader = this.weightLoader;
     this.#isOfWeights = true;
     this.#blocks = blocks;
     this.#type = known;
     const unpacked = known === undefined ? 0 : blocks;
-    const from = loader.begin(timing.atWeightLoader(now), resumes(loader.idle), unpacked, (block) =>
-      this.#writtenAt(block),
-    );
+    const from = loader.begin(timing.atWeightLoader(now), resumes(loader.idle), unpacked, this.#writtenAt);
+    for (let lane = 0; lane < announced.length; lane++) this.#used[lane] = this.#wordsOf(lane);
     this.#checkLengths(announced, type);
     this.#dataFrom = timing.weights(now, from);
+    const isUsed = loader.stuck === undefined && known !== undefined;
     this.#gather.begin(this.#dataFrom, {
-      lanes: announced.length,
-      wordsOf: (lane) => announced[lane],
-      swallow: loader.stuck !== undefined || known === undefined,
+      needed: announced,
+      kept: isUsed ? this.#used : this.#nothing,
+      place: isUsed ? arithmetic.placeOfWeights() : CORE_AREA.gatheredInputs,
     });
   }
 
@@ -135,20 +141,20 @@ export class LoadUnit {
    */
   #checkLengths(announced: readonly number[], type: number): void {
     let lane = 0;
-    while (lane < announced.length && announced[lane] === this.#wordsOf(lane)) lane++;
+    while (lane < announced.length && announced[lane] === this.#used[lane]) lane++;
     if (lane === announced.length && this.#leftOver === undefined) return;
-    const over = announced.map((words, its) => words - this.#wordsOf(its));
+    const over = announced.map((words, its) => words - this.#used[its]);
     const why =
       this.#type === undefined
         ? `LOAD_WGT of type ${type}, which the bitstream was built without`
-        : `LOAD_WGT of ${this.#blocks} blocks announces ${announced[lane]} words on lane ${'ABCD'[lane]}; they have ${this.#wordsOf(lane)}`;
+        : `LOAD_WGT of ${this.#blocks} blocks announces ${announced[lane]} words on lane ${'ABCD'[lane]}; they have ${this.#used[lane]}`;
     const waitsForHead = over.every((words) => words >= 0) && over.includes(0);
     if (this.#leftOver !== undefined || !waitsForHead) this.weightLoader.stick(this.#leftOver ?? why);
     else this.#leftOver = why;
   }
 
   /** When the first fields of a weight block are written: those of blocks side by side on the lanes together. */
-  #writtenAt(block: number): number {
+  readonly #writtenAt = (block: number): number => {
     if (this.#type === undefined) return Number.POSITIVE_INFINITY;
     const lanes = this.#parts.inputs.length;
     const group = Math.floor(block / lanes);
@@ -156,7 +162,7 @@ export class LoadUnit {
     for (let lane = 0; lane < Math.min(lanes, this.#blocks - group * lanes); lane++)
       written = Math.max(written, this.#atLoader(lane, group * CORE_WORDS[this.#type]));
     return written;
-  }
+  };
 
   /** When the weight loader has a lane's word. */
   #atLoader(lane: number, word: number): number {
@@ -207,10 +213,10 @@ export class LoadUnit {
   /** The last word is taken at `now`: the core holds the load. @returns when the load unit goes on */
   settle(now: number): number {
     const { arithmetic, timing } = this.#parts;
-    const { words } = this.#gather;
-    if (!this.#isOfWeights) arithmetic.loadInputs(words[0], this.#blocks);
+    const { addresses } = this.#gather;
+    if (!this.#isOfWeights) arithmetic.loadInputs(addresses[0], this.#blocks);
     else if (this.#type !== undefined && this.weightLoader.stuck === undefined)
-      arithmetic.loadWeights(words, this.#type, this.#blocks);
+      arithmetic.loadWeights(addresses, this.#type, this.#blocks);
     this.inputLoader.settle();
     this.weightLoader.settle();
     this.#gather.release();

@@ -14,7 +14,7 @@ export const STORE_JUNK = LOADS | COMPUTE | STORE;
 export const LOAD_STEP = 1;
 export const LAST_STEP = 2;
 
-export interface Part {
+interface Part {
   readonly bit: number;
   readonly name: string;
   /** Operand words in the stream. A revision that is not listed ignores the bit, and takes its operands for opcodes. */
@@ -23,7 +23,7 @@ export interface Part {
 }
 
 /** Parts of an instruction, in the order in which they follow the opcode. */
-export const PARTS: readonly [Part, ...Part[]] = [
+const PARTS: readonly Part[] = [
   { bit: CONFIG, name: 'CONFIG', operands: { v1: 4, v3: 4, v4: 4 }, step: 0 },
   { bit: LOAD_INP, name: 'LOAD_INP', operands: { v1: 1, v3: 1, v4: 1 }, step: LOAD_STEP },
   { bit: LOAD_WGT, name: 'LOAD_WGT', operands: { v1: 2, v3: 6, v4: 6 }, step: LOAD_STEP },
@@ -31,7 +31,19 @@ export const PARTS: readonly [Part, ...Part[]] = [
   { bit: SOFT_MAX, name: 'SOFT_MAX', operands: { v4: 5 }, step: LAST_STEP },
 ];
 
-/** The bits of all parts that a revision has. */
-export function partsOf(revision: CoreRevision): number {
-  return PARTS.reduce((all, { bit, operands }) => (operands[revision] === undefined ? all : all | bit), 0);
+/** A part as a revision has it. */
+export interface KnownPart {
+  readonly bit: number;
+  readonly name: string;
+  /** Operand words in the stream. */
+  readonly operands: number;
+  readonly step: number;
+}
+
+/** The parts that a revision has, in their order. */
+export function partsOf(revision: CoreRevision): readonly KnownPart[] {
+  return PARTS.flatMap(({ operands, ...part }) => {
+    const count = operands[revision];
+    return count === undefined ? [] : [{ ...part, operands: count }];
+  });
 }

@@ -1,9 +1,8 @@
 import { halfToFloat } from '../../gguf/index.js';
 import { exp } from '../../maths/index.js';
-import { CORE_AREA, type PhysicalMemory } from '../physical-memory.js';
+import { CORE_AREA, type CoreMemory } from '../core-memory.js';
 import type { InputLane } from '../stream-lanes.js';
 import { Gather } from './gather.js';
-import { joined } from './weight-load.js';
 
 /** Elements of a tile that the unit's buffer holds. */
 export const SOFTMAX_ELEMENTS = 256;
@@ -37,11 +36,11 @@ export class SoftmaxUnit {
   #flags = 0;
   #sink = 0;
   readonly #gather: Gather;
-  readonly #memory: PhysicalMemory;
+  readonly #memory: CoreMemory;
   /** Results of the tile at hand that lie where the output lane takes them from: as many as elements, or none. */
   #results = 0;
 
-  constructor(memory: PhysicalMemory, inputs: readonly InputLane[]) {
+  constructor(memory: CoreMemory, inputs: readonly InputLane[]) {
     this.#memory = memory;
     this.#gather = new Gather(memory, inputs);
   }
@@ -61,8 +60,13 @@ export class SoftmaxUnit {
     this.#slope = floatOf(slope);
     this.#flags = flags;
     this.#sink = floatOf(sink);
-    const words = this.#has(FLAG.MASK) ? 2 * count : count;
-    this.#gather.begin(now, { lanes: 1, wordsOf: () => words, lag: (word) => word });
+    const words = [this.#has(FLAG.MASK) ? 2 * count : count];
+    this.#gather.begin(now, {
+      needed: words,
+      kept: words,
+      place: CORE_AREA.gatheredInputs,
+      lag: (word) => word,
+    });
   }
 
   /** Takes what has come. @returns words that still lack */
@@ -73,11 +77,9 @@ export class SoftmaxUnit {
 
   /** All words have come. @returns when the pass over them ends, by the simulation's cycles: hardware's are unknown */
   finish(): number {
-    const { at, copies } = this.#gather.words[0];
+    const [at] = this.#gather.addresses;
     const { words, bytes } = this.#memory;
-    const x = this.#scaled(
-      copies === undefined ? words.subarray(at / 4) : new Uint32Array(joined(copies).buffer),
-    );
+    const x = this.#scaled(words.subarray(at / 4));
     this.#gather.release();
     this.#results = 0;
     if (isSecondPass(this.#flags)) {
@@ -95,7 +97,7 @@ export class SoftmaxUnit {
     return this.#results;
   }
 
-  #scaled(words: Uint32Array): Float32Array {
+  #scaled(words: Int32Array): Float32Array {
     const x = new Float32Array(this.#count);
     for (let i = 0; i < x.length; i++) {
       x[i] = floatOf(words[i]) * this.#scale;

@@ -1,65 +1,84 @@
 import { CORE_WORDS, type CoreType } from '../../gguf/index.js';
-
-/** A lane's words of a load: in one piece at an offset in the kernels' address space, or copies of several pieces. */
-export interface LaneWords {
-  readonly at: number;
-  readonly copies: readonly Uint8Array[] | undefined;
-}
+import type { CoreMemory } from '../core-memory.js';
 
 /** One LOAD_WGT: `blocks` super-blocks of one type, block i being number floor(i / lanes) of lane i mod lanes. */
 export class WeightLoad {
-  /** Where each lane's words lie in the kernels' address space, unless they are copies. */
-  readonly addresses: readonly number[];
-  /** Words of lanes that no longer lie where the DMA read them; no array while all do. */
+  /** Where each lane's words lie in the kernels' address space, unless they are copies: where the DMA found them, or in the place. */
+  readonly #addresses: number[];
+  /** No lane's words begin before, and none end behind, of those that lie in that space. */
+  #from = Number.POSITIVE_INFINITY;
+  #to = 0;
+  /** Place for words that cannot stay where the DMA found them; undefined once later loads use it. */
+  #place: number | undefined;
+  /** Words of lanes of a load that lost its place. */
   #copies: (Uint8Array | undefined)[] | undefined;
-
-  readonly #memory: Uint8Array;
+  readonly #memory: CoreMemory;
 
   constructor(
     readonly type: CoreType,
     readonly blocks: number,
-    lanes: readonly LaneWords[],
-    memory: Uint8Array,
+    addresses: readonly number[],
+    place: number,
+    memory: CoreMemory,
   ) {
+    this.#addresses = addresses.slice();
+    this.#place = place;
     this.#memory = memory;
-    const addresses: number[] = [];
-    for (let lane = 0; lane < lanes.length; lane++) {
-      const { at, copies } = lanes[lane];
-      addresses.push(at);
-      if (copies !== undefined) this.#copy(lane, joined(copies));
+    const longest = this.#laneLength(0);
+    for (const address of addresses) {
+      this.#from = Math.min(this.#from, address);
+      this.#to = Math.max(this.#to, address + longest);
     }
-    this.addresses = addresses;
   }
 
-  /** Whether all lanes' words lie at their `addresses`. */
-  get isInPlace(): boolean {
-    return this.#copies === undefined;
-  }
-
-  laneBytes(lane: number): Uint8Array {
-    const at = this.addresses[lane];
-    return this.#copies?.[lane] ?? this.#memory.subarray(at, at + this.#laneLength(lane));
+  /** Where the kernels find each lane's words, while the load has its place. */
+  get addresses(): readonly number[] {
+    return this.#addresses;
   }
 
   block(index: number): Uint8Array {
-    const lanes = this.addresses.length;
+    const lanes = this.#addresses.length;
+    const lane = index % lanes;
     const start = Math.floor(index / lanes) * this.#blockBytes;
-    return this.laneBytes(index % lanes).subarray(start, start + this.#blockBytes);
+    const copy = this.#copies?.[lane];
+    if (copy !== undefined) return copy.subarray(start, start + this.#blockBytes);
+    const at = this.#addresses[lane] + start;
+    return this.#memory.bytes.subarray(at, at + this.#blockBytes);
   }
 
   /** Keeps the words that lie from offset `start` to before `end`: that memory is about to change. */
   keep(start: number, end: number): void {
-    for (let lane = 0; lane < this.addresses.length; lane++) {
-      const at = this.addresses[lane];
+    if (end <= this.#from || this.#to <= start) return;
+    let place = this.#place;
+    for (let lane = 0; lane < this.#addresses.length; lane++) {
+      const at = this.#addresses[lane];
+      const length = this.#laneLength(lane);
       // A lane that was copied stays as it was then.
-      if (this.#copies?.[lane] === undefined && at < end && start < at + this.#laneLength(lane))
-        this.#copy(lane, this.laneBytes(lane).slice());
+      if (this.#copies?.[lane] === undefined && at !== place && at < end && start < at + length)
+        this.#move(lane, place);
+      if (place !== undefined) place += length;
     }
   }
 
-  #copy(lane: number, bytes: Uint8Array): void {
-    this.#copies ??= [];
-    this.#copies[lane] = bytes;
+  /** The place is used by another load from now on. */
+  leave(place: number): void {
+    if (this.#place !== place) return;
+    this.#place = undefined;
+    this.keep(place, place + this.blocks * this.#blockBytes);
+  }
+
+  #move(lane: number, place: number | undefined): void {
+    const at = this.#addresses[lane];
+    const length = this.#laneLength(lane);
+    if (place === undefined) {
+      this.#copies ??= [];
+      this.#copies[lane] = this.#memory.bytes.slice(at, at + length);
+      return;
+    }
+    this.#memory.gather(this.#memory.words, at, place, length / 4);
+    this.#addresses[lane] = place;
+    this.#from = Math.min(this.#from, place);
+    this.#to = Math.max(this.#to, place + length);
   }
 
   get #blockBytes(): number {
@@ -67,12 +86,8 @@ export class WeightLoad {
   }
 
   #laneLength(lane: number): number {
-    return blocksOfLane(this.blocks, lane, this.addresses.length) * this.#blockBytes;
+    return blocksOfLane(this.blocks, lane, this.#addresses.length) * this.#blockBytes;
   }
-}
-
-export function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(pieces));
 }
 
 /** How many of a tile's blocks go to a lane. */

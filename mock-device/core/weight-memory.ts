@@ -13,7 +13,7 @@ const MAX_PENDING = 64;
  */
 export class WeightMemory {
   /** Oldest first; to be unpacked in this order, after those already in `unpacked`. */
-  #pending: WeightLoad[] = [];
+  readonly #pending: WeightLoad[] = [];
   #last: WeightLoad | undefined;
   #unpacked: FieldMemory | undefined;
   /** v1: an earlier load may have left scale bits that Q4_K and Q5_K do not write. */
@@ -28,7 +28,11 @@ export class WeightMemory {
 
   load(load: WeightLoad): void {
     // A later load of the same type writes the same fields of the same slots, so what it covers is gone.
-    this.#pending = this.#pending.filter(({ type, blocks }) => type !== load.type || blocks > load.blocks);
+    let kept = 0;
+    for (const earlier of this.#pending)
+      if (earlier.type !== load.type || earlier.blocks > load.blocks) this.#pending[kept++] = earlier;
+    // Setting the length gives the array's memory back, and it is needed again at once.
+    while (this.#pending.length > kept) this.#pending.pop();
     this.#pending.push(load);
     this.#last = load;
     if (this.#revision === 'v1' && (load.type === 2 || load.type === 6)) this.#scaleBitsMayBeStale = true;
@@ -51,8 +55,14 @@ export class WeightMemory {
 
   /** That part of the kernels' address space is about to change. */
   keep(start: number, end: number): void {
-    this.#last?.keep(start, end);
+    // The last load is among them, unless all were unpacked.
+    if (this.#pending.length === 0) this.#last?.keep(start, end);
     for (const load of this.#pending) load.keep(start, end);
+  }
+
+  /** A load begins that uses a place which an earlier one has used. */
+  leave(place: number): void {
+    for (const load of this.#pending) load.leave(place);
   }
 
   #fieldMemory(): FieldMemory {

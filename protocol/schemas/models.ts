@@ -123,11 +123,23 @@ export const loadParams = z.strictObject({
   model: digest,
   ...loadSettings,
 });
+/** Where the weights of the core came from when a model was loaded, in bytes as they lie in the core's memory. */
+export interface WeightOrigins {
+  /** Packed from the model file. */
+  readonly packed: number;
+  /** Read as packed before, from a file beside the model. */
+  readonly read: number;
+  /** Found in DMA memory, where an agent before had put them. */
+  readonly found: number;
+}
+export const weightOrigins: z.ZodType<WeightOrigins> = z.object({ packed: count, read: count, found: count });
+
 export const loadResult = z.object({
   facts: modelFacts,
   placement: placementReport,
   /** What the model takes; agents before did not say. */
   memory: memoryBudget.optional(),
+  weights: weightOrigins.optional(),
 });
 
 export const tokenizeParams = z.strictObject({

@@ -1,5 +1,6 @@
 import { loadBoardDescription } from '../../board/description-file.js';
 import { type LinuxBoardReport, openLinuxBoard } from '../../linux-device/index.js';
+import { contents } from '../unit/board/contents.js';
 
 /** What the Linux driver found and did on the board. */
 export interface DriverProbe {
@@ -30,11 +31,11 @@ function main(path: string, allowed: string | undefined): DriverProbe {
     [w.read32(0), w.read32(w.size - 4)],
   ]);
   const buffer = board.allocate(4096);
-  buffer.bytes.set([1, 2, 3, 250]);
+  buffer.write(0, Uint8Array.from([1, 2, 3, 250]));
   buffer.giveToDevice();
   buffer.giveToCpu();
   const { physicalAddress } = buffer;
-  const bytes = [...buffer.bytes.subarray(0, 4)];
+  const bytes = [...contents(buffer, 0, 4)];
   const started = performance.now();
   for (let i = 0; i < READS; i++) windows[0].read32(4);
   const readNs = ((performance.now() - started) * 1e6) / READS;

@@ -235,10 +235,10 @@ describe('traces through the agent', () => {
 
 describe('a fault of the device', () => {
   it.each([
-    // The transfers of all four lanes, and the first one of the second try.
-    ['dma-never-completes:200:5', 'DRIVER_DMA_TIMEOUT'],
+    // Those of a tile's results and of lane A, and the first one of the second try.
+    ['dma-never-completes:200:3', 'DRIVER_DMA_TIMEOUT'],
     ['core-stuck:200:2', 'DRIVER_CORE_STUCK'],
-    ['dma-decode-error:200:5', 'DRIVER_DMA_DECODE_ERROR'],
+    ['dma-decode-error:200:3', 'DRIVER_DMA_DECODE_ERROR'],
   ])(
     '%s ends a generation with %s where it comes again at the second try, and the next one works',
     async (fault, code) => {

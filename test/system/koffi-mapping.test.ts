@@ -54,7 +54,7 @@ describe.skipIf(process.platform !== 'linux')('a board whose registers and memor
 
   it('lets a view that outlives the board reach neither file nor a hole, and refuses its registers', () => {
     expect(seen).toMatchObject({
-      staleView: 0,
+      memoryAfterClose: 'LINUX_CLOSED',
       memoryInFileAfterClose: 0x5a5a_5a5a,
       accessAfterClose: 'LINUX_CLOSED',
     });

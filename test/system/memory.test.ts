@@ -30,8 +30,8 @@ describe('inspect --board', () => {
   it('prints what a model takes on a board that is not there, and refuses as its agent would', async () => {
     const { status, stdout } = await run(['inspect', large, '--board', 'pynq-z1-360', '--ctx-size', '128']);
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^ {2}this model's weights +456\.1$/m);
-    expect(stdout).toMatch(/^ {2}short of +98\.6$/m);
+    expect(stdout).toMatch(/^ {2}this model's weights +456\.3$/m);
+    expect(stdout).toMatch(/^ {2}short of +99\.0$/m);
     expect(stdout).toMatch(/^does not fit: LLM_MEMORY_DMA; it would fit$/m);
     expect(stdout).toMatch(
       /^ {2}\(1\) quantised as Q2_K throughout with a Q4_K output matrix, which takes 341 MiB/m,
@@ -109,7 +109,7 @@ describe('a model that does not fit', () => {
     const args = ['upload', TINY_MODEL, '--no-staged', '--device', agent.url];
     const { status, stderr } = await run(args);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/^pynq-llm: \[PL4700 LLM_MEMORY_DMA\] .* needs 4\.1 MiB of DMA memory on pynq-z1/);
+    expect(stderr).toMatch(/^pynq-llm: \[PL4700 LLM_MEMORY_DMA\] .* needs 4\.3 MiB of DMA memory on pynq-z1/);
     expect(stderr).toMatch(/^ {2}this model's weights +1\.6$/m);
     expect(bytesIn(store.path)).toBe(0);
     expect((await run([...args, '--force'])).status).toBe(0);

@@ -56,7 +56,12 @@ describe('the tarball', () => {
       shared: Record<string, string>;
     };
     expect(Object.keys(shared)).toEqual(
-      expect.arrayContaining(['agent/core.wasm', 'agent/kernels.wasm', 'boards/pynq-z1.toml']),
+      expect.arrayContaining([
+        'agent/core.wasm',
+        'agent/kernels.wasm',
+        'agent/weights.wasm',
+        'boards/pynq-z1.toml',
+      ]),
     );
     expect(Object.values(shared).filter((path) => !paths.has(path))).toEqual([]);
   });

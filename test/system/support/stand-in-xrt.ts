@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLinuxBoard } from '../../../linux-device/index.js';
 import { loadXrt } from '../../../linux-device/koffi-xrt.js';
+import { contents, fill } from '../../unit/board/contents.js';
 import { MAPPED_Z1, systemIn } from './mapped-board.js';
 import { lacking } from './required-packages.js';
 import { codeOf, type Sightings } from './use-mapped-board.js';
@@ -30,20 +31,20 @@ export function useXrt(root: string, library: string): Sightings {
   };
   const board = open(40);
   const [first, second] = [board.allocate(64), board.allocate(64)];
-  for (const buffer of [first, second]) buffer.bytes.fill(0x5a);
+  for (const buffer of [first, second]) fill(buffer, 0x5a);
   second.giveToDevice();
   second.giveToCpu();
-  const { bytes, physicalAddress } = second;
+  const bytes = contents(second);
   const seen = {
     memory: board.report.memory,
-    physicalAddress,
+    physicalAddress: second.physicalAddress,
     returned: [bytes[0], bytes[63]],
-    untouched: first.bytes[63],
+    untouched: contents(first)[63],
   };
   board.close();
   return {
     ...seen,
-    stale: bytes[0],
+    stale: codeOf(() => contents(second)),
     tooLarge: codeOf(() => open(100)),
     noLibrary: codeOf(() => loadXrt(`${library}.missing`)),
   };
@@ -60,7 +61,7 @@ export const XRT_SEEN = {
   // The stand-in's device complements what it was sent.
   returned: [0xa5, 0xa5],
   untouched: 0x5a,
-  stale: 0,
+  stale: 'LINUX_CLOSED',
   tooLarge: 'LINUX_XRT_FAILED',
   noLibrary: 'LINUX_XRT_FAILED',
 } as const;

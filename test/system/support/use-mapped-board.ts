@@ -4,6 +4,7 @@ import { Accelerator } from '../../../driver/accelerator.js';
 import { isPynqLlmError } from '../../../errors/index.js';
 import { GgmlType } from '../../../gguf/types.js';
 import { openLinuxBoard } from '../../../linux-device/index.js';
+import { fill } from '../../unit/board/contents.js';
 import { layOutBoard, MAPPED_Z1, readWord, startLogic, systemIn } from './mapped-board.js';
 
 /** What was seen; the same on every architecture. */
@@ -26,11 +27,10 @@ function useRegistersAndMemory(root: string): Sightings {
   const levelShifters = slcr.read32(0x900);
   slcr.write32(0x008, 0xdf0d);
   const buffer = board.allocate(100);
-  buffer.bytes.fill(0x5a);
+  fill(buffer, 0x5a);
   buffer.giveToDevice();
   const { physicalAddress } = buffer;
   buffer.giveToCpu();
-  const view = buffer.bytes;
   const sightings = {
     report: board.report,
     registerBack: dma0.read32(0x18),
@@ -44,10 +44,9 @@ function useRegistersAndMemory(root: string): Sightings {
     waitedInVain: board.waitUntil(() => false, 3000),
   };
   board.close();
-  view[0] = 1;
   return {
     ...sightings,
-    staleView: view[1],
+    memoryAfterClose: codeOf(() => fill(buffer, 1)),
     memoryInFileAfterClose: readWord(root, '/dev/udmabuf0', 0),
     accessAfterClose: codeOf(() => dma0.read32(0)),
   };

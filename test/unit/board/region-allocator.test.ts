@@ -59,3 +59,24 @@ it('releasing a piece twice does not release its successor', () => {
   allocator.release(first);
   expect(allocator.bufferAt(second.physicalAddress, 64)).toBe(second);
 });
+
+it('a piece is where it is asked for, if all of that is free, aligned and in one region, and nowhere else', () => {
+  const allocator = new RegionAllocator<(typeof REGIONS)[0], Piece>(REGIONS);
+  const [{ base, size }] = REGIONS;
+  const make = (at: number, byteLength = 64) =>
+    allocator.allocate(byteLength, 64, (physicalAddress) => ({ physicalAddress, byteLength }), at);
+  const { free } = allocator.usage();
+  expect(make(base + 128).physicalAddress).toBe(base + 128);
+  for (const [at, bytes] of [
+    [base + 128, 64],
+    [base + 64, 128],
+    [base + 4, 64],
+    [base - 64, 64],
+    [base + size - 64, 128],
+    [Number.NaN, 64],
+    [2 ** 40, 64],
+  ])
+    expect(() => make(at, bytes)).toThrow(/DRIVER_DMA_MEMORY_FULL/);
+  expect(make(base + 64).physicalAddress).toBe(base + 64);
+  expect(allocator.usage().free).toBe(free - 128);
+});

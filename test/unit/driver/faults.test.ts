@@ -29,7 +29,7 @@ const CASES: [FaultSwitch, code: string, withoutName: string][] = [
   [{ name: 'result-short' }, 'DRIVER_RESULT_LENGTH', 'DRIVER_RESULT_LENGTH'],
   [{ name: 'result-long' }, 'DRIVER_RESULT_LENGTH', 'DRIVER_DMA_INTERNAL_ERROR'],
   [{ name: 'core-stuck' }, 'DRIVER_CORE_STUCK', 'DRIVER_CORE_STUCK'],
-  [{ name: 'stream-desynchronised' }, 'DRIVER_STREAM_DESYNCHRONISED', 'DRIVER_DMA_TIMEOUT'],
+  [{ name: 'stream-desynchronised' }, 'DRIVER_STREAM_DESYNCHRONISED', 'DRIVER_STREAM_DESYNCHRONISED'],
   [{ name: 'stale-cache' }, 'DRIVER_STALE_BUFFER', 'DRIVER_DMA_TIMEOUT'],
   [{ name: 'bus-error' }, 'DRIVER_BUS_ERROR', 'DRIVER_BUS_ERROR'],
 ];

@@ -136,13 +136,21 @@ describe('the self-test', () => {
     if (full.kind !== 'matmul' || !full.measured) throw new Error('no measured MatMul');
     const { file } = full;
     const { cycles } = full.measured;
-    const index = { cases: [{ file, cls: 'new', v3: { cycles }, v3_preload: { cycles } }] };
+    const index = {
+      cases: [
+        { file, cls: 'new', v3: { cycles }, v3_preload: { cycles: cycles + 3 } },
+        { file, cls: 'wrong', v3: { cycles: cycles + 1 } },
+      ],
+    };
     const results = listChecks({ index }, 'v3').map((check) =>
       runCheck(accelerator, check, new Map([[file, readFile(file)]])),
     );
     expect(results.map(({ passed, cycleMismatches }) => [passed, cycleMismatches])).toEqual([
       [true, 0],
+      [true, 0],
       [false, 1],
+      // Nothing was measured of it.
+      [true, 0],
     ]);
   });
 

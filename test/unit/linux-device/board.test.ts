@@ -137,7 +137,7 @@ describe('a closed board', () => {
       () => board.allocate(64),
       () => board.waitUntil(() => true, 1),
       () => board.resetLogic(),
-      () => mine.bytes,
+      () => mine.read(0, new Uint8Array(1)),
       () => mine.giveToDevice(),
     ])
       expect(use).toThrow('LINUX_CLOSED');
@@ -265,6 +265,7 @@ describe('a KV260 with its memory reserved for UIO', () => {
     });
     expect(board.report.logic.clockHz).toBe(99_999_001);
     expect(board.allocate(100).physicalAddress).toBe(base);
+    expect(board.keepsMemory).toBe(true);
     expect(board.allocate(100).physicalAddress).toBe(base + 128);
   });
 });

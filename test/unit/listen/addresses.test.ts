@@ -65,6 +65,16 @@ describe('a device URL', () => {
         faultEveryMs: 500,
       },
     ],
+    [
+      'mock:pynq-z1?memory=reserved&devmem=1',
+      {
+        kind: 'mock',
+        board: 'pynq-z1',
+        realTime: false,
+        faults: [],
+        memory: { memory: 'reserved', devmem: true },
+      },
+    ],
     ['linux:', { kind: 'linux', board: '/etc/pynq-llm/board.toml', options: {} }],
     ['linux:kv260', { kind: 'linux', board: 'kv260', options: {} }],
     [
@@ -91,6 +101,7 @@ describe('a device URL', () => {
     'mock:?fault-every=60',
     'mock:?realtime=yes',
     'mock:?devmem=1',
+    'mock:?memory=swap',
     'linux:?memory=swap',
     'linux:?dma-mib=0',
     'linux:?dma-mib=64MiB',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { DmaBuffer } from '../../../board/board.js';
 import type { CoreRevision } from '../../../board/description.js';
+import { contents } from '../board/contents.js';
 import { bitMismatches, bytesOf, Poker } from './harness.js';
 
 /** Streams on which the SystemC model and an earlier mock differed, with the model's answers. */
@@ -44,7 +45,7 @@ function play({ revision, steps }: Stream): { results: Uint32Array; faults: stri
     else if (step.op === 'waittx') poker.sent(step.lane, step.t / CYCLES_PER_US);
     else if (room !== undefined && poker.received(step.t / CYCLES_PER_US, step.lane)) {
       room.giveToCpu();
-      results.push(...new Uint32Array(room.bytes.slice(0, poker.read(step.lane, 'S2MM_LENGTH')).buffer));
+      results.push(...new Uint32Array(contents(room, 0, poker.read(step.lane, 'S2MM_LENGTH')).buffer));
     }
   }
   const faults = poker.board.takeFaults().map(({ name }) => name);
@@ -116,7 +117,7 @@ function retyped(
   expect(poker.received()).toBe(true);
   expect(poker.board.takeFaults()).toEqual([]);
   room.giveToCpu();
-  return new DataView(room.bytes.slice().buffer).getFloat32(0, true);
+  return new DataView(contents(room).buffer).getFloat32(0, true);
 }
 
 function product(weight: (i: number) => number, scale: (group: number) => number): number {

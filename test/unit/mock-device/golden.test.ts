@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { bitMismatches, Poker, readJson, readVector, runMatMul } from './harness.js';
+import { testMemory } from './external-memory.js';
+import { bitMismatches, description, Poker, readJson, readVector, runMatMul } from './harness.js';
 
 interface RevisionRecord {
   readonly cycles: number;
@@ -25,11 +26,14 @@ interface IndexCase {
 const { cases } = readJson<{ cases: readonly IndexCase[] }>('index.json');
 
 describe.each([
-  { revision: 'v1', resident: false, key: 'v1' },
-  { revision: 'v3', resident: false, key: 'v3' },
-  { revision: 'v3', resident: true, key: 'v3_preload' },
-] as const)('golden MatMuls on $key', ({ revision, resident, key }) => {
-  const poker = new Poker(revision);
+  { revision: 'v1', resident: false, key: 'v1', memory: 'its own memory' },
+  { revision: 'v3', resident: false, key: 'v3', memory: 'its own memory' },
+  { revision: 'v3', resident: true, key: 'v3_preload', memory: 'its own memory' },
+  { revision: 'v1', resident: false, key: 'v1', memory: 'memory of a board' },
+  { revision: 'v3', resident: true, key: 'v3_preload', memory: 'memory of a board' },
+] as const)('golden MatMuls on $key, on $memory', ({ revision, resident, key, memory }) => {
+  const external = memory === 'memory of a board' ? testMemory(description(revision).dmaMemory) : undefined;
+  const poker = new Poker(revision, {}, { memory: external });
 
   it.each(cases.filter((one) => one[key] !== undefined))(
     '$file is exact in bits, cycles, counters and status',

@@ -11,6 +11,7 @@ import {
 } from '../../../board/registers/index.js';
 import { CORE_BLOCK_BYTES, CORE_WORDS, type CoreType } from '../../../gguf/types.js';
 import { type MockBoard, type MockBoardOptions, openMockBoard } from '../../../mock-device/index.js';
+import { contents } from '../board/contents.js';
 
 const WINDOWS = { control: 0x43c0_0000, hwc: 0x43c1_0000 };
 
@@ -89,7 +90,7 @@ export class Poker {
 
   buffer(content: Uint8Array | number): DmaBuffer {
     const buffer = this.board.allocate(typeof content === 'number' ? content : content.length);
-    if (typeof content !== 'number') buffer.bytes.set(content);
+    if (typeof content !== 'number') buffer.write(0, content);
     buffer.giveToDevice();
     this.#buffers.push(buffer);
     return buffer;
@@ -261,7 +262,7 @@ export function runMatMul(poker: Poker, vector: VectorCase, resident: boolean): 
     const computeCycles = tileRows * columns * kb + 10;
     tiles.push({ load: spent - computeCycles, compute: computeCycles });
     out.giveToCpu();
-    const words = new Uint32Array(out.bytes.slice().buffer);
+    const words = new Uint32Array(contents(out).buffer);
     for (let n = 0; n < columns; n++)
       results.set(words.subarray(n * tileRows, (n + 1) * tileRows), n * rows + row);
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { DmaBuffer } from '../../../board/board.js';
 import { DMASR } from '../../../board/registers/axi-dma.js';
+import { contents, fill } from '../board/contents.js';
 import { bytesOf, concat, laneWords, Poker, readVector } from './harness.js';
 
 const vector = readVector('public_q3_00_gauss_small_M64_N1_K256.bin');
@@ -32,7 +33,7 @@ function computed(poker: Poker): Uint8Array {
   poker.send(0, bytesOf([0x04, 0, 0, 64, 1]));
   expect(poker.received()).toBe(true);
   out.giveToCpu();
-  return out.bytes.slice();
+  return contents(out);
 }
 
 describe('DMA memory', () => {
@@ -71,41 +72,69 @@ describe('DMA memory', () => {
   it('keeps the bytes of a buffer from the CPU while the device owns it', () => {
     const { board } = new Poker('v3');
     const buffer = board.allocate(64);
-    buffer.bytes.fill(7);
+    fill(buffer, 7);
     buffer.giveToDevice();
     buffer.giveToDevice();
-    expect(buffer.owner).toBe('device');
-    expect(() => buffer.bytes).toThrow('DRIVER_BUFFER_NOT_OWNED');
+    expect(buffer.ownerOf()).toBe('device');
+    expect(() => contents(buffer)).toThrow('DRIVER_BUFFER_NOT_OWNED');
     buffer.giveToCpu();
-    expect(buffer.bytes).toEqual(new Uint8Array(64).fill(7));
+    expect(contents(buffer)).toEqual(new Uint8Array(64).fill(7));
     buffer.free();
-    expect(() => buffer.bytes).toThrow('DRIVER_BUFFER_FREED');
+    expect(() => contents(buffer)).toThrow('DRIVER_BUFFER_FREED');
   });
 
-  it('stays readable through views when it is 768 MiB large', () => {
-    const { board } = new Poker('v3', { dmaMemory: [{ base: 0x3800_0000, size: 768 << 20 }] });
-    const first = board.allocate(64);
-    const view = first.bytes;
-    const rest = board.allocate((768 << 20) - 64);
-    rest.bytes.set([1, 2, 3], rest.byteLength - 3);
-    view[0] = 9;
-    expect(first.bytes[0]).toBe(9);
-    expect(rest.bytes.at(-1)).toBe(3);
+  it('changes hands in ranges of whole cache lines, each with its owner', () => {
+    const buffer = new Poker('v3').board.allocate(200);
+    buffer.giveToDevice(70, 1);
+    expect(buffer.ownerOf()).toBe('both');
+    expect([0, 63, 64, 127, 128].map((at) => buffer.ownerOf(at, 1))).toEqual([
+      'cpu',
+      'cpu',
+      'device',
+      'device',
+      'cpu',
+    ]);
+    buffer.write(0, new Uint8Array(64));
+    expect(() => buffer.write(60, new Uint8Array(5))).toThrow('DRIVER_BUFFER_NOT_OWNED');
+    expect(() => buffer.read(127, new Uint8Array(1))).toThrow('DRIVER_BUFFER_NOT_OWNED');
+    buffer.giveToDevice(0, 200);
+    buffer.giveToCpu(130, 2);
+    expect([buffer.ownerOf(0, 128), buffer.ownerOf(128, 64), buffer.ownerOf(192)]).toEqual([
+      'device',
+      'cpu',
+      'device',
+    ]);
+    expect(() => buffer.giveToCpu(100, 101)).toThrow('DRIVER_ADDRESS_OUT_OF_RANGE');
+    expect(() => buffer.read(128, new Uint8Array(4), 1, 4)).toThrow('DRIVER_ADDRESS_OUT_OF_RANGE');
   });
 
-  it('hides results from a view that was kept until they are handed back', () => {
-    const poker = new Poker('v1');
-    const buffer = poker.board.allocate(16);
-    const stale = buffer.bytes;
-    stale.fill(1);
+  it('is synchronised only in the direction in which bytes go', () => {
+    const { board } = new Poker('v3');
+    const toDevice = board.allocate(256, { direction: 'to-device' });
+    expect([toDevice.giveToDevice(64, 65), toDevice.giveToDevice(64, 128), toDevice.giveToCpu()]).toEqual([
+      128, 0, 0,
+    ]);
+    const fromDevice = board.allocate(256, { direction: 'from-device' });
+    expect([fromDevice.giveToDevice(), fromDevice.giveToCpu(0, 100)]).toEqual([0, 128]);
+    expect(() => fromDevice.write(0, new Uint8Array(1))).toThrow('DRIVER_BAD_ARGUMENT');
+  });
+
+  it('that the device only reads refuses results', () => {
+    const poker = new Poker('v3');
+    const buffer = poker.board.allocate(64, { direction: 'to-device' });
     buffer.giveToDevice();
     poker.write(0, 'S2MM_DA', buffer.physicalAddress);
-    poker.write(0, 'S2MM_LENGTH', 16);
-    computeZeros(poker);
-    expect(poker.received()).toBe(true);
-    expect(stale).toEqual(new Uint8Array(16).fill(0xa5));
-    buffer.giveToCpu();
-    expect(buffer.bytes).toEqual(new Uint8Array(16));
+    poker.write(0, 'S2MM_LENGTH', 64);
+    expect(poker.board.takeFaults().map(({ name }) => name)).toEqual(['stale-cache']);
+  });
+
+  it('stays readable when it is 768 MiB large', () => {
+    const { board } = new Poker('v3', { dmaMemory: [{ base: 0x3800_0000, size: 768 << 20 }] });
+    const first = board.allocate(64);
+    const rest = board.allocate((768 << 20) - 64);
+    rest.write(rest.byteLength - 3, Uint8Array.of(1, 2, 3));
+    first.write(0, Uint8Array.of(9));
+    expect([contents(first)[0], contents(rest, rest.byteLength - 1)[0]]).toEqual([9, 3]);
   });
 
   it('lets the device send what it received itself', () => {
@@ -152,7 +181,7 @@ describe('DMA memory', () => {
       if (changes)
         for (const lane of [0, 1, 2]) {
           buffers[lane].giveToCpu();
-          buffers[lane].bytes.fill(0xff);
+          fill(buffers[lane], 0xff);
         }
       poker.sendBuffer(3, buffers[3]);
       poker.sent(3);
@@ -173,7 +202,7 @@ describe('DMA memory', () => {
     const before = computed(poker);
     for (const buffer of buffers) {
       buffer.giveToCpu();
-      buffer.bytes.fill(0);
+      fill(buffer, 0);
       buffer.giveToDevice();
     }
     const after = computed(poker);

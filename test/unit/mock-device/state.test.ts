@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CORE_BLOCK_BYTES, type CoreType, multiplyBlockRow } from '../../../gguf/index.js';
+import { contents } from '../board/contents.js';
 import {
   bitMismatches,
   bytesOf,
@@ -43,7 +44,7 @@ function compute(poker: Poker, rows: number): Uint32Array {
   poker.send(0, bytesOf([0x04, 0, 0, rows, 2]));
   expect(poker.received()).toBe(true);
   out.giveToCpu();
-  return new Uint32Array(out.bytes.slice().buffer);
+  return new Uint32Array(contents(out).buffer);
 }
 
 function reference(type: CoreType, blocks: Uint8Array, rows: number): Uint32Array {

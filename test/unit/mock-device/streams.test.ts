@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { contents } from '../board/contents.js';
 import { bitMismatches, bytesOf, Poker, readJson } from './harness.js';
 
 type Step =
@@ -36,7 +37,7 @@ describe('word streams', () => {
     const collect = (): void => {
       while (poker.received(1)) {
         room.giveToCpu();
-        received.push(new Uint32Array(room.bytes.slice(0, poker.read(0, 'S2MM_LENGTH')).buffer));
+        received.push(new Uint32Array(contents(room, 0, poker.read(0, 'S2MM_LENGTH')).buffer));
         room = poker.arm(4096);
       }
     };

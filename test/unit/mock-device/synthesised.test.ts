@@ -41,7 +41,7 @@ function openCore(board: string, unpack: 'words' | 'hls' = 'words') {
 
 function costOf(
   core: ReturnType<typeof openCore>,
-  { type, rows, kb, columns, resident = true }: Shape,
+  { type, rows, kb, columns }: Shape,
   rowsPerTile: number,
 ): MatMulCost {
   return {
@@ -51,7 +51,6 @@ function costOf(
     rows,
     columns,
     rowsPerTile,
-    resident,
   };
 }
 
