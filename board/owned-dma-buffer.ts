@@ -59,10 +59,14 @@ export abstract class OwnedDmaBuffer implements DmaBuffer {
   giveToCpu(offset = 0, byteLength = this.byteLength - offset): number {
     this.#check(offset, byteLength);
     const [from, to] = this.#lines(offset, byteLength);
-    if (!this.#devices.overlaps(from, to)) return 0;
-    this.handBack(from, to - from);
+    // Lines that the CPU owns already may hold what it wrote, and would lose it.
+    let bytes = 0;
+    for (const [start, end] of this.#devices.within(from, to)) {
+      this.handBack(start, end - start);
+      bytes += end - start;
+    }
     this.#devices.remove(from, to);
-    return this.direction === 'to-device' ? 0 : to - from;
+    return this.direction === 'to-device' ? 0 : bytes;
   }
 
   free(): void {

@@ -15,6 +15,14 @@ export class Ranges {
     return i < this.#bounds.length && this.#bounds[i] < to;
   }
 
+  /** What of from..to-1 is in the set, as start and end, in order. */
+  within(from: number, to: number): (readonly [start: number, end: number])[] {
+    const parts: [number, number][] = [];
+    for (let i = this.#endingAfter(from); i < this.#bounds.length && this.#bounds[i] < to; i += 2)
+      parts.push([Math.max(from, this.#bounds[i]), Math.min(to, this.#bounds[i + 1])]);
+    return parts;
+  }
+
   add(from: number, to: number): void {
     const first = this.#endingAfter(from - 1);
     let start = from;

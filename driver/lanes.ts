@@ -76,13 +76,15 @@ export class Lanes {
 
   /**
    * Waits for the packet that there is room for; what lane A sent before it is sent then.
+   * @param isLast whether nothing is waited for after it: its length is looked at in any case, so that a packet which ended
+   *   early, and those after it which then come one too late, are noticed
    * @throws PynqLlmError DRIVER_DMA_... or DRIVER_RESULT_... with the decoded state of everything
    */
-  finishReceiving(deadlineUs: number, waitedFor: WaitedFor): void {
+  finishReceiving(deadlineUs: number, waitedFor: WaitedFor, isLast: boolean): void {
     const { fromDevice, toDevice } = this.#engines[0];
     this.#finish(fromDevice, deadlineUs, waitedFor);
     // Where the packet was waited for anyway, its length is looked at too: that takes less than the time of a look.
-    const isComplete = this.#looks === 1 || fromDevice.readReceived() === fromDevice.length;
+    const isComplete = (this.#looks === 1 && !isLast) || fromDevice.readReceived() === fromDevice.length;
     if (!isComplete || toDevice.hasMorePieces) throw this.#fault(waitedFor, deadlineUs, false);
     toDevice.finished();
   }

@@ -183,7 +183,8 @@ export class MatMulRunner {
         const { address, bytes } = program.tileWords(tile);
         this.#lanes.stream(0, address, bytes);
       }
-      this.#lanes.finishReceiving(deadlineUs, { what: 'results', subject: program.name, tile });
+      const isLast = placement === 'staged' || tile === tiles.tileCount - 1;
+      this.#lanes.finishReceiving(deadlineUs, { what: 'results', subject: program.name, tile }, isLast);
       this.#used += wholeLines(bytes);
       pending.to = tile + 1;
       onTile?.(program, tile);

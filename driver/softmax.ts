@@ -104,7 +104,7 @@ export class SoftMaxRunner {
       this.#lanes.finishSending(deadline, { what: 'SOFT_MAX elements', subject: row, tile: index });
       return results;
     }
-    this.#lanes.finishReceiving(deadline, { what: 'SOFT_MAX results', subject: row, tile: index });
+    this.#lanes.finishReceiving(deadline, { what: 'SOFT_MAX results', subject: row, tile: index }, true);
     output.giveToCpu(0, results.byteLength);
     output.read(0, new Uint8Array(results.buffer));
     return results;

@@ -154,11 +154,7 @@ export function startChoices(
       return {
         index: p * n + i,
         echo,
-        generation:
-          promptTokens === undefined
-            ? begin(tools?.forced === undefined ? {} : { responseFormat: tools.forced })
-            : nothing(promptTokens),
-        read: readerOf(tools, begin),
+        ...answerOf(tools, begin, promptTokens),
       };
     }),
   );
@@ -194,17 +190,65 @@ function newCost(): DoneEvent['counters'] {
   };
 }
 
-/** @param begin begins the answer again */
-function readerOf(
+/** @param begin begins the answer, or begins it again in a form */
+function answerOf(
   tools: ToolRequest | undefined,
   begin: (more: Pick<GenerateOptions, 'responseFormat'>) => Generation,
-): Choice['read'] {
-  if (tools === undefined || tools.functions.length === 0) return (pieces) => pieces;
-  return (pieces) =>
-    withCalls(pieces, tools, (name) => {
-      const called = tools.functions.filter((one) => one.name === name);
-      return piecesOfGeneration(begin({ responseFormat: forcedCall(called) }));
+  promptTokens: number | undefined,
+): Pick<Choice, 'generation' | 'read'> {
+  const asItIs = (pieces: AsyncIterable<Piece>) => pieces;
+  if (promptTokens !== undefined) return { generation: nothing(promptTokens), read: asItIs };
+  if (tools === undefined || tools.functions.length === 0) return { generation: begin({}), read: asItIs };
+  const answer = new RestartableAnswer(
+    begin(tools.forced === undefined ? {} : { responseFormat: tools.forced }),
+  );
+  const restart = (name: string) => {
+    const called = tools.functions.filter((one) => one.name === name);
+    return piecesOfGeneration(answer.restart(begin({ responseFormat: forcedCall(called) })));
+  };
+  return { generation: answer, read: (pieces) => withCalls(pieces, tools, restart) };
+}
+
+/** A generation that another may take the place of: it ends with the last one. */
+class RestartableAnswer implements Answering {
+  readonly admitted: Promise<void>;
+  readonly done: Promise<DoneEvent>;
+  readonly #first: Generation;
+  #current: Generation;
+  #settle!: { resolve(done: DoneEvent): void; reject(error: unknown): void };
+
+  constructor(first: Generation) {
+    this.#first = first;
+    this.#current = first;
+    this.admitted = first.admitted;
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
     });
+    this.done.catch(() => {});
+    this.#follow(first);
+  }
+
+  restart(next: Generation): Generation {
+    this.#current = next;
+    this.#follow(next);
+    return next;
+  }
+
+  cancel(): Promise<void> {
+    return this.#current.cancel();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Token> {
+    return this.#first[Symbol.asyncIterator]();
+  }
+
+  #follow(generation: Generation): void {
+    const isCurrent = () => generation === this.#current;
+    generation.done.then(
+      (done) => isCurrent() && this.#settle.resolve(done),
+      (error: unknown) => isCurrent() && this.#settle.reject(error),
+    );
+  }
 }
 
 /** The pieces of an answer as they come. */

@@ -27,6 +27,8 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
   epsilon_cutoff: [0],
   eta_cutoff: [0],
   min_tokens: [0],
+  no_repeat_ngram_size: [0],
+  add_special_tokens: [true],
   min_keep: [0],
   n_keep: [0],
   n_indent: [0],
@@ -61,6 +63,7 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
   // Answers have no state here.
   store: [false],
   previous_response_id: [],
+  conversation: [],
   background: [false],
 };
 
@@ -70,6 +73,8 @@ const SAME: Readonly<Record<string, string>> = {
   guided_json: 'json_schema',
 };
 
+/** No limit but the context's end. */
+export const MOST_TOKENS = 1_048_576;
 /** How many tokens: the first that says something. llama.cpp's -1 is no limit. */
 const LIMITS = ['max_completion_tokens', 'max_tokens', 'n_predict'];
 
@@ -88,12 +93,13 @@ export function translateFields(body: unknown): unknown {
     if (isUnset(value) || isEmpty(value) || neutral.includes(value)) continue;
     throw notFollowed(name, neutral);
   }
+  if (fields.top_k === -1) fields.top_k = 0;
+  if (fields.user === '') delete fields.user;
   const limits = LIMITS.filter((name) => !isUnset(fields[name]));
   if (limits.length > 0) {
     const limit = fields[limits[0]];
     for (const name of LIMITS) delete fields[name];
-    if (limit !== -1) fields[limits[0] === 'n_predict' ? 'max_tokens' : limits[0]] = limit;
-    else fields.max_tokens = null;
+    fields[limits[0] === 'n_predict' ? 'max_tokens' : limits[0]] = limit === -1 ? MOST_TOKENS : limit;
   }
   if (fields.stop === '' || isEmpty(fields.stop)) delete fields.stop;
   if (Array.isArray(fields.stop)) fields.stop = fields.stop.filter((text) => text !== '');

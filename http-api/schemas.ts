@@ -150,6 +150,7 @@ export const chatRequest = sampling
     top_logprobs: z.int().min(0).max(20).nullish(),
     ...toolFields,
     functions: noFunctions,
+    echo: z.literal(false, 'only completions have echo').nullish(),
     function_call: z.enum(['none', 'auto'], 'functions are given as tools').nullish(),
     // llama.cpp's and vLLM's: variables of the chat template.
     chat_template_kwargs: z.record(z.string().max(64), variable).nullish(),

@@ -3,6 +3,12 @@ import { PynqLlmError } from '../errors/index.js';
 import type { Mapping } from './mapper.js';
 import { hex } from './system-files.js';
 
+/**
+ * On armv7 a barrier where memory changes hands orders plain accesses with it, since V8 makes two `dmb` of an atomic one.
+ * On arm64 it makes a store-release, which later plain stores may overtake: there each access of a register is atomic.
+ */
+const IS_ORDERED = process.arch !== 'arm64';
+
 /** Where a window lies in a mapping. */
 export interface PlacedMapping {
   readonly mapping: Mapping;
@@ -31,11 +37,16 @@ export class MappedWindow implements RegisterWindow {
   }
 
   read32(offset: number): number {
-    return this.#checked(offset)[this.#firstWord + offset / 4] >>> 0;
+    const words = this.#checked(offset);
+    const word = this.#firstWord + offset / 4;
+    return (IS_ORDERED ? words[word] : Atomics.load(words, word)) >>> 0;
   }
 
   write32(offset: number, value: number): void {
-    this.#checked(offset)[this.#firstWord + offset / 4] = value | 0;
+    const words = this.#checked(offset);
+    const word = this.#firstWord + offset / 4;
+    if (IS_ORDERED) words[word] = value | 0;
+    else Atomics.store(words, word, value | 0);
   }
 
   /** Every later access throws LINUX_CLOSED. */

@@ -2,10 +2,11 @@ import { totalmem } from 'node:os';
 import { readAvailableMemory } from '../../linux-device/index.js';
 import type { SystemMemory } from '../../llm/index.js';
 import { CHUNK_BYTES } from '../../protocol/index.js';
+import { MAX_BODIES } from '../session/upload-bodies.js';
 import { parseDeviceUrl } from './open-board.js';
 
-/** Chunks of an upload under way, each in its frame and on its way to the file: sdk/upload.ts sends four at a time. */
-const UPLOAD_BYTES = 2 * 4 * CHUNK_BYTES;
+/** A chunk for each body that is taken at a time. */
+const UPLOAD_BYTES = MAX_BODIES * CHUNK_BYTES;
 
 /**
  * Memory of the machine that the agent runs on, as it is at each call.

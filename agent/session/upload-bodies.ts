@@ -4,9 +4,9 @@ import { PynqLlmError } from '../../errors/index.js';
 import { ROLES, type UploadRange } from '../../protocol/index.js';
 
 /** Each body under way takes the memory of a chunk: of all clients ... */
-const MAX_BODIES = 16;
+export const MAX_BODIES = 8;
 /** ... and of one, so that others can send beside it. */
-const MAX_BODIES_OF_SHARE = 8;
+const MAX_BODIES_OF_SHARE = 4;
 
 /** An upload that bytes can be sent to. */
 export interface UploadTarget {

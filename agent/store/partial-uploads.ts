@@ -169,16 +169,22 @@ export class PartialUploads {
     const { freeBytes, spare } = this.#room;
     let free = await freeBytes();
     if (needed <= free) return;
-    const inTheWay = [
-      ...(await spare.list()).map(({ name, bytes }) => ({ bytes, remove: () => spare.remove(name) })),
-      ...(await this.#kept()).map(({ name, bytes }) => ({ bytes, remove: () => this.remove(name) })),
-    ];
-    if (needed <= free + inTheWay.reduce((sum, { bytes }) => sum + bytes, 0))
+    const kept = (await this.#kept()).map(({ name, bytes }) => ({ bytes, remove: () => this.remove(name) }));
+    const packed = (await spare.list()).map(({ name, bytes }) => ({
+      bytes,
+      remove: () => spare.remove(name),
+    }));
+    // A packed file that is in use gives nothing back until its model is unloaded: only then is it known whether the
+    // files that somebody may yet continue are enough.
+    for (const inTheWay of [packed, kept]) {
+      const most = inTheWay === packed ? [...packed, ...kept] : kept;
+      if (needed > free + most.reduce((sum, { bytes }) => sum + bytes, 0)) break;
       for (const { remove } of inTheWay) {
         if (needed <= free) return;
         await remove();
         free = await freeBytes();
       }
+    }
     if (needed <= free) return;
     throw new PynqLlmError(
       'AGENT_STORE_FULL',

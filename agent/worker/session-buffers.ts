@@ -33,6 +33,8 @@ export class SessionBuffers {
         );
       const buffer = this.#board.allocate(byteLength, align === undefined ? {} : { align });
       buffer.write(0, new Uint8Array(byteLength));
+      // Nobody sees what was there before, the device neither.
+      buffer.giveToDevice();
       const id = this.#nextId++;
       mine.set(id, buffer);
       this.#bySession.set(session, mine);

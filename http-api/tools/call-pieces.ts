@@ -22,7 +22,7 @@ export async function* withCalls(
   let text = '';
   let said = 0;
   let before: readonly ReadCall[] = [];
-  let again: string | undefined;
+  let again: AsyncIterable<Piece> | undefined;
   for await (const piece of pieces) {
     text += piece.text;
     const read = readCalls(text, names, piece.finish !== undefined);
@@ -34,7 +34,8 @@ export async function* withCalls(
       strict.has(calls[0].name)
     ) {
       if (read.content.length > said) yield { text: read.content.slice(said), tokens: [], finish: undefined };
-      again = calls[0].name;
+      // Begun before this one is cancelled with the end of the loop: the answer has an end of its own all the time.
+      again = restart(calls[0].name);
       break;
     }
     const deltas = calls.flatMap((call, index): CallDelta[] => {
@@ -53,8 +54,7 @@ export async function* withCalls(
     if (content !== '' || deltas.length > 0 || piece.finish !== undefined || piece.tokens.length > 0)
       yield { ...piece, text: content, ...(deltas.length > 0 ? { calls: deltas } : {}) };
   }
-  // The first generation has ended with the loop.
-  if (again !== undefined) yield* withCalls(restart(again), { ...request, forced: FORCED, most: 1 }, restart);
+  if (again !== undefined) yield* withCalls(again, { ...request, forced: FORCED, most: 1 }, restart);
 }
 
 /** What was forced is not begun again. */

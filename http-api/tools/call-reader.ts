@@ -17,11 +17,13 @@ export interface ReadText {
 /** Before a call's JSON; Qwen, Hermes and their like end it with the other. Mistral's and Llama's are often left out of texts. */
 const MARKS = ['<tool_call>', '[TOOL_CALLS]', '<|python_tag|>'];
 const END_MARK = '</tool_call>';
+/** Marks that no call follows, after which a text is no longer read for calls: a text is read again with each of its tokens. */
+const MOST_OTHERS = 8;
 
 /**
  * Reads calls of functions out of an answer, in whichever form models were taught: `<tool_call>{"name", "arguments"}</tool_call>`
  * (Qwen, Hermes), a JSON list of calls (Mistral), `{"name", "parameters"}` (Llama 3), `{"tool_calls": [...]}` (what models
- * are told that were taught none). JSON without a mark is a call only where it is all that is said, and of a function that there is.
+ * are told that were taught none). JSON without a mark is a call only where the answer begins with it, and of a function that there is.
  *
  * @param names of functions
  * @param ended whether no more text comes: until then, what may become a call is not content
@@ -30,8 +32,9 @@ export function readCalls(text: string, names: ReadonlySet<string>, ended: boole
   const calls: ReadCall[] = [];
   let content = '';
   let at = 0;
+  let others = 0;
   for (;;) {
-    const mark = nextMark(text, at);
+    const mark = others < MOST_OTHERS ? nextMark(text, at) : undefined;
     const start = skipSpace(text, at);
     const bare = mark?.from !== start && content.trim() === '' && /[[{]/.test(text[start] ?? '');
     if (bare) {
@@ -53,6 +56,7 @@ export function readCalls(text: string, names: ReadonlySet<string>, ended: boole
     if (typeof read !== 'object') {
       content += text.slice(mark.from, mark.to);
       at = mark.to;
+      others++;
       continue;
     }
     calls.push(...read.calls);
@@ -114,18 +118,26 @@ function readJson(text: string, from: number, names: ReadonlySet<string>): Read 
   if (typeof called !== 'string' || !names.has(called)) return undefined;
   const given = values.get('arguments') ?? values.get('parameters');
   const raw = given === undefined ? '' : text.slice(given.from, given.to ?? text.length);
-  // Some models write the object as a text.
-  const unquoted = raw.startsWith('"') ? (given?.to === undefined ? '' : String(parsed(raw))) : raw;
+  const unquoted = given?.to === undefined && raw.startsWith('"') ? '' : objectText(raw);
   const written = to !== undefined && unquoted === '' ? '{}' : unquoted;
   return { calls: [{ name: called, arguments: written, isWhole: to !== undefined }], to };
+}
+
+/** Some models write the object as a text, or nothing where there is nothing to say. */
+function objectText(raw: string): string {
+  if (raw === 'null') return '{}';
+  const text = raw.startsWith('"') ? parsed(raw) : raw;
+  return typeof text === 'string' ? text : raw;
 }
 
 function readList(text: string, from: number, names: ReadonlySet<string>): Read | 'undecided' | undefined {
   const calls: ReadCall[] = [];
   let at = skipSpace(text, from + 1);
   while (at < text.length && text[at] !== ']') {
-    const read = readJson(text, at, names);
-    if (typeof read !== 'object') return calls.length > 0 ? { calls, to: undefined } : read;
+    // Lists within lists are no calls: nothing here calls itself more than once.
+    const read = text[at] === '{' ? readJson(text, at, names) : undefined;
+    if (read === undefined) return calls.length > 0 ? { calls, to: endOfValue(text, from) } : undefined;
+    if (read === 'undecided') return calls.length > 0 ? { calls, to: undefined } : read;
     calls.push(...read.calls);
     if (read.to === undefined) return { calls, to: undefined };
     at = skipSpace(text, read.to);

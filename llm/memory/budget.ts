@@ -114,7 +114,8 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
   const mayStage = request.staged ?? system.isMock;
   const fits = weights.staged === 0;
   // What is staged takes no DMA memory of its own: the two staging buffers are the driver's.
-  const resident = fits || !mayStage ? weights.wanted : weights.resident;
+  const rows = request.threadRows ?? 0;
+  const resident = Math.max(0, (fits || !mayStage ? weights.wanted : weights.resident) - rows);
   const working = workingSizes(description).total;
   const others = Math.max(0, dma.total - dma.free - working);
   const dmaLines = lines('dma', [
@@ -127,7 +128,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
   const systemLines = lines('system', [
     ["the mock's DMA memory, in this process", system.isMock ? resident : 0],
     ['weights that the core does not take', weights.cpu],
-    ["rows that the CPU's threads compute", request.threadRows ?? 0],
+    ["rows that the CPU's threads compute", rows],
     ["threads beside the device's", ((request.threads ?? 1) - 1) * THREAD_BYTES],
     ['norms', 4 * model.vectorValues],
     [`activations of ${columns} columns`, workspaceBytes(model, columns)],
@@ -172,12 +173,15 @@ function chooseKv({ model, board, system, request }: BudgetInput, taken: number)
   const context = request.contextLength ?? model.trainedContext;
   const one = layout.framesOf(request.contextLength ?? Math.min(context, LEAST_TOKENS)) * layout.frameBytes;
   const { threads = 1, maxColumns = DEFAULT_MAX_COLUMNS } = request;
-  const scratch = Attention.bytes(layout, context, maxColumns, threads);
-  const left = Math.max(0, system.available - taken - scratch);
+  const tokensIn = (bytes: number) => layout.tokensIn(Math.floor(bytes / layout.frameBytes));
+  // Attention has room for the longest sequence that the pages hold.
+  const scratchOf = (bytes: number) =>
+    Attention.bytes(layout, Math.min(context, tokensIn(bytes)), maxColumns, threads);
   const usual = Math.max(defaultKvBytes(model, type, context, board.description), one);
+  const left = Math.max(0, system.available - taken - scratchOf(usual));
   const bytes = request.kvBytes ?? Math.max(one, Math.min(usual, left));
-  const all = layout.tokensIn(Math.floor(bytes / layout.frameBytes));
-  return { type, bytes, all, tokens: Math.min(context, all), total: bytes + scratch };
+  const all = tokensIn(bytes);
+  return { type, bytes, all, tokens: Math.min(context, all), total: bytes + scratchOf(bytes) };
 }
 
 function lines(of: MemoryLine['of'], entries: readonly (readonly [string, number])[]): MemoryLine[] {

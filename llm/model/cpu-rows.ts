@@ -46,6 +46,7 @@ export class CpuRowsMemory {
   readonly #args: Uint32Array;
   readonly #scratch: Uint8Array;
   readonly #scratchBytes: number;
+  readonly #coreResults: Float32Array[] = [];
 
   /**
    * @param shapes all rows that there will be
@@ -98,6 +99,15 @@ export class CpuRowsMemory {
     this.#args[MATRICES_AT + MATRIX_WORDS * (matrices.length + 1) - 1] = NEVER;
     this.#threads.begin(this.#work(units));
     return results;
+  }
+
+  /**
+   * Room for the core's results of a step's matrix `i`, `length` float32, where rows of the CPU come between them. It is
+   * the same at each step, and grows.
+   */
+  coreResults(i: number, length: number): Float32Array {
+    if ((this.#coreResults[i]?.length ?? 0) < length) this.#coreResults[i] = new Float32Array(length);
+    return this.#coreResults[i].subarray(0, length);
   }
 
   /** Waits for what was begun, and takes part in it. @throws PynqLlmError LLM_THREAD_LOST */

@@ -106,7 +106,9 @@ export class LinearGroup {
     const rests = this.#rows?.begin(this.#rests, this.#input.blocks, n) ?? [];
     // Of one column the core's rows come first in the output; of more, rows of the CPU lie between those of the columns.
     const outputs =
-      n === 1 ? this.#programOutputs : this.#programs.map(({ rows }) => new Float32Array(n * rows));
+      n === 1 || this.#rows === undefined
+        ? this.#programOutputs
+        : this.#programs.map(({ rows }, i) => this.#rows!.coreResults(i, n * rows));
     try {
       this.#accelerator?.multiply(this.#programs, n, this.#fill, outputs);
     } finally {

@@ -71,16 +71,10 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
     rowsOf: cpuRows,
     makeRoom: (shapes, mostRows) => new CpuRowsMemory(shapes, mostRows, maxColumns, threads),
   };
-  const loader = new WeightLoader(
-    gguf,
-    matrices(tensors),
-    accelerator,
-    options.onProgress,
-    options.keep,
-    share,
-  );
-  const workspace = new Workspace(config, maxColumns);
+  let loader: WeightLoader | undefined;
   try {
+    loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress, options.keep, share);
+    const workspace = new Workspace(config, maxColumns);
     const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator);
     return new Model({
       weights: loader.finish(),
@@ -102,7 +96,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
     });
   } catch (error) {
     threads.close();
-    loader.unload();
+    loader?.unload();
     throw error;
   }
 }

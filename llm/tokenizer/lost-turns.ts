@@ -55,9 +55,11 @@ export function checkNothingLost({ messages }: Turns, rendered: string): void {
   const all = withoutSpace(rendered);
   let after = 0;
   for (const [index, message] of messages.entries()) {
-    const text = withoutSpace(shownOf(message));
+    const shown = shownOf(message).trim();
+    const text = withoutSpace(shown);
     if (text === '') continue;
-    const escaped = JSON.stringify(text).slice(1, -1);
+    // Templates write some contents as JSON.
+    const escaped = withoutSpace(JSON.stringify(shown).slice(1, -1));
     const at = [text, escaped].flatMap((form) => [all.indexOf(form, after), all.indexOf(form)]);
     const found = at.find((one) => one >= 0);
     if (found === undefined) throw new TurnLost(index, message.role);

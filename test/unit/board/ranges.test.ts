@@ -24,6 +24,10 @@ describe('ranges', () => {
           asked.every(Boolean),
           asked.some(Boolean),
         ]);
+        const within = new Array<boolean>(SIZE).fill(false);
+        for (const part of ranges.within(from, to)) within.fill(true, ...part);
+        expect(within.slice(from, to)).toEqual(asked);
+        expect(within.filter(Boolean)).toHaveLength(asked.filter(Boolean).length);
       }),
     );
   });

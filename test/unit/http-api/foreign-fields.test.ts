@@ -17,8 +17,10 @@ describe('a field that means what one of ours means', () => {
     [{ response_format: { type: 'json_object' } }, { response_format: { type: 'json_object' } }],
     [{ response_format: { type: 'text' } }, { response_format: { type: 'text' } }],
     [{ n_predict: 7 }, { max_tokens: 7 }],
-    [{ n_predict: -1 }, { max_tokens: null }],
-    [{ max_tokens: -1 }, { max_tokens: null }],
+    [{ n_predict: -1 }, { max_tokens: 1_048_576 }],
+    [{ max_tokens: -1 }, { max_tokens: 1_048_576 }],
+    [{ top_k: -1 }, { top_k: 0 }],
+    [{ user: '' }, {}],
     [{ max_completion_tokens: 5, max_tokens: 9 }, { max_completion_tokens: 5 }],
     [{ stop: '' }, {}],
     [{ stop: ['', 'x'] }, { stop: ['x'] }],
@@ -46,6 +48,9 @@ describe('a field that would change the answer', () => {
     ['logits_processors', ['x'], null],
     ['stop_token_ids', [3], []],
     ['store', true, false],
+    ['conversation', 'conv_1', null],
+    ['no_repeat_ngram_size', 3, 0],
+    ['add_special_tokens', false, true],
   ])('is refused by name, and accepted where it changes nothing: %s', (name, value, neutral) => {
     expect(() => translated({ [name]: value })).toThrow(
       expect.objectContaining({ status: 400, param: name, code: 'unsupported' }),

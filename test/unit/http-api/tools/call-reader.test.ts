@@ -41,6 +41,7 @@ describe('calls in an answer', () => {
       [call('hoot', '{"a": 1}')],
     ],
     ['no arguments', '{"name": "hoot"}', [HOOT]],
+    ['arguments of null', '{"name": "hoot", "arguments": null}', [HOOT]],
   ])('of %s', (_, text, calls) => {
     expect(readCalls(text, NAMES, true)).toEqual({ content: '', calls });
   });
@@ -65,6 +66,23 @@ describe('calls in an answer', () => {
     ' indented ',
   ])('are not what only looks like them: %s', (text) => {
     expect(readCalls(text, NAMES, true)).toEqual({ content: text, calls: [] });
+  });
+
+  it('that begin an answer leave what follows them to be said', () => {
+    expect(readCalls('[{"name":"hoot","arguments":{}}, "x"] is a call', NAMES, true)).toEqual({
+      content: ' is a call',
+      calls: [HOOT],
+    });
+  });
+
+  it('are not looked for in lists of lists, nor after many marks without one', () => {
+    const deep = '['.repeat(100_000);
+    expect(readCalls(deep, NAMES, true)).toEqual({ content: deep, calls: [] });
+    const marks = '<tool_call>'.repeat(4_000);
+    const start = performance.now();
+    for (let read = 0; read < 100; read++) readCalls(marks, NAMES, true);
+    // 15 s where each mark is tried.
+    expect(performance.now() - start).toBeLessThan(5_000);
   });
 
   it('that are cut off keep what has come', () => {

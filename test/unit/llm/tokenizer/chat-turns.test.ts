@@ -104,6 +104,13 @@ describe('what a template has a place for stays there', () => {
     );
   });
 
+  it('a result of several lines that the template writes as JSON', () => {
+    const result = { ...RESULT, content: '{\n  "place": "under the oak"\n}\n' };
+    expect(render(CHAT_TEMPLATES['Llama-3.2'], { messages: [AGAIN, CALL, result] })).toContain(
+      JSON.stringify(result.content),
+    );
+  });
+
   it('what was thought in an earlier turn is left out by templates of models that think', () => {
     const thought = say('assistant', '<think>\nhm\n</think>\n\nAn owl.');
     const rendered = render(CHAT_TEMPLATES.Qwen3, { messages: [ASK, thought, AGAIN] });
