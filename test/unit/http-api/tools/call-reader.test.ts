@@ -70,7 +70,7 @@ describe('calls in an answer', () => {
 
   it('that begin an answer leave what follows them to be said', () => {
     expect(readCalls('[{"name":"hoot","arguments":{}}, "x"] is a call', NAMES, true)).toEqual({
-      content: ' is a call',
+      content: 'is a call',
       calls: [HOOT],
     });
   });
