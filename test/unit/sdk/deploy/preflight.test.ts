@@ -104,7 +104,7 @@ describe('the preflight', () => {
     ['C library', { libc: 'glibc 2.27' }, {}, 'fail', /glibc 2\.28 or later.*newer image/],
     ['C library', { libc: '' }, {}, 'fail', /glibc 2\.28/],
     ['kernel', { kernel: '4.17.9' }, {}, 'fail', /Linux 4\.18 or later/],
-    ['memory', { availableBytes: 100 * 2 ** 20 }, {}, 'fail', /128 MiB.*jupyter/],
+    ['memory', { availableBytes: 90 * 2 ** 20 }, {}, 'fail', /96 MiB.*jupyter/],
     ['CMA', { cmaBytes: undefined }, {}, 'warn', /cma=128M/],
     ['CMA', { cmaBytes: 16 * 2 ** 20 }, {}, 'warn', /cma=128M/],
     ['board', {}, { design: undefined }, 'fail', /--board pynq-z1/],
