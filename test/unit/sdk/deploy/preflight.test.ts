@@ -56,6 +56,11 @@ describe('what a board says of itself', () => {
     });
   });
 
+  it('counts the memory of the agent that runs now as available', () => {
+    const { availableBytes } = parseFacts(`${PYNQ_Z1}agent=40960\n`, NOW_S);
+    expect(availableBytes).toBe(facts.availableBytes + 40 * 2 ** 20);
+  });
+
   it('is not believed where a login shell prints something else', () => {
     expect(parseFacts('Welcome to PYNQ!\n', NOW_S)).toMatchObject({
       uid: -1,
