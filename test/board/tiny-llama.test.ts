@@ -10,12 +10,12 @@ import {
   dmaMib,
   ELSE_MIB,
   FILE_MIB,
-  fourTokens,
   load,
   refusal,
   SENT_BYTES,
   sentTo,
   tinyLlama,
+  tokensOf,
   writePartialUpload,
 } from '../system/support/tiny-llama.js';
 import { writeTinyLlama } from '../unit/llm/memory/sparse-model.js';
@@ -64,6 +64,7 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'pynq-llm-board-'));
+    const image = await boardImage();
     // Where the SDK keeps the host's key: not with the user's own.
     process.env.HOME = join(folder, 'home');
     laptop = new Laptop(process.env.HOME);
@@ -71,7 +72,6 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
     const secondCard = join(folder, 'model.img');
     writePartialUpload(model.path, secondCard);
     truncateSync(secondCard, CARD_BYTES);
-    const image = await boardImage();
     const deviceTree = join(folder, 'reserved.dtb');
     await writeReservedTree(image.deviceTree, RESERVED, deviceTree);
     const options = { deviceTree, bootArguments: BOOT_ARGUMENTS, secondCard };
@@ -80,7 +80,7 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
     await using here = await connect(agent.url);
     await here.models.store(model.path);
     // Staged tiles of another board: what the bits do not depend on.
-    expected = await fourTokens(await here.models.load(model.digest, { contextLength: 128 }));
+    expected = await tokensOf(await here.models.load(model.digest, { contextLength: 128 }));
   });
 
   afterAll(async () => {
@@ -143,7 +143,7 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
       expect(loaded.weights).toEqual({ packed: expect.any(Number), read: 0, found: 0 });
       expect(loaded.placement.totals.staged.tensors).toBe(0);
       expect(dmaMib(loaded.memory)).toBe(DMA_MIB);
-      const tokens = await measured.time('Prompt and 4 tokens', () => fourTokens(loaded));
+      const tokens = await measured.time('Prompt and 4 tokens', () => tokensOf(loaded));
       expect(tokens).toEqual(expected);
     }));
 
@@ -153,7 +153,8 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
       const loaded = await measured.time('Load after a restart', () => load(board, model.digest));
       expect(loaded.weights).toEqual({ packed: 0, read: 0, found: expect.any(Number) });
       expect(loaded.weights!.found).toBeGreaterThan((DMA_MIB - 1) * MEBI);
-      expect(await fourTokens(loaded)).toEqual(expected);
+      // One tells: the others took minutes.
+      expect(await tokensOf(loaded, 1)).toEqual(expected.slice(0, 1));
     });
   });
 

@@ -10,13 +10,13 @@ import {
   dmaMib,
   ELSE_MIB,
   FILE_MIB,
-  fourTokens,
   load,
   RESERVED_MIB,
   refusal,
   SENT_BYTES,
   sentTo,
   tinyLlama,
+  tokensOf,
   writePartialUpload,
 } from '../system/support/tiny-llama.js';
 import { writeTinyLlama } from '../unit/llm/memory/sparse-model.js';
@@ -44,7 +44,7 @@ describe.skipIf(missing !== undefined)(missing ?? `TinyLlama in a control group 
     await using board = await connect(agent.url);
     await board.models.store(model.path);
     // Staged tiles of another board: what the bits do not depend on.
-    expected = await fourTokens(await board.models.load(model.digest, { contextLength: 128 }));
+    expected = await tokensOf(await board.models.load(model.digest, { contextLength: 128 }));
   });
 
   /** An agent in the group, and a session with it. */
@@ -68,7 +68,7 @@ describe.skipIf(missing !== undefined)(missing ?? `TinyLlama in a control group 
       expect(loaded.weights).toEqual({ packed: expect.any(Number), read: 0, found: 0 });
       expect(loaded.placement.totals.staged.tensors).toBe(0);
       expect(dmaMib(loaded.memory)).toBe(DMA_MIB);
-      expect(await fourTokens(loaded)).toEqual(expected);
+      expect(await tokensOf(loaded)).toEqual(expected);
     }));
 
   it('is read and not packed by an agent that starts again', () =>
@@ -77,7 +77,7 @@ describe.skipIf(missing !== undefined)(missing ?? `TinyLlama in a control group 
       const loaded = await load(board, model.digest);
       expect(loaded.weights).toEqual({ packed: 0, read: expect.any(Number), found: 0 });
       expect(loaded.weights!.read).toBeGreaterThan((DMA_MIB - 1) * MEBI);
-      expect(await fourTokens(loaded)).toEqual(expected);
+      expect(await tokensOf(loaded)).toEqual(expected);
     }));
 
   it('is refused in Q3_K_S within 2 s, with the table', () =>

@@ -13,7 +13,8 @@ export const DMA_MIB = 339;
 /** What of the file is not on the board before the upload: chunks from its middle. */
 export const SENT_BYTES = 32 * MEBI;
 const FIRST_SENT = 100 * MEBI;
-const PROMPT = 'Once';
+/** One word of the random vocabulary. */
+const PROMPT = 'fot';
 const SETTINGS = { contextLength: 128, staged: false };
 
 /** A model of TinyLlama-1.1B's dimensions with random weights, all in Q2_K but the output matrix: made once, the same everywhere. */
@@ -58,11 +59,11 @@ export function load(board: BoardClient, digest: string): Promise<Model> {
 }
 
 /**
- * Generates four tokens: each with its logarithmic probability, in which all logits are, and those of the 20 likeliest. Equal
+ * Generates four tokens unless told: each with its logarithmic probability, in which all logits are, and those of the 20 likeliest. Equal
  * numbers of two machines are equal bits.
  */
-export async function fourTokens(model: Model): Promise<unknown[]> {
-  const options = { maxTokens: 4, temperature: 0, topLogprobs: 20, ignoreEos: true };
+export async function tokensOf(model: Model, maxTokens = 4): Promise<unknown[]> {
+  const options = { maxTokens, temperature: 0, topLogprobs: 20, ignoreEos: true };
   const tokens = [];
   for await (const token of model.generate(PROMPT, options)) tokens.push(token);
   return tokens;
