@@ -22,6 +22,7 @@ export interface InProcessEvents {
 export interface InProcessOptions extends InProcessEvents {
   readonly device: string;
   readonly storeDir: string | undefined;
+  readonly threads: number | undefined;
 }
 
 /** The two ends of frames between a client and an agent in the same process. */
@@ -45,6 +46,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     scratch: scratchDirectory(),
     kv: {},
     clientWeights: new Map(),
+    threads: options.threads,
     clock: systemClock,
     log: silentLog,
     isEmbedded: true,

@@ -54,6 +54,7 @@ export function tryReadModelToPlan(path: string): ModelToPlan | undefined {
 
 /** A plan, with what its cycles are of and how long they are. */
 export interface BoardPlan extends PlanReport {
+  /** What the core's cycles are of: its synthesised hardware, or the model that it was made from. */
   readonly timing: 'systemc' | 'synthesised';
   /** Hz of the core. */
   readonly clockHz: number;

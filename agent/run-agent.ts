@@ -31,6 +31,7 @@ export interface AgentFlags {
   readonly kv?: KvSettings | undefined;
   readonly clientWeight?: ReadonlyMap<string, number> | undefined;
   readonly checkCycles?: boolean | undefined;
+  readonly threads?: number | undefined;
 }
 
 /**
@@ -79,6 +80,7 @@ async function serve(flags: AgentFlags, log: Log, extend: (agent: AgentHandle) =
     kv: flags.kv,
     clientWeights: flags.clientWeight,
     checkCycles: flags.checkCycles,
+    threads: flags.threads,
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });

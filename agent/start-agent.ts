@@ -42,6 +42,8 @@ export interface AgentOptions {
   readonly clientWeights?: ReadonlyMap<string, number> | undefined;
   /** Compares after each MatMul how long the core computed with how long that takes; false unless given. */
   readonly checkCycles?: boolean | undefined;
+  /** Threads that compute beside the device, the engine's among them, from 1 to 64; as many as the CPU has cores unless given. */
+  readonly threads?: number | undefined;
   /** A pino logger, or anything like one. */
   readonly log?: Log | undefined;
   /** Milliseconds without progress after which the busy device worker is ended and started again; 2 minutes. */
@@ -108,6 +110,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
     kv: options.kv ?? {},
     clientWeights: options.clientWeights ?? new Map(),
     checkCycles: options.checkCycles,
+    threads: options.threads,
     clock: systemClock,
     log,
     hangMs: options.hangMs,

@@ -11,6 +11,7 @@ export interface DeviceOptions {
   readonly device: string;
   readonly token?: string;
   readonly tlsFingerprint?: string;
+  readonly threads?: number;
 }
 
 /** Adds `--device` and `--token` with their environment variables. */
@@ -30,7 +31,15 @@ export function withDevice(command: Command): Command {
         '--tls-fingerprint <sha256>',
         "the SHA-256 of a wss:// agent's certificate, from its log: nobody else is talked to",
       ).env('PYNQ_LLM_TLS_FINGERPRINT'),
-    );
+    )
+    .addOption(threadsOption('on mock:, threads that compute beside the device, its own among them'));
+}
+
+/** `--threads` */
+export function threadsOption(what: string): Option {
+  return new Option('-t, --threads <n>', `${what}; as many as the CPU has cores when left out`).argParser(
+    wholeNumber(1, 64),
+  );
 }
 
 /** `--model`: without it the bundled model, which `npm start` runs. */

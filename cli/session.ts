@@ -30,6 +30,7 @@ export async function connectBoard(options: DeviceOptions, signal: AbortSignal):
   return connect(options.device, {
     token: options.token,
     fingerprint: options.tlsFingerprint,
+    threads: options.threads,
     ssh: { prompts: terminalPrompts() },
     signal,
     onConnection,

@@ -186,6 +186,17 @@ export const LLM_ERRORS = {
     meaning: 'The logit bias, or it together with a constraint, rules out every token.',
     remedy: 'Leave at least one token without a bias of -Infinity.',
   },
+  LLM_THREADS: {
+    number: 4710,
+    meaning: 'So many threads cannot compute.',
+    remedy: 'Ask for at least one thread and at most 64 (--threads), best for as many as the CPU has cores.',
+  },
+  LLM_THREAD_LOST: {
+    number: 4711,
+    meaning: 'A thread that computes beside the engine did not start, failed, or does not answer.',
+    remedy:
+      'Load the model again, with --threads 1 if it happens again: something took memory or time from the process.',
+  },
   LLM_KV_MEMORY: {
     number: 4600,
     meaning: 'The memory for keys and values is less than a page, or more than the process can have.',

@@ -132,6 +132,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       );
       return answer(context, served, request, toContinue, completionFormat(request, served), {
         maxTokens: maxTokens === 0 ? undefined : maxTokens,
+        logprobs: typeof request.logprobs === 'number',
         top: request.logprobs ?? 0,
         bestOf,
         ended,
@@ -153,6 +154,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         {
           tools,
           maxTokens: request.max_completion_tokens ?? request.max_tokens,
+          logprobs: request.logprobs ?? false,
           top: request.logprobs ? (request.top_logprobs ?? 0) : 0,
           ended,
         },

@@ -21,8 +21,10 @@ export {
   typeNamed,
 } from './memory/index.js';
 export { newCost } from './model/cost.js';
+export { rateOfRows } from './model/cpu-rate.js';
 export { checkContextLength, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
+export { rowShares } from './model/row-share.js';
 export { Sampler } from './sampling/index.js';
 export {
   ClientAccounts,
@@ -42,6 +44,7 @@ export {
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
+export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';
 export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';
 export { ChatTemplate } from './tokenizer/chat-template.js';

@@ -20,6 +20,7 @@ await build({
     { in: `${dist}/cli/agent-main.js`, out: 'main' },
     { in: `${dist}/agent/worker/worker.js`, out: 'worker' },
     { in: `${dist}/agent/worker/program-worker.js`, out: 'program-worker' },
+    { in: `${dist}/llm/threads/thread-worker.js`, out: 'thread-worker' },
     { in: `${dist}/firmware-bridge/start-logic-main.js`, out: 'start-logic' },
   ],
   outdir: agent,

@@ -8,7 +8,12 @@ const modules = [
   { entry: 'driver/packed/assembly/weights.ts', out: 'driver/packed/weights.wasm' },
   { entry: 'mock-device/assembly/core.ts', out: 'mock-device/core.wasm' },
   { entry: 'mock-device/assembly/probe.ts', out: 'mock-device/probe.wasm' },
-  { entry: 'llm/kernels/assembly/kernels.ts', out: 'llm/kernels/kernels.wasm' },
+  // Threads share its memory, whose size is known when it is made: a smallest size spares bounds checks of constant addresses.
+  {
+    entry: 'llm/kernels/assembly/kernels.ts',
+    out: 'llm/kernels/kernels.wasm',
+    flags: ['--enable', 'threads', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'],
+  },
 ];
 
 /** Folders whose files are compiled. */
@@ -28,16 +33,16 @@ if (process.argv[1] === import.meta.filename) {
  * @throws Error with what the compiler says
  */
 export default async function buildWasm(project) {
-  for (const { entry, out } of modules) {
+  for (const { entry, out, flags = [] } of modules) {
     if (!existsSync(entry)) continue;
     const built = join('dist', out);
-    if (!isNewer(built, dirname(entry))) await compile(entry, built);
+    if (!isNewer(built, dirname(entry))) await compile(entry, built, flags);
     if (!existsSync(out) || statSync(out).mtimeMs < statSync(built).mtimeMs) copyFileSync(built, out);
   }
   project?.onTestsRerun(() => buildWasm());
 }
 
-async function compile(entry, out) {
+async function compile(entry, out, flags) {
   const { default: asc } = await import('assemblyscript/asc');
   mkdirSync(dirname(out), { recursive: true });
   const { error, stderr } = await asc.main([
@@ -54,8 +59,7 @@ async function compile(entry, out) {
     '--enable',
     'relaxed-simd',
     '--importMemory',
-    '--initialMemory',
-    '1',
+    ...flags,
     '--use',
     'abort=',
   ]);

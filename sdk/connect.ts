@@ -19,6 +19,7 @@ const ARGUMENTS = z.object({
     ca: z.string().optional(),
     fingerprint: z.string().optional(),
     storeDir: z.string().optional(),
+    threads: z.int().min(1).max(64).optional(),
     ssh: optionsOf({}).optional(),
   }),
 });
@@ -41,6 +42,8 @@ export interface ConnectOptions extends SessionOptions {
   readonly fingerprint?: string | undefined;
   /** For mock: the directory of the model store; $PYNQ_LLM_HOME or the user's cache unless given. */
   readonly storeDir?: string | undefined;
+  /** For mock: threads that compute beside the mock device, from 1 to 64; as many as the CPU has cores unless given. */
+  readonly threads?: number | undefined;
   /** For ssh: what to ask the user with, a fingerprint of the host's key, a password. */
   readonly ssh?: SshLoginOptions | undefined;
 }

@@ -50,7 +50,7 @@ export async function openMock(options: MockOptions = {}): Promise<BoardClient> 
     if (storeDir === undefined) rmSync(folder, { recursive: true, force: true });
   };
   process.once('exit', remove);
-  const open = inProcess(device, folder);
+  const open = inProcess(device, folder, 1);
   try {
     return await openBoard(
       async (events, either) => {

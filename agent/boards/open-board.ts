@@ -149,6 +149,12 @@ function memoryOptions(
   return { least: leastMemory(description), ...options };
 }
 
+/** Whether what the device computes takes the time that it would on a board. @throws PynqLlmError AGENT_DEVICE_URL */
+export function takesRealTime(url: string): boolean {
+  const device = parseDeviceUrl(url);
+  return device.kind === 'linux' || device.realTime;
+}
+
 /** What the mock is to be: the board's description, in the timing that the URL asks for. */
 function mockDescription(url: string, { board, timing, unpack }: MockUrl): BoardDescription {
   const description = loadBoardDescription(board);

@@ -16,7 +16,7 @@ interface UploadHttpOptions {
   readonly bodies: UploadBodies;
   /** @throws as Listener.admit */
   readonly admit: (token: string | undefined, request: IncomingMessage) => Admission;
-  /** Values of the Origin header that are let in. */
+  /** Values of the Origin header that are let in, or `*` for all. */
   readonly origins: readonly string[];
   readonly log: Log;
 }
@@ -40,7 +40,7 @@ const STATUS: Readonly<Record<string, number>> = {
 export function answerUploads(options: UploadHttpOptions): RequestListener {
   return (request, response) => {
     const { origin } = request.headers;
-    if (origin !== undefined && options.origins.includes(origin)) {
+    if (origin !== undefined && isListed(options.origins, origin)) {
       response.setHeader('access-control-allow-origin', origin);
       response.setHeader('vary', 'origin');
     }
@@ -61,7 +61,7 @@ async function take(
   let isOpen = false;
   try {
     const { origin, authorization } = request.headers;
-    if (origin !== undefined && !origins.includes(origin))
+    if (origin !== undefined && !isListed(origins, origin))
       throw new PynqLlmError('AGENT_ORIGIN_REFUSED', 'The origin of the request is not listed.');
     const admission = admit(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1], request);
     await bodies.receive(idOf(request), rangeOf(request), admission, () => {
@@ -83,6 +83,10 @@ async function take(
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ code, ...wire }));
   }
+}
+
+function isListed(origins: readonly string[], origin: string): boolean {
+  return origins.includes(origin) || origins.includes('*');
 }
 
 function idOf({ url = '' }: IncomingMessage): string {

@@ -33,6 +33,8 @@ export interface CoreOptions {
   /** Parts of the board that clients have, relative to the others' 1. */
   readonly clientWeights: ReadonlyMap<string, number>;
   readonly checkCycles?: boolean | undefined;
+  /** As many as the CPU has cores unless given. */
+  readonly threads?: number | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;

@@ -39,6 +39,8 @@ export interface DeviceHostOptions {
   readonly kv: KvSettings;
   readonly clientWeights: ReadonlyMap<string, number>;
   readonly checkCycles?: boolean | undefined;
+  /** As many as the CPU has cores unless given. */
+  readonly threads?: number | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Silence after which a busy worker is ended. */
@@ -204,6 +206,7 @@ export class DeviceHost {
       kv: this.#options.kv,
       clientWeights: this.#options.clientWeights,
       checkCycles: this.#options.checkCycles ?? false,
+      threads: this.#options.threads,
       doorbell: this.#doorbell.shared,
       registerMailbox: this.#registerMailbox.shared,
       port: port2,

@@ -83,4 +83,6 @@ export interface WorkerSetup {
   readonly clientWeights: ReadonlyMap<string, number>;
   /** See AcceleratorOptions. */
   readonly checkCycles: boolean;
+  /** Of each model, the device's thread among them; as many as the CPU has cores unless given. */
+  readonly threads: number | undefined;
 }

@@ -22,6 +22,7 @@ import type { GenerateEvent, OnProgress, Result } from '../../protocol/index.js'
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
+import { type CpuPart, type CpuSettings, chooseCpuPart } from './cpu-part.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
 import { MemoryRoom } from './memory-room.js';
 import { checkLoadedAs, factsOf } from './model-facts.js';
@@ -50,7 +51,7 @@ export interface ModelEvents {
 }
 
 /** What models are set up with. */
-export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights'> {
+export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights'>, CpuSettings {
   /** What the machine has beside DMA memory, asked before each load. */
   readonly systemMemory: () => SystemMemory;
 }
@@ -69,6 +70,7 @@ interface Loaded {
 export class LoadedModels {
   readonly #accelerator: () => Accelerator;
   readonly #kv: KvSettings;
+  readonly #cpu: CpuSettings;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
   readonly #room: MemoryRoom;
@@ -85,12 +87,14 @@ export class LoadedModels {
 
   constructor(
     accelerator: () => Accelerator,
-    { kv, clientWeights, systemMemory }: ModelSetup,
+    setup: ModelSetup,
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
+    const { kv, clientWeights, systemMemory } = setup;
     this.#accelerator = accelerator;
     this.#kv = kv;
+    this.#cpu = setup;
     this.#clientWeights = clientWeights;
     this.#room = new MemoryRoom(systemMemory);
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
@@ -172,16 +176,24 @@ export class LoadedModels {
     const accelerator = this.#accelerator();
     const placement = planModel((matrices) => accelerator.plan(matrices), tensors);
     if (model === undefined) return placement;
-    const budget = this.#budget(shapeOf(model, tensors), request, alone);
+    const { budget } = this.#cpuPart(shapeOf(model, tensors), request, alone);
     if (refuse) requireMemory(budget);
     return { ...placement, memory: plainBudget(budget) };
+  }
+
+  #cpuPart(model: ModelShape, request: MemoryRequest, alone: boolean): CpuPart {
+    checkContextLength(model, request.contextLength);
+    const accelerator = this.#accelerator();
+    const placement = accelerator.plan(model.matrices);
+    return chooseCpuPart(this.#cpu, model, placement, accelerator.board.description, (part) =>
+      this.#budget(model, { ...request, ...part }, alone),
+    );
   }
 
   /** @param alone with nothing else on the board, else beside what is loaded */
   #budget(model: ModelShape, request: MemoryRequest, alone: boolean): MemoryBudget {
     const { board } = this.#accelerator();
     const { description } = board;
-    checkContextLength(model, request.contextLength);
     return budgetMemory({
       model,
       board: { description, dma: alone ? emptyMemory(description) : board.dmaMemory() },
@@ -212,7 +224,7 @@ export class LoadedModels {
     let opened: Model | undefined;
     try {
       const gguf = openGguf(source);
-      const budget = this.#budget(modelShape(gguf), request, false);
+      const { budget, threads, rows } = this.#cpuPart(modelShape(gguf), request, false);
       requireMemory(budget);
       this.#room.promise(digest, budget.system.need);
       const { kvType, kvBytes, maxColumns } = budget;
@@ -222,6 +234,8 @@ export class LoadedModels {
         kvType,
         kvBytes,
         maxColumns,
+        threads,
+        cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
         keep: { model: digest, ...packed, say: (note) => this.#events.onNote(note) },
       });

@@ -1,7 +1,7 @@
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { isPynqLlmError } from '../../errors/index.js';
 import { errorToWire, type GenerateEvent } from '../../protocol/index.js';
-import { openBoard } from '../boards/open-board.js';
+import { openBoard, takesRealTime } from '../boards/open-board.js';
 import { systemMemoryOf } from '../boards/system-memory.js';
 import { Doorbell } from '../worker-link/doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
@@ -33,8 +33,12 @@ if (service !== undefined) run(service);
 function openService(): DeviceService | undefined {
   doorbell.tick();
   try {
-    const withMemory = { ...setup, systemMemory: systemMemoryOf(setup.device) };
-    const opened = new DeviceService(openBoard(setup.device), withMemory, {
+    const known = {
+      ...setup,
+      systemMemory: systemMemoryOf(setup.device),
+      takesRealTime: takesRealTime(setup.device),
+    };
+    const opened = new DeviceService(openBoard(setup.device), known, {
       onEvent: (generation, event) => events.push({ generation, event }),
       onProgress: (id, done, total, unit) => {
         doorbell.tick();

@@ -7,6 +7,7 @@ import {
   kvTypeOption,
   type LoadFlags,
   MIB,
+  threadsOption,
   wholeNumber,
 } from '../options.js';
 
@@ -61,6 +62,7 @@ export function agentCommand(): Command {
       '--check-cycles',
       'compare after each MatMul how long the core computed with how long that takes; a difference is a fault of the device',
     )
+    .addOption(threadsOption('threads that compute beside the device, its own among them'))
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),

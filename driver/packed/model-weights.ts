@@ -52,13 +52,14 @@ export class ModelWeights {
     const { revision, dma, capacity } = description;
     const { folder, roomBytes = Number.POSITIVE_INFINITY, fs, say = () => {} } = keep ?? {};
     this.#index = new Map(tensors.map(({ name }, i) => [name, i]));
+    const sizes = tensors.map(({ packedBytes }) => packedBytes);
     const layout = [PACKED_VERSION, revision, dma.lanes, dma.lengthBits, capacity.weightBlocks];
     this.#key = createHash('sha256')
-      .update(JSON.stringify([keep?.model, layout]))
+      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept.
+      .update(JSON.stringify([keep?.model, layout, sizes]))
       .digest();
     if (keep !== undefined && folder !== undefined) {
       const path = `${folder}/${keep.model}-${Buffer.from(this.#key.subarray(0, 8)).toString('hex')}`;
-      const sizes = tensors.map(({ packedBytes }) => packedBytes);
       this.#file = PackedFile.open({ path, roomBytes, fs }, this.#key, sizes, say);
     }
     if (keep !== undefined && manifest?.take(this, tensors.length)) this.#manifest = manifest;

@@ -4,27 +4,19 @@ import { readFileSync } from 'node:fs';
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: Kernels };
-  readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
+  readonly Memory: new (pages: {
+    initial: number;
+    maximum: number;
+    shared: true;
+  }) => { readonly buffer: SharedArrayBuffer };
 };
 
 /** The kernels of assembly/, over one memory; addresses are byte offsets in it. */
 export interface Kernels {
-  /** Attention of some heads of one column; see assembly/attention.ts. */
-  attend(
-    queries: number,
-    pages: number,
-    layer: number,
-    quantized: boolean,
-    out: number,
-    scratch: number,
-    kvHeads: number,
-    firstKvHead: number,
-    endKvHead: number,
-    group: number,
-    headDim: number,
-    tokens: number,
-    scale: number,
-  ): void;
+  /** Attention; a unit is a head of keys and values of a column. See assembly/attention.ts. */
+  attend(args: number, firstUnit: number, endUnit: number, scratch: number): void;
+  /** K-quant rows with the core's arithmetic; a unit is some rows. See assembly/blocks.ts. */
+  multiplyBlocks(args: number, firstUnit: number, endUnit: number, scratch: number): void;
   /** RMSNorm, with an addition before and Q8_K after; see assembly/norm.ts. */
   normalize(
     values: number,
@@ -61,21 +53,34 @@ export const MOST_KERNEL_BYTES = 2 ** 32 - FIRST_ADDRESS;
 
 let compiled: object | undefined;
 
+/** The module, which lies beside the compiled file: compiled once a process. */
+export function compiledKernels(): object {
+  compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
+  return compiled;
+}
+
+/** The kernels over a memory, for one thread. */
+export function instantiateKernels(module: object, memory: object): Kernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports;
+}
+
 /**
- * A memory of fixed size with the kernels over it, given out from the start. Pages that nobody touches cost nothing; the
- * garbage collector takes it all back. The module is compiled once a process and lies beside the compiled file.
+ * A memory of fixed size, which threads can share, with the kernels over it, given out from the start. Pages that nobody
+ * touches cost nothing; the garbage collector takes it all back.
  */
 export class KernelMemory {
   readonly kernels: Kernels;
-  readonly #buffer: ArrayBuffer;
+  /** What other threads get. */
+  readonly shared: object;
+  readonly #buffer: SharedArrayBuffer;
   #next = FIRST_ADDRESS;
 
   /** @param byteLength the sum of what will be reserved, each part rounded up to 64 bytes @throws RangeError */
   constructor(byteLength: number) {
     const pages = Math.ceil((FIRST_ADDRESS + byteLength) / PAGE_BYTES);
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernels.wasm', import.meta.url)));
-    this.kernels = new WebAssembly.Instance(compiled, { env: { memory } }).exports;
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.kernels = instantiateKernels(compiledKernels(), memory);
+    this.shared = memory;
     this.#buffer = memory.buffer;
   }
 

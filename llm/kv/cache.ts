@@ -242,14 +242,26 @@ export class KvCache {
   }
 
   /**
-   * Grouped-query attention of the token at `position`, whose own key and value are stored, and whose page is not settled.
+   * Makes the token at `position`, whose own key and value are stored, and whose page is not settled, a column of the next
+   * {@link attend}.
    *
    * @param queries heads * headDim float32 values from `at` on, already rotated
-   * @param out receives heads * headDim values from `at` on
    */
-  attend(layer: number, position: number, queries: Float32Array, out: Float32Array, at: number): void {
+  queue(column: number, position: number, queries: Float32Array, at: number): void {
+    const { memory } = this.#pool;
     const own = this.#pages[Math.floor(position / PAGE_TOKENS)];
-    this.#pool.memory.attend(layer, position, this.#table, own, queries, out, at);
+    const [keys, values] = [memory.addressOf(own.keys), memory.addressOf(own.values)];
+    memory.attention.set(column, position, this.#table, keys, values, queries, at);
+  }
+
+  /**
+   * Grouped-query attention of the first `n` columns that were queued, of any caches of the pool.
+   *
+   * @param out receives heads * headDim values a column
+   * @throws PynqLlmError LLM_THREAD_LOST
+   */
+  attend(layer: number, n: number, out: Float32Array): void {
+    this.#pool.memory.attention.run(layer, n, out);
   }
 
   /** Whether there is a place for a token at `position` that may be written. */

@@ -1,6 +1,8 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { KernelMemory, MOST_KERNEL_BYTES, wholeLines } from '../kernels/kernels.js';
-import { type KvLayout, PAGE_TOKENS } from './layout.js';
+import type { ThreadPool } from '../threads/thread-pool.js';
+import { Attention } from './attention.js';
+import type { KvLayout } from './layout.js';
 import type { Page } from './page.js';
 
 /**
@@ -14,20 +16,24 @@ export class KvMemory {
   readonly maxTokens: number;
   readonly #memory: KernelMemory;
   readonly #bytes: Uint8Array;
-  /** The column at hand: a key or value row, the queries, its pages, the result. */
+  readonly attention: Attention;
+  /** The key or value row at hand. */
   readonly #row: Float32Array;
-  readonly #queries: Float32Array;
-  readonly #table: Uint32Array;
-  readonly #out: Float32Array;
-  readonly #scratch: Uint8Array;
-  readonly #scale: number;
   readonly #free: number[] = [];
   /** Frames from here on have never been taken. */
   #untouched = 0;
 
-  /** @throws PynqLlmError LLM_KV_MEMORY where the frames do not hold a page, or more is asked than there is */
-  constructor(layout: KvLayout, byteLength: number, contextLength: number) {
-    const { heads, headDim } = layout.shape;
+  /**
+   * @param maxColumns most columns whose attention is computed together, by `threads`
+   * @throws PynqLlmError LLM_KV_MEMORY where the frames do not hold a page, or more is asked than there is
+   */
+  constructor(
+    layout: KvLayout,
+    byteLength: number,
+    contextLength: number,
+    maxColumns: number,
+    threads: ThreadPool,
+  ) {
     this.layout = layout;
     this.frames = Math.floor(byteLength / layout.frameBytes);
     this.maxTokens = Math.min(contextLength, layout.tokensIn(this.frames));
@@ -37,16 +43,11 @@ export class KvMemory {
         `${byteLength} bytes hold no page of keys and values, which takes ${layout.framesOf(1) * layout.frameBytes}.`,
         { context: { byteLength, frameBytes: layout.frameBytes } },
       );
-    const tableWords = 2 * Math.ceil(this.maxTokens / PAGE_TOKENS);
-    const floats = [layout.width, heads * headDim, heads * headDim, tableWords];
-    const scratch = layout.scratchBytes(this.maxTokens);
-    const working = floats.reduce((sum, length) => sum + wholeLines(4 * length), wholeLines(scratch));
-    this.#memory = reserve(this.frames * layout.frameBytes + working);
-    [this.#row, this.#queries, this.#out] = floats.map((n) => this.#memory.floats(n));
-    this.#table = this.#memory.words(tableWords);
-    this.#scratch = this.#memory.bytes(scratch);
+    const attention = Attention.bytes(layout, this.maxTokens, maxColumns, threads.size);
+    this.#memory = reserve(this.frames * layout.frameBytes + wholeLines(4 * layout.width) + attention);
+    this.#row = this.#memory.floats(layout.width);
+    this.attention = new Attention(layout, this.#memory, this.maxTokens, maxColumns, threads);
     this.#bytes = this.#memory.bytes(this.frames * layout.frameBytes);
-    this.#scale = Math.fround(1 / Math.fround(Math.sqrt(headDim)));
   }
 
   get freeFrames(): number {
@@ -98,46 +99,6 @@ export class KvMemory {
       shape.kvHeads,
       shape.headDim,
     );
-  }
-
-  /**
-   * Attention of one column: see assembly/attention.ts.
-   *
-   * @param table two words for every page before `own`, the column's page, whose halves are read
-   * @param queries heads * headDim float32 values from `at` on; the result goes to the same place of `out`
-   */
-  attend(
-    layer: number,
-    position: number,
-    table: Uint32Array,
-    own: Page,
-    queries: Float32Array,
-    out: Float32Array,
-    at: number,
-  ): void {
-    const { layout } = this;
-    const { heads, kvHeads, headDim } = layout.shape;
-    const before = 2 * Math.floor(position / PAGE_TOKENS);
-    this.#table.set(table.subarray(0, before));
-    this.#table[before] = this.addressOf(own.keys);
-    this.#table[before + 1] = this.addressOf(own.values);
-    this.#queries.set(queries.subarray(at, at + heads * headDim));
-    this.#memory.kernels.attend(
-      this.#queries.byteOffset,
-      this.#table.byteOffset,
-      layer,
-      layout.type === 'int8',
-      this.#out.byteOffset,
-      this.#scratch.byteOffset,
-      kvHeads,
-      0,
-      kvHeads,
-      heads / kvHeads,
-      headDim,
-      position + 1,
-      this.#scale,
-    );
-    out.set(this.#out, at);
   }
 }
 

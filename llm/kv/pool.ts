@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
+import { ThreadPool } from '../threads/thread-pool.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS } from './layout.js';
 import { KvMemory } from './memory.js';
 import { NONE, type Page } from './page.js';
@@ -14,6 +15,10 @@ export interface KvPoolOptions {
   readonly bytes: number;
   /** Longest sequence that is ever asked for, in tokens. */
   readonly contextLength: number;
+  /** Most columns whose attention is computed together; 1 unless given. */
+  readonly maxColumns?: number | undefined;
+  /** Who computes it: the caller alone unless given. */
+  readonly threads?: ThreadPool | undefined;
 }
 
 /** How a pool is used; pages are complete pages, 16 tokens each. */
@@ -64,9 +69,10 @@ export class KvPool {
   #spillFailures = 0;
 
   /** @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
-  constructor(shape: KvShape, { type, bytes, contextLength }: KvPoolOptions) {
+  constructor(shape: KvShape, options: KvPoolOptions) {
+    const { type, bytes, contextLength, maxColumns = 1, threads = new ThreadPool(1) } = options;
     this.askedBytes = bytes;
-    this.memory = new KvMemory(new KvLayout(shape, type), bytes, contextLength);
+    this.memory = new KvMemory(new KvLayout(shape, type), bytes, contextLength, maxColumns, threads);
   }
 
   /** The longest sequence that there is room for when it is alone. */

@@ -1,11 +1,12 @@
 import type { BoardDescription } from '../../board/index.js';
 import { type FreeMemory, planPlacement, residentBytes, workingSizes } from '../../driver/index.js';
 import { rowBytes } from '../../gguf/index.js';
+import { Attention } from '../kv/attention.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import type { ModelShape } from './model-shape.js';
-import { HEAP_BYTES, samplingBytes, tokenizerBytes, workspaceBytes } from './sizes.js';
+import { HEAP_BYTES, samplingBytes, THREAD_BYTES, tokenizerBytes, workspaceBytes } from './sizes.js';
 
 /** Where nobody says how long sequences are to be, keys and values of so many tokens are the least. */
 const LEAST_TOKENS = 128;
@@ -44,6 +45,8 @@ export interface MemoryRequest {
   readonly staged?: boolean | undefined;
   /** Bytes of packed rows that the CPU's threads compute instead of the core. */
   readonly threadRows?: number | undefined;
+  /** Threads that compute, the device's among them; 1 unless given. */
+  readonly threads?: number | undefined;
 }
 
 export interface BudgetInput {
@@ -128,6 +131,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
     ["the mock's DMA memory, in this process", system.isMock ? resident : 0],
     ['weights that the core does not take', weights.cpu],
     ["rows that the CPU's threads compute", request.threadRows ?? 0],
+    ["threads beside the device's", ((request.threads ?? 1) - 1) * THREAD_BYTES],
     ['norms', 4 * model.vectorValues],
     [`activations of ${columns} columns`, workspaceBytes(model, columns)],
     ['logits of 8 sequences', samplingBytes(model)],
@@ -170,7 +174,8 @@ function chooseKv({ model, board, system, request }: BudgetInput, taken: number)
   const layout = new KvLayout(model, type);
   const context = request.contextLength ?? model.trainedContext;
   const one = layout.framesOf(request.contextLength ?? Math.min(context, LEAST_TOKENS)) * layout.frameBytes;
-  const scratch = layout.scratchBytes(context);
+  const { threads = 1, maxColumns = DEFAULT_MAX_COLUMNS } = request;
+  const scratch = Attention.bytes(layout, context, maxColumns, threads);
   const left = Math.max(0, system.available - taken - scratch);
   const usual = Math.max(defaultKvBytes(model, type, context, board.description), one);
   const bytes = request.kvBytes ?? Math.max(one, Math.min(usual, left));

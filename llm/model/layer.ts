@@ -74,7 +74,8 @@ export class Layer {
     if (wanted === 0) return 0;
     weights.query.multiply(workspace.normed, wanted);
     for (let i = 0, at = 0; i < n; i++)
-      if (columns[first + i].logits !== undefined) this.#attendTo(columns[first + i], at++);
+      if (columns[first + i].logits !== undefined) this.#queue(columns[first + i], at++);
+    columns[first].cache.attend(this.index, wanted, workspace.attended);
     this.#finish(wanted);
     return wanted;
   }
@@ -83,16 +84,17 @@ export class Layer {
     this.#norm(this.weights.attentionNorm, n, this.index > 0, this.weights.qkv);
     // Keys and values of all columns before any attention: a column of a prompt sees those before it.
     for (let i = 0; i < n; i++) this.#store(columns[first + i], i);
-    for (let i = 0; i < n; i++) this.#attendTo(columns[first + i], i);
+    for (let i = 0; i < n; i++) this.#queue(columns[first + i], i);
+    columns[first].cache.attend(this.index, n, this.workspace.attended);
   }
 
-  /** Rotates query `i` and attends to what its column sees. */
-  #attendTo({ cache, position }: Column, i: number): void {
+  /** Rotates query `i` and queues it for attention to what its column sees. */
+  #queue({ cache, position }: Column, i: number): void {
     const { workspace, config } = this;
     const { heads, headDim } = config;
     const at = i * heads * headDim;
     this.#rotate(workspace.queries, at, heads, i);
-    cache.attend(this.index, position, workspace.queries, workspace.attended, at);
+    cache.queue(i, position, workspace.queries, at);
   }
 
   /** From what was attended to, to the end of the layer. */

@@ -1,9 +1,16 @@
 import type { Accelerator, MatMulProgram } from '../../driver/index.js';
 import type { CpuMatrix } from './cpu-matrix.js';
+import type { CpuRows, CpuRowsMemory } from './cpu-rows.js';
 import type { MatrixInput } from './matrix-input.js';
 
 /** Where one matrix is computed. */
-export type PlacedMatrix = { readonly program: MatMulProgram } | { readonly matrix: CpuMatrix };
+export type PlacedMatrix =
+  | {
+      readonly program: MatMulProgram;
+      /** The matrix's last rows, where the CPU computes them meanwhile. */
+      readonly rest?: CpuRows | undefined;
+    }
+  | { readonly matrix: CpuMatrix };
 
 /** A matrix with room for n * rows results of n columns: result m of column n at n * rows + m. */
 export type GroupMember = PlacedMatrix & { readonly output: Float32Array };
@@ -23,6 +30,10 @@ export class LinearGroup {
   readonly #accelerator: Accelerator | undefined;
   readonly #programs: MatMulProgram[] = [];
   readonly #programOutputs: Float32Array[] = [];
+  /** Of programs that have not all rows of their matrix, the rest. */
+  readonly #rests: CpuRows[] = [];
+  readonly #restOf: (CpuRows | undefined)[] = [];
+  readonly #rows: CpuRowsMemory | undefined;
   readonly #matrices: CpuMatrix[] = [];
   readonly #matrixOutputs: Float32Array[] = [];
   readonly #input: MatrixInput;
@@ -39,16 +50,21 @@ export class LinearGroup {
       readonly accelerator: Accelerator | undefined;
       readonly input: MatrixInput;
       readonly cpuWork: CpuWork;
+      /** Where the rests of members are. */
+      readonly rows?: CpuRowsMemory | undefined;
     },
   ) {
     this.#columns = columns;
     this.#accelerator = shared.accelerator;
     this.#input = shared.input;
     this.#cpuWork = shared.cpuWork;
+    this.#rows = shared.rows;
     for (const member of members) {
       if ('program' in member) {
         this.#programs.push(member.program);
         this.#programOutputs.push(member.output);
+        if (member.rest !== undefined) this.#rests.push(member.rest);
+        this.#restOf.push(member.rest);
       } else {
         this.#matrices.push(member.matrix);
         this.#matrixOutputs.push(member.output);
@@ -74,14 +90,40 @@ export class LinearGroup {
    */
   multiply(input: Float32Array, n: number, hasBlocks = false): void {
     this.#input.set(input, n * this.#columns, hasBlocks);
-    if (this.#programs.length > 0) {
+    if (this.#rests.length > 0) this.#multiplyShared(n);
+    else if (this.#programs.length > 0)
       this.#accelerator?.multiply(this.#programs, n, this.#fill, this.#programOutputs);
-    }
     if (this.#matrices.length === 0) return;
     for (let i = 0; i < this.#matrices.length; i++) {
       const matrix = this.#matrices[i];
       matrix.multiply(this.#input, n, this.#matrixOutputs[i]);
       this.#cpuWork.multiplyAdds += n * matrix.rows * matrix.columns;
+    }
+  }
+
+  /** The core's rows on the core, the others on other threads meanwhile. */
+  #multiplyShared(n: number): void {
+    const rests = this.#rows?.begin(this.#rests, this.#input.blocks, n) ?? [];
+    // Of one column the core's rows come first in the output; of more, rows of the CPU lie between those of the columns.
+    const outputs =
+      n === 1 ? this.#programOutputs : this.#programs.map(({ rows }) => new Float32Array(n * rows));
+    try {
+      this.#accelerator?.multiply(this.#programs, n, this.#fill, outputs);
+    } finally {
+      this.#rows?.finish();
+    }
+    let next = 0;
+    for (const [i, rest] of this.#restOf.entries()) {
+      const output = this.#programOutputs[i];
+      const { rows } = this.#programs[i];
+      const all = rows + (rest?.rows ?? 0);
+      for (let column = 0; n > 1 && column < n; column++)
+        output.set(outputs[i].subarray(column * rows, (column + 1) * rows), column * all);
+      if (rest === undefined) continue;
+      const results = rests[next++];
+      for (let column = 0; column < n; column++)
+        output.set(results.subarray(column * rest.rows, (column + 1) * rest.rows), column * all + rows);
+      this.#cpuWork.multiplyAdds += n * rest.rows * rest.columns;
     }
   }
 }

@@ -3,16 +3,18 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
+import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer } from '../tokenizer/index.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
+import { CpuRowsMemory } from './cpu-rows.js';
 import { Embedding } from './embedding.js';
 import { Layer } from './layer.js';
 import { type CpuWork, type GroupMember, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
 import { Rope } from './rope.js';
 import { findTensors, type ModelTensors, matrices, readVector } from './tensors.js';
-import { type LoadProgress, WeightLoader } from './weight-loader.js';
+import { type LoadProgress, type RowShare, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
 /** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
@@ -29,6 +31,13 @@ export interface LoadOptions {
   readonly kvType?: KvType | undefined;
   /** Bound of keys and values in bytes; see {@link defaultKvBytes}. */
   readonly kvBytes?: number | undefined;
+  /** Threads that compute, the caller's among them; 1 unless given. */
+  readonly threads?: number | undefined;
+  /**
+   * How many of a matrix's rows, the last ones, threads compute while the core computes the others: see row-share.ts. None
+   * unless given. A matrix that the core does not take is the CPU's anyway.
+   */
+  readonly cpuRows?: ((tensor: GgufTensor) => number) | undefined;
   readonly onProgress?: LoadProgress | undefined;
   /** What the model is, and where its packed weights may be kept; nothing is kept, or looked for, unless given. */
   readonly keep?: KeepWeights | undefined;
@@ -40,7 +49,7 @@ export interface LoadOptions {
  * tile at a time; no copy of them is held.
  *
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED,
- *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, GGUF_READ_FAILED, DRIVER_*
+ *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, LLM_THREADS, GGUF_READ_FAILED, DRIVER_*
  */
 export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const config = readConfig(gguf);
@@ -54,9 +63,23 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       { context: { tensor: 'token_embd.weight', rows: config.vocabSize, tokens: tokenizer.vocabSize } },
     );
   const { accelerator, kvType = 'f16' } = options;
-  const workspace = new Workspace(config, options.maxColumns ?? DEFAULT_MAX_COLUMNS);
   const cpuWork: CpuWork = { multiplyAdds: 0 };
-  const loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress, options.keep);
+  const maxColumns = options.maxColumns ?? DEFAULT_MAX_COLUMNS;
+  const threads = new ThreadPool(options.threads ?? 1);
+  const { cpuRows } = options;
+  const share: RowShare | undefined = cpuRows && {
+    rowsOf: cpuRows,
+    makeRoom: (shapes, mostRows) => new CpuRowsMemory(shapes, mostRows, maxColumns, threads),
+  };
+  const loader = new WeightLoader(
+    gguf,
+    matrices(tensors),
+    accelerator,
+    options.onProgress,
+    options.keep,
+    share,
+  );
+  const workspace = new Workspace(config, maxColumns);
   try {
     const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator);
     return new Model({
@@ -71,12 +94,14 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
           options.kvBytes ?? defaultKvBytes(config, kvType, contextLength, accelerator?.board.description),
       },
       workspace,
+      threads,
       ...graph,
       cost: () => readCost(accelerator, cpuWork),
       // Not the loader itself: it would hold the file's metadata for as long as the model.
       unload: loader.unload,
     });
   } catch (error) {
+    threads.close();
     loader.unload();
     throw error;
   }
@@ -91,7 +116,7 @@ function buildGraph(
   cpuWork: CpuWork,
   accelerator: Accelerator | undefined,
 ) {
-  const shared = { accelerator, input: workspace.input, cpuWork };
+  const shared = { accelerator, input: workspace.input, cpuWork, rows: loader.rows };
   const placed = (tensor: GgufTensor, output: Float32Array): GroupMember => ({
     ...loader.load(tensor),
     output,

@@ -3,6 +3,7 @@ import type { PlacementReport, WeightOrigins } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { KvCache } from '../kv/cache.js';
 import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
+import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
@@ -23,7 +24,7 @@ export interface ModelParts {
   readonly placement: PlacementReport;
   readonly weights: WeightOrigins;
   readonly contextLength: number;
-  readonly kv: Omit<KvPoolOptions, 'contextLength'>;
+  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'>;
   readonly embedding: Embedding;
   readonly rope: Rope;
   readonly layers: readonly Layer[];
@@ -31,6 +32,8 @@ export interface ModelParts {
   /** normed -> logits */
   readonly output: LinearGroup;
   readonly workspace: Workspace;
+  /** Ended with the model. */
+  readonly threads: ThreadPool;
   /** Running totals of what the model has cost. */
   readonly cost: () => Cost;
   /** Gives back device memory. */
@@ -94,8 +97,9 @@ export class Model {
 
   /** Keys and values of all sequences; made when it is first used. @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
   get kvPool(): KvPool {
-    const { config, kv } = this.#parts;
-    this.#kvPool ??= new KvPool(config, { ...kv, contextLength: this.contextLength });
+    const { config, kv, threads } = this.#parts;
+    const { contextLength, maxColumns } = this;
+    this.#kvPool ??= new KvPool(config, { ...kv, contextLength, maxColumns, threads });
     return this.#kvPool;
   }
 
@@ -123,7 +127,8 @@ export class Model {
    * Feeds `columns` and fills the logits of those that want them. Tokens of one sequence come in order. After an error
    * every cache is as it was before the first of its columns.
    *
-   * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, LLM_KV_FULL, DRIVER_*, GGUF_READ_FAILED
+   * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, LLM_KV_FULL, LLM_THREAD_LOST, DRIVER_*,
+   *   GGUF_READ_FAILED
    */
   forward(columns: readonly Column[]): void {
     if (this.#closed)
@@ -186,6 +191,7 @@ export class Model {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#parts.threads.close();
     this.#parts.unload();
   }
 }

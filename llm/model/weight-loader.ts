@@ -7,9 +7,26 @@ import type {
   PlacementReport,
   WeightOrigins,
 } from '../../driver/index.js';
-import { BLOCK_FORMATS, type ByteSource, type GgufFile, type GgufTensor } from '../../gguf/index.js';
+import {
+  BLOCK_FORMATS,
+  type ByteSource,
+  coreTypeOf,
+  type GgufFile,
+  type GgufTensor,
+} from '../../gguf/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
+import type { CpuRowsMemory, RowsShape } from './cpu-rows.js';
 import type { PlacedMatrix } from './linear-group.js';
+
+/** Q, K and V. */
+const MOST_OF_A_GROUP = 3;
+
+/** What the CPU's part of the rows is, and where it goes. */
+export interface RowShare {
+  /** Rows of a matrix, the last ones. */
+  rowsOf(tensor: GgufTensor): number;
+  makeRoom(shapes: readonly RowsShape[], mostRows: number): CpuRowsMemory;
+}
 
 /** Called after each matrix with the bytes of weights loaded so far. */
 export type LoadProgress = (done: number, total: number, unit: 'bytes') => void;
@@ -23,6 +40,9 @@ export class WeightLoader {
   readonly #placements: ReadonlyMap<string, Placement>;
   readonly #weights: ModelWeights | undefined;
   readonly #programs: MatMulProgram[] = [];
+  /** The CPU's rows of matrices, and where they are. */
+  readonly #shares: ReadonlyMap<string, number>;
+  readonly rows: CpuRowsMemory | undefined;
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
@@ -33,14 +53,24 @@ export class WeightLoader {
     accelerator: Accelerator | undefined,
     onProgress: LoadProgress | undefined,
     keep: KeepWeights | undefined,
+    share: RowShare | undefined,
   ) {
     this.#gguf = gguf;
     this.#accelerator = accelerator;
     this.#onProgress = onProgress;
     this.#totalBytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-    this.placement = accelerator?.plan(tensors) ?? cpuPlacement(tensors);
+    this.#shares = new Map(
+      accelerator === undefined || share === undefined
+        ? []
+        : tensors
+            .map((tensor) => [tensor.name, share.rowsOf(tensor)] as const)
+            .filter(([, rows]) => rows > 0),
+    );
+    const cores = tensors.map((tensor) => ({ ...tensor, rows: tensor.rows - this.#shareOf(tensor) }));
+    this.placement = accelerator?.plan(cores) ?? cpuPlacement(tensors);
+    this.rows = this.#shares.size === 0 ? undefined : this.#makeRoom(tensors, share);
     this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
-    this.#weights = accelerator?.weightsOf(tensors, keep);
+    this.#weights = accelerator?.weightsOf(cores, keep);
   }
 
   /** Loads one matrix. @throws PynqLlmError GGUF_READ_FAILED, DRIVER_* */
@@ -56,11 +86,33 @@ export class WeightLoader {
     if (this.#accelerator === undefined || placement === 'cpu') {
       return { matrix: loadCpuMatrix(this.#gguf, tensor) };
     }
-    const { name, type, rows, columns } = tensor;
-    const weights = { name, type, rows, columns, readRows: rowReader(this.#gguf.source, tensor) };
+    const { name, type, columns } = tensor;
+    const rows = tensor.rows - this.#shareOf(tensor);
+    const readRows = rowReader(this.#gguf.source, tensor);
+    const weights = { name, type, rows, columns, readRows };
     const program = this.#accelerator.load(weights, placement, { kept: this.#weights });
     this.#programs.push(program);
-    return { program };
+    if (this.rows === undefined || rows === tensor.rows) return { program };
+    const rest = this.rows.take(shapeOf(tensor, tensor.rows - rows));
+    readRows(rows, rest.rows, rest.blocks);
+    return { program, rest };
+  }
+
+  #shareOf({ name }: GgufTensor): number {
+    return this.#shares.get(name) ?? 0;
+  }
+
+  #makeRoom(tensors: readonly GgufTensor[], share: RowShare | undefined): CpuRowsMemory | undefined {
+    const shapes = tensors
+      .filter(({ name }) => this.#shares.has(name))
+      .map((tensor) => shapeOf(tensor, this.#shareOf(tensor)));
+    // No group has more rows than all matrices of a layer, and none more than the largest few.
+    const mostRows = shapes
+      .map(({ rows }) => rows)
+      .sort((a, b) => b - a)
+      .slice(0, MOST_OF_A_GROUP)
+      .reduce((sum, rows) => sum + rows, 0);
+    return share?.makeRoom(shapes, mostRows);
   }
 
   /** All matrices are loaded: what was packed of them counts from now on. */
@@ -73,6 +125,12 @@ export class WeightLoader {
   get unload(): () => void {
     return unloader(this.#programs, this.#accelerator, this.#weights);
   }
+}
+
+function shapeOf({ type, columns }: GgufTensor, rows: number): RowsShape {
+  const coreType = coreTypeOf(type);
+  if (coreType === undefined) throw new Error('only what the core multiplies is shared');
+  return { coreType, rows, columns };
 }
 
 function unloader(

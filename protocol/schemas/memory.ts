@@ -43,8 +43,9 @@ export interface MemoryBudget {
   readonly kvTokens: number;
   /** Columns that go through the matrices together. */
   readonly maxColumns: number;
-  /** Bytes of weights that are read for each step, and seconds of that on a card. */
+  /** Bytes of weights that are read for each step. */
   readonly stagedBytes: number;
+  /** How long that takes from a card. */
   readonly stagedSeconds: number;
   /** All that as text: a line each, in MiB. */
   readonly table: string;

@@ -64,7 +64,12 @@ export interface WirePlacementReport {
    * Core cycles of a token of one sequence, in the board's timing: with the synthesised core's unpacker as fast as the words
    * come, and as the HLS report has it. The truth lies between.
    */
-  readonly tokenCycles: { readonly words: number; readonly hls: number };
+  readonly tokenCycles: {
+    /** The least. */
+    readonly words: number;
+    /** The most. */
+    readonly hls: number;
+  };
 }
 export const placementReport: z.ZodType<WirePlacementReport> = z.object({
   board: z.string(),

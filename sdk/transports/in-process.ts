@@ -6,12 +6,17 @@ import type { OpenTransport } from './transport.js';
  * connection.
  * @param device `mock:...`
  * @param storeDir directory of the model store; the user's cache unless given
+ * @param threads that compute beside the device; as many as the CPU has cores unless given
  */
-export function inProcess(device: string, storeDir: string | undefined): OpenTransport {
+export function inProcess(
+  device: string,
+  storeDir: string | undefined,
+  threads: number | undefined,
+): OpenTransport {
   return async (events) => {
     // The agent's half is only loaded by those who use it.
     const { openInProcess } = await import('../../agent/in-process.js');
-    const agent = await openInProcess({ device, storeDir, ...events });
+    const agent = await openInProcess({ device, storeDir, threads, ...events });
     return {
       send: agent.send,
       close: agent.close,

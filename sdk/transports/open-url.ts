@@ -7,6 +7,7 @@ import { webSocket } from './web-socket.js';
 
 export interface PlaceOptions {
   readonly storeDir?: string | undefined;
+  readonly threads?: number | undefined;
   readonly ca?: string | undefined;
   readonly fingerprint?: string | undefined;
   readonly ssh?: SshLoginOptions | undefined;
@@ -28,7 +29,7 @@ export interface PlaceTransport {
 export function transportFor(url: string, options: PlaceOptions): PlaceTransport {
   if (url === 'mock' || url.startsWith('mock:')) {
     const device = url === 'mock' ? 'mock:' : url;
-    return { open: inProcess(device, options.storeDir), reconnects: false };
+    return { open: inProcess(device, options.storeDir, options.threads), reconnects: false };
   }
   if (url.startsWith('unix:')) {
     const path = url.slice('unix:'.length);

@@ -46,6 +46,16 @@ function ofRelease(release: EmulatedRelease, folder: string): void {
   );
 
   it(
+    'computes the same with two threads, which have a third of the rows of all matrices',
+    async () => {
+      const args = [TINY_MODEL, 'pynq-z1', PROMPT, '16', 'f16', '2'];
+      const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
+      expect(there).toEqual({ ...digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16), architecture: arch });
+    },
+    DEADLINE_MS,
+  );
+
+  it(
     'computes the bits that this machine computes from subnormal, huge and ordinary values, kernel by kernel',
     async () => {
       const there: unknown = JSON.parse(await runInRelease(release, ['kernels-digest-main'], []));

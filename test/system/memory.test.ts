@@ -51,17 +51,19 @@ describe('inspect --board', () => {
   });
 
   const folder = join('..', 'shared', 'models');
-  it.skipIf(existsSync(folder))(`skipped: ${folder} is not there`, ({ skip }) => skip());
-  it.skipIf(!existsSync(folder))('says of every reference model that it fits a PYNQ-Z1', async () => {
-    const files = readdirSync(folder).filter((name) => name.endsWith('.gguf'));
-    expect(files.length).toBeGreaterThan(0);
-    for (const file of files) {
-      const { memory } = await planOnBoard(join(folder, file), 'pynq-z1');
-      expect(memory?.refusal).toBeUndefined();
-    }
-    const { stdout } = await run(['inspect', join(folder, files[0]), '--board', 'pynq-z1']);
-    expect(stdout).toMatch(/^fits: a context of \d+ tokens/m);
-  });
+  it.skipIf(!existsSync(folder))(
+    'says of every reference model that it fits a PYNQ-Z1 (needs ../shared/models)',
+    async () => {
+      const files = readdirSync(folder).filter((name) => name.endsWith('.gguf'));
+      expect(files.length).toBeGreaterThan(0);
+      for (const file of files) {
+        const { memory } = await planOnBoard(join(folder, file), 'pynq-z1');
+        expect(memory?.refusal).toBeUndefined();
+      }
+      const { stdout } = await run(['inspect', join(folder, files[0]), '--board', 'pynq-z1']);
+      expect(stdout).toMatch(/^fits: a context of \d+ tokens/m);
+    },
+  );
 
   it('refuses a board that is none', async () => {
     const { status, stderr } = await run(['inspect', small, '--board', 'pynq-z9']);

@@ -7,7 +7,11 @@ import { softmax } from './softmax';
 /** A page's entry in the table: the addresses of its first layer's keys and values; an INT8 page has both at the first. */
 const ENTRY_BYTES: usize = 8;
 
-// What all functions here need of a call of `attend`: it is not entered again before it returns.
+/** Of the words that `attend` is given: where those of the columns begin, and how many bytes each has. */
+const COLUMNS_AT: usize = 24;
+const COLUMN_BYTES: usize = 16;
+
+// What all functions here need of a column: every thread has an instance, and globals, of its own.
 let pages: usize = 0;
 let layer: i32 = 0;
 let quantized: bool = false;
@@ -27,43 +31,41 @@ let scoreBytes: usize = 0;
 let sumBytes: usize = 0;
 
 /**
- * Attention of some heads of one column over the pages of its sequence. As in llama.cpp with F16 keys and values, queries and
- * softmax weights are rounded to halves before their products; sums are float32 in the order of dot.ts, whatever page
- * a token is in. All addresses are byte offsets.
+ * Attention of columns over the pages of their sequences; a unit is a head of keys and values of a column, with the `group` of
+ * queries that it has. As in llama.cpp with F16 keys and values, queries and softmax weights are rounded to halves before
+ * their products; sums are float32 in the order of dot.ts, whatever page a token is in. All addresses are byte offsets.
  *
  * float32 SIMD, which takes subnormals for zero on armv7, is right here, because there are none: a half is a multiple of
  * 2^-24, so products of two are multiples of 2^-48, and so are sums of them, however they are rounded. The scale of
  * an INT8 page is 0, NaN or at least 2^-24 / 127, so its weights are multiples of 2^-78, and so are their sums.
  *
- * @param queries of all heads: headDim float32 each, rotated
- * @param pages an entry for every page that the tokens reach into
- * @param quantized whether all pages but the column's own, the last, are INT8
- * @param out of all heads: receives headDim float32 each
+ * @param args words, as llm/kv/attention.ts writes them: layer; whether all pages but a column's own, the last, are INT8; heads
+ *   of keys and values; group; headDim; the scale, a float32; then of each column the addresses of its queries, headDim
+ *   float32 a head, of an entry for every page that its tokens reach into, and of where the result goes, like the
+ *   queries; and its tokens
  * @param scratch see scratchBytes in llm/kv/layout.ts
- * @param firstKvHead, endKvHead the heads of keys and values; each is that of `group` queries
  */
-export function attend(
-  queries: usize,
-  pagesAt: usize,
-  ofLayer: i32,
-  areQuantized: bool,
-  out: usize,
-  scratch: usize,
-  ofKvHeads: i32,
-  firstKvHead: i32,
-  endKvHead: i32,
-  group: i32,
-  ofHeadDim: i32,
-  ofTokens: i32,
-  byScale: f32,
-): void {
-  pages = pagesAt;
-  layer = ofLayer;
-  quantized = areQuantized;
-  kvHeads = ofKvHeads;
-  headDim = ofHeadDim;
-  tokens = ofTokens;
-  scale = byScale;
+export function attend(args: usize, firstUnit: i32, endUnit: i32, scratch: usize): void {
+  const heads = load<i32>(args, 8);
+  for (let unit = firstUnit; unit < endUnit; ) {
+    const column = unit / heads;
+    const end = min(endUnit, (column + 1) * heads);
+    attendColumn(args, args + COLUMNS_AT + <usize>column * COLUMN_BYTES, unit % heads, end - column * heads, scratch);
+    unit = end;
+  }
+}
+
+function attendColumn(args: usize, column: usize, firstKvHead: i32, endKvHead: i32, scratch: usize): void {
+  layer = load<i32>(args);
+  quantized = load<i32>(args, 4) != 0;
+  kvHeads = load<i32>(args, 8);
+  const group = load<i32>(args, 12);
+  headDim = load<i32>(args, 16);
+  scale = load<f32>(args, 20);
+  const queries = load<usize>(column);
+  pages = load<usize>(column, 4);
+  const out = load<usize>(column, 8);
+  tokens = load<i32>(column, 12);
   queryBytes = <usize>rowChunks(headDim) << 4;
   scoreBytes = <usize>blocksOf(tokens) * (BLOCK << 2);
   sumBytes = <usize>PAGE * queryBytes;

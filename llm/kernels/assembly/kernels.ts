@@ -1,6 +1,7 @@
 import { dot } from './dot';
 
 export { attend } from './attention';
+export { multiplyBlocks } from './blocks';
 export { decodeHalves, encodeHalves, roundToHalves } from './half';
 export { normalize } from './norm';
 export { quantizeQ8K } from './q8k';

@@ -20,6 +20,7 @@ export interface LogitsDigest {
  * Feeds `prompt`, then `count` greedy tokens, and digests all logits on the way.
  *
  * @param board name or path of the board description that the mock is made after
+ * @param threads that compute; with more than one they have a third of all rows of matrices too
  */
 export function digestLogits(
   modelPath: string,
@@ -27,9 +28,15 @@ export function digestLogits(
   prompt: string,
   count: number,
   kvType: KvType = 'f16',
+  threads = 1,
 ): LogitsDigest {
   const accelerator = new Accelerator(openMockBoard(loadBoardDescription(board)));
-  const model = loadModel(openGguf(fileSource(modelPath)), { accelerator, kvType });
+  const model = loadModel(openGguf(fileSource(modelPath)), {
+    accelerator,
+    kvType,
+    threads,
+    cpuRows: threads === 1 ? undefined : ({ rows }) => Math.floor(rows / 3),
+  });
   const pending = model.tokenizer.encode(prompt);
   const length = pending.length + count;
   const cache = model.newCache(length);

@@ -31,9 +31,11 @@ describe('access control', () => {
       { role: 'infer', token: 'token-of-all-the-others' },
     ] as const;
     const access = new AccessControl(tokens, new TestClock());
-    expect(tokens.map(({ token }) => access.admit(token, '::ffff:10.0.0.9'))).toEqual(
-      ['ann', 'bob', 'infer'].map((name) => ({ role: 'infer', share: [name, '10.0.0.9'] })),
-    );
+    expect(tokens.map(({ token }) => access.admit(token, '::ffff:10.0.0.9'))).toEqual([
+      { role: 'infer', share: ['ann', '10.0.0.9'], tokenName: 'ann' },
+      { role: 'infer', share: ['bob', '10.0.0.9'], tokenName: 'bob' },
+      { role: 'infer', share: ['infer', '10.0.0.9'], tokenName: 'infer' },
+    ]);
     const open = new AccessControl({}, new TestClock());
     expect(open.admit('any', '2001:db8::1:2:3').share).toEqual(['2001:db8:0:0::/64']);
     expect(open.admit(undefined, '2001:db8::ffff:0:3').share).toEqual(['2001:db8:0:0::/64']);

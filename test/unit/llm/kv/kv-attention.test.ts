@@ -140,7 +140,8 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
       const cache = filled(tokens);
       for (const layer of [0, 1]) {
         const out = new Float32Array(QUERY_WIDTH);
-        cache.attend(layer, position, queries, out, 0);
+        cache.queue(0, position, queries, 0);
+        cache.attend(layer, 1, out);
         expect(out).toEqual(plainAttention(SHAPE, type, position, keys, values, queries));
       }
     },
@@ -149,10 +150,12 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
   it('sees the same whether earlier tokens are settled or not', () => {
     const cache = filled(40);
     const before = new Float32Array(QUERY_WIDTH);
-    cache.attend(1, 39, queries, before, 0);
+    cache.queue(0, 39, queries, 0);
+    cache.attend(1, 1, before);
     cache.settle();
     const after = new Float32Array(QUERY_WIDTH);
-    cache.attend(1, 39, queries, after, 0);
+    cache.queue(0, 39, queries, 0);
+    cache.attend(1, 1, after);
     expect(after).toEqual(before);
   });
 });
@@ -187,7 +190,8 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
       ]) {
         const queries = oddHalves(random, queryWidth, 8, 18).map((value) => value * size);
         const out = new Float32Array(queryWidth);
-        cache.attend(0, position, queries, out, 0);
+        cache.queue(0, position, queries, 0);
+        cache.attend(0, 1, out);
         expectSameBits(out, plainAttention(shape, type, position, keys, values, queries));
       }
     });
@@ -204,7 +208,8 @@ describe('INT8', () => {
       cache.store(0, token, new Float32Array(WIDTH).fill(token === 3 ? 1e9 : 1), new Float32Array(WIDTH), 0);
     }
     const out = new Float32Array(QUERY_WIDTH);
-    cache.attend(0, 16, new Float32Array(QUERY_WIDTH).fill(1), out, 0);
+    cache.queue(0, 16, new Float32Array(QUERY_WIDTH).fill(1), 0);
+    cache.attend(0, 1, out);
     expect(out.every(Number.isNaN)).toBe(true);
   });
 

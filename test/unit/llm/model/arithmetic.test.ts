@@ -96,7 +96,8 @@ describe('attention', () => {
     const { cache, keys, values } = filledCache(64);
     const queries = randomFloats(6 * 24, 5, 2);
     const out = new Float32Array(6 * 24);
-    cache.attend(1, tokens - 1, queries, out, 0);
+    cache.queue(0, tokens - 1, queries, 0);
+    cache.attend(1, 1, out);
     for (let head = 0; head < 6; head++) {
       const kvHead = Math.floor(head / 3);
       const scores = Array.from({ length: tokens }, (_, token) => {
@@ -121,7 +122,9 @@ describe('attention', () => {
     const queries = randomFloats(6 * 24, 5);
     const [small, large] = [37, 200].map((maxTokens) => {
       const out = new Float32Array(6 * 24);
-      filledCache(maxTokens).cache.attend(1, tokens - 1, queries, out, 0);
+      const { cache } = filledCache(maxTokens);
+      cache.queue(0, tokens - 1, queries, 0);
+      cache.attend(1, 1, out);
       return out;
     });
     expect(large).toEqual(small);
@@ -131,10 +134,12 @@ describe('attention', () => {
     const { cache } = filledCache(64);
     const queries = randomFloats(6 * 24, 5);
     const before = new Float32Array(6 * 24);
-    cache.attend(1, 10, queries, before, 0);
+    cache.queue(0, 10, queries, 0);
+    cache.attend(1, 1, before);
     cache.store(1, 11, randomFloats(48, 9), randomFloats(48, 10), 0);
     const after = new Float32Array(6 * 24);
-    cache.attend(1, 10, queries, after, 0);
+    cache.queue(0, 10, queries, 0);
+    cache.attend(1, 1, after);
     expect(after).toEqual(before);
   });
 });
