@@ -128,8 +128,12 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
     session(async (board) => {
       const path = join(folder, 'tinyllama-Q3_K_S.gguf');
       writeTinyLlama(path);
+      const first = await refusal(board, path);
+      measured.seconds('Refusal of Q3_K_S by an agent that was not asked before', first.milliseconds / 1000);
+      // Node has compiled by then what answers, which takes an emulator longer than the answer.
+      await refusal(board, path);
       const { code, message, milliseconds } = await refusal(board, path);
-      measured.seconds('Refusal of Q3_K_S', milliseconds / 1000);
+      measured.seconds('… asked again', milliseconds / 1000);
       expect(code).toBe('LLM_MEMORY_DMA');
       expect(message).toMatch(/^ {2}this model's weights +456\.3$/m);
       expect(message).toMatch(/^ {2}short of +99\.0$/m);
