@@ -157,13 +157,24 @@ function place(description: BoardDescription, tensor: TensorShape, pieces: numbe
   };
 }
 
+/** Layers are alike, and a refused model is planned many times over to find what fits: shapes are planned once. */
+const planned = new WeakMap<BoardDescription, Map<string, number>>();
+
 function bytesOf(
   description: BoardDescription,
   coreType: CoreType,
   tensor: TensorShape,
   placement: 'resident' | 'staged',
 ): number {
-  return planTiles({ description }, coreType, tensor.rows, tensor.columns / SUPER_BLOCK, placement).bytes;
+  const sizes = planned.get(description) ?? new Map<string, number>();
+  planned.set(description, sizes);
+  const { rows, columns } = tensor;
+  const shape = `${coreType} ${rows} ${columns} ${placement}`;
+  const known = sizes.get(shape);
+  if (known !== undefined) return known;
+  const { bytes } = planTiles({ description }, coreType, rows, columns / SUPER_BLOCK, placement);
+  sizes.set(shape, bytes);
+  return bytes;
 }
 
 /** Free bytes of each region, if what is used lies at the start. */

@@ -20,10 +20,13 @@ export function tokenCycles(
   tensors: readonly TensorShape[],
   placements: readonly ('resident' | 'staged' | 'cpu')[],
 ): TokenCycles {
-  const sumWith = (unpack: 'words' | 'hls'): number =>
-    tensors.reduce((sum, { type, rows, columns }, i) => {
+  const sumWith = (unpack: 'words' | 'hls'): number => {
+    // Layers are alike.
+    const known = new Map<string, number>();
+    return tensors.reduce((sum, { type, rows, columns }, i) => {
       const coreType = coreTypeOf(type);
       if (placements[i] === 'cpu' || coreType === undefined) return sum;
+      const shape = `${type} ${rows} ${columns}`;
       const kb = columns / SUPER_BLOCK;
       const cost: MatMulCost = {
         core: { ...description, unpack },
@@ -33,7 +36,10 @@ export function tokenCycles(
         columns: 1,
         rowsPerTile: rowsPerTile(kb, description.capacity.weightBlocks),
       };
-      return sum + matMulCycles(cost);
+      const cycles = known.get(shape) ?? matMulCycles(cost);
+      known.set(shape, cycles);
+      return sum + cycles;
     }, 0);
+  };
   return { words: sumWith('words'), hls: sumWith('hls') };
 }

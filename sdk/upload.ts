@@ -159,6 +159,7 @@ async function sendChunks(
   { signal, onProgress }: UploadOptions,
 ): Promise<void> {
   let bytes = have.reduce((sum, one, index) => sum + (one === 0 ? 0 : chunkLength(source, index)), 0);
+  onProgress?.(bytes, source.byteLength, 'bytes');
   for (let first = have.indexOf(0); first >= 0; first = have.indexOf(0, first)) {
     const next = have.indexOf(1, first);
     const end = Math.min(next < 0 ? have.length : next, first + pace.chunks);

@@ -13,7 +13,8 @@ const UPLOAD_BYTES = MAX_BODIES * CHUNK_BYTES;
  * @param url the device's, as `openBoard` takes it
  */
 export function systemMemoryOf(url: string): () => SystemMemory {
-  const isMock = parseDeviceUrl(url).kind === 'mock';
+  const device = parseDeviceUrl(url);
+  const isMock = device.kind === 'mock' && device.memory === undefined;
   return () => {
     const memory = readAvailableMemory() ?? {
       available: totalmem(),

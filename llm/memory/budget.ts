@@ -28,7 +28,10 @@ export interface SystemMemory {
   readonly source: string;
   /** Bytes that uploads may take while models are loaded. */
   readonly uploads: number;
-  /** On a mock DMA memory is this machine's too, and weights may be staged without asking: nothing slow is behind them. */
+  /**
+   * A mock with DMA memory of its own: that is this machine's too, and weights may be staged without asking, as nothing slow is
+   * behind them. One in a board's memory takes what the board takes.
+   */
   readonly isMock: boolean;
 }
 

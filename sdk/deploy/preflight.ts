@@ -5,8 +5,8 @@ import { BOARD_MACHINES, type Platform } from './platforms.js';
 import type { ServiceManager } from './service-manager.js';
 
 const MIB = 1024 * 1024;
-/** The agent with a small model takes about 150 MB. */
-const MIN_MEMORY_BYTES = 128 * MIB;
+/** An idle agent takes 60 MiB of an emulated PYNQ-Z1; the rest is for a model's keys and activations. */
+const MIN_MEMORY_BYTES = 96 * MIB;
 /** DMA memory for the smallest model, its inputs and outputs. */
 const MIN_CMA_BYTES = 32 * MIB;
 /** Left free for logs and models. */
@@ -22,6 +22,7 @@ export interface BoardFacts {
   readonly uid: number;
   readonly user: string;
   readonly memoryBytes: number;
+  /** What the agent that runs now will give back is in it. */
   readonly availableBytes: number;
   /** Contiguous memory area; undefined where the kernel has none. */
   readonly cmaBytes: number | undefined;
@@ -76,7 +77,7 @@ export function parseFacts(output: string, nowSeconds: number): BoardFacts {
     uid: values.has('uid') ? number('uid') : -1,
     user: values.get('user') ?? '',
     memoryBytes: number('MemTotal') * 1024,
-    availableBytes: number('MemAvailable') * 1024,
+    availableBytes: (number('MemAvailable') + number('agent')) * 1024,
     cmaBytes: values.has('CmaTotal') ? number('CmaTotal') * 1024 : undefined,
     diskBytes: number('disk') * 1024,
     fpgaState: values.get('fpga'),

@@ -38,7 +38,7 @@ const BUILD_COMMANDS = [
   ...['apt-get', 'mmdebstrap', 'qemu-arm-static', 'mke2fs', 'dtc', 'arm-linux-gnueabihf-gcc'],
   ...['bc', 'flex', 'bison', 'make', 'cpp', 'xz'],
 ];
-const BOOT_COMMANDS = ['qemu-system-arm', 'qemu-img', 'setpriv', 'ssh-keygen'];
+const BOOT_COMMANDS = ['qemu-system-arm', 'qemu-img', 'fdtput', 'setpriv', 'ssh-keygen'];
 
 /** Why the board cannot be built or booted here, or nothing if it can. */
 export function reasonToSkip(): string | undefined {

@@ -11,6 +11,15 @@ const BOOT_ARGUMENTS =
   'console=ttyPS0,115200 root=/dev/mmcblk0 rw rootwait uio_pdrv_genirq.of_id=generic-uio';
 const POLL_MS = 100;
 
+/** How a board differs from the image. */
+export interface BoardOptions {
+  readonly deviceTree?: string;
+  /** More of the kernel's command line. */
+  readonly bootArguments?: string;
+  /** A raw file, a power of two in bytes, that is its second card: `/dev/mmcblk1` where the device tree has one. */
+  readonly secondCard?: string;
+}
+
 /** A PYNQ-Z1 in QEMU: its UART is a pseudo terminal, its SSH server a port of loopback, its SD card a throw-away copy. */
 export class EmulatedBoard implements AsyncDisposable {
   /** The UART's pseudo terminal, such as `/dev/pts/3`: what a USB cable would be on a real board. */
@@ -28,7 +37,11 @@ export class EmulatedBoard implements AsyncDisposable {
   }
 
   /** Switches a board on. `folder` receives the changes of its card and the log of its console. */
-  static async start(image: BoardImage, folder: string): Promise<EmulatedBoard> {
+  static async start(
+    image: BoardImage,
+    folder: string,
+    { deviceTree = image.deviceTree, bootArguments = '', secondCard }: BoardOptions = {},
+  ): Promise<EmulatedBoard> {
     const card = join(folder, 'card.qcow2');
     const log = join(folder, 'console.log');
     if (!existsSync(card)) {
@@ -41,8 +54,9 @@ export class EmulatedBoard implements AsyncDisposable {
       [
         // A suite that is killed takes its board along: it cannot switch it off any more.
         ...['--pdeathsig', 'KILL', 'qemu-system-arm'],
-        ...['-M', 'xilinx-zynq-a9', '-m', '512', '-kernel', image.kernel, '-dtb', image.deviceTree],
-        ...['-append', BOOT_ARGUMENTS, '-drive', `if=sd,format=qcow2,file=${card}`],
+        ...['-M', 'xilinx-zynq-a9', '-m', '512', '-kernel', image.kernel, '-dtb', deviceTree],
+        ...['-append', `${BOOT_ARGUMENTS} ${bootArguments}`, '-drive', `if=sd,format=qcow2,file=${card}`],
+        ...(secondCard === undefined ? [] : ['-drive', `if=sd,index=1,format=raw,file=${secondCard}`]),
         ...['-nic', `user,hostfwd=tcp:127.0.0.1:${sshPort}-:22`],
         ...['-chardev', `pty,id=uart,logfile=${log},logappend=on`, '-serial', 'chardev:uart'],
         ...['-display', 'none', '-monitor', 'none'],
