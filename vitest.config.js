@@ -26,7 +26,15 @@ export default defineConfig({
       project('system', ['system/**/*.test.js'], [], { ...slow, ...shared }),
       // What proves rare things at length: npm run test:all.
       project('long', ['long/**/*.test.js'], [], slow),
-      project('board', ['board/**/*.test.js'], [], { testTimeout: 900_000, hookTimeout: 3_000_000 }),
+      // A model of a gigabyte's parameters takes half an hour there: `npm run test:board:large`.
+      project('board-large', ['board/tiny-llama.test.js'], [], {
+        testTimeout: 900_000,
+        hookTimeout: 3_000_000,
+      }),
+      project('board', ['board/**/*.test.js'], ['**/tiny-llama.test.js'], {
+        testTimeout: 900_000,
+        hookTimeout: 3_000_000,
+      }),
       project('device', ['conformance/device.test.js'], [], slow),
     ],
   },

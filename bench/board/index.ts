@@ -50,7 +50,7 @@ async function count(emulator: CountingEmulator, options: BoardBenchOptions): Pr
   for (const memory of options.memory) {
     onNote(`board: counting with ${memory} memory, contexts ${contexts.join(', ')}`);
     const times: Pick<TokenTask, 'warmUp' | 'windows' | 'tokens'> = small
-      ? { warmUp: [60, 120], windows: 5, tokens: 4 }
+      ? { warmUp: [160, 320], windows: 5, tokens: 4 }
       : { warmUp: [4, 20], windows: 3, tokens: 1 };
     const task = { file, memory, contexts, dmaBytes, ...times };
     runs.push({ memory, ...(await countTokens(emulator, task, COUNT_MS)) });
