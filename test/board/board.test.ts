@@ -234,6 +234,8 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     // No battery keeps the clock of a PYNQ-Z1; and a mock needs neither logic nor its memory.
     expect(notPassed.map(({ name, status }) => `${status} ${name}`)).toEqual([
       'warn clock',
+      // npm's newest for armv7 gets no fixes any more.
+      'warn Node.js of the agent',
       ...['CMA', 'FPGA manager', 'register access', 'DMA buffers'].map((name) => `skip ${name}`),
     ]);
     const { unit, agent } = await status();

@@ -10,7 +10,39 @@ const MARGIN = 1.05;
 const SLACK = 20;
 const ALL = 'all of it';
 
-const counted = await countSmall();
+/** What V8 compiles when, and gives up again, differs from run to run; what was made slower is slower in all. */
+const ATTEMPTS = 3;
+
+const recorded = JSON.parse(readFileSync(INSTRUCTIONS_FILE, 'utf8')) as RecordedInstructions;
+
+/** Parts that take more than was recorded. */
+function overOf(now: RecordedInstructions, kind: string) {
+  return Object.entries(recorded[kind].thousands).flatMap(([context, parts]) =>
+    Object.entries(parts)
+      .map(([part, thousands]) => ({ context, part, thousands, now: now[kind].thousands[context][part] }))
+      .filter((one) => !(one.now <= one.thousands * MARGIN + SLACK)),
+  );
+}
+
+/** How far the parts of each context are from what is counted without marks, in parts of what they may be. */
+function strayOf(now: RecordedInstructions, kind: string): number[] {
+  return Object.values(now[kind].thousands).map((parts) => {
+    const sum = PARTS.reduce((total, part) => total + parts[part], 0);
+    return Math.abs(sum - parts[ALL]) / (0.03 * parts[ALL] + SLACK);
+  });
+}
+
+async function count(): ReturnType<typeof countSmall> {
+  for (let attempt = 1; ; attempt++) {
+    const now = await countSmall();
+    if ('missing' in now || attempt === ATTEMPTS) return now;
+    const kinds = Object.keys(recorded);
+    if (kinds.every((kind) => overOf(now, kind).length === 0 && Math.max(...strayOf(now, kind)) <= 1))
+      return now;
+  }
+}
+
+const counted = await count();
 if ('missing' in counted)
   it('armv7 instructions of a token', ({ skip }) => skip(lacking(String(counted.missing))));
 else
@@ -18,17 +50,10 @@ else
     gate(counted));
 
 function gate(now: RecordedInstructions): void {
-  const recorded = JSON.parse(readFileSync(INSTRUCTIONS_FILE, 'utf8')) as RecordedInstructions;
-
   it.each(Object.keys(recorded))(
     'with %s memory are at most 5 % over what was reached, part by part',
     (kind) => {
-      const over = Object.entries(recorded[kind].thousands).flatMap(([context, parts]) =>
-        Object.entries(parts)
-          .map(([part, thousands]) => ({ context, part, thousands, now: now[kind].thousands[context][part] }))
-          .filter((one) => !(one.now <= one.thousands * MARGIN + SLACK)),
-      );
-      expect(over, 'npm run record:instructions records what is meant to be').toEqual([]);
+      expect(overOf(now, kind), 'npm run record:instructions records what is meant to be').toEqual([]);
     },
   );
 
@@ -40,14 +65,12 @@ function gate(now: RecordedInstructions): void {
     },
   );
 
-  it.each(Object.entries(now))(
+  it.each(Object.keys(now))(
     'with %s memory have parts that add up to what is counted without marks',
-    (_, { thousands }) => {
-      for (const parts of Object.values(thousands)) {
-        const sum = PARTS.reduce((total, part) => total + parts[part], 0);
-        expect(Math.abs(sum - parts[ALL])).toBeLessThanOrEqual(0.03 * parts[ALL] + SLACK);
+    (kind) => {
+      for (const stray of strayOf(now, kind)) expect(stray).toBeLessThanOrEqual(1);
+      for (const parts of Object.values(now[kind].thousands))
         for (const part of PARTS) expect(parts[part], part).toBeGreaterThan(0);
-      }
     },
   );
 
