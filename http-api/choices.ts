@@ -1,5 +1,6 @@
 import { schemaText } from '../protocol/index.js';
 import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
+import { type Answering, nothing } from './answering.js';
 import { ApiError } from './api-error.js';
 import type { Piece } from './piece.js';
 import type { Echo } from './reported-token.js';
@@ -7,9 +8,6 @@ import type { SamplingFields } from './schemas.js';
 import type { ServedModel } from './served-models.js';
 import { withCalls } from './tools/call-pieces.js';
 import { forcedCall, type ToolRequest } from './tools/tool-request.js';
-
-/** What an answer comes from: a generation, or nothing where no token was asked for. */
-export type Answering = Pick<Generation, 'admitted' | 'done' | 'cancel'> & AsyncIterable<Token>;
 
 /** One answer under way. */
 export interface Choice {
@@ -158,36 +156,6 @@ export function startChoices(
       };
     }),
   );
-}
-
-/** The end of an answer of no tokens. */
-function nothing(promptTokens: number): Answering {
-  const done: DoneEvent = {
-    type: 'done',
-    reason: 'max-tokens',
-    text: '',
-    tokens: 0,
-    timing: { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens, generatedTokens: 0 },
-    counters: newCost(),
-  };
-  return {
-    admitted: Promise.resolve(),
-    done: Promise.resolve(done),
-    cancel: async () => {},
-    async *[Symbol.asyncIterator]() {},
-  };
-}
-
-function newCost(): DoneEvent['counters'] {
-  return {
-    registerReads: 0,
-    registerWrites: 0,
-    dmaTransfers: 0,
-    dmaBytes: 0,
-    coreCycles: 0,
-    coreMultiplyAdds: 0,
-    cpuMultiplyAdds: 0,
-  };
 }
 
 /** @param begin begins the answer, or begins it again in a form */

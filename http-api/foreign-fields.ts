@@ -101,7 +101,7 @@ export function translateFields(body: unknown): unknown {
     for (const name of LIMITS) delete fields[name];
     fields[limits[0] === 'n_predict' ? 'max_tokens' : limits[0]] = limit === -1 ? MOST_TOKENS : limit;
   }
-  if (fields.stop === '' || isEmpty(fields.stop)) delete fields.stop;
+  if (isEmpty(fields.stop)) delete fields.stop;
   if (Array.isArray(fields.stop)) fields.stop = fields.stop.filter((text) => text !== '');
   const format = formatOf(fields);
   if (format !== undefined) fields.response_format = format;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { type Admission, isLoopbackHost } from '../access/index.js';
+import { type Admission, isLetIn, isLoopbackHost } from '../access/index.js';
 import { ApiError } from './api-error.js';
 
 /** What a request took. */
@@ -46,7 +46,7 @@ export function guardOrigins(app: Hono<Env>, { isOpenLoopback, origins }: GuardO
   });
   app.use((context, next) => {
     const origin = context.req.header('origin');
-    if (origin !== undefined && !origins.includes(origin) && !origins.includes('*'))
+    if (!isLetIn(origins, origin))
       throw new ApiError(403, `The origin ${origin} is not allowed.`, 'origin_refused');
     return next();
   });

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { AccessControl, Admission } from '../access/index.js';
+import { type AccessControl, type Admission, isLetIn } from '../access/index.js';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   type Clock,
@@ -54,7 +54,7 @@ export function serveUpgrades(server: Server, connections: Connections, options:
   const memory = { incoming: new MemoryLimit(MAX_BYTES_OF_ALL), outgoing: new MemoryLimit(MAX_BYTES_OF_ALL) };
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { origin } = request.headers;
-    if (origin === undefined || options.origins.includes(origin) || options.origins.includes('*')) {
+    if (isLetIn(options.origins, origin)) {
       sockets.handleUpgrade(request, socket, head, (webSocket) => {
         serve(webSocket, request.socket, connections, memory, options);
       });

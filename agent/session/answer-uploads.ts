@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { finished } from 'node:stream/promises';
-import type { Admission } from '../../access/index.js';
+import { type Admission, isLetIn } from '../../access/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import {
@@ -40,7 +40,7 @@ const STATUS: Readonly<Record<string, number>> = {
 export function answerUploads(options: UploadHttpOptions): RequestListener {
   return (request, response) => {
     const { origin } = request.headers;
-    if (origin !== undefined && isListed(options.origins, origin)) {
+    if (origin !== undefined && isLetIn(options.origins, origin)) {
       response.setHeader('access-control-allow-origin', origin);
       response.setHeader('vary', 'origin');
     }
@@ -61,7 +61,7 @@ async function take(
   let isOpen = false;
   try {
     const { origin, authorization } = request.headers;
-    if (origin !== undefined && !isListed(origins, origin))
+    if (!isLetIn(origins, origin))
       throw new PynqLlmError('AGENT_ORIGIN_REFUSED', 'The origin of the request is not listed.');
     const admission = admit(/^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1], request);
     await bodies.receive(idOf(request), rangeOf(request), admission, () => {
@@ -83,10 +83,6 @@ async function take(
     response.writeHead(status, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ code, ...wire }));
   }
-}
-
-function isListed(origins: readonly string[], origin: string): boolean {
-  return origins.includes(origin) || origins.includes('*');
 }
 
 function idOf({ url = '' }: IncomingMessage): string {

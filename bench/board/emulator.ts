@@ -9,8 +9,7 @@ import { isPynqLlmError } from '../../errors/index.js';
 import { boardNode } from '../../sdk/board-node.js';
 
 /** Where Debian's cross packages put the C library of armv7. */
-export const ARMV7_SYSROOT = '/usr/arm-linux-gnueabihf';
-const ARMV7_LIBRARIES = ['ld-linux-armhf.so.3', 'libstdc++.so.6', 'libatomic.so.1'];
+const ARMV7_SYSROOT = '/usr/arm-linux-gnueabihf';
 const EMULATOR = 'qemu-arm';
 const COUNTER = fileURLToPath(new URL('./count.c', import.meta.url));
 
@@ -34,10 +33,18 @@ export interface CountingEmulator {
   run(program: string, args: readonly string[], counts: string, timeoutMs: number): Promise<string>;
 }
 
-/** The first library of armv7 that Node needs and that is not here. */
-export function missingLibrary(): string | undefined {
-  const library = ARMV7_LIBRARIES.find((name) => !existsSync(join(ARMV7_SYSROOT, 'lib', name)));
-  return library && `${library} of armv7 is not in ${ARMV7_SYSROOT}`;
+/** The first library of another processor that Node needs and that is not here. */
+export function missingLibrary(machine: string, sysroot: string, loader: string): string | undefined {
+  const libraries = [loader, 'libstdc++.so.6', 'libatomic.so.1'];
+  const library = libraries.find((name) => !existsSync(join(sysroot, 'lib', name)));
+  return library && `${library} of ${machine} is not in ${sysroot}`;
+}
+
+/** What npm could not fetch of a board's runtime; rethrows other errors: other bytes than pinned are no reason to skip. */
+export function notFetched(error: unknown): Missing {
+  if (isPynqLlmError(error, 'DEPLOY_RUNTIME') && error.what.includes('npm could not fetch it'))
+    return { missing: error.what };
+  throw error;
 }
 
 /** @throws Error where the counter does not compile */
@@ -45,7 +52,7 @@ export async function openEmulator(): Promise<CountingEmulator | Missing> {
   if (spawnSync(EMULATOR, ['--version']).status !== 0)
     return { missing: `${EMULATOR} is not installed (Debian: qemu-user)` };
   if (spawnSync('gcc', ['--version']).status !== 0) return { missing: 'gcc is not installed' };
-  const library = missingLibrary();
+  const library = missingLibrary('armv7', ARMV7_SYSROOT, 'ld-linux-armhf.so.3');
   if (library !== undefined)
     return {
       missing: `${library} (Debian: libc6-armhf-cross, libstdc++6-armhf-cross, libatomic1-armhf-cross)`,
@@ -72,9 +79,7 @@ async function findNode(): Promise<string | Missing> {
   try {
     return (await boardNode('armv7l')) ?? { missing: 'no release brings a Node for armv7' };
   } catch (error) {
-    if (isPynqLlmError(error, 'DEPLOY_RUNTIME') && error.what.includes('npm could not fetch it'))
-      return { missing: error.what };
-    throw error;
+    return notFetched(error);
   }
 }
 

@@ -38,8 +38,6 @@ const functionOutput = z.object({
   call_id: z.string().min(1).max(100),
   output: content,
 });
-/** What a model thought is not told to it again. */
-const reasoning = z.object({ type: z.literal('reasoning') });
 const item = z.custom<Record<string, unknown>>(isObject, 'an item of the input is an object');
 
 const responsesRequest = z.object({
@@ -147,9 +145,9 @@ function messagesOf(
   if (typeof input === 'string') return [...system, { role: 'user', content: input }];
   const messages: { role: string; content: string; tool_calls?: object[]; tool_call_id?: string }[] = [];
   for (const [index, one] of input.entries()) {
-    if (one.type === 'reasoning') {
-      reasoning.parse(one);
-    } else if (one.type === 'function_call') {
+    // What a model thought is not told to it again.
+    if (one.type === 'reasoning') continue;
+    if (one.type === 'function_call') {
       const { call_id: id, name, arguments: given } = functionCall.parse(one);
       const call = { id, type: 'function', function: { name, arguments: given } };
       const before = messages.at(-1);

@@ -54,8 +54,7 @@ export async function* withCalls(
     if (content !== '' || deltas.length > 0 || piece.finish !== undefined || piece.tokens.length > 0)
       yield { ...piece, text: content, ...(deltas.length > 0 ? { calls: deltas } : {}) };
   }
-  if (again !== undefined) yield* withCalls(again, { ...request, forced: FORCED, most: 1 }, restart);
+  // What is held to its schema need not be begun once more.
+  const functions = request.functions.map((one) => ({ ...one, strict: false }));
+  if (again !== undefined) yield* withCalls(again, { ...request, functions, most: 1 }, restart);
 }
-
-/** What was forced is not begun again. */
-const FORCED = { type: 'json-object' } as const;

@@ -67,17 +67,24 @@ export class ChatRenderer {
     };
     const turns = safeTurns(conversation, frame.names);
     return bounded(this.#deadlineMs, () => {
-      const set = this.#changesOf(turns, variables);
+      const set = this.#changesOf(turns, variables, [
+        conversation.variables,
+        conversation.date,
+        addGenerationPrompt,
+      ]);
       const rendered = this.#run(changed(turns, set), variables);
       checkNothingLost(turns, rendered);
       return rendered;
     });
   }
 
-  /** @throws Refusal, TurnLost, or what the template fails with: of the conversation as it is */
-  #changesOf(turns: Turns, variables: Variables): number {
+  /**
+   * @param plain what the variables are made of, beside the conversation and the template
+   * @throws Refusal, TurnLost, or what the template fails with: of the conversation as it is
+   */
+  #changesOf(turns: Turns, variables: Variables, plain: readonly unknown[]): number {
     const skeleton = skeletonOf(turns);
-    const shape = JSON.stringify([skeleton.turns, variables.enable_thinking]);
+    const shape = JSON.stringify([skeleton.turns, plain]);
     const known = this.#changes.get(shape);
     if (known !== undefined) return known;
     let first: unknown;

@@ -112,7 +112,7 @@ const isSystem = ({ role }: ChatMessage) => role === 'system' || role === 'devel
 /** @param first message that is not left alone */
 function withSystemInUserTurns(messages: readonly ChatMessage[], first: number): ChatMessage[] {
   const result: ChatMessage[] = messages.slice(0, first);
-  let waiting: string[] = [];
+  const waiting: string[] = [];
   const begin = () => waiting.splice(0).join('\n\n');
   for (const message of messages.slice(first)) {
     if (isSystem(message)) waiting.push(message.content);
@@ -123,7 +123,6 @@ function withSystemInUserTurns(messages: readonly ChatMessage[], first: number):
     else result.push(message);
   }
   if (waiting.length > 0) result.push({ role: 'user', content: begin() });
-  waiting = [];
   return result;
 }
 
@@ -138,7 +137,7 @@ function joined(messages: readonly ChatMessage[]): ChatMessage[] {
   return result;
 }
 
-/** What a model is told of functions whose template knows none. Its answer is read by {@link readGenericCalls}. */
+/** What a model is told of functions whose template knows none. The HTTP API reads that form among others. */
 function withToolsAsText(messages: readonly ChatMessage[], tools: readonly unknown[]): ChatMessage[] {
   const turns = messages.map(({ role, content, toolCalls = [], toolCallId }): ChatMessage => {
     if (role === 'tool') return { role: 'user', content: `Result of call ${toolCallId ?? ''}:\n${content}` };

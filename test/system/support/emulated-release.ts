@@ -1,9 +1,9 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { isPynqLlmError } from '../../../errors/index.js';
+import { missingLibrary, notFetched } from '../../../bench/board/emulator.js';
 import { platformOf } from '../../../sdk/deploy/platforms.js';
 import { buildRelease } from '../../../sdk/deploy/release.js';
 import { lacking } from './required-packages.js';
@@ -48,9 +48,8 @@ export async function emulatedRelease(
   const { emulator, sysroot, loader } = processor;
   if (spawnSync(emulator, ['--version']).status !== 0)
     return { missing: lacking(`${emulator} is not installed`) };
-  for (const library of [loader, 'libstdc++.so.6', 'libatomic.so.1'])
-    if (!existsSync(join(sysroot, 'lib', library)))
-      return { missing: lacking(`${library} of ${machine} is not in ${sysroot}`) };
+  const library = missingLibrary(machine, sysroot, loader);
+  if (library !== undefined) return { missing: lacking(library) };
   const platform = platformOf(machine);
   if (platform === undefined) throw new Error(`${machine} is a board`);
   try {
@@ -63,10 +62,7 @@ export async function emulatedRelease(
       chmodSync(target, Number.parseInt(mode, 8));
     }
   } catch (error) {
-    // Other bytes than the pinned ones are no reason to skip.
-    if (isPynqLlmError(error, 'DEPLOY_RUNTIME') && error.what.includes('npm could not fetch it'))
-      return { missing: lacking(error.what) };
-    throw error;
+    return { missing: lacking(notFetched(error).missing) };
   }
   return { folder, node: [emulator, '-L', sysroot, join(folder, 'bin', 'node')], processor };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nothing } from '../../../../http-api/answering.js';
 import type { CallDelta, Piece } from '../../../../http-api/piece.js';
 import { withCalls } from '../../../../http-api/tools/call-pieces.js';
 import { readCalls } from '../../../../http-api/tools/call-reader.js';
@@ -103,22 +104,7 @@ async function* characters(text: string, size: number): AsyncGenerator<Piece, vo
     yield { text: text.slice(at, at + size), tokens: [], finish: undefined };
   yield { text: '', tokens: [], finish: FINISH };
 }
-const FINISH: NonNullable<Piece['finish']> = {
-  type: 'done',
-  reason: 'end-of-text',
-  text: '',
-  tokens: 1,
-  timing: { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens: 1, generatedTokens: 1 },
-  counters: {
-    registerReads: 0,
-    registerWrites: 0,
-    dmaTransfers: 0,
-    dmaBytes: 0,
-    coreCycles: 0,
-    coreMultiplyAdds: 0,
-    cpuMultiplyAdds: 0,
-  },
-};
+const FINISH = { ...(await nothing(1).done), reason: 'end-of-text' as const };
 
 async function streamed(text: string, size: number, tools = [function_('find_mouse'), function_('hoot')]) {
   let content = '';
