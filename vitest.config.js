@@ -5,6 +5,9 @@ const project = (name, include, exclude = [], limits = {}) => ({
   test: { name, include: include.map((path) => `dist/test/${path}`), exclude, ...limits },
 });
 const slow = { testTimeout: 120_000, hookTimeout: 120_000 };
+const ALONE = ['hostile-memory', 'http-fairness', 'upload-instructions'].map(
+  (name) => `long/${name}.test.js`,
+);
 /** The modules' own state is caches alone: files share what they import. */
 const shared = { isolate: false };
 
@@ -25,7 +28,14 @@ export default defineConfig({
       project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js'], shared),
       project('system', ['system/**/*.test.js'], [], { ...slow, ...shared }),
       // What proves rare things at length: npm run test:all.
-      project('long', ['long/**/*.test.js'], [], slow),
+      project(
+        'long',
+        ['long/**/*.test.js'],
+        ALONE.map((path) => `**/${path}`),
+        slow,
+      ),
+      // What counts or measures, and would count the waiting for others: a file at a time, after the others.
+      project('alone', ALONE, [], { ...slow, maxWorkers: 1, sequence: { groupOrder: 1 } }),
       // A model of a gigabyte's parameters takes half an hour there: `npm run test:board:large`.
       project('board-large', ['board/tiny-llama.test.js'], [], {
         testTimeout: 900_000,
