@@ -1,6 +1,6 @@
 import { PLANE_BYTES, PREPARED_BYTES, QUANTS, SCALE } from './layout';
 import { WEIGHTS_BYTES, storeWeights } from './planes';
-import { SCALES_BYTES, blockResults, groupProducts, hasMinima, planeProducts, storeScales, totals } from './products';
+import { SCALES_BYTES, blockResults, groupProducts, hasMinima, planeProducts, storeScalesAndFactors, totals } from './products';
 import { blockBytes, bothHalves, halves } from './unpack';
 
 /** Scratch: of the block at hand of each of two rows its weights and scales, */
@@ -27,9 +27,9 @@ export function someColumns(
       const number = row * kb + k;
       const w0 = blockAt(type, lanes, laneShift, number);
       const w1 = blockAt(type, lanes, laneShift, number + second);
-      storeScales(type, w0, scratch + WEIGHTS_BYTES);
+      storeScalesAndFactors(type, w0, scratch + WEIGHTS_BYTES);
       storeWeights(type, w0, scratch);
-      storeScales(type, w1, scratch + BLOCK + WEIGHTS_BYTES);
+      storeScalesAndFactors(type, w1, scratch + BLOCK + WEIGHTS_BYTES);
       storeWeights(type, w1, scratch + BLOCK);
       const both = i32x4.replace_lane(i32x4.splat(bothHalves(type, w0)), 1, bothHalves(type, w1));
       const twice = i64x2.shuffle(both, both, 0, 0);

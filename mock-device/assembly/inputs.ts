@@ -1,5 +1,5 @@
 import {
-  NEGATED_SUMS, PLANE_BYTES, PREPARED_BYTES, Q8K_BYTES, Q8K_QUANTS, Q8K_SUMS, QUANTS, SCALE, SENT_SUMS, firstPairs, lastPairs,
+  OFFSET_SUMS, PLANE_BYTES, PREPARED_BYTES, Q8K_BYTES, Q8K_QUANTS, Q8K_SUMS, QUANTS, SCALE, SENT_SUMS, firstPairs, lastPairs,
 } from './layout';
 
 /**
@@ -14,9 +14,9 @@ export function prepareInputs(source: usize, destination: usize, count: i32): vo
       const to = destination + QUANTS + plane * PLANE_BYTES;
       v128.store(to, firstPairs(first, second));
       v128.store(to, lastPairs(first, second), 16);
-      const sums = destination + NEGATED_SUMS + plane * 4;
-      store<i16>(sums, <i16>-sumOfBytes(first));
-      store<i16>(sums, <i16>-sumOfBytes(second), 2);
+      const sums = destination + OFFSET_SUMS + plane * 4;
+      store<i16>(sums, <i16>(-4 * sumOfBytes(first)));
+      store<i16>(sums, <i16>(-4 * sumOfBytes(second)), 2);
     }
     v128.store(destination + SENT_SUMS, v128.load(source + Q8K_SUMS));
     v128.store(destination + SENT_SUMS, v128.load(source + Q8K_SUMS, 16), 16);

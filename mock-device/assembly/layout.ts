@@ -1,9 +1,9 @@
 /**
- * Offsets in a prepared input block: 256 int8 quants in the order of `firstPairs` and `lastPairs`, the negated sums of 16 quants,
+ * Offsets in a prepared input block: 256 int8 quants in the order of `firstPairs` and `lastPairs`, -4 times the sums of 16 quants,
  * the sums as sent (16 int16 each), float32 scale.
  */
 export const QUANTS: usize = 0;
-export const NEGATED_SUMS: usize = 256;
+export const OFFSET_SUMS: usize = 256;
 export const SENT_SUMS: usize = 288;
 export const SCALE: usize = 320;
 export const PREPARED_BYTES: usize = 336;

@@ -1,6 +1,6 @@
 import { PREPARED_BYTES, SCALE } from './layout';
 import { addProducts } from './planes';
-import { blockResults, groupProducts, hasMinima, storeScales, totals } from './products';
+import { blockResults, hasMinima, storeScales, totals } from './products';
 import { blockBytes, bothHalves, halves } from './unpack';
 
 /** Rows whose float32 steps are done together. */
@@ -14,7 +14,7 @@ const HALVES: usize = 128;
 /** The scales of the block at hand. */
 const SCALES: usize = 192;
 
-/** `multiply` for one column. Behind the results of the last rows it may store others. Scratch: 256 bytes. */
+/** `multiply` for one column. Behind the results of the last rows it may store others. Scratch: 224 bytes. */
 @inline
 export function oneColumn(
   type: i32, lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32,
@@ -30,8 +30,7 @@ export function oneColumn(
         const lane = load<u32>(lanes + (<usize>(number & laneMask) << 2));
         const w = lane + <u32>(number >> laneShift) * <u32>blockBytes(type);
         store<u32>(at, bothHalves(type, w), HALVES);
-        storeScales(type, w, scratch + SCALES);
-        const groups = groupProducts(hasMinima(type), scratch + SCALES, x);
+        const groups = storeScales(type, w, scratch + SCALES, x);
         if (hasMinima(type)) v128.store(at, groups, MINIMA);
         addProducts(type, w, x, scratch + SCALES, at, hasMinima(type) ? i64x2.splat(0) : groups);
         number += kb;

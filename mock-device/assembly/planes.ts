@@ -40,11 +40,15 @@ function planes(type: i32, multiplies: bool, w: usize, x: usize, scales: usize, 
     // Of Q5_K, a high bit of each plane's weights.
     const first = type == Q5_K ? v128.load(w, 16) : i64x2.splat(0);
     const second = type == Q5_K ? v128.load(w, 32) : i64x2.splat(0);
-    const high0 = firstPairs(first, second);
-    const high1 = lastPairs(first, second);
+    const both0 = firstPairs(first, second);
+    const both1 = lastPairs(first, second);
     const low = w + (type == Q4_K ? 16 : 48);
+    let high0 = bits(both0, 0, 0, 4);
+    let high1 = bits(both1, 0, 0, 4);
     sum = quarterOfQ4K(type, multiplies, 0, low, high0, high1, x, scales, to, sum);
     sum = quarterOfQ4K(type, multiplies, 2, low + 32, high0, high1, x, scales, to, sum);
+    high0 = bits(both0, 4, 0, 4);
+    high1 = bits(both1, 4, 0, 4);
     sum = quarterOfQ4K(type, multiplies, 4, low + 64, high0, high1, x, scales, to, sum);
     return quarterOfQ4K(type, multiplies, 6, low + 96, high0, high1, x, scales, to, sum);
   }
@@ -114,9 +118,17 @@ function quarterOfQ4K(
   return plane(multiplies, index + 1, odd0, odd1, x, scales, to, sum);
 }
 
+/** @param high of the plane's half of a block the fifth bits, one a plane, as bytes below 16: a table gives the plane's its place */
 @inline
 function withFifthBit(type: i32, low: v128, index: i32, high: v128): v128 {
-  return type == Q5_K ? v128.or(low, bits(high, index, 4, 1)) : low;
+  if (type != Q5_K) return low;
+  const first = i8x16(0, 16, 0, 16, 0, 16, 0, 16, 0, 16, 0, 16, 0, 16, 0, 16);
+  const second = i8x16(0, 0, 16, 16, 0, 0, 16, 16, 0, 0, 16, 16, 0, 0, 16, 16);
+  const third = i8x16(0, 0, 0, 0, 16, 16, 16, 16, 0, 0, 0, 0, 16, 16, 16, 16);
+  const fourth = i8x16(0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16);
+  const plane = index & 3;
+  const table = plane == 0 ? first : plane == 1 ? second : plane == 2 ? third : fourth;
+  return v128.or(low, i8x16.relaxed_swizzle(table, high));
 }
 
 @inline

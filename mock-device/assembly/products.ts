@@ -1,8 +1,8 @@
-import { NEGATED_SUMS, SENT_SUMS } from './layout';
-import { Q2_K, Q3_K, Q4_K, Q5_K, blockMinima, blockScales, groupScales } from './unpack';
+import { OFFSET_SUMS, SENT_SUMS } from './layout';
+import { Q2_K, Q4_K, Q5_K, Q6_K, blockMinima, blockScales, groupScales } from './unpack';
 
-/** Scratch of a block: the scales of its 16 groups as int16, and what the sums of the input's groups are multiplied by. */
-export const FACTORS: usize = 32;
+/** Scratch of a block: two scales as int16 of each plane; and, for several columns, what the sums of groups are multiplied by. */
+const FACTORS: usize = 32;
 export const SCALES_BYTES: usize = 64;
 
 /** Whether blocks have minima; otherwise their weights have a constant offset. */
@@ -11,43 +11,74 @@ export function hasMinima(type: i32): bool {
   return type == Q2_K || type == Q4_K || type == Q5_K;
 }
 
-/** A block's scales, and the factors of the input's sums: the minima, or the scales times the offset of the weights. */
+/** Stores a block's scales. @returns what the sums of the groups of the input block at `x` make with their factors */
 @inline
-export function storeScales(type: i32, w: usize, to: usize): void {
-  if (type == Q4_K || type == Q5_K) {
-    storeTwice(blockScales(w), to);
-    storeTwice(blockMinima(w), to + FACTORS);
-    return;
-  }
-  const bytes = groupScales(type, w);
-  const first = i16x8.extend_low_i8x16_s(bytes);
-  const last = i16x8.extend_high_i8x16_s(bytes);
-  v128.store(to, first);
-  v128.store(to, last, 16);
-  if (type == Q2_K) {
-    const minima = i8x16.shr_u(v128.load(w), 4);
-    v128.store(to, i16x8.extend_low_i8x16_u(minima), FACTORS);
-    v128.store(to, i16x8.extend_high_i8x16_u(minima), FACTORS + 16);
-  } else {
-    const shift = type == Q3_K ? 2 : 5;
-    v128.store(to, i16x8.shl(first, shift), FACTORS);
-    v128.store(to, i16x8.shl(last, shift), FACTORS + 16);
-  }
+export function storeScales(type: i32, w: usize, to: usize, x: usize): v128 {
+  return scalesAndFactors(type, w, to, false, x);
 }
 
-/** Eight int16, each twice. */
+/** Stores a block's scales and the factors. */
 @inline
-function storeTwice(values: v128, to: usize): void {
-  v128.store(to, i16x8.shuffle(values, values, 0, 8, 1, 9, 2, 10, 3, 11));
-  v128.store(to, i16x8.shuffle(values, values, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+export function storeScalesAndFactors(type: i32, w: usize, to: usize): void {
+  scalesAndFactors(type, w, to, true, 0);
 }
 
-/** The sums of the groups of the input block at `x` times their factors: of minima the sums as sent, otherwise the negated ones. */
+/** The same, with factors that were stored. */
 @inline
 export function groupProducts(minima: bool, scales: usize, x: usize): v128 {
-  const sums = x + (minima ? SENT_SUMS : NEGATED_SUMS);
-  const first = i32x4.dot_i16x8_s(v128.load(sums), v128.load(scales, FACTORS));
-  return i32x4.add(first, i32x4.dot_i16x8_s(v128.load(sums, 16), v128.load(scales, FACTORS + 16)));
+  return dotOfSums(minima, v128.load(scales, FACTORS), v128.load(scales, FACTORS + 16), x);
+}
+
+/** Factors of the sums of groups are the minima, or the scales times an eighth of the weights' constant offset, 32, or all of 4. */
+@inline
+function scalesAndFactors(type: i32, w: usize, to: usize, keeps: bool, x: usize): v128 {
+  let first: v128;
+  let last: v128;
+  if (type == Q4_K || type == Q5_K) {
+    const scales = blockScales(w);
+    v128.store(to, firstTwice(scales));
+    v128.store(to, lastTwice(scales), 16);
+    const minima = blockMinima(w);
+    first = firstTwice(minima);
+    last = lastTwice(minima);
+  } else {
+    const scales = groupScales(type, w);
+    first = i16x8.extend_low_i8x16_s(scales);
+    last = i16x8.extend_high_i8x16_s(scales);
+    v128.store(to, first);
+    v128.store(to, last, 16);
+    if (type == Q2_K) {
+      const minima = i8x16.shr_u(v128.load(w), 4);
+      first = i16x8.extend_low_i8x16_u(minima);
+      last = i16x8.extend_high_i8x16_u(minima);
+    } else if (type == Q6_K) {
+      first = i16x8.shl(first, 3);
+      last = i16x8.shl(last, 3);
+    }
+  }
+  if (!keeps) return dotOfSums(hasMinima(type), first, last, x);
+  v128.store(to, first, FACTORS);
+  v128.store(to, last, FACTORS + 16);
+  return first;
+}
+
+/** Of minima the sums as they were sent, otherwise those that are prepared for offsets. */
+@inline
+function dotOfSums(minima: bool, first: v128, last: v128, x: usize): v128 {
+  const sums = x + (minima ? SENT_SUMS : OFFSET_SUMS);
+  return i32x4.add(i32x4.dot_i16x8_s(v128.load(sums), first), i32x4.dot_i16x8_s(v128.load(sums, 16), last));
+}
+
+/** The first four of eight int16, each twice. */
+@inline
+function firstTwice(values: v128): v128 {
+  return i16x8.shuffle(values, values, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+/** The last four. */
+@inline
+function lastTwice(values: v128): v128 {
+  return i16x8.shuffle(values, values, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 /**

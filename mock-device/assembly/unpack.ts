@@ -86,18 +86,6 @@ export function halves(bits: v128): v128 {
   return v128.or(sign, v128.bitselect(small, normal, i32x4.lt_s(magnitude, i32x4.splat(0x0400))));
 }
 
-/** The first four of eight int16, each twice. */
-@inline
-export function firstInPairs(values: v128): v128 {
-  return i16x8.shuffle(values, values, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-/** The last four. */
-@inline
-export function lastInPairs(values: v128): v128 {
-  return i16x8.shuffle(values, values, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
 @inline
 function widen(low: u32, high: u32): v128 {
   return i16x8.extend_low_i8x16_u(i64x2.splat(<i64>(<u64>low | (<u64>high << 32))));
