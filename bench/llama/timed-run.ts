@@ -1,3 +1,5 @@
+import { cpuMs } from '../cpu-time.js';
+
 /** What a process that decodes is started with, as one JSON argument. */
 export interface RunTask {
   readonly file: string;
@@ -7,10 +9,7 @@ export interface RunTask {
   readonly module?: string | undefined;
 }
 
-/**
- * Milliseconds. Of CPU time, user's and system's, all of the process's threads together: with one thread at work that is the time on
- * an idle machine, and other work on this one does not count.
- */
+/** Milliseconds of CPU time, and as they passed. */
 export interface Milliseconds {
   readonly cpu: number;
   readonly elapsed: number;
@@ -49,8 +48,7 @@ export function serveRuns(task: RunTask, decoding: Decoding): void {
 
 async function timed(work: () => void | Promise<void>): Promise<Milliseconds> {
   const started = performance.now();
-  const before = process.cpuUsage();
+  const before = cpuMs();
   await work();
-  const { user, system } = process.cpuUsage(before);
-  return { cpu: (user + system) / 1000, elapsed: performance.now() - started };
+  return { cpu: cpuMs() - before, elapsed: performance.now() - started };
 }
