@@ -29,7 +29,7 @@ export function groupProducts(minima: bool, scales: usize, x: usize): v128 {
   return dotOfSums(minima, v128.load(scales, FACTORS), v128.load(scales, FACTORS + 16), x);
 }
 
-/** Factors of the sums of groups are the minima, or the scales times an eighth of the weights' constant offset, 32, or all of 4. */
+/** Factors of the sums of groups: the minima; without minima the scales, where Q3_K's offset of 4 is in the sums, and Q6_K's 32 is 8 times that. */
 @inline
 function scalesAndFactors(type: i32, w: usize, to: usize, keeps: bool, x: usize): v128 {
   let first: v128;
