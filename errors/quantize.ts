@@ -40,6 +40,11 @@ export const QUANTIZE_ERRORS = {
     remedy:
       "Give PATTERN=TYPE, such as 'blk\\.0\\.ffn_down=Q5_K': a regular expression and a type of tensor.",
   },
+  QUANTIZE_BUDGET: {
+    number: 1109,
+    meaning: 'The model does not fit the budget, whatever the types.',
+    remedy: 'Give more memory (--budget), a smaller model, or several boards.',
+  },
   QUANTIZE_OUTPUT: {
     number: 1108,
     meaning: 'The quantised file cannot be written there.',

@@ -16,6 +16,11 @@ export function parseTensorRule(text: string): TensorRule {
   return { pattern: patternOf(text, pattern), type: tensorTypeOf(name) ?? unknownType(text, name) };
 }
 
+/** A type for one tensor alone. */
+export function exactRule(name: string, type: GgmlType): TensorRule {
+  return { pattern: new RegExp(`^${name.replace(/[^\w]/g, '\\$&')}$`), type };
+}
+
 /** A type of tensors by its name, in whatever case; undefined where there is none that can be made. */
 export function tensorTypeOf(name: string): GgmlType | undefined {
   const found = Object.entries(BLOCK_FORMATS).find(([, format]) => format.name === name.toUpperCase());

@@ -2,9 +2,16 @@ import { existsSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
-import { BLOCK_FORMATS, fileSink, fileSource } from '../gguf/index.js';
+import { BLOCK_FORMATS, type ByteSource, fileSink, fileSource } from '../gguf/index.js';
 import {
+  type Candidate,
+  chooseWithin,
+  exactRule,
   ImportanceMatrix,
+  isQuantized,
+  type MeasuredTensor,
+  type Mixture,
+  measureMatrices,
   mixtureOf,
   parseTensorRule,
   planQuantization,
@@ -28,14 +35,31 @@ export interface QuantizeModelOptions {
   readonly tokenEmbeddingType?: string;
   /** Path of an importance matrix, as llama-imatrix writes it (GGUF). */
   readonly imatrix?: string;
+  /**
+   * Bytes of a board's DMA memory that all matrices may take: types are chosen tensor by tensor, by measured error. `tensorTypes`
+   * come first; `type` holds for what takes no DMA memory.
+   */
+  readonly budgetBytes?: number;
   /** Replaces a file that is there. */
   readonly force?: boolean;
   /** Only says what would be made. */
   readonly dryRun?: boolean;
   /** Ends the work; what was written is removed. */
   readonly signal?: AbortSignal;
+  /** Called after each tensor that was measured for a budget. */
+  readonly onMeasure?: (done: number, all: number, tensor: string) => void;
   /** Called after each piece of a tensor. @param done bytes of the source @param all all of them @param tensor its name */
   readonly onProgress?: (done: number, all: number, tensor: string) => void;
+}
+
+/** What a matrix would cost and lose in one of the core's types. */
+export interface QuantizeCandidate {
+  /** The type's name. */
+  readonly type: string;
+  /** Bytes of DMA memory. */
+  readonly bytes: number;
+  /** Squared error over squared values, of sampled rows. */
+  readonly error: number;
 }
 
 /** What was made, or would be. */
@@ -61,6 +85,15 @@ export interface QuantizeResult {
     /** Bytes in the result. */
     readonly bytesAfter: number;
   }[];
+  /** What types were chosen by, where a budget was given. */
+  readonly measured?: readonly {
+    /** The tensor's name. */
+    readonly name: string;
+    /** What was chosen, unless a rule said otherwise. */
+    readonly chosen: string;
+    /** The core's types, the smallest first. */
+    readonly candidates: readonly QuantizeCandidate[];
+  }[];
 }
 
 const ARGUMENTS = z.object({
@@ -85,17 +118,25 @@ export async function quantizeModel(
   requireArguments({ input, output, options }, ARGUMENTS);
   const mixture = mixtureOf(options.type);
   const { signal, onProgress, pure } = options;
+  requireBlocks(mixture, options);
   const importance = options.imatrix === undefined ? undefined : readImportance(options.imatrix);
+  using source = fileSource(input);
+  const measured =
+    options.budgetBytes === undefined
+      ? undefined
+      : await measure(source, options.budgetBytes, importance, options);
   const choice = {
     ...(pure !== undefined && { pure }),
     ...(importance !== undefined && { importance }),
     ...(signal !== undefined && { signal }),
-    rules: (options.tensorTypes ?? []).map(parseTensorRule),
+    rules: [
+      ...(options.tensorTypes ?? []).map(parseTensorRule),
+      ...(measured ?? []).map(({ name, candidate }) => exactRule(name, candidate.type)),
+    ],
     ...typeOption('outputType', options.outputTensorType),
     ...typeOption('embeddingType', options.tokenEmbeddingType),
   };
-  using source = fileSource(input);
-  if (options.dryRun) return resultOf(planQuantization(source, mixture, choice), source.size);
+  if (options.dryRun) return resultOf(planQuantization(source, mixture, choice), source.size, measured);
   requireWritable(input, output, options.force === true);
   const partial = `${output}.partial`;
   try {
@@ -106,11 +147,22 @@ export async function quantizeModel(
     });
     sink.close();
     renameSync(partial, output);
-    return resultOf(plan, source.size);
+    return resultOf(plan, source.size, measured);
   } catch (error) {
     rmSync(partial, { force: true });
     throw error;
   }
+}
+
+/** Types of single tensors are chosen among types with blocks: F16 and the like are for all or none. */
+function requireBlocks(
+  { name, type }: Mixture,
+  { tensorTypes = [], budgetBytes }: QuantizeModelOptions,
+): void {
+  if (isQuantized(type) || (tensorTypes.length === 0 && budgetBytes === undefined)) return;
+  throw new PynqLlmError('QUANTIZE_BAD_RULE', `${name} takes no rules for single tensors and no budget.`, {
+    context: { type: name },
+  });
 }
 
 function readImportance(path: string): ImportanceMatrix {
@@ -135,15 +187,42 @@ function requireWritable(input: string, output: string, force: boolean): void {
     throw new PynqLlmError('QUANTIZE_OUTPUT', `${output} is there already.`, { context: { path: output } });
 }
 
-function resultOf({ mixture, tensors, byteLength }: QuantizePlan, bytesBefore: number): QuantizeResult {
+interface ChosenTensor extends MeasuredTensor {
+  readonly candidate: Candidate;
+}
+
+async function measure(
+  source: ByteSource,
+  budgetBytes: number,
+  importance: ImportanceMatrix | undefined,
+  { signal, onMeasure }: QuantizeModelOptions,
+): Promise<ChosenTensor[]> {
+  const tensors = await measureMatrices(source, importance, signal, onMeasure);
+  const candidates = chooseWithin(tensors, budgetBytes);
+  return tensors.map((tensor, i) => ({ ...tensor, candidate: candidates[i] }));
+}
+
+function resultOf(
+  { mixture, tensors, byteLength }: QuantizePlan,
+  bytesBefore: number,
+  measured: readonly ChosenTensor[] | undefined,
+): QuantizeResult {
+  const nameOf = (type: Candidate['type']) => BLOCK_FORMATS[type].name;
   return {
+    ...(measured && {
+      measured: measured.map(({ name, candidate, candidates }) => ({
+        name,
+        chosen: nameOf(candidate.type),
+        candidates: candidates.map(({ type, ...rest }) => ({ type: nameOf(type), ...rest })),
+      })),
+    }),
     type: mixture.name,
     bytesBefore,
     bytesAfter: byteLength,
     tensors: tensors.map(({ from, to, ...tensor }) => ({
       ...tensor,
-      from: BLOCK_FORMATS[from].name,
-      to: BLOCK_FORMATS[to].name,
+      from: nameOf(from),
+      to: nameOf(to),
     })),
   };
 }

@@ -1,15 +1,19 @@
 import { Argument, Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
 import type { QuantizeModelOptions, QuantizeResult } from '../../sdk/index.js';
-import { withJson } from '../options.js';
+import { wholeNumber, withJson } from '../options.js';
 import { printText } from '../output/print.js';
 import { Progress } from '../output/progress.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes } from '../output/units.js';
 import { withInterrupt } from '../session.js';
 
-interface QuantizeFlags extends Omit<QuantizeModelOptions, 'signal' | 'onProgress' | 'tensorTypes'> {
+const MIB = 2 ** 20;
+
+interface QuantizeFlags
+  extends Omit<QuantizeModelOptions, 'signal' | 'onProgress' | 'onMeasure' | 'tensorTypes' | 'budgetBytes'> {
   readonly tensorType: readonly string[];
+  readonly budget?: number;
   readonly json?: boolean;
 }
 
@@ -33,18 +37,26 @@ export function quantizeCommand(): Command {
     .option('--token-embedding-type <type>', 'type of the embedding')
     .option('--pure', 'one type for all tensors instead of a mixture')
     .option('--imatrix <file>', 'an importance matrix of this model, as llama-imatrix writes it')
+    .option(
+      '--budget <mib>',
+      "MiB of a board's DMA memory for all matrices: types are chosen one by one, by measured error, and shown",
+      wholeNumber(1),
+    )
     .option('--dry-run', 'only say what each tensor would become')
     .option('-f, --force', 'replace a file that is there');
   withJson(command, 'one JSON object {"type","bytesBefore","bytesAfter","tensors"}');
   return command.action(
-    async (input: string, output: string, { json, tensorType, ...options }: QuantizeFlags) => {
+    async (input: string, output: string, { json, tensorType, budget, ...options }: QuantizeFlags) => {
       const { quantizeModel } = await import('../../sdk/index.js');
       const result = await withInterrupt(async (signal) => {
+        using measuring = new Progress('measure', formatTensors);
         using progress = new Progress('quantize');
         const made = await quantizeModel(input, output, {
           ...options,
           tensorTypes: tensorType,
+          ...(budget !== undefined && { budgetBytes: budget * MIB }),
           signal,
+          onMeasure: (done, all) => measuring.update(done, all),
           onProgress: (done, all) => progress.update(done, all),
         });
         progress.finish();
@@ -55,7 +67,29 @@ export function quantizeCommand(): Command {
   );
 }
 
-function describe({ type, bytesBefore, bytesAfter, tensors }: QuantizeResult): string {
+function formatTensors(count: number): string {
+  return `${Math.floor(count)} tensors`;
+}
+
+/** Bytes and errors of all types for each matrix; the chosen one is marked. */
+function describeMeasured(measured: NonNullable<QuantizeResult['measured']>): string {
+  const types = measured[0]?.candidates.map(({ type }) => type) ?? [];
+  const columns = [
+    { heading: 'matrix' },
+    { heading: 'chosen' },
+    { heading: 'DMA memory', right: true },
+    ...types.map((type) => ({ heading: `error ${type}`, right: true })),
+  ];
+  const rows = measured.map(({ name, chosen, candidates }) => [
+    name,
+    chosen,
+    formatBytes(candidates.find(({ type }) => type === chosen)?.bytes ?? 0),
+    ...candidates.map(({ error }) => error.toExponential(2)),
+  ]);
+  return `${formatTable(columns, rows)}\n\n`;
+}
+
+function describe({ type, bytesBefore, bytesAfter, tensors, measured }: QuantizeResult): string {
   const kinds = new Map<string, { count: number; before: number; after: number }>();
   for (const { from, to, bytesBefore: before, bytesAfter: after } of tensors) {
     const kind = from === to ? `${from} kept` : `${from} → ${to}`;
@@ -75,5 +109,6 @@ function describe({ type, bytesBefore, bytesAfter, tensors }: QuantizeResult): s
     { heading: 'after', right: true },
   ];
   const file = `${type}: ${formatBytes(bytesBefore)} → ${formatBytes(bytesAfter)}`;
-  return `${formatTable(columns, rows)}\n\n${file}`;
+  const shown = measured === undefined ? '' : describeMeasured(measured);
+  return `${shown}${formatTable(columns, rows)}\n\n${file}`;
 }
