@@ -9,7 +9,7 @@ export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';
 export { readRawMetadata } from './raw-metadata.js';
-export { alignUp, GgufFile, openGguf } from './reader.js';
+export { alignUp, DEFAULT_ALIGNMENT, GgufFile, openGguf } from './reader.js';
 export {
   type LlamaDimensions,
   TINY_LLAMA_1B,

@@ -54,13 +54,15 @@ export class ImportanceMatrix {
   }
 
   /**
-   * Weights of a tensor's columns, or undefined where the matrix does not know it.
+   * Weights of a tensor's columns in a row of it, or undefined where the matrix does not know it.
    * @throws PynqLlmError QUANTIZE_BAD_IMPORTANCE where it is of another model
    */
-  weightsOf({ name, columns, shape }: GgufTensor, expert: number): Float32Array | undefined {
+  weightsOf({ name, columns, rows, shape }: GgufTensor, row: number): Float32Array | undefined {
     const weights = this.#weights.get(name);
     if (weights === undefined) return undefined;
-    const experts = shape[2] ?? 1;
+    const rowsOfExpert = shape[1] ?? 1;
+    const experts = rows / rowsOfExpert;
+    const expert = Math.floor(row / rowsOfExpert);
     if (weights.length === columns * experts)
       return weights.subarray(expert * columns, (expert + 1) * columns);
     if (name === 'token_embd.weight') return undefined;

@@ -29,6 +29,8 @@ interface Kernels {
 const PAGE_BYTES = 65536;
 /** The kernels' own data lie below. */
 const IMPORTANCE_ADDRESS = 8192;
+/** Of all that a call needs; a row of a model is a thousandth. */
+const MAX_BYTES = 2 ** 30;
 
 /** Types of tensors that can be quantised. */
 export const SOURCE_TYPES: ReadonlySet<number> = new Set([0, 1, 8, 30]);
@@ -63,6 +65,7 @@ export class RowQuantizer {
     const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * columns);
     const sourceAt = valuesAt + alignUp(4 * rows * columns);
     const outAt = sourceAt + alignUp(source.length);
+    if (outAt + outBytes > MAX_BYTES) throw tooLong(columns);
     this.#grow(outAt + outBytes);
     const bytes = new Uint8Array(this.#memory.buffer);
     bytes.set(source, sourceAt);
@@ -84,6 +87,12 @@ export class RowQuantizer {
 
 function alignUp(bytes: number): number {
   return Math.ceil(bytes / 16) * 16;
+}
+
+function tooLong(columns: number): PynqLlmError {
+  return new PynqLlmError('QUANTIZE_SOURCE', `A row of ${columns} values is too long.`, {
+    context: { columns },
+  });
 }
 
 function unknown(type: GgmlType): PynqLlmError {

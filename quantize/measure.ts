@@ -80,8 +80,7 @@ async function measureTensor(
   for (const row of sampled) {
     file.readTensor(tensor, row, 1, source);
     dequantizeRow(tensor.type, source, columns, floats);
-    const expert = tensor.shape.length > 2 ? Math.floor(row / tensor.shape[1]) : 0;
-    const weights = importance?.weightsOf(tensor, expert);
+    const weights = importance?.weightsOf(tensor, row);
     squares += weighted(floats, undefined, weights);
     for (const [i, type] of CORE_TYPES.entries()) {
       const made = quantizer.quantize(tensor.type, source, columns, ggmlTypeOf(type), weights);

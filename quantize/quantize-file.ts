@@ -3,6 +3,7 @@ import { PynqLlmError } from '../errors/index.js';
 import {
   alignUp,
   type ByteSource,
+  DEFAULT_ALIGNMENT,
   type GgmlType,
   type GgufEntry,
   type GgufFile,
@@ -20,8 +21,6 @@ import { chooseTypes, type ModelShape, type TypeChoice, trimmedShape } from './t
 
 /** Rows are taken in pieces of so many values. */
 const PIECE_VALUES = 2 ** 20;
-/** llama-quantize writes so, whatever the source says. */
-const ALIGNMENT = 32;
 /** GGML_QNT_VERSION of ggml.h. */
 const QUANTIZATION_VERSION = 2;
 const SPLIT_KEYS = ['split.no', 'split.count', 'split.tensors.count'];
@@ -87,7 +86,7 @@ export async function quantizeFile(
   options: QuantizeOptions = {},
 ): Promise<QuantizePlan> {
   const file = openGguf(source);
-  const { plan, header, sources } = planOf(file, mixture, options);
+  const { plan, header, sources, alignment } = planOf(file, mixture, options);
   await sink.write(header);
   const quantizer = new RowQuantizer();
   const bytesAll = plan.tensors.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
@@ -101,7 +100,7 @@ export async function quantizeFile(
       // Signals and the terminal have their turn.
       await nextTurn();
     }
-    await sink.write(new Uint8Array(alignUp(target.bytesAfter, ALIGNMENT) - target.bytesAfter));
+    await sink.write(new Uint8Array(alignUp(target.bytesAfter, alignment) - target.bytesAfter));
   }
   return plan;
 }
@@ -134,8 +133,7 @@ function quantizePiece(
   const source = new Uint8Array(rows * tensor.rowBytes);
   file.readTensor(tensor, firstRow, rows, source);
   if (to === tensor.type) return source;
-  const expert = tensor.shape.length > 2 ? Math.floor(firstRow / tensor.shape[1]) : 0;
-  const weights = importance?.weightsOf(tensor, expert);
+  const weights = importance?.weightsOf(tensor, firstRow);
   try {
     return quantizer.quantize(tensor.type, source, tensor.shape[0], to, weights);
   } catch (cause) {
@@ -151,7 +149,8 @@ function planOf(
   file: GgufFile,
   mixture: Mixture,
   options: QuantizeOptions,
-): { plan: QuantizePlan; header: Uint8Array; sources: readonly GgufTensor[] } {
+): { plan: QuantizePlan; header: Uint8Array; sources: readonly GgufTensor[]; alignment: number } {
+  const alignment = Number(file.metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT);
   const sources = inFileOrder(file.tensors.values());
   const hasImportance = options.importance !== undefined;
   const types = chooseTypes(sources, { ...options, mixture, model: modelShapeOf(file), hasImportance });
@@ -163,12 +162,12 @@ function planOf(
     return { name, shape: trimmedShape(source.shape), from, to, bytesBefore, bytesAfter };
   });
   const headers = tensors.map(({ name, shape, to }) => ({ name, shape, type: to }));
-  const header = ggufHeader(metadataOf(file, mixture, options.importance), headers, ALIGNMENT);
+  const header = ggufHeader(metadataOf(file, mixture, options.importance), headers, alignment);
   const byteLength = tensors.reduce(
-    (sum, { bytesAfter }) => sum + alignUp(bytesAfter, ALIGNMENT),
+    (sum, { bytesAfter }) => sum + alignUp(bytesAfter, alignment),
     header.length,
   );
-  return { plan: { mixture, tensors, byteLength }, header, sources };
+  return { plan: { mixture, tensors, byteLength }, header, sources, alignment };
 }
 
 function requireQuantizable(

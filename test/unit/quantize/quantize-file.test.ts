@@ -110,6 +110,14 @@ describe('a quantised file', () => {
     expect(file.metadata.get('general.file_type')).toBe(12);
   });
 
+  it('keeps an alignment of its source', async () => {
+    const { file } = await quantized(
+      model(LAYERS, [['general.alignment', { type: 'uint32', value: 256 }]]),
+      'Q3_K_S',
+    );
+    expect([...file.tensors.values()].map(({ byteOffset }) => byteOffset % 256)).toEqual(LAYERS.map(() => 0));
+  });
+
   it('is the same from F16 as from the same values in F32', async () => {
     const source = model(LAYERS);
     const floats = (await quantized(source, 'F32')).made;
