@@ -87,9 +87,11 @@ describe('the parts of a split model', () => {
   });
 
   it('that are not there are all named', () => {
-    const error = errorOf(copied(([, ...rest]) => {
-      for (const name of rest) rmSync(name);
-    }));
+    const error = errorOf(
+      copied(([, ...rest]) => {
+        for (const name of rest) rmSync(name);
+      }),
+    );
     expect([error.code, error.what]).toEqual([
       'GGUF_SPLIT_PART_MISSING',
       `Of 3 parts there is no ${partName('tiny', 2, 3)}, ${partName('tiny', 3, 3)}.`,
