@@ -39,6 +39,7 @@ export type {
   SequenceStatus,
   ServiceOptions,
   StepEvent,
+  StoredCheck,
   StoredModel,
   TensorShape,
   TokenEvent,

@@ -3,6 +3,7 @@ import { PynqLlmError } from '../errors/index.js';
 import {
   MAX_NAME_LENGTH,
   type MemoryBudget,
+  type StoredCheck,
   type StoredModel,
   type TensorShape,
   type WirePlacementReport,
@@ -19,6 +20,7 @@ const STORE = z.object({
 });
 const NAME = z.object({ model: z.string() });
 const LOAD = z.object({ model: z.string(), options: optionsOf({ onProgress: callback, signal }) });
+const CHECK = z.object({ model: z.string(), settings: optionsOf({}) });
 const BUDGET = z.object({ model: STORE.shape.model, settings: optionsOf({}) });
 const PLAN = z.object({ tensors: listOf('shapes of tensors') });
 
@@ -116,6 +118,16 @@ export class ModelsClient {
     throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `The board has no model "${model}"; it has: ${names}.`, {
       context: { model },
     });
+  }
+
+  /**
+   * Asks whether a stored model could be loaded now; nothing is loaded.
+   * @throws PynqLlmError GGUF_..., LLM_... as loading it would
+   */
+  async check(model: string, settings: LoadSettings = {}): Promise<StoredCheck> {
+    requireArguments({ model, settings }, CHECK);
+    const { digest } = await this.get(model);
+    return this.#connection.request('models.check', { model: digest, ...settingsOf(settings) });
   }
 
   /** Loads a stored model. Loading one that is loaded does nothing. */

@@ -41,7 +41,8 @@ export function describeVerdict(verdict: Verdict, assumed: readonly string[]): s
   return lines.map(harmless).join('\n');
 }
 
-function yes({ board, onCore = 0 }: Verdict): string {
+function yes({ board, onCore }: Verdict): string {
+  if (onCore === undefined) return `runs on ${board}: yes`;
   return onCore === 0
     ? `runs on ${board}: yes, but the core computes nothing of it, because no matrix is of a type and width that it takes`
     : `runs on ${board}: yes, with ${formatShare(onCore)} of the weights on the core`;

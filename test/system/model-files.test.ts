@@ -139,6 +139,7 @@ describe('what stops a load', () => {
     const { digest } = await board.models.store(path(name));
     const loading = await failure(board.models.load(digest));
     expect(codes).toEqual(codes.map(() => loading));
+    expect(await failure(board.models.check(digest))).toBe(loading);
     expect(loading).not.toBe('none');
     await board.models.delete(digest);
   });
@@ -157,8 +158,19 @@ describe('what stops a load', () => {
     expect(uploaded.stderr).toContain('LLM_UNSUPPORTED_ARCHITECTURE');
     expect((await run(['models'])).stdout).not.toContain('mamba');
     expect((await run(['upload', '--force', path('mamba.gguf')])).status).toBe(0);
-    const loaded = await run(['models', 'load', 'mamba.gguf']);
-    expect(loaded.stderr).toContain('LLM_UNSUPPORTED_ARCHITECTURE');
+    for (const command of ['check', 'load']) {
+      const { status, stderr } = await run(['models', command, 'mamba.gguf']);
+      expect({ command, status }).toEqual({ command, status: 1 });
+      expect(stderr).toContain('LLM_UNSUPPORTED_ARCHITECTURE');
+    }
+  });
+
+  it('is nothing of a model that is stored and fits, says models check', async () => {
+    await run(['upload', TINY_MODEL]);
+    const { status, stdout } = await run(['models', 'check', 'tiny-stories-Q3_K_M.gguf', '-c', '64']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^runs on pynq-z1: yes\n/);
+    expect(stdout).toContain('a context of 64 tokens');
   });
 
   it('is told of a board that is named, too', async () => {
@@ -178,7 +190,12 @@ describe('what stops a load', () => {
     const { stdout } = await run(['inspect', path('odd.gguf')]);
     expect(stdout).toMatch(/^runs on pynq-z1: yes.*\ntaken for granted, as llama\.cpp does:\n/);
     expect(stdout).toContain(`  ${said}\n`);
-    const model = await board.models.upload(path('odd.gguf'));
+    const { digest } = await board.models.store(path('odd.gguf'));
+    const before = await board.models.check(digest);
+    expect(before.assumed).toEqual([said]);
+    expect((await board.models.get(digest)).state).toBe('stored');
+    const model = await board.models.load(digest);
+    expect(before.memory.dma.need).toBe((await board.models.check(digest)).memory.dma.need);
     expect(model.info.bosToken).toBe(1);
     await model.unload();
   });
