@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentHandle } from '../../agent/index.js';
+import type { PynqLlmError } from '../../errors/index.js';
 import { type BoardClient, checkModel, connect, inspectModel, type Model } from '../../sdk/index.js';
 import { partName, splitFile } from '../unit/gguf/split-file.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
@@ -108,11 +109,11 @@ describe('a split model', () => {
       /GGUF_SPLIT_PART_MISSING\].*lone-00002-of-00003\.gguf, lone-00003-of-00003\.gguf/,
     ],
   ])('%s is refused before anything is sent', async (_, file, expected) => {
-    for (const command of ['inspect', 'upload']) {
-      const { status, stdout, stderr } = await run([command, file()]);
-      expect({ command, status, stdout }).toEqual({ command, status: 1, stdout: '' });
-      expect(stderr).toMatch(expected);
-    }
+    expect(() => inspectModel(file())).toThrow(expected);
+    await expect(board.models.upload(file())).rejects.toThrow(expected);
+    const { status, stdout, stderr } = await run(['upload', file()]);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(expected);
   });
 });
 
@@ -217,12 +218,27 @@ describe('a file that is no model says what it is, and what to do', () => {
     ['whole.gguf.part', 'SDK_MODEL_FILE', /a download that has not ended.*Let the download end/],
     ['folder.gguf', 'SDK_MODEL_FILE', /is a folder; in it are inside\.gguf.*Give a \.gguf file/],
   ])('%s', async (name, code, expected) => {
+    const attempts = [
+      async () => inspectModel(path(name)),
+      () => checkModel(path(name)),
+      () => board.models.requireRoom(path(name)),
+      () => board.models.upload(path(name)),
+    ];
+    for (const attempt of attempts) {
+      const error = await attempt().then(
+        () => undefined,
+        (thrown: PynqLlmError) => thrown,
+      );
+      expect(error?.code).toBe(code);
+      expect(error?.message).toMatch(expected);
+    }
+  });
+
+  it('in one line, from every command that takes a file', async () => {
     for (const args of [['inspect'], ['upload'], ['run', 'Once', '-m']]) {
-      const { status, stdout, stderr } = await run([...args, path(name)]);
+      const { status, stdout, stderr } = await run([...args, path('pointer.gguf')]);
       expect({ args, status, stdout }).toEqual({ args, status: 1, stdout: '' });
-      expect(stderr).toContain(code);
-      expect(stderr).toMatch(expected);
-      expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+      expect(stderr).toMatch(/^pynq-llm: \[PL1001 GGUF_BAD_MAGIC\] .*Git LFS pointer.*\n$/);
     }
   });
 });
