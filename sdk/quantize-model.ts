@@ -2,7 +2,7 @@ import { existsSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
-import { BLOCK_FORMATS, type ByteSource, fileSink, fileSource } from '../gguf/index.js';
+import { BLOCK_FORMATS, type ByteSource, fileSink, fileSource, modelSource } from '../gguf/index.js';
 import {
   type Candidate,
   chooseWithin,
