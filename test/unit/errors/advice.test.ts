@@ -16,7 +16,7 @@ const commands = new Set(
 );
 
 /** Flags of other programs, whose names stand before them. */
-const FOREIGN = /(?:gguf-new-metadata|llama-[a-z-]+|journalctl|git|ssh-keygen)[^;,:()]*/g;
+const FOREIGN = /(?:gguf-new-metadata|llama-[a-z-]+|journalctl|git|ssh-keygen|by its --)[^;,:()]*/g;
 
 const ADVICE = Object.entries(ERROR_CODES).map(([code, { remedy }]) => [code, remedy] as const);
 
