@@ -9,6 +9,7 @@ import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
 import {
   type Choice,
+  type ServiceOptions,
   startChoices,
   type ToContinue,
   toGenerateOptions,
@@ -39,6 +40,8 @@ import { type ToolRequest, toolRequestOf } from './tools/tool-request.js';
 export interface AppOptions extends GuardOptions {
   /** How models are loaded that are not. */
   readonly load: LoadSettings;
+  /** Milliseconds that an answer which is not streamed may be likely to take; 0 for any, 50 s unless given. */
+  readonly maxSilentMs?: number | undefined;
   /** Once aborted, `/health` answers 503 and no new work is taken. */
   readonly draining: AbortSignal;
   /** Told of errors that are nobody's doing but ours. */
@@ -46,6 +49,9 @@ export interface AppOptions extends GuardOptions {
   /** Told of each request once its answer is sent. */
   readonly onAnswered?: ((entry: AccessEntry) => void) | undefined;
 }
+
+/** Proxies of the ecosystem give up after 60 s without a byte. */
+const MAX_SILENT_MS = 50_000;
 
 /** How much of an answer is wanted. */
 interface HowMuch {
@@ -82,7 +88,9 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     return failure;
   };
   app.onError((error, context) => {
-    const { body, status, retryAfterMs } = fail(error);
+    const { body, status, retryAfterMs, isWorthRetrying } = fail(error);
+    // Clients ask again after a 503, after the same time and in vain, unless they are told.
+    if (!isWorthRetrying) context.header('x-should-retry', 'false');
     if (retryAfterMs !== undefined) context.header('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
     return context.json(body, status);
   });
@@ -120,7 +128,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       const served = await models.get(request.model);
       const top = request.logprobs ?? undefined;
       const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? DEFAULT_MAX_TOKENS;
-      const how = { ...toService(request, context.var.share), signal: context.req.raw.signal };
+      const how = { ...serviceOf(context, request), signal: context.req.raw.signal };
       const echo = (prompt: CompletionPrompt) =>
         request.echo ? echoOf(served, prompt, top, how) : undefined;
       const toContinue = await Promise.all(
@@ -194,6 +202,13 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     }
   }
 
+  /** Whoever gets nothing before the end is not let wait for longer than proxies do. */
+  function serviceOf(context: Context<Env>, request: SamplingFields): ServiceOptions {
+    const { maxSilentMs = MAX_SILENT_MS } = options;
+    const isSilent = !request.stream && maxSilentMs > 0;
+    return { ...toService(request, context.var.share), ...(isSilent ? { maxPredictedMs: maxSilentMs } : {}) };
+  }
+
   /** Starts the answers of a request. @throws ApiError 400, 503, PynqLlmError LLM_..., AGENT_... */
   async function start(
     context: Context<Env>,
@@ -212,7 +227,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         logprobs: (how.logprobs ?? false) || perPrompt > (request.n ?? 1),
         top,
       }),
-      ...toService(request, context.var.share),
+      ...serviceOf(context, request),
       draftModel: draft,
     };
     if (generate.beams !== undefined && bestOf !== undefined)

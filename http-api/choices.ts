@@ -19,7 +19,10 @@ export interface Choice {
   readonly read: (pieces: AsyncIterable<Piece>) => AsyncIterable<Piece>;
 }
 
-type ServiceOptions = Pick<GenerateOptions, 'class' | 'client' | 'priority' | 'deadlineMs'>;
+export type ServiceOptions = Pick<
+  GenerateOptions,
+  'class' | 'client' | 'priority' | 'deadlineMs' | 'maxPredictedMs'
+>;
 
 /** Tokens and time that requests took. */
 export interface Usage {
@@ -147,7 +150,7 @@ export function startChoices(
     );
   return prompts.flatMap(({ prompt, echo, promptTokens }, p) =>
     Array.from({ length: generations }, (_, i) => {
-      const begin = (more: Pick<GenerateOptions, 'responseFormat'>) =>
+      const begin = (more: More) =>
         model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal, ...more });
       return {
         index: p * n + i,
@@ -158,10 +161,12 @@ export function startChoices(
   );
 }
 
+type More = Pick<GenerateOptions, 'responseFormat' | 'maxPredictedMs'>;
+
 /** @param begin begins the answer, or begins it again in a form */
 function answerOf(
   tools: ToolRequest | undefined,
-  begin: (more: Pick<GenerateOptions, 'responseFormat'>) => Generation,
+  begin: (more: More) => Generation,
   promptTokens: number | undefined,
 ): Pick<Choice, 'generation' | 'read'> {
   const asItIs = (pieces: AsyncIterable<Piece>) => pieces;
@@ -172,7 +177,9 @@ function answerOf(
   );
   const restart = (name: string) => {
     const called = tools.functions.filter((one) => one.name === name);
-    return piecesOfGeneration(answer.restart(begin({ responseFormat: forcedCall(called) })));
+    // What was let in is not refused once half of it is there.
+    const again = begin({ responseFormat: forcedCall(called), maxPredictedMs: undefined });
+    return piecesOfGeneration(answer.restart(again));
   };
   return { generation: answer, read: (pieces) => withCalls(pieces, tools, restart) };
 }

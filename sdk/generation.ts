@@ -119,12 +119,12 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   ) {
     this.#reload = reload;
     const { signal, window, stallMs, responseFormat, ...rest } = options;
-    const { class: served, priority, client, deadlineMs, ...sampling } = rest;
+    const { class: served, priority, client, deadlineMs, maxPredictedMs, ...sampling } = rest;
     this.#stallMs = stallMs ?? STALL_MS;
     this.#connection = connection;
     this.#signal = signal;
     this.#window = window ?? DEFAULT_TOKEN_WINDOW;
-    const service = { class: served, priority, client, deadlineMs };
+    const service = { class: served, priority, client, deadlineMs, maxPredictedMs };
     this.#start = {
       model,
       prompt: toWirePrompt(prompt),

@@ -248,7 +248,14 @@ export class LoadedModels {
       };
       const generations = new RunningGenerations(
         model,
-        { metrics: this.#metrics, spill: this.#spill, weights: this.#clientWeights },
+        {
+          metrics: this.#metrics,
+          spill: this.#spill,
+          weights: this.#clientWeights,
+          cyclesPerMs: this.#cpu.takesRealTime
+            ? this.#accelerator().board.description.clockHz / 1_000
+            : undefined,
+        },
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );

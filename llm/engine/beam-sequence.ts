@@ -83,6 +83,18 @@ export class BeamSequence implements EngineSequence {
     return this.#firstRoundAt !== undefined && this.left <= 1;
   }
 
+  get mostTokens(): number {
+    return this.#mostTokens - Math.max(0, (this.#beams[0]?.known.length ?? 0) - this.promptTokens);
+  }
+
+  get width(): number {
+    return this.#width;
+  }
+
+  get mayEnd(): boolean {
+    return !this.#request.ignoreEos;
+  }
+
   get hasCredit(): boolean {
     return this.credit > 0;
   }

@@ -14,6 +14,9 @@ export abstract class PrefillSequence<T> implements EngineSequence {
   readonly generates = false;
   readonly drafts = 0;
   readonly generated = 0;
+  readonly mostTokens = 0;
+  readonly width = 0;
+  readonly mayEnd = false;
   readonly said = '';
   readonly hasCredit = true;
   startedAt: number | undefined;

@@ -94,6 +94,10 @@ export interface EngineSequence {
   /** Drafted tokens that would be worth a column each in the next step. */
   readonly drafts: number;
   readonly promptTokens: number;
+  /** Tokens that it may still generate, in as many steps of `width` columns, and whether its text may end before. */
+  readonly mostTokens: number;
+  readonly width: number;
+  readonly mayEnd: boolean;
   /** Tokens generated so far, and their text. */
   readonly generated: number;
   readonly said: string;

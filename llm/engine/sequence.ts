@@ -26,6 +26,7 @@ import { requestTiming } from './request-timing.js';
 /** One request's way through the engine: what of it is computed, sampled and said. */
 export class Sequence implements EngineSequence {
   readonly cost = newCost();
+  readonly width = 1;
   /** Tokens numbered below may be generated. */
   credit: number;
   readonly #model: Model;
@@ -104,6 +105,15 @@ export class Sequence implements EngineSequence {
     return this.#request.prompt.length;
   }
 
+  /** The last one is not fed, so that it needs no place. */
+  get mostTokens(): number {
+    return Math.max(0, Math.min(this.#maxTokens - this.#generated, this.#mostKept + 1 - this.#known.length));
+  }
+
+  get mayEnd(): boolean {
+    return !this.#request.ignoreEos || this.#constraint !== undefined;
+  }
+
   /** Tokens generated so far. */
   get generated(): number {
     return this.#generated;
@@ -148,7 +158,7 @@ export class Sequence implements EngineSequence {
   }
 
   /** Tokens that its cache can hold. */
-  get #mostTokens(): number {
+  get #mostKept(): number {
     return this.#cache?.mostTokens ?? this.#model.contextLength;
   }
 
@@ -158,7 +168,7 @@ export class Sequence implements EngineSequence {
       most,
       this.credit - this.#generated - 1,
       this.#maxTokens - this.#generated - 1,
-      this.#mostTokens - this.#known.length,
+      this.#mostKept - this.#known.length,
     );
     return this.#drafter.worth(room, (columns) => this.#model.coreCycles(columns));
   }
@@ -267,6 +277,6 @@ export class Sequence implements EngineSequence {
     if (!ignoresEnd && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
     if (this.#constraint?.isFinished) return 'end-of-text';
     if (this.#generated >= this.#maxTokens) return 'max-tokens';
-    return this.#certain >= this.#mostTokens ? 'context-full' : undefined;
+    return this.#certain >= this.#mostKept ? 'context-full' : undefined;
   }
 }
