@@ -269,6 +269,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       perPrompt,
       sentPerPrompt,
       format,
+      withProgress: request.return_progress ?? false,
       metrics,
       fail,
     };

@@ -1,5 +1,13 @@
 import { schemaText } from '../protocol/index.js';
-import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
+import type {
+  DoneEvent,
+  GenerateOptions,
+  Generation,
+  Prompt,
+  PromptProgress,
+  ResponseFormat,
+  Token,
+} from '../sdk/index.js';
 import { type Answering, nothing } from './answering.js';
 import { ApiError } from './api-error.js';
 import type { Piece } from './piece.js';
@@ -29,6 +37,8 @@ export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Of the prompt's tokens, those that were not computed again. */
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
 /** Sampling as the request wants it. OpenAI's defaults: temperature and top_p 1, nothing cut off. */
@@ -209,6 +219,10 @@ class RestartableAnswer implements Answering {
     return next;
   }
 
+  progress(): Promise<PromptProgress | undefined> {
+    return this.#current.progress();
+  }
+
   cancel(): Promise<void> {
     return this.#current.cancel();
   }
@@ -246,10 +260,14 @@ export function finishReason({ reason }: DoneEvent, hasCalls = false): 'stop' | 
 
 /** @param perPrompt how many answers share a prompt, which counts once */
 export function usageOf(done: readonly DoneEvent[], perPrompt: number): Usage {
-  const prompt = done.reduce(
-    (sum, { timing }, i) => sum + (i % perPrompt === 0 ? timing.promptTokens : 0),
-    0,
-  );
+  const first = done.filter((_, i) => i % perPrompt === 0);
+  const prompt = first.reduce((sum, { timing }) => sum + timing.promptTokens, 0);
+  const cached = first.reduce((sum, { timing }) => sum + (timing.cachedTokens ?? 0), 0);
   const completion = done.reduce((sum, { tokens }) => sum + tokens, 0);
-  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+    prompt_tokens_details: { cached_tokens: cached },
+  };
 }

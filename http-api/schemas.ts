@@ -59,6 +59,7 @@ const sampling = z.object({
   priority: z.int().min(0).max(9).nullish(),
   deadline_ms: z.number().positive().max(86_400_000).nullish(),
   // llama.cpp's server has these beside OpenAI's.
+  return_progress: z.boolean().nullish(),
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repeat_penalty: z.number().min(0.01).max(100).nullish(),

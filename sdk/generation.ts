@@ -7,6 +7,7 @@ import {
   type DoneEvent,
   errorFromWire,
   type GenerateEvent,
+  type PromptProgress,
   type SamplingOptions,
   type ServiceOptions,
   schemaText,
@@ -153,6 +154,20 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     let text = '';
     for await (const token of this) text += token.text;
     return text + (await this.done).text;
+  }
+
+  /**
+   * How far the prompt is; undefined while it is not tokens yet, and once the generation has ended.
+   * @throws PynqLlmError SDK_CONNECTION_LOST, SDK_CLOSED
+   */
+  async progress(): Promise<PromptProgress | undefined> {
+    if (this.#over) return undefined;
+    try {
+      return (await this.#connection.request('generate.progress', { generation: this.id })).prompt;
+    } catch (error) {
+      if (isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN')) return undefined;
+      throw error;
+    }
   }
 
   /** Ends it within one step; the loop ends after the tokens that were generated, `done` has the reason `cancelled`. */

@@ -126,8 +126,10 @@ export class LoadedModels {
       },
 
       'generate.progress': ({ generation }) => {
-        for (const { generations } of this.#loaded.values())
-          if (generations.find(generation) !== undefined) return { steps: generations.steps };
+        for (const { generations } of this.#loaded.values()) {
+          const found = generations.find(generation);
+          if (found !== undefined) return { steps: generations.steps, prompt: { ...found.prompt } };
+        }
         if (this.#textOf(generation) !== undefined) return { steps: this.texts.slices };
         throw new PynqLlmError('AGENT_GENERATION_UNKNOWN', `Generation ${generation} is not running.`, {
           context: { id: generation },

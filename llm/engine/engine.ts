@@ -34,6 +34,8 @@ import { Sequence } from './sequence.js';
 export interface EngineGeneration {
   /** Tokens numbered below `credit` may be generated: back-pressure. Less credit than before changes nothing. */
   grant(credit: number): void;
+  /** How far its prompt is, in tokens: those that were there already are among the computed ones. */
+  readonly prompt: { readonly total: number; readonly cached: number; readonly computed: number };
   /** Ends it before the next step, with the reason `cancelled`. Harmless when it has ended. */
   cancel(): void;
 }
@@ -145,6 +147,10 @@ export class Engine {
         : new BeamSequence(this.#model, request, request.beams, now);
     const job = this.#enter(sequence, sink, service, now);
     return {
+      get prompt() {
+        const { promptTokens: total, cachedTokens: cached, left, generated } = sequence;
+        return { total, cached, computed: generated > 0 ? total : Math.max(0, total - left) };
+      },
       grant: (credit) => {
         sequence.credit = Math.max(sequence.credit, credit);
       },

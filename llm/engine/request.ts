@@ -73,6 +73,8 @@ export interface GenerationResult {
     readonly prefillMs: number;
     readonly decodeMs: number;
     readonly promptTokens: number;
+    /** Of them, those whose keys and values were there already. */
+    readonly cachedTokens: number;
     readonly generatedTokens: number;
   };
   readonly cost: Cost;
@@ -98,6 +100,8 @@ export interface EngineSequence {
   readonly mostTokens: number;
   readonly width: number;
   readonly mayEnd: boolean;
+  /** Tokens of the prompt whose keys and values were there already. */
+  readonly cachedTokens: number;
   /** Tokens generated so far, and their text. */
   readonly generated: number;
   readonly said: string;

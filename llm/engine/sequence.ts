@@ -51,6 +51,7 @@ export class Sequence implements EngineSequence {
   /** The prompt and every sampled token: what the cache holds the beginning of, and can be computed again from. */
   readonly #known: number[];
   #generated = 0;
+  #cachedTokens = 0;
   /** The text of all tokens so far. */
   #said = '';
 
@@ -114,6 +115,11 @@ export class Sequence implements EngineSequence {
     return !this.#request.ignoreEos || this.#constraint !== undefined;
   }
 
+  /** Tokens of the prompt whose keys and values were there already. */
+  get cachedTokens(): number {
+    return this.#cachedTokens;
+  }
+
   /** Tokens generated so far. */
   get generated(): number {
     return this.#generated;
@@ -142,7 +148,7 @@ export class Sequence implements EngineSequence {
     this.#cache ??= this.#model.newCache();
     const cache = this.#cache;
     cache.restore();
-    if (!this.generates) cache.adopt(this.#known);
+    if (!this.generates) this.#adopt(cache);
     const from = cache.length;
     const known = this.#known;
     const tokens = known.slice(from, cache.reserve(Math.min(from + most, known.length)));
@@ -155,6 +161,14 @@ export class Sequence implements EngineSequence {
         ? { cache, token, position }
         : { cache, token, position, logits: this.#logitsOf(position - last) };
     });
+  }
+
+  #adopt(cache: KvCache): void {
+    const before = cache.length;
+    cache.adopt(this.#known);
+    // Later ones are its own, which it gave up for others.
+    if (this.#generated === 0)
+      this.#cachedTokens = Math.min(this.promptTokens, this.#cachedTokens + cache.length - before);
   }
 
   /** Tokens that its cache can hold. */
@@ -260,6 +274,7 @@ export class Sequence implements EngineSequence {
       tokens: this.#generated,
       timing: requestTiming(moments, now, {
         promptTokens: this.promptTokens,
+        cachedTokens: this.#cachedTokens,
         generatedTokens: this.#generated,
       }),
       cost: this.cost,
