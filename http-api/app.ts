@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Context, Hono } from 'hono';
 import { systemClock } from '../protocol/index.js';
 import type { LoadSettings } from '../sdk/index.js';
@@ -35,6 +36,7 @@ import {
 } from './schemas.js';
 import type { DeviceHealth, ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
+import { LONGEST_SILENCE_MS } from './silence.js';
 import { type ToolRequest, toolRequestOf } from './tools/tool-request.js';
 
 export interface AppOptions extends GuardOptions {
@@ -120,7 +122,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     return context.json(await models.look(context.req.param('id')));
   });
   app.post('/v1/completions', async (context) => {
-    const request = completionRequest.parse(translateFields(await bodyOf(context)));
+    const request = completionRequest.parse(translateFields(await bodyOf(context), 'completion'));
     const prompts = promptsOf(request);
     const bestOf = request.best_of ?? undefined;
     const answers = prompts.length * (bestOf ?? request.n ?? 1);
@@ -129,15 +131,23 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       const top = request.logprobs ?? undefined;
       const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? DEFAULT_MAX_TOKENS;
       const how = { ...serviceOf(context, request), signal: context.req.raw.signal };
-      const echo = (prompt: CompletionPrompt) =>
-        request.echo ? echoOf(served, prompt, top, how) : undefined;
+      const echo = (prompt: CompletionPrompt) => {
+        const scored = request.echo ? echoOf(served, prompt, top, how) : undefined;
+        scored?.catch(() => {});
+        return scored;
+      };
       const toContinue = await Promise.all(
         prompts.map(async (prompt) => ({
           prompt,
-          echo: await echo(prompt),
+          echo: echo(prompt),
           promptTokens: maxTokens === 0 ? await lengthOf(served, prompt) : undefined,
         })),
       );
+      const echoes = Promise.all(toContinue.map((one) => one.echo));
+      // A stream has a head in time: what is wrong with a prompt is known by then.
+      await (request.stream
+        ? Promise.race([echoes, delay(LONGEST_SILENCE_MS, undefined, { ref: false })])
+        : echoes);
       return answer(context, served, request, toContinue, completionFormat(request, served), {
         maxTokens: maxTokens === 0 ? undefined : maxTokens,
         logprobs: typeof request.logprobs === 'number',
@@ -148,7 +158,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     });
   });
   app.post('/v1/chat/completions', async (context) => {
-    const request = chatRequest.parse(translateFields(await bodyOf(context)));
+    const request = chatRequest.parse(translateFields(await bodyOf(context), 'chat'));
     return counted(context, request.n ?? 1, async (ended) => {
       const served = await models.get(request.model);
       if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
@@ -170,7 +180,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     });
   });
   app.post('/v1/responses', async (context) => {
-    const { chat, repeated } = readResponsesRequest(translateFields(await bodyOf(context)));
+    const { chat, repeated } = readResponsesRequest(translateFields(await bodyOf(context), 'responses'));
     return counted(context, 1, async (ended) => {
       const served = await models.get(chat.model);
       const tools = toolRequestOf(chat);

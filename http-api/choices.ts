@@ -22,7 +22,7 @@ export interface Choice {
   readonly index: number;
   readonly generation: Answering;
   /** The prompt, where it is part of the answer. */
-  readonly echo: Echo | undefined;
+  readonly echo: Promise<Echo> | undefined;
   /** What makes of its pieces those that are sent. */
   readonly read: (pieces: AsyncIterable<Piece>) => AsyncIterable<Piece>;
 }
@@ -123,7 +123,7 @@ export interface ToContinue {
   readonly prompt: Prompt;
   /** Where nothing is to be generated: the tokens of the prompt. */
   readonly promptTokens?: number | undefined;
-  readonly echo?: Echo | undefined;
+  readonly echo?: Promise<Echo> | undefined;
 }
 
 /** A short request for 64 answers to long prompts: each answer is sent its prompt, which takes the time and memory again. */
@@ -242,7 +242,15 @@ class RestartableAnswer implements Answering {
 
 /** The pieces of an answer as they come. */
 export async function* piecesOf({ generation, echo, read }: Choice): AsyncGenerator<Piece, void, void> {
-  if (echo !== undefined) yield { ...echo, finish: undefined };
+  if (echo !== undefined) {
+    try {
+      yield { ...(await echo), finish: undefined };
+    } catch (error) {
+      // Nobody will read what comes after it.
+      await generation.cancel().catch(() => {});
+      throw error;
+    }
+  }
   yield* read(piecesOfGeneration(generation));
 }
 

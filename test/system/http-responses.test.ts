@@ -100,7 +100,10 @@ describe('responses', () => {
     [{ background: true }, 'background'],
     [{ tools: [{ type: 'web_search' }] }, 'tools.0.type'],
     [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input.0.type'],
-    [{ input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] }, 'content.0.type'],
+    [
+      { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] },
+      'input.0.content.0.type',
+    ],
   ])('refuse by name what has no meaning here: %j', async (more, param) => {
     const answer = await fetch(`${http.url}/v1/responses`, {
       method: 'POST',
