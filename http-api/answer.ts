@@ -163,7 +163,7 @@ export async function answerStreamed(
           metrics.finished(piece.finish);
           done[index] = piece.finish;
         }
-        if (request.withProgress) await reports.begin(index, piece.finish);
+        if (request.withProgress) await reports.begin(choices[index], piece.finish);
         if (piece.calls !== undefined) calling.add(index);
         const first = !begun.has(index);
         if (first) begun.set(index, format.logprobs?.());

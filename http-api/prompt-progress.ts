@@ -49,12 +49,16 @@ export class ProgressReports {
   }
 
   /** A piece of an answer has come: its prompt is computed. One that ended before the agent was asked says so itself. */
-  async begin(index: number, done: DoneEvent | undefined): Promise<void> {
+  async begin({ index, generation }: Choice, done: DoneEvent | undefined): Promise<void> {
+    const isFirst = !this.#begun.has(index);
     this.#begun.add(index);
+    if (!isFirst && done === undefined) return;
     const total = done?.timing.promptTokens ?? 0;
     const ofDone = done && { total, cached: done.timing.cachedTokens ?? 0, computed: total };
-    const last = this.#last.get(index)?.progress ?? ofDone;
-    if (last !== undefined) await this.#report(index, { ...last, computed: last.total });
+    // What was cached is known for certain once it has been used.
+    const now = ofDone ?? (await generation.progress().catch(() => undefined));
+    const known = now ?? this.#last.get(index)?.progress;
+    if (known !== undefined) await this.#report(index, { ...known, computed: known.total });
   }
 
   end(): void {

@@ -155,7 +155,9 @@ export function readResponsesRequest(body: unknown): Responses {
 function parsedItem<Item>(schema: z.ZodType<Item>, item: unknown, index: number): Item {
   const { success, data, error } = schema.safeParse(item);
   if (success) return data;
-  throw new z.ZodRealError(error.issues.map((issue) => ({ ...issue, path: ['input', index, ...issue.path] })));
+  throw new z.ZodRealError(
+    error.issues.map((issue) => ({ ...issue, path: ['input', index, ...issue.path] })),
+  );
 }
 
 function messagesOf(

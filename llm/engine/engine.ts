@@ -148,8 +148,11 @@ export class Engine {
     const job = this.#enter(sequence, sink, service, now);
     return {
       get prompt() {
-        const { promptTokens: total, cachedTokens: cached, left, generated } = sequence;
-        return { total, cached, computed: generated > 0 ? total : Math.max(0, total - left) };
+        const { promptTokens: total, cachedTokens, left, generated, startedAt } = sequence;
+        // What will be found is there already.
+        const found = startedAt === undefined ? sequence.prospect.found : 0;
+        const computed = generated > 0 ? total : Math.max(0, total - left) + found;
+        return { total, cached: cachedTokens + found, computed };
       },
       grant: (credit) => {
         sequence.credit = Math.max(sequence.credit, credit);

@@ -76,3 +76,27 @@ it('an answer that has ended before the agent was asked says it all the same', a
     { total: reports[0].processed, cache: 0, processed: expect.toBeOneOf([1, 2, 3, 4]), time_ms: 0 },
   ]);
 });
+
+it('a stream that begins with a scored prompt is not silent until it is scored', async () => {
+  const away = new AbortController();
+  const answer = await fetch(`${server.url}/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    // Four prompts that begin otherwise: no pages are shared.
+    body: JSON.stringify({
+      prompt: ['A', 'B', 'C', 'D'].map((letter) => `${letter} ${LONG}`),
+      stream: true,
+      echo: true,
+      logprobs: 0,
+      max_tokens: 1,
+    }),
+    signal: away.signal,
+  });
+  expect(answer.status).toBe(200);
+  const head = performance.now();
+  const first = await answer.body!.getReader().read();
+  expect(Buffer.from(first.value!).toString()).toMatch(/^(: waiting|data: \{)/);
+  // The prompts were not scored when the head came.
+  expect(performance.now() - head).toBeGreaterThan(500);
+  away.abort();
+}, 60_000);
