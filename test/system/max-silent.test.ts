@@ -26,7 +26,11 @@ const ask = (limit: string, path: string, body: object, signal: AbortSignal | nu
   fetch(`${servers.get(limit)?.url}/${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ prompt: 'Once upon a time', temperature: 0, ...body }),
+    body: JSON.stringify({
+      ...(path === 'completions' ? { prompt: 'Once upon a time' } : {}),
+      temperature: 0,
+      ...body,
+    }),
     signal,
   });
 const messages = [{ role: 'user', content: 'Once upon a time' }];
