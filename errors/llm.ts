@@ -97,6 +97,12 @@ export const LLM_ERRORS = {
     remedy:
       'Ask for fewer tokens, or give it more time or a higher priority; what was generated is in the error.',
   },
+  LLM_PREDICTED_LATE: {
+    number: 4512,
+    meaning: 'A request is likely to take longer than whoever asked may wait for its answer.',
+    remedy:
+      'Stream the answer, or ask for fewer tokens or with a shorter prompt; where others are ahead, ask again later.',
+  },
   LLM_ANGLE_RANGE: {
     number: 4100,
     meaning: 'An angle is beyond the range in which sine and cosine are exact.',

@@ -28,6 +28,7 @@ export type {
   GenerateEvent,
   GenerationCost,
   GenerationTiming,
+  PromptProgress,
   ScoreResult,
   TokenEvent,
   WireBeam,

@@ -27,6 +27,7 @@ export type {
   PlacementTotals,
   PlanReport,
   ProgressUnit,
+  PromptProgress,
   ProtocolVersion,
   RegisterAccess,
   RegisterFieldInfo,

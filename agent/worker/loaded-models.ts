@@ -128,8 +128,10 @@ export class LoadedModels {
       },
 
       'generate.progress': ({ generation }) => {
-        for (const { generations } of this.#loaded.values())
-          if (generations.find(generation) !== undefined) return { steps: generations.steps };
+        for (const { generations } of this.#loaded.values()) {
+          const found = generations.find(generation);
+          if (found !== undefined) return { steps: generations.steps, prompt: { ...found.prompt } };
+        }
         if (this.#textOf(generation) !== undefined) return { steps: this.texts.slices };
         throw new PynqLlmError('AGENT_GENERATION_UNKNOWN', `Generation ${generation} is not running.`, {
           context: { id: generation },
@@ -265,7 +267,14 @@ export class LoadedModels {
       };
       const generations = new RunningGenerations(
         model,
-        { metrics: this.#metrics, spill: this.#spill, weights: this.#clientWeights },
+        {
+          metrics: this.#metrics,
+          spill: this.#spill,
+          weights: this.#clientWeights,
+          cyclesPerMs: this.#cpu.takesRealTime
+            ? this.#accelerator().board.description.clockHz / 1_000
+            : undefined,
+        },
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );
