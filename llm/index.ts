@@ -12,6 +12,7 @@ export type { KvPin } from './kv/pool.js';
 export { SpillFolder } from './kv/spill-folder.js';
 export {
   budgetMemory,
+  idleThreadBytes,
   type MemoryBudget,
   type MemoryRequest,
   type ModelShape,

@@ -47,10 +47,10 @@ export interface ThreadSetup {
   readonly port: import('node:worker_threads').MessagePort;
 }
 
-/** A memory that jobs will name by its number. */
+/** A memory that jobs will name by its number; without one, all earlier ones are let go. */
 export interface NewMemory {
   readonly number: number;
-  readonly memory: object;
+  readonly memory: object | undefined;
 }
 
 /** Claims a unit of the job. @returns its number, or -1 where there is none left */

@@ -16,7 +16,8 @@ function countedMemory() {
     };
     return new Proxy(view, {
       get(target, key) {
-        if (key === 'subarray') return (...range: [number, number]) => counted(target.subarray(...range) as T);
+        if (key === 'subarray')
+          return (...range: [number, number]) => counted(target.subarray(...range) as T);
         if (key === 'length') return target.length;
         if (typeof key === 'symbol' || !/^\d+$/.test(key))
           throw new Error(`${String(key)} is not an element`);
