@@ -12,7 +12,6 @@ export type { KvPin } from './kv/pool.js';
 export { SpillFolder } from './kv/spill-folder.js';
 export {
   budgetMemory,
-  idleThreadBytes,
   type MemoryBudget,
   type MemoryRequest,
   type ModelShape,

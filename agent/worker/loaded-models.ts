@@ -7,7 +7,6 @@ import {
   checkContextLength,
   type Engine,
   EngineMetrics,
-  idleThreadBytes,
   loadModel,
   type MemoryBudget,
   type MemoryRequest,
@@ -198,7 +197,7 @@ export class LoadedModels {
     return budgetMemory({
       model,
       board: { description, dma: alone ? emptyMemory(description) : board.dmaMemory() },
-      system: withThreads(alone ? this.#room.alone() : this.#room.left(), request.threads ?? 1),
+      system: alone ? this.#room.alone() : this.#room.left(),
       request: {
         ...request,
         kvType: request.kvType ?? this.#kv.type,
@@ -363,9 +362,4 @@ const CANCELLED: GenerateEvent = {
 
 function unloaded(model: string): PynqLlmError {
   return new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${model} was unloaded.`, { context: { model } });
-}
-
-/** Threads of a model that was unloaded hold memory that they will not take again. */
-function withThreads(system: SystemMemory, threads: number): SystemMemory {
-  return { ...system, available: system.available + idleThreadBytes(threads) };
 }

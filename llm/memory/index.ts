@@ -1,4 +1,3 @@
 export type { MemoryRequest, SystemMemory } from './budget.js';
 export { type ModelShape, modelShape, typeNamed } from './model-shape.js';
 export { budgetMemory, type MemoryBudget, requireMemory } from './refusal.js';
-export { idleThreadBytes } from './sizes.js';

@@ -1,5 +1,4 @@
 import { MatrixInput } from '../model/matrix-input.js';
-import { ThreadPool } from '../threads/thread-pool.js';
 import type { ModelShape } from './model-shape.js';
 
 const MEBI = 2 ** 20;
@@ -24,11 +23,6 @@ export const HEAP_BYTES = 16 * MEBI;
 
 /** A thread's isolate, heap and compiled kernels (RssAnon of an idle one, Node 20 on x86-64). */
 export const THREAD_BYTES = 8 * MEBI;
-
-/** Of threads that wait for a model that wants as many. */
-export function idleThreadBytes(threads: number): number {
-  return ThreadPool.idleThreads(threads) * THREAD_BYTES;
-}
 
 /** Bytes of the activations of `columns` columns: see model/workspace.ts. */
 export function workspaceBytes(shape: ModelShape, columns: number): number {

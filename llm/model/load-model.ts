@@ -65,7 +65,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const { accelerator, kvType = 'f16' } = options;
   const cpuWork: CpuWork = { multiplyAdds: 0 };
   const maxColumns = options.maxColumns ?? DEFAULT_MAX_COLUMNS;
-  const threads = ThreadPool.take(options.threads ?? 1);
+  const threads = new ThreadPool(options.threads ?? 1);
   const { cpuRows } = options;
   const share: RowShare | undefined = cpuRows && {
     rowsOf: cpuRows,
@@ -95,7 +95,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       unload: loader.unload,
     });
   } catch (error) {
-    threads.release();
+    threads.close();
     loader?.unload();
     throw error;
   }

@@ -191,7 +191,7 @@ export class Model {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#parts.threads.release();
+    this.#parts.threads.close();
     this.#parts.unload();
   }
 }

@@ -47,10 +47,10 @@ export interface ThreadSetup {
   readonly port: import('node:worker_threads').MessagePort;
 }
 
-/** A memory that jobs will name by its number; without one, all earlier ones are let go. */
+/** A memory that jobs will name by its number. */
 export interface NewMemory {
   readonly number: number;
-  readonly memory: object | undefined;
+  readonly memory: object;
 }
 
 /** Claims a unit of the job. @returns its number, or -1 where there is none left */

@@ -51,9 +51,6 @@ function startThread(setup: ThreadSetup): void {
   thread.unref();
 }
 
-/** Pools that no model needs at present. */
-const idle: ThreadPool[] = [];
-
 /**
  * Threads beside the caller's that compute units of its kernels in the same memory. Which thread computes a unit changes nothing
  * about its bits. The caller works too and waits only for units that others have begun, so a thread that has not started
@@ -101,41 +98,6 @@ export class ThreadPool {
       port1.unref();
       this.#ports.push(port1);
     }
-  }
-
-  /**
-   * Threads that a model has released, where there are as many as are wanted; else new ones. A thread's end leaves some of its memory
-   * with the process (a quarter of a MiB under Node 20), so that starting them for each load would add up.
-   * @throws PynqLlmError LLM_THREADS
-   */
-  static take(size: number): ThreadPool {
-    const found = idle.findIndex((pool) => pool.size === size);
-    const pool = found < 0 ? undefined : idle.splice(found, 1)[0];
-    // Of another size they would only hold memory.
-    if (pool === undefined && size > 1) for (const other of idle.splice(0)) other.close();
-    return pool ?? new ThreadPool(size);
-  }
-
-  /** Threads that are there for the next model that wants `size`, beside its own. */
-  static idleThreads(size: number): number {
-    return idle.some((pool) => pool.size === size) ? size - 1 : 0;
-  }
-
-  /** Leaves the threads to the next model, without the memory that they worked in; those that are lost end. */
-  release(): void {
-    if (this.#closed || idle.includes(this)) return;
-    if (this.size === 1 || Atomics.load(this.#control, CONTROL.failed) !== 0) {
-      this.close();
-      return;
-    }
-    this.#begun = undefined;
-    this.#numbers.clear();
-    this.#post({ number: 0, memory: undefined });
-    Atomics.add(this.#control, CONTROL.job, 1);
-    Atomics.notify(this.#control, CONTROL.job);
-    this.#lookedAt = performance.now();
-    this.#lookedJob = Atomics.load(this.#control, CONTROL.job) - 1;
-    idle.push(this);
   }
 
   /** Computes all units. @throws PynqLlmError LLM_THREAD_LOST */
@@ -190,13 +152,9 @@ export class ThreadPool {
     if (known !== undefined) return known;
     const number = this.#numbers.size;
     this.#numbers.set(memory, number);
-    this.#post({ number, memory: memory.shared });
-    return number;
-  }
-
-  #post(message: NewMemory): void {
-    for (const port of this.#ports) port.postMessage(message);
+    for (const port of this.#ports) port.postMessage({ number, memory: memory.shared } satisfies NewMemory);
     Atomics.add(this.#control, CONTROL.messages, 1);
+    return number;
   }
 
   #waitFor(units: number): void {

@@ -29,7 +29,6 @@ function run(): void {
     seen = job;
     Atomics.store(control, CONTROL.seen + setup.number, job);
     try {
-      takeMessages();
       work();
     } catch (error) {
       Atomics.store(control, CONTROL.failed, setup.number);
@@ -55,19 +54,13 @@ function work(): void {
   }
 }
 
-function takeMessages(): void {
+function kernelsOf(number: number): Kernels {
   for (const posted = Atomics.load(control, CONTROL.messages); messages < posted; messages++) {
     const received = receiveMessageOnPort(setup.port);
     if (received === undefined) throw new Error('a message that was posted is not there');
-    const { number, memory }: NewMemory = received.message;
-    if (memory === undefined) kernels.clear();
-    else kernels.set(number, instantiateKernels(setup.module, memory));
+    const { number: its, memory }: NewMemory = received.message;
+    kernels.set(its, instantiateKernels(setup.module, memory));
   }
-}
-
-function kernelsOf(number: number): Kernels {
-  // Of a job that was published since.
-  takeMessages();
   const found = kernels.get(number);
   if (found === undefined) throw new Error(`memory ${number} was never posted`);
   return found;

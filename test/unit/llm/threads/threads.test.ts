@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { KvCache } from '../../../../llm/kv/cache.js';
@@ -103,53 +102,6 @@ describe.each(KV_TYPES)('attention over %s', (type: KvType) => {
 });
 
 describe('a pool of threads', () => {
-  it('goes from model to model, with new memory, and starts no further threads', () => {
-    const random = new Random(5);
-    const [keys, values] = [0, 1].map(() => oddHalves(random, TOKENS * WIDTH, 8, 17));
-    const attendWith = (threads?: ThreadPool) => {
-      const cache = filled('f16', keys, values, { maxColumns: 4, ...(threads && { threads }) });
-      const queries = oddHalves(new Random(6), 2 * QUERY_WIDTH, 8, 16);
-      for (const i of [0, 1]) cache.queue(i, 20 + i, queries, i * QUERY_WIDTH);
-      const out = new Float32Array(2 * QUERY_WIDTH);
-      cache.attend(0, 2, out);
-      return out;
-    };
-    const tasks = () => readdirSync('/proc/self/task').length;
-    const first = ThreadPool.take(3);
-    const expected = attendWith();
-    expect(attendWith(first)).toEqual(expected);
-    first.release();
-    first.release();
-    expect(ThreadPool.idleThreads(3)).toBe(2);
-    expect(ThreadPool.idleThreads(2)).toBe(0);
-    const before = process.platform === 'linux' ? tasks() : 0;
-    for (let round = 0; round < 20; round++) {
-      const pool = ThreadPool.take(3);
-      expect(pool).toBe(first);
-      expect(ThreadPool.idleThreads(3)).toBe(0);
-      expect(attendWith(pool)).toEqual(expected);
-      pool.release();
-    }
-    if (process.platform === 'linux') expect(tasks()).toBeLessThanOrEqual(before + 2);
-    // Another size has no use for them.
-    const other = ThreadPool.take(2);
-    expect(other.size).toBe(2);
-    expect(ThreadPool.idleThreads(3)).toBe(0);
-    other.close();
-    expect(() => first.run).not.toThrow();
-  });
-
-  it('with a lost thread is not given to the next model', () => {
-    const pool = new ThreadPool(2, { start: () => {} });
-    const cache = filled('f16', new Float32Array(TOKENS * WIDTH), new Float32Array(TOKENS * WIDTH), {});
-    expect(cache).toBeDefined();
-    pool.release();
-    expect(ThreadPool.take(2)).toBe(pool);
-    pool.close();
-    pool.release();
-    expect(ThreadPool.idleThreads(2)).toBe(0);
-  });
-
   const BODIES = {
     'claims a unit and dies': 'Atomics.add(control, TICKET, 1); process.exit(0);',
     'dies before it works': 'process.exit(0);',
