@@ -16,6 +16,9 @@ export const noSshd = existsSync(SSHD)
   ? undefined
   : lacking(`${SSHD} is not installed (apt: openssh-server)`);
 
+/** Whether OpenSSH's client is here. */
+export const hasSsh = spawnSync('ssh', ['-V']).status === 0;
+
 export interface TestSshd extends AsyncDisposable {
   readonly port: number;
   readonly user: string;
