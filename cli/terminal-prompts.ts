@@ -22,6 +22,11 @@ export function terminalPrompts(): SshPrompts | undefined {
   };
 }
 
+/** Asks for one line on the terminal; undefined where there is none. */
+export async function askLine(question: string): Promise<string | undefined> {
+  return process.stdin.isTTY && process.stderr.isTTY ? await ask(question, true) : undefined;
+}
+
 /** One line from the terminal; undefined after Ctrl-C, Ctrl-D or a long wait. */
 async function ask(question: string, echo: boolean): Promise<string | undefined> {
   // readline writes what is typed: into nowhere, for a secret.

@@ -10,4 +10,5 @@ export {
   type ProvisionResult,
   provisionBoard,
   SerialConsole,
+  type WaitingFor,
 } from '../firmware-bridge/index.js';
