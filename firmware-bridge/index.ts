@@ -5,4 +5,4 @@ export type { WaitingFor } from './provision/login.js';
 export { provisionBoard } from './provision/provision.js';
 export type { ProvisionResult } from './provision/request.js';
 export { SerialConsole } from './serial/console.js';
-export { chooseBoardPort, listSerialPorts } from './serial/ports.js';
+export { chooseBoardPort, isBoardPort, listSerialPorts } from './serial/ports.js';

@@ -6,6 +6,7 @@ export {
   chooseBoardPort,
   type HandoffFacts,
   inspectFirmware,
+  isBoardPort,
   listSerialPorts,
   type ProvisionResult,
   provisionBoard,

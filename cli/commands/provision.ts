@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { harmless, harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { BootHelp, ProvisionResult, WaitingFor } from '../../sdk/board-setup.js';
+import { rememberProvisioned } from '../boards/provisioned.js';
 import { readFile } from '../files.js';
 import { withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
@@ -65,6 +66,7 @@ export function provisionCommand(): Command {
         onQuestion: askPerson,
         ...(options.bootLog && { onBytes: (bytes: Uint8Array) => process.stderr.write(bytes) }),
       });
+      rememberProvisioned(user, result);
       const answer = { ...result, ...(boot && { boot }) };
       printText(options.json ? `${harmlessJson(answer)}\n` : `${describe(result, user, boot)}\n`);
     });
