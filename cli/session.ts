@@ -28,7 +28,7 @@ export function withBoard<T>(
 export async function connectBoard(
   options: DeviceOptions,
   signal: AbortSignal,
-  { name, timeoutMs }: { readonly name?: string; readonly timeoutMs?: number } = {},
+  { name, timeoutMs }: { readonly name?: string; readonly timeoutMs?: number | undefined } = {},
 ): Promise<BoardClient> {
   const { connect } = await import('../sdk/index.js');
   return connect(options.device, {

@@ -96,13 +96,14 @@ export function nameWidth(boards: readonly ChosenBoard[]): number {
   return Math.max(...boards.map(({ name }) => harmless(name).length));
 }
 
-/** Connects to one of several boards, works there, and closes. */
+/** Connects to one of several boards, works there, and closes. @param timeoutMs as of `connect` */
 export async function onBoard<T>(
   board: ChosenBoard,
   signal: AbortSignal,
   run: (client: BoardClient) => Promise<T>,
+  timeoutMs?: number,
 ): Promise<T> {
-  await using client = await connectBoard(board, signal, { name: board.name });
+  await using client = await connectBoard(board, signal, { name: board.name, timeoutMs });
   return await run(client);
 }
 

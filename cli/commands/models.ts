@@ -54,6 +54,9 @@ export function modelsCommand(): Command {
   return command;
 }
 
+/** A list is short: a board that hangs must not keep those of the others for longer. */
+const LIST_MS = 10_000;
+
 const COLUMNS: readonly Column[] = [
   { heading: 'name' },
   { heading: 'size', right: true },
@@ -67,7 +70,7 @@ function modelCells({ names, bytes, state, digest }: StoredModel): string[] {
 
 async function listSeveral(boards: readonly ChosenBoard[], json: boolean): Promise<void> {
   const outcomes = await onBoards(boards, (board, signal) =>
-    onBoard(board, signal, (client) => client.models.list()),
+    onBoard(board, signal, (client) => client.models.list(), LIST_MS),
   );
   if (json) return printText(`${harmlessJson(outcomesByName(outcomes))}\n`);
   const rows = outcomes.flatMap((outcome) => {

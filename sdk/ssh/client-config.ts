@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { PynqLlmError } from '../../errors/index.js';
-import { type Settings, settingsOf } from './settings.js';
+import type { Settings } from './config-files.js';
+import { settingsOf } from './settings.js';
 import type { SshTarget } from './target.js';
 import { expandPath, expandTokens, tokensOf } from './tokens.js';
 

@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path';
 import SSHConfig, { LineType } from 'ssh-config';
 import { PynqLlmError } from '../../errors/index.js';
 import { matchesPatterns } from './patterns.js';
-import type { Settings } from './settings.js';
 import type { SshTarget } from './target.js';
+
+/** What ssh_config(5) says of a host: values by directive in lower case, in order; the first counts where one is wanted. */
+export type Settings = ReadonlyMap<string, readonly string[]>;
 
 const SYSTEM_CONFIG = '/etc/ssh/ssh_config';
 /** As OpenSSH: an Include that includes itself ends somewhere. */

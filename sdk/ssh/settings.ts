@@ -3,11 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { PynqLlmError } from '../../errors/index.js';
-import { settingsOfFiles, systemConfig } from './config-files.js';
+import { type Settings, settingsOfFiles, systemConfig } from './config-files.js';
 import type { SshTarget } from './target.js';
-
-/** What ssh_config(5) says of a host: values by directive in lower case, in order; the first counts where one is wanted. */
-export type Settings = ReadonlyMap<string, readonly string[]>;
 
 /** `Match exec` and a host name's canonical form may take a while. */
 const ANSWER_MS = 20_000;
