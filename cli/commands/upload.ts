@@ -14,11 +14,13 @@ import {
 import { printText } from '../output/print.js';
 import type { ProgressStream } from '../output/progress.js';
 import { formatBytes } from '../output/units.js';
-import { storeModel, withBoard } from '../session.js';
+import { quantized } from '../quantized-file.js';
+import { storeModel, withBoard, withInterrupt } from '../session.js';
 
 interface UploadOptions extends DevicesOptions, LoadFlags {
   readonly force?: boolean;
   readonly name?: string;
+  readonly quantize?: string;
   readonly json?: boolean;
 }
 
@@ -28,16 +30,23 @@ export function uploadCommand(): Command {
     .description(
       'Put a model on the board, if the board could load it. Goes on where a broken upload stopped; skips what the board has.',
     )
-    .addArgument(new Argument('<file>', 'a .gguf file'))
+    .addArgument(new Argument('<file>', 'a .gguf file, of a split model the first part'))
     .option('--name <name>', "the model's name on the board; the file's name when left out")
+    .option('--quantize <type>', 'quantise it on the way, such as Q4_K_M; the file stays as it is')
     .option('-f, --force', 'also a model that the board could not load');
   withJson(
     withDevices(withLoad(command)),
     'the stored model as one JSON object; of several boards one object by their names',
   );
-  return command.action(async (file: string, options: UploadOptions, self: Command) => {
+  return command.action(async (path: string, options: UploadOptions, self: Command) => {
     const boards = await chosenBoards(options, self);
-    const { json } = options;
+    const { json, quantize } = options;
+    // Once, however many boards it goes to.
+    using model =
+      quantize === undefined
+        ? kept(path)
+        : await withInterrupt((signal) => quantized(path, quantize, signal));
+    const file = model.path;
     if (!isSeveral(options)) {
       await withBoard(boards[0]!, async (board, signal) => {
         const { stored, text } = await upload(board, file, options, signal);
@@ -56,6 +65,10 @@ export function uploadCommand(): Command {
     );
     if (json) printText(`${harmlessJson(outcomesByName(outcomes))}\n`);
   });
+}
+
+function kept(path: string): { readonly path: string } & Disposable {
+  return { path, [Symbol.dispose]: () => {} };
 }
 
 async function upload(
