@@ -7,17 +7,21 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, mismatch: 3, interrupted: 130 
 /** Bytes of notices that wait for a reader that does not read; more of them are not told. */
 const MAX_WAITING_BYTES = 64 * 1024;
 
-/** Prints an error the way every command does: one line for our own errors, the stack for a bug. */
-export function reportError(error: unknown): void {
+/**
+ * Prints an error the way every command does: one line for our own errors, the stack for a bug.
+ * @param board which it is about, of several
+ */
+export function reportError(error: unknown, board?: string): void {
+  const who = board === undefined ? 'pynq-llm' : `pynq-llm: ${harmless(board)}`;
   if (isPynqLlmError(error)) {
     // Names from outside may hold line breaks and terminal codes; programs count on one line. A budget's table is meant.
-    if (error.code.startsWith('LLM_MEMORY_')) noteText(`pynq-llm: ${error.message}\n`);
-    else process.stderr.write(`pynq-llm: ${harmless(error.message)}\n`);
+    if (error.code.startsWith('LLM_MEMORY_')) noteText(`${who}: ${error.message}\n`);
+    else process.stderr.write(`${who}: ${harmless(error.message)}\n`);
     if (process.env.PYNQ_LLM_DEBUG) noteText(`${error.stack}\n${String(error.cause ?? '')}\n`);
     return;
   }
   noteText(
-    `pynq-llm: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}\n`,
+    `${who}: this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}\n`,
   );
 }
 

@@ -1,30 +1,27 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { KvType, LoadSettings } from '../sdk/index.js';
+import { withOneDevice, withSeveralDevices } from './boards/devices.js';
+
+export type { DeviceOptions, DevicesOptions } from './boards/devices.js';
+
 import { packageFile } from './package-files.js';
 
 export const MIB = 2 ** 20;
 
 const KV_TYPES: readonly KvType[] = ['f16', 'int8'];
 
-/** Options of every command that talks to a device. */
-export interface DeviceOptions {
-  readonly device: string;
-  readonly token?: string;
-  readonly tlsFingerprint?: string;
-  readonly threads?: number;
-}
-
 /** Adds `--device` and `--token` with their environment variables. */
 export function withDevice(command: Command): Command {
+  return withAccess(withOneDevice(command));
+}
+
+/** Adds `--device`, which may be repeated, `--all` and `--token`. */
+export function withDevices(command: Command): Command {
+  return withAccess(withSeveralDevices(command));
+}
+
+function withAccess(command: Command): Command {
   return command
-    .addOption(
-      new Option(
-        '-d, --device <url>',
-        'mock:, mock:kv260, mock:v1, mock:FILE.toml, ws://host:port, wss://…, unix:/path',
-      )
-        .env('PYNQ_LLM_DEVICE')
-        .default('mock:'),
-    )
     .addOption(new Option('--token <token>', 'access token of a listening agent').env('PYNQ_LLM_TOKEN'))
     .addOption(
       new Option(

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { agentCommand } from './commands/agent.js';
 import { benchCommand } from './commands/bench.js';
 import { bitstreamCommand } from './commands/bitstream.js';
+import { boardsCommand } from './commands/boards.js';
 import { chatCommand } from './commands/chat.js';
 import { consoleCommand } from './commands/console.js';
 import { countersCommand } from './commands/counters.js';
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     statusCommand(),
     logsCommand(),
     restartCommand(),
+    boardsCommand(),
     provisionCommand(),
     consoleCommand(),
     bitstreamCommand(),

@@ -4,7 +4,7 @@ import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type { BoardClient, ConnectionEvent, LoadSettings, Model, StoredModel } from '../sdk/index.js';
 import { EXIT, reportError, reportNotice } from './exit.js';
 import type { DeviceOptions } from './options.js';
-import { Progress } from './output/progress.js';
+import { Progress, type ProgressStream } from './output/progress.js';
 import { terminalPrompts } from './terminal-prompts.js';
 
 /** After Ctrl-C the work has this long to end; a board that does not answer must not hold the terminal. */
@@ -24,16 +24,21 @@ export function withBoard<T>(
   });
 }
 
-/** Connects to the device that the flags name. @throws as `connect` */
-export async function connectBoard(options: DeviceOptions, signal: AbortSignal): Promise<BoardClient> {
+/** Connects to the device that the flags name. @param several what is other for one of several boards @throws as `connect` */
+export async function connectBoard(
+  options: DeviceOptions,
+  signal: AbortSignal,
+  { name, timeoutMs }: { readonly name?: string; readonly timeoutMs?: number | undefined } = {},
+): Promise<BoardClient> {
   const { connect } = await import('../sdk/index.js');
   return connect(options.device, {
     token: options.token,
     fingerprint: options.tlsFingerprint,
     threads: options.threads,
-    ssh: { prompts: terminalPrompts() },
+    ssh: { prompts: terminalPrompts(name) },
+    timeoutMs,
     signal,
-    onConnection,
+    onConnection: (event) => onConnection(event, name),
   });
 }
 
@@ -62,12 +67,13 @@ export async function withInterrupt<T>(run: (signal: AbortSignal) => Promise<T>)
 }
 
 /** A board that went away is tried again for a while: whoever waits wants to know why nothing comes. */
-function onConnection(event: ConnectionEvent): void {
-  reportNotice(
+function onConnection(event: ConnectionEvent, name: string | undefined): void {
+  const who = name === undefined ? '' : `${name}: `;
+  const what =
     event.type === 'restored'
       ? 'Connected again.'
-      : `${event.reason.what} Trying again for ${event.retryMs / 1000} s.`,
-  );
+      : `${event.reason.what} Trying again for ${event.retryMs / 1000} s.`;
+  reportNotice(who + what);
 }
 
 function interrupted(cause?: unknown): PynqLlmError {
@@ -99,9 +105,10 @@ export async function storeModel(
   path: string,
   signal: AbortSignal,
   name?: string,
+  stream?: ProgressStream,
 ): Promise<StoredModel> {
-  using hashing = new Progress(`check ${basename(path)}`);
-  using sending = new Progress(`upload ${basename(path)}`);
+  using hashing = new Progress(`check ${basename(path)}`, undefined, stream);
+  using sending = new Progress(`upload ${basename(path)}`, undefined, stream);
   let progress = hashing;
   const stored = await board.models.store(path, {
     signal,
@@ -124,8 +131,9 @@ export async function loadModel(
   label: string,
   signal: AbortSignal,
   settings: LoadSettings = {},
+  stream?: ProgressStream,
 ): Promise<Model> {
-  using progress = new Progress(`load ${label}`);
+  using progress = new Progress(`load ${label}`, undefined, stream);
   const model = await board.models.load(digest, {
     ...settings,
     signal,

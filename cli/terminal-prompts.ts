@@ -6,20 +6,36 @@ import { noteText } from './output/print.js';
 /** Nobody answers a question for so long: the board has hung up by then. */
 const ANSWER_MS = 120_000;
 
-/** Asks on the terminal; undefined where there is none. */
-export function terminalPrompts(): SshPrompts | undefined {
+/** Questions of several boards are asked one after the other. */
+let lastQuestion: Promise<unknown> = Promise.resolve();
+
+function inTurn<T>(question: () => Promise<T>): Promise<T> {
+  const answer = lastQuestion.then(question, question);
+  lastQuestion = answer.catch(() => {});
+  return answer;
+}
+
+/** Asks on the terminal; undefined where there is none. @param board whose questions they are, of several */
+export function terminalPrompts(board?: string): SshPrompts | undefined {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
-  return {
-    confirmHostKey: async ({ host, type, fingerprint }) => {
-      noteText(
-        `${host} is not known yet. Its ${type} key has the fingerprint\n  ${fingerprint}\n` +
-          'Compare it with the board: on its console, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n',
-      );
-      const answer = await ask('Is it the same? (yes/no) ', true);
-      return answer?.trim().toLowerCase() === 'yes';
-    },
-    secret: (question) => ask(`${question}: `, false),
+  const who = board === undefined ? '' : `${board}: `;
+  const confirmHostKey: SshPrompts['confirmHostKey'] = async ({ host, type, fingerprint }) => {
+    noteText(
+      `${who}${host} is not known yet. Its ${type} key has the fingerprint\n  ${fingerprint}\n` +
+        'Compare it with the board: on its console, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n',
+    );
+    const answer = await ask('Is it the same? (yes/no) ', true);
+    return answer?.trim().toLowerCase() === 'yes';
   };
+  return {
+    confirmHostKey: (question) => inTurn(() => confirmHostKey(question)),
+    secret: (question) => inTurn(() => ask(`${who}${question}: `, false)),
+  };
+}
+
+/** Asks for one line on the terminal; undefined where there is none. */
+export async function askLine(question: string): Promise<string | undefined> {
+  return process.stdin.isTTY && process.stderr.isTTY ? await ask(question, true) : undefined;
 }
 
 /** One line from the terminal; undefined after Ctrl-C, Ctrl-D or a long wait. */

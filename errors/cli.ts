@@ -27,6 +27,16 @@ export const CLI_ERRORS = {
     meaning: 'A file given to /load of a chat is not one that /save wrote.',
     remedy: 'Give a file of JSON with a list of messages, each with role and content.',
   },
+  CLI_BOARDS_FILE: {
+    number: 8007,
+    meaning: 'The file of named boards cannot be used.',
+    remedy: 'Correct the line that is named; `pynq-llm boards add` and `remove` write the file too.',
+  },
+  CLI_BOARD_UNKNOWN: {
+    number: 8008,
+    meaning: 'A board was named that the file of boards does not have.',
+    remedy: 'Give a device URL, or name the board first: pynq-llm boards add NAME URL',
+  },
   CLI_MODEL_UNKNOWN: {
     number: 8003,
     meaning: 'A model was named that is neither a file nor a model that the board has.',

@@ -57,6 +57,13 @@ export const DEPLOY_ERRORS = {
     meaning: 'A command on the board failed.',
     remedy: 'The end of its output says why.',
   },
+  SSH_CONFIG_UNSUPPORTED: {
+    number: 9011,
+    meaning:
+      'The SSH configuration decides where one connects or whom one trusts by a directive that is not followed here.',
+    remedy:
+      'Take the directive away from this host, or forward a local port with OpenSSH (`ssh -L`) and give that as the device.',
+  },
   DEPLOY_PREFLIGHT: {
     number: 9101,
     meaning: 'The board cannot take the agent. Nothing was sent.',

@@ -110,6 +110,12 @@ export const FIRMWARE_ERRORS = {
     meaning: 'A command that makes the board ready failed on it.',
     remedy: 'Log in with `pynq-llm console` and look there.',
   },
+  FIRMWARE_CONSOLE_UNKNOWN: {
+    number: 8165,
+    meaning: 'The board shows something on its serial console that is neither a login nor a shell.',
+    remedy:
+      'Look with `pynq-llm console` and leave it at a login or a shell, or run this on a terminal, where you are asked what it waits for.',
+  },
   FIRMWARE_BAD_REQUEST: {
     number: 8164,
     meaning: 'What the board should be given is not valid: a key, an address or a name.',

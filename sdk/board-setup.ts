@@ -6,8 +6,10 @@ export {
   chooseBoardPort,
   type HandoffFacts,
   inspectFirmware,
+  isBoardPort,
   listSerialPorts,
   type ProvisionResult,
   provisionBoard,
   SerialConsole,
+  type WaitingFor,
 } from '../firmware-bridge/index.js';

@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { Deployer, DeployOptions, DeployStep, SshOptions } from '../../sdk/index.js';
+import type { ChosenBoard } from '../boards/devices.js';
+import { nameWidth, onBoards, outcomesByName, PrefixedLines } from '../boards/several.js';
 import { readFile } from '../files.js';
 import { wholeNumber, withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
@@ -13,6 +15,7 @@ import { withInterrupt } from '../session.js';
 import { terminalPrompts } from '../terminal-prompts.js';
 
 interface DeployFlags {
+  readonly all?: boolean;
   readonly board?: string;
   readonly bitstream?: string;
   readonly overlay?: string;
@@ -39,7 +42,11 @@ export function deployCommand(): Command {
       'Put the agent on a board over SSH, make it a service, and see that it works; then: --device ssh://BOARD. ' +
         'The release before comes back if the new one fails. The board needs no internet.',
     )
-    .argument('<board>', 'USER@HOST or USER@HOST:PORT; ~/.ssh/config is honoured')
+    .argument(
+      '[boards...]',
+      'USER@HOST, USER@HOST:PORT (~/.ssh/config is followed) or the name of a board; several at once',
+    )
+    .option('--all', 'all boards of boards.toml')
     .option(
       '--board <name>',
       'pynq-z1, pynq-z2, kv260, kv260-2026-v3, kv260-2026-v4, or a .toml file: which board it is; kept by later deploys',
@@ -85,39 +92,94 @@ export function deployCommand(): Command {
       'on the board: the agent is a process of the user who logs in, below this folder, and nothing starts it at boot',
       folder,
     );
-  withJson(command, 'one JSON object, with --list a list');
-  return command.action((board: string, flags: DeployFlags) =>
-    withInterrupt(async (signal) => {
-      checkFlags(flags);
-      const { Deployer, formatTarget, openSsh, parseSshTarget } = await import('../../sdk/index.js');
-      const design = designOf(flags);
-      const prompts = flags.yes ? undefined : terminalPrompts();
-      const password = flags.passwordStdin ? passwordFromStdin() : undefined;
-      const target = parseSshTarget(board);
-      const login: SshOptions = { prompts, password, hostKey: flags.hostKey, signal };
-      await using connection = await openSsh(target, login);
-      const deployer = await Deployer.open(connection, {
-        prompts,
-        password: password ?? connection.password,
-        withoutSystemd: flags.withoutSystemd,
+  withJson(command, 'one JSON object, with --list a list; of several boards by their names');
+  return command.action(async (places: string[], flags: DeployFlags) => {
+    checkFlags(flags);
+    const boards = await deployBoards(places, flags);
+    const common: Common = {
+      flags,
+      design: designOf(flags),
+      password: flags.passwordStdin ? passwordFromStdin() : undefined,
+    };
+    if (boards.length === 1 && !flags.all) {
+      await withInterrupt(async (signal) => {
+        const { data, text } = await deployTo(boards[0]!, common, signal);
+        printText(`${flags.json ? harmlessJson(data) : text}\n`);
       });
-      using progress = new DeployDisplay();
-      const options: DeployOptions = {
-        device: flags.agentDevice,
-        design,
-        node: nodeOf(flags),
-        allowDevMem: flags.allowDevMem,
-        vectors: packageFile('vectors'),
-        healthMs: flags.deadline * 1000,
-        onStep: (event) => progress.show(event),
+      return;
+    }
+    const width = nameWidth(boards);
+    const outcomes = await onBoards(boards, async (board, signal) => {
+      const { data, text } = await deployTo(
+        board,
+        common,
         signal,
-      };
-      const path = flags.withoutSystemd === undefined ? '' : deployer.socket;
-      const result = await run(deployer, flags, options, `ssh://${formatTarget(target)}${path}`);
-      progress.end();
-      printText(`${flags.json ? harmlessJson(result.data) : result.text}\n`);
-    }),
-  );
+        new PrefixedLines(board.name, width, true),
+      );
+      if (!flags.json) new PrefixedLines(board.name, width).write(`${text}\n`);
+      return data;
+    });
+    if (flags.json) printText(`${harmlessJson(outcomesByName(outcomes))}\n`);
+  });
+}
+
+/** What is the same for all boards. */
+interface Common {
+  readonly flags: DeployFlags;
+  readonly design: DeployOptions['design'];
+  readonly password: string | undefined;
+}
+
+/** Names of boards.toml, and other places as they are: a name may also be a Host of ~/.ssh/config. */
+async function deployBoards(places: readonly string[], { all }: DeployFlags): Promise<ChosenBoard[]> {
+  const { readBoards } = await import('../boards/file.js');
+  if ((places.length === 0) !== (all === true))
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Name the boards to deploy to, or give --all.');
+  const named = readBoards();
+  const board = (place: string) => ({
+    name: place,
+    device: named.find(({ name }) => name === place)?.url ?? place,
+  });
+  if (all !== true) return [...new Set(places)].map(board);
+  const reached = named.filter(({ url }) => url.startsWith('ssh://'));
+  if (reached.length === 0)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'No board of boards.toml is reached by ssh://.');
+  return reached.map(({ name, url }) => ({ name, device: url }));
+}
+
+/** @param lines where progress goes, of several boards */
+async function deployTo(
+  { name, device }: ChosenBoard,
+  { flags, design, password }: Common,
+  signal: AbortSignal,
+  lines?: PrefixedLines,
+): Promise<Outcome> {
+  const { Deployer, formatTarget, openSsh, parseSshTarget } = await import('../../sdk/index.js');
+  const prompts = flags.yes ? undefined : terminalPrompts(lines && name);
+  // The place of the agent in a device URL is for its clients.
+  const target = parseSshTarget(device.replace(/^(ssh:\/\/[^/?]+).*$/, '$1'));
+  const login: SshOptions = { prompts, password, hostKey: flags.hostKey, signal };
+  await using connection = await openSsh(target, login);
+  const deployer = await Deployer.open(connection, {
+    prompts,
+    password: password ?? connection.password,
+    withoutSystemd: flags.withoutSystemd,
+  });
+  using progress = new DeployDisplay(lines);
+  const options: DeployOptions = {
+    device: flags.agentDevice,
+    design,
+    node: nodeOf(flags),
+    allowDevMem: flags.allowDevMem,
+    vectors: packageFile('vectors'),
+    healthMs: flags.deadline * 1000,
+    onStep: (event) => progress.show(event),
+    signal,
+  };
+  const path = flags.withoutSystemd === undefined ? '' : deployer.socket;
+  const result = await run(deployer, flags, options, `ssh://${formatTarget(target)}${path}`);
+  progress.end();
+  return result;
 }
 
 function designOf({ board, bitstream, overlay, clock }: DeployFlags): DeployOptions['design'] {
@@ -232,20 +294,27 @@ const STEPS: Readonly<Record<string, string>> = {
 
 /** Says on standard error what a deploy does. */
 class DeployDisplay implements Disposable {
-  readonly #sending = new Progress('send');
+  readonly #sending: Progress;
+  readonly #note: (text: string) => void;
   #step = '';
+
+  /** @param lines where it says so, of several boards */
+  constructor(lines: PrefixedLines | undefined) {
+    this.#sending = new Progress('send', undefined, lines?.stream);
+    this.#note = lines === undefined ? noteText : (text) => lines.write(text);
+  }
 
   show(event: DeployStep): void {
     if (event.step === 'send') return void this.#sending.update(event.bytes, event.totalBytes);
     if (event.step === 'check') {
       const { name, verdict, found, fix } = event.check;
-      noteText(`${verdict.padEnd(4)}  ${name}: ${found}${fix === '' ? '' : `. ${fix}`}\n`);
+      this.#note(`${verdict.padEnd(4)}  ${name}: ${found}${fix === '' ? '' : `. ${fix}`}\n`);
       return;
     }
     if (event.step === this.#step) return;
     this.#step = event.step;
     this.#sending.finish();
-    noteText(`${STEPS[event.step]} …\n`);
+    this.#note(`${STEPS[event.step]} …\n`);
   }
 
   end(): void {

@@ -1,13 +1,16 @@
 import { Command } from 'commander';
 import { harmless, harmlessJson } from '../../errors/index.js';
 import type { CheckReport, CheckStatus } from '../../sdk/index.js';
+import { type ChosenBoard, chosenBoards, isSeveral } from '../boards/devices.js';
+import { onBoards, outcomesByName, worsen } from '../boards/several.js';
 import { EXIT } from '../exit.js';
-import { type DeviceOptions, withDevice, withJson } from '../options.js';
+import { type DevicesOptions, withDevices, withJson } from '../options.js';
 import { printText } from '../output/print.js';
+import { formatTable } from '../output/table.js';
 import { packageFile, packageVersion } from '../package-files.js';
 import { withInterrupt } from '../session.js';
 
-interface DoctorOptions extends DeviceOptions {
+interface DoctorOptions extends DevicesOptions {
   readonly touch: boolean;
   readonly json?: boolean;
 }
@@ -23,33 +26,66 @@ export function doctorCommand(): Command {
         'Ends with status 1 if a check fails; warnings do not count.',
     )
     .option('--no-touch', 'leave the core and DMA memory alone: nothing is written to the board');
-  withJson(withDevice(command), 'one JSON object {"device","passed","checks"}');
-  return command.action(async (options: DoctorOptions) => {
-    await withInterrupt(async (signal) => {
-      const { examine } = await import('../../sdk/index.js');
-      const checks: CheckReport[] = [];
-      const examination = examine(options.device, {
-        version: packageVersion(),
-        vectors: packageFile('vectors'),
-        model: packageFile('models', 'tiny-stories-Q3_K_M.gguf'),
-        touch: options.touch,
-        token: options.token,
-        fingerprint: options.tlsFingerprint,
-        signal,
-      });
-      for await (const check of examination) {
-        if (!options.json) printText(formatCheck(check, checks.at(-1)?.group));
-        checks.push(check);
-      }
-      const passed = checks.every(({ status }) => status !== 'fail');
-      if (!passed) process.exitCode = EXIT.failed;
-      printText(
-        options.json
-          ? `${harmlessJson({ device: options.device, passed, checks })}\n`
-          : `\n${summaryOf(checks)}\n`,
-      );
-    });
+  withJson(
+    withDevices(command),
+    'one JSON object {"device","passed","checks"}; of several boards one by their names',
+  );
+  return command.action(async (options: DoctorOptions, self: Command) => {
+    const boards = await chosenBoards(options, self);
+    return isSeveral(options) ? ofSeveral(boards, options) : ofOne(boards[0]!, options);
   });
+}
+
+async function ofOne(board: ChosenBoard, { touch, json }: DoctorOptions): Promise<void> {
+  await withInterrupt(async (signal) => {
+    const checks: CheckReport[] = [];
+    for await (const check of await checksOf(board, touch, signal)) {
+      if (!json) printText(formatCheck(check, checks.at(-1)?.group));
+      checks.push(check);
+    }
+    const passed = hasPassed(checks);
+    if (!passed) process.exitCode = EXIT.failed;
+    printText(
+      json ? `${harmlessJson({ device: board.device, passed, checks })}\n` : `\n${summaryOf(checks)}\n`,
+    );
+  });
+}
+
+/** The report of each board in one piece, as soon as it is complete; then all in a table. */
+async function ofSeveral(boards: readonly ChosenBoard[], { touch, json }: DoctorOptions): Promise<void> {
+  const outcomes = await onBoards(boards, async (board, signal) => {
+    const checks: CheckReport[] = [];
+    for await (const check of await checksOf(board, touch, signal)) checks.push(check);
+    if (!hasPassed(checks)) worsen();
+    const lines = checks.map((check, i) => formatCheck(check, checks[i - 1]?.group)).join('');
+    if (!json) printText(`== ${board.name}\n${lines}\n`);
+    return { device: board.device, passed: hasPassed(checks), checks };
+  });
+  if (json) return printText(`${harmlessJson(outcomesByName(outcomes))}\n`);
+  const rows = outcomes.map((outcome) => {
+    const { name } = outcome.board;
+    if (!('value' in outcome)) return [name, 'not examined'];
+    const { passed, checks } = outcome.value;
+    return [name, passed ? 'passed' : 'FAILED', summaryOf(checks)];
+  });
+  printText(`${formatTable([{ heading: 'board' }, { heading: 'result' }, { heading: 'checks' }], rows)}\n`);
+}
+
+async function checksOf({ device, token, tlsFingerprint }: ChosenBoard, touch: boolean, signal: AbortSignal) {
+  const { examine } = await import('../../sdk/index.js');
+  return examine(device, {
+    version: packageVersion(),
+    vectors: packageFile('vectors'),
+    model: packageFile('models', 'tiny-stories-Q3_K_M.gguf'),
+    touch,
+    token,
+    fingerprint: tlsFingerprint,
+    signal,
+  });
+}
+
+function hasPassed(checks: readonly CheckReport[]): boolean {
+  return checks.every(({ status }) => status !== 'fail');
 }
 
 /** @param before group of the check before; another one gets a heading */

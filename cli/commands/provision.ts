@@ -3,7 +3,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { harmless, harmlessJson, PynqLlmError } from '../../errors/index.js';
-import type { BootHelp, ProvisionResult } from '../../sdk/board-setup.js';
+import type { BootHelp, ProvisionResult, WaitingFor } from '../../sdk/board-setup.js';
+import { rememberProvisioned } from '../boards/provisioned.js';
 import { readFile } from '../files.js';
 import { withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
@@ -11,6 +12,7 @@ import { formatFacts } from '../output/table.js';
 import { askSecret, passwordFromStdin } from '../secret.js';
 import { serialPort, withPort } from '../serial-port.js';
 import { withInterrupt } from '../session.js';
+import { askLine } from '../terminal-prompts.js';
 
 interface ProvisionOptions {
   readonly port?: string;
@@ -61,12 +63,34 @@ export function provisionCommand(): Command {
         port,
         signal,
         onNotice: (text) => noteText(`${harmless(text)}\n`),
+        onQuestion: askPerson,
         ...(options.bootLog && { onBytes: (bytes: Uint8Array) => process.stderr.write(bytes) }),
       });
+      rememberProvisioned(user, result);
       const answer = { ...result, ...(boot && { boot }) };
       printText(options.json ? `${harmlessJson(answer)}\n` : `${describe(result, user, boot)}\n`);
     });
   });
+}
+
+const ANSWERS: Readonly<Record<string, WaitingFor>> = {
+  l: 'login',
+  p: 'password',
+  s: 'shell',
+  w: 'nothing',
+};
+
+/** Shows the board's last lines to whoever sits at the terminal, who says what they are. */
+async function askPerson(lines: readonly string[]): Promise<WaitingFor | undefined> {
+  noteText(`The board shows:\n${lines.map((line) => `  ${harmless(line)}\n`).join('')}`);
+  for (;;) {
+    const answer = await askLine(
+      'It waits for a (l)ogin name, the (p)assword, a (s)hell command, or for nothing yet: (w)ait. Which? ',
+    );
+    if (answer === undefined) return undefined;
+    const waitingFor = ANSWERS[answer.trim().toLowerCase().slice(0, 1)];
+    if (waitingFor !== undefined) return waitingFor;
+  }
 }
 
 function usualKey(): string {

@@ -1,16 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
+import { type ChosenBoard, chosenBoards, isSeveral } from '../boards/devices.js';
 import { EXIT } from '../exit.js';
-import { type DeviceOptions, decimal, withDevice, withJson } from '../options.js';
+import { type DevicesOptions, decimal, withDevices, withJson } from '../options.js';
 import { printText } from '../output/print.js';
-import { withBoard } from '../session.js';
+import { withBoard, withInterrupt } from '../session.js';
 import { figuresOf } from '../top/figures.js';
 import { takeSample } from '../top/sample.js';
 import { screenLines, type TopView } from '../top/screen.js';
+import { topOfSeveral } from '../top/several.js';
 import { TerminalScreen } from '../top/terminal.js';
 
-interface TopOptions extends DeviceOptions {
+interface TopOptions extends DevicesOptions {
   readonly interval: number;
   readonly once?: boolean;
   readonly json?: boolean;
@@ -22,9 +24,11 @@ export function topCommand(): Command {
     .description('Show live what a board does: sequences, queue, KV pages, units of the core, DMA. q leaves.')
     .option('--interval <seconds>', 'time from one screen to the next', decimal(0.1, 3_600), 1)
     .option('--once', 'print one screen, of one interval, and end');
-  withJson(withDevice(command), 'one JSON object an interval');
-  return command.action(async (options: TopOptions) => {
-    await withBoard(options, async (board, signal) => {
+  withJson(withDevices(command), 'one JSON object an interval; of several boards by their names');
+  return command.action(async (options: TopOptions, self: Command) => {
+    const boards = await chosenBoards(options, self);
+    if (isSeveral(options)) return severalBoards(boards, options);
+    await withBoard(boards[0]!, async (board, signal) => {
       const quit = new AbortController();
       const ended = AbortSignal.any([signal, quit.signal]);
       const { description } = board.info;
@@ -46,6 +50,19 @@ export function topCommand(): Command {
         if (options.once) return;
       }
     });
+  });
+}
+
+async function severalBoards(boards: readonly ChosenBoard[], options: TopOptions): Promise<void> {
+  const { interval, once = false, json = false } = options;
+  await withInterrupt(async (signal) => {
+    const quit = new AbortController();
+    const ended = AbortSignal.any([signal, quit.signal]);
+    const live = process.stdout.isTTY && !once && !json;
+    const onQuit = () => (quit.signal.aborted ? process.exit(EXIT.interrupted) : quit.abort());
+    using screen = live ? new TerminalScreen(onQuit) : undefined;
+    const show = screen && ((lines: readonly string[]) => screen.show(lines));
+    await topOfSeveral(boards, signal, { json, once, pause: () => pause(interval, ended), show });
   });
 }
 

@@ -6,6 +6,12 @@ const REDRAW_MS = 100;
 const PLAIN_LINE_EVERY_MS = 5_000;
 const FIRST_PLAIN_LINE_MS = 1_000;
 
+/** Where progress is shown: standard error, or a part of it. */
+export interface ProgressStream {
+  readonly isTTY: boolean;
+  write(text: string): unknown;
+}
+
 /**
  * Progress of one piece of long work on standard error: a bar that redraws on a terminal, a line now and then elsewhere.
  * Work that is over quickly shows nothing. Leaving its scope without `finish` clears the bar for the error message.
@@ -13,7 +19,7 @@ const FIRST_PLAIN_LINE_MS = 1_000;
 export class Progress implements Disposable {
   readonly #label: string;
   readonly #format: (amount: number) => string;
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: ProgressStream;
   #started: number | undefined;
   #lastDrawn = 0;
   #drawn = false;
@@ -22,7 +28,7 @@ export class Progress implements Disposable {
   constructor(
     label: string,
     format: (amount: number) => string = formatBytes,
-    stream: NodeJS.WriteStream = process.stderr,
+    stream: ProgressStream = process.stderr,
   ) {
     this.#label = harmless(label);
     this.#format = format;

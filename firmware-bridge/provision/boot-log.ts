@@ -73,23 +73,52 @@ export function decodeBootLine(line: string): BootFailure | undefined {
 
 /** So many bytes tell text from noise; a boot loader's banner alone is longer. */
 const SAMPLE_BYTES = 96;
-/** UTF-8 text of a boot log has almost no bytes outside ASCII; at a wrong bit rate about half are. */
+/** Of random bytes about 60 % are such; text in any encoding of letters has fewer, or none that control anything. */
 const NOISE_SHARE = 0.3;
+const CONTROL_SHARE = 0.03;
+/** BEL, BS, HT, LF, FF, CR, SO, SI and ESC: what terminals are told with. */
+const USUAL_CONTROLS = new Set([0x07, 0x08, 0x09, 0x0a, 0x0c, 0x0d, 0x0e, 0x0f, 0x1b]);
 
-/** Counts what cannot be text: at a wrong bit rate the line delivers noise, and so does a JTAG port. */
+/**
+ * Tells noise from text: at a wrong bit rate the line delivers it, and so does a JTAG port. Bytes that are no UTF-8 may be text in another
+ * encoding; together with control characters that no text has they are none.
+ */
 export class NoiseMeter {
-  #recent: boolean[] = [];
+  #recent: readonly number[] = [];
 
   /** @returns whether the last bytes were noise */
   add(bytes: Uint8Array): boolean {
-    for (const byte of bytes) this.#recent.push(!isText(byte));
-    this.#recent = this.#recent.slice(-SAMPLE_BYTES);
-    const noise = this.#recent.filter(Boolean).length;
-    return this.#recent.length === SAMPLE_BYTES && noise > NOISE_SHARE * SAMPLE_BYTES;
+    for (let at = 0; at < bytes.length; at += SAMPLE_BYTES / 2) {
+      this.#recent = [...this.#recent, ...bytes.subarray(at, at + SAMPLE_BYTES / 2)].slice(-SAMPLE_BYTES);
+      if (this.#recent.length === SAMPLE_BYTES && isNoise(this.#recent)) return true;
+    }
+    return false;
   }
 }
 
-function isText(byte: number): boolean {
-  const CONTROLS = [0x07, 0x08, 0x09, 0x0a, 0x0c, 0x0d, 0x0e, 0x0f, 0x1b];
-  return (byte >= 0x20 && byte < 0x7f) || CONTROLS.includes(byte);
+function isNoise(bytes: readonly number[]): boolean {
+  const controls = bytes.filter((byte) => (byte < 0x20 && !USUAL_CONTROLS.has(byte)) || byte === 0x7f).length;
+  const share = (count: number) => count / bytes.length;
+  return share(controls) > CONTROL_SHARE && share(controls + countInvalid(bytes)) > NOISE_SHARE;
+}
+
+/** Bytes that are no part of a UTF-8 character; what a character at either edge lacks is not counted. */
+function countInvalid(bytes: readonly number[]): number {
+  let at = 0;
+  while (at < 3 && isContinuation(bytes[at])) at++;
+  let invalid = 0;
+  while (at < bytes.length) {
+    const first = bytes[at]!;
+    const length =
+      first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    const rest = bytes.slice(at + 1, at + Math.max(1, length));
+    const isWhole = length > 0 && rest.every(isContinuation);
+    if (!isWhole) invalid++;
+    at += isWhole ? length : 1;
+  }
+  return invalid;
+}
+
+function isContinuation(byte: number | undefined): boolean {
+  return byte !== undefined && (byte & 0xc0) === 0x80;
 }

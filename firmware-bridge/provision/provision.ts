@@ -1,6 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { type Clock, SYSTEM_CLOCK } from '../fpga-manager/system-files.js';
 import { type OpenSerialLine, openSerialLine } from '../serial/serial-line.js';
+import type { WaitingFor } from './login.js';
 import { checkRequest, type ProvisionRequest, type ProvisionResult } from './request.js';
 import { ProvisionSession, type ProvisionStep } from './session.js';
 
@@ -17,6 +18,8 @@ export interface ProvisionOptions {
   readonly onNotice?: (text: string) => void;
   /** Everything that the board writes: the boot log. The board does not echo passwords. */
   readonly onBytes?: (bytes: Uint8Array) => void;
+  /** Asked where the console shows what is not recognised, with its last lines; without it that is an error. */
+  readonly onQuestion?: (lines: readonly string[]) => Promise<WaitingFor | undefined>;
   readonly signal?: AbortSignal;
   readonly open?: OpenSerialLine;
   readonly clock?: Clock;
@@ -26,13 +29,21 @@ export interface ProvisionOptions {
  * Makes a board ready for SSH over its serial console: logs in, installs a public key, sets host name and address if
  * asked to, and reads addresses and host keys. Running it again changes nothing that is already so.
  * @throws PynqLlmError FIRMWARE_BAD_REQUEST, FIRMWARE_SERIAL_FAILED, FIRMWARE_WRONG_BAUD, FIRMWARE_NO_ANSWER,
- *   FIRMWARE_BOOT_FAILED, FIRMWARE_LOGIN_REFUSED, FIRMWARE_COMMAND_FAILED
+ *   FIRMWARE_BOOT_FAILED, FIRMWARE_CONSOLE_UNKNOWN, FIRMWARE_LOGIN_REFUSED, FIRMWARE_COMMAND_FAILED
  */
 export async function provisionBoard(
   request: ProvisionRequest,
   options: ProvisionOptions,
 ): Promise<ProvisionResult> {
-  const { port, onNotice, onBytes, signal, open = openSerialLine, clock = SYSTEM_CLOCK } = options;
+  const {
+    port,
+    onNotice,
+    onBytes,
+    onQuestion,
+    signal,
+    open = openSerialLine,
+    clock = SYSTEM_CLOCK,
+  } = options;
   const checked = checkRequest(request);
   const received: Uint8Array[] = [];
   let lost: string | undefined;
@@ -52,7 +63,8 @@ export async function provisionBoard(
       const bytes = Buffer.concat(received.splice(0));
       const steps: ProvisionStep[] = bytes.length > 0 ? [session.receive(bytes, clock.now())] : [];
       steps.push(session.elapse(clock.now()));
-      for (const { send, notices, result, error } of steps) {
+      for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
+        const { send, notices, question, result, error } = step;
         for (const notice of notices) onNotice?.(notice);
         for (let at = 0; at < send.length; at += BURST_BYTES) {
           await line.write(new TextEncoder().encode(send.slice(at, at + BURST_BYTES)));
@@ -60,6 +72,7 @@ export async function provisionBoard(
         }
         if (error) throw error;
         if (result) return result;
+        if (question) steps.push(session.answer(await onQuestion?.(question), clock.now()));
       }
       if (lost !== undefined)
         throw new PynqLlmError('FIRMWARE_SERIAL_FAILED', `The serial port ${port} is gone: ${lost}.`, {

@@ -1,7 +1,8 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { type BootFailure, decodeBootLine, NoiseMeter } from './boot-log.js';
 import { type BoardCommand, boardCommands, type Findings, SUDO_PROMPT } from './commands.js';
-import { outputLines, type Prompt, plainText, promptAt } from './console-text.js';
+import { outputLines, plainText } from './console-text.js';
+import { ConsoleLogin, type WaitingFor } from './login.js';
 import type { CheckedRequest, ProvisionResult } from './request.js';
 
 /** What to do next, after bytes or after time has passed. */
@@ -10,6 +11,8 @@ export interface ProvisionStep {
   readonly send: string;
   /** For people. */
   readonly notices: readonly string[];
+  /** The board's last lines, for a person who has to say what it waits for; nothing goes on before `answer`. */
+  readonly question?: readonly string[];
   readonly result?: ProvisionResult;
   readonly error?: PynqLlmError;
 }
@@ -19,14 +22,10 @@ const LOGIN_DEADLINE_MS = 240_000;
 /** A board that is on says something when it is woken this often without an answer, or it is not there. */
 const SILENCE_DEADLINE_MS = 30_000;
 const COMMAND_DEADLINE_MS = 60_000;
-/** U-Boot counts down once a second, and a key stops it: only a longer silence is broken with Enter. */
-const QUIET_MS = 2_000;
-/** After a password the board takes its time: PAM waits about three seconds before it refuses. */
-const LOGIN_QUIET_MS = 10_000;
 const RETRY_MS = 2_000;
 const MAX_TEXT = 256 * 1024;
 
-type State = 'waking' | 'login' | 'password' | 'command' | 'between' | 'over';
+type State = 'login' | 'command' | 'between' | 'over';
 
 /**
  * Makes a board ready over its console: bytes and time in, bytes out, no I/O of its own. It follows the boot, logs in,
@@ -38,17 +37,17 @@ export class ProvisionSession {
   readonly #commands: BoardCommand[];
   readonly #noise = new NoiseMeter();
   readonly #decoder = new TextDecoder();
-  readonly #started: number;
-  #state: State = 'waking';
+  readonly #login: ConsoleLogin;
+  #started: number;
+  #state: State = 'login';
   /** Since the last thing that was sent. */
   #text = '';
   /** The line that is not complete yet, for the boot log. */
   #partial = '';
   #lastActivity: number;
   #heard = false;
-  #loggedIn = false;
-  #loginTries = 0;
-  #bootLoaderLeft = false;
+  #askedAt: number | undefined;
+  #question: readonly string[] | undefined;
   #failure: BootFailure | undefined;
   #index = 0;
   #attempt = 0;
@@ -63,6 +62,16 @@ export class ProvisionSession {
     this.#started = now;
     this.#lastActivity = now;
     this.#commands = boardCommands(request, this.#findings);
+    const out = {
+      send: (text: string) => {
+        this.#send += text;
+      },
+      notice: (text: string) => void this.#notices.push(text),
+      ask: (lines: readonly string[]) => {
+        this.#question = lines;
+      },
+    };
+    this.#login = new ConsoleLogin(request.user, request.password, out, now);
   }
 
   /** Takes what the board wrote. */
@@ -73,26 +82,49 @@ export class ProvisionSession {
       if (this.#noise.add(bytes))
         throw new PynqLlmError('FIRMWARE_WRONG_BAUD', 'The serial port delivers noise instead of text.');
       const text = this.#decoder.decode(bytes, { stream: true });
-      this.#text = (this.#text + text).slice(-MAX_TEXT);
       this.#watchBoot(text);
-      this.#react(now);
+      if (this.#state === 'login') return this.#logIn(() => this.#login.receive(text, now), now);
+      this.#text = (this.#text + text).slice(-MAX_TEXT);
+      if (this.#state === 'command') this.#readOutput(plainText(this.#text), now);
     });
   }
 
   /** Takes note that time has passed; to be called a few times a second. */
   elapse(now: number): ProvisionStep {
     return this.#step(() => {
+      if (this.#login.isAsking) {
+        this.#askedAt ??= now;
+        return;
+      }
       this.#checkDeadlines(now);
       const quiet = now - this.#lastActivity;
-      if (this.#state === 'between' && quiet >= RETRY_MS) this.#runCommand(now);
-      else if (this.#state === 'waking' && quiet >= QUIET_MS) this.#transmit('\r', now);
-      else if (this.#state === 'password' && quiet >= LOGIN_QUIET_MS) this.#transmit('\r', now);
+      if (this.#state === 'login') this.#logIn(() => this.#login.elapse(now), now);
+      else if (this.#state === 'between' && quiet >= RETRY_MS) this.#runCommand(now);
     });
+  }
+
+  /**
+   * What a person says that the board waits for, after a step with a question; undefined if nobody says.
+   * The time that the answer took counts for no deadline.
+   */
+  answer(waitingFor: WaitingFor | undefined, now: number): ProvisionStep {
+    return this.#step(() => {
+      if (waitingFor === undefined) throw this.#unknown();
+      this.#started += now - (this.#askedAt ?? now);
+      this.#askedAt = undefined;
+      this.#login.resume(waitingFor, now);
+    });
+  }
+
+  #logIn(act: () => void, now: number): void {
+    act();
+    if (this.#login.isIn) this.#runCommand(now);
   }
 
   #step(act: () => void): ProvisionStep {
     this.#send = '';
     this.#notices = [];
+    this.#question = undefined;
     if (this.#state === 'over') return { send: '', notices: [] };
     try {
       act();
@@ -101,62 +133,11 @@ export class ProvisionSession {
       if (!(error instanceof PynqLlmError)) throw error;
       return { send: this.#send, notices: this.#notices, error };
     }
-    if (this.#index < this.#commands.length) return { send: this.#send, notices: this.#notices };
+    const step = { send: this.#send, notices: this.#notices };
+    if (this.#question !== undefined) return { ...step, question: this.#question };
+    if (this.#index < this.#commands.length) return step;
     this.#state = 'over';
-    return { send: this.#send, notices: this.#notices, result: this.#result() };
-  }
-
-  #react(now: number): void {
-    const text = plainText(this.#text);
-    const prompt = this.#loggingIn() ? promptAt(text) : undefined;
-    if (this.#state === 'command') this.#readOutput(text, now);
-    else if (prompt) this.#answer(prompt, now);
-  }
-
-  #answer(prompt: Prompt, now: number): void {
-    const { user, password } = this.#request;
-    if (prompt === 'shell') this.#runCommand(now);
-    if (prompt === 'boot-loader') this.#leaveBootLoader(now);
-    if (prompt === 'new-password')
-      throw new PynqLlmError(
-        'FIRMWARE_LOGIN_REFUSED',
-        `The image wants a new password for ${user} at its first login.`,
-        {
-          remedy: 'Log in once with `pynq-llm console`, set it there, and run this again.',
-        },
-      );
-    if (prompt === 'refused' && this.#passwordSent)
-      throw new PynqLlmError('FIRMWARE_LOGIN_REFUSED', `The board does not take this password for ${user}.`, {
-        context: { user },
-      });
-    if (prompt === 'login' && this.#state !== 'password') {
-      // What was typed before, such as Enter during the boot, may have been taken for a name.
-      if (++this.#loginTries > 3)
-        throw new PynqLlmError('FIRMWARE_LOGIN_REFUSED', 'The board asks again and again who logs in.');
-      this.#notices.push(`The board asks for a login; logging in as ${user}.`);
-      this.#state = 'login';
-      this.#transmit(`${user}\r`, now);
-    }
-    if (prompt === 'password' && this.#state === 'login') {
-      this.#state = 'password';
-      this.#passwordSent = true;
-      this.#loggedIn = true;
-      this.#transmit(`${password}\r`, now);
-    }
-  }
-
-  #leaveBootLoader(now: number): void {
-    if (this.#bootLoaderLeft)
-      throw new PynqLlmError(
-        'FIRMWARE_BOOT_FAILED',
-        'The board stays in its boot loader: it finds nothing to boot.',
-        {
-          context: { ...(this.#failure && { line: this.#failure.line }) },
-        },
-      );
-    this.#bootLoaderLeft = true;
-    this.#notices.push('The board waits in its boot loader; booting.');
-    this.#transmit('boot\r', now);
+    return { ...step, result: this.#result() };
   }
 
   #runCommand(now: number): void {
@@ -224,7 +205,7 @@ export class ProvisionSession {
     this.#attempt = 0;
     if (this.#index < this.#commands.length) this.#runCommand(now);
     // Whoever finds the cable plugged in later must not find an open shell; one that was open before stays.
-    else if (this.#loggedIn) this.#transmit(' exit\r', now);
+    else if (this.#login.hasToLeave) this.#transmit(' exit\r', now);
   }
 
   #watchBoot(text: string): void {
@@ -247,7 +228,7 @@ export class ProvisionSession {
         'FIRMWARE_NO_ANSWER',
         `The board said nothing for ${SILENCE_DEADLINE_MS / 1000} s.`,
       );
-    if (!this.#loggingIn()) {
+    if (this.#state !== 'login') {
       const { purpose } = this.#commands[this.#index]!;
       if (now - this.#commandStarted < COMMAND_DEADLINE_MS) return;
       throw new PynqLlmError(
@@ -263,6 +244,7 @@ export class ProvisionSession {
     }
     if (now - this.#started < LOGIN_DEADLINE_MS) return;
     if (this.#failure) throw bootFailed(this.#failure);
+    if (this.#login.lastLines.length > 0) throw this.#unknown();
     throw new PynqLlmError(
       'FIRMWARE_NO_ANSWER',
       `The board asked for no login within ${LOGIN_DEADLINE_MS / 1000} s.`,
@@ -275,8 +257,14 @@ export class ProvisionSession {
     this.#lastActivity = now;
   }
 
-  #loggingIn(): boolean {
-    return this.#state !== 'command' && this.#state !== 'between';
+  /** @returns the error with the lines that nobody understood */
+  #unknown(): PynqLlmError {
+    const lines = this.#login.lastLines;
+    return new PynqLlmError(
+      'FIRMWARE_CONSOLE_UNKNOWN',
+      `What the board waits for was not recognised. Its last lines: ${lines.map((line) => `"${line}"`).join(', ')}.`,
+      { context: { lines } },
+    );
   }
 
   #mark(): string {

@@ -47,11 +47,8 @@ export async function listSerialPorts(
  * @throws PynqLlmError FIRMWARE_NO_SERIAL_PORT, which names the candidates
  */
 export function chooseBoardPort(ports: readonly SerialPortInfo[]): string {
-  const boards = ports.filter(
-    ({ vendorId, productId, id }) =>
-      (vendorId === FTDI && BOARD_CHIPS.has(productId ?? '')) || /digilent|xilinx/i.test(id ?? ''),
-  );
-  const uarts = boards.filter(({ id, path }) => UART_INTERFACE.test(id ?? path));
+  const boards = ports.filter(hasBoardChip);
+  const uarts = boards.filter(isUart);
   const candidates = uarts.length > 0 ? uarts : boards.length > 0 ? boards : ports.filter(isUsb);
   const [only] = candidates;
   if (only && candidates.length === 1) return only.path;
@@ -64,6 +61,19 @@ export function chooseBoardPort(ports: readonly SerialPortInfo[]): string {
       : `No serial port looks like a board's${list ? `; there are ${list}` : '; this computer has none'}.`,
     { context: { ports: seen.map(({ path }) => path) } },
   );
+}
+
+/** Whether a port is a board's console, by its chip. */
+export function isBoardPort(port: SerialPortInfo): boolean {
+  return hasBoardChip(port) && isUart(port);
+}
+
+function hasBoardChip({ vendorId, productId, id }: SerialPortInfo): boolean {
+  return (vendorId === FTDI && BOARD_CHIPS.has(productId ?? '')) || /digilent|xilinx/i.test(id ?? '');
+}
+
+function isUart({ id, path }: SerialPortInfo): boolean {
+  return UART_INTERFACE.test(id ?? path);
 }
 
 function isUsb({ path, vendorId }: SerialPortInfo): boolean {

@@ -24,11 +24,13 @@ interface Endpoint {
 }
 
 /** Where a TCP connection has to lead, or why none is made. */
-function endpointOf({ target }: DoctorSession): Endpoint | string {
+async function endpointOf({ target }: DoctorSession): Promise<Endpoint | string> {
   if (target.kind === 'ws') return target;
   if (target.kind !== 'ssh') return 'the device is not reached through a network';
-  const { hostName, port, proxyJump } = resolveTarget(parseSshUrl(target.url).target);
-  return proxyJump === undefined ? { host: hostName, port } : `~/.ssh/config leads through ${proxyJump}`;
+  const { hostName, port, proxyCommand, proxyJump } = await resolveTarget(parseSshUrl(target.url).target);
+  if (proxyCommand !== undefined) return `the SSH configuration leads through the command ${proxyCommand}`;
+  if (proxyJump.length > 0) return `the SSH configuration leads through ${proxyJump.join(', ')}`;
+  return { host: hostName, port };
 }
 
 /** The way to the agent. */
@@ -37,7 +39,7 @@ export const CONNECTION_CHECKS: readonly Check<DoctorSession>[] = [
     name: 'host name',
     group: 'connection',
     run: async (session) => {
-      const endpoint = endpointOf(session);
+      const endpoint = await endpointOf(session);
       if (typeof endpoint === 'string') return skip(endpoint);
       const { host } = endpoint;
       if (isIP(host) !== 0) return pass(`${host} is an address`);
@@ -56,7 +58,7 @@ export const CONNECTION_CHECKS: readonly Check<DoctorSession>[] = [
     name: 'TCP',
     group: 'connection',
     run: async (session) => {
-      const endpoint = endpointOf(session);
+      const endpoint = await endpointOf(session);
       if (typeof endpoint === 'string') return skip(endpoint);
       const { host, port } = endpoint;
       const started = performance.now();

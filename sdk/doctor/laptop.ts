@@ -48,7 +48,7 @@ export const LAPTOP_CHECKS: readonly Check<DoctorSession>[] = [
     run: async ({ target, laptop }) => {
       if (target.kind !== 'ssh') return skip(NOT_SSH);
       try {
-        resolveTarget(parseSshUrl(target.url).target);
+        await resolveTarget(parseSshUrl(target.url).target);
       } catch (error) {
         return failure(error);
       }

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import ssh2, { type AnyAuthMethod, type AuthenticationType, type ParsedKey } from 'ssh2';
 import { PynqLlmError } from '../../errors/index.js';
-import type { ResolvedTarget } from './client-config.js';
+import { AgentKeys, publicKeyOf } from './agent-keys.js';
+import type { LoginRules } from './client-config.js';
 import type { SshPrompts } from './prompts.js';
 
-/** As OpenSSH: so often a password is asked for. */
-const PASSWORD_TRIES = 3;
+/** As OpenSSH: so often a passphrase is asked for. */
+const PASSPHRASE_TRIES = 3;
 
 /** Secrets that the board accepted, for making the connection again. In memory only. */
 export interface Secrets {
@@ -15,9 +16,16 @@ export interface Secrets {
   readonly passphrases: Map<string, string>;
 }
 
+/** Who logs in where. */
+export interface Who {
+  readonly user: string;
+  readonly hostName: string;
+}
+
 /** Ways to prove who one is, one after the other: SSH agent, key files, password. */
 export class Authenticator {
-  readonly #target: ResolvedTarget;
+  readonly #who: Who;
+  readonly #rules: LoginRules;
   readonly #prompts: SshPrompts | undefined;
   readonly #secrets: Secrets;
   readonly #methods: AsyncGenerator<AnyAuthMethod, void>;
@@ -26,9 +34,12 @@ export class Authenticator {
   password: string | undefined;
   /** What was tried, for the error message. */
   readonly tried: string[] = [];
+  /** Whether the host may be another one: then it is shown no password. */
+  isDoubtful = false;
 
-  constructor(target: ResolvedTarget, prompts: SshPrompts | undefined, secrets: Secrets) {
-    this.#target = target;
+  constructor(who: Who, rules: LoginRules, prompts: SshPrompts | undefined, secrets: Secrets) {
+    this.#who = who;
+    this.#rules = rules;
     this.#prompts = prompts;
     this.#secrets = secrets;
     this.#methods = this.#list();
@@ -55,33 +66,45 @@ export class Authenticator {
   }
 
   async *#list(): AsyncGenerator<AnyAuthMethod, void> {
-    const username = this.#target.user;
+    const username = this.#who.user;
     // The server names what it takes in its answer to this.
     yield { type: 'none', username };
-    const { agentSocket, identityFiles } = this.#target;
-    if (agentSocket !== undefined && this.#takes('publickey')) {
-      this.tried.push('SSH agent');
-      yield { type: 'agent', username, agent: agentSocket };
-    }
-    for (const file of identityFiles) {
-      if (!this.#takes('publickey')) break;
-      const key = await this.#readKey(file);
-      if (key === undefined) continue;
-      this.tried.push(file);
-      yield { type: 'publickey', username, key };
-    }
+    if (this.#rules.usesKeys) yield* this.#keys(username);
+    if (!this.#rules.usesPassword || this.isDoubtful) return;
     const known = this.#secrets.password;
     if (known !== undefined) yield* this.#password(known);
-    for (let tries = 0; tries < PASSWORD_TRIES; tries++) {
+    for (let tries = 0; tries < this.#rules.passwordTries; tries++) {
       if (!this.#takes('password') && !this.#takes('keyboard-interactive')) return;
-      const answer = await this.#prompts?.secret(`Password of ${username}@${this.#target.hostName}`);
+      const answer = await this.#prompts?.secret(`Password of ${username}@${this.#who.hostName}`);
       if (answer === undefined) return;
       yield* this.#password(answer);
     }
   }
 
+  /** Those that the SSH agent has, then those in files. */
+  async *#keys(username: string): AsyncGenerator<AnyAuthMethod, void> {
+    const { agentSocket, identityFiles, identitiesOnly } = this.#rules;
+    const publicKeys = new Map(identityFiles.map((file) => [file, readPublicKey(file)]));
+    const inAgent = new Set<string>();
+    if (agentSocket !== undefined && this.#takes('publickey')) {
+      const wanted = [...publicKeys.values()].filter((key) => key !== undefined);
+      const agent = new AgentKeys(agentSocket, wanted, identitiesOnly);
+      this.tried.push(identitiesOnly ? 'keys of the SSH agent that the configuration names' : 'SSH agent');
+      yield { type: 'agent', username, agent };
+      for (const key of agent.found) inAgent.add(key);
+    }
+    for (const file of identityFiles) {
+      if (!this.#takes('publickey')) return;
+      if (inAgent.has(publicKeys.get(file) ?? '')) continue;
+      const key = await this.#readKey(file);
+      if (key === undefined) continue;
+      this.tried.push(file);
+      yield { type: 'publickey', username, key };
+    }
+  }
+
   async *#password(password: string): AsyncGenerator<AnyAuthMethod, void> {
-    const username = this.#target.user;
+    const username = this.#who.user;
     this.password = password;
     if (!this.tried.includes('password')) this.tried.push('password');
     if (this.#takes('password')) yield { type: 'password', username, password };
@@ -106,11 +129,13 @@ export class Authenticator {
       throw new PynqLlmError('SSH_CONFIG', `The key ${file} cannot be read.`, { cause });
     }
     let passphrase = this.#secrets.passphrases.get(file);
-    for (let tries = 0; tries <= PASSWORD_TRIES; tries++) {
+    for (let tries = 0; tries <= PASSPHRASE_TRIES; tries++) {
       const parsed = ssh2.utils.parseKey(text, passphrase);
       if (!(parsed instanceof Error)) {
         if (passphrase !== undefined) this.#secrets.passphrases.set(file, passphrase);
-        return Array.isArray(parsed) ? parsed[0] : parsed;
+        const key = Array.isArray(parsed) ? parsed[0] : parsed;
+        // A public key names one that the SSH agent has.
+        return key?.isPrivateKey() === true ? key : undefined;
       }
       if (!/passphrase|decrypt|integrity/i.test(parsed.message))
         throw new PynqLlmError('SSH_CONFIG', `The key ${file} cannot be used: ${parsed.message}.`);
@@ -119,4 +144,21 @@ export class Authenticator {
     }
     return undefined;
   }
+}
+
+/** The public half of a key file: `FILE.pub`, or FILE where that is public itself. Base64 of the wire form. */
+function readPublicKey(file: string): string | undefined {
+  for (const path of [`${file}.pub`, file]) {
+    let text: Buffer;
+    try {
+      text = readFileSync(path);
+    } catch {
+      // Its private half says what is wrong with it.
+      continue;
+    }
+    const parsed = ssh2.utils.parseKey(text);
+    const key = parsed instanceof Error ? undefined : Array.isArray(parsed) ? parsed[0] : parsed;
+    if (key !== undefined) return publicKeyOf(key);
+  }
+  return undefined;
 }

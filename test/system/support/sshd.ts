@@ -16,10 +16,13 @@ export const noSshd = existsSync(SSHD)
   ? undefined
   : lacking(`${SSHD} is not installed (apt: openssh-server)`);
 
+/** Whether OpenSSH's client is here. */
+export const hasSsh = spawnSync('ssh', ['-V']).status === 0;
+
 export interface TestSshd extends AsyncDisposable {
   readonly port: number;
   readonly user: string;
-  /** A home folder for the client: .ssh with the key and an empty known_hosts. */
+  /** A home folder for the client: .ssh with the key and a configuration that hashes no names. */
   readonly home: string;
   /** A private key that may log in. */
   readonly keyFile: string;
@@ -48,6 +51,8 @@ export async function startSshd(config: readonly string[] = [], mounts?: string)
   const folder = mkdtempSync(join(tmpdir(), 'pynq-llm-sshd-'));
   const home = join(folder, 'home');
   mkdirSync(join(home, '.ssh'), { recursive: true, mode: 0o700 });
+  // The system's file may say otherwise, and tests read what is written.
+  writeFileSync(join(home, '.ssh', 'config'), 'HashKnownHosts no\n', { mode: 0o600 });
   const keyFile = join(home, '.ssh', 'id_ed25519');
   makeSshKey(keyFile);
   const authorized = join(folder, 'authorized_keys');

@@ -162,6 +162,26 @@ describe('a failure', () => {
     expect(session.receive(noise, 0).error?.code).toBe('FIRMWARE_WRONG_BAUD');
   });
 
+  it.each([
+    ['UTF-8', Buffer.from('добро пожаловать │ ようこそ │ ★★★ '.repeat(20))],
+    ['UTF-8 that begins within a character', Buffer.from('欢迎'.repeat(80)).subarray(1)],
+    [
+      'KOI8-R',
+      Buffer.from(Array.from({ length: 300 }, (_, i) => (i % 7 === 6 ? 0x20 : 0xc0 + ((i * 11) % 32)))),
+    ],
+    ['Shift-JIS', Buffer.from(Array.from({ length: 300 }, (_, i) => (i % 2 === 0 ? 0x83 : 0x40 + (i % 60))))],
+    ['colours', Buffer.from('\x1b[1;31m[ OK ]\x1b[0m\x07\r\n'.repeat(20))],
+  ])('is not a wrong bit rate: %s', (_, text) => {
+    const session = new ProvisionSession(checkRequest(request), 0);
+    for (let at = 0; at < text.length; at += 5)
+      expect(session.receive(text.subarray(at, at + 5), 0).error).toBeUndefined();
+  });
+
+  it('of a line that is held down is told from its zeros', () => {
+    const session = new ProvisionSession(checkRequest(request), 0);
+    expect(session.receive(Buffer.alloc(200), 0).error?.code).toBe('FIRMWARE_WRONG_BAUD');
+  });
+
   it('of a board that says nothing ends within half a minute', () => {
     const session = new ProvisionSession(checkRequest(request), 0);
     expect(session.elapse(29_000).error).toBeUndefined();

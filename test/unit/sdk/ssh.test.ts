@@ -1,9 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { resolveTarget } from '../../../sdk/ssh/client-config.js';
+import type { HostKeyRules } from '../../../sdk/ssh/client-config.js';
 import { HostKeyCheck } from '../../../sdk/ssh/host-key.js';
 import { parseSshTarget, parseSshUrl, quote } from '../../../sdk/ssh/index.js';
 import { fingerprint, lookUpHost } from '../../../sdk/ssh/known-hosts.js';
@@ -75,53 +74,6 @@ describe('a board as its user names it', () => {
   });
 });
 
-describe('~/.ssh/config', () => {
-  it('completes what the user left out, as OpenSSH does: the first value counts', () => {
-    write(
-      'config',
-      `Host board*
-  HostName 10.0.0.7
-  User xilinx
-  Port 2222
-  HostKeyAlias my-board
-  IdentityFile ~/.ssh/for-%h
-  IdentityFile "~/.ssh/a key"
-  ProxyJump gate
-Host *
-  User nobody
-  UserKnownHostsFile ~/.ssh/other
-`,
-    );
-    expect(resolveTarget({ host: 'board1' })).toEqual({
-      hostName: '10.0.0.7',
-      port: 2222,
-      user: 'xilinx',
-      hostKeyName: 'my-board',
-      identityFiles: [join(homedir(), '.ssh/for-10.0.0.7'), join(homedir(), '.ssh/a key')],
-      agentSocket: '/run/agent',
-      knownHostsFiles: [join(homedir(), '.ssh/other'), '/etc/ssh/ssh_known_hosts'],
-      proxyJump: 'gate',
-    });
-    expect(resolveTarget({ host: 'board1', user: 'root', port: 22 })).toMatchObject({
-      user: 'root',
-      port: 22,
-    });
-  });
-
-  it('without one there are the usual keys and files', () => {
-    const { identityFiles, knownHostsFiles, hostName, port } = resolveTarget({ host: 'Pynq' });
-    expect({ hostName, port }).toEqual({ hostName: 'Pynq', port: 22 });
-    expect(identityFiles).toContain(join(folder.path, '.ssh', 'id_ed25519'));
-    expect(knownHostsFiles[0]).toBe(join(folder.path, '.ssh', 'known_hosts'));
-  });
-
-  it('IdentitiesOnly and IdentityAgent none leave the agent alone', () => {
-    write('config', 'Host a\n  IdentitiesOnly yes\nHost b\n  IdentityAgent none\n');
-    expect(resolveTarget({ host: 'a' }).agentSocket).toBeUndefined();
-    expect(resolveTarget({ host: 'b' }).agentSocket).toBeUndefined();
-  });
-});
-
 describe('known_hosts', () => {
   const key = publicKey();
   const line = `ssh-ed25519 ${key.toString('base64')}`;
@@ -150,20 +102,43 @@ describe('known_hosts', () => {
 
   it('knows revoked keys from others, and authorities from hosts', () => {
     const file = write('known_hosts', `@revoked * ${line}\n@cert-authority * ${line}\n`);
-    expect(lookUpHost([file], 'pynq')).toEqual({ keys: [], revoked: new Set([key.toString('base64')]) });
+    expect(lookUpHost([file], 'pynq')).toEqual({
+      keys: [],
+      revoked: new Set([key.toString('base64')]),
+      authorities: [`${file}:2`],
+    });
   });
 });
 
 describe('the key of a host', () => {
   const key = publicKey();
   const line = `pynq ssh-ed25519 ${key.toString('base64')}\n`;
-  const check = (shown: Buffer, options: ConstructorParameters<typeof HostKeyCheck>[1] = {}) =>
-    new HostKeyCheck(resolveTarget({ host: 'pynq' }), options).check(shown);
+  const rules = (changes: Partial<HostKeyRules> = {}): HostKeyRules => ({
+    name: 'pynq',
+    plainName: undefined,
+    port: 22,
+    checking: 'ask',
+    checkAddress: false,
+    trustsLoopback: false,
+    userFiles: [join(folder.path, '.ssh', 'known_hosts')],
+    globalFiles: [],
+    hashNames: false,
+    revokedFile: undefined,
+    algorithms: undefined,
+    notFollowed: [],
+    ...changes,
+  });
+  const check = (
+    shown: Buffer,
+    options: ConstructorParameters<typeof HostKeyCheck>[1] = {},
+    changes: Partial<HostKeyRules> = {},
+    address?: string,
+  ) => new HostKeyCheck(rules(changes), options).check(shown, { address });
   const saying = (answer: boolean) => ({ confirmHostKey: async () => answer, secret: async () => undefined });
 
   it('that is known needs no question', async () => {
     write('known_hosts', line);
-    await expect(check(key, { prompts: saying(false) })).resolves.toBeUndefined();
+    await expect(check(key, { prompts: saying(false) })).resolves.toBe('trusted');
   });
 
   it('that changed is refused, whatever the user or a fingerprint says', async () => {
@@ -200,8 +175,82 @@ describe('the key of a host', () => {
 
   it('is asked for in the types that are known, so that another type does not look new', () => {
     write('known_hosts', `pynq ecdsa-sha2-nistp256 ${publicKey('ecdsa-sha2-nistp256').toString('base64')}\n`);
-    const { algorithms } = new HostKeyCheck(resolveTarget({ host: 'pynq' }), {});
+    const { algorithms } = new HostKeyCheck(rules(), {});
     expect(algorithms[0]).toBe('ecdsa-sha2-nistp256');
     expect(algorithms).not.toContain('ssh-rsa');
+  });
+
+  it('is met as StrictHostKeyChecking says', async () => {
+    const file = () => readFileSync(join(folder.path, '.ssh', 'known_hosts'), 'utf8');
+    write('known_hosts', '');
+    const yes = { prompts: saying(true) };
+    await expect(check(key, yes, { checking: 'yes' })).rejects.toThrow(/SSH_HOST_KEY_UNKNOWN/);
+    await expect(check(key, {}, { checking: 'accept-new' })).resolves.toBe('trusted');
+    expect(file()).toBe(line);
+    const other = publicKey();
+    await expect(check(other, {}, { checking: 'accept-new' })).rejects.toThrow(/SSH_HOST_KEY_CHANGED/);
+    await expect(check(other, {}, { checking: 'no' })).resolves.toBe('doubtful');
+    await expect(check(other, { hostKey: fingerprint(other) }, { checking: 'no' })).rejects.toThrow(
+      /SSH_HOST_KEY_CHANGED/,
+    );
+    expect(file()).toBe(line);
+  });
+
+  it('counts by the plain name where the port has no line, and only if it is the same', async () => {
+    write('known_hosts', line);
+    const withPort = { name: '[pynq]:2222', plainName: 'pynq', port: 2222 };
+    await expect(check(key, {}, withPort)).resolves.toBe('trusted');
+    await expect(check(publicKey(), {}, withPort)).rejects.toThrow(/SSH_HOST_KEY_UNKNOWN/);
+    write('known_hosts', `${line}[pynq]:2222 ssh-ed25519 ${publicKey().toString('base64')}\n`);
+    await expect(check(key, {}, withPort)).rejects.toThrow(/SSH_HOST_KEY_CHANGED/);
+  });
+
+  it('of another type than the known one is new, not changed', async () => {
+    write('known_hosts', line);
+    const other = publicKey('ecdsa-sha2-nistp256');
+    await expect(check(other)).rejects.toThrow(/SSH_HOST_KEY_UNKNOWN/);
+  });
+
+  it('is hashed into the file where the configuration wants that, and found again', async () => {
+    await check(key, {}, { checking: 'accept-new', hashNames: true });
+    expect(readFileSync(join(folder.path, '.ssh', 'known_hosts'), 'utf8')).toMatch(
+      /^\|1\|[^ ]+ ssh-ed25519 /,
+    );
+    await expect(check(key)).resolves.toBe('trusted');
+  });
+
+  it('that only an authority vouches for is refused by the name of what is not followed', async () => {
+    write('known_hosts', `@cert-authority pynq ${line.slice('pynq '.length)}`);
+    await expect(check(publicKey(), { prompts: saying(true) })).rejects.toThrow(
+      /SSH_CONFIG_UNSUPPORTED.*known_hosts:1.*@cert-authority/,
+    );
+  });
+
+  it('in RevokedHostKeys is refused; a binary list is named, and a missing one ends it', async () => {
+    write('known_hosts', line);
+    const revokedFile = write('revoked', `ssh-ed25519 ${key.toString('base64')} a comment\n`);
+    await expect(check(key, {}, { revokedFile, checking: 'no' })).rejects.toThrow(
+      /SSH_HOST_KEY_CHANGED.*revoked/,
+    );
+    write('revoked', 'SSHKRL\n\0...');
+    expect(() => check(key, {}, { revokedFile })).toThrow(/SSH_CONFIG_UNSUPPORTED.*RevokedHostKeys/);
+    expect(() => check(key, {}, { revokedFile: '/nowhere' })).toThrow(/SSH_CONFIG/);
+  });
+
+  it('must not contradict the address where CheckHostIP is set, and is not needed on this machine where that is said', async () => {
+    const other = publicKey();
+    write('known_hosts', `${line}10.0.0.7 ssh-ed25519 ${other.toString('base64')}\n`);
+    await expect(check(key, {}, {}, '10.0.0.7')).resolves.toBe('trusted');
+    await expect(check(key, {}, { checkAddress: true }, '10.0.0.7')).rejects.toThrow(/10\.0\.0\.7.*expects/);
+    await expect(check(other, {}, { trustsLoopback: true }, '127.0.0.1')).resolves.toBe('trusted');
+    await expect(check(other, {}, { trustsLoopback: true }, '10.0.0.8')).rejects.toThrow(
+      /SSH_HOST_KEY_CHANGED/,
+    );
+  });
+
+  it('is negotiated among the algorithms that the configuration leaves', () => {
+    const left = (algorithms: string[]) => new HostKeyCheck(rules({ algorithms }), {}).algorithms;
+    expect(left(['ssh-ed25519-cert-v01@openssh.com', 'rsa-sha2-256'])).toEqual(['rsa-sha2-256']);
+    expect(() => left(['ssh-rsa'])).toThrow(/SSH_CONFIG_UNSUPPORTED.*HostKeyAlgorithms/);
   });
 });
