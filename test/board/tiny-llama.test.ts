@@ -32,6 +32,9 @@ const MEBI = 2 ** 20;
 const BOOT_MS = 600_000;
 const COPY_MS = 900_000;
 const RETRY_MS = 2_000;
+/** What connecting ends in while an agent starts, or while its device is opened. */
+const TOO_EARLY = ['SDK_CONNECT_FAILED', 'SSH_FORWARD_FAILED', 'PROTOCOL_REQUEST_TIMEOUT'] as const;
+const DEPLOY_MS = 3_000_000;
 const REFUSALS = 3;
 const TOKENS = 4;
 const BOARD = loadBoardDescription('pynq-z1-360');
@@ -70,9 +73,7 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
       try {
         return await connect(`ssh://${target()}`, { ssh, timeoutMs: 120_000 });
       } catch (error) {
-        const isEarly = (['SDK_CONNECT_FAILED', 'SSH_FORWARD_FAILED'] as const).some((code) =>
-          isPynqLlmError(error, code),
-        );
+        const isEarly = TOO_EARLY.some((code) => isPynqLlmError(error, code));
         if (!isEarly || performance.now() > end) throw error;
         await delay(RETRY_MS);
       }
@@ -123,8 +124,8 @@ describe.skipIf(reason !== undefined)('TinyLlama on an emulated PYNQ-Z1', () => 
 
   it('gets an agent whose mock computes in the reserved memory, and which may not open /dev/mem', async () => {
     const args = ['deploy', target(), '--agent-device', 'mock:pynq-z1-360?memory=reserved'];
-    const how = ['--password-stdin', '--yes', '--host-key', hostKey, '--deadline', '600'];
-    await time('`deploy`', () => laptop.ask([...args, ...how]));
+    const how = ['--password-stdin', '--yes', '--host-key', hostKey, '--deadline', '1800'];
+    await time('`deploy`', () => laptop.ask([...args, ...how], { timeoutMs: DEPLOY_MS }));
     await watchMemory(shell);
     await session(async (board) => {
       const total = (await board.health()).dmaMemory?.total;
