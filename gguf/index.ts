@@ -5,10 +5,12 @@ export { type ByteSource, bytesSource, type FileSource, fileSource } from './byt
 export { dequantizeRow } from './dequantize.js';
 export { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from './half.js';
 export type { GgufValue } from './metadata.js';
+export { type ModelSource, modelSource } from './model-source.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';
-export { GgufFile, openGguf } from './reader.js';
+export { readRawMetadata } from './raw-metadata.js';
+export { alignUp, DEFAULT_ALIGNMENT, GgufFile, openGguf } from './reader.js';
 export {
   type LlamaDimensions,
   TINY_LLAMA_1B,
@@ -28,4 +30,4 @@ export {
   rowBytes,
   SUPER_BLOCK,
 } from './types.js';
-export { type GgufEntry, type TensorToWrite, writeGguf } from './write.js';
+export { type GgufEntry, ggufHeader, type TensorToWrite, writeGguf } from './write.js';

@@ -43,7 +43,7 @@ export type {
   ModelStatus,
   SequenceStatus,
 } from './schemas/metrics.js';
-export type { ModelFacts, StoredModel, WeightOrigins } from './schemas/models.js';
+export type { ModelFacts, StoredCheck, StoredModel, WeightOrigins } from './schemas/models.js';
 export type {
   Placement,
   PlacementTotals,

@@ -39,6 +39,7 @@ export type {
   SequenceStatus,
   ServiceOptions,
   StepEvent,
+  StoredCheck,
   StoredModel,
   TensorShape,
   TokenEvent,
@@ -70,7 +71,7 @@ export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
 export type { Examination, Laptop } from './doctor/session.js';
 export type { Generation, GenerationOptions, Prompt, ResponseFormat, Token } from './generation.js';
-export { inspectModel, type ModelFile } from './inspect-model.js';
+export { checkModel, inspectModel, type ModelCheck, type ModelFile } from './inspect-model.js';
 export type {
   GenerateOptions,
   LoadOptions,
@@ -84,6 +85,12 @@ export type {
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';
 export { planOnBoard } from './plan-on-board.js';
+export {
+  type QuantizeCandidate,
+  type QuantizeModelOptions,
+  type QuantizeResult,
+  quantizeModel,
+} from './quantize-model.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';

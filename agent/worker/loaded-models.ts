@@ -5,6 +5,7 @@ import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
   budgetMemory,
   checkContextLength,
+  checkModel,
   type Engine,
   EngineMetrics,
   loadModel,
@@ -115,6 +116,7 @@ export class LoadedModels {
         programs: this.programs,
       }),
       'models.plan': (params) => this.#plan(params),
+      'models.check': (params) => this.#check(params),
       'models.load': (params, { id }) => this.#load(params, id),
       'models.unload': ({ model }) => this.#unload(model),
 
@@ -204,6 +206,21 @@ export class LoadedModels {
         kvBytes: request.kvBytes ?? this.#kv.bytes,
       },
     });
+  }
+
+  /**
+   * What loading would check, and say of the memory as it is now. Of a model that is loaded, what it took.
+   * @throws PynqLlmError as `#load`, before it takes memory
+   */
+  #check({ model, path, ...request }: DeviceParams<'models.check'>): Result<'models.check'> {
+    using source = fileSource(path);
+    const gguf = openGguf(source);
+    const assumed = [...checkModel(gguf).assumed];
+    const loaded = this.#loaded.get(model)?.result.memory;
+    if (loaded !== undefined) return { assumed, memory: loaded };
+    const { budget } = this.#cpuPart(modelShape(gguf), request, false);
+    requireMemory(budget);
+    return { assumed, memory: plainBudget(budget) };
   }
 
   /**

@@ -54,11 +54,12 @@ const MOST = { layers: 512, heads: 1024, dimension: 1 << 20, context: 1 << 22 } 
  *
  * Source: GGUF specification, "Standardized key-value pairs"; llama.cpp's defaults where a key is optional.
  *
+ * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_MISSING, LLM_METADATA_INVALID,
  *   LLM_ROPE_SCALING_UNSUPPORTED, LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE
  */
-export function readConfig(gguf: GgufFile): ModelConfig {
-  const metadata = new Metadata(gguf.metadata);
+export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
+  const metadata = new Metadata(gguf.metadata, assumed);
   const architecture = metadata.text('general.architecture');
   if (architecture !== 'llama') {
     throw new PynqLlmError(
@@ -71,13 +72,14 @@ export function readConfig(gguf: GgufFile): ModelConfig {
   const embedding = metadata.integer('llama.embedding_length', 1, MOST.dimension);
   const heads = metadata.integerOfLayers('llama.attention.head_count', 1, MOST.heads);
   const kvHeads = metadata.integerOfLayers('llama.attention.head_count_kv', 1, MOST.heads, heads);
+  noteDefaults(metadata, heads);
   if (heads % kvHeads !== 0) {
     throw metadata.invalid('llama.attention.head_count_kv', `${kvHeads} does not divide the ${heads} heads`);
   }
   const headDim = readHeadDim(metadata, embedding, heads);
   const trainedContext = metadata.integer('llama.context_length', 1, MOST.context);
   return {
-    name: metadata.text('general.name', 'unnamed'),
+    name: metadata.optionalText('general.name', 'unnamed'),
     vocabSize: vocabSize(gguf, embedding),
     trainedContext,
     embedding,
@@ -90,6 +92,16 @@ export function readConfig(gguf: GgufFile): ModelConfig {
     rope: readRope(metadata, headDim, trainedContext),
     tiedOutput: !gguf.tensors.has('output.weight'),
   };
+}
+
+/** Keys that most files have: what holds where one does not is worth a look. */
+function noteDefaults(metadata: Metadata, heads: number): void {
+  const defaults = {
+    'llama.attention.head_count_kv': `${heads}, as llama.attention.head_count`,
+    'llama.rope.dimension_count': 'the length of a head',
+    'llama.rope.freq_base': '10000',
+  };
+  for (const [key, what] of Object.entries(defaults)) if (!metadata.has(key)) metadata.assume(key, what);
 }
 
 function refuseMixtureOfExperts(metadata: Metadata): void {

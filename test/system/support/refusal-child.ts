@@ -5,6 +5,7 @@ import { endWindow } from '../../../bench/board/marks.js';
 import { loadBoardDescription } from '../../../board/index.js';
 import { emptyMemory } from '../../../driver/index.js';
 import { isPynqLlmError } from '../../../errors/index.js';
+import { fileSource } from '../../../gguf/index.js';
 import { budgetMemory, requireMemory } from '../../../llm/index.js';
 import { writeTinyLlama } from '../../unit/llm/memory/sparse-model.js';
 
@@ -13,7 +14,9 @@ const [file, refusals] = process.argv.slice(2);
 const MEBI = 2 ** 20;
 const description = loadBoardDescription('pynq-z1-360');
 writeTinyLlama(file);
-const { model, tensors } = readModelToPlan(file);
+const source = fileSource(file);
+const { model, tensors } = readModelToPlan(source);
+source.close();
 rmSync(file);
 endWindow();
 for (let i = 0; i < Number(refusals); i++) {

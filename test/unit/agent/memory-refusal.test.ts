@@ -64,7 +64,7 @@ describe('a model that does not fit DMA memory', () => {
   }
 
   it('is refused by its shapes without being placed, and without a thread', () => {
-    const { model, tensors } = readModelToPlan(path);
+    const { model, tensors } = readModelToPlan(tinyLlama());
     const params = { model, tensors: [...tensors], ...SETTINGS, alone: true, refuse: true };
     expect(refusal('models.plan', params)).toMatchObject({
       code: 'LLM_MEMORY_DMA',
