@@ -36,7 +36,7 @@ export default defineConfig({
       ),
       // What counts or measures, and would count the waiting for others: a file at a time, after the others.
       project('alone', ALONE, [], { ...slow, maxWorkers: 1, sequence: { groupOrder: 1 } }),
-      // A model of a billion weights takes half an hour there, on a busy machine hours: `npm run test:board:large`.
+      // A model of a billion weights takes QEMU 11 minutes of computing, on a busy machine an hour: `npm run test:board:large`.
       project('board-large', ['board/tiny-llama.test.js'], [], {
         testTimeout: 3_600_000,
         hookTimeout: 3_000_000,
