@@ -115,13 +115,23 @@ export function shippedBoardNames(): string[] {
     .toSorted();
 }
 
-/** The board descriptions that ship with the package, read once. */
-export function shippedBoards(): readonly BoardDescription[] {
-  shipped ??= shippedBoardNames().map(loadBoardDescription);
-  return shipped;
+/**
+ * Shipped descriptions of a board by its DMA memory, that one among them: they are named alike, as `pynq-z1` and `pynq-z1-360`.
+ * @param name of one of them; of none that ships there is none
+ */
+export function sizesOfBoard(name: string): readonly BoardDescription[] {
+  const familyOf = (one: string) => one.replace(/-\d+$/, '');
+  const family = familyOf(name);
+  const known = families.get(family);
+  if (known !== undefined) return known;
+  const names = shippedBoardNames().filter((one) => familyOf(one) === family);
+  const boards = names.map(loadBoardDescription);
+  if (boards.length > 0) families.set(family, boards);
+  return boards;
 }
 
-let shipped: readonly BoardDescription[] | undefined;
+/** Read once. */
+const families = new Map<string, readonly BoardDescription[]>();
 
 /**
  * Reads a board description.

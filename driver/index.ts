@@ -5,10 +5,11 @@ export type { WeightOrigins } from './packed/packed-tensor.js';
 export {
   emptyMemory,
   type FreeMemory,
+  type PlacedWeights,
   type Placement,
   type PlacementReport,
+  placeWeights,
   planPlacement,
-  residentBytes,
 } from './placement.js';
 export { filesOf, listChecks, selfTestCheck } from './self-test/checks.js';
 export { runCheck } from './self-test/run-check.js';

@@ -1,5 +1,5 @@
 import type { BoardDescription } from '../board/index.js';
-import { BLOCK_FORMATS, type CoreType, coreTypeOf, SUPER_BLOCK } from '../gguf/index.js';
+import { BLOCK_FORMATS, coreTypeOf, rowBytes, SUPER_BLOCK } from '../gguf/index.js';
 import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
 import { planTiles, type TensorShape, tensorCut } from './tile-plan.js';
@@ -72,10 +72,7 @@ export function planPlacement(
 ): PlacementReport {
   const pieces = freePieces(description, memory);
   const result: TensorPlacement[] = [];
-  const order = tensors
-    .map((_, i) => i)
-    .sort((a, b) => (tensors[b].priority ?? 0) - (tensors[a].priority ?? 0) || a - b);
-  for (const i of order) result[i] = place(description, tensors[i], pieces);
+  for (const i of byPriority(tensors)) result[i] = place(description, tensors[i], pieces);
   return {
     board: description.name,
     tensors: result,
@@ -121,11 +118,37 @@ export function refusal(
   return undefined;
 }
 
-/** Bytes of DMA memory that a tensor takes where it is resident, in whole lines; undefined where the CPU computes it. */
-export function residentBytes(description: BoardDescription, tensor: TensorShape): number | undefined {
-  const coreType = coreTypeOf(tensor.type);
-  if (coreType === undefined || refusal(description, tensor) !== undefined) return undefined;
-  return wholeLines(bytesOf(description, coreType, tensor, 'resident'));
+/** Bytes of weights by where they go. */
+export interface PlacedWeights {
+  /** DMA memory, were all of them there that the core takes. */
+  readonly wanted: number;
+  /** What has room there now, and what would be staged. */
+  readonly resident: number;
+  readonly staged: number;
+  /** Stored as in the file. */
+  readonly cpu: number;
+}
+
+/** The sums of {@link planPlacement} without its report: a model that is refused is planned many times over to find what fits. */
+export function placeWeights(
+  description: BoardDescription,
+  memory: FreeMemory,
+  tensors: readonly TensorShape[],
+): PlacedWeights {
+  const pieces = freePieces(description, memory);
+  let [wanted, resident, staged, cpu] = [0, 0, 0, 0];
+  for (const i of byPriority(tensors)) {
+    const tensor = tensors[i];
+    const sizes = sizesOf(description, tensor);
+    if (sizes === undefined) {
+      cpu += tensor.rows * rowBytes(tensor.type, tensor.columns);
+      continue;
+    }
+    wanted += sizes.lines;
+    if (takePiece(pieces, sizes)) resident += sizes.resident;
+    else staged += sizes.staged;
+  }
+  return { wanted, resident, staged, cpu };
 }
 
 /** Bytes of a tensor's packed tiles in a file, 0 where it is not for the core. */
@@ -138,43 +161,69 @@ export function packedSize(description: BoardDescription, tensor: TensorShape): 
 function place(description: BoardDescription, tensor: TensorShape, pieces: number[]): TensorPlacement {
   const { name, rows, columns } = tensor;
   const shape = { name, type: BLOCK_FORMATS[tensor.type].name, rows, columns };
-  const reason = refusal(description, tensor);
-  const coreType = coreTypeOf(tensor.type);
-  if (reason !== undefined || coreType === undefined)
-    return { ...shape, placement: 'cpu', reason: reason ?? '', bytes: 0 };
-  const bytes = bytesOf(description, coreType, tensor, 'resident');
-  const piece = pieces.findIndex((free) => free >= wholeLines(bytes));
-  if (piece >= 0) {
-    pieces[piece] -= wholeLines(bytes);
+  const sizes = sizesOf(description, tensor);
+  if (sizes === undefined)
+    return { ...shape, placement: 'cpu', reason: refusal(description, tensor) ?? '', bytes: 0 };
+  const { resident: bytes } = sizes;
+  if (takePiece(pieces, sizes))
     return { ...shape, placement: 'resident', reason: 'fits into the free DMA memory', bytes };
-  }
   const largest = Math.max(0, ...pieces);
   return {
     ...shape,
     placement: 'staged',
     reason: `needs ${bytes} bytes of DMA memory, the largest free piece has ${largest}`,
-    bytes: bytesOf(description, coreType, tensor, 'staged'),
+    bytes: sizes.staged,
   };
 }
 
-/** Layers are alike, and a refused model is planned many times over to find what fits: shapes are planned once. */
-const planned = new WeakMap<BoardDescription, Map<string, number>>();
+/** Takes a resident tensor's memory from the first piece that has it. */
+function takePiece(pieces: number[], { lines }: TensorSizes): boolean {
+  const piece = pieces.findIndex((free) => free >= lines);
+  if (piece >= 0) pieces[piece] -= lines;
+  return piece >= 0;
+}
 
-function bytesOf(
-  description: BoardDescription,
-  coreType: CoreType,
-  tensor: TensorShape,
-  placement: 'resident' | 'staged',
-): number {
-  const sizes = planned.get(description) ?? new Map<string, number>();
-  planned.set(description, sizes);
-  const { rows, columns } = tensor;
-  const shape = `${coreType} ${rows} ${columns} ${placement}`;
-  const known = sizes.get(shape);
-  if (known !== undefined) return known;
-  const { bytes } = planTiles({ description }, coreType, rows, columns / SUPER_BLOCK, placement);
-  sizes.set(shape, bytes);
-  return bytes;
+function byPriority(tensors: readonly TensorShape[]): number[] {
+  const order = tensors.map((_, i) => i);
+  return tensors.every(({ priority = 0 }) => priority === 0)
+    ? order
+    : order.sort((a, b) => (tensors[b].priority ?? 0) - (tensors[a].priority ?? 0) || a - b);
+}
+
+/** Bytes of a tensor's packed tiles. */
+interface TensorSizes {
+  readonly resident: number;
+  /** Those in whole lines. */
+  readonly lines: number;
+  readonly staged: number;
+}
+
+/** Layers are alike: shapes are planned once. */
+const planned = new WeakMap<BoardDescription, Map<string, TensorSizes | undefined>>();
+/** Of a board: whoever asks for plans decides what shapes there are. */
+const MOST_SHAPES = 1024;
+
+/** Undefined where the core does not take the tensor. */
+function sizesOf(description: BoardDescription, tensor: TensorShape): TensorSizes | undefined {
+  const known = planned.get(description) ?? new Map<string, TensorSizes | undefined>();
+  planned.set(description, known);
+  const { type, rows, columns } = tensor;
+  const shape = `${type} ${rows} ${columns}`;
+  const sizes = known.get(shape);
+  if (sizes !== undefined || known.has(shape)) return sizes;
+  if (known.size === MOST_SHAPES) known.clear();
+  const computed = computeSizes(description, tensor);
+  known.set(shape, computed);
+  return computed;
+}
+
+function computeSizes(description: BoardDescription, tensor: TensorShape): TensorSizes | undefined {
+  const coreType = coreTypeOf(tensor.type);
+  if (coreType === undefined || refusal(description, tensor) !== undefined) return undefined;
+  const bytesOf = (placement: 'resident' | 'staged') =>
+    planTiles({ description }, coreType, tensor.rows, tensor.columns / SUPER_BLOCK, placement).bytes;
+  const resident = bytesOf('resident');
+  return { resident, lines: wholeLines(resident), staged: bytesOf('staged') };
 }
 
 /** Free bytes of each region, if what is used lies at the start. */

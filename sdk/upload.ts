@@ -20,6 +20,8 @@ const LANES = 4;
 /** Attempts in a row that bring nothing forward, after which a broken upload is given up. */
 const MAX_FRUITLESS = 5;
 const REQUEST_TIMEOUT_MS = 120_000;
+/** Beside that: what a broken upload has left is read from a card and hashed before `models.uploadBegin` is answered. */
+const HASHED_BYTES_PER_MS = 1_000;
 /** More than the agent gives a request that comes to it. */
 const BODY_TIMEOUT_MS = 60_000;
 /** A body that took less is followed by a larger one, one that took more by a smaller one. */
@@ -84,7 +86,7 @@ async function uploadSource(
       if (id === undefined) {
         const begun = await connection.request('models.uploadBegin', announced, {
           signal: options.signal,
-          timeoutMs: REQUEST_TIMEOUT_MS,
+          timeoutMs: REQUEST_TIMEOUT_MS + Math.ceil(source.size / HASHED_BYTES_PER_MS),
         });
         options.onPhase?.('send');
         if (begun.state === 'complete') {

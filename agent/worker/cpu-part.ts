@@ -35,17 +35,17 @@ const NO_ROWS: ReadonlyMap<string, number> = new Map();
 export function chooseCpuPart(
   { threads: asked, takesRealTime = false }: CpuSettings,
   model: ModelShape,
-  placement: PlacementReport,
+  placement: () => PlacementReport,
   board: Board['description'],
   budgetOf: (part: Pick<MemoryRequest, 'threads' | 'threadRows'>) => MemoryBudget,
 ): CpuPart {
   const threads = asked ?? Math.min(availableParallelism(), MOST_THREADS);
   const budget = budgetOf({ threads });
-  if (budget.short !== undefined && asked === undefined && threads > 1)
+  if (budget.short === 'system' && asked === undefined && threads > 1)
     return { threads: 1, rows: NO_ROWS, budget: budgetOf({ threads: 1 }) };
   if (threads === 1 || !takesRealTime || budget.short !== undefined)
     return { threads, rows: NO_ROWS, budget };
-  const shares = rowShares(model.matrices, placement, board, (type) => (threads - 1) * rateOfRows(type));
+  const shares = rowShares(model.matrices, placement(), board, (type) => (threads - 1) * rateOfRows(type));
   const withRows = budgetOf({ threads, threadRows: shares });
   const fits = withRows.short === undefined && withRows.kvBytes >= budget.kvBytes;
   return fits ? { threads, rows: shares.rows, budget: withRows } : { threads, rows: NO_ROWS, budget };

@@ -13,7 +13,13 @@ import { LoadedModels, type ModelEvents, type ModelSetup } from './loaded-models
 import { SessionBuffers } from './session-buffers.js';
 import { TraceFiles } from './trace-files.js';
 
-type ServiceSetup = Pick<WorkerSetup, 'scratch'> & ModelSetup & Partial<Pick<WorkerSetup, 'checkCycles'>>;
+interface ServiceSetup
+  extends Pick<WorkerSetup, 'scratch'>,
+    ModelSetup,
+    Partial<Pick<WorkerSetup, 'checkCycles'>> {
+  /** Told after each tile that the device has computed: a step may take minutes, and is no hang. */
+  readonly onTile?: (() => void) | undefined;
+}
 
 /** Everything that the worker does with the device: synchronous, one call after the other, between steps. */
 export class DeviceService {
@@ -23,6 +29,7 @@ export class DeviceService {
   readonly #traces: TraceFiles;
   readonly #scratch: string;
   readonly #checkCycles: boolean;
+  readonly #onTile: (() => void) | undefined;
   readonly #handlers: DeviceHandlers;
   #accelerator: Accelerator;
 
@@ -32,7 +39,8 @@ export class DeviceService {
     this.#checkCycles = checkCycles;
     this.#rawBoard = board;
     this.#scratch = scratch;
-    this.#accelerator = new Accelerator(board, { checkCycles });
+    this.#onTile = setup.onTile;
+    this.#accelerator = this.#newAccelerator(board);
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
     this.models = new LoadedModels(() => this.#accelerator, setup, events, now);
@@ -140,7 +148,13 @@ export class DeviceService {
 
   #useBoard(board: Board): void {
     this.#accelerator.close();
-    this.#accelerator = new Accelerator(board, { checkCycles: this.#checkCycles });
+    this.#accelerator = this.#newAccelerator(board);
+  }
+
+  #newAccelerator(board: Board): Accelerator {
+    const accelerator = new Accelerator(board, { checkCycles: this.#checkCycles });
+    accelerator.onTile = this.#onTile;
+    return accelerator;
   }
 
   /** For what takes the whole device: nothing may be loaded on it. */

@@ -178,17 +178,17 @@ export class LoadedModels {
     ...request
   }: DeviceParams<'models.plan'>): Result<'models.plan'> {
     const accelerator = this.#accelerator();
-    const placement = planModel((matrices) => accelerator.plan(matrices), tensors);
-    if (model === undefined) return placement;
+    const placement = () => planModel((matrices) => accelerator.plan(matrices), tensors);
+    if (model === undefined) return placement();
     const { budget } = this.#cpuPart(shapeOf(model, tensors), request, alone);
     if (refuse) requireMemory(budget);
-    return { ...placement, memory: plainBudget(budget) };
+    return { ...placement(), memory: plainBudget(budget) };
   }
 
   #cpuPart(model: ModelShape, request: MemoryRequest, alone: boolean): CpuPart {
     checkContextLength(model, request.contextLength);
     const accelerator = this.#accelerator();
-    const placement = accelerator.plan(model.matrices);
+    const placement = () => accelerator.plan(model.matrices);
     return chooseCpuPart(this.#cpu, model, placement, accelerator.board.description, (part) =>
       this.#budget(model, { ...request, ...part }, alone),
     );

@@ -37,6 +37,7 @@ function openService(): DeviceService | undefined {
       ...setup,
       systemMemory: systemMemoryOf(setup.device),
       takesRealTime: takesRealTime(setup.device),
+      onTile: () => doorbell.tick(),
     };
     const opened = new DeviceService(openBoard(setup.device), known, {
       onEvent: (generation, event) => events.push({ generation, event }),

@@ -37,6 +37,7 @@ export function runMatMul(
   });
   const totals: number[] = [];
   const usualTargets = counters.getTargets();
+  const { onTile } = accelerator;
   try {
     counters.setTargets(targetsByName(accelerator, targets));
     counters.reset();
@@ -52,7 +53,7 @@ export function runMatMul(
       status: accelerator.status().values,
     };
   } finally {
-    accelerator.onTile = undefined;
+    accelerator.onTile = onTile;
     counters.setTargets(usualTargets);
     accelerator.unload(program);
   }

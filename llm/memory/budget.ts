@@ -1,6 +1,5 @@
 import type { BoardDescription } from '../../board/index.js';
-import { type FreeMemory, planPlacement, residentBytes, workingSizes } from '../../driver/index.js';
-import { rowBytes } from '../../gguf/index.js';
+import { type FreeMemory, type PlacedWeights, placeWeights, workingSizes } from '../../driver/index.js';
 import { Attention } from '../kv/attention.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
@@ -84,27 +83,9 @@ export interface MemorySum {
   readonly short: 'dma' | 'system' | undefined;
 }
 
-/** Bytes of a model's weights by where they go: of every step of a sum the one that takes long. */
-export interface PlacedWeights {
-  /** DMA memory, were all of them there that the core takes. */
-  readonly wanted: number;
-  /** What has room there now, and what would be staged. */
-  readonly resident: number;
-  readonly staged: number;
-  /** Stored as in the file. */
-  readonly cpu: number;
-}
-
-export function placeWeights({ model, board }: Pick<BudgetInput, 'model' | 'board'>): PlacedWeights {
-  const { description, dma } = board;
-  const { totals } = planPlacement(description, dma, model.matrices);
-  let [wanted, cpu] = [0, 0];
-  for (const matrix of model.matrices) {
-    const bytes = residentBytes(description, matrix);
-    if (bytes === undefined) cpu += matrix.rows * rowBytes(matrix.type, matrix.columns);
-    else wanted += bytes;
-  }
-  return { wanted, cpu, resident: totals.resident.bytes, staged: totals.staged.bytes };
+/** Where a model's weights go: of every step of a sum the one that takes long. */
+export function placeModel({ model, board }: Pick<BudgetInput, 'model' | 'board'>): PlacedWeights {
+  return placeWeights(board.description, board.dma, model.matrices);
 }
 
 /**
@@ -112,7 +93,7 @@ export function placeWeights({ model, board }: Pick<BudgetInput, 'model' | 'boar
  * @param weights of this input's model on its board
  * @throws PynqLlmError LLM_KV_TYPE
  */
-export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeights(input)): MemorySum {
+export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeModel(input)): MemorySum {
   const { model, board, system, request } = input;
   const { description, dma } = board;
   const mayStage = request.staged ?? system.isMock;

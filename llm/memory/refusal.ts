@@ -1,5 +1,5 @@
 import { type ErrorContext, PynqLlmError } from '../../errors/index.js';
-import { type BudgetInput, type MemorySum, placeWeights, sumMemory } from './budget.js';
+import { type BudgetInput, type MemorySum, placeModel, sumMemory } from './budget.js';
 import { whatFits } from './what-fits.js';
 
 /** A sum with its table, and what would fit where the model does not. Plain data. */
@@ -17,7 +17,7 @@ const TITLES = { dma: 'DMA memory', system: "Linux's memory" } as const;
 
 /** What a model takes on a board, whether it fits and what would. Pure. @throws PynqLlmError LLM_KV_TYPE */
 export function budgetMemory(input: BudgetInput): MemoryBudget {
-  const weights = placeWeights(input);
+  const weights = placeModel(input);
   const sum = sumMemory(input, weights);
   const { short } = sum;
   return {

@@ -1,15 +1,9 @@
 import type { BoardDescription } from '../../board/index.js';
-import { bootMemory, shippedBoards } from '../../board/index.js';
-import { emptyMemory } from '../../driver/index.js';
+import { bootMemory, sizesOfBoard } from '../../board/index.js';
+import { emptyMemory, type PlacedWeights } from '../../driver/index.js';
 import { BLOCK_FORMATS } from '../../gguf/index.js';
 import { PAGE_TOKENS } from '../kv/layout.js';
-import {
-  type BudgetInput,
-  type MemoryRequest,
-  type MemorySum,
-  type PlacedWeights,
-  sumMemory,
-} from './budget.js';
+import { type BudgetInput, type MemoryRequest, type MemorySum, sumMemory } from './budget.js';
 import { otherQuantisations } from './quantisations.js';
 
 const MEBI = 2 ** 20;
@@ -151,7 +145,7 @@ function candidates({ board, model }: BudgetInput, sum: MemorySum): BoardDescrip
   const { description } = board;
   const wantsMore = sum.short === 'dma';
   const has = sizeOf(description);
-  const shipped = shippedBoards()
+  const shipped = sizesOfBoard(description.name)
     .filter((other) => isSameButMemory(other, description))
     .toSorted((a, b) => sizeOf(a) - sizeOf(b));
   const alone = sumMemory({

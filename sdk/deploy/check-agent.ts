@@ -88,7 +88,9 @@ async function waitForRelease(board: Switch, release: string, signal: AbortSigna
   while (!isRunning(await board.status(), release)) await delay(RETRY_MS, undefined, { signal });
 }
 
-/** An agent that has just been started listens after seconds. */
+/** An agent that has just been started listens after seconds, and answers once its device is open: a slow board takes longer than one try. */
+const TOO_EARLY = ['SSH_FORWARD_FAILED', 'SDK_CONNECT_FAILED', 'PROTOCOL_REQUEST_TIMEOUT'] as const;
+
 async function connectAgent(host: RemoteHost, socket: string, signal: AbortSignal): Promise<BoardClient> {
   let last: unknown;
   for (;;) {
@@ -100,8 +102,7 @@ async function connectAgent(host: RemoteHost, socket: string, signal: AbortSigna
       );
     } catch (error) {
       if (signal.aborted) throw last ?? error;
-      if (!isPynqLlmError(error, 'SSH_FORWARD_FAILED') && !isPynqLlmError(error, 'SDK_CONNECT_FAILED'))
-        throw error;
+      if (!TOO_EARLY.some((code) => isPynqLlmError(error, code))) throw error;
       last = error;
     }
     await delay(RETRY_MS, undefined, { signal }).catch(() => {

@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'ssh2';
+
+const RETRY_MS = 1_000;
 
 /** The image's user and password, as on PYNQ's own images. */
 export const LOGIN = { user: 'xilinx', password: 'xilinx' } as const;
@@ -15,15 +18,25 @@ export class BoardShell implements Disposable {
     this.#client = client;
   }
 
-  /** Logs in. */
-  static async connect(port: number, timeoutMs = 60_000): Promise<BoardShell> {
-    const client = new Client();
+  /** Logs in, as soon as the board lets one: QEMU takes connections before anything on the board listens, and resets them. */
+  static async connect(port: number, timeoutMs = 180_000): Promise<BoardShell> {
+    const end = performance.now() + timeoutMs;
     const { user: username, password } = LOGIN;
-    client.connect({ host: '127.0.0.1', port, username, password, readyTimeout: timeoutMs });
-    await once(client, 'ready');
-    // A board that goes down takes the connection along: the next command tells.
-    client.on('error', () => {});
-    return new BoardShell(client);
+    for (;;) {
+      const client = new Client();
+      // Here as long as the connection: a board that goes down takes it along, and the next command tells.
+      client.on('error', () => {});
+      const readyTimeout = Math.max(1, end - performance.now());
+      client.connect({ host: '127.0.0.1', port, username, password, readyTimeout });
+      try {
+        await once(client, 'ready');
+        return new BoardShell(client);
+      } catch (error) {
+        client.destroy();
+        if (performance.now() > end) throw error;
+        await delay(RETRY_MS);
+      }
+    }
   }
 
   /** Runs a command and returns what it prints, trimmed. @throws Error if its status is not 0 */

@@ -10,6 +10,8 @@ import { run } from './run.js';
 const BOOT_ARGUMENTS =
   'console=ttyPS0,115200 root=/dev/mmcblk0 rw rootwait uio_pdrv_genirq.of_id=generic-uio';
 const POLL_MS = 100;
+/** Of a second, as /proc counts it. */
+const CLOCK_TICKS = 100;
 
 /** How a board differs from the image. */
 export interface BoardOptions {
@@ -93,6 +95,15 @@ export class EmulatedBoard implements AsyncDisposable {
   hostMemory(): number {
     const status = readFileSync(`/proc/${this.#qemu.pid}/status`, 'utf8');
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
+  /** Seconds that this machine's processors have spent on the board, however long they were busy with something else. */
+  cpuSeconds(): number {
+    const [utime, stime] = readFileSync(`/proc/${this.#qemu.pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+      .slice(11, 13);
+    return (Number(utime) + Number(stime)) / CLOCK_TICKS;
   }
 
   /** Bytes that the board has changed on its card. */

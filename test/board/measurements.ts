@@ -6,7 +6,7 @@ export class Measurements {
   readonly #rows: (readonly [string, string])[] = [];
 
   seconds(what: string, seconds: number): void {
-    this.#rows.push([what, `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`]);
+    this.#rows.push([what, formatSeconds(seconds)]);
   }
 
   bytes(what: string, bytes: number): void {
@@ -14,11 +14,18 @@ export class Measurements {
     this.#rows.push([what, mib < 1 ? `${Math.round(bytes / 1024)} KiB` : `${Math.round(mib)} MiB`]);
   }
 
-  /** Times `action` and notes it. */
-  async time<T>(what: string, action: () => Promise<T>): Promise<T> {
+  /**
+   * Times `action` and notes it.
+   * @param cpuSeconds of a process, noted too where given: what a busy machine changes less
+   */
+  async time<T>(what: string, action: () => Promise<T>, cpuSeconds?: () => number): Promise<T> {
     const started = performance.now();
+    const cpuBefore = cpuSeconds?.();
     const result = await action();
-    this.seconds(what, (performance.now() - started) / 1000);
+    const seconds = formatSeconds((performance.now() - started) / 1000);
+    const cpu =
+      cpuSeconds && cpuBefore !== undefined ? `, ${formatSeconds(cpuSeconds() - cpuBefore)} of CPU` : '';
+    this.#rows.push([what, `${seconds}${cpu}`]);
     return result;
   }
 
@@ -28,4 +35,8 @@ export class Measurements {
     const rows = this.#rows.map(([what, value]) => `| ${what} | ${value} |`);
     writeFileSync(path, [`On ${machine}:`, '', '| | |', '|---|---|', ...rows, ''].join('\n'));
   }
+}
+
+function formatSeconds(seconds: number): string {
+  return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
 }

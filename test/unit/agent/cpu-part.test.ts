@@ -15,13 +15,18 @@ const placement = planPlacement(board, emptyMemory(board), model.matrices);
 /** What is chosen where Linux has so many MiB for a model that is loaded so. */
 function choose(mebi: number, settings: Parameters<typeof chooseCpuPart>[0], request: MemoryRequest = {}) {
   const system = { available: mebi * MEBI, source: 'a test', uploads: 8 * MEBI, isMock: false };
-  return chooseCpuPart(settings, model, placement, board, (part) =>
-    budgetMemory({
-      model,
-      board: { description: board, dma: emptyMemory(board) },
-      system,
-      request: { contextLength: 128, ...request, ...part },
-    }),
+  return chooseCpuPart(
+    settings,
+    model,
+    () => placement,
+    board,
+    (part) =>
+      budgetMemory({
+        model,
+        board: { description: board, dma: emptyMemory(board) },
+        system,
+        request: { contextLength: 128, ...request, ...part },
+      }),
   );
 }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadBoardDescription, shippedBoardNames } from '../../../board/description-file.js';
+import { loadBoardDescription, shippedBoardNames, sizesOfBoard } from '../../../board/description-file.js';
 
 const z1 = readFileSync('boards/pynq-z1.toml', 'utf8');
 const v3of2026 = readFileSync('boards/kv260-2026-v3.toml', 'utf8');
@@ -16,6 +16,13 @@ function fileWith(text: string): string {
 describe('board descriptions', () => {
   it.each(shippedBoardNames())('the shipped description %s is valid and named like its file', (name) => {
     expect(loadBoardDescription(name).name).toBe(name);
+  });
+
+  it('a board has those of its DMA memory beside it, and no others', () => {
+    const names = (name: string) => sizesOfBoard(name).map((board) => board.name);
+    expect(names('pynq-z1-360')).toEqual(['pynq-z1', 'pynq-z1-128', 'pynq-z1-256', 'pynq-z1-360']);
+    expect(names('pynq-z1-v1')).toEqual(['pynq-z1-v1']);
+    expect(names('my-own')).toEqual([]);
   });
 
   it('a PYNQ-Z1 has the published addresses, 512 MiB and 128 MiB of DMA memory', () => {

@@ -132,6 +132,8 @@ describe('the self-test', () => {
 
   it('compares what a list has, where entries lack a digest, tiles, counters or status', () => {
     const accelerator = new Accelerator(openMockBoard(Z1));
+    const onTile = () => {};
+    accelerator.onTile = onTile;
     const [full] = listChecks(LISTS, 'v3');
     if (full.kind !== 'matmul' || !full.measured) throw new Error('no measured MatMul');
     const { file } = full;
@@ -152,6 +154,8 @@ describe('the self-test', () => {
       // Nothing was measured of it.
       [true, 0],
     ]);
+    // Who watches the tiles of all else goes on with it.
+    expect(accelerator.onTile).toBe(onTile);
   });
 
   it('refuses lists without a check for the revision rather than to pass on nothing', () => {

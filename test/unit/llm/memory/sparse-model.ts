@@ -56,13 +56,13 @@ function dataBytes(typeOf: (name: string) => GgmlType): number {
   return layers * layer + 4 * embedding + ends[0] + ends[1];
 }
 
-/** Such a file that takes no room on a disk. */
-export function writeTinyLlama(path: string, typeOf?: (name: string) => GgmlType): void {
+/** Such a file that takes no room on a disk. @param head its first bytes, where they are to be others */
+export function writeTinyLlama(path: string, typeOf?: (name: string) => GgmlType, head?: Uint8Array): void {
   const { size, readInto } = tinyLlama(typeOf);
-  const head = new Uint8Array(2 ** 22);
-  readInto(0, head);
+  const first = head ?? new Uint8Array(2 ** 22);
+  if (head === undefined) readInto(0, first);
   const file = openSync(path, 'w');
-  writeSync(file, head);
+  writeSync(file, first);
   ftruncateSync(file, size);
   closeSync(file);
 }
