@@ -31,6 +31,7 @@ export interface GenerationFlags {
   readonly seed?: number;
   readonly logprobs: number;
   readonly ignoreEos?: boolean;
+  readonly showEnd?: boolean;
   readonly promptLookup?: boolean;
   readonly jsonSchema?: string;
   readonly modelDraft?: string;
@@ -106,7 +107,11 @@ export function withGeneration(command: Command): Command {
       'beams are ranked by log-probability / length^x; 1 when left out',
       decimal(-10, 10),
     )
-    .option('--ignore-eos', 'go on after an end-of-text token')
+    .option('--ignore-eos', 'go on after an end of the text')
+    .option(
+      '--show-end',
+      'show what the model file names as its end (pynq_llm.stop), and end at its end token only',
+    )
     .addOption(
       new Option(
         '--class <class>',
@@ -134,6 +139,8 @@ export function toSampling(flags: GenerationFlags): GenerateOptions & { readonly
     stop: [...(flags.stop ?? [])],
     topLogprobs: flags.logprobs,
     ignoreEos: flags.ignoreEos ?? false,
+    // Agents that do not know it have no such ends.
+    ...(flags.showEnd ? { modelStop: false } : {}),
     promptLookup: flags.promptLookup ?? false,
     ...(flags.class === undefined ? {} : { class: flags.class }),
     ...(flags.priority === undefined ? {} : { priority: flags.priority }),
