@@ -185,6 +185,13 @@ export function changeFlag(flags: GenerationFlags, name: string, value: string):
   return { ...flags, ...Object.fromEntries(given) };
 }
 
+/** The names that `changeFlag` takes. */
+export function settingNames(): string[] {
+  return withGeneration(new Command())
+    .options.filter(({ hidden }) => !hidden)
+    .map((option) => option.name());
+}
+
 /** The flags that `changeFlag` can change, with their values. */
 export function settings(flags: GenerationFlags): [name: string, value: string][] {
   const values = new Map<string, unknown>(Object.entries(flags));

@@ -10,7 +10,7 @@ export type {
   StreamEvent,
   StreamMethodName,
 } from './methods.js';
-export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
+export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest } from './model-digest.js';
 export { schemaText } from './schema-text.js';
 export type {
   AddressRange,
@@ -62,6 +62,7 @@ export type { SamplingOptions, ServiceOptions, WireResponseFormat } from './sche
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
+export { sha256 } from './sha256.js';
 export { formatContentRange, parseContentRange, UPLOAD_PATH, type UploadRange } from './upload-range.js';
 export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';
 export { errorFromWire, errorToWire, wireError } from './wire-error.js';

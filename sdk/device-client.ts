@@ -1,16 +1,17 @@
-import { readFile, stat } from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
 import { z } from 'zod';
-import { type ErrorCodeName, isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import {
-  type DeviceCheckResult,
-  MAX_CHECK_BYTES,
-  MAX_FRAME_BYTES,
-  MAX_PIECE_BYTES,
-  type Result,
-} from '../protocol/index.js';
+import { type ErrorCodeName, isPynqLlmError } from '../errors/index.js';
+import { type DeviceCheckResult, MAX_CHECK_BYTES, MAX_PIECE_BYTES, type Result } from '../protocol/index.js';
 import { callback, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
+import {
+  byteLengthOf,
+  MOST_BYTES,
+  readLists,
+  readVectorFile,
+  requireSize,
+  sizeOf,
+  type VectorFile,
+} from './vector-files.js';
 
 const SELF_TEST = z.object({
   directory: z.string(),
@@ -22,15 +23,8 @@ const CHECK_MS = 10 * 60_000;
 /** The lists of a folder of vectors. */
 const LISTS = ['index', 'counters', 'streams'];
 const V4_LISTS = [...LISTS, 'softmax'];
-/** What of a frame is left to vectors and lists. */
-const MOST_BYTES = MAX_FRAME_BYTES - 64 * 1024;
 
 type Check = Result<'device.listChecks'>['checks'][number];
-
-interface VectorFile {
-  readonly name: string;
-  readonly data: Uint8Array;
-}
 
 /** What makes a single check fail, not all of them. */
 const UNREADABLE: ReadonlySet<ErrorCodeName> = new Set([
@@ -128,7 +122,7 @@ export class DeviceClient {
   ): Promise<DeviceCheckResult> {
     try {
       const sizes = await Promise.all(files.map((file) => sizeOf(directory, file)));
-      const bytes = sizes.reduce((sum, size) => sum + size, Buffer.byteLength(check));
+      const bytes = sizes.reduce((sum, size) => sum + size, byteLengthOf(check));
       requireSize(`The check ${name}, with its vectors,`, bytes, MAX_CHECK_BYTES);
       const vectors = await Promise.all(files.map((file) => readVectorFile(directory, file)));
       const isLarge = bytes > MOST_BYTES;
@@ -162,59 +156,4 @@ function add(
   total.results += results;
   total.outside += outside;
   total.otherBits += otherBits;
-}
-
-async function readLists(directory: string, names: readonly string[]): Promise<Record<string, string>> {
-  const lists: Record<string, string> = {};
-  for (const name of names) {
-    try {
-      lists[name] = await readFile(join(directory, `${name}.json`), 'utf8');
-    } catch (cause) {
-      if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'))
-        throw unreadable(directory, cause);
-    }
-  }
-  if (Object.keys(lists).length === 0) throw unreadable(directory, undefined);
-  requireSize(
-    `The lists of ${directory}`,
-    Object.values(lists).reduce((sum, text) => sum + Buffer.byteLength(text), 0),
-    MOST_BYTES,
-  );
-  return lists;
-}
-
-function requireSize(what: string, bytes: number, limit: number): void {
-  if (bytes > limit)
-    throw new PynqLlmError('SDK_VECTORS_TOO_LARGE', `${what} has ${bytes} bytes; ${limit} can be sent.`, {
-      context: { bytes, limit },
-    });
-}
-
-/** @throws PynqLlmError SDK_VECTORS */
-async function sizeOf(directory: string, name: string): Promise<number> {
-  const path = resolve(directory, name);
-  // The agent says which files a check needs: it must not get at others than those of the folder.
-  if (!path.startsWith(resolve(directory) + sep)) throw unreadable(path, undefined);
-  try {
-    return (await stat(path)).size;
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-/** @throws PynqLlmError SDK_VECTORS */
-async function readVectorFile(directory: string, name: string): Promise<VectorFile> {
-  const path = resolve(directory, name);
-  try {
-    return { name, data: await readFile(path) };
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function unreadable(path: string, cause: unknown): PynqLlmError {
-  return new PynqLlmError('SDK_VECTORS', `${path} holds no golden vectors that can be read.`, {
-    cause,
-    context: { path },
-  });
 }

@@ -89,7 +89,6 @@ export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';
 export { type AgentAnswer, type AgentStatus, agentStatus } from './service/agent-status.js';
 export { formatRestarts, killedForMemory, type UnitState } from './service/unit-state.js';
-export type { Secrets } from './ssh/authenticator.js';
 export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './ssh/connection.js';
 export {
   formatTarget,
@@ -101,6 +100,7 @@ export {
   type SshTarget,
 } from './ssh/index.js';
 export type { HostKeyQuestion } from './ssh/prompts.js';
+export type { Secrets } from './ssh/secrets.js';
 export type { TraceClient } from './trace-client.js';
 export type { SshLoginOptions } from './transports/ssh.js';
 export type { UploadOptions, UploadPhase } from './upload.js';

@@ -10,6 +10,7 @@ import {
 import { bytes, callback, listOf, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
 import { type LoadOptions, type LoadSettings, Model, settingsOf } from './model.js';
+import { modelToPlan } from './model-to-plan.js';
 import { type UploadOptions, upload } from './upload.js';
 
 const STORE = z.object({
@@ -82,8 +83,7 @@ export class ModelsClient {
   ): Promise<MemoryBudget | undefined> {
     requireArguments({ path, settings }, BUDGET);
     if (!this.#connection.hello.capabilities.includes('memory')) return undefined;
-    const { tryReadModelToPlan } = await import('../agent/plan-on-board.js');
-    const asked = tryReadModelToPlan(path);
+    const asked = await modelToPlan(path);
     if (asked === undefined) return undefined;
     const { model, tensors } = asked;
     const params = { model, tensors: [...tensors], ...settingsOf(settings), ...how };

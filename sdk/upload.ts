@@ -1,7 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   CHUNK_BYTES,
@@ -14,6 +13,7 @@ import {
   sha256,
 } from '../protocol/index.js';
 import { type Connection, isBroken } from './connection.js';
+import { delay } from './delay.js';
 
 /** Chunks under way at the same time: the next one is read while one is hashed. */
 const LANES = 4;
@@ -129,7 +129,7 @@ async function uploadSource(
       fruitless = present > most ? 0 : fruitless + 1;
       most = Math.max(most, present);
       if (fruitless >= MAX_FRUITLESS) throw error;
-      if (BUSY.has(error.code)) await delay(BUSY_MS, undefined, { signal: options.signal });
+      if (BUSY.has(error.code)) await delay(BUSY_MS, options.signal);
       await connection.ready();
     }
   }

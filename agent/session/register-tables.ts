@@ -1,5 +1,5 @@
 import { type BoardDescription, listRegisters, type PlacedRegister } from '../../board/index.js';
-import { PynqLlmError } from '../../errors/index.js';
+import { didYouMean, nearestName, PynqLlmError } from '../../errors/index.js';
 import type { Params, RegisterInfo, RegisterReference, Result } from '../../protocol/index.js';
 import type { RegisterPlace } from '../worker-link/register-mailbox.js';
 
@@ -47,7 +47,8 @@ export class RegisterTables {
   #find(reference: RegisterReference): PlacedRegister {
     if (typeof reference === 'string') {
       const placed = this.#byName.get(reference);
-      if (placed === undefined) throw this.#unknown(`named "${reference}"`, { register: reference });
+      if (placed === undefined)
+        throw this.#unknown(`named "${reference}"`, { register: reference }, this.#meant(reference));
       return placed;
     }
     const { window, offset } = reference;
@@ -56,7 +57,7 @@ export class RegisterTables {
     if (!Object.hasOwn(windows, window))
       throw new PynqLlmError(
         'DRIVER_UNKNOWN_WINDOW',
-        `${name} has no register window "${window}"; it has ${Object.keys(windows).join(', ')}.`,
+        `${name} has no register window "${window}"; it has ${Object.keys(windows).join(', ')}.${didYouMean(window, Object.keys(windows))}`,
         { context },
       );
     if (offset % 4 !== 0)
@@ -79,10 +80,27 @@ export class RegisterTables {
     return placed;
   }
 
-  #unknown(where: string, context: Record<string, string | number>): PynqLlmError {
-    const what = `${this.#description.name} has no register ${where}.`;
+  /** The whole name, a register's own in any window, or a window's. */
+  #meant(name: string): string {
+    const [, own] = name.split('.');
+    const registers = [...this.#byName.values()].filter(
+      (placed) => own === undefined && sameName(placed, name),
+    );
+    if (registers.length > 0) return ` Did you mean "${registers.map(fullName).join('" or "')}"?`;
+    return didYouMean(
+      name,
+      own === undefined ? [...this.#windows, ...this.#byName.keys()] : this.#byName.keys(),
+    );
+  }
+
+  #unknown(where: string, context: Record<string, string | number>, meant = ''): PynqLlmError {
+    const what = `${this.#description.name} has no register ${where}.${meant}`;
     return new PynqLlmError('DRIVER_UNKNOWN_REGISTER', what, { context });
   }
+}
+
+function sameName({ name }: PlacedRegister, asked: string): boolean {
+  return nearestName(asked, [name]) !== undefined;
 }
 
 function fullName(placed: PlacedRegister): string {

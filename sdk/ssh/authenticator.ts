@@ -1,19 +1,13 @@
 import { readFileSync } from 'node:fs';
-import ssh2, { type AnyAuthMethod, type AuthenticationType, type ParsedKey } from 'ssh2';
+import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2';
 import { PynqLlmError } from '../../errors/index.js';
 import type { ResolvedTarget } from './client-config.js';
+import { loadSsh2 } from './load-ssh2.js';
 import type { SshPrompts } from './prompts.js';
+import type { Secrets } from './secrets.js';
 
 /** As OpenSSH: so often a password is asked for. */
 const PASSWORD_TRIES = 3;
-
-/** Secrets that the board accepted, for making the connection again. In memory only. */
-export interface Secrets {
-  /** Of the login. */
-  password?: string | undefined;
-  /** Of key files, by their paths. */
-  readonly passphrases: Map<string, string>;
-}
 
 /** Ways to prove who one is, one after the other: SSH agent, key files, password. */
 export class Authenticator {
@@ -107,7 +101,7 @@ export class Authenticator {
     }
     let passphrase = this.#secrets.passphrases.get(file);
     for (let tries = 0; tries <= PASSWORD_TRIES; tries++) {
-      const parsed = ssh2.utils.parseKey(text, passphrase);
+      const parsed = loadSsh2().utils.parseKey(text, passphrase);
       if (!(parsed instanceof Error)) {
         if (passphrase !== undefined) this.#secrets.passphrases.set(file, passphrase);
         return Array.isArray(parsed) ? parsed[0] : parsed;
