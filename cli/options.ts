@@ -17,10 +17,11 @@ export interface DeviceOptions {
 /** Adds `--device` and `--token` with their environment variables. */
 export function withDevice(command: Command): Command {
   return command
+    .optionsGroup('Device:')
     .addOption(
       new Option(
         '-d, --device <url>',
-        'mock:, mock:kv260, mock:v1, mock:FILE.toml, ws://host:port, wss://…, unix:/path',
+        'mock:, mock:NAME, mock:FILE.toml, ssh://user@board, ws://host:port, wss://…, unix:/path',
       )
         .env('PYNQ_LLM_DEVICE')
         .default('mock:'),
@@ -32,7 +33,8 @@ export function withDevice(command: Command): Command {
         "the SHA-256 of a wss:// agent's certificate, from its log: nobody else is talked to",
       ).env('PYNQ_LLM_TLS_FINGERPRINT'),
     )
-    .addOption(threadsOption('on mock:, threads that compute beside the device, its own among them'));
+    .addOption(threadsOption('on mock:, threads that compute beside the device, its own among them'))
+    .optionsGroup('Options:');
 }
 
 /** `--threads` */
@@ -78,6 +80,7 @@ export interface LoadFlags {
 /** Adds the flags of how a model is loaded. */
 export function withLoad(command: Command): Command {
   return command
+    .optionsGroup('Loading:')
     .option(
       '-c, --ctx-size <n>',
       "tokens of context; the model's own when left out",
@@ -91,10 +94,8 @@ export function withLoad(command: Command): Command {
       wholeNumber(1, 64),
     )
     .option('--staged', 'read weights that DMA memory has no room for from storage, for each token: slow')
-    .option(
-      '--no-staged',
-      'refuse a model that needs that; boards do unless told otherwise, a mock does not',
-    );
+    .option('--no-staged', 'refuse a model that needs that; boards do unless told otherwise, a mock does not')
+    .optionsGroup('Options:');
 }
 
 /** The flags as the SDK takes them. */

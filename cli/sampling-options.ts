@@ -50,6 +50,7 @@ export function withGeneration(command: Command): Command {
       .addOption(new Option(`--${flag} <n>`).argParser(parse).hideHelp())
       .on(`option:${flag}`, (text: string) => command.setOptionValueWithSource(of, parse(text), 'cli'));
   return command
+    .optionsGroup('Generation:')
     .option('-n, --max-tokens <n>', 'end after this many tokens', maxTokens, 256)
     .option('--temp <t>', 'temperature; 0 takes the likeliest token every time', temperature, 0.8)
     .option('--top-k <n>', 'sample from the n likeliest tokens; 0 for all', wholeNumber(), 40)
@@ -120,7 +121,8 @@ export function withGeneration(command: Command): Command {
     )
     .option('--priority <n>', 'within the class; 9 goes first, 5 when not given', wholeNumber(0, 9))
     .option('--deadline <seconds>', 'end with an error when it is not done by then', decimal(0.001, 86_400))
-    .option('--special', 'read control tokens such as <|im_start|> in the prompt as tokens');
+    .option('--special', 'read control tokens such as <|im_start|> in the prompt as tokens')
+    .optionsGroup('Options:');
 }
 
 /** The flags as options of `model.generate`. */

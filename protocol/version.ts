@@ -30,6 +30,7 @@ export const CAPABILITIES = [
   'client-path',
   'find',
   'memory',
+  'mat-mul',
 ] as const;
 
 /**

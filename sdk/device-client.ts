@@ -1,8 +1,14 @@
 import { z } from 'zod';
-import { type ErrorCodeName, isPynqLlmError } from '../errors/index.js';
-import { type DeviceCheckResult, MAX_CHECK_BYTES, MAX_PIECE_BYTES, type Result } from '../protocol/index.js';
-import { callback, optionsOf, requireArguments, signal } from './arguments.js';
-import type { Connection } from './connection.js';
+import { type ErrorCodeName, isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import {
+  CORE_TYPE_NAMES,
+  type DeviceCheckResult,
+  MAX_CHECK_BYTES,
+  MAX_PIECE_BYTES,
+  type Result,
+} from '../protocol/index.js';
+import { bytes, call, callback, optionsOf, requireArguments, signal } from './arguments.js';
+import type { CallOptions, Connection } from './connection.js';
 import {
   byteLengthOf,
   MOST_BYTES,
@@ -12,6 +18,12 @@ import {
   sizeOf,
   type VectorFile,
 } from './vector-files.js';
+
+const MATMUL = z.object({
+  weights: z.object({ type: z.enum(CORE_TYPE_NAMES), rows: z.int().min(1), columns: z.int().min(1), bytes }),
+  inputs: z.array(z.instanceof(Float32Array, { error: 'must be Float32Arrays' })).min(1),
+  options: call,
+});
 
 const SELF_TEST = z.object({
   directory: z.string(),
@@ -23,6 +35,9 @@ const CHECK_MS = 10 * 60_000;
 /** The lists of a folder of vectors. */
 const LISTS = ['index', 'counters', 'streams'];
 const V4_LISTS = [...LISTS, 'softmax'];
+
+/** How weights of the core are stored; docs/glossary.md says what these are. */
+export type CoreWeightType = (typeof CORE_TYPE_NAMES)[number];
 
 type Check = Result<'device.listChecks'>['checks'][number];
 
@@ -77,6 +92,26 @@ export interface SoftMaxSummary {
   readonly otherBits: number;
 }
 
+/** Weights that the core multiplies: `quantizeWeights` makes them. */
+export interface CoreWeights {
+  /** How they are stored. */
+  readonly type: CoreWeightType;
+  /** Outputs of a MatMul. */
+  readonly rows: number;
+  /** Inputs of a MatMul: a multiple of 256. */
+  readonly columns: number;
+  /** Row after row, as in a GGUF file; at most 3 MiB. */
+  readonly bytes: Uint8Array;
+}
+
+/** What a MatMul of one's own gave. */
+export interface MatMulResult {
+  /** `results[i][row]` of input i, rounded as the core rounds. */
+  readonly results: readonly Float32Array[];
+  /** Cycles of the core, in the board's timing. */
+  readonly coreCycles: number;
+}
+
 /** Direct work with the core: `board.device`. Needs the role admin. */
 export class DeviceClient {
   readonly #connection: Connection;
@@ -113,6 +148,39 @@ export class DeviceClient {
     }
     const { revision } = description;
     return { device, revision, ...total, ...(softMax.cases > 0 && { softMax }) };
+  }
+
+  /**
+   * Multiplies weights of one's own with some inputs, by the core: each input is rounded to Q8_K first, as activations of
+   * models are. Steps of models wait meanwhile.
+   * @param inputs each of `weights.columns` finite values
+   * @throws PynqLlmError SDK_ARGUMENT, DRIVER_BAD_ARGUMENT, DRIVER_UNSUPPORTED_TENSOR (types that this core does not compute
+   *   reliably), PROTOCOL_ROLE_REQUIRED; DRIVER_... where the device fails
+   */
+  async matMul(
+    weights: CoreWeights,
+    inputs: readonly Float32Array[],
+    options: CallOptions = {},
+  ): Promise<MatMulResult> {
+    requireArguments({ weights, inputs, options }, MATMUL);
+    const { type, rows, columns, bytes } = weights;
+    const values = new Float32Array(inputs.length * columns);
+    for (const [i, input] of inputs.entries()) {
+      if (input.length !== columns)
+        throw new PynqLlmError(
+          'SDK_ARGUMENT',
+          `inputs[${i}] has ${input.length} values; there are ${columns} columns.`,
+        );
+      values.set(input, i * columns);
+    }
+    const { results, coreCycles } = await this.#connection.request(
+      'device.matMul',
+      { type, rows, columns, weights: bytes, inputs: new Uint8Array(values.buffer) },
+      options,
+    );
+    // What comes is a view of its frame, at any offset; slice() of a Buffer would be one too.
+    const all = new Float32Array(new Uint8Array(results).buffer);
+    return { results: inputs.map((_, i) => all.slice(i * rows, (i + 1) * rows)), coreCycles };
   }
 
   async #run(

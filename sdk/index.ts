@@ -65,7 +65,15 @@ export {
   type NodeArchive,
   type PreflightCheck,
 } from './deploy/index.js';
-export type { DeviceClient, SelfTestOptions, SelfTestSummary, SoftMaxSummary } from './device-client.js';
+export type {
+  CoreWeights,
+  CoreWeightType,
+  DeviceClient,
+  MatMulResult,
+  SelfTestOptions,
+  SelfTestSummary,
+  SoftMaxSummary,
+} from './device-client.js';
 export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
 export type { Examination, Laptop } from './doctor/session.js';
@@ -84,6 +92,7 @@ export type {
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';
 export { planOnBoard } from './plan-on-board.js';
+export { dequantizeWeights, quantizeWeights } from './quantize-weights.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';

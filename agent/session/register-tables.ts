@@ -3,6 +3,9 @@ import { didYouMean, nearestName, PynqLlmError } from '../../errors/index.js';
 import type { Params, RegisterInfo, RegisterReference, Result } from '../../protocol/index.js';
 import type { RegisterPlace } from '../worker-link/register-mailbox.js';
 
+/** A register that many windows have is suggested in so many. */
+const MOST_MEANT = 4;
+
 /** The registers of a board by name. What is not in its tables has no place, so it is never touched. */
 export class RegisterTables {
   readonly #description: BoardDescription;
@@ -80,27 +83,19 @@ export class RegisterTables {
     return placed;
   }
 
-  /** The whole name, a register's own in any window, or a window's. */
+  /** The whole name, a register's own in every window that has it, or a window's. */
   #meant(name: string): string {
-    const [, own] = name.split('.');
-    const registers = [...this.#byName.values()].filter(
-      (placed) => own === undefined && sameName(placed, name),
-    );
-    if (registers.length > 0) return ` Did you mean "${registers.map(fullName).join('" or "')}"?`;
-    return didYouMean(
-      name,
-      own === undefined ? [...this.#windows, ...this.#byName.keys()] : this.#byName.keys(),
-    );
+    const placed = [...this.#byName.values()];
+    const meant = name.includes('.') ? undefined : nearestName(name, new Set(placed.map((one) => one.name)));
+    const own = placed.filter((one) => one.name === meant).map(fullName);
+    if (own.length > 0) return ` Did you mean "${own.slice(0, MOST_MEANT).join('" or "')}"?`;
+    return didYouMean(name, [...this.#windows, ...this.#byName.keys()]);
   }
 
   #unknown(where: string, context: Record<string, string | number>, meant = ''): PynqLlmError {
     const what = `${this.#description.name} has no register ${where}.${meant}`;
     return new PynqLlmError('DRIVER_UNKNOWN_REGISTER', what, { context });
   }
-}
-
-function sameName({ name }: PlacedRegister, asked: string): boolean {
-  return nearestName(asked, [name]) !== undefined;
 }
 
 function fullName(placed: PlacedRegister): string {

@@ -119,7 +119,7 @@ function coreLines(figures: Figures, history: FigureHistory, { columns }: TopLoo
       'DMA',
       line(toDevice),
       history.sparkline((one) => one.dmaBytesToDevicePerSecond, sparkWidth),
-      transfers,
+      isWide ? `${formatBytes(figures.dmaBytesFromDevicePerSecond)}/s back, ${transfers}` : '',
     ),
     row(
       'registers',

@@ -151,4 +151,52 @@ describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
     terminal.type('/quit\r');
     expect(await terminal.ended).toBe(0);
   });
+
+  it.each(['/exit', '/bye', '/quit'])('%s ends it', async (word) => {
+    await using terminal = ptyCli(CHAT, { home });
+    await terminal.see('> ');
+    terminal.type(`${word}\r`);
+    expect(await terminal.ended).toBe(0);
+  });
+
+  it('completes commands, options and files with Tab', async () => {
+    writeFileSync(join(home, 'said-before.json'), '{"messages":[]}');
+    await using terminal = ptyCli(CHAT, { home });
+    await terminal.see('> ');
+    terminal.type('/tim\t\r');
+    await terminal.see('Timing is hidden');
+    await terminal.see('> ');
+    terminal.type('/set ignore-\ton\r');
+    await terminal.see('ignore-eos  on');
+    await terminal.see('> ');
+    terminal.type(`/load ${home}/said-b\t\r`);
+    await terminal.see('0 messages are loaded');
+    await terminal.see('> ');
+    terminal.type('/exit\r');
+    expect(await terminal.ended).toBe(0);
+  });
+
+  it('edits a line that wraps at 60 columns, where it is exactly as wide and where it is wider', async () => {
+    const file = join(home, 'wrapped.json');
+    await using terminal = ptyCli([...CHAT, '-n', '1'], { home, columns: 60 });
+    await terminal.see('> ');
+    // Two columns are the prompt's: 58 fill the first line, and the cursor stands on the next.
+    const first = 'a'.repeat(58);
+    terminal.type(`${first}\x01X\x05Y\x1b[D\x1b[DZ\r`);
+    await terminal.see('core cycles');
+    await terminal.see('> ');
+    const long = 'word '.repeat(30).trim();
+    // Home, a letter, End, a word away, three to the left over the wrap, one away.
+    terminal.type(`${long}\x01>\x05\x17\x1b[A\x1b[B${'\x1b[D'.repeat(60)}\x7f\r`);
+    await terminal.see('core cycles');
+    await terminal.see('> ');
+    terminal.type(`/save ${file}\r`);
+    await terminal.see('> ');
+    terminal.type('/exit\r');
+    expect(await terminal.ended).toBe(0);
+    const asked = readSaved(file)
+      .messages.filter(({ role }) => role === 'user')
+      .map(({ content }) => content);
+    expect(asked[0]).toBe(`X${'a'.repeat(57)}ZaY`);
+  });
 });

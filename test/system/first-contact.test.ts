@@ -154,7 +154,7 @@ describe("run on the board's clock", () => {
       return { ...done, line: /^on the board's clock .*/m.exec(stderr)?.[0] };
     };
     const z1 = await told('mock:');
-    const kv260 = await told('mock:kv260');
+    const kv260 = await told('mock:kv260-2026-v3');
     expect(z1.counters.coreCycles).toBe(kv260.counters.coreCycles);
     expect(z1.boardClock).toMatchObject({ clockHz: 100e6, timing: 'synthesised' });
     expect(z1.boardClock.coreSeconds).toBe(z1.counters.coreCycles / 100e6);
