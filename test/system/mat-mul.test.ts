@@ -48,7 +48,15 @@ describe('a MatMul of a client', () => {
         quantizeQ8K(column, 0, COLUMNS, blocks, 0);
         const bytes = weights.bytes.length / ROWS;
         const expected = values(ROWS, (row) =>
-          multiplyBlockRow(coreTypeOf(GgmlType[type])!, weights.bytes, row * bytes, blocks, 0, COLUMNS / SUPER_BLOCK);
+          multiplyBlockRow(
+            coreTypeOf(GgmlType[type])!,
+            weights.bytes,
+            row * bytes,
+            blocks,
+            0,
+            COLUMNS / SUPER_BLOCK,
+          ),
+        );
         expect(results[i]).toEqual(expected);
       }
       // Near what the weights are worth, too.
