@@ -13,6 +13,7 @@ import { logsCommand } from './commands/logs.js';
 import { modelsCommand } from './commands/models.js';
 import { perplexityCommand } from './commands/perplexity.js';
 import { provisionCommand } from './commands/provision.js';
+import { quantizeCommand } from './commands/quantize.js';
 import { regsCommand } from './commands/regs.js';
 import { restartCommand } from './commands/restart.js';
 import { runCommand } from './commands/run.js';
@@ -41,7 +42,7 @@ export function createProgram(): Command {
     .configureHelp({ showGlobalOptions: true });
   const groups: Readonly<Record<string, readonly Command[]>> = {
     'Run models:': [runCommand(), chatCommand(), scoreCommand(), perplexityCommand(), serveCommand()],
-    'Models of a board:': [uploadCommand(), modelsCommand(), inspectCommand()],
+    'Models of a board:': [uploadCommand(), modelsCommand(), inspectCommand(), quantizeCommand()],
     'Look at a board:': [
       topCommand(),
       countersCommand(),

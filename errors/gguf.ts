@@ -3,7 +3,7 @@ import type { ErrorEntry } from './entry.js';
 const DAMAGED =
   'The file is damaged or was made by a faulty tool: download or convert it again and compare its SHA-256.';
 
-/** Errors of gguf/: numbers 1000 to 1999. */
+/** Errors of gguf/: numbers 1000 to 1099. */
 export const GGUF_ERRORS = {
   GGUF_BAD_MAGIC: {
     number: 1001,

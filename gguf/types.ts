@@ -5,6 +5,9 @@ export const GgmlType = {
   F32: 0,
   F16: 1,
   Q4_0: 2,
+  Q4_1: 3,
+  Q5_0: 6,
+  Q5_1: 7,
   Q8_0: 8,
   Q2_K: 10,
   Q3_K: 11,
@@ -12,6 +15,8 @@ export const GgmlType = {
   Q5_K: 13,
   Q6_K: 14,
   Q8_K: 15,
+  IQ4_NL: 20,
+  IQ4_XS: 23,
   BF16: 30,
 } as const;
 export type GgmlType = (typeof GgmlType)[keyof typeof GgmlType];
@@ -28,6 +33,9 @@ export const BLOCK_FORMATS: Readonly<Record<GgmlType, BlockFormat>> = {
   [GgmlType.F16]: { name: 'F16', blockSize: 1, blockBytes: 2 },
   [GgmlType.BF16]: { name: 'BF16', blockSize: 1, blockBytes: 2 },
   [GgmlType.Q4_0]: { name: 'Q4_0', blockSize: 32, blockBytes: 18 },
+  [GgmlType.Q4_1]: { name: 'Q4_1', blockSize: 32, blockBytes: 20 },
+  [GgmlType.Q5_0]: { name: 'Q5_0', blockSize: 32, blockBytes: 22 },
+  [GgmlType.Q5_1]: { name: 'Q5_1', blockSize: 32, blockBytes: 24 },
   [GgmlType.Q8_0]: { name: 'Q8_0', blockSize: 32, blockBytes: 34 },
   [GgmlType.Q2_K]: { name: 'Q2_K', blockSize: 256, blockBytes: 84 },
   [GgmlType.Q3_K]: { name: 'Q3_K', blockSize: 256, blockBytes: 110 },
@@ -35,6 +43,8 @@ export const BLOCK_FORMATS: Readonly<Record<GgmlType, BlockFormat>> = {
   [GgmlType.Q5_K]: { name: 'Q5_K', blockSize: 256, blockBytes: 176 },
   [GgmlType.Q6_K]: { name: 'Q6_K', blockSize: 256, blockBytes: 210 },
   [GgmlType.Q8_K]: { name: 'Q8_K', blockSize: 256, blockBytes: 292 },
+  [GgmlType.IQ4_NL]: { name: 'IQ4_NL', blockSize: 32, blockBytes: 18 },
+  [GgmlType.IQ4_XS]: { name: 'IQ4_XS', blockSize: 256, blockBytes: 136 },
 };
 
 /** Values in a super-block: QK_K of ggml, the unit of the core. */

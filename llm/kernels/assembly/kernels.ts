@@ -2,7 +2,7 @@ import { dot } from './dot';
 
 export { attend } from './attention';
 export { multiplyBlocks } from './blocks';
-export { decodeHalves, encodeHalves, roundToHalves } from './half';
+export { decodeHalves, encodeHalves, roundToHalves } from '../../../gguf/assembly/half';
 export { normalize } from './norm';
 export { quantizeQ8K } from './q8k';
 export { quantizePage } from './quantized-page';
