@@ -49,7 +49,7 @@ function wrongWith(words: readonly string[]): string | undefined {
 function wrongValue(option: Option, value: string): string | undefined {
   if (isPlaceholder(value) || /[|]/.test(value)) return undefined;
   try {
-    option.parseArg?.(value, undefined);
+    option.parseArg?.(value, option.defaultValue);
     return undefined;
   } catch (error) {
     return `${option.flags} ${value}: ${error instanceof Error ? error.message : error}`;
