@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'smol-toml';
 import { z } from 'zod';
-import { PynqLlmError } from '../errors/index.js';
+import { didYouMean, PynqLlmError } from '../errors/index.js';
 import type { BoardDescription, CounterDesign, DmaDevices } from './description.js';
 import { counterDesignOf, counterDesigns } from './registers/monitors.js';
 
@@ -144,7 +144,7 @@ export function loadBoardDescription(nameOrPath: string): BoardDescription {
   if (!isPath && !shippedBoardNames().includes(nameOrPath))
     throw new PynqLlmError(
       'DRIVER_BOARD_UNKNOWN',
-      `There is no board description named "${nameOrPath}"; there are ${shippedBoardNames().join(', ')}.`,
+      `There is no board description named "${nameOrPath}"; there are ${shippedBoardNames().join(', ')}.${didYouMean(nameOrPath, shippedBoardNames())}`,
       { context: { board: nameOrPath } },
     );
   const path = isPath ? nameOrPath : join(shippedFolder(), `${nameOrPath}.toml`);

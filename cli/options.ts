@@ -10,14 +10,17 @@ export const MIB = 2 ** 20;
 
 const KV_TYPES: readonly KvType[] = ['f16', 'int8'];
 
+/** Heading of these options in the help. */
+const DEVICE_GROUP = 'Device:';
+
 /** Adds `--device` and `--token` with their environment variables. */
 export function withDevice(command: Command): Command {
-  return withAccess(withOneDevice(command));
+  return withAccess(withOneDevice(command.optionsGroup(DEVICE_GROUP)));
 }
 
 /** Adds `--device`, which may be repeated, `--all` and `--token`. */
 export function withDevices(command: Command): Command {
-  return withAccess(withSeveralDevices(command));
+  return withAccess(withSeveralDevices(command.optionsGroup(DEVICE_GROUP)));
 }
 
 function withAccess(command: Command): Command {
@@ -29,7 +32,8 @@ function withAccess(command: Command): Command {
         "the SHA-256 of a wss:// agent's certificate, from its log: nobody else is talked to",
       ).env('PYNQ_LLM_TLS_FINGERPRINT'),
     )
-    .addOption(threadsOption('on mock:, threads that compute beside the device, its own among them'));
+    .addOption(threadsOption('on mock:, threads that compute beside the device, its own among them'))
+    .optionsGroup('Options:');
 }
 
 /** `--threads` */
@@ -88,6 +92,7 @@ export interface LoadFlags {
 /** Adds the flags of how a model is loaded. */
 export function withLoad(command: Command): Command {
   return command
+    .optionsGroup('Loading:')
     .option(
       '-c, --ctx-size <n>',
       "tokens of context; the model's own when left out",
@@ -101,10 +106,8 @@ export function withLoad(command: Command): Command {
       wholeNumber(1, 64),
     )
     .option('--staged', 'read weights that DMA memory has no room for from storage, for each token: slow')
-    .option(
-      '--no-staged',
-      'refuse a model that needs that; boards do unless told otherwise, a mock does not',
-    );
+    .option('--no-staged', 'refuse a model that needs that; boards do unless told otherwise, a mock does not')
+    .optionsGroup('Options:');
 }
 
 /** The flags as the SDK takes them. */

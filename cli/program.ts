@@ -4,6 +4,7 @@ import { benchCommand } from './commands/bench.js';
 import { bitstreamCommand } from './commands/bitstream.js';
 import { boardsCommand } from './commands/boards.js';
 import { chatCommand } from './commands/chat.js';
+import { completionCommand } from './commands/completion.js';
 import { consoleCommand } from './commands/console.js';
 import { countersCommand } from './commands/counters.js';
 import { deployCommand } from './commands/deploy.js';
@@ -24,6 +25,7 @@ import { statusCommand } from './commands/status.js';
 import { topCommand } from './commands/top.js';
 import { traceCommand } from './commands/trace.js';
 import { uploadCommand } from './commands/upload.js';
+import { EXAMPLES } from './examples.js';
 import { EXIT } from './exit.js';
 import { packageVersion } from './package-files.js';
 
@@ -39,36 +41,43 @@ export function createProgram(): Command {
     .version(packageVersion())
     .showHelpAfterError('(see --help)')
     .configureHelp({ showGlobalOptions: true });
-  const commands = [
-    runCommand(),
-    chatCommand(),
-    uploadCommand(),
-    modelsCommand(),
-    inspectCommand(),
-    quantizeCommand(),
-    scoreCommand(),
-    perplexityCommand(),
-    topCommand(),
-    countersCommand(),
-    regsCommand(),
-    selftestCommand(),
-    benchCommand(),
-    traceCommand(),
-    deployCommand(),
-    doctorCommand(),
-    statusCommand(),
-    logsCommand(),
-    restartCommand(),
-    boardsCommand(),
-    provisionCommand(),
-    consoleCommand(),
-    bitstreamCommand(),
-    agentCommand(),
-    serveCommand(),
-  ];
-  for (const command of commands) program.addCommand(command);
+  const groups: Readonly<Record<string, readonly Command[]>> = {
+    'Run models:': [runCommand(), chatCommand(), scoreCommand(), perplexityCommand(), serveCommand()],
+    'Models of a board:': [uploadCommand(), modelsCommand(), inspectCommand(), quantizeCommand()],
+    'Look at a board:': [
+      topCommand(),
+      countersCommand(),
+      regsCommand(),
+      selftestCommand(),
+      benchCommand(),
+      traceCommand(),
+    ],
+    'Set up a board:': [
+      deployCommand(),
+      doctorCommand(),
+      statusCommand(),
+      logsCommand(),
+      restartCommand(),
+      boardsCommand(),
+      provisionCommand(),
+      consoleCommand(),
+      bitstreamCommand(),
+      agentCommand(),
+    ],
+    'This program:': [completionCommand(() => program)],
+  };
+  for (const [group, commands] of Object.entries(groups))
+    for (const command of commands) program.addCommand(command.helpGroup(group));
+  showExamples(program, '');
+  for (const command of program.commands) showExamples(command, command.name());
   endWithUsageStatus(program);
   return program;
+}
+
+function showExamples(command: Command, name: string): void {
+  const examples = EXAMPLES[name];
+  if (examples !== undefined)
+    command.addHelpText('after', `\nExamples:\n${examples.map((one) => `  ${one}`).join('\n')}`);
 }
 
 /** commander ends with status 1 on wrong usage; programs expect 2, apart from a failure of the work itself. */

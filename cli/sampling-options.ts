@@ -31,6 +31,7 @@ export interface GenerationFlags {
   readonly seed?: number;
   readonly logprobs: number;
   readonly ignoreEos?: boolean;
+  readonly showEnd?: boolean;
   readonly promptLookup?: boolean;
   readonly jsonSchema?: string;
   readonly modelDraft?: string;
@@ -49,6 +50,7 @@ export function withGeneration(command: Command): Command {
       .addOption(new Option(`--${flag} <n>`).argParser(parse).hideHelp())
       .on(`option:${flag}`, (text: string) => command.setOptionValueWithSource(of, parse(text), 'cli'));
   return command
+    .optionsGroup('Generation:')
     .option('-n, --max-tokens <n>', 'end after this many tokens', maxTokens, 256)
     .option('--temp <t>', 'temperature; 0 takes the likeliest token every time', temperature, 0.8)
     .option('--top-k <n>', 'sample from the n likeliest tokens; 0 for all', wholeNumber(), 40)
@@ -106,7 +108,11 @@ export function withGeneration(command: Command): Command {
       'beams are ranked by log-probability / length^x; 1 when left out',
       decimal(-10, 10),
     )
-    .option('--ignore-eos', 'go on after an end-of-text token')
+    .option('--ignore-eos', 'go on after an end of the text')
+    .option(
+      '--show-end',
+      'show what the model file names as its end (pynq_llm.stop), and end at its end token only',
+    )
     .addOption(
       new Option(
         '--class <class>',
@@ -115,7 +121,8 @@ export function withGeneration(command: Command): Command {
     )
     .option('--priority <n>', 'within the class; 9 goes first, 5 when not given', wholeNumber(0, 9))
     .option('--deadline <seconds>', 'end with an error when it is not done by then', decimal(0.001, 86_400))
-    .option('--special', 'read control tokens such as <|im_start|> in the prompt as tokens');
+    .option('--special', 'read control tokens such as <|im_start|> in the prompt as tokens')
+    .optionsGroup('Options:');
 }
 
 /** The flags as options of `model.generate`. */
@@ -134,6 +141,8 @@ export function toSampling(flags: GenerationFlags): GenerateOptions & { readonly
     stop: [...(flags.stop ?? [])],
     topLogprobs: flags.logprobs,
     ignoreEos: flags.ignoreEos ?? false,
+    // Agents that do not know it have no such ends.
+    ...(flags.showEnd ? { modelStop: false } : {}),
     promptLookup: flags.promptLookup ?? false,
     ...(flags.class === undefined ? {} : { class: flags.class }),
     ...(flags.priority === undefined ? {} : { priority: flags.priority }),
@@ -176,6 +185,13 @@ export function changeFlag(flags: GenerationFlags, name: string, value: string):
   }
   const given = Object.entries(command.opts()).filter(([key]) => command.getOptionValueSource(key) === 'cli');
   return { ...flags, ...Object.fromEntries(given) };
+}
+
+/** The names that `changeFlag` takes. */
+export function settingNames(): string[] {
+  return withGeneration(new Command())
+    .options.filter(({ hidden }) => !hidden)
+    .map((option) => option.name());
 }
 
 /** The flags that `changeFlag` can change, with their values. */

@@ -64,6 +64,12 @@ export const DEPLOY_ERRORS = {
     remedy:
       'Take the directive away from this host, or forward a local port with OpenSSH (`ssh -L`) and give that as the device.',
   },
+  SSH_MODULE_MISSING: {
+    number: 9020,
+    meaning: 'The ssh2 module, through which boards are logged in to, cannot be loaded.',
+    remedy:
+      'Install pynq-llm with npm, or, where a program was bundled, put ssh2 into a node_modules folder beside it.',
+  },
   DEPLOY_PREFLIGHT: {
     number: 9101,
     meaning: 'The board cannot take the agent. Nothing was sent.',

@@ -66,6 +66,13 @@ export const SDK_ERRORS = {
     meaning: 'An argument of an SDK function is not what it has to be.',
     remedy: 'Correct the argument named; the type declarations of the package say what it is.',
   },
+  SDK_BROWSER: {
+    number: 7017,
+    meaning:
+      'Something was asked of pynq-llm/client in a web page that needs files, which pages do not have.',
+    remedy:
+      'Put models on the board with `pynq-llm upload`, and load them by name; run the self-test with `pynq-llm selftest`.',
+  },
   SDK_TEXT_TOO_SHORT: {
     number: 7014,
     meaning: 'A text is too short to be scored.',

@@ -88,6 +88,7 @@ async function listenOn(host: string, port: number, access: AccessControl): Prom
     const address = { kind: 'tcp', host, port, isLoopback: isLoopback(host), scheme: undefined } as const;
     return await listen({ address, access, clock: systemClock, log: silentLog });
   } catch (cause) {
-    throw new PynqLlmError('HTTP_LISTEN_FAILED', `${host}:${port} cannot be listened on.`, { cause });
+    const why = cause instanceof Error && cause.cause instanceof Error ? `: ${cause.cause.message}` : '';
+    throw new PynqLlmError('HTTP_LISTEN_FAILED', `${host}:${port} cannot be listened on${why}.`, { cause });
   }
 }

@@ -11,7 +11,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, action) {
     const timer = setTimeout(action, ms);
-    timer.unref();
+    // A browser's timers are numbers.
+    timer.unref?.();
     return () => clearTimeout(timer);
   },
 };

@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
+import { type FrameBytes, frameBytes } from './frame-bytes.js';
 import { MAX_DEPTH, MAX_MAP_KEYS, MAX_VALUES } from './limits.js';
 
 /** Map keys that reach an object's prototype in JavaScript. */
@@ -9,7 +10,7 @@ const KEPT_STRINGS = 512;
 const LONGEST_KEPT = 32;
 
 /** The frame that is decoded: a frame is decoded in one go, so one set of variables serves all. */
-let bytes: Buffer;
+let bytes: FrameBytes;
 let offset: number;
 let values: number;
 const kept: string[] = Array.from({ length: KEPT_STRINGS }, () => '');
@@ -22,7 +23,7 @@ const kept: string[] = Array.from({ length: KEPT_STRINGS }, () => '');
  * @throws PynqLlmError PROTOCOL_FRAME_MALFORMED, PROTOCOL_FRAME_TOO_COMPLEX or PROTOCOL_TYPE_REFUSED
  */
 export function decodeMessagePack(frame: Uint8Array): unknown {
-  bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.length);
+  bytes = frameBytes(frame);
   offset = 0;
   values = 0;
   const value = readValue(0);

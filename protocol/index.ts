@@ -10,7 +10,7 @@ export type {
   StreamEvent,
   StreamMethodName,
 } from './methods.js';
-export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest, sha256 } from './model-digest.js';
+export { CHUNK_BYTES, chunkCount, DIGEST_BYTES, modelDigest } from './model-digest.js';
 export { schemaText } from './schema-text.js';
 export type {
   AddressRange,
@@ -22,7 +22,7 @@ export type {
 export type { ChatMessage, Conversation, ToolCall } from './schemas/chat.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
-export type { DeviceCheckResult } from './schemas/device.js';
+export { CORE_TYPE_NAMES, type DeviceCheckResult } from './schemas/device.js';
 export type {
   DoneEvent,
   GenerateEvent,
@@ -63,6 +63,7 @@ export type { SamplingOptions, ServiceOptions, WireResponseFormat } from './sche
 export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
+export { sha256 } from './sha256.js';
 export { formatContentRange, parseContentRange, UPLOAD_PATH, type UploadRange } from './upload-range.js';
 export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';
 export { errorFromWire, errorToWire, wireError } from './wire-error.js';

@@ -93,3 +93,6 @@ export const MAX_SCHEMA_DEPTH = 128;
 /** A peer whose machine vanished without closing the socket: silence for three beats ends the connection. */
 export const HEARTBEAT_MS = 10_000;
 export const HEARTBEATS_MISSED = 3;
+
+/** Weights, and inputs, of a MatMul of a client's own: both, and what comes of them, fit into a frame. */
+export const MAX_MATMUL_BYTES = 3 * 1024 * 1024;

@@ -14,6 +14,8 @@ import {
   deviceAddFileParams,
   deviceListChecksParams,
   deviceListChecksResult,
+  deviceMatMulParams,
+  deviceMatMulResult,
   deviceRunCheckParams,
   deviceRunCheckResult,
 } from './schemas/device.js';
@@ -132,6 +134,7 @@ export const METHODS = {
   'device.listChecks': { role: 'admin', params: deviceListChecksParams, result: deviceListChecksResult },
   'device.addFile': { role: 'admin', params: deviceAddFileParams, result: empty },
   'device.runCheck': { role: 'admin', params: deviceRunCheckParams, result: deviceRunCheckResult },
+  'device.matMul': { role: 'admin', params: deviceMatMulParams, result: deviceMatMulResult },
 
   'trace.start': { role: 'admin', params: empty, result: empty },
   'trace.stop': { role: 'admin', params: empty, result: traceStopResult },

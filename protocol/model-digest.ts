@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from './sha256.js';
 
 /** Uploads are cut, verified and resumed in chunks of this many bytes; the last one is shorter. */
 export const CHUNK_BYTES = 1024 * 1024;
@@ -7,10 +7,6 @@ export const DIGEST_BYTES = 32;
 
 export function chunkCount(byteLength: number): number {
   return Math.ceil(byteLength / CHUNK_BYTES);
-}
-
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest();
 }
 
 /**
@@ -23,5 +19,5 @@ export function sha256(bytes: Uint8Array): Uint8Array {
  */
 export function modelDigest(byteLength: number, chunkDigests: Uint8Array): string {
   const header = `pynq-llm model 1 ${byteLength} ${CHUNK_BYTES}\n`;
-  return createHash('sha256').update(header).update(chunkDigests).digest('hex');
+  return Array.from(sha256(header, chunkDigests), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

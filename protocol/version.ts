@@ -31,6 +31,7 @@ export const CAPABILITIES = [
   'find',
   'memory',
   'check',
+  'mat-mul',
 ] as const;
 
 /**

@@ -14,7 +14,10 @@ function smoke(path) {
   if (!help.startsWith('Usage: pynq-llm'))
     throw new Error(`pynq-llm ${path.join(' ')} --help printed: ${help}`);
   commands += 1;
-  const listed = help.split('\nCommands:\n')[1] ?? '';
-  for (const [, name] of listed.matchAll(/^ {2}([a-z][a-z-]*)/gm))
+  // Groups of commands have headings of their own; flags begin with a dash, examples with the program's name.
+  const listed = help
+    .split(/\n(?=[A-Z][^\n]*:\n)/)
+    .filter((part) => !/^(Usage|Arguments|Examples|Global Options):/.test(part));
+  for (const [, name] of listed.join('\n').matchAll(/^ {2}([a-z][a-z-]*)(?= )/gm))
     if (name !== 'help') smoke([...path, name]);
 }

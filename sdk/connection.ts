@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
   ClientSession,
@@ -12,6 +11,7 @@ import {
   systemClock,
   type UploadRange,
 } from '../protocol/index.js';
+import { delay } from './delay.js';
 import type { OpenTransport, Transport } from './transports/transport.js';
 
 const FIRST_DELAY_MS = 50;
@@ -263,9 +263,7 @@ export class Connection {
     let last: PynqLlmError | undefined;
     while (performance.now() < end) {
       // Clients that lost the same agent come back at different times.
-      await delay(wait * (0.5 + Math.random() / 2), undefined, { signal: this.#closing.signal }).catch(
-        () => {},
-      );
+      await delay(wait * (0.5 + Math.random() / 2), this.#closing.signal).catch(() => {});
       if (this.#closing.signal.aborted) throw closedError();
       try {
         // The last attempt ends with the time that there is for all of them.

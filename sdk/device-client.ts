@@ -1,16 +1,29 @@
-import { readFile, stat } from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { type ErrorCodeName, isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
+  CORE_TYPE_NAMES,
   type DeviceCheckResult,
   MAX_CHECK_BYTES,
-  MAX_FRAME_BYTES,
   MAX_PIECE_BYTES,
   type Result,
 } from '../protocol/index.js';
-import { callback, optionsOf, requireArguments, signal } from './arguments.js';
-import type { Connection } from './connection.js';
+import { bytes, call, callback, optionsOf, requireArguments, signal } from './arguments.js';
+import type { CallOptions, Connection } from './connection.js';
+import {
+  byteLengthOf,
+  MOST_BYTES,
+  readLists,
+  readVectorFile,
+  requireSize,
+  sizeOf,
+  type VectorFile,
+} from './vector-files.js';
+
+const MATMUL = z.object({
+  weights: z.object({ type: z.enum(CORE_TYPE_NAMES), rows: z.int().min(1), columns: z.int().min(1), bytes }),
+  inputs: z.array(z.instanceof(Float32Array, { error: 'must be Float32Arrays' })).min(1),
+  options: call,
+});
 
 const SELF_TEST = z.object({
   directory: z.string(),
@@ -22,15 +35,11 @@ const CHECK_MS = 10 * 60_000;
 /** The lists of a folder of vectors. */
 const LISTS = ['index', 'counters', 'streams'];
 const V4_LISTS = [...LISTS, 'softmax'];
-/** What of a frame is left to vectors and lists. */
-const MOST_BYTES = MAX_FRAME_BYTES - 64 * 1024;
+
+/** How weights of the core are stored; docs/glossary.md says what these are. */
+export type CoreWeightType = (typeof CORE_TYPE_NAMES)[number];
 
 type Check = Result<'device.listChecks'>['checks'][number];
-
-interface VectorFile {
-  readonly name: string;
-  readonly data: Uint8Array;
-}
 
 /** What makes a single check fail, not all of them. */
 const UNREADABLE: ReadonlySet<ErrorCodeName> = new Set([
@@ -83,6 +92,26 @@ export interface SoftMaxSummary {
   readonly otherBits: number;
 }
 
+/** Weights that the core multiplies: `quantizeWeights` makes them. */
+export interface CoreWeights {
+  /** How they are stored. */
+  readonly type: CoreWeightType;
+  /** Outputs of a MatMul. */
+  readonly rows: number;
+  /** Inputs of a MatMul: a multiple of 256. */
+  readonly columns: number;
+  /** Row after row, as in a GGUF file; at most 3 MiB. */
+  readonly bytes: Uint8Array;
+}
+
+/** What a MatMul of one's own gave. */
+export interface MatMulResult {
+  /** `results[i][row]` of input i, rounded as the core rounds. */
+  readonly results: readonly Float32Array[];
+  /** Cycles of the core, in the board's timing. */
+  readonly coreCycles: number;
+}
+
 /** Direct work with the core: `board.device`. Needs the role admin. */
 export class DeviceClient {
   readonly #connection: Connection;
@@ -121,6 +150,39 @@ export class DeviceClient {
     return { device, revision, ...total, ...(softMax.cases > 0 && { softMax }) };
   }
 
+  /**
+   * Multiplies weights of one's own with some inputs, by the core: each input is rounded to Q8_K first, as activations of
+   * models are. Steps of models wait meanwhile.
+   * @param inputs each of `weights.columns` finite values
+   * @throws PynqLlmError SDK_ARGUMENT, DRIVER_BAD_ARGUMENT, DRIVER_UNSUPPORTED_TENSOR (types that this core does not compute
+   *   reliably), PROTOCOL_ROLE_REQUIRED; DRIVER_... where the device fails
+   */
+  async matMul(
+    weights: CoreWeights,
+    inputs: readonly Float32Array[],
+    options: CallOptions = {},
+  ): Promise<MatMulResult> {
+    requireArguments({ weights, inputs, options }, MATMUL);
+    const { type, rows, columns, bytes } = weights;
+    const values = new Float32Array(inputs.length * columns);
+    for (const [i, input] of inputs.entries()) {
+      if (input.length !== columns)
+        throw new PynqLlmError(
+          'SDK_ARGUMENT',
+          `inputs[${i}] has ${input.length} values; there are ${columns} columns.`,
+        );
+      values.set(input, i * columns);
+    }
+    const { results, coreCycles } = await this.#connection.request(
+      'device.matMul',
+      { type, rows, columns, weights: bytes, inputs: new Uint8Array(values.buffer) },
+      options,
+    );
+    // What comes is a view of its frame, at any offset; slice() of a Buffer would be one too.
+    const all = new Float32Array(new Uint8Array(results).buffer);
+    return { results: inputs.map((_, i) => all.slice(i * rows, (i + 1) * rows)), coreCycles };
+  }
+
   async #run(
     directory: string,
     { name, check, files }: Check,
@@ -128,7 +190,7 @@ export class DeviceClient {
   ): Promise<DeviceCheckResult> {
     try {
       const sizes = await Promise.all(files.map((file) => sizeOf(directory, file)));
-      const bytes = sizes.reduce((sum, size) => sum + size, Buffer.byteLength(check));
+      const bytes = sizes.reduce((sum, size) => sum + size, byteLengthOf(check));
       requireSize(`The check ${name}, with its vectors,`, bytes, MAX_CHECK_BYTES);
       const vectors = await Promise.all(files.map((file) => readVectorFile(directory, file)));
       const isLarge = bytes > MOST_BYTES;
@@ -162,59 +224,4 @@ function add(
   total.results += results;
   total.outside += outside;
   total.otherBits += otherBits;
-}
-
-async function readLists(directory: string, names: readonly string[]): Promise<Record<string, string>> {
-  const lists: Record<string, string> = {};
-  for (const name of names) {
-    try {
-      lists[name] = await readFile(join(directory, `${name}.json`), 'utf8');
-    } catch (cause) {
-      if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'))
-        throw unreadable(directory, cause);
-    }
-  }
-  if (Object.keys(lists).length === 0) throw unreadable(directory, undefined);
-  requireSize(
-    `The lists of ${directory}`,
-    Object.values(lists).reduce((sum, text) => sum + Buffer.byteLength(text), 0),
-    MOST_BYTES,
-  );
-  return lists;
-}
-
-function requireSize(what: string, bytes: number, limit: number): void {
-  if (bytes > limit)
-    throw new PynqLlmError('SDK_VECTORS_TOO_LARGE', `${what} has ${bytes} bytes; ${limit} can be sent.`, {
-      context: { bytes, limit },
-    });
-}
-
-/** @throws PynqLlmError SDK_VECTORS */
-async function sizeOf(directory: string, name: string): Promise<number> {
-  const path = resolve(directory, name);
-  // The agent says which files a check needs: it must not get at others than those of the folder.
-  if (!path.startsWith(resolve(directory) + sep)) throw unreadable(path, undefined);
-  try {
-    return (await stat(path)).size;
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-/** @throws PynqLlmError SDK_VECTORS */
-async function readVectorFile(directory: string, name: string): Promise<VectorFile> {
-  const path = resolve(directory, name);
-  try {
-    return { name, data: await readFile(path) };
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function unreadable(path: string, cause: unknown): PynqLlmError {
-  return new PynqLlmError('SDK_VECTORS', `${path} holds no golden vectors that can be read.`, {
-    cause,
-    context: { path },
-  });
 }

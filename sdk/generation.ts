@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import {
@@ -19,6 +18,7 @@ import { listOf, requireArguments } from './arguments.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { toWireConversation } from './conversation.js';
 import { EventQueue } from './event-queue.js';
+import { randomId } from './random-id.js';
 
 /** One generated token. */
 export type Token = Omit<TokenEvent, 'type'>;
@@ -72,7 +72,7 @@ type Opened = OpenedStream<'generate.start'> | OpenedStream<'generate.resume'>;
  */
 export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   /** Its name on the agent. */
-  readonly id = randomBytes(16).toString('hex');
+  readonly id = randomId();
   /** Resolves once the agent has checked it and taken it into its queue; rejects where it is refused. */
   readonly admitted: Promise<void>;
   /** How it ended and what it cost; settles once all tokens were read. */

@@ -67,7 +67,15 @@ export {
   type NodeArchive,
   type PreflightCheck,
 } from './deploy/index.js';
-export type { DeviceClient, SelfTestOptions, SelfTestSummary, SoftMaxSummary } from './device-client.js';
+export type {
+  CoreWeights,
+  CoreWeightType,
+  DeviceClient,
+  MatMulResult,
+  SelfTestOptions,
+  SelfTestSummary,
+  SoftMaxSummary,
+} from './device-client.js';
 export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
 export type { Examination, Laptop } from './doctor/session.js';
@@ -92,12 +100,12 @@ export {
   type QuantizeResult,
   quantizeModel,
 } from './quantize-model.js';
+export { dequantizeWeights, quantizeWeights } from './quantize-weights.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';
 export { type AgentAnswer, type AgentStatus, agentStatus } from './service/agent-status.js';
 export { formatRestarts, killedForMemory, type UnitState } from './service/unit-state.js';
-export type { Secrets } from './ssh/authenticator.js';
 export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './ssh/connection.js';
 export {
   formatTarget,
@@ -109,6 +117,7 @@ export {
   type SshTarget,
 } from './ssh/index.js';
 export type { HostKeyQuestion } from './ssh/prompts.js';
+export type { Secrets } from './ssh/secrets.js';
 export type { TraceClient } from './trace-client.js';
 export type { SshLoginOptions } from './transports/ssh.js';
 export type { UploadOptions, UploadPhase } from './upload.js';

@@ -11,7 +11,7 @@ import {
 import { bytes, callback, listOf, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
 import { type LoadOptions, type LoadSettings, Model, settingsOf } from './model.js';
-import { openModel } from './model-file.js';
+import { modelToPlan } from './model-to-plan.js';
 import { type UploadOptions, upload } from './upload.js';
 
 const STORE = z.object({
@@ -88,9 +88,7 @@ export class ModelsClient {
     how: { readonly alone?: boolean; readonly refuse?: boolean },
   ): Promise<MemoryBudget | undefined> {
     requireArguments({ model, settings }, BUDGET);
-    const { readModelToPlan } = await import('../agent/plan-on-board.js');
-    using opened = openModel(model);
-    const asked = readModelToPlan(opened.source);
+    const asked = await modelToPlan(model);
     if (!this.#connection.hello.capabilities.includes('memory')) return undefined;
     const params = { model: asked.model, tensors: [...asked.tensors], ...settingsOf(settings), ...how };
     return (await this.#connection.request('models.plan', params)).memory;

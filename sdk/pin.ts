@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 import type { OnProgress, Result, ServiceOptions } from '../protocol/index.js';
 import { type CallOptions, type Connection, isBroken } from './connection.js';
 import { type Prompt, toWirePrompt } from './generation.js';
 import { openWithProgress } from './progress-request.js';
+import { randomId } from './random-id.js';
 
 /** How a prompt is computed that is to be kept. */
 export interface PinOptions extends ServiceOptions, CallOptions {
@@ -20,7 +20,7 @@ type Use = <T>(request: () => Promise<T>) => Promise<T>;
  */
 export class Pin implements AsyncDisposable {
   /** Its name on the agent. */
-  readonly #id = randomBytes(16).toString('hex');
+  readonly #id = randomId();
   readonly #connection: Connection;
   readonly #pin: (options: PinOptions) => Promise<{ readonly result: Result<'models.pin'>; release(): void }>;
   #tokens = 0;

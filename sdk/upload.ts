@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
 import { isPynqLlmError } from '../errors/index.js';
 import type { ByteSource } from '../gguf/index.js';
 import {
@@ -13,6 +12,7 @@ import {
   sha256,
 } from '../protocol/index.js';
 import { type Connection, isBroken } from './connection.js';
+import { delay } from './delay.js';
 import { openModel } from './model-file.js';
 
 /** Chunks under way at the same time: the next one is read while one is hashed. */
@@ -111,7 +111,7 @@ async function uploadSource(
       fruitless = present > most ? 0 : fruitless + 1;
       most = Math.max(most, present);
       if (fruitless >= MAX_FRUITLESS) throw error;
-      if (BUSY.has(error.code)) await delay(BUSY_MS, undefined, { signal: options.signal });
+      if (BUSY.has(error.code)) await delay(BUSY_MS, options.signal);
       await connection.ready();
     }
   }

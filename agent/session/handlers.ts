@@ -224,6 +224,13 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       return device.call(session, 'device.runCheck', { ...params, files }, { transfer });
     },
 
+    'device.matMul': ({ params }) => {
+      const weights = new Uint8Array(params.weights);
+      const inputs = new Uint8Array(params.inputs);
+      const transfer = [weights.buffer, inputs.buffer];
+      return device.call(session, 'device.matMul', { ...params, weights, inputs }, { transfer });
+    },
+
     'trace.stop': async ({ params }) => models.stopTrace(session, params),
     'trace.write': ({ params }) => {
       const data = new Uint8Array(params.data);

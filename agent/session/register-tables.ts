@@ -1,7 +1,10 @@
 import { type BoardDescription, listRegisters, type PlacedRegister } from '../../board/index.js';
-import { PynqLlmError } from '../../errors/index.js';
+import { didYouMean, nearestName, PynqLlmError } from '../../errors/index.js';
 import type { Params, RegisterInfo, RegisterReference, Result } from '../../protocol/index.js';
 import type { RegisterPlace } from '../worker-link/register-mailbox.js';
+
+/** A register that many windows have is suggested in so many. */
+const MOST_MEANT = 4;
 
 /** The registers of a board by name. What is not in its tables has no place, so it is never touched. */
 export class RegisterTables {
@@ -47,7 +50,8 @@ export class RegisterTables {
   #find(reference: RegisterReference): PlacedRegister {
     if (typeof reference === 'string') {
       const placed = this.#byName.get(reference);
-      if (placed === undefined) throw this.#unknown(`named "${reference}"`, { register: reference });
+      if (placed === undefined)
+        throw this.#unknown(`named "${reference}"`, { register: reference }, this.#meant(reference));
       return placed;
     }
     const { window, offset } = reference;
@@ -56,7 +60,7 @@ export class RegisterTables {
     if (!Object.hasOwn(windows, window))
       throw new PynqLlmError(
         'DRIVER_UNKNOWN_WINDOW',
-        `${name} has no register window "${window}"; it has ${Object.keys(windows).join(', ')}.`,
+        `${name} has no register window "${window}"; it has ${Object.keys(windows).join(', ')}.${didYouMean(window, Object.keys(windows))}`,
         { context },
       );
     if (offset % 4 !== 0)
@@ -79,8 +83,17 @@ export class RegisterTables {
     return placed;
   }
 
-  #unknown(where: string, context: Record<string, string | number>): PynqLlmError {
-    const what = `${this.#description.name} has no register ${where}.`;
+  /** The whole name, a register's own in every window that has it, or a window's. */
+  #meant(name: string): string {
+    const placed = [...this.#byName.values()];
+    const meant = name.includes('.') ? undefined : nearestName(name, new Set(placed.map((one) => one.name)));
+    const own = placed.filter((one) => one.name === meant).map(fullName);
+    if (own.length > 0) return ` Did you mean "${own.slice(0, MOST_MEANT).join('" or "')}"?`;
+    return didYouMean(name, [...this.#windows, ...this.#byName.keys()]);
+  }
+
+  #unknown(where: string, context: Record<string, string | number>, meant = ''): PynqLlmError {
+    const what = `${this.#description.name} has no register ${where}.${meant}`;
     return new PynqLlmError('DRIVER_UNKNOWN_REGISTER', what, { context });
   }
 }

@@ -42,6 +42,7 @@ const DEVICE_METHODS = {
 
   'device.listChecks': {},
   'device.runCheck': {},
+  'device.matMul': {},
 
   'trace.start': {},
   'trace.stop': { changesMemory: true },

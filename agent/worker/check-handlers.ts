@@ -1,6 +1,7 @@
 import { type Accelerator, filesOf, listChecks, runCheck, selfTestCheck } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
+import { multiply } from './mat-mul.js';
 
 /** Checks of the device against vectors: which ones there are, and running one. */
 export function checkHandlers(accelerator: () => Accelerator): DeviceHandlers<MethodsOf<'device'>> {
@@ -28,6 +29,7 @@ export function checkHandlers(accelerator: () => Accelerator): DeviceHandlers<Me
       const result = runCheck(accelerator(), parsed.data, files);
       return { ...result, details: [...result.details] };
     },
+    'device.matMul': (params) => multiply(accelerator(), params),
   };
 }
 

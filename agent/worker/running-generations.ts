@@ -42,6 +42,7 @@ export class RunningGenerations {
     const {
       maxTokens,
       stop,
+      modelStop,
       ignoreEos,
       promptLookup,
       responseFormat,
@@ -58,6 +59,7 @@ export class RunningGenerations {
         prompt,
         maxTokens,
         stop,
+        modelStop,
         ignoreEos,
         promptLookup,
         responseFormat,

@@ -1,11 +1,11 @@
-import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { didYouMean, isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { DoneEvent, Model } from '../../sdk/index.js';
 import { reportError } from '../exit.js';
-import { readFile, writeFile } from '../files.js';
+import { filesBeginning, readFile, writeFile } from '../files.js';
 import { noteText, printGenerated, printText } from '../output/print.js';
 import { formatFacts } from '../output/table.js';
 import { formatCount, formatDuration } from '../output/units.js';
-import { changeFlag, type GenerationFlags, settings, toSampling } from '../sampling-options.js';
+import { changeFlag, type GenerationFlags, settingNames, settings, toSampling } from '../sampling-options.js';
 import { Conversation } from './conversation.js';
 import type { LineSource } from './line-source.js';
 
@@ -33,7 +33,7 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
   retry: { usage: '', help: 'answer the last question again, drawn anew', run: (chat) => chat.retry() },
   reset: {
     usage: '',
-    help: 'forget what was said; the system message stays',
+    help: 'forget what was said, as /clear does; the system message stays',
     run: (chat) => chat.reset(),
   },
   save: { usage: 'FILE', help: 'write the conversation to a file', run: (chat, path) => chat.save(path) },
@@ -43,8 +43,28 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
     run: (chat, path) => chat.load(path),
   },
   timing: { usage: '', help: 'show or hide what an answer took', run: (chat) => chat.toggleTiming() },
-  quit: { usage: '', help: 'end the chat, as Ctrl-D does', run: () => 'quit' },
+  quit: { usage: '', help: 'end the chat, as /exit, /bye and Ctrl-D do', run: () => 'quit' },
 };
+
+/** Names that people know from other chats; not in the list of commands. */
+const ALIASES: Readonly<Record<string, string>> = { exit: 'quit', bye: 'quit', clear: 'reset', '?': 'help' };
+
+/** What Tab makes of a line: commands, options of /set, files. Choices and the part of the line that they replace. */
+export function completeLine(line: string): [choices: string[], replaced: string] {
+  const [, name, gap, argument = ''] = /^\/(\S*)(\s+)?(.*)$/s.exec(line) ?? [];
+  if (name === undefined) return [[], line];
+  const beginning = (words: readonly string[], begun: string) =>
+    words.filter((word) => word.startsWith(begun));
+  if (gap === undefined)
+    return [
+      beginning([...Object.keys(COMMANDS), ...Object.keys(ALIASES)], name).map((one) => `/${one} `),
+      line,
+    ];
+  if (name === 'set' && !argument.includes(' '))
+    return [beginning(settingNames(), argument).map((one) => `${one} `), argument];
+  if (name === 'save' || name === 'load') return [filesBeginning(argument), argument];
+  return [[], line];
+}
 
 export interface ChatOptions {
   readonly flags: GenerationFlags;
@@ -157,8 +177,12 @@ export class Chat {
   }
 
   #command(line: string): 'answer' | 'quit' | undefined {
-    const [, name = '', argument = ''] = /^\/(\S*)\s*(.*)$/s.exec(line) ?? [];
-    if (!Object.hasOwn(COMMANDS, name)) throw badArgument(`There is no /${name}; /help lists what there is.`);
+    const [, asked = '', argument = ''] = /^\/(\S*)\s*(.*)$/s.exec(line) ?? [];
+    const name = Object.hasOwn(ALIASES, asked) ? ALIASES[asked] : asked;
+    if (!Object.hasOwn(COMMANDS, name))
+      throw badArgument(
+        `There is no /${asked}; /help lists what there is.${didYouMean(asked, [...Object.keys(COMMANDS), ...Object.keys(ALIASES)])}`,
+      );
     return COMMANDS[name].run(this, argument);
   }
 

@@ -17,14 +17,21 @@ export function pipedLines(input: NodeJS.ReadableStream): LineSource {
  * Lines typed at a terminal, edited by node:readline. The editor lives only while it asks: in between the terminal is as
  * usual, so that Ctrl-C is a signal.
  *
+ * @param completer what Tab makes of the line
  * @param onInterrupt Ctrl-C on an empty line; on any other it clears the line
  */
-export function typedLines(prompt: string, history: History, onInterrupt: () => void): LineSource {
+export function typedLines(
+  prompt: string,
+  history: History,
+  onInterrupt: () => void,
+  completer: (line: string) => [string[], string],
+): LineSource {
   const { stdin: input, stdout: output } = process;
   return {
     next: () =>
       new Promise((resolve) => {
-        const editor = createInterface({ input, output, terminal: true, history: history.lines, prompt });
+        const lines = { history: history.lines, prompt, completer };
+        const editor = createInterface({ input, output, terminal: true, ...lines });
         const typed: string[] = [];
         editor.on('line', (line) => {
           // What is pasted comes as several lines at once, and is meant as one message.

@@ -23,7 +23,7 @@ export function chatCommand(): Command {
     .addOption(modelOption())
     .option('--system <text>', 'the system message');
   return withDevice(withLoad(withGeneration(command))).action(async (options: ChatCommandOptions) => {
-    const [{ Chat }, { History }, { pipedLines, typedLines }] = await Promise.all([
+    const [{ Chat, completeLine }, { History }, { pipedLines, typedLines }] = await Promise.all([
       import('../chat/chat.js'),
       import('../chat/history.js'),
       import('../chat/line-source.js'),
@@ -56,7 +56,7 @@ export function chatCommand(): Command {
         // An agent that hangs does not end its answer.
         if (was === 'again') process.exit(EXIT.interrupted);
       });
-      await chat.run(typedLines('> ', new History(), hint));
+      await chat.run(typedLines('> ', new History(), hint, completeLine));
     });
   });
 }

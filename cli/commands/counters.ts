@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
+import { openStory, tellStories, tellStory } from '../busy-mock.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
@@ -9,6 +10,7 @@ import { withBoard } from '../session.js';
 interface CountersOptions extends DeviceOptions {
   readonly reset?: boolean;
   readonly watch?: boolean;
+  readonly story: boolean;
   readonly json?: boolean;
 }
 
@@ -17,11 +19,14 @@ export function countersCommand(): Command {
   const command = new Command('counters')
     .description("Read the core's hardware counters and the driver's totals.")
     .option('--reset', 'set the hardware counters to zero after reading')
-    .option('--watch', 'print one line for every step of the engine until Ctrl-C');
+    .option('--watch', 'print one line for every step of the engine until Ctrl-C')
+    .option('--no-story', 'leave a fresh mock idle: all it has counted then is zero');
   withJson(withDevice(command), 'JSON (with --watch one object a line)');
   return command.action(async (options: CountersOptions) => {
     await withBoard(options, async (board, signal) => {
+      const model = await openStory(options, board, signal);
       if (options.watch) {
+        if (model !== undefined) void tellStories(model, signal);
         for await (const step of board.counters.subscribe({ signal }))
           printText(
             options.json
@@ -31,6 +36,7 @@ export function countersCommand(): Command {
           );
         return;
       }
+      if (model !== undefined) await tellStory(model, signal);
       const reading = await board.counters.read();
       if (options.reset) await board.counters.reset();
       if (options.json) return printText(`${harmlessJson(reading)}\n`);

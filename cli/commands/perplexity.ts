@@ -1,6 +1,6 @@
 import { Argument, Command } from 'commander';
-import { harmlessJson } from '../../errors/index.js';
-import { readFile } from '../files.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
+import { isPipedInto, readFile } from '../files.js';
 import {
   type DeviceOptions,
   kvMemoryOption,
@@ -29,14 +29,16 @@ export function perplexityCommand(): Command {
     .description(
       'Perplexity of a model on a text: lower is better. The text is cut into windows of the context length.',
     )
-    .addArgument(new Argument('<file>', 'a text file (UTF-8); - for standard input'))
+    .addArgument(new Argument('[file]', 'a text file (UTF-8); - for standard input, as is what is piped in'))
     .addOption(modelOption())
     .option('-c, --ctx-size <n>', "tokens of a window; the model's own context when left out", wholeNumber(2))
     .addOption(kvTypeOption())
     .addOption(kvMemoryOption());
   withJson(withDevice(command), 'one JSON object {"perplexity","meanLogprob","tokens","windows"}');
-  return command.action(async (file: string, options: PerplexityOptions) => {
-    const text = readFile(file).toString('utf8');
+  return command.action(async (file: string | undefined, options: PerplexityOptions) => {
+    if (file === undefined && !isPipedInto())
+      throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Give a file, or pipe a text in.');
+    const text = readFile(file ?? '-').toString('utf8');
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, loadSettings(options));
       using progress = new Progress('score', formatTokens);

@@ -2,7 +2,7 @@ import { Argument, Command } from 'commander';
 import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { DoneEvent, Prompt } from '../../sdk/index.js';
 import { EXIT } from '../exit.js';
-import { readFile } from '../files.js';
+import { pipedText, readFile, withoutLastBreak } from '../files.js';
 import {
   type DeviceOptions,
   type LoadFlags,
@@ -36,7 +36,7 @@ export function runCommand(): Command {
     .addArgument(
       new Argument(
         '[prompt]',
-        'what to continue, - for standard input; a short story beginning when left out',
+        'what to continue, - for standard input; left out, what is piped in, or else the beginning of a story',
       ),
     )
     .option('-p, --prompt <text>', 'the prompt, instead of the argument')
@@ -66,13 +66,14 @@ export function runCommand(): Command {
       }
       const done = await generation.done;
       if (done.reason === 'cancelled') process.exitCode = EXIT.interrupted;
+      const clock = boardClock(done, board.info.description);
       if (options.json) {
-        printText(`${harmlessJson(done)}\n`);
+        printText(`${harmlessJson({ ...done, boardClock: clock })}\n`);
         return;
       }
       printGenerated(`${done.text}${text ? '\n' : ''}`);
       noteText(
-        `\n${costTable(done, `${board.info.device} (${board.info.description.title})`, sampling.seed, performance.now() - started)}\n`,
+        `\n${costTable(done, clock, `${board.info.device} (${board.info.description.title})`, sampling.seed, performance.now() - started)}\n`,
       );
     });
   });
@@ -88,19 +89,40 @@ function promptOf(argument: string | undefined, options: RunOptions): Prompt {
   if (options.system !== undefined && !chat)
     throw new PynqLlmError('CLI_BAD_ARGUMENT', '--system has no effect without --chat.');
   const path = argument === '-' ? '-' : file;
-  // Editors and `echo` end a file with a line break that nobody means as part of the prompt.
   const text =
     path === undefined
-      ? (argument ?? prompt ?? DEFAULT_PROMPT)
-      : readFile(path)
-          .toString('utf8')
-          .replace(/\r?\n$/, '');
+      ? (argument ?? prompt ?? pipedText() ?? DEFAULT_PROMPT)
+      : withoutLastBreak(readFile(path));
   if (!chat) return { text, parseSpecial: special };
   const system = options.system === undefined ? [] : [{ role: 'system', content: options.system }];
   return { messages: [...system, { role: 'user', content: text }] };
 }
 
-function costTable(done: DoneEvent, board: string, seed: number, wallMs: number): string {
+/** What the core's work takes by the clock of the board that is described, whatever computed it here. */
+interface BoardClock {
+  readonly clockHz: number;
+  readonly timing: 'systemc' | 'synthesised';
+  /** Of the core alone: transfers, registers and the CPU's part are not in it. */
+  readonly coreSeconds: number;
+  /** Tokens of prompt and answer in that time. */
+  readonly tokensPerSecond: number;
+}
+
+function boardClock(
+  { timing, counters }: DoneEvent,
+  board: { readonly clockHz: number; readonly timing: BoardClock['timing'] },
+): BoardClock {
+  const coreSeconds = counters.coreCycles / board.clockHz;
+  const tokens = timing.promptTokens + timing.generatedTokens;
+  return {
+    clockHz: board.clockHz,
+    timing: board.timing,
+    coreSeconds,
+    tokensPerSecond: coreSeconds === 0 ? 0 : tokens / coreSeconds,
+  };
+}
+
+function costTable(done: DoneEvent, clock: BoardClock, board: string, seed: number, wallMs: number): string {
   const { timing, counters } = done;
   const tokensPerSecond =
     timing.generatedTokens > 1 ? ((timing.generatedTokens - 1) / timing.decodeMs) * 1000 : 0;
@@ -117,6 +139,11 @@ function costTable(done: DoneEvent, board: string, seed: number, wallMs: number)
     ],
     ['time', formatDuration(wallMs)],
     ['core cycles', formatCount(counters.coreCycles)],
+    [
+      "on the board's clock",
+      `${formatDuration(clock.coreSeconds * 1000)} of the core at ${formatCount(clock.clockHz)}Hz, ${clock.timing} timing: ` +
+        `at most ${clock.tokensPerSecond.toFixed(1)} tokens/s`,
+    ],
     [
       'bytes moved by DMA',
       `${formatBytes(counters.dmaBytes)} in ${formatCount(counters.dmaTransfers)} transfers`,

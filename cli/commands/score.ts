@@ -1,5 +1,6 @@
 import { Argument, Command } from 'commander';
 import { harmlessJson, PynqLlmError } from '../../errors/index.js';
+import { pipedText } from '../files.js';
 import {
   type DeviceOptions,
   type LoadFlags,
@@ -29,19 +30,22 @@ interface ScoreOptions extends DeviceOptions, LoadFlags {
 export function scoreCommand(): Command {
   const command = new Command('score')
     .description('Log-probabilities of a given text, and the likeliest next tokens after each position.')
-    .addArgument(new Argument('[text]', 'the text; the model adds its beginning-of-text token'))
+    .addArgument(
+      new Argument('[text]', 'the text, or what is piped in; the model adds its beginning-of-text token'),
+    )
     .addOption(modelOption())
     .option('--tokens <ids>', 'token ids instead of text, such as 1,403,407; nothing is added', tokenIds)
     .option('--top <k>', 'how many of the likeliest tokens', wholeNumber(0, 64), 5)
     .option('--special', 'read control tokens in the text as tokens');
   withJson(withDevice(withLoad(command)), 'one JSON object {"tokens","logprobs","top"}');
   return command.action(async (text: string | undefined, options: ScoreOptions) => {
-    if ((text === undefined) === (options.tokens === undefined))
+    const given = text ?? (options.tokens === undefined ? pipedText() : undefined);
+    if ((given === undefined) === (options.tokens === undefined))
       throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Give either a text or --tokens.');
     await withBoard(options, async (board, signal) => {
       const model = await openModel(board, options.model, signal, loadSettings(options));
       const tokens =
-        options.tokens ?? (await model.tokenize(text!, { parseSpecial: options.special ?? false }));
+        options.tokens ?? (await model.tokenize(given!, { parseSpecial: options.special ?? false }));
       using progress = new Progress('score', formatTokens);
       const { logprobs, top } = await model.score(tokens, {
         topLogprobs: options.top,

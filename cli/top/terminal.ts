@@ -1,3 +1,5 @@
+import { drawLine, type Line, wantsColours } from './line.js';
+
 const ENTER_SCREEN = '\x1b[?1049h\x1b[?25l';
 const LEAVE_SCREEN = '\x1b[?25h\x1b[?1049l';
 const CTRL_C = '\x03';
@@ -7,18 +9,21 @@ const ENDING_SIGNALS = ['SIGTERM', 'SIGHUP'] as const;
 export class TerminalScreen implements Disposable {
   readonly #onKey: (text: string) => void;
   readonly #onResize: () => void;
+  readonly #hasColours = wantsColours(process.stdout);
   readonly #leave = () => this[Symbol.dispose]();
   readonly #onSignal = (signal: NodeJS.Signals) => {
     this.#leave();
     // Nobody listens to it any more: the process ends as if nobody had.
     process.kill(process.pid, signal);
   };
-  #lines: readonly string[] = [];
+  #lines: (columns: number) => readonly Line[] = () => [];
 
-  /** @param onQuit q or Ctrl-C */
-  constructor(onQuit: () => void) {
+  /** @param onQuit q or Ctrl-C @param onKey any other */
+  constructor(onQuit: () => void, onKey: (key: string) => void) {
     this.#onKey = (text) => {
-      if (text.includes('q') || text.includes(CTRL_C)) onQuit();
+      for (const key of text)
+        if (key === 'q' || key === CTRL_C) onQuit();
+        else onKey(key);
     };
     this.#onResize = () => this.#draw();
     process.stdout.write(ENTER_SCREEN);
@@ -31,7 +36,8 @@ export class TerminalScreen implements Disposable {
     process.stdin.setEncoding('utf8').on('data', this.#onKey).resume();
   }
 
-  show(lines: readonly string[]): void {
+  /** @param lines the screen for so many columns; asked again where these change */
+  show(lines: (columns: number) => readonly Line[]): void {
     this.#lines = lines;
     this.#draw();
   }
@@ -50,9 +56,9 @@ export class TerminalScreen implements Disposable {
   #draw(): void {
     // A terminal that does not know its size says 0.
     const columns = process.stdout.columns || 80;
-    const shown = this.#lines
+    const shown = this.#lines(columns)
       .slice(0, process.stdout.rows || 24)
-      .map((line) => `${line.slice(0, columns)}\x1b[K`);
+      .map((line) => `${drawLine(line, columns, this.#hasColours)}\x1b[K`);
     process.stdout.write(`\x1b[H${shown.join('\r\n')}\x1b[J`);
   }
 }

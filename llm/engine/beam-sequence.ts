@@ -4,8 +4,8 @@ import { NO_PROSPECT, type Prospect } from '../kv/prospect.js';
 import type { Column } from '../model/column.js';
 import { newCost } from '../model/cost.js';
 import type { Model } from '../model/model.js';
-import { topLogprobs } from '../sampling/index.js';
-import { checkRequest, roomOf } from './check-request.js';
+import { StopStrings, topLogprobs } from '../sampling/index.js';
+import { checkRequest, endTexts, roomOf } from './check-request.js';
 import { Hypotheses, type Hypothesis } from './hypotheses.js';
 import type {
   BeamOptions,
@@ -252,7 +252,10 @@ export class BeamSequence implements EngineSequence {
 
   #resultOf({ tokens, logprob, score, reason }: Hypothesis): BeamResult {
     const stream = this.#model.tokenizer.stream({ continuation: true });
-    const text = tokens.map((token) => stream.push(token)).join('') + stream.flush();
+    const written = tokens.map((token) => stream.push(token)).join('') + stream.flush();
+    // The search knows ends by their tokens: what a beam wrote from a text on that is one is only not shown.
+    const ends = new StopStrings([], endTexts(this.#model, this.#request));
+    const text = ends.push(written).text + ends.flush();
     return { tokens, text, logprob, score, reason };
   }
 }

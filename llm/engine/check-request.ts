@@ -22,6 +22,12 @@ export function checkRequest(model: Model, request: GenerateRequest, branches = 
   return maxTokens;
 }
 
+/** The texts of the model's own that end a request. A document of a response format ends by its form. */
+export function endTexts({ tokenizer }: Model, request: GenerateRequest): readonly string[] {
+  const { modelStop = true, ignoreEos = false, responseFormat } = request;
+  return modelStop && !ignoreEos && responseFormat === undefined ? tokenizer.endTexts : [];
+}
+
 /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE */
 export function checkPrompt(model: Model, prompt: readonly number[]): void {
   if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');

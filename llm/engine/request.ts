@@ -15,7 +15,9 @@ export interface GenerateRequest {
   readonly sampling?: SamplingOptions | undefined;
   /** Texts that end the generation and are not part of its text. */
   readonly stop?: readonly string[] | undefined;
-  /** Go on after an end-of-text token. */
+  /** Whether the texts that the model file names as its ends (`pynq_llm.stop`) end it too; yes unless told. */
+  readonly modelStop?: boolean | undefined;
+  /** Go on after an end-of-text token, and after such a text. */
   readonly ignoreEos?: boolean | undefined;
   /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. */
   readonly promptLookup?: boolean | undefined;

@@ -13,7 +13,7 @@ import type { Drafter } from '../speculation/drafter.js';
 import { LookupDrafter } from '../speculation/lookup-drafter.js';
 import { checkDraftModel, ModelDrafter } from '../speculation/model-drafter.js';
 import type { DetokenizerStream } from '../tokenizer/index.js';
-import { checkRequest } from './check-request.js';
+import { checkRequest, endTexts } from './check-request.js';
 import type {
   EngineSequence,
   FinishReason,
@@ -71,7 +71,7 @@ export class Sequence implements EngineSequence {
     this.#sampler.observe(prompt);
     this.#drafter = this.#newDrafter(faults);
     for (const token of prompt) this.#drafter?.push(token);
-    this.#stops = new StopStrings(request.stop ?? []);
+    this.#stops = new StopStrings(request.stop ?? [], endTexts(model, request));
     this.#text = model.tokenizer.stream({ continuation: true });
     this.credit = request.credit ?? Number.POSITIVE_INFINITY;
     this.#submittedAt = now;
@@ -250,18 +250,18 @@ export class Sequence implements EngineSequence {
     this.#known.push(id);
     this.#drafter?.push(id);
     const index = this.#generated++;
-    const { text, stop } = this.#stops.push(this.#text.push(id));
+    const { text, stop, isEnd = false } = this.#stops.push(this.#text.push(id));
     const token = { index, id, text, logprob, top };
-    const finish = this.#finishAfter(id, stop);
+    const finish = this.#finishAfter(id, stop, isEnd);
     this.#said += text;
     if (finish === undefined) return { token };
     // The last token brings what was held back, so that the texts of the tokens are the whole text.
-    return { token: { ...token, text: text + this.#heldText(finish) }, finish };
+    return { token: { ...token, text: text + this.#heldText() }, finish };
   }
 
   /** The end: what was held back, and the bill. */
   finish(reason: FinishReason, now: number): GenerationResult {
-    const rest = this.#heldText(reason);
+    const rest = this.#heldText();
     const moments = {
       submittedAt: this.#submittedAt,
       startedAt: this.#startedAt,
@@ -282,12 +282,12 @@ export class Sequence implements EngineSequence {
   }
 
   /** What was held back in case it began a stop string or a character; nothing the second time. */
-  #heldText(reason: FinishReason): string {
-    return reason === 'stop' ? '' : this.#stops.push(this.#text.flush()).text + this.#stops.flush();
+  #heldText(): string {
+    return this.#stops.push(this.#text.flush()).text + this.#stops.flush();
   }
 
-  #finishAfter(id: number, stop: string | undefined): FinishReason | undefined {
-    if (stop !== undefined) return 'stop';
+  #finishAfter(id: number, stop: string | undefined, isEnd: boolean): FinishReason | undefined {
+    if (stop !== undefined) return isEnd ? 'end-of-text' : 'stop';
     const ignoresEnd = this.#request.ignoreEos && this.#constraint === undefined;
     if (!ignoresEnd && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
     if (this.#constraint?.isFinished) return 'end-of-text';

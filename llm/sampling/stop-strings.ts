@@ -10,6 +10,8 @@ export interface StopResult {
   readonly text: string;
   /** The stop string that was found; it and all after it is not in `text`, and there is no more to come. */
   readonly stop?: string;
+  /** Whether it is one of the model's own ends, and not asked for. */
+  readonly isEnd?: boolean;
 }
 
 /**
@@ -18,11 +20,17 @@ export interface StopResult {
  */
 export class StopStrings {
   readonly #strings: readonly string[];
+  readonly #ends: readonly string[];
   /** Text not yet shown: a stop string might begin in it. */
   #held = '';
+  #found = false;
 
-  /** @throws PynqLlmError LLM_SAMPLING_PARAMETER for more than 16 strings, or one that is empty or over 512 characters long */
-  constructor(strings: readonly string[]) {
+  /**
+   * @param strings what the request asks for
+   * @param ends what the model writes at its end: none of it is shown, nor the beginning of one at the very end
+   * @throws PynqLlmError LLM_SAMPLING_PARAMETER for more than 16 strings, or one that is empty or over 512 characters long
+   */
+  constructor(strings: readonly string[], ends: readonly string[] = []) {
     const isValid =
       strings.length <= MOST_STRINGS &&
       strings.every((each) => each.length > 0 && each.length <= LONGEST_STRING);
@@ -38,17 +46,21 @@ export class StopStrings {
         },
       );
     }
-    this.#strings = strings;
+    this.#ends = ends.filter((end) => !strings.includes(end));
+    this.#strings = [...strings, ...this.#ends];
   }
 
   push(piece: string): StopResult {
+    if (this.#found) return { text: '' };
     const text = this.#held + piece;
     const found = this.#find(text);
     if (found !== undefined) {
       this.#held = '';
-      return { text: text.slice(0, found.start), stop: found.string };
+      this.#found = true;
+      const isEnd = this.#ends.includes(found.string);
+      return { text: text.slice(0, found.start), stop: found.string, isEnd };
     }
-    const shown = text.length - this.#countHeld(text);
+    const shown = text.length - countBegun(text, this.#strings);
     this.#held = text.slice(shown);
     return { text: text.slice(0, shown) };
   }
@@ -57,7 +69,7 @@ export class StopStrings {
   flush(): string {
     const rest = this.#held;
     this.#held = '';
-    return rest;
+    return rest.slice(0, rest.length - countBegun(rest, this.#ends));
   }
 
   #find(text: string): { start: number; string: string } | undefined {
@@ -72,15 +84,15 @@ export class StopStrings {
     }
     return first;
   }
+}
 
-  /** The length of the longest end of `text` that a stop string begins with. */
-  #countHeld(text: string): number {
-    let longest = 0;
-    for (const string of this.#strings) {
-      for (let length = Math.min(string.length - 1, text.length); length > longest; length -= 1) {
-        if (text.endsWith(string.slice(0, length))) longest = length;
-      }
+/** The length of the longest end of `text` that one of the strings begins with. */
+function countBegun(text: string, strings: readonly string[]): number {
+  let longest = 0;
+  for (const string of strings) {
+    for (let length = Math.min(string.length - 1, text.length); length > longest; length -= 1) {
+      if (text.endsWith(string.slice(0, length))) longest = length;
     }
-    return longest;
   }
+  return longest;
 }

@@ -9,6 +9,11 @@ import type { TextEncoding } from './text-encoding.js';
 import { Tokenizer } from './tokenizer.js';
 import { readVocabulary, type Vocabulary } from './vocabulary.js';
 
+/** A key of this project's own, in no file of llama.cpp's converters: models/tiny-stories.md describes it. */
+const END_TEXTS_KEY = 'pynq_llm.stop';
+const MOST_END_TEXTS = 8;
+const LONGEST_END_TEXT = 128;
+
 /**
  * The tokenizer that a model file describes (`tokenizer.*` of the GGUF specification).
  *
@@ -28,7 +33,19 @@ export function createTokenizer(values: GgufFile['metadata'], assumed?: Set<stri
     encoding,
     specials: new SpecialTokens(vocabulary, stripsRightOfSpecials(metadata.optionalText('general.name', ''))),
     chatTemplate: hasTemplate ? template : undefined,
+    endTexts: readEndTexts(metadata),
   });
+}
+
+/** Every piece of a text is searched for each: a file may not slow all others down. */
+function readEndTexts(metadata: Metadata): readonly string[] {
+  const texts = metadata.texts(END_TEXTS_KEY) ?? [];
+  if (texts.length > MOST_END_TEXTS || texts.some((text) => text === '' || text.length > LONGEST_END_TEXT))
+    throw metadata.invalid(
+      END_TEXTS_KEY,
+      `it may list ${MOST_END_TEXTS} texts of 1 to ${LONGEST_END_TEXT} characters`,
+    );
+  return texts;
 }
 
 function readEncoding(metadata: Metadata): { vocabulary: Vocabulary; encoding: TextEncoding } {

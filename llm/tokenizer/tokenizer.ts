@@ -39,6 +39,8 @@ export class Tokenizer {
   readonly trustedNames: readonly string[];
   /** The chat template in the model file (Jinja source). */
   readonly chatTemplate: string | undefined;
+  /** Texts that the model ends with where it writes its end as ordinary tokens (`pynq_llm.stop`). */
+  readonly endTexts: readonly string[];
   readonly #vocabulary: Vocabulary;
   readonly #encoding: TextEncoding;
   readonly #specials: SpecialTokens;
@@ -48,11 +50,13 @@ export class Tokenizer {
     encoding: TextEncoding;
     specials: SpecialTokens;
     chatTemplate: string | undefined;
+    endTexts: readonly string[];
   }) {
     this.#vocabulary = parts.vocabulary;
     this.#encoding = parts.encoding;
     this.#specials = parts.specials;
     this.chatTemplate = parts.chatTemplate;
+    this.endTexts = parts.endTexts;
     this.bosId = parts.vocabulary.bosId;
     this.eosId = parts.vocabulary.eosId;
     this.eosIds = parts.vocabulary.endIds;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_CHECK_FILES, MAX_FRAME_BYTES } from '../limits.js';
+import { MAX_CHECK_FILES, MAX_FRAME_BYTES, MAX_MATMUL_BYTES } from '../limits.js';
 import { bytes, count, piece } from './common.js';
 
 const json = z.string().max(MAX_FRAME_BYTES);
@@ -67,4 +67,22 @@ export const deviceRunCheckResult: z.ZodType<DeviceCheckResult> = z.object({
   softMax: z.object({ results: count, outside: count, otherBits: count }).optional(),
   details: z.array(z.string()),
   error: z.string().optional(),
+});
+
+/** Types of weights that the core multiplies. */
+export const CORE_TYPE_NAMES = ['Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K'] as const;
+
+/** A MatMul of one's own: weights as in a GGUF file, inputs as little-endian float32, one column after the other. */
+export const deviceMatMulParams = z.strictObject({
+  type: z.enum(CORE_TYPE_NAMES),
+  rows: z.int().min(1).max(65_536),
+  columns: z.int().min(256).max(65_536).multipleOf(256),
+  weights: bytes.refine((data) => data.length <= MAX_MATMUL_BYTES),
+  inputs: bytes.refine((data) => data.length > 0 && data.length <= MAX_MATMUL_BYTES && data.length % 4 === 0),
+});
+export const deviceMatMulResult = z.object({
+  /** Little-endian float32: the rows of each input, one input after the other. */
+  results: bytes,
+  /** Cycles of the core in the board's timing. */
+  coreCycles: count,
 });

@@ -48,7 +48,12 @@ export interface SamplingOptions {
   readonly seed?: number | undefined;
   /** Texts that end the generation, at most 16; they are not part of its text. None unless given. */
   readonly stop?: string[] | undefined;
-  /** Whether to go on after an end-of-text token; no unless told. */
+  /**
+   * Whether the texts that the model file names as its ends (`pynq_llm.stop`) end the generation too, beside those of `stop`;
+   * yes unless told. They are not shown, and the reason is `end-of-text`.
+   */
+  readonly modelStop?: boolean | undefined;
+  /** Whether to go on after an end-of-text token, and after texts that the model file names as its ends; no unless told. */
   readonly ignoreEos?: boolean | undefined;
   /** Draft tokens from the sequence's own past and verify several in a step: the same tokens, in fewer steps. No unless told. */
   readonly promptLookup?: boolean | undefined;
@@ -83,6 +88,7 @@ export const samplingOptions: z.ZodType<SamplingOptions> = z.strictObject({
   logitBias: list(z.strictObject({ token: tokenId, bias: float }), { min: 0, max: 1_024 }).optional(),
   seed: z.int().min(0).optional(),
   stop: z.array(z.string().min(1).max(1_000)).max(16).optional(),
+  modelStop: z.boolean().optional(),
   ignoreEos: z.boolean().optional(),
   promptLookup: z.boolean().optional(),
   responseFormat: responseFormat.optional(),

@@ -1,4 +1,4 @@
-import { shellScript } from '../ssh/index.js';
+import { fileBeside, shellScript } from '../ssh/index.js';
 import { type Layout, layoutValues } from './layout.js';
 import type { ServiceManager } from './service-manager.js';
 
@@ -21,10 +21,10 @@ export const plain: ServiceManager = {
   needsRoot: false,
   programsFpga: false,
   tools: ['setsid'],
-  functions: new URL('./plain-service.sh', import.meta.url),
-  prepare: new URL('./plain-prepare.sh', import.meta.url),
+  functions: fileBeside('./plain-service.sh', import.meta.url),
+  prepare: fileBeside('./plain-prepare.sh', import.meta.url),
   files: ({ layout, device }) => ({
-    'system/run.sh': shellScript([new URL('./run.sh', import.meta.url)], {
+    'system/run.sh': shellScript([fileBeside('./run.sh', import.meta.url)], {
       ...layoutValues(layout),
       DEVICE: device,
     }),

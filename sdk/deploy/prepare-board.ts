@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { shellScript } from '../ssh/index.js';
+import { fileBeside, shellScript } from '../ssh/index.js';
 import { INCOMING, type Layout, layoutValues } from './layout.js';
 import { commandFailed, type RootShell } from './root-shell.js';
 import type { ServiceManager } from './service-manager.js';
@@ -7,7 +7,7 @@ import type { ServiceManager } from './service-manager.js';
 /** The script's answer for a folder that others may change; it prints its path. */
 const UNSAFE = 70;
 /** The shell function that makes the access tokens, in the folder CONFIG. */
-export const MAKE_TOKENS = new URL('./make-tokens.sh', import.meta.url);
+export const MAKE_TOKENS = fileBeside('./make-tokens.sh', import.meta.url);
 
 /**
  * Makes users and folders; what is there already stays.
@@ -20,7 +20,7 @@ export async function prepareBoard(
   layout: Layout,
   uid: number,
 ): Promise<void> {
-  const script = shellScript([MAKE_TOKENS, new URL('./prepare.sh', import.meta.url), manager.prepare], {
+  const script = shellScript([MAKE_TOKENS, fileBeside('./prepare.sh', import.meta.url), manager.prepare], {
     ...layoutValues(layout),
     INCOMING,
     LOGIN_UID: uid,

@@ -1,3 +1,4 @@
+import { fileBeside } from '../ssh/index.js';
 import { DESIGN_FOLDER, socketOf } from './layout.js';
 import type { ServiceManager, ServiceOptions } from './service-manager.js';
 import { unitFile } from './unit-file.js';
@@ -13,8 +14,8 @@ export const systemd: ServiceManager = {
   needsRoot: true,
   programsFpga: true,
   tools: ['systemctl', 'systemd-run', 'useradd'],
-  functions: new URL('./systemd-service.sh', import.meta.url),
-  prepare: new URL('./systemd-prepare.sh', import.meta.url),
+  functions: fileBeside('./systemd-service.sh', import.meta.url),
+  prepare: fileBeside('./systemd-prepare.sh', import.meta.url),
   files: (options) =>
     Object.fromEntries(
       [UNIT, RULES, ...(options.programsFpga ? [FPGA_UNIT] : [])].map((name) => [

@@ -1,3 +1,5 @@
+import { fileBeside } from '../ssh/index.js';
+
 /** The agent's systemd unit on a board; deploy installs it under this name. */
 export const UNIT = 'pynq-llm.service';
 
@@ -45,7 +47,7 @@ const CURRENT = '/opt/pynq-llm/current';
 
 /** unit-state.sh and its values: `parseUnitState` reads what it prints. */
 export const UNIT_STATE = {
-  file: new URL('./unit-state.sh', import.meta.url),
+  file: fileBeside('./unit-state.sh', import.meta.url),
   values: { UNIT, PROPERTIES: PROPERTIES.join(','), CURRENT },
 } as const;
 

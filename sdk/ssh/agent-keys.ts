@@ -1,13 +1,13 @@
-import ssh2, {
-  type IdentityCallback,
-  type ParsedKey,
-  type SignCallback,
-  type SigningRequestOptions,
-} from 'ssh2';
+import type { IdentityCallback, ParsedKey, SignCallback, SigningRequestOptions } from 'ssh2';
+import { loadSsh2 } from './load-ssh2.js';
+import { publicKeyOf } from './public-key.js';
+
+// Imported when an SSH agent is asked: the class is built on one of ssh2's.
+const { BaseAgent, OpenSSHAgent } = loadSsh2();
 
 /** The keys of an SSH agent that are shown to a host: those of the configuration first, and alone where it says so (IdentitiesOnly). */
-export class AgentKeys extends ssh2.BaseAgent<ParsedKey> {
-  readonly #agent: InstanceType<typeof ssh2.OpenSSHAgent>;
+export class AgentKeys extends BaseAgent<ParsedKey> {
+  readonly #agent: InstanceType<typeof OpenSSHAgent>;
   readonly #wanted: readonly string[];
   readonly #only: boolean;
   /** What the agent had of the wanted keys, once it was asked. */
@@ -16,7 +16,7 @@ export class AgentKeys extends ssh2.BaseAgent<ParsedKey> {
   /** @param wanted public keys, base64 of the wire form, in order @param only whether no others are shown */
   constructor(socket: string, wanted: readonly string[], only: boolean) {
     super();
-    this.#agent = new ssh2.OpenSSHAgent(socket);
+    this.#agent = new OpenSSHAgent(socket);
     this.#wanted = wanted;
     this.#only = only;
   }
@@ -43,9 +43,4 @@ export class AgentKeys extends ssh2.BaseAgent<ParsedKey> {
     if (typeof options === 'function') this.#agent.sign(key, data, options);
     else this.#agent.sign(key, data, options, done);
   }
-}
-
-/** Base64 of the wire form. */
-export function publicKeyOf(key: ParsedKey): string {
-  return key.getPublicSSH().toString('base64');
 }

@@ -1,20 +1,14 @@
 import { readFileSync } from 'node:fs';
-import ssh2, { type AnyAuthMethod, type AuthenticationType, type ParsedKey } from 'ssh2';
+import type { AnyAuthMethod, AuthenticationType, ParsedKey } from 'ssh2';
 import { PynqLlmError } from '../../errors/index.js';
-import { AgentKeys, publicKeyOf } from './agent-keys.js';
 import type { LoginRules } from './client-config.js';
+import { loadSsh2 } from './load-ssh2.js';
 import type { SshPrompts } from './prompts.js';
+import { publicKeyOf } from './public-key.js';
+import type { Secrets } from './secrets.js';
 
 /** As OpenSSH: so often a passphrase is asked for. */
 const PASSPHRASE_TRIES = 3;
-
-/** Secrets that the board accepted, for making the connection again. In memory only. */
-export interface Secrets {
-  /** Of the login. */
-  password?: string | undefined;
-  /** Of key files, by their paths. */
-  readonly passphrases: Map<string, string>;
-}
 
 /** Who logs in where. */
 export interface Who {
@@ -88,6 +82,7 @@ export class Authenticator {
     const inAgent = new Set<string>();
     if (agentSocket !== undefined && this.#takes('publickey')) {
       const wanted = [...publicKeys.values()].filter((key) => key !== undefined);
+      const { AgentKeys } = await import('./agent-keys.js');
       const agent = new AgentKeys(agentSocket, wanted, identitiesOnly);
       this.tried.push(identitiesOnly ? 'keys of the SSH agent that the configuration names' : 'SSH agent');
       yield { type: 'agent', username, agent };
@@ -130,7 +125,7 @@ export class Authenticator {
     }
     let passphrase = this.#secrets.passphrases.get(file);
     for (let tries = 0; tries <= PASSPHRASE_TRIES; tries++) {
-      const parsed = ssh2.utils.parseKey(text, passphrase);
+      const parsed = loadSsh2().utils.parseKey(text, passphrase);
       if (!(parsed instanceof Error)) {
         if (passphrase !== undefined) this.#secrets.passphrases.set(file, passphrase);
         const key = Array.isArray(parsed) ? parsed[0] : parsed;
@@ -156,7 +151,7 @@ function readPublicKey(file: string): string | undefined {
       // Its private half says what is wrong with it.
       continue;
     }
-    const parsed = ssh2.utils.parseKey(text);
+    const parsed = loadSsh2().utils.parseKey(text);
     const key = parsed instanceof Error ? undefined : Array.isArray(parsed) ? parsed[0] : parsed;
     if (key !== undefined) return publicKeyOf(key);
   }

@@ -1,14 +1,15 @@
 import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Client } from 'ssh2';
 import { z } from 'zod';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { milliseconds, optionsOf, requireArguments, signal } from '../arguments.js';
-import { Authenticator, type Secrets } from './authenticator.js';
+import { Authenticator } from './authenticator.js';
 import { type ResolvedTarget, resolveTarget } from './client-config.js';
 import { SshConnection } from './connection.js';
 import { type HostKeyAlgorithm, HostKeyCheck, type HostKeyOptions } from './host-key.js';
+import { loadSsh2 } from './load-ssh2.js';
 import { ProxyCommand } from './proxy-command.js';
+import type { Secrets } from './secrets.js';
 import { formatTarget, parseSshTarget, type SshTarget } from './target.js';
 
 const TIMEOUT_MS = 20_000;
@@ -109,6 +110,7 @@ function handshake(target: ResolvedTarget, options: SshOptions, way: Way): Promi
   const secrets = options.secrets ?? { password: undefined, passphrases: new Map<string, string>() };
   secrets.password ??= options.password;
   const authenticator = new Authenticator(target, target.login, options.prompts, secrets);
+  const { Client } = loadSsh2();
   const client = new Client();
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;

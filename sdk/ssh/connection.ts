@@ -1,7 +1,6 @@
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { type Duplex, Readable } from 'node:stream';
-import type { Client, ClientChannel } from 'ssh2';
 import { PynqLlmError } from '../../errors/index.js';
 import { quote } from './quote.js';
 
@@ -57,9 +56,25 @@ export interface RemoteHost {
   forwardTo(place: string | number): Promise<Duplex>;
 }
 
+type Opened = (error: Error | undefined, channel: SshChannel) => void;
+
+/** A command or a stream on the board. */
+interface SshChannel extends Duplex {
+  readonly stderr: Readable;
+}
+
+/** What is used of ssh2's client. Its own types have no place in our declarations: who uses the package has not got them. */
+export interface SshClient extends EventEmitter {
+  exec(command: string, opened: Opened): unknown;
+  openssh_forwardOutStreamLocal(path: string, opened: Opened): unknown;
+  forwardOut(fromHost: string, fromPort: number, toHost: string, toPort: number, opened: Opened): unknown;
+  end(): unknown;
+  destroy(): unknown;
+}
+
 /** A login on a board. */
 export class SshConnection implements RemoteHost, AsyncDisposable {
-  readonly #client: Client;
+  readonly #client: SshClient;
   /** `user@host:port`. */
   readonly place: string;
   /** `SHA256:…` of the host's key. */
@@ -69,12 +84,12 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
   #lost: PynqLlmError | undefined;
   readonly #onLost = new Set<(error: PynqLlmError) => void>();
 
-  constructor(client: Client, place: string, hostKey: string, password: string | undefined) {
+  constructor(client: SshClient, place: string, hostKey: string, password: string | undefined) {
     this.#client = client;
     this.place = place;
     this.hostKey = hostKey;
     this.password = password;
-    client.on('error', (cause) => this.#lose(cause.message, cause));
+    client.on('error', (cause: Error) => this.#lose(cause.message, cause));
     client.on('close', () => this.#lose('the board closed it', undefined));
   }
 
@@ -158,7 +173,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
   #run(command: string, options: RunOptions): Promise<ExecResult> {
     return this.#wait((resolve, reject) => {
       const { timeoutMs = COMMAND_MS, stallMs, signal } = options;
-      let channel: ClientChannel | undefined;
+      let channel: SshChannel | undefined;
       const tooLong = (ms: number) => () => {
         channel?.destroy();
         reject(
@@ -195,10 +210,7 @@ export class SshConnection implements RemoteHost, AsyncDisposable {
     });
   }
 
-  #forward(
-    place: string,
-    open: (done: (error: Error | undefined, channel: ClientChannel) => void) => void,
-  ): Promise<Duplex> {
+  #forward(place: string, open: (done: Opened) => void): Promise<Duplex> {
     return this.#wait((resolve, reject) => {
       let late = false;
       const timer = setTimeout(() => {
@@ -262,7 +274,7 @@ interface RunOptions extends Omit<ExecOptions, 'stdin'> {
 }
 
 /** Feeds a command and takes its output until it ends. */
-function collect(channel: ClientChannel, options: RunOptions, moves: () => void): Promise<ExecResult> {
+function collect(channel: SshChannel, options: RunOptions, moves: () => void): Promise<ExecResult> {
   const { input, onStdout, onSent } = options;
   return new Promise((resolve, reject) => {
     let stdout = '';

@@ -3,6 +3,6 @@ export type { ExecOptions, ExecResult, RemoteHost, UploadSource } from './connec
 export { SshConnection } from './connection.js';
 export type { SshPrompts } from './prompts.js';
 export { quote } from './quote.js';
-export { type ScriptValues, shellCommand, shellScript } from './script.js';
+export { fileBeside, type ScriptValues, shellCommand, shellScript } from './script.js';
 export { CLEAN_ENVIRONMENT } from './sudo.js';
 export { formatTarget, parseSshTarget, parseSshUrl, type SshTarget } from './target.js';

@@ -1,4 +1,4 @@
-import { PynqLlmError } from '../../errors/index.js';
+import { nearestName, PynqLlmError } from '../../errors/index.js';
 import { inProcess } from './in-process.js';
 import { parseFingerprint } from './pinned-tls.js';
 import { type SshLoginOptions, throughSsh } from './ssh.js';
@@ -50,7 +50,21 @@ export function transportFor(url: string, options: PlaceOptions): PlaceTransport
     return { open: webSocket(url, { fingerprint: parseFingerprint(fingerprint) }), reconnects: true };
   }
   if (url.startsWith('ssh://')) return { ...throughSsh(url, options.ssh ?? {}), reconnects: true };
-  throw badUrl(url, 'its scheme is not known');
+  throw badUrl(url, `its scheme is not known${suggestion(url)}`);
+}
+
+const SCHEMES: readonly string[] = ['mock:', 'unix:', 'ws://', 'wss://', 'ssh://'];
+
+/** What was meant by a URL, where that is clear: another scheme, or, without any, a host that one logs in to. */
+function suggestion(url: string): string {
+  const [, scheme, rest] = /^([a-z][a-z0-9+.-]*:(?:\/\/)?)(.*)$/i.exec(url) ?? [];
+  if (scheme === undefined) return /^[\w.@-]+$/.test(url) ? `; did you mean ssh://${url}` : '';
+  const slashes =
+    rest !== undefined && scheme.endsWith(':') && rest.startsWith('/') ? scheme.replace(/:$/, '://') : scheme;
+  const nearest = nearestName(slashes, SCHEMES);
+  return nearest === undefined
+    ? ''
+    : `; did you mean ${nearest}${(rest ?? '').replace(/^\/+(?=.)/, nearest === 'unix:' ? '/' : '')}`;
 }
 
 function badUrl(url: string, why: string): PynqLlmError {

@@ -136,7 +136,8 @@ function generateGreedily(model: Model, prompt: readonly number[], maxTokens: nu
   const ids: number[] = [];
   let failure: unknown;
   engine.submit(
-    { prompt, maxTokens, sampling: { temperature: 0 } },
+    // llama.cpp knows nothing of `pynq_llm.stop`.
+    { prompt, maxTokens, modelStop: false, sampling: { temperature: 0 } },
     {
       onToken: ({ id }) => ids.push(id),
       onDone: () => {},

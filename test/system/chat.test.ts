@@ -151,4 +151,67 @@ describe.skipIf(!hasPty)('chat at a terminal (needs util-linux script)', () => {
     terminal.type('/quit\r');
     expect(await terminal.ended).toBe(0);
   });
+
+  it.each(['/exit', '/bye', '/quit'])('%s ends it', async (word) => {
+    await using terminal = ptyCli(CHAT, { home });
+    await terminal.see('> ');
+    terminal.type(`${word}\r`);
+    expect(await terminal.ended).toBe(0);
+  });
+
+  it('completes commands, options and files with Tab', async () => {
+    writeFileSync(join(home, 'said-before.json'), '{"messages":[]}');
+    await using terminal = ptyCli(CHAT, { home });
+    await terminal.see('> ');
+    await keys(terminal, '/tim', '\t', '\r');
+    await terminal.see('Timing is hidden');
+    await terminal.see('> ');
+    await keys(terminal, '/set ignore-', '\t', 'on\r');
+    await terminal.see('ignore-eos  on');
+    await terminal.see('> ');
+    await keys(terminal, `/load ${home}/said-b`, '\t', '\r');
+    await terminal.see('0 messages are loaded');
+    await terminal.see('> ');
+    terminal.type('/exit\r');
+    expect(await terminal.ended).toBe(0);
+  });
+
+  it('edits a line that wraps at 60 columns, where it is exactly as wide and where it is wider', async () => {
+    const file = join(home, 'wrapped.json');
+    await using terminal = ptyCli([...CHAT, '-n', '1'], { home, columns: 60 });
+    await terminal.see('> ');
+    // Two columns are the prompt's: 58 fill the first line, and the cursor stands on the next.
+    const [home1, end, left, rubOut] = ['\x01', '\x05', '\x1b[D', '\x7f'];
+    await keys(terminal, 'a'.repeat(58), home1, 'X', end, 'Y', left, left, 'Z', '\r');
+    await terminal.see('core cycles');
+    await terminal.see('> ');
+    // Over the wrap and back: 130 characters take three lines.
+    await keys(
+      terminal,
+      'b'.repeat(130),
+      ...Array<string>(75).fill(left),
+      rubOut,
+      'C',
+      end,
+      rubOut,
+      'D',
+      '\r',
+    );
+    await terminal.see('core cycles');
+    await terminal.see('> ');
+    terminal.type(`/save ${file}\r`);
+    await terminal.see('> ');
+    terminal.type('/exit\r');
+    expect(await terminal.ended).toBe(0);
+    const asked = readSaved(file).messages.flatMap(({ role, content }) => (role === 'user' ? [content] : []));
+    expect(asked).toEqual([`X${'a'.repeat(57)}ZaY`, `${'b'.repeat(54)}C${'b'.repeat(74)}D`]);
+  });
 });
+
+/** Each by itself, as a keyboard sends them: Node.js takes what comes at once for something pasted. */
+async function keys(terminal: { type(text: string): void }, ...typed: readonly string[]): Promise<void> {
+  for (const key of typed) {
+    terminal.type(key);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+}

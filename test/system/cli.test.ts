@@ -57,6 +57,12 @@ describe.concurrent('run', () => {
       expect(token.top).toHaveLength(3);
     }
     expect(lines.at(-1)).toEqual({
+      boardClock: {
+        clockHz: 100e6,
+        timing: 'synthesised',
+        coreSeconds: expect.any(Number),
+        tokensPerSecond: expect.any(Number),
+      },
       type: 'done',
       reason: 'max-tokens',
       text: expect.any(String),

@@ -6,6 +6,8 @@ import { slowMock, TINY_MODEL, temporaryDirectory, testAgent } from './support/a
 import { cli, cliAgent, jsonLines } from './support/cli.js';
 import { hasPty, ptyCli } from './support/pty.js';
 
+/** Colours, and what clears a line. */
+const ESCAPES = new RegExp(`${'\x1b'}\\[[0-9;]*[Km]`, 'g');
 const directory = temporaryDirectory();
 const home = directory.path;
 let agent: AgentHandle;
@@ -81,12 +83,21 @@ describe('top', () => {
   });
 
   it('--once prints one screen without escapes, for a board without a model too', async () => {
-    const { status, stdout } = await cli(['top', '--once', '--interval', '0.2'], { home });
+    const idle = await cli(['top', '--once', '--interval', '0.2', '--no-story'], { home });
+    expect(idle.status).toBe(0);
+    expect(idle.stdout).toMatch(/^mock: .* ready\nup /);
+    expect(idle.stdout).toMatch(/^core busy .* 0\.0 % /m);
+    expect(idle.stdout).toMatch(/^compute +computing /m);
+    expect(idle.stdout).not.toContain('\x1b');
+    expect(idle.stderr).toBe('');
+  });
+
+  it('--once on a fresh mock tells a story meanwhile, and says so', async () => {
+    const { status, stdout, stderr } = await cli(['top', '--once', '--interval', '2'], { home });
     expect(status).toBe(0);
-    expect(stdout).toMatch(/^mock: .* ready, up /);
-    expect(stdout).toMatch(/^core .* 0\.0 % busy/m);
-    expect(stdout).toMatch(/^compute +computing /m);
-    expect(stdout).not.toContain('\x1b');
+    expect(stderr).toContain('tells a story');
+    expect(Number(/^core busy +[█░]+ +([\d.]+) %/m.exec(stdout)?.[1])).toBeGreaterThan(1);
+    expect(stdout).toMatch(/^running +interactive /m);
   });
 
   it.skipIf(!hasPty).each([
@@ -123,6 +134,17 @@ describe('top', () => {
     },
   );
 
+  it.skipIf(!hasPty)('shows its keys on h, and has colours (needs util-linux script)', async () => {
+    await using terminal = ptyCli(['top', '-d', agent.url, '--interval', '0.3'], { home });
+    await terminal.see('\x1b[32mready');
+    terminal.type('h');
+    await terminal.see('sort sequences');
+    terminal.type('u');
+    await terminal.see('store-unit');
+    terminal.type('q');
+    expect(await terminal.ended).toBe(0);
+  });
+
   it.skipIf(!hasPty)(
     'redraws a screen cut to the terminal, and gives it back on q (needs util-linux script)',
     async () => {
@@ -144,7 +166,7 @@ describe('top', () => {
       for (const screen of screens) {
         const lines = screen.split('\x1b[J')[0]!.split(/\r+\n/);
         expect(lines.length).toBeLessThanOrEqual(14);
-        for (const line of lines) expect(line.replace('\x1b[K', '').length).toBeLessThanOrEqual(60);
+        for (const line of lines) expect([...line.split(ESCAPES).join('')].length).toBeLessThanOrEqual(60);
       }
     },
   );

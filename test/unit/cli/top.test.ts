@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { figuresOf } from '../../../cli/top/figures.js';
+import { type Figures, figuresOf } from '../../../cli/top/figures.js';
+import { FigureHistory, sparkline } from '../../../cli/top/history.js';
+import type { TopLook } from '../../../cli/top/layout.js';
+import { drawLine, wantsColours } from '../../../cli/top/line.js';
 import type { Sample } from '../../../cli/top/sample.js';
 import { screenLines } from '../../../cli/top/screen.js';
 import { newTraffic } from '../../../driver/traffic.js';
@@ -97,8 +100,17 @@ describe('figures', () => {
 });
 
 describe('a screen', () => {
-  const linesOf = (metrics: Partial<Device['metrics']>) =>
-    screenLines({ device: 'mock:', sample: sample(0, {}, metrics), figures: undefined });
+  const LOOK: TopLook = { columns: 120, sort: 'state', allUnits: false, help: false };
+  const linesOf = (
+    metrics: Partial<Device['metrics']>,
+    look: Partial<TopLook> = {},
+    figures: Figures | undefined = undefined,
+    history = new FigureHistory(),
+  ) =>
+    screenLines(
+      { device: 'mock:', sample: sample(0, {}, metrics), figures, history },
+      { ...LOOK, ...look },
+    ).map((line) => drawLine(line, look.columns ?? LOOK.columns, false));
 
   it('tells how long half and 95 of 100 requests waited', () => {
     const interactive = { ...served(), queueMs: { bounds: [10, 1000], counts: [90, 4, 6], sum: 1 } };
@@ -131,5 +143,82 @@ describe('a screen', () => {
     expect(states).toEqual([...Array(5).fill('running'), ...Array(7).fill('waiting')]);
     expect(lines).toContain('and 3 more');
     expect(lines.join('')).not.toContain('\x1b');
+  });
+
+  it('shows shares of units that tell something, lanes together, and all of them where asked', () => {
+    const before = sample(0, {
+      counters: [
+        counter('store-unit', 'always', 0),
+        counter('compute', 'computing', 0),
+        counter('loader-a', 'loading', 0),
+        counter('loader-b', 'loading', 0),
+        counter('transfer-a', 'after-first-load', 0),
+      ],
+    });
+    const now = sample(1000, {
+      counters: [
+        counter('store-unit', 'always', 1000),
+        counter('compute', 'computing', 750),
+        counter('loader-a', 'loading', 200),
+        counter('loader-b', 'loading', 400),
+        counter('transfer-a', 'after-first-load', 1000),
+      ],
+    });
+    const figures = figuresOf(before, now, CLOCK)!;
+    const history = new FigureHistory();
+    history.add(figures);
+    const units = linesOf({}, {}, figures, history);
+    const row = (name: string) => units.find((one) => one.startsWith(name));
+    expect(row('compute')).toMatch(/computing .*75\.0 % +▆ +25\.0 % +idle$/);
+    expect(row('loader ')).toMatch(/loading .*30\.0 %/);
+    expect(units.join('\n')).not.toMatch(/always|after-first-load|100\.0 %/);
+    const all = linesOf({}, { allUnits: true }, figures, history).join('\n');
+    expect(all).toMatch(/^loader-a .*20\.0 %/m);
+    expect(all).toMatch(/^store-unit .*100\.0 %/m);
+    const narrow = linesOf({}, { columns: 60 }, figures, history);
+    expect(narrow.find((one) => one.startsWith('compute'))).toMatch(/75\.0 %.*▆$/);
+    for (const one of narrow) expect(one.length).toBeLessThanOrEqual(60);
+  });
+
+  it('sorts sequences, and lists its keys', () => {
+    const sequence = (ageMs: number, generated: number) => ({
+      class: 'interactive' as const,
+      priority: 5,
+      state: 'running' as const,
+      hasCredit: true,
+      ageMs,
+      promptTokens: 1,
+      generated,
+      left: 1,
+      pages: generated,
+    });
+    const models = [{ model: '0'.repeat(64), name: 'm', sequences: [sequence(1000, 3), sequence(9000, 2)] }];
+    const ages = (sort: TopLook['sort']) =>
+      linesOf({ models }, { sort }).flatMap((one) => /^running .* (\d\.\d\d s)/.exec(one)?.[1] ?? []);
+    expect([ages('state'), ages('age'), ages('tokens')]).toEqual([
+      ['1.00 s', '9.00 s'],
+      ['9.00 s', '1.00 s'],
+      ['1.00 s', '9.00 s'],
+    ]);
+    expect(linesOf({}, { help: true }).slice(0, 4).join()).toMatch(/q .*h .*s .*u /);
+  });
+
+  it('is cut by characters, and coloured only where colours are wanted', () => {
+    const line = [{ text: 'ab█', colour: 'good' as const }, { text: 'evil\x1b[2J' }];
+    expect(drawLine(line, 4, false)).toBe('ab█e');
+    expect(drawLine(line, 2, true)).toBe('\x1b[32mab\x1b[0m');
+    expect(drawLine(line, 99, true).split('\x1b[32m').join('').split('\x1b[0m').join('')).not.toContain(
+      '\x1b',
+    );
+    expect(wantsColours({ isTTY: true }, { TERM: 'xterm' })).toBe(true);
+    expect(wantsColours({ isTTY: true }, { TERM: 'xterm', NO_COLOR: '1' })).toBe(false);
+    expect(wantsColours({ isTTY: true }, { TERM: 'dumb' })).toBe(false);
+    expect(wantsColours({}, { TERM: 'xterm' })).toBe(false);
+  });
+
+  it('draws what was before in eight heights', () => {
+    expect(sparkline([0, 1, 2, 7], 7)).toBe('▁▂▃█');
+    expect(sparkline([0, 0])).toBe('▁▁');
+    expect(sparkline([5, 10])).toBe('▅█');
   });
 });

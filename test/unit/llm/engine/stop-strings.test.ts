@@ -31,6 +31,17 @@ describe('stop strings', () => {
     expect(run(['stop'], ['a st'])).toEqual({ text: 'a st' });
   });
 
+  it('of the model are not shown, nor the beginning of one at the very end', () => {
+    const end = new StopStrings(['bye'], ['<|end|>', 'bye']);
+    expect(end.push('a <|e')).toEqual({ text: 'a ' });
+    expect(end.push('nd|> b')).toEqual({ text: '', stop: '<|end|>', isEnd: true });
+    expect([end.push('more').text, end.flush()]).toEqual(['', '']);
+    const asked = new StopStrings(['bye'], ['<|end|>', 'bye']);
+    expect(asked.push('good bye')).toEqual({ text: 'good ', stop: 'bye', isEnd: false });
+    const cut = new StopStrings(['stop'], ['<|end|>']);
+    expect(cut.push('a < b st <|en').text + cut.flush()).toBe('a < b st ');
+  });
+
   it('that overlap themselves are found', () => {
     expect(run(['aab'], ['a', 'a', 'a', 'b'])).toEqual({ text: 'a', stop: 'aab' });
   });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { GgufValue } from '../../../../gguf/index.js';
 import { createTokenizer, type Tokenizer } from '../../../../llm/tokenizer/index.js';
 import { preTokenizerOf, splitWords } from '../../../../llm/tokenizer/pre-tokenizers.js';
 import {
@@ -342,4 +343,23 @@ describe('a vocabulary that cannot be used', () => {
     );
     expect(tokenizer.encode('漢', { addSpecial: false })).toEqual([id]);
   });
+});
+
+describe('texts that a model file names as its ends', () => {
+  const withEnds = (ends: GgufValue) => createTokenizer(bytePairMetadata({ 'pynq_llm.stop': ends }));
+
+  it('are read; the bundled models have the name of their end token', () => {
+    expect(tinyStories().endTexts).toEqual(['<|end_story|>']);
+    expect(createTokenizer(bytePairMetadata()).endTexts).toEqual([]);
+    expect(withEnds(['User:']).endTexts).toEqual(['User:']);
+  });
+
+  it.each([['one text'], [['']], [['x'.repeat(129)]], [new Array<string>(9).fill('x')], [[1]]])(
+    'are refused where they are %j',
+    (ends) => {
+      expect(() => withEnds(ends as GgufValue)).toThrow(
+        expect.objectContaining({ code: 'LLM_METADATA_INVALID' }),
+      );
+    },
+  );
 });
