@@ -2,11 +2,13 @@ import { dot } from './dot';
 
 export { attend } from './attention';
 export { multiplyBlocks } from './blocks';
+export { cap } from './cap';
+export { geGlu } from './gelu';
 export { decodeHalves, encodeHalves, roundToHalves } from './half';
-export { normalize } from './norm';
+export { normalize, normalizeLayer } from './norm';
 export { quantizeQ8K } from './q8k';
 export { quantizePage } from './quantized-page';
-export { rotate } from './rope';
+export { rotate, rotateHalves } from './rope';
 export { swiGlu } from './swiglu';
 
 /** One row of weights times `n` columns, all float32: results[n] = row . columns[n]. */
