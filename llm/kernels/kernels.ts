@@ -57,6 +57,21 @@ export interface Kernels {
   decodeHalves(halves: number, floats: number, count: number): void;
   encodeHalves(floats: number, halves: number, count: number): void;
   roundToHalves(from: number, to: number, count: number): void;
+  roundToBfloats(from: number, to: number, count: number): void;
+  decodeBfloats(bfloats: number, floats: number, count: number): void;
+  /** `count` float32 to blocks of 32 with their sums; see assembly/q8small.ts. */
+  quantizeQ8Small(values: number, count: number, blocks: number): void;
+  /** A row of blocks of 32 times such columns; see assembly/small-rows.ts. */
+  multiplySmallRow(
+    type: number,
+    row: number,
+    blocks: number,
+    columns: number,
+    n: number,
+    results: number,
+  ): void;
+  /** A row of unpacked super-blocks times columns of Q8_K; see assembly/super-rows.ts. */
+  multiplySuperRow(row: number, blocks: number, columns: number, n: number, results: number): void;
   /** results[n] = row . columns[n], all float32. */
   multiplyRow(row: number, columns: number, n: number, length: number, results: number): void;
 }

@@ -48,6 +48,11 @@ export interface LoadOptions {
    * unless given. A matrix that the core does not take is the CPU's anyway.
    */
   readonly cpuRows?: ((tensor: GgufTensor) => number) | undefined;
+  /**
+   * Whether the CPU's matrices meet float32 activations whatever their type, instead of rounded ones: more exact than llama.cpp, and
+   * for comparisons. The core knows rounded ones only.
+   */
+  readonly floatActivations?: boolean | undefined;
   readonly onProgress?: LoadProgress | undefined;
   /** What the model is, and where its packed weights may be kept; nothing is kept, or looked for, unless given. */
   readonly keep?: KeepWeights | undefined;
@@ -83,7 +88,15 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   };
   let loader: WeightLoader | undefined;
   try {
-    loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress, options.keep, share);
+    loader = new WeightLoader(
+      gguf,
+      matrices(tensors),
+      accelerator,
+      options.onProgress,
+      options.keep,
+      share,
+      options.floatActivations,
+    );
     const workspace = new Workspace(config, maxColumns);
     const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator, contextLength);
     return new Model({

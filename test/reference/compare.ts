@@ -44,8 +44,8 @@ const LIMITS = {
   f16Unsteady: { median: 0.01, worst: 0.05 },
 };
 
-function limitsOf(file: string) {
-  if (!file.includes('f16')) return LIMITS.quantised;
+function limitsOf(file: string, floatActivations: boolean) {
+  if (!file.includes('f16') && !floatActivations) return LIMITS.quantised;
   return /^(gemma3|olmo2)/.test(file) ? LIMITS.f16Unsteady : LIMITS.f16;
 }
 
@@ -59,21 +59,25 @@ export function readReference(path: string): Map<string, ReferenceCase[]> {
   return groupByModel(cases);
 }
 
-/** Compares one model file with its reference cases. */
+/**
+ * Compares one model file with its reference cases.
+ * @param floatActivations of both: the reference was computed with every tensor as F32
+ */
 export function compareModel(
   folder: string,
   file: string,
   cases: readonly ReferenceCase[],
   accelerator: Accelerator | undefined,
+  floatActivations = false,
 ): ModelComparison {
   using source = fileSource(join(folder, file));
-  const model = loadModel(openGguf(source), { accelerator });
+  const model = loadModel(openGguf(source), { accelerator, floatActivations });
   try {
     const differences = cases.flatMap((one) => logprobDifferences(model, one)).sort((a, b) => a - b);
     const greedy = cases.map((one) => compareGreedy(model, one));
     const median = differences[differences.length >> 1] ?? Number.NaN;
     const worst = differences.at(-1) ?? Number.NaN;
-    const limits = limitsOf(file);
+    const limits = limitsOf(file, floatActivations);
     return {
       model: file,
       prompts: cases.length,

@@ -151,6 +151,7 @@ describe('RoPE', () => {
     base: 10000,
     scale: 1,
     originalContext: 512,
+    needsFactors: false,
     attentionFactor: 1,
     yarn: undefined,
   };
