@@ -12,6 +12,7 @@ const KIT = join('..', 'shared', 'kit');
 const REFUSED = ['lfm2', 'qwen3moe'];
 
 const reference = readReference(join(KIT, 'reference.json'));
+const floatReference = readReference(join(KIT, 'reference-float.json'));
 const isRefused = (file: string) => REFUSED.some((family) => file.startsWith(`${family}-`));
 
 describe('models of all families, with random weights', () => {
@@ -24,6 +25,13 @@ describe('models of all families, with random weights', () => {
       const comparison = compareModel(KIT, file, cases, accelerator);
       accelerator.close();
       expect(comparison.failures).toEqual([]);
+    },
+  );
+
+  it.skipIf(!existsSync(KIT)).each([...floatReference])(
+    '%s computes with float32 activations what llama.cpp computes with its weights as float32',
+    (file, cases) => {
+      expect(compareModel(KIT, file, cases, undefined, true).failures).toEqual([]);
     },
   );
 
