@@ -88,6 +88,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
   ['llama', LLAMA],
   ['qwen2', { ...LLAMA, rope: 'halves', biases: ['attn_q', 'attn_k', 'attn_v'] }],
   ['qwen3', QWEN3],
+  ['qwen3moe', { ...QWEN3, hasExperts: true }],
   ['gemma2', GEMMA2],
   [
     'gemma3',

@@ -34,7 +34,10 @@ export interface ModelConfig {
   /** Values of the residual stream. */
   readonly embedding: number;
   readonly layers: number;
+  /** Values inside of a feed-forward, or of an expert. */
   readonly feedForward: number;
+  /** How many experts there are, and how many a token uses; undefined where there is one feed-forward. */
+  readonly experts: { readonly count: number; readonly used: number } | undefined;
   readonly heads: number;
   /** Key and value heads: each serves heads / kvHeads query heads. */
   readonly kvHeads: number;
@@ -53,7 +56,7 @@ export interface ModelConfig {
 }
 
 /** Limits that no model for such a board comes near: they bound what a hostile file makes us allocate. */
-const MOST = { layers: 512, heads: 1024, dimension: 1 << 20, context: 1 << 22 } as const;
+const MOST = { layers: 512, heads: 1024, experts: 1024, dimension: 1 << 20, context: 1 << 22 } as const;
 
 /**
  * Reads and checks the metadata of a model.
@@ -68,7 +71,7 @@ export function readConfig(gguf: GgufFile): ModelConfig {
   const prefix = metadata.text('general.architecture');
   const architecture = ARCHITECTURES.get(prefix);
   if (architecture === undefined) throw unsupportedArchitecture(prefix);
-  refuseMixtureOfExperts(metadata, prefix);
+  const experts = readExperts(metadata, prefix, architecture);
   const embedding = metadata.integer(`${prefix}.embedding_length`, 1, MOST.dimension);
   const heads = metadata.integerOfLayers(`${prefix}.attention.head_count`, 1, MOST.heads);
   const kvHeads = metadata.integerOfLayers(`${prefix}.attention.head_count_kv`, 1, MOST.heads, heads);
@@ -89,7 +92,8 @@ export function readConfig(gguf: GgufFile): ModelConfig {
     vocabSize: vocabSize(gguf, prefix, embedding),
     trainedContext,
     ...shape,
-    feedForward: metadata.integerOfLayers(`${prefix}.feed_forward_length`, 1, MOST.dimension),
+    feedForward: readFeedForward(metadata, prefix, experts?.used),
+    experts,
     kvHeads,
     normEpsilon: metadata.number(
       `${prefix}.attention.layer_norm_${architecture.norm === 'rms' ? 'rms_' : ''}epsilon`,
@@ -114,14 +118,32 @@ function unsupportedArchitecture(name: string): PynqLlmError {
   );
 }
 
-function refuseMixtureOfExperts(metadata: Metadata, prefix: string): void {
+/** @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE where a family without experts has some */
+function readExperts(
+  metadata: Metadata,
+  prefix: string,
+  { hasExperts }: Architecture,
+): ModelConfig['experts'] {
+  if (hasExperts) {
+    const count = metadata.integer(`${prefix}.expert_count`, 1, MOST.experts);
+    return { count, used: metadata.integer(`${prefix}.expert_used_count`, 1, count) };
+  }
   const experts = metadata.integer(`${prefix}.expert_count`, 0, 1 << 16, 0);
-  if (experts === 0) return;
+  if (experts === 0) return undefined;
   throw new PynqLlmError(
     'LLM_UNSUPPORTED_ARCHITECTURE',
-    `The model is a mixture of ${experts} experts; only dense feed-forward layers are computed.`,
+    `The model is a mixture of ${experts} experts; of "${prefix}" only dense feed-forward layers are computed.`,
     { context: { architecture: prefix, experts, supported: [...ARCHITECTURES.keys()] } },
   );
+}
+
+/** Of a mixture that does not say it, the experts that a token uses have the feed-forward's length together. */
+function readFeedForward(metadata: Metadata, prefix: string, used: number | undefined): number {
+  const key = `${prefix}.feed_forward_length`;
+  if (used === undefined) return metadata.integerOfLayers(key, 1, MOST.dimension);
+  const own = `${prefix}.expert_feed_forward_length`;
+  if (metadata.has(own)) return metadata.integerOfLayers(own, 1, MOST.dimension);
+  return Math.floor(metadata.integerOfLayers(key, used, MOST.dimension) / used);
 }
 
 function readHeadDim(metadata: Metadata, prefix: string, embedding: number, heads: number): number {

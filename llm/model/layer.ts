@@ -1,6 +1,11 @@
 import type { AttentionBlock } from './attention-block.js';
 import type { Column } from './column.js';
-import type { FeedForward } from './feed-forward.js';
+
+/** The second half of a layer, on the first columns of the residual stream. */
+interface FeedForwardPart {
+  coreCycles(n: number): number;
+  forward(n: number): void;
+}
 
 /**
  * One transformer layer, whose halves add to the residual stream one after the other. What is added last stays in `update`, until
@@ -9,7 +14,7 @@ import type { FeedForward } from './feed-forward.js';
 export class Layer {
   constructor(
     readonly attention: AttentionBlock,
-    readonly feedForward: FeedForward,
+    readonly feedForward: FeedForwardPart,
   ) {}
 
   /** Core cycles of `n` columns; where it is the last layer, of `n` columns of which `wanted` want logits. */

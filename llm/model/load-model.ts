@@ -10,6 +10,7 @@ import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
 import { CpuRowsMemory } from './cpu-rows.js';
 import { Embedding } from './embedding.js';
+import { ExpertFeedForward } from './expert-feed-forward.js';
 import { FeedForward } from './feed-forward.js';
 import { Layer } from './layer.js';
 import { type CpuWork, type GroupMember, LinearGroup } from './linear-group.js';
@@ -17,7 +18,9 @@ import { Model } from './model.js';
 import { readNorm } from './norm.js';
 import { Rope } from './rope.js';
 import {
+  type FeedForwardTensors,
   findTensors,
+  type LayerTensors,
   type MatrixTensors,
   type ModelTensors,
   matrices,
@@ -150,6 +153,33 @@ function buildGraph(
   const windowRope = config.windowRope && new Rope(config.windowRope, undefined);
   const { queries, keys, values, update, gate, up, logits } = workspace;
   const norm = (norms: NormTensors | GgufTensor | undefined) => readNorm(gguf, config, norms);
+  const gateUp = (matrices: FeedForwardTensors): LinearGroup =>
+    matrices.gate === undefined
+      ? group([matrices.up, gate])
+      : group([matrices.gate, gate], [matrices.up, up]);
+  const feedForwardOf = (layer: LayerTensors): FeedForward => {
+    const { feedForward } = layer;
+    if (feedForward === undefined) throw new Error('a layer without experts has a feed-forward');
+    const weights = {
+      norm: norm(layer.feedForwardNorm),
+      isParallel: config.architecture.normBefore && layer.feedForwardNorm === undefined,
+      gateUp: gateUp(feedForward),
+      down: group([feedForward.down, update]),
+      postNorm: norm(layer.feedForwardPostNorm),
+    };
+    return new FeedForward(config, weights, workspace);
+  };
+  const expertsOf = (layer: LayerTensors, experts: NonNullable<LayerTensors['experts']>) => {
+    const weights = {
+      norm: norm(layer.feedForwardNorm),
+      router: group([experts.router, workspace.routing]),
+      experts: experts.each.map((matrices) => ({
+        gateUp: gateUp(matrices),
+        down: group([matrices.down, workspace.expertUpdate]),
+      })),
+    };
+    return new ExpertFeedForward(config, weights, workspace);
+  };
   const layers = tensors.layers.map((layer, index) => {
     const [q, k, v] = [placed(layer.q, queries), placed(layer.k, keys), placed(layer.v, values)];
     const attention = {
@@ -162,16 +192,9 @@ function buildGraph(
       output: group([layer.attentionOutput, update]),
       postNorm: norm(layer.attentionPostNorm),
     };
-    const feedForward = {
-      norm: norm(layer.feedForwardNorm),
-      isParallel: config.architecture.normBefore && layer.feedForwardNorm === undefined,
-      gateUp: layer.gate === undefined ? group([layer.up, gate]) : group([layer.gate, gate], [layer.up, up]),
-      down: group([layer.down, update]),
-      postNorm: norm(layer.feedForwardPostNorm),
-    };
     return new Layer(
       new AttentionBlock(index, config, config.layerConfigs[index], attention, workspace),
-      new FeedForward(config, feedForward, workspace),
+      layer.experts === undefined ? feedForwardOf(layer) : expertsOf(layer, layer.experts),
     );
   });
   return {

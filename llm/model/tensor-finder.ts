@@ -23,6 +23,13 @@ export class TensorFinder {
     return tensor;
   }
 
+  /** `count` matrices in one tensor, one after another. @throws PynqLlmError LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE, LLM_TENSOR_TYPE */
+  stack(name: string, count: number, rows: number, columns: number): GgufTensor {
+    const tensor = this.#find(name);
+    checkShape(tensor, [columns, rows, count]);
+    return tensor;
+  }
+
   /** A vector of F32. @throws PynqLlmError LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE, LLM_TENSOR_TYPE */
   vector(name: string, length: number): GgufTensor {
     const tensor = this.#find(name);

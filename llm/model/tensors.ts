@@ -15,6 +15,13 @@ export interface MatrixTensors {
   readonly bias: GgufTensor | undefined;
 }
 
+/** The matrices of a feed-forward. */
+export interface FeedForwardTensors {
+  readonly gate: MatrixTensors | undefined;
+  readonly up: MatrixTensors;
+  readonly down: MatrixTensors;
+}
+
 /** The tensors of one layer, checked; what its family or its file does not have is undefined. */
 export interface LayerTensors {
   readonly attentionNorm: NormTensors | undefined;
@@ -26,9 +33,11 @@ export interface LayerTensors {
   readonly attentionOutput: MatrixTensors;
   readonly attentionPostNorm: NormTensors | undefined;
   readonly feedForwardNorm: NormTensors | undefined;
-  readonly gate: MatrixTensors | undefined;
-  readonly up: MatrixTensors;
-  readonly down: MatrixTensors;
+  readonly feedForward: FeedForwardTensors | undefined;
+  /** Instead of one feed-forward: what chooses some of many. */
+  readonly experts:
+    | { readonly router: MatrixTensors; readonly each: readonly FeedForwardTensors[] }
+    | undefined;
   readonly feedForwardPostNorm: NormTensors | undefined;
 }
 
@@ -98,7 +107,8 @@ function findLayer(find: TensorFinder, config: ModelConfig, block: string): Laye
       'ffn_norm',
       normBefore && !(mayBeParallel && !find.has(`${block}.ffn_norm.weight`)),
     ),
-    ...findFeedForward(find, config, block),
+    feedForward: config.experts === undefined ? findFeedForward(find, config, block) : undefined,
+    experts: config.experts && findExperts(find, config, block, config.experts.count),
     feedForwardPostNorm: norm('post_ffw_norm', normAfter),
   };
 }
@@ -137,11 +147,7 @@ function findQkv(
 }
 
 /** Gate and up, which may be one matrix with the gate's rows first, and down. */
-function findFeedForward(
-  find: TensorFinder,
-  config: ModelConfig,
-  block: string,
-): Pick<LayerTensors, 'gate' | 'up' | 'down'> {
+function findFeedForward(find: TensorFinder, config: ModelConfig, block: string): FeedForwardTensors {
   const { embedding, feedForward, architecture } = config;
   const down = findMatrix(find, config, `${block}.ffn_down`, embedding, feedForward);
   const up = `${block}.ffn_up`;
@@ -160,6 +166,29 @@ function findFeedForward(
     bias: bias && valuesOf(bias, name, first, feedForward),
   });
   return { gate: half('gate', 0), up: half('up', feedForward), down };
+}
+
+function findExperts(
+  find: TensorFinder,
+  config: ModelConfig,
+  block: string,
+  count: number,
+): NonNullable<LayerTensors['experts']> {
+  const { embedding, feedForward } = config;
+  const stack = (name: string, rows: number, columns: number) => {
+    const all = find.stack(`${block}.${name}_exps.weight`, count, rows, columns);
+    return (expert: number): MatrixTensors => ({
+      weight: rowsOf(all, String(expert), expert * rows, rows),
+      bias: undefined,
+    });
+  };
+  const gate = stack('ffn_gate', feedForward, embedding);
+  const up = stack('ffn_up', feedForward, embedding);
+  const down = stack('ffn_down', embedding, feedForward);
+  return {
+    router: findMatrix(find, config, `${block}.ffn_gate_inp`, count, embedding),
+    each: Array.from({ length: count }, (_, i) => ({ gate: gate(i), up: up(i), down: down(i) })),
+  };
 }
 
 function findMatrix(
@@ -230,11 +259,14 @@ function valuesOf(tensor: GgufTensor, part: string, first: number, columns: numb
 
 /** The matrices that a step multiplies with, in the order of use. */
 export function matrices(tensors: ModelTensors): GgufTensor[] {
-  return tensors.layers
-    .flatMap(({ q, k, v, attentionOutput, gate, up, down }) =>
-      [q, k, v, attentionOutput, gate, up, down].flatMap((matrix) => matrix?.weight ?? []),
-    )
-    .concat(tensors.output);
+  const all = tensors.layers.flatMap(({ q, k, v, attentionOutput, feedForward, experts }) => [
+    ...[q, k, v, attentionOutput],
+    ...(experts === undefined ? [] : [experts.router]),
+    ...(experts?.each ?? (feedForward === undefined ? [] : [feedForward])).flatMap(({ gate, up, down }) =>
+      gate === undefined ? [up, down] : [gate, up, down],
+    ),
+  ]);
+  return all.map(({ weight }) => weight).concat(tensors.output);
 }
 
 /** Reads an F32 vector, such as the weights of a norm. */

@@ -26,6 +26,10 @@ export class Workspace {
   /** feedForward values a column. */
   readonly gate: Float32Array;
   readonly up: Float32Array;
+  /** Of a mixture of experts: a value an expert, and the columns of an expert with what it makes of them, embedding values each. */
+  readonly routing: Float32Array;
+  readonly gathered: Float32Array;
+  readonly expertUpdate: Float32Array;
   /** cos and sin of RoPE for each column's position, and of the other RoPE of layers with a window. */
   readonly angles: Float32Array;
   readonly windowAngles: Float32Array;
@@ -39,7 +43,7 @@ export class Workspace {
   hasUpdate = false;
 
   constructor(config: ModelConfig, maxColumns: number) {
-    const { embedding, heads, kvHeads, headDim, feedForward, rope, windowRope, vocabSize } = config;
+    const { embedding, heads, kvHeads, headDim, feedForward, experts, rope, windowRope, vocabSize } = config;
     const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
     const widest = Math.max(embedding, queryWidth, feedForward);
     const normed = Math.max(embedding, queryWidth);
@@ -53,6 +57,9 @@ export class Workspace {
       embedding,
       feedForward,
       feedForward,
+      experts?.count ?? 0,
+      experts ? embedding : 0,
+      experts ? embedding : 0,
       rope.dimensions,
       windowRope?.dimensions ?? 0,
       vocabSize,
@@ -71,6 +78,9 @@ export class Workspace {
       this.update,
       this.gate,
       this.up,
+      this.routing,
+      this.gathered,
+      this.expertUpdate,
       this.angles,
       this.windowAngles,
       this.logits,

@@ -169,8 +169,8 @@ it.each(CASES)(
   60_000,
 );
 
-/** Windows, caps and norms after; biases. Rows of 48 values are the CPU's. */
-it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf'])(
+/** Windows, caps and norms after; biases; experts. Rows of 48 values are the CPU's. */
+it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
   'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s',
   (file) => {
     const family = openGguf(fileSource(join('test', 'fixtures', 'families', file)));

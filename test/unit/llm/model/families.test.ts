@@ -80,6 +80,7 @@ describe('what a family has of its own counts', () => {
     ['granite-f16.gguf', { 'granite.residual_scale': 0.5 }],
     ['granite-f16.gguf', { 'granite.logit_scale': 5 }],
     ['granite-f16.gguf', { 'granite.rope.scaling.finetuned': false }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 3 }],
     ['stablelm-f16.gguf', { 'stablelm.rope.dimension_count': 6 }],
     ['stablelm-f16.gguf', { 'stablelm.attention.layer_norm_epsilon': 0.1 }],
   ])('%s with %j', (file, metadata) => {
@@ -111,6 +112,8 @@ describe('a file of a family', () => {
     ['gpt2-f16.gguf', 'position_embd.weight', /LLM_TENSOR_MISSING/],
     ['starcoder2-f16.gguf', 'output_norm.bias', /LLM_TENSOR_MISSING/],
     ['phi3-f16.gguf', 'blk.0.attn_qkv.weight', /LLM_TENSOR_MISSING/],
+    ['qwen3moe-f16.gguf', 'blk.1.ffn_up_exps.weight', /LLM_TENSOR_MISSING/],
+    ['qwen3moe-f16.gguf', 'blk.0.ffn_gate_inp.weight', /LLM_TENSOR_MISSING/],
   ])('%s without %s is refused', (file, tensor, why) => {
     expect(failure(changed(open(file), {}, { [tensor]: undefined }))).toMatch(why);
   });
@@ -120,6 +123,7 @@ describe('a file of a family', () => {
     ['phi3-f16.gguf', 'blk.0.attn_qkv.weight', { shape: [48, 95] }],
     ['gpt2-f16.gguf', 'position_embd.weight', { shape: [48, 95] }],
     ['olmo2-f16.gguf', 'blk.0.attn_k_norm.weight', { shape: [48] }],
+    ['qwen3moe-f16.gguf', 'blk.0.ffn_down_exps.weight', { shape: [32, 48, 3] }],
   ])('%s with %s of another shape is refused', (file, tensor, change) => {
     expect(failure(changed(open(file), {}, { [tensor]: change }))).toMatch(/LLM_TENSOR_SHAPE/);
   });
@@ -131,6 +135,9 @@ describe('a file of a family', () => {
     ['granite-f16.gguf', { 'granite.logit_scale': 0 }],
     ['granite-f16.gguf', { 'granite.embedding_scale': Number.NaN }],
     ['gpt2-f16.gguf', { 'gpt2.attention.layer_norm_epsilon': -1 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 5 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 0 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 1e9 }],
   ])('%s with %j is refused', (file, metadata) => {
     expect(failure(changed(open(file), metadata))).toMatch(/LLM_METADATA_INVALID/);
   });
