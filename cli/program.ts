@@ -12,6 +12,7 @@ import { logsCommand } from './commands/logs.js';
 import { modelsCommand } from './commands/models.js';
 import { perplexityCommand } from './commands/perplexity.js';
 import { provisionCommand } from './commands/provision.js';
+import { quantizeCommand } from './commands/quantize.js';
 import { regsCommand } from './commands/regs.js';
 import { restartCommand } from './commands/restart.js';
 import { runCommand } from './commands/run.js';
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     uploadCommand(),
     modelsCommand(),
     inspectCommand(),
+    quantizeCommand(),
     scoreCommand(),
     perplexityCommand(),
     topCommand(),

@@ -10,6 +10,7 @@ import { LINUX_ERRORS } from './linux.js';
 import { LLM_ERRORS } from './llm.js';
 import { MOCK_ERRORS } from './mock-device.js';
 import { PROTOCOL_ERRORS } from './protocol.js';
+import { QUANTIZE_ERRORS } from './quantize.js';
 import { SDK_ERRORS } from './sdk.js';
 import { SERVICE_ERRORS } from './service.js';
 
@@ -18,6 +19,7 @@ export type { ErrorEntry } from './entry.js';
 /** The tables by the folders whose errors they hold, in the order of their numbers: the sections of docs/errors.md. */
 export const ERROR_TABLES = {
   'gguf/': GGUF_ERRORS,
+  'quantize/': QUANTIZE_ERRORS,
   'driver/': DRIVER_ERRORS,
   'linux-device/': LINUX_ERRORS,
   'mock-device/': MOCK_ERRORS,

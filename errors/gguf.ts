@@ -3,7 +3,7 @@ import type { ErrorEntry } from './entry.js';
 const DAMAGED =
   'The file is damaged or was made by a faulty tool: download or convert it again and compare its SHA-256.';
 
-/** Errors of gguf/: numbers 1000 to 1999. */
+/** Errors of gguf/: numbers 1000 to 1099. */
 export const GGUF_ERRORS = {
   GGUF_BAD_MAGIC: {
     number: 1001,
@@ -71,7 +71,7 @@ export const GGUF_ERRORS = {
     number: 1013,
     meaning: 'A tensor has a type that this package cannot read.',
     remedy:
-      'Quantise the model to Q2_K, Q3_K, Q4_K, Q5_K or Q6_K (F32, F16, BF16, Q8_0 and Q4_0 can be read too).',
+      'Quantise the model to Q2_K, Q3_K, Q4_K, Q5_K or Q6_K, which the core computes, or to another type that docs/models.md lists.',
   },
   GGUF_BAD_DIMENSIONS: {
     number: 1014,
@@ -112,7 +112,7 @@ export const GGUF_ERRORS = {
   GGUF_UNSUPPORTED_CONVERSION: {
     number: 1021,
     meaning: 'Values cannot be converted to or from this type.',
-    remedy: 'Use F32, F16, BF16, Q8_0, Q4_0 or Q2_K to Q6_K.',
+    remedy: 'Use F32, F16, BF16, Q8_0, Q4_0 or Q2_K to Q6_K to write; Q8_K is for activations only.',
   },
   GGUF_WRITE_MISMATCH: {
     number: 1022,

@@ -8,7 +8,8 @@ export type { GgufValue } from './metadata.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';
-export { GgufFile, openGguf } from './reader.js';
+export { readRawMetadata } from './raw-metadata.js';
+export { alignUp, DEFAULT_ALIGNMENT, GgufFile, openGguf } from './reader.js';
 export {
   type LlamaDimensions,
   TINY_LLAMA_1B,
@@ -29,4 +30,4 @@ export {
   SUPER_BLOCK,
 } from './types.js';
 export { unpackSuperRow } from './unpack-super-row.js';
-export { type GgufEntry, type TensorToWrite, writeGguf } from './write.js';
+export { type GgufEntry, ggufHeader, type TensorToWrite, writeGguf } from './write.js';

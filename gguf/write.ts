@@ -10,6 +10,8 @@ type ScalarType = Exclude<keyof typeof GgufValueType, 'array'>;
 /** A metadata value with its type in the file: the type cannot be guessed from a number. */
 export type GgufEntry =
   | { readonly type: ScalarType; readonly value: GgufScalar }
+  /** Type and value as another file has them (readRawMetadata). */
+  | { readonly type: 'raw'; readonly value: Uint8Array }
   | {
       readonly type: 'array';
       readonly of: ScalarType;
@@ -18,12 +20,16 @@ export type GgufEntry =
 
 export type GgufScalar = number | bigint | boolean | string;
 
-/** A tensor whose size is known and whose data are produced while writing. */
-export interface TensorToWrite {
+/** What the header says of a tensor. */
+export interface TensorHeader {
   readonly name: string;
   readonly type: GgmlType;
   /** In the file's order: the length of a row first. */
   readonly shape: readonly number[];
+}
+
+/** A tensor whose size is known and whose data are produced while writing. */
+export interface TensorToWrite extends TensorHeader {
   /** Gives the tensor's bytes in order, in pieces of any size, to `emit`. */
   produce(emit: (bytes: Uint8Array) => void): void;
 }
@@ -39,6 +45,16 @@ export function writeGguf(
   tensors: readonly TensorToWrite[],
 ): void {
   const alignment = Number(metadata.get('general.alignment')?.value ?? DEFAULT_ALIGNMENT);
+  sink.write(ggufHeader(metadata, tensors, alignment));
+  for (const tensor of tensors) writeData(sink, tensor, alignment);
+}
+
+/** The bytes of a file before its tensors' data, which follow one another, each padded to a multiple of `alignment`. */
+export function ggufHeader(
+  metadata: ReadonlyMap<string, GgufEntry>,
+  tensors: readonly TensorHeader[],
+  alignment: number,
+): Uint8Array {
   const header = new HeaderBuilder();
   header.u32(GGUF_MAGIC);
   header.u32(3);
@@ -57,12 +73,11 @@ export function writeGguf(
     header.u64(offset);
     offset += alignUp(byteLengthOf(tensor), alignment);
   }
-  sink.write(header.finish(alignment));
-  for (const tensor of tensors) writeData(sink, tensor, alignment);
+  return header.finish(alignment);
 }
 
 /** Bytes of a tensor's data, without padding. */
-function byteLengthOf(tensor: { readonly type: GgmlType; readonly shape: readonly number[] }): number {
+function byteLengthOf(tensor: TensorHeader): number {
   return tensor.shape
     .slice(1)
     .reduce((bytes, length) => bytes * length, rowBytes(tensor.type, tensor.shape[0]));
@@ -88,6 +103,10 @@ function writeData(sink: ByteSink, tensor: TensorToWrite, alignment: number): vo
 }
 
 function writeEntry(header: HeaderBuilder, key: string, entry: GgufEntry): void {
+  if (entry.type === 'raw') {
+    header.bytes(entry.value);
+    return;
+  }
   header.u32(GgufValueType[entry.type]);
   if (entry.type !== 'array') {
     writeScalar(header, key, entry.type, entry.value);

@@ -5,6 +5,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node
 import { dirname, join } from 'node:path';
 
 const modules = [
+  { entry: 'quantize/assembly/quantize.ts', out: 'quantize/quantize.wasm' },
   { entry: 'driver/packed/assembly/weights.ts', out: 'driver/packed/weights.wasm' },
   { entry: 'mock-device/assembly/core.ts', out: 'mock-device/core.wasm' },
   { entry: 'mock-device/assembly/probe.ts', out: 'mock-device/probe.wasm' },
@@ -16,8 +17,11 @@ const modules = [
   },
 ];
 
+/** What several modules share. */
+const SHARED = 'gguf/assembly';
+
 /** Folders whose files are compiled. */
-export const ASSEMBLY_FOLDERS = [...new Set(modules.map(({ entry }) => dirname(entry)))];
+export const ASSEMBLY_FOLDERS = [SHARED, ...new Set(modules.map(({ entry }) => dirname(entry)))];
 
 if (process.argv[1] === import.meta.filename) {
   try {
@@ -69,7 +73,6 @@ async function compile(entry, out, flags) {
 function isNewer(out, sources) {
   if (!existsSync(out)) return false;
   const built = statSync(out).mtimeMs;
-  return [import.meta.filename, ...readdirSync(sources).map((name) => join(sources, name))].every(
-    (file) => statSync(file).mtimeMs < built,
-  );
+  const files = [SHARED, sources].flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
+  return [import.meta.filename, ...files].every((file) => statSync(file).mtimeMs < built);
 }

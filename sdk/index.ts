@@ -84,6 +84,12 @@ export type {
 export type { ModelsClient } from './models-client.js';
 export type { Pin, PinOptions } from './pin.js';
 export { planOnBoard } from './plan-on-board.js';
+export {
+  type QuantizeCandidate,
+  type QuantizeModelOptions,
+  type QuantizeResult,
+  quantizeModel,
+} from './quantize-model.js';
 export type { RegistersClient, RegisterValue } from './registers-client.js';
 export type { RemoteBuffer } from './remote-buffer.js';
 export { AgentService, type LogOptions } from './service/agent-service.js';

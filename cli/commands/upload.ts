@@ -10,11 +10,13 @@ import {
 } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatBytes } from '../output/units.js';
+import { quantized } from '../quantized-file.js';
 import { storeModel, withBoard } from '../session.js';
 
 interface UploadOptions extends DeviceOptions, LoadFlags {
   readonly force?: boolean;
   readonly name?: string;
+  readonly quantize?: string;
   readonly json?: boolean;
 }
 
@@ -26,10 +28,14 @@ export function uploadCommand(): Command {
     )
     .addArgument(new Argument('<file>', 'a .gguf file'))
     .option('--name <name>', "the model's name on the board; the file's name when left out")
+    .option('--quantize <type>', 'quantise it on the way, such as Q4_K_M; the file stays as it is')
     .option('-f, --force', 'also a model that the board could not load');
   withJson(withDevice(withLoad(command)), 'the stored model as one JSON object');
-  return command.action(async (file: string, options: UploadOptions) => {
+  return command.action(async (path: string, options: UploadOptions) => {
     await withBoard(options, async (board, signal) => {
+      using model =
+        options.quantize === undefined ? kept(path) : await quantized(path, options.quantize, signal);
+      const file = model.path;
       if (options.force !== true) await board.models.requireRoom(file, loadSettings(options));
       const before = new Set((await board.models.list()).map(({ digest }) => digest));
       const stored = await storeModel(board, file, signal, options.name);
@@ -38,4 +44,8 @@ export function uploadCommand(): Command {
       printText(`${stored.names.join(', ')}  ${formatBytes(stored.bytes)}  ${stored.digest}${already}\n`);
     });
   });
+}
+
+function kept(path: string): { readonly path: string } & Disposable {
+  return { path, [Symbol.dispose]: () => {} };
 }

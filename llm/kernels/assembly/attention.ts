@@ -1,6 +1,6 @@
 import { cap } from './cap';
 import { addLanes, addWeighted, dotOfRows } from './block';
-import { roundToHalves } from './half';
+import { roundToHalves } from '../../../gguf/assembly/half';
 import { dotOfInts, quantizedLayerBytes, quantizeQuery, scaleAt } from './quantized-page';
 import { BLOCK, BLOCK_PAGES, clearRows, fillFromBytes, fillFromHalves, PAGE, rowChunks, rowsBytes } from './rows';
 import { softmax } from './softmax';

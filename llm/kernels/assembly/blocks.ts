@@ -1,4 +1,4 @@
-import { halfToFloat } from './half';
+import { halfToFloat } from '../../../gguf/assembly/half';
 
 const Q2_K = 2;
 const Q3_K = 3;

@@ -1,5 +1,5 @@
 import { tanh } from './cap';
-import { floatToHalf, halfToFloat } from './half';
+import { floatToHalf, halfToFloat } from '../../../gguf/assembly/half';
 import { quantizeQ8K } from './q8k';
 
 /** Of the argument of tanh: sqrt(2 / pi), and of its cubic part. */

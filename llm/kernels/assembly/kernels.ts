@@ -4,7 +4,7 @@ export { attend } from './attention';
 export { multiplyBlocks } from './blocks';
 export { cap } from './cap';
 export { geGlu } from './gelu';
-export { decodeBfloats, decodeHalves, encodeHalves, roundToBfloats, roundToHalves } from './half';
+export { decodeBfloats, decodeHalves, encodeHalves, roundToBfloats, roundToHalves } from '../../../gguf/assembly/half';
 export { normalize, normalizeLayer } from './norm';
 export { quantizeQ8K } from './q8k';
 export { quantizeQ8Small } from './q8small';

@@ -1,4 +1,4 @@
-import { floatToHalf, halfToFloat } from './half';
+import { floatToHalf, halfToFloat } from '../../../gguf/assembly/half';
 
 /** Values of a block, and its bytes here: d and s, both float32, and 32 int8. */
 export const SMALL: usize = 32;

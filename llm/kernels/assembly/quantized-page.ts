@@ -1,4 +1,4 @@
-import { halfToFloat } from './half';
+import { halfToFloat } from '../../../gguf/assembly/half';
 import { PAGE } from './rows';
 
 /** 1.5 * 2^23: adding it leaves an integer, rounded to nearest, ties to even. armv7 has no instruction for that. */

@@ -1,5 +1,5 @@
 import { LANES } from './dot';
-import { halfToFloat, halvesToFloats } from './half';
+import { halfToFloat, halvesToFloats } from '../../../gguf/assembly/half';
 
 /** Tokens of a page: PAGE_TOKENS of llm/kv/layout.ts. As many as lanes, so that a page's token t adds to lane t. */
 export const PAGE = LANES;

@@ -1,4 +1,4 @@
-import { halfToFloat } from './half';
+import { halfToFloat } from '../../../gguf/assembly/half';
 import { Q8_SMALL_BYTES } from './q8small';
 
 /** Types of 32 weights a block, by GGML's numbers. */

@@ -1,5 +1,5 @@
 import { expOfTwo, MOST_OF_TWO } from './exp';
-import { floatsToHalves, halvesToFloats } from './half';
+import { floatsToHalves, halvesToFloats } from '../../../gguf/assembly/half';
 import { BLOCK, BLOCK_PAGES, PAGE } from './rows';
 
 /**

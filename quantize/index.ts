@@ -1,0 +1,10 @@
+export { chooseWithin } from './budget.js';
+export { ImportanceMatrix } from './importance.js';
+export { type Candidate, type MeasuredTensor, measureMatrices } from './measure.js';
+export { isQuantized, type Mixture, mixtureOf } from './mixtures.js';
+export {
+  planQuantization,
+  type QuantizePlan,
+  quantizeFile,
+} from './quantize-file.js';
+export { exactRule, parseTensorRule, tensorTypeOf } from './tensor-rules.js';

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs';
+import { PynqLlmError } from '../errors/index.js';
+import { BLOCK_FORMATS, type GgmlType, rowBytes } from '../gguf/index.js';
+
+/** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: Kernels };
+  readonly Memory: new (pages: { initial: number }) => Memory;
+};
+interface Memory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+/** The kernels of assembly/quantize.ts; addresses are byte offsets in the memory. */
+interface Kernels {
+  quantizeRows(
+    type: number,
+    values: number,
+    importance: number,
+    columns: number,
+    rows: number,
+    to: number,
+  ): number;
+  toFloats(type: number, from: number, to: number, count: number): number;
+}
+
+const PAGE_BYTES = 65536;
+/** The kernels' own data lie below. */
+const IMPORTANCE_ADDRESS = 8192;
+/** Of all that a call needs; a row of a model is a thousandth. */
+const MAX_BYTES = 2 ** 30;
+
+/** Types of tensors that can be quantised. */
+export const SOURCE_TYPES: ReadonlySet<number> = new Set([0, 1, 8, 30]);
+
+/** Turns rows of one type of a file into rows of another, with the bits of llama-quantize. */
+export class RowQuantizer {
+  readonly #memory: Memory;
+  readonly #kernels: Kernels;
+
+  constructor() {
+    this.#memory = new WebAssembly.Memory({ initial: 1 });
+    const module = new WebAssembly.Module(readFileSync(new URL('./quantize.wasm', import.meta.url)));
+    this.#kernels = new WebAssembly.Instance(module, { env: { memory: this.#memory } }).exports;
+  }
+
+  /**
+   * @param from F32, F16, BF16 or Q8_0
+   * @param source whole rows
+   * @param importance a weight of each column, or undefined
+   * @returns the rows in the other type, until the next call
+   * @throws PynqLlmError QUANTIZE_TYPE, QUANTIZE_NOT_FINITE, GGUF_ROW_NOT_WHOLE_BLOCKS
+   */
+  quantize(
+    from: GgmlType,
+    source: Uint8Array,
+    columns: number,
+    to: GgmlType,
+    importance?: Float32Array,
+  ): Uint8Array {
+    const rows = source.length / rowBytes(from, columns);
+    const outBytes = rows * rowBytes(to, columns);
+    const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * columns);
+    const sourceAt = valuesAt + alignUp(4 * rows * columns);
+    const outAt = sourceAt + alignUp(source.length);
+    if (outAt + outBytes > MAX_BYTES) throw tooLong(columns);
+    this.#grow(outAt + outBytes);
+    const bytes = new Uint8Array(this.#memory.buffer);
+    bytes.set(source, sourceAt);
+    if (importance !== undefined)
+      new Float32Array(this.#memory.buffer).set(importance, IMPORTANCE_ADDRESS / 4);
+    if (!SOURCE_TYPES.has(from)) throw unknown(from);
+    if (this.#kernels.toFloats(from, sourceAt, valuesAt, rows * columns) === 0)
+      throw new PynqLlmError('QUANTIZE_NOT_FINITE', 'A weight is infinite or no number.');
+    const weights = importance === undefined ? 0 : IMPORTANCE_ADDRESS;
+    if (this.#kernels.quantizeRows(to, valuesAt, weights, columns, rows, outAt) === 0) throw unknown(to);
+    return new Uint8Array(this.#memory.buffer, outAt, outBytes);
+  }
+
+  #grow(bytes: number): void {
+    const missing = bytes - this.#memory.buffer.byteLength;
+    if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE_BYTES));
+  }
+}
+
+function alignUp(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
+function tooLong(columns: number): PynqLlmError {
+  return new PynqLlmError('QUANTIZE_SOURCE', `A row of ${columns} values is too long.`, {
+    context: { columns },
+  });
+}
+
+function unknown(type: GgmlType): PynqLlmError {
+  const { name } = BLOCK_FORMATS[type];
+  return new PynqLlmError('QUANTIZE_TYPE', `${name} cannot be made, or not be quantised further.`, {
+    context: { type: name },
+  });
+}

@@ -1,0 +1,122 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  type ByteSource,
+  CORE_TYPES,
+  CORE_WORDS,
+  type CoreType,
+  dequantizeRow,
+  type GgmlType,
+  type GgufFile,
+  type GgufTensor,
+  ggmlTypeOf,
+  openGguf,
+  SUPER_BLOCK,
+} from '../gguf/index.js';
+import type { ImportanceMatrix } from './importance.js';
+import { RowQuantizer } from './kernel.js';
+import { inFileOrder } from './tensor-order.js';
+import { isQuantizable } from './tensor-types.js';
+
+/** Rows of a tensor that are tried, evenly spread: enough that the error of all is met within a few per cent. */
+const SAMPLED_ROWS = 64;
+
+/** What a tensor would cost and lose in each of the core's types, the smallest first. */
+export interface MeasuredTensor {
+  readonly name: string;
+  readonly candidates: readonly Candidate[];
+}
+
+export interface Candidate {
+  readonly type: GgmlType;
+  /** Bytes of DMA memory on a board: blocks as the core reads them. */
+  readonly bytes: number;
+  /** Squared error over squared values, of sampled rows, weighted by importance where there is a matrix of it. */
+  readonly error: number;
+}
+
+/**
+ * The matrices that a board holds in DMA memory, each tried in all of the core's types. An embedding that is no output matrix too is
+ * read row by row and takes none.
+ * @throws PynqLlmError GGUF_*, QUANTIZE_*; the signal's reason
+ */
+export async function measureMatrices(
+  source: ByteSource,
+  importance: ImportanceMatrix | undefined,
+  signal?: AbortSignal,
+  onProgress?: (done: number, all: number, tensor: string) => void,
+): Promise<MeasuredTensor[]> {
+  const file = openGguf(source);
+  const isTied = !file.tensors.has('output.weight');
+  const matrices = inFileOrder(file.tensors.values()).filter(
+    (tensor) =>
+      isQuantizable(tensor) &&
+      tensor.columns % SUPER_BLOCK === 0 &&
+      (isTied || tensor.name !== 'token_embd.weight'),
+  );
+  const quantizer = new RowQuantizer();
+  const measured: MeasuredTensor[] = [];
+  for (const tensor of matrices) {
+    signal?.throwIfAborted();
+    measured.push(await measureTensor(file, tensor, quantizer, importance));
+    onProgress?.(measured.length, matrices.length, tensor.name);
+  }
+  return measured;
+}
+
+/** Tries each of the core's types on sampled rows of a tensor of whole super-blocks. */
+async function measureTensor(
+  file: GgufFile,
+  tensor: GgufTensor,
+  quantizer: RowQuantizer,
+  importance: ImportanceMatrix | undefined,
+): Promise<MeasuredTensor> {
+  const { rows, columns } = tensor;
+  const sampled = sampledRows(rows);
+  const sums = CORE_TYPES.map(() => 0);
+  let squares = 0;
+  const source = new Uint8Array(tensor.rowBytes);
+  const floats = new Float32Array(columns);
+  const stored = new Float32Array(columns);
+  for (const row of sampled) {
+    file.readTensor(tensor, row, 1, source);
+    dequantizeRow(tensor.type, source, columns, floats);
+    const weights = importance?.weightsOf(tensor, row);
+    squares += weighted(floats, undefined, weights);
+    for (const [i, type] of CORE_TYPES.entries()) {
+      const made = quantizer.quantize(tensor.type, source, columns, ggmlTypeOf(type), weights);
+      dequantizeRow(ggmlTypeOf(type), made, columns, stored);
+      sums[i] += weighted(floats, stored, weights);
+    }
+    await nextTurn();
+  }
+  const candidates = CORE_TYPES.map((type, i) => ({
+    type: ggmlTypeOf(type),
+    bytes: boardBytes(type, rows, columns),
+    error: squares === 0 ? 0 : sums[i] / squares,
+  }));
+  return { name: tensor.name, candidates };
+}
+
+/** Blocks are padded to whole words on a board. */
+function boardBytes(type: CoreType, rows: number, columns: number): number {
+  return 4 * CORE_WORDS[type] * rows * (columns / SUPER_BLOCK);
+}
+
+function sampledRows(rows: number): number[] {
+  const count = Math.min(rows, SAMPLED_ROWS);
+  return Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * rows) / count));
+}
+
+/** Sum of weight * (value - stored)²; of the values themselves without `stored`. */
+function weighted(
+  values: Float32Array,
+  stored: Float32Array | undefined,
+  weights: Float32Array | undefined,
+): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) {
+    const difference = values[i] - (stored?.[i] ?? 0);
+    sum += (weights?.[i] ?? 1) * difference * difference;
+  }
+  return sum;
+}

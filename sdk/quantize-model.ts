@@ -1,0 +1,228 @@
+import { existsSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { basename } from 'node:path';
+import { z } from 'zod';
+import { PynqLlmError } from '../errors/index.js';
+import { BLOCK_FORMATS, type ByteSource, fileSink, fileSource } from '../gguf/index.js';
+import {
+  type Candidate,
+  chooseWithin,
+  exactRule,
+  ImportanceMatrix,
+  isQuantized,
+  type MeasuredTensor,
+  type Mixture,
+  measureMatrices,
+  mixtureOf,
+  parseTensorRule,
+  planQuantization,
+  type QuantizePlan,
+  quantizeFile,
+  tensorTypeOf,
+} from '../quantize/index.js';
+import { requireArguments } from './arguments.js';
+
+/** How a model is quantised. Names of types are llama-quantize's. */
+export interface QuantizeModelOptions {
+  /** The mixture, such as `Q3_K_S`, `Q4_K_M` or `Q8_0`. */
+  readonly type: string;
+  /** Types of single tensors, `PATTERN=TYPE`; the first that matches holds. */
+  readonly tensorTypes?: readonly string[];
+  /** One type for all tensors instead of a mixture. */
+  readonly pure?: boolean;
+  /** Type of `output.weight`, such as `Q6_K`. */
+  readonly outputTensorType?: string;
+  /** Type of the embedding. */
+  readonly tokenEmbeddingType?: string;
+  /** Path of an importance matrix, as llama-imatrix writes it (GGUF). */
+  readonly imatrix?: string;
+  /**
+   * Bytes of a board's DMA memory that all matrices may take: types are chosen tensor by tensor, by measured error. `tensorTypes`
+   * come first; `type` holds for what takes no DMA memory.
+   */
+  readonly budgetBytes?: number;
+  /** Replaces a file that is there. */
+  readonly force?: boolean;
+  /** Only says what would be made. */
+  readonly dryRun?: boolean;
+  /** Ends the work; what was written is removed. */
+  readonly signal?: AbortSignal;
+  /** Called after each tensor that was measured for a budget. */
+  readonly onMeasure?: (done: number, all: number, tensor: string) => void;
+  /** Called after each piece of a tensor. @param done bytes of the source @param all all of them @param tensor its name */
+  readonly onProgress?: (done: number, all: number, tensor: string) => void;
+}
+
+/** What a matrix would cost and lose in one of the core's types. */
+export interface QuantizeCandidate {
+  /** The type's name. */
+  readonly type: string;
+  /** Bytes of DMA memory. */
+  readonly bytes: number;
+  /** Squared error over squared values, of sampled rows. */
+  readonly error: number;
+}
+
+/** What was made, or would be. */
+export interface QuantizeResult {
+  /** The mixture's name. */
+  readonly type: string;
+  /** Bytes of source and result. */
+  readonly bytesBefore: number;
+  /** Bytes of the result. */
+  readonly bytesAfter: number;
+  /** The tensors in the file's order. */
+  readonly tensors: readonly {
+    /** Its name. */
+    readonly name: string;
+    /** Lengths, that of a row first. */
+    readonly shape: readonly number[];
+    /** Its type in the source. */
+    readonly from: string;
+    /** Its type in the result. */
+    readonly to: string;
+    /** Bytes in the source. */
+    readonly bytesBefore: number;
+    /** Bytes in the result. */
+    readonly bytesAfter: number;
+  }[];
+  /** What types were chosen by, where a budget was given. */
+  readonly measured?: readonly {
+    /** The tensor's name. */
+    readonly name: string;
+    /** What was chosen, unless a rule said otherwise. */
+    readonly chosen: string;
+    /** The core's types, the smallest first. */
+    readonly candidates: readonly QuantizeCandidate[];
+  }[];
+}
+
+const ARGUMENTS = z.object({
+  input: z.string(),
+  output: z.string(),
+  options: z.looseObject({ type: z.string() }),
+});
+
+/**
+ * Writes a quantised copy of a model file, byte for byte as llama-quantize does. Takes some MiB of memory whatever the size; the file
+ * has its name once it is whole.
+ *
+ * @param input a .gguf file in F32, F16, BF16 or Q8_0
+ * @param output where the result goes
+ * @throws PynqLlmError QUANTIZE_*, GGUF_*; the signal's reason
+ */
+export async function quantizeModel(
+  input: string,
+  output: string,
+  options: QuantizeModelOptions,
+): Promise<QuantizeResult> {
+  requireArguments({ input, output, options }, ARGUMENTS);
+  const mixture = mixtureOf(options.type);
+  const { signal, onProgress, pure } = options;
+  requireBlocks(mixture, options);
+  const importance = options.imatrix === undefined ? undefined : readImportance(options.imatrix);
+  using source = fileSource(input);
+  const measured =
+    options.budgetBytes === undefined
+      ? undefined
+      : await measure(source, options.budgetBytes, importance, options);
+  const choice = {
+    ...(pure !== undefined && { pure }),
+    ...(importance !== undefined && { importance }),
+    ...(signal !== undefined && { signal }),
+    rules: [
+      ...(options.tensorTypes ?? []).map(parseTensorRule),
+      ...(measured ?? []).map(({ name, candidate }) => exactRule(name, candidate.type)),
+    ],
+    ...typeOption('outputType', options.outputTensorType),
+    ...typeOption('embeddingType', options.tokenEmbeddingType),
+  };
+  if (options.dryRun) return resultOf(planQuantization(source, mixture, choice), source.size, measured);
+  requireWritable(input, output, options.force === true);
+  const partial = `${output}.partial`;
+  try {
+    using sink = fileSink(partial);
+    const plan = await quantizeFile(source, sink, mixture, {
+      ...choice,
+      onProgress: ({ bytesDone, bytesAll, tensor }) => onProgress?.(bytesDone, bytesAll, tensor),
+    });
+    sink.close();
+    renameSync(partial, output);
+    return resultOf(plan, source.size, measured);
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw error;
+  }
+}
+
+/** Types of single tensors are chosen among types with blocks: F16 and the like are for all or none. */
+function requireBlocks(
+  { name, type }: Mixture,
+  { tensorTypes = [], budgetBytes }: QuantizeModelOptions,
+): void {
+  if (isQuantized(type) || (tensorTypes.length === 0 && budgetBytes === undefined)) return;
+  throw new PynqLlmError('QUANTIZE_BAD_RULE', `${name} takes no rules for single tensors and no budget.`, {
+    context: { type: name },
+  });
+}
+
+function readImportance(path: string): ImportanceMatrix {
+  using source = fileSource(path);
+  return ImportanceMatrix.read(source, basename(path));
+}
+
+function typeOption<K extends string>(key: K, name: string | undefined) {
+  if (name === undefined) return {};
+  const type = tensorTypeOf(name);
+  if (type !== undefined) return { [key]: type };
+  throw new PynqLlmError('QUANTIZE_TYPE', `There is no tensor type ${JSON.stringify(name)}.`, {
+    context: { type: name },
+  });
+}
+
+function requireWritable(input: string, output: string, force: boolean): void {
+  if (!existsSync(output)) return;
+  if (realpathSync(output) === realpathSync(input))
+    throw new PynqLlmError('QUANTIZE_OUTPUT', `${output} is the source.`, { context: { path: output } });
+  if (!force)
+    throw new PynqLlmError('QUANTIZE_OUTPUT', `${output} is there already.`, { context: { path: output } });
+}
+
+interface ChosenTensor extends MeasuredTensor {
+  readonly candidate: Candidate;
+}
+
+async function measure(
+  source: ByteSource,
+  budgetBytes: number,
+  importance: ImportanceMatrix | undefined,
+  { signal, onMeasure }: QuantizeModelOptions,
+): Promise<ChosenTensor[]> {
+  const tensors = await measureMatrices(source, importance, signal, onMeasure);
+  const candidates = chooseWithin(tensors, budgetBytes);
+  return tensors.map((tensor, i) => ({ ...tensor, candidate: candidates[i] }));
+}
+
+function resultOf(
+  { mixture, tensors, byteLength }: QuantizePlan,
+  bytesBefore: number,
+  measured: readonly ChosenTensor[] | undefined,
+): QuantizeResult {
+  const nameOf = (type: Candidate['type']) => BLOCK_FORMATS[type].name;
+  return {
+    ...(measured && {
+      measured: measured.map(({ name, candidate, candidates }) => ({
+        name,
+        chosen: nameOf(candidate.type),
+        candidates: candidates.map(({ type, ...rest }) => ({ type: nameOf(type), ...rest })),
+      })),
+    }),
+    type: mixture.name,
+    bytesBefore,
+    bytesAfter: byteLength,
+    tensors: tensors.map(({ from, to, ...tensor }) => ({
+      ...tensor,
+      from: nameOf(from),
+      to: nameOf(to),
+    })),
+  };
+}

@@ -1,0 +1,178 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { fileSink, fileSource, GgmlType, openGguf, type TensorToWrite, writeGguf } from '../../gguf/index.js';
+import { temporaryDirectory } from './support/agent.js';
+import { cli } from './support/cli.js';
+
+const directory = temporaryDirectory();
+afterAll(() => directory[Symbol.dispose]());
+const home = directory.path;
+const MIB = 2 ** 20;
+
+/** A model of matrices alone, whose halves are a pattern of small weights. */
+function writeModel(
+  path: string,
+  shapes: Readonly<Record<string, readonly [columns: number, rows: number]>>,
+) {
+  const tensors = Object.entries(shapes).map(([name, [columns, rows]], i): TensorToWrite => {
+    const row = Uint16Array.from(
+      { length: columns },
+      (_, k) => 0x2000 + ((k * 7919 + i) % 3000) + 0x8000 * (k % 2),
+    );
+    const bytes = new Uint8Array(row.buffer);
+    return {
+      name,
+      type: GgmlType.F16,
+      shape: [columns, rows],
+      produce: (emit) => {
+        for (let done = 0; done < rows; done++) emit(bytes);
+      },
+    };
+  });
+  using sink = fileSink(path);
+  writeGguf(sink, new Map([['general.architecture', { type: 'string', value: 'llama' }]]), tensors);
+}
+
+const LAYER = Object.fromEntries(
+  ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down'].map((part) => [
+    `blk.0.${part}.weight`,
+    [512, 64] as const,
+  ]),
+);
+const SOURCE = join(home, 'model-f16.gguf');
+writeModel(SOURCE, { 'output.weight': [512, 64], ...LAYER });
+
+function typesIn(path: string): Record<string, number> {
+  using source = fileSource(path);
+  const types: Record<string, number> = {};
+  for (const { type } of openGguf(source).tensors.values()) types[type] = (types[type] ?? 0) + 1;
+  return types;
+}
+
+describe('pynq-llm quantize', () => {
+  it('writes the mixture and says what it made of what', async () => {
+    const out = join(home, 'q4.gguf');
+    const result = await cli(['quantize', SOURCE, out, '--type', 'q4_k_m'], { home });
+    expect(result.status).toBe(0);
+    expect(result.stdout).toMatch(/F16 → Q4_K +4 /);
+    expect(result.stdout).toMatch(/Q4_K_M: 459 kB → /);
+    expect(typesIn(out)).toEqual({ [GgmlType.Q6_K]: 3, [GgmlType.Q4_K]: 4 });
+  });
+
+  it('takes rules for single tensors, and says in JSON what they made', async () => {
+    const args = [
+      '--type',
+      'Q3_K_S',
+      '--tensor-type',
+      'ffn_down=Q5_K',
+      '--tensor-type',
+      'ffn=Q2_K',
+      '--json',
+    ];
+    const result = await cli(['quantize', SOURCE, join(home, 'rules.gguf'), ...args], { home });
+    const { tensors } = JSON.parse(result.stdout);
+    const made = Object.fromEntries(tensors.map(({ name, to }: { name: string; to: string }) => [name, to]));
+    expect(made).toMatchObject({ 'blk.0.ffn_down.weight': 'Q5_K', 'blk.0.ffn_up.weight': 'Q2_K' });
+  });
+
+  it('chooses types within a budget of memory, and shows what it chose by', async () => {
+    writeModel(join(home, 'wide.gguf'), { 'output.weight': [4096, 256], 'blk.0.ffn_up.weight': [4096, 560] });
+    // Together: 1.05 MiB as Q2_K, 2.6 MiB as Q6_K.
+    const args = ['--type', 'Q4_K_M', '--budget', '2'];
+    const result = await cli(
+      ['quantize', join(home, 'wide.gguf'), join(home, 'budget.gguf'), ...args, '--json'],
+      {
+        home,
+      },
+    );
+    const { measured, tensors } = JSON.parse(result.stdout);
+    const bytes = measured.reduce(
+      (sum: number, { chosen, candidates }: Measured) =>
+        sum + (candidates.find(({ type }) => type === chosen)?.bytes ?? Number.NaN),
+      0,
+    );
+    expect(bytes).toBeGreaterThan(1.5 * MIB);
+    expect(bytes).toBeLessThanOrEqual(2 * MIB);
+    for (const { name, chosen, candidates } of measured as Measured[]) {
+      expect(tensors).toContainEqual(expect.objectContaining({ name, to: chosen }));
+      const errors = candidates.map(({ error }) => error);
+      expect(errors).toEqual([...errors].sort((a, b) => b - a));
+    }
+    const small = await cli(
+      ['quantize', join(home, 'wide.gguf'), join(home, 'x.gguf'), ...args.slice(0, 3), '1'],
+      {
+        home,
+      },
+    );
+    expect(small).toMatchObject({ status: 1, stderr: expect.stringContaining('QUANTIZE_BUDGET') });
+  });
+
+  it.each([
+    { why: 'a file that is there', args: [SOURCE, SOURCE], code: 'QUANTIZE_OUTPUT' },
+    { why: 'an unknown type', args: [SOURCE, 'x.gguf'], type: 'Q9', code: 'QUANTIZE_UNKNOWN_TYPE' },
+    { why: 'a missing source', args: ['gone.gguf', 'x.gguf'], code: 'GGUF_READ_FAILED' },
+    { why: 'a folder that is not there', args: [SOURCE, 'no/where.gguf'], code: 'GGUF_WRITE_FAILED' },
+    {
+      why: 'rules without blocks',
+      args: [SOURCE, 'x.gguf', '--budget', '9'],
+      type: 'F16',
+      code: 'QUANTIZE_BAD_RULE',
+    },
+  ])('refuses $why', async ({ args, type = 'Q3_K_S', code }) => {
+    const before = readFileSync(SOURCE);
+    const result = await cli(['quantize', ...args, '--type', type], { home });
+    expect(result).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining(code) });
+    expect(readFileSync(SOURCE).equals(before)).toBe(true);
+    expect(existsSync('x.gguf')).toBe(false);
+  });
+
+  it('replaces a file with --force, says only what would be with --dry-run, and leaves nothing of a broken run', async () => {
+    const out = join(home, 'there.gguf');
+    writeFileSync(out, 'old');
+    const dry = await cli(['quantize', SOURCE, out, '-t', 'Q6_K', '--dry-run'], { home });
+    expect(dry).toMatchObject({ status: 0, stdout: expect.stringContaining('F16 → Q6_K') });
+    expect(readFileSync(out, 'utf8')).toBe('old');
+    expect((await cli(['quantize', SOURCE, out, '-t', 'Q6_K', '-f'], { home })).status).toBe(0);
+    expect(typesIn(out)).toEqual({ [GgmlType.Q6_K]: 7 });
+
+    const big = join(home, 'big.gguf');
+    writeModel(big, { 'blk.0.attn_q.weight': [4096, 8192] });
+    const cut = await cli(['quantize', big, join(home, 'cut.gguf'), '-t', 'Q4_K_S'], {
+      home,
+      onError: (text, child) => {
+        if (text.startsWith('quantize')) child.kill('SIGINT');
+      },
+    });
+    expect(cut.status).toBe(130);
+    expect(readdirSync(home).filter((name) => name.startsWith('cut'))).toEqual([]);
+  });
+
+  it('takes little memory, whatever the size of the model', async () => {
+    // Rows of the feed-forward network of a model of 7 billion weights; 344 MiB in all.
+    writeModel(join(home, 'rows.gguf'), {
+      'blk.0.ffn_down.weight': [11008, 8192],
+      'blk.0.ffn_up.weight': [11008, 8192],
+    });
+    const program = `
+      import { quantizeModel } from ${JSON.stringify(new URL('../../sdk/index.js', import.meta.url).href)};
+      await quantizeModel('rows.gguf', 'rows-q8.gguf', { type: 'Q8_0' });
+      console.log(process.resourceUsage().maxRSS / 1024);`;
+    writeFileSync(join(home, 'program.mjs'), program);
+    const mib = Number(execFileSync(process.execPath, ['program.mjs'], { cwd: home, encoding: 'utf8' }));
+    expect(mib).toBeGreaterThan(30);
+    expect(mib).toBeLessThan(200);
+  });
+
+  it('quantises on the way of an upload', async () => {
+    const result = await cli(['upload', SOURCE, '--quantize', 'q8_0', '--force', '--json'], { home });
+    expect(JSON.parse(result.stdout)).toMatchObject({ names: ['model-Q8_0.gguf'] });
+  });
+});
+
+interface Measured {
+  readonly name: string;
+  readonly chosen: string;
+  readonly candidates: readonly { readonly type: string; readonly bytes: number; readonly error: number }[];
+}
