@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
-import { fileSource, openGguf } from '../../../../gguf/index.js';
+import { fileSource, GgufFile, openGguf } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
@@ -92,6 +92,43 @@ describe('what a family has of its own counts', () => {
     expect(difference('gemma2-f16.gguf', { 'gemma2.attention.sliding_window_pattern': pattern })).toBe(0);
     const all = { 'gemma2.attention.sliding_window_pattern': [true, true, true] };
     expect(difference('gemma2-f16.gguf', all)).toBeGreaterThan(0.01);
+  });
+});
+
+describe('LongRoPE', () => {
+  const base = open('phi3-f16.gguf');
+  const some = base.tensors.get('blk.0.attn_norm.weight')!;
+  /** Six values of a norm, as factors. */
+  const factors = (name: string, at: number) => ({
+    ...some,
+    name,
+    shape: [6],
+    columns: 6,
+    rowBytes: 24,
+    byteLength: 24,
+    byteOffset: some.byteOffset + at,
+  });
+  const logits = (scaling: string, contextLength: number, ...tensors: ReturnType<typeof factors>[]) => {
+    const metadata = {
+      'phi3.rope.scaling.type': scaling,
+      'phi3.rope.scaling.original_context_length': 64,
+      'phi3.rope.scaling.attn_factor': 1.2,
+    };
+    const gguf = changed(base, metadata);
+    const all = new Map([...gguf.tensors, ...tensors.map((tensor) => [tensor.name, tensor] as const)]);
+    const model = loadModel(new GgufFile(gguf.source, gguf.version, gguf.metadata, all), { contextLength });
+    const last = logitsInPieces(model, [3, 50, 99, 7, 12], 5).at(-1)!;
+    model.close();
+    return last;
+  };
+
+  it('divides angles by one of two vectors, by the context that a model is loaded with', () => {
+    const pair = [factors('rope_factors_short.weight', 0), factors('rope_factors_long.weight', 24)];
+    const [short, long] = [0, 24].map((at) => factors('rope_freqs.weight', at));
+    expectSameBits(logits('longrope', 64, ...pair), logits('none', 64, short));
+    expectSameBits(logits('longrope', 65, ...pair), logits('none', 65, long));
+    expect(logits('longrope', 65, ...pair)).not.toEqual(logits('longrope', 64, ...pair));
+    expect(() => logits('longrope', 64, pair[0])).toThrow(/LLM_TENSOR_MISSING.*rope_factors_long/);
   });
 });
 
