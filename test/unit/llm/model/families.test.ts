@@ -40,16 +40,16 @@ describe('a model of another family', () => {
     (file) => {
       for (const kvType of ['f16', 'int8'] as const) {
         const model = loadModel(open(file), { maxColumns: 16, kvType });
-        const tokens = Array.from({ length: 40 }, (_, i) => 3 + ((i * 37) % 250));
+        const tokens = Array.from({ length: 24 }, (_, i) => 3 + ((i * 37) % 250));
         const alone = logitsInPieces(model, tokens, 1);
-        for (const piece of [7, 40])
+        for (const piece of [7, 24])
           for (const [i, logits] of logitsInPieces(model, tokens, piece).entries())
             expectSameBits(logits, alone[i]);
         const cache = model.newCache();
         const last = new Float32Array(model.config.vocabSize);
         const column = (position: number) => ({ cache, token: tokens[position], position });
-        model.forward(tokens.map((_, i) => (i === 39 ? { ...column(i), logits: last } : column(i))));
-        expectSameBits(last, alone[39]);
+        model.forward(tokens.map((_, i) => (i === 23 ? { ...column(i), logits: last } : column(i))));
+        expectSameBits(last, alone[23]);
         model.close();
       }
     },
