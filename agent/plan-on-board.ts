@@ -1,8 +1,13 @@
 import { type BoardDescription, loadBoardDescription } from '../board/index.js';
 import { emptyMemory, planPlacement } from '../driver/index.js';
-import { isPynqLlmError } from '../errors/index.js';
-import { BLOCK_FORMATS, fileSource, openGguf } from '../gguf/index.js';
-import { budgetMemory, checkContextLength, type MemoryRequest, modelShape } from '../llm/index.js';
+import { BLOCK_FORMATS, type ByteSource, openGguf } from '../gguf/index.js';
+import {
+  budgetMemory,
+  checkContextLength,
+  checkModel,
+  type MemoryRequest,
+  modelShape,
+} from '../llm/index.js';
 import { CHUNK_BYTES, type ModelDimensions, type PlanReport, type TensorShape } from '../protocol/index.js';
 import { plainBudget, planModel, shapeOf } from './worker/plan-model.js';
 
@@ -16,40 +21,29 @@ const LINUX_BYTES = 96 * 2 ** 20;
 export interface ModelToPlan {
   readonly tensors: readonly TensorShape[];
   readonly model: ModelDimensions;
+  /** What is taken for granted because the file does not say it, or says what cannot be; for people. */
+  readonly assumed: readonly string[];
 }
 
 /**
- * Reads what a plan needs of a model file's header.
+ * Reads what a plan needs of a model's header, and checks all that loading checks of it before it takes memory.
  * @throws PynqLlmError GGUF_..., LLM_... where it is no model that can be loaded
  */
-export function readModelToPlan(path: string): ModelToPlan {
-  const source = fileSource(path);
-  try {
-    const gguf = openGguf(source);
-    const { vectorValues: _, matrices: __, ...model } = modelShape(gguf);
-    return {
-      // A name only serves messages.
-      model: { ...model, name: model.name.slice(0, 100) },
-      tensors: [...gguf.tensors.values()].map(({ name, type, rows, columns }) => ({
-        name,
-        type: BLOCK_FORMATS[type].name,
-        rows,
-        columns,
-      })),
-    };
-  } finally {
-    source.close();
-  }
-}
-
-/** Like `readModelToPlan`; undefined where loading would refuse the file for what it is. */
-export function tryReadModelToPlan(path: string): ModelToPlan | undefined {
-  try {
-    return readModelToPlan(path);
-  } catch (error) {
-    if (isPynqLlmError(error)) return undefined;
-    throw error;
-  }
+export function readModelToPlan(source: ByteSource): ModelToPlan {
+  const gguf = openGguf(source);
+  const { assumed } = checkModel(gguf);
+  const { vectorValues: _, matrices: __, ...model } = modelShape(gguf);
+  return {
+    assumed,
+    // A name only serves messages.
+    model: { ...model, name: model.name.slice(0, 100) },
+    tensors: [...gguf.tensors.values()].map(({ name, type, rows, columns }) => ({
+      name,
+      type: BLOCK_FORMATS[type].name,
+      rows,
+      columns,
+    })),
+  };
 }
 
 /** A plan, with what its cycles are of and how long they are. */
@@ -68,7 +62,7 @@ export interface BoardPlan extends PlanReport {
  * @throws PynqLlmError DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, LLM_CONTEXT_LENGTH, LLM_KV_TYPE
  */
 export function planOnBoard(
-  { model, tensors }: ModelToPlan,
+  { model, tensors }: Pick<ModelToPlan, 'model' | 'tensors'>,
   board: string,
   request: MemoryRequest,
 ): BoardPlan {

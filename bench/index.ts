@@ -4,6 +4,7 @@ import { benchMatMul } from './matmul.js';
 import type { BenchOptions, BenchRow } from './row.js';
 import { benchSchedule } from './scheduling/index.js';
 import { benchStart } from './start.js';
+import { benchThreads } from './threads.js';
 import { benchUpload } from './upload.js';
 import { benchWire } from './wire.js';
 
@@ -32,6 +33,7 @@ const GROUPS: Readonly<Record<string, (options: BenchOptions) => BenchRow[] | Pr
   wire: benchWire,
   schedule: benchSchedule,
   start: benchStart,
+  threads: benchThreads,
 };
 
 /** Runs the named groups one after another, all where none is named. */

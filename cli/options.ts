@@ -42,6 +42,19 @@ export function threadsOption(what: string): Option {
   );
 }
 
+/** `--max-silent`, in seconds. */
+export function maxSilentOption(): Option {
+  return new Option(
+    '--max-silent <seconds>',
+    'refuse answers that are not streamed and are likely to take longer; 0 for none, 50 when left out',
+  ).argParser(decimal(0, 86_400));
+}
+
+/** Milliseconds of seconds, where they are given. */
+export function inMs(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1_000;
+}
+
 /** `--model`: without it the bundled model, which `npm start` runs. */
 export function modelOption(): Option {
   return new Option(

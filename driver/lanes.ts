@@ -76,15 +76,19 @@ export class Lanes {
 
   /**
    * Waits for the packet that there is room for; what lane A sent before it is sent then.
-   * @param isLast whether nothing is waited for after it: its length is looked at in any case, so that a packet which ended
-   *   early, and those after it which then come one too late, are noticed
+   * @param looksAtLength whether the packet's length is looked at also where it was there at the first look. It is of a tensor's last
+   *   tile, so that a packet which ended early, and those after it which then come one too late, are noticed; and of another
+   *   one in each run, in turn, so that a tile whose packet lacks words without the others being late is found within as many runs as
+   *   there are tiles. An access for each tile would be one in seven. The core takes longer for a tile than the driver for
+   *   its first look, so that on a board all lengths are looked at, unless Linux gave the processor to somebody else meanwhile
    * @throws PynqLlmError DRIVER_DMA_... or DRIVER_RESULT_... with the decoded state of everything
    */
-  finishReceiving(deadlineUs: number, waitedFor: WaitedFor, isLast: boolean): void {
+  finishReceiving(deadlineUs: number, waitedFor: WaitedFor, looksAtLength: boolean): void {
     const { fromDevice, toDevice } = this.#engines[0];
     this.#finish(fromDevice, deadlineUs, waitedFor);
     // Where the packet was waited for anyway, its length is looked at too: that takes less than the time of a look.
-    const isComplete = (this.#looks === 1 && !isLast) || fromDevice.readReceived() === fromDevice.length;
+    const isComplete =
+      (this.#looks === 1 && !looksAtLength) || fromDevice.readReceived() === fromDevice.length;
     if (!isComplete || toDevice.hasMorePieces) throw this.#fault(waitedFor, deadlineUs, false);
     toDevice.finished();
   }

@@ -39,6 +39,8 @@ export class MatMulProgram {
   readonly bytes: number;
   /** Undefined once the program is unloaded. */
   #memory: { readonly buffer: DmaBuffer } | { readonly packed: PackedTensor } | undefined;
+  /** Runs of it, for {@link takeTurn}. */
+  #turns = 0;
   /** The columns that the COMPUTE instructions of its resident tiles are for. */
   #inputColumns = 1;
   readonly #layout: ResidentLayout;
@@ -105,6 +107,12 @@ export class MatMulProgram {
     return index === this.tiles.tileCount - 1 ? this.tiles.last : this.tiles.full;
   }
 
+  /** Each tile in turn, one a run. */
+  takeTurn(): number {
+    this.#turns = (this.#turns + 1) % this.tiles.tileCount;
+    return this.#turns;
+  }
+
   /** Lane A's words of a resident tile: header, blocks and COMPUTE. */
   tileWords(index: number): Words {
     const address = this.#residentBase() + this.#place(index, 0);
@@ -122,6 +130,7 @@ export class MatMulProgram {
   /**
    * Writes a staged tile with its instructions to a buffer that has room for it.
    * @param columns of the input
+   * @throws PynqLlmError DRIVER_STAGED_WEIGHTS, and whatever reading the model's rows throws
    */
   stageTile(board: Board, index: number, columns: number, to: DmaBuffer): void {
     if (this.#memory === undefined || !('packed' in this.#memory)) throw this.#withoutMemory();
@@ -129,6 +138,12 @@ export class MatMulProgram {
     const layout = this.tile(index);
     const blocks = packed.layout(index).lanes;
     const tile = packed.tile(index);
+    if (tile === undefined)
+      throw new PynqLlmError(
+        'DRIVER_STAGED_WEIGHTS',
+        `Tile ${index} of ${this.name} was read again for use, and is not what was loaded.`,
+        { context: { tensor: this.name, tile: index } },
+      );
     to.write(0, loadWeightsImage(board, this.coreType, layout));
     layout.lanes.forEach(({ dataOffset }, lane) => {
       to.write(dataOffset, tile, blocks[lane].offset, blocks[lane].bytes);

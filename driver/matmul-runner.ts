@@ -166,6 +166,7 @@ export class MatMulRunner {
     const deadlineUs = this.#deadlineUs(
       loadCycles(slowest, tiles.full.rows) + computeCycles(slowest, tiles.full.rows),
     );
+    const turn = program.takeTurn();
     let pending = { run, from: 0, to: 0, offset: this.#used };
     if (placement === 'staged') this.#stage(run, 0);
     else this.#streamLanes(program, tiles.tileCount);
@@ -183,8 +184,9 @@ export class MatMulRunner {
         const { address, bytes } = program.tileWords(tile);
         this.#lanes.stream(0, address, bytes);
       }
-      const isLast = placement === 'staged' || tile === tiles.tileCount - 1;
-      this.#lanes.finishReceiving(deadlineUs, { what: 'results', subject: program.name, tile }, isLast);
+      const looksAtLength = placement === 'staged' || tile === tiles.tileCount - 1 || tile === turn;
+      const waitedFor = { what: 'results', subject: program.name, tile };
+      this.#lanes.finishReceiving(deadlineUs, waitedFor, looksAtLength);
       this.#used += wholeLines(bytes);
       pending.to = tile + 1;
       onTile?.(program, tile);

@@ -97,12 +97,12 @@ export const AGENT_ERRORS = {
   AGENT_MODEL_UNKNOWN: {
     number: 6040,
     meaning: 'The board has no model of this digest.',
-    remedy: 'Upload the model first; `pynq-llm models` lists what the board has.',
+    remedy: 'Upload the model first (`pynq-llm upload FILE`); `pynq-llm models` lists what the board has.',
   },
   AGENT_MODEL_NOT_LOADED: {
     number: 6041,
     meaning: 'The model is on the board but not loaded.',
-    remedy: 'Load the model first.',
+    remedy: 'Load the model first (`pynq-llm models load NAME`).',
   },
   AGENT_MODEL_BUSY: {
     number: 6042,
@@ -112,7 +112,7 @@ export const AGENT_ERRORS = {
   AGENT_MODEL_LOADED_OTHERWISE: {
     number: 6043,
     meaning: 'The model is loaded with another context length than asked for.',
-    remedy: 'Unload the model first, then load it with the length wanted.',
+    remedy: 'Unload the model first (`pynq-llm models unload NAME`), then load it with the length wanted.',
   },
   AGENT_PIN_UNKNOWN: {
     number: 6044,
@@ -175,7 +175,8 @@ export const AGENT_ERRORS = {
   AGENT_STORE_FULL: {
     number: 6053,
     meaning: "The board's file system has no room for the model.",
-    remedy: 'Delete models that are no longer needed, or give the store another directory.',
+    remedy:
+      'Delete models that are no longer needed (`pynq-llm models delete NAME`), or give the store another directory (--store-dir of `pynq-llm agent`).',
   },
   AGENT_STORE_FAILED: {
     number: 6054,

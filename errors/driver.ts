@@ -124,6 +124,12 @@ export const DRIVER_ERRORS = {
     remedy:
       'The next request tries again; if it fails too, load the bitstream again or switch the board off and on.',
   },
+  DRIVER_STAGED_WEIGHTS: {
+    number: 2029,
+    meaning: 'Weights that are read for each use are not what was loaded.',
+    remedy:
+      'The storage that models lie on changed or fails: check it (on a board its card), upload the model again, and load it again.',
+  },
   DRIVER_UNSUPPORTED_TENSOR: {
     number: 2030,
     meaning: 'The core cannot take a tensor of this shape or type.',

@@ -8,13 +8,13 @@ export const GGUF_ERRORS = {
   GGUF_BAD_MAGIC: {
     number: 1001,
     meaning: 'The file does not start with the four letters GGUF.',
-    remedy:
-      'Give a .gguf model file; older ggml files, safetensors and Git LFS pointers have to be converted or fetched first.',
+    remedy: 'Give the .gguf file of a model.',
   },
   GGUF_BIG_ENDIAN: {
     number: 1002,
     meaning: 'The file was written for big-endian machines.',
-    remedy: "Use the little-endian file, or convert it with llama.cpp's gguf_convert_endian.py.",
+    remedy:
+      'Use the little-endian file, or convert this one: pip install gguf, then gguf-convert-endian FILE little.',
   },
   GGUF_UNSUPPORTED_VERSION: {
     number: 1003,
@@ -71,7 +71,7 @@ export const GGUF_ERRORS = {
     number: 1013,
     meaning: 'A tensor has a type that this package cannot read.',
     remedy:
-      'Quantise the model to Q2_K, Q3_K, Q4_K, Q5_K or Q6_K, which the core computes, or to another type that docs/models.md lists.',
+      "Fetch the model in a quantisation that can be read, such as Q4_K_M, or make one with llama.cpp's llama-quantize from its F16 file.",
   },
   GGUF_BAD_DIMENSIONS: {
     number: 1014,
@@ -118,6 +118,22 @@ export const GGUF_ERRORS = {
     number: 1022,
     meaning: 'What was given to the writer does not match what was declared.',
     remedy: 'Give exactly the declared metadata types, tensor sizes and rows.',
+  },
+  GGUF_SPLIT_PART: {
+    number: 1024,
+    meaning: 'The file is one part of a split model, and not the one to begin with.',
+    remedy: 'Give the first part, with the others in the same folder.',
+  },
+  GGUF_SPLIT_PART_MISSING: {
+    number: 1025,
+    meaning: 'A part of a split model is not beside the first one.',
+    remedy: 'Put all parts into one folder, under the names that they were published with.',
+  },
+  GGUF_SPLIT_MISMATCH: {
+    number: 1026,
+    meaning: 'The parts of a split model do not belong together.',
+    remedy:
+      'Fetch all parts of the model again from one place, and keep their names: they tell the number of each.',
   },
   GGUF_WRITE_FAILED: {
     number: 1023,

@@ -23,7 +23,7 @@ export const LLM_ERRORS = {
     number: 4003,
     meaning: 'The model file lacks a tensor that the architecture needs.',
     remedy:
-      'Compare the file with its source; split files have to be joined first (llama-gguf-split --merge).',
+      'Fetch the file again and compare its SHA-256; or convert the model again with a current llama.cpp.',
   },
   LLM_TENSOR_SHAPE: {
     number: 4004,
@@ -97,6 +97,12 @@ export const LLM_ERRORS = {
     remedy:
       'Ask for fewer tokens, or give it more time or a higher priority; what was generated is in the error.',
   },
+  LLM_PREDICTED_LATE: {
+    number: 4512,
+    meaning: 'A request is likely to take longer than whoever asked may wait for its answer.',
+    remedy:
+      'Stream the answer, or ask for fewer tokens or with a shorter prompt; where others are ahead, ask again later.',
+  },
   LLM_ANGLE_RANGE: {
     number: 4100,
     meaning: 'An angle is beyond the range in which sine and cosine are exact.',
@@ -105,7 +111,8 @@ export const LLM_ERRORS = {
   LLM_TOKENIZER_MISSING: {
     number: 4200,
     meaning: 'The model file carries no vocabulary.',
-    remedy: 'Give prompts as token ids, or convert the model again together with its tokenizer.',
+    remedy:
+      "Convert the model again with its tokenizer's files beside it, or fetch a GGUF file of it that has them.",
   },
   LLM_TOKENIZER_INVALID: {
     number: 4201,
@@ -128,12 +135,14 @@ export const LLM_ERRORS = {
   LLM_CHAT_TEMPLATE_MISSING: {
     number: 4300,
     meaning: 'The model file carries no chat template.',
-    remedy: 'Give a chat template, or use plain completion: the model may not be made for chats.',
+    remedy:
+      'Use plain completion: the model may not be made for chats. If it is, write its template into a copy of the file: pip install gguf, then gguf-new-metadata FILE COPY --chat-template TEXT.',
   },
   LLM_CHAT_TEMPLATE_INVALID: {
     number: 4301,
     meaning: 'The chat template cannot be parsed, fails while it runs, or exceeds its limits.',
-    remedy: 'Give another chat template, or use plain completion.',
+    remedy:
+      'Use plain completion, or write another template into a copy of the file: pip install gguf, then gguf-new-metadata FILE COPY --chat-template TEXT.',
   },
   LLM_CHAT_REFUSED: {
     number: 4302,
@@ -148,7 +157,7 @@ export const LLM_ERRORS = {
   LLM_CHAT_TURN_LOST: {
     number: 4304,
     meaning: "The model's chat template leaves out a part of the conversation, however it is put.",
-    remedy: 'Leave that message out, or say it in a message of the user; or give another chat template.',
+    remedy: 'Leave that message out, or say it in a message of the user.',
   },
   LLM_SAMPLING_PARAMETER: {
     number: 4400,

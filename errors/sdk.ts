@@ -41,7 +41,7 @@ export const SDK_ERRORS = {
   },
   SDK_MODEL_FILE: {
     number: 7010,
-    meaning: 'The model file to upload cannot be read.',
+    meaning: 'The model file cannot be read, is empty, or is named as one that is not whole.',
     remedy: 'Check the path and its permissions.',
   },
   SDK_MODEL_NAME: {

@@ -81,7 +81,8 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
   };
 }
 
-function checkRange(size: number, offset: number, length: number): void {
+/** @throws PynqLlmError GGUF_BAD_RANGE */
+export function checkRange(size: number, offset: number, length: number): void {
   if (Number.isSafeInteger(offset) && offset >= 0 && offset + length <= size) return;
   throw new PynqLlmError(
     'GGUF_BAD_RANGE',

@@ -52,6 +52,12 @@ export class HeaderBuilder {
     this.bytes(bytes);
   }
 
+  /** Bytes as they are. */
+  raw(bytes: Uint8Array): void {
+    const at = this.#grow(bytes.length);
+    this.#bytes.set(bytes, at);
+  }
+
   /** What was collected, padded with zeros to a multiple of `alignment`. */
   finish(alignment: number): Uint8Array {
     const padding = (alignment - (this.#length % alignment)) % alignment;

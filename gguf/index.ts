@@ -5,6 +5,7 @@ export { type ByteSource, bytesSource, type FileSource, fileSource } from './byt
 export { dequantizeRow } from './dequantize.js';
 export { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from './half.js';
 export type { GgufValue } from './metadata.js';
+export { type ModelSource, modelSource } from './model-source.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';

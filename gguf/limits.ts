@@ -24,3 +24,6 @@ export const MAX_TENSOR_NAME_BYTES = 64;
 
 /** Tensors in a file: each takes some 400 bytes in memory. The largest models have a few thousand. */
 export const MAX_TENSORS = 65_536;
+
+/** Parts of a split model: each keeps a file open while it is read. Published models have up to some two hundred. */
+export const MAX_SPLIT_PARTS = 512;

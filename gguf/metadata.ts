@@ -59,24 +59,40 @@ export function readMetadataCount(cursor: HeaderCursor): number {
   return cursor.count(LEAST_PAIR_BYTES, 'number of metadata pairs');
 }
 
-/** Reads `count` key-value pairs. */
-export function readMetadata(cursor: HeaderCursor, count: number): Map<string, GgufValue> {
-  const metadata = new Map<string, GgufValue>();
+/** A metadata pair, and where it stands in the file: from `start` up to `end`. */
+export interface MetadataPair {
+  readonly key: string;
+  readonly value: GgufValue;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Reads `count` key-value pairs one after the other, each of another key. */
+export function* readPairs(cursor: HeaderCursor, count: number): Generator<MetadataPair> {
+  const keys = new Set<string>();
   for (let i = 0; i < count; i++) {
-    const offset = cursor.position;
+    const start = cursor.position;
     const key = cursor.name(MAX_KEY_BYTES, 'metadata key');
-    if (metadata.has(key)) {
+    if (keys.has(key)) {
       throw new PynqLlmError(
         'GGUF_DUPLICATE_KEY',
-        `The metadata key ${JSON.stringify(key)} at byte ${offset} has been there before.`,
+        `The metadata key ${JSON.stringify(key)} at byte ${start} has been there before.`,
         {
-          context: { offset, key },
+          context: { offset: start, key },
         },
       );
     }
     cursor.spend(1, 'metadata key');
-    metadata.set(key, readValue(cursor, readType(cursor, key), key, 0));
+    keys.add(key);
+    const value = readValue(cursor, readType(cursor, key), key, 0);
+    yield { key, value, start, end: cursor.position };
   }
+}
+
+/** Reads `count` key-value pairs. */
+export function readMetadata(cursor: HeaderCursor, count: number): Map<string, GgufValue> {
+  const metadata = new Map<string, GgufValue>();
+  for (const { key, value } of readPairs(cursor, count)) metadata.set(key, value);
   return metadata;
 }
 

@@ -1,7 +1,9 @@
 import { PynqLlmError } from '../errors/index.js';
 import type { ByteSource } from './byte-source.js';
+import { foreignFile } from './foreign-file.js';
 import { HeaderCursor } from './header-cursor.js';
 import { type GgufValue, readMetadata, readMetadataCount } from './metadata.js';
+import { refusePart } from './split-name.js';
 import { type GgufTensor, readTensorCount, readTensorInfos, type TensorInfo } from './tensors.js';
 
 /** "GGUF", read as a little-endian word. */
@@ -43,14 +45,20 @@ export class GgufFile {
 /**
  * Reads the header of a GGUF file (version 2 or 3, little-endian) and checks every bound; tensor data are not
  * touched. Only the header's pages are read.
- * @throws PynqLlmError GGUF_*, with the byte offset in the context where one place is to blame
+ * @throws PynqLlmError GGUF_*, with the byte offset in the context where one place is to blame; GGUF_SPLIT_PART of a part
+ *   of a split model, see {@link modelSource}
  */
 export function openGguf(source: ByteSource): GgufFile {
+  const gguf = readGguf(source);
+  refusePart(gguf.metadata);
+  return gguf;
+}
+
+/** Like {@link openGguf}, also of one part of a split model. */
+export function readGguf(source: ByteSource): GgufFile {
   const cursor = new HeaderCursor(source);
-  checkMagic(cursor.u32('magic number'));
-  const version = checkVersion(cursor.u32('version'));
-  const tensorCount = readTensorCount(cursor);
-  const metadata = readMetadata(cursor, readMetadataCount(cursor));
+  const { version, tensorCount, pairCount } = readPreamble(cursor, source);
+  const metadata = readMetadata(cursor, pairCount);
   const infos = readTensorInfos(cursor, tensorCount);
   const alignment = alignmentOf(metadata);
   const dataStart = alignUp(cursor.position, alignment);
@@ -60,17 +68,20 @@ export function openGguf(source: ByteSource): GgufFile {
   return new GgufFile(source, version, metadata, new Map(tensors.map((tensor) => [tensor.name, tensor])));
 }
 
+/** What stands before the first metadata pair. */
+export function readPreamble(
+  cursor: HeaderCursor,
+  source: ByteSource,
+): { readonly version: 2 | 3; readonly tensorCount: number; readonly pairCount: number } {
+  if (cursor.u32('magic number') !== GGUF_MAGIC) throw foreignFile(source);
+  const version = checkVersion(cursor.u32('version'));
+  const tensorCount = readTensorCount(cursor);
+  return { version, tensorCount, pairCount: readMetadataCount(cursor) };
+}
+
 /** The first multiple of `alignment` from `offset` on. */
 export function alignUp(offset: number, alignment: number): number {
   return Math.ceil(offset / alignment) * alignment;
-}
-
-function checkMagic(magic: number): void {
-  if (magic === GGUF_MAGIC) return;
-  const hex = magic.toString(16).padStart(8, '0');
-  throw new PynqLlmError('GGUF_BAD_MAGIC', `The file starts with the word 0x${hex}, not with GGUF.`, {
-    context: { offset: 0, magic: hex },
-  });
 }
 
 function checkVersion(version: number): 2 | 3 {
@@ -90,11 +101,15 @@ function checkVersion(version: number): 2 | 3 {
     `The file has GGUF version ${version}; 2 and 3 can be read.`,
     {
       context: { offset: 4, version },
+      remedy:
+        version > 3
+          ? 'Update pynq-llm; if the newest one says the same, the file is damaged or newer than it.'
+          : "Fetch a newer file of the model, or convert it again from its source with llama.cpp's convert_hf_to_gguf.py: today's llama.cpp cannot read this one either.",
     },
   );
 }
 
-function alignmentOf(metadata: ReadonlyMap<string, GgufValue>): number {
+export function alignmentOf(metadata: ReadonlyMap<string, GgufValue>): number {
   const alignment = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
   if (typeof alignment === 'number' && alignment >= 8 && Number.isInteger(Math.log2(alignment)))
     return alignment;

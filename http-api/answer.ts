@@ -8,6 +8,7 @@ import { type Choice, finishReason, piecesOf, usageOf } from './choices.js';
 import { merge } from './merge.js';
 import type { ApiMetrics } from './metrics.js';
 import type { CallDelta, Piece } from './piece.js';
+import { ProgressReports } from './prompt-progress.js';
 import type { ReportedToken } from './reported-token.js';
 import { Silence } from './silence.js';
 
@@ -19,6 +20,8 @@ export interface AnswerRequest {
   readonly perPrompt: number;
   readonly sentPerPrompt: number;
   readonly format: AnswerFormat;
+  /** Whether a stream tells how far prompts are. */
+  readonly withProgress: boolean;
   readonly metrics: ApiMetrics;
   /** What a client is told of an error. */
   readonly fail: (error: unknown) => ApiError;
@@ -137,7 +140,20 @@ export async function answerStreamed(
     const calling = new Set<number>();
     const send = (body: object) => stream.writeSSE({ data: JSON.stringify(body) });
     const silence = new Silence(() => stream.write(': waiting\n\n'));
+    const reports = new ProgressReports((index, report) =>
+      send({
+        ...head,
+        choices: [{ index, ...format.piece('', false, []), logprobs: null, finish_reason: null }],
+        prompt_progress: report,
+        ...(withUsage ? { usage: null } : {}),
+      }),
+    );
+    let following: Promise<void> | undefined;
     try {
+      if (request.withProgress) {
+        await silence.during(reports.ask(choices));
+        following = reports.follow(choices);
+      }
       for (;;) {
         const next = await silence.during(pieces.next());
         if (next.done) break;
@@ -147,6 +163,7 @@ export async function answerStreamed(
           metrics.finished(piece.finish);
           done[index] = piece.finish;
         }
+        if (request.withProgress) await reports.begin(choices[index], piece.finish);
         if (piece.calls !== undefined) calling.add(index);
         const first = !begun.has(index);
         if (first) begun.set(index, format.logprobs?.());
@@ -170,7 +187,8 @@ export async function answerStreamed(
     } catch (error) {
       if (!stream.aborted) await stream.writeSSE({ event: 'error', data: JSON.stringify(fail(error).body) });
     } finally {
-      await pieces.return();
+      reports.end();
+      await Promise.all([pieces.return(), following]);
     }
   });
 }

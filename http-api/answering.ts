@@ -1,7 +1,7 @@
 import type { DoneEvent, Generation, Token } from '../sdk/index.js';
 
 /** What an answer comes from: a generation, or nothing where no token was asked for. */
-export type Answering = Pick<Generation, 'admitted' | 'done' | 'cancel'> & AsyncIterable<Token>;
+export type Answering = Pick<Generation, 'admitted' | 'done' | 'progress' | 'cancel'> & AsyncIterable<Token>;
 
 /** The end of an answer of no tokens. */
 export function nothing(promptTokens: number): Answering {
@@ -15,6 +15,7 @@ export function nothing(promptTokens: number): Answering {
   };
   return {
     admitted: Promise.resolve(),
+    progress: async () => undefined,
     done: Promise.resolve(done),
     cancel: async () => {},
     async *[Symbol.asyncIterator]() {},

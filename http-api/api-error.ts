@@ -25,6 +25,8 @@ export class ApiError extends Error {
     readonly partialText: string | undefined = undefined,
     /** The lines of what a model takes that does not fit, and what would. */
     readonly memory: ErrorContext | undefined = undefined,
+    /** Whether the same request may fare better later; only said where clients would think so. */
+    readonly isWorthRetrying: boolean = true,
   ) {
     super(shortened(message, memory === undefined ? MAX_MESSAGE_LENGTH : MAX_MEMORY_LENGTH));
   }
@@ -69,6 +71,7 @@ const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^AGENT_UNAUTHORISED$/, 401],
   [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$|^LLM_(OVERLOADED|KV_FULL)$/, 429],
   [/^LLM_DEADLINE$/, 504],
+  [/^LLM_PREDICTED_LATE$/, 503],
   [
     /^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_(DEVICE_FAILED|CLOSING|DRAINING)$|^PROTOCOL_REQUEST_TIMEOUT$/,
     503,
@@ -115,7 +118,7 @@ const OPENAI_CODES: Partial<Record<ApiError['status'], string>> = {
 function fromOurs(error: PynqLlmError): ApiError {
   const status = STATUSES.find(([pattern]) => pattern.test(error.code))?.[1] ?? 500;
   const code = OPENAI_CODES[status] ?? error.code;
-  const { retryAfterMs, text } = error.context;
+  const { retryAfterMs, text, aloneMs, maxPredictedMs } = error.context;
   return new ApiError(
     status,
     error.message,
@@ -124,5 +127,6 @@ function fromOurs(error: PynqLlmError): ApiError {
     typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
     typeof text === 'string' ? text : undefined,
     MEMORY.test(error.code) ? error.context : undefined,
+    !(typeof aloneMs === 'number' && typeof maxPredictedMs === 'number' && aloneMs > maxPredictedMs),
   );
 }

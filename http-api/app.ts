@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Context, Hono } from 'hono';
 import { systemClock } from '../protocol/index.js';
 import type { LoadSettings } from '../sdk/index.js';
@@ -9,6 +10,7 @@ import { BodyTurns } from './body-turns.js';
 import { chatFormat, conversationOf } from './chat.js';
 import {
   type Choice,
+  type ServiceOptions,
   startChoices,
   type ToContinue,
   toGenerateOptions,
@@ -34,11 +36,14 @@ import {
 } from './schemas.js';
 import type { DeviceHealth, ServedDevice } from './served-device.js';
 import { type ServedModel, ServedModels } from './served-models.js';
+import { LONGEST_SILENCE_MS } from './silence.js';
 import { type ToolRequest, toolRequestOf } from './tools/tool-request.js';
 
 export interface AppOptions extends GuardOptions {
   /** How models are loaded that are not. */
   readonly load: LoadSettings;
+  /** Milliseconds that an answer which is not streamed may be likely to take; 0 for any, 50 s unless given. */
+  readonly maxSilentMs?: number | undefined;
   /** Once aborted, `/health` answers 503 and no new work is taken. */
   readonly draining: AbortSignal;
   /** Told of errors that are nobody's doing but ours. */
@@ -46,6 +51,9 @@ export interface AppOptions extends GuardOptions {
   /** Told of each request once its answer is sent. */
   readonly onAnswered?: ((entry: AccessEntry) => void) | undefined;
 }
+
+/** Proxies of the ecosystem give up after 60 s without a byte. */
+const MAX_SILENT_MS = 50_000;
 
 /** How much of an answer is wanted. */
 interface HowMuch {
@@ -82,7 +90,9 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     return failure;
   };
   app.onError((error, context) => {
-    const { body, status, retryAfterMs } = fail(error);
+    const { body, status, retryAfterMs, isWorthRetrying } = fail(error);
+    // Clients ask again after a 503, after the same time and in vain, unless they are told.
+    if (!isWorthRetrying) context.header('x-should-retry', 'false');
     if (retryAfterMs !== undefined) context.header('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
     return context.json(body, status);
   });
@@ -112,7 +122,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     return context.json(await models.look(context.req.param('id')));
   });
   app.post('/v1/completions', async (context) => {
-    const request = completionRequest.parse(translateFields(await bodyOf(context)));
+    const request = completionRequest.parse(translateFields(await bodyOf(context), 'completion'));
     const prompts = promptsOf(request);
     const bestOf = request.best_of ?? undefined;
     const answers = prompts.length * (bestOf ?? request.n ?? 1);
@@ -120,16 +130,24 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       const served = await models.get(request.model);
       const top = request.logprobs ?? undefined;
       const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? DEFAULT_MAX_TOKENS;
-      const how = { ...toService(request, context.var.share), signal: context.req.raw.signal };
-      const echo = (prompt: CompletionPrompt) =>
-        request.echo ? echoOf(served, prompt, top, how) : undefined;
+      const how = { ...serviceOf(context, request), signal: context.req.raw.signal };
+      const echo = (prompt: CompletionPrompt) => {
+        const scored = request.echo ? echoOf(served, prompt, top, how) : undefined;
+        scored?.catch(() => {});
+        return scored;
+      };
       const toContinue = await Promise.all(
         prompts.map(async (prompt) => ({
           prompt,
-          echo: await echo(prompt),
+          echo: echo(prompt),
           promptTokens: maxTokens === 0 ? await lengthOf(served, prompt) : undefined,
         })),
       );
+      const echoes = Promise.all(toContinue.map((one) => one.echo));
+      // A stream has a head in time: what is wrong with a prompt is known by then.
+      await (request.stream
+        ? Promise.race([echoes, delay(LONGEST_SILENCE_MS, undefined, { ref: false })])
+        : echoes);
       return answer(context, served, request, toContinue, completionFormat(request, served), {
         maxTokens: maxTokens === 0 ? undefined : maxTokens,
         logprobs: typeof request.logprobs === 'number',
@@ -140,7 +158,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     });
   });
   app.post('/v1/chat/completions', async (context) => {
-    const request = chatRequest.parse(translateFields(await bodyOf(context)));
+    const request = chatRequest.parse(translateFields(await bodyOf(context), 'chat'));
     return counted(context, request.n ?? 1, async (ended) => {
       const served = await models.get(request.model);
       if (!served.model.info.hasChatTemplate) context.header('x-pynq-llm-chat-template', 'none');
@@ -162,7 +180,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     });
   });
   app.post('/v1/responses', async (context) => {
-    const { chat, repeated } = readResponsesRequest(translateFields(await bodyOf(context)));
+    const { chat, repeated } = readResponsesRequest(translateFields(await bodyOf(context), 'responses'));
     return counted(context, 1, async (ended) => {
       const served = await models.get(chat.model);
       const tools = toolRequestOf(chat);
@@ -194,6 +212,13 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
     }
   }
 
+  /** Whoever gets nothing before the end is not let wait for longer than proxies do. */
+  function serviceOf(context: Context<Env>, request: SamplingFields): ServiceOptions {
+    const { maxSilentMs = MAX_SILENT_MS } = options;
+    const isSilent = !request.stream && maxSilentMs > 0;
+    return { ...toService(request, context.var.share), ...(isSilent ? { maxPredictedMs: maxSilentMs } : {}) };
+  }
+
   /** Starts the answers of a request. @throws ApiError 400, 503, PynqLlmError LLM_..., AGENT_... */
   async function start(
     context: Context<Env>,
@@ -212,7 +237,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
         logprobs: (how.logprobs ?? false) || perPrompt > (request.n ?? 1),
         top,
       }),
-      ...toService(request, context.var.share),
+      ...serviceOf(context, request),
       draftModel: draft,
     };
     if (generate.beams !== undefined && bestOf !== undefined)
@@ -254,6 +279,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       perPrompt,
       sentPerPrompt,
       format,
+      withProgress: request.return_progress ?? false,
       metrics,
       fail,
     };

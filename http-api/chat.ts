@@ -44,7 +44,9 @@ export function conversationOf(
 }
 
 /** `chat.completion` objects and their chunks. */
-export function chatFormat({ logprobs }: ChatRequest, served: ServedModel): AnswerFormat {
+export function chatFormat({ logprobs, tools }: ChatRequest, served: ServedModel): AnswerFormat {
+  // A text of nothing is a text to some clients: what may become a call has none, and what follows the first piece needs none.
+  const mayCall = (tools?.length ?? 0) > 0;
   return {
     idPrefix: 'chatcmpl',
     object: 'chat.completion',
@@ -64,7 +66,7 @@ export function chatFormat({ logprobs }: ChatRequest, served: ServedModel): Answ
         ...(calls.length > 0
           ? { tool_calls: calls.map((call) => ({ index: call.index, ...callOf(call) })) }
           : {}),
-        ...(calls.length === 0 || text !== '' ? { content: text } : {}),
+        ...(text !== '' ? { content: text } : first ? { content: mayCall ? null : '' } : {}),
       },
     }),
   };

@@ -1,5 +1,13 @@
 import { schemaText } from '../protocol/index.js';
-import type { DoneEvent, GenerateOptions, Generation, Prompt, ResponseFormat, Token } from '../sdk/index.js';
+import type {
+  DoneEvent,
+  GenerateOptions,
+  Generation,
+  Prompt,
+  PromptProgress,
+  ResponseFormat,
+  Token,
+} from '../sdk/index.js';
 import { type Answering, nothing } from './answering.js';
 import { ApiError } from './api-error.js';
 import type { Piece } from './piece.js';
@@ -14,18 +22,23 @@ export interface Choice {
   readonly index: number;
   readonly generation: Answering;
   /** The prompt, where it is part of the answer. */
-  readonly echo: Echo | undefined;
+  readonly echo: Promise<Echo> | undefined;
   /** What makes of its pieces those that are sent. */
   readonly read: (pieces: AsyncIterable<Piece>) => AsyncIterable<Piece>;
 }
 
-type ServiceOptions = Pick<GenerateOptions, 'class' | 'client' | 'priority' | 'deadlineMs'>;
+export type ServiceOptions = Pick<
+  GenerateOptions,
+  'class' | 'client' | 'priority' | 'deadlineMs' | 'maxPredictedMs'
+>;
 
 /** Tokens and time that requests took. */
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Of the prompt's tokens, those that were not computed again. */
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
 /** Sampling as the request wants it. OpenAI's defaults: temperature and top_p 1, nothing cut off. */
@@ -110,7 +123,7 @@ export interface ToContinue {
   readonly prompt: Prompt;
   /** Where nothing is to be generated: the tokens of the prompt. */
   readonly promptTokens?: number | undefined;
-  readonly echo?: Echo | undefined;
+  readonly echo?: Promise<Echo> | undefined;
 }
 
 /** A short request for 64 answers to long prompts: each answer is sent its prompt, which takes the time and memory again. */
@@ -147,7 +160,7 @@ export function startChoices(
     );
   return prompts.flatMap(({ prompt, echo, promptTokens }, p) =>
     Array.from({ length: generations }, (_, i) => {
-      const begin = (more: Pick<GenerateOptions, 'responseFormat'>) =>
+      const begin = (more: More) =>
         model.generate(prompt, { ...options, seed: seedOf(options.seed ?? 0, i), signal, ...more });
       return {
         index: p * n + i,
@@ -158,10 +171,12 @@ export function startChoices(
   );
 }
 
+type More = Pick<GenerateOptions, 'responseFormat' | 'maxPredictedMs'>;
+
 /** @param begin begins the answer, or begins it again in a form */
 function answerOf(
   tools: ToolRequest | undefined,
-  begin: (more: Pick<GenerateOptions, 'responseFormat'>) => Generation,
+  begin: (more: More) => Generation,
   promptTokens: number | undefined,
 ): Pick<Choice, 'generation' | 'read'> {
   const asItIs = (pieces: AsyncIterable<Piece>) => pieces;
@@ -172,7 +187,9 @@ function answerOf(
   );
   const restart = (name: string) => {
     const called = tools.functions.filter((one) => one.name === name);
-    return piecesOfGeneration(answer.restart(begin({ responseFormat: forcedCall(called) })));
+    // What was let in is not refused once half of it is there.
+    const again = begin({ responseFormat: forcedCall(called), maxPredictedMs: undefined });
+    return piecesOfGeneration(answer.restart(again));
   };
   return { generation: answer, read: (pieces) => withCalls(pieces, tools, restart) };
 }
@@ -202,6 +219,10 @@ class RestartableAnswer implements Answering {
     return next;
   }
 
+  progress(): Promise<PromptProgress | undefined> {
+    return this.#current.progress();
+  }
+
   cancel(): Promise<void> {
     return this.#current.cancel();
   }
@@ -221,7 +242,15 @@ class RestartableAnswer implements Answering {
 
 /** The pieces of an answer as they come. */
 export async function* piecesOf({ generation, echo, read }: Choice): AsyncGenerator<Piece, void, void> {
-  if (echo !== undefined) yield { ...echo, finish: undefined };
+  if (echo !== undefined) {
+    try {
+      yield { ...(await echo), finish: undefined };
+    } catch (error) {
+      // Nobody will read what comes after it.
+      await generation.cancel().catch(() => {});
+      throw error;
+    }
+  }
   yield* read(piecesOfGeneration(generation));
 }
 
@@ -239,10 +268,14 @@ export function finishReason({ reason }: DoneEvent, hasCalls = false): 'stop' | 
 
 /** @param perPrompt how many answers share a prompt, which counts once */
 export function usageOf(done: readonly DoneEvent[], perPrompt: number): Usage {
-  const prompt = done.reduce(
-    (sum, { timing }, i) => sum + (i % perPrompt === 0 ? timing.promptTokens : 0),
-    0,
-  );
+  const first = done.filter((_, i) => i % perPrompt === 0);
+  const prompt = first.reduce((sum, { timing }) => sum + timing.promptTokens, 0);
+  const cached = first.reduce((sum, { timing }) => sum + (timing.cachedTokens ?? 0), 0);
   const completion = done.reduce((sum, { tokens }) => sum + tokens, 0);
-  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+    prompt_tokens_details: { cached_tokens: cached },
+  };
 }

@@ -11,7 +11,8 @@ export { serveOnAgent } from './on-agent.js';
 /** How long requests under way may take to end when the server closes. */
 const DRAIN_MS = 30_000;
 
-export interface HttpApiOptions extends Partial<Pick<AppOptions, 'origins' | 'load' | 'onAnswered'>> {
+export interface HttpApiOptions
+  extends Partial<Pick<AppOptions, 'origins' | 'load' | 'onAnswered' | 'maxSilentMs'>> {
   /** Connects to the device: first where `HttpApi.open` is called, and again whenever it was lost. */
   readonly open: OpenBoard;
   /** Told when the device is away, with the reason, when it is back, and of errors that nobody expected. */
@@ -60,6 +61,7 @@ export async function serveHttpApi(options: HttpApiOptions): Promise<HttpApi> {
     isOpenLoopback: !access.hasTokens,
     origins,
     load,
+    maxSilentMs: options.maxSilentMs,
     onAnswered,
     onUnexpected: (error) =>
       report?.(`this is a bug, please report it: ${error instanceof Error ? error.stack : String(error)}`),

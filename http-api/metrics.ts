@@ -1,6 +1,9 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { BoardClient, DoneEvent, EngineMetricsReading } from '../sdk/index.js';
+import { boardText } from './board-metrics.js';
 import { histogramText } from './histogram-text.js';
+import { counterText, gaugeText } from './metric-text.js';
+import { UnitCycles } from './unit-cycles.js';
 
 const CLASSES = ['interactive', 'batch'] as const;
 /** What became of requests. */
@@ -40,6 +43,7 @@ export class ApiMetrics {
   readonly #dma = this.#counter('dma_bytes_total', 'Bytes that DMA moved for finished generations');
   readonly #running = this.#gauge('generations', 'Generations that run or wait on the board');
   readonly #sessions = this.#gauge('sessions', 'Clients connected to the agent');
+  readonly #unitCycles = new UnitCycles();
   readonly #dmaFree = this.#gauge('dma_memory_free_bytes', 'DMA memory that is free');
 
   /** A request was answered. */
@@ -65,7 +69,10 @@ export class ApiMetrics {
     this.#sessions.set(sessions);
     if (dmaMemory !== undefined) this.#dmaFree.set(dmaMemory.free);
     const own = await this.#registry.metrics();
-    return state === 'ready' ? own + engineText(await board.metrics()) : own;
+    if (state !== 'ready') return own;
+    const [engine, counted] = await Promise.all([board.metrics(), board.counters.read()]);
+    const units = this.#unitCycles.take(counted.counters, board.info.description.clockHz, performance.now());
+    return own + boardText(board.info, engine.models, counted.traffic, units) + engineText(engine);
   }
 
   get contentType(): string {
@@ -158,20 +165,4 @@ function kvTexts(models: EngineMetricsReading['models']): string[] {
       each(({ spillFailures }) => ({ '': spillFailures })),
     ),
   ];
-}
-
-type Values = readonly (readonly [labels: string, value: number])[];
-
-function counterText(name: string, help: string, values: Values): string {
-  return metricText(name, help, 'counter', values);
-}
-
-function gaugeText(name: string, help: string, values: Values): string {
-  return metricText(name, help, 'gauge', values);
-}
-
-function metricText(name: string, help: string, type: string, values: Values): string {
-  const full = `pynq_llm_${name}`;
-  const lines = values.map(([labels, value]) => `${full}${labels} ${value}\n`).join('');
-  return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines}`;
 }

@@ -66,6 +66,7 @@ export function addNativeRoutes(
 export const WELCOME = `pynq-llm serves language models of a board here, under the OpenAI API.
 
   POST /v1/chat/completions   chats, with functions and JSON schemas
+  POST /v1/responses          the same, as current SDKs ask
   POST /v1/completions        text continuation, scores of prompts
   GET  /v1/models             the models that there are
   POST /tokenize, /detokenize

@@ -9,7 +9,8 @@ export interface HttpHost extends Pick<AppOptions, 'isOpenLoopback'> {
   readonly admit: AppOptions['authorise'];
 }
 
-export interface OnAgentOptions extends Pick<AppOptions, 'origins' | 'onUnexpected' | 'onAnswered'> {
+export interface OnAgentOptions
+  extends Pick<AppOptions, 'origins' | 'maxSilentMs' | 'onUnexpected' | 'onAnswered'> {
   /** Connects to the agent from inside its process. */
   readonly open: OpenBoard;
 }
@@ -20,7 +21,7 @@ export interface OnAgentOptions extends Pick<AppOptions, 'origins' | 'onUnexpect
  */
 export function serveOnAgent(
   agent: HttpHost,
-  { open, origins, onUnexpected, onAnswered }: OnAgentOptions,
+  { open, origins, maxSilentMs, onUnexpected, onAnswered }: OnAgentOptions,
 ): Disposable {
   const end = new AbortController();
   const device = new ServedDevice({ open, ended: end.signal });
@@ -29,6 +30,7 @@ export function serveOnAgent(
     isOpenLoopback: agent.isOpenLoopback,
     origins,
     load: {},
+    maxSilentMs,
     onUnexpected,
     onAnswered,
     draining: end.signal,

@@ -59,6 +59,7 @@ const sampling = z.object({
   priority: z.int().min(0).max(9).nullish(),
   deadline_ms: z.number().positive().max(86_400_000).nullish(),
   // llama.cpp's server has these beside OpenAI's.
+  return_progress: z.boolean().nullish(),
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   repeat_penalty: z.number().min(0.01).max(100).nullish(),
@@ -131,13 +132,34 @@ const part = z.discriminatedUnion(
 );
 /** Of a message; the number of values in a request bounds those of all. */
 const MAX_PARTS = 16_384;
-const message = z.object({
-  role: z.string().min(1).max(40),
+const message = z
+  .object({
+    role: z.string().min(1).max(40),
+    content: z
+      .string()
+      .or(list(part, { min: 0, max: MAX_PARTS }))
+      .nullish(),
+    refusal: z.string().nullish(),
+    tool_calls: toolCalls,
+    tool_call_id: z.string().min(1).max(100).nullish(),
+    function_call: z.null('calls are given as tool_calls').optional(),
+    audio: z.null('only text is understood').optional(),
+    // Mistral's and DeepSeek's.
+    prefix: z.literal(false, 'an answer that has begun cannot be continued').nullish(),
+  })
+  .refine(({ role }) => role !== 'function', {
+    path: ['role'],
+    error: 'what a function returned is a message of the role tool, with the tool_call_id',
+  })
+  .refine(
+    ({ role, content }) => role === 'assistant' || typeof content === 'string' || Array.isArray(content),
+    {
+      path: ['content'],
+      error: 'only an assistant may have said nothing',
+    },
+  )
   // What an assistant that called a function said.
-  content: z.preprocess((content) => content ?? '', z.string().or(list(part, { min: 0, max: MAX_PARTS }))),
-  tool_calls: toolCalls,
-  tool_call_id: z.string().min(1).max(100).nullish(),
-});
+  .transform(({ content, refusal, ...rest }) => ({ ...rest, content: content ?? refusal ?? '' }));
 
 const noFunctions = z.array(z.unknown()).max(0, 'functions are given as tools').nullish();
 const variable = z.union([z.string().max(10_000), z.number(), z.boolean(), z.null()]);

@@ -1,5 +1,5 @@
 /** Proxies of the ecosystem give up after 60 s without a byte, some after 30. */
-const LONGEST_SILENCE_MS = 5_000;
+export const LONGEST_SILENCE_MS = 5_000;
 
 /** Fills the time in which a stream has nothing to say. */
 export class Silence {

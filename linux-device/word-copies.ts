@@ -23,8 +23,7 @@ export function writeWords(
   for (let i = to; i < first; i++) bytes[i] = source[at + i - to];
   if ((source.byteOffset + at + first - to) % WORD === 0) {
     const from = new Int32Array(source.buffer, source.byteOffset + at + first - to, (last - first) / WORD);
-    const start = first / WORD;
-    for (let i = 0; i < from.length; i++) words[start + i] = from[i];
+    copyWords(words.subarray(first / WORD, last / WORD), from);
   } else {
     for (let i = first, j = at + first - to; i < last; i += WORD, j += WORD)
       words[i / WORD] = source[j] | (source[j + 1] << 8) | (source[j + 2] << 16) | (source[j + 3] << 24);
@@ -45,8 +44,7 @@ export function readWords(
   for (let i = from; i < first; i++) into[at + i - from] = bytes[i];
   if ((into.byteOffset + at + first - from) % WORD === 0) {
     const to = new Int32Array(into.buffer, into.byteOffset + at + first - from, (last - first) / WORD);
-    const start = first / WORD;
-    for (let i = 0; i < to.length; i++) to[i] = words[start + i];
+    copyWords(to, words.subarray(first / WORD, last / WORD));
   } else {
     for (let i = first, j = at + first - from; i < last; i += WORD, j += WORD) {
       const word = words[i / WORD];
@@ -57,6 +55,27 @@ export function readWords(
     }
   }
   for (let i = last; i < end; i++) into[at + i - from] = bytes[i];
+}
+
+/**
+ * Copies as many words as there are. Eight a turn, with one index for both sides: on a Cortex-A9 a word takes 13 instructions
+ * so, and 30 one by one, because V8 looks at its interrupts in each turn.
+ */
+function copyWords(to: Int32Array, from: Int32Array): void {
+  const { length } = to;
+  const eights = length & ~7;
+  let i = 0;
+  for (; i < eights; i += 8) {
+    to[i] = from[i];
+    to[i + 1] = from[i + 1];
+    to[i + 2] = from[i + 2];
+    to[i + 3] = from[i + 3];
+    to[i + 4] = from[i + 4];
+    to[i + 5] = from[i + 5];
+    to[i + 6] = from[i + 6];
+    to[i + 7] = from[i + 7];
+  }
+  for (; i < length; i++) to[i] = from[i];
 }
 
 /** First and end of the whole words in a range; equal, and at its end, where there are none. */

@@ -22,7 +22,7 @@ export {
 } from './memory/index.js';
 export { newCost } from './model/cost.js';
 export { rateOfRows } from './model/cpu-rate.js';
-export { checkContextLength, loadModel } from './model/load-model.js';
+export { checkContextLength, checkModel, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
 export { rowShares } from './model/row-share.js';
 export { Sampler } from './sampling/index.js';

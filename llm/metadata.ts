@@ -4,9 +4,34 @@ import type { GgufFile } from '../gguf/index.js';
 /** Typed reading of a model's metadata: every value is checked before it is used. */
 export class Metadata {
   readonly #values: GgufFile['metadata'];
+  readonly #assumed: Set<string>;
 
-  constructor(values: GgufFile['metadata']) {
+  /** @param assumed gets what is taken for granted because a key is missing or odd, for people */
+  constructor(values: GgufFile['metadata'], assumed = new Set<string>()) {
     this.#values = values;
+    this.#assumed = assumed;
+  }
+
+  /** Notes what is taken for granted where a key is missing, or says what cannot be. */
+  assume(key: string, what: string): void {
+    const value = this.#values.get(key);
+    const state =
+      value === undefined ? 'is missing' : `is ${typeof value === 'object' ? 'a list' : shorten(value)}`;
+    this.#assumed.add(`${key} ${state}; assumed: ${what}`);
+  }
+
+  /** One value as it is; undefined where the key is missing or lists several. */
+  scalar(key: string): number | bigint | boolean | string | undefined {
+    const value = this.#values.get(key);
+    return typeof value === 'object' ? undefined : value;
+  }
+
+  /** A text that a model can do without; anything else is as good as absent. */
+  optionalText(key: string, otherwise: string): string {
+    const value = this.#values.get(key);
+    if (typeof value === 'string') return value;
+    if (value !== undefined) this.assume(key, otherwise === '' ? 'none' : JSON.stringify(otherwise));
+    return otherwise;
   }
 
   has(key: string): boolean {
@@ -35,7 +60,7 @@ export class Metadata {
     const [first = Number.NaN] = listed;
     if (!Array.from<number | bigint>(listed).every((one) => one === first))
       throw this.invalid(key, 'its layers differ, and only models of equal layers are computed');
-    return new Metadata(new Map([[key, first]])).integer(key, least, most);
+    return new Metadata(new Map([[key, first]]), this.#assumed).integer(key, least, most);
   }
 
   /** A number from `least` to `most`. @throws PynqLlmError LLM_METADATA_MISSING, LLM_METADATA_INVALID */
@@ -50,11 +75,15 @@ export class Metadata {
     return number;
   }
 
-  /** @throws PynqLlmError LLM_METADATA_INVALID */
+  /** Converters write flags as numbers too; what is neither yes nor no is as good as absent. */
   flag(key: string, otherwise: boolean): boolean {
-    const value = this.#values.get(key) ?? otherwise;
-    if (typeof value !== 'boolean') throw this.invalid(key, 'it is not a boolean');
-    return value;
+    const value = this.#values.get(key);
+    if (value === undefined || typeof value === 'boolean') return value ?? otherwise;
+    const isYes = [1, '1', 'true'].includes(value as number | string);
+    const isNo = [0, '0', 'false'].includes(value as number | string);
+    const flag = isYes || (otherwise && !isNo);
+    this.assume(key, String(flag));
+    return flag;
   }
 
   /** An array of booleans, as such or as numbers; undefined where the key is no array. @throws PynqLlmError LLM_METADATA_INVALID */
@@ -91,6 +120,11 @@ export class Metadata {
       context: { key },
     });
   }
+}
+
+function shorten(value: number | bigint | boolean | string): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > 64 ? `${text.slice(0, 64)}…` : text;
 }
 
 function missing(key: string): PynqLlmError {

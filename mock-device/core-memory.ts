@@ -8,7 +8,10 @@ const INPUT_BLOCKS = 512;
 const WEIGHT_BLOCKS = 1024;
 /** Bytes of a block of the widest weight type in a lane's stream. */
 const WEIGHT_BYTES = 212;
-const INPUTS = PAGE + 1024;
+/** What the kernels need of 512 columns (assembly/multiply.ts), and where it begins. */
+const SCRATCH_BYTES = 688 + 8 * 512;
+const SCRATCH = PAGE + 64;
+const INPUTS = Math.ceil((SCRATCH + SCRATCH_BYTES) / 64) * 64;
 const GATHERED_INPUTS = INPUTS + INPUT_BLOCKS * PREPARED_INPUT.bytes;
 const GATHERED_WEIGHTS = GATHERED_INPUTS + INPUT_BLOCKS * Q8K_BYTES;
 const OUTPUTS = GATHERED_WEIGHTS + 2 * WEIGHT_BLOCKS * WEIGHT_BYTES;
@@ -19,7 +22,7 @@ const OUTPUTS = GATHERED_WEIGHTS + 2 * WEIGHT_BLOCKS * WEIGHT_BYTES;
  */
 export const CORE_AREA = {
   laneAddresses: PAGE,
-  scratch: PAGE + 64,
+  scratch: SCRATCH,
   /** Prepared input blocks. */
   inputs: INPUTS,
   /** Words of a LOAD_INP or SOFT_MAX that do not lie in one piece where kernels can read them. */

@@ -28,6 +28,7 @@ export type {
   GenerateEvent,
   GenerationCost,
   GenerationTiming,
+  PromptProgress,
   ScoreResult,
   TokenEvent,
   WireBeam,
@@ -43,7 +44,7 @@ export type {
   ModelStatus,
   SequenceStatus,
 } from './schemas/metrics.js';
-export type { ModelFacts, StoredModel, WeightOrigins } from './schemas/models.js';
+export type { ModelFacts, StoredCheck, StoredModel, WeightOrigins } from './schemas/models.js';
 export type {
   Placement,
   PlacementTotals,

@@ -31,6 +31,7 @@ import { metricsResult } from './schemas/metrics.js';
 import {
   applyTemplateParams,
   applyTemplateResult,
+  checkResult,
   detokenizeParams,
   detokenizeResult,
   loadParams,
@@ -99,6 +100,7 @@ export const METHODS = {
   'models.uploadHave': { role: 'infer', params: uploadReference, result: uploadHaveResult },
   'models.uploadCommit': { role: 'infer', params: uploadReference, result: storedModel },
   'models.uploadAbort': { role: 'infer', params: uploadReference, result: empty },
+  'models.check': { role: 'infer', params: loadParams, result: checkResult },
   'models.load': { role: 'infer', params: loadParams, result: loadResult, event: progressEvent },
   'models.unload': { role: 'infer', params: modelReference, result: empty },
   'models.delete': { role: 'infer', params: modelReference, result: empty },

@@ -30,6 +30,7 @@ export const CAPABILITIES = [
   'client-path',
   'find',
   'memory',
+  'check',
 ] as const;
 
 /**

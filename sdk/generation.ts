@@ -7,6 +7,7 @@ import {
   type DoneEvent,
   errorFromWire,
   type GenerateEvent,
+  type PromptProgress,
   type SamplingOptions,
   type ServiceOptions,
   schemaText,
@@ -119,12 +120,12 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   ) {
     this.#reload = reload;
     const { signal, window, stallMs, responseFormat, ...rest } = options;
-    const { class: served, priority, client, deadlineMs, ...sampling } = rest;
+    const { class: served, priority, client, deadlineMs, maxPredictedMs, ...sampling } = rest;
     this.#stallMs = stallMs ?? STALL_MS;
     this.#connection = connection;
     this.#signal = signal;
     this.#window = window ?? DEFAULT_TOKEN_WINDOW;
-    const service = { class: served, priority, client, deadlineMs };
+    const service = { class: served, priority, client, deadlineMs, maxPredictedMs };
     this.#start = {
       model,
       prompt: toWirePrompt(prompt),
@@ -153,6 +154,20 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     let text = '';
     for await (const token of this) text += token.text;
     return text + (await this.done).text;
+  }
+
+  /**
+   * How far the prompt is; undefined while it is not tokens yet, and once the generation has ended.
+   * @throws PynqLlmError SDK_CONNECTION_LOST, SDK_CLOSED
+   */
+  async progress(): Promise<PromptProgress | undefined> {
+    if (this.#over) return undefined;
+    try {
+      return (await this.#connection.request('generate.progress', { generation: this.id })).prompt;
+    } catch (error) {
+      if (isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN')) return undefined;
+      throw error;
+    }
   }
 
   /** Ends it within one step; the loop ends after the tokens that were generated, `done` has the reason `cancelled`. */

@@ -27,6 +27,7 @@ export type {
   PlacementTotals,
   PlanReport,
   ProgressUnit,
+  PromptProgress,
   ProtocolVersion,
   RegisterAccess,
   RegisterFieldInfo,
@@ -39,6 +40,7 @@ export type {
   SequenceStatus,
   ServiceOptions,
   StepEvent,
+  StoredCheck,
   StoredModel,
   TensorShape,
   TokenEvent,
@@ -70,7 +72,7 @@ export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
 export type { Examination, Laptop } from './doctor/session.js';
 export type { Generation, GenerationOptions, Prompt, ResponseFormat, Token } from './generation.js';
-export { inspectModel, type ModelFile } from './inspect-model.js';
+export { checkModel, inspectModel, type ModelCheck, type ModelFile } from './inspect-model.js';
 export type {
   GenerateOptions,
   LoadOptions,

@@ -1,14 +1,18 @@
 import { z } from 'zod';
-import { BLOCK_FORMATS, fileSource, type GgufValue, openGguf } from '../gguf/index.js';
+import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
+import { BLOCK_FORMATS, type GgufValue, openGguf } from '../gguf/index.js';
 import type { TensorShape } from '../protocol/index.js';
 import { requireArguments } from './arguments.js';
+import { openModelFile } from './model-file.js';
 
 /** What a GGUF file holds, without its data. */
 export interface ModelFile {
   /** Version of the GGUF format. */
   readonly version: number;
-  /** Bytes of the file. */
+  /** Bytes of the file; of a split model, of the whole. */
   readonly bytes: number;
+  /** The files that it lies in: of a split model all parts, in order. */
+  readonly files: readonly string[];
   /** Weights in all tensors. */
   readonly parameters: number;
   /** How many tensors there are of each type. */
@@ -29,10 +33,14 @@ export interface ModelFile {
 const SHOWN_VALUES = 8;
 const INSPECT = z.object({ path: z.string() });
 
-/** Reads the header of a model file. @throws PynqLlmError GGUF_... */
+/**
+ * Reads the header of a model file.
+ * @param path of the file, or of the first one of a split model
+ * @throws PynqLlmError SDK_MODEL_FILE, GGUF_...
+ */
 export function inspectModel(path: string): ModelFile {
   requireArguments({ path }, INSPECT);
-  const source = fileSource(path);
+  const source = openModelFile(path);
   try {
     const gguf = openGguf(source);
     const tensors = [...gguf.tensors.values()].map(({ name, type, rows, columns }) => ({
@@ -46,6 +54,7 @@ export function inspectModel(path: string): ModelFile {
     return {
       version: gguf.version,
       bytes: source.size,
+      files: source.files,
       parameters: tensors.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
       tensorTypes,
       metadata: [...gguf.metadata].map(([key, value]) => ({ key, ...shown(value) })),
@@ -53,6 +62,32 @@ export function inspectModel(path: string): ModelFile {
     };
   } finally {
     source.close();
+  }
+}
+
+/** What loading would say of a model file, of any board. */
+export interface ModelCheck {
+  /** Why it would not be loaded; undefined where nothing speaks against it. */
+  readonly problem?: PynqLlmError | undefined;
+  /** What is taken for granted because the file does not say it, or says what cannot be: sentences for people. */
+  readonly assumed: readonly string[];
+}
+
+/**
+ * Checks a model file as loading it would, as far as no board is needed.
+ * @param path of the file, or of the first one of a split model
+ * @throws PynqLlmError SDK_MODEL_FILE, GGUF_... where the file cannot be read at all
+ */
+export async function checkModel(path: string): Promise<ModelCheck> {
+  requireArguments({ path }, INSPECT);
+  const { readModelToPlan } = await import('../agent/plan-on-board.js');
+  using source = openModelFile(path);
+  try {
+    const { assumed } = readModelToPlan(source);
+    return { assumed };
+  } catch (error) {
+    if (isPynqLlmError(error) && error.code.startsWith('LLM_')) return { problem: error, assumed: [] };
+    throw error;
   }
 }
 

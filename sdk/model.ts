@@ -181,8 +181,8 @@ export class Model {
   async score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
     requireArguments({ tokens, options }, SCORE);
     const { topLogprobs = 0, from, onProgress, timeoutMs, signal } = options;
-    const { class: served, priority, client, deadlineMs } = options;
-    const service = { class: served, priority, client, deadlineMs };
+    const { class: served, priority, client, deadlineMs, maxPredictedMs } = options;
+    const service = { class: served, priority, client, deadlineMs, maxPredictedMs };
     const params = {
       model: this.digest,
       tokens: [...tokens],

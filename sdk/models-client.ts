@@ -3,6 +3,7 @@ import { PynqLlmError } from '../errors/index.js';
 import {
   MAX_NAME_LENGTH,
   type MemoryBudget,
+  type StoredCheck,
   type StoredModel,
   type TensorShape,
   type WirePlacementReport,
@@ -10,6 +11,7 @@ import {
 import { bytes, callback, listOf, optionsOf, requireArguments, signal } from './arguments.js';
 import type { Connection } from './connection.js';
 import { type LoadOptions, type LoadSettings, Model, settingsOf } from './model.js';
+import { openModel } from './model-file.js';
 import { type UploadOptions, upload } from './upload.js';
 
 const STORE = z.object({
@@ -18,7 +20,8 @@ const STORE = z.object({
 });
 const NAME = z.object({ model: z.string() });
 const LOAD = z.object({ model: z.string(), options: optionsOf({ onProgress: callback, signal }) });
-const BUDGET = z.object({ path: z.string(), settings: optionsOf({}) });
+const CHECK = z.object({ model: z.string(), settings: optionsOf({}) });
+const BUDGET = z.object({ model: STORE.shape.model, settings: optionsOf({}) });
 const PLAN = z.object({ tensors: listOf('shapes of tensors') });
 
 /** Names in the message that there is no such model. */
@@ -47,50 +50,56 @@ export class ModelsClient {
   }
 
   /**
-   * Puts a model file on the board and loads it. Sends only what the board does not have.
-   * @param model path of a GGUF file, or its bytes
+   * Puts a model file on the board and loads it. Sends only what the board does not have, and nothing of a model that could not
+   * be loaded.
+   * @param model path of a GGUF file, or of the first one of a split model, or the bytes
    * @throws PynqLlmError SDK_MODEL_FILE, AGENT_STORE_FULL, GGUF_..., LLM_...
    */
   async upload(model: string | Uint8Array, options: UploadOptions & LoadSettings = {}): Promise<Model> {
     const { signal } = options;
-    if (typeof model === 'string') await this.requireRoom(model, options);
+    requireArguments({ model, options }, STORE);
+    await this.requireRoom(model, options);
     const { digest } = await this.store(model, options);
     return Model.load(this.#connection, digest, { ...settingsOf(options), signal });
   }
 
   /**
-   * Asks the board whether a model file could be loaded, were nothing else loaded: its header is read here and its shapes
-   * are sent. Says nothing of files that could not be loaded anywhere, and with an agent that cannot answer.
-   * @throws PynqLlmError LLM_MEMORY_DMA, LLM_MEMORY_SYSTEM, LLM_CONTEXT_LENGTH, as loading it would
+   * Checks what loading would check of a model, before anything of it is sent: its header, which is read here, and with an
+   * agent that can answer, whether the board could load it, were nothing else loaded.
+   * @param model path of a GGUF file, or of the first one of a split model, or the bytes
+   * @throws PynqLlmError SDK_MODEL_FILE, GGUF_..., LLM_..., as loading it would
    */
-  async requireRoom(path: string, settings: LoadSettings = {}): Promise<void> {
-    await this.#ask(path, settings, { alone: true, refuse: true });
+  async requireRoom(model: string | Uint8Array, settings: LoadSettings = {}): Promise<void> {
+    await this.#ask(model, settings, { alone: true, refuse: true });
   }
 
   /**
    * What a model file would take of the board's memory as it is now, and whether it would be loaded.
-   * @returns undefined where the agent cannot tell, or loading would refuse the file for what it is
+   * @returns undefined where the agent cannot tell
+   * @throws PynqLlmError SDK_MODEL_FILE, GGUF_..., LLM_... where loading would refuse the file for what it is
    */
-  async budget(path: string, settings: LoadSettings = {}): Promise<MemoryBudget | undefined> {
-    return this.#ask(path, settings, {});
+  async budget(model: string | Uint8Array, settings: LoadSettings = {}): Promise<MemoryBudget | undefined> {
+    return this.#ask(model, settings, {});
   }
 
   async #ask(
-    path: string,
+    model: string | Uint8Array,
     settings: LoadSettings,
     how: { readonly alone?: boolean; readonly refuse?: boolean },
   ): Promise<MemoryBudget | undefined> {
-    requireArguments({ path, settings }, BUDGET);
+    requireArguments({ model, settings }, BUDGET);
+    const { readModelToPlan } = await import('../agent/plan-on-board.js');
+    using opened = openModel(model);
+    const asked = readModelToPlan(opened.source);
     if (!this.#connection.hello.capabilities.includes('memory')) return undefined;
-    const { tryReadModelToPlan } = await import('../agent/plan-on-board.js');
-    const asked = tryReadModelToPlan(path);
-    if (asked === undefined) return undefined;
-    const { model, tensors } = asked;
-    const params = { model, tensors: [...tensors], ...settingsOf(settings), ...how };
+    const params = { model: asked.model, tensors: [...asked.tensors], ...settingsOf(settings), ...how };
     return (await this.#connection.request('models.plan', params)).memory;
   }
 
-  /** Puts a model file on the board without loading it. */
+  /**
+   * Puts a model file on the board without loading it, whatever it is: {@link requireRoom} checks it.
+   * @param model path of a GGUF file, or of the first one of a split model, which the board gets as one; or the bytes
+   */
   async store(model: string | Uint8Array, options: UploadOptions = {}): Promise<StoredModel> {
     requireArguments({ model, options }, STORE);
     return upload(this.#connection, model, options);
@@ -109,6 +118,16 @@ export class ModelsClient {
     throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `The board has no model "${model}"; it has: ${names}.`, {
       context: { model },
     });
+  }
+
+  /**
+   * Asks whether a stored model could be loaded now; nothing is loaded.
+   * @throws PynqLlmError GGUF_..., LLM_... as loading it would
+   */
+  async check(model: string, settings: LoadSettings = {}): Promise<StoredCheck> {
+    requireArguments({ model, settings }, CHECK);
+    const { digest } = await this.get(model);
+    return this.#connection.request('models.check', { model: digest, ...settingsOf(settings) });
   }
 
   /** Loads a stored model. Loading one that is loaded does nothing. */

@@ -2,14 +2,15 @@ import { z } from 'zod';
 import type { BoardPlan } from '../agent/plan-on-board.js';
 import { optionsOf, requireArguments } from './arguments.js';
 import { type LoadSettings, settingsOf } from './model.js';
+import { openModelFile } from './model-file.js';
 
 const ARGUMENTS = z.object({ path: z.string(), board: z.string(), settings: optionsOf({}) });
 
 /**
  * Where a model's tensors would go on a board, and what it would take of its memory: needs no board.
- * @param path a GGUF file, of which the header is read
+ * @param path a GGUF file, or the first one of a split model, of which the header is read
  * @param board a shipped description, such as `pynq-z1-360`, or a .toml file
- * @throws PynqLlmError GGUF_..., LLM_..., DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID
+ * @throws PynqLlmError SDK_MODEL_FILE, GGUF_..., LLM_... as loading it would, DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID
  */
 export async function planOnBoard(
   path: string,
@@ -18,5 +19,6 @@ export async function planOnBoard(
 ): Promise<BoardPlan> {
   requireArguments({ path, board, settings }, ARGUMENTS);
   const { planOnBoard: plan, readModelToPlan } = await import('../agent/plan-on-board.js');
-  return plan(readModelToPlan(path), board, settingsOf(settings));
+  using source = openModelFile(path);
+  return plan(readModelToPlan(source), board, settingsOf(settings));
 }

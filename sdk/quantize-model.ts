@@ -2,7 +2,7 @@ import { existsSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
-import { BLOCK_FORMATS, type ByteSource, fileSink, fileSource } from '../gguf/index.js';
+import { BLOCK_FORMATS, type ByteSource, fileSink, fileSource, modelSource } from '../gguf/index.js';
 import {
   type Candidate,
   chooseWithin,
@@ -120,7 +120,7 @@ export async function quantizeModel(
   const { signal, onProgress, pure } = options;
   requireBlocks(mixture, options);
   const importance = options.imatrix === undefined ? undefined : readImportance(options.imatrix);
-  using source = fileSource(input);
+  using source = modelSource(input);
   const measured =
     options.budgetBytes === undefined
       ? undefined

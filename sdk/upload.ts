@@ -1,8 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
+import { isPynqLlmError } from '../errors/index.js';
+import type { ByteSource } from '../gguf/index.js';
 import {
   CHUNK_BYTES,
   chunkCount,
@@ -14,6 +13,7 @@ import {
   sha256,
 } from '../protocol/index.js';
 import { type Connection, isBroken } from './connection.js';
+import { openModel } from './model-file.js';
 
 /** Chunks under way at the same time: the next one is read while one is hashed. */
 const LANES = 4;
@@ -36,7 +36,7 @@ export type UploadPhase = 'digest' | 'send';
 
 /** How a model is put on a board. */
 export interface UploadOptions {
-  /** The model's name on the board; the file's name unless given. */
+  /** The model's name on the board; the file's name unless given, without the number of a part. */
   readonly name?: string | undefined;
   /** Told when a phase begins. One that a broken connection interrupts begins again. */
   readonly onPhase?: ((phase: UploadPhase) => void) | undefined;
@@ -46,53 +46,33 @@ export interface UploadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Source {
-  readonly byteLength: number;
-  /** @param into memory that the chunk may be read into */
-  readChunk(index: number, into: Uint8Array): Promise<Uint8Array>;
-}
-
 /**
  * Puts a model into the board's store. Sends only what the board does not have, by digest, and goes on by itself
  * after the connection broke.
  *
- * @param model path of a file, or the bytes
- * @throws PynqLlmError SDK_MODEL_FILE, AGENT_STORE_FULL, AGENT_UPLOAD_MISMATCH, SDK_CONNECTION_LOST
+ * @param model path of a file, of the first one of a split model, or the bytes
+ * @throws PynqLlmError SDK_MODEL_FILE, GGUF_READ_FAILED, of a split model GGUF_SPLIT_..., AGENT_STORE_FULL, AGENT_UPLOAD_MISMATCH, SDK_CONNECTION_LOST
  */
 export async function upload(
   connection: Connection,
   model: string | Uint8Array,
   options: UploadOptions,
 ): Promise<StoredModel> {
-  const name = options.name ?? (typeof model === 'string' ? basename(model) : 'model.gguf');
-  if (typeof model !== 'string') return uploadSource(connection, bytesSource(model), name, options);
-  let file: FileHandle;
-  try {
-    file = await open(model);
-  } catch (cause) {
-    throw new PynqLlmError('SDK_MODEL_FILE', `${model} cannot be opened.`, {
-      cause,
-      context: { path: model },
-    });
-  }
-  try {
-    return await uploadSource(connection, await fileSource(file, model), name, options);
-  } finally {
-    await file.close();
-  }
+  using opened = openModel(model);
+  return await uploadSource(connection, opened.source, options.name ?? opened.name, options);
 }
 
 async function uploadSource(
   connection: Connection,
-  source: Source,
+  source: ByteSource,
   name: string,
   options: UploadOptions,
 ): Promise<StoredModel> {
   const chunkDigests = await digestChunks(source, options);
   const announced = {
-    digest: modelDigest(source.byteLength, chunkDigests),
+    digest: modelDigest(source.size, chunkDigests),
     name,
-    bytes: source.byteLength,
+    bytes: source.size,
     chunkDigests,
   };
   let id: string | undefined;
@@ -108,7 +88,7 @@ async function uploadSource(
         });
         options.onPhase?.('send');
         if (begun.state === 'complete') {
-          options.onProgress?.(source.byteLength, source.byteLength, 'bytes');
+          options.onProgress?.(source.size, source.size, 'bytes');
           return begun.model;
         }
         ({ upload: id, have } = begun);
@@ -135,16 +115,16 @@ async function uploadSource(
   }
 }
 
-async function digestChunks(source: Source, options: UploadOptions): Promise<Uint8Array> {
+async function digestChunks(source: ByteSource, options: UploadOptions): Promise<Uint8Array> {
   options.onPhase?.('digest');
-  const digests = new Uint8Array(chunkCount(source.byteLength) * DIGEST_BYTES);
+  const digests = new Uint8Array(chunkCount(source.size) * DIGEST_BYTES);
   let bytes = 0;
-  await inLanes(chunkCount(source.byteLength), async (index, memory) => {
+  await inLanes(chunkCount(source.size), async (index, memory) => {
     options.signal?.throwIfAborted();
-    const chunk = await source.readChunk(index, memory);
+    const chunk = readChunk(source, index, memory);
     digests.set(sha256(chunk), index * DIGEST_BYTES);
     bytes += chunk.length;
-    options.onProgress?.(bytes, source.byteLength, 'bytes');
+    options.onProgress?.(bytes, source.size, 'bytes');
   });
   return digests;
 }
@@ -152,33 +132,32 @@ async function digestChunks(source: Source, options: UploadOptions): Promise<Uin
 /** @param have one byte a chunk, which becomes 1 once the board has it */
 async function sendChunks(
   connection: Connection,
-  source: Source,
+  source: ByteSource,
   id: string,
   have: Uint8Array,
   pace: Pace,
   { signal, onProgress }: UploadOptions,
 ): Promise<void> {
   let bytes = have.reduce((sum, one, index) => sum + (one === 0 ? 0 : chunkLength(source, index)), 0);
-  onProgress?.(bytes, source.byteLength, 'bytes');
+  onProgress?.(bytes, source.size, 'bytes');
   for (let first = have.indexOf(0); first >= 0; first = have.indexOf(0, first)) {
     const next = have.indexOf(1, first);
     const end = Math.min(next < 0 ? have.length : next, first + pace.chunks);
     const offset = first * CHUNK_BYTES;
-    const byteLength = Math.min(end * CHUNK_BYTES, source.byteLength) - offset;
-    const range = { offset, byteLength, modelBytes: source.byteLength };
+    const byteLength = Math.min(end * CHUNK_BYTES, source.size) - offset;
+    const range = { offset, byteLength, modelBytes: source.size };
     const body = Readable.from(readChunks(source, first, end), { highWaterMark: 1 });
     const started = performance.now();
     await connection.sendUpload(id, range, body, { signal, timeoutMs: BODY_TIMEOUT_MS });
     pace.took(performance.now() - started);
     have.fill(1, first, end);
     bytes += byteLength;
-    onProgress?.(bytes, source.byteLength, 'bytes');
+    onProgress?.(bytes, source.size, 'bytes');
   }
 }
 
-async function* readChunks(source: Source, first: number, end: number): AsyncGenerator<Uint8Array> {
-  for (let index = first; index < end; index++)
-    yield await source.readChunk(index, new Uint8Array(CHUNK_BYTES));
+async function* readChunks(source: ByteSource, first: number, end: number): AsyncGenerator<Uint8Array> {
+  for (let index = first; index < end; index++) yield readChunk(source, index, new Uint8Array(CHUNK_BYTES));
 }
 
 /** How many chunks one body has: few on a slow line, so that progress is told and a broken one costs little. */
@@ -217,37 +196,13 @@ async function inLanes(
   await Promise.all(Array.from({ length: Math.min(LANES, count) }, lane));
 }
 
-function chunkLength(source: Source, index: number): number {
-  return Math.min(CHUNK_BYTES, source.byteLength - index * CHUNK_BYTES);
+function chunkLength(source: ByteSource, index: number): number {
+  return Math.min(CHUNK_BYTES, source.size - index * CHUNK_BYTES);
 }
 
-function bytesSource(bytes: Uint8Array): Source {
-  requireBytes(bytes.length, 'The model');
-  return {
-    byteLength: bytes.length,
-    readChunk: async (index) => bytes.subarray(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES),
-  };
-}
-
-async function fileSource(file: FileHandle, path: string): Promise<Source> {
-  const facts = await file.stat();
-  if (!facts.isFile())
-    throw new PynqLlmError('SDK_MODEL_FILE', `${path} is not a regular file.`, { context: { path } });
-  const byteLength = facts.size;
-  requireBytes(byteLength, path);
-  return {
-    byteLength,
-    async readChunk(index, into) {
-      const chunk = into.subarray(0, Math.min(CHUNK_BYTES, byteLength - index * CHUNK_BYTES));
-      const { bytesRead } = await file.read(chunk, 0, chunk.length, index * CHUNK_BYTES);
-      if (bytesRead === chunk.length) return chunk;
-      throw new PynqLlmError('SDK_MODEL_FILE', `${path} became shorter while it was uploaded.`, {
-        context: { path },
-      });
-    },
-  };
-}
-
-function requireBytes(byteLength: number, what: string): void {
-  if (byteLength === 0) throw new PynqLlmError('SDK_MODEL_FILE', `${what} is empty.`);
+/** @param into memory that the chunk is read into */
+function readChunk(source: ByteSource, index: number, into: Uint8Array): Uint8Array {
+  const chunk = into.subarray(0, chunkLength(source, index));
+  source.readInto(index * CHUNK_BYTES, chunk);
+  return chunk;
 }

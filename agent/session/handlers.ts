@@ -148,6 +148,10 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
     'models.uploadHave': ({ params }) => uploads.have(params),
     'models.uploadCommit': async ({ params }) => models.describe(await uploads.commit(params)),
     'models.uploadAbort': ({ params }) => uploads.abort(params),
+    'models.check': async ({ params }) => {
+      await models.find(params.model);
+      return models.check(session, params);
+    },
     'models.load': async (call) => {
       const { params } = call;
       await models.find(params.model);

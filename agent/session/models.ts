@@ -42,6 +42,11 @@ export class Models {
     });
   }
 
+  /** Whether a model could be loaded now. @throws PynqLlmError as loading it would */
+  check(session: number, params: Params<'models.check'>): Promise<Result<'models.check'>> {
+    return this.#device().call(session, 'models.check', { ...params, path: this.#store.path(params.model) });
+  }
+
   /** @param onProgress told the bytes of weights that are loaded, and how many there are */
   async load(
     session: number,

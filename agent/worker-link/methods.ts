@@ -20,6 +20,7 @@ const DEVICE_METHODS = {
   'buffers.free': { changesMemory: true },
 
   'models.plan': {},
+  'models.check': {},
   'models.load': { changesMemory: true },
   'models.unload': { changesMemory: true },
   'models.tokenize': { isQueued: true },
@@ -63,6 +64,8 @@ export type DeviceParams<M extends DeviceMethod> = M extends ResolvedMethod
     : Params<M>;
 
 interface ResolvedParams {
+  /** With the model's file. */
+  'models.check': Params<'models.check'> & { readonly path: string };
   /** With the model's file, and where its packed weights may be kept. */
   'models.load': Params<'models.load'> & {
     readonly path: string;

@@ -46,7 +46,7 @@ export function chooseCpuPart(
   if (threads === 1 || !takesRealTime || budget.short !== undefined)
     return { threads, rows: NO_ROWS, budget };
   const shares = rowShares(model.matrices, placement, board, (type) => (threads - 1) * rateOfRows(type));
-  const withRows = budgetOf({ threads, threadRows: shares.bytes });
+  const withRows = budgetOf({ threads, threadRows: shares });
   const fits = withRows.short === undefined && withRows.kvBytes >= budget.kvBytes;
   return fits ? { threads, rows: shares.rows, budget: withRows } : { threads, rows: NO_ROWS, budget };
 }

@@ -5,6 +5,7 @@ import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
   budgetMemory,
   checkContextLength,
+  checkModel,
   type Engine,
   EngineMetrics,
   loadModel,
@@ -115,6 +116,7 @@ export class LoadedModels {
         programs: this.programs,
       }),
       'models.plan': (params) => this.#plan(params),
+      'models.check': (params) => this.#check(params),
       'models.load': (params, { id }) => this.#load(params, id),
       'models.unload': ({ model }) => this.#unload(model),
 
@@ -126,8 +128,10 @@ export class LoadedModels {
       },
 
       'generate.progress': ({ generation }) => {
-        for (const { generations } of this.#loaded.values())
-          if (generations.find(generation) !== undefined) return { steps: generations.steps };
+        for (const { generations } of this.#loaded.values()) {
+          const found = generations.find(generation);
+          if (found !== undefined) return { steps: generations.steps, prompt: { ...found.prompt } };
+        }
         if (this.#textOf(generation) !== undefined) return { steps: this.texts.slices };
         throw new PynqLlmError('AGENT_GENERATION_UNKNOWN', `Generation ${generation} is not running.`, {
           context: { id: generation },
@@ -207,6 +211,21 @@ export class LoadedModels {
   }
 
   /**
+   * What loading would check, and say of the memory as it is now. Of a model that is loaded, what it took.
+   * @throws PynqLlmError as `#load`, before it takes memory
+   */
+  #check({ model, path, ...request }: DeviceParams<'models.check'>): Result<'models.check'> {
+    using source = fileSource(path);
+    const gguf = openGguf(source);
+    const assumed = [...checkModel(gguf).assumed];
+    const loaded = this.#loaded.get(model)?.result.memory;
+    if (loaded !== undefined) return { assumed, memory: loaded };
+    const { budget } = this.#cpuPart(modelShape(gguf), request, false);
+    requireMemory(budget);
+    return { assumed, memory: plainBudget(budget) };
+  }
+
+  /**
    * Nothing is allocated before the model is known to fit.
    * @param id of the call, for progress
    * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
@@ -248,7 +267,14 @@ export class LoadedModels {
       };
       const generations = new RunningGenerations(
         model,
-        { metrics: this.#metrics, spill: this.#spill, weights: this.#clientWeights },
+        {
+          metrics: this.#metrics,
+          spill: this.#spill,
+          weights: this.#clientWeights,
+          cyclesPerMs: this.#cpu.takesRealTime
+            ? this.#accelerator().board.description.clockHz / 1_000
+            : undefined,
+        },
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );

@@ -1,3 +1,5 @@
+import { cpuMs } from '../cpu-time.js';
+
 /** What a process that decodes is started with, as one JSON argument. */
 export interface RunTask {
   readonly file: string;
@@ -7,13 +9,15 @@ export interface RunTask {
   readonly module?: string | undefined;
 }
 
-/**
- * Milliseconds of the process's CPU time, all threads together. With one thread at work that is the time on an idle machine,
- * and other work on this one does not count.
- */
+/** Milliseconds of CPU time, and as they passed. */
+export interface Milliseconds {
+  readonly cpu: number;
+  readonly elapsed: number;
+}
+
 export interface TimedRun {
-  readonly prefillMs: number;
-  readonly decodeMs: number;
+  readonly prefill: Milliseconds;
+  readonly decode: Milliseconds;
 }
 
 /** A prompt and tokens after it; each call is one run from an empty context. */
@@ -32,17 +36,19 @@ export function promptOf({ promptTokens }: RunTask): number[] {
 /** Answers every message of the parent with a run, and ends with it. */
 export function serveRuns(task: RunTask, decoding: Decoding): void {
   process.on('message', async () => {
-    const begin = cpuMs();
-    await decoding.prefill(promptOf(task));
-    const between = cpuMs();
-    for (let token = 0; token < task.newTokens; token++) await decoding.decode();
-    process.send?.({ prefillMs: between - begin, decodeMs: cpuMs() - between } satisfies TimedRun);
+    const prefill = await timed(() => decoding.prefill(promptOf(task)));
+    const decode = await timed(async () => {
+      for (let token = 0; token < task.newTokens; token++) await decoding.decode();
+    });
+    process.send?.({ prefill, decode } satisfies TimedRun);
   });
   process.on('disconnect', () => process.exit(0));
   process.send?.('ready');
 }
 
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
+async function timed(work: () => void | Promise<void>): Promise<Milliseconds> {
+  const started = performance.now();
+  const before = cpuMs();
+  await work();
+  return { cpu: cpuMs() - before, elapsed: performance.now() - started };
 }

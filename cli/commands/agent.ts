@@ -3,10 +3,12 @@ import type { AgentFlags, AgentHandle } from '../../agent/index.js';
 import {
   collect,
   decimal,
+  inMs,
   kvMemoryOption,
   kvTypeOption,
   type LoadFlags,
   MIB,
+  maxSilentOption,
   threadsOption,
   wholeNumber,
 } from '../options.js';
@@ -63,6 +65,7 @@ export function agentCommand(): Command {
       'compare after each MatMul how long the core computed with how long that takes; a difference is a fault of the device',
     )
     .addOption(threadsOption('threads that compute beside the device, its own among them'))
+    .addOption(maxSilentOption())
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -71,12 +74,14 @@ export function agentCommand(): Command {
       async ({
         allowOrigin = [],
         http,
+        maxSilent,
         ...flags
-      }: Omit<AgentFlags, 'allowOrigin' | 'kv'> & KvFlags & { allowOrigin?: string[]; http: boolean }) => {
+      }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
+        KvFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
         const { runAgent } = await import('../../agent/index.js');
         await runAgent(
           { ...flags, kv: kvSettings(flags), allowOrigin },
-          http ? await httpApi(allowOrigin) : undefined,
+          http ? await httpApi(allowOrigin, inMs(maxSilent)) : undefined,
         );
       },
     );
@@ -106,7 +111,10 @@ function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: KvFlags): Agent
 }
 
 /** The OpenAI API on the agent's port, through a session inside its process. */
-async function httpApi(origins: readonly string[]): Promise<(agent: AgentHandle) => Disposable> {
+async function httpApi(
+  origins: readonly string[],
+  maxSilentMs: number | undefined,
+): Promise<(agent: AgentHandle) => Disposable> {
   const [{ serveOnAgent }, { openBoard }] = await Promise.all([
     import('../../http-api/index.js'),
     import('../../sdk/open-board.js'),
@@ -114,6 +122,7 @@ async function httpApi(origins: readonly string[]): Promise<(agent: AgentHandle)
   return (agent) =>
     serveOnAgent(agent, {
       origins,
+      maxSilentMs,
       onUnexpected: (err) => agent.log.error({ err }, 'unexpected error in the HTTP API'),
       // Whoever watches asks every few seconds.
       onAnswered: (entry) => {

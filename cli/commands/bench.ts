@@ -10,7 +10,7 @@ import { benchServeCommand } from './bench-serve.js';
 export function benchCommand(): Command {
   const command = new Command('bench')
     .description(
-      'Measure the mock MatMul, decoding (where node-llama-cpp is installed, beside llama.cpp), upload, the wire and the start of a command on this machine and simulate scheduling, each beside a baseline of the same run.',
+      'Measure the mock MatMul, decoding (where node-llama-cpp is installed, beside llama.cpp), upload, the wire, the start of a command and threads beside a simulated board on this machine and simulate scheduling, each beside a baseline of the same run.',
     )
     .addArgument(
       new Argument('[groups...]', 'which groups; all when left out').choices([
@@ -21,6 +21,7 @@ export function benchCommand(): Command {
         'wire',
         'schedule',
         'start',
+        'threads',
       ]),
     )
     .addCommand(benchServeCommand())

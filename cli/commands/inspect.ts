@@ -13,6 +13,7 @@ import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 import { withBoard } from '../session.js';
+import { describeVerdict, refusedFor, verdictOf } from './inspect-verdict.js';
 
 const MAX_VALUE_LENGTH = 70;
 
@@ -21,33 +22,43 @@ interface InspectOptions extends DeviceOptions, LoadFlags {
   readonly json?: boolean;
 }
 
-/** `inspect`: what a model file holds, where each tensor would go on a board and what it takes. Uploads nothing. */
+/** `inspect`: whether a model file runs, what it holds, where each tensor would go on a board and what it takes. Uploads nothing. */
 export function inspectCommand(): Command {
   const command = new Command('inspect')
     .description(
-      'Show what a .gguf file holds, where each tensor would go on the device, and what it takes of its memory. Uploads nothing.',
+      'Say whether a .gguf file runs on the device, what it holds, where each tensor would go, and what it takes of the memory. Uploads nothing.',
     )
-    .addArgument(new Argument('<file>', 'a .gguf file'))
+    .addArgument(new Argument('<file>', 'a .gguf file, of a split model the first part'))
     .option(
       '-b, --board <name>',
       'a shipped board, such as pynq-z1-360, or a .toml file: no device is asked',
     );
   withJson(
     withDevice(withLoad(command)),
-    'one JSON object {"file","metadata","tensors","placement","memory"}',
+    'one JSON object {"file","runs","assumed","metadata","tensors","placement","memory"}',
   );
   return command.action(async (file: string, options: InspectOptions) => {
-    const { inspectModel } = await import('../../sdk/index.js');
+    const { checkModel, inspectModel } = await import('../../sdk/index.js');
     const model = inspectModel(file);
-    const { memory, timing, clockHz, ...placement } = await plan(file, model, options);
-    if (options.json) {
-      const { metadata, ...rest } = model;
-      const shown = Object.fromEntries(metadata.map(({ key, value }) => [key, value]));
-      return printText(`${harmlessJson({ file, ...rest, metadata: shown, placement, memory })}\n`);
+    const { problem, assumed } = await checkModel(file);
+    if (problem !== undefined) {
+      const runs = refusedFor(problem);
+      if (options.json) return printText(`${asJson(file, model, { runs, assumed })}\n`);
+      return printText(`${describeVerdict(runs, assumed)}\n\n${describeFile(file, model)}\n`);
     }
+    const planned = await plan(file, model, options);
+    const runs = verdictOf(planned);
+    const { memory, timing, clockHz, ...placement } = planned;
+    if (options.json) return printText(`${asJson(file, model, { runs, assumed, placement, memory })}\n`);
+    printText(`${describeVerdict(runs, assumed)}\n\n`);
     printText(`${describeFile(file, model)}\n\n${describePlacement(placement, { timing, clockHz })}\n`);
     if (memory !== undefined) printText(`\n${describeMemory(memory)}\n`);
   });
+}
+
+function asJson(file: string, { metadata, ...rest }: ModelFile, found: object): string {
+  const shown = Object.fromEntries(metadata.map(({ key, value }) => [key, value]));
+  return harmlessJson({ file, ...rest, metadata: shown, ...found });
 }
 
 /** Of a board that is not there by its description, else of the device as it is now. */
@@ -115,7 +126,7 @@ function describeMemory({ table, refusal, fits, contextLength, kvTokens }: Memor
 
 function describeFile(file: string, model: ModelFile): string {
   const facts = formatFacts([
-    ['file', file],
+    ['file', model.files.length === 1 ? file : `${file} and the ${model.files.length - 1} parts behind it`],
     ['format', `GGUF v${model.version}`],
     ['size', formatBytes(model.bytes)],
     ['parameters', formatCount(model.parameters)],

@@ -13,11 +13,12 @@ import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { formatBytes } from '../output/units.js';
 import { loadModel, withBoard } from '../session.js';
+import { describeVerdict } from './inspect-verdict.js';
 
 /** `models` and its subcommands: what the board stores and has loaded. */
 export function modelsCommand(): Command {
   const command = new Command('models').description(
-    'List the models on the board; load, unload or delete one.',
+    'List the models on the board; check, load, unload or delete one.',
   );
   const list = new Command('list').description('List the models on the board.');
   // `models` alone lists, so that commander takes a misspelt subcommand for an argument of `list`.
@@ -41,6 +42,7 @@ export function modelsCommand(): Command {
     printText(models.length === 0 ? 'no models; put one there with: pynq-llm upload FILE\n' : `${table}\n`);
   });
   command.addCommand(list, { isDefault: true });
+  command.addCommand(checkCommand());
   command.addCommand(loadCommand());
   command.addCommand(
     action('unload', 'Free the memory of a loaded model.', async (board, model) => {
@@ -55,6 +57,24 @@ export function modelsCommand(): Command {
     }),
   );
   return command;
+}
+
+function checkCommand(): Command {
+  const command = new Command('check')
+    .description('Say whether a stored model could be loaded now, and what of it is assumed. Loads nothing.')
+    .addArgument(new Argument('<model>', 'name or digest'));
+  withJson(withDevice(withLoad(command)), 'one JSON object {"assumed","memory"}');
+  return command.action((name: string, options: DeviceOptions & LoadFlags & { json?: boolean }) =>
+    withBoard(options, async (board) => {
+      const found = await board.models.check(name, loadSettings(options));
+      if (options.json) return printText(`${harmlessJson(found)}\n`);
+      const { contextLength, kvTokens, table } = found.memory;
+      printText(
+        `${describeVerdict({ ok: true, board: board.info.description.name }, found.assumed)}\n\n${table}\n\n`,
+      );
+      printText(`a context of ${contextLength} tokens, keys and values of ${kvTokens} for one sequence\n`);
+    }),
+  );
 }
 
 function loadCommand(): Command {

@@ -8,8 +8,10 @@ import { readFile } from '../files.js';
 import {
   collect,
   type DeviceOptions,
+  inMs,
   type LoadFlags,
   loadSettings,
+  maxSilentOption,
   wholeNumber,
   withDevice,
   withLoad,
@@ -27,6 +29,7 @@ interface ServeOptions extends DeviceOptions, LoadFlags {
   readonly pinPrompt?: string;
   readonly allowOrigin?: readonly string[];
   readonly accessLog?: boolean;
+  readonly maxSilent?: number;
 }
 
 /** `serve`: a board under the OpenAI API. */
@@ -48,6 +51,7 @@ export function serveCommand(): Command {
       'origin of a web page that may connect, or "*" with keys; repeatable',
       collect,
     )
+    .addOption(maxSilentOption())
     .option(
       '--access-log',
       'write a JSON line for each answered request to standard error: route, model, tokens, ms',
@@ -64,6 +68,7 @@ export function serveCommand(): Command {
       apiKey,
       origins: options.allowOrigin ?? [],
       load: loadSettings(options),
+      maxSilentMs: inMs(options.maxSilent),
       onAnswered: options.accessLog ? await accessLog() : undefined,
     });
     reportNotice(`${api.url} answers 503 until the device is ready.`);

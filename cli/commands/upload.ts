@@ -26,7 +26,7 @@ export function uploadCommand(): Command {
     .description(
       'Put a model on the board, if the board could load it. Goes on where a broken upload stopped; skips what the board has.',
     )
-    .addArgument(new Argument('<file>', 'a .gguf file'))
+    .addArgument(new Argument('<file>', 'a .gguf file, of a split model the first part'))
     .option('--name <name>', "the model's name on the board; the file's name when left out")
     .option('--quantize <type>', 'quantise it on the way, such as Q4_K_M; the file stays as it is')
     .option('-f, --force', 'also a model that the board could not load');

@@ -61,6 +61,9 @@ export class PackedTensor {
   readonly #full: PackedTile;
   readonly #last: PackedTile;
   readonly #tileCount: number;
+  /** The checksum after each tile that was seen, behind that of none. */
+  readonly #checksums: Uint8Array;
+  #seen = 0;
 
   constructor(cut: TensorCut, readRows: ReadRows, origins: WeightOrigins, kept: KeptTensor | undefined) {
     const { coreType, kb, rows, rowsPerTile, laneCount } = cut;
@@ -73,6 +76,7 @@ export class PackedTensor {
     this.#last = packedTile(laneCount, coreType, lastRows * kb);
     this.#full = this.#tileCount > 1 ? packedTile(laneCount, coreType, rowsPerTile * kb) : this.#last;
     this.#memory = TileMemory.of(this.#full.blocks);
+    this.#checksums = new Uint8Array((this.#tileCount + 1) * CHECKSUM_BYTES);
     this.bytes = packedBytes(cut);
   }
 
@@ -98,11 +102,31 @@ export class PackedTensor {
   }
 
   /**
-   * One tile, in memory that the next one overwrites.
+   * One tile, in memory that the next one overwrites: the same bytes as when it was loaded, or first asked for. From the file, or
+   * packed where that has others.
+   * @returns undefined where the tensor's rows are not what they were either
    * @throws whatever `readRows` throws
    */
-  tile(index: number): Uint8Array {
-    return this.#readKept(index, index * this.#full.bytes) ?? this.#pack(index);
+  tile(index: number): Uint8Array | undefined {
+    const kept = this.#readKept(index, index * this.#full.bytes);
+    if (kept !== undefined) {
+      if (this.#isAsBefore(index)) return kept;
+      this.#kept?.file.distrust(this.#kept.index, `tile ${index} is not what was loaded`);
+    }
+    const tile = this.#pack(index);
+    return this.#isAsBefore(index) ? tile : undefined;
+  }
+
+  /** Whether the tile memory holds a tile with the bytes that were seen first; those of a new one are remembered. */
+  #isAsBefore(index: number): boolean {
+    const at = index * CHECKSUM_BYTES;
+    const before = this.#checksums.subarray(at + CHECKSUM_BYTES, at + 2 * CHECKSUM_BYTES);
+    const now = this.#checksums.slice(at, at + CHECKSUM_BYTES);
+    this.#memory.takeChecksum(now, this.layout(index).bytes);
+    if (index < this.#seen) return Buffer.compare(now, before) === 0;
+    before.set(now);
+    this.#seen = index + 1;
+    return true;
   }
 
   /**
@@ -146,7 +170,9 @@ export class PackedTensor {
     for (let index = 0; index < this.#tileCount; index++) {
       bring(index, index * this.#full.bytes);
       this.#memory.takeChecksum(this.checksum, this.layout(index).bytes);
+      this.#checksums.set(this.checksum, (index + 1) * CHECKSUM_BYTES);
     }
+    this.#seen = this.#tileCount;
   }
 
   #readKept(index: number, offset: number): Uint8Array | undefined {

@@ -64,7 +64,7 @@ export class ResponseOutput {
       usage: usage
         ? {
             input_tokens: usage.prompt_tokens,
-            input_tokens_details: { cached_tokens: 0 },
+            input_tokens_details: usage.prompt_tokens_details,
             output_tokens: usage.completion_tokens,
             output_tokens_details: { reasoning_tokens: 0 },
             total_tokens: usage.total_tokens,

@@ -40,7 +40,16 @@ const functionOutput = z.object({
 });
 const item = z.custom<Record<string, unknown>>(isObject, 'an item of the input is an object');
 
+/** What may be asked for beside the answer: none of it comes about here, but the last one, which is not told. */
+const included = z
+  .string()
+  .refine(
+    (what) => what !== 'message.output_text.logprobs',
+    'log-probabilities are told by /v1/chat/completions',
+  );
+
 const responsesRequest = z.object({
+  include: list(included, { min: 0, max: 64 }).nullish(),
   model: z.string().min(1).max(1_000).nullish(),
   input: z.string().or(list(item, { min: 1, max: 1_000 })),
   instructions: z.string().nullish(),
@@ -63,6 +72,9 @@ const responsesRequest = z.object({
     .nullish(),
   text: z
     .object({
+      verbosity: z
+        .literal('medium', 'only the verbosity that models have by themselves is supported')
+        .nullish(),
       format: z
         .discriminatedUnion('type', [
           z.object({ type: z.literal('text') }),
@@ -90,9 +102,17 @@ export function readResponsesRequest(body: unknown): Responses {
   const request = responsesRequest.parse(body);
   const fields = body as Record<string, unknown>;
   const { tools, tool_choice: choice, text: form } = request;
-  const format = form?.format;
+  const format = form?.format ?? fields.response_format;
+  if (form?.format && fields.response_format)
+    throw new ApiError(
+      400,
+      'text.format and response_format both say what form the answer has: give one.',
+      'invalid_value',
+      'response_format',
+    );
+  const { instructions: _, include: __, prompt: ___, ...others } = fields;
   const chat = chatRequest.parse({
-    ...fields,
+    ...others,
     messages: messagesOf(request.instructions, request.input),
     max_completion_tokens: request.max_output_tokens,
     max_tokens: undefined,
@@ -102,28 +122,18 @@ export function readResponsesRequest(body: unknown): Responses {
         ? { type: 'function', function: { name: choice.name } }
         : choice,
     response_format:
-      format?.type === 'json_schema'
-        ? { type: 'json_schema', json_schema: { schema: format.schema } }
+      form?.format?.type === 'json_schema'
+        ? { type: 'json_schema', json_schema: { schema: form.format.schema } }
         : format,
-    n: undefined,
-    logprobs: undefined,
-    top_logprobs: undefined,
   });
-  const {
-    instructions = null,
-    temperature = 1,
-    top_p = 1,
-    metadata = {},
-    parallel_tool_calls = true,
-  } = fields;
   return {
     chat,
     repeated: {
-      instructions,
-      temperature,
-      top_p,
-      metadata,
-      parallel_tool_calls,
+      instructions: fields.instructions ?? null,
+      temperature: chat.temperature ?? 1,
+      top_p: chat.top_p ?? 1,
+      metadata: fields.metadata ?? {},
+      parallel_tool_calls: chat.parallel_tool_calls ?? true,
       max_output_tokens: request.max_output_tokens ?? null,
       tools: fields.tools ?? [],
       tool_choice: fields.tool_choice ?? 'auto',
@@ -131,10 +141,23 @@ export function readResponsesRequest(body: unknown): Responses {
       store: false,
       previous_response_id: null,
       truncation: 'disabled',
-      reasoning: { effort: null, summary: null },
-      service_tier: 'default',
+      reasoning: {
+        effort: isObject(fields.reasoning) ? (fields.reasoning.effort ?? null) : null,
+        summary: null,
+      },
+      service_tier:
+        chat.service_tier === 'flex' || chat.service_tier === 'priority' ? chat.service_tier : 'default',
     },
   };
+}
+
+/** @throws ZodError that names the item */
+function parsedItem<Item>(schema: z.ZodType<Item>, item: unknown, index: number): Item {
+  const { success, data, error } = schema.safeParse(item);
+  if (success) return data;
+  throw new z.ZodRealError(
+    error.issues.map((issue) => ({ ...issue, path: ['input', index, ...issue.path] })),
+  );
 }
 
 function messagesOf(
@@ -148,17 +171,17 @@ function messagesOf(
     // What a model thought is not told to it again.
     if (one.type === 'reasoning') continue;
     if (one.type === 'function_call') {
-      const { call_id: id, name, arguments: given } = functionCall.parse(one);
+      const { call_id: id, name, arguments: given } = parsedItem(functionCall, one, index);
       const call = { id, type: 'function', function: { name, arguments: given } };
       const before = messages.at(-1);
       // Calls of one answer are items of their own here, and one message there.
       if (before?.role === 'assistant') before.tool_calls = [...(before.tool_calls ?? []), call];
       else messages.push({ role: 'assistant', content: '', tool_calls: [call] });
     } else if (one.type === 'function_call_output') {
-      const { call_id: id, output } = functionOutput.parse(one);
+      const { call_id: id, output } = parsedItem(functionOutput, one, index);
       messages.push({ role: 'tool', content: textOf(output), tool_call_id: id });
     } else if (one.type === undefined || one.type === 'message') {
-      const said = message.parse(one);
+      const said = parsedItem(message, one, index);
       messages.push({ role: said.role, content: textOf(said.content) });
     } else {
       const stored =

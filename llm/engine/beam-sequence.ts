@@ -41,6 +41,7 @@ export class BeamSequence implements EngineSequence {
   readonly said = '';
   readonly drafts = 0;
   startedAt: number | undefined;
+  cachedTokens = 0;
   readonly #model: Model;
   readonly #request: GenerateRequest;
   readonly #width: number;
@@ -83,6 +84,18 @@ export class BeamSequence implements EngineSequence {
     return this.#firstRoundAt !== undefined && this.left <= 1;
   }
 
+  get mostTokens(): number {
+    return this.#mostTokens - Math.max(0, (this.#beams[0]?.known.length ?? 0) - this.promptTokens);
+  }
+
+  get width(): number {
+    return this.#width;
+  }
+
+  get mayEnd(): boolean {
+    return !this.#request.ignoreEos;
+  }
+
   get hasCredit(): boolean {
     return this.credit > 0;
   }
@@ -117,7 +130,9 @@ export class BeamSequence implements EngineSequence {
   #columnsOf(beam: Beam, place: number, most: number): Column[] {
     beam.cache ??= this.#model.newCache();
     const { cache, known } = beam;
+    const before = cache.length;
     cache.adopt(known);
+    if (this.#firstRoundAt === undefined) this.cachedTokens += cache.length - before;
     const from = cache.length;
     const end = cache.reserve(Math.min(from + most, known.length));
     this.#logits[place] ??= new Float32Array(this.#model.config.vocabSize);
@@ -225,7 +240,11 @@ export class BeamSequence implements EngineSequence {
       reason,
       text: best?.text ?? '',
       tokens: generatedTokens,
-      timing: requestTiming(moments, now, { promptTokens: this.promptTokens, generatedTokens }),
+      timing: requestTiming(moments, now, {
+        promptTokens: this.promptTokens,
+        cachedTokens: this.cachedTokens,
+        generatedTokens,
+      }),
       cost: this.cost,
       beams,
     };

@@ -12,7 +12,9 @@ import {
   DEFAULT_LIMITS,
   EndRate,
   EngineMetrics,
+  Pace,
   type Plan,
+  predictEnd,
   type Refusal,
   refusals,
   type SchedulingLimits,
@@ -32,6 +34,8 @@ import { Sequence } from './sequence.js';
 export interface EngineGeneration {
   /** Tokens numbered below `credit` may be generated: back-pressure. Less credit than before changes nothing. */
   grant(credit: number): void;
+  /** How far its prompt is, in tokens: those that were there already are among the computed ones. */
+  readonly prompt: { readonly total: number; readonly cached: number; readonly computed: number };
   /** Ends it before the next step, with the reason `cancelled`. Harmless when it has ended. */
   cancel(): void;
 }
@@ -59,6 +63,8 @@ export interface EngineOptions extends Partial<SchedulingLimits> {
   readonly metrics?: EngineMetrics | undefined;
   /** Where keys and values go of sequences that make room for others; computed again unless given. */
   readonly spill?: SpillFolder | undefined;
+  /** Core cycles that the device takes in a millisecond; undefined where it does not keep to its clock. */
+  readonly cyclesPerMs?: number | undefined;
   /** Milliseconds, for the timings. */
   readonly now?: () => number;
 }
@@ -79,6 +85,9 @@ export class Engine {
   readonly #cancelled = new Set<Job>();
   #nextId = 0;
   readonly #rate = new EndRate();
+  readonly #pace: Pace;
+  /** When the last step ended, where there was work ever since. */
+  #busySince: number | undefined;
   #turn: Turn | undefined;
   #lastTurnMs = 0;
   #batchServedAt = Number.NEGATIVE_INFINITY;
@@ -87,13 +96,23 @@ export class Engine {
   #payingColumns: number | undefined;
 
   constructor(model: Model, options: EngineOptions = {}) {
-    const { weights = new Map(), metrics = new EngineMetrics(), spill, now, ...limits } = options;
+    const {
+      weights = new Map(),
+      metrics = new EngineMetrics(),
+      spill,
+      now,
+      cyclesPerMs,
+      ...limits
+    } = options;
     this.#model = model;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#metrics = metrics;
     this.#now = now ?? (() => performance.now());
     this.#clients = new ClientAccounts(weights);
     this.#spill = spill;
+    this.#pace = new Pace(
+      cyclesPerMs === undefined || model.coreCycles(1) === 0 ? undefined : 1 / cyclesPerMs,
+    );
   }
 
   /** Generations, scores, and prompts to be pinned, that have not ended. */
@@ -117,8 +136,8 @@ export class Engine {
 
   /**
    * Queues a request. Where too many wait, the last one of the client with the most is refused, which may be another one.
-   * @throws PynqLlmError LLM_OVERLOADED, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
-   *   LLM_SAMPLING_PARAMETER
+   * @throws PynqLlmError LLM_OVERLOADED, LLM_PREDICTED_LATE, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE,
+   *   LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER
    */
   submit(request: GenerateRequest, sink: TokenSink, service: ServiceOptions = {}): EngineGeneration {
     const now = this.#now();
@@ -128,6 +147,13 @@ export class Engine {
         : new BeamSequence(this.#model, request, request.beams, now);
     const job = this.#enter(sequence, sink, service, now);
     return {
+      get prompt() {
+        const { promptTokens: total, cachedTokens, left, generated, startedAt } = sequence;
+        // What will be found is there already.
+        const found = startedAt === undefined ? sequence.prospect.found : 0;
+        const computed = generated > 0 ? total : Math.max(0, total - left) + found;
+        return { total, cached: cachedTokens + found, computed };
+      },
       grant: (credit) => {
         sequence.credit = Math.max(sequence.credit, credit);
       },
@@ -189,13 +215,54 @@ export class Engine {
     };
   }
 
-  /** @throws PynqLlmError LLM_OVERLOADED, LLM_REQUEST_INVALID */
+  /** @throws PynqLlmError LLM_OVERLOADED, LLM_PREDICTED_LATE, LLM_REQUEST_INVALID */
   #enter(sequence: EngineSequence, sink: TokenSink, service: ServiceOptions, now: number): Job {
     const job = new Job(this.#nextId++, sequence, sink, service, now);
     this.#jobs.set(job.id, job);
     this.#clients.enter(job.client);
     this.#refuse(refusals(this.#snapshot(now)), job);
+    if (service.maxPredictedMs !== undefined) this.#refuseLate(job, service.maxPredictedMs, now);
     return job;
+  }
+
+  /** @throws PynqLlmError LLM_PREDICTED_LATE where the request is likely to end later than that */
+  #refuseLate(job: Job, maxPredictedMs: number, now: number): void {
+    const predictedMs = this.#predict(job, [...this.#jobs.values()], now);
+    if (predictedMs === undefined || predictedMs <= maxPredictedMs) return;
+    const aloneMs = this.#predict(job, [job], now) ?? predictedMs;
+    this.#metrics.classes[job.class].refused++;
+    this.#remove(job);
+    const seconds = (ms: number) => Math.round(ms / 100) / 10;
+    throw new PynqLlmError(
+      'LLM_PREDICTED_LATE',
+      `The answer is likely to take ${seconds(predictedMs)} s, ${seconds(predictedMs - aloneMs)} s of them because others are before it (${this.#jobs.size}), and may take ${seconds(maxPredictedMs)} s.`,
+      {
+        context: {
+          predictedMs: Math.round(predictedMs),
+          aloneMs: Math.round(aloneMs),
+          maxPredictedMs,
+          retryAfterMs: Math.max(1_000, Math.round(predictedMs - aloneMs)),
+        },
+      },
+    );
+  }
+
+  /** Milliseconds until a request is likely to end, as the last one of some; undefined while nothing is known of this board. */
+  #predict({ id }: Job, jobs: readonly Job[], now: number): number | undefined {
+    if (this.#pace.msOf(this.#costOf(1)) === undefined) return undefined;
+    const ahead = (which: number) => {
+      const { mostTokens, width, mayEnd } = this.#job(which).sequence;
+      return { tokens: mayEnd ? this.#pace.lengthOf(mostTokens) : mostTokens, width };
+    };
+    const snapshot = { ...this.#snapshot(now), sequences: jobs.map((job) => job.view()) };
+    return predictEnd(snapshot, id, ahead, (columns) => this.#pace.msOf(this.#costOf(columns)) ?? 0);
+  }
+
+  /** Of a step: its core cycles, or its columns where the core has no part in it. */
+  #costOf(columns: number): number {
+    const most = this.#model.maxColumns;
+    const cycles = this.#model.coreCycles(Math.min(columns, most)) * Math.max(1, columns / most);
+    return cycles === 0 ? columns : cycles;
   }
 
   #cancel(job: Job): void {
@@ -220,6 +287,8 @@ export class Engine {
       [...this.#jobs.values()].some((job) => job.state === 'waiting' && job.sequence.hasCredit),
     );
     const { columns, shares } = this.#columnsOf(plan, now);
+    const since = this.#busySince ?? now;
+    this.#busySince = undefined;
     if (columns.length === 0) return;
     const before = this.#model.cost();
     try {
@@ -234,6 +303,10 @@ export class Engine {
       if (job.sequence.left === 0) this.#sample(job);
       if (this.#jobs.has(job.id)) job.sequence.settle();
     }
+    const ended = this.#now();
+    // What others did meanwhile, the device's other models say, belongs to how long one waits.
+    this.#pace.step(ended - since, this.#costOf(columns.length));
+    this.#busySince = this.hasWork ? ended : undefined;
   }
 
   #snapshot(now: number): Snapshot {
@@ -367,6 +440,8 @@ export class Engine {
 
   #finish(job: Job, reason: FinishReason): void {
     this.#metrics.classes[job.class][reason === 'cancelled' ? 'cancelled' : 'finished']++;
+    if (reason !== 'cancelled' && job.sequence.mayEnd && job.sequence.generated > 0)
+      this.#pace.end(job.sequence.generated, reason === 'end-of-text' || reason === 'stop');
     this.#remove(job);
     job.sink.onDone(job.sequence.finish(reason, this.#now()));
   }

@@ -26,6 +26,8 @@ export interface ServiceOptions {
   readonly client?: ClientPath | undefined;
   /** Milliseconds from now after which the rest is of no use; without end unless given. */
   readonly deadlineMs?: number | undefined;
+  /** The request is refused where it is likely to end later than so many milliseconds from now; whatever it takes unless given. */
+  readonly maxPredictedMs?: number | undefined;
 }
 
 /** How far a request is. */
@@ -56,11 +58,11 @@ export class Job {
     service: ServiceOptions,
     readonly arrivedAt: number,
   ) {
-    const { priority = DEFAULT_PRIORITY, deadlineMs } = service;
+    const { priority = DEFAULT_PRIORITY, deadlineMs, maxPredictedMs } = service;
     if (!Number.isInteger(priority) || priority < 0 || priority > MAX_PRIORITY)
       throw invalid(`priority is ${priority}; it has to be a whole number from 0 to ${MAX_PRIORITY}.`);
-    if (deadlineMs !== undefined && !(deadlineMs > 0))
-      throw invalid(`deadlineMs is ${deadlineMs}; it has to be above 0.`);
+    for (const [name, ms] of Object.entries({ deadlineMs, maxPredictedMs }))
+      if (ms !== undefined && !(ms > 0)) throw invalid(`${name} is ${ms}; it has to be above 0.`);
     this.class = service.class ?? 'interactive';
     this.client = service.client ?? [];
     this.deadlineMs = deadlineMs;

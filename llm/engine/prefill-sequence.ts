@@ -14,6 +14,10 @@ export abstract class PrefillSequence<T> implements EngineSequence {
   readonly generates = false;
   readonly drafts = 0;
   readonly generated = 0;
+  readonly cachedTokens = 0;
+  readonly mostTokens = 0;
+  readonly width = 0;
+  readonly mayEnd = false;
   readonly said = '';
   readonly hasCredit = true;
   startedAt: number | undefined;
@@ -97,7 +101,11 @@ export abstract class PrefillSequence<T> implements EngineSequence {
       reason,
       text: '',
       tokens: 0,
-      timing: requestTiming(moments, now, { promptTokens: this.promptTokens, generatedTokens: 0 }),
+      timing: requestTiming(moments, now, {
+        promptTokens: this.promptTokens,
+        cachedTokens: 0,
+        generatedTokens: 0,
+      }),
       cost: this.cost,
     };
   }

@@ -12,7 +12,7 @@ interface Moments {
 export function requestTiming(
   { submittedAt, startedAt, firstTokenAt, lastTokenAt }: Moments,
   now: number,
-  tokens: { readonly promptTokens: number; readonly generatedTokens: number },
+  tokens: { readonly promptTokens: number; readonly cachedTokens: number; readonly generatedTokens: number },
 ): GenerationResult['timing'] {
   const started = startedAt ?? now;
   const first = firstTokenAt ?? now;

@@ -73,6 +73,8 @@ export interface GenerationResult {
     readonly prefillMs: number;
     readonly decodeMs: number;
     readonly promptTokens: number;
+    /** Of them, those whose keys and values were there already. */
+    readonly cachedTokens: number;
     readonly generatedTokens: number;
   };
   readonly cost: Cost;
@@ -94,6 +96,12 @@ export interface EngineSequence {
   /** Drafted tokens that would be worth a column each in the next step. */
   readonly drafts: number;
   readonly promptTokens: number;
+  /** Tokens that it may still generate, in as many steps of `width` columns, and whether its text may end before. */
+  readonly mostTokens: number;
+  readonly width: number;
+  readonly mayEnd: boolean;
+  /** Tokens of the prompt whose keys and values were there already. */
+  readonly cachedTokens: number;
   /** Tokens generated so far, and their text. */
   readonly generated: number;
   readonly said: string;

@@ -26,6 +26,7 @@ import { requestTiming } from './request-timing.js';
 /** One request's way through the engine: what of it is computed, sampled and said. */
 export class Sequence implements EngineSequence {
   readonly cost = newCost();
+  readonly width = 1;
   /** Tokens numbered below may be generated. */
   credit: number;
   readonly #model: Model;
@@ -50,6 +51,7 @@ export class Sequence implements EngineSequence {
   /** The prompt and every sampled token: what the cache holds the beginning of, and can be computed again from. */
   readonly #known: number[];
   #generated = 0;
+  #cachedTokens = 0;
   /** The text of all tokens so far. */
   #said = '';
 
@@ -104,6 +106,20 @@ export class Sequence implements EngineSequence {
     return this.#request.prompt.length;
   }
 
+  /** The last one is not fed, so that it needs no place. */
+  get mostTokens(): number {
+    return Math.max(0, Math.min(this.#maxTokens - this.#generated, this.#mostKept + 1 - this.#known.length));
+  }
+
+  get mayEnd(): boolean {
+    return !this.#request.ignoreEos || this.#constraint !== undefined;
+  }
+
+  /** Tokens of the prompt whose keys and values were there already. */
+  get cachedTokens(): number {
+    return this.#cachedTokens;
+  }
+
   /** Tokens generated so far. */
   get generated(): number {
     return this.#generated;
@@ -132,7 +148,7 @@ export class Sequence implements EngineSequence {
     this.#cache ??= this.#model.newCache();
     const cache = this.#cache;
     cache.restore();
-    if (!this.generates) cache.adopt(this.#known);
+    if (!this.generates) this.#adopt(cache);
     const from = cache.length;
     const known = this.#known;
     const tokens = known.slice(from, cache.reserve(Math.min(from + most, known.length)));
@@ -147,8 +163,16 @@ export class Sequence implements EngineSequence {
     });
   }
 
+  #adopt(cache: KvCache): void {
+    const before = cache.length;
+    cache.adopt(this.#known);
+    // Later ones are its own, which it gave up for others.
+    if (this.#generated === 0)
+      this.#cachedTokens = Math.min(this.promptTokens, this.#cachedTokens + cache.length - before);
+  }
+
   /** Tokens that its cache can hold. */
-  get #mostTokens(): number {
+  get #mostKept(): number {
     return this.#cache?.mostTokens ?? this.#model.contextLength;
   }
 
@@ -158,7 +182,7 @@ export class Sequence implements EngineSequence {
       most,
       this.credit - this.#generated - 1,
       this.#maxTokens - this.#generated - 1,
-      this.#mostTokens - this.#known.length,
+      this.#mostKept - this.#known.length,
     );
     return this.#drafter.worth(room, (columns) => this.#model.coreCycles(columns));
   }
@@ -250,6 +274,7 @@ export class Sequence implements EngineSequence {
       tokens: this.#generated,
       timing: requestTiming(moments, now, {
         promptTokens: this.promptTokens,
+        cachedTokens: this.#cachedTokens,
         generatedTokens: this.#generated,
       }),
       cost: this.cost,
@@ -267,6 +292,6 @@ export class Sequence implements EngineSequence {
     if (!ignoresEnd && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
     if (this.#constraint?.isFinished) return 'end-of-text';
     if (this.#generated >= this.#maxTokens) return 'max-tokens';
-    return this.#certain >= this.#mostTokens ? 'context-full' : undefined;
+    return this.#certain >= this.#mostKept ? 'context-full' : undefined;
   }
 }

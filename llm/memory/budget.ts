@@ -4,6 +4,7 @@ import { rowBytes } from '../../gguf/index.js';
 import { Attention } from '../kv/attention.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
+import { type RowsWork, rowsWorkBytes } from '../model/cpu-rows.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import type { ModelShape } from './model-shape.js';
 import { HEAP_BYTES, samplingBytes, THREAD_BYTES, tokenizerBytes, workspaceBytes } from './sizes.js';
@@ -43,8 +44,8 @@ export interface MemoryRequest {
   readonly maxColumns?: number | undefined;
   /** Whether weights that find no DMA memory may be read from storage for each step. */
   readonly staged?: boolean | undefined;
-  /** Bytes of packed rows that the CPU's threads compute instead of the core. */
-  readonly threadRows?: number | undefined;
+  /** The packed rows that the CPU's threads compute instead of the core, in bytes, and what multiplying them takes. */
+  readonly threadRows?: { readonly bytes: number; readonly work: RowsWork } | undefined;
   /** Threads that compute, the device's among them; 1 unless given. */
   readonly threads?: number | undefined;
 }
@@ -117,7 +118,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
   const mayStage = request.staged ?? system.isMock;
   const fits = weights.staged === 0;
   // What is staged takes no DMA memory of its own: the two staging buffers are the driver's.
-  const rows = request.threadRows ?? 0;
+  const rows = request.threadRows?.bytes ?? 0;
   const resident = Math.max(0, (fits || !mayStage ? weights.wanted : weights.resident) - rows);
   const working = workingSizes(description).total;
   const others = Math.max(0, dma.total - dma.free - working);
@@ -128,10 +129,14 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeWeig
   ]);
 
   const columns = request.maxColumns ?? DEFAULT_MAX_COLUMNS;
+  const rowsWork = request.threadRows
+    ? rowsWorkBytes(request.threadRows.work, columns, request.threads ?? 1)
+    : 0;
   const systemLines = lines('system', [
     ["the mock's DMA memory, in this process", system.isMock ? resident : 0],
     ['weights that the core does not take', weights.cpu],
     ["rows that the CPU's threads compute", rows],
+    ["inputs and results of the CPU's rows", rowsWork],
     ["threads beside the device's", ((request.threads ?? 1) - 1) * THREAD_BYTES],
     ['norms', 4 * model.vectorValues],
     [`activations of ${columns} columns`, workspaceBytes(model, columns)],

@@ -63,11 +63,13 @@ const MOST = { layers: 512, heads: 1024, experts: 1024, dimension: 1 << 20, cont
  *
  * Source: GGUF specification, "Standardized key-value pairs"; llama.cpp's defaults where a key is optional.
  *
+ * @param assumed gets what is taken for granted because a key is missing or odd, for people
+ * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_MISSING, LLM_METADATA_INVALID,
  *   LLM_ROPE_SCALING_UNSUPPORTED, LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE
  */
-export function readConfig(gguf: GgufFile): ModelConfig {
-  const metadata = new Metadata(gguf.metadata);
+export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
+  const metadata = new Metadata(gguf.metadata, assumed);
   const prefix = metadata.text('general.architecture');
   const architecture = ARCHITECTURES.get(prefix);
   if (architecture === undefined) throw unsupportedArchitecture(prefix);
@@ -75,6 +77,7 @@ export function readConfig(gguf: GgufFile): ModelConfig {
   const embedding = metadata.integer(`${prefix}.embedding_length`, 1, MOST.dimension);
   const heads = metadata.integerOfLayers(`${prefix}.attention.head_count`, 1, MOST.heads);
   const kvHeads = metadata.integerOfLayers(`${prefix}.attention.head_count_kv`, 1, MOST.heads, heads);
+  noteDefaults(metadata, prefix, architecture, heads);
   if (heads % kvHeads !== 0) {
     throw metadata.invalid(
       `${prefix}.attention.head_count_kv`,
@@ -87,7 +90,7 @@ export function readConfig(gguf: GgufFile): ModelConfig {
   const rope = readRope(metadata, prefix, architecture.rope, headDim, trainedContext);
   const shape = { embedding, heads, headDim, layers };
   return {
-    name: metadata.text('general.name', 'unnamed'),
+    name: metadata.optionalText('general.name', 'unnamed'),
     architecture,
     vocabSize: vocabSize(gguf, prefix, embedding),
     trainedContext,
@@ -107,6 +110,16 @@ export function readConfig(gguf: GgufFile): ModelConfig {
     caps: readCaps(metadata, prefix, architecture),
     tiedOutput: !gguf.tensors.has('output.weight'),
   };
+}
+
+/** Keys that most files have: what holds where one does not is worth a look. */
+function noteDefaults(metadata: Metadata, prefix: string, { rope }: Architecture, heads: number): void {
+  const defaults = {
+    'attention.head_count_kv': `${heads}, as ${prefix}.attention.head_count`,
+    ...(rope === 'none' ? {} : { 'rope.dimension_count': 'the length of a head', 'rope.freq_base': '10000' }),
+  };
+  for (const [key, what] of Object.entries(defaults))
+    if (!metadata.has(`${prefix}.${key}`)) metadata.assume(`${prefix}.${key}`, what);
 }
 
 function unsupportedArchitecture(name: string): PynqLlmError {

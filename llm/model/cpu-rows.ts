@@ -27,6 +27,52 @@ export interface CpuRows extends RowsShape {
   readonly blocks: Uint8Array;
 }
 
+/** What the CPU's rows are multiplied with, and how much comes out. */
+export interface RowsWork {
+  /** Values of the widest input column. */
+  readonly widest: number;
+  /** Most rows of the CPU that one input is multiplied with. */
+  readonly mostRows: number;
+  /** Most rows that the core computes of the same matrices. */
+  readonly coreRows: number;
+}
+
+/** No group has more rows than the few matrices that have the most. */
+export function mostOfGroup(rows: readonly number[]): number {
+  return rows
+    .toSorted((a, b) => b - a)
+    .slice(0, MOST_MATRICES)
+    .reduce((sum, count) => sum + count, 0);
+}
+
+/** What {@link CpuRowsMemory} takes beside the rows themselves, in bytes. */
+export function rowsWorkBytes(work: RowsWork, maxColumns: number, threads: number): number {
+  // Of one column the core's results go where they belong.
+  const coreResults = maxColumns === 1 ? 0 : 4 * work.coreRows * maxColumns;
+  return Object.values(workingSizes(work, maxColumns, threads)).reduce(
+    (sum, bytes) => sum + wholeLines(bytes),
+    coreResults,
+  );
+}
+
+function workingSizes(
+  { widest, mostRows }: Omit<RowsWork, 'coreRows'>,
+  maxColumns: number,
+  threads: number,
+): { input: number; results: number; args: number; scratch: number } {
+  return {
+    input: maxColumns * (widest / SUPER_BLOCK) * Q8K_BYTES,
+    results: 4 * mostRows * maxColumns,
+    args: 4 * (MATRICES_AT + MATRIX_WORDS * (MOST_MATRICES + 1)),
+    scratch: threads * scratchBytes(maxColumns),
+  };
+}
+
+/** Of one thread. */
+function scratchBytes(maxColumns: number): number {
+  return wholeLines(SCRATCH_BYTES + 4 * maxColumns);
+}
+
 /** Bytes of the blocks of some rows. */
 export function blockBytes({ coreType, rows, columns }: RowsShape): number {
   return rows * (columns / SUPER_BLOCK) * CORE_BLOCK_BYTES[coreType];
@@ -55,17 +101,16 @@ export class CpuRowsMemory {
    */
   constructor(shapes: readonly RowsShape[], mostRows: number, maxColumns: number, threads: ThreadPool) {
     const widest = shapes.reduce((most, { columns }) => Math.max(most, columns), 0);
-    const input = maxColumns * (widest / SUPER_BLOCK) * Q8K_BYTES;
-    const args = MATRICES_AT + MATRIX_WORDS * (MOST_MATRICES + 1);
+    const sizes = workingSizes({ widest, mostRows }, maxColumns, threads.size);
     this.#threads = threads;
-    this.#scratchBytes = wholeLines(SCRATCH_BYTES + 4 * maxColumns);
+    this.#scratchBytes = scratchBytes(maxColumns);
     this.byteLength = shapes.reduce((sum, shape) => sum + wholeLines(blockBytes(shape)), 0);
-    const working = [input, 4 * mostRows * maxColumns, 4 * args, threads.size * this.#scratchBytes];
+    const working = Object.values(sizes);
     this.#memory = new KernelMemory(working.reduce((sum, bytes) => sum + wholeLines(bytes), this.byteLength));
-    this.#input = this.#memory.bytes(input);
-    this.#results = this.#memory.floats(mostRows * maxColumns);
-    this.#args = this.#memory.words(args);
-    this.#scratch = this.#memory.bytes(threads.size * this.#scratchBytes);
+    this.#input = this.#memory.bytes(sizes.input);
+    this.#results = this.#memory.floats(sizes.results / 4);
+    this.#args = this.#memory.words(sizes.args / 4);
+    this.#scratch = this.#memory.bytes(sizes.scratch);
   }
 
   /** Room for some rows; their blocks are to be filled. */

@@ -4,7 +4,7 @@ import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
 import { ThreadPool } from '../threads/thread-pool.js';
-import { createTokenizer } from '../tokenizer/index.js';
+import { createTokenizer, type Tokenizer } from '../tokenizer/index.js';
 import { AttentionBlock } from './attention-block.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
@@ -61,25 +61,45 @@ export interface LoadOptions {
   readonly keep?: KeepWeights | undefined;
 }
 
+/** A model file that can be loaded, as far as its header tells. */
+export interface CheckedModel {
+  readonly config: ModelConfig;
+  readonly tensors: ModelTensors;
+  readonly tokenizer: Tokenizer;
+  /** What is taken for granted because the file does not say it, or says what cannot be; for people. */
+  readonly assumed: readonly string[];
+}
+
 /**
- * Checks a model file and loads its weights: matrices into device memory or, as the placement report says, to the CPU.
- * Embedding and staged weights stay in the file, which must remain readable until the model is closed. Weights go to device memory a
- * tile at a time; no copy of them is held.
+ * Checks all that loading checks of a model file before it takes memory or touches a board: whoever is about to send a file
+ * asks the same. Reads the header only.
  *
- * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED,
- *   LLM_TOKENIZER_*, LLM_CONTEXT_LENGTH, LLM_THREADS, GGUF_READ_FAILED, DRIVER_*
+ * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED, LLM_TOKENIZER_*
  */
-export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
-  const config = readConfig(gguf);
+export function checkModel(gguf: GgufFile): CheckedModel {
+  const assumed = new Set<string>();
+  const config = readConfig(gguf, assumed);
   const tensors = findTensors(gguf, config);
-  const contextLength = checkContextLength(config, options.contextLength);
-  const tokenizer = createTokenizer(gguf.metadata);
+  const tokenizer = createTokenizer(gguf.metadata, assumed);
   if (tokenizer.vocabSize !== config.vocabSize)
     throw new PynqLlmError(
       'LLM_TENSOR_SHAPE',
       `token_embd.weight has ${config.vocabSize} rows; the tokenizer has ${tokenizer.vocabSize} tokens.`,
       { context: { tensor: 'token_embd.weight', rows: config.vocabSize, tokens: tokenizer.vocabSize } },
     );
+  return { config, tensors, tokenizer, assumed: [...assumed] };
+}
+
+/**
+ * Checks a model file and loads its weights: matrices into device memory or, as the placement report says, to the CPU.
+ * Embedding and staged weights stay in the file, which must remain readable until the model is closed. Weights go to device memory a
+ * tile at a time; no copy of them is held.
+ *
+ * @throws PynqLlmError as {@link checkModel}, LLM_CONTEXT_LENGTH, LLM_THREADS, GGUF_READ_FAILED, DRIVER_*
+ */
+export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
+  const { config, tensors, tokenizer } = checkModel(gguf);
+  const contextLength = checkContextLength(config, options.contextLength);
   const { accelerator, kvType = 'f16' } = options;
   const cpuWork: CpuWork = { multiplyAdds: 0 };
   const maxColumns = options.maxColumns ?? DEFAULT_MAX_COLUMNS;

@@ -1,7 +1,7 @@
 import { type BoardDescription, tileCycles } from '../../board/index.js';
 import { type PlacementReport, rowsPerTile, type TensorShape } from '../../driver/index.js';
 import { type CoreType, coreTypeOf, SUPER_BLOCK } from '../../gguf/index.js';
-import { blockBytes } from './cpu-rows.js';
+import { blockBytes, mostOfGroup, type RowsWork } from './cpu-rows.js';
 
 /**
  * How many of a matrix's rows, the last ones, the CPU computes while the core computes the others: such that both end as early
@@ -28,6 +28,12 @@ export function cpuRowsOf(rows: number, perTile: number, tileSeconds: number, ro
 export interface RowShares {
   readonly rows: ReadonlyMap<string, number>;
   readonly bytes: number;
+  /** What multiplying them takes beside. */
+  readonly work: RowsWork;
+  /** Seconds that all of the core's matrices take by the rates: of each the core's part or the CPU's, whatever takes longer. */
+  readonly seconds: number;
+  /** The same without shares. */
+  readonly secondsAlone: number;
 }
 
 /**
@@ -43,7 +49,8 @@ export function rowShares(
   rateOf: (coreType: CoreType) => number,
 ): RowShares {
   const shares = new Map<string, number>();
-  let bytes = 0;
+  let [bytes, seconds, secondsAlone, widest] = [0, 0, 0, 0];
+  const [theirs, cores]: [number[], number[]] = [[], []];
   for (const [i, { name, type, rows, columns }] of tensors.entries()) {
     const coreType = coreTypeOf(type);
     if (coreType === undefined || placement.tensors[i].placement === 'cpu') continue;
@@ -58,10 +65,19 @@ export function rowShares(
       rowsPerTile: perTile,
       resident: true,
     };
-    const share = cpuRowsOf(rows, perTile, tileCycles(tile) / board.clockHz, columns / rateOf(coreType));
+    const tileSeconds = tileCycles(tile) / board.clockHz;
+    const rowSeconds = columns / rateOf(coreType);
+    const share = cpuRowsOf(rows, perTile, tileSeconds, rowSeconds);
+    const tilesOf = (count: number) => Math.ceil(count / perTile) * tileSeconds;
+    secondsAlone += tilesOf(rows);
+    seconds += share === 0 ? tilesOf(rows) : Math.max(tilesOf(rows - share), share * rowSeconds);
     if (share === 0) continue;
     shares.set(name, share);
     bytes += blockBytes({ coreType, rows: share, columns });
+    widest = Math.max(widest, columns);
+    theirs.push(share);
+    cores.push(rows - share);
   }
-  return { rows: shares, bytes };
+  const work = { widest, mostRows: mostOfGroup(theirs), coreRows: mostOfGroup(cores) };
+  return { rows: shares, bytes, work, seconds, secondsAlone };
 }

@@ -15,11 +15,8 @@ import {
   type GgufTensor,
 } from '../../gguf/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
-import type { CpuRowsMemory, RowsShape } from './cpu-rows.js';
+import { type CpuRowsMemory, mostOfGroup, type RowsShape } from './cpu-rows.js';
 import type { PlacedMatrix } from './linear-group.js';
-
-/** Q, K and V. */
-const MOST_OF_A_GROUP = 3;
 
 /** What the CPU's part of the rows is, and where it goes. */
 export interface RowShare {
@@ -109,13 +106,7 @@ export class WeightLoader {
     const shapes = tensors
       .filter(({ name }) => this.#shares.has(name))
       .map((tensor) => shapeOf(tensor, this.#shareOf(tensor)));
-    // No group has more rows than all matrices of a layer, and none more than the largest few.
-    const mostRows = shapes
-      .map(({ rows }) => rows)
-      .sort((a, b) => b - a)
-      .slice(0, MOST_OF_A_GROUP)
-      .reduce((sum, rows) => sum + rows, 0);
-    return share?.makeRoom(shapes, mostRows);
+    return share?.makeRoom(shapes, mostOfGroup(shapes.map(({ rows }) => rows)));
   }
 
   /** All matrices are loaded: what was packed of them counts from now on. */

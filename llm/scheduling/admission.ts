@@ -34,7 +34,7 @@ export function refusals(snapshot: Snapshot): Refusal[] {
   const free = freePlaces(snapshot);
   const refused: Refusal[] = [];
   let kept = 0;
-  for (const view of inOrder(waiting)) {
+  for (const view of byBeginning(waiting)) {
     // Those ahead who take places that are free do not keep it waiting.
     const ahead = Math.max(0, kept - free[view.class]);
     if (gone.has(view) || ahead * msPerRequest > limits.maxWaitMs[view.class])
@@ -66,7 +66,7 @@ function lastOf(clients: readonly ClientNode[], gone: ReadonlySet<SequenceView>)
  * About the order in which they begin, whoever comes meanwhile: a request of each client in turn. What goes ahead by its
  * priority or as a short prompt does so for a while only.
  */
-function inOrder(waiting: readonly SequenceView[]): SequenceView[] {
+export function byBeginning(waiting: readonly SequenceView[]): SequenceView[] {
   const claims = waiting.toSorted(compareClaims);
   return SERVICE_CLASSES.flatMap((served) =>
     inTurns(clientTree(claims.filter((view) => view.class === served))),

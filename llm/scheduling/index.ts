@@ -2,6 +2,8 @@ export { refusals } from './admission.js';
 export { ClientAccounts } from './client-accounts.js';
 export { EndRate } from './end-rate.js';
 export { EngineMetrics, type Histogram } from './metrics.js';
+export { Pace } from './pace.js';
+export { predictEnd } from './predict.js';
 export { schedule } from './schedule.js';
 export {
   type ClientAccount,

@@ -111,8 +111,12 @@ function findNeighbours({ idOfText }: Vocabulary): Set<number> {
 function readScores(metadata: Metadata, count: number): ArrayLike<number> {
   const key = 'tokenizer.ggml.scores';
   const scores = metadata.numbers(key);
-  if (scores?.length !== count) {
-    throw invalidVocabulary(`${key} lists ${scores?.length ?? 0} scores for ${count} tokens.`);
+  if (scores === undefined) {
+    metadata.assume(key, 'one score for all tokens');
+    return new Float32Array(count);
+  }
+  if (scores.length < count) {
+    throw invalidVocabulary(`${key} lists ${scores.length} scores for ${count} tokens.`);
   }
   for (let id = 0; id < count; id += 1) {
     if (!Number.isFinite(scores[id]))
@@ -121,17 +125,16 @@ function readScores(metadata: Metadata, count: number): ArrayLike<number> {
   return scores;
 }
 
-function findByteTokens(vocabulary: Vocabulary): Int32Array {
+/** By name, as llama.cpp finds them: files without types have byte tokens too. */
+function findByteTokens({ texts, types }: Vocabulary): Int32Array {
   const byteIds = new Int32Array(256).fill(-1);
-  for (let id = vocabulary.texts.length - 1; id >= 0; id -= 1) {
-    if (vocabulary.types[id] !== TokenType.byte) continue;
-    const byte = byteOfName(vocabulary.texts[id]);
-    if (Number.isNaN(byte)) {
-      throw invalidVocabulary(
-        `Token ${id} is of the type byte, but ${JSON.stringify(vocabulary.texts[id])} names none.`,
-      );
-    }
-    byteIds[byte] = id;
+  for (const [id, text] of texts.entries()) {
+    const byte = byteOfName(text);
+    if (!Number.isNaN(byte)) {
+      const isFirst = byteIds[byte] < 0 || types[byteIds[byte]] !== TokenType.byte;
+      if (isFirst && (byteIds[byte] < 0 || types[id] === TokenType.byte)) byteIds[byte] = id;
+    } else if (types[id] === TokenType.byte)
+      throw invalidVocabulary(`Token ${id} is of the type byte, but ${JSON.stringify(text)} names none.`);
   }
   return byteIds;
 }

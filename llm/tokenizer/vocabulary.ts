@@ -1,6 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { Metadata } from '../metadata.js';
-import { END_TOKEN_KEYS, END_TOKEN_TEXTS } from './end-tokens.js';
+import { findEndIds } from './end-tokens.js';
 import { TokenType } from './token-type.js';
 
 /** A model's tokens as its metadata list them, checked. Ids index `texts` and `types`. */
@@ -18,25 +18,33 @@ export interface Vocabulary {
   readonly addEos: boolean;
 }
 
+/** What holds where a file does not say, by the kind of tokenizer, as in llama.cpp. */
+export interface VocabularyDefaults {
+  readonly bosId: number;
+  readonly eosId: number;
+  /** Whether texts begin with BOS. */
+  readonly addBos: boolean;
+}
+
 /**
- * Reads the vocabulary.
+ * Reads the vocabulary. What is odd about it and has a default is taken by it and noted.
  *
- * @param addBosByDefault whether texts begin with BOS where the file does not say
  * @throws PynqLlmError LLM_TOKENIZER_MISSING, LLM_TOKENIZER_INVALID, LLM_METADATA_INVALID
  */
-export function readVocabulary(metadata: Metadata, addBosByDefault: boolean): Vocabulary {
+export function readVocabulary(metadata: Metadata, defaults: VocabularyDefaults): Vocabulary {
   const texts = metadata.texts('tokenizer.ggml.tokens');
   if (texts === undefined || texts.length === 0) {
     throw new PynqLlmError('LLM_TOKENIZER_MISSING', 'tokenizer.ggml.tokens is missing or empty.');
   }
   const types = readTypes(metadata, texts.length);
-  const endIds = readEndIds(metadata, texts, types);
+  const idOf = (name: string, otherwise?: number) =>
+    readId(metadata, `tokenizer.ggml.${name}_token_id`, texts, otherwise);
+  const [bosId, eosId] = [idOf('bos', defaults.bosId), idOf('eos', defaults.eosId)];
+  const endIds = findEndIds(texts, types, (name) => (name === 'eos' ? eosId : idOf(name)));
   const idOfText = new Map<string, number>();
   for (let id = 0; id < texts.length; id += 1) {
     if (isTextual(types[id]) && texts[id] !== '' && !idOfText.has(texts[id])) idOfText.set(texts[id], id);
   }
-  const bosId = readId(metadata, 'tokenizer.ggml.bos_token_id', texts.length);
-  const eosId = readId(metadata, 'tokenizer.ggml.eos_token_id', texts.length);
   const unknownType = types.indexOf(TokenType.unknown);
   return {
     texts,
@@ -44,17 +52,10 @@ export function readVocabulary(metadata: Metadata, addBosByDefault: boolean): Vo
     idOfText,
     bosId,
     eosId,
-    unknownId:
-      readId(metadata, 'tokenizer.ggml.unknown_token_id', texts.length) ??
-      (unknownType >= 0 ? unknownType : undefined),
+    unknownId: idOf('unknown') ?? (unknownType >= 0 ? unknownType : undefined),
     endIds,
-    addBos: readAddition(
-      metadata,
-      'tokenizer.ggml.add_bos_token',
-      bosId,
-      addBosByDefault && bosId !== undefined,
-    ),
-    addEos: readAddition(metadata, 'tokenizer.ggml.add_eos_token', eosId, false),
+    addBos: readAddition(metadata, 'bos', bosId, defaults.addBos),
+    addEos: readAddition(metadata, 'eos', eosId, false),
   };
 }
 
@@ -71,47 +72,46 @@ function isTextual(type: number): boolean {
 function readTypes(metadata: Metadata, count: number): Uint8Array {
   const key = 'tokenizer.ggml.token_type';
   const listed = metadata.numbers(key);
-  if (listed === undefined) return new Uint8Array(count).fill(TokenType.normal);
-  if (listed.length !== count) {
+  if (listed === undefined) {
+    metadata.assume(key, 'all tokens are ordinary text');
+    return new Uint8Array(count).fill(TokenType.normal);
+  }
+  if (listed.length < count) {
     throw invalidVocabulary(`${key} lists ${listed.length} types for ${count} tokens.`);
   }
-  return Uint8Array.from(listed, (type, id) => {
-    if (type >= TokenType.normal && type <= TokenType.byte) return type;
-    // llama.cpp's "undefined": such tokens are kept out of texts like unused ones.
-    if (type === 0) return TokenType.unused;
-    throw invalidVocabulary(`${key} gives token ${id} the type ${type}; there are 0 to 6.`);
-  });
+  // llama.cpp's "undefined": such tokens are kept out of texts like unused ones.
+  return Uint8Array.from({ length: count }, (_, id) =>
+    listed[id] >= TokenType.normal && listed[id] <= TokenType.byte ? listed[id] : TokenType.unused,
+  );
 }
 
-/** llama.cpp's "none", -1 in 32 bits. */
-const NO_TOKEN = 0xffff_ffff;
-
-function readId(metadata: Metadata, key: string, count: number): number | undefined {
-  if (!metadata.has(key)) return undefined;
-  const id = metadata.integer(key, 0, NO_TOKEN);
-  return id === NO_TOKEN ? undefined : metadata.integer(key, 0, count - 1);
+/** The id that a key names; what is no id of a token is as good as absent. */
+function readId(
+  metadata: Metadata,
+  key: string,
+  texts: readonly string[],
+  otherwise: number | undefined,
+): number | undefined {
+  const value = metadata.scalar(key);
+  const isId = (id: unknown): id is number =>
+    typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < texts.length;
+  if (isId(value)) return value;
+  const usual = isId(otherwise) ? otherwise : undefined;
+  if (value !== undefined || otherwise !== undefined)
+    metadata.assume(key, usual === undefined ? 'no token' : `${usual}, ${JSON.stringify(texts[usual])}`);
+  return usual;
 }
 
 /** Whether texts begin with BOS, or end with EOS. */
-function readAddition(metadata: Metadata, key: string, id: number | undefined, otherwise: boolean): boolean {
+function readAddition(
+  metadata: Metadata,
+  name: 'bos' | 'eos',
+  id: number | undefined,
+  otherwise: boolean,
+): boolean {
+  const key = `tokenizer.ggml.add_${name}_token`;
   const isAdded = metadata.flag(key, otherwise);
-  if (isAdded && id === undefined)
-    throw invalidVocabulary(`${key} is true, but the file does not name the token.`);
-  return isAdded;
-}
-
-/** The ids that end a generation; those known by their text become control tokens in `types`. */
-function readEndIds(metadata: Metadata, texts: readonly string[], types: Uint8Array): Set<number> {
-  const endIds = new Set<number>();
-  for (const key of END_TOKEN_KEYS) {
-    const id = readId(metadata, key, texts.length);
-    if (id !== undefined) endIds.add(id);
-  }
-  const names = new Set(END_TOKEN_TEXTS);
-  for (let id = 0; id < texts.length; id += 1) {
-    if (!names.has(texts[id])) continue;
-    endIds.add(id);
-    types[id] = TokenType.control;
-  }
-  return endIds;
+  if (!isAdded || id !== undefined) return isAdded;
+  if (metadata.has(key)) metadata.assume(key, 'false, because there is no such token');
+  return false;
 }

@@ -1,160 +1,116 @@
-import { PREPARED_BYTES, QUANTS, SCALE } from './layout';
-import {
-  blockResults, groupProducts, hasMinima, isPerPlane, planeProducts, scaleOffset, storeGroupScales, storeInPairs, totals,
-} from './products';
-import {
-  Q2_K, Q3_K, blockBytes, blockMinima, blockScales, bothHalves, firstInPairs, groupScales, halves, highBits, highNibble, lastInPairs,
-  lowNibble, nibbles, pairsOfQ3K, weights,
-} from './unpack';
+import { PLANE_BYTES, PREPARED_BYTES, QUANTS, SCALE } from './layout';
+import { WEIGHTS_BYTES, storeWeights } from './planes';
+import { SCALES_BYTES, blockResults, groupProducts, hasMinima, planeProducts, storeScalesAndFactors, totals } from './products';
+import { blockBytes, bothHalves, halves } from './unpack';
 
-/** Columns that share one unpacking of a block: more would push their inputs out of the first-level cache. */
-export const COLUMNS: i32 = 8;
-/** Scratch: running sums of the columns (float32), then their int32 sums of products, and of minima, of the block at hand. */
-const PRODUCTS: usize = 32;
-const MINIMA: usize = 160;
-/** The block's scales. */
-const SCALES: usize = 288;
+/** Scratch: of the block at hand of each of two rows its weights and scales, */
+const BLOCK: usize = WEIGHTS_BYTES + SCALES_BYTES;
+/** d and dmin of both, twice, as float32; */
+const D: usize = 2 * BLOCK;
+const DMIN: usize = D + 16;
+/** where sums are stored that nobody reads (planes.ts); */
+const ASIDE: usize = D + 32;
+/** of every two columns the running sums: of both rows in the first column, then in the second. */
+const SUMS: usize = D + 48;
 
-/** `multiply` for up to `COLUMNS` columns: each block is unpacked once for all of them. Scratch: 352 bytes. */
+/** `multiply` for more columns than one: each block is unpacked once for all of them. Scratch: 688 bytes and 8 a column. */
 @inline
 export function someColumns(
-  type: i32, lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, width: i32,
+  type: i32, lanes: usize, laneShift: i32, inputs: usize, outputs: usize, scratch: usize, kb: i32, rows: i32, columns: i32,
 ): void {
-  const stride = <usize>kb * PREPARED_BYTES;
-  const laneMask = (1 << laneShift) - 1;
-  let number = 0;
-  for (let row = 0; row < rows; ++row) {
-    v128.store(scratch, i64x2.splat(0));
-    v128.store(scratch, i64x2.splat(0), 16);
+  for (let row = 0; row < rows; row += 2) {
+    // A row or column without a second one is its own.
+    const second = row + 1 < rows ? kb : 0;
+    memory.fill(scratch + SUMS, 0, <usize>(columns + 1 >> 1) << 4);
     let x = inputs;
     for (let k = 0; k < kb; ++k) {
-      const lane = <usize>load<u32>(lanes + (<usize>(number & laneMask) << 2));
-      block(type, lane + <usize>(number >> laneShift) * blockBytes(type), x, stride, scratch, width);
+      const number = row * kb + k;
+      const w0 = blockAt(type, lanes, laneShift, number);
+      const w1 = blockAt(type, lanes, laneShift, number + second);
+      storeScalesAndFactors(type, w0, scratch + WEIGHTS_BYTES);
+      storeWeights(type, w0, scratch);
+      storeScalesAndFactors(type, w1, scratch + BLOCK + WEIGHTS_BYTES);
+      storeWeights(type, w1, scratch + BLOCK);
+      const both = i32x4.replace_lane(i32x4.splat(bothHalves(type, w0)), 1, bothHalves(type, w1));
+      const twice = i64x2.shuffle(both, both, 0, 0);
+      v128.store(scratch, halves(v128.and(twice, i32x4.splat(0xffff))), D);
+      if (hasMinima(type)) {
+        v128.store(scratch, halves(i32x4.shr_u(twice, 16)), DMIN);
+        addBlocksWithMinima(x, <usize>kb * PREPARED_BYTES, scratch, columns);
+      } else addBlocks(x, <usize>kb * PREPARED_BYTES, scratch, columns);
       x += PREPARED_BYTES;
-      ++number;
     }
-    for (let column = 0; column < width; ++column) {
-      store<f32>(outputs + (<usize>(column * rows + row) << 2), load<f32>(scratch + (<usize>column << 2)));
+    storeSums(scratch + SUMS, outputs + (<usize>row << 2), rows, second != 0, columns);
+  }
+}
+
+@inline
+function blockAt(type: i32, lanes: usize, laneShift: i32, number: i32): usize {
+  const lane = load<u32>(lanes + (<usize>(number & (1 << laneShift) - 1) << 2));
+  return lane + <u32>(number >> laneShift) * <u32>blockBytes(type);
+}
+
+function addBlocks(x: usize, stride: usize, scratch: usize, columns: i32): void {
+  addToColumns(false, x, stride, scratch, columns);
+}
+
+function addBlocksWithMinima(x: usize, stride: usize, scratch: usize, columns: i32): void {
+  addToColumns(true, x, stride, scratch, columns);
+}
+
+/** Adds what two blocks make with an input block of each column, `stride` bytes apart, to the columns' sums. */
+@inline
+function addToColumns(minima: bool, x: usize, stride: usize, scratch: usize, columns: i32): void {
+  const other = scratch + BLOCK;
+  for (let at = scratch + SUMS; columns > 0; columns -= 2) {
+    const y = columns > 1 ? x + stride : x;
+    // Of the first row in the first column, the second row there, then of both in the second column.
+    let s0 = groupProducts(minima, scratch + WEIGHTS_BYTES, x);
+    let s1 = groupProducts(minima, other + WEIGHTS_BYTES, x);
+    let s2 = groupProducts(minima, scratch + WEIGHTS_BYTES, y);
+    let s3 = groupProducts(minima, other + WEIGHTS_BYTES, y);
+    const sumsOfMinima = minima ? totals(s0, s1, s2, s3) : i64x2.splat(0);
+    if (minima) s0 = s1 = s2 = s3 = i64x2.splat(0);
+    let scales = scratch + WEIGHTS_BYTES;
+    let qx = x + QUANTS;
+    let qy = y + QUANTS;
+    for (let w = scratch; w < scratch + WEIGHTS_BYTES; w += PLANE_BYTES) {
+      const x0 = v128.load(qx);
+      const x1 = v128.load(qx, 16);
+      const y0 = v128.load(qy);
+      const y1 = v128.load(qy, 16);
+      const first0 = v128.load(w);
+      const first1 = v128.load(w, 16);
+      const scale = v128.load32_splat(scales);
+      s0 = i32x4.add(s0, planeProducts(first0, first1, x0, x1, scale));
+      v128.store(scratch, s0, ASIDE);
+      s2 = i32x4.add(s2, planeProducts(first0, first1, y0, y1, scale));
+      v128.store(scratch, s2, ASIDE);
+      const second0 = v128.load(w, BLOCK);
+      const second1 = v128.load(w, BLOCK + 16);
+      const secondScale = v128.load32_splat(scales, BLOCK);
+      s1 = i32x4.add(s1, planeProducts(second0, second1, x0, x1, secondScale));
+      v128.store(scratch, s1, ASIDE);
+      s3 = i32x4.add(s3, planeProducts(second0, second1, y0, y1, secondScale));
+      scales += 4;
+      qx += PLANE_BYTES;
+      qy += PLANE_BYTES;
     }
-  }
-}
-
-/** One weight block against one input block of each column; adds the results to the running float32 sums. */
-@inline
-function block(type: i32, w: usize, x: usize, stride: usize, scratch: usize, width: i32): void {
-  if (isPerPlane(type)) {
-    storeInPairs(blockScales(w), scratch + SCALES);
-    const minima = blockMinima(w);
-    startSums(type, firstInPairs(minima), lastInPairs(minima), x, stride, scratch, width);
-  } else {
-    const scales = groupScales(type, w);
-    const first = i16x8.extend_low_i8x16_s(scales);
-    const last = i16x8.extend_high_i8x16_s(scales);
-    storeGroupScales(first, last, scratch + SCALES);
-    const minima = i8x16.shr_u(v128.load(w), 4);
-    if (type != Q2_K) startSums(type, first, last, x, stride, scratch, width);
-    else startSums(type, i16x8.extend_low_i8x16_u(minima), i16x8.extend_high_i8x16_u(minima), x, stride, scratch, width);
-  }
-  if (type == Q3_K) {
-    halfBlockOfQ3K(0, w, x, stride, scratch, width);
-    halfBlockOfQ3K(4, w, x, stride, scratch, width);
-  } else {
-    const high0 = highBits(type, w, 0);
-    const high1 = highBits(type, w, 16);
-    twoPlanes(type, 0, w, high0, high1, x, stride, scratch, width);
-    twoPlanes(type, 2, w, high0, high1, x, stride, scratch, width);
-    twoPlanes(type, 4, w, high0, high1, x, stride, scratch, width);
-    twoPlanes(type, 6, w, high0, high1, x, stride, scratch, width);
-  }
-  const both = i32x4.splat(bothHalves(type, w));
-  const d = halves(v128.and(both, i32x4.splat(0xffff)));
-  const dmin = hasMinima(type) ? halves(i32x4.shr_u(both, 16)) : d;
-  finish(type, 0, x, stride, scratch, width, d, dmin);
-  if (width > 4) finish(type, 4, x + 4 * stride, stride, scratch, width - 4, d, dmin);
-}
-
-/**
- * The sums begin with what the weights' constant offset takes away, or with nothing; then the minima are known.
- * @param first what the sums of the first eight groups are multiplied by; `last` those of the others
- */
-@inline
-function startSums(type: i32, first: v128, last: v128, x: usize, stride: usize, scratch: usize, width: i32): void {
-  let at = scratch + PRODUCTS;
-  const end = at + (<usize>width << 4);
-  do {
-    const groups = groupProducts(type, first, last, x);
-    if (hasMinima(type)) v128.store(at, groups, MINIMA - PRODUCTS);
-    v128.store(at, hasMinima(type) ? i64x2.splat(0) : i32x4.neg(groups));
-    x += stride;
+    const products = totals(s0, s1, s2, s3);
+    const xd = i32x4.shuffle(v128.load32_splat(x, SCALE), v128.load32_splat(y, SCALE), 0, 1, 4, 5);
+    const results = blockResults(minima, products, sumsOfMinima, v128.load(scratch, D), v128.load(scratch, DMIN), xd);
+    v128.store(at, f32x4.add(v128.load(at), results));
+    x += 2 * stride;
     at += 16;
-  } while (at < end);
+  }
 }
 
-/** Planes `from` to `from` + 3 of Q3_K. */
-@inline
-function halfBlockOfQ3K(from: i32, w: usize, x: usize, stride: usize, scratch: usize, width: i32): void {
-  const low0 = v128.load(w + (<usize>from << 3), 32);
-  const low1 = v128.load(w + (<usize>from << 3), 48);
-  const high0 = nibbles(v128.load(w), from);
-  const high1 = nibbles(v128.load(w, 16), from);
-  const a0 = pairsOfQ3K(0, low0, high0);
-  const a1 = pairsOfQ3K(0, low1, high1);
-  const b0 = pairsOfQ3K(1, low0, high0);
-  const b1 = pairsOfQ3K(1, low1, high1);
-  addPlanes(
-    Q3_K, from, lowNibble(a0), lowNibble(a1), lowNibble(b0), lowNibble(b1), 0, x, stride, scratch, width,
-  );
-  // Weights in high nibbles are 16 times too large until their products are summed.
-  addPlanes(
-    Q3_K, from + 2, highNibble(a0), highNibble(a1), highNibble(b0), highNibble(b1), 4, x, stride, scratch, width,
-  );
-}
-
-/** Planes `index` and `index` + 1 of another type. */
-@inline
-function twoPlanes(
-  type: i32, index: i32, w: usize, high0: v128, high1: v128, x: usize, stride: usize, scratch: usize, width: i32,
-): void {
-  const next = index + 1;
-  const w0 = weights(type, index, w, 0, high0);
-  const w1 = weights(type, index, w, 16, high1);
-  const w2 = weights(type, next, w, 0, high0);
-  const w3 = weights(type, next, w, 16, high1);
-  addPlanes(type, index, w0, w1, w2, w3, 0, x, stride, scratch, width);
-}
-
-/** Adds the products of two planes, which are 2^shift times too large, to the columns' sums. */
-@inline
-function addPlanes(
-  type: i32, index: i32, w0: v128, w1: v128, w2: v128, w3: v128, shift: i32, x: usize, stride: usize, scratch: usize, width: i32,
-): void {
-  const scales = scratch + SCALES + scaleOffset(type, index);
-  const next = scratch + SCALES + scaleOffset(type, index + 1);
-  const scale0 = v128.load32_splat(scales);
-  const scale1 = isPerPlane(type) ? scale0 : v128.load32_splat(scales, 4);
-  const scale2 = v128.load32_splat(next);
-  const scale3 = isPerPlane(type) ? scale2 : v128.load32_splat(next, 4);
-  let q = x + QUANTS + <usize>index * 32;
-  let at = scratch + PRODUCTS;
-  const end = at + (<usize>width << 4);
-  do {
-    const first = planeProducts(type, w0, w1, scale0, scale1, q);
-    const both = i32x4.add(first, planeProducts(type, w2, w3, scale2, scale3, q + 32));
-    v128.store(at, i32x4.add(v128.load(at), shift ? i32x4.shr_s(both, shift) : both));
-    q += stride;
-    at += 16;
-  } while (at < end);
-}
-
-/** The results of up to four columns are added to their sums; a column that is not there has the first one's scale, and is never read. */
-@inline
-function finish(type: i32, column: i32, x: usize, stride: usize, scratch: usize, width: i32, d: v128, dmin: v128): void {
-  let xd = v128.load32_splat(x, SCALE);
-  if (width > 1) xd = v128.load_lane<u32>(x + stride, xd, 1, SCALE);
-  if (width > 2) xd = v128.load_lane<u32>(x + 2 * stride, xd, 2, SCALE);
-  if (width > 3) xd = v128.load_lane<u32>(x + 3 * stride, xd, 3, SCALE);
-  const products = totals(scratch + PRODUCTS + (<usize>column << 4));
-  const minima = hasMinima(type) ? totals(scratch + MINIMA + (<usize>column << 4)) : d;
-  const sums = scratch + (<usize>column << 2);
-  v128.store(sums, f32x4.add(v128.load(sums), blockResults(type, products, minima, d, dmin, xd)));
+/** The sums of one or two rows to where the results of their columns are. */
+function storeSums(sums: usize, outputs: usize, rows: i32, both: bool, columns: i32): void {
+  for (let column = 0; column < columns; ++column) {
+    store<f32>(outputs, load<f32>(sums));
+    if (both) store<f32>(outputs, load<f32>(sums, 4), 4);
+    sums += 8;
+    outputs += <usize>rows << 2;
+  }
 }

@@ -1,5 +1,5 @@
-// Weights and scales out of GGUF's K-quant blocks, 16 weights at a time as bytes. Bit positions: the manual, "Block layouts".
-// `type` and `plane` are constants at every call, so each call folds to a few instructions.
+// What GGUF's K-quant blocks hold beside weights (planes.ts). Bit positions: the manual, "Block layouts". `type` is a constant at every
+// call, so each call folds to a few instructions.
 
 export const Q2_K: i32 = 2;
 export const Q3_K: i32 = 3;
@@ -18,76 +18,11 @@ export function blockBytes(type: i32): usize {
 }
 
 /**
- * A block's 256 weights are taken in 8 planes of 32, each in two vectors of 16 bytes. Where a plane's low bits begin:
- * 2 bits a weight for Q2_K, 4 for the others.
- */
-@inline
-function lowBits(type: i32, plane: i32): usize {
-  if (type == Q2_K) return 16 + 32 * (plane >> 2);
-  if (type == Q4_K) return 16 + 32 * (plane >> 1);
-  if (type == Q5_K) return 48 + 32 * (plane >> 1);
-  return 64 * (plane >> 2) + 32 * (plane & 1);
-}
-
-/** The vector that has a high bit of each of a column of weights, one a plane: Q5_K. */
-@inline
-export function highBits(type: i32, w: usize, second: usize): v128 {
-  if (type == Q5_K) return v128.load(w + second, 16);
-  return i64x2.splat(0);
-}
-
-/**
- * 16 weights of a plane as unsigned bytes, before the constant offset of Q6_K. Not for Q3_K: see `pairsOfQ3K`.
- * @param w the block
- * @param second 0 or 16: first or second vector of the plane
- * @param high `highBits` of the same vector
- */
-@inline
-export function weights(type: i32, plane: i32, w: usize, second: usize, high: v128): v128 {
-  const low = v128.load(w + second + lowBits(type, plane));
-  if (type == Q2_K) return bits(low, 2 * (plane & 3), 0, 2);
-  if (type == Q4_K) return bits(low, 4 * (plane & 1), 0, 4);
-  if (type == Q5_K) return v128.or(bits(low, 4 * (plane & 1), 0, 4), bits(high, plane, 4, 1));
-  const two = v128.load(w + second + 128 + 32 * (plane >> 2));
-  return v128.or(bits(low, 4 * ((plane >> 1) & 1), 0, 4), bits(two, 2 * (plane & 3), 4, 2));
-}
-
-/** The low nibbles of bytes, or the high ones where `from` is 4. */
-@inline
-export function nibbles(bytes: v128, from: i32): v128 {
-  return bits(bytes, from, 0, 4);
-}
-
-/**
- * Weights of two planes of Q3_K as the nibbles of 16 bytes: planes 0 and 2 of half a block, or 1 and 3 where `odd` is 1.
- * A table gives a plane's high bit its place, bit 2 of its nibble: fewer steps than a mask and a shift for each plane.
- * @param low low bits of the half block
- * @param high its high bits, one a plane, as bytes below 16
- */
-@inline
-export function pairsOfQ3K(odd: i32, low: v128, high: v128): v128 {
-  const evenBits = i8x16(0, 4, 0, 4, 0x40, 0x44, 0x40, 0x44, 0, 4, 0, 4, 0x40, 0x44, 0x40, 0x44);
-  const oddBits = i8x16(0, 0, 4, 4, 0, 0, 4, 4, 0x40, 0x40, 0x44, 0x44, 0x40, 0x40, 0x44, 0x44);
-  const twos = v128.and(odd ? i16x8.shr_u(low, 2) : low, i8x16.splat(0x33));
-  return v128.or(twos, i8x16.relaxed_swizzle(odd ? oddBits : evenBits, high));
-}
-
-@inline
-export function lowNibble(bytes: v128): v128 {
-  return v128.and(bytes, i8x16.splat(7));
-}
-
-@inline
-export function highNibble(bytes: v128): v128 {
-  return v128.and(bytes, i8x16.splat(0x70));
-}
-
-/**
  * `count` bits of each byte, from bit `from` to bit `to`. Shifts of whole 16-bit lanes move bits into the neighbour
  * byte too: the mask takes them away.
  */
 @inline
-function bits(bytes: v128, from: i32, to: i32, count: i32): v128 {
+export function bits(bytes: v128, from: i32, to: i32, count: i32): v128 {
   const ones: i32 = ((1 << count) - 1) << to;
   const mask = i8x16.splat(<i8>ones);
   if (from > to) return v128.and(i16x8.shr_u(bytes, from - to), mask);
@@ -103,10 +38,8 @@ export function groupScales(type: i32, block: usize): v128 {
   // Low nibbles of 8 bytes, then their high ones; above them two bits of 4 bytes, from bit 0, 2, 4 and 6.
   const bytes = v128.load64_splat(block, 96);
   const low = bits(i64x2.shuffle(bytes, i16x8.shr_u(bytes, 4), 0, 2), 0, 0, 4);
-  const twos = v128.load32_splat(block, 104);
-  const first = i32x4.shuffle(i16x8.shl(twos, 4), i16x8.shl(twos, 2), 0, 4, 1, 5);
-  const second = i32x4.shuffle(twos, i16x8.shr_u(twos, 2), 0, 4, 1, 5);
-  const high = v128.and(i64x2.shuffle(first, second, 0, 2), i8x16.splat(0x30));
+  const twos = i16x8.mul(v128.load32_splat(block, 104), i16x8(64, 64, 16, 16, 4, 4, 1, 1));
+  const high = i16x8.shr_u(v128.and(twos, i8x16.splat(<i8>0xc0)), 2);
   return i8x16.sub(v128.or(low, high), i8x16.splat(32));
 }
 
@@ -151,18 +84,6 @@ export function halves(bits: v128): v128 {
   const normal = i32x4.add(i32x4.add(i32x4.shl(magnitude, 13), i32x4.splat(0x38000000)), bias);
   const small = f32x4.mul(f32x4.convert_i32x4_s(magnitude), f32x4.splat(reinterpret<f32>(0x33800000))); // times 2^-24
   return v128.or(sign, v128.bitselect(small, normal, i32x4.lt_s(magnitude, i32x4.splat(0x0400))));
-}
-
-/** The first four of eight int16, each twice. */
-@inline
-export function firstInPairs(values: v128): v128 {
-  return i16x8.shuffle(values, values, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-/** The last four. */
-@inline
-export function lastInPairs(values: v128): v128 {
-  return i16x8.shuffle(values, values, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 @inline

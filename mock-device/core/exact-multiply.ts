@@ -51,6 +51,8 @@ function multiplySlot(fields: FieldMemory, type: CoreType, slot: number, input: 
   return Math.fround(scaled - Math.fround(Math.fround(minima) * minimum));
 }
 
+/** Quant `i` of a group; in which order they lie is said in ../assembly/layout.ts. */
 function preparedQuant(input: DataView, group: number, i: number): number {
-  return input.getInt8(PREPARED_INPUT.quants + group * 16 + i);
+  const pair = 2 * (i >> 1) + (group & 1);
+  return input.getInt8(PREPARED_INPUT.quants + 32 * (group >> 1) + 2 * pair + (i & 1));
 }

@@ -25,9 +25,23 @@ export const generateStartResult = z.object({ promptTokens: count });
 
 export const generateReference = z.strictObject({ generation: generationId });
 
+/** How far a generation's prompt is. */
+export interface PromptProgress {
+  /** Tokens of the prompt. */
+  readonly total: number;
+  /** Of them, those whose keys and values were there already. */
+  readonly cached: number;
+  /** Of them, those that are computed or were there. */
+  readonly computed: number;
+}
+
 export const generateProgressResult = z.object({
   /** Steps that the engine which has the generation has computed: they grow while it works, for this one or others. */
   steps: count,
+  /** Absent while the prompt is not tokens yet. */
+  prompt: z.object({ total: count, cached: count, computed: count }).optional() satisfies z.ZodType<
+    PromptProgress | undefined
+  >,
 });
 
 export const generateResumeParams = z.strictObject({
@@ -71,6 +85,8 @@ export interface GenerationTiming {
   readonly decodeMs: number;
   /** Tokens of the prompt. */
   readonly promptTokens: number;
+  /** Of them, those whose keys and values were there already; older agents do not say. */
+  readonly cachedTokens?: number | undefined;
   /** Tokens that were generated. */
   readonly generatedTokens: number;
 }
@@ -79,6 +95,7 @@ export const generationTiming: z.ZodType<GenerationTiming> = z.object({
   prefillMs: float,
   decodeMs: float,
   promptTokens: count,
+  cachedTokens: count.optional(),
   generatedTokens: count,
 });
 

@@ -3,7 +3,7 @@ import { MAX_CHUNKS, MAX_LIST_MODELS, MAX_NAME_LENGTH } from '../limits.js';
 import { conversationFields } from './chat.js';
 import { bytes, count, digest, name, text, tokens } from './common.js';
 import { type KvType, kvType, loadSettings } from './load-settings.js';
-import { memoryBudget } from './memory.js';
+import { type MemoryBudget, memoryBudget } from './memory.js';
 import { placementReport } from './placement.js';
 
 /** What a model is, once it is loaded. */
@@ -140,6 +140,18 @@ export const loadResult = z.object({
   /** What the model takes; agents before did not say. */
   memory: memoryBudget.optional(),
   weights: weightOrigins.optional(),
+});
+
+/** What is to say of a stored model that could be loaded. */
+export interface StoredCheck {
+  /** What is taken for granted because the file does not say it, or says what cannot be: sentences for people. */
+  readonly assumed: string[];
+  /** What it would take of the memory. */
+  readonly memory: MemoryBudget;
+}
+export const checkResult: z.ZodType<StoredCheck> = z.object({
+  assumed: z.array(z.string()),
+  memory: memoryBudget,
 });
 
 export const tokenizeParams = z.strictObject({

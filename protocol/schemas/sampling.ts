@@ -112,10 +112,13 @@ export interface ServiceOptions {
   readonly client?: string | string[] | undefined;
   /** Milliseconds after which the request is ended, finished or not, up to a day; never unless given. */
   readonly deadlineMs?: number | undefined;
+  /** The request is refused where it is likely to end later than so many milliseconds from now, up to a day; never unless given. */
+  readonly maxPredictedMs?: number | undefined;
 }
 export const serviceOptions: z.ZodType<ServiceOptions> = z.strictObject({
   class: z.enum(['interactive', 'batch']).optional(),
   priority: z.int().min(0).max(9).optional(),
   client: z.union([clientName, z.array(clientName).min(1).max(MAX_CLIENT_NAMES)]).optional(),
   deadlineMs: z.number().positive().max(86_400_000).optional(),
+  maxPredictedMs: z.number().positive().max(86_400_000).optional(),
 });

@@ -56,7 +56,8 @@ export function putUpload(
         expect: '100-continue',
       },
     });
-    const onAbort = () => request.destroy();
+    // A request that has no socket yet does not say that it was destroyed.
+    const onAbort = () => end(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     const end = (error: unknown) => {
       signal.removeEventListener('abort', onAbort);

@@ -27,6 +27,7 @@ const CALLS: Readonly<Record<string, object>> = {
   'models.uploadHave': { upload: ID },
   'models.uploadCommit': { upload: ID },
   'models.uploadAbort': { upload: ID },
+  'models.check': { model: DIGEST },
   'models.load': { model: DIGEST, contextLength: 64 },
   'models.unload': { model: DIGEST },
   'models.delete': { model: DIGEST },

@@ -2,6 +2,7 @@ import { APIUserAbortError, BadRequestError } from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { modelWithChatTemplate } from './support/chat-model.js';
 import { CHAT, type HttpAgent, PROMPT, startHttpAgent, TINY, TOKENS } from './support/http-agent.js';
 
 let http: HttpAgent;
@@ -207,6 +208,35 @@ describe('functions', () => {
   });
 });
 
+describe('how much a model is to think', () => {
+  it('reaches templates that have a variable for it', async () => {
+    await http.board.models.store(
+      modelWithChatTemplate(
+        '{{ reasoning_effort }}{{ enable_thinking }}{% for message in messages %}{{ message.content }}{% endfor %}',
+      ),
+      { name: 'thinking.gguf' },
+    );
+    const lengthOf = async (more: object) => {
+      const answer = await fetch(`${http.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKENS.infer}` },
+        body: JSON.stringify({
+          model: 'thinking.gguf',
+          messages: [{ role: 'user', content: 'Hi' }],
+          max_tokens: 1,
+          ...more,
+        }),
+      });
+      return ((await answer.json()) as { usage: { prompt_tokens: number } }).usage.prompt_tokens;
+    };
+    const lengths = [{}, { reasoning_effort: 'minimal' }, { reasoning_effort: 'none' }].map(lengthOf);
+    const [without, minimal, none] = await Promise.all(lengths);
+    expect(minimal).toBeGreaterThan(without);
+    expect(none).toBeGreaterThan(without);
+    expect(await lengthOf({ chat_template_kwargs: { reasoning_effort: 'minimal' } })).toBe(minimal);
+  });
+});
+
 describe('requests that would be answered otherwise than they ask', () => {
   const chat = { model: CHAT, messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1 };
   const text = { model: TINY, prompt: 'Hi', max_tokens: 1 };
@@ -235,6 +265,10 @@ describe('requests that would be answered otherwise than they ask', () => {
     ['completions', { ...text, logprobs: 0, beam_width: 2 }, 'logprobs', 'beam search'],
     ['completions', { ...text, prompt: Array(16).fill('Hi'), n: 16 }, 'n', 'at most 64'],
     ['completions', { ...text, prompt: 'Hi', suffix: 'there' }, 'suffix', 'not supported'],
+    ['chat/completions', { ...chat, logit_bias: { 100000: 1 } }, null, 'from 0 to 2303'],
+    ['chat/completions', { ...chat, best_of: 2 }, 'best_of', 'not supported'],
+    ['completions', { ...text, best_of: 1, n: 2 }, 'best_of', 'at least n'],
+    ['completions', { ...text, messages: chat.messages }, 'messages', 'not supported'],
     ['completions', { ...text, stop: Array(17).fill('x') }, 'stop', '16'],
   ])('are refused by name: %s %j', async (path, body, param, message) => {
     const answer = await fetch(`${http.url}/v1/${path}`, {
@@ -258,6 +292,9 @@ describe('requests that would be answered otherwise than they ask', () => {
     { messages: [{ role: 'assistant', content: [{ type: 'refusal', refusal: 'No.' }] }], functions: null },
     { stream_options: { include_usage: null }, modalities: ['text'], tools: [], audio: null },
     { seed: -5, n: 2 },
+    { reasoning_effort: 'low', verbosity: 'medium', prediction: { type: 'content', content: 'x' } },
+    { logit_bias: [], best_of: 1, n: 1, store: false, metadata: { a: 'b' } },
+    { stream_options: null, prompt_cache_key: 'k', return_progress: true },
     { seed: Number.MAX_SAFE_INTEGER, n: 2 },
   ])('do not include %j', async (more) => {
     const answer = await fetch(`${http.url}/v1/chat/completions`, {

@@ -94,13 +94,82 @@ describe('responses', () => {
     expect(type.safeParse(parsed.output_parsed).success).toBe(true);
   });
 
+  it('follow what servers say elsewhere, and repeat what was asked', async () => {
+    const post = async (more: object) => {
+      const answer = await fetch(`${http.url}/v1/responses`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${TOKENS.infer}` },
+        body: JSON.stringify({ ...request, max_output_tokens: undefined, ...more }),
+      });
+      return (await answer.json()) as Record<string, unknown> & {
+        output: { content: { text: string }[] }[];
+      };
+    };
+    for (const name of ['max_tokens', 'max_completion_tokens', 'n_predict'])
+      expect(await post({ [name]: 3 })).toMatchObject({ usage: { output_tokens: 3 }, max_output_tokens: 3 });
+    const schema = { enum: ['wolf'] };
+    for (const form of [
+      { json_schema: schema },
+      { response_format: { type: 'json_schema', json_schema: { schema } } },
+    ]) {
+      const { output } = await post({ ...form, max_output_tokens: 20 });
+      expect(JSON.parse(output[0].content[0].text)).toBe('wolf');
+    }
+    const repeated = await post({
+      max_output_tokens: 1,
+      temperature: null,
+      instructions: null,
+      reasoning: { effort: 'low', summary: 'auto' },
+      include: ['reasoning.encrypted_content'],
+      metadata: { a: 'b' },
+      service_tier: 'flex',
+      truncation: 'disabled',
+      previous_response_id: null,
+    });
+    expect(repeated).toMatchObject({
+      temperature: 1,
+      instructions: null,
+      reasoning: { effort: 'low' },
+      metadata: { a: 'b' },
+      service_tier: 'flex',
+    });
+  });
+
   it.each([
     [{ store: true }, 'store'],
     [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
     [{ background: true }, 'background'],
+    [{ conversation: 'conv_1' }, 'conversation'],
+    [{ include: ['message.output_text.logprobs'] }, 'include.0'],
+    [{ top_logprobs: 2 }, 'top_logprobs'],
+    [{ truncation: 'auto' }, 'truncation'],
+    [{ prompt: { id: 'pmpt_1' } }, 'prompt'],
+    [{ n: 2 }, 'n'],
+    [{ reasoning: { effort: 'much' } }, 'reasoning.effort'],
+    [{ text: { verbosity: 'low' } }, 'text.verbosity'],
+    [{ text: { format: { type: 'grammar' } } }, 'text.format.type'],
+    [{ text: { format: { type: 'json_schema', json_schema: {} } } }, 'text.format.schema'],
+    [
+      { text: { format: { type: 'json_object' } }, response_format: { type: 'json_object' } },
+      'response_format',
+    ],
+    [{ tools: [{ type: 'mcp', server_label: 'x' }] }, 'tools.0.type'],
+    [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools.0.name'],
+    [{ tool_choice: { type: 'web_search' } }, 'tool_choice.type'],
+    [
+      { input: [{ type: 'function_call_output', call_id: 'a', output: [{ type: 'input_image' }] }] },
+      'input.0.output.0.type',
+    ],
+    [{ input: [{ type: 'function_call', call_id: 'a', name: 'f' }] }, 'input.0.arguments'],
+    [{ input: [{ type: 'computer_call', id: 'x' }] }, 'input.0.type'],
+    [{ input: [] }, 'input'],
+    [{ input: null }, 'input'],
     [{ tools: [{ type: 'web_search' }] }, 'tools.0.type'],
     [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input.0.type'],
-    [{ input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] }, 'content.0.type'],
+    [
+      { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }] },
+      'input.0.content.0.type',
+    ],
   ])('refuse by name what has no meaning here: %j', async (more, param) => {
     const answer = await fetch(`${http.url}/v1/responses`, {
       method: 'POST',

@@ -126,10 +126,14 @@ describe('a model on the board', () => {
     await expect(board.models.get('nothing')).rejects.toMatchObject({ code: 'AGENT_MODEL_UNKNOWN' });
   });
 
-  it('that is no GGUF file is stored but not loaded', async () => {
-    await expect(board.models.upload(randomBytes(5000), { name: 'noise' })).rejects.toMatchObject({
+  it('that is no GGUF file is not sent, or stored when asked for and not loaded', async () => {
+    const noise = randomBytes(5000);
+    await expect(board.models.upload(noise, { name: 'noise' })).rejects.toMatchObject({
       code: 'GGUF_BAD_MAGIC',
     });
+    await expect(board.models.get('noise')).rejects.toMatchObject({ code: 'AGENT_MODEL_UNKNOWN' });
+    await board.models.store(noise, { name: 'noise' });
+    await expect(board.models.load('noise')).rejects.toMatchObject({ code: 'GGUF_BAD_MAGIC' });
     expect((await board.models.get('noise')).state).toBe('stored');
     await board.models.delete('noise');
   });

@@ -27,12 +27,15 @@ function choose(mebi: number, settings: Parameters<typeof chooseCpuPart>[0], req
 
 const rowsLine = (chosen: ReturnType<typeof choose>) =>
   chosen.budget.lines.find(({ what }) => what.startsWith('rows'))?.bytes ?? 0;
+const workLine = (chosen: ReturnType<typeof choose>) =>
+  chosen.budget.lines.find(({ what }) => what.startsWith('inputs and results'))?.bytes ?? 0;
 
 it('rows go to threads where the device takes time and there is memory, and are in the sum', () => {
   const chosen = choose(2000, { threads: 2, takesRealTime: true });
   expect(chosen.threads).toBe(2);
   expect(chosen.rows.size).toBeGreaterThan(100);
   expect(rowsLine(chosen)).toBeGreaterThan(MEBI);
+  expect(workLine(chosen)).toBeGreaterThan(MEBI);
   expect(choose(2000, { threads: 2 }).rows.size).toBe(0);
   expect(choose(2000, { threads: 1, takesRealTime: true }).rows.size).toBe(0);
 });

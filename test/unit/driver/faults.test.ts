@@ -3,6 +3,7 @@ import type { Board, BoardFault } from '../../../board/board.js';
 import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
 import { isPynqLlmError } from '../../../errors/index.js';
+import { GgmlType } from '../../../gguf/types.js';
 import { type FaultSwitch, openMockBoard } from '../../../mock-device/index.js';
 import { boardWith, failureOf, golden, load, multiply } from './golden.js';
 
@@ -16,6 +17,16 @@ function hideNames(board: Board): Board {
     return [];
   };
   return boardWith(board, { takeFaults: takeNothing });
+}
+
+/** A board whose transfers are over before they are first looked at, as after a pause of the driver's thread. */
+function atOnce(board: Board): Board {
+  return boardWith(board, {
+    waitUntil: (done, timeoutUs) => {
+      board.waitUntil(() => false, 5_000);
+      return board.waitUntil(done, timeoutUs);
+    },
+  });
 }
 
 const CASES: [FaultSwitch, code: string, withoutName: string][] = [
@@ -48,6 +59,33 @@ describe('a fault', () => {
         expect(error.code, `${placement}, ${named ? 'named' : 'not named'}`).toBe(named ? code : withoutName);
         expect(multiply(accelerator, program, vector)).toEqual(vector.expected);
       }
+    }
+  });
+
+  it('of one short packet, results found at the first look, is found on whatever tile: in its turn at the latest', () => {
+    const tiles = 5;
+    for (let tile = 0; tile < tiles; tile++) {
+      const board = openMockBoard(z1);
+      const accelerator = new Accelerator(atOnce(hideNames(board)));
+      const rows = tiles * (z1.capacity.weightBlocks / 4);
+      const shape = { name: 'weights', type: GgmlType.Q3_K, rows, columns: 1024 };
+      const program = accelerator.load({ ...shape, readRows: () => {} }, 'resident');
+      const run = () =>
+        accelerator.multiply([program], 1, (blocks) => void blocks.fill(0), [new Float32Array(rows)]);
+      run();
+      expect(accelerator.traffic.tiles).toBe(tiles);
+      const failures: string[] = [];
+      for (let turn = 0; turn < tiles && failures.length === 0; turn++) {
+        board.injectFault({ name: 'result-short', after: tile, count: 1 });
+        try {
+          run();
+        } catch (error) {
+          failures.push(isPynqLlmError(error) ? error.code : String(error));
+        }
+      }
+      expect(failures, `tile ${tile}`).toEqual(['DRIVER_RESULT_LENGTH']);
+      run();
+      accelerator.close();
     }
   });
 

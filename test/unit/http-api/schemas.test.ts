@@ -106,3 +106,67 @@ it('names that reach prototypes reach none', () => {
     completionRequest.safeParse(JSON.parse(`{"model":"m","prompt":"x","logit_bias":{${names}}}`)).success,
   ).toBe(false);
 });
+
+describe('messages', () => {
+  const parse = (message: object) => chatRequest.safeParse(chat({ messages: [message] }));
+  it.each([
+    [{ role: 'user', content: null }, 'messages.0.content'],
+    [{ role: 'tool', tool_call_id: 'a' }, 'messages.0.content'],
+    [{ role: 'function', name: 'f', content: '1' }, 'messages.0.role'],
+    [
+      { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } },
+      'messages.0.function_call',
+    ],
+    [{ role: 'assistant', content: null, audio: { id: 'a' } }, 'messages.0.audio'],
+    [{ role: 'assistant', content: 'It was', prefix: true }, 'messages.0.prefix'],
+    [{ role: 'user', content: [{ type: 'input_audio', input_audio: {} }] }, 'messages.0.content.0.type'],
+    [{ role: 'user', content: [{ type: 'file', file: {} }] }, 'messages.0.content.0.type'],
+    [{ role: 'user', content: ['Hi'] }, 'messages.0.content.0'],
+    [{ role: 'user', content: { type: 'text', text: 'Hi' } }, 'messages.0.content'],
+    [
+      { role: 'assistant', tool_calls: [{ id: 'a', type: 'custom', custom: { name: 'f', input: '' } }] },
+      'messages.0.tool_calls.0.type',
+    ],
+  ])('that would lose something are refused by name: %j', (message, param) => {
+    const { error } = parse(message);
+    expect(error && toApiError(error)).toMatchObject({ status: 400, param });
+  });
+
+  it('say what they refused', () => {
+    const { data } = parse({ role: 'assistant', content: null, refusal: 'No.' });
+    expect(data?.messages[0].content).toBe('No.');
+    expect(parse({ role: 'assistant', content: null, function_call: null, audio: null }).success).toBe(true);
+  });
+});
+
+it.each([
+  [{ logit_bias: { a: 1 } }, 'logit_bias.a'],
+  [{ logit_bias: { '-1': 1 } }, 'logit_bias.-1'],
+  [{ logit_bias: { 5: '1' } }, 'logit_bias.5'],
+  [{ logit_bias: { 5: 101 } }, 'logit_bias.5'],
+  [{ logit_bias: { 5: null } }, 'logit_bias.5'],
+  [{ n: 0 }, 'n'],
+  [{ n: 1.5 }, 'n'],
+  [{ n: '2' }, 'n'],
+  [{ stream: 'true' }, 'stream'],
+  [{ stream_options: true }, 'stream_options'],
+  [{ stream_options: { include_usage: 1 } }, 'stream_options.include_usage'],
+  [{ response_format: 'json' }, 'response_format'],
+  [{ response_format: { type: 'regex', pattern: 'a' } }, 'response_format.type'],
+  [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema'],
+  [
+    { response_format: { type: 'json_schema', json_schema: { name: 'x' } } },
+    'response_format.json_schema.schema',
+  ],
+  [{ tools: [{ type: 'custom', custom: { name: 'f' } }] }, 'tools.0.type'],
+  [{ tools: [{ function: { name: 'f' } }] }, 'tools.0.type'],
+  [{ tools: [{ type: 'function', name: 'f' }] }, 'tools.0.function'],
+  [{ tool_choice: { type: 'custom', custom: { name: 'f' } } }, 'tool_choice.type'],
+  [{ chat_template_kwargs: { a: { b: 1 } } }, 'chat_template_kwargs.a'],
+  [{ seed: 0.5 }, 'seed'],
+  [{ top_logprobs: 21, logprobs: true }, 'top_logprobs'],
+  [{ logprobs: 3 }, 'logprobs'],
+])('%j is refused by name', (more, param) => {
+  const { error } = chatRequest.safeParse(chat(more));
+  expect(error && toApiError(error)).toMatchObject({ status: 400, param });
+});

@@ -12,10 +12,13 @@ function countedMemory() {
   const counted = <T extends Uint8Array | Int32Array>(view: T): T => {
     const width = view.BYTES_PER_ELEMENT;
     const count = (counts: number[], index: number) => {
-      for (let i = 0; i < width; i++) counts[index * width + i]++;
+      for (let i = 0; i < width; i++) counts[view.byteOffset + index * width + i]++;
     };
     return new Proxy(view, {
       get(target, key) {
+        if (key === 'subarray')
+          return (...range: [number, number]) => counted(target.subarray(...range) as T);
+        if (key === 'length') return target.length;
         if (typeof key === 'symbol' || !/^\d+$/.test(key))
           throw new Error(`${String(key)} is not an element`);
         count(reads, Number(key));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
+import { isPynqLlmError, type PynqLlmError } from '../../../../errors/index.js';
 import { fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { EngineMetrics } from '../../../../llm/scheduling/index.js';
@@ -8,6 +9,17 @@ import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, GREEDY, syntheticGguf, TINY_STORIES, textOf, tinyStories } from '../models.js';
 
 const model = tinyStories();
+
+/** Of the error that something throws. */
+function contextOf(act: () => unknown): PynqLlmError['context'] {
+  try {
+    act();
+  } catch (error) {
+    if (isPynqLlmError(error)) return error.context;
+  }
+  throw new Error('no error of ours was thrown');
+}
+
 const ONCE = model.tokenizer.encode('Once upon a time');
 
 describe('a generation', () => {
@@ -334,6 +346,32 @@ it('a request that is not done by its deadline ends with what it has', () => {
     context: { tokens: 2, text: textOf(received) },
   });
   expect(bench.engine.count).toBe(0);
+});
+
+it('a request that is likely to end too late is refused, by how long steps took', () => {
+  let clock = 0;
+  const bench = new Bench(model, { now: () => clock });
+  const request = { prompt: ONCE, sampling: GREEDY, ignoreEos: true };
+  const soon = { maxPredictedMs: 1_000 };
+  // Nothing is known of this machine yet.
+  const first = bench.submit({ ...request, maxTokens: 50 }, soon);
+  for (let i = 0; i < 20; i++) {
+    clock += 100;
+    bench.engine.step();
+  }
+  const refused = () => bench.submit({ ...request, maxTokens: 30 }, soon);
+  expect(refused).toThrow(/LLM_PREDICTED_LATE.* take [\d.]+ s/);
+  expect(bench.engine.count).toBe(1);
+  // About 100 ms for its prompt and each of its tokens, and as much for those of the other one beside them.
+  const context = contextOf(refused);
+  expect(context.aloneMs).toBeGreaterThan(2_500);
+  expect(context.predictedMs).toBeGreaterThan(Number(context.aloneMs));
+  expect(context.predictedMs).toBeLessThan(6_000);
+  expect(
+    bench.submit({ ...request, maxTokens: 3 }, { maxPredictedMs: 2_000 }).received.error,
+  ).toBeUndefined();
+  expect(() => bench.submit(request, { maxPredictedMs: 0 })).toThrow(/LLM_REQUEST_INVALID/);
+  first.generation.cancel();
 });
 
 it('a deadline ends a request whose client reads nothing, although nobody else makes steps', () => {

@@ -81,8 +81,22 @@ describe('the sum of a model', () => {
   });
 
   it('has rows of the CPU’s threads as a line', () => {
-    const { lines } = budget(SMALL, 'pynq-z1-360', 400 * MEBI, { threadRows: MEBI });
-    expect(lines).toContainEqual({ of: 'system', what: "rows that the CPU's threads compute", bytes: MEBI });
+    const work = { widest: 2048, mostRows: 500, coreRows: 3000 };
+    const linesOf = (maxColumns: number) => {
+      const request = { threads: 2, maxColumns, threadRows: { bytes: MEBI, work } };
+      return budget(SMALL, 'pynq-z1-360', 400 * MEBI, request).lines;
+    };
+    expect(linesOf(1)).toContainEqual({
+      of: 'system',
+      what: "rows that the CPU's threads compute",
+      bytes: MEBI,
+    });
+    const workOf = (maxColumns: number) =>
+      linesOf(maxColumns).find(({ what }) => what === "inputs and results of the CPU's rows")!.bytes;
+    expect(workOf(1)).toBeGreaterThanOrEqual(8 * 292 + 4 * 500);
+    expect(workOf(1)).toBeLessThan(8 * 292 + 4 * 500 + 2048);
+    // Of more columns than one the core's results come between.
+    expect(workOf(16)).toBeGreaterThanOrEqual(16 * (8 * 292 + 4 * 500 + 4 * 3000));
   });
 
   it('of a mock may stage without being asked, and has its DMA memory in this machine’s', () => {

@@ -4,7 +4,7 @@ import { type BoardDescription, loadBoardDescription } from '../../../../board/i
 import { Accelerator, type KeepWeights } from '../../../../driver/index.js';
 import type { PackedFs } from '../../../../driver/packed/packed-file.js';
 import { workingSizes } from '../../../../driver/working-memory.js';
-import { GgmlType, GgufFile } from '../../../../gguf/index.js';
+import { bytesSource, GgmlType, GgufFile, openGguf } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { testMemory } from '../../mock-device/external-memory.js';
@@ -214,6 +214,49 @@ describe('weights that were packed before', () => {
     volume.truncateSync(packedFiles()[0], 4096);
     expect(logitsOf(model, TOKENS)).toEqual(expected);
     expect(notes.length).toBeGreaterThan(0);
+    model.close();
+    accelerator.close();
+  });
+});
+
+describe('staged weights', () => {
+  /** A file whose contents may change under a loaded model. */
+  function failing() {
+    const bytes = new Uint8Array(gguf.source.size);
+    gguf.source.readInto(0, bytes);
+    return { bytes, file: openGguf(bytesSource(bytes)) };
+  }
+
+  it('that the packed file has otherwise than it had are packed from the model, and it is told', () => {
+    use({ description: SMALL });
+    const accelerator = new Accelerator(openMockBoard(SMALL));
+    const model = loadModel(gguf, { accelerator, keep: keepIn() });
+    const [path] = packedFiles();
+    const packed = volume.readFileSync(path) as Buffer;
+    for (let at = 4096; at < packed.length; at += 512) packed[at] ^= 0x10;
+    volume.writeFileSync(path, packed);
+    expect(logitsOf(model, TOKENS)).toEqual(expected);
+    expect(notes.join()).toMatch(/is not what was loaded/);
+    model.close();
+    accelerator.close();
+    expect(use({ description: SMALL }).weights.packed).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['kept', keepIn],
+    ['not kept', () => undefined],
+  ])('that nobody has as they were end in an error, not in other bits: %s', (_, keep) => {
+    const { bytes, file } = failing();
+    const accelerator = new Accelerator(openMockBoard(SMALL));
+    const model = loadModel(file, { accelerator, keep: keep() });
+    expect(logitsOf(model, TOKENS)).toEqual(expected);
+    for (const path of keep() === undefined ? [] : packedFiles()) volume.truncateSync(path, 4096);
+    const before = bytes.slice();
+    for (const { name, byteOffset, byteLength } of file.tensors.values())
+      if (name.includes('ffn')) bytes.subarray(byteOffset, byteOffset + byteLength).fill(0x5a);
+    expect(() => logitsOf(model, TOKENS)).toThrow(expect.objectContaining({ code: 'DRIVER_STAGED_WEIGHTS' }));
+    bytes.set(before);
+    expect(logitsOf(model, TOKENS)).toEqual(expected);
     model.close();
     accelerator.close();
   });

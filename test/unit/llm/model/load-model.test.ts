@@ -130,6 +130,35 @@ describe('a model file that cannot be computed is refused with a reason', () => 
   });
 });
 
+it.each([
+  [
+    { 'llama.rope.freq_base': undefined },
+    { rope: { base: 10_000 } },
+    'llama.rope.freq_base is missing; assumed: 10000',
+  ],
+  [
+    { 'llama.rope.dimension_count': undefined },
+    { rope: { dimensions: 64 } },
+    'llama.rope.dimension_count is missing; assumed: the length of a head',
+  ],
+  [
+    { 'llama.attention.head_count_kv': undefined },
+    { kvHeads: 4 },
+    'llama.attention.head_count_kv is missing; assumed: 4, as llama.attention.head_count',
+  ],
+  [
+    { 'general.name': undefined, 'llama.vocab_size': undefined },
+    { name: 'unnamed', vocabSize: 2304 },
+    undefined,
+  ],
+  [{ 'general.name': 7 }, { name: 'unnamed' }, 'general.name is 7; assumed: "unnamed"'],
+  [{ 'llama.vocab_size': 5 }, { vocabSize: 2304 }, undefined],
+])('with %j it has what llama.cpp takes for granted', (keys, expected, said) => {
+  const assumed = new Set<string>();
+  expect(readConfig(changed(tiny, keys), assumed)).toMatchObject(expected);
+  expect([...assumed]).toEqual(said === undefined ? [] : [said]);
+});
+
 it('the configuration of the bundled model is what its maker wrote', () => {
   expect(readConfig(tiny)).toMatchObject({
     name: 'tiny-stories',
