@@ -112,7 +112,7 @@ export const GGUF_ERRORS = {
   GGUF_UNSUPPORTED_CONVERSION: {
     number: 1021,
     meaning: 'Values cannot be converted to or from this type.',
-    remedy: 'Use F32, F16, BF16, Q8_0, Q4_0 or Q2_K to Q6_K.',
+    remedy: 'Use F32, F16, BF16, Q8_0, Q4_0 or Q2_K to Q6_K to write; Q8_K is for activations only.',
   },
   GGUF_WRITE_MISMATCH: {
     number: 1022,

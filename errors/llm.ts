@@ -6,7 +6,7 @@ export const LLM_ERRORS = {
   LLM_UNSUPPORTED_ARCHITECTURE: {
     number: 4000,
     meaning: 'The model file is of an architecture that this package does not compute.',
-    remedy: 'Use a model whose general.architecture is "llama" (LLaMA, TinyLlama, Mistral and their like).',
+    remedy: 'Use a model of another family; docs/models.md lists those that are computed.',
   },
   LLM_METADATA_MISSING: {
     number: 4001,

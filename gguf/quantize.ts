@@ -15,14 +15,14 @@ const block = newSuperBlock();
  * @param values finite numbers for block types, as many as whole blocks hold
  * @param out receives `rowBytes(type, values.length)` bytes
  * @throws PynqLlmError GGUF_ROW_NOT_WHOLE_BLOCKS, GGUF_BAD_RANGE (short `out`; values that the type cannot hold),
- *   GGUF_UNSUPPORTED_CONVERSION (Q8_K: use quantizeQ8K)
+ *   GGUF_UNSUPPORTED_CONVERSION (types that are only read; Q8_K: use quantizeQ8K)
  */
 export function quantizeRow(type: GgmlType, values: Float32Array, out: Uint8Array): void {
   const { name, blockSize } = BLOCK_FORMATS[type];
   const needed = rowBytes(type, values.length);
   const convert = CONVERTERS[type];
   if (convert === undefined) {
-    throw new PynqLlmError('GGUF_UNSUPPORTED_CONVERSION', `${name} blocks are not stored in files.`, {
+    throw new PynqLlmError('GGUF_UNSUPPORTED_CONVERSION', `${name} blocks are read and not written.`, {
       context: { type: name },
     });
   }

@@ -15,9 +15,19 @@ export const GgmlType = {
   Q5_K: 13,
   Q6_K: 14,
   Q8_K: 15,
+  IQ2_XXS: 16,
+  IQ2_XS: 17,
+  IQ3_XXS: 18,
+  IQ1_S: 19,
   IQ4_NL: 20,
+  IQ3_S: 21,
+  IQ2_S: 22,
   IQ4_XS: 23,
+  IQ1_M: 29,
   BF16: 30,
+  TQ1_0: 34,
+  TQ2_0: 35,
+  MXFP4: 39,
 } as const;
 export type GgmlType = (typeof GgmlType)[keyof typeof GgmlType];
 
@@ -42,9 +52,19 @@ export const BLOCK_FORMATS: Readonly<Record<GgmlType, BlockFormat>> = {
   [GgmlType.Q4_K]: { name: 'Q4_K', blockSize: 256, blockBytes: 144 },
   [GgmlType.Q5_K]: { name: 'Q5_K', blockSize: 256, blockBytes: 176 },
   [GgmlType.Q6_K]: { name: 'Q6_K', blockSize: 256, blockBytes: 210 },
-  [GgmlType.Q8_K]: { name: 'Q8_K', blockSize: 256, blockBytes: 292 },
   [GgmlType.IQ4_NL]: { name: 'IQ4_NL', blockSize: 32, blockBytes: 18 },
+  [GgmlType.MXFP4]: { name: 'MXFP4', blockSize: 32, blockBytes: 17 },
+  [GgmlType.IQ1_S]: { name: 'IQ1_S', blockSize: 256, blockBytes: 50 },
+  [GgmlType.IQ1_M]: { name: 'IQ1_M', blockSize: 256, blockBytes: 56 },
+  [GgmlType.IQ2_XXS]: { name: 'IQ2_XXS', blockSize: 256, blockBytes: 66 },
+  [GgmlType.IQ2_XS]: { name: 'IQ2_XS', blockSize: 256, blockBytes: 74 },
+  [GgmlType.IQ2_S]: { name: 'IQ2_S', blockSize: 256, blockBytes: 82 },
+  [GgmlType.IQ3_XXS]: { name: 'IQ3_XXS', blockSize: 256, blockBytes: 98 },
+  [GgmlType.IQ3_S]: { name: 'IQ3_S', blockSize: 256, blockBytes: 110 },
   [GgmlType.IQ4_XS]: { name: 'IQ4_XS', blockSize: 256, blockBytes: 136 },
+  [GgmlType.TQ1_0]: { name: 'TQ1_0', blockSize: 256, blockBytes: 54 },
+  [GgmlType.TQ2_0]: { name: 'TQ2_0', blockSize: 256, blockBytes: 66 },
+  [GgmlType.Q8_K]: { name: 'Q8_K', blockSize: 256, blockBytes: 292 },
 };
 
 /** Values in a super-block: QK_K of ggml, the unit of the core. */

@@ -86,6 +86,17 @@ export class Metadata {
     return flag;
   }
 
+  /** An array of booleans, as such or as numbers; undefined where the key is no array. @throws PynqLlmError LLM_METADATA_INVALID */
+  flags(key: string): readonly boolean[] | undefined {
+    const value = this.#values.get(key);
+    if (ArrayBuffer.isView(value))
+      return Array.from<number | bigint, boolean>(value, (one) => Number(one) !== 0);
+    if (!Array.isArray(value)) return undefined;
+    if (!value.every((item): item is boolean => typeof item === 'boolean'))
+      throw this.invalid(key, 'it is not an array of booleans');
+    return value;
+  }
+
   /** An array of strings; undefined where the key is missing. @throws PynqLlmError LLM_METADATA_INVALID */
   texts(key: string): readonly string[] | undefined {
     const value = this.#values.get(key);

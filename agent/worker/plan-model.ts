@@ -29,8 +29,9 @@ export function planModel(
         planned.get(shape.name) ?? {
           ...shape,
           placement: 'cpu' as const,
-          reason:
-            shape.name === 'token_embd.weight' ? 'rows are looked up, not multiplied' : 'not a weight matrix',
+          reason: /^(token|position)_embd\.weight$/.test(shape.name)
+            ? 'rows are looked up, not multiplied'
+            : 'not a weight matrix',
           bytes: 0,
         },
     ),
@@ -67,7 +68,10 @@ function matricesOf(shapes: Shapes): TensorShape[] {
   return shapes
     .filter(
       ({ name, rows }) =>
-        rows > 1 && name.endsWith('.weight') && (name !== 'token_embd.weight' || !hasOutput),
+        rows > 1 &&
+        name.endsWith('.weight') &&
+        name !== 'position_embd.weight' &&
+        (name !== 'token_embd.weight' || !hasOutput),
     )
     .map(toShape);
 }

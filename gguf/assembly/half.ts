@@ -82,3 +82,19 @@ export function roundToHalves(from: usize, to: usize, count: i32): void {
     store<f32>(to + (<usize>i << 2), halfToFloat(floatToHalf(load<f32>(from + (<usize>i << 2)))));
   }
 }
+
+/** `count` float32, each rounded to the nearest bfloat16, ties to even; `to` may be `from`. NaN stay NaN. */
+export function roundToBfloats(from: usize, to: usize, count: i32): void {
+  const bytes = <usize>count << 2;
+  for (let at: usize = 0; at < bytes; at += 4) {
+    const bits = load<u32>(from + at);
+    const isNan = (bits & 0x7fffffff) > 0x7f800000;
+    const rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    store<u32>(to + at, (isNan ? bits | 0x400000 : rounded) & 0xffff0000);
+  }
+}
+
+/** `count` bfloat16 to float32. */
+export function decodeBfloats(bfloats: usize, floats: usize, count: i32): void {
+  for (let i: usize = 0; i < <usize>count; i++) store<u32>(floats + (i << 2), <u32>load<u16>(bfloats + (i << 1)) << 16);
+}

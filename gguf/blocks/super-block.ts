@@ -1,7 +1,7 @@
 import { SUPER_BLOCK } from '../types.js';
 
 /**
- * The fields of one K-quant super-block of 256 weights, unpacked into the order of the values:
+ * The fields of one super-block of 256 weights, unpacked into the order of the values:
  * weight i = d * scales[i >> 4] * quants[i] - dmin * mins[i >> 4].
  * Types with a scale for 32 weights (Q4_K, Q5_K) have each scale and min twice.
  */
@@ -25,17 +25,21 @@ export function newSuperBlock(): SuperBlock {
   };
 }
 
-/** What one K-quant type looks like, and how to get from bytes to fields and back. */
-export interface SuperBlockCodec {
+/** How to get from the bytes of a type to fields. */
+export interface SuperBlockReader {
   readonly hasMins: boolean;
+  /** Reads the block that starts at byte `at`. */
+  unpack(bytes: Uint8Array, at: number, into: SuperBlock): void;
+}
+
+/** What one K-quant type looks like, and how to get from bytes to fields and back. */
+export interface SuperBlockCodec extends SuperBlockReader {
   /** Weights that share a scale: 16 or 32. */
   readonly groupSize: 16 | 32;
   /** Range of a quant. */
   readonly quantRange: readonly [number, number];
   /** Range of a scale; mins go from 0 to the same upper end. */
   readonly scaleRange: readonly [number, number];
-  /** Reads the block that starts at byte `at`. */
-  unpack(bytes: Uint8Array, at: number, into: SuperBlock): void;
   /** Writes the block that starts at byte `at`; fields must be in range and d, dmin exact as halves. */
   pack(block: SuperBlock, bytes: Uint8Array, at: number): void;
 }

@@ -28,10 +28,28 @@ export interface Kernels {
     out: number,
     blocks: number,
   ): void;
+  /** LayerNorm, likewise. */
+  normalizeLayer(
+    values: number,
+    update: number,
+    weight: number,
+    bias: number,
+    epsilon: number,
+    length: number,
+    n: number,
+    out: number,
+    blocks: number,
+  ): void;
   /** `count` float32 to Q8_K blocks. */
   quantizeQ8K(values: number, count: number, blocks: number): void;
   /** Turns heads by the angles of a position; see assembly/rope.ts. */
   rotate(values: number, heads: number, headDim: number, dimensions: number, angles: number): void;
+  /** The same of pairs that lie half of the dimensions apart. */
+  rotateHalves(values: number, heads: number, headDim: number, dimensions: number, angles: number): void;
+  /** Brings `count` float32 between -most and most by tanh; see assembly/cap.ts. */
+  cap(values: number, count: number, most: number): void;
+  /** GELU in place, times `up` unless that is 0, with Q8_K after; see assembly/gelu.ts. */
+  geGlu(gate: number, up: number, count: number, blocks: number): void;
   /** SwiGLU in place, with Q8_K after; see assembly/swiglu.ts. */
   swiGlu(gate: number, up: number, count: number, blocks: number): void;
   /** Makes INT8 of one layer of a complete page; see assembly/quantized-page.ts. */
@@ -39,6 +57,21 @@ export interface Kernels {
   decodeHalves(halves: number, floats: number, count: number): void;
   encodeHalves(floats: number, halves: number, count: number): void;
   roundToHalves(from: number, to: number, count: number): void;
+  roundToBfloats(from: number, to: number, count: number): void;
+  decodeBfloats(bfloats: number, floats: number, count: number): void;
+  /** `count` float32 to blocks of 32 with their sums; see assembly/q8small.ts. */
+  quantizeQ8Small(values: number, count: number, blocks: number): void;
+  /** A row of blocks of 32 times such columns; see assembly/small-rows.ts. */
+  multiplySmallRow(
+    type: number,
+    row: number,
+    blocks: number,
+    columns: number,
+    n: number,
+    results: number,
+  ): void;
+  /** A row of unpacked super-blocks times columns of Q8_K; see assembly/super-rows.ts. */
+  multiplySuperRow(row: number, blocks: number, columns: number, n: number, results: number): void;
   /** results[n] = row . columns[n], all float32. */
   multiplyRow(row: number, columns: number, n: number, length: number, results: number): void;
 }

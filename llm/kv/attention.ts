@@ -3,8 +3,18 @@ import type { ThreadPool } from '../threads/thread-pool.js';
 import { type KvLayout, PAGE_TOKENS } from './layout.js';
 
 /** Words before those of the columns, and of each column: assembly/attention.ts. */
-const COLUMNS_AT = 6;
+const COLUMNS_AT = 8;
 const COLUMN_WORDS = 4;
+
+/** What differs from layer to layer, and from family to family. */
+export interface AttentionOptions {
+  /** Factor of the scores, a float32. */
+  readonly scale: number;
+  /** How many of the last tokens a column sees, its own among them; 0 for all. */
+  readonly window: number;
+  /** tanh bound of the scores, a float32; 0 for none. */
+  readonly cap: number;
+}
 
 /** What the attention of the columns of a step works on, beside the pages: their queries, tables of pages and results. */
 export class Attention {
@@ -12,6 +22,9 @@ export class Attention {
   readonly #memory: KernelMemory;
   readonly #threads: ThreadPool;
   readonly #args: Uint32Array;
+  readonly #floatArgs: Float32Array;
+  /** What a LLaMA model has. */
+  readonly #plain: AttentionOptions;
   readonly #queries: Float32Array;
   readonly #out: Float32Array;
   /** Of each column two words a page. */
@@ -47,9 +60,9 @@ export class Attention {
     this.#tableWords = tables / maxColumns;
     this.#scratchBytes = wholeLines(layout.scratchBytes(maxTokens));
     this.#scratch = memory.bytes(threads.size * this.#scratchBytes);
-    const scale = Math.fround(1 / Math.fround(Math.sqrt(headDim)));
     this.#args.set([0, layout.type === 'int8' ? 1 : 0, kvHeads, heads / kvHeads, headDim]);
-    new Float32Array(this.#args.buffer, this.#args.byteOffset, COLUMNS_AT)[5] = scale;
+    this.#plain = { scale: Math.fround(1 / Math.fround(Math.sqrt(headDim))), window: 0, cap: 0 };
+    this.#floatArgs = new Float32Array(this.#args.buffer, this.#args.byteOffset, COLUMNS_AT);
   }
 
   /**
@@ -83,11 +96,15 @@ export class Attention {
   /**
    * Attention of the first `n` columns, shared among the threads.
    * @param out receives their results, one after another
+   * @param options of the layer; LLaMA's unless given
    * @throws PynqLlmError LLM_THREAD_LOST
    */
-  run(layer: number, n: number, out: Float32Array): void {
+  run(layer: number, n: number, out: Float32Array, { scale, window, cap } = this.#plain): void {
     const { kvHeads, heads, headDim } = this.#layout.shape;
     this.#args[0] = layer;
+    this.#floatArgs[5] = scale;
+    this.#args[6] = window;
+    this.#floatArgs[7] = cap;
     this.#threads.run({
       kernel: 'attend',
       memory: this.#memory,

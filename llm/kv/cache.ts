@@ -1,4 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
+import type { AttentionOptions } from './attention.js';
 import { PAGE_TOKENS } from './layout.js';
 import { NONE, type Page } from './page.js';
 import type { KvPool } from './pool.js';
@@ -258,10 +259,11 @@ export class KvCache {
    * Grouped-query attention of the first `n` columns that were queued, of any caches of the pool.
    *
    * @param out receives heads * headDim values a column
+   * @param options of the layer; LLaMA's unless given
    * @throws PynqLlmError LLM_THREAD_LOST
    */
-  attend(layer: number, n: number, out: Float32Array): void {
-    this.#pool.memory.attention.run(layer, n, out);
+  attend(layer: number, n: number, out: Float32Array, options?: AttentionOptions): void {
+    this.#pool.memory.attention.run(layer, n, out, options);
   }
 
   /** Whether there is a place for a token at `position` that may be written. */

@@ -29,9 +29,6 @@ export function modelShape(gguf: GgufFile): ModelShape {
   const config = readConfig(gguf);
   const tensors = findTensors(gguf, config);
   const merges = gguf.metadata.get('tokenizer.ggml.merges');
-  let vectorValues = tensors.outputNorm.columns + (tensors.ropeFactors?.columns ?? 0);
-  for (const { attentionNorm, feedForwardNorm } of tensors.layers)
-    vectorValues += attentionNorm.columns + feedForwardNorm.columns;
   const { name, layers, heads, kvHeads, headDim, embedding, feedForward, trainedContext } = config;
   return {
     name,
@@ -44,7 +41,7 @@ export function modelShape(gguf: GgufFile): ModelShape {
     trainedContext,
     vocabulary: config.vocabSize,
     merges: typeof merges === 'object' ? merges.length : 0,
-    vectorValues,
+    vectorValues: tensors.vectors.reduce((sum, { columns }) => sum + columns, 0),
     matrices: matrices(tensors).map(({ name, type, rows, columns }) => ({ name, type, rows, columns })),
   };
 }

@@ -1,140 +1,183 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { GgufFile } from '../../gguf/index.js';
 import { Metadata } from '../metadata.js';
+import { ARCHITECTURES, type Architecture } from './architectures.js';
+import { type RopeConfig, readRope } from './rope-config.js';
 
-/** How RoPE's angles differ from position * base^(-2i/d): `llama.rope.scaling.*` and `rope_freqs.weight`. */
-export interface RopeConfig {
-  /** Leading values of every head that are rotated, an even number. */
-  readonly dimensions: number;
-  readonly base: number;
-  /** Positions are multiplied by this: 1 / `llama.rope.scaling.factor`. */
-  readonly scale: number;
-  /** YaRN mixes scaled and unscaled angles between two dimensions that follow from the trained context length. */
-  readonly yarn: YarnConfig | undefined;
-  /** Rotated values are multiplied by this, with YaRN by 1 + 0.1 ln(1 / scale) of it. */
-  readonly attentionFactor: number;
+/** What one layer has of its own. */
+export interface LayerConfig {
+  /** How many of the last tokens attention sees, the own one among them; 0 for all. */
+  readonly window: number;
+  /** Which of the model's ropes turns queries and keys. */
+  readonly rope: 'rope' | 'windowRope' | 'none';
 }
 
-/** `llama.rope.scaling.*` of YaRN (Peng et al. 2023). */
-export interface YarnConfig {
-  readonly originalContext: number;
-  /** Of the mixture: 1 is YaRN, and less is nearer to plain scaling. */
-  readonly extrapolation: number;
-  /** Full turns over the original context from which on, and up to which, pairs are not mixed. */
-  readonly betaFast: number;
-  readonly betaSlow: number;
+/** Factors of the graph; 1 where a family has none. */
+export interface Scales {
+  readonly embedding: number;
+  /** Of queries, before they are rounded to halves. */
+  readonly query: number;
+  /** Of attention scores. */
+  readonly attention: number;
+  /** Of what a half of a layer adds to the residual stream. */
+  readonly residual: number;
+  readonly logits: number;
 }
 
-/** What the graph of a LLaMA-architecture model needs to know; names as in the GGUF specification. */
+/** What the graph of a model needs to know; names as in the GGUF specification. */
 export interface ModelConfig {
   readonly name: string;
+  readonly architecture: Architecture;
   readonly vocabSize: number;
   /** The context the model was made for, in tokens. */
   readonly trainedContext: number;
   /** Values of the residual stream. */
   readonly embedding: number;
   readonly layers: number;
+  /** Values inside of a feed-forward, or of an expert. */
   readonly feedForward: number;
+  /** How many experts there are, and how many a token uses; undefined where there is one feed-forward. */
+  readonly experts: { readonly count: number; readonly used: number } | undefined;
   readonly heads: number;
   /** Key and value heads: each serves heads / kvHeads query heads. */
   readonly kvHeads: number;
   /** Values of a head of Q, K and V. */
   readonly headDim: number;
-  readonly rmsEpsilon: number;
+  readonly normEpsilon: number;
   readonly rope: RopeConfig;
+  /** RoPE of layers with a window, where it is another one. */
+  readonly windowRope: RopeConfig | undefined;
+  readonly layerConfigs: readonly LayerConfig[];
+  readonly scales: Scales;
+  /** tanh bounds of attention scores and of logits; 0 for none. */
+  readonly caps: { readonly attention: number; readonly logits: number };
   /** The output matrix is token_embd.weight. */
   readonly tiedOutput: boolean;
 }
 
 /** Limits that no model for such a board comes near: they bound what a hostile file makes us allocate. */
-const MOST = { layers: 512, heads: 1024, dimension: 1 << 20, context: 1 << 22 } as const;
+const MOST = { layers: 512, heads: 1024, experts: 1024, dimension: 1 << 20, context: 1 << 22 } as const;
 
 /**
- * Reads and checks the metadata of a model of the LLaMA architecture.
+ * Reads and checks the metadata of a model.
  *
  * Source: GGUF specification, "Standardized key-value pairs"; llama.cpp's defaults where a key is optional.
  *
+ * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_MISSING, LLM_METADATA_INVALID,
  *   LLM_ROPE_SCALING_UNSUPPORTED, LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE
  */
 export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
   const metadata = new Metadata(gguf.metadata, assumed);
-  const architecture = metadata.text('general.architecture');
-  if (architecture !== 'llama') {
-    throw new PynqLlmError(
-      'LLM_UNSUPPORTED_ARCHITECTURE',
-      `The model's architecture is "${architecture.slice(0, 64)}"; only "llama" is computed.`,
-      { context: { architecture: architecture.slice(0, 64), supported: ['llama'] } },
+  const prefix = metadata.text('general.architecture');
+  const architecture = ARCHITECTURES.get(prefix);
+  if (architecture === undefined) throw unsupportedArchitecture(prefix);
+  const experts = readExperts(metadata, prefix, architecture);
+  const embedding = metadata.integer(`${prefix}.embedding_length`, 1, MOST.dimension);
+  const heads = metadata.integerOfLayers(`${prefix}.attention.head_count`, 1, MOST.heads);
+  const kvHeads = metadata.integerOfLayers(`${prefix}.attention.head_count_kv`, 1, MOST.heads, heads);
+  noteDefaults(metadata, prefix, architecture, heads);
+  if (heads % kvHeads !== 0) {
+    throw metadata.invalid(
+      `${prefix}.attention.head_count_kv`,
+      `${kvHeads} does not divide the ${heads} heads`,
     );
   }
-  refuseMixtureOfExperts(metadata);
-  const embedding = metadata.integer('llama.embedding_length', 1, MOST.dimension);
-  const heads = metadata.integerOfLayers('llama.attention.head_count', 1, MOST.heads);
-  const kvHeads = metadata.integerOfLayers('llama.attention.head_count_kv', 1, MOST.heads, heads);
-  noteDefaults(metadata, heads);
-  if (heads % kvHeads !== 0) {
-    throw metadata.invalid('llama.attention.head_count_kv', `${kvHeads} does not divide the ${heads} heads`);
-  }
-  const headDim = readHeadDim(metadata, embedding, heads);
-  const trainedContext = metadata.integer('llama.context_length', 1, MOST.context);
+  const headDim = readHeadDim(metadata, prefix, embedding, heads);
+  const trainedContext = metadata.integer(`${prefix}.context_length`, 1, MOST.context);
+  const layers = metadata.integer(`${prefix}.block_count`, 1, MOST.layers);
+  const rope = readRope(metadata, prefix, architecture.rope, headDim, trainedContext);
+  const shape = { embedding, heads, headDim, layers };
   return {
     name: metadata.optionalText('general.name', 'unnamed'),
-    vocabSize: vocabSize(gguf, embedding),
+    architecture,
+    vocabSize: vocabSize(gguf, prefix, embedding),
     trainedContext,
-    embedding,
-    layers: metadata.integer('llama.block_count', 1, MOST.layers),
-    feedForward: metadata.integerOfLayers('llama.feed_forward_length', 1, MOST.dimension),
-    heads,
+    ...shape,
+    feedForward: readFeedForward(metadata, prefix, experts?.used),
+    experts,
     kvHeads,
-    headDim,
-    rmsEpsilon: metadata.number('llama.attention.layer_norm_rms_epsilon', 0, 1),
-    rope: readRope(metadata, headDim, trainedContext),
+    normEpsilon: metadata.number(
+      `${prefix}.attention.layer_norm_${architecture.norm === 'rms' ? 'rms_' : ''}epsilon`,
+      0,
+      1,
+    ),
+    rope,
+    windowRope: readWindowRope(metadata, prefix, architecture, rope),
+    layerConfigs: readLayers(metadata, prefix, architecture, layers),
+    scales: readScales(metadata, prefix, architecture, shape),
+    caps: readCaps(metadata, prefix, architecture),
     tiedOutput: !gguf.tensors.has('output.weight'),
   };
 }
 
 /** Keys that most files have: what holds where one does not is worth a look. */
-function noteDefaults(metadata: Metadata, heads: number): void {
+function noteDefaults(metadata: Metadata, prefix: string, { rope }: Architecture, heads: number): void {
   const defaults = {
-    'llama.attention.head_count_kv': `${heads}, as llama.attention.head_count`,
-    'llama.rope.dimension_count': 'the length of a head',
-    'llama.rope.freq_base': '10000',
+    'attention.head_count_kv': `${heads}, as ${prefix}.attention.head_count`,
+    ...(rope === 'none' ? {} : { 'rope.dimension_count': 'the length of a head', 'rope.freq_base': '10000' }),
   };
-  for (const [key, what] of Object.entries(defaults)) if (!metadata.has(key)) metadata.assume(key, what);
+  for (const [key, what] of Object.entries(defaults))
+    if (!metadata.has(`${prefix}.${key}`)) metadata.assume(`${prefix}.${key}`, what);
 }
 
-function refuseMixtureOfExperts(metadata: Metadata): void {
-  const experts = metadata.integer('llama.expert_count', 0, 1 << 16, 0);
-  if (experts > 0) {
-    throw new PynqLlmError(
-      'LLM_UNSUPPORTED_ARCHITECTURE',
-      `The model is a mixture of ${experts} experts; only dense feed-forward layers are computed.`,
-      { context: { architecture: 'llama', experts, supported: ['llama'] } },
-    );
+function unsupportedArchitecture(name: string): PynqLlmError {
+  const supported = [...ARCHITECTURES.keys()];
+  return new PynqLlmError(
+    'LLM_UNSUPPORTED_ARCHITECTURE',
+    `The model's architecture is "${name.slice(0, 64)}"; computed are ${supported.map((one) => `"${one}"`).join(', ')}.`,
+    { context: { architecture: name.slice(0, 64), supported } },
+  );
+}
+
+/** @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE where a family without experts has some */
+function readExperts(
+  metadata: Metadata,
+  prefix: string,
+  { hasExperts }: Architecture,
+): ModelConfig['experts'] {
+  if (hasExperts) {
+    const count = metadata.integer(`${prefix}.expert_count`, 1, MOST.experts);
+    return { count, used: metadata.integer(`${prefix}.expert_used_count`, 1, count) };
   }
+  const experts = metadata.integer(`${prefix}.expert_count`, 0, 1 << 16, 0);
+  if (experts === 0) return undefined;
+  throw new PynqLlmError(
+    'LLM_UNSUPPORTED_ARCHITECTURE',
+    `The model is a mixture of ${experts} experts; of "${prefix}" only dense feed-forward layers are computed.`,
+    { context: { architecture: prefix, experts, supported: [...ARCHITECTURES.keys()] } },
+  );
 }
 
-function readHeadDim(metadata: Metadata, embedding: number, heads: number): number {
-  if (!metadata.has('llama.attention.key_length') && embedding % heads !== 0) {
+/** Of a mixture that does not say it, the experts that a token uses have the feed-forward's length together. */
+function readFeedForward(metadata: Metadata, prefix: string, used: number | undefined): number {
+  const key = `${prefix}.feed_forward_length`;
+  if (used === undefined) return metadata.integerOfLayers(key, 1, MOST.dimension);
+  const own = `${prefix}.expert_feed_forward_length`;
+  if (metadata.has(own)) return metadata.integerOfLayers(own, 1, MOST.dimension);
+  return Math.floor(metadata.integerOfLayers(key, used, MOST.dimension) / used);
+}
+
+function readHeadDim(metadata: Metadata, prefix: string, embedding: number, heads: number): number {
+  const keyLength = `${prefix}.attention.key_length`;
+  if (!metadata.has(keyLength) && embedding % heads !== 0) {
     throw metadata.invalid(
-      'llama.attention.head_count',
+      `${prefix}.attention.head_count`,
       `${heads} does not divide the embedding length ${embedding}`,
     );
   }
-  const headDim = metadata.integer('llama.attention.key_length', 1, MOST.dimension, embedding / heads);
-  const valueDim = metadata.integer('llama.attention.value_length', 1, MOST.dimension, headDim);
+  const headDim = metadata.integer(keyLength, 1, MOST.dimension, embedding / heads);
+  const valueLength = `${prefix}.attention.value_length`;
+  const valueDim = metadata.integer(valueLength, 1, MOST.dimension, headDim);
   if (valueDim !== headDim) {
-    throw metadata.invalid(
-      'llama.attention.value_length',
-      `${valueDim} differs from the key length ${headDim}`,
-    );
+    throw metadata.invalid(valueLength, `${valueDim} differs from the key length ${headDim}`);
   }
   return headDim;
 }
 
-/** The embedding tensor decides: `llama.vocab_size` is optional and not always kept in step by tools. */
-function vocabSize(gguf: GgufFile, embedding: number): number {
+/** The embedding tensor decides: `vocab_size` is optional and not always kept in step by tools. */
+function vocabSize(gguf: GgufFile, prefix: string, embedding: number): number {
   const tensor = gguf.tensors.get('token_embd.weight');
   if (tensor === undefined) {
     throw new PynqLlmError('LLM_TENSOR_MISSING', 'The tensor token_embd.weight is missing.', {
@@ -144,59 +187,85 @@ function vocabSize(gguf: GgufFile, embedding: number): number {
   if (tensor.columns !== embedding || tensor.rows < 1) {
     throw new PynqLlmError(
       'LLM_TENSOR_SHAPE',
-      `token_embd.weight has ${tensor.rows} rows of ${tensor.columns} values; llama.embedding_length is ${embedding}.`,
+      `token_embd.weight has ${tensor.rows} rows of ${tensor.columns} values; ${prefix}.embedding_length is ${embedding}.`,
       { context: { tensor: 'token_embd.weight', rows: tensor.rows, columns: tensor.columns } },
     );
   }
   return tensor.rows;
 }
 
-function readRope(metadata: Metadata, headDim: number, trainedContext: number): RopeConfig {
-  const dimensions = metadata.integer('llama.rope.dimension_count', 2, MOST.dimension, headDim);
-  if (dimensions % 2 !== 0 || dimensions > headDim) {
-    throw metadata.invalid(
-      'llama.rope.dimension_count',
-      `${dimensions} is not an even number up to the head's ${headDim}`,
-    );
-  }
-  // Where a file names a factor and no type, llama.cpp scales linearly; scale_linear is the key of older files.
-  const type = metadata.text('llama.rope.scaling.type', 'linear');
-  const linear = metadata.number('llama.rope.scale_linear', 0, 1e6, 0);
-  const factor = metadata.number('llama.rope.scaling.factor', 0, 1e6, linear) || 1;
-  const plain = {
-    dimensions,
-    base: metadata.number('llama.rope.freq_base', 1, 1e12, 10000),
-    attentionFactor:
-      metadata.number('llama.rope.scaling.attn_factor', 0, 1e3, 1) *
-      metadata.number('llama.rope.scaling.yarn_attn_factor', 0, 1e3, 1),
-    yarn: undefined,
-  };
-  const scale = Math.fround(1 / factor);
-  switch (type) {
-    case 'none':
-      return { ...plain, scale: 1 };
-    case 'linear':
-      return { ...plain, scale };
-    case 'yarn':
-      return { ...plain, scale, yarn: readYarn(metadata, trainedContext) };
-    default:
-      throw new PynqLlmError(
-        'LLM_ROPE_SCALING_UNSUPPORTED',
-        `llama.rope.scaling.type is "${type.slice(0, 64)}".`,
-        { context: { type: type.slice(0, 64), supported: ['none', 'linear', 'yarn'] } },
-      );
-  }
+/** A window's layers are local: their RoPE is neither scaled nor stretched. */
+function readWindowRope(
+  metadata: Metadata,
+  prefix: string,
+  { windows }: Architecture,
+  rope: RopeConfig,
+): RopeConfig | undefined {
+  if (windows === undefined) return undefined;
+  const base = metadata.number(`${prefix}.rope.freq_base_swa`, 1, 1e12, windows.ropeBase ?? rope.base);
+  if (windows.ropeBase === undefined) return base === rope.base ? undefined : { ...rope, base };
+  return { ...rope, base, scale: 1, yarn: undefined, attentionFactor: 1 };
 }
 
-function readYarn(metadata: Metadata, trainedContext: number): YarnConfig | undefined {
-  const key = 'llama.rope.scaling';
-  const extrapolation = metadata.number(`${key}.yarn_ext_factor`, 0, 1, 1);
-  // The angles are scaled and nothing else then.
-  if (extrapolation === 0) return undefined;
+function readLayers(
+  metadata: Metadata,
+  prefix: string,
+  { windows, layersPerUnrotated, rope, hasScales }: Architecture,
+  layers: number,
+): LayerConfig[] {
+  const window =
+    windows === undefined
+      ? 0
+      : metadata.integer(`${prefix}.attention.sliding_window`, 0, MOST.context, windows.length ?? 0);
+  const key = `${prefix}.attention.sliding_window_pattern`;
+  const listed = window === 0 ? undefined : metadata.flags(key);
+  if (listed !== undefined && listed.length < layers)
+    throw metadata.invalid(key, `it lists ${listed.length} of the ${layers} layers`);
+  const pattern =
+    window === 0 || listed !== undefined ? 1 : metadata.integer(key, 0, MOST.layers, windows?.pattern);
+  // Granite has a switch for RoPE.
+  const isRotated =
+    rope !== 'none' && (!hasScales || metadata.flag(`${prefix}.rope.scaling.finetuned`, true));
+  return Array.from({ length: layers }, (_, i) => {
+    const isLocal = listed?.[i] ?? (window > 0 && (pattern === 0 || i % pattern < pattern - 1));
+    const isUnrotated = layersPerUnrotated > 0 && (i + 1) % layersPerUnrotated === 0;
+    return {
+      window: isLocal ? window : 0,
+      rope: !isRotated || isUnrotated ? 'none' : isLocal ? 'windowRope' : 'rope',
+    };
+  });
+}
+
+function readScales(
+  metadata: Metadata,
+  prefix: string,
+  { hasScales, scaledQueries, rootOfEmbedding }: Architecture,
+  { embedding, heads, headDim, layers }: Pick<ModelConfig, 'embedding' | 'heads' | 'headDim' | 'layers'>,
+): Scales {
+  const root = (values: number) => Math.fround(1 / Math.fround(Math.sqrt(values)));
+  const scale = (key: string) => (hasScales && metadata.number(`${prefix}.${key}`, 0, 1e6, 0)) || undefined;
+  const usual = {
+    embedding: scale('embedding_scale') ?? (rootOfEmbedding ? Math.fround(Math.sqrt(embedding)) : 1),
+    query: 1,
+    attention: scale('attention.scale') ?? root(headDim),
+    residual: scale('residual_scale') ?? 1,
+    logits: hasScales ? Math.fround(1 / metadata.number(`${prefix}.logit_scale`, 1e-6, 1e6)) : 1,
+  };
+  if (scaledQueries === undefined) return usual;
+  const isLargest = layers === scaledQueries.layersOfLargest;
+  return { ...usual, query: root(isLargest ? Math.floor(embedding / heads) : headDim), attention: 1 };
+}
+
+function readCaps(metadata: Metadata, prefix: string, { caps }: Architecture): ModelConfig['caps'] {
+  if (caps === undefined) return { attention: 0, logits: 0 };
+  const cap = (key: string, otherwise: number) => {
+    const value = metadata.number(`${prefix}.${key}_logit_softcapping`, 0, 1e6, otherwise);
+    if (value > 0 && value < 1e-6)
+      throw metadata.invalid(`${prefix}.${key}_logit_softcapping`, 'it is too small');
+    return value;
+  };
   return {
-    originalContext: metadata.integer(`${key}.original_context_length`, 1, MOST.context, trainedContext),
-    extrapolation,
-    betaFast: metadata.number(`${key}.yarn_beta_fast`, 1e-3, 1e6, 32),
-    betaSlow: metadata.number(`${key}.yarn_beta_slow`, 1e-3, 1e6, 1),
+    attention: caps.attention === 0 ? 0 : cap('attn', caps.attention),
+    logits: cap('final', caps.logits),
   };
 }

@@ -8,6 +8,8 @@ import {
   multiplyBlockRow,
   Q8K_BYTES,
   SUPER_BLOCK,
+  SUPER_BLOCK_READERS,
+  unpackSuperRow,
 } from '../../gguf/index.js';
 import type { MatrixInput } from './matrix-input.js';
 
@@ -22,18 +24,47 @@ export interface CpuMatrix {
 /**
  * Loads a tensor for the CPU.
  *
- * K-quants are computed exactly as the core does, so a model gives the same bits wherever its tensors are placed. F16 rows
- * meet activations rounded to F16, as in llama.cpp. Other types meet float32 activations. Sums of these are float32 in the order
- * of assembly/dot.ts.
+ * K-quants are computed exactly as the core does, so a model gives the same bits wherever its tensors are placed. Other types meet
+ * activations rounded as llama.cpp rounds them: to halves for F16, to bfloat16 for BF16, to Q8_K for types of 256 values a block, to
+ * Q8_0 or Q8_1 for those of 32; F32 meets float32. Sums of floats have the order of assembly/dot.ts.
+ *
+ * @param floats whether activations stay float32 whatever the type: for comparisons
  */
-export function loadCpuMatrix(gguf: GgufFile, tensor: GgufTensor): CpuMatrix {
+export function loadCpuMatrix(gguf: GgufFile, tensor: GgufTensor, floats = false): CpuMatrix {
   const bytes = new Uint8Array(tensor.byteLength);
   gguf.readTensor(tensor, 0, tensor.rows, bytes);
+  if (floats || tensor.type === GgmlType.F32) return new RowMatrix(tensor, bytes, dequantised);
   const coreType = coreTypeOf(tensor.type);
   if (coreType !== undefined) return new BlockMatrix(tensor, coreType, bytes);
-  if (tensor.type === GgmlType.F16) return new HalfMatrix(tensor, new Uint16Array(bytes.buffer));
-  return new DequantisedMatrix(tensor, bytes);
+  if (tensor.type === GgmlType.F16) return new RowMatrix(tensor, bytes, halves);
+  if (tensor.type === GgmlType.BF16) return new RowMatrix(tensor, bytes, bfloats);
+  return new RowMatrix(
+    tensor,
+    bytes,
+    SUPER_BLOCK_READERS[tensor.type] === undefined ? smallBlocks : superBlocks,
+  );
 }
+
+/** A row of a tensor times `n` columns: one float32 a column. */
+type MultiplyRow = (tensor: GgufTensor, row: Uint8Array, input: MatrixInput, n: number) => Float32Array;
+
+const halves: MultiplyRow = ({ columns }, row, input, n) => input.multiplyRounded(row, columns, n, 'halves');
+
+const bfloats: MultiplyRow = ({ columns }, row, input, n) =>
+  input.multiplyRounded(row, columns, n, 'bfloats');
+
+const smallBlocks: MultiplyRow = ({ type, columns }, row, input, n) =>
+  input.multiplySmall(type, row, columns, n);
+
+const superBlocks: MultiplyRow = ({ type, columns }, row, input, n) => {
+  unpackSuperRow(type, row, columns / SUPER_BLOCK, input.packedRow);
+  return input.multiplySuper(columns / SUPER_BLOCK, n);
+};
+
+const dequantised: MultiplyRow = ({ type, columns }, row, input, n) => {
+  dequantizeRow(type, row, columns, input.row);
+  return input.multiplyRow(columns, n);
+};
 
 /** Q2_K..Q6_K by the core's arithmetic. */
 class BlockMatrix implements CpuMatrix {
@@ -69,48 +100,26 @@ class BlockMatrix implements CpuMatrix {
   }
 }
 
-/** F16: the type of unquantised files. */
-class HalfMatrix implements CpuMatrix {
-  readonly rows: number;
-  readonly columns: number;
-
-  constructor(
-    tensor: GgufTensor,
-    readonly bits: Uint16Array,
-  ) {
-    this.rows = tensor.rows;
-    this.columns = tensor.columns;
-  }
-
-  multiply(input: MatrixInput, n: number, out: Float32Array): void {
-    const { rows, columns } = this;
-    for (let m = 0; m < rows; m++) {
-      input.setHalfRow(this.bits.subarray(m * columns, (m + 1) * columns));
-      const results = input.multiplyRow(columns, n, 'halves');
-      for (let column = 0; column < n; column++) out[column * rows + m] = results[column];
-    }
-  }
-}
-
-/** F32, BF16, Q8_0 and Q4_0, a row at a time through gguf's dequantisation. */
-class DequantisedMatrix implements CpuMatrix {
+/** Other types, a row at a time. */
+class RowMatrix implements CpuMatrix {
   readonly rows: number;
   readonly columns: number;
 
   constructor(
     readonly tensor: GgufTensor,
     readonly bytes: Uint8Array,
+    readonly multiplyRow: MultiplyRow,
   ) {
     this.rows = tensor.rows;
     this.columns = tensor.columns;
   }
 
   multiply(input: MatrixInput, n: number, out: Float32Array): void {
-    const { rows, columns } = this;
-    const { rowBytes, type } = this.tensor;
+    const { rows, tensor } = this;
+    const { rowBytes } = tensor;
     for (let m = 0; m < rows; m++) {
-      dequantizeRow(type, this.bytes.subarray(m * rowBytes, (m + 1) * rowBytes), columns, input.row);
-      const results = input.multiplyRow(columns, n, 'floats');
+      const row = this.bytes.subarray(m * rowBytes, (m + 1) * rowBytes);
+      const results = this.multiplyRow(tensor, row, input, n);
       for (let column = 0; column < n; column++) out[column * rows + m] = results[column];
     }
   }

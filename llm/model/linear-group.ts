@@ -13,7 +13,11 @@ export type PlacedMatrix =
   | { readonly matrix: CpuMatrix };
 
 /** A matrix with room for n * rows results of n columns: result m of column n at n * rows + m. */
-export type GroupMember = PlacedMatrix & { readonly output: Float32Array };
+export type GroupMember = PlacedMatrix & {
+  readonly output: Float32Array;
+  /** What is added to each result; nothing unless given. */
+  readonly bias?: Float32Array | undefined;
+};
 
 /** Multiply-adds done on the CPU, as a running total. */
 export interface CpuWork {
@@ -26,7 +30,8 @@ export interface CpuWork {
  * a step allocates nothing.
  */
 export class LinearGroup {
-  readonly #columns: number;
+  /** Values of one input column. */
+  readonly columns: number;
   readonly #accelerator: Accelerator | undefined;
   readonly #programs: MatMulProgram[] = [];
   readonly #programOutputs: Float32Array[] = [];
@@ -36,6 +41,7 @@ export class LinearGroup {
   readonly #rows: CpuRowsMemory | undefined;
   readonly #matrices: CpuMatrix[] = [];
   readonly #matrixOutputs: Float32Array[] = [];
+  readonly #biased: { readonly bias: Float32Array; readonly output: Float32Array }[] = [];
   readonly #input: MatrixInput;
   readonly #cpuWork: CpuWork;
   readonly #fill: (blocks: Uint8Array) => void;
@@ -54,12 +60,14 @@ export class LinearGroup {
       readonly rows?: CpuRowsMemory | undefined;
     },
   ) {
-    this.#columns = columns;
+    this.columns = columns;
     this.#accelerator = shared.accelerator;
     this.#input = shared.input;
     this.#cpuWork = shared.cpuWork;
     this.#rows = shared.rows;
     for (const member of members) {
+      const { bias, output } = member;
+      if (bias !== undefined) this.#biased.push({ bias, output });
       if ('program' in member) {
         this.#programs.push(member.program);
         this.#programOutputs.push(member.output);
@@ -89,16 +97,16 @@ export class LinearGroup {
    * @throws PynqLlmError DRIVER_*
    */
   multiply(input: Float32Array, n: number, hasBlocks = false): void {
-    this.#input.set(input, n * this.#columns, hasBlocks);
+    this.#input.set(input, n * this.columns, hasBlocks);
     if (this.#rests.length > 0) this.#multiplyShared(n);
     else if (this.#programs.length > 0)
       this.#accelerator?.multiply(this.#programs, n, this.#fill, this.#programOutputs);
-    if (this.#matrices.length === 0) return;
     for (let i = 0; i < this.#matrices.length; i++) {
       const matrix = this.#matrices[i];
       matrix.multiply(this.#input, n, this.#matrixOutputs[i]);
       this.#cpuWork.multiplyAdds += n * matrix.rows * matrix.columns;
     }
+    for (let i = 0; i < this.#biased.length; i++) addBias(this.#biased[i].output, this.#biased[i].bias, n);
   }
 
   /** The core's rows on the core, the others on other threads meanwhile. */
@@ -128,4 +136,10 @@ export class LinearGroup {
       this.#cpuWork.multiplyAdds += n * rest.rows * rest.columns;
     }
   }
+}
+
+/** Adds `bias` to each of the first `n` rows of its length. */
+function addBias(rows: Float32Array, bias: Float32Array, n: number): void {
+  const { length } = bias;
+  for (let row = 0, at = 0; row < n; row++) for (let i = 0; i < length; i++) rows[at++] += bias[i];
 }

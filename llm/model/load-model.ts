@@ -5,15 +5,28 @@ import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
 import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer, type Tokenizer } from '../tokenizer/index.js';
+import { AttentionBlock } from './attention-block.js';
 import { type ModelConfig, readConfig } from './config.js';
 import { readCost } from './cost.js';
 import { CpuRowsMemory } from './cpu-rows.js';
 import { Embedding } from './embedding.js';
+import { ExpertFeedForward } from './expert-feed-forward.js';
+import { FeedForward } from './feed-forward.js';
 import { Layer } from './layer.js';
 import { type CpuWork, type GroupMember, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
+import { readNorm } from './norm.js';
 import { Rope } from './rope.js';
-import { findTensors, type ModelTensors, matrices, readVector } from './tensors.js';
+import {
+  type FeedForwardTensors,
+  findTensors,
+  type LayerTensors,
+  type MatrixTensors,
+  type ModelTensors,
+  matrices,
+  type NormTensors,
+  readVector,
+} from './tensors.js';
 import { type LoadProgress, type RowShare, WeightLoader } from './weight-loader.js';
 import { Workspace } from './workspace.js';
 
@@ -38,6 +51,11 @@ export interface LoadOptions {
    * unless given. A matrix that the core does not take is the CPU's anyway.
    */
   readonly cpuRows?: ((tensor: GgufTensor) => number) | undefined;
+  /**
+   * Whether the CPU's matrices meet float32 activations whatever their type, instead of rounded ones: more exact than llama.cpp, and
+   * for comparisons. The core knows rounded ones only.
+   */
+  readonly floatActivations?: boolean | undefined;
   readonly onProgress?: LoadProgress | undefined;
   /** What the model is, and where its packed weights may be kept; nothing is kept, or looked for, unless given. */
   readonly keep?: KeepWeights | undefined;
@@ -93,9 +111,17 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   };
   let loader: WeightLoader | undefined;
   try {
-    loader = new WeightLoader(gguf, matrices(tensors), accelerator, options.onProgress, options.keep, share);
+    loader = new WeightLoader(
+      gguf,
+      matrices(tensors),
+      accelerator,
+      options.onProgress,
+      options.keep,
+      share,
+      options.floatActivations,
+    );
     const workspace = new Workspace(config, maxColumns);
-    const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator);
+    const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator, contextLength);
     return new Model({
       weights: loader.finish(),
       config,
@@ -129,38 +155,76 @@ function buildGraph(
   workspace: Workspace,
   cpuWork: CpuWork,
   accelerator: Accelerator | undefined,
+  contextLength: number,
 ) {
   const shared = { accelerator, input: workspace.input, cpuWork, rows: loader.rows };
-  const placed = (tensor: GgufTensor, output: Float32Array): GroupMember => ({
-    ...loader.load(tensor),
+  const placed = ({ weight, bias }: MatrixTensors, output: Float32Array): GroupMember => ({
+    ...loader.load(weight),
     output,
+    bias: bias && readVector(gguf, bias),
   });
   const groupOf = (columns: number, ...members: readonly GroupMember[]): LinearGroup =>
     new LinearGroup(columns, members, shared);
-  const group = (...members: readonly (readonly [GgufTensor, Float32Array])[]): LinearGroup =>
-    groupOf(members[0][0].columns, ...members.map(([tensor, output]) => placed(tensor, output)));
-  const rope = new Rope(config.rope, tensors.ropeFactors && readVector(gguf, tensors.ropeFactors));
+  const group = (...members: readonly (readonly [MatrixTensors, Float32Array])[]): LinearGroup =>
+    groupOf(members[0][0].weight.columns, ...members.map(([matrix, output]) => placed(matrix, output)));
+  const factors = tensors.ropeFactors;
+  const isLong = contextLength > config.rope.originalContext;
+  const rope = new Rope(config.rope, factors && readVector(gguf, isLong ? factors.long : factors.short));
+  const windowRope = config.windowRope && new Rope(config.windowRope, undefined);
   const { queries, keys, values, update, gate, up, logits } = workspace;
+  const norm = (norms: NormTensors | GgufTensor | undefined) => readNorm(gguf, config, norms);
+  const gateUp = (matrices: FeedForwardTensors): LinearGroup =>
+    matrices.gate === undefined
+      ? group([matrices.up, gate])
+      : group([matrices.gate, gate], [matrices.up, up]);
+  const feedForwardOf = (layer: LayerTensors): FeedForward => {
+    const { feedForward } = layer;
+    if (feedForward === undefined) throw new Error('a layer without experts has a feed-forward');
+    const weights = {
+      norm: norm(layer.feedForwardNorm),
+      isParallel: config.architecture.normBefore && layer.feedForwardNorm === undefined,
+      gateUp: gateUp(feedForward),
+      down: group([feedForward.down, update]),
+      postNorm: norm(layer.feedForwardPostNorm),
+    };
+    return new FeedForward(config, weights, workspace);
+  };
+  const expertsOf = (layer: LayerTensors, experts: NonNullable<LayerTensors['experts']>) => {
+    const weights = {
+      norm: norm(layer.feedForwardNorm),
+      router: group([experts.router, workspace.routing]),
+      experts: experts.each.map((matrices) => ({
+        gateUp: gateUp(matrices),
+        down: group([matrices.down, workspace.expertUpdate]),
+      })),
+    };
+    return new ExpertFeedForward(config, weights, workspace);
+  };
   const layers = tensors.layers.map((layer, index) => {
     const [q, k, v] = [placed(layer.q, queries), placed(layer.k, keys), placed(layer.v, values)];
-    const weights = {
-      attentionNorm: readVector(gguf, layer.attentionNorm),
+    const attention = {
+      norm: norm(layer.attentionNorm),
       qkv: groupOf(config.embedding, q, k, v),
       keysValues: groupOf(config.embedding, k, v),
       query: groupOf(config.embedding, q),
-      attentionOutput: group([layer.attentionOutput, update]),
-      feedForwardNorm: readVector(gguf, layer.feedForwardNorm),
-      gateUp: group([layer.gate, gate], [layer.up, up]),
-      down: group([layer.down, update]),
+      queryNorm: norm(layer.queryNorm),
+      keyNorm: norm(layer.keyNorm),
+      output: group([layer.attentionOutput, update]),
+      postNorm: norm(layer.attentionPostNorm),
     };
-    return new Layer(index, config, weights, workspace, rope);
+    return new Layer(
+      new AttentionBlock(index, config, config.layerConfigs[index], attention, workspace),
+      layer.experts === undefined ? feedForwardOf(layer) : expertsOf(layer, layer.experts),
+    );
   });
   return {
     embedding: new Embedding(gguf.source, tensors.embedding),
+    positions: tensors.positions && new Embedding(gguf.source, tensors.positions),
     rope,
+    windowRope,
     layers,
-    outputNorm: readVector(gguf, tensors.outputNorm),
-    output: group([tensors.output, logits]),
+    outputNorm: readNorm(gguf, config, tensors.outputNorm),
+    output: group([{ weight: tensors.output, bias: undefined }, logits]),
   };
 }
 

@@ -1,29 +1,38 @@
 import { Q8K_BYTES, SUPER_BLOCK } from '../../gguf/index.js';
 import { type KernelMemory, wholeLines } from '../kernels/kernels.js';
 
+/** Of kernels: a block of 32 activations (assembly/q8small.ts), and an unpacked super-block of a row (assembly/super-rows.ts). */
+const SMALL = 32;
+const SMALL_BYTES = 40;
+const UNPACKED_BYTES = 276;
+
 /**
  * The columns that matrices are multiplied with, in the form that each type of weights wants, converted once, and the row of
  * weights at hand.
  */
 export class MatrixInput {
-  /** The row at hand: the first values of it count. */
+  /** The row at hand as float32: the first values of it count. */
   readonly row: Float32Array;
+  /** The row at hand as in the file, or as unpacked super-blocks. */
+  readonly packedRow: Uint8Array;
   readonly #memory: KernelMemory;
-  readonly #halfRow: Uint16Array;
-  /** Columns rounded to halves, one after another. */
-  readonly #halves: Float32Array;
+  /** Columns rounded to halves or to bfloat16, or as blocks of 32: one form at a time. */
+  readonly #rounded: Float32Array;
   readonly #results: Float32Array;
   readonly #blocks: Uint8Array;
   #floats: Float32Array = new Float32Array(0);
   #count = 0;
   #hasBlocks = false;
-  #hasHalves = false;
+  #roundedTo: 'none' | 'halves' | 'bfloats' | 'small blocks' = 'none';
 
   /** Bytes of kernel memory. @param widest the longest row @param maxColumns the most columns at a time */
   static bytes(widest: number, maxColumns: number): number {
     const capacity = widest * maxColumns;
-    const floats = [capacity, widest, widest, maxColumns].reduce((sum, n) => sum + wholeLines(4 * n), 0);
-    return floats + wholeLines(blockBytes(capacity));
+    const floats = [roundedFloats(capacity), widest, maxColumns].reduce(
+      (sum, n) => sum + wholeLines(4 * n),
+      0,
+    );
+    return floats + wholeLines(rowBytes(widest)) + wholeLines(blockBytes(capacity));
   }
 
   /** @param memory has room for {@link bytes} */
@@ -31,8 +40,8 @@ export class MatrixInput {
     const capacity = widest * maxColumns;
     this.#memory = memory;
     this.row = memory.floats(widest);
-    this.#halfRow = memory.halves(widest);
-    this.#halves = memory.floats(capacity);
+    this.packedRow = memory.bytes(rowBytes(widest));
+    this.#rounded = memory.floats(roundedFloats(capacity));
     this.#results = memory.floats(maxColumns);
     this.#blocks = memory.bytes(blockBytes(capacity));
   }
@@ -50,7 +59,7 @@ export class MatrixInput {
     this.#floats = floats;
     this.#count = count;
     this.#hasBlocks = hasBlocks;
-    this.#hasHalves = false;
+    this.#roundedTo = 'none';
   }
 
   /** Q8_K blocks, column after column. */
@@ -61,37 +70,78 @@ export class MatrixInput {
     return this.#blocks.subarray(0, blockBytes(this.#count));
   }
 
-  /** Makes a row of halves the row at hand. */
-  setHalfRow(bits: Uint16Array): void {
-    this.#halfRow.set(bits);
-    this.#memory.kernels.decodeHalves(this.#halfRow.byteOffset, this.row.byteOffset, bits.length);
+  /**
+   * A row of `length` halves or bfloat16 times the first `n` columns, rounded alike; {@link multiplyRow} for the result.
+   * @param bytes the row as in the file
+   */
+  multiplyRounded(bytes: Uint8Array, length: number, n: number, form: 'halves' | 'bfloats'): Float32Array {
+    const { kernels } = this.#memory;
+    this.packedRow.set(bytes);
+    const [from, to] = [this.packedRow.byteOffset, this.row.byteOffset];
+    if (form === 'halves') kernels.decodeHalves(from, to, length);
+    else kernels.decodeBfloats(from, to, length);
+    return this.#multiply(this.#round(form), length, n);
   }
 
-  /**
-   * The row at hand times the first `n` columns of `length` values, taken as they are or rounded to halves.
-   * @returns one float32 a column, until the next call
-   */
-  multiplyRow(length: number, n: number, form: 'floats' | 'halves'): Float32Array {
-    const columns = form === 'halves' ? this.#rounded() : this.#floats;
-    this.#memory.kernels.multiplyRow(
-      this.row.byteOffset,
-      columns.byteOffset,
+  /** A row of blocks of 32 of a type times the first `n` columns, as blocks of 32 too; {@link multiplyRow} for the result. */
+  multiplySmall(type: number, bytes: Uint8Array, length: number, n: number): Float32Array {
+    this.packedRow.set(bytes);
+    this.#memory.kernels.multiplySmallRow(
+      type,
+      this.packedRow.byteOffset,
+      length / SMALL,
+      this.#round('small blocks'),
       n,
-      length,
       this.#results.byteOffset,
     );
     return this.#results;
   }
 
-  #rounded(): Float32Array {
-    if (!this.#hasHalves) {
-      this.#memory.kernels.roundToHalves(this.#floats.byteOffset, this.#halves.byteOffset, this.#count);
-    }
-    this.#hasHalves = true;
-    return this.#halves;
+  /** The row at hand, as `blocks` unpacked super-blocks, times the first `n` columns as Q8_K; {@link multiplyRow} for the result. */
+  multiplySuper(blocks: number, n: number): Float32Array {
+    const columns = this.blocks.byteOffset;
+    const { kernels } = this.#memory;
+    kernels.multiplySuperRow(this.packedRow.byteOffset, blocks, columns, n, this.#results.byteOffset);
+    return this.#results;
+  }
+
+  /**
+   * The row at hand as float32 times the first `n` columns of `length` values, taken as they are.
+   * @returns one float32 a column, until the next call
+   */
+  multiplyRow(length: number, n: number): Float32Array {
+    return this.#multiply(this.#floats.byteOffset, length, n);
+  }
+
+  #multiply(columns: number, length: number, n: number): Float32Array {
+    const { kernels } = this.#memory;
+    kernels.multiplyRow(this.row.byteOffset, columns, n, length, this.#results.byteOffset);
+    return this.#results;
+  }
+
+  /** Where the columns are in a form. */
+  #round(form: 'halves' | 'bfloats' | 'small blocks'): number {
+    const { kernels } = this.#memory;
+    const [from, to] = [this.#floats.byteOffset, this.#rounded.byteOffset];
+    if (this.#roundedTo === form) return to;
+    if (form === 'halves') kernels.roundToHalves(from, to, this.#count);
+    else if (form === 'bfloats') kernels.roundToBfloats(from, to, this.#count);
+    else kernels.quantizeQ8Small(from, this.#count, to);
+    this.#roundedTo = form;
+    return to;
   }
 }
 
 function blockBytes(values: number): number {
   return Math.ceil(values / SUPER_BLOCK) * Q8K_BYTES;
+}
+
+/** Columns of halves are float32; blocks of 32 take less. */
+function roundedFloats(capacity: number): number {
+  return Math.max(capacity, Math.ceil((capacity / SMALL) * SMALL_BYTES) / 4);
+}
+
+/** No type takes more than F16, unpacked or as in the file. */
+function rowBytes(widest: number): number {
+  return Math.max(2 * widest, Math.ceil(widest / SUPER_BLOCK) * UNPACKED_BYTES);
 }

@@ -11,6 +11,7 @@ import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { Layer } from './layer.js';
 import type { LinearGroup } from './linear-group.js';
+import type { Norm } from './norm.js';
 import type { Rope } from './rope.js';
 import type { Workspace } from './workspace.js';
 
@@ -26,9 +27,13 @@ export interface ModelParts {
   readonly contextLength: number;
   readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'>;
   readonly embedding: Embedding;
+  /** Learned positions, which are added to embeddings. */
+  readonly positions: Embedding | undefined;
   readonly rope: Rope;
+  /** RoPE of layers with a window, where it is another one. */
+  readonly windowRope: Rope | undefined;
   readonly layers: readonly Layer[];
-  readonly outputNorm: Float32Array;
+  readonly outputNorm: Norm;
   /** normed -> logits */
   readonly output: LinearGroup;
   readonly workspace: Workspace;
@@ -162,29 +167,53 @@ export class Model {
   }
 
   #pass(columns: readonly Column[], first: number, n: number): void {
-    const { embedding, rope, layers, workspace, config } = this.#parts;
-    for (let i = 0; i < n; i++) {
-      embedding.lookUp(columns[first + i].token, workspace.hidden, i * config.embedding);
-      rope.fillAngles(columns[first + i].position, workspace.angles, i * rope.rowLength);
-    }
+    const { layers, workspace } = this.#parts;
+    for (let i = 0; i < n; i++) this.#enter(columns[first + i], i);
+    workspace.hasUpdate = false;
     const last = layers.length - 1;
     for (let i = 0; i < last; i++) layers[i].forward(columns, first, n);
     const wanted = layers[last].forwardLast(columns, first, n);
     if (wanted > 0) this.#computeLogits(columns, first, n, wanted);
   }
 
+  /** Makes a column the `i`th of the residual stream, and the angles of its position. */
+  #enter({ token, position }: Column, i: number): void {
+    const { embedding, positions, rope, windowRope, workspace, config } = this.#parts;
+    const { hidden, normed, angles, windowAngles } = workspace;
+    const { embedding: width, scales } = config;
+    const at = i * width;
+    embedding.lookUp(token, hidden, at);
+    if (scales.embedding !== 1)
+      for (let value = at; value < at + width; value++) hidden[value] *= scales.embedding;
+    if (positions !== undefined) {
+      positions.lookUp(position, normed, 0);
+      for (let value = 0; value < width; value++) hidden[at + value] += normed[value];
+    }
+    rope.fillAngles(position, angles, i * rope.rowLength);
+    windowRope?.fillAngles(position, windowAngles, i * windowRope.rowLength);
+  }
+
   /** The output matrix is the largest of a small model: only the `wanted` columns that want logits go through it. */
   #computeLogits(columns: readonly Column[], first: number, n: number, wanted: number): void {
     const { workspace, config, outputNorm, output } = this.#parts;
     const to = output.blocksAddress;
-    workspace.normalize(outputNorm, config.rmsEpsilon, wanted, true, to);
+    workspace.normalize(outputNorm, wanted, to);
     output.multiply(workspace.normed, wanted, to !== 0);
+    this.#shapeLogits(wanted * config.vocabSize);
     for (let i = 0, from = 0; i < n; i++) {
       const { logits } = columns[first + i];
       if (logits === undefined) continue;
       logits.set(workspace.logits.subarray(from, from + config.vocabSize));
       from += config.vocabSize;
     }
+  }
+
+  /** What some families do with logits before anybody sees them. */
+  #shapeLogits(count: number): void {
+    const { logits, memory } = this.#parts.workspace;
+    const { scales, caps } = this.config;
+    if (scales.logits !== 1) for (let i = 0; i < count; i++) logits[i] *= scales.logits;
+    if (caps.logits !== 0) memory.kernels.cap(logits.byteOffset, count, caps.logits);
   }
 
   /** Gives back device memory. The model cannot be used afterwards; closing twice is harmless. */

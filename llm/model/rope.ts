@@ -1,8 +1,8 @@
 import { cos, log, pow, sin } from '../../maths/index.js';
-import type { RopeConfig, YarnConfig } from './config.js';
+import type { RopeConfig, YarnConfig } from './rope-config.js';
 
 /**
- * Rotary position embedding of the LLaMA architecture: neighbouring values (2i, 2i + 1) of a head are turned by the angle
+ * Rotary position embedding: pairs of values of a head, (2i, 2i + 1) or (i, i + dimensions / 2), are turned by the angle
  * position * base^(-2i / dimensions). The angles are built as llama.cpp builds them, by repeated float32 multiplication,
  * because a different last bit of an angle shows in the 8-bit rounding of activations further on.
  */
@@ -15,7 +15,7 @@ export class Rope {
   readonly #unscaledShare: Float32Array | undefined;
   readonly #magnitude: number;
 
-  /** @param factors LLaMA-3 scaling: a divisor of the angle for every pair */
+  /** @param factors of LLaMA 3 or LongRoPE: a divisor of the angle for every pair */
   constructor(config: RopeConfig, factors: Float32Array | undefined) {
     this.#config = config;
     this.#pairs = config.dimensions / 2;
@@ -52,8 +52,8 @@ export class Rope {
 
 /** How far each pair keeps its unscaled angle: 1 for pairs that turn often in the trained context, 0 for slow ones. */
 function yarnShares(
-  { dimensions, base }: RopeConfig,
-  { originalContext, extrapolation, betaFast, betaSlow }: YarnConfig,
+  { dimensions, base, originalContext }: RopeConfig,
+  { extrapolation, betaFast, betaSlow }: YarnConfig,
 ): Float32Array {
   const dimensionOfTurns = (turns: number): number =>
     (dimensions * log(originalContext / (turns * 2 * Math.PI))) / (2 * log(base));

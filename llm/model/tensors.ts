@@ -1,82 +1,272 @@
-import { PynqLlmError } from '../../errors/index.js';
-import { BLOCK_FORMATS, GgmlType, type GgufFile, type GgufTensor } from '../../gguf/index.js';
+import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import type { ModelConfig } from './config.js';
+import type { RopeConfig } from './rope-config.js';
+import { TensorFinder } from './tensor-finder.js';
 
-/** The tensors of one layer, checked. */
+/** Weights of a norm, and with LayerNorm what is added after. */
+export interface NormTensors {
+  readonly weight: GgufTensor;
+  readonly bias: GgufTensor | undefined;
+}
+
+/** A matrix, and what is added to its results. */
+export interface MatrixTensors {
+  readonly weight: GgufTensor;
+  readonly bias: GgufTensor | undefined;
+}
+
+/** The matrices of a feed-forward. */
+export interface FeedForwardTensors {
+  readonly gate: MatrixTensors | undefined;
+  readonly up: MatrixTensors;
+  readonly down: MatrixTensors;
+}
+
+/** The tensors of one layer, checked; what its family or its file does not have is undefined. */
 export interface LayerTensors {
-  readonly attentionNorm: GgufTensor;
-  readonly q: GgufTensor;
-  readonly k: GgufTensor;
-  readonly v: GgufTensor;
-  readonly attentionOutput: GgufTensor;
-  readonly feedForwardNorm: GgufTensor;
-  readonly gate: GgufTensor;
-  readonly up: GgufTensor;
-  readonly down: GgufTensor;
+  readonly attentionNorm: NormTensors | undefined;
+  readonly q: MatrixTensors;
+  readonly k: MatrixTensors;
+  readonly v: MatrixTensors;
+  readonly queryNorm: GgufTensor | undefined;
+  readonly keyNorm: GgufTensor | undefined;
+  readonly attentionOutput: MatrixTensors;
+  readonly attentionPostNorm: NormTensors | undefined;
+  readonly feedForwardNorm: NormTensors | undefined;
+  readonly feedForward: FeedForwardTensors | undefined;
+  /** Instead of one feed-forward: what chooses some of many. */
+  readonly experts:
+    | { readonly router: MatrixTensors; readonly each: readonly FeedForwardTensors[] }
+    | undefined;
+  readonly feedForwardPostNorm: NormTensors | undefined;
 }
 
 /** All tensors of a model, checked. */
 export interface ModelTensors {
   readonly embedding: GgufTensor;
+  /** A row for every position, which is added to the embedding. */
+  readonly positions: GgufTensor | undefined;
   readonly layers: readonly LayerTensors[];
-  readonly outputNorm: GgufTensor;
+  readonly outputNorm: NormTensors;
   /** With a tied output this is `embedding`. */
   readonly output: GgufTensor;
-  /** LLaMA-3 scaling: one divisor of the frequency for every pair of rotated values. */
-  readonly ropeFactors: GgufTensor | undefined;
+  /** One divisor of the frequency for every pair of rotated values: LLaMA-3's, or LongRoPE's up to and beyond its short context. */
+  readonly ropeFactors: { readonly short: GgufTensor; readonly long: GgufTensor } | undefined;
+  /** All vectors among these. */
+  readonly vectors: readonly GgufTensor[];
 }
 
 /**
- * Finds the tensors of a LLaMA-architecture model and checks shape and type of each. Shapes: a matrix of `rows`
- * results from `columns` inputs is stored row by row (GGUF order: ne[0] = columns).
+ * Finds the tensors of a model and checks shape and type of each. Shapes: a matrix of `rows` results from `columns` inputs is
+ * stored row by row (GGUF order: ne[0] = columns).
  *
- * @throws PynqLlmError LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE, LLM_TENSOR_TYPE
+ * @throws PynqLlmError LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE, LLM_TENSOR_TYPE, LLM_UNSUPPORTED_ARCHITECTURE where there is a tensor
+ *   that the family's graph has no place for
  */
 export function findTensors(gguf: GgufFile, config: ModelConfig): ModelTensors {
-  const { embedding, feedForward, heads, kvHeads, headDim, vocabSize } = config;
-  const matrix = (name: string, rows: number, columns: number): GgufTensor => {
-    const tensor = find(gguf, name);
-    checkShape(tensor, [columns, rows]);
-    return tensor;
-  };
-  const vector = (name: string, length: number): GgufTensor => {
-    const tensor = find(gguf, name);
-    checkShape(tensor, [length]);
-    if (tensor.type !== GgmlType.F32) throw wrongType(tensor, 'F32');
-    return tensor;
-  };
-  refuseBiases(gguf);
-  const layers: LayerTensors[] = [];
-  for (let i = 0; i < config.layers; i++) {
-    layers.push({
-      attentionNorm: vector(`blk.${i}.attn_norm.weight`, embedding),
-      q: matrix(`blk.${i}.attn_q.weight`, heads * headDim, embedding),
-      k: matrix(`blk.${i}.attn_k.weight`, kvHeads * headDim, embedding),
-      v: matrix(`blk.${i}.attn_v.weight`, kvHeads * headDim, embedding),
-      attentionOutput: matrix(`blk.${i}.attn_output.weight`, embedding, heads * headDim),
-      feedForwardNorm: vector(`blk.${i}.ffn_norm.weight`, embedding),
-      gate: matrix(`blk.${i}.ffn_gate.weight`, feedForward, embedding),
-      up: matrix(`blk.${i}.ffn_up.weight`, feedForward, embedding),
-      down: matrix(`blk.${i}.ffn_down.weight`, embedding, feedForward),
-    });
-  }
-  const embeddingTensor = matrix('token_embd.weight', vocabSize, embedding);
-  return {
+  const { embedding, vocabSize, architecture, trainedContext } = config;
+  const find = new TensorFinder(gguf);
+  const layers = config.layerConfigs.map((_, i) => findLayer(find, config, `blk.${i}`));
+  const embeddingTensor = find.matrix('token_embd.weight', vocabSize, embedding);
+  const tensors: ModelTensors = {
     embedding: embeddingTensor,
+    positions:
+      architecture.rope === 'none'
+        ? find.matrix('position_embd.weight', trainedContext, embedding)
+        : undefined,
     layers,
-    outputNorm: vector('output_norm.weight', embedding),
-    output: config.tiedOutput ? embeddingTensor : matrix('output.weight', vocabSize, embedding),
-    ropeFactors: gguf.tensors.has('rope_freqs.weight')
-      ? vector('rope_freqs.weight', config.rope.dimensions / 2)
-      : undefined,
+    outputNorm: findNorm(find, architecture.outputNorm, config),
+    output: config.tiedOutput ? embeddingTensor : find.matrix('output.weight', vocabSize, embedding),
+    ropeFactors: findRopeFactors(find, config.rope),
+    vectors: find.vectors,
+  };
+  find.refuseOthers();
+  return tensors;
+}
+
+function findLayer(find: TensorFinder, config: ModelConfig, block: string): LayerTensors {
+  const { architecture, embedding, heads, kvHeads, headDim } = config;
+  const { normBefore, normAfter, mayBeParallel } = architecture;
+  const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
+  const norm = (name: string, exists: boolean) =>
+    exists ? findNorm(find, `${block}.${name}`, config) : undefined;
+  const norms = (query: boolean) => {
+    if (architecture.queryKeyNorm === 'none') return undefined;
+    const row = query ? queryWidth : keyWidth;
+    const length = architecture.queryKeyNorm === 'row' ? row : headDim;
+    return find.vector(`${block}.attn_${query ? 'q' : 'k'}_norm.weight`, length);
+  };
+  return {
+    attentionNorm: norm('attn_norm', normBefore),
+    ...findQkv(find, config, block, queryWidth, keyWidth),
+    queryNorm: norms(true),
+    keyNorm: norms(false),
+    attentionOutput: findMatrix(find, config, `${block}.attn_output`, embedding, queryWidth),
+    attentionPostNorm: norm('post_attention_norm', normAfter),
+    feedForwardNorm: norm(
+      'ffn_norm',
+      normBefore && !(mayBeParallel && !find.has(`${block}.ffn_norm.weight`)),
+    ),
+    feedForward: config.experts === undefined ? findFeedForward(find, config, block) : undefined,
+    experts: config.experts && findExperts(find, config, block, config.experts.count),
+    feedForwardPostNorm: norm('post_ffw_norm', normAfter),
+  };
+}
+
+/** Three matrices, or one that holds their rows one after another. */
+function findQkv(
+  find: TensorFinder,
+  config: ModelConfig,
+  block: string,
+  queryWidth: number,
+  keyWidth: number,
+): Pick<LayerTensors, 'q' | 'k' | 'v'> {
+  const parts = [
+    ['q', 0, queryWidth],
+    ['k', queryWidth, keyWidth],
+    ['v', queryWidth + keyWidth, keyWidth],
+  ] as const;
+  const fused = `${block}.attn_qkv`;
+  const all = queryWidth + 2 * keyWidth;
+  const whole = find.has(`${fused}.weight`)
+    ? find.matrix(`${fused}.weight`, all, config.embedding)
+    : undefined;
+  const wholeBias = find.has(`${fused}.bias`) ? find.vector(`${fused}.bias`, all) : undefined;
+  const [q, k, v] = parts.map(([name, first, rows]): MatrixTensors => {
+    const own = `${block}.attn_${name}`;
+    return {
+      weight:
+        whole === undefined
+          ? find.matrix(`${own}.weight`, rows, config.embedding)
+          : rowsOf(whole, name, first, rows),
+      bias:
+        wholeBias === undefined ? findBias(find, config, own, rows) : valuesOf(wholeBias, name, first, rows),
+    };
+  });
+  return { q, k, v };
+}
+
+/** Gate and up, which may be one matrix with the gate's rows first, and down. */
+function findFeedForward(find: TensorFinder, config: ModelConfig, block: string): FeedForwardTensors {
+  const { embedding, feedForward, architecture } = config;
+  const down = findMatrix(find, config, `${block}.ffn_down`, embedding, feedForward);
+  const up = `${block}.ffn_up`;
+  if (!architecture.isGated)
+    return { gate: undefined, up: findMatrix(find, config, up, feedForward, embedding), down };
+  const gate = `${block}.ffn_gate`;
+  if (find.has(`${gate}.weight`) || !find.has(`${up}.weight`))
+    return {
+      gate: findMatrix(find, config, gate, feedForward, embedding),
+      up: findMatrix(find, config, up, feedForward, embedding),
+      down,
+    };
+  const { weight, bias } = findMatrix(find, config, up, 2 * feedForward, embedding);
+  const half = (name: string, first: number): MatrixTensors => ({
+    weight: rowsOf(weight, name, first, feedForward),
+    bias: bias && valuesOf(bias, name, first, feedForward),
+  });
+  return { gate: half('gate', 0), up: half('up', feedForward), down };
+}
+
+function findExperts(
+  find: TensorFinder,
+  config: ModelConfig,
+  block: string,
+  count: number,
+): NonNullable<LayerTensors['experts']> {
+  const { embedding, feedForward } = config;
+  const stack = (name: string, rows: number, columns: number) => {
+    const all = find.stack(`${block}.${name}_exps.weight`, count, rows, columns);
+    return (expert: number): MatrixTensors => ({
+      weight: rowsOf(all, String(expert), expert * rows, rows),
+      bias: undefined,
+    });
+  };
+  const gate = stack('ffn_gate', feedForward, embedding);
+  const up = stack('ffn_up', feedForward, embedding);
+  const down = stack('ffn_down', embedding, feedForward);
+  return {
+    router: findMatrix(find, config, `${block}.ffn_gate_inp`, count, embedding),
+    each: Array.from({ length: count }, (_, i) => ({ gate: gate(i), up: up(i), down: down(i) })),
+  };
+}
+
+function findMatrix(
+  find: TensorFinder,
+  config: ModelConfig,
+  name: string,
+  rows: number,
+  columns: number,
+): MatrixTensors {
+  return { weight: find.matrix(`${name}.weight`, rows, columns), bias: findBias(find, config, name, rows) };
+}
+
+function findBias(
+  find: TensorFinder,
+  { architecture }: ModelConfig,
+  name: string,
+  rows: number,
+): GgufTensor | undefined {
+  const isRequired = architecture.biases.includes(name.slice(name.lastIndexOf('.') + 1));
+  return isRequired || find.has(`${name}.bias`) ? find.vector(`${name}.bias`, rows) : undefined;
+}
+
+function findNorm(find: TensorFinder, name: string, { architecture, embedding }: ModelConfig): NormTensors {
+  const weight = find.vector(`${name}.weight`, embedding);
+  return { weight, bias: architecture.norm === 'layer' ? find.vector(`${name}.bias`, embedding) : undefined };
+}
+
+function findRopeFactors(find: TensorFinder, rope: RopeConfig): ModelTensors['ropeFactors'] {
+  const pairs = rope.dimensions / 2;
+  if (find.has('rope_freqs.weight')) {
+    const factors = find.vector('rope_freqs.weight', pairs);
+    return { short: factors, long: factors };
+  }
+  const hasFactors = find.has('rope_factors_long.weight') || find.has('rope_factors_short.weight');
+  if (!hasFactors && !rope.needsFactors) return undefined;
+  return {
+    short: find.vector('rope_factors_short.weight', pairs),
+    long: find.vector('rope_factors_long.weight', pairs),
+  };
+}
+
+/** Some rows of a matrix as a tensor of its own. */
+function rowsOf(tensor: GgufTensor, part: string, first: number, rows: number): GgufTensor {
+  const { rowBytes, byteOffset, columns, name } = tensor;
+  return {
+    ...tensor,
+    name: `${name}:${part}`,
+    shape: [columns, rows],
+    rows,
+    byteOffset: byteOffset + first * rowBytes,
+    byteLength: rows * rowBytes,
+  };
+}
+
+/** Some values of an F32 vector as a tensor of its own. */
+function valuesOf(tensor: GgufTensor, part: string, first: number, columns: number): GgufTensor {
+  const byteLength = 4 * columns;
+  return {
+    ...tensor,
+    name: `${tensor.name}:${part}`,
+    shape: [columns],
+    columns,
+    rowBytes: byteLength,
+    byteOffset: tensor.byteOffset + 4 * first,
+    byteLength,
   };
 }
 
 /** The matrices that a step multiplies with, in the order of use. */
 export function matrices(tensors: ModelTensors): GgufTensor[] {
-  return tensors.layers
-    .flatMap((layer) => [layer.q, layer.k, layer.v, layer.attentionOutput, layer.gate, layer.up, layer.down])
-    .concat(tensors.output);
+  const all = tensors.layers.flatMap(({ q, k, v, attentionOutput, feedForward, experts }) => [
+    ...[q, k, v, attentionOutput],
+    ...(experts === undefined ? [] : [experts.router]),
+    ...(experts?.each ?? (feedForward === undefined ? [] : [feedForward])).flatMap(({ gate, up, down }) =>
+      gate === undefined ? [up, down] : [gate, up, down],
+    ),
+  ]);
+  return all.map(({ weight }) => weight).concat(tensors.output);
 }
 
 /** Reads an F32 vector, such as the weights of a norm. */
@@ -85,50 +275,4 @@ export function readVector(gguf: GgufFile, tensor: GgufTensor): Float32Array {
   gguf.readTensor(tensor, 0, tensor.rows, bytes);
   const view = new DataView(bytes.buffer);
   return Float32Array.from({ length: tensor.byteLength / 4 }, (_, i) => view.getFloat32(4 * i, true));
-}
-
-function find(gguf: GgufFile, name: string): GgufTensor {
-  const tensor = gguf.tensors.get(name);
-  if (tensor === undefined) {
-    throw new PynqLlmError('LLM_TENSOR_MISSING', `The tensor ${name} is missing.`, {
-      context: { tensor: name },
-    });
-  }
-  if (tensor.type === GgmlType.Q8_K) throw wrongType(tensor, 'a type for weights');
-  return tensor;
-}
-
-/** Biases would change the results, so a file that has them is refused instead of computed without them. */
-function refuseBiases(gguf: GgufFile): void {
-  for (const name of gguf.tensors.keys()) {
-    if (/^(blk\.\d+\.(attn|ffn)_\w+|output)\.bias$/.test(name)) {
-      throw new PynqLlmError(
-        'LLM_UNSUPPORTED_ARCHITECTURE',
-        `The model has the bias ${name}; biases are not computed.`,
-        {
-          context: { tensor: name, supported: ['llama without biases'] },
-        },
-      );
-    }
-  }
-}
-
-/** Dimensions of 1 at the end are as good as absent. */
-function checkShape(tensor: GgufTensor, expected: readonly number[]): void {
-  const same =
-    tensor.shape.every((size, i) => size === (expected[i] ?? 1)) && tensor.shape.length >= expected.length;
-  if (!same) {
-    throw new PynqLlmError(
-      'LLM_TENSOR_SHAPE',
-      `${tensor.name} has the shape ${tensor.shape.join(' x ')}; the metadata ask for ${expected.join(' x ')}.`,
-      { context: { tensor: tensor.name, shape: [...tensor.shape], expected: [...expected] } },
-    );
-  }
-}
-
-function wrongType(tensor: GgufTensor, expected: string): PynqLlmError {
-  const type = BLOCK_FORMATS[tensor.type].name;
-  return new PynqLlmError('LLM_TENSOR_TYPE', `${tensor.name} is stored as ${type}, not as ${expected}.`, {
-    context: { tensor: tensor.name, type, expected },
-  });
 }

@@ -33,6 +33,7 @@ export class WeightLoader {
   readonly placement: PlacementReport;
   readonly #gguf: GgufFile;
   readonly #accelerator: Accelerator | undefined;
+  readonly #floatActivations: boolean;
   readonly #onProgress: LoadProgress | undefined;
   readonly #placements: ReadonlyMap<string, Placement>;
   readonly #weights: ModelWeights | undefined;
@@ -51,9 +52,11 @@ export class WeightLoader {
     onProgress: LoadProgress | undefined,
     keep: KeepWeights | undefined,
     share: RowShare | undefined,
+    floatActivations = false,
   ) {
     this.#gguf = gguf;
     this.#accelerator = accelerator;
+    this.#floatActivations = floatActivations;
     this.#onProgress = onProgress;
     this.#totalBytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
     this.#shares = new Map(
@@ -81,7 +84,7 @@ export class WeightLoader {
   #place(tensor: GgufTensor): PlacedMatrix {
     const placement = this.#placements.get(tensor.name) ?? 'cpu';
     if (this.#accelerator === undefined || placement === 'cpu') {
-      return { matrix: loadCpuMatrix(this.#gguf, tensor) };
+      return { matrix: loadCpuMatrix(this.#gguf, tensor, this.#floatActivations) };
     }
     const { name, type, columns } = tensor;
     const rows = tensor.rows - this.#shareOf(tensor);

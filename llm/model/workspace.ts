@@ -1,6 +1,7 @@
 import { KernelMemory, wholeLines } from '../kernels/kernels.js';
 import type { ModelConfig } from './config.js';
 import { MatrixInput } from './matrix-input.js';
+import type { Norm } from './norm.js';
 
 /**
  * The float32 buffers of a step, made once, in kernel memory: activations of up to `maxColumns` columns, columns one after
@@ -25,19 +26,27 @@ export class Workspace {
   /** feedForward values a column. */
   readonly gate: Float32Array;
   readonly up: Float32Array;
-  /** cos and sin of RoPE for each column's position. */
+  /** Of a mixture of experts: a value an expert, and the columns of an expert with what it makes of them, embedding values each. */
+  readonly routing: Float32Array;
+  readonly gathered: Float32Array;
+  readonly expertUpdate: Float32Array;
+  /** cos and sin of RoPE for each column's position, and of the other RoPE of layers with a window. */
   readonly angles: Float32Array;
+  readonly windowAngles: Float32Array;
   /** vocabSize values for each column that wants logits. */
   readonly logits: Float32Array;
-  /** The weights of the norm at hand: embedding values. */
+  /** Weights and bias of the norm at hand. */
   readonly #normWeight: Float32Array;
+  readonly #normBias: Float32Array;
   readonly input: MatrixInput;
+  /** Whether `update` is still to be added to `hidden`. */
+  hasUpdate = false;
 
   constructor(config: ModelConfig, maxColumns: number) {
-    const { embedding, heads, kvHeads, headDim, feedForward, rope, vocabSize } = config;
-    const queryWidth = heads * headDim;
-    const keyWidth = kvHeads * headDim;
+    const { embedding, heads, kvHeads, headDim, feedForward, experts, rope, windowRope, vocabSize } = config;
+    const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
     const widest = Math.max(embedding, queryWidth, feedForward);
+    const normed = Math.max(embedding, queryWidth);
     const widths = [
       embedding,
       embedding,
@@ -48,12 +57,16 @@ export class Workspace {
       embedding,
       feedForward,
       feedForward,
+      experts?.count ?? 0,
+      experts ? embedding : 0,
+      experts ? embedding : 0,
       rope.dimensions,
+      windowRope?.dimensions ?? 0,
       vocabSize,
     ];
-    const bytes = widths.reduce((sum, width) => sum + wholeLines(4 * maxColumns * width), 0);
-    const inputBytes = MatrixInput.bytes(widest, maxColumns);
-    this.memory = new KernelMemory(bytes + wholeLines(4 * embedding) + inputBytes);
+    const floats = [...widths.map((width) => maxColumns * width), normed, normed];
+    const bytes = floats.reduce((sum, length) => sum + wholeLines(4 * length), 0);
+    this.memory = new KernelMemory(bytes + MatrixInput.bytes(widest, maxColumns));
     this.maxColumns = maxColumns;
     [
       this.hidden,
@@ -65,35 +78,58 @@ export class Workspace {
       this.update,
       this.gate,
       this.up,
+      this.routing,
+      this.gathered,
+      this.expertUpdate,
       this.angles,
+      this.windowAngles,
       this.logits,
     ] = widths.map((width) => this.memory.floats(maxColumns * width));
-    this.#normWeight = this.memory.floats(embedding);
+    this.#normWeight = this.memory.floats(normed);
+    this.#normBias = this.memory.floats(normed);
     this.input = new MatrixInput(this.memory, widest, maxColumns);
   }
 
   /**
-   * RMSNorm of the first `n` columns of `hidden` into `normed`; see assembly/norm.ts.
-   * @param hasUpdate whether `update` is added to `hidden` before
+   * The norm of the first `n` columns of the residual stream into `normed`, with what is still to be added to the stream.
    * @param blocksAddress where the result is to be left as Q8_K too; 0 for nowhere
    */
-  normalize(
-    weight: Float32Array,
-    epsilon: number,
+  normalize(norm: Norm, n: number, blocksAddress: number): void {
+    const update = this.hasUpdate ? this.update.byteOffset : 0;
+    this.#normalize(norm, this.hidden.byteOffset, update, n, this.normed.byteOffset, blocksAddress);
+    this.hasUpdate = false;
+  }
+
+  /** The norm of the first `rows` rows of `values`, which are as long as its weights, in place. */
+  normalizeRows(norm: Norm, values: Float32Array, rows: number): void {
+    this.#normalize(norm, values.byteOffset, 0, rows, values.byteOffset, 0);
+  }
+
+  /** Adds to the first `count` values of the residual stream what is still to be added. */
+  addUpdate(count: number): void {
+    const { hidden, update } = this;
+    if (this.hasUpdate) for (let i = 0; i < count; i++) hidden[i] += update[i];
+    this.hasUpdate = false;
+  }
+
+  #normalize(
+    { kind, weight, bias, epsilon }: Norm,
+    values: number,
+    update: number,
     n: number,
-    hasUpdate: boolean,
-    blocksAddress: number,
+    out: number,
+    blocks: number,
   ): void {
+    const { kernels } = this.memory;
+    const { length } = weight;
     this.#normWeight.set(weight);
-    this.memory.kernels.normalize(
-      this.hidden.byteOffset,
-      hasUpdate ? this.update.byteOffset : 0,
-      this.#normWeight.byteOffset,
-      epsilon,
-      weight.length,
-      n,
-      this.normed.byteOffset,
-      blocksAddress,
-    );
+    const at = this.#normWeight.byteOffset;
+    if (kind === 'rms') {
+      kernels.normalize(values, update, at, epsilon, length, n, out, blocks);
+      return;
+    }
+    if (bias !== undefined) this.#normBias.set(bias);
+    const biasAt = bias === undefined ? 0 : this.#normBias.byteOffset;
+    kernels.normalizeLayer(values, update, at, biasAt, epsilon, length, n, out, blocks);
   }
 }

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
-import { GgmlType } from '../../gguf/index.js';
+import { fileSource, GgmlType, openGguf } from '../../gguf/index.js';
 import type { GenerateRequest } from '../../llm/engine/request.js';
+import { KvLayout } from '../../llm/kv/layout.js';
+import { readConfig } from '../../llm/model/config.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import { EngineMetrics } from '../../llm/scheduling/index.js';
 import { Random } from '../../maths/index.js';
@@ -164,4 +167,56 @@ it.each(CASES)(
     expect(models[0].kvPool.stats.hits).toBeGreaterThan(20 * most);
   },
   60_000,
+);
+
+/** Windows, caps and norms after; biases; experts. Rows of 48 values are the CPU's. */
+it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
+  'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s',
+  (file) => {
+    const family = openGguf(fileSource(join('test', 'fixtures', 'families', file)));
+    const board = openMockBoard(loadBoardDescription('kv260'));
+    const metrics = new EngineMetrics();
+    const counts = { finished: 0, cancelled: 0, speculated: 0 };
+    for (const [which, [kvType, maxColumns]] of (
+      [
+        ['f16', 5],
+        ['int8', 12],
+      ] as const
+    ).entries()) {
+      const { layers, heads, kvHeads, headDim } = readConfig(family);
+      const { frameBytes } = new KvLayout({ layers, heads, kvHeads, headDim }, kvType);
+      const model = loadModel(family, { kvType, kvBytes: PAGES * 2 * frameBytes, maxColumns });
+      const alone = REQUESTS.map((request) => {
+        const bench = new Bench(model);
+        const { received } = bench.submit({ ...request, promptLookup: false });
+        bench.run();
+        model.kvPool.clear();
+        return received;
+      });
+      for (let schedule = 0; schedule < 25; schedule++) {
+        const generator = new Random(100 * which + schedule);
+        const below = (limit: number) => generator.nextUint32() % limit;
+        const { given, speculated } = runSchedule(board, model, below, metrics);
+        counts.speculated += speculated;
+        for (const { request, received } of given) {
+          expect(received.error).toBeUndefined();
+          if (received.result?.reason === 'cancelled') counts.cancelled++;
+          else {
+            counts.finished++;
+            expect(received.tokens).toHaveLength(alone[request].tokens.length);
+            expect(received.result?.beams).toEqual(alone[request].result?.beams);
+          }
+          expect(received.tokens).toEqual(alone[request].tokens.slice(0, received.tokens.length));
+        }
+        expect(model.kvPool.stats.used).toBe(0);
+      }
+      expect(model.kvPool.stats.hits).toBeGreaterThan(5);
+      model.close();
+    }
+    expect(counts.finished).toBeGreaterThan(80);
+    expect(counts.cancelled).toBeGreaterThan(8);
+    const { interactive, batch } = metrics.classes;
+    expect(interactive.preempted + batch.preempted).toBeGreaterThan(8);
+  },
+  120_000,
 );

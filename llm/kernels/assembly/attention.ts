@@ -1,3 +1,4 @@
+import { cap } from './cap';
 import { addLanes, addWeighted, dotOfRows } from './block';
 import { roundToHalves } from '../../../gguf/assembly/half';
 import { dotOfInts, quantizedLayerBytes, quantizeQuery, scaleAt } from './quantized-page';
@@ -8,7 +9,7 @@ import { softmax } from './softmax';
 const ENTRY_BYTES: usize = 8;
 
 /** Of the words that `attend` is given: where those of the columns begin, and how many bytes each has. */
-const COLUMNS_AT: usize = 24;
+const COLUMNS_AT: usize = 32;
 const COLUMN_BYTES: usize = 16;
 
 // What all functions here need of a column: every thread has an instance, and globals, of its own.
@@ -18,6 +19,9 @@ let quantized: bool = false;
 let kvHeads: i32 = 0;
 let headDim: i32 = 0;
 let tokens: i32 = 0;
+/** The first token that a column sees, and its block. */
+let firstToken: i32 = 0;
+let firstBlock: i32 = 0;
 let scale: f32 = 0;
 /** Scratch: rows of a block; of every query head its row, its scores and its 16 lanes of sums, its int16 and their scales. */
 let rows: usize = 0;
@@ -40,7 +44,8 @@ let sumBytes: usize = 0;
  * an INT8 page is 0, NaN or at least 2^-24 / 127, so its weights are multiples of 2^-78, and so are their sums.
  *
  * @param args words, as llm/kv/attention.ts writes them: layer; whether all pages but a column's own, the last, are INT8; heads
- *   of keys and values; group; headDim; the scale, a float32; then of each column the addresses of its queries, headDim
+ *   of keys and values; group; headDim; the scale, a float32; how many of the last tokens a column sees, 0 for all; the bound of
+ *   the scores, a float32, 0 for none; then of each column the addresses of its queries, headDim
  *   float32 a head, of an entry for every page that its tokens reach into, and of where the result goes, like the
  *   queries; and its tokens
  * @param scratch see scratchBytes in llm/kv/layout.ts
@@ -62,10 +67,14 @@ function attendColumn(args: usize, column: usize, firstKvHead: i32, endKvHead: i
   const group = load<i32>(args, 12);
   headDim = load<i32>(args, 16);
   scale = load<f32>(args, 20);
+  const window = load<i32>(args, 24);
+  const bound = load<f32>(args, 28);
   const queries = load<usize>(column);
   pages = load<usize>(column, 4);
   const out = load<usize>(column, 8);
   tokens = load<i32>(column, 12);
+  firstToken = window == 0 ? 0 : max(0, tokens - window);
+  firstBlock = firstToken / BLOCK;
   queryBytes = <usize>rowChunks(headDim) << 4;
   scoreBytes = <usize>blocksOf(tokens) * (BLOCK << 2);
   sumBytes = <usize>PAGE * queryBytes;
@@ -87,7 +96,11 @@ function attendColumn(args: usize, column: usize, firstKvHead: i32, endKvHead: i
       store<f32>(queryScales + (<usize>head << 2), quantizeQuery(query, ints, headDim));
     }
     score(kvHead, group);
-    for (let head = 0; head < group; head++) softmax(scores + <usize>head * scoreBytes, tokens);
+    for (let head = 0; head < group; head++) {
+      const from = scores + <usize>head * scoreBytes + <usize>firstBlock * (BLOCK << 2);
+      if (bound != 0) cap(from, (blocksOf(tokens) - firstBlock) * BLOCK, bound);
+      softmax(from, firstToken - firstBlock * BLOCK, tokens - firstBlock * BLOCK);
+    }
     memory.fill(sums, 0, <usize>group * sumBytes);
     mix(kvHead, group);
     for (let head = 0; head < group; head++) {
@@ -126,7 +139,7 @@ function lanesIn(): i32 {
 function score(kvHead: i32, group: i32): void {
   const blocks = blocksOf(tokens);
   const last = lastPage();
-  for (let block = quantized ? last / BLOCK_PAGES : 0; block < blocks; block++) {
+  for (let block = quantized ? last / BLOCK_PAGES : firstBlock; block < blocks; block++) {
     for (let page = 0; page < BLOCK_PAGES; page++) {
       const number = block * BLOCK_PAGES + page;
       if (number > last || (quantized && number < last)) clearRows(rows, page, headDim, 0);
@@ -138,7 +151,7 @@ function score(kvHead: i32, group: i32): void {
     }
   }
   if (!quantized) return;
-  for (let page = 0; page < last; page++) {
+  for (let page = firstBlock * BLOCK_PAGES; page < last; page++) {
     const from = <usize>load<u32>(entryOf(page)) + <usize>layer * quantizedLayerBytes(kvHeads, headDim);
     for (let head = 0; head < group; head++) scoreBytesPage(from, kvHead, head, page);
   }
@@ -169,7 +182,7 @@ function scoreOf(head: i32, page: i32): usize {
 function mix(kvHead: i32, group: i32): void {
   const blocks = blocksOf(tokens);
   const last = lastPage();
-  for (let block = 0; block < blocks; block++) {
+  for (let block = firstBlock; block < blocks; block++) {
     let scales = f32x4.splat(1);
     for (let page = 0; page < BLOCK_PAGES; page++) {
       const number = block * BLOCK_PAGES + page;

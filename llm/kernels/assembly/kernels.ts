@@ -2,11 +2,16 @@ import { dot } from './dot';
 
 export { attend } from './attention';
 export { multiplyBlocks } from './blocks';
-export { decodeHalves, encodeHalves, roundToHalves } from '../../../gguf/assembly/half';
-export { normalize } from './norm';
+export { cap } from './cap';
+export { geGlu } from './gelu';
+export { decodeBfloats, decodeHalves, encodeHalves, roundToBfloats, roundToHalves } from '../../../gguf/assembly/half';
+export { normalize, normalizeLayer } from './norm';
 export { quantizeQ8K } from './q8k';
+export { quantizeQ8Small } from './q8small';
 export { quantizePage } from './quantized-page';
-export { rotate } from './rope';
+export { rotate, rotateHalves } from './rope';
+export { multiplySmallRow } from './small-rows';
+export { multiplySuperRow } from './super-rows';
 export { swiGlu } from './swiglu';
 
 /** One row of weights times `n` columns, all float32: results[n] = row . columns[n]. */

@@ -58,3 +58,50 @@ function addAndSumSquares(values: usize, update: usize, bytes: usize): f64 {
   }
   return sum;
 }
+
+/**
+ * LayerNorm of `n` columns, otherwise as {@link normalize}: out = (x - mean) / sqrt(variance + epsilon) * weight + bias. Sums are
+ * double, in order; squares and the rest float32.
+ *
+ * @param bias `length` float32; 0 where there is none
+ */
+export function normalizeLayer(
+  values: usize,
+  update: usize,
+  weight: usize,
+  bias: usize,
+  epsilon: f32,
+  length: i32,
+  n: i32,
+  out: usize,
+  blocks: usize,
+): void {
+  const bytes = <usize>length << 2;
+  for (let column = 0; column < n; column++) {
+    let sum: f64 = 0;
+    for (let at: usize = 0; at < bytes; at += 4) {
+      let value = load<f32>(values + at);
+      if (update != 0) {
+        value += load<f32>(update + at);
+        store<f32>(values + at, value);
+      }
+      sum += <f64>value;
+    }
+    const mean = <f32>sum / <f32>length;
+    let squares: f64 = 0;
+    for (let at: usize = 0; at < bytes; at += 4) {
+      const value = load<f32>(values + at) - mean;
+      squares += <f64>(value * value);
+    }
+    const scale: f32 = 1 / sqrt<f32>(<f32>(squares / <f64>length) + epsilon);
+    for (let at: usize = 0; at < bytes; at += 4) {
+      let value = (load<f32>(values + at) - mean) * scale * load<f32>(weight + at);
+      if (bias != 0) value += load<f32>(bias + at);
+      store<f32>(out + at, value);
+    }
+    values += bytes;
+    out += bytes;
+    if (update != 0) update += bytes;
+  }
+  if (blocks != 0) quantizeQ8K(out - <usize>n * bytes, n * length, blocks);
+}

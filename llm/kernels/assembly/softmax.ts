@@ -4,12 +4,13 @@ import { BLOCK, BLOCK_PAGES, PAGE } from './rows';
 
 /**
  * Softmax in place with the largest score taken out, rounded to halves; the sum in double, in the order of the tokens. Scores
- * are laid out as attention.ts has them: [block][token mod 16][page], and those after the last token become 0.
+ * are laid out as attention.ts has them: [block][token mod 16][page], and those before token `first` and after the last become 0.
  */
-export function softmax(scores: usize, tokens: i32): void {
+export function softmax(scores: usize, first: i32, tokens: i32): void {
   const blocks = (tokens + BLOCK - 1) / BLOCK;
   const end = scores + <usize>blocks * (BLOCK << 2);
   for (let token = tokens; token < blocks * BLOCK; token++) store<f32>(placeOf(scores, token), -f32.MAX_VALUE);
+  for (let token = 0; token < first; token++) store<f32>(placeOf(scores, token), -f32.MAX_VALUE);
   // Scores are 0 or far from subnormal, so that a comparison in NEON is as good as any.
   let most = f32x4.splat(-f32.MAX_VALUE);
   for (let at = scores; at < end; at += 16) most = f32x4.max(most, v128.load(at));
@@ -27,8 +28,8 @@ export function softmax(scores: usize, tokens: i32): void {
     v128.store(at, v128.shuffle<i32>(low, high, 0, 1, 4, 5));
   }
   let sum: f64 = 0;
-  for (let first = 0; first < tokens; first += PAGE) {
-    let at = placeOf(scores, first);
+  for (let page = 0; page < tokens; page += PAGE) {
+    let at = placeOf(scores, page);
     for (const last = at + (BLOCK << 2); at < last; at += BLOCK_PAGES << 2) sum += <f64>load<f32>(at);
   }
   // What is so small that NEON takes it for zero is zero as a half too.

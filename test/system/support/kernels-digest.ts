@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Q8K_BYTES, SUPER_BLOCK } from '../../../gguf/index.js';
+import { BLOCK_FORMATS, GgmlType, Q8K_BYTES, SUPER_BLOCK } from '../../../gguf/index.js';
 import { KernelMemory } from '../../../llm/kernels/kernels.js';
 import { KvCache } from '../../../llm/kv/cache.js';
 import { KV_TYPES } from '../../../llm/kv/layout.js';
@@ -15,6 +15,16 @@ export interface KernelsDigest {
 }
 
 const VALUES = 4 * SUPER_BLOCK;
+
+const SMALL_TYPES = [
+  GgmlType.Q4_0,
+  GgmlType.Q4_1,
+  GgmlType.Q5_0,
+  GgmlType.Q5_1,
+  GgmlType.Q8_0,
+  GgmlType.IQ4_NL,
+  GgmlType.MXFP4,
+];
 
 /** Feeds the kernels subnormal, huge and ordinary values. Results that are NaN count as such, whatever their bits. */
 export function digestKernels(): KernelsDigest {
@@ -48,6 +58,24 @@ export function digestKernels(): KernelsDigest {
       kernels.encodeHalves(atA, atHalves, VALUES);
       kernels.decodeHalves(atHalves, atOut, VALUES);
     });
+    run('LayerNorm', () => kernels.normalizeLayer(atA, atB, atB, atA, 1e-5, VALUES / 2, 2, atOut, atBlocks));
+    run('GeGLU', () => kernels.geGlu(atA, atB, VALUES, atBlocks));
+    run('bounds', () => kernels.cap(atA, VALUES, 30));
+    run('rotation of halves', () => kernels.rotateHalves(atA, 8, VALUES / 8, 64, atB));
+    run('bfloat16', () => {
+      kernels.roundToBfloats(atA, atOut, VALUES);
+      kernels.decodeBfloats(atB, atA, VALUES);
+    });
+    for (const type of SMALL_TYPES)
+      run(`blocks of ${BLOCK_FORMATS[type].name}`, () => {
+        // The bytes of b are blocks, whatever they are.
+        kernels.quantizeQ8Small(atA, VALUES / 2, atOut);
+        kernels.multiplySmallRow(type, atB, VALUES / 4 / 32, atOut, 2, atA);
+      });
+    run('unpacked super-blocks', () => {
+      kernels.quantizeQ8K(atA, VALUES, atBlocks);
+      kernels.multiplySuperRow(atB, 2, atBlocks, 2, atOut);
+    });
     run('a row', () => kernels.multiplyRow(atA, atB, 1, VALUES, atOut));
   }
   for (const type of KV_TYPES)
@@ -75,6 +103,8 @@ function digestAttention(type: (typeof KV_TYPES)[number], least: number, most: n
     const queries = oddFloats(random, queryWidth, token % 2 ? 'any' : 'ordinary');
     cache.queue(0, token, token % 3 ? queries : queries.map((value) => value % 0.01), 0);
     cache.attend(0, 1, out);
+    hash.update(bitsOf(out));
+    cache.attend(0, 1, out, { scale: 1, window: 20, cap: 5 });
     hash.update(bitsOf(out));
   }
   return hash.digest('hex');

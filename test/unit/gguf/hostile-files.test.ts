@@ -136,7 +136,7 @@ const HOSTILE: readonly (readonly [string, RawHeader, ErrorCodeName, number | un
     43,
   ],
   ['a tensor type that does not exist', oneTensor({ type: 4000 }), 'GGUF_UNSUPPORTED_TENSOR_TYPE', 55],
-  ['a tensor type that is not read', oneTensor({ type: 6, shape: [32] }), 'GGUF_UNSUPPORTED_TENSOR_TYPE', 55],
+  ['a tensor type that is not read', oneTensor({ type: 9, shape: [32] }), 'GGUF_UNSUPPORTED_TENSOR_TYPE', 55],
   [
     'weights of type Q8_K',
     oneTensor({ type: GgmlType.Q8_K, shape: [256] }),

@@ -145,7 +145,16 @@ describe('attention', () => {
 });
 
 describe('RoPE', () => {
-  const plain = { dimensions: 8, base: 10000, scale: 1, attentionFactor: 1, yarn: undefined };
+  const plain = {
+    pairs: 'neighbours' as const,
+    dimensions: 8,
+    base: 10000,
+    scale: 1,
+    originalContext: 512,
+    needsFactors: false,
+    attentionFactor: 1,
+    yarn: undefined,
+  };
 
   /** The angle of each pair, read back from its cosine and sine. */
   function angles(rope: Rope, position: number): number[] {
@@ -187,7 +196,7 @@ describe('RoPE', () => {
   });
 
   it('YaRN’s bounds and its share are the file’s where it names them', () => {
-    const yarn = { originalContext: 512, extrapolation: 1, betaFast: 32, betaSlow: 1 };
+    const yarn = { extrapolation: 1, betaFast: 32, betaSlow: 1 };
     const slowest = (more: Partial<typeof yarn>) =>
       angles(new Rope({ ...plain, scale: 0.25, yarn: { ...yarn, ...more } }, undefined), 2).at(-1)!;
     // Slow pairs are scaled; with a bound below their turns over the context they are not.
@@ -198,7 +207,7 @@ describe('RoPE', () => {
 
   it('YaRN keeps fast pairs, scales slow ones, and magnifies by 1 + 0.1 ln(factor)', () => {
     const rope = new Rope(
-      { ...plain, scale: 0.25, yarn: { originalContext: 512, extrapolation: 1, betaFast: 32, betaSlow: 1 } },
+      { ...plain, scale: 0.25, yarn: { extrapolation: 1, betaFast: 32, betaSlow: 1 } },
       undefined,
     );
     const [fast, , , slow] = angles(rope, 2);

@@ -100,8 +100,10 @@ describe('a model file that cannot be computed is refused with a reason', () => 
   });
 
   it('a RoPE scaling that is not computed', () => {
-    const message = failure(changed(tiny, { 'llama.rope.scaling.type': 'longrope' }));
-    expect(message).toMatch(/LLM_ROPE_SCALING_UNSUPPORTED.*longrope/);
+    const message = failure(changed(tiny, { 'llama.rope.scaling.type': 'dynamic' }));
+    expect(message).toMatch(/LLM_ROPE_SCALING_UNSUPPORTED.*dynamic/);
+    const long = failure(changed(tiny, { 'llama.rope.scaling.type': 'longrope' }));
+    expect(long).toMatch(/LLM_TENSOR_MISSING.*rope_factors_short/);
   });
 
   it.each(['token_embd.weight', 'output_norm.weight', 'blk.2.ffn_down.weight'])(
