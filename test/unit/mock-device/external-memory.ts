@@ -40,6 +40,8 @@ export function testMemory(
 export function onlyWords(words: Int32Array): Int32Array {
   return new Proxy(words, {
     get: (target, key) => {
+      // A view touches nothing; what is done with it is watched too.
+      if (key === 'subarray') return (begin: number, end: number) => onlyWords(target.subarray(begin, end));
       if (key === 'length' || (typeof key === 'string' && /^\d+$/.test(key))) return Reflect.get(target, key);
       throw new Error(`device memory was asked for its ${String(key)}`);
     },

@@ -66,9 +66,7 @@ describe('a chat template', () => {
   it('is taken from the model file where none is given', () => {
     const own = createTokenizer(bytePairMetadata({ 'tokenizer.chat_template': '{{ messages[0].content }}' }));
     expect(new ChatTemplate(own).encode({ messages: [user('hello')] })).toEqual([bytePairId('hello')]);
-    expect(() => new ChatTemplate(tokenizer)).toThrow(
-      /LLM_CHAT_TEMPLATE_MISSING.*Give a chat template, or use plain/,
-    );
+    expect(() => new ChatTemplate(tokenizer)).toThrow(/LLM_CHAT_TEMPLATE_MISSING.*Use plain completion/);
   });
 
   it('that refuses a conversation says why', () => {
