@@ -80,9 +80,11 @@ export function isUrl(text: string): boolean {
 /** @throws PynqLlmError always */
 export function unknownBoard(name: string, boards: readonly NamedBoard[]): PynqLlmError {
   const known = boards.length === 0 ? 'has none' : `has ${boards.map((board) => board.name).join(', ')}`;
+  // Who writes a user writes what one logs in to.
+  const meant = /^[\w.-]+@[\w.-]+$/.test(name) ? `; did you mean ssh://${name}` : '';
   return new PynqLlmError(
     'CLI_BOARD_UNKNOWN',
-    `"${name}" is neither a device URL nor the name of a board; ${boardsFile()} ${known}.`,
+    `"${name}" is neither a device URL nor the name of a board (${boardsFile()} ${known})${meant}.`,
   );
 }
 

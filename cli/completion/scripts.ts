@@ -122,16 +122,22 @@ function fish(root: CompletedCommand): string {
       ...seen,
       ...(commands.length > 0 ? [`not __fish_seen_subcommand_from ${siblings}`] : []),
     ].join('; and ');
-    const when = here === '' ? '' : ` -n ${quote(here)}`;
+    const when = here === '' ? '' : ` -n ${quoteForFish(here)}`;
     return [
-      ...commands.map((one) => `complete -c pynq-llm${when} -f -a ${nameOf(one)} -d ${quote(one.what)}`),
+      ...commands.map(
+        (one) => `complete -c pynq-llm${when} -f -a ${nameOf(one)} -d ${quoteForFish(one.what)}`,
+      ),
       ...words.map((word) => `complete -c pynq-llm${when} -f -a ${word}`),
       ...flags.map(({ names: both, what, takesValue, choices }) => {
         const spelled = both.map((name) =>
           name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
         );
-        const value = takesValue ? (choices.length > 0 ? ` -x -a ${quote(choices.join(' '))}` : ' -r') : '';
-        return `complete -c pynq-llm${when} ${spelled.join(' ')}${value} -d ${quote(what)}`;
+        const value = takesValue
+          ? choices.length > 0
+            ? ` -x -a ${quoteForFish(choices.join(' '))}`
+            : ' -r'
+          : '';
+        return `complete -c pynq-llm${when} ${spelled.join(' ')}${value} -d ${quoteForFish(what)}`;
       }),
     ];
   });
@@ -148,4 +154,9 @@ function unique(words: readonly string[]): string[] {
 
 function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** In fish a backslash is one within single quotes too. */
+function quoteForFish(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

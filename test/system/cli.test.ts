@@ -70,6 +70,7 @@ describe.concurrent('run', () => {
       timing: {
         queuedMs: expect.any(Number),
         prefillMs: expect.any(Number),
+        cachedTokens: 0,
         decodeMs: expect.any(Number),
         promptTokens: 6,
         generatedTokens: 5,
