@@ -17,7 +17,7 @@ export async function openStory(
 ): Promise<Model | undefined> {
   if (!story || !/^mock(:|$)/.test(device)) return undefined;
   noteText(
-    `Nothing runs on a fresh ${device}: the bundled model tells a story on it. --no-story leaves it idle.\n`,
+    `Nothing else runs on the fresh device ${device}, so the bundled model tells a story. --no-story leaves it idle.\n`,
   );
   return openModel(board, packageFile('models', 'tiny-stories-Q3_K_M.gguf'), signal);
 }

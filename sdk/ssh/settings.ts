@@ -9,16 +9,18 @@ import type { SshTarget } from './target.js';
 /** `Match exec` and a host name's canonical form may take a while. */
 const ANSWER_MS = 20_000;
 const MAX_ANSWER_BYTES = 1024 * 1024;
+/** Users of a domain may have names with backslashes and quotes; such logins work all the same. */
+const REFUSED_USER = /username contains invalid characters/;
 
 /**
- * What the SSH configuration says of a target: OpenSSH's own answer where `ssh` is installed, else our reading of the same files.
+ * What the SSH configuration says of a target: OpenSSH's own answer where `ssh` gives one, else our reading of the same files.
  * @throws PynqLlmError SSH_CONFIG, SSH_CONFIG_UNSUPPORTED
  */
 export async function settingsOf(target: SshTarget): Promise<Settings> {
   return (await askSsh(target)) ?? settingsOfFiles(target);
 }
 
-/** The answer of `ssh -G`; undefined where there is no `ssh`. */
+/** The answer of `ssh -G`; undefined where there is no `ssh`, or where it takes no user of that name on its command line. */
 async function askSsh(target: SshTarget): Promise<Settings | undefined> {
   const config = configElsewhere();
   if (config === undefined) return run(target, []);
@@ -39,7 +41,7 @@ function run({ host, user, port }: SshTarget, options: readonly string[]): Promi
   return new Promise((resolve, reject) => {
     execFile('ssh', ['-G', ...options, ...login, ...place, '--', host], limits, (cause, stdout, stderr) => {
       if (cause === null) return resolve(parseAnswer(stdout));
-      if (cause.code === 'ENOENT') return resolve(undefined);
+      if (cause.code === 'ENOENT' || REFUSED_USER.test(stderr)) return resolve(undefined);
       const why =
         cause.killed === true ? `no answer within ${ANSWER_MS / 1000} s` : stderr.trim() || cause.message;
       reject(new PynqLlmError('SSH_CONFIG', `\`ssh -G ${host}\` fails: ${why}.`, { cause }));
