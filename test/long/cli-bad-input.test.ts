@@ -130,7 +130,7 @@ describe.concurrent('an agent', () => {
       // The store leaves 64 MiB of any disk free: this one has room for 1 MiB.
       const script = [
         `mount -t tmpfs -o size=65m none ${store}`,
-        `${process.execPath} dist/cli/main.js upload ${small}`,
+        `${process.execPath} dist/cli/main.js upload ${small} --force`,
         `${process.execPath} dist/cli/main.js upload ${TINY_MODEL} || echo "status $?"`,
         `${process.execPath} dist/cli/main.js models`,
       ].join('\n');
