@@ -308,7 +308,11 @@ describe.skipIf(reason !== undefined)('an emulated PYNQ-Z1', () => {
     measured.seconds('Reboot to `login:`', await board.waitForConsole(login, BOOT_MS, position));
     shell = await BoardShell.connect(board.sshPort);
     await measured.time('`login:` to a started agent', () =>
-      shell.run('systemctl is-system-running --wait; systemctl is-active pynq-llm', BOOT_MS),
+      // The system may be there before the service has answered systemd.
+      shell.run(
+        'systemctl is-system-running --wait; until systemctl is-active pynq-llm; do sleep 1; done',
+        BOOT_MS,
+      ),
     );
     expect(await running()).toBe(upgraded.release);
     expect(await status()).toMatchObject({ agent: { health: { state: 'ready' } } });
