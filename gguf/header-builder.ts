@@ -39,17 +39,11 @@ export class HeaderBuilder {
     this.#view.setFloat64(at, value, true);
   }
 
-  /** As they are. */
-  bytes(bytes: Uint8Array): void {
-    const at = this.#grow(bytes.length);
-    this.#bytes.set(bytes, at);
-  }
-
   /** 64-bit length in bytes, then UTF-8. */
   string(value: string): void {
     const bytes = this.#encoder.encode(value);
     this.u64(bytes.length);
-    this.bytes(bytes);
+    this.raw(bytes);
   }
 
   /** Bytes as they are. */

@@ -11,6 +11,7 @@ export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';
 export { readRawMetadata } from './raw-metadata.js';
 export { alignUp, DEFAULT_ALIGNMENT, GgufFile, openGguf } from './reader.js';
+export { SPLIT_KEYS } from './split-name.js';
 export {
   type LlamaDimensions,
   TINY_LLAMA_1B,

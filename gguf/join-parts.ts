@@ -1,10 +1,9 @@
 import { type ByteSource, bytesSource, checkRange } from './byte-source.js';
-import { HeaderBuilder } from './header-builder.js';
-import { HeaderCursor } from './header-cursor.js';
-import { readPairs } from './metadata.js';
-import { alignmentOf, alignUp, GGUF_MAGIC, type GgufFile, readPreamble } from './reader.js';
+import { readRawMetadata } from './raw-metadata.js';
+import { alignmentOf, alignUp, type GgufFile } from './reader.js';
 import { SPLIT_KEYS } from './split-name.js';
 import type { GgufTensor } from './tensors.js';
+import { type GgufEntry, ggufHeader } from './write.js';
 
 /** Bytes of a source that stand at `at` of the whole. What is between two stretches is padding. */
 interface Stretch {
@@ -43,38 +42,10 @@ function joinedHeader(
   tensors: readonly GgufTensor[],
   alignment: number,
 ): Uint8Array {
-  const pairs = pairsToKeep(source);
-  const header = new HeaderBuilder();
-  header.u32(GGUF_MAGIC);
-  header.u32(version);
-  header.u64(tensors.length);
-  header.u64(pairs.length);
-  for (const { start, end } of pairs) {
-    const bytes = new Uint8Array(end - start);
-    source.readInto(start, bytes);
-    header.raw(bytes);
-  }
-  let offset = 0;
-  for (const { name, shape, type, byteLength } of tensors) {
-    header.string(name);
-    header.u32(shape.length);
-    for (const length of shape) header.u64(length);
-    header.u32(type);
-    header.u64(offset);
-    offset += alignUp(byteLength, alignment);
-  }
-  return header.finish(alignment);
-}
-
-/** Where the metadata of the whole stand in the first part. */
-function pairsToKeep(source: ByteSource): { readonly start: number; readonly end: number }[] {
-  const cursor = new HeaderCursor(source);
-  const { pairCount } = readPreamble(cursor, source);
-  const split: ReadonlySet<string> = new Set(Object.values(SPLIT_KEYS));
-  const kept: { start: number; end: number }[] = [];
-  for (const { key, start, end } of readPairs(cursor, pairCount))
-    if (!split.has(key)) kept.push({ start, end });
-  return kept;
+  const pairs = new Map<string, GgufEntry>();
+  for (const [key, value] of readRawMetadata(source)) pairs.set(key, { type: 'raw', value });
+  for (const key of Object.values(SPLIT_KEYS)) pairs.delete(key);
+  return ggufHeader(pairs, tensors, alignment, version);
 }
 
 function readStretches(stretches: readonly Stretch[], size: number, offset: number, into: Uint8Array): void {

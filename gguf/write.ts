@@ -10,7 +10,7 @@ type ScalarType = Exclude<keyof typeof GgufValueType, 'array'>;
 /** A metadata value with its type in the file: the type cannot be guessed from a number. */
 export type GgufEntry =
   | { readonly type: ScalarType; readonly value: GgufScalar }
-  /** Type and value as another file has them (readRawMetadata). */
+  /** The pair as another file has it, key included (readRawMetadata). */
   | { readonly type: 'raw'; readonly value: Uint8Array }
   | {
       readonly type: 'array';
@@ -54,16 +54,14 @@ export function ggufHeader(
   metadata: ReadonlyMap<string, GgufEntry>,
   tensors: readonly TensorHeader[],
   alignment: number,
+  version: 2 | 3 = 3,
 ): Uint8Array {
   const header = new HeaderBuilder();
   header.u32(GGUF_MAGIC);
-  header.u32(3);
+  header.u32(version);
   header.u64(tensors.length);
   header.u64(metadata.size);
-  for (const [key, entry] of metadata) {
-    header.string(key);
-    writeEntry(header, key, entry);
-  }
+  for (const [key, entry] of metadata) writeEntry(header, key, entry);
   let offset = 0;
   for (const tensor of tensors) {
     header.string(tensor.name);
@@ -104,9 +102,10 @@ function writeData(sink: ByteSink, tensor: TensorToWrite, alignment: number): vo
 
 function writeEntry(header: HeaderBuilder, key: string, entry: GgufEntry): void {
   if (entry.type === 'raw') {
-    header.bytes(entry.value);
+    header.raw(entry.value);
     return;
   }
+  header.string(key);
   header.u32(GgufValueType[entry.type]);
   if (entry.type !== 'array') {
     writeScalar(header, key, entry.type, entry.value);

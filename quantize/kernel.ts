@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { PynqLlmError } from '../errors/index.js';
-import { BLOCK_FORMATS, type GgmlType, rowBytes } from '../gguf/index.js';
+import { alignUp, BLOCK_FORMATS, type GgmlType, rowBytes } from '../gguf/index.js';
 
 /** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
 declare const WebAssembly: {
@@ -27,6 +27,7 @@ interface Kernels {
 }
 
 const PAGE_BYTES = 65536;
+const VECTOR_BYTES = 16;
 /** The kernels' own data lie below. */
 const IMPORTANCE_ADDRESS = 8192;
 /** Of all that a call needs; a row of a model is a thousandth. */
@@ -62,9 +63,9 @@ export class RowQuantizer {
   ): Uint8Array {
     const rows = source.length / rowBytes(from, columns);
     const outBytes = rows * rowBytes(to, columns);
-    const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * columns);
-    const sourceAt = valuesAt + alignUp(4 * rows * columns);
-    const outAt = sourceAt + alignUp(source.length);
+    const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * columns, VECTOR_BYTES);
+    const sourceAt = valuesAt + alignUp(4 * rows * columns, VECTOR_BYTES);
+    const outAt = sourceAt + alignUp(source.length, VECTOR_BYTES);
     if (outAt + outBytes > MAX_BYTES) throw tooLong(columns);
     this.#grow(outAt + outBytes);
     const bytes = new Uint8Array(this.#memory.buffer);
@@ -83,10 +84,6 @@ export class RowQuantizer {
     const missing = bytes - this.#memory.buffer.byteLength;
     if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE_BYTES));
   }
-}
-
-function alignUp(bytes: number): number {
-  return Math.ceil(bytes / 16) * 16;
 }
 
 function tooLong(columns: number): PynqLlmError {

@@ -12,6 +12,7 @@ import {
   openGguf,
   readRawMetadata,
   rowBytes,
+  SPLIT_KEYS,
 } from '../gguf/index.js';
 import type { ImportanceMatrix } from './importance.js';
 import { RowQuantizer, SOURCE_TYPES } from './kernel.js';
@@ -23,7 +24,6 @@ import { chooseTypes, type ModelShape, type TypeChoice, trimmedShape } from './t
 const PIECE_VALUES = 2 ** 20;
 /** GGML_QNT_VERSION of ggml.h. */
 const QUANTIZATION_VERSION = 2;
-const SPLIT_KEYS = ['split.no', 'split.count', 'split.tensors.count'];
 
 export interface QuantizeOptions extends Omit<TypeChoice, 'model' | 'mixture' | 'hasImportance'> {
   readonly importance?: ImportanceMatrix;
@@ -201,7 +201,7 @@ function metadataOf(
   };
   set('general.quantization_version', { type: 'uint32', value: QUANTIZATION_VERSION });
   set('general.file_type', { type: 'uint32', value: fileType });
-  for (const key of SPLIT_KEYS) entries.delete(key);
+  for (const key of Object.values(SPLIT_KEYS)) entries.delete(key);
   for (const [key, entry] of importance?.metadata ?? []) set(key, entry);
   return entries;
 }

@@ -3,7 +3,8 @@ export function inFileOrder<T extends { readonly name: string }>(tensors: Iterab
   return [...tensors].sort((a, b) => layerOf(a.name) - layerOf(b.name) || compareBytes(a.name, b.name));
 }
 
-function layerOf(name: string): number {
+/** The layer that a tensor's name tells; -1 of one that belongs to none. */
+export function layerOf(name: string): number {
   return Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1);
 }
 

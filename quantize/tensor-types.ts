@@ -1,5 +1,6 @@
 import { BLOCK_FORMATS, GgmlType } from '../gguf/index.js';
 import { isQuantized, type Mixture, type MixtureName } from './mixtures.js';
+import { layerOf } from './tensor-order.js';
 
 /** What the choice of types asks of a model. */
 export interface ModelShape {
@@ -131,6 +132,7 @@ function mixedType(
   if (role === 'keys') return model.experts === 8 ? GgmlType.Q8_0 : mixture.type;
   if (role === 'attention-output') return typeOfAttentionOutput(mixture, model.experts);
   if (role !== 'ffn-down') return mixture.type;
+  // Stacks of experts do not come one a layer, so their layer is read.
   const layer = model.experts > 1 ? layerOf(tensor.name) : counts.down;
   counts.down++;
   return typeOfDown(mixture, layer, model.layers, hasImportance);
@@ -218,11 +220,6 @@ function typeOfDown(
 function getsMoreBits(index: number, all: number): boolean {
   const eighth = Math.floor(all / 8);
   return index < eighth || index >= Math.floor((7 * all) / 8) || (index - eighth) % 3 === 2;
-}
-
-/** Stacks of experts do not come one a layer, so their layer is read. */
-function layerOf(name: string): number {
-  return Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0);
 }
 
 /** The type, or what llama-quantize takes instead where rows are no whole blocks of it. */

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
-import { anyMilliseconds, callback, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
+import { optionsOf, requireArguments } from './arguments.js';
 import type { BoardClient } from './board-client.js';
-import { openBoard, type SessionOptions } from './open-board.js';
+import { openBoard, RECONNECT_MS, SESSION_ARGUMENTS, type SessionOptions } from './open-board.js';
 import { webSocket } from './transports/web-socket.js';
 
 export type { ErrorCodeName, ErrorContext, ErrorDetail, WireError } from '../errors/index.js';
@@ -12,18 +12,9 @@ export type { CallOptions, ConnectionEvent } from './connection.js';
 export type { Generation, GenerationOptions, Prompt, Token } from './generation.js';
 export type { GenerateOptions, Model } from './model.js';
 
-const RECONNECT_MS = 15_000;
-
 const ARGUMENTS = z.object({
   url: z.string().regex(/^wss?:\/\//, 'must begin with ws:// or wss://'),
-  options: optionsOf({
-    token: z.string().optional(),
-    timeoutMs: milliseconds,
-    signal,
-    onConnection: callback,
-    client: z.string().optional(),
-    reconnectMs: anyMilliseconds,
-  }),
+  options: optionsOf(SESSION_ARGUMENTS),
 });
 
 /** How an agent is reached from a page. */

@@ -1,21 +1,14 @@
 import { z } from 'zod';
-import { anyMilliseconds, callback, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
+import { optionsOf, requireArguments } from './arguments.js';
 import type { BoardClient } from './board-client.js';
-import { openBoard, type SessionOptions } from './open-board.js';
+import { openBoard, RECONNECT_MS, SESSION_ARGUMENTS, type SessionOptions } from './open-board.js';
 import { transportFor } from './transports/open-url.js';
 import type { SshLoginOptions } from './transports/ssh.js';
-
-const RECONNECT_MS = 15_000;
 
 const ARGUMENTS = z.object({
   url: z.string(),
   options: optionsOf({
-    token: z.string().optional(),
-    timeoutMs: milliseconds,
-    signal,
-    onConnection: callback,
-    client: z.string().optional(),
-    reconnectMs: anyMilliseconds,
+    ...SESSION_ARGUMENTS,
     ca: z.string().optional(),
     fingerprint: z.string().optional(),
     storeDir: z.string().optional(),

@@ -1,8 +1,22 @@
+import { z } from 'zod';
+import { anyMilliseconds, callback, milliseconds, signal } from './arguments.js';
 import { BoardClient } from './board-client.js';
 import { Connection, type ConnectionEvent } from './connection.js';
 import type { OpenTransport } from './transports/transport.js';
 
 const TIMEOUT_MS = 30_000;
+/** So long a lost connection is tried again, unless it is said otherwise. */
+export const RECONNECT_MS = 15_000;
+
+/** How the options of every connection are checked. */
+export const SESSION_ARGUMENTS = {
+  token: z.string().optional(),
+  timeoutMs: milliseconds,
+  signal,
+  onConnection: callback,
+  client: z.string().optional(),
+  reconnectMs: anyMilliseconds,
+};
 
 /** What every connection to an agent may be told, whatever carries it. */
 export interface SessionOptions {
