@@ -3,15 +3,13 @@ import { BLOCK_FORMATS, GgmlType, type GgufFile } from '../../gguf/index.js';
 import type { KvShape } from '../kv/layout.js';
 import { readConfig } from '../model/config.js';
 import { findTensors, matrices } from '../model/tensors.js';
+import { type WorkspaceShape, workspaceShape } from '../model/workspace.js';
 
 /** What the memory of a model follows from: its header alone tells it. Plain data. */
-export interface ModelShape extends KvShape {
+export interface ModelShape extends KvShape, WorkspaceShape {
   readonly name: string;
-  /** Values of the residual stream, and inside of a feed-forward. */
-  readonly embedding: number;
-  readonly feedForward: number;
-  /** Tokens of the vocabulary, and merges of a byte-pair one. */
-  readonly vocabulary: number;
+  readonly layerWindows: readonly number[];
+  /** Merges of a byte-pair vocabulary. */
   readonly merges: number;
   /** Tokens of context that the model was made for. */
   readonly trainedContext: number;
@@ -29,17 +27,13 @@ export function modelShape(gguf: GgufFile): ModelShape {
   const config = readConfig(gguf);
   const tensors = findTensors(gguf, config);
   const merges = gguf.metadata.get('tokenizer.ggml.merges');
-  const { name, layers, heads, kvHeads, headDim, embedding, feedForward, trainedContext } = config;
+  const { name, layers, layerWindows, trainedContext } = config;
   return {
     name,
     layers,
-    heads,
-    kvHeads,
-    headDim,
-    embedding,
-    feedForward,
+    layerWindows,
     trainedContext,
-    vocabulary: config.vocabSize,
+    ...workspaceShape(config),
     merges: typeof merges === 'object' ? merges.length : 0,
     vectorValues: tensors.vectors.reduce((sum, { columns }) => sum + columns, 0),
     matrices: matrices(tensors).map(({ name, type, rows, columns }) => ({ name, type, rows, columns })),

@@ -48,6 +48,8 @@ export interface ModelConfig {
   /** RoPE of layers with a window, where it is another one. */
   readonly windowRope: RopeConfig | undefined;
   readonly layerConfigs: readonly LayerConfig[];
+  /** Windows of the layers, as in `layerConfigs`. */
+  readonly layerWindows: readonly number[];
   readonly scales: Scales;
   /** tanh bounds of attention scores and of logits; 0 for none. */
   readonly caps: { readonly attention: number; readonly logits: number };
@@ -63,7 +65,6 @@ const MOST = { layers: 512, heads: 1024, experts: 1024, dimension: 1 << 20, cont
  *
  * Source: GGUF specification, "Standardized key-value pairs"; llama.cpp's defaults where a key is optional.
  *
- * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_MISSING, LLM_METADATA_INVALID,
  *   LLM_ROPE_SCALING_UNSUPPORTED, LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE
@@ -89,6 +90,7 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
   const layers = metadata.integer(`${prefix}.block_count`, 1, MOST.layers);
   const rope = readRope(metadata, prefix, architecture.rope, headDim, trainedContext);
   const shape = { embedding, heads, headDim, layers };
+  const layerConfigs = readLayers(metadata, prefix, architecture, layers);
   return {
     name: metadata.optionalText('general.name', 'unnamed'),
     architecture,
@@ -105,7 +107,8 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
     ),
     rope,
     windowRope: readWindowRope(metadata, prefix, architecture, rope),
-    layerConfigs: readLayers(metadata, prefix, architecture, layers),
+    layerConfigs,
+    layerWindows: layerConfigs.map(({ window }) => window),
     scales: readScales(metadata, prefix, architecture, shape),
     caps: readCaps(metadata, prefix, architecture),
     tiedOutput: !gguf.tensors.has('output.weight'),

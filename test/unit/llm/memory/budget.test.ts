@@ -9,10 +9,6 @@ import { KvLayout } from '../../../../llm/kv/layout.js';
 import type { BudgetInput, MemoryRequest } from '../../../../llm/memory/budget.js';
 import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { budgetMemory, requireMemory } from '../../../../llm/memory/refusal.js';
-import { workspaceBytes } from '../../../../llm/memory/sizes.js';
-import { readConfig } from '../../../../llm/model/config.js';
-import { MatrixInput } from '../../../../llm/model/matrix-input.js';
-import { Workspace } from '../../../../llm/model/workspace.js';
 import { syntheticGguf } from '../models.js';
 import { SMALLEST, tinyLlama } from './sparse-model.js';
 
@@ -61,15 +57,6 @@ describe('the sum of a model', () => {
     expect(lines.reduce((total, { bytes }) => total + bytes, 0)).toBe(sum[of].need);
     for (const { what, bytes } of lines)
       expect(sum.table).toMatch(new RegExp(`^ {2}${what} +${(bytes / MEBI).toFixed(1)}$`, 'm'));
-  });
-
-  it('counts the activations that the workspace allocates', () => {
-    const config = readConfig(openGguf(tinyLlama()));
-    const allocated = Object.values(new Workspace(config, 3)).reduce<number>(
-      (sum, part) => sum + (part instanceof Float32Array ? part.byteLength : 0),
-      0,
-    );
-    expect(workspaceBytes(LARGE, 3)).toBe(allocated + MatrixInput.bytes(5632, 3));
   });
 
   it('has weights that the core does not take in Linux’s memory, and none of the embedding', () => {
@@ -122,10 +109,11 @@ describe('keys and values', () => {
     expect(kvBytes).toBe(defaultKvBytes(SMALL, 'f16', 128, loadBoardDescription('pynq-z1')));
   });
 
-  it('have what is left where that is less, and the sum is what there is', () => {
+  it('have what is left where that is less, and the sum is what there is, up to a frame', () => {
     const sum = budget(SMALL, 'pynq-z1-360', 56 * MEBI, { contextLength: 128 });
     expect(sum.kvBytes).toBeLessThan(defaultKvBytes(SMALL, 'f16', 128, loadBoardDescription('pynq-z1-360')));
-    expect(sum.system.need).toBe(sum.system.available);
+    expect(sum.system.need).toBeLessThanOrEqual(sum.system.available);
+    expect(sum.system.need).toBeGreaterThan(sum.system.available - new KvLayout(SMALL, 'f16').frameBytes);
   });
 
   it('are one sequence of the context that was asked for at least', () => {
