@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type BoardDescription, loadBoardDescription } from '../../../../board/index.js';
@@ -9,6 +9,8 @@ import { KvLayout } from '../../../../llm/kv/layout.js';
 import type { BudgetInput, MemoryRequest } from '../../../../llm/memory/budget.js';
 import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { budgetMemory, requireMemory } from '../../../../llm/memory/refusal.js';
+import { loadModel } from '../../../../llm/model/load-model.js';
+import type { Model } from '../../../../llm/model/model.js';
 import { syntheticGguf } from '../models.js';
 import { SMALLEST, tinyLlama } from './sparse-model.js';
 
@@ -39,6 +41,31 @@ function refused(...args: Parameters<typeof input>): Error & { code: string; con
   throw new Error('it was not refused');
 }
 
+const FAMILIES = join('test', 'fixtures', 'families');
+
+/** What is allocated by WebAssembly memories, in pages of 64 KiB; each begins with 4 KiB of the kernels' own. */
+function allocatedBy(run: () => unknown): number {
+  const wasm = Reflect.get(globalThis, 'WebAssembly') as {
+    Memory: new (size: { initial: number }) => object;
+  };
+  const { Memory } = wasm;
+  let pages = 0;
+  wasm.Memory = class extends Memory {
+    constructor(size: { initial: number }) {
+      super(size);
+      pages += size.initial;
+    }
+  };
+  try {
+    run();
+  } finally {
+    wasm.Memory = Memory;
+  }
+  return pages;
+}
+
+const pagesOf = (bytes: number) => Math.ceil((bytes + 4096) / 65_536);
+
 describe('the sum of a model', () => {
   it('TinyLlama in Q2_K with a Q4_K output matrix fits 360 MiB at a context of 128', () => {
     expect(tinyLlama(SMALLEST).size / MEBI).toBeCloseTo(359.8, 1);
@@ -58,6 +85,28 @@ describe('the sum of a model', () => {
     for (const { what, bytes } of lines)
       expect(sum.table).toMatch(new RegExp(`^ {2}${what} +${(bytes / MEBI).toFixed(1)}$`, 'm'));
   });
+
+  it.each(readdirSync(FAMILIES).filter((file) => file.endsWith('.gguf')))(
+    'has the memory that is allocated for activations, and for keys and values: %s',
+    (file) => {
+      const gguf = openGguf(fileSource(join(FAMILIES, file)));
+      const request = { maxColumns: 1000, contextLength: 200, kvBytes: 4_000_001 } as const;
+      for (const kvType of ['f16', 'int8'] as const) {
+        const { lines } = budget(modelShape(gguf), 'pynq-z1', 400 * MEBI, { ...request, kvType });
+        const model = { made: undefined as Model | undefined };
+        const activations = allocatedBy(() => {
+          model.made = loadModel(gguf, { ...request, kvType });
+        });
+        const keysAndValues = allocatedBy(() => model.made?.kvPool);
+        for (const [what, allocated] of [
+          ['activations', activations],
+          ['keys and values', keysAndValues],
+        ] as const)
+          expect(pagesOf(lines.find((line) => line.what.startsWith(what))!.bytes)).toBe(allocated);
+        model.made?.close();
+      }
+    },
+  );
 
   it('has weights that the core does not take in Linux’s memory, and none of the embedding', () => {
     const f16 = modelShape(syntheticOf(GgmlType.F16));

@@ -175,8 +175,30 @@ describe('a file of a family', () => {
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 5 }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 0 }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 1e9 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': -1 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 3.5 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 0 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 2 ** 40 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': Number.NaN }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_feed_forward_length': 0 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_feed_forward_length': 2 ** 40 }],
   ])('%s with %j is refused', (file, metadata) => {
     expect(failure(changed(open(file), metadata))).toMatch(/LLM_METADATA_INVALID/);
+  });
+
+  it.each([
+    [{ 'qwen3moe.expert_count': 1024 }, /LLM_TENSOR_SHAPE/],
+    [{ 'qwen3moe.expert_count': 3 }, /LLM_TENSOR_SHAPE/],
+    [{ 'qwen3moe.expert_feed_forward_length': 2 ** 20 }, /LLM_TENSOR_SHAPE/],
+    // Of one expert's length all of them would have the feed-forward's.
+    [
+      { 'qwen3moe.expert_feed_forward_length': undefined, 'qwen3moe.feed_forward_length': 66 },
+      /LLM_TENSOR_SHAPE/,
+    ],
+    [{ 'qwen3moe.expert_count': undefined }, /LLM_METADATA_MISSING/],
+    [{ 'qwen3moe.expert_used_count': undefined }, /LLM_METADATA_MISSING/],
+  ])('of experts that are not those of its tensors is refused: %j', (metadata, why) => {
+    expect(failure(changed(open('qwen3moe-f16.gguf'), metadata))).toMatch(why);
   });
 
   it('with a tensor that the graph has no place for is refused', () => {
