@@ -90,7 +90,7 @@ describe('the sum of a model', () => {
     'has the memory that is allocated for activations, and for keys and values: %s',
     (file) => {
       const gguf = openGguf(fileSource(join(FAMILIES, file)));
-      const request = { maxColumns: 1000, contextLength: 200, kvBytes: 4_000_001 } as const;
+      const request = { maxColumns: 1000, contextLength: 90, kvBytes: 4_000_001 } as const;
       for (const kvType of ['f16', 'int8'] as const) {
         const { lines } = budget(modelShape(gguf), 'pynq-z1', 400 * MEBI, { ...request, kvType });
         const model = { made: undefined as Model | undefined };
