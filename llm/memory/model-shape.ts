@@ -35,7 +35,7 @@ export function modelShape(gguf: GgufFile): ModelShape {
     trainedContext,
     ...workspaceShape(config),
     merges: typeof merges === 'object' ? merges.length : 0,
-    vectorValues: tensors.vectors.reduce((sum, { columns }) => sum + columns, 0),
+    vectorValues: tensors.vectors.reduce((sum, { columns, rows }) => sum + columns * rows, 0),
     matrices: matrices(tensors).map(({ name, type, rows, columns }) => ({ name, type, rows, columns })),
   };
 }
