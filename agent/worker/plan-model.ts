@@ -45,10 +45,10 @@ export function plainPlacement({ tensors, ...report }: PlacementReport): WirePla
 
 /** What a model's memory follows from, of what a client says of it. */
 export function shapeOf(model: ModelDimensions, shapes: Shapes): ModelShape {
-  const vectors = shapes.filter(({ rows }) => rows === 1);
+  const vectors = shapes.filter(isVector);
   return {
     ...model,
-    vectorValues: vectors.reduce((sum, { columns }) => sum + columns, 0),
+    vectorValues: vectors.reduce((sum, { rows, columns }) => sum + rows * columns, 0),
     matrices: matricesOf(shapes),
   };
 }
@@ -67,13 +67,18 @@ function matricesOf(shapes: Shapes): TensorShape[] {
   const hasOutput = shapes.some(({ name }) => name === 'output.weight');
   return shapes
     .filter(
-      ({ name, rows }) =>
-        rows > 1 &&
-        name.endsWith('.weight') &&
-        name !== 'position_embd.weight' &&
-        (name !== 'token_embd.weight' || !hasOutput),
+      (shape) =>
+        !isVector(shape) &&
+        shape.name.endsWith('.weight') &&
+        shape.name !== 'position_embd.weight' &&
+        (shape.name !== 'token_embd.weight' || !hasOutput),
     )
     .map(toShape);
+}
+
+/** Values that the CPU keeps; a convolution has some for each of its values. */
+function isVector({ name, rows }: Shapes[number]): boolean {
+  return rows === 1 || name.endsWith('.shortconv.conv.weight');
 }
 
 function toShape({ name, type, rows, columns }: Shapes[number]): TensorShape {

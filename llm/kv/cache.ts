@@ -50,7 +50,8 @@ export class KvCache {
     const last = PAGE_TOKENS - (layout.type === 'int8' ? 1 : 0);
     const own = this.#pages.filter(({ holders }) => holders === 1);
     const frames = own.reduce(
-      (sum, { keys, values, bytes }) => sum + [keys, values, bytes].filter((frame) => frame !== NONE).length,
+      (sum, { keys, values, bytes, rows }) =>
+        sum + [keys, values, bytes, ...rows].filter((frame) => frame !== NONE).length,
       0,
     );
     return {
@@ -122,13 +123,14 @@ export class KvCache {
   }
 
   /**
-   * Forgets all tokens from `length` on. Within an INT8 page that is settled this goes back to the page's beginning, because
-   * its halves are gone.
+   * Forgets all tokens from `length` on. Within a settled page this goes back to the page's beginning where the page has not all
+   * that a next token would need: the halves of an INT8 page are gone, and of rows that convolutions go over all but the last.
    */
   truncate(length: number): void {
     if (length >= this.length) return;
     const page = this.#pages[Math.floor(length / PAGE_TOKENS)];
-    const kept = page.keys === NONE ? length - (length % PAGE_TOKENS) : length;
+    const isReduced = page.keys === NONE || page.rows.length < this.#pool.memory.layout.rowFrames;
+    const kept = isReduced ? length - (length % PAGE_TOKENS) : length;
     this.#dropPagesFrom(Math.ceil(kept / PAGE_TOKENS));
     this.#tokens.length = kept;
     this.#settled = Math.min(this.#settled, Math.floor(kept / PAGE_TOKENS));
@@ -218,8 +220,7 @@ export class KvCache {
   /** A page for the next frames of a file with so many tokens. */
   #placeSpilled(tokens: number): void {
     const isComplete = (this.#pages.length + 1) * PAGE_TOKENS <= tokens;
-    const { type } = this.#pool.memory.layout;
-    const page = isComplete && type === 'int8' ? this.#pool.newBytesPage() : this.#pool.newPage();
+    const page = isComplete ? this.#pool.newCompletePage() : this.#pool.newPage();
     if (page === undefined) {
       this.#giveBackPages();
       throw this.#full();
@@ -228,8 +229,8 @@ export class KvCache {
   }
 
   /** What a settled page, or the open one, consists of. */
-  #contentsOf({ keys, values, bytes }: Page): Uint8Array[] {
-    const frames = keys === NONE ? [bytes] : [keys, values];
+  #contentsOf({ keys, values, bytes, rows }: Page): Uint8Array[] {
+    const frames = keys === NONE ? [bytes] : [keys, values, ...rows];
     return frames.map((frame) => this.#pool.memory.contentOf(frame));
   }
 
@@ -240,6 +241,24 @@ export class KvCache {
     const slot = position % PAGE_TOKENS;
     memory.store(page, layer, slot, keys, values, at);
     if (slot === PAGE_TOKENS - 1 && page.bytes !== NONE) memory.quantize(page, layer);
+  }
+
+  /** Keeps the row that convolutions of a layer go over, of the token at `position`: its width from `at` on. */
+  storeRow(layer: number, position: number, rows: Float32Array, at: number): void {
+    const { memory } = this.#pool;
+    const page = this.#pages[Math.floor(position / PAGE_TOKENS)];
+    const slot = position % PAGE_TOKENS;
+    const row = memory.rowOf(page, layer, slot);
+    row.set(rows.subarray(at, at + row.length));
+    if (slot === PAGE_TOKENS - 1) memory.keepRows(page, layer);
+  }
+
+  /**
+   * The row of the token at `position`, in place: one of those that a convolution of a token whose page is not settled goes over.
+   */
+  row(layer: number, position: number): Float32Array {
+    const page = this.#pages[Math.floor(position / PAGE_TOKENS)];
+    return this.#pool.memory.rowOf(page, layer, position % PAGE_TOKENS);
   }
 
   /**

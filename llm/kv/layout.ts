@@ -1,16 +1,24 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { wholeLines } from '../kernels/kernels.js';
-import type { ModelConfig } from '../model/config.js';
+import { PAGE_TOKENS } from './page.js';
+import { type ConvolutionShape, RowLayout } from './row-layout.js';
 
 /** How keys and values of complete pages are stored; open pages are F16 always. */
 export const KV_TYPES = ['f16', 'int8'] as const;
 export type KvType = (typeof KV_TYPES)[number];
 
 /** What a cache needs to know of its model. */
-export type KvShape = Pick<ModelConfig, 'layers' | 'heads' | 'kvHeads' | 'headDim'>;
+export interface KvShape {
+  /** Layers that keep keys and values. */
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Layers that convolve instead, where there are some. */
+  readonly convolution?: ConvolutionShape | undefined;
+}
 
-/** Tokens of a page: as many as sums of a head during attention, token t adds to lane t mod 16 (assembly/attention.ts). */
-export const PAGE_TOKENS = 16;
+export { PAGE_TOKENS };
 
 /** Sums of a dot product: assembly/dot.ts. */
 const LANES = 16;
@@ -23,7 +31,8 @@ const MOST_INT8_HEAD = 512;
 
 /**
  * Where things are. Memory is given out in frames of one size: a page's keys of all layers as halves take one frame, its
- * values another, and both as INT8 with their scales one. So a complete F16 page has two frames and an INT8 page one.
+ * values another, and both as INT8 with their scales one. So a complete F16 page has two frames and an INT8 page one. What
+ * convolutions need of a complete page lies in its frames too, behind keys and values; see {@link RowLayout}.
  */
 export class KvLayout {
   /** Values of a token's keys in one layer. */
@@ -31,8 +40,11 @@ export class KvLayout {
   readonly frameBytes: number;
   /** Frames of a complete page. */
   readonly pageFrames: 1 | 2;
-  /** Frames of a page until it is settled: halves, and INT8 once it is complete. */
-  readonly openFrames: 2 | 3;
+  /** Frames of a page until it is settled: halves, INT8 once it is complete, and {@link rowFrames}. */
+  readonly openFrames: number;
+  /** Frames among these for the rows that convolutions go over; 0 where none does. */
+  readonly rowFrames: number;
+  readonly rows: RowLayout | undefined;
   /** Bytes from one layer to the next in a frame of halves, and in one of INT8. */
   readonly halvesStride: number;
   readonly bytesStride: number;
@@ -42,7 +54,7 @@ export class KvLayout {
     readonly shape: KvShape,
     readonly type: KvType,
   ) {
-    const { layers, kvHeads, headDim } = shape;
+    const { layers, kvHeads, headDim, convolution } = shape;
     if (type === 'int8' && headDim > MOST_INT8_HEAD)
       throw new PynqLlmError(
         'LLM_KV_TYPE',
@@ -52,21 +64,26 @@ export class KvLayout {
     this.width = kvHeads * headDim;
     this.halvesStride = 2 * PAGE_TOKENS * this.width;
     this.bytesStride = 2 * PAGE_TOKENS * this.width + 8 * kvHeads;
-    this.frameBytes = wholeLines(layers * (type === 'int8' ? this.bytesStride : this.halvesStride));
+    const keyBytes = layers * (type === 'int8' ? this.bytesStride : this.halvesStride);
     this.pageFrames = type === 'int8' ? 1 : 2;
-    this.openFrames = type === 'int8' ? 3 : 2;
+    this.rows = convolution && new RowLayout(convolution, this.pageFrames, keyBytes);
+    this.frameBytes = wholeLines(this.rows?.frameBytes ?? keyBytes);
+    this.rowFrames = this.rows?.openFrames ?? 0;
+    this.openFrames = (type === 'int8' ? 3 : 2) + this.rowFrames;
   }
 
-  /** Frames that a sequence of `tokens` tokens needs: its complete pages, and halves of the open one or the one just completed. */
+  /** Frames that a sequence of `tokens` tokens needs: its complete pages, and what the open one, or the one just completed, has beside. */
   framesOf(tokens: number): number {
     const pages = Math.ceil(tokens / PAGE_TOKENS);
-    return this.type === 'f16' ? 2 * pages : Math.floor(tokens / PAGE_TOKENS) + 2;
+    const frames = this.type === 'f16' ? 2 * pages : Math.floor(tokens / PAGE_TOKENS) + 2;
+    return frames + this.rowFrames;
   }
 
   /** The longest sequence that so many frames hold. */
   tokensIn(frames: number): number {
-    if (this.type === 'f16') return Math.floor(frames / 2) * PAGE_TOKENS;
-    return frames < 2 ? 0 : (frames - 2) * PAGE_TOKENS + PAGE_TOKENS - 1;
+    const rest = Math.max(0, frames - this.rowFrames);
+    if (this.type === 'f16') return Math.floor(rest / 2) * PAGE_TOKENS;
+    return rest < 2 ? 0 : (rest - 2) * PAGE_TOKENS + PAGE_TOKENS - 1;
   }
 
   /** Bytes of what an attention works with, as assembly/attention.ts lays it out: rows are padded to whole rounds of lanes. */

@@ -2,8 +2,9 @@ import { PynqLlmError } from '../../errors/index.js';
 import { KernelMemory, MOST_KERNEL_BYTES, wholeLines } from '../kernels/kernels.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import { Attention } from './attention.js';
-import type { KvLayout } from './layout.js';
+import { type KvLayout, PAGE_TOKENS } from './layout.js';
 import type { Page } from './page.js';
+import type { RowLayout } from './row-layout.js';
 
 /**
  * The frames of a pool, and the kernels that write and read them. The memory is reserved at once and never grows; the
@@ -16,6 +17,8 @@ export class KvMemory {
   readonly maxTokens: number;
   readonly #memory: KernelMemory;
   readonly #bytes: Uint8Array;
+  /** The same. */
+  readonly #floats: Float32Array;
   readonly attention: Attention;
   /** The key or value row at hand. */
   readonly #row: Float32Array;
@@ -48,6 +51,8 @@ export class KvMemory {
     this.#row = this.#memory.floats(layout.width);
     this.attention = new Attention(layout, this.#memory, this.maxTokens, maxColumns, threads);
     this.#bytes = this.#memory.bytes(this.frames * layout.frameBytes);
+    const { buffer, byteOffset, byteLength: all } = this.#bytes;
+    this.#floats = new Float32Array(buffer, byteOffset, all / Float32Array.BYTES_PER_ELEMENT);
   }
 
   get freeFrames(): number {
@@ -87,6 +92,42 @@ export class KvMemory {
     kernels.encodeHalves(this.#row.byteOffset, this.addressOf(page.keys) + offset, width);
     this.#row.set(values.subarray(at, at + width));
     kernels.encodeHalves(this.#row.byteOffset, this.addressOf(page.values) + offset, width);
+  }
+
+  /**
+   * The row of token `slot` that convolutions of a layer go over, in place: of any token where the page is not settled, else of
+   * the last ones that {@link keepRows} kept.
+   */
+  rowOf(page: Page, layer: number, slot: number): Float32Array {
+    return page.rows.length > 0 ? this.#openRow(page, layer, slot) : this.#keptRow(page, layer, slot);
+  }
+
+  /** Puts the last rows of a layer of a page whose 16 tokens are stored where they stay when it is settled. */
+  keepRows(page: Page, layer: number): void {
+    for (let slot = this.#rows.firstKept; slot < PAGE_TOKENS; slot++)
+      this.#keptRow(page, layer, slot).set(this.#openRow(page, layer, slot));
+  }
+
+  get #rows(): RowLayout {
+    const { rows } = this.layout;
+    if (rows === undefined) throw new Error('only a model that convolves has rows');
+    return rows;
+  }
+
+  #openRow(page: Page, layer: number, slot: number): Float32Array {
+    const { frame, at } = this.#rows.open(layer, slot);
+    return this.#floatsAt(page.rows[frame], at);
+  }
+
+  #keptRow(page: Page, layer: number, slot: number): Float32Array {
+    const frames = this.layout.type === 'int8' ? [page.bytes] : [page.keys, page.values];
+    const { frame, at } = this.#rows.kept(layer, slot);
+    return this.#floatsAt(frames[frame], at);
+  }
+
+  #floatsAt(frame: number, at: number): Float32Array {
+    const first = (frame * this.layout.frameBytes + at) / Float32Array.BYTES_PER_ELEMENT;
+    return this.#floats.subarray(first, first + this.#rows.shape.width);
   }
 
   /** Makes INT8 of a layer of a page whose 16 tokens are stored in it. */

@@ -1,3 +1,6 @@
+/** Tokens of a page: as many as sums of a head during attention, token t adds to lane t mod 16 (assembly/attention.ts). */
+export const PAGE_TOKENS = 16;
+
 /** No frame. */
 export const NONE = -1;
 
@@ -11,6 +14,8 @@ export interface Page {
   values: number;
   /** Frame of INT8, once the page is complete. */
   bytes: number;
+  /** Frames of the rows that convolutions go over, one of each token: until the page is settled. None where no layer convolves. */
+  rows: readonly number[];
   /** Caches and pins that hold the page. */
   holders: number;
   /** Pins among them. */

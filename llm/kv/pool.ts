@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { ThreadPool } from '../threads/thread-pool.js';
+import { SEQUENCES } from './default-memory.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS } from './layout.js';
 import { KvMemory } from './memory.js';
 import { NONE, type Page } from './page.js';
@@ -61,6 +62,8 @@ export class KvPool {
   readonly #index = new PrefixIndex();
   /** Pages in the index that nobody holds, the least recently used first; a page comes before the one it follows. */
   readonly #unheld = new Set<Page>();
+  /** Pages that a step goes on in, at most. */
+  readonly #mostOpened: number;
   #pinned = 0;
   #hits = 0;
   #evictions = 0;
@@ -72,6 +75,7 @@ export class KvPool {
   constructor(shape: KvShape, options: KvPoolOptions) {
     const { type, bytes, contextLength, maxColumns = 1, threads = new ThreadPool(1) } = options;
     this.askedBytes = bytes;
+    this.#mostOpened = SEQUENCES + Math.ceil(maxColumns / PAGE_TOKENS);
     this.memory = new KvMemory(new KvLayout(shape, type), bytes, contextLength, maxColumns, threads);
   }
 
@@ -122,10 +126,16 @@ export class KvPool {
     };
   }
 
-  /** Open pages that there is room for, those that nobody holds thrown out. */
+  /**
+   * Pages that there is room for, those that nobody holds thrown out: open ones, or more where rows of convolutions take most of an
+   * open page, as only pages that a step goes on in have some.
+   */
   get freePages(): number {
     const { freeFrames, layout } = this.memory;
-    return Math.floor((freeFrames + this.#unheld.size * layout.pageFrames) / layout.openFrames);
+    const { pageFrames, openFrames, rowFrames } = layout;
+    const frames = freeFrames + this.#unheld.size * pageFrames;
+    const open = Math.floor(frames / openFrames);
+    return Math.max(open, Math.floor((frames - this.#mostOpened * rowFrames) / (openFrames - rowFrames)));
   }
 
   /**
@@ -171,26 +181,33 @@ export class KvPool {
     for (const page of this.#unheld) this.#evict(page);
   }
 
-  /** A page with room for halves, held once, or nothing where all is held. */
+  /** An open page, held once, or nothing where all is held. */
   newPage(): Page | undefined {
-    if (!this.#makeRoom(2)) return undefined;
     const { memory } = this;
+    const { rowFrames } = memory.layout;
+    if (!this.#makeRoom(2 + rowFrames)) return undefined;
     const [keys, values] = [memory.take(), memory.take()];
-    return { keys, values, bytes: NONE, holders: 1, pins: 0, entry: undefined };
+    const rows = Array.from({ length: rowFrames }, () => memory.take());
+    return { keys, values, bytes: NONE, rows, holders: 1, pins: 0, entry: undefined };
   }
 
-  /** A page with room for INT8 alone, held once, or nothing where all is held. */
-  newBytesPage(): Page | undefined {
-    if (!this.#makeRoom(1)) return undefined;
-    return { keys: NONE, values: NONE, bytes: this.memory.take(), holders: 1, pins: 0, entry: undefined };
+  /** A page with room for what a settled one has, held once, or nothing where all is held. */
+  newCompletePage(): Page | undefined {
+    const { memory } = this;
+    const { pageFrames, type } = memory.layout;
+    if (!this.#makeRoom(pageFrames)) return undefined;
+    const [keys, values, bytes] =
+      type === 'int8' ? [NONE, NONE, memory.take()] : [memory.take(), memory.take(), NONE];
+    return { keys, values, bytes, rows: [], holders: 1, pins: 0, entry: undefined };
   }
 
-  /** A copy of an open page's halves, held once, or nothing where all is held. */
+  /** A copy of an open page, held once, or nothing where all is held. */
   copyOf(page: Page): Page | undefined {
     const copy = this.newPage();
     if (copy === undefined) return undefined;
     this.memory.copy(page.keys, copy.keys);
     this.memory.copy(page.values, copy.values);
+    for (const [i, frame] of page.rows.entries()) this.memory.copy(frame, copy.rows[i]);
     return copy;
   }
 
@@ -199,13 +216,6 @@ export class KvPool {
     if (!this.#makeRoom(1)) return false;
     page.bytes = this.memory.take();
     return true;
-  }
-
-  /** Gives up the halves of a page that is INT8 for good, or will be. */
-  dropHalves(page: Page): void {
-    for (const frame of [page.keys, page.values]) if (frame !== NONE) this.memory.giveBack(frame);
-    page.keys = NONE;
-    page.values = NONE;
   }
 
   hold(page: Page): void {
@@ -259,7 +269,8 @@ export class KvPool {
       this.drop(page);
       return equal;
     }
-    if (page.bytes !== NONE) this.dropHalves(page);
+    if (page.bytes !== NONE) this.#dropHalves(page);
+    this.#dropRows(page);
     this.#index.add(page, prefix, tokens);
     return page;
   }
@@ -299,8 +310,20 @@ export class KvPool {
     this.#free(page);
   }
 
+  #dropHalves(page: Page): void {
+    for (const frame of [page.keys, page.values]) if (frame !== NONE) this.memory.giveBack(frame);
+    page.keys = NONE;
+    page.values = NONE;
+  }
+
+  #dropRows(page: Page): void {
+    for (const frame of page.rows) this.memory.giveBack(frame);
+    page.rows = [];
+  }
+
   #free(page: Page): void {
-    this.dropHalves(page);
+    this.#dropHalves(page);
+    this.#dropRows(page);
     if (page.bytes !== NONE) this.memory.giveBack(page.bytes);
     page.bytes = NONE;
   }

@@ -1,7 +1,7 @@
 import type { TensorShape } from '../../driver/index.js';
 import { BLOCK_FORMATS, GgmlType, type GgufFile } from '../../gguf/index.js';
 import type { KvShape } from '../kv/layout.js';
-import { readConfig } from '../model/config.js';
+import { kvShapeOf, readConfig } from '../model/config.js';
 import { findTensors, matrices } from '../model/tensors.js';
 
 /** What the memory of a model follows from: its header alone tells it. Plain data. */
@@ -15,7 +15,7 @@ export interface ModelShape extends KvShape {
   readonly merges: number;
   /** Tokens of context that the model was made for. */
   readonly trainedContext: number;
-  /** Values of norms and the like, float32 in the CPU's memory. */
+  /** Values of norms, convolutions and the like, float32 in the CPU's memory. */
   readonly vectorValues: number;
   /** What a step multiplies with. The embedding is among them only where it is the output matrix too. */
   readonly matrices: readonly TensorShape[];
@@ -29,19 +29,16 @@ export function modelShape(gguf: GgufFile): ModelShape {
   const config = readConfig(gguf);
   const tensors = findTensors(gguf, config);
   const merges = gguf.metadata.get('tokenizer.ggml.merges');
-  const { name, layers, heads, kvHeads, headDim, embedding, feedForward, trainedContext } = config;
+  const { name, embedding, feedForward, trainedContext } = config;
   return {
     name,
-    layers,
-    heads,
-    kvHeads,
-    headDim,
+    ...kvShapeOf(config),
     embedding,
     feedForward,
     trainedContext,
     vocabulary: config.vocabSize,
     merges: typeof merges === 'object' ? merges.length : 0,
-    vectorValues: tensors.vectors.reduce((sum, { columns }) => sum + columns, 0),
+    vectorValues: tensors.vectors.reduce((sum, { columns, rows }) => sum + columns * rows, 0),
     matrices: matrices(tensors).map(({ name, type, rows, columns }) => ({ name, type, rows, columns })),
   };
 }

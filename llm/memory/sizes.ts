@@ -26,9 +26,11 @@ export const THREAD_BYTES = 8 * MEBI;
 
 /** Bytes of the activations of `columns` columns: see model/workspace.ts. */
 export function workspaceBytes(shape: ModelShape, columns: number): number {
-  const { embedding, feedForward, heads, kvHeads, headDim, vocabulary } = shape;
+  const { embedding, feedForward, heads, kvHeads, headDim, vocabulary, convolution } = shape;
   const queries = heads * headDim;
-  const column = 3 * embedding + 2 * queries + 2 * kvHeads * headDim + 2 * feedForward + headDim + vocabulary;
+  const projected = convolution === undefined ? 0 : 3 * embedding;
+  const column =
+    3 * embedding + 2 * queries + 2 * kvHeads * headDim + projected + 2 * feedForward + headDim + vocabulary;
   const widest = Math.max(embedding, queries, feedForward);
   return columns * column * 4 + MatrixInput.bytes(widest, columns);
 }

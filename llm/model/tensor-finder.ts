@@ -30,10 +30,10 @@ export class TensorFinder {
     return tensor;
   }
 
-  /** A vector of F32. @throws PynqLlmError LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE, LLM_TENSOR_TYPE */
-  vector(name: string, length: number): GgufTensor {
+  /** A vector of F32, or some of one length. @throws PynqLlmError LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE, LLM_TENSOR_TYPE */
+  vector(name: string, length: number, count = 1): GgufTensor {
     const tensor = this.#find(name);
-    checkShape(tensor, [length]);
+    checkShape(tensor, count === 1 ? [length] : [length, count]);
     if (tensor.type !== GgmlType.F32) throw wrongType(tensor, 'F32');
     this.vectors.push(tensor);
     return tensor;

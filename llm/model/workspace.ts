@@ -19,6 +19,8 @@ export class Workspace {
   /** kvHeads * headDim values a column. */
   readonly keys: Float32Array;
   readonly values: Float32Array;
+  /** What a convolution starts from: three times embedding values a column. */
+  readonly projected: Float32Array;
   /** Result of attention: heads * headDim values a column. */
   readonly attended: Float32Array;
   /** What a layer's half adds to the residual stream: embedding values a column. */
@@ -53,6 +55,7 @@ export class Workspace {
       queryWidth,
       keyWidth,
       keyWidth,
+      config.convolution ? 3 * embedding : 0,
       queryWidth,
       embedding,
       feedForward,
@@ -74,6 +77,7 @@ export class Workspace {
       this.queries,
       this.keys,
       this.values,
+      this.projected,
       this.attended,
       this.update,
       this.gate,
