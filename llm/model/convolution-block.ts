@@ -82,11 +82,9 @@ export class ConvolutionBlock {
     const out = normed.subarray(to * embedding, (to + 1) * embedding);
     out.fill(0);
     const oldest = position + 1 - taps.length;
-    for (let tap = Math.max(0, -oldest); tap < taps.length; tap++) {
-      const row = cache.row(this.index, oldest + tap);
-      const weight = taps[tap];
-      for (let value = 0; value < embedding; value++) out[value] += Math.fround(row[value] * weight[value]);
-    }
+    // Before the first token there is nothing.
+    for (let tap = Math.max(0, -oldest); tap < taps.length; tap++)
+      addProducts(cache.row(this.index, oldest + tap), taps[tap], out);
     const gate = (3 * i + 1) * embedding;
     for (let value = 0; value < embedding; value++) out[value] *= projected[gate + value];
   }
@@ -96,6 +94,11 @@ export class ConvolutionBlock {
     weights.output.multiply(workspace.normed, n);
     leaveUpdate(workspace, weights.postNorm, n, config.scales.residual);
   }
+}
+
+/** Adds a · b to `out`, value by value: the product is rounded, then the sum. */
+export function addProducts(a: Float32Array, b: Float32Array, out: Float32Array): void {
+  for (let value = 0; value < out.length; value++) out[value] += Math.fround(a[value] * b[value]);
 }
 
 /** The weights of each token of a tensor that has those of each value side by side. */

@@ -5,17 +5,26 @@ import { Accelerator } from '../../driver/accelerator.js';
 import { fileSource, GgmlType, openGguf } from '../../gguf/index.js';
 import type { GenerateRequest } from '../../llm/engine/request.js';
 import { KvLayout } from '../../llm/kv/layout.js';
-import { readConfig } from '../../llm/model/config.js';
+import { kvShapeOf, readConfig } from '../../llm/model/config.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import { EngineMetrics } from '../../llm/scheduling/index.js';
 import { Random } from '../../maths/index.js';
 import { type MockBoard, openMockBoard } from '../../mock-device/index.js';
+import { convolvingGguf } from '../unit/llm/convolving.js';
 import { Bench, type Received, syntheticGguf } from '../unit/llm/models.js';
 
 /** Pages of the pool: about two sequences of the longest kind, so that others have to give way. */
 const PAGES = 5;
 
 const gguf = syntheticGguf(() => GgmlType.Q3_K, { layers: 1, feedForward: 256, vocabulary: 300 });
+
+const CONVOLVING = convolvingGguf({
+  embedding: 256,
+  feedForward: 256,
+  vocabulary: 300,
+  contextLength: 64,
+  type: GgmlType.Q3_K,
+});
 
 function load(accelerator: Accelerator, kvType: 'f16' | 'int8', maxColumns: number) {
   // Keys, or values, of 16 tokens: heads of 32 values, 2 of them, as halves; with INT8 both, and 4 scales.
@@ -169,12 +178,20 @@ it.each(CASES)(
   60_000,
 );
 
-/** Windows, caps and norms after; biases; experts. Rows of 48 values are the CPU's. */
-it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
+const familyFile = (file: string) => openGguf(fileSource(join('test', 'fixtures', 'families', file)));
+
+/** Windows, caps and norms after; biases; experts; convolutions. Rows of 48 values are the CPU's, those of 256 the core's. */
+it.each([
+  ['gemma2-f16.gguf', familyFile('gemma2-f16.gguf'), 0],
+  ['qwen2-f16.gguf', familyFile('qwen2-f16.gguf'), 0],
+  ['qwen3moe-f16.gguf', familyFile('qwen3moe-f16.gguf'), 0],
+  ['lfm2-f16.gguf', familyFile('lfm2-f16.gguf'), 0],
+  ['a model that convolves on the core', CONVOLVING, 20],
+] as const)(
   'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s',
-  (file) => {
-    const family = openGguf(fileSource(join('test', 'fixtures', 'families', file)));
-    const board = openMockBoard(loadBoardDescription('kv260'));
+  (_, family, drafts) => {
+    const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
+    const accelerator = new Accelerator(board);
     const metrics = new EngineMetrics();
     const counts = { finished: 0, cancelled: 0, speculated: 0 };
     for (const [which, [kvType, maxColumns]] of (
@@ -183,9 +200,9 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
         ['int8', 12],
       ] as const
     ).entries()) {
-      const { layers, heads, kvHeads, headDim } = readConfig(family);
-      const { frameBytes } = new KvLayout({ layers, heads, kvHeads, headDim }, kvType);
-      const model = loadModel(family, { kvType, kvBytes: PAGES * 2 * frameBytes, maxColumns });
+      const { frameBytes, rowFrames } = new KvLayout(kvShapeOf(readConfig(family)), kvType);
+      const kvBytes = (PAGES * 2 + 2 * rowFrames) * frameBytes;
+      const model = loadModel(family, { accelerator, kvType, kvBytes, maxColumns });
       const alone = REQUESTS.map((request) => {
         const bench = new Bench(model);
         const { received } = bench.submit({ ...request, promptLookup: false });
@@ -215,6 +232,7 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
     }
     expect(counts.finished).toBeGreaterThan(80);
     expect(counts.cancelled).toBeGreaterThan(8);
+    expect(counts.speculated).toBeGreaterThanOrEqual(drafts);
     const { interactive, batch } = metrics.classes;
     expect(interactive.preempted + batch.preempted).toBeGreaterThan(8);
   },

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { shapeOf } from '../../../../agent/worker/plan-model.js';
 import { type BoardDescription, loadBoardDescription } from '../../../../board/index.js';
 import { emptyMemory } from '../../../../driver/index.js';
-import { fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
+import { BLOCK_FORMATS, fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
 import { defaultKvBytes } from '../../../../llm/kv/default-memory.js';
 import { KvLayout } from '../../../../llm/kv/layout.js';
 import type { BudgetInput, MemoryRequest } from '../../../../llm/memory/budget.js';
@@ -13,6 +14,8 @@ import { workspaceBytes } from '../../../../llm/memory/sizes.js';
 import { readConfig } from '../../../../llm/model/config.js';
 import { MatrixInput } from '../../../../llm/model/matrix-input.js';
 import { Workspace } from '../../../../llm/model/workspace.js';
+import { modelDimensions } from '../../../../protocol/schemas/memory.js';
+import { convolvingGguf } from '../convolving.js';
 import { syntheticGguf } from '../models.js';
 import { SMALLEST, tinyLlama } from './sparse-model.js';
 
@@ -63,13 +66,39 @@ describe('the sum of a model', () => {
       expect(sum.table).toMatch(new RegExp(`^ {2}${what} +${(bytes / MEBI).toFixed(1)}$`, 'm'));
   });
 
-  it('counts the activations that the workspace allocates', () => {
-    const config = readConfig(openGguf(tinyLlama()));
-    const allocated = Object.values(new Workspace(config, 3)).reduce<number>(
+  it.each([
+    ['a LLaMA', openGguf(tinyLlama()), 5632],
+    ['one that convolves', convolvingGguf({ feedForward: 96 }), 96],
+  ])('counts the activations that the workspace of %s allocates', (_, gguf, widest) => {
+    const allocated = Object.values(new Workspace(readConfig(gguf), 3)).reduce<number>(
       (sum, part) => sum + (part instanceof Float32Array ? part.byteLength : 0),
       0,
     );
-    expect(workspaceBytes(LARGE, 3)).toBe(allocated + MatrixInput.bytes(5632, 3));
+    expect(workspaceBytes(modelShape(gguf), 3)).toBe(allocated + MatrixInput.bytes(widest, 3));
+  });
+
+  it('of a model that convolves has the weights of convolutions among the norms', () => {
+    const gguf = convolvingGguf();
+    const taps = 2 * 3 * 32;
+    expect(modelShape(gguf).vectorValues).toBe(7 * 32 + 2 * 8 + taps);
+    expect(modelShape(gguf).matrices.map(({ name }) => name)).not.toContain('blk.0.shortconv.conv.weight');
+  });
+
+  it('is the same where a client says what its file has', () => {
+    for (const gguf of [convolvingGguf(), syntheticOf(GgmlType.Q3_K)]) {
+      const { vectorValues, matrices, ...dimensions } = modelShape(gguf);
+      const tensors = [...gguf.tensors.values()].map(({ name, type, rows, columns }) => ({
+        name,
+        type: BLOCK_FORMATS[type].name,
+        rows,
+        columns,
+      }));
+      const said = modelDimensions.parse(JSON.parse(JSON.stringify(dimensions)));
+      const { matrices: planned, ...shape } = shapeOf(said, tensors);
+      expect(shape).toEqual({ ...dimensions, vectorValues });
+      expect(planned).toHaveLength(matrices.length);
+      expect(planned).toEqual(expect.arrayContaining([...matrices]));
+    }
   });
 
   it('has weights that the core does not take in Linux’s memory, and none of the embedding', () => {
@@ -117,6 +146,27 @@ describe('the sum of a model', () => {
 });
 
 describe('keys and values', () => {
+  it('count what convolutions need of each page', () => {
+    // LFM2-350M.
+    const attending = { layers: 6, heads: 16, kvHeads: 8, headDim: 64 };
+    const convolving = { ...attending, convolution: { layers: 10, taps: 3, width: 1024 } };
+    for (const type of ['f16', 'int8'] as const) {
+      const [plain, layout] = [attending, convolving].map((shape) => new KvLayout(shape, type));
+      const rows = 10 * 2 * 4 * 1024;
+      expect(layout!.pageFrames * layout!.frameBytes).toBe(plain!.pageFrames * plain!.frameBytes + rows);
+      // The open page has the rows of all its tokens.
+      const open = (layout!.openFrames - plain!.openFrames) * layout!.frameBytes;
+      expect(open).toBeGreaterThanOrEqual(10 * 16 * 4 * 1024);
+      expect(open).toBeLessThan(10 * 16 * 4 * 1024 + layout!.frameBytes);
+    }
+    const shape = { ...SMALL, ...attending };
+    const tokens = [shape, { ...shape, ...convolving }].map(
+      (one) => budget(one, 'pynq-z1-360', 2000 * MEBI, { kvBytes: 8 * MEBI }).kvTokens,
+    );
+    // 12 and 17 KiB a token, and 655 of the open page.
+    expect(tokens).toEqual([672, 432]);
+  });
+
   it('have the default where there is plenty', () => {
     const { kvBytes } = budget(SMALL, 'pynq-z1', 2000 * MEBI, { contextLength: 128 });
     expect(kvBytes).toBe(defaultKvBytes(SMALL, 'f16', 128, loadBoardDescription('pynq-z1')));
