@@ -321,6 +321,7 @@ export class Engine {
       cycles,
       freePages: model.kvPool.freePages,
       pageTokens: PAGE_TOKENS,
+      windowed: model.kvPool.memory.layout.windowed,
       sequences: [...this.#jobs.values()].map((job) => job.view()),
       clients: this.#clients.all,
       columnsSinceBatch: this.#columnsSinceBatch,

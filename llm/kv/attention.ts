@@ -67,13 +67,15 @@ export class Attention {
 
   /**
    * Makes a column of the next {@link run}.
-   * @param table two words for every page before its own, whose first layer's keys and values begin at `keys` and `values`
+   * @param table two words for every page before its own, whose keys and values of the group's first layer begin at `keys` and `values`
+   * @param firstPage that the layer looks at
    * @param queries heads * headDim float32 from `at` on, rotated
    */
   set(
     column: number,
     position: number,
     table: Uint32Array,
+    firstPage: number,
     keys: number,
     values: number,
     queries: Float32Array,
@@ -82,7 +84,7 @@ export class Attention {
     const width = this.#layout.shape.heads * this.#layout.shape.headDim;
     const before = 2 * Math.floor(position / PAGE_TOKENS);
     const tableAt = column * this.#tableWords;
-    this.#tables.set(table.subarray(0, before), tableAt);
+    this.#tables.set(table.subarray(2 * firstPage, before), tableAt + 2 * firstPage);
     this.#tables[tableAt + before] = keys;
     this.#tables[tableAt + before + 1] = values;
     this.#queries.set(queries.subarray(at, at + width), column * width);
@@ -101,7 +103,7 @@ export class Attention {
    */
   run(layer: number, n: number, out: Float32Array, { scale, window, cap } = this.#plain): void {
     const { kvHeads, heads, headDim } = this.#layout.shape;
-    this.#args[0] = layer;
+    this.#args[0] = this.#layout.placeOf(layer).slot;
     this.#floatArgs[5] = scale;
     this.#args[6] = window;
     this.#floatArgs[7] = cap;

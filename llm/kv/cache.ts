@@ -1,7 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { AttentionOptions } from './attention.js';
-import { PAGE_TOKENS } from './layout.js';
-import { NONE, type Page } from './page.js';
+import { PAGE_TOKENS, type PartName } from './layout.js';
+import { framesOf, hasBytes, hasHalves, type Page, type PagePart, partsOf } from './page.js';
 import type { KvPool } from './pool.js';
 import { NO_PROSPECT, type Prospect } from './prospect.js';
 import type { SpilledFrames, SpillFolder } from './spill-folder.js';
@@ -12,17 +12,23 @@ import type { SpilledFrames, SpillFolder } from './spill-folder.js';
  * A page is open until its 16 tokens are there; then it is complete, and with INT8 quantised at once: the tokens after it
  * see INT8 even in the same step, its own tokens saw halves. So what a token sees follows from its position alone. The halves
  * stay until {@link settle} says that the tokens are certain, so that they can be taken back to the bit.
+ *
+ * Of pages that no certain token's window reaches any more the part of layers with a window is let go.
  */
 export class KvCache {
   readonly #pool: KvPool;
   readonly #pages: Page[] = [];
-  /** For every page the addresses that the tokens after it read: see assembly/attention.ts. */
-  readonly #table: Uint32Array;
+  /** Of each group of layers for every page the addresses that the tokens after it read: see assembly/attention.ts. */
+  readonly #tables: Readonly<Record<PartName, readonly Uint32Array[]>>;
   readonly #tokens: number[] = [];
   /** Leading pages that are settled. */
   #settled = 0;
+  /** The first page whose part of layers with a window is held; those after it are, too. */
+  #windowFrom = 0;
   /** What was here before it made room for others. */
-  #spilled: { readonly tokens: readonly number[]; readonly frames: SpilledFrames } | undefined;
+  #spilled:
+    | { readonly tokens: readonly number[]; readonly windowFrom: number; readonly frames: SpilledFrames }
+    | undefined;
 
   /**
    * Takes pages of `pool` as the sequence grows, and has to be released.
@@ -33,7 +39,10 @@ export class KvCache {
     readonly maxTokens: number,
   ) {
     this.#pool = pool;
-    this.#table = new Uint32Array(2 * Math.ceil(maxTokens / PAGE_TOKENS));
+    const { groups } = pool.memory.layout;
+    const words = 2 * Math.ceil(maxTokens / PAGE_TOKENS);
+    const tables = (count: number) => Array.from({ length: count }, () => new Uint32Array(words));
+    this.#tables = { full: tables(groups.full), windowed: tables(groups.windowed) };
   }
 
   /** Tokens whose keys and values are in the cache. */
@@ -48,12 +57,10 @@ export class KvCache {
   get memory(): { readonly room: number; readonly pages: number } {
     const { layout } = this.#pool.memory;
     const last = PAGE_TOKENS - (layout.type === 'int8' ? 1 : 0);
-    const own = this.#pages.filter(({ holders }) => holders === 1);
-    const frames = own.reduce(
-      (sum, { keys, values, bytes, rows }) =>
-        sum + [keys, values, bytes, ...rows].filter((frame) => frame !== NONE).length,
-      0,
-    );
+    const own = this.#pages
+      .flatMap((page, i) => this.#heldOf(page, i))
+      .filter(({ holders }) => holders === 1);
+    const frames = own.reduce((sum, part) => sum + framesOf(part).length, 0);
     return {
       room: Math.max(0, (this.length % PAGE_TOKENS === 0 ? 0 : last) - (this.length % PAGE_TOKENS)),
       pages: Math.floor(frames / layout.openFrames),
@@ -62,8 +69,7 @@ export class KvCache {
 
   /** Tokens that it could hold if all other sequences made room; pinned pages of others stay. */
   get mostTokens(): number {
-    const shared = this.#pages.filter(({ pins }) => pins > 0).length;
-    return Math.min(this.maxTokens, this.#pool.roomFor(shared));
+    return Math.min(this.maxTokens, this.#pool.roomFor(this.#pool.pinnedFramesOf(this.#pages)));
   }
 
   /**
@@ -72,20 +78,23 @@ export class KvCache {
    */
   adopt(tokens: readonly number[]): void {
     this.settle();
-    while (this.length % PAGE_TOKENS === 0 && this.length + PAGE_TOKENS < tokens.length) {
-      const next = tokens.slice(this.length, this.length + PAGE_TOKENS);
-      const page = this.#pool.find(this.#pages.at(-1), next);
-      if (page === undefined) return;
+    if (this.length % PAGE_TOKENS !== 0) return;
+    const found = this.#pool.following(this.#pages, tokens);
+    const end = this.length + found.length * PAGE_TOKENS;
+    const windowStart = this.#pool.memory.layout.windowStart(end);
+    for (const page of found) {
+      this.#pool.adopt(page);
+      if (this.#settled >= windowStart) this.#holdWindowed(page);
       this.#place(this.#settled++, page);
-      this.#tokens.push(...next);
     }
+    for (let at = this.length; at < end; at++) this.#tokens.push(tokens[at]);
+    this.#dropWindowedBefore(windowStart, this.#pages.length - found.length);
   }
 
   /** What is before it on the way to `tokens`, with which it begins; its complete pages are settled. */
   prospect(tokens: readonly number[]): Prospect {
     const own = this.length % PAGE_TOKENS;
-    const from = this.length - own;
-    const prospect = this.#pool.prospect(tokens, from, this.#pages[from / PAGE_TOKENS - 1]);
+    const prospect = this.#pool.prospect(tokens, this.#pages.slice(0, Math.floor(this.length / PAGE_TOKENS)));
     // Who is within a page computes the rest of it.
     return own > 0 && prospect.found > 0 ? NO_PROSPECT : prospect;
   }
@@ -124,16 +133,32 @@ export class KvCache {
 
   /**
    * Forgets all tokens from `length` on. Within a settled page this goes back to the page's beginning where the page has not all
-   * that a next token would need: the halves of an INT8 page are gone, and of rows that convolutions go over all but the last.
+   * that a next token would need: the halves of an INT8 page are gone, and of rows of convolutions all but the last; and where keys and values are gone that the window of the next token reaches, to where they are not.
    */
   truncate(length: number): void {
     if (length >= this.length) return;
     const page = this.#pages[Math.floor(length / PAGE_TOKENS)];
-    const isReduced = page.keys === NONE || page.rows.length < this.#pool.memory.layout.rowFrames;
-    const kept = isReduced ? length - (length % PAGE_TOKENS) : length;
+    const isReduced = !hasHalves(page) || page.full.rows.length < this.#pool.memory.layout.rowFrames;
+    const kept = this.#wholeWindow(isReduced ? length - (length % PAGE_TOKENS) : length);
     this.#dropPagesFrom(Math.ceil(kept / PAGE_TOKENS));
+    const held = Math.min(this.#windowFrom, this.#pages.length);
+    this.#windowFrom = Math.min(held, this.#pool.memory.layout.windowStart(kept));
+    for (let i = this.#windowFrom; i < held; i++) {
+      this.#holdWindowed(this.#pages[i]);
+      this.#place(i, this.#pages[i]);
+    }
     this.#tokens.length = kept;
     this.#settled = Math.min(this.#settled, Math.floor(kept / PAGE_TOKENS));
+  }
+
+  /** The most tokens up to `length` after which everything is there that the next token's window reaches. */
+  #wholeWindow(length: number): number {
+    const start = this.#pool.memory.layout.windowStart(length);
+    const pages = this.#pages.slice(0, Math.ceil(length / PAGE_TOKENS));
+    const { windowed: groups } = this.#tables;
+    if (groups.length === 0 || pages.slice(start).every(({ windowed }) => windowed !== undefined))
+      return length;
+    return PAGE_TOKENS * this.#pool.rightEnd(pages.slice(0, Math.floor(length / PAGE_TOKENS)), 0);
   }
 
   /**
@@ -149,6 +174,7 @@ export class KvCache {
       const page = this.#pool.settle(this.#pages[this.#settled], this.#pages[this.#settled - 1], tokens);
       this.#place(this.#settled, page);
     }
+    this.#dropWindowedBefore(this.#pool.memory.layout.windowStart(this.length), this.#pages.length);
   }
 
   /** A second cache of the same tokens, all of them certain, on the same pages: whoever goes on in an open page copies it. */
@@ -156,9 +182,10 @@ export class KvCache {
     this.settle();
     const fork = new KvCache(this.#pool, this.maxTokens);
     for (const [i, page] of this.#pages.entries()) {
-      this.#pool.hold(page);
+      for (const { name } of this.#heldOf(page, i)) this.#pool.hold(page, name);
       fork.#place(i, page);
     }
+    fork.#windowFrom = this.#windowFrom;
     for (const token of this.#tokens) fork.#tokens.push(token);
     fork.#settled = this.#settled;
     return fork;
@@ -171,11 +198,11 @@ export class KvCache {
   spill(folder: SpillFolder): void {
     this.settle();
     if (this.length === 0) return;
-    const tokens = [...this.#tokens];
-    const frames = folder.write(this.#pages.flatMap((page) => this.#contentsOf(page)));
+    const [tokens, windowFrom] = [[...this.#tokens], this.#windowFrom];
+    const frames = folder.write(this.#pages.flatMap((page, i) => this.#contentsOf(page, i)));
     if (frames === undefined) this.#pool.countSpill('failed');
     this.release();
-    this.#spilled = frames && { tokens, frames };
+    this.#spilled = frames && { tokens, windowFrom, frames };
   }
 
   /**
@@ -184,14 +211,15 @@ export class KvCache {
    */
   restore(): void {
     if (this.#spilled === undefined) return;
-    const { tokens, frames } = this.#spilled;
+    const { tokens, windowFrom, frames } = this.#spilled;
     this.adopt(tokens);
     const adopted = this.#pages.length;
+    this.#dropWindowedBefore(windowFrom, adopted);
     while (this.#pages.length * PAGE_TOKENS < tokens.length) this.#placeSpilled(tokens.length);
     // Of adopted pages the file has nothing new, but its digest is over all of it.
     const aside = new Uint8Array(this.#pool.memory.layout.frameBytes);
     const contents = this.#pages.map((page, i) =>
-      this.#contentsOf(page).map((content) => (i < adopted ? aside : content)),
+      this.#contentsOf(page, i).map((content) => (i < adopted ? aside : content)),
     );
     const intact = frames.readInto(contents.flat());
     this.#pool.countSpill(intact ? 'restored' : 'failed');
@@ -220,7 +248,7 @@ export class KvCache {
   /** A page for the next frames of a file with so many tokens. */
   #placeSpilled(tokens: number): void {
     const isComplete = (this.#pages.length + 1) * PAGE_TOKENS <= tokens;
-    const page = isComplete ? this.#pool.newCompletePage() : this.#pool.newPage();
+    const page = this.#pool.newPage(isComplete ? 'settled' : 'open', this.#pages.length >= this.#windowFrom);
     if (page === undefined) {
       this.#giveBackPages();
       throw this.#full();
@@ -228,10 +256,31 @@ export class KvCache {
     this.#place(this.#pages.length, page);
   }
 
-  /** What a settled page, or the open one, consists of. */
-  #contentsOf({ keys, values, bytes, rows }: Page): Uint8Array[] {
-    const frames = keys === NONE ? [bytes] : [keys, values, ...rows];
+  /** What the `i`th page, settled or open, consists of here. */
+  #contentsOf(page: Page, i: number): Uint8Array[] {
+    const frames = this.#heldOf(page, i).flatMap(({ keys, values, bytes, keptRows, rows }) => [
+      ...(hasHalves(page) ? [...keys, ...values] : bytes),
+      ...keptRows,
+      ...rows,
+    ]);
     return frames.map((frame) => this.#pool.memory.contentOf(frame));
+  }
+
+  /** The parts of the `i`th page that are held. */
+  #heldOf(page: Page, i: number): PagePart[] {
+    return i < this.#windowFrom ? [page.full] : partsOf(page);
+  }
+
+  /** Holds what layers with a window keep of a page, where there are any. */
+  #holdWindowed(page: Page): void {
+    if (this.#tables.windowed.length > 0) this.#pool.hold(page, 'windowed');
+  }
+
+  /** Lets go of what layers with a window keep of the pages before `start`, of the first `count` pages; those after have none. */
+  #dropWindowedBefore(start: number, count: number): void {
+    for (let i = this.#windowFrom; i < Math.min(start, count); i++)
+      this.#pool.drop(this.#pages[i], 'windowed');
+    this.#windowFrom = Math.max(this.#windowFrom, start);
   }
 
   /** Rounds the key and the value of the token at `position` to halves: kvHeads * headDim values from `at` on in each. */
@@ -240,17 +289,13 @@ export class KvCache {
     const page = this.#pages[Math.floor(position / PAGE_TOKENS)];
     const slot = position % PAGE_TOKENS;
     memory.store(page, layer, slot, keys, values, at);
-    if (slot === PAGE_TOKENS - 1 && page.bytes !== NONE) memory.quantize(page, layer);
+    if (slot === PAGE_TOKENS - 1 && hasBytes(page)) memory.quantize(page, layer);
   }
 
   /** Keeps the row that convolutions of a layer go over, of the token at `position`: its width from `at` on. */
   storeRow(layer: number, position: number, rows: Float32Array, at: number): void {
-    const { memory } = this.#pool;
-    const page = this.#pages[Math.floor(position / PAGE_TOKENS)];
-    const slot = position % PAGE_TOKENS;
-    const row = memory.rowOf(page, layer, slot);
+    const row = this.row(layer, position);
     row.set(rows.subarray(at, at + row.length));
-    if (slot === PAGE_TOKENS - 1) memory.keepRows(page, layer);
   }
 
   /**
@@ -263,15 +308,19 @@ export class KvCache {
 
   /**
    * Makes the token at `position`, whose own key and value are stored, and whose page is not settled, a column of the next
-   * {@link attend}.
+   * {@link attend}, of the same layer.
    *
    * @param queries heads * headDim float32 values from `at` on, already rotated
    */
-  queue(column: number, position: number, queries: Float32Array, at: number): void {
+  queue(layer: number, column: number, position: number, queries: Float32Array, at: number): void {
     const { memory } = this.#pool;
-    const own = this.#pages[Math.floor(position / PAGE_TOKENS)];
-    const [keys, values] = [memory.addressOf(own.keys), memory.addressOf(own.values)];
-    memory.attention.set(column, position, this.#table, keys, values, queries, at);
+    const { part: name, group } = memory.layout.placeOf(layer);
+    const firstPage = name === 'full' ? 0 : memory.layout.windowStart(position);
+    const own = this.#pages[Math.floor(position / PAGE_TOKENS)][name];
+    if (own === undefined || (name === 'windowed' && firstPage < this.#windowFrom))
+      throw new Error('what a window reaches is held');
+    const [keys, values] = [memory.addressOf(own.keys[group]), memory.addressOf(own.values[group])];
+    memory.attention.set(column, position, this.#tables[name][group], firstPage, keys, values, queries, at);
   }
 
   /**
@@ -294,15 +343,15 @@ export class KvCache {
       page = pool.newPage();
       if (page === undefined) return false;
       this.#place(i, page);
-    } else if (page.holders > 1 || page.entry !== undefined) {
+    } else if (page.full.holders > 1 || page.entry !== undefined) {
       const copy = pool.copyOf(page);
       if (copy === undefined) return false;
-      pool.drop(page);
+      for (const { name } of this.#heldOf(page, i).reverse()) pool.drop(page, name);
       page = copy;
       this.#place(i, page);
     }
     const completes = position % PAGE_TOKENS === PAGE_TOKENS - 1;
-    if (!completes || pool.memory.layout.type === 'f16' || page.bytes !== NONE) return true;
+    if (!completes || pool.memory.layout.type === 'f16' || hasBytes(page)) return true;
     if (!pool.takeBytes(page)) return false;
     this.#place(i, page);
     return true;
@@ -321,14 +370,18 @@ export class KvCache {
     const { memory } = this.#pool;
     const isInt8 = memory.layout.type === 'int8';
     this.#pages[i] = page;
-    this.#table[2 * i] = memory.addressOf(isInt8 ? page.bytes : page.keys);
-    this.#table[2 * i + 1] = isInt8 ? 0 : memory.addressOf(page.values);
+    for (const { name, keys, values, bytes } of partsOf(page))
+      for (const [group, table] of this.#tables[name].entries()) {
+        table[2 * i] = memory.addressOf(isInt8 ? bytes[group] : keys[group]);
+        table[2 * i + 1] = isInt8 ? 0 : memory.addressOf(values[group]);
+      }
   }
 
   #dropPagesFrom(first: number): void {
-    while (this.#pages.length > first) {
-      const page = this.#pages.pop();
-      if (page !== undefined) this.#pool.drop(page);
+    for (let i = this.#pages.length - 1; i >= first; i--) {
+      for (const { name } of this.#heldOf(this.#pages[i], i).reverse()) this.#pool.drop(this.#pages[i], name);
+      this.#pages.length = i;
     }
+    if (this.#pages.length === 0) this.#windowFrom = 0;
   }
 }

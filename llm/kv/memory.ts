@@ -2,9 +2,8 @@ import { PynqLlmError } from '../../errors/index.js';
 import { KernelMemory, MOST_KERNEL_BYTES, wholeLines } from '../kernels/kernels.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import { Attention } from './attention.js';
-import { type KvLayout, PAGE_TOKENS } from './layout.js';
-import type { Page } from './page.js';
-import type { RowLayout } from './row-layout.js';
+import type { KvLayout } from './layout.js';
+import type { Page, PagePart } from './page.js';
 
 /**
  * The frames of a pool, and the kernels that write and read them. The memory is reserved at once and never grows; the
@@ -26,6 +25,20 @@ export class KvMemory {
   /** Frames from here on have never been taken. */
   #untouched = 0;
 
+  /** Bytes of kernel memory; the parameters are the constructor's. */
+  static bytes(
+    layout: KvLayout,
+    byteLength: number,
+    contextLength: number,
+    maxColumns: number,
+    threads: number,
+  ): number {
+    const frames = Math.floor(byteLength / layout.frameBytes);
+    const maxTokens = Math.min(contextLength, layout.tokensIn(frames));
+    const attention = Attention.bytes(layout, maxTokens, maxColumns, threads);
+    return frames * layout.frameBytes + wholeLines(4 * layout.width) + attention;
+  }
+
   /**
    * @param maxColumns most columns whose attention is computed together, by `threads`
    * @throws PynqLlmError LLM_KV_MEMORY where the frames do not hold a page, or more is asked than there is
@@ -46,8 +59,7 @@ export class KvMemory {
         `${byteLength} bytes hold no page of keys and values, which takes ${layout.framesOf(1) * layout.frameBytes}.`,
         { context: { byteLength, frameBytes: layout.frameBytes } },
       );
-    const attention = Attention.bytes(layout, this.maxTokens, maxColumns, threads.size);
-    this.#memory = reserve(this.frames * layout.frameBytes + wholeLines(4 * layout.width) + attention);
+    this.#memory = reserve(KvMemory.bytes(layout, byteLength, contextLength, maxColumns, threads.size));
     this.#row = this.#memory.floats(layout.width);
     this.attention = new Attention(layout, this.#memory, this.maxTokens, maxColumns, threads);
     this.#bytes = this.#memory.bytes(this.frames * layout.frameBytes);
@@ -83,63 +95,56 @@ export class KvMemory {
     return this.#bytes.byteOffset + frame * this.layout.frameBytes;
   }
 
-  /** Rounds the key and the value of token `slot` of a page to halves: width values from `at` on in each. */
-  store(page: Page, layer: number, slot: number, keys: Float32Array, values: Float32Array, at: number): void {
+  /** Rounds the key and the value of a page's `token`th token to halves: width values from `at` on in each. */
+  store(
+    page: Page,
+    layer: number,
+    token: number,
+    keys: Float32Array,
+    values: Float32Array,
+    at: number,
+  ): void {
     const { width, halvesStride } = this.layout;
     const { kernels } = this.#memory;
-    const offset = layer * halvesStride + 2 * slot * width;
+    const { part, group, slot } = this.#place(page, layer);
+    const offset = slot * halvesStride + 2 * token * width;
     this.#row.set(keys.subarray(at, at + width));
-    kernels.encodeHalves(this.#row.byteOffset, this.addressOf(page.keys) + offset, width);
+    kernels.encodeHalves(this.#row.byteOffset, this.addressOf(part.keys[group]) + offset, width);
     this.#row.set(values.subarray(at, at + width));
-    kernels.encodeHalves(this.#row.byteOffset, this.addressOf(page.values) + offset, width);
+    kernels.encodeHalves(this.#row.byteOffset, this.addressOf(part.values[group]) + offset, width);
   }
 
   /**
-   * The row of token `slot` that convolutions of a layer go over, in place: of any token where the page is not settled, else of
-   * the last ones that {@link keepRows} kept.
+   * The row of a page's `token`th token that convolutions of a layer go over, in place: of any token where the page is not settled,
+   * else of the last ones.
    */
-  rowOf(page: Page, layer: number, slot: number): Float32Array {
-    return page.rows.length > 0 ? this.#openRow(page, layer, slot) : this.#keptRow(page, layer, slot);
-  }
-
-  /** Puts the last rows of a layer of a page whose 16 tokens are stored where they stay when it is settled. */
-  keepRows(page: Page, layer: number): void {
-    for (let slot = this.#rows.firstKept; slot < PAGE_TOKENS; slot++)
-      this.#keptRow(page, layer, slot).set(this.#openRow(page, layer, slot));
-  }
-
-  get #rows(): RowLayout {
-    const { rows } = this.layout;
+  rowOf({ full }: Page, layer: number, token: number): Float32Array {
+    const { rows, frameBytes } = this.layout;
     if (rows === undefined) throw new Error('only a model that convolves has rows');
-    return rows;
-  }
-
-  #openRow(page: Page, layer: number, slot: number): Float32Array {
-    const { frame, at } = this.#rows.open(layer, slot);
-    return this.#floatsAt(page.rows[frame], at);
-  }
-
-  #keptRow(page: Page, layer: number, slot: number): Float32Array {
-    const frames = this.layout.type === 'int8' ? [page.bytes] : [page.keys, page.values];
-    const { frame, at } = this.#rows.kept(layer, slot);
-    return this.#floatsAt(frames[frame], at);
-  }
-
-  #floatsAt(frame: number, at: number): Float32Array {
-    const first = (frame * this.layout.frameBytes + at) / Float32Array.BYTES_PER_ELEMENT;
-    return this.#floats.subarray(first, first + this.#rows.shape.width);
+    const { isKept, frame, at } = rows.placeOf(layer, token);
+    const start = (isKept ? full.keptRows : full.rows)[frame] * frameBytes + at;
+    const first = start / Float32Array.BYTES_PER_ELEMENT;
+    return this.#floats.subarray(first, first + rows.shape.width);
   }
 
   /** Makes INT8 of a layer of a page whose 16 tokens are stored in it. */
   quantize(page: Page, layer: number): void {
     const { halvesStride, bytesStride, shape } = this.layout;
+    const { part, group, slot } = this.#place(page, layer);
     this.#memory.kernels.quantizePage(
-      this.addressOf(page.keys) + layer * halvesStride,
-      this.addressOf(page.values) + layer * halvesStride,
-      this.addressOf(page.bytes) + layer * bytesStride,
+      this.addressOf(part.keys[group]) + slot * halvesStride,
+      this.addressOf(part.values[group]) + slot * halvesStride,
+      this.addressOf(part.bytes[group]) + slot * bytesStride,
       shape.kvHeads,
       shape.headDim,
     );
+  }
+
+  #place(page: Page, layer: number): { part: PagePart; group: number; slot: number } {
+    const { part: name, group, slot } = this.layout.placeOf(layer);
+    const part = page[name];
+    if (part === undefined) throw new Error('a page that is written has all its parts');
+    return { part, group, slot };
   }
 }
 

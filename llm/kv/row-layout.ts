@@ -1,4 +1,3 @@
-import { wholeLines } from '../kernels/kernels.js';
 import { PAGE_TOKENS } from './page.js';
 
 /** Layers that convolve over the last tokens instead of attending to all. */
@@ -10,8 +9,9 @@ export interface ConvolutionShape {
   readonly width: number;
 }
 
-/** A row's frame among those of its page, and where it begins there, in bytes. */
-interface Place {
+/** Where a row begins: in which frame of its kind, and at which byte of it. */
+interface RowPlace {
+  readonly isKept: boolean;
   readonly frame: number;
   readonly at: number;
 }
@@ -19,53 +19,37 @@ interface Place {
 /**
  * Where the rows are that convolutions go over, one of each token in each layer that convolves.
  *
- * Until a page is settled it has the rows of all its tokens in frames of their own, so that it can be taken back to any of them.
- * A settled page is followed by whole pages only, whose tokens need no more of it than its last rows: as many as a convolution
- * goes over before its own. These lie behind the page's keys and values, so that they are shared, spilled and thrown out with them.
+ * Until a page is settled it has the rows of all its tokens, so that it can be taken back to any of them. A settled page is followed
+ * by whole pages only, whose tokens need no more of it than its last rows: as many as a convolution goes over before its own. These
+ * stay; the others' frames are given back.
  */
 export class RowLayout {
-  /** Bytes of a frame with them. */
-  readonly frameBytes: number;
-  /** Frames of an open page. */
-  readonly openFrames: number;
+  /** Frames of a page for rows that stay, and for the others. */
+  readonly keptFrames: number;
+  readonly otherFrames: number;
   /** The first token of a page whose row stays. */
-  readonly firstKept: number;
+  readonly #firstKept: number;
   readonly #rowBytes: number;
-  readonly #keptPerFrame: number;
-  readonly #openPerFrame: number;
+  readonly #perFrame: number;
 
-  /**
-   * @param pageFrames frames of a complete page
-   * @param keyBytes what keys and values take of each; a multiple of 4
-   */
+  /** @param frameBytes at least a row's */
   constructor(
     readonly shape: ConvolutionShape,
-    pageFrames: number,
-    readonly keyBytes: number,
+    frameBytes: number,
   ) {
     const { layers, taps, width } = shape;
-    const kept = Math.min(taps - 1, PAGE_TOKENS);
-    this.firstKept = PAGE_TOKENS - kept;
+    this.#firstKept = PAGE_TOKENS - Math.min(taps - 1, PAGE_TOKENS);
     this.#rowBytes = Float32Array.BYTES_PER_ELEMENT * width;
-    this.#keptPerFrame = Math.ceil((layers * kept) / pageFrames);
-    this.frameBytes = wholeLines(keyBytes + this.#keptPerFrame * this.#rowBytes);
-    this.#openPerFrame = Math.floor(this.frameBytes / this.#rowBytes);
-    this.openFrames = Math.ceil((layers * PAGE_TOKENS) / this.#openPerFrame);
+    this.#perFrame = Math.floor(frameBytes / this.#rowBytes);
+    this.keptFrames = Math.ceil((layers * (PAGE_TOKENS - this.#firstKept)) / this.#perFrame);
+    this.otherFrames = Math.ceil((layers * this.#firstKept) / this.#perFrame);
   }
 
-  /** Among the frames of an open page. */
-  open(layer: number, slot: number): Place {
-    return placeOf(layer * PAGE_TOKENS + slot, this.#openPerFrame, this.#rowBytes);
+  /** Of a page's `token`th token. */
+  placeOf(layer: number, token: number): RowPlace {
+    const first = this.#firstKept;
+    const isKept = token >= first;
+    const row = isKept ? layer * (PAGE_TOKENS - first) + token - first : layer * first + token;
+    return { isKept, frame: Math.floor(row / this.#perFrame), at: (row % this.#perFrame) * this.#rowBytes };
   }
-
-  /** Among the frames of a complete page, of a token from {@link firstKept} on. */
-  kept(layer: number, slot: number): Place {
-    const kept = PAGE_TOKENS - this.firstKept;
-    const { frame, at } = placeOf(layer * kept + slot - this.firstKept, this.#keptPerFrame, this.#rowBytes);
-    return { frame, at: this.keyBytes + at };
-  }
-}
-
-function placeOf(row: number, perFrame: number, rowBytes: number): Place {
-  return { frame: Math.floor(row / perFrame), at: (row % perFrame) * rowBytes };
 }

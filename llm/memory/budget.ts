@@ -1,12 +1,13 @@
 import type { BoardDescription } from '../../board/index.js';
 import { type FreeMemory, type PlacedWeights, placeWeights, workingSizes } from '../../driver/index.js';
-import { Attention } from '../kv/attention.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
+import { KvMemory } from '../kv/memory.js';
 import { type RowsWork, rowsWorkBytes } from '../model/cpu-rows.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
+import { Workspace } from '../model/workspace.js';
 import type { ModelShape } from './model-shape.js';
-import { HEAP_BYTES, samplingBytes, THREAD_BYTES, tokenizerBytes, workspaceBytes } from './sizes.js';
+import { HEAP_BYTES, samplingBytes, THREAD_BYTES, tokenizerBytes } from './sizes.js';
 
 /** Where nobody says how long sequences are to be, keys and values of so many tokens are the least. */
 const LEAST_TOKENS = 128;
@@ -120,7 +121,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeMode
     ["inputs and results of the CPU's rows", rowsWork],
     ["threads beside the device's", ((request.threads ?? 1) - 1) * THREAD_BYTES],
     ['norms', 4 * model.vectorValues],
-    [`activations of ${columns} columns`, workspaceBytes(model, columns)],
+    [`activations of ${columns} columns`, Workspace.bytes(model, columns)],
     ['logits of 8 sequences', samplingBytes(model)],
     ['the vocabulary', tokenizerBytes(model)],
     ['JavaScript and WebAssembly', HEAP_BYTES],
@@ -130,7 +131,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeMode
     input,
     sumOf(systemLines, ({ bytes }) => bytes),
   );
-  systemLines.push(...lines('system', [[`keys and values, ${kv.all} tokens in all`, kv.total]]));
+  systemLines.push(...lines('system', [[`keys and values, ${tokensOf(kv.all, model)}`, kv.total]]));
 
   const need = { dma: sumOf(dmaLines, byBytes), system: sumOf(systemLines, byBytes) };
   const short = !fits && !mayStage ? 'dma' : need.system > system.available ? 'system' : undefined;
@@ -162,15 +163,20 @@ function chooseKv({ model, board, system, request }: BudgetInput, taken: number)
   const context = request.contextLength ?? model.trainedContext;
   const one = layout.framesOf(request.contextLength ?? Math.min(context, LEAST_TOKENS)) * layout.frameBytes;
   const { threads = 1, maxColumns = DEFAULT_MAX_COLUMNS } = request;
-  const tokensIn = (bytes: number) => layout.tokensIn(Math.floor(bytes / layout.frameBytes));
   // Attention has room for the longest sequence that the pages hold.
-  const scratchOf = (bytes: number) =>
-    Attention.bytes(layout, Math.min(context, tokensIn(bytes)), maxColumns, threads);
+  const totalOf = (bytes: number) => KvMemory.bytes(layout, bytes, context, maxColumns, threads);
   const usual = Math.max(defaultKvBytes(model, type, context, board.description), one);
-  const left = Math.max(0, system.available - taken - scratchOf(usual));
+  const beside = totalOf(usual) - Math.floor(usual / layout.frameBytes) * layout.frameBytes;
+  const left = Math.max(0, system.available - taken - beside);
   const bytes = request.kvBytes ?? Math.max(one, Math.min(usual, left));
-  const all = tokensIn(bytes);
-  return { type, bytes, all, tokens: Math.min(context, all), total: bytes + scratchOf(bytes) };
+  const all = layout.tokensIn(Math.floor(bytes / layout.frameBytes));
+  return { type, bytes, all, tokens: Math.min(context, all), total: totalOf(bytes) };
+}
+
+/** With windows several sequences hold more than one: their windows are all that some layers keep of each. */
+function tokensOf(all: number, { layerWindows = [] }: ModelShape): string {
+  if (layerWindows.every((window) => window === 0)) return `${all} tokens in all`;
+  return Number.isFinite(all) ? `${all} tokens of one sequence` : 'any sequence';
 }
 
 function lines(of: MemoryLine['of'], entries: readonly (readonly [string, number])[]): MemoryLine[] {

@@ -3,15 +3,13 @@ import { BLOCK_FORMATS, GgmlType, type GgufFile } from '../../gguf/index.js';
 import type { KvShape } from '../kv/layout.js';
 import { kvShapeOf, readConfig } from '../model/config.js';
 import { findTensors, matrices } from '../model/tensors.js';
+import { type WorkspaceShape, workspaceShape } from '../model/workspace.js';
 
 /** What the memory of a model follows from: its header alone tells it. Plain data. */
-export interface ModelShape extends KvShape {
+export interface ModelShape extends KvShape, WorkspaceShape {
   readonly name: string;
-  /** Values of the residual stream, and inside of a feed-forward. */
-  readonly embedding: number;
-  readonly feedForward: number;
-  /** Tokens of the vocabulary, and merges of a byte-pair one. */
-  readonly vocabulary: number;
+  readonly layerWindows: readonly number[];
+  /** Merges of a byte-pair vocabulary. */
   readonly merges: number;
   /** Tokens of context that the model was made for. */
   readonly trainedContext: number;
@@ -29,14 +27,12 @@ export function modelShape(gguf: GgufFile): ModelShape {
   const config = readConfig(gguf);
   const tensors = findTensors(gguf, config);
   const merges = gguf.metadata.get('tokenizer.ggml.merges');
-  const { name, embedding, feedForward, trainedContext } = config;
+  const { name, trainedContext } = config;
   return {
     name,
     ...kvShapeOf(config),
-    embedding,
-    feedForward,
     trainedContext,
-    vocabulary: config.vocabSize,
+    ...workspaceShape(config),
     merges: typeof merges === 'object' ? merges.length : 0,
     vectorValues: tensors.vectors.reduce((sum, { columns, rows }) => sum + columns * rows, 0),
     matrices: matrices(tensors).map(({ name, type, rows, columns }) => ({ name, type, rows, columns })),

@@ -1,4 +1,3 @@
-import { MatrixInput } from '../model/matrix-input.js';
 import type { ModelShape } from './model-shape.js';
 
 const MEBI = 2 ** 20;
@@ -23,17 +22,6 @@ export const HEAP_BYTES = 16 * MEBI;
 
 /** A thread's isolate, heap and compiled kernels (RssAnon of an idle one, Node 20 on x86-64). */
 export const THREAD_BYTES = 8 * MEBI;
-
-/** Bytes of the activations of `columns` columns: see model/workspace.ts. */
-export function workspaceBytes(shape: ModelShape, columns: number): number {
-  const { embedding, feedForward, heads, kvHeads, headDim, vocabulary, convolution } = shape;
-  const queries = heads * headDim;
-  const projected = convolution === undefined ? 0 : 3 * embedding;
-  const column =
-    3 * embedding + 2 * queries + 2 * kvHeads * headDim + projected + 2 * feedForward + headDim + vocabulary;
-  const widest = Math.max(embedding, queries, feedForward);
-  return columns * column * 4 + MatrixInput.bytes(widest, columns);
-}
 
 /** Logits of each sequence that runs, and what they are sorted in. */
 export function samplingBytes({ vocabulary }: ModelShape): number {

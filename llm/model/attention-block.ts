@@ -119,7 +119,7 @@ export class AttentionBlock {
       const { queries } = workspace;
       for (let value = at; value < at + width; value++) queries[value] *= scales.query;
     }
-    cache.queue(i, position, workspace.queries, at);
+    cache.queue(this.index, i, position, workspace.queries, at);
   }
 
   /** Rotates key `i` and stores key and value of its column. */

@@ -101,6 +101,7 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
   const trainedContext = metadata.integer(`${prefix}.context_length`, 1, MOST.context);
   const rope = readRope(metadata, prefix, architecture.rope, headDim, trainedContext);
   const shape = { embedding, heads, headDim, layers };
+  const layerConfigs = readLayers(metadata, prefix, architecture, mixers);
   return {
     name: metadata.optionalText('general.name', 'unnamed'),
     architecture,
@@ -120,7 +121,7 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
     ),
     rope,
     windowRope: readWindowRope(metadata, prefix, architecture, rope),
-    layerConfigs: readLayers(metadata, prefix, architecture, mixers),
+    layerConfigs,
     scales: readScales(metadata, prefix, architecture, shape),
     caps: readCaps(metadata, prefix, architecture),
     tiedOutput: !gguf.tensors.has('output.weight'),
@@ -128,16 +129,17 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
 }
 
 /** What a cache needs to know of a model. */
-export function kvShapeOf(config: ModelConfig): KvShape {
+export function kvShapeOf(config: ModelConfig): KvShape & { readonly layerWindows: readonly number[] } {
   const { heads, kvHeads, headDim, layerConfigs, convolution, embedding } = config;
-  const layers = layerConfigs.filter(({ mixer }) => mixer === 'attention').length;
+  const attending = layerConfigs.filter(({ mixer }) => mixer === 'attention');
   return {
-    layers,
+    layers: attending.length,
     heads,
     kvHeads,
     headDim,
+    layerWindows: attending.map(({ window }) => window),
     convolution: convolution && {
-      layers: layerConfigs.length - layers,
+      layers: layerConfigs.length - attending.length,
       taps: convolution.taps,
       width: embedding,
     },

@@ -29,21 +29,13 @@ export interface ExpertWeights {
  */
 export class ExpertFeedForward {
   readonly #used: number;
-  /** Of each column its experts, the likeliest first, with their weights and results. */
-  readonly #chosen: Int32Array;
-  readonly #weights: Float32Array;
-  readonly #results: Float32Array;
 
   constructor(
     readonly config: ModelConfig,
     readonly weights: ExpertWeights,
     readonly workspace: Workspace,
   ) {
-    const { maxColumns } = workspace;
     this.#used = config.experts?.used ?? 0;
-    this.#chosen = new Int32Array(maxColumns * this.#used);
-    this.#weights = new Float32Array(maxColumns * this.#used);
-    this.#results = new Float32Array(maxColumns * this.#used * config.embedding);
   }
 
   /** Core cycles of `n` columns, were their choices spread over as many experts as they can. */
@@ -64,13 +56,13 @@ export class ExpertFeedForward {
     for (let column = 0; column < n; column++) this.#choose(column);
     for (let expert = 0; expert < weights.experts.length; expert++) this.#compute(expert, n);
     const { embedding, scales } = config;
-    const { update } = workspace;
+    const { update, chosenUpdates } = workspace;
     for (let column = 0; column < n; column++) {
       const from = column * this.#used * embedding;
       const to = column * embedding;
-      for (let i = 0; i < embedding; i++) update[to + i] = this.#results[from + i];
+      for (let i = 0; i < embedding; i++) update[to + i] = chosenUpdates[from + i];
       for (let slot = 1; slot < this.#used; slot++)
-        for (let i = 0; i < embedding; i++) update[to + i] += this.#results[from + slot * embedding + i];
+        for (let i = 0; i < embedding; i++) update[to + i] += chosenUpdates[from + slot * embedding + i];
     }
     leaveUpdate(workspace, undefined, n, scales.residual);
   }
@@ -78,7 +70,7 @@ export class ExpertFeedForward {
   /** Softmax over all experts in float32, and the likeliest; of equally likely ones the first. */
   #choose(column: number): void {
     const count = this.weights.experts.length;
-    const { routing } = this.workspace;
+    const { routing, chosen, chosenWeights } = this.workspace;
     const row = routing.subarray(column * count, (column + 1) * count);
     const most = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
     let sum = 0;
@@ -94,15 +86,15 @@ export class ExpertFeedForward {
       let best = -1;
       for (let i = 0; i < count; i++)
         if (!this.#isChosen(i, at, slot) && (best < 0 || row[i] > row[best])) best = i;
-      this.#chosen[at + slot] = best;
-      this.#weights[at + slot] = row[best];
+      chosen[at + slot] = best;
+      chosenWeights[at + slot] = row[best];
       total = Math.fround(total + row[best]);
     }
-    for (let slot = 0; slot < this.#used; slot++) this.#weights[at + slot] /= Math.max(total, LEAST_SUM);
+    for (let slot = 0; slot < this.#used; slot++) chosenWeights[at + slot] /= Math.max(total, LEAST_SUM);
   }
 
   #isChosen(expert: number, at: number, slots: number): boolean {
-    for (let slot = 0; slot < slots; slot++) if (this.#chosen[at + slot] === expert) return true;
+    for (let slot = 0; slot < slots; slot++) if (this.workspace.chosen[at + slot] === expert) return true;
     return false;
   }
 
@@ -111,12 +103,13 @@ export class ExpertFeedForward {
     const { workspace, config } = this;
     const { embedding, feedForward } = config;
     const { normed, hidden, gathered, gate, up, expertUpdate, memory } = workspace;
+    const { chosen, chosenWeights, chosenUpdates } = workspace;
     const { gateUp, down } = this.weights.experts[expert];
     const stream = this.weights.norm === undefined ? hidden : normed;
     const choices = n * this.#used;
     let m = 0;
     for (let choice = 0; choice < choices; choice++) {
-      if (this.#chosen[choice] !== expert) continue;
+      if (chosen[choice] !== expert) continue;
       const from = Math.floor(choice / this.#used) * embedding;
       gathered.set(stream.subarray(from, from + embedding), m++ * embedding);
     }
@@ -127,10 +120,10 @@ export class ExpertFeedForward {
     down.multiply(gate, m, to !== 0);
     let from = 0;
     for (let choice = 0; choice < choices; choice++) {
-      if (this.#chosen[choice] !== expert) continue;
-      const weight = this.#weights[choice];
+      if (chosen[choice] !== expert) continue;
+      const weight = chosenWeights[choice];
       const at = choice * embedding;
-      for (let i = 0; i < embedding; i++) this.#results[at + i] = expertUpdate[from++] * weight;
+      for (let i = 0; i < embedding; i++) chosenUpdates[at + i] = expertUpdate[from++] * weight;
     }
   }
 }

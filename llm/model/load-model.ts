@@ -31,7 +31,7 @@ import {
   readVector,
 } from './tensors.js';
 import { type LoadProgress, type RowShare, WeightLoader } from './weight-loader.js';
-import { Workspace } from './workspace.js';
+import { Workspace, workspaceShape } from './workspace.js';
 
 /** As many as the core takes of the narrower matrices at once; the driver splits wider ones. */
 export const DEFAULT_MAX_COLUMNS = 64;
@@ -123,7 +123,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       share,
       options.floatActivations,
     );
-    const workspace = new Workspace(config, maxColumns);
+    const workspace = new Workspace(workspaceShape(config), maxColumns);
     const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator, contextLength);
     return new Model({
       weights: loader.finish(),

@@ -1,7 +1,40 @@
 import { KernelMemory, wholeLines } from '../kernels/kernels.js';
-import type { ModelConfig } from './config.js';
+import type { ConvolutionShape } from '../kv/row-layout.js';
+import { kvShapeOf, type ModelConfig } from './config.js';
 import { MatrixInput } from './matrix-input.js';
 import type { Norm } from './norm.js';
+
+/** What the buffers of a step follow from. */
+export interface WorkspaceShape
+  extends Pick<ModelConfig, 'embedding' | 'heads' | 'kvHeads' | 'headDim' | 'feedForward'> {
+  /** Tokens of the vocabulary. */
+  readonly vocabulary: number;
+  /** Feed-forwards that a router chooses from, and how many a token uses; 0 where there is one feed-forward. */
+  readonly experts: number;
+  readonly expertsUsed: number;
+  /** Values of a head that RoPE turns; those of layers with a window where they have a RoPE of their own, else 0. */
+  readonly ropeDimensions: number;
+  readonly windowRopeDimensions: number;
+  /** Layers that convolve, where there are some. */
+  readonly convolution?: ConvolutionShape | undefined;
+}
+
+export function workspaceShape(config: ModelConfig): WorkspaceShape {
+  const { embedding, heads, kvHeads, headDim, feedForward, experts, rope, windowRope, vocabSize } = config;
+  return {
+    embedding,
+    heads,
+    kvHeads,
+    headDim,
+    feedForward,
+    vocabulary: vocabSize,
+    experts: experts?.count ?? 0,
+    expertsUsed: experts?.used ?? 0,
+    ropeDimensions: rope.dimensions,
+    windowRopeDimensions: windowRope?.dimensions ?? 0,
+    convolution: kvShapeOf(config).convolution,
+  };
+}
 
 /**
  * The float32 buffers of a step, made once, in kernel memory: activations of up to `maxColumns` columns, columns one after
@@ -32,6 +65,10 @@ export class Workspace {
   readonly routing: Float32Array;
   readonly gathered: Float32Array;
   readonly expertUpdate: Float32Array;
+  /** Of each column its experts, the likeliest first, their weights, and what they make of it, embedding values each. */
+  readonly chosen: Uint32Array;
+  readonly chosenWeights: Float32Array;
+  readonly chosenUpdates: Float32Array;
   /** cos and sin of RoPE for each column's position, and of the other RoPE of layers with a window. */
   readonly angles: Float32Array;
   readonly windowAngles: Float32Array;
@@ -44,32 +81,22 @@ export class Workspace {
   /** Whether `update` is still to be added to `hidden`. */
   hasUpdate = false;
 
-  constructor(config: ModelConfig, maxColumns: number) {
-    const { embedding, heads, kvHeads, headDim, feedForward, experts, rope, windowRope, vocabSize } = config;
-    const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
-    const widest = Math.max(embedding, queryWidth, feedForward);
-    const normed = Math.max(embedding, queryWidth);
-    const widths = [
-      embedding,
-      embedding,
-      queryWidth,
-      keyWidth,
-      keyWidth,
-      config.convolution ? 3 * embedding : 0,
-      queryWidth,
-      embedding,
-      feedForward,
-      feedForward,
-      experts?.count ?? 0,
-      experts ? embedding : 0,
-      experts ? embedding : 0,
-      rope.dimensions,
-      windowRope?.dimensions ?? 0,
-      vocabSize,
+  /** Bytes of kernel memory. */
+  static bytes(shape: WorkspaceShape, maxColumns: number): number {
+    const { columns, norm, widest } = widths(shape);
+    const floats = [
+      ...columns.map((width) => maxColumns * width),
+      maxColumns * shape.expertsUsed,
+      norm,
+      norm,
     ];
-    const floats = [...widths.map((width) => maxColumns * width), normed, normed];
     const bytes = floats.reduce((sum, length) => sum + wholeLines(4 * length), 0);
-    this.memory = new KernelMemory(bytes + MatrixInput.bytes(widest, maxColumns));
+    return bytes + MatrixInput.bytes(widest, maxColumns);
+  }
+
+  constructor(shape: WorkspaceShape, maxColumns: number) {
+    const { columns, norm, widest } = widths(shape);
+    this.memory = new KernelMemory(Workspace.bytes(shape, maxColumns));
     this.maxColumns = maxColumns;
     [
       this.hidden,
@@ -85,12 +112,15 @@ export class Workspace {
       this.routing,
       this.gathered,
       this.expertUpdate,
+      this.chosenWeights,
+      this.chosenUpdates,
       this.angles,
       this.windowAngles,
       this.logits,
-    ] = widths.map((width) => this.memory.floats(maxColumns * width));
-    this.#normWeight = this.memory.floats(normed);
-    this.#normBias = this.memory.floats(normed);
+    ] = columns.map((width) => this.memory.floats(maxColumns * width));
+    this.chosen = this.memory.words(maxColumns * shape.expertsUsed);
+    this.#normWeight = this.memory.floats(norm);
+    this.#normBias = this.memory.floats(norm);
     this.input = new MatrixInput(this.memory, widest, maxColumns);
   }
 
@@ -136,4 +166,18 @@ export class Workspace {
     const biasAt = bias === undefined ? 0 : this.#normBias.byteOffset;
     kernels.normalizeLayer(values, update, at, biasAt, epsilon, length, n, out, blocks);
   }
+}
+
+/** Values of a column of each buffer, in the order of the constructor; of the longest norm, and of the longest row of a matrix. */
+function widths(shape: WorkspaceShape) {
+  const { embedding, heads, kvHeads, headDim, feedForward, experts, expertsUsed } = shape;
+  const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  const ofExperts = experts === 0 ? 0 : embedding;
+  const columns = [
+    ...[embedding, embedding, queries, keys, keys, shape.convolution ? 3 * embedding : 0],
+    ...[queries, embedding, feedForward, feedForward],
+    ...[experts, ofExperts, ofExperts, expertsUsed, expertsUsed * embedding],
+    ...[shape.ropeDimensions, shape.windowRopeDimensions, shape.vocabulary],
+  ];
+  return { columns, norm: Math.max(embedding, queries), widest: Math.max(embedding, queries, feedForward) };
 }

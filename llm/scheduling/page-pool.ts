@@ -43,7 +43,7 @@ export class PagePool {
       const holders = this.#holders.filter((one) => !victims.includes(one));
       const free = victims.reduce((sum, { pages }) => sum + pages, this.#free);
       const needed = [view, ...holders.filter((one) => one.hasCredit && !one.generates)].reduce(
-        (sum, one) => sum + this.#pagesFor(one, one.left + one.found),
+        (sum, one) => sum + this.#pagesInTheEnd(one, one.left + one.found),
         holders.length,
       );
       if (holders.length < maxHeld && (needed <= free || holders.length === 0)) break;
@@ -112,6 +112,15 @@ export class PagePool {
 
   #pagesFor(view: SequenceView, columns: number): number {
     return Math.ceil(Math.max(0, columns - this.#roomOf(view)) / this.#snapshot.pageTokens);
+  }
+
+  /** The same in several steps: windows move on, and of pages that they leave there is room again. */
+  #pagesInTheEnd(view: SequenceView, columns: number): number {
+    const pages = this.#pagesFor(view, columns);
+    const { windowed } = this.#snapshot;
+    return windowed === undefined
+      ? pages
+      : Math.ceil(pages - windowed.share * Math.max(0, pages - windowed.pages));
   }
 }
 

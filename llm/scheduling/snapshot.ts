@@ -72,6 +72,8 @@ export interface Snapshot {
   /** Free pages of KV cache, and tokens of each. */
   readonly freePages: number;
   readonly pageTokens: number;
+  /** Of a model with windows: the share of a page that layers with a window have, and of how many pages they keep it. */
+  readonly windowed?: { readonly share: number; readonly pages: number } | undefined;
   readonly sequences: readonly SequenceView[];
   /** By their first names. */
   readonly clients: ReadonlyMap<string, ClientAccount>;

@@ -85,6 +85,14 @@ export interface ModelDimensions {
   readonly embedding: number;
   /** Values inside of a feed-forward. */
   readonly feedForward: number;
+  /** Feed-forwards that a router chooses from, and how many of them a token uses; 0 where there is one feed-forward. */
+  readonly experts: number;
+  readonly expertsUsed: number;
+  /** Values of a head that RoPE turns, and those of the RoPE that layers with a window have for themselves; 0 for none. */
+  readonly ropeDimensions: number;
+  readonly windowRopeDimensions: number;
+  /** How many of the last tokens each layer sees, 0 for all. */
+  readonly layerWindows: readonly number[];
   /** Heads of attention. */
   readonly heads: number;
   /** Heads that have keys and values. */
@@ -107,19 +115,25 @@ const dimension = z
   .int()
   .min(1)
   .max(1 << 22);
+const dimensionOrNone = z
+  .int()
+  .min(0)
+  .max(1 << 22);
 export const modelDimensions: z.ZodType<ModelDimensions> = z.strictObject({
   name: z.string().max(MAX_NAME_LENGTH),
   layers: z.int().min(1).max(512),
   embedding: dimension,
   feedForward: dimension,
+  experts: z.int().min(0).max(1024),
+  expertsUsed: z.int().min(0).max(1024),
+  ropeDimensions: dimensionOrNone,
+  windowRopeDimensions: dimensionOrNone,
+  layerWindows: z.array(dimensionOrNone).max(512),
   heads: dimension,
   kvHeads: dimension,
   headDim: dimension,
   vocabulary: dimension,
-  merges: z
-    .int()
-    .min(0)
-    .max(1 << 22),
+  merges: dimensionOrNone,
   trainedContext: dimension,
   convolution: z
     .strictObject({ layers: z.int().min(1).max(512), taps: z.int().min(2).max(4096), width: dimension })

@@ -1,17 +1,20 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { loadBoardDescription } from '../../board/description-file.js';
 import { Accelerator } from '../../driver/accelerator.js';
 import { fileSource, GgmlType, openGguf } from '../../gguf/index.js';
 import type { GenerateRequest } from '../../llm/engine/request.js';
-import { KvLayout } from '../../llm/kv/layout.js';
+import { KvLayout, type KvType } from '../../llm/kv/layout.js';
+import { SpillFolder } from '../../llm/kv/spill-folder.js';
 import { kvShapeOf, readConfig } from '../../llm/model/config.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import { EngineMetrics } from '../../llm/scheduling/index.js';
 import { Random } from '../../maths/index.js';
 import { type MockBoard, openMockBoard } from '../../mock-device/index.js';
 import { convolvingGguf } from '../unit/llm/convolving.js';
-import { Bench, type Received, syntheticGguf } from '../unit/llm/models.js';
+import { Bench, changed, type Received, syntheticGguf } from '../unit/llm/models.js';
 
 /** Pages of the pool: about two sequences of the longest kind, so that others have to give way. */
 const PAGES = 5;
@@ -77,10 +80,12 @@ function runSchedule(
   model: ReturnType<typeof load>,
   random: (below: number) => number,
   metrics: EngineMetrics,
+  { requests = REQUESTS, spill }: { requests?: readonly GenerateRequest[]; spill?: SpillFolder } = {},
 ) {
   let clock = 0;
   const bench = new Bench(model, {
     metrics,
+    spill,
     maxSequences: 1 + random(6),
     maxHeld: 2 + random(4),
     agingMs: 50,
@@ -95,12 +100,12 @@ function runSchedule(
   for (; toCome > 0 || bench.engine.count > 0; ) {
     if (toCome > 0 && random(3) === 0) {
       toCome--;
-      const request = random(REQUESTS.length);
+      const request = random(requests.length);
       const service = SERVICES[random(SERVICES.length)];
       // Now and then several answers to one prompt.
       for (let answers = random(4) === 0 ? 3 : 1; answers > 0; answers--) {
         const credit = random(4);
-        const { received, generation } = bench.submit({ ...REQUESTS[request], credit }, service);
+        const { received, generation } = bench.submit({ ...requests[request], credit }, service);
         given.push({ request, received });
         live.push({ ...generation, credit });
       }
@@ -200,8 +205,9 @@ it.each([
         ['int8', 12],
       ] as const
     ).entries()) {
-      const { frameBytes, rowFrames } = new KvLayout(kvShapeOf(readConfig(family)), kvType);
-      const kvBytes = (PAGES * 2 + 2 * rowFrames) * frameBytes;
+      const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(family)), kvType);
+      const pages = kvType === 'f16' ? PAGES : 2 * PAGES;
+      const kvBytes = (pages * pageFrames + 2 * rowFrames) * frameBytes;
       const model = loadModel(family, { accelerator, kvType, kvBytes, maxColumns });
       const alone = REQUESTS.map((request) => {
         const bench = new Bench(model);
@@ -237,4 +243,89 @@ it.each([
     expect(interactive.preempted + batch.preempted).toBeGreaterThan(8);
   },
   120_000,
+);
+
+const FAMILIES = join('test', 'fixtures', 'families');
+/** Drafts pay where the core computes. */
+const ON_CORE = join('..', 'shared', 'kit', 'gemma3-Q4_K_M.gguf');
+
+/** Windows that are shorter than a page, and longer than several; prompts that are longer than both. */
+it.each(
+  [
+    [join(FAMILIES, 'gemma2-f16.gguf'), 5, 'f16'],
+    [join(FAMILIES, 'gemma2-f16.gguf'), 40, 'int8'],
+    [join(FAMILIES, 'gemma3-f16.gguf'), 5, 'int8'],
+    [join(FAMILIES, 'gemma3-f16.gguf'), 16, 'f16'],
+    [join(FAMILIES, 'gemma3-f16.gguf'), 70, 'f16'],
+    ...([20, 50] as const).map((window) => [ON_CORE, window, window === 20 ? 'f16' : 'int8'] as const),
+  ].filter(([path]) => existsSync(path as string)) as [string, number, KvType][],
+)(
+  'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s with windows of %s in %s',
+  (path, window, kvType) => {
+    const gguf = openGguf(fileSource(path));
+    const architecture = gguf.metadata.get('general.architecture');
+    const family = changed(gguf, { [`${architecture}.attention.sliding_window`]: window });
+    const requests = REQUESTS.map((request, i) => {
+      const prompt = Array.from(
+        { length: 5 * request.prompt.length },
+        (_, t) => request.prompt[t % request.prompt.length] + (i < 8 ? Math.floor(t / 50) : 0),
+      );
+      return { ...request, prompt, maxTokens: 2 * (request.maxTokens ?? 1) };
+    });
+    const board = openMockBoard(loadBoardDescription('kv260'));
+    const accelerator = path === ON_CORE ? new Accelerator(board) : undefined;
+    const metrics = new EngineMetrics();
+    const folder = mkdtempSync(join(tmpdir(), 'schedules-'));
+    const spill = new SpillFolder(folder, 1 << 24);
+    const layout = new KvLayout(kvShapeOf(readConfig(family)), kvType);
+    // Room for a sequence of the longest kind, and about half of another one.
+    const kvBytes = Math.ceil(1.6 * layout.framesOf(256)) * layout.frameBytes;
+    const model = loadModel(family, { accelerator, kvType, kvBytes, maxColumns: 24 });
+    // Alone and in plenty, nothing of a window is ever thrown out.
+    const plenty = loadModel(family, { accelerator, kvType, kvBytes: 1 << 24, maxColumns: 24 });
+    const alone = requests.map((request) => {
+      const bench = new Bench(plenty);
+      const { received } = bench.submit({ ...request, promptLookup: false });
+      bench.run();
+      plenty.kvPool.clear();
+      return received;
+    });
+    const counts = { finished: 0, cancelled: 0, speculated: 0 };
+    for (let schedule = 0; schedule < 24; schedule++) {
+      const generator = new Random(schedule);
+      const below = (limit: number) => generator.nextUint32() % limit;
+      const options = { requests, ...(schedule % 2 === 0 ? { spill } : {}) };
+      const { given, speculated } = runSchedule(board, model, below, metrics, options);
+      counts.speculated += speculated;
+      for (const { request, received } of given) {
+        const expected = alone[request];
+        expect(received.error).toBeUndefined();
+        if (received.result?.reason === 'cancelled') counts.cancelled++;
+        else {
+          counts.finished++;
+          expect(received.tokens).toHaveLength(expected.tokens.length);
+          expect(received.result?.beams).toEqual(expected.result?.beams);
+        }
+        expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
+      }
+      expect(model.kvPool.stats.used).toBe(0);
+    }
+    const { hits, restored, spillFailures, evictions } = model.kvPool.stats;
+    model.kvPool.clear();
+    expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
+    expect(spill.bytes).toBe(0);
+    rmSync(folder, { recursive: true });
+    expect(counts.finished).toBeGreaterThan(40);
+    expect({ hits, evictions, restored }).toEqual({
+      hits: expect.toSatisfy((count: number) => count > 5),
+      evictions: expect.toSatisfy((count: number) => count > 5),
+      restored: expect.toSatisfy((count: number) => count > 2),
+    });
+    if (accelerator !== undefined) expect(counts.speculated).toBeGreaterThan(5);
+    expect(spillFailures).toBe(0);
+    model.close();
+    plenty.close();
+    accelerator?.close();
+  },
+  240_000,
 );

@@ -110,7 +110,7 @@ function attentionMs(): number[] {
   for (let round = 0; round < 200; round++)
     caches.forEach((cache, i) => {
       const begin = performance.now();
-      cache.queue(0, tokens - 1, row, 0);
+      cache.queue(0, 0, tokens - 1, row, 0);
       cache.attend(0, 1, new Float32Array(2048));
       best[i] = Math.min(best[i], performance.now() - begin);
     });

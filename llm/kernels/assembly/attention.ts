@@ -5,7 +5,7 @@ import { dotOfInts, quantizedLayerBytes, quantizeQuery, scaleAt } from './quanti
 import { BLOCK, BLOCK_PAGES, clearRows, fillFromBytes, fillFromHalves, PAGE, rowChunks, rowsBytes } from './rows';
 import { softmax } from './softmax';
 
-/** A page's entry in the table: the addresses of its first layer's keys and values; an INT8 page has both at the first. */
+/** A page's entry in the table: the addresses of its group's first layer's keys and values; an INT8 page has both at the first. */
 const ENTRY_BYTES: usize = 8;
 
 /** Of the words that `attend` is given: where those of the columns begin, and how many bytes each has. */
@@ -19,8 +19,9 @@ let quantized: bool = false;
 let kvHeads: i32 = 0;
 let headDim: i32 = 0;
 let tokens: i32 = 0;
-/** The first token that a column sees, and its block. */
+/** The first token that a column sees, its page and its block: pages before it may be gone. */
 let firstToken: i32 = 0;
+let firstPage: i32 = 0;
 let firstBlock: i32 = 0;
 let scale: f32 = 0;
 /** Scratch: rows of a block; of every query head its row, its scores and its 16 lanes of sums, its int16 and their scales. */
@@ -43,10 +44,10 @@ let sumBytes: usize = 0;
  * 2^-24, so products of two are multiples of 2^-48, and so are sums of them, however they are rounded. The scale of
  * an INT8 page is 0, NaN or at least 2^-24 / 127, so its weights are multiples of 2^-78, and so are their sums.
  *
- * @param args words, as llm/kv/attention.ts writes them: layer; whether all pages but a column's own, the last, are INT8; heads
+ * @param args words, as llm/kv/attention.ts writes them: layer, of those that share a frame; whether all pages but a column's own, the last, are INT8; heads
  *   of keys and values; group; headDim; the scale, a float32; how many of the last tokens a column sees, 0 for all; the bound of
  *   the scores, a float32, 0 for none; then of each column the addresses of its queries, headDim
- *   float32 a head, of an entry for every page that its tokens reach into, and of where the result goes, like the
+ *   float32 a head, of an entry for every page that its tokens reach into (those before its window are not read), and of where the result goes, like the
  *   queries; and its tokens
  * @param scratch see scratchBytes in llm/kv/layout.ts
  */
@@ -74,6 +75,7 @@ function attendColumn(args: usize, column: usize, firstKvHead: i32, endKvHead: i
   const out = load<usize>(column, 8);
   tokens = load<i32>(column, 12);
   firstToken = window == 0 ? 0 : max(0, tokens - window);
+  firstPage = firstToken / PAGE;
   firstBlock = firstToken / BLOCK;
   queryBytes = <usize>rowChunks(headDim) << 4;
   scoreBytes = <usize>blocksOf(tokens) * (BLOCK << 2);
@@ -142,7 +144,7 @@ function score(kvHead: i32, group: i32): void {
   for (let block = quantized ? last / BLOCK_PAGES : firstBlock; block < blocks; block++) {
     for (let page = 0; page < BLOCK_PAGES; page++) {
       const number = block * BLOCK_PAGES + page;
-      if (number > last || (quantized && number < last)) clearRows(rows, page, headDim, 0);
+      if (number > last || number < firstPage || (quantized && number < last)) clearRows(rows, page, headDim, 0);
       else fillHalves(<usize>load<u32>(entryOf(number)), kvHead, page, number);
     }
     for (let head = 0; head < group; head++) {
@@ -151,7 +153,7 @@ function score(kvHead: i32, group: i32): void {
     }
   }
   if (!quantized) return;
-  for (let page = firstBlock * BLOCK_PAGES; page < last; page++) {
+  for (let page = firstPage; page < last; page++) {
     const from = <usize>load<u32>(entryOf(page)) + <usize>layer * quantizedLayerBytes(kvHeads, headDim);
     for (let head = 0; head < group; head++) scoreBytesPage(from, kvHead, head, page);
   }
@@ -186,7 +188,7 @@ function mix(kvHead: i32, group: i32): void {
     let scales = f32x4.splat(1);
     for (let page = 0; page < BLOCK_PAGES; page++) {
       const number = block * BLOCK_PAGES + page;
-      if (number > last) {
+      if (number > last || number < firstPage) {
         clearRows(rows, page, headDim, 0);
       } else if (quantized && number < last) {
         const from = <usize>load<u32>(entryOf(number)) + <usize>layer * quantizedLayerBytes(kvHeads, headDim);

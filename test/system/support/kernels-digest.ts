@@ -103,7 +103,7 @@ function digestAttention(type: (typeof KV_TYPES)[number], least: number, most: n
     const out = new Float32Array(queryWidth);
     // Small queries leave weights to many tokens, large ones to a single one.
     const queries = oddFloats(random, queryWidth, token % 2 ? 'any' : 'ordinary');
-    cache.queue(0, token, token % 3 ? queries : queries.map((value) => value % 0.01), 0);
+    cache.queue(0, 0, token, token % 3 ? queries : queries.map((value) => value % 0.01), 0);
     cache.attend(0, 1, out);
     hash.update(bitsOf(out));
     cache.attend(0, 1, out, { scale: 1, window: 20, cap: 5 });

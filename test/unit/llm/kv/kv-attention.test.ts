@@ -64,7 +64,9 @@ function plainAttention(
   keys: Float32Array,
   values: Float32Array,
   queries: Float32Array,
+  window = 0,
 ): Float32Array {
+  const firstToken = window === 0 ? 0 : Math.max(0, position + 1 - window);
   const { heads, kvHeads, headDim } = shape;
   const [width, group] = [kvHeads * headDim, heads / kvHeads];
   const scale = fround(1 / fround(Math.sqrt(headDim)));
@@ -97,8 +99,10 @@ function plainAttention(
       const sum = key.ints.reduce((total, int, i) => total + int * queryInts[i], 0);
       return fround(fround(sum) * fround(fround(queryScale * key.scale) * scale));
     });
-    const most = Math.max(...scores);
-    const weights = scores.map((score) => fround(exp(fround(score - most))));
+    const most = Math.max(...scores.slice(firstToken));
+    const weights = scores.map((score, token) =>
+      token < firstToken ? 0 : fround(exp(fround(score - most))),
+    );
     const inverse = fround(1 / weights.reduce((sum, weight) => sum + weight, 0));
     const lanes = Array.from({ length: headDim }, () => new Float32Array(16));
     weights.forEach((weight, token) => {
@@ -140,9 +144,42 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
       const cache = filled(tokens);
       for (const layer of [0, 1]) {
         const out = new Float32Array(QUERY_WIDTH);
-        cache.queue(0, position, queries, 0);
+        cache.queue(layer, 0, position, queries, 0);
         cache.attend(layer, 1, out);
         expect(out).toEqual(plainAttention(SHAPE, type, position, keys, values, queries));
+      }
+    },
+  );
+
+  it.each([1, 5, 16, 17, 40, 65])(
+    'has the bits of plain attention over a window of %s tokens, whose pages alone are held',
+    (window) => {
+      const shape = { ...SHAPE, layerWindows: [0, window] };
+      const options = { scale: fround(1 / fround(Math.sqrt(SHAPE.headDim))), window, cap: 0 };
+      const pool = new KvPool(shape, { type, bytes: 1 << 20, contextLength: 100 });
+      const cache = new KvCache(pool, 100);
+      for (let token = 0; token < tokens; token++) {
+        cache.extendTo(token, token);
+        for (const layer of [0, 1]) cache.store(layer, token, keys, values, token * WIDTH);
+        const outs = [new Float32Array(QUERY_WIDTH), new Float32Array(QUERY_WIDTH)];
+        cache.queue(0, 0, token, queries, 0);
+        cache.attend(0, 1, outs[0]);
+        cache.queue(1, 0, token, queries, 0);
+        cache.attend(1, 1, outs[1], options);
+        if (token % 3 === 0) {
+          expect(outs[0]).toEqual(plainAttention(SHAPE, type, token, keys, values, queries));
+          expect(outs[1]).toEqual(plainAttention(SHAPE, type, token, keys, values, queries, window));
+        }
+        cache.settle();
+        // What was let go is nobody's: let others have it, and see whether it is looked at.
+        pool.clear();
+        const other = new KvCache(pool, 100);
+        for (let at = other.reserve(16); at > 0; at--) {
+          other.extendTo(16 - at, 1);
+          for (const layer of [0, 1])
+            other.store(layer, 16 - at, new Float32Array(WIDTH).fill(Number.NaN), values, 0);
+        }
+        other.release();
       }
     },
   );
@@ -150,11 +187,11 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
   it('sees the same whether earlier tokens are settled or not', () => {
     const cache = filled(40);
     const before = new Float32Array(QUERY_WIDTH);
-    cache.queue(0, 39, queries, 0);
+    cache.queue(1, 0, 39, queries, 0);
     cache.attend(1, 1, before);
     cache.settle();
     const after = new Float32Array(QUERY_WIDTH);
-    cache.queue(0, 39, queries, 0);
+    cache.queue(1, 0, 39, queries, 0);
     cache.attend(1, 1, after);
     expect(after).toEqual(before);
   });
@@ -190,7 +227,7 @@ describe.each(['f16', 'int8'] as const)('attention over pages of %s', (type) => 
       ]) {
         const queries = oddHalves(random, queryWidth, 8, 18).map((value) => value * size);
         const out = new Float32Array(queryWidth);
-        cache.queue(0, position, queries, 0);
+        cache.queue(0, 0, position, queries, 0);
         cache.attend(0, 1, out);
         expectSameBits(out, plainAttention(shape, type, position, keys, values, queries));
       }
@@ -208,7 +245,7 @@ describe('INT8', () => {
       cache.store(0, token, new Float32Array(WIDTH).fill(token === 3 ? 1e9 : 1), new Float32Array(WIDTH), 0);
     }
     const out = new Float32Array(QUERY_WIDTH);
-    cache.queue(0, 16, new Float32Array(QUERY_WIDTH).fill(1), 0);
+    cache.queue(0, 0, 16, new Float32Array(QUERY_WIDTH).fill(1), 0);
     cache.attend(0, 1, out);
     expect(out.every(Number.isNaN)).toBe(true);
   });

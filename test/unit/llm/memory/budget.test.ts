@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { shapeOf } from '../../../../agent/worker/plan-model.js';
@@ -10,10 +10,8 @@ import { KvLayout } from '../../../../llm/kv/layout.js';
 import type { BudgetInput, MemoryRequest } from '../../../../llm/memory/budget.js';
 import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { budgetMemory, requireMemory } from '../../../../llm/memory/refusal.js';
-import { workspaceBytes } from '../../../../llm/memory/sizes.js';
-import { readConfig } from '../../../../llm/model/config.js';
-import { MatrixInput } from '../../../../llm/model/matrix-input.js';
-import { Workspace } from '../../../../llm/model/workspace.js';
+import { loadModel } from '../../../../llm/model/load-model.js';
+import type { Model } from '../../../../llm/model/model.js';
 import { modelDimensions } from '../../../../protocol/schemas/memory.js';
 import { convolvingGguf } from '../convolving.js';
 import { syntheticGguf } from '../models.js';
@@ -46,6 +44,31 @@ function refused(...args: Parameters<typeof input>): Error & { code: string; con
   throw new Error('it was not refused');
 }
 
+const FAMILIES = join('test', 'fixtures', 'families');
+
+/** What is allocated by WebAssembly memories, in pages of 64 KiB; each begins with 4 KiB of the kernels' own. */
+function allocatedBy(run: () => unknown): number {
+  const wasm = Reflect.get(globalThis, 'WebAssembly') as {
+    Memory: new (size: { initial: number }) => object;
+  };
+  const { Memory } = wasm;
+  let pages = 0;
+  wasm.Memory = class extends Memory {
+    constructor(size: { initial: number }) {
+      super(size);
+      pages += size.initial;
+    }
+  };
+  try {
+    run();
+  } finally {
+    wasm.Memory = Memory;
+  }
+  return pages;
+}
+
+const pagesOf = (bytes: number) => Math.ceil((bytes + 4096) / 65_536);
+
 describe('the sum of a model', () => {
   it('TinyLlama in Q2_K with a Q4_K output matrix fits 360 MiB at a context of 128', () => {
     expect(tinyLlama(SMALLEST).size / MEBI).toBeCloseTo(359.8, 1);
@@ -66,16 +89,27 @@ describe('the sum of a model', () => {
       expect(sum.table).toMatch(new RegExp(`^ {2}${what} +${(bytes / MEBI).toFixed(1)}$`, 'm'));
   });
 
-  it.each([
-    ['a LLaMA', openGguf(tinyLlama()), 5632],
-    ['one that convolves', convolvingGguf({ feedForward: 96 }), 96],
-  ])('counts the activations that the workspace of %s allocates', (_, gguf, widest) => {
-    const allocated = Object.values(new Workspace(readConfig(gguf), 3)).reduce<number>(
-      (sum, part) => sum + (part instanceof Float32Array ? part.byteLength : 0),
-      0,
-    );
-    expect(workspaceBytes(modelShape(gguf), 3)).toBe(allocated + MatrixInput.bytes(widest, 3));
-  });
+  it.each(readdirSync(FAMILIES).filter((file) => file.endsWith('.gguf')))(
+    'has the memory that is allocated for activations, and for keys and values: %s',
+    (file) => {
+      const gguf = openGguf(fileSource(join(FAMILIES, file)));
+      const request = { maxColumns: 1000, contextLength: 90, kvBytes: 4_000_001 } as const;
+      for (const kvType of ['f16', 'int8'] as const) {
+        const { lines } = budget(modelShape(gguf), 'pynq-z1', 400 * MEBI, { ...request, kvType });
+        const model = { made: undefined as Model | undefined };
+        const activations = allocatedBy(() => {
+          model.made = loadModel(gguf, { ...request, kvType });
+        });
+        const keysAndValues = allocatedBy(() => model.made?.kvPool);
+        for (const [what, allocated] of [
+          ['activations', activations],
+          ['keys and values', keysAndValues],
+        ] as const)
+          expect(pagesOf(lines.find((line) => line.what.startsWith(what))!.bytes)).toBe(allocated);
+        model.made?.close();
+      }
+    },
+  );
 
   it('of a model that convolves has the weights of convolutions among the norms', () => {
     const gguf = convolvingGguf();
@@ -152,19 +186,21 @@ describe('keys and values', () => {
     const convolving = { ...attending, convolution: { layers: 10, taps: 3, width: 1024 } };
     for (const type of ['f16', 'int8'] as const) {
       const [plain, layout] = [attending, convolving].map((shape) => new KvLayout(shape, type));
-      const rows = 10 * 2 * 4 * 1024;
-      expect(layout!.pageFrames * layout!.frameBytes).toBe(plain!.pageFrames * plain!.frameBytes + rows);
-      // The open page has the rows of all its tokens.
-      const open = (layout!.openFrames - plain!.openFrames) * layout!.frameBytes;
-      expect(open).toBeGreaterThanOrEqual(10 * 16 * 4 * 1024);
-      expect(open).toBeLessThan(10 * 16 * 4 * 1024 + layout!.frameBytes);
+      const { frameBytes, pageFrames, openFrames } = layout!;
+      // The last two of its tokens' rows stay.
+      const kept = (pageFrames - plain!.pageFrames) * frameBytes;
+      expect(kept).toBeGreaterThanOrEqual(10 * 2 * 4 * 1024);
+      expect(kept).toBeLessThan(10 * 2 * 4 * 1024 + frameBytes);
+      const others = (openFrames - plain!.openFrames) * frameBytes - kept;
+      expect(others).toBeGreaterThanOrEqual(10 * 14 * 4 * 1024);
+      expect(others).toBeLessThan(10 * 14 * 4 * 1024 + frameBytes);
     }
     const shape = { ...SMALL, ...attending };
     const tokens = [shape, { ...shape, ...convolving }].map(
       (one) => budget(one, 'pynq-z1-360', 2000 * MEBI, { kvBytes: 8 * MEBI }).kvTokens,
     );
-    // 12 and 17 KiB a token, and 655 of the open page.
-    expect(tokens).toEqual([672, 432]);
+    // 12 and 18 KiB a token, and 576 of the open page.
+    expect(tokens).toEqual([672, 416]);
   });
 
   it('have the default where there is plenty', () => {
@@ -172,10 +208,11 @@ describe('keys and values', () => {
     expect(kvBytes).toBe(defaultKvBytes(SMALL, 'f16', 128, loadBoardDescription('pynq-z1')));
   });
 
-  it('have what is left where that is less, and the sum is what there is', () => {
+  it('have what is left where that is less, and the sum is what there is, up to a frame', () => {
     const sum = budget(SMALL, 'pynq-z1-360', 56 * MEBI, { contextLength: 128 });
     expect(sum.kvBytes).toBeLessThan(defaultKvBytes(SMALL, 'f16', 128, loadBoardDescription('pynq-z1-360')));
-    expect(sum.system.need).toBe(sum.system.available);
+    expect(sum.system.need).toBeLessThanOrEqual(sum.system.available);
+    expect(sum.system.need).toBeGreaterThan(sum.system.available - new KvLayout(SMALL, 'f16').frameBytes);
   });
 
   it('are one sequence of the context that was asked for at least', () => {

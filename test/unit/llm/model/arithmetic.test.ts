@@ -96,7 +96,7 @@ describe('attention', () => {
     const { cache, keys, values } = filledCache(64);
     const queries = randomFloats(6 * 24, 5, 2);
     const out = new Float32Array(6 * 24);
-    cache.queue(0, tokens - 1, queries, 0);
+    cache.queue(1, 0, tokens - 1, queries, 0);
     cache.attend(1, 1, out);
     for (let head = 0; head < 6; head++) {
       const kvHead = Math.floor(head / 3);
@@ -123,7 +123,7 @@ describe('attention', () => {
     const [small, large] = [37, 200].map((maxTokens) => {
       const out = new Float32Array(6 * 24);
       const { cache } = filledCache(maxTokens);
-      cache.queue(0, tokens - 1, queries, 0);
+      cache.queue(1, 0, tokens - 1, queries, 0);
       cache.attend(1, 1, out);
       return out;
     });
@@ -134,11 +134,11 @@ describe('attention', () => {
     const { cache } = filledCache(64);
     const queries = randomFloats(6 * 24, 5);
     const before = new Float32Array(6 * 24);
-    cache.queue(0, 10, queries, 0);
+    cache.queue(1, 0, 10, queries, 0);
     cache.attend(1, 1, before);
     cache.store(1, 11, randomFloats(48, 9), randomFloats(48, 10), 0);
     const after = new Float32Array(6 * 24);
-    cache.queue(0, 10, queries, 0);
+    cache.queue(1, 0, 10, queries, 0);
     cache.attend(1, 1, after);
     expect(after).toEqual(before);
   });

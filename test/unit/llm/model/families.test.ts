@@ -197,6 +197,13 @@ describe('a file of a family', () => {
     ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': Float32Array.of(0.5, 2, 0) }],
     ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': 0 }],
     ['qwen2-f16.gguf', { 'qwen2.attention.head_count_kv': Uint32Array.of(0, 2, 0) }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': -1 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 3.5 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 0 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 2 ** 40 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': Number.NaN }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_feed_forward_length': 0 }],
+    ['qwen3moe-f16.gguf', { 'qwen3moe.expert_feed_forward_length': 2 ** 40 }],
   ])('%s with %j is refused', (file, metadata) => {
     expect(failure(changed(open(file), metadata))).toMatch(/LLM_METADATA_INVALID/);
   });
@@ -219,6 +226,21 @@ describe('a file of a family', () => {
     const half = { type: GgmlType.F16, rowBytes: 6, byteLength: 6 * 48 };
     const gguf = changed(open('lfm2-f16.gguf'), {}, { 'blk.0.shortconv.conv.weight': half });
     expect(failure(gguf)).toMatch(/LLM_TENSOR_TYPE.*shortconv\.conv/);
+  });
+
+  it.each([
+    [{ 'qwen3moe.expert_count': 1024 }, /LLM_TENSOR_SHAPE/],
+    [{ 'qwen3moe.expert_count': 3 }, /LLM_TENSOR_SHAPE/],
+    [{ 'qwen3moe.expert_feed_forward_length': 2 ** 20 }, /LLM_TENSOR_SHAPE/],
+    // Of one expert's length all of them would have the feed-forward's.
+    [
+      { 'qwen3moe.expert_feed_forward_length': undefined, 'qwen3moe.feed_forward_length': 66 },
+      /LLM_TENSOR_SHAPE/,
+    ],
+    [{ 'qwen3moe.expert_count': undefined }, /LLM_METADATA_MISSING/],
+    [{ 'qwen3moe.expert_used_count': undefined }, /LLM_METADATA_MISSING/],
+  ])('of experts that are not those of its tensors is refused: %j', (metadata, why) => {
+    expect(failure(changed(open('qwen3moe-f16.gguf'), metadata))).toMatch(why);
   });
 
   it('with a tensor that the graph has no place for is refused', () => {

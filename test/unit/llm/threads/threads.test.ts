@@ -76,7 +76,8 @@ describe.each(KV_TYPES)('attention over %s', (type: KvType) => {
       filled(type, keys, values, options),
     );
     const attendTogether = (layer: number, positions: readonly number[], queries: Float32Array) => {
-      for (const [i, position] of positions.entries()) shared.queue(i, position, queries, i * QUERY_WIDTH);
+      for (const [i, position] of positions.entries())
+        shared.queue(layer, i, position, queries, i * QUERY_WIDTH);
       const out = new Float32Array(positions.length * QUERY_WIDTH);
       shared.attend(layer, positions.length, out);
       return out;
@@ -92,7 +93,7 @@ describe.each(KV_TYPES)('attention over %s', (type: KvType) => {
       const expected = new Float32Array(n * QUERY_WIDTH);
       for (const [i, position] of positions.entries()) {
         const out = new Float32Array(QUERY_WIDTH);
-        alone.queue(0, position, queries, i * QUERY_WIDTH);
+        alone.queue(layer, 0, position, queries, i * QUERY_WIDTH);
         alone.attend(layer, 1, out);
         expected.set(out, i * QUERY_WIDTH);
       }
@@ -128,7 +129,7 @@ describe('a pool of threads', () => {
     const rows = new Float32Array(TOKENS * WIDTH).fill(0.5);
     const cache = filled('f16', rows, rows, { threads: pool });
     const out = new Float32Array(QUERY_WIDTH);
-    cache.queue(0, TOKENS - 1, new Float32Array(QUERY_WIDTH), 0);
+    cache.queue(0, 0, TOKENS - 1, new Float32Array(QUERY_WIDTH), 0);
     const end = Date.now() + 20_000;
     const failing = (): unknown => {
       try {
