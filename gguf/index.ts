@@ -1,4 +1,5 @@
 export { SUPER_BLOCK_CODECS, SUPER_BLOCK_READERS } from './blocks/codecs.js';
+export { gridOf, MOST_GRID_BYTES } from './blocks/grids.js';
 export { newSuperBlock } from './blocks/super-block.js';
 export { fileSink } from './byte-sink.js';
 export { type ByteSource, bytesSource, type FileSource, fileSource } from './byte-source.js';
@@ -31,5 +32,4 @@ export {
   rowBytes,
   SUPER_BLOCK,
 } from './types.js';
-export { unpackSuperRow } from './unpack-super-row.js';
 export { type GgufEntry, ggufHeader, type TensorToWrite, writeGguf } from './write.js';

@@ -1,4 +1,4 @@
-import { evenSigns, gridOf } from './grids.js';
+import { evenSigns, gridNamed } from './grids.js';
 import { readHalf } from './half-bytes.js';
 import type { SuperBlock, SuperBlockReader } from './super-block.js';
 
@@ -34,7 +34,7 @@ function begin(into: SuperBlock, d: number): void {
 export const IQ2_XXS: SuperBlockReader = {
   hasMins: false,
   unpack(bytes, at, into) {
-    const grid = gridOf('IQ2_XXS');
+    const grid = gridNamed('IQ2_XXS');
     begin(into, readHalf(bytes, at) / 8);
     for (let group = 0; group < 8; group++) {
       const from = at + 2 + 8 * group;
@@ -52,7 +52,7 @@ export const IQ2_XXS: SuperBlockReader = {
 export const IQ2_XS: SuperBlockReader = {
   hasMins: false,
   unpack(bytes, at, into) {
-    const grid = gridOf('IQ2_XS');
+    const grid = gridNamed('IQ2_XS');
     begin(into, readHalf(bytes, at) / 8);
     nibbleScales(bytes, at + 66, into);
     for (let i = 0; i < 32; i++) {
@@ -66,7 +66,7 @@ export const IQ2_XS: SuperBlockReader = {
 export const IQ2_S: SuperBlockReader = {
   hasMins: false,
   unpack(bytes, at, into) {
-    const grid = gridOf('IQ2_S');
+    const grid = gridNamed('IQ2_S');
     begin(into, readHalf(bytes, at) / 8);
     nibbleScales(bytes, at + 74, into);
     for (let i = 0; i < 32; i++) {
@@ -80,7 +80,7 @@ export const IQ2_S: SuperBlockReader = {
 export const IQ3_XXS: SuperBlockReader = {
   hasMins: false,
   unpack(bytes, at, into) {
-    const grid = gridOf('IQ3_XXS');
+    const grid = gridNamed('IQ3_XXS');
     begin(into, readHalf(bytes, at) / 4);
     for (let group = 0; group < 8; group++) {
       const word = halfWord(bytes, at + 66 + 4 * group) + halfWord(bytes, at + 68 + 4 * group) * 0x10000;
@@ -97,7 +97,7 @@ export const IQ3_XXS: SuperBlockReader = {
 export const IQ3_S: SuperBlockReader = {
   hasMins: false,
   unpack(bytes, at, into) {
-    const grid = gridOf('IQ3_S');
+    const grid = gridNamed('IQ3_S');
     begin(into, readHalf(bytes, at));
     for (let group = 0; group < 8; group++) {
       const scale = (bytes[at + 106 + (group >> 1)] >> (4 * (group & 1))) & 15;
@@ -115,7 +115,7 @@ export const IQ3_S: SuperBlockReader = {
 export const IQ1_S: SuperBlockReader = {
   hasMins: false,
   unpack(bytes, at, into) {
-    const grid = gridOf('IQ1');
+    const grid = gridNamed('IQ1');
     begin(into, readHalf(bytes, at) / 8);
     for (let group = 0; group < 8; group++) {
       const word = halfWord(bytes, at + 34 + 2 * group);
@@ -133,7 +133,7 @@ export const IQ1_S: SuperBlockReader = {
 export const IQ1_M: SuperBlockReader = {
   hasMins: false,
   unpack(bytes, at, into) {
-    const grid = gridOf('IQ1');
+    const grid = gridNamed('IQ1');
     for (let k = 0; k < 4; k++) {
       const nibble = bytes[at + 49 + 2 * k] >> 4;
       if (k & 1) dBytes[k >> 1] |= nibble << 4;

@@ -1,3 +1,5 @@
+import { GgmlType } from '../types.js';
+
 /**
  * The points of IQ types: an index in a block stands for the magnitudes of four or eight values. Which points there are is part of the
  * formats, and follows from nothing; here they are written as places in a short list of magnitudes, in 16 bits a point.
@@ -26,10 +28,30 @@ const MAGNITUDES: Readonly<Record<keyof typeof POINTS, readonly number[]>> = {
   IQ1: [-8, 0, 8],
 };
 
+/** The points of types; IQ1 types have the same. */
+const TYPES: Readonly<Partial<Record<GgmlType, keyof typeof POINTS>>> = {
+  [GgmlType.IQ1_S]: 'IQ1',
+  [GgmlType.IQ1_M]: 'IQ1',
+  [GgmlType.IQ2_XXS]: 'IQ2_XXS',
+  [GgmlType.IQ2_XS]: 'IQ2_XS',
+  [GgmlType.IQ2_S]: 'IQ2_S',
+  [GgmlType.IQ3_XXS]: 'IQ3_XXS',
+  [GgmlType.IQ3_S]: 'IQ3_S',
+};
+
+/** Of IQ1, which has 2048 points. */
+export const MOST_GRID_BYTES = 8 * 2048;
+
 const grids = new Map<string, Int8Array>();
 
+/** The points of a type, where it has some; see {@link gridNamed}. */
+export function gridOf(type: GgmlType): Int8Array | undefined {
+  const name = TYPES[type];
+  return name && gridNamed(name);
+}
+
 /** The values of all points of a type, one after another: four each of IQ3 types, eight of the others. Made when first asked for. */
-export function gridOf(type: keyof typeof POINTS): Int8Array {
+export function gridNamed(type: keyof typeof POINTS): Int8Array {
   const known = grids.get(type);
   if (known !== undefined) return known;
   const magnitudes = MAGNITUDES[type];

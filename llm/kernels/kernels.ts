@@ -70,8 +70,16 @@ export interface Kernels {
     n: number,
     results: number,
   ): void;
-  /** A row of unpacked super-blocks times columns of Q8_K; see assembly/super-rows.ts. */
-  multiplySuperRow(row: number, blocks: number, columns: number, n: number, results: number): void;
+  /** A row of super-blocks without mins times columns of Q8_K; see assembly/super-rows.ts. */
+  multiplySuperRow(
+    type: number,
+    row: number,
+    blocks: number,
+    columns: number,
+    n: number,
+    grid: number,
+    results: number,
+  ): void;
   /** results[n] = row . columns[n], all float32. */
   multiplyRow(row: number, columns: number, n: number, length: number, results: number): void;
 }

@@ -9,8 +9,11 @@ export interface Architecture {
   readonly normBefore: boolean;
   /** Whether what they give is normed before it is added. */
   readonly normAfter: boolean;
-  /** Norm of queries and keys before they are rotated: of each head with the same weights, or of all heads together. */
-  readonly queryKeyNorm: 'none' | 'heads' | 'row';
+  /**
+   * Norm of queries and keys before they are rotated: of each head with the same weights, of all heads together, or, where a file
+   * has it, of each head with weights of its own.
+   */
+  readonly queryKeyNorm: 'none' | 'heads' | 'row' | 'ownHeads';
   /** Values of a head that RoPE turns together: neighbours, or i and i + half; none have learned positions instead. */
   readonly rope: 'neighbours' | 'halves' | 'none';
   /** Every so many layers one has no RoPE; 0 for none. */
@@ -107,7 +110,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
   ['smollm3', { ...LLAMA, layersPerUnrotated: 4 }],
   ['phi3', { ...LLAMA, rope: 'halves', scaledQueries: {} }],
   ['olmo2', { ...LLAMA, rope: 'halves', normBefore: false, normAfter: true, queryKeyNorm: 'row' }],
-  ['stablelm', { ...LLAMA, norm: 'layer', rope: 'halves', mayBeParallel: true }],
+  ['stablelm', { ...LLAMA, norm: 'layer', rope: 'halves', mayBeParallel: true, queryKeyNorm: 'ownHeads' }],
   ['starcoder2', { ...GPT2, rope: 'halves', biases: ['attn_output', 'ffn_up', 'ffn_down'] }],
   ['gpt2', GPT2],
   ['lfm2', { ...QWEN3, windows: { pattern: 0 }, hasConvolutions: true, outputNorm: 'token_embd_norm' }],

@@ -9,7 +9,6 @@ import {
   Q8K_BYTES,
   SUPER_BLOCK,
   SUPER_BLOCK_READERS,
-  unpackSuperRow,
 } from '../../gguf/index.js';
 import type { MatrixInput } from './matrix-input.js';
 
@@ -56,10 +55,8 @@ const bfloats: MultiplyRow = ({ columns }, row, input, n) =>
 const smallBlocks: MultiplyRow = ({ type, columns }, row, input, n) =>
   input.multiplySmall(type, row, columns, n);
 
-const superBlocks: MultiplyRow = ({ type, columns }, row, input, n) => {
-  unpackSuperRow(type, row, columns / SUPER_BLOCK, input.packedRow);
-  return input.multiplySuper(columns / SUPER_BLOCK, n);
-};
+const superBlocks: MultiplyRow = ({ type, columns }, row, input, n) =>
+  input.multiplySuper(type, row, columns, n);
 
 const dequantised: MultiplyRow = ({ type, columns }, row, input, n) => {
   dequantizeRow(type, row, columns, input.row);

@@ -1,10 +1,9 @@
-import { Q8K_BYTES, SUPER_BLOCK } from '../../gguf/index.js';
+import { type GgmlType, gridOf, MOST_GRID_BYTES, Q8K_BYTES, SUPER_BLOCK } from '../../gguf/index.js';
 import { type KernelMemory, wholeLines } from '../kernels/kernels.js';
 
-/** Of kernels: a block of 32 activations (assembly/q8small.ts), and an unpacked super-block of a row (assembly/super-rows.ts). */
+/** Of kernels: a block of 32 activations (assembly/q8small.ts). */
 const SMALL = 32;
 const SMALL_BYTES = 40;
-const UNPACKED_BYTES = 276;
 
 /**
  * The columns that matrices are multiplied with, in the form that each type of weights wants, converted once, and the row of
@@ -13,8 +12,11 @@ const UNPACKED_BYTES = 276;
 export class MatrixInput {
   /** The row at hand as float32: the first values of it count. */
   readonly row: Float32Array;
-  /** The row at hand as in the file, or as unpacked super-blocks. */
-  readonly packedRow: Uint8Array;
+  /** The row at hand as in the file: none takes more than one of halves. */
+  readonly #packedRow: Uint8Array;
+  /** Points of the type at hand that stands for such. */
+  readonly #grid: Int8Array;
+  #gridType: GgmlType | undefined;
   readonly #memory: KernelMemory;
   /** Columns rounded to halves or to bfloat16, or as blocks of 32: one form at a time. */
   readonly #rounded: Float32Array;
@@ -32,7 +34,9 @@ export class MatrixInput {
       (sum, n) => sum + wholeLines(4 * n),
       0,
     );
-    return floats + wholeLines(rowBytes(widest)) + wholeLines(blockBytes(capacity));
+    return (
+      floats + [2 * widest, MOST_GRID_BYTES, blockBytes(capacity)].reduce((sum, n) => sum + wholeLines(n), 0)
+    );
   }
 
   /** @param memory has room for {@link bytes} */
@@ -40,7 +44,9 @@ export class MatrixInput {
     const capacity = widest * maxColumns;
     this.#memory = memory;
     this.row = memory.floats(widest);
-    this.packedRow = memory.bytes(rowBytes(widest));
+    this.#packedRow = memory.bytes(2 * widest);
+    const grid = memory.bytes(MOST_GRID_BYTES);
+    this.#grid = new Int8Array(grid.buffer, grid.byteOffset, grid.length);
     this.#rounded = memory.floats(roundedFloats(capacity));
     this.#results = memory.floats(maxColumns);
     this.#blocks = memory.bytes(blockBytes(capacity));
@@ -76,8 +82,8 @@ export class MatrixInput {
    */
   multiplyRounded(bytes: Uint8Array, length: number, n: number, form: 'halves' | 'bfloats'): Float32Array {
     const { kernels } = this.#memory;
-    this.packedRow.set(bytes);
-    const [from, to] = [this.packedRow.byteOffset, this.row.byteOffset];
+    this.#packedRow.set(bytes);
+    const [from, to] = [this.#packedRow.byteOffset, this.row.byteOffset];
     if (form === 'halves') kernels.decodeHalves(from, to, length);
     else kernels.decodeBfloats(from, to, length);
     return this.#multiply(this.#round(form), length, n);
@@ -85,10 +91,10 @@ export class MatrixInput {
 
   /** A row of blocks of 32 of a type times the first `n` columns, as blocks of 32 too; {@link multiplyRow} for the result. */
   multiplySmall(type: number, bytes: Uint8Array, length: number, n: number): Float32Array {
-    this.packedRow.set(bytes);
+    this.#packedRow.set(bytes);
     this.#memory.kernels.multiplySmallRow(
       type,
-      this.packedRow.byteOffset,
+      this.#packedRow.byteOffset,
       length / SMALL,
       this.#round('small blocks'),
       n,
@@ -97,11 +103,23 @@ export class MatrixInput {
     return this.#results;
   }
 
-  /** The row at hand, as `blocks` unpacked super-blocks, times the first `n` columns as Q8_K; {@link multiplyRow} for the result. */
-  multiplySuper(blocks: number, n: number): Float32Array {
-    const columns = this.blocks.byteOffset;
-    const { kernels } = this.#memory;
-    kernels.multiplySuperRow(this.packedRow.byteOffset, blocks, columns, n, this.#results.byteOffset);
+  /** A row of super-blocks without mins times the first `n` columns as Q8_K; {@link multiplyRow} for the result. */
+  multiplySuper(type: GgmlType, bytes: Uint8Array, length: number, n: number): Float32Array {
+    this.#packedRow.set(bytes);
+    const grid = gridOf(type);
+    if (grid !== undefined && type !== this.#gridType) {
+      this.#grid.set(grid);
+      this.#gridType = type;
+    }
+    this.#memory.kernels.multiplySuperRow(
+      type,
+      this.#packedRow.byteOffset,
+      length / SUPER_BLOCK,
+      this.blocks.byteOffset,
+      n,
+      this.#grid.byteOffset,
+      this.#results.byteOffset,
+    );
     return this.#results;
   }
 
@@ -139,9 +157,4 @@ function blockBytes(values: number): number {
 /** Columns of halves are float32; blocks of 32 take less. */
 function roundedFloats(capacity: number): number {
   return Math.max(capacity, Math.ceil((capacity / SMALL) * SMALL_BYTES) / 4);
-}
-
-/** No type takes more than F16, unpacked or as in the file. */
-function rowBytes(widest: number): number {
-  return Math.max(2 * widest, Math.ceil(widest / SUPER_BLOCK) * UNPACKED_BYTES);
 }

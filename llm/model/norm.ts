@@ -5,6 +5,8 @@ import { type NormTensors, readVector } from './tensors.js';
 /** Weights of a norm, one a value of a row. */
 export interface Norm {
   readonly kind: 'rms' | 'layer';
+  /** Parts of a row that are normed each for itself. */
+  readonly parts: number;
   readonly weight: Float32Array;
   readonly bias: Float32Array | undefined;
   readonly epsilon: number;
@@ -25,6 +27,7 @@ export function readNorm(
   const { weight, bias } = 'weight' in tensors ? tensors : { weight: tensors, bias: undefined };
   return {
     kind: architecture.norm,
+    parts: weight.rows,
     weight: readVector(gguf, weight),
     bias: bias && readVector(gguf, bias),
     epsilon: normEpsilon,

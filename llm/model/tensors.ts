@@ -131,10 +131,12 @@ function findAttention(find: TensorFinder, config: ModelConfig, block: string): 
   const { architecture, embedding, heads, kvHeads, headDim } = config;
   const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
   const norm = (query: boolean) => {
-    if (architecture.queryKeyNorm === 'none') return undefined;
-    const row = query ? queryWidth : keyWidth;
-    const length = architecture.queryKeyNorm === 'row' ? row : headDim;
-    return find.vector(`${block}.attn_${query ? 'q' : 'k'}_norm.weight`, length);
+    const name = `${block}.attn_${query ? 'q' : 'k'}_norm.weight`;
+    const count = query ? heads : kvHeads;
+    const { queryKeyNorm } = architecture;
+    if (queryKeyNorm === 'none' || (queryKeyNorm === 'ownHeads' && !find.has(name))) return undefined;
+    if (queryKeyNorm === 'ownHeads') return find.vector(name, headDim, count);
+    return find.vector(name, queryKeyNorm === 'row' ? count * headDim : headDim);
   };
   return {
     ...findQkv(find, config, block, queryWidth, keyWidth),

@@ -130,13 +130,24 @@ export class Workspace {
    */
   normalize(norm: Norm, n: number, blocksAddress: number): void {
     const update = this.hasUpdate ? this.update.byteOffset : 0;
-    this.#normalize(norm, this.hidden.byteOffset, update, n, this.normed.byteOffset, blocksAddress);
+    const [from, to] = [this.hidden.byteOffset, this.normed.byteOffset];
+    this.#setNorm(norm);
+    this.#normalize(norm, 0, norm.weight.length, from, update, n, to, blocksAddress);
     this.hasUpdate = false;
   }
 
   /** The norm of the first `rows` rows of `values`, which are as long as its weights, in place. */
   normalizeRows(norm: Norm, values: Float32Array, rows: number): void {
-    this.#normalize(norm, values.byteOffset, 0, rows, values.byteOffset, 0);
+    this.#setNorm(norm);
+    const { parts, weight } = norm;
+    const length = weight.length / parts;
+    if (parts === 1) {
+      this.#normalize(norm, 0, length, values.byteOffset, 0, rows, values.byteOffset, 0);
+      return;
+    }
+    for (let row = 0, at = values.byteOffset; row < rows; row++)
+      for (let first = 0; first < weight.length; first += length, at += 4 * length)
+        this.#normalize(norm, first, length, at, 0, 1, at, 0);
   }
 
   /** Adds to the first `count` values of the residual stream what is still to be added. */
@@ -146,8 +157,16 @@ export class Workspace {
     this.hasUpdate = false;
   }
 
+  #setNorm({ weight, bias }: Norm): void {
+    this.#normWeight.set(weight);
+    if (bias !== undefined) this.#normBias.set(bias);
+  }
+
+  /** Norms `n` rows of `length` values with the weights from `first` on. */
   #normalize(
-    { kind, weight, bias, epsilon }: Norm,
+    { kind, bias, epsilon }: Norm,
+    first: number,
+    length: number,
     values: number,
     update: number,
     n: number,
@@ -155,15 +174,12 @@ export class Workspace {
     blocks: number,
   ): void {
     const { kernels } = this.memory;
-    const { length } = weight;
-    this.#normWeight.set(weight);
-    const at = this.#normWeight.byteOffset;
+    const at = this.#normWeight.byteOffset + 4 * first;
     if (kind === 'rms') {
       kernels.normalize(values, update, at, epsilon, length, n, out, blocks);
       return;
     }
-    if (bias !== undefined) this.#normBias.set(bias);
-    const biasAt = bias === undefined ? 0 : this.#normBias.byteOffset;
+    const biasAt = bias === undefined ? 0 : this.#normBias.byteOffset + 4 * first;
     kernels.normalizeLayer(values, update, at, biasAt, epsilon, length, n, out, blocks);
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { BLOCK_FORMATS, GgmlType, Q8K_BYTES, SUPER_BLOCK } from '../../../gguf/index.js';
+import { BLOCK_FORMATS, GgmlType, MOST_GRID_BYTES, Q8K_BYTES, SUPER_BLOCK } from '../../../gguf/index.js';
 import { KernelMemory } from '../../../llm/kernels/kernels.js';
 import { KvCache } from '../../../llm/kv/cache.js';
 import { KV_TYPES } from '../../../llm/kv/layout.js';
@@ -27,17 +27,32 @@ const SMALL_TYPES = [
   GgmlType.MXFP4,
 ];
 
+const SUPER_TYPES = [
+  GgmlType.IQ1_S,
+  GgmlType.IQ1_M,
+  GgmlType.IQ2_XXS,
+  GgmlType.IQ2_XS,
+  GgmlType.IQ2_S,
+  GgmlType.IQ3_XXS,
+  GgmlType.IQ3_S,
+  GgmlType.IQ4_XS,
+  GgmlType.TQ1_0,
+  GgmlType.TQ2_0,
+];
+
 /** Feeds the kernels subnormal, huge and ordinary values. Results that are NaN count as such, whatever their bits. */
 export function digestKernels(): KernelsDigest {
   const digests: Record<string, string> = {};
   for (const kind of KINDS) {
     const random = new Random(1);
-    const memory = new KernelMemory(6 * 4 * VALUES);
+    const memory = new KernelMemory(6 * 4 * VALUES + MOST_GRID_BYTES);
     const [a, b, out] = [VALUES, VALUES, VALUES].map((length) => memory.floats(length));
     const blocks = memory.bytes((VALUES / SUPER_BLOCK) * Q8K_BYTES);
     const halves = memory.halves(VALUES);
-    const addresses = [a, b, out, blocks, halves].map(({ byteOffset }) => byteOffset);
-    const [atA, atB, atOut, atBlocks, atHalves] = addresses;
+    const points = memory.bytes(MOST_GRID_BYTES);
+    for (let i = 0; i < points.length; i++) points[i] = random.nextUint32() & 255;
+    const addresses = [a, b, out, blocks, halves, points].map(({ byteOffset }) => byteOffset);
+    const [atA, atB, atOut, atBlocks, atHalves, atPoints] = addresses;
     const { kernels } = memory;
     const run = (name: string, kernel: () => void): void => {
       const hash = createHash('sha256');
@@ -73,10 +88,12 @@ export function digestKernels(): KernelsDigest {
         kernels.quantizeQ8Small(atA, VALUES / 2, atOut);
         kernels.multiplySmallRow(type, atB, VALUES / 4 / 32, atOut, 2, atA);
       });
-    run('unpacked super-blocks', () => {
-      kernels.quantizeQ8K(atA, VALUES, atBlocks);
-      kernels.multiplySuperRow(atB, 2, atBlocks, 2, atOut);
-    });
+    for (const type of SUPER_TYPES)
+      run(`blocks of ${BLOCK_FORMATS[type].name}`, () => {
+        // The bytes of b are blocks, and points where the type has some, whatever they are.
+        kernels.quantizeQ8K(atA, VALUES, atBlocks);
+        kernels.multiplySuperRow(type, atB, 2, atBlocks, 2, atPoints, atOut);
+      });
     run('convolution', () => addProducts(a, b, out));
     run('a row', () => kernels.multiplyRow(atA, atB, 1, VALUES, atOut));
   }

@@ -1,10 +1,13 @@
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
-import { fileSource, GgmlType, GgufFile, openGguf } from '../../../../gguf/index.js';
+import { bytesSource, fileSource, GgmlType, GgufFile, openGguf } from '../../../../gguf/index.js';
+import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
+import { Workspace } from '../../../../llm/model/workspace.js';
+import { Random } from '../../../../maths/index.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { compareModel, readReference } from '../../../reference/compare.js';
 import { changed } from '../models.js';
@@ -130,6 +133,102 @@ describe('LongRoPE', () => {
     expectSameBits(logits('longrope', 65, ...pair), logits('none', 65, long));
     expect(logits('longrope', 65, ...pair)).not.toEqual(logits('longrope', 64, ...pair));
     expect(() => logits('longrope', 64, pair[0])).toThrow(/LLM_TENSOR_MISSING.*rope_factors_long/);
+  });
+});
+
+/** As StableLM 2 12B has it; no such file was compared with llama.cpp, whose graph says what is tested here. */
+describe('a norm of each head with weights of its own', () => {
+  const base = open('stablelm-f16.gguf');
+  const [heads, kvHeads, headDim, layers] = [4, 2, 12, 2];
+  const EPSILON = 1e-5;
+  const random = new Random(5);
+  const weightsOf = (count: number) =>
+    Float32Array.from({ length: count * headDim }, () => 0.5 + random.nextDouble());
+  const norms = Array.from({ length: layers }, () => ({ q: weightsOf(heads), k: weightsOf(kvHeads) }));
+
+  /** The file with tensors put behind its end. */
+  function withTensors(added: Readonly<Record<string, { values: Float32Array; shape: number[] }>>) {
+    const bytes = new Uint8Array(base.source.size);
+    base.source.readInto(0, bytes);
+    const pieces: Uint8Array[] = [bytes];
+    const tensors = new Map(base.tensors);
+    const like = base.tensors.get('blk.0.attn_norm.weight')!;
+    let byteOffset = bytes.length;
+    for (const [name, { values, shape }] of Object.entries(added)) {
+      const byteLength = values.byteLength;
+      const [columns, rows = 1] = shape;
+      tensors.set(name, {
+        ...like,
+        name,
+        shape,
+        rows,
+        columns,
+        rowBytes: 4 * columns,
+        byteOffset,
+        byteLength,
+      });
+      pieces.push(new Uint8Array(values.buffer));
+      byteOffset += byteLength;
+    }
+    return new GgufFile(bytesSource(Buffer.concat(pieces)), base.version, base.metadata, tensors);
+  }
+
+  const added = Object.fromEntries(
+    norms.flatMap(({ q, k }, layer) => [
+      [`blk.${layer}.attn_q_norm.weight`, { values: q, shape: [headDim, heads] }],
+      [`blk.${layer}.attn_k_norm.weight`, { values: k, shape: [headDim, kvHeads] }],
+    ]),
+  );
+
+  it('takes off a head’s mean, divides by its deviation and has no bias', () => {
+    const seen: { norm: Float32Array; before: Float32Array; after: Float32Array }[] = [];
+    const { normalizeRows } = Workspace.prototype;
+    vi.spyOn(Workspace.prototype, 'normalizeRows').mockImplementation(function (
+      this: Workspace,
+      norm,
+      values,
+      rows,
+    ) {
+      const length = rows * norm.weight.length;
+      const before = values.slice(0, length);
+      normalizeRows.call(this, norm, values, rows);
+      seen.push({ norm: norm.weight, before, after: values.slice(0, length) });
+    });
+    const model = loadModel(withTensors(added), { maxColumns: 8 });
+    logitsInPieces(model, [3, 50, 99, 7, 12], 5);
+    model.close();
+    vi.restoreAllMocks();
+    expect(seen.map(({ norm }) => norm)).toEqual(norms.flatMap(({ q, k }) => [k, q]));
+    for (const { norm, before, after } of seen) {
+      expect(before.length).toBe(5 * norm.length);
+      const expected = before.map((_, i) => {
+        const head = before.subarray(i - (i % headDim), i - (i % headDim) + headDim);
+        const mean = head.reduce((sum, value) => sum + value, 0) / headDim;
+        const variance = head.reduce((sum, value) => sum + (value - mean) ** 2, 0) / headDim;
+        return ((before[i] - mean) / Math.sqrt(variance + EPSILON)) * norm[i % norm.length];
+      });
+      for (const [i, value] of after.entries()) expect(value).toBeCloseTo(expected[i], 5);
+    }
+  });
+
+  it('gives the same bits token by token and together, and counts', () => {
+    const tokens = Array.from({ length: 24 }, (_, i) => 3 + ((i * 37) % 250));
+    const model = loadModel(withTensors(added), { maxColumns: 16 });
+    const alone = logitsInPieces(model, tokens, 1);
+    for (const [i, logits] of logitsInPieces(model, tokens, 24).entries()) expectSameBits(logits, alone[i]);
+    model.close();
+    const without = loadModel(base);
+    expect(logitsInPieces(without, tokens, 24).at(-1)).not.toEqual(alone.at(-1));
+    without.close();
+    expect(modelShape(withTensors(added)).vectorValues - modelShape(base).vectorValues).toBe(
+      layers * (heads + kvHeads) * headDim,
+    );
+  });
+
+  it('of another shape is refused', () => {
+    const [shape, values] = [[headDim, kvHeads], norms[0].k];
+    const gguf = withTensors({ ...added, 'blk.0.attn_q_norm.weight': { values, shape } });
+    expect(() => loadModel(gguf)).toThrow(/LLM_TENSOR_SHAPE.*attn_q_norm/);
   });
 });
 
