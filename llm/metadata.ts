@@ -63,6 +63,18 @@ export class Metadata {
     return new Metadata(new Map([[key, first]]), this.#assumed).integer(key, least, most);
   }
 
+  /** A list of whole numbers from `least` to `most`, one a layer; undefined where the key is no list. @throws PynqLlmError LLM_METADATA_INVALID */
+  integersOfLayers(key: string, layers: number, least: number, most: number): readonly number[] | undefined {
+    const listed = this.#values.get(key);
+    if (!ArrayBuffer.isView(listed)) return undefined;
+    if (listed.length !== layers)
+      throw this.invalid(key, `it lists ${listed.length} values for ${layers} layers`);
+    const each = Array.from<number | bigint, number>(listed, Number);
+    const wrong = each.find((one) => !(Number.isInteger(one) && one >= least && one <= most));
+    if (wrong !== undefined) throw this.invalid(key, `${wrong} is no whole number from ${least} to ${most}`);
+    return each;
+  }
+
   /** A number from `least` to `most`. @throws PynqLlmError LLM_METADATA_MISSING, LLM_METADATA_INVALID */
   number(key: string, least: number, most: number, otherwise?: number): number {
     const value = this.#values.get(key) ?? otherwise;

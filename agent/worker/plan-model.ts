@@ -76,9 +76,9 @@ function matricesOf(shapes: Shapes): TensorShape[] {
     .map(toShape);
 }
 
-/** Values that the CPU keeps; a norm may have some for each head. */
+/** Values that the CPU keeps; a norm may have some for each head, and a convolution has some for each of its values. */
 function isVector({ name, rows }: Shapes[number]): boolean {
-  return rows === 1 || name.endsWith('_norm.weight');
+  return rows === 1 || name.endsWith('_norm.weight') || name.endsWith('.shortconv.conv.weight');
 }
 
 function toShape({ name, type, rows, columns }: Shapes[number]): TensorShape {

@@ -132,13 +132,14 @@ export class KvCache {
   }
 
   /**
-   * Forgets all tokens from `length` on. Within an INT8 page that is settled this goes back to the page's beginning, because
-   * its halves are gone; and where keys and values are gone that the window of the next token reaches, to where they are not.
+   * Forgets all tokens from `length` on. Within a settled page this goes back to the page's beginning where the page has not all
+   * that a next token would need: the halves of an INT8 page are gone, and of rows of convolutions all but the last; and where keys and values are gone that the window of the next token reaches, to where they are not.
    */
   truncate(length: number): void {
     if (length >= this.length) return;
     const page = this.#pages[Math.floor(length / PAGE_TOKENS)];
-    const kept = this.#wholeWindow(hasHalves(page) ? length : length - (length % PAGE_TOKENS));
+    const isReduced = !hasHalves(page) || page.full.rows.length < this.#pool.memory.layout.rowFrames;
+    const kept = this.#wholeWindow(isReduced ? length - (length % PAGE_TOKENS) : length);
     this.#dropPagesFrom(Math.ceil(kept / PAGE_TOKENS));
     const held = Math.min(this.#windowFrom, this.#pages.length);
     this.#windowFrom = Math.min(held, this.#pool.memory.layout.windowStart(kept));
@@ -247,9 +248,7 @@ export class KvCache {
   /** A page for the next frames of a file with so many tokens. */
   #placeSpilled(tokens: number): void {
     const isComplete = (this.#pages.length + 1) * PAGE_TOKENS <= tokens;
-    const { type } = this.#pool.memory.layout;
-    const kind = isComplete && type === 'int8' ? 'bytes' : 'halves';
-    const page = this.#pool.newPage(kind, this.#pages.length >= this.#windowFrom);
+    const page = this.#pool.newPage(isComplete ? 'settled' : 'open', this.#pages.length >= this.#windowFrom);
     if (page === undefined) {
       this.#giveBackPages();
       throw this.#full();
@@ -259,9 +258,11 @@ export class KvCache {
 
   /** What the `i`th page, settled or open, consists of here. */
   #contentsOf(page: Page, i: number): Uint8Array[] {
-    const frames = this.#heldOf(page, i).flatMap(({ keys, values, bytes }) =>
-      hasHalves(page) ? [...keys, ...values] : bytes,
-    );
+    const frames = this.#heldOf(page, i).flatMap(({ keys, values, bytes, keptRows, rows }) => [
+      ...(hasHalves(page) ? [...keys, ...values] : bytes),
+      ...keptRows,
+      ...rows,
+    ]);
     return frames.map((frame) => this.#pool.memory.contentOf(frame));
   }
 
@@ -289,6 +290,20 @@ export class KvCache {
     const slot = position % PAGE_TOKENS;
     memory.store(page, layer, slot, keys, values, at);
     if (slot === PAGE_TOKENS - 1 && hasBytes(page)) memory.quantize(page, layer);
+  }
+
+  /** Keeps the row that convolutions of a layer go over, of the token at `position`: its width from `at` on. */
+  storeRow(layer: number, position: number, rows: Float32Array, at: number): void {
+    const row = this.row(layer, position);
+    row.set(rows.subarray(at, at + row.length));
+  }
+
+  /**
+   * The row of the token at `position`, in place: one of those that a convolution of a token whose page is not settled goes over.
+   */
+  row(layer: number, position: number): Float32Array {
+    const page = this.#pages[Math.floor(position / PAGE_TOKENS)];
+    return this.#pool.memory.rowOf(page, layer, position % PAGE_TOKENS);
   }
 
   /**

@@ -4,7 +4,7 @@ import { MOST_KERNEL_BYTES } from '../kernels/kernels.js';
 import { KvLayout, type KvShape, type KvType } from './layout.js';
 
 /** Sequences of the whole context that there is room for where memory allows it: as many as an engine runs. */
-const SEQUENCES = 8;
+export const SEQUENCES = 8;
 /** What weights, the agent and the operating system leave of the memory that is not kept for DMA. */
 const SHARE = 1 / 4;
 

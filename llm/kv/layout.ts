@@ -1,15 +1,23 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { wholeLines } from '../kernels/kernels.js';
-import type { ModelConfig } from '../model/config.js';
+import { PAGE_TOKENS } from './page.js';
+import { type ConvolutionShape, RowLayout } from './row-layout.js';
 
 /** How keys and values of complete pages are stored; open pages are F16 always. */
 export const KV_TYPES = ['f16', 'int8'] as const;
 export type KvType = (typeof KV_TYPES)[number];
 
 /** What a cache needs to know of its model. */
-export interface KvShape extends Pick<ModelConfig, 'layers' | 'heads' | 'kvHeads' | 'headDim'> {
-  /** How many of the last tokens each layer sees, 0 for all; none has a window unless given. */
+export interface KvShape {
+  /** Layers that keep keys and values. */
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** How many of the last tokens each of them sees, 0 for all; none has a window unless given. */
   readonly layerWindows?: readonly number[];
+  /** Layers that convolve instead, where there are some. */
+  readonly convolution?: ConvolutionShape | undefined;
 }
 
 /** What of a page has a life of its own: keys and values of layers that see all tokens, and of those with a window. */
@@ -23,8 +31,7 @@ export interface LayerPlace {
   readonly slot: number;
 }
 
-/** Tokens of a page: as many as sums of a head during attention, token t adds to lane t mod 16 (assembly/attention.ts). */
-export const PAGE_TOKENS = 16;
+export { PAGE_TOKENS };
 
 /** Sums of a dot product: assembly/dot.ts. */
 const LANES = 16;
@@ -42,7 +49,7 @@ const STEP_PAGES = 4;
  * Where things are. Layers that see all tokens, and layers with a window, are divided into groups of as many layers each. Memory
  * is given out in frames of one size: of a group, a page's keys as halves take one frame, its values another, and both as INT8
  * with their scales one. So a complete page has two frames a group, or one with INT8, and those of layers with a window can be
- * given back alone.
+ * given back alone. Rows that convolutions go over have frames of their own, with the layers that see all tokens.
  */
 export class KvLayout {
   /** Values of a token's keys in one layer. */
@@ -53,6 +60,8 @@ export class KvLayout {
   /** Frames of a group in a complete page, and until it is settled: halves, and INT8 once it is complete. */
   readonly #groupFrames: 1 | 2;
   readonly #openGroupFrames: 2 | 3;
+  /** Where rows of convolutions are, where there are some. */
+  readonly rows: RowLayout | undefined;
   /** Bytes from one layer to the next in a frame of halves, and in one of INT8. */
   readonly halvesStride: number;
   readonly bytesStride: number;
@@ -65,7 +74,7 @@ export class KvLayout {
     readonly shape: KvShape,
     readonly type: KvType,
   ) {
-    const { layers, kvHeads, headDim, layerWindows = [] } = shape;
+    const { layers, kvHeads, headDim, layerWindows = [], convolution } = shape;
     if (type === 'int8' && headDim > MOST_INT8_HEAD)
       throw new PynqLlmError(
         'LLM_KV_TYPE',
@@ -88,7 +97,10 @@ export class KvLayout {
     this.width = kvHeads * headDim;
     this.halvesStride = 2 * PAGE_TOKENS * this.width;
     this.bytesStride = 2 * PAGE_TOKENS * this.width + 8 * kvHeads;
-    this.frameBytes = wholeLines(groupLayers * (type === 'int8' ? this.bytesStride : this.halvesStride));
+    const groupBytes = groupLayers * (type === 'int8' ? this.bytesStride : this.halvesStride);
+    const rowBytes = convolution === undefined ? 0 : Float32Array.BYTES_PER_ELEMENT * convolution.width;
+    this.frameBytes = wholeLines(Math.max(groupBytes, rowBytes));
+    this.rows = convolution && new RowLayout(convolution, this.frameBytes);
     this.#groupFrames = type === 'int8' ? 1 : 2;
     this.#openGroupFrames = type === 'int8' ? 3 : 2;
   }
@@ -99,17 +111,27 @@ export class KvLayout {
 
   /** Frames of a part of a complete page. */
   partFrames(part: PartName): number {
-    return this.#groupFrames * this.groups[part];
+    const rows = part === 'full' ? this.keptRowFrames : 0;
+    return this.#groupFrames * this.groups[part] + rows;
   }
 
   /** Frames of a complete page. */
   get pageFrames(): number {
-    return this.#groupFrames * this.#allGroups;
+    return this.partFrames('full') + this.partFrames('windowed');
   }
 
   /** Frames of a page until it is settled. */
   get openFrames(): number {
-    return this.#openGroupFrames * this.#allGroups;
+    return this.#openGroupFrames * this.#allGroups + this.keptRowFrames + this.rowFrames;
+  }
+
+  /** Frames of a page for the rows of convolutions that stay, and for the others until it is settled; 0 where there are none. */
+  get keptRowFrames(): number {
+    return this.rows?.keptFrames ?? 0;
+  }
+
+  get rowFrames(): number {
+    return this.rows?.otherFrames ?? 0;
   }
 
   get #allGroups(): number {
@@ -129,7 +151,7 @@ export class KvLayout {
   /** The share of a page that layers with a window have, and of how many pages they keep it; undefined where there are none. */
   get windowed(): { readonly share: number; readonly pages: number } | undefined {
     if (this.window === 0) return undefined;
-    return { share: this.groups.windowed / this.#allGroups, pages: this.#windowPages };
+    return { share: this.partFrames('windowed') / this.pageFrames, pages: this.#windowPages };
   }
 
   /** Frames of the complete pages of a sequence of `tokens` tokens. */
@@ -140,15 +162,20 @@ export class KvLayout {
 
   /** Frames that a sequence of `tokens` tokens needs: its complete pages, and halves of the open one or the one just completed. */
   framesOf(tokens: number): number {
-    if (this.type === 'f16') return this.completeFramesOf(tokens + PAGE_TOKENS - 1);
-    return this.completeFramesOf(tokens) + 2 * this.#allGroups;
+    if (this.type === 'f16') return this.completeFramesOf(tokens + PAGE_TOKENS - 1) + this.rowFrames;
+    return this.completeFramesOf(tokens) + this.#halfFrames;
+  }
+
+  /** Frames of an open page of INT8. */
+  get #halfFrames(): number {
+    return 2 * this.#allGroups + this.keptRowFrames + this.rowFrames;
   }
 
   /** The longest sequence that so many frames hold; any where all layers have a window that fits. */
   tokensIn(frames: number): number {
     const [full, windowed] = [this.partFrames('full'), this.partFrames('windowed')];
     const int8 = this.type === 'int8';
-    const left = int8 ? frames - 2 * this.#allGroups : frames;
+    const left = frames - (int8 ? this.#halfFrames : this.rowFrames);
     if (left < 0) return 0;
     const short = Math.floor(left / (full + windowed));
     const most = this.#windowPages;

@@ -16,6 +16,8 @@ export class KvMemory {
   readonly maxTokens: number;
   readonly #memory: KernelMemory;
   readonly #bytes: Uint8Array;
+  /** The same. */
+  readonly #floats: Float32Array;
   readonly attention: Attention;
   /** The key or value row at hand. */
   readonly #row: Float32Array;
@@ -61,6 +63,8 @@ export class KvMemory {
     this.#row = this.#memory.floats(layout.width);
     this.attention = new Attention(layout, this.#memory, this.maxTokens, maxColumns, threads);
     this.#bytes = this.#memory.bytes(this.frames * layout.frameBytes);
+    const { buffer, byteOffset, byteLength: all } = this.#bytes;
+    this.#floats = new Float32Array(buffer, byteOffset, all / Float32Array.BYTES_PER_ELEMENT);
   }
 
   get freeFrames(): number {
@@ -108,6 +112,19 @@ export class KvMemory {
     kernels.encodeHalves(this.#row.byteOffset, this.addressOf(part.keys[group]) + offset, width);
     this.#row.set(values.subarray(at, at + width));
     kernels.encodeHalves(this.#row.byteOffset, this.addressOf(part.values[group]) + offset, width);
+  }
+
+  /**
+   * The row of a page's `token`th token that convolutions of a layer go over, in place: of any token where the page is not settled,
+   * else of the last ones.
+   */
+  rowOf({ full }: Page, layer: number, token: number): Float32Array {
+    const { rows, frameBytes } = this.layout;
+    if (rows === undefined) throw new Error('only a model that convolves has rows');
+    const { isKept, frame, at } = rows.placeOf(layer, token);
+    const start = (isKept ? full.keptRows : full.rows)[frame] * frameBytes + at;
+    const first = start / Float32Array.BYTES_PER_ELEMENT;
+    return this.#floats.subarray(first, first + rows.shape.width);
   }
 
   /** Makes INT8 of a layer of a page whose 16 tokens are stored in it. */

@@ -1,5 +1,8 @@
 import type { PartName } from './layout.js';
 
+/** Tokens of a page: as many as sums of a head during attention, token t adds to lane t mod 16 (assembly/attention.ts). */
+export const PAGE_TOKENS = 16;
+
 /** Frames of a part of a page, one of each kind for every group of its layers; none where it has no such kind. */
 export interface PagePart {
   readonly name: PartName;
@@ -8,6 +11,9 @@ export interface PagePart {
   values: readonly number[];
   /** Frames of INT8, once the page is complete. */
   bytes: readonly number[];
+  /** Of the part `full`, frames of rows that convolutions go over: those that stay, and the others while the page is not settled. */
+  keptRows: readonly number[];
+  rows: readonly number[];
   /** Caches and pins that hold the part. */
   holders: number;
   /** Pins among them. */
@@ -42,8 +48,8 @@ export function partsOf({ full, windowed }: Page): PagePart[] {
 }
 
 /** All frames that a part has. */
-export function framesOf({ keys, values, bytes }: PagePart): number[] {
-  return [...keys, ...values, ...bytes];
+export function framesOf({ keys, values, bytes, keptRows, rows }: PagePart): number[] {
+  return [...keys, ...values, ...bytes, ...keptRows, ...rows];
 }
 
 /** Whether a page's halves are there; without them it cannot be truncated. */

@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { ThreadPool } from '../threads/thread-pool.js';
+import { SEQUENCES } from './default-memory.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS, type PartName } from './layout.js';
 import { KvMemory } from './memory.js';
 import { framesOf, hasBytes, type Page, type PagePart, partsOf } from './page.js';
@@ -63,6 +64,8 @@ export class KvPool {
   /** Parts of pages in the index that nobody holds, the least recently used first; a page comes before the one it follows. */
   readonly #unheld = new Map<PagePart, Page>();
   #unheldFrames = 0;
+  /** Pages that a step goes on in, at most. */
+  readonly #mostOpened: number;
   #pinnedFrames = 0;
   #hits = 0;
   #evictions = 0;
@@ -74,6 +77,7 @@ export class KvPool {
   constructor(shape: KvShape, options: KvPoolOptions) {
     const { type, bytes, contextLength, maxColumns = 1, threads = new ThreadPool(1) } = options;
     this.askedBytes = bytes;
+    this.#mostOpened = SEQUENCES + Math.ceil(maxColumns / PAGE_TOKENS);
     this.memory = new KvMemory(new KvLayout(shape, type), bytes, contextLength, maxColumns, threads);
   }
 
@@ -132,10 +136,16 @@ export class KvPool {
     };
   }
 
-  /** Open pages that there is room for, those that nobody holds thrown out. */
+  /**
+   * Pages that there is room for, those that nobody holds thrown out: open ones, or more where rows of convolutions take most of an
+   * open page, as only pages that a step goes on in have all of them.
+   */
   get freePages(): number {
     const { freeFrames, layout } = this.memory;
-    return Math.floor((freeFrames + this.#unheldFrames) / layout.openFrames);
+    const { openFrames, rowFrames } = layout;
+    const frames = freeFrames + this.#unheldFrames;
+    const open = Math.floor(frames / openFrames);
+    return Math.max(open, Math.floor((frames - this.#mostOpened * rowFrames) / (openFrames - rowFrames)));
   }
 
   /**
@@ -203,19 +213,23 @@ export class KvPool {
   }
 
   /**
-   * A page with room for halves, or for INT8 alone, held once, or nothing where all is held.
+   * A page with room for what an open one has, or only for what a settled one has, held once, or nothing where all is held.
    * @param isWhole whether with what layers with a window keep
    */
-  newPage(kind: 'halves' | 'bytes' = 'halves', isWhole = true): Page | undefined {
-    const { groups, window } = this.memory.layout;
+  newPage(kind: 'open' | 'settled' = 'open', isWhole = true): Page | undefined {
+    const { groups, window, type, keptRowFrames, rowFrames } = this.memory.layout;
     const hasWindowed = isWhole && window > 0;
-    const frames = (kind === 'halves' ? 2 : 1) * (groups.full + (hasWindowed ? groups.windowed : 0));
-    if (!this.#makeRoom(frames)) return undefined;
+    const hasHalves = kind === 'open' || type === 'f16';
+    const frames = (hasHalves ? 2 : 1) * (groups.full + (hasWindowed ? groups.windowed : 0));
+    const rows = kind === 'open' ? rowFrames : 0;
+    if (!this.#makeRoom(frames + keptRowFrames + rows)) return undefined;
     const part = (name: PartName): PagePart => ({
       name,
-      keys: this.#take(kind === 'halves' ? groups[name] : 0),
-      values: this.#take(kind === 'halves' ? groups[name] : 0),
-      bytes: this.#take(kind === 'bytes' ? groups[name] : 0),
+      keys: this.#take(hasHalves ? groups[name] : 0),
+      values: this.#take(hasHalves ? groups[name] : 0),
+      bytes: this.#take(hasHalves ? 0 : groups[name]),
+      keptRows: this.#take(name === 'full' ? keptRowFrames : 0),
+      rows: this.#take(name === 'full' ? rows : 0),
       holders: 1,
       pins: 0,
     });
@@ -226,14 +240,13 @@ export class KvPool {
     };
   }
 
-  /** A copy of a page's halves, held once, or nothing where all is held. */
+  /** A copy of a page that has all that an open one has, held once, or nothing where all is held. */
   copyOf(page: Page): Page | undefined {
     const copy = this.newPage();
     if (copy === undefined) return undefined;
-    for (const { name, keys, values } of partsOf(page)) {
-      for (const [i, frame] of keys.entries()) this.memory.copy(frame, copy[name]!.keys[i]);
-      for (const [i, frame] of values.entries()) this.memory.copy(frame, copy[name]!.values[i]);
-    }
+    for (const part of partsOf(page))
+      for (const kind of ['keys', 'values', 'keptRows', 'rows'] as const)
+        for (const [i, frame] of part[kind].entries()) this.memory.copy(frame, copy[part.name]![kind][i]);
     return copy;
   }
 
@@ -318,6 +331,7 @@ export class KvPool {
    */
   settle(page: Page, prefix: Page | undefined, tokens: ArrayLike<number>): Page {
     if (hasBytes(page)) for (const part of partsOf(page)) this.#dropHalves(part);
+    this.#dropRows(page.full);
     const equal = this.#index.find(prefix, tokens);
     if (equal === undefined) {
       this.#index.add(page, prefix, tokens);
@@ -379,9 +393,16 @@ export class KvPool {
 
   #free(part: PagePart, page: Page): void {
     this.#dropHalves(part);
-    for (const frame of part.bytes) this.memory.giveBack(frame);
+    this.#dropRows(part);
+    for (const frame of [...part.bytes, ...part.keptRows]) this.memory.giveBack(frame);
     part.bytes = [];
+    part.keptRows = [];
     if (part === page.windowed) page.windowed = undefined;
+  }
+
+  #dropRows(part: PagePart): void {
+    for (const frame of part.rows) this.memory.giveBack(frame);
+    part.rows = [];
   }
 
   /** Gives up the halves of what is INT8 for good, or will be nothing. */

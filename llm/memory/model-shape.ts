@@ -1,7 +1,7 @@
 import type { TensorShape } from '../../driver/index.js';
 import { BLOCK_FORMATS, GgmlType, type GgufFile } from '../../gguf/index.js';
 import type { KvShape } from '../kv/layout.js';
-import { readConfig } from '../model/config.js';
+import { kvShapeOf, readConfig } from '../model/config.js';
 import { findTensors, matrices } from '../model/tensors.js';
 import { type WorkspaceShape, workspaceShape } from '../model/workspace.js';
 
@@ -13,7 +13,7 @@ export interface ModelShape extends KvShape, WorkspaceShape {
   readonly merges: number;
   /** Tokens of context that the model was made for. */
   readonly trainedContext: number;
-  /** Values of norms and the like, float32 in the CPU's memory. */
+  /** Values of norms, convolutions and the like, float32 in the CPU's memory. */
   readonly vectorValues: number;
   /** What a step multiplies with. The embedding is among them only where it is the output matrix too. */
   readonly matrices: readonly TensorShape[];
@@ -27,11 +27,10 @@ export function modelShape(gguf: GgufFile): ModelShape {
   const config = readConfig(gguf);
   const tensors = findTensors(gguf, config);
   const merges = gguf.metadata.get('tokenizer.ggml.merges');
-  const { name, layers, layerWindows, trainedContext } = config;
+  const { name, trainedContext } = config;
   return {
     name,
-    layers,
-    layerWindows,
+    ...kvShapeOf(config),
     trainedContext,
     ...workspaceShape(config),
     merges: typeof merges === 'object' ? merges.length : 0,

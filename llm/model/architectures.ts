@@ -27,7 +27,7 @@ export interface Architecture {
   readonly biases: readonly string[];
   /** Layers that see a window of the last tokens only; without `length` only where a file names one. */
   readonly windows?: {
-    /** All layers but every so manieth, where a file does not say. */
+    /** All layers but every so manieth, where a file does not say; 0 for all. */
     readonly pattern: number;
     readonly length?: number;
     /** Base of their own RoPE, which has no scaling; where it is left out they have the others'. */
@@ -43,6 +43,8 @@ export interface Architecture {
   readonly caps?: { readonly attention: number; readonly logits: number };
   /** A router chooses some of many feed-forwards. */
   readonly hasExperts: boolean;
+  /** Layers without heads of keys and values convolve over the last tokens instead of attending. */
+  readonly hasConvolutions: boolean;
   /** The name of the last norm. */
   readonly outputNorm: string;
 }
@@ -61,6 +63,7 @@ const LLAMA: Architecture = {
   rootOfEmbedding: false,
   hasScales: false,
   hasExperts: false,
+  hasConvolutions: false,
   outputNorm: 'output_norm',
 };
 
@@ -110,4 +113,5 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
   ['stablelm', { ...LLAMA, norm: 'layer', rope: 'halves', mayBeParallel: true, queryKeyNorm: 'ownHeads' }],
   ['starcoder2', { ...GPT2, rope: 'halves', biases: ['attn_output', 'ffn_up', 'ffn_down'] }],
   ['gpt2', GPT2],
+  ['lfm2', { ...QWEN3, windows: { pattern: 0 }, hasConvolutions: true, outputNorm: 'token_embd_norm' }],
 ]);

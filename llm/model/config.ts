@@ -1,11 +1,14 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { GgufFile } from '../../gguf/index.js';
+import type { KvShape } from '../kv/layout.js';
 import { Metadata } from '../metadata.js';
 import { ARCHITECTURES, type Architecture } from './architectures.js';
 import { type RopeConfig, readRope } from './rope-config.js';
 
 /** What one layer has of its own. */
 export interface LayerConfig {
+  /** How it takes earlier tokens into account. */
+  readonly mixer: 'attention' | 'convolution';
   /** How many of the last tokens attention sees, the own one among them; 0 for all. */
   readonly window: number;
   /** Which of the model's ropes turns queries and keys. */
@@ -38,6 +41,8 @@ export interface ModelConfig {
   readonly feedForward: number;
   /** How many experts there are, and how many a token uses; undefined where there is one feed-forward. */
   readonly experts: { readonly count: number; readonly used: number } | undefined;
+  /** How many of the last tokens a convolution goes over, the own one among them; undefined where no layer convolves. */
+  readonly convolution: { readonly taps: number } | undefined;
   readonly heads: number;
   /** Key and value heads: each serves heads / kvHeads query heads. */
   readonly kvHeads: number;
@@ -48,8 +53,6 @@ export interface ModelConfig {
   /** RoPE of layers with a window, where it is another one. */
   readonly windowRope: RopeConfig | undefined;
   readonly layerConfigs: readonly LayerConfig[];
-  /** Windows of the layers, as in `layerConfigs`. */
-  readonly layerWindows: readonly number[];
   readonly scales: Scales;
   /** tanh bounds of attention scores and of logits; 0 for none. */
   readonly caps: { readonly attention: number; readonly logits: number };
@@ -58,7 +61,14 @@ export interface ModelConfig {
 }
 
 /** Limits that no model for such a board comes near: they bound what a hostile file makes us allocate. */
-const MOST = { layers: 512, heads: 1024, experts: 1024, dimension: 1 << 20, context: 1 << 22 } as const;
+const MOST = {
+  layers: 512,
+  heads: 1024,
+  experts: 1024,
+  dimension: 1 << 20,
+  context: 1 << 22,
+  taps: 1 << 12,
+} as const;
 
 /**
  * Reads and checks the metadata of a model.
@@ -74,10 +84,12 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
   const prefix = metadata.text('general.architecture');
   const architecture = ARCHITECTURES.get(prefix);
   if (architecture === undefined) throw unsupportedArchitecture(prefix);
+  if (!metadata.flag(`${prefix}.attention.causal`, true)) throw notCausal(prefix);
   const experts = readExperts(metadata, prefix, architecture);
   const embedding = metadata.integer(`${prefix}.embedding_length`, 1, MOST.dimension);
   const heads = metadata.integerOfLayers(`${prefix}.attention.head_count`, 1, MOST.heads);
-  const kvHeads = metadata.integerOfLayers(`${prefix}.attention.head_count_kv`, 1, MOST.heads, heads);
+  const layers = metadata.integer(`${prefix}.block_count`, 1, MOST.layers);
+  const { kvHeads, mixers } = readMixers(metadata, prefix, architecture, heads, layers);
   noteDefaults(metadata, prefix, architecture, heads);
   if (heads % kvHeads !== 0) {
     throw metadata.invalid(
@@ -87,10 +99,9 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
   }
   const headDim = readHeadDim(metadata, prefix, embedding, heads);
   const trainedContext = metadata.integer(`${prefix}.context_length`, 1, MOST.context);
-  const layers = metadata.integer(`${prefix}.block_count`, 1, MOST.layers);
   const rope = readRope(metadata, prefix, architecture.rope, headDim, trainedContext);
   const shape = { embedding, heads, headDim, layers };
-  const layerConfigs = readLayers(metadata, prefix, architecture, layers);
+  const layerConfigs = readLayers(metadata, prefix, architecture, mixers);
   return {
     name: metadata.optionalText('general.name', 'unnamed'),
     architecture,
@@ -99,6 +110,9 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
     ...shape,
     feedForward: readFeedForward(metadata, prefix, experts?.used),
     experts,
+    convolution: mixers.includes('convolution')
+      ? { taps: metadata.integer(`${prefix}.shortconv.l_cache`, 2, MOST.taps) }
+      : undefined,
     kvHeads,
     normEpsilon: metadata.number(
       `${prefix}.attention.layer_norm_${architecture.norm === 'rms' ? 'rms_' : ''}epsilon`,
@@ -108,11 +122,58 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
     rope,
     windowRope: readWindowRope(metadata, prefix, architecture, rope),
     layerConfigs,
-    layerWindows: layerConfigs.map(({ window }) => window),
     scales: readScales(metadata, prefix, architecture, shape),
     caps: readCaps(metadata, prefix, architecture),
     tiedOutput: !gguf.tensors.has('output.weight'),
   };
+}
+
+/** What a cache needs to know of a model. */
+export function kvShapeOf(config: ModelConfig): KvShape & { readonly layerWindows: readonly number[] } {
+  const { heads, kvHeads, headDim, layerConfigs, convolution, embedding } = config;
+  const attending = layerConfigs.filter(({ mixer }) => mixer === 'attention');
+  return {
+    layers: attending.length,
+    heads,
+    kvHeads,
+    headDim,
+    layerWindows: attending.map(({ window }) => window),
+    convolution: convolution && {
+      layers: layerConfigs.length - attending.length,
+      taps: convolution.taps,
+      width: embedding,
+    },
+  };
+}
+
+/** Heads of keys and values, and by layer whether it has them. @throws PynqLlmError LLM_METADATA_INVALID */
+function readMixers(
+  metadata: Metadata,
+  prefix: string,
+  { hasConvolutions }: Architecture,
+  heads: number,
+  layers: number,
+): { kvHeads: number; mixers: readonly LayerConfig['mixer'][] } {
+  const key = `${prefix}.attention.head_count_kv`;
+  const listed = hasConvolutions ? metadata.integersOfLayers(key, layers, 0, MOST.heads) : undefined;
+  if (listed === undefined) {
+    const kvHeads = metadata.integerOfLayers(key, 1, MOST.heads, heads);
+    return { kvHeads, mixers: Array.from({ length: layers }, () => 'attention') };
+  }
+  const [kvHeads, ...others] = new Set(listed.filter((count) => count > 0));
+  if (kvHeads === undefined) throw metadata.invalid(key, 'no layer has keys and values');
+  if (others.length > 0)
+    throw metadata.invalid(key, `of layers with attention some have ${kvHeads} heads and some ${others[0]}`);
+  return { kvHeads, mixers: listed.map((count) => (count > 0 ? 'attention' : 'convolution')) };
+}
+
+/** Such models embed texts: their tokens see later ones. */
+function notCausal(prefix: string): PynqLlmError {
+  return new PynqLlmError(
+    'LLM_UNSUPPORTED_ARCHITECTURE',
+    `Tokens of this "${prefix}" model see those after them (${prefix}.attention.causal): it is none that continues a text.`,
+    { context: { architecture: prefix, supported: [...ARCHITECTURES.keys()] } },
+  );
 }
 
 /** Keys that most files have: what holds where one does not is worth a look. */
@@ -214,8 +275,9 @@ function readLayers(
   metadata: Metadata,
   prefix: string,
   { windows, layersPerUnrotated, rope, hasScales }: Architecture,
-  layers: number,
+  mixers: readonly LayerConfig['mixer'][],
 ): LayerConfig[] {
+  const layers = mixers.length;
   const window =
     windows === undefined
       ? 0
@@ -229,10 +291,11 @@ function readLayers(
   // Granite has a switch for RoPE.
   const isRotated =
     rope !== 'none' && (!hasScales || metadata.flag(`${prefix}.rope.scaling.finetuned`, true));
-  return Array.from({ length: layers }, (_, i) => {
+  return mixers.map((mixer, i) => {
     const isLocal = listed?.[i] ?? (window > 0 && (pattern === 0 || i % pattern < pattern - 1));
     const isUnrotated = layersPerUnrotated > 0 && (i + 1) % layersPerUnrotated === 0;
     return {
+      mixer,
       window: isLocal ? window : 0,
       rope: !isRotated || isUnrotated ? 'none' : isLocal ? 'windowRope' : 'rope',
     };

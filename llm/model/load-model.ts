@@ -6,7 +6,8 @@ import type { KvType } from '../kv/layout.js';
 import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer, type Tokenizer } from '../tokenizer/index.js';
 import { AttentionBlock } from './attention-block.js';
-import { type ModelConfig, readConfig } from './config.js';
+import { kvShapeOf, type LayerConfig, type ModelConfig, readConfig } from './config.js';
+import { ConvolutionBlock, readTaps } from './convolution-block.js';
 import { readCost } from './cost.js';
 import { CpuRowsMemory } from './cpu-rows.js';
 import { Embedding } from './embedding.js';
@@ -18,6 +19,8 @@ import { Model } from './model.js';
 import { readNorm } from './norm.js';
 import { Rope } from './rope.js';
 import {
+  type AttentionTensors,
+  type ConvolutionTensors,
   type FeedForwardTensors,
   findTensors,
   type LayerTensors,
@@ -131,7 +134,8 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       kv: {
         type: kvType,
         bytes:
-          options.kvBytes ?? defaultKvBytes(config, kvType, contextLength, accelerator?.board.description),
+          options.kvBytes ??
+          defaultKvBytes(kvShapeOf(config), kvType, contextLength, accelerator?.board.description),
       },
       workspace,
       threads,
@@ -200,21 +204,42 @@ function buildGraph(
     };
     return new ExpertFeedForward(config, weights, workspace);
   };
-  const layers = tensors.layers.map((layer, index) => {
-    const [q, k, v] = [placed(layer.q, queries), placed(layer.k, keys), placed(layer.v, values)];
-    const attention = {
+  const attentionOf = (layer: LayerTensors, own: AttentionTensors, layerConfig: LayerConfig) => {
+    const [q, k, v] = [placed(own.q, queries), placed(own.k, keys), placed(own.v, values)];
+    const weights = {
       norm: norm(layer.attentionNorm),
       qkv: groupOf(config.embedding, q, k, v),
       keysValues: groupOf(config.embedding, k, v),
       query: groupOf(config.embedding, q),
-      queryNorm: norm(layer.queryNorm),
-      keyNorm: norm(layer.keyNorm),
-      output: group([layer.attentionOutput, update]),
+      queryNorm: norm(own.queryNorm),
+      keyNorm: norm(own.keyNorm),
+      output: group([own.output, update]),
       postNorm: norm(layer.attentionPostNorm),
     };
+    return new AttentionBlock(attending++, config, layerConfig, weights, workspace);
+  };
+  const convolutionOf = (layer: LayerTensors, own: ConvolutionTensors) => {
+    const weights = {
+      norm: norm(layer.attentionNorm),
+      input: group([own.input, workspace.projected]),
+      taps: readTaps(readVector(gguf, own.weights), config.embedding),
+      output: group([own.output, update]),
+      postNorm: norm(layer.attentionPostNorm),
+    };
+    return new ConvolutionBlock(convolving++, config, weights, workspace);
+  };
+  let [attending, convolving] = [0, 0];
+  const mixerOf = (layer: LayerTensors, layerConfig: LayerConfig) => {
+    const { attention, convolution } = layer;
+    if (attention !== undefined) return attentionOf(layer, attention, layerConfig);
+    if (convolution !== undefined) return convolutionOf(layer, convolution);
+    throw new Error('a layer attends or convolves');
+  };
+  const layers = tensors.layers.map((layer, index) => {
+    const { experts } = layer;
     return new Layer(
-      new AttentionBlock(index, config, config.layerConfigs[index], attention, workspace),
-      layer.experts === undefined ? feedForwardOf(layer) : expertsOf(layer, layer.experts),
+      mixerOf(layer, config.layerConfigs[index]),
+      experts === undefined ? feedForwardOf(layer) : expertsOf(layer, experts),
     );
   });
   return {

@@ -6,7 +6,7 @@ import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
-import type { ModelConfig } from './config.js';
+import { kvShapeOf, type ModelConfig } from './config.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { Layer } from './layer.js';
@@ -104,7 +104,7 @@ export class Model {
   get kvPool(): KvPool {
     const { config, kv, threads } = this.#parts;
     const { contextLength, maxColumns } = this;
-    this.#kvPool ??= new KvPool(config, { ...kv, contextLength, maxColumns, threads });
+    this.#kvPool ??= new KvPool(kvShapeOf(config), { ...kv, contextLength, maxColumns, threads });
     return this.#kvPool;
   }
 

@@ -1,5 +1,5 @@
 import type { GgufFile, GgufTensor } from '../../gguf/index.js';
-import type { ModelConfig } from './config.js';
+import type { LayerConfig, ModelConfig } from './config.js';
 import type { RopeConfig } from './rope-config.js';
 import { TensorFinder } from './tensor-finder.js';
 
@@ -22,15 +22,31 @@ export interface FeedForwardTensors {
   readonly down: MatrixTensors;
 }
 
-/** The tensors of one layer, checked; what its family or its file does not have is undefined. */
-export interface LayerTensors {
-  readonly attentionNorm: NormTensors | undefined;
+/** What a layer attends with. */
+export interface AttentionTensors {
   readonly q: MatrixTensors;
   readonly k: MatrixTensors;
   readonly v: MatrixTensors;
   readonly queryNorm: GgufTensor | undefined;
   readonly keyNorm: GgufTensor | undefined;
-  readonly attentionOutput: MatrixTensors;
+  readonly output: MatrixTensors;
+}
+
+/** What a layer convolves with. */
+export interface ConvolutionTensors {
+  /** Rows of what gates its input, of what gates its output, and of the input itself. */
+  readonly input: MatrixTensors;
+  /** For each value a weight for every token that it goes over, that of the own one last. */
+  readonly weights: GgufTensor;
+  readonly output: MatrixTensors;
+}
+
+/** The tensors of one layer, checked; what its family or its file does not have is undefined. */
+export interface LayerTensors {
+  readonly attentionNorm: NormTensors | undefined;
+  /** One of the two. */
+  readonly attention: AttentionTensors | undefined;
+  readonly convolution: ConvolutionTensors | undefined;
   readonly attentionPostNorm: NormTensors | undefined;
   readonly feedForwardNorm: NormTensors | undefined;
   readonly feedForward: FeedForwardTensors | undefined;
@@ -66,7 +82,7 @@ export interface ModelTensors {
 export function findTensors(gguf: GgufFile, config: ModelConfig): ModelTensors {
   const { embedding, vocabSize, architecture, trainedContext } = config;
   const find = new TensorFinder(gguf);
-  const layers = config.layerConfigs.map((_, i) => findLayer(find, config, `blk.${i}`));
+  const layers = config.layerConfigs.map(({ mixer }, i) => findLayer(find, config, `blk.${i}`, mixer));
   const embeddingTensor = find.matrix('token_embd.weight', vocabSize, embedding);
   const tensors: ModelTensors = {
     embedding: embeddingTensor,
@@ -84,26 +100,22 @@ export function findTensors(gguf: GgufFile, config: ModelConfig): ModelTensors {
   return tensors;
 }
 
-function findLayer(find: TensorFinder, config: ModelConfig, block: string): LayerTensors {
-  const { architecture, embedding, heads, kvHeads, headDim } = config;
-  const { normBefore, normAfter, mayBeParallel } = architecture;
-  const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
+function findLayer(
+  find: TensorFinder,
+  config: ModelConfig,
+  block: string,
+  mixer: LayerConfig['mixer'],
+): LayerTensors {
+  const { normBefore, normAfter, mayBeParallel } = config.architecture;
   const norm = (name: string, exists: boolean) =>
     exists ? findNorm(find, `${block}.${name}`, config) : undefined;
-  const norms = (query: boolean) => {
-    const name = `${block}.attn_${query ? 'q' : 'k'}_norm.weight`;
-    const count = query ? heads : kvHeads;
-    const { queryKeyNorm } = architecture;
-    if (queryKeyNorm === 'none' || (queryKeyNorm === 'ownHeads' && !find.has(name))) return undefined;
-    if (queryKeyNorm === 'ownHeads') return find.vector(name, headDim, count);
-    return find.vector(name, queryKeyNorm === 'row' ? count * headDim : headDim);
-  };
   return {
     attentionNorm: norm('attn_norm', normBefore),
-    ...findQkv(find, config, block, queryWidth, keyWidth),
-    queryNorm: norms(true),
-    keyNorm: norms(false),
-    attentionOutput: findMatrix(find, config, `${block}.attn_output`, embedding, queryWidth),
+    attention: mixer === 'attention' ? findAttention(find, config, block) : undefined,
+    convolution:
+      mixer === 'convolution' && config.convolution
+        ? findConvolution(find, config.embedding, config.convolution.taps, `${block}.shortconv`)
+        : undefined,
     attentionPostNorm: norm('post_attention_norm', normAfter),
     feedForwardNorm: norm(
       'ffn_norm',
@@ -115,6 +127,42 @@ function findLayer(find: TensorFinder, config: ModelConfig, block: string): Laye
   };
 }
 
+function findAttention(find: TensorFinder, config: ModelConfig, block: string): AttentionTensors {
+  const { architecture, embedding, heads, kvHeads, headDim } = config;
+  const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
+  const norm = (query: boolean) => {
+    const name = `${block}.attn_${query ? 'q' : 'k'}_norm.weight`;
+    const count = query ? heads : kvHeads;
+    const { queryKeyNorm } = architecture;
+    if (queryKeyNorm === 'none' || (queryKeyNorm === 'ownHeads' && !find.has(name))) return undefined;
+    if (queryKeyNorm === 'ownHeads') return find.vector(name, headDim, count);
+    return find.vector(name, queryKeyNorm === 'row' ? count * headDim : headDim);
+  };
+  return {
+    ...findQkv(find, config, block, queryWidth, keyWidth),
+    queryNorm: norm(true),
+    keyNorm: norm(false),
+    output: findMatrix(find, config, `${block}.attn_output`, embedding, queryWidth),
+  };
+}
+
+function findConvolution(
+  find: TensorFinder,
+  embedding: number,
+  taps: number,
+  name: string,
+): ConvolutionTensors {
+  const matrix = (part: string, rows: number): MatrixTensors => ({
+    weight: find.matrix(`${name}.${part}.weight`, rows, embedding),
+    bias: undefined,
+  });
+  return {
+    input: matrix('in_proj', 3 * embedding),
+    weights: find.vector(`${name}.conv.weight`, taps, embedding),
+    output: matrix('out_proj', embedding),
+  };
+}
+
 /** Three matrices, or one that holds their rows one after another. */
 function findQkv(
   find: TensorFinder,
@@ -122,7 +170,7 @@ function findQkv(
   block: string,
   queryWidth: number,
   keyWidth: number,
-): Pick<LayerTensors, 'q' | 'k' | 'v'> {
+): Pick<AttentionTensors, 'q' | 'k' | 'v'> {
   const parts = [
     ['q', 0, queryWidth],
     ['k', queryWidth, keyWidth],
@@ -261,8 +309,9 @@ function valuesOf(tensor: GgufTensor, part: string, first: number, columns: numb
 
 /** The matrices that a step multiplies with, in the order of use. */
 export function matrices(tensors: ModelTensors): GgufTensor[] {
-  const all = tensors.layers.flatMap(({ q, k, v, attentionOutput, feedForward, experts }) => [
-    ...[q, k, v, attentionOutput],
+  const all = tensors.layers.flatMap(({ attention, convolution, feedForward, experts }) => [
+    ...(attention ? [attention.q, attention.k, attention.v, attention.output] : []),
+    ...(convolution ? [convolution.input, convolution.output] : []),
     ...(experts === undefined ? [] : [experts.router]),
     ...(experts?.each ?? (feedForward === undefined ? [] : [feedForward])).flatMap(({ gate, up, down }) =>
       gate === undefined ? [up, down] : [gate, up, down],
@@ -271,7 +320,7 @@ export function matrices(tensors: ModelTensors): GgufTensor[] {
   return all.map(({ weight }) => weight).concat(tensors.output);
 }
 
-/** Reads an F32 vector, such as the weights of a norm. */
+/** Reads F32 values, such as the weights of a norm. */
 export function readVector(gguf: GgufFile, tensor: GgufTensor): Float32Array {
   const bytes = new Uint8Array(tensor.byteLength);
   gguf.readTensor(tensor, 0, tensor.rows, bytes);

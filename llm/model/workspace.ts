@@ -1,5 +1,6 @@
 import { KernelMemory, wholeLines } from '../kernels/kernels.js';
-import type { ModelConfig } from './config.js';
+import type { ConvolutionShape } from '../kv/row-layout.js';
+import { kvShapeOf, type ModelConfig } from './config.js';
 import { MatrixInput } from './matrix-input.js';
 import type { Norm } from './norm.js';
 
@@ -14,6 +15,8 @@ export interface WorkspaceShape
   /** Values of a head that RoPE turns; those of layers with a window where they have a RoPE of their own, else 0. */
   readonly ropeDimensions: number;
   readonly windowRopeDimensions: number;
+  /** Layers that convolve, where there are some. */
+  readonly convolution?: ConvolutionShape | undefined;
 }
 
 export function workspaceShape(config: ModelConfig): WorkspaceShape {
@@ -29,6 +32,7 @@ export function workspaceShape(config: ModelConfig): WorkspaceShape {
     expertsUsed: experts?.used ?? 0,
     ropeDimensions: rope.dimensions,
     windowRopeDimensions: windowRope?.dimensions ?? 0,
+    convolution: kvShapeOf(config).convolution,
   };
 }
 
@@ -48,6 +52,8 @@ export class Workspace {
   /** kvHeads * headDim values a column. */
   readonly keys: Float32Array;
   readonly values: Float32Array;
+  /** What a convolution starts from: three times embedding values a column. */
+  readonly projected: Float32Array;
   /** Result of attention: heads * headDim values a column. */
   readonly attended: Float32Array;
   /** What a layer's half adds to the residual stream: embedding values a column. */
@@ -98,6 +104,7 @@ export class Workspace {
       this.queries,
       this.keys,
       this.values,
+      this.projected,
       this.attended,
       this.update,
       this.gate,
@@ -183,7 +190,8 @@ function widths(shape: WorkspaceShape) {
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
   const ofExperts = experts === 0 ? 0 : embedding;
   const columns = [
-    ...[embedding, embedding, queries, keys, keys, queries, embedding, feedForward, feedForward],
+    ...[embedding, embedding, queries, keys, keys, shape.convolution ? 3 * embedding : 0],
+    ...[queries, embedding, feedForward, feedForward],
     ...[experts, ofExperts, ofExperts, expertsUsed, expertsUsed * embedding],
     ...[shape.ropeDimensions, shape.windowRopeDimensions, shape.vocabulary],
   ];

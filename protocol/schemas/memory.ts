@@ -79,7 +79,7 @@ export const memoryBudget: z.ZodType<MemoryBudget> = z.object({
 export interface ModelDimensions {
   /** What the model calls itself. */
   readonly name: string;
-  /** Blocks of attention and feed-forward. */
+  /** Layers that keep keys and values. */
   readonly layers: number;
   /** Values of a token between layers. */
   readonly embedding: number;
@@ -105,6 +105,10 @@ export interface ModelDimensions {
   readonly merges: number;
   /** Tokens of context that the model was made for. */
   readonly trainedContext: number;
+  /** Layers that convolve over the last tokens instead of attending: how many, over how many tokens, of how many values each. */
+  readonly convolution?:
+    | { readonly layers: number; readonly taps: number; readonly width: number }
+    | undefined;
 }
 
 const dimension = z
@@ -131,4 +135,7 @@ export const modelDimensions: z.ZodType<ModelDimensions> = z.strictObject({
   vocabulary: dimension,
   merges: dimensionOrNone,
   trainedContext: dimension,
+  convolution: z
+    .strictObject({ layers: z.int().min(1).max(512), taps: z.int().min(2).max(4096), width: dimension })
+    .optional(),
 });

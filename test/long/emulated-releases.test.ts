@@ -45,6 +45,17 @@ function ofRelease(release: EmulatedRelease, folder: string): void {
     DEADLINE_MS,
   );
 
+  it.each(KV_TYPES)(
+    'computes the bits of all logits of a model that convolves, keys and values as %s',
+    async (kvType) => {
+      const model = resolve('test/fixtures/families/lfm2-f16.gguf');
+      const args = [model, 'pynq-z1', PROMPT, '16', kvType];
+      const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
+      expect(there).toEqual({ ...digestLogits(model, 'pynq-z1', PROMPT, 16, kvType), architecture: arch });
+    },
+    DEADLINE_MS,
+  );
+
   it(
     'computes the same with two threads, which have a third of the rows of all matrices',
     async () => {

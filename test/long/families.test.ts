@@ -8,37 +8,23 @@ import { compareModel, readReference } from '../reference/compare.js';
 
 const KIT = join('..', 'shared', 'kit');
 
-/** Families whose graph is not built, by the beginning of their files' names: they are refused before anything else. */
-const REFUSED = ['lfm2'];
-
 const reference = readReference(join(KIT, 'reference.json'));
 const floatReference = readReference(join(KIT, 'reference-float.json'));
-const isRefused = (file: string) => REFUSED.some((family) => file.startsWith(`${family}-`));
 
 describe('models of all families, with random weights', () => {
   it.skipIf(reference.size > 0)(`skipped: ${KIT} is not there`, ({ skip }) => skip());
 
-  it.skipIf(!existsSync(KIT)).each([...reference].filter(([file]) => !isRefused(file)))(
-    '%s computes what llama.cpp computes',
-    (file, cases) => {
-      const accelerator = new Accelerator(openMockBoard(loadBoardDescription('pynq-z1')));
-      const comparison = compareModel(KIT, file, cases, accelerator);
-      accelerator.close();
-      expect(comparison.failures).toEqual([]);
-    },
-  );
+  it.skipIf(!existsSync(KIT)).each([...reference])('%s computes what llama.cpp computes', (file, cases) => {
+    const accelerator = new Accelerator(openMockBoard(loadBoardDescription('pynq-z1')));
+    const comparison = compareModel(KIT, file, cases, accelerator);
+    accelerator.close();
+    expect(comparison.failures).toEqual([]);
+  });
 
   it.skipIf(!existsSync(KIT)).each([...floatReference])(
     '%s computes with float32 activations what llama.cpp computes with its weights as float32',
     (file, cases) => {
       expect(compareModel(KIT, file, cases, undefined, true).failures).toEqual([]);
-    },
-  );
-
-  it.skipIf(!existsSync(KIT)).each([...reference].filter(([file]) => isRefused(file)))(
-    '%s is of a family that is not computed, which its error says',
-    (file, cases) => {
-      expect(() => compareModel(KIT, file, cases, undefined)).toThrow(/LLM_UNSUPPORTED_ARCHITECTURE/);
     },
   );
 });

@@ -8,17 +8,26 @@ import { fileSource, GgmlType, openGguf } from '../../gguf/index.js';
 import type { GenerateRequest } from '../../llm/engine/request.js';
 import { KvLayout, type KvType } from '../../llm/kv/layout.js';
 import { SpillFolder } from '../../llm/kv/spill-folder.js';
-import { readConfig } from '../../llm/model/config.js';
+import { kvShapeOf, readConfig } from '../../llm/model/config.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import { EngineMetrics } from '../../llm/scheduling/index.js';
 import { Random } from '../../maths/index.js';
 import { type MockBoard, openMockBoard } from '../../mock-device/index.js';
+import { convolvingGguf } from '../unit/llm/convolving.js';
 import { Bench, changed, type Received, syntheticGguf } from '../unit/llm/models.js';
 
 /** Pages of the pool: about two sequences of the longest kind, so that others have to give way. */
 const PAGES = 5;
 
 const gguf = syntheticGguf(() => GgmlType.Q3_K, { layers: 1, feedForward: 256, vocabulary: 300 });
+
+const CONVOLVING = convolvingGguf({
+  embedding: 256,
+  feedForward: 256,
+  vocabulary: 300,
+  contextLength: 64,
+  type: GgmlType.Q3_K,
+});
 
 function load(accelerator: Accelerator, kvType: 'f16' | 'int8', maxColumns: number) {
   // Keys, or values, of 16 tokens: heads of 32 values, 2 of them, as halves; with INT8 both, and 4 scales.
@@ -174,12 +183,20 @@ it.each(CASES)(
   60_000,
 );
 
-/** Windows, caps and norms after; biases; experts. Rows of 48 values are the CPU's. */
-it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
+const familyFile = (file: string) => openGguf(fileSource(join('test', 'fixtures', 'families', file)));
+
+/** Windows, caps and norms after; biases; experts; convolutions. Rows of 48 values are the CPU's, those of 256 the core's. */
+it.each([
+  ['gemma2-f16.gguf', familyFile('gemma2-f16.gguf'), 0],
+  ['qwen2-f16.gguf', familyFile('qwen2-f16.gguf'), 0],
+  ['qwen3moe-f16.gguf', familyFile('qwen3moe-f16.gguf'), 0],
+  ['lfm2-f16.gguf', familyFile('lfm2-f16.gguf'), 0],
+  ['a model that convolves on the core', CONVOLVING, 20],
+] as const)(
   'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s',
-  (file) => {
-    const family = openGguf(fileSource(join('test', 'fixtures', 'families', file)));
-    const board = openMockBoard(loadBoardDescription('kv260'));
+  (_, family, drafts) => {
+    const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
+    const accelerator = new Accelerator(board);
     const metrics = new EngineMetrics();
     const counts = { finished: 0, cancelled: 0, speculated: 0 };
     for (const [which, [kvType, maxColumns]] of (
@@ -188,9 +205,10 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
         ['int8', 12],
       ] as const
     ).entries()) {
-      const { frameBytes, pageFrames } = new KvLayout(readConfig(family), kvType);
-      const kvBytes = (kvType === 'f16' ? PAGES : 2 * PAGES) * pageFrames * frameBytes;
-      const model = loadModel(family, { kvType, kvBytes, maxColumns });
+      const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(family)), kvType);
+      const pages = kvType === 'f16' ? PAGES : 2 * PAGES;
+      const kvBytes = (pages * pageFrames + 2 * rowFrames) * frameBytes;
+      const model = loadModel(family, { accelerator, kvType, kvBytes, maxColumns });
       const alone = REQUESTS.map((request) => {
         const bench = new Bench(model);
         const { received } = bench.submit({ ...request, promptLookup: false });
@@ -220,6 +238,7 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
     }
     expect(counts.finished).toBeGreaterThan(80);
     expect(counts.cancelled).toBeGreaterThan(8);
+    expect(counts.speculated).toBeGreaterThanOrEqual(drafts);
     const { interactive, batch } = metrics.classes;
     expect(interactive.preempted + batch.preempted).toBeGreaterThan(8);
   },
@@ -258,7 +277,7 @@ it.each(
     const metrics = new EngineMetrics();
     const folder = mkdtempSync(join(tmpdir(), 'schedules-'));
     const spill = new SpillFolder(folder, 1 << 24);
-    const layout = new KvLayout(readConfig(family), kvType);
+    const layout = new KvLayout(kvShapeOf(readConfig(family)), kvType);
     // Room for a sequence of the longest kind, and about half of another one.
     const kvBytes = Math.ceil(1.6 * layout.framesOf(256)) * layout.frameBytes;
     const model = loadModel(family, { accelerator, kvType, kvBytes, maxColumns: 24 });

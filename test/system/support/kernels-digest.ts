@@ -4,6 +4,7 @@ import { KernelMemory } from '../../../llm/kernels/kernels.js';
 import { KvCache } from '../../../llm/kv/cache.js';
 import { KV_TYPES } from '../../../llm/kv/layout.js';
 import { KvPool } from '../../../llm/kv/pool.js';
+import { addProducts } from '../../../llm/model/convolution-block.js';
 import { Random } from '../../../maths/index.js';
 import { KINDS, oddFloats, oddHalves } from './odd-floats.js';
 
@@ -93,6 +94,7 @@ export function digestKernels(): KernelsDigest {
         kernels.quantizeQ8K(atA, VALUES, atBlocks);
         kernels.multiplySuperRow(type, atB, 2, atBlocks, 2, atPoints, atOut);
       });
+    run('convolution', () => addProducts(a, b, out));
     run('a row', () => kernels.multiplyRow(atA, atB, 1, VALUES, atOut));
   }
   for (const type of KV_TYPES)

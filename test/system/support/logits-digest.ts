@@ -45,6 +45,7 @@ export function digestLogits(
   for (let position = 0; position < length; position++) {
     const logits = new Float32Array(model.config.vocabSize);
     model.forward([{ cache, token: pending[position], position, logits }]);
+    cache.settle();
     hash.update(new Uint8Array(logits.buffer));
     if (position + 1 < pending.length) continue;
     const best = logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));

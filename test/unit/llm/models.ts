@@ -12,8 +12,10 @@ import { Engine, type EngineOptions } from '../../../llm/engine/engine.js';
 import type { ServiceOptions, TokenSink } from '../../../llm/engine/job.js';
 import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/engine/request.js';
 import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
+import { kvShapeOf, readConfig } from '../../../llm/model/config.js';
 import { loadModel } from '../../../llm/model/load-model.js';
 import type { Model } from '../../../llm/model/model.js';
+import { convolvingGguf } from './convolving.js';
 
 export const TINY_STORIES = 'models/tiny-stories-Q3_K_M.gguf';
 
@@ -152,8 +154,21 @@ export function textOf({ tokens, result }: Received): string {
   return tokens.map(({ text }) => text).join('') + (result?.text ?? '');
 }
 
-/** A model of one layer without a core, with room for so many pages of keys and values. */
-export function tinyOfPages(kvType: KvType, pages: number): Model {
+/**
+ * A model of one layer without a core, with room for so many pages of keys and values; or of one that attends between two that
+ * convolve.
+ */
+export function tinyOfPages(
+  kvType: KvType,
+  pages: number,
+  mixer: 'attention' | 'convolution' = 'attention',
+): Model {
+  if (mixer === 'convolution') {
+    const gguf = convolvingGguf();
+    const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(gguf)), kvType);
+    const frames = pages * pageFrames + 4 * rowFrames;
+    return loadModel(gguf, { kvType, kvBytes: frames * frameBytes, maxColumns: 24 });
+  }
   const { frameBytes, pageFrames } = new KvLayout({ layers: 1, heads: 4, kvHeads: 2, headDim: 8 }, kvType);
   const gguf = syntheticGguf(() => GgmlType.F32, {
     embedding: 32,

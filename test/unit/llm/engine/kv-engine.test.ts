@@ -13,21 +13,25 @@ const folder = mkdtempSync(join(tmpdir(), 'kv-engine-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.each([
-  ['f16', 'computed again', 12],
-  ['f16', 'spilled', 12],
-  ['int8', 'computed again', 20],
-  ['int8', 'spilled', 20],
-] as const)('where pages of %s run short and are %s', (type, how, pages) => {
-  it('every sequence gets the tokens that it gets alone', () => {
+  ['f16', 'computed again', 12, 'attention'],
+  ['f16', 'spilled', 12, 'attention'],
+  ['int8', 'computed again', 20, 'attention'],
+  ['int8', 'spilled', 20, 'attention'],
+  ['f16', 'computed again', 12, 'convolution'],
+  ['f16', 'spilled', 12, 'convolution'],
+  ['int8', 'computed again', 20, 'convolution'],
+  ['int8', 'spilled', 20, 'convolution'],
+] as const)('where pages of %s run short and are %s', (type, how, pages, mixer) => {
+  it(`every sequence gets the tokens that it gets alone, of layers with ${mixer}`, () => {
     const random = new Random(5);
     const requests = Array.from({ length: 12 }, () => ({ ...randomRequest(random, 8), maxTokens: 90 }));
-    const model = tiny(type, pages);
-    const path = join(folder, `${type}-${how}`);
+    const model = tiny(type, pages, mixer);
+    const path = join(folder, `${type}-${how}-${mixer}`);
     const spill = how === 'spilled' ? new SpillFolder(path, 1 << 20) : undefined;
     const bench = new Bench(model, { spill });
     const received = requests.map((request) => bench.submit(request).received);
     bench.run();
-    const alone = new Bench(tiny(type, 400));
+    const alone = new Bench(tiny(type, 400, mixer));
     requests.forEach((request, i) => {
       const expected = alone.submit(request).received;
       alone.run();
@@ -79,25 +83,29 @@ it.each([
 
 // test/long has more of them.
 it.each([
-  ['f16', 1_500],
-  ['int8', 500],
-] as const)('of %s no page is lost after %s random requests with cancels', (type, requests) => {
-  losesNoPage(type, requests, join(folder, `load-${type}`));
+  ['f16', 1_500, 'attention'],
+  ['int8', 500, 'attention'],
+  ['f16', 500, 'convolution'],
+  ['int8', 500, 'convolution'],
+] as const)('of %s no page is lost after %s random requests with cancels: %s', (type, requests, mixer) => {
+  losesNoPage(type, requests, join(folder, `load-${type}-${mixer}`), mixer);
 });
 
-it.each(['f16', 'int8'] as const)(
-  'pages of %s that the last step completed are there for the next',
-  (type) => {
-    const bench = new Bench(tiny(type, 24));
-    const request = { prompt: Array.from({ length: 70 }, (_, i) => 3 + i), maxTokens: 1, ignoreEos: true };
-    const run = () => {
-      const { received } = bench.submit(request);
-      bench.run();
-      return received;
-    };
-    const first = run();
-    expect(bench.model.kvPool.stats.cached).toBe(4);
-    expect(run().tokens).toEqual(first.tokens);
-    expect(bench.model.kvPool.stats.hits).toBe(4);
-  },
-);
+it.each([
+  ['f16', 'attention'],
+  ['int8', 'attention'],
+  ['f16', 'convolution'],
+  ['int8', 'convolution'],
+] as const)('pages of %s that the last step completed are there for the next: %s', (type, mixer) => {
+  const bench = new Bench(tiny(type, 24, mixer));
+  const request = { prompt: Array.from({ length: 70 }, (_, i) => 3 + i), maxTokens: 1, ignoreEos: true };
+  const run = () => {
+    const { received } = bench.submit(request);
+    bench.run();
+    return received;
+  };
+  const first = run();
+  expect(bench.model.kvPool.stats.cached).toBe(4);
+  expect(run().tokens).toEqual(first.tokens);
+  expect(bench.model.kvPool.stats.hits).toBe(4);
+});

@@ -26,8 +26,13 @@ export function randomRequest(random: Random, longest: number): GenerateRequest 
  * Checks that an engine has all its pages back after so many random requests, some of which are cancelled.
  * @param folder for pages that are spilled
  */
-export function losesNoPage(type: 'f16' | 'int8', requests: number, folder: string): void {
-  const model = tiny(type, 24);
+export function losesNoPage(
+  type: 'f16' | 'int8',
+  requests: number,
+  folder: string,
+  mixer?: 'attention' | 'convolution',
+): void {
+  const model = tiny(type, 24, mixer);
   const spill = new SpillFolder(folder, 20_000);
   const engine = new Engine(model, { spill });
   const random = new Random(9);

@@ -6,9 +6,11 @@ import { GgmlType } from '../../../../gguf/index.js';
 import { KvLayout, type KvType } from '../../../../llm/kv/layout.js';
 import type { KvPool } from '../../../../llm/kv/pool.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
+import { kvShapeOf, readConfig } from '../../../../llm/model/config.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
-import { syntheticGguf } from '../models.js';
+import { convolvingGguf } from '../convolving.js';
+import { changed, syntheticGguf } from '../models.js';
 import { feed, Monkey, reference } from './monkey.js';
 
 const TINY = syntheticGguf(() => GgmlType.F32, {
@@ -21,19 +23,32 @@ const TINY = syntheticGguf(() => GgmlType.F32, {
   contextLength: 128,
 });
 
-function tiny(kvType: KvType, pages = 64): Model {
-  const { frameBytes, pageFrames } = new KvLayout({ layers: 2, heads: 4, kvHeads: 2, headDim: 8 }, kvType);
-  return loadModel(TINY, { kvType, kvBytes: pages * pageFrames * frameBytes, maxColumns: 24 });
+/** Two layers that convolve, first and last, and two that attend. */
+const CONVOLVING = convolvingGguf({ convolves: [true, false, false, true] });
+/** All that attend have a window. */
+const WINDOWED = changed(CONVOLVING, { 'lfm2.attention.sliding_window': 20 });
+
+function tiny(kvType: KvType, pages = 64, gguf = TINY): Model {
+  const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(gguf)), kvType);
+  const kvBytes = pages * (pageFrames + rowFrames) * frameBytes;
+  return loadModel(gguf, { kvType, kvBytes, maxColumns: 24 });
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'kv-cache-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.each(['f16', 'int8'] as const)('a cache in pages of %s', (type) => {
-  const other = tiny(type);
+describe.each([
+  ['f16', 'attention', TINY],
+  ['int8', 'attention', TINY],
+  ['f16', 'attention and convolutions', CONVOLVING],
+  ['int8', 'attention and convolutions', CONVOLVING],
+  ['f16', 'windows and convolutions', WINDOWED],
+  ['int8', 'windows and convolutions', WINDOWED],
+] as const)('a cache in pages of %s, with %s', (type, _, gguf) => {
+  const other = tiny(type, 64, gguf);
 
   it('gives the logits of tokens fed one by one, whatever is done with it', () => {
-    const model = tiny(type, 200);
+    const model = tiny(type, 200, gguf);
     for (let seed = 0; seed < 12; seed++) {
       const monkey = new Monkey(model, other, seed, folder);
       monkey.run(40);
@@ -47,7 +62,7 @@ describe.each(['f16', 'int8'] as const)('a cache in pages of %s', (type) => {
   });
 
   it('is adopted by a sequence with the same beginning, up to the page before its last token', () => {
-    const model = tiny(type);
+    const model = tiny(type, 64, gguf);
     const prompt = Array.from({ length: 48 }, (_, i) => i);
     const first = model.newCache();
     feed(model, first, prompt);
@@ -72,13 +87,52 @@ describe.each(['f16', 'int8'] as const)('a cache in pages of %s', (type) => {
   });
 
   it('computed twice is kept once', () => {
-    const model = tiny(type);
+    const model = tiny(type, 64, gguf);
     const prompt = Array.from({ length: 32 }, (_, i) => i);
     const caches = [model.newCache(), model.newCache()];
     for (const cache of caches) feed(model, cache, prompt);
     for (const cache of caches) cache.settle();
     expect(model.kvPool.stats.used).toBe(2);
     expect(feed(model, caches[1], [9])[0]).toEqual(reference(other, [...prompt, 9]).at(-1));
+  });
+
+  it('goes back to any token before it is settled, and to one that it can go on from after', () => {
+    const model = tiny(type, 64, gguf);
+    const prompt = Array.from({ length: 45 }, (_, i) => i);
+    const isReduced = type === 'int8' || gguf !== TINY;
+    for (const length of [0, 1, 15, 16, 17, 31, 33, 44]) {
+      const cache = model.newCache();
+      feed(model, cache, prompt);
+      cache.truncate(length);
+      expect(cache.length).toBe(length);
+      expect(feed(model, cache, [9])[0]).toEqual(reference(other, [...prompt.slice(0, length), 9]).at(-1));
+      cache.release();
+      feed(model, cache, prompt);
+      cache.settle();
+      cache.truncate(length);
+      // The last page is open: it has all of its tokens.
+      const kept = isReduced && length < 32 ? length - (length % 16) : length;
+      expect(cache.length).toBe(kept);
+      expect(feed(model, cache, [9])[0]).toEqual(reference(other, [...prompt.slice(0, kept), 9]).at(-1));
+      cache.release();
+    }
+  });
+
+  it('that is forked goes on in each branch from the tokens of both', () => {
+    const model = tiny(type, 64, gguf);
+    for (const length of [5, 16, 17, 31]) {
+      const prompt = Array.from({ length }, (_, i) => i);
+      const first = model.newCache();
+      feed(model, first, prompt);
+      const branches = [first, first.fork(), first.fork()];
+      for (let round = 0; round < 3; round++)
+        for (const [i, branch] of branches.entries()) {
+          const after = [...prompt, ...Array.from({ length: round + 1 }, () => 40 + i)];
+          expect(feed(model, branch, [40 + i])[0]).toEqual(reference(other, after).at(-1));
+        }
+      for (const branch of branches) branch.release();
+    }
+    expect(model.kvPool.stats.used).toBe(0);
   });
 });
 
@@ -175,15 +229,16 @@ describe('a pool whose room is needed', () => {
 
   it('of less than a page is refused', () => {
     expect(() => tiny('f16', 0.9).kvPool).toThrow(/LLM_KV_MEMORY/);
+    expect(() => tiny('f16', 0.9, CONVOLVING).kvPool).toThrow(/LLM_KV_MEMORY/);
     expect(() => loadModel(TINY, { kvBytes: 2 ** 33 }).kvPool).toThrow(/LLM_KV_MEMORY/);
   });
 });
 
 describe('what is spilled', () => {
-  function spilled(type: KvType, name: string, maxBytes = 1 << 20) {
+  function spilled(type: KvType, name: string, maxBytes = 1 << 20, gguf = TINY) {
     const path = join(folder, name);
     const spill = new SpillFolder(path, maxBytes);
-    const model = tiny(type);
+    const model = tiny(type, 64, gguf);
     const cache = model.newCache();
     const tokens = Array.from({ length: 37 }, (_, i) => i);
     feed(model, cache, tokens);
@@ -192,8 +247,13 @@ describe('what is spilled', () => {
     return { path, spill, model, cache, tokens };
   }
 
-  it.each(['f16', 'int8'] as const)('comes back from disk to the bit: %s', (type) => {
-    const { path, spill, model, cache, tokens } = spilled(type, `back-${type}`);
+  it.each([
+    ['f16', 'attention', TINY],
+    ['int8', 'attention', TINY],
+    ['f16', 'convolutions', CONVOLVING],
+    ['int8', 'convolutions', CONVOLVING],
+  ] as const)('comes back from disk to the bit: %s, with %s', (type, name, gguf) => {
+    const { path, spill, model, cache, tokens } = spilled(type, `back-${type}-${name}`, 1 << 20, gguf);
     expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
     expect(spill.bytes).toBeGreaterThan(0);
     // Others use the frames meanwhile.
@@ -201,7 +261,7 @@ describe('what is spilled', () => {
     cache.restore();
     expect(cache.length).toBe(37);
     expect([spill.bytes, readdirSync(path)]).toEqual([0, []]);
-    expect(feed(model, cache, [7])[0]).toEqual(reference(tiny(type), [...tokens, 7]).at(-1));
+    expect(feed(model, cache, [7])[0]).toEqual(reference(tiny(type, 64, gguf), [...tokens, 7]).at(-1));
     expect(model.kvPool.stats).toMatchObject({ restored: 1, spillFailures: 0 });
   });
 

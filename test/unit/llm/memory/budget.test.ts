@@ -1,9 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { shapeOf } from '../../../../agent/worker/plan-model.js';
 import { type BoardDescription, loadBoardDescription } from '../../../../board/index.js';
 import { emptyMemory } from '../../../../driver/index.js';
-import { fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
+import { BLOCK_FORMATS, fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
 import { defaultKvBytes } from '../../../../llm/kv/default-memory.js';
 import { KvLayout } from '../../../../llm/kv/layout.js';
 import type { BudgetInput, MemoryRequest } from '../../../../llm/memory/budget.js';
@@ -11,6 +12,8 @@ import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { budgetMemory, requireMemory } from '../../../../llm/memory/refusal.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
+import { modelDimensions } from '../../../../protocol/schemas/memory.js';
+import { convolvingGguf } from '../convolving.js';
 import { syntheticGguf } from '../models.js';
 import { SMALLEST, tinyLlama } from './sparse-model.js';
 
@@ -108,6 +111,30 @@ describe('the sum of a model', () => {
     },
   );
 
+  it('of a model that convolves has the weights of convolutions among the norms', () => {
+    const gguf = convolvingGguf();
+    const taps = 2 * 3 * 32;
+    expect(modelShape(gguf).vectorValues).toBe(7 * 32 + 2 * 8 + taps);
+    expect(modelShape(gguf).matrices.map(({ name }) => name)).not.toContain('blk.0.shortconv.conv.weight');
+  });
+
+  it('is the same where a client says what its file has', () => {
+    for (const gguf of [convolvingGguf(), syntheticOf(GgmlType.Q3_K)]) {
+      const { vectorValues, matrices, ...dimensions } = modelShape(gguf);
+      const tensors = [...gguf.tensors.values()].map(({ name, type, rows, columns }) => ({
+        name,
+        type: BLOCK_FORMATS[type].name,
+        rows,
+        columns,
+      }));
+      const said = modelDimensions.parse(JSON.parse(JSON.stringify(dimensions)));
+      const { matrices: planned, ...shape } = shapeOf(said, tensors);
+      expect(shape).toEqual({ ...dimensions, vectorValues });
+      expect(planned).toHaveLength(matrices.length);
+      expect(planned).toEqual(expect.arrayContaining([...matrices]));
+    }
+  });
+
   it('has weights that the core does not take in Linux’s memory, and none of the embedding', () => {
     const f16 = modelShape(syntheticOf(GgmlType.F16));
     const { lines } = budget(f16, 'pynq-z1', 400 * MEBI);
@@ -153,6 +180,29 @@ describe('the sum of a model', () => {
 });
 
 describe('keys and values', () => {
+  it('count what convolutions need of each page', () => {
+    // LFM2-350M.
+    const attending = { layers: 6, heads: 16, kvHeads: 8, headDim: 64 };
+    const convolving = { ...attending, convolution: { layers: 10, taps: 3, width: 1024 } };
+    for (const type of ['f16', 'int8'] as const) {
+      const [plain, layout] = [attending, convolving].map((shape) => new KvLayout(shape, type));
+      const { frameBytes, pageFrames, openFrames } = layout!;
+      // The last two of its tokens' rows stay.
+      const kept = (pageFrames - plain!.pageFrames) * frameBytes;
+      expect(kept).toBeGreaterThanOrEqual(10 * 2 * 4 * 1024);
+      expect(kept).toBeLessThan(10 * 2 * 4 * 1024 + frameBytes);
+      const others = (openFrames - plain!.openFrames) * frameBytes - kept;
+      expect(others).toBeGreaterThanOrEqual(10 * 14 * 4 * 1024);
+      expect(others).toBeLessThan(10 * 14 * 4 * 1024 + frameBytes);
+    }
+    const shape = { ...SMALL, ...attending };
+    const tokens = [shape, { ...shape, ...convolving }].map(
+      (one) => budget(one, 'pynq-z1-360', 2000 * MEBI, { kvBytes: 8 * MEBI }).kvTokens,
+    );
+    // 12 and 18 KiB a token, and 576 of the open page.
+    expect(tokens).toEqual([672, 416]);
+  });
+
   it('have the default where there is plenty', () => {
     const { kvBytes } = budget(SMALL, 'pynq-z1', 2000 * MEBI, { contextLength: 128 });
     expect(kvBytes).toBe(defaultKvBytes(SMALL, 'f16', 128, loadBoardDescription('pynq-z1')));

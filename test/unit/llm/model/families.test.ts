@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
-import { bytesSource, fileSource, GgufFile, openGguf } from '../../../../gguf/index.js';
+import { bytesSource, fileSource, GgmlType, GgufFile, openGguf } from '../../../../gguf/index.js';
 import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
@@ -85,6 +85,7 @@ describe('what a family has of its own counts', () => {
     ['granite-f16.gguf', { 'granite.rope.scaling.finetuned': false }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 3 }],
     ['stablelm-f16.gguf', { 'stablelm.rope.dimension_count': 6 }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.sliding_window': 9 }],
     ['stablelm-f16.gguf', { 'stablelm.attention.layer_norm_epsilon': 0.1 }],
   ])('%s with %j', (file, metadata) => {
     expect(difference(file, metadata)).toBeGreaterThan(0.01);
@@ -250,6 +251,11 @@ describe('a file of a family', () => {
     ['phi3-f16.gguf', 'blk.0.attn_qkv.weight', /LLM_TENSOR_MISSING/],
     ['qwen3moe-f16.gguf', 'blk.1.ffn_up_exps.weight', /LLM_TENSOR_MISSING/],
     ['qwen3moe-f16.gguf', 'blk.0.ffn_gate_inp.weight', /LLM_TENSOR_MISSING/],
+    ['lfm2-f16.gguf', 'blk.2.shortconv.conv.weight', /LLM_TENSOR_MISSING/],
+    ['lfm2-f16.gguf', 'blk.0.shortconv.in_proj.weight', /LLM_TENSOR_MISSING/],
+    ['lfm2-f16.gguf', 'blk.0.shortconv.out_proj.weight', /LLM_TENSOR_MISSING/],
+    ['lfm2-f16.gguf', 'token_embd_norm.weight', /LLM_TENSOR_MISSING/],
+    ['lfm2-f16.gguf', 'blk.1.attn_k_norm.weight', /LLM_TENSOR_MISSING/],
   ])('%s without %s is refused', (file, tensor, why) => {
     expect(failure(changed(open(file), {}, { [tensor]: undefined }))).toMatch(why);
   });
@@ -260,6 +266,9 @@ describe('a file of a family', () => {
     ['gpt2-f16.gguf', 'position_embd.weight', { shape: [48, 95] }],
     ['olmo2-f16.gguf', 'blk.0.attn_k_norm.weight', { shape: [48] }],
     ['qwen3moe-f16.gguf', 'blk.0.ffn_down_exps.weight', { shape: [32, 48, 3] }],
+    ['lfm2-f16.gguf', 'blk.0.shortconv.conv.weight', { shape: [4, 48] }],
+    ['lfm2-f16.gguf', 'blk.0.shortconv.conv.weight', { shape: [48, 3] }],
+    ['lfm2-f16.gguf', 'blk.2.shortconv.in_proj.weight', { shape: [48, 96] }],
   ])('%s with %s of another shape is refused', (file, tensor, change) => {
     expect(failure(changed(open(file), {}, { [tensor]: change }))).toMatch(/LLM_TENSOR_SHAPE/);
   });
@@ -274,6 +283,19 @@ describe('a file of a family', () => {
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 5 }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 0 }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 1e9 }],
+    ['lfm2-f16.gguf', { 'lfm2.shortconv.l_cache': 0 }],
+    ['lfm2-f16.gguf', { 'lfm2.shortconv.l_cache': 1 }],
+    ['lfm2-f16.gguf', { 'lfm2.shortconv.l_cache': -3 }],
+    ['lfm2-f16.gguf', { 'lfm2.shortconv.l_cache': 2.5 }],
+    ['lfm2-f16.gguf', { 'lfm2.shortconv.l_cache': 1e9 }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': Uint32Array.of(0, 0, 0) }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': Uint32Array.of(0, 2) }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': Uint32Array.of(2, 4, 0) }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': Uint32Array.of(0, 3, 0) }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': Int32Array.of(-1, 2, 0) }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': Float32Array.of(0.5, 2, 0) }],
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': 0 }],
+    ['qwen2-f16.gguf', { 'qwen2.attention.head_count_kv': Uint32Array.of(0, 2, 0) }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': -1 }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_count': 3.5 }],
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_used_count': 0 }],
@@ -283,6 +305,26 @@ describe('a file of a family', () => {
     ['qwen3moe-f16.gguf', { 'qwen3moe.expert_feed_forward_length': 2 ** 40 }],
   ])('%s with %j is refused', (file, metadata) => {
     expect(failure(changed(open(file), metadata))).toMatch(/LLM_METADATA_INVALID/);
+  });
+
+  it.each([
+    ['lfm2-f16.gguf', { 'lfm2.shortconv.l_cache': undefined }, /LLM_METADATA_MISSING.*l_cache/],
+    ['lfm2-f16.gguf', { 'lfm2.attention.causal': false }, /LLM_UNSUPPORTED_ARCHITECTURE.*see those after/],
+    // All of its layers attend: their tensors are not there.
+    ['lfm2-f16.gguf', { 'lfm2.attention.head_count_kv': 2 }, /LLM_TENSOR_MISSING.*blk\.0\.attn_q/],
+    [
+      'lfm2-f16.gguf',
+      { 'lfm2.attention.head_count_kv': Uint32Array.of(2, 0, 0) },
+      /LLM_TENSOR_MISSING.*blk\.0\.attn_q/,
+    ],
+  ])('%s with %j is refused', (file, metadata, why) => {
+    expect(failure(changed(open(file), metadata))).toMatch(why);
+  });
+
+  it('with weights of a convolution that are no float32 is refused', () => {
+    const half = { type: GgmlType.F16, rowBytes: 6, byteLength: 6 * 48 };
+    const gguf = changed(open('lfm2-f16.gguf'), {}, { 'blk.0.shortconv.conv.weight': half });
+    expect(failure(gguf)).toMatch(/LLM_TENSOR_TYPE.*shortconv\.conv/);
   });
 
   it.each([
