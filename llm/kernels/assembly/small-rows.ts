@@ -10,12 +10,12 @@ const Q8_0 = 8;
 const IQ4_NL = 20;
 const MXFP4 = 39;
 
-/** What nibbles of IQ4_NL, also of IQ4_XS, and MXFP4 stand for. */
-export const NONLINEAR = memory.data<i8>([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], 16);
+/** What nibbles of IQ4_NL and MXFP4 stand for. */
+const NONLINEAR = memory.data<i8>([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], 16);
 const FLOAT4 = memory.data<i8>([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], 16);
 
 /** Picks a byte's bit for each of eight bytes. */
-export const BITS = memory.data<u8>([1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128], 16);
+const BITS = memory.data<u8>([1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128], 16);
 
 /** The block at hand: 32 int8. */
 const QUANTS = memory.data(32, 16);

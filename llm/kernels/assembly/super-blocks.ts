@@ -1,5 +1,4 @@
 import { halfToFloat } from '../../../gguf/assembly/half';
-import { BITS, NONLINEAR } from './small-rows';
 
 /** Types of 256 weights a block, by GGML's numbers. */
 const IQ2_XXS = 16;
@@ -12,6 +11,12 @@ const IQ4_XS = 23;
 const IQ1_M = 29;
 const TQ1_0 = 34;
 const TQ2_0 = 35;
+
+/** What nibbles of IQ4_XS stand for. */
+const NONLINEAR = memory.data<i8>([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], 16);
+
+/** Picks a byte's bit for each of eight bytes. */
+const BITS = memory.data<u8>([1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128], 16);
 
 /** The block at hand: 16 int8 scales and 256 int8 quants; weight i is d * scales[i / 16] * quants[i]. */
 export const SCALES = memory.data(16, 16);
