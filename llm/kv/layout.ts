@@ -1,6 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { wholeLines } from '../kernels/kernels.js';
-import { PAGE_TOKENS } from './page.js';
+import { PAGE_TOKENS, type PartName } from './page.js';
 import { type ConvolutionShape, RowLayout } from './row-layout.js';
 
 /** How keys and values of complete pages are stored; open pages are F16 always. */
@@ -20,9 +20,6 @@ export interface KvShape {
   readonly convolution?: ConvolutionShape | undefined;
 }
 
-/** What of a page has a life of its own: keys and values of layers that see all tokens, and of those with a window. */
-export type PartName = 'full' | 'windowed';
-
 /** Where a layer's keys and values are in a page. */
 export interface LayerPlace {
   readonly part: PartName;
@@ -31,7 +28,7 @@ export interface LayerPlace {
   readonly slot: number;
 }
 
-export { PAGE_TOKENS };
+export { PAGE_TOKENS, type PartName };
 
 /** Sums of a dot product: assembly/dot.ts. */
 const LANES = 16;

@@ -1,7 +1,8 @@
-import type { PartName } from './layout.js';
-
 /** Tokens of a page: as many as sums of a head during attention, token t adds to lane t mod 16 (assembly/attention.ts). */
 export const PAGE_TOKENS = 16;
+
+/** What of a page has a life of its own: keys and values of layers that see all tokens, and of those with a window. */
+export type PartName = 'full' | 'windowed';
 
 /** Frames of a part of a page, one of each kind for every group of its layers; none where it has no such kind. */
 export interface PagePart {
