@@ -166,8 +166,8 @@ export function tinyOfPages(
   if (mixer === 'convolution') {
     const gguf = convolvingGguf();
     const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(gguf)), kvType);
-    // And an open page for each of the eight sequences that an engine runs.
-    const frames = pages * pageFrames + 8 * rowFrames;
+    // And what an open page has beside, for some of the sequences that an engine runs.
+    const frames = pages * pageFrames + 3 * rowFrames;
     return loadModel(gguf, { kvType, kvBytes: frames * frameBytes, maxColumns: 24 });
   }
   const { frameBytes, pageFrames } = new KvLayout({ layers: 1, heads: 4, kvHeads: 2, headDim: 8 }, kvType);
