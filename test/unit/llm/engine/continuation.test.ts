@@ -140,6 +140,15 @@ describe('a generation that goes on after its first tokens has the bits of one t
     expect(idsOf(past).slice(0, -1)).toContain(end);
   });
 
+  it("in the middle of the model's own end", () => {
+    const end = model.tokenizer.encode('<|end_story|>', { addSpecial: false });
+    const last = end.at(-1) ?? 0;
+    const sampling = { ...GREEDY, logitBias: [[last, 99] as const] };
+    const { tokens, result } = run(model, { prompt: ONCE, sampling, continueFrom: end.slice(0, -1) });
+    expect(tokens).toMatchObject([{ index: end.length - 1, id: last, text: '' }]);
+    expect(result?.reason).toBe('end-of-text');
+  });
+
   it('until the context is full', () => {
     const short = loadModel(gguf, { contextLength: ONCE.length + TOKENS });
     const whole = expectSameAfterEveryCut(short, { prompt: ONCE, sampling: GREEDY, ignoreEos: true });
@@ -161,7 +170,7 @@ describe('a generation that goes on after its first tokens has the bits of one t
     }
   });
 
-  it('with a pinned prompt, and with its own pages taken from it in between', () => {
+  it('where its own pages are taken from it in between', () => {
     const random = new Random(11);
     const pool = tinyOfPages('int8', 20);
     const alone = tinyOfPages('int8', 400);
@@ -270,6 +279,14 @@ describe('what cannot be gone on after is refused', () => {
       'a stop string',
       { ...greedy, stop: [model.tokenizer.decode(ids.slice(2, 4))], continueFrom: ids },
       { code: 'LLM_CONTINUE_ENDED', context: { reason: 'stop', tokens: 4, given: TOKENS } },
+    ],
+    [
+      "the model's own end, written as ordinary tokens",
+      {
+        ...greedy,
+        continueFrom: [...ids, ...model.tokenizer.encode('<|end_story|>', { addSpecial: false })],
+      },
+      { code: 'LLM_CONTINUE_ENDED', context: { reason: 'end-of-text' } },
     ],
     [
       'what a schema forbids',
