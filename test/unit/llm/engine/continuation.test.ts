@@ -61,6 +61,13 @@ function expectSameAfterEveryCut(on: Model, request: GenerateRequest) {
   return whole;
 }
 
+const PENALTIES = {
+  repeatPenalty: 1.3,
+  frequencyPenalty: 1.5,
+  presencePenalty: 0.7,
+  repeatLastN: 6,
+  logitBias: [300, 301, 302].map((id) => [id, 25] as const),
+};
 const FORM = { type: 'object', properties: { name: { enum: ['Lily', 'Tim'] } }, required: ['name'] };
 
 describe('a generation that goes on after its first tokens has the bits of one that was never cut', () => {
@@ -68,19 +75,12 @@ describe('a generation that goes on after its first tokens has the bits of one t
     ['greedy', model, { prompt: ONCE, sampling: { ...GREEDY, topLogprobs: 3 } }],
     ['sampled', model, { prompt: ONCE, sampling: { temperature: 1, seed: 7, topLogprobs: 2 } }],
     ['without log-probabilities', model, { prompt: ONCE, sampling: { seed: 8, logprobs: false } }],
+    // Biased so that what was there lately decides which of three is next.
+    ['with penalties', model, { prompt: ONCE, sampling: { ...GREEDY, ...PENALTIES } }],
     [
-      'with penalties',
+      'with penalties, sampled',
       model,
-      {
-        prompt: ONCE,
-        sampling: {
-          seed: 3,
-          repeatPenalty: 1.3,
-          frequencyPenalty: 0.7,
-          presencePenalty: 0.4,
-          repeatLastN: 6,
-        },
-      },
+      { prompt: ONCE, sampling: { seed: 3, ...PENALTIES, repeatLastN: 20 } },
     ],
     ['with a logit bias', model, { prompt: ONCE, sampling: { seed: 4, logitBias: [[ONCE[1], 5]] } }],
     ['with prompt lookup', model, { prompt: REPETITIVE, sampling: GREEDY, promptLookup: true }],
@@ -91,6 +91,7 @@ describe('a generation that goes on after its first tokens has the bits of one t
   ])('%s', (_, on, request) => {
     const whole = expectSameAfterEveryCut(on, { ...request, maxTokens: TOKENS, ignoreEos: true });
     expect(whole.tokens).toHaveLength(TOKENS);
+    if (request.sampling?.repeatPenalty) expect(new Set(idsOf(whole)).size).toBeLessThan(TOKENS);
     if (request.promptLookup || request.draftModel) expect(whole.steps).toBeLessThan(TOKENS);
   });
 
