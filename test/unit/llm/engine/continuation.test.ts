@@ -150,6 +150,42 @@ describe('a generation that goes on after its first tokens has the bits of one t
     expect(result?.reason).toBe('end-of-text');
   });
 
+  it('whichever way it drafts in each part', () => {
+    const request = { prompt: REPETITIVE, sampling: { seed: 9 }, maxTokens: 2 * TOKENS, ignoreEos: true };
+    const whole = run(deep, request);
+    const pieces: Received['tokens'][number][] = [];
+    for (const [i, ways] of [{}, { promptLookup: true }, { draftModel }, {}].entries()) {
+      const bench = new Bench(deep);
+      const continueFrom = pieces.map(({ id }) => id);
+      const { received, generation } = bench.submit({
+        ...request,
+        ...ways,
+        continueFrom,
+        credit: 6 * (i + 1),
+      });
+      bench.run();
+      generation.cancel();
+      bench.engine.step();
+      pieces.push(...received.tokens);
+    }
+    expect(pieces).toEqual(whole.tokens);
+  });
+
+  it('also where the part before was cancelled with text held back, which comes again', () => {
+    const request = { prompt: ONCE, sampling: GREEDY, maxTokens: TOKENS };
+    const { tokens } = run(model, request);
+    const stop = [`${tokens[3].text}${tokens[4].text}~`];
+    const bench = new Bench(model);
+    const { received, generation } = bench.submit({ ...request, stop, credit: 4 });
+    bench.run();
+    generation.cancel();
+    bench.engine.step();
+    expect(received.result?.text).toBe(tokens[3].text);
+    const rest = run(model, { ...request, stop, continueFrom: idsOf(received) });
+    const texts = [...received.tokens, ...rest.tokens].map(({ text }) => text);
+    expect(texts.join('')).toBe(textOf({ tokens }));
+  });
+
   it('until the context is full', () => {
     const short = loadModel(gguf, { contextLength: ONCE.length + TOKENS });
     const whole = expectSameAfterEveryCut(short, { prompt: ONCE, sampling: GREEDY, ignoreEos: true });
