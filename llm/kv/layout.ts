@@ -71,7 +71,8 @@ export class KvLayout {
     readonly shape: KvShape,
     readonly type: KvType,
   ) {
-    const { layers, kvHeads, headDim, layerWindows = [], convolution } = shape;
+    const { layers, kvHeads, headDim, convolution } = shape;
+    const layerWindows = (shape.layerWindows ?? []).slice(0, layers);
     if (type === 'int8' && headDim > MOST_INT8_HEAD)
       throw new PynqLlmError(
         'LLM_KV_TYPE',
@@ -176,6 +177,7 @@ export class KvLayout {
     if (left < 0) return 0;
     const short = Math.floor(left / (full + windowed));
     const most = this.#windowPages;
+    if (short >= most && windowed > 0 && full === 0) return Number.POSITIVE_INFINITY;
     const pages = short < most || windowed === 0 ? short : Math.floor((left - most * windowed) / full);
     return pages * PAGE_TOKENS + (int8 ? PAGE_TOKENS - 1 : 0);
   }
@@ -195,7 +197,7 @@ export class KvLayout {
 
 /** Layers of a group: of the sizes that leave the fewest places empty the largest, with which tables of pages are shortest. */
 function layersOfGroup(full: number, windowed: number): number {
-  const most = Math.max(full, windowed);
+  const most = Math.max(1, full, windowed);
   if (Math.min(full, windowed) === 0) return most;
   let best = { size: most, places: Number.POSITIVE_INFINITY };
   for (let size = Math.min(full, windowed); size > 0; size--) {

@@ -15,9 +15,15 @@ const folder = mkdtempSync(join(tmpdir(), 'kv-window-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A model of a family whose layers see `window` tokens, for sequences of up to 256. */
-function windowed(family: string, window: number, kvType: KvType, kvBytes = 1 << 23): Model {
+function windowed(
+  family: string,
+  window: number,
+  kvType: KvType,
+  kvBytes = 1 << 23,
+  pattern: Record<string, number> = {},
+): Model {
   const gguf = openGguf(fileSource(join('test', 'fixtures', 'families', `${family}-f16.gguf`)));
-  const metadata = { [`${family}.attention.sliding_window`]: window };
+  const metadata = { [`${family}.attention.sliding_window`]: window, ...pattern };
   return loadModel(changed(gguf, metadata), { kvType, kvBytes, maxColumns: 24 });
 }
 
@@ -97,6 +103,32 @@ describe.each(['f16', 'int8'] as const)('a cache of %s with windows', (type) => 
     expect(last).toEqual(expected);
     cache.release();
   });
+
+  it('holds any sequence where all layers have a window that fits', () => {
+    const pattern = { 'gemma2.attention.sliding_window_pattern': 0 };
+    const { layout } = windowed('gemma2', 20, type, 1 << 20, pattern).kvPool.memory;
+    expect(layout.groups).toEqual({ full: 0, windowed: 1 });
+    const frames = layout.framesOf(10_000);
+    expect(layout.tokensIn(frames)).toBe(Number.POSITIVE_INFINITY);
+    const model = windowed('gemma2', 20, type, frames * layout.frameBytes, pattern);
+    const plenty = windowed('gemma2', 20, type, 1 << 22, pattern);
+    expect(model.kvPool.maxTokens).toBe(256);
+    const cache = model.newCache();
+    const all = text(256);
+    let last: Float32Array | undefined;
+    for (let at = 0; at < 256; at += 16) {
+      last = feed(model, cache, all.slice(at, at + 16)).at(-1);
+      cache.settle();
+    }
+    expect(last).toEqual(reference(plenty, all).at(-1));
+    cache.truncate(250);
+    expect(cache.length).toBe(type === 'f16' ? 250 : 240);
+    cache.release();
+    expect(heldFrames(model)).toBe(0);
+    for (let seed = 0; seed < 3; seed++)
+      new Monkey(plenty, plenty, seed, join(folder, `all-${type}`)).run(25);
+    expect(heldFrames(plenty)).toBe(0);
+  }, 60_000);
 
   it('is adopted only as far as the window of what comes next is there', () => {
     const model = windowed('gemma2', 20, type, 1 << 20);

@@ -78,6 +78,21 @@ describe('an interactive request under a full load of batch work', () => {
   });
 });
 
+describe('a prompt that is longer than windows', () => {
+  const prompt = waiting(1, 1600);
+  // Of a hundred pages all keep a fifth, and ten the rest.
+  const windowed = { share: 0.8, pages: 10 };
+
+  it('begins beside others where there is room for what it keeps in the end', () => {
+    const others = [view(0)];
+    expect(schedule(snapshot([...others, prompt], { freePages: 40 })).admitted).toEqual([]);
+    expect(schedule(snapshot([...others, prompt], { freePages: 40, windowed })).admitted).toEqual([1]);
+    // A page for each that runs, a hundred fifths and ten times the rest.
+    expect(schedule(snapshot([...others, prompt], { freePages: 29, windowed })).admitted).toEqual([1]);
+    expect(schedule(snapshot([...others, prompt], { freePages: 28, windowed })).admitted).toEqual([]);
+  });
+});
+
 describe('prompts that need the same page next', () => {
   const same = (id: number, rest: ViewRest = {}) =>
     view(id, { left: 100, generates: false, page: 7, servedAt: id, ...rest });
