@@ -130,16 +130,35 @@ export class Bench {
 
   submit(request: GenerateRequest, service: ServiceOptions = {}) {
     const received: Received = { tokens: [] };
-    const sink: TokenSink = {
-      onToken: (token) => received.tokens.push(token),
-      onDone: (result) => {
-        received.result = result;
+    let parts = 0;
+    const begin = (from: GenerateRequest) => {
+      const part = ++parts;
+      const sink: TokenSink = {
+        onToken: (token) => received.tokens.push(token),
+        onDone: (result) => {
+          if (part === parts) received.result = result;
+        },
+        onError: (error) => {
+          received.error = error;
+        },
+      };
+      return this.engine.submit(from, sink, service);
+    };
+    let now = begin(request);
+    const generation = {
+      get prompt() {
+        return now.prompt;
       },
-      onError: (error) => {
-        received.error = error;
+      grant: (credit: number) => now.grant(credit),
+      cancel: () => now.cancel(),
+      /** Ends it, and begins another request that goes on after the tokens that it had. */
+      move: () => {
+        if (received.result !== undefined || received.error !== undefined || request.beams) return;
+        now.cancel();
+        const continueFrom = received.tokens.map(({ id }) => id);
+        now = begin({ ...request, continueFrom, credit: continueFrom.length });
       },
     };
-    const generation = this.engine.submit(request, sink, service);
     return { received, generation };
   }
 
@@ -166,8 +185,8 @@ export function tinyOfPages(
   if (mixer === 'convolution') {
     const gguf = convolvingGguf();
     const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(gguf)), kvType);
-    // And an open page for each of the eight sequences that an engine runs.
-    const frames = pages * pageFrames + 8 * rowFrames;
+    // And what an open page has beside, for some of the sequences that an engine runs.
+    const frames = pages * pageFrames + 3 * rowFrames;
     return loadModel(gguf, { kvType, kvBytes: frames * frameBytes, maxColumns: 24 });
   }
   const { frameBytes, pageFrames } = new KvLayout({ layers: 1, heads: 4, kvHeads: 2, headDim: 8 }, kvType);

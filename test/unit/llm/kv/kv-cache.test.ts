@@ -49,13 +49,13 @@ describe.each([
 
   it('gives the logits of tokens fed one by one, whatever is done with it', () => {
     const model = tiny(type, 200, gguf);
-    for (let seed = 0; seed < 12; seed++) {
+    for (let seed = 0; seed < (gguf === TINY ? 12 : 6); seed++) {
       const monkey = new Monkey(model, other, seed, folder);
       monkey.run(40);
       expect(monkey.compared).toBeGreaterThan(50);
       expect(model.kvPool.stats.used).toBe(0);
     }
-    expect(model.kvPool.stats.hits).toBeGreaterThan(20);
+    expect(model.kvPool.stats.hits).toBeGreaterThan(10);
     model.kvPool.clear();
     expect(model.kvPool.stats).toMatchObject({ used: 0, cached: 0 });
     expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
