@@ -17,12 +17,12 @@ import type {
   WorkQueue,
 } from '../bus.js';
 import {
-  checkBytes,
-  checkLimits,
+  checkBucket,
+  checkLog,
   checkName,
   checkPattern,
   checkPayload,
-  checkRange,
+  checkQueue,
   checkSubject,
   timeoutOf,
 } from '../checks.js';
@@ -124,13 +124,11 @@ export class InProcessBus implements Bus {
     this.open().declareQueue(config);
   }
   async declareLog(config: LogConfig): Promise<void> {
-    checkName(config.name);
-    checkLimits(config);
+    checkLog(config);
     this.open().declareLog(config);
   }
   async declareBucket(config: BucketConfig): Promise<void> {
-    checkName(config.name);
-    checkBytes(config.maxBytes);
+    checkBucket(config);
     this.open().declareBucket(config);
   }
   queue(name: string): WorkQueue {
@@ -183,14 +181,6 @@ export class InProcessBus implements Bus {
       close,
     };
   }
-}
-
-/** @throws BUS_SUBJECT_INVALID, BUS_OPTION_INVALID */
-function checkQueue(config: QueueConfig): void {
-  checkName(config.name);
-  checkLimits(config);
-  checkRange('ackWaitMs', config.ackWaitMs, 100, 600_000);
-  checkRange('maxDeliveries', config.maxDeliveries, 1, 1_000);
 }
 
 function failed(error: unknown): PynqLlmError {

@@ -39,7 +39,7 @@ export class InProcessQueue implements WorkQueue {
     checkName(lane);
     checkId(id);
     checkPayload(data, this.#bus.maxPayload);
-    return this.#queue().store.append(lane, id, data);
+    return this.#queue().store.append(lane, id, id, data);
   }
 
   async pull(lane: string, { waitMs, signal }: PullOptions): Promise<Delivery | undefined> {
