@@ -62,7 +62,7 @@ export class InProcessBus implements Bus {
   publish(subject: string, data: Uint8Array): boolean {
     checkSubject(subject);
     checkPayload(data, this.maxPayload);
-    this.open().send({ subject, data: data.slice() });
+    this.open().send({ subject, data: new Uint8Array(data) });
     return true;
   }
 
@@ -93,7 +93,7 @@ export class InProcessBus implements Bus {
     );
     this.closed.addEventListener('abort', close);
     try {
-      if (broker.send({ subject, data: data.slice(), reply }) === 0)
+      if (broker.send({ subject, data: new Uint8Array(data), reply }) === 0)
         throw new PynqLlmError('BUS_NO_RESPONDER', `Nobody answers on ${subject}.`, { context: { subject } });
       return await promise;
     } finally {
@@ -107,7 +107,7 @@ export class InProcessBus implements Bus {
       try {
         const answer = await handler({ subject, data });
         checkPayload(answer, this.maxPayload);
-        reply?.(answer.slice());
+        reply?.(new Uint8Array(answer));
       } catch (error) {
         if (!isPynqLlmError(error)) options.onError?.(error);
         reply?.(isPynqLlmError(error) ? error : failed(error));

@@ -46,7 +46,7 @@ export class Store {
     this.#makeRoom(data.byteLength);
     const sequence = ++this.#last;
     const atMs = performance.now();
-    this.#messages.push({ sequence, subject, id, data: data.slice(), deleted, atMs });
+    this.#messages.push({ sequence, subject, id, data: new Uint8Array(data), deleted, atMs });
     this.#bytes += data.byteLength;
     if (key !== '') this.#ids.set(key, { sequence, atMs });
     for (const listener of [...this.#listeners]) listener();

@@ -28,7 +28,7 @@ import {
   HEADER_ROOM,
   timeoutOf,
 } from '../checks.js';
-import { typedError } from './errors.js';
+import { isTimeout, typedError } from './errors.js';
 import { NatsKeyValue } from './key-value.js';
 import type { NatsLink } from './link.js';
 import { NatsLog } from './log.js';
@@ -54,7 +54,6 @@ export class NatsBus implements Bus {
   readonly #library: NatsLibrary;
   readonly #inboxPrefix: string;
   readonly #appends = new Map<string, Promise<unknown>>();
-  #maxPayload = 0;
 
   constructor(link: NatsLink, library: NatsLibrary, name: string, inboxPrefix: string) {
     this.#link = link;
@@ -64,10 +63,7 @@ export class NatsBus implements Bus {
   }
 
   get maxPayload(): number {
-    // A broker may come back with another configuration.
-    const { info } = this.#link.connection ?? {};
-    if (info) this.#maxPayload = info.max_payload - HEADER_ROOM;
-    return this.#maxPayload;
+    return this.#link.maxPayload - HEADER_ROOM;
   }
   get connected(): boolean {
     return this.#link.connection !== undefined;
@@ -79,7 +75,7 @@ export class NatsBus implements Bus {
     this.#link.checkOpen();
     const { connection } = this.#link;
     if (!connection || connection.isClosed()) return false;
-    connection.publish(subject, data.slice());
+    connection.publish(subject, new Uint8Array(data));
     return true;
   }
 
@@ -88,7 +84,7 @@ export class NatsBus implements Bus {
     if (options.group !== undefined) checkName(options.group);
     const run = async ({ subject, data }: Msg) => {
       try {
-        await handler({ subject, data: data.slice() });
+        await handler({ subject, data: new Uint8Array(data) });
       } catch (error) {
         options.onError?.(error);
       }
@@ -105,12 +101,12 @@ export class NatsBus implements Bus {
     const connection = await this.#link.up(untilMs);
     const timeout = Math.max(1, Math.ceil(untilMs - performance.now()));
     try {
-      return readAnswer(await connection.request(subject, data.slice(), { timeout }), subject);
+      return readAnswer(await connection.request(subject, new Uint8Array(data), { timeout }), subject);
     } catch (error) {
       if (isPynqLlmError(error)) throw error;
       this.#link.checkOpen();
       const late = `${subject} was not answered within ${timeoutMs} ms.`;
-      if ((error as Error).name === 'TimeoutError')
+      if (isTimeout(error))
         throw new PynqLlmError('BUS_REQUEST_TIMEOUT', late, { context: { subject, timeoutMs } });
       throw typedError(error, subject);
     }
@@ -121,9 +117,9 @@ export class NatsBus implements Bus {
     if (options.group !== undefined) checkName(options.group);
     const run = async (message: Msg) => {
       try {
-        const answer = await handler({ subject: message.subject, data: message.data.slice() });
+        const answer = await handler({ subject: message.subject, data: new Uint8Array(message.data) });
         checkPayload(answer, this.maxPayload);
-        message.respond(answer.slice());
+        message.respond(new Uint8Array(answer));
       } catch (error) {
         if (!isPynqLlmError(error)) options.onError?.(error);
         this.#refuse(message, error);
@@ -222,7 +218,7 @@ function headerText(error: { code: string; message: string; context: object }): 
 
 function readAnswer(message: Msg, subject: string): Uint8Array {
   const text = message.headers?.get(ERROR_HEADER) ?? '';
-  if (text === '') return message.data.slice();
+  if (text === '') return new Uint8Array(message.data);
   let error: PynqLlmError | undefined;
   try {
     const { code, message: what, context } = JSON.parse(text) as Record<string, string>;

@@ -6,7 +6,7 @@ import { checkName, checkRange, HEADER_ROOM } from '../checks.js';
 import { NatsBus } from './bus.js';
 import { fetchPinned } from './certificate.js';
 import { readSeed } from './credentials.js';
-import { typedError } from './errors.js';
+import { isTimeout, typedError } from './errors.js';
 import { NatsLink } from './link.js';
 import { type BrokerAddress, parseBrokerUrl } from './url.js';
 
@@ -72,7 +72,7 @@ export async function connectNats(options: NatsOptions): Promise<Bus> {
         maxPingOut: 2,
         ...(credentials !== undefined && {
           // Read each time, so that a key can be changed while a fleet runs.
-          authenticator: library.nkeyAuthenticator(readSeed(credentials)),
+          authenticator: library.nkeyAuthenticator(await readSeed(credentials)),
         }),
         ...tlsOptions(address, pem, fingerprint),
       };
@@ -87,16 +87,18 @@ export async function connectNats(options: NatsOptions): Promise<Bus> {
 }
 
 function tlsOptions(
-  { tls }: BrokerAddress,
+  { host, tls }: BrokerAddress,
   pem: string | undefined,
   fingerprint: string | undefined,
 ): ConnectionOptions {
-  if (pem === undefined) return tls ? { tls: {} } : {};
-  if (fingerprint === undefined) return { tls: { ca: pem } };
+  // The library names the host only where it is no address; Node.js would compare the certificate with "localhost".
+  const named = { host } as NonNullable<ConnectionOptions['tls']>;
+  if (pem === undefined) return tls ? { tls: named } : {};
+  if (fingerprint === undefined) return { tls: { ...named, ca: pem } };
   // The pin stands for the name. Whoever shows another certificate than the one just compared fails at the authority already.
   const checkServerIdentity = (_host: string, { fingerprint256 }: { fingerprint256: string }) =>
     fingerprint256 === fingerprint ? undefined : new Error('certificate is not the pinned one');
-  return { tls: { ca: pem, checkServerIdentity } as NonNullable<ConnectionOptions['tls']> };
+  return { tls: { ...named, ca: pem, checkServerIdentity } as typeof named };
 }
 
 /** Closes what does not do. */
@@ -135,7 +137,7 @@ function explained(error: unknown, { host, port }: BrokerAddress, timeoutMs: num
   if (isPynqLlmError(error)) return error;
   const typed = typedError(error, `${host}:${port}`);
   if (!isPynqLlmError(typed, 'BUS_UNAVAILABLE')) return typed;
-  const why = (error as Error).name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : typed.what;
+  const why = isTimeout(error) ? `no answer within ${timeoutMs} ms` : typed.what;
   return new PynqLlmError('BUS_UNAVAILABLE', `${host}:${port} cannot be used as a broker: ${why}`, {
     cause: error,
     context: { host, port },

@@ -4,11 +4,20 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 const MAX_FILE = 65_536;
 const SEED = /^SU[A-Z2-7]{56}$/m;
 
-/**
- * Reads an nkey's seed: a line "SU…", alone or among others. The file must be closed to everybody but its owner, who is this user.
- * @throws BUS_CREDENTIALS_FILE
- */
-export function readSeed(file: string): Uint8Array {
+/** Reads an nkey's seed: a line "SU…", alone or among others. @throws BUS_CREDENTIALS_FILE */
+export async function readSeed(file: string): Promise<Uint8Array> {
+  const seed = seedIn(file);
+  const { nkeys } = await import('@nats-io/transport-node');
+  try {
+    nkeys.fromSeed(seed);
+  } catch (error) {
+    throw unusable(file, `holds no valid seed: ${(error as Error).message}`, error);
+  }
+  return seed;
+}
+
+/** The file must be closed to everybody but its owner, who is this user. */
+function seedIn(file: string): Uint8Array {
   try {
     const handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
@@ -50,12 +59,7 @@ export async function createKey(file: string): Promise<string> {
 /** The public key of a file that `createKey` wrote. @throws BUS_CREDENTIALS_FILE */
 export async function publicKey(file: string): Promise<string> {
   const { nkeys } = await import('@nats-io/transport-node');
-  try {
-    return nkeys.fromSeed(readSeed(file)).getPublicKey();
-  } catch (error) {
-    if (isPynqLlmError(error)) throw error;
-    throw unusable(file, `holds no valid seed: ${(error as Error).message}`, error);
-  }
+  return nkeys.fromSeed(await readSeed(file)).getPublicKey();
 }
 
 function unusable(file: string, why: string, cause?: unknown): PynqLlmError {

@@ -17,7 +17,7 @@ export function typedError(error: unknown, subject: string): PynqLlmError {
     );
   if (isAboutTls(message, code))
     return new PynqLlmError('BUS_TLS', `No secured connection to the broker: ${message}.`, detail);
-  if (name === 'TimeoutError')
+  if (isTimeout(error))
     return new PynqLlmError('BUS_UNAVAILABLE', `The broker did not answer on ${subject} in time.`, detail);
   return new PynqLlmError('BUS_UNAVAILABLE', `The broker cannot be reached: ${message}.`, detail);
 }
@@ -37,7 +37,12 @@ export function notPermitted(error: unknown): { subject: string; error: PynqLlmE
 
 function isNoResponder(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return error.name === 'NoRespondersError' || (error.name === 'RequestError' && isNoResponder(error.cause));
+  return error.name === 'NoResponders' || (error.name === 'RequestError' && isNoResponder(error.cause));
+}
+/** Whether the client library's own deadline ended it. */
+export function isTimeout(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === 'TimeoutError' || (error.name === 'RequestError' && isTimeout(error.cause));
 }
 function isAboutTls(message: string, code: string): boolean {
   return (

@@ -87,7 +87,7 @@ export class NatsKeyValue implements KeyValue {
       subject: bucketSubject(this.name, key),
       // So that a write that is sent again is not its own rival.
       id: `${key}/${randomBytes(9).toString('base64url')}`,
-      data: value.slice(),
+      data: new Uint8Array(value),
       ...(expect !== undefined && { expect }),
       deleted,
     };

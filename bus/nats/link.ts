@@ -23,7 +23,10 @@ export class NatsLink {
   readonly #closing = new AbortController();
   /** By subject: who waits for an answer that does not come where the broker refuses the question. */
   readonly #refusals = new Map<string, Set<(error: PynqLlmError) => void>>();
+  /** What the broker was found to have, by the question that was asked, and the connection on which it was. */
+  readonly #found = new Map<string, NatsConnection>();
   #connection: NatsConnection | undefined;
+  #maxPayload = 0;
   /** Settled when there is a connection again, or never will be. */
   #up = deferred<void>();
   #lastProblem: PynqLlmError | undefined;
@@ -40,6 +43,10 @@ export class NatsLink {
   }
   get connection(): NatsConnection | undefined {
     return this.#connection;
+  }
+  /** Of the last connection; a broker may come back with another. */
+  get maxPayload(): number {
+    return this.#maxPayload;
   }
   get closed(): AbortSignal {
     return this.#closing.signal;
@@ -91,6 +98,17 @@ export class NatsLink {
     }
   }
 
+  /** Runs `ask` once on each connection, until `forget`: a broker says nothing to who uses what it does not have. */
+  async findOnce(question: string, ask: () => Promise<unknown>): Promise<void> {
+    const connection = this.#connection;
+    if (connection && this.#found.get(question) === connection) return;
+    await ask();
+    if (connection) this.#found.set(question, connection);
+  }
+  forget(question: string): void {
+    this.#found.delete(question);
+  }
+
   /** Subscribes now and on each later connection. @returns what ends it */
   attach(attachment: Attachment): () => void {
     this.checkOpen();
@@ -136,6 +154,7 @@ export class NatsLink {
   #take(connection: NatsConnection): void {
     this.#connection = connection;
     this.#lastProblem = undefined;
+    this.#maxPayload = connection.info!.max_payload;
     for (const attachment of this.#attachments.keys()) this.#start(attachment, connection);
     this.#up.resolve();
     void this.#hear(connection);

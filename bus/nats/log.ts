@@ -35,7 +35,7 @@ export class NatsLog implements Log {
     checkPayload(data, this.#maxPayload());
     const timeoutMs = timeoutOf(options);
     const whole = `${this.name}.${subject}`;
-    const storing = { stream: this.name, subject: whole, id: `${subject}/${id}`, data: data.slice() };
+    const storing = { stream: this.name, subject: whole, id: `${subject}/${id}`, data: new Uint8Array(data) };
     const before = this.#appends.get(whole);
     const run = async () => {
       await before?.catch(() => {});

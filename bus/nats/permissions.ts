@@ -57,6 +57,7 @@ export function keyPermissions(rights: KeyRights): KeyPermissions {
   return {
     publish: [
       ...pulls.flatMap(({ queue, lane }) => [
+        `$JS.API.CONSUMER.INFO.${queue}.${lane}`,
         `$JS.API.CONSUMER.MSG.NEXT.${queue}.${lane}`,
         `$JS.ACK.${queue}.${lane}.>`,
       ]),
@@ -64,7 +65,7 @@ export function keyPermissions(rights: KeyRights): KeyPermissions {
       ...writes.map(({ bucket, key }) => bucketSubject(bucket, key)),
       ...reads.flatMap((bucket) => {
         const api = `$JS.API.DIRECT.GET.${bucketStream(bucket)}`;
-        return [api, `${api}.>`];
+        return [`$JS.API.STREAM.INFO.${bucketStream(bucket)}`, api, `${api}.>`];
       }),
       ...publishes,
     ],

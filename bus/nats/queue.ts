@@ -16,13 +16,15 @@ import { NO_MESSAGE } from './errors.js';
 import type { NatsLink } from './link.js';
 import { ID_HEADER, store } from './publish.js';
 import { directGet } from './read-stream.js';
-import { askApi, nanoseconds } from './streams.js';
+import { askApi, findOnce, nanoseconds } from './streams.js';
 import { subscribed } from './subscribed.js';
 
 /** Before the ids of a queue's messages: no subject begins so, and therefore no id of a log or a bucket. */
 const ID_PREFIX = '//';
 /** $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<consumer's sequence>.<time>.<pending> */
 const ACK_SUBJECT = /^\$JS\.ACK\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.(\d+)\.(\d+)\.\d+\.\d+\.\d+$/;
+/** How long a broker may take to say that a wait is over. */
+const CHECK_MS = 1_000;
 const MAX_PENDING = 10_000;
 const MAX_WAITING = 1_024;
 
@@ -89,7 +91,7 @@ export class NatsQueue implements WorkQueue {
     checkId(id);
     checkPayload(data, this.#maxPayload());
     const subject = `${this.name}.${lane}`;
-    const storing = { stream: this.name, subject, id: ID_PREFIX + id, data: data.slice() };
+    const storing = { stream: this.name, subject, id: ID_PREFIX + id, data: new Uint8Array(data) };
     return (await store(this.#link, this.#headers(), storing, timeoutOf(options)))!;
   }
 
@@ -97,21 +99,28 @@ export class NatsQueue implements WorkQueue {
     checkName(lane);
     checkRange('waitMs', waitMs, 1, MAX_WAIT_MS);
     const untilMs = performance.now() + waitMs;
-    for (let unanswered = 0; ; ) {
+    for (let refused = 0; ; ) {
       if (signal?.aborted) return undefined;
       const connection = await this.#upFor(untilMs, signal);
       const leftMs = Math.ceil(untilMs - performance.now());
       if (!connection || leftMs <= 0) return undefined;
+      await this.#findLane(lane, leftMs);
       const message = await this.#ask(connection, lane, leftMs, signal);
-      if (message === undefined) return undefined;
+      if (message === 'ended') return undefined;
       if (message === 'lost') continue;
+      if (message === 'silent') {
+        this.#link.forget(this.#info(lane));
+        await this.#findLane(lane, CHECK_MS);
+        return undefined;
+      }
       const code = message.headers?.code ?? 0;
       if (code === 0) return this.#delivery(lane, message);
       if (code === 408 || code === 404) return undefined;
-      // 503: nothing answers for such a consumer, or not for the moment, as while a broker ends.
       const said = message.headers?.description ?? '';
       if (code === 409 && /deleted/i.test(said)) throw this.#noLane(lane);
-      if (code === 400 || (code === 503 && ++unanswered === 3)) throw this.#noLane(lane);
+      // As while a broker ends.
+      if (++refused === 10)
+        throw new PynqLlmError('BUS_REFUSED', `No work can be had: the broker says "${said}" (${code}).`);
       await new Promise((resolve) => setTimeout(resolve, Math.min(leftMs, 100)));
     }
   }
@@ -172,16 +181,27 @@ export class NatsQueue implements WorkQueue {
     }
   }
 
-  /** Asks once for a message. @returns it, or a status; 'lost' with the connection; undefined at the end of the wait */
+  #info(lane: string): string {
+    return `CONSUMER.INFO.${this.name}.${lane}`;
+  }
+  #findLane(lane: string, timeoutMs: number): Promise<void> {
+    const what = `The lane ${lane} of ${this.name} cannot be pulled from`;
+    return findOnce(this.#link, this.#info(lane), timeoutMs, what);
+  }
+
+  /**
+   * Asks once for a message.
+   * @returns it, or a status; 'lost' with the connection, 'ended' by `signal`, 'silent' where the broker did not even end the wait
+   */
   async #ask(
     connection: NatsConnection,
     lane: string,
     waitMs: number,
     signal: AbortSignal | undefined,
-  ): Promise<Msg | 'lost' | undefined> {
+  ): Promise<Msg | 'lost' | 'ended' | 'silent'> {
     const api = `$JS.API.CONSUMER.MSG.NEXT.${this.name}.${lane}`;
     const inbox = this.#inbox();
-    const { promise, resolve, reject } = deferred<Msg | 'lost' | undefined>();
+    const { promise, resolve, reject } = deferred<Msg | 'lost' | 'ended' | 'silent'>();
     let over = false;
     let ended = false;
     const subscription: NatsSubscription = connection.subscribe(inbox, {
@@ -193,14 +213,15 @@ export class NatsQueue implements WorkQueue {
           connection.publish(message.reply, nakText(0));
       },
     });
-    const end = () => {
+    const end = (how: 'ended' | 'silent') => {
       ended = true;
-      resolve(undefined);
+      resolve(how);
     };
+    const abort = () => end('ended');
     // The broker ends the wait; this is for one that does not.
-    const timer = setTimeout(end, waitMs + 1_000);
+    const timer = setTimeout(end, waitMs + CHECK_MS, 'silent');
     const forget = this.#link.onRefused(api, reject);
-    signal?.addEventListener('abort', end);
+    signal?.addEventListener('abort', abort);
     void connection.closed().then(() => resolve('lost'));
     try {
       const request = { batch: 1, expires: nanoseconds(waitMs) };
@@ -213,7 +234,7 @@ export class NatsQueue implements WorkQueue {
       over = true;
       clearTimeout(timer);
       forget();
-      signal?.removeEventListener('abort', end);
+      signal?.removeEventListener('abort', abort);
       // After an answer nothing else can come; else what is on its way is still given back.
       if (ended && !connection.isClosed()) subscription.drain().catch(() => {});
       else subscription.unsubscribe();
@@ -233,7 +254,7 @@ export class NatsQueue implements WorkQueue {
       sequence: Number(sequence),
       lane,
       id: message.headers?.get(ID_HEADER).slice(ID_PREFIX.length) ?? '',
-      data: message.data.slice(),
+      data: new Uint8Array(message.data),
       deliveries: Number(deliveries),
       token: subject,
       ack: async (options) => {

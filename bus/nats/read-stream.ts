@@ -2,6 +2,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { matches } from '../checks.js';
 import type { NatsLink } from './link.js';
 import { DELETE, ID_HEADER, OPERATION_HEADER } from './publish.js';
+import { findOnce } from './streams.js';
 
 /** A message as a stream has it. */
 export interface StreamMessage {
@@ -22,7 +23,9 @@ export async function directGet(
   query: string | { readonly from: number; readonly pattern: string },
   timeoutMs = TIMEOUT_MS,
 ): Promise<StreamMessage | undefined> {
-  const missing = () => new PynqLlmError('BUS_MISSING', `The broker has no stream ${stream}.`);
+  const what = `The stream ${stream} cannot be read`;
+  await findOnce(link, `STREAM.INFO.${stream}`, timeoutMs, what);
+  const missing = () => new PynqLlmError('BUS_MISSING', `${what}: the broker has none.`);
   const api = `$JS.API.DIRECT.GET.${stream}`;
   // The subject's own form is one that permissions can name.
   const answer =
@@ -46,7 +49,7 @@ export async function directGet(
     sequence,
     subject: headers.get('Nats-Subject'),
     id: headers.get(ID_HEADER),
-    data: answer.data.slice(),
+    data: new Uint8Array(answer.data),
     deleted: headers.get(OPERATION_HEADER) === DELETE,
   };
 }
@@ -102,8 +105,9 @@ async function getNext(link: NatsLink, stream: string, query: { from: number; pa
     return await directGet(link, stream, query);
   } catch (error) {
     // Readers outlast brokers.
-    if (isPynqLlmError(error, 'BUS_UNAVAILABLE')) return 'away';
-    throw error;
+    if (!isPynqLlmError(error, 'BUS_UNAVAILABLE')) throw error;
+    link.forget(`STREAM.INFO.${stream}`);
+    return 'away';
   }
 }
 

@@ -72,6 +72,11 @@ export function declareBucket(
   });
 }
 
+/** @throws BUS_MISSING where the broker does not have what is asked for by this method of its API */
+export function findOnce(link: NatsLink, method: string, timeoutMs: number, what: string): Promise<void> {
+  return link.findOnce(method, () => askApi(link, method, {}, timeoutMs, what));
+}
+
 export const nanoseconds = (ms: number) => ms * 1_000_000;
 
 function limits({ maxAgeMs, maxBytes, duplicateWindowMs }: StoreLimits) {
