@@ -41,11 +41,7 @@ const ERROR_HEADER = 'Bus-Error';
 /** Answers go to inboxes alone: with another subject in its place, whoever asks could have them stored in others' logs. */
 const INBOX = /^_INBOX[A-Za-z0-9_-]*\.[A-Za-z0-9_.-]+$/;
 
-/** What of the client library is used, which is loaded late. */
-export interface NatsLibrary {
-  readonly headers: typeof import('@nats-io/transport-node')['headers'];
-  readonly createInbox: typeof import('@nats-io/transport-node')['createInbox'];
-}
+type NatsLibrary = Pick<typeof import('./library.js'), 'headers' | 'createInbox'>;
 
 /** A connection to a NATS server with JetStream. */
 export class NatsBus implements Bus {

@@ -50,7 +50,7 @@ export async function connectNats(options: NatsOptions): Promise<Bus> {
       remedy: 'Give one of them: it decides.',
     });
   const authority = ca === undefined ? undefined : readAuthority(ca);
-  const library = await import('@nats-io/transport-node');
+  const library = await import('./library.js');
   const inboxPrefix = `_INBOX_${inbox}`;
 
   const open = async () => {
@@ -134,7 +134,8 @@ function isBefore(version: readonly number[], than: readonly number[]): boolean 
 
 /** Says whom it was about. */
 function explained(error: unknown, { host, port }: BrokerAddress, timeoutMs: number): PynqLlmError {
-  if (isPynqLlmError(error)) return error;
+  // A fault of the program is no broker's.
+  if (error instanceof TypeError) throw error;
   const typed = typedError(error, `${host}:${port}`);
   if (!isPynqLlmError(typed, 'BUS_UNAVAILABLE')) return typed;
   const why = isTimeout(error) ? `no answer within ${timeoutMs} ms` : typed.what;

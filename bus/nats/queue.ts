@@ -1,5 +1,5 @@
-import type { Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription } from '@nats-io/transport-node';
-import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import { PynqLlmError } from '../../errors/index.js';
 import type {
   Delivery,
   ExhaustedMessage,
@@ -14,17 +14,12 @@ import { checkId, checkName, checkPayload, checkRange, MAX_WAIT_MS, timeoutOf } 
 import { deferred } from '../deferred.js';
 import { NO_MESSAGE } from './errors.js';
 import type { NatsLink } from './link.js';
-import { ID_HEADER, store } from './publish.js';
+import { store } from './publish.js';
+import { CHECK_MS, checkToken, deliveryOf, laneGone, nakText, pullOnce, QUEUE_ID_PREFIX } from './pull.js';
 import { directGet } from './read-stream.js';
 import { askApi, findOnce, nanoseconds } from './streams.js';
 import { subscribed } from './subscribed.js';
 
-/** Before the ids of a queue's messages: no subject begins so, and therefore no id of a log or a bucket. */
-const ID_PREFIX = '//';
-/** $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<consumer's sequence>.<time>.<pending> */
-const ACK_SUBJECT = /^\$JS\.ACK\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.(\d+)\.(\d+)\.\d+\.\d+\.\d+$/;
-/** How long a broker may take to say that a wait is over. */
-const CHECK_MS = 1_000;
 const MAX_PENDING = 10_000;
 const MAX_WAITING = 1_024;
 
@@ -91,7 +86,7 @@ export class NatsQueue implements WorkQueue {
     checkId(id);
     checkPayload(data, this.#maxPayload());
     const subject = `${this.name}.${lane}`;
-    const storing = { stream: this.name, subject, id: ID_PREFIX + id, data: new Uint8Array(data) };
+    const storing = { stream: this.name, subject, id: QUEUE_ID_PREFIX + id, data: new Uint8Array(data) };
     return (await store(this.#link, this.#headers(), storing, timeoutOf(options)))!;
   }
 
@@ -105,7 +100,8 @@ export class NatsQueue implements WorkQueue {
       const leftMs = Math.ceil(untilMs - performance.now());
       if (!connection || leftMs <= 0) return undefined;
       await this.#findLane(lane, leftMs);
-      const message = await this.#ask(connection, lane, leftMs, signal);
+      const source = { queue: this.name, lane, inbox: this.#inbox() };
+      const message = await pullOnce(this.#link, connection, source, leftMs, signal);
       if (message === 'ended') return undefined;
       if (message === 'lost') continue;
       if (message === 'silent') {
@@ -114,10 +110,10 @@ export class NatsQueue implements WorkQueue {
         return undefined;
       }
       const code = message.headers?.code ?? 0;
-      if (code === 0) return this.#delivery(lane, message);
+      if (code === 0) return deliveryOf(this.#link, source, message);
       if (code === 408 || code === 404) return undefined;
       const said = message.headers?.description ?? '';
-      if (code === 409 && /deleted/i.test(said)) throw this.#noLane(lane);
+      if (code === 409 && /deleted/i.test(said)) throw laneGone(this.name, lane);
       // As while a broker ends.
       if (++refused === 10)
         throw new PynqLlmError('BUS_REFUSED', `No work can be had: the broker says "${said}" (${code}).`);
@@ -126,9 +122,9 @@ export class NatsQueue implements WorkQueue {
   }
 
   async giveBack(token: string, delayMs = 0, options?: WaitOptions): Promise<void> {
-    const subject = this.#ackSubject(token);
-    const nak = nakText(delayMs);
-    await this.#link.call(subject, nak, timeoutOf(options), () => this.#gone(subject));
+    const subject = checkToken(this.name, token);
+    const gone = () => laneGone(this.name, subject.split('.')[3]!);
+    await this.#link.call(subject, nakText(delayMs), timeoutOf(options), gone);
   }
   async list(lane: string, options?: WaitOptions): Promise<readonly QueuedMessage[]> {
     checkName(lane);
@@ -138,7 +134,7 @@ export class NatsQueue implements WorkQueue {
       const message = await directGet(this.#link, this.name, { from, pattern }, timeoutOf(options));
       if (!message) return found;
       const { sequence, id, data } = message;
-      found.push({ sequence, lane, id: id.slice(ID_PREFIX.length), data });
+      found.push({ sequence, lane, id: id.slice(QUEUE_ID_PREFIX.length), data });
       from = sequence + 1;
     }
   }
@@ -188,102 +184,6 @@ export class NatsQueue implements WorkQueue {
     const what = `The lane ${lane} of ${this.name} cannot be pulled from`;
     return findOnce(this.#link, this.#info(lane), timeoutMs, what);
   }
-
-  /**
-   * Asks once for a message.
-   * @returns it, or a status; 'lost' with the connection, 'ended' by `signal`, 'silent' where the broker did not even end the wait
-   */
-  async #ask(
-    connection: NatsConnection,
-    lane: string,
-    waitMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Msg | 'lost' | 'ended' | 'silent'> {
-    const api = `$JS.API.CONSUMER.MSG.NEXT.${this.name}.${lane}`;
-    const inbox = this.#inbox();
-    const { promise, resolve, reject } = deferred<Msg | 'lost' | 'ended' | 'silent'>();
-    let over = false;
-    let ended = false;
-    const subscription: NatsSubscription = connection.subscribe(inbox, {
-      callback: (error, message) => {
-        if (error) return;
-        if (!over) return resolve(message);
-        // It crossed with the end of the wait: somebody else may have it at once.
-        if (message.reply !== undefined && ACK_SUBJECT.test(message.reply))
-          connection.publish(message.reply, nakText(0));
-      },
-    });
-    const end = (how: 'ended' | 'silent') => {
-      ended = true;
-      resolve(how);
-    };
-    const abort = () => end('ended');
-    // The broker ends the wait; this is for one that does not.
-    const timer = setTimeout(end, waitMs + CHECK_MS, 'silent');
-    const forget = this.#link.onRefused(api, reject);
-    signal?.addEventListener('abort', abort);
-    void connection.closed().then(() => resolve('lost'));
-    try {
-      const request = { batch: 1, expires: nanoseconds(waitMs) };
-      connection.publish(api, JSON.stringify(request), { reply: inbox });
-      return await promise;
-    } catch (error) {
-      if (isPynqLlmError(error)) throw error;
-      return 'lost';
-    } finally {
-      over = true;
-      clearTimeout(timer);
-      forget();
-      signal?.removeEventListener('abort', abort);
-      // After an answer nothing else can come; else what is on its way is still given back.
-      if (ended && !connection.isClosed()) subscription.drain().catch(() => {});
-      else subscription.unsubscribe();
-    }
-  }
-
-  #delivery(lane: string, message: Msg): Delivery {
-    const subject = message.reply ?? '';
-    const [, stream, consumer, deliveries, sequence] = ACK_SUBJECT.exec(subject) ?? [];
-    if (stream !== this.name || consumer !== lane)
-      throw new PynqLlmError('BUS_REFUSED', `The broker delivered what is not of the lane ${lane}.`);
-    const publish = (text: string) => {
-      this.#link.checkOpen();
-      this.#link.connection?.publish(subject, text);
-    };
-    return {
-      sequence: Number(sequence),
-      lane,
-      id: message.headers?.get(ID_HEADER).slice(ID_PREFIX.length) ?? '',
-      data: new Uint8Array(message.data),
-      deliveries: Number(deliveries),
-      token: subject,
-      ack: async (options) => {
-        await this.#link.call(subject, '+ACK', timeoutOf(options), () => this.#gone(subject));
-      },
-      nak: (delayMs = 0) => publish(nakText(delayMs)),
-      working: () => publish('+WPI'),
-    };
-  }
-
-  #ackSubject(token: string): string {
-    const [, stream] = ACK_SUBJECT.exec(token) ?? [];
-    if (stream === this.name) return token;
-    throw new PynqLlmError('BUS_SUBJECT_INVALID', `This is no token of a delivery of ${this.name}.`);
-  }
-  #gone(subject: string): PynqLlmError {
-    const what = `The lane whose delivery was to be acknowledged (${subject}) is gone.`;
-    return new PynqLlmError('BUS_MISSING', what, { context: { queue: this.name } });
-  }
-  #noLane(lane: string): PynqLlmError {
-    return new PynqLlmError('BUS_MISSING', `The queue "${this.name}" has no open lane "${lane}".`, {
-      context: { queue: this.name, lane },
-    });
-  }
-}
-
-function nakText(delayMs: number): string {
-  checkRange('delayMs', delayMs, 0, MAX_WAIT_MS);
-  return delayMs === 0 ? '-NAK' : `-NAK ${JSON.stringify({ delay: nanoseconds(delayMs) })}`;
 }
 
 /** Reads what `declareQueue` wrote. */

@@ -127,7 +127,7 @@ describe.skipIf(noNatsServer)(`a real broker that refuses${noNatsServer ? `: ${n
     // A key that is taken out of the configuration is thrown out at once, and let in again when it is back.
     const other = await createKey(join(server.folder, 'other.nk'));
     server.configure(`authorization { users: [{ nkey: ${other} }] }`);
-    server.signal('SIGHUP');
+    server.reload();
     await expect.poll(() => bus.connected).toBe(false);
     const waited = await bus
       .request('a', bytes('?'), { timeoutMs: 1_500 })
@@ -135,7 +135,7 @@ describe.skipIf(noNatsServer)(`a real broker that refuses${noNatsServer ? `: ${n
     expect(waited).toMatchObject({ code: 'BUS_UNAVAILABLE' });
     expect((waited as PynqLlmError).message).toMatch(/refuses the connection/);
     server.configure(`authorization { users: [{ nkey: ${key} }] }`);
-    server.signal('SIGHUP');
+    server.reload();
     await expect.poll(() => bus.connected).toBe(true);
   });
 

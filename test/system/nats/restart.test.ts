@@ -127,13 +127,13 @@ describe.skipIf(noNatsServer)(
     it('is told from one that hangs: waits end, and it is used again when it goes on', async () => {
       const bus = await connect();
       await bus.declareLog({ name: 'L', ...LIMITS });
-      server.signal('SIGSTOP');
+      await server.pause();
       const error = await bus
         .log('L')
         .append('a', '1', bytes('x'), { timeoutMs: 400 })
         .catch((error) => error);
       expect((error as PynqLlmError).code).toBe('BUS_UNAVAILABLE');
-      server.signal('SIGCONT');
+      server.resume();
       expect((await bus.log('L').append('a', '1', bytes('x'), { timeoutMs: 10_000 })).sequence).toBe(1);
     });
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,13 +42,10 @@ export class TestNatsServer implements AsyncDisposable {
   get url(): string {
     return `nats://127.0.0.1:${this.port}`;
   }
-  get pid(): number {
-    return this.#process!.pid!;
-  }
   get log(): string {
     return this.#said;
   }
-  /** Writes the configuration that the next start, or `reload`, reads. */
+  /** Writes the configuration that the next `run` or `reload` reads. */
   configure(config: string, jetStream = true): void {
     const store = `jetstream { store_dir: ${JSON.stringify(join(this.folder, 'store'))} }`;
     const text = `listen: "127.0.0.1:${this.port}"\n${jetStream ? store : ''}\n${config}\n`;
@@ -68,16 +65,25 @@ export class TestNatsServer implements AsyncDisposable {
       if (performance.now() > untilMs) throw new Error(`nats-server does not listen: ${this.#said}`);
     }
   }
-  /** Ends it at once, as a power cut would a process, or stops or continues it. */
-  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+  /** Ends it at once, in the middle of whatever it does. */
+  async kill(): Promise<void> {
     const server = this.#process;
     if (!server || server.exitCode !== null || server.signalCode !== null) return;
     const ended = once(server, 'exit');
-    server.kill(signal);
+    server.kill('SIGKILL');
     await ended;
   }
-  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGHUP'): void {
-    this.#process!.kill(signal);
+  /** Reads its configuration again. */
+  reload(): void {
+    this.#process!.kill('SIGHUP');
+  }
+  /** Has it hang, from when this resolves until `resume`. */
+  async pause(): Promise<void> {
+    this.#process!.kill('SIGSTOP');
+    while (!/\) T /.test(readFileSync(`/proc/${this.#process!.pid}/stat`, 'latin1'))) await delay(5);
+  }
+  resume(): void {
+    this.#process!.kill('SIGCONT');
   }
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process?.kill('SIGCONT');
