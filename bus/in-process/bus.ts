@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { errorToWire } from '../../protocol/index.js';
 import { Backlog } from '../backlog.js';
@@ -43,6 +44,8 @@ export class InProcessBus implements Bus, Connection {
     this.#broker = broker;
     this.name = name;
     this.maxPayload = broker.maxPayload;
+    // Each subscription, reader and wait hears of its end.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   get connected(): boolean {

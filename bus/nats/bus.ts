@@ -98,10 +98,10 @@ export class NatsBus implements Bus {
     const connection = await this.#link.up(untilMs);
     const timeout = Math.max(1, Math.ceil(untilMs - performance.now()));
     try {
-      return readAnswer(await connection.request(subject, new Uint8Array(data), { timeout }), subject);
+      return readAnswer(await this.#link.ask(connection, subject, new Uint8Array(data), timeout), subject);
     } catch (error) {
-      if (isPynqLlmError(error)) throw error;
       this.#link.checkOpen();
+      if (isPynqLlmError(error)) throw error;
       const late = `${subject} was not answered within ${timeoutMs} ms.`;
       if (isTimeout(error))
         throw new PynqLlmError('BUS_REQUEST_TIMEOUT', late, { context: { subject, timeoutMs } });
