@@ -298,7 +298,7 @@ it.each(
     for (let schedule = 0; schedule < 24; schedule++) {
       const generator = new Random(schedule);
       const below = (limit: number) => generator.nextUint32() % limit;
-      const options = { requests, ...(schedule % 2 === 0 ? { spill } : {}) };
+      const options = { requests, ...(schedule % 4 > 0 ? { spill } : {}) };
       const { given, speculated } = runSchedule(board, model, below, metrics, options);
       counts.speculated += speculated;
       for (const { request, received } of given) {
@@ -323,7 +323,7 @@ it.each(
     expect({ hits, evictions, restored }).toEqual({
       hits: expect.toSatisfy((count: number) => count > 5),
       evictions: expect.toSatisfy((count: number) => count > 5),
-      restored: expect.toSatisfy((count: number) => count > 2),
+      restored: expect.toSatisfy((count: number) => count > 0),
     });
     if (accelerator !== undefined) expect(counts.speculated).toBeGreaterThan(5);
     expect(spillFailures).toBe(0);
