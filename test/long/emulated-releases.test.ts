@@ -45,10 +45,13 @@ function ofRelease(release: EmulatedRelease, folder: string): void {
     DEADLINE_MS,
   );
 
-  it.each(KV_TYPES)(
-    'computes the bits of all logits of a model that convolves, keys and values as %s',
-    async (kvType) => {
-      const model = resolve('test/fixtures/families/lfm2-f16.gguf');
+  // Convolutions; windows; experts.
+  it.each(
+    ['lfm2', 'gemma3', 'qwen3moe'].flatMap((family) => KV_TYPES.map((kvType) => [family, kvType] as const)),
+  )(
+    'computes the bits of all logits of %s, keys and values as %s',
+    async (family, kvType) => {
+      const model = resolve(`test/fixtures/families/${family}-f16.gguf`);
       const args = [model, 'pynq-z1', PROMPT, '16', kvType];
       const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
       expect(there).toEqual({ ...digestLogits(model, 'pynq-z1', PROMPT, 16, kvType), architecture: arch });
