@@ -158,7 +158,7 @@ export class KvLayout {
     return pages * this.partFrames('full') + Math.min(pages, this.#windowPages) * this.partFrames('windowed');
   }
 
-  /** Frames that a sequence of `tokens` tokens needs: its complete pages, and halves of the open one or the one just completed. */
+  /** Frames that a sequence of `tokens` tokens needs: its complete pages, and what the open one, or the one just completed, has beside. */
   framesOf(tokens: number): number {
     if (this.type === 'f16') return this.completeFramesOf(tokens + PAGE_TOKENS - 1) + this.rowFrames;
     return this.completeFramesOf(tokens) + this.#halfFrames;
