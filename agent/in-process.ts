@@ -7,6 +7,7 @@ import { parseDeviceUrl } from './boards/open-board.js';
 import { AgentCore } from './session/core.js';
 import { defaultStoreDir } from './session/home.js';
 import { scratchDirectory } from './session/scratch.js';
+import type { SessionHost } from './session/session-host.js';
 import { ModelStore } from './store/model-store.js';
 
 export { FAULTS, type FaultName } from './boards/open-board.js';
@@ -65,12 +66,12 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
 const ADMISSION: Admission = { role: 'admin', share: [] };
 
 /**
- * A session with every right for a client in the agent's own process. It says itself whose share each of its requests uses:
+ * A session with every right for a client in the host's own process. It says itself whose share each of its requests uses:
  * what it names is not inside of a share of its own. Frames arrive later, as from a socket: neither side runs inside the
  * other's call.
  */
-export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProcessEvents): InProcessAgent {
-  const session = core.openSession(
+export function connectInProcess(host: SessionHost, { onFrame, onClose }: InProcessEvents): InProcessAgent {
+  const session = host.openSession(
     {
       send: (frame) => queueMicrotask(() => onFrame(frame)),
       close: (reason) => queueMicrotask(() => onClose(reason)),
@@ -79,7 +80,7 @@ export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProces
   );
   return {
     send: (frame) => queueMicrotask(() => session.receive(frame)),
-    sendUpload: (id, range, body) => core.uploadBodies.receive(id, range, ADMISSION, () => body),
+    sendUpload: (id, range, body) => host.uploadBodies.receive(id, range, ADMISSION, () => body),
     close: async () => session.close(),
   };
 }
