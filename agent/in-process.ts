@@ -20,11 +20,13 @@ export interface InProcessEvents {
   readonly onClose: (reason: PynqLlmError) => void;
 }
 
-export interface InProcessOptions extends InProcessEvents {
+export interface EmbeddedOptions {
   readonly device: string;
   readonly storeDir: string | undefined;
   readonly threads: number | undefined;
 }
+
+export interface InProcessOptions extends InProcessEvents, EmbeddedOptions {}
 
 /** The two ends of frames between a client and an agent in the same process. */
 export interface InProcessAgent {
@@ -35,30 +37,46 @@ export interface InProcessAgent {
   close(): Promise<void>;
 }
 
+/** An agent inside the calling process, without a socket. */
+export interface EmbeddedAgent {
+  /** A session with every right. */
+  connect(events: InProcessEvents): InProcessAgent;
+  close(): Promise<void>;
+}
+
 /**
- * Runs the agent inside the calling process for one client: the same sessions and the same worker, without a socket.
+ * Runs the agent inside the calling process: the same sessions and the same worker, without a socket.
  * @throws PynqLlmError AGENT_DEVICE_URL, AGENT_STORE_FAILED
  */
-export async function openInProcess(options: InProcessOptions): Promise<InProcessAgent> {
-  parseDeviceUrl(options.device);
+export async function openEmbedded({ device, storeDir, threads }: EmbeddedOptions): Promise<EmbeddedAgent> {
+  parseDeviceUrl(device);
   const core = new AgentCore({
-    device: options.device,
-    store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
+    device,
+    store: await ModelStore.open(storeDir ?? defaultStoreDir()),
     scratch: scratchDirectory(),
     kv: {},
     clientWeights: new Map(),
-    threads: options.threads,
+    threads,
     clock: systemClock,
     log: silentLog,
     isEmbedded: true,
   });
-  const { send, sendUpload, close } = connectInProcess(core, options);
+  return { connect: (events) => connectInProcess(core, events), close: () => core.close() };
+}
+
+/**
+ * Runs the agent inside the calling process for one client.
+ * @throws PynqLlmError AGENT_DEVICE_URL, AGENT_STORE_FAILED
+ */
+export async function openInProcess(options: InProcessOptions): Promise<InProcessAgent> {
+  const agent = await openEmbedded(options);
+  const { send, sendUpload, close } = agent.connect(options);
   return {
     send,
     sendUpload,
     close: async () => {
       await close();
-      await core.close();
+      await agent.close();
     },
   };
 }
