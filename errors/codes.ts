@@ -5,6 +5,7 @@ import { DEPLOY_ERRORS } from './deploy.js';
 import { DRIVER_ERRORS } from './driver.js';
 import type { ErrorEntry } from './entry.js';
 import { FIRMWARE_ERRORS } from './firmware.js';
+import { FLEET_ERRORS } from './fleet.js';
 import { GGUF_ERRORS } from './gguf.js';
 import { HTTP_ERRORS } from './http-api.js';
 import { LINUX_ERRORS } from './linux.js';
@@ -34,6 +35,7 @@ export const ERROR_TABLES = {
   'sdk/ssh/ and sdk/deploy/': DEPLOY_ERRORS,
   'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
   'bus/': BUS_ERRORS,
+  'fleet/': FLEET_ERRORS,
 } as const satisfies Record<string, Record<string, ErrorEntry>>;
 
 type Tables = typeof ERROR_TABLES;

@@ -20,7 +20,8 @@ export const FLEET_ERRORS = {
   FLEET_POISON: {
     number: 10503,
     meaning: 'Every board that worked on the request failed meanwhile; it is not given to another one.',
-    remedy: "Look for the reason in the boards' logs before the request is sent again: it may be what makes them fail.",
+    remedy:
+      "Look for the reason in the boards' logs before the request is sent again: it may be what makes them fail.",
   },
   FLEET_BAD_MESSAGE: {
     number: 10504,
@@ -39,7 +40,8 @@ export const FLEET_ERRORS = {
   },
   FLEET_DIVERGED: {
     number: 10507,
-    meaning: 'Two boards computed different tokens for the same request: one of them, or its memory, is at fault.',
+    meaning:
+      'Two boards computed different tokens for the same request: one of them, or its memory, is at fault.',
     remedy: 'Run `pynq-llm selftest` on the boards that the message names.',
   },
   FLEET_BOARD_NAME: {

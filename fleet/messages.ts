@@ -76,15 +76,24 @@ export interface BoardCall<M extends MethodName = MethodName> {
 export const boardCall = z.object({ method: z.string(), params: z.unknown() });
 
 /** A model on a board, as the board says it. */
-export type BoardModel =
-  | { readonly digest: string; readonly state: 'loading'; readonly done: number; readonly total: number }
-  | { readonly digest: string; readonly state: 'loaded' }
-  | { readonly digest: string; readonly state: 'failed'; readonly error: z.output<typeof wireError> };
+export type BoardModel = {
+  readonly digest: string;
+  /** Counts the times that the board was asked to load it while it had it not. */
+  readonly attempt: number;
+} & (
+  | { readonly state: 'loading'; readonly done: number; readonly total: number }
+  | { readonly state: 'loaded' }
+  | { readonly state: 'failed'; readonly error: z.output<typeof wireError> }
+);
+const model = { digest, attempt: count };
 const boardModel: z.ZodType<BoardModel> = z.discriminatedUnion('state', [
-  z.object({ digest, state: z.literal('loading'), done: z.number(), total: z.number() }),
-  z.object({ digest, state: z.literal('loaded') }),
-  z.object({ digest, state: z.literal('failed'), error: wireError }),
+  z.object({ ...model, state: z.literal('loading'), done: z.number(), total: z.number() }),
+  z.object({ ...model, state: z.literal('loaded') }),
+  z.object({ ...model, state: z.literal('failed'), error: wireError }),
 ]);
+
+/** What a board answers when it is asked to load a model. */
+export const loadBegun = z.object({ attempt: count });
 
 /** What a board says of itself, in its lease. */
 export interface BoardRecord {

@@ -28,6 +28,7 @@ export { rowShares } from './model/row-share.js';
 export { Sampler } from './sampling/index.js';
 export {
   ClientAccounts,
+  type ClientPath,
   columnsThatPay,
   DEFAULT_LIMITS,
   DEFAULT_PRIORITY,

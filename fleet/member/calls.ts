@@ -29,7 +29,11 @@ export async function answerCall(link: AgentLink, method: string, params: unknow
   return ask(link, method, checkParams(method, params));
 }
 
-async function ask<M extends CalledMethod>(link: AgentLink, method: M, params: Params<M>): Promise<Result<M>> {
+async function ask<M extends CalledMethod>(
+  link: AgentLink,
+  method: M,
+  params: Params<M>,
+): Promise<Result<M>> {
   const timeoutMs = MILLISECONDS[method];
   if (method !== 'score' && method !== 'models.load') return link.request(method, params, timeoutMs);
   // What they tell of their progress is not asked for.

@@ -26,6 +26,7 @@ export class Loads {
   readonly #models = new Map<string, BoardModel>();
   readonly #closing = new AbortController();
   #last: Promise<void> = Promise.resolve();
+  #attempts = 0;
   #toldAt = 0;
 
   constructor(options: LoadsOptions) {
@@ -36,16 +37,26 @@ export class Loads {
     return [...this.#models.values()];
   }
 
-  /** Begins to load a model, again where it failed before; nothing where it is loaded or on its way. */
-  begin(params: Params<'models.load'>): void {
+  /**
+   * Begins to load a model, again where it failed before; nothing where it is loaded or on its way.
+   * @returns the number of the attempt that tells how it went
+   */
+  begin(params: Params<'models.load'>): number {
     const digest = params.model;
-    const state = this.#models.get(digest)?.state;
-    if (state === 'loading' || state === 'loaded') return;
-    this.#set({ digest, state: 'loading', done: 0, total: 1 });
-    this.#last = this.#last.then(() => this.#load(params));
+    const before = this.#models.get(digest);
+    if (before?.state === 'loading' || before?.state === 'loaded') return before.attempt;
+    const attempt = ++this.#attempts;
+    this.#set({ digest, attempt, state: 'loading', done: 0, total: 1 });
+    this.#last = this.#last.then(() => this.#load(params, attempt));
+    return attempt;
   }
 
-  /** The device has lost it, or it was unloaded. */
+  /** The device has lost what was on it. */
+  forgetAll(): void {
+    for (const digest of [...this.#models.keys()]) this.forget(digest);
+  }
+
+  /** It was unloaded. */
   forget(digest: string): void {
     if (this.#models.get(digest)?.state === 'loading') return;
     if (this.#models.delete(digest)) this.#options.onChange();
@@ -55,14 +66,14 @@ export class Loads {
     this.#closing.abort();
   }
 
-  async #load(params: Params<'models.load'>): Promise<void> {
+  async #load(params: Params<'models.load'>, attempt: number): Promise<void> {
     const { bus, agent, link, log } = this.#options;
     const digest = params.model;
     const tell = (done: number, total: number) => {
       const now = performance.now();
       if (now - this.#toldAt < TELL_MS) return;
       this.#toldAt = now;
-      this.#set({ digest, state: 'loading', done, total });
+      this.#set({ digest, attempt, state: 'loading', done, total });
     };
     try {
       await fetchModel(bus, agent, digest, tell, this.#closing.signal);
@@ -70,11 +81,11 @@ export class Loads {
       // It reads all that comes.
       opened.stream.grant(Number.MAX_SAFE_INTEGER);
       await opened.result.finally(opened.release);
-      this.#set({ digest, state: 'loaded' });
+      this.#set({ digest, attempt, state: 'loaded' });
     } catch (error) {
       if (this.#closing.signal.aborted) return;
       if (!isPynqLlmError(error)) log.error({ err: error }, 'unexpected error while a model was loaded');
-      this.#set({ digest, state: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') });
+      this.#set({ digest, attempt, state: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') });
     }
   }
 

@@ -3,7 +3,7 @@ import { type Bus, type Delivery, type Lease, type Subscription, takeLease } fro
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { checkParams, systemClock } from '../../protocol/index.js';
-import { boardCall, type BoardRecord, control, order, pack, unpack } from '../messages.js';
+import { type BoardRecord, boardCall, control, order, pack, unpack } from '../messages.js';
 import { BOARDS, callsOf, controlOf, WORK_QUEUE } from '../subjects.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
@@ -19,6 +19,13 @@ const PULL_MS = 60_000;
 const AGAIN_MS = 100;
 /** A request is said to be worked on so often. */
 const WORKING_MS = 5_000;
+
+/** After these the device has no model any more. */
+const LOST: ReadonlySet<string> = new Set([
+  'AGENT_WORKER_CRASHED',
+  'AGENT_WORKER_HUNG',
+  'AGENT_MODEL_NOT_LOADED',
+]);
 
 export interface MemberOptions {
   readonly bus: Bus;
@@ -176,7 +183,8 @@ export class Member implements AsyncDisposable {
     this.#runs.set(generation, run);
     const working = setInterval(() => delivery.working(), WORKING_MS);
     try {
-      await run.done();
+      const end = await run.done();
+      if (end.type === 'failed' && LOST.has(end.error.code)) this.#loads.forgetAll();
     } finally {
       clearInterval(working);
       if (this.#runs.get(generation) === run) this.#runs.delete(generation);
@@ -196,15 +204,15 @@ export class Member implements AsyncDisposable {
   }
 
   async #resultOf(method: string, params: unknown): Promise<unknown> {
-    if (method === 'fleet.load') {
-      this.#loads.begin(checkParams('models.load', params));
-      return {};
-    }
+    if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
     if (method === 'generate.progress') {
       const { generation } = checkParams(method, params);
       const run = this.#runs.get(generation);
       if (run !== undefined) return run.progress();
-      throw new PynqLlmError('AGENT_GENERATION_UNKNOWN', `Board ${this.name} has no generation ${generation}.`);
+      throw new PynqLlmError(
+        'AGENT_GENERATION_UNKNOWN',
+        `Board ${this.name} has no generation ${generation}.`,
+      );
     }
     const result = await answerCall(this.#link, method, params);
     if (method === 'models.unload' || method === 'models.delete')

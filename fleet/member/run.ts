@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Bus, Delivery, Log as BusLog } from '../../bus/index.js';
+import type { Bus, Log as BusLog, Delivery } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { errorToWire, type GenerateEvent, systemClock } from '../../protocol/index.js';
 import { type Beginning, type Order, type Outcome, pack } from '../messages.js';
@@ -52,8 +52,8 @@ export class Run {
     options.signal.addEventListener('abort', () => this.cancel(), { once: true });
   }
 
-  /** Resolves when its end is in the log. Never rejects. */
-  async done(): Promise<void> {
+  /** Resolves with its end when that is in the log. Never rejects. */
+  async done(): Promise<GenerateEvent> {
     const { params } = this.#options.order;
     const { continueFrom = [] } = params;
     let end = await this.#generate(continueFrom);
@@ -63,10 +63,9 @@ export class Run {
     const { signal, delivery, bus } = this.#options;
     if (pack({ event: end }).length > bus.maxPayload) end = { type: 'failed', error: TOO_LARGE.toWire() };
     await this.#append(`${ENDS}.${params.generation}`, 'end', { event: end });
-    if (signal.aborted) return;
-    await this.#stored;
     // Where it is delivered again it has ended for the gateway.
-    await delivery.ack().catch(() => undefined);
+    if (!signal.aborted) await delivery.ack().catch(() => undefined);
+    return end;
   }
 
   /** Credit is absolute: less than before changes nothing. */

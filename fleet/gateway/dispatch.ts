@@ -1,0 +1,428 @@
+import type { Bus, LogEntry } from '../../bus/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { Log } from '../../listen/index.js';
+import { ClientAccounts, DEFAULT_LIMITS, EndRate, newCost, schedule } from '../../llm/index.js';
+import { type Clock, type DoneEvent, errorToWire, type GenerateEvent } from '../../protocol/index.js';
+import { beginning, type Control, type Order, outcome, pack, unpack } from '../messages.js';
+import { BEGINNINGS, controlOf, ENDS, TOKENS, WORK_QUEUE } from '../subjects.js';
+import type { Boards, FleetBoard } from './boards.js';
+import { isBoardsFault } from './calls.js';
+import { chooseBoard } from './choose-board.js';
+import { FleetRequest, type RequestFacts, type RequestSink } from './request.js';
+
+/** Boards in a row that had a request, and it brought no token: it may be what makes them fail. */
+const MOST_FRUITLESS = 3;
+/** Boards in all. */
+const MOST_DELIVERIES = 16;
+/** While requests wait it is looked at their times so often; and words that were lost are said again. */
+const TICK_MS = 250;
+const REPEAT_MS = 2_000;
+/** A board that has too much already. */
+const BUSY: ReadonlySet<string> = new Set(['LLM_OVERLOADED', 'AGENT_DRAINING']);
+
+export interface DispatchOptions {
+  readonly bus: Bus;
+  readonly boards: Boards;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long a request waits where no board could take it. */
+  readonly waitMs: number;
+}
+
+/** The requests of a fleet: queued by the policy of a board, given to boards, and given again to others where one is lost. */
+export class Dispatch {
+  readonly #options: DispatchOptions;
+  /** By the ids that clients chose. */
+  readonly #requests = new Map<string, FleetRequest>();
+  readonly #accounts = new ClientAccounts(new Map());
+  readonly #rate = new EndRate();
+  #number = 0;
+  #stopTick: (() => void) | undefined;
+  #isPumping = false;
+
+  /** Tokens that the fleet gave clients; and those of two boards that were not the same. */
+  tokens = 0;
+  diverged = 0;
+  redelivered = 0;
+
+  constructor(options: DispatchOptions) {
+    this.#options = options;
+  }
+
+  /** Requests that have not ended. */
+  get count(): number {
+    return this.#requests.size;
+  }
+
+  /** Requests that wait for a board, or that one has. */
+  countOf(board: string | undefined): number {
+    return [...this.#requests.values()].filter((request) => request.board?.name === board).length;
+  }
+
+  find(generation: string): FleetRequest | undefined {
+    return this.#requests.get(generation);
+  }
+
+  /** Queues a request. @throws PynqLlmError LLM_OVERLOADED where too many wait */
+  submit(facts: RequestFacts, credit: number, sink: RequestSink): void {
+    let refused: GenerateEvent | undefined;
+    let isIn = false;
+    const request = new FleetRequest(
+      this.#number++,
+      facts,
+      {
+        onBegun: (promptTokens) => sink.onBegun(promptTokens),
+        onEvent: (event) => {
+          if (isIn) sink.onEvent(event);
+          else refused = event;
+        },
+      },
+      credit,
+    );
+    this.#requests.set(request.generation, request);
+    this.#accounts.enter(facts.client);
+    this.#pump();
+    isIn = true;
+    if (refused !== undefined) sink.onEvent(refused);
+  }
+
+  grant(generation: string, credit: number): void {
+    const request = this.#requests.get(generation);
+    if (request === undefined || credit <= request.credit) return;
+    request.credit = credit;
+    if (request.state === 'running') this.#tell(request, { kind: 'grant', generation, credit });
+    else this.#pump();
+  }
+
+  /** Ends it within a step; at once where no board has it. */
+  cancel(generation: string): void {
+    const request = this.#requests.get(generation);
+    if (request === undefined) return;
+    request.cancelled = true;
+    if (request.state === 'running') this.#tell(request, { kind: 'cancel', generation });
+    else this.#end(request, this.#cancelled(request));
+  }
+
+  /** A board came, or changed. */
+  boardChanged(): void {
+    this.#pump();
+  }
+
+  /** What a board had goes on elsewhere. */
+  boardGone({ name, owner }: FleetBoard): void {
+    for (const request of [...this.#requests.values()])
+      if (request.board?.name === name && request.board.owner === owner)
+        this.#giveAgain(request, `board ${name} was lost`, true);
+    this.#pump();
+  }
+
+  /** Takes an entry of the log. @throws PynqLlmError FLEET_BAD_MESSAGE */
+  take({ subject, data }: LogEntry): void {
+    const [kind, ...rest] = subject.split('.');
+    const generation = rest.at(-1);
+    const request = generation === undefined ? undefined : this.#requests.get(generation);
+    if (request === undefined || request.ended) return;
+    if (kind === TOKENS) this.#takeToken(request, unpack(outcome, data, 'A token of a board').event, rest[0]);
+    else if (kind === BEGINNINGS) {
+      const { delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
+      if (delivery !== request.delivery || request.begun) return;
+      request.begun = true;
+      this.#accounts.charge(request.facts.client, promptTokens);
+      request.sink.onBegun(promptTokens);
+    } else if (kind === ENDS) {
+      const { delivery, event } = unpack(outcome, data, 'The end of a request');
+      if (delivery === request.delivery && request.state === 'running') this.#takeEnd(request, event);
+    }
+  }
+
+  close(): void {
+    this.#stopTick?.();
+    const error = new PynqLlmError('AGENT_CLOSING', 'The gateway of the fleet is shutting down.').toWire();
+    for (const request of [...this.#requests.values()]) this.#end(request, { type: 'failed', error });
+  }
+
+  #takeToken(request: FleetRequest, event: GenerateEvent, board: string | undefined): void {
+    if (event.type !== 'token') return;
+    const taken = request.take(event);
+    if ('divergence' in taken) {
+      this.diverged++;
+      const { index, first, second } = taken.divergence;
+      const what = `Token ${index} of ${request.generation} was ${first.id} (${first.logprob}) first, and ${second.id} (${second.logprob}) by board ${board}; boards ${[...request.had].join(', ')} had the request.`;
+      this.#options.log.error({ err: new PynqLlmError('FLEET_DIVERGED', what) }, 'boards do not agree');
+      return;
+    }
+    request.servedAt = this.#options.clock.now();
+    for (const token of taken.fresh) {
+      this.tokens++;
+      this.#accounts.charge(request.facts.client, 1);
+      request.sink.onEvent(token);
+    }
+  }
+
+  #takeEnd(request: FleetRequest, event: GenerateEvent): void {
+    if (event.type === 'failed') {
+      const { code } = event.error;
+      const isBusy = BUSY.has(code);
+      if ((isBusy || isBoardsFault(code)) && !request.cancelled) {
+        this.#giveAgain(request, `board ${request.board?.name} says: ${event.error.message}`, !isBusy);
+        this.#pump();
+        return;
+      }
+      this.#end(request, event);
+    } else if (event.type === 'done') {
+      const isWhole = event.beams !== undefined || event.tokens === request.generated;
+      if (isWhole || event.reason === 'cancelled') this.#end(request, this.#withWait(request, event));
+      else this.#giveAgain(request, `of ${event.tokens} tokens ${request.generated} came`, true);
+    }
+    this.#pump();
+  }
+
+  /** @param counts whether it says something against the request */
+  #giveAgain(request: FleetRequest, why: string, counts: boolean): void {
+    const { log, bus } = this.#options;
+    const { sequence, generation, delivery } = request;
+    log.warn({ generation, delivery, tokens: request.generated, why }, 'a request goes on elsewhere');
+    // Whoever had it may come back, and is not to begin again.
+    if (sequence !== undefined)
+      bus
+        .queue(WORK_QUEUE)
+        .remove(sequence)
+        .catch(() => undefined);
+    if (request.board !== undefined) request.had.add(request.board.name);
+    request.state = 'waiting';
+    request.begun = false;
+    request.board = undefined;
+    request.sequence = undefined;
+    this.redelivered++;
+    if (counts) request.fruitless++;
+    if (request.cancelled) this.#end(request, this.#cancelled(request));
+    else if (request.fruitless >= MOST_FRUITLESS || delivery >= MOST_DELIVERIES)
+      this.#fail(
+        request,
+        new PynqLlmError(
+          'FLEET_POISON',
+          `Boards ${[...request.had].join(', ')} had the request; the last time ${why}.`,
+          {
+            context: { deliveries: delivery, tokens: request.generated },
+          },
+        ),
+      );
+  }
+
+  /** Gives boards what they have places for, in the order of the policy. */
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      this.#plan();
+    } finally {
+      this.#isPumping = false;
+    }
+    this.#watch();
+  }
+
+  #plan(): void {
+    const { clock, boards } = this.#options;
+    const requests = [...this.#requests.values()];
+    const waiting = requests.filter(({ state }) => state === 'waiting');
+    this.#rate.wait(waiting.length > 0);
+    if (waiting.length === 0) return;
+    const now = clock.now();
+    const able = new Map(waiting.map((request) => [request, this.#boardsFor(request)]));
+    for (const request of waiting) {
+      const isHomeless = able.get(request)?.length === 0;
+      request.homelessSince = isHomeless ? (request.homelessSince ?? now) : undefined;
+    }
+    const places = boards.all.reduce((sum, { record }) => sum + (record.isDraining ? 0 : record.places), 0);
+    const plan = schedule({
+      now,
+      limits: { ...DEFAULT_LIMITS, maxSequences: Math.max(1, places), maxHeld: Number.MAX_SAFE_INTEGER },
+      // Steps are the boards' own: here it is only decided who begins.
+      maxColumns: 1,
+      payingColumns: 1,
+      cycles: () => 0,
+      freePages: Number.MAX_SAFE_INTEGER,
+      pageTokens: 1,
+      sequences: requests.map((request) =>
+        request.view(request.state === 'running' || (able.get(request)?.length ?? 0) > 0),
+      ),
+      clients: this.#accounts.all,
+      columnsSinceBatch: 0,
+      batchServedAt: now,
+      turn: undefined,
+      lastTurnMs: 0,
+      msPerRequest: this.#rate.msPerRequest,
+    });
+    const byNumber = new Map(requests.map((request) => [request.number, request]));
+    for (const { id, retryAfterMs } of plan.refused) {
+      const request = byNumber.get(id);
+      if (request !== undefined) this.#refuse(request, retryAfterMs);
+    }
+    for (const id of plan.admitted) {
+      const request = byNumber.get(id);
+      const board = request && chooseBoard(this.#views(request));
+      if (request !== undefined && board !== undefined) this.#release(request, board);
+    }
+  }
+
+  /** Boards that could take a request, now or once they have a place. */
+  #boardsFor(request: FleetRequest): FleetBoard[] {
+    return this.#options.boards.with(request.models).filter(({ record }) => !record.isDraining);
+  }
+
+  #views(request: FleetRequest) {
+    return this.#boardsFor(request).map(({ name, owner, record }) => {
+      const inHand = [...this.#requests.values()].filter(({ board }) => board?.owner === owner);
+      return {
+        name,
+        places: record.places,
+        inHand: inHand.length,
+        columns: inHand.reduce((sum, one) => sum + one.left + tokensLeft(one), 0),
+        hadIt: request.had.has(name),
+      };
+    });
+  }
+
+  #release(request: FleetRequest, name: string): void {
+    const { bus, boards, clock } = this.#options;
+    const board = boards.get(name);
+    if (board === undefined) return;
+    const now = clock.now();
+    const { params, client, deadlineAt } = request.facts;
+    request.state = 'running';
+    request.board = { name, owner: board.owner };
+    request.servedAt = now;
+    request.releasedAt ??= now;
+    const delivery = ++request.delivery;
+    this.#accounts.begin(client, now);
+    const { service } = params;
+    const order: Order = {
+      delivery,
+      credit: request.credit,
+      params: {
+        ...params,
+        ...(request.generated === 0 ? {} : { continueFrom: request.ids }),
+        service: {
+          ...service,
+          client: namesOf(client),
+          ...(deadlineAt === undefined ? {} : { deadlineMs: Math.max(1, deadlineAt - now) }),
+        },
+      },
+    };
+    const queue = bus.queue(WORK_QUEUE);
+    queue.put(name, `${request.generation}.${delivery}`, pack(order)).then(
+      ({ sequence }) => {
+        const isStill = request.delivery === delivery && request.state === 'running' && !request.ended;
+        if (isStill) request.sequence = sequence;
+        // It has gone on meanwhile; one that has ended was acknowledged by whoever ended it.
+        else if (!request.ended) queue.remove(sequence).catch(() => undefined);
+      },
+      (error: unknown) => {
+        if (request.delivery !== delivery || request.state !== 'running' || request.ended) return;
+        const isTooLarge = isPynqLlmError(error, 'BUS_PAYLOAD_TOO_LARGE');
+        if (isTooLarge) this.#fail(request, error);
+        else this.#giveAgain(request, `it could not be queued: ${String(error)}`, false);
+        this.#pump();
+      },
+    );
+  }
+
+  #tell({ board }: FleetRequest, message: Control): void {
+    if (board !== undefined) this.#options.bus.publish(controlOf(board.name), pack(message));
+  }
+
+  /** Looks at times while anything waits or runs. */
+  #watch(): void {
+    if (this.#stopTick !== undefined || this.#requests.size === 0) return;
+    this.#stopTick = this.#options.clock.after(TICK_MS, () => {
+      this.#stopTick = undefined;
+      this.#tick();
+      this.#pump();
+    });
+  }
+
+  #tick(): void {
+    const { clock, waitMs } = this.#options;
+    const now = clock.now();
+    for (const request of [...this.#requests.values()]) {
+      const { facts, homelessSince, generation, credit } = request;
+      if (facts.deadlineAt !== undefined && now >= facts.deadlineAt) {
+        if (request.state === 'running') this.#tell(request, { kind: 'cancel', generation });
+        const ms = Math.round(facts.deadlineAt - facts.arrivedAt);
+        this.#fail(
+          request,
+          new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${ms} ms.`),
+        );
+      } else if (homelessSince !== undefined && now - homelessSince >= waitMs)
+        this.#fail(
+          request,
+          new PynqLlmError(
+            'FLEET_NO_BOARDS',
+            `For ${waitMs} ms there was no board with model ${facts.params.model} that could take the request.`,
+            { context: { model: facts.params.model, tokens: request.generated } },
+          ),
+        );
+      else if (request.state === 'running' && now - request.servedAt >= REPEAT_MS) {
+        // A word that was lost is said again: both may be, without harm.
+        if (request.cancelled) this.#tell(request, { kind: 'cancel', generation });
+        else this.#tell(request, { kind: 'grant', generation, credit });
+      }
+    }
+  }
+
+  #refuse(request: FleetRequest, retryAfterMs: number): void {
+    const others = this.#requests.size - 1;
+    this.#fail(
+      request,
+      new PynqLlmError(
+        'LLM_OVERLOADED',
+        `${others} other requests are being served by the fleet or wait, and this ${request.facts.class} one comes last or would take too long.`,
+        { context: { retryAfterMs, class: request.facts.class } },
+      ),
+    );
+  }
+
+  #fail(request: FleetRequest, error: PynqLlmError): void {
+    this.#end(request, { type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') });
+  }
+
+  #end(request: FleetRequest, event: GenerateEvent): void {
+    if (request.ended) return;
+    request.ended = true;
+    this.#requests.delete(request.generation);
+    this.#accounts.leave(request.facts.client);
+    if (request.releasedAt !== undefined) this.#rate.end(this.#options.clock.now());
+    request.sink.onEvent(event);
+  }
+
+  /** The time that it waited here counts. */
+  #withWait({ facts, releasedAt }: FleetRequest, done: DoneEvent): DoneEvent {
+    const waitedMs = (releasedAt ?? facts.arrivedAt) - facts.arrivedAt;
+    return { ...done, timing: { ...done.timing, queuedMs: done.timing.queuedMs + waitedMs } };
+  }
+
+  #cancelled({ facts, generated }: FleetRequest): DoneEvent {
+    const queuedMs = this.#options.clock.now() - facts.arrivedAt;
+    const promptTokens = facts.params.prompt.tokens.length;
+    return {
+      type: 'done',
+      reason: 'cancelled',
+      text: '',
+      tokens: generated,
+      timing: { queuedMs, prefillMs: 0, decodeMs: 0, promptTokens, generatedTokens: generated },
+      counters: newCost(),
+    };
+  }
+}
+
+/** An answer's length is not known before its end: half of what it may have at most. */
+function tokensLeft({ facts, generated }: FleetRequest): number {
+  const most = facts.params.sampling.maxTokens ?? 512;
+  return Math.max(1, (most - generated) / 2);
+}
+
+/** A path of at most four names, as requests may have it. */
+function namesOf(path: readonly string[]): string[] {
+  const names = path.length <= 4 ? path : [...path.slice(0, 3), path.slice(3).join(' / ')];
+  return names.filter((name) => name !== '').map((name) => name.slice(0, 200));
+}

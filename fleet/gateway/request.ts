@@ -1,0 +1,142 @@
+import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
+import type { GenerateEvent, Params, TokenEvent } from '../../protocol/index.js';
+
+/** Tokens that two boards computed and that are not the same. */
+export interface Divergence {
+  readonly index: number;
+  readonly first: Pick<TokenEvent, 'id' | 'logprob'>;
+  readonly second: Pick<TokenEvent, 'id' | 'logprob'>;
+}
+
+/** Who asked is told of its beginning, its tokens in order, and its end. */
+export interface RequestSink {
+  onBegun(promptTokens: number): void;
+  onEvent(event: GenerateEvent): void;
+}
+
+/** What a client asked for, with the prompt as tokens. */
+export interface RequestFacts {
+  readonly params: Params<'generate.start'> & { readonly prompt: { readonly tokens: readonly number[] } };
+  readonly client: ClientPath;
+  readonly class: ServiceClass;
+  readonly priority: number;
+  readonly arrivedAt: number;
+  readonly deadlineAt: number | undefined;
+}
+
+/** A request that the fleet has taken: where it is, and what came of it so far. */
+export class FleetRequest {
+  state: 'waiting' | 'running' = 'waiting';
+  /** Whether a board took it into its engine. */
+  begun = false;
+  cancelled = false;
+  ended = false;
+  /** The board that has it, and that board's owner of the lease. */
+  board: { readonly name: string; readonly owner: string } | undefined;
+  /** Boards that had it. */
+  readonly had = new Set<string>();
+  /** Boards it was given to, and those since its last token. */
+  delivery = 0;
+  fruitless = 0;
+  /** Of the work queue's message. */
+  sequence: number | undefined;
+  releasedAt: number | undefined;
+  servedAt: number;
+  /** Since when no board could take it. */
+  homelessSince: number | undefined;
+  /** Tokens numbered below it may be generated. */
+  credit: number;
+  /** By their numbers, from the first one that the client did not have itself. */
+  readonly #tokens: TokenEvent[] = [];
+  readonly #first: readonly number[];
+  readonly #early = new Map<number, TokenEvent>();
+
+  constructor(
+    readonly number: number,
+    readonly facts: RequestFacts,
+    readonly sink: RequestSink,
+    credit: number,
+  ) {
+    this.#first = facts.params.continueFrom ?? [];
+    this.credit = credit;
+    this.servedAt = facts.arrivedAt;
+  }
+
+  get generation(): string {
+    return this.facts.params.generation;
+  }
+
+  /** Models that a board has to have loaded. */
+  get models(): readonly string[] {
+    const { model, sampling } = this.facts.params;
+    return sampling.draftModel === undefined ? [model] : [model, sampling.draftModel];
+  }
+
+  /** Tokens so far, those among them that the client gave. */
+  get generated(): number {
+    return this.#first.length + this.#tokens.length;
+  }
+
+  /** Ids of all of them. */
+  get ids(): number[] {
+    return [...this.#first, ...this.#tokens.map(({ id }) => id)];
+  }
+
+  /**
+   * Takes a token, whoever computed it: each number is told once, in order.
+   * @returns those that are new, or what differs from the one of this number that there is already
+   */
+  take(token: TokenEvent): { readonly fresh: readonly TokenEvent[] } | { readonly divergence: Divergence } {
+    const at = token.index - this.#first.length;
+    const before = this.#tokens[at] ?? this.#early.get(token.index);
+    if (before !== undefined) {
+      const isSame = before.id === token.id && Object.is(before.logprob, token.logprob);
+      return isSame ? { fresh: [] } : { divergence: { index: token.index, first: before, second: token } };
+    }
+    // One of those that the client gave.
+    if (at < 0) return { fresh: [] };
+    this.#early.set(token.index, token);
+    const fresh: TokenEvent[] = [];
+    for (
+      let next = this.#early.get(this.generated);
+      next !== undefined;
+      next = this.#early.get(this.generated)
+    ) {
+      this.#early.delete(next.index);
+      this.#tokens.push(next);
+      fresh.push(next);
+    }
+    if (fresh.length > 0) this.fruitless = 0;
+    return { fresh };
+  }
+
+  /** Columns that are left to compute until its next token. */
+  get left(): number {
+    const computed = this.begun ? 0 : this.facts.params.prompt.tokens.length + this.generated;
+    return Math.max(1, computed);
+  }
+
+  /** What the policy sees. @param hasBoard whether a board could take it now */
+  view(hasBoard: boolean): SequenceView {
+    const { client, priority, arrivedAt, deadlineAt } = this.facts;
+    return {
+      id: this.number,
+      class: this.facts.class,
+      priority,
+      client,
+      arrivedAt,
+      servedAt: this.servedAt,
+      deadlineAt,
+      state: this.state,
+      begun: this.delivery > 0,
+      hasCredit: hasBoard && this.credit > this.generated,
+      left: this.left,
+      generates: this.generated > 0,
+      found: 0,
+      page: undefined,
+      drafts: 0,
+      room: Number.MAX_SAFE_INTEGER,
+      pages: 0,
+    };
+  }
+}
