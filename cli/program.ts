@@ -9,6 +9,7 @@ import { consoleCommand } from './commands/console.js';
 import { countersCommand } from './commands/counters.js';
 import { deployCommand } from './commands/deploy.js';
 import { doctorCommand } from './commands/doctor.js';
+import { fleetCommand } from './commands/fleet.js';
 import { inspectCommand } from './commands/inspect.js';
 import { logsCommand } from './commands/logs.js';
 import { modelsCommand } from './commands/models.js';
@@ -64,6 +65,7 @@ export function createProgram(): Command {
       bitstreamCommand(),
       agentCommand(),
     ],
+    'Several boards as one:': [fleetCommand()],
     'This program:': [completionCommand(() => program)],
   };
   for (const [group, commands] of Object.entries(groups))

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { AgentFlags, AgentHandle } from '../../agent/index.js';
+import type { AgentFlags } from '../../agent/index.js';
+import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
   decimal,
@@ -13,11 +14,7 @@ import {
   wholeNumber,
 } from '../options.js';
 
-/** What is asked for by machines that watch. */
-const WATCHED = new Set(['/health', '/metrics']);
-/** A session that was lost, with the device's worker perhaps, is opened again for so long. */
-const RECONNECT_MS = 15_000;
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 /** `agent`: the daemon that serves one device. */
 export function agentCommand(): Command {
@@ -81,7 +78,7 @@ export function agentCommand(): Command {
         const { runAgent } = await import('../../agent/index.js');
         await runAgent(
           { ...flags, kv: kvSettings(flags), allowOrigin },
-          http ? await httpApi(allowOrigin, inMs(maxSilent)) : undefined,
+          http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
         );
       },
     );
@@ -108,27 +105,4 @@ function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: KvFlags): Agent
     bytes: kvMemory === undefined ? undefined : kvMemory * MIB,
     spill: kvSpill === undefined ? undefined : { folder: kvSpill, maxBytes: kvSpillLimit * MIB },
   };
-}
-
-/** The OpenAI API on the agent's port, through a session inside its process. */
-async function httpApi(
-  origins: readonly string[],
-  maxSilentMs: number | undefined,
-): Promise<(agent: AgentHandle) => Disposable> {
-  const [{ serveOnAgent }, { openBoard }] = await Promise.all([
-    import('../../http-api/index.js'),
-    import('../../sdk/open-board.js'),
-  ]);
-  return (agent) =>
-    serveOnAgent(agent, {
-      origins,
-      maxSilentMs,
-      onUnexpected: (err) => agent.log.error({ err }, 'unexpected error in the HTTP API'),
-      // Whoever watches asks every few seconds.
-      onAnswered: (entry) => {
-        if (!WATCHED.has(entry.route)) agent.log.info({ ...entry }, 'answered');
-      },
-      open: (signal) =>
-        openBoard(async (events) => agent.connect(events), { signal, client: 'HTTP API' }, RECONNECT_MS),
-    });
 }

@@ -140,7 +140,7 @@ export class Gateway implements SessionHost {
     const preparing = { credit: 0, cancelled: false };
     this.#preparing.set(generation, preparing);
     try {
-      this.generations.add(generation, model, window, stream);
+      this.generations.add(generation, model, window, stream, params.continueFrom?.length);
       return await this.#queue(params, client, preparing);
     } catch (error) {
       this.generations.refuse(generation, stream, error);

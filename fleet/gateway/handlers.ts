@@ -37,6 +37,7 @@ export const FLEET_CAPABILITIES = [
   'models',
   'upload',
   'generate',
+  'continue',
   'score',
   'metrics',
   'pieces',

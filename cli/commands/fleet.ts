@@ -1,0 +1,125 @@
+import { Command, Option } from 'commander';
+import type { DaemonFlags } from '../../agent/index.js';
+import { harmlessJson } from '../../errors/index.js';
+import { httpOnPort } from '../http-on-port.js';
+import {
+  collect,
+  type DeviceOptions,
+  inMs,
+  type LoadFlags,
+  loadSettings,
+  maxSilentOption,
+  threadsOption,
+  wholeNumber,
+  withDevice,
+  withJson,
+  withLoad,
+} from '../options.js';
+import { printText } from '../output/print.js';
+import { formatTable } from '../output/table.js';
+import { openModel, withBoard, withInterrupt } from '../session.js';
+import { LEVELS } from './agent.js';
+
+/** `fleet`: several boards as one. */
+export function fleetCommand(): Command {
+  return new Command('fleet')
+    .description('Serve several boards as one, and look at them.')
+    .addCommand(upCommand())
+    .addCommand(statusCommand());
+}
+
+interface UpFlags extends LoadFlags, Omit<DaemonFlags, 'listen' | 'allowOrigin'> {
+  readonly mocks: number;
+  readonly device: string;
+  readonly host: string;
+  readonly port: number;
+  readonly model?: readonly string[];
+  readonly storeDir?: string;
+  readonly threads?: number;
+  readonly allowOrigin?: readonly string[];
+  readonly maxSilent?: number;
+}
+
+function upCommand(): Command {
+  const command = new Command('up')
+    .description(
+      'Start a fleet of mock boards in this process, with nothing installed. Prints its URL for the SDK and the command line; the OpenAI API is at /v1 of the same port. Ctrl-C ends it.',
+    )
+    .requiredOption('--mocks <n>', 'how many boards', wholeNumber(1, 64))
+    .option('-d, --device <url>', 'what each board is: mock:, mock:NAME or mock:FILE.toml', 'mock:')
+    .option('--host <address>', 'where to listen; other than loopback needs --token-file', '127.0.0.1')
+    .option('--port <n>', 'port; 0 for any free one', wholeNumber(0, 65_535), 8080)
+    .option('-m, --model <model>', 'a file to upload or a model to load at the start; repeatable', collect)
+    .option(
+      '--token-file <file>',
+      'lines of ROLE TOKEN or ROLE TOKEN NAME; the roles are read, infer and admin',
+    )
+    .option('--store-dir <dir>', 'where models are kept; $PYNQ_LLM_HOME or the cache folder when left out')
+    .option(
+      '--allow-origin <origin>',
+      'origin of a web page that may connect, or "*" with a token file; repeatable',
+      collect,
+    )
+    .addOption(threadsOption('threads that compute beside each mock'))
+    .addOption(maxSilentOption())
+    .addOption(
+      new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
+    );
+  return withLoad(command).action(async (flags: UpFlags) => {
+    const { mocks, device, host, port, model = [], storeDir, threads, allowOrigin = [] } = flags;
+    const [{ runDaemon }, { startMockFleet }, { openBoard }] = await Promise.all([
+      import('../../agent/index.js'),
+      import('../../fleet/index.js'),
+      import('../../sdk/open-board.js'),
+    ]);
+    const listen = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    await runDaemon(
+      { ...flags, listen, allowOrigin },
+      async (listening) => {
+        const fleet = await startMockFleet({ ...listening, mocks, device, storeDir, threads });
+        try {
+          if (model.length > 0) {
+            await using board = await openBoard(async (events) => fleet.connect(events), {}, 0);
+            await withInterrupt(async (signal) => {
+              for (const one of model) await openModel(board, one, signal, loadSettings(flags));
+            });
+          }
+          return fleet;
+        } catch (error) {
+          await fleet.close();
+          throw error;
+        }
+      },
+      await httpOnPort(allowOrigin, inMs(flags.maxSilent)),
+    );
+  });
+}
+
+const COLUMNS = ['board', 'is', 'state', 'requests', 'models'].map((heading) => ({ heading }));
+
+interface StatusFlags extends DeviceOptions {
+  readonly json?: boolean;
+}
+
+function statusCommand(): Command {
+  const command = new Command('status').description(
+    'Show the boards of a fleet: what they have loaded, and how many requests they have.',
+  );
+  return withJson(withDevice(command), 'one JSON object').action(
+    async ({ json, ...options }: StatusFlags) => {
+      const status = await withBoard(options, (board) => board.fleetStatus());
+      if (json) return printText(`${harmlessJson(status)}\n`);
+      const rows = status.boards.map(({ name, title, state, inHand, places, models }) => [
+        name,
+        title,
+        state,
+        `${inHand} of ${places}`,
+        models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
+      ]);
+      const { waiting, tokens, redelivered, diverged } = status;
+      printText(
+        `${formatTable(COLUMNS, rows)}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${diverged} tokens of two boards differed\n`,
+      );
+    },
+  );
+}
