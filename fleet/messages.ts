@@ -98,6 +98,8 @@ export const loadBegun = z.object({ attempt: count });
 /** What a board says of itself, in its lease. */
 export interface BoardRecord {
   readonly info: BoardInfo;
+  /** Milliseconds of silence after which it counts as dead. */
+  readonly leaseMs: number;
   /** Requests that it wants to have in hand. */
   readonly places: number;
   /** It ends once what it has in hand has ended. */
@@ -106,6 +108,7 @@ export interface BoardRecord {
 }
 export const boardRecord: z.ZodType<BoardRecord> = z.object({
   info: checked((value) => checkResult('board.info', value)),
+  leaseMs: z.int().min(1),
   places: z.int().min(1).max(1_024),
   isDraining: z.boolean(),
   models: z.array(boardModel).max(512),

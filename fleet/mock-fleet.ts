@@ -14,6 +14,9 @@ import { systemClock } from '../protocol/index.js';
 import { Gateway } from './gateway/gateway.js';
 import { Member } from './member/member.js';
 
+/** Nothing in one process dies alone: what looks like it is a pause of the process. */
+const LEASE_MS = 30_000;
+
 export interface MockFleetOptions extends ListenOptions {
   /** How many boards. */
   readonly mocks: number;
@@ -54,7 +57,7 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
           parts.push(() => agent.close());
           const line = broker.connect(name);
           parts.push(() => line.close());
-          const member = await Member.join({ bus: line, name, agent, log });
+          const member = await Member.join({ bus: line, name, agent, log, leaseMs: LEASE_MS });
           parts.push(() => member.close());
         }),
       );

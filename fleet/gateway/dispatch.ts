@@ -39,6 +39,8 @@ export class Dispatch {
   #number = 0;
   #stopTick: (() => void) | undefined;
   #isPumping = false;
+  /** When a board was lost last. */
+  #lostAt = Number.NEGATIVE_INFINITY;
 
   /** Tokens that the fleet gave clients; and those of two boards that were not the same. */
   tokens = 0;
@@ -109,10 +111,14 @@ export class Dispatch {
   }
 
   /** What a board had goes on elsewhere. */
-  boardGone({ name, owner }: FleetBoard): void {
+  boardGone({ name, owner, record }: FleetBoard): void {
+    const now = this.#options.clock.now();
+    // Several at a time are lost by what they share, a switch or a pause of this process, and not by a request.
+    const isAlone = now - this.#lostAt > record.leaseMs / 2;
+    this.#lostAt = now;
     for (const request of [...this.#requests.values()])
       if (request.board?.name === name && request.board.owner === owner)
-        this.#giveAgain(request, `board ${name} was lost`, true);
+        this.#giveAgain(request, `board ${name} was lost`, isAlone);
     this.#pump();
   }
 

@@ -11,7 +11,7 @@ import { Loads } from './loads.js';
 import { Run } from './run.js';
 
 /** A board that was not heard of for so long counts as dead; it is the fleet's most important time. */
-export const LEASE_MS = 3_000;
+const LEASE_MS = 3_000;
 /** Requests that a board wants at a time: its engine generates as many side by side. */
 const PLACES = 8;
 const PULL_MS = 60_000;
@@ -33,7 +33,7 @@ export interface MemberOptions {
   readonly name: string;
   readonly agent: MemberAgent;
   readonly log: Log;
-  /** {@link LEASE_MS} unless given; from 100. */
+  /** Milliseconds of silence after which the board counts as dead: three seconds unless given; from 100. */
   readonly leaseMs?: number | undefined;
 }
 
@@ -163,6 +163,8 @@ export class Member implements AsyncDisposable {
         if (isPynqLlmError(err, 'BUS_CLOSED')) return;
         await pause(AGAIN_MS);
       }
+    // What they still say goes nowhere.
+    for (const run of this.#runs.values()) run.cancel();
     this.#runs.clear();
   }
 
@@ -221,7 +223,13 @@ export class Member implements AsyncDisposable {
   }
 
   #record(): BoardRecord {
-    return { info: this.#info, places: PLACES, isDraining: this.#isDraining, models: this.#loads.list() };
+    return {
+      info: this.#info,
+      leaseMs: this.#options.leaseMs ?? LEASE_MS,
+      places: PLACES,
+      isDraining: this.#isDraining,
+      models: this.#loads.list(),
+    };
   }
 
   #tell(): void {

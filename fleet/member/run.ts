@@ -49,7 +49,6 @@ export class Run {
     this.#options = options;
     this.#credit = options.order.credit;
     this.#log = options.bus.log(LOG);
-    options.signal.addEventListener('abort', () => this.cancel(), { once: true });
   }
 
   /** Resolves with its end when that is in the log. Never rejects. */

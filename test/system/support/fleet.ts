@@ -1,17 +1,14 @@
 import { join } from 'node:path';
-import { openEmbedded } from '../../../agent/in-process.js';
+import { type EmbeddedAgent, openEmbedded } from '../../../agent/in-process.js';
 import { type AgentHandle, ModelStore, serveHost } from '../../../agent/index.js';
 import { type Bus, InProcessBroker } from '../../../bus/index.js';
 import { Gateway, Member } from '../../../fleet/index.js';
-import type { Log } from '../../../listen/index.js';
+import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 import { temporaryDirectory } from './agent.js';
 
-/** Long enough for a busy machine's pauses, short enough for tests. */
-export const LEASE_MS = 1_000;
-
-/** What comes between a board and its bus. */
-export type Wrap = (bus: Bus, board: string) => Bus;
+/** Nobody dies in most tests, whatever else the machine does. */
+const LEASE_MS = 30_000;
 
 export interface TestFleetOptions {
   readonly boards: number;
@@ -20,71 +17,100 @@ export interface TestFleetOptions {
   readonly ownStores?: boolean;
   readonly maxWaitMs?: number;
   readonly leaseMs?: number;
-  readonly wrap?: Wrap;
   readonly log?: Log;
 }
 
-/** A fleet of mocks of this process, whose boards a test can add and take away. */
+/** A board of the fleet: its agent lives on when it is cut off. */
+export interface TestBoard {
+  readonly member: Member;
+  readonly cut: Cut;
+}
+
+/** A fleet of mocks of this process, whose boards a test can add, cut off and bring back. */
 export interface TestFleet extends AsyncDisposable {
   readonly handle: AgentHandle;
   readonly url: string;
-  /** Another board joins. */
-  join(name: string): Promise<Member>;
-  readonly members: Map<string, Member>;
+  readonly boards: ReadonlyMap<string, TestBoard>;
+  /** A board joins, or one that was cut off comes back. */
+  join(name: string): Promise<TestBoard>;
+  /** All that were cut off come back. */
+  heal(): Promise<void>;
 }
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
-  const { boards, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, wrap = (bus) => bus } = options;
+  const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
-  const ends: (() => Promise<void>)[] = [];
-  const members = new Map<string, Member>();
+  const agents = new Map<string, EmbeddedAgent>();
+  const boards = new Map<string, TestBoard>();
+  const log = options.log ?? silentLog;
   const handle = await serveHost(
-    { listen: '127.0.0.1:0', log: options.log },
-    async (log) => {
+    { listen: '127.0.0.1:0', log },
+    async () => {
       const store = await ModelStore.open(folder.path);
-      const { maxWaitMs } = options;
       return Gateway.open({ bus: broker.connect('gateway'), store, clock: systemClock, log, maxWaitMs });
     },
     {},
   );
-  const join_ = async (name: string) => {
+  const joinFleet = async (name: string): Promise<TestBoard> => {
     const storeDir = ownStores ? join(folder.path, 'boards', name) : folder.path;
-    const agent = await openEmbedded({ device, storeDir, threads: 1 });
-    ends.push(() => agent.close());
-    const bus = wrap(broker.connect(name), name);
-    const log = options.log ?? { info() {}, warn() {}, error() {} };
-    const member = await Member.join({ bus, name, agent, log, leaseMs });
-    members.set(name, member);
-    ends.push(() => member.close());
-    return member;
+    const agent = agents.get(name) ?? (await openEmbedded({ device, storeDir, threads: 1 }));
+    agents.set(name, agent);
+    await leave(boards.get(name));
+    const cut = new Cut();
+    const bus = cut.wrap(broker.connect(name));
+    const board = { member: await Member.join({ bus, name, agent, log, leaseMs }), cut };
+    boards.set(name, board);
+    return board;
   };
   const dispose = async () => {
-    for (const end of ends.splice(0).reverse()) await end();
+    await Promise.all([...boards.values()].map(leave));
     await handle.close();
+    await Promise.all([...agents.values()].map((agent) => agent.close()));
     folder[Symbol.dispose]();
   };
   try {
-    await Promise.all(Array.from({ length: boards }, (_, i) => join_(`mock-${i + 1}`)));
+    await Promise.all(Array.from({ length: count }, (_, i) => joinFleet(`mock-${i + 1}`)));
   } catch (error) {
     await dispose();
     throw error;
   }
-  return { handle, url: handle.url, join: join_, members, [Symbol.asyncDispose]: dispose };
+  return {
+    handle,
+    url: handle.url,
+    boards,
+    join: joinFleet,
+    heal: async () => {
+      for (const [name, { cut }] of boards) if (cut.isCut) await joinFleet(name);
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** One that is cut off waits for answers that never come. */
+async function leave(board: TestBoard | undefined): Promise<void> {
+  const closed = board?.member.close();
+  if (board?.cut.isCut === false) await closed;
 }
 
 /** A way to cut a board off its bus: from then on nothing of it is heard, as where its network cable is pulled. */
 export class Cut {
   #isCut = false;
-  /** Asked before each append of the board to the log. */
-  before: (subject: string) => boolean = () => false;
+  #isMute = false;
+  /** Asked before each append of the board to the log, by its subject and id: yes cuts it off before. */
+  before: (subject: string, id: string) => boolean = () => false;
 
   now(): void {
     this.#isCut = true;
   }
 
+  /** Only its lease is not renewed any more. */
+  mute(): void {
+    this.#isMute = true;
+  }
+
   get isCut(): boolean {
-    return this.#isCut;
+    return this.#isCut || this.#isMute;
   }
 
   wrap(bus: Bus): Bus {
@@ -105,14 +131,15 @@ export class Cut {
           return (name: string) => {
             const log = target.log(name);
             const append = (...args: Parameters<typeof log.append>) => {
-              if (cut.before(args[0])) cut.now();
+              if (cut.before(args[0], args[1])) cut.now();
               return dead() ? gone() : log.append(...args);
             };
             return new Proxy(log, {
               get: (one, name_) => (name_ === 'append' ? append : Reflect.get(bound(one), name_)),
             });
           };
-        if (property === 'bucket') return (name: string) => muted(bound(target.bucket(name)), dead, gone);
+        if (property === 'bucket')
+          return (name: string) => muted(bound(target.bucket(name)), () => cut.isCut, gone);
         if (property === 'queue') return (name: string) => muted(bound(target.queue(name)), dead, gone);
         const value = Reflect.get(target, property);
         return typeof value === 'function' ? value.bind(target) : value;
