@@ -5,7 +5,7 @@ import { counterText, gaugeText, labelsOf } from './metric-text.js';
 export function fleetText(
   { agent, node, platform }: BoardInfo,
   models: EngineMetricsReading['models'],
-  { boards, waiting, tokens, redelivered, diverged }: FleetStatus,
+  { boards, waiting, tokens, redelivered, repeated, diverged }: FleetStatus,
 ): string {
   return [
     gaugeText('build_info', 'Versions of the gateway and its Node.js', [
@@ -41,8 +41,9 @@ export function fleetText(
     counterText('fleet_redeliveries_total', 'Times that a request went on on another board', [
       ['', redelivered],
     ]),
-    counterText('fleet_diverged_total', 'Tokens that two boards computed and that were not the same', [
-      ['', diverged],
+    counterText('fleet_repeated_tokens_total', 'Tokens that two boards computed, and that were compared', [
+      ['', repeated],
     ]),
+    counterText('fleet_diverged_tokens_total', 'Tokens of these that were not the same', [['', diverged]]),
   ].join('');
 }

@@ -42,8 +42,9 @@ export class Dispatch {
   /** When a board was lost last. */
   #lostAt = Number.NEGATIVE_INFINITY;
 
-  /** Tokens that the fleet gave clients; and those of two boards that were not the same. */
+  /** Tokens that clients were given; those that came twice, and of them those that were not the same; requests given again. */
   tokens = 0;
+  repeated = 0;
   diverged = 0;
   redelivered = 0;
 
@@ -150,18 +151,20 @@ export class Dispatch {
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string | undefined): void {
     if (event.type !== 'token') return;
     const taken = request.take(event);
-    if ('divergence' in taken) {
+    if (taken === 'same') this.repeated++;
+    else if ('divergence' in taken) {
+      this.repeated++;
       this.diverged++;
       const { index, first, second } = taken.divergence;
       const what = `Token ${index} of ${request.generation} was ${first.id} (${first.logprob}) first, and ${second.id} (${second.logprob}) by board ${board}; boards ${[...request.had].join(', ')} had the request.`;
       this.#options.log.error({ err: new PynqLlmError('FLEET_DIVERGED', what) }, 'boards do not agree');
-      return;
-    }
-    request.servedAt = this.#options.clock.now();
-    for (const token of taken.fresh) {
-      this.tokens++;
-      this.#accounts.charge(request.facts.client, 1);
-      request.sink.onEvent(token);
+    } else {
+      request.servedAt = this.#options.clock.now();
+      for (const token of taken.fresh) {
+        this.tokens++;
+        this.#accounts.charge(request.facts.client, 1);
+        request.sink.onEvent(token);
+      }
     }
   }
 

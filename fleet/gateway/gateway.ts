@@ -262,7 +262,7 @@ export class Gateway implements SessionHost {
   }
 
   status(): FleetStatus {
-    const { tokens, redelivered, diverged } = this.#dispatch;
+    const { tokens, redelivered, repeated, diverged } = this.#dispatch;
     return {
       boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models } }) => ({
         name,
@@ -281,6 +281,7 @@ export class Gateway implements SessionHost {
       waiting: this.#dispatch.countOf(undefined),
       tokens,
       redelivered,
+      repeated,
       diverged,
     };
   }

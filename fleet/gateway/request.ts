@@ -84,17 +84,20 @@ export class FleetRequest {
 
   /**
    * Takes a token, whoever computed it: each number is told once, in order.
-   * @returns those that are new, or what differs from the one of this number that there is already
+   * @returns those that can be told now, or how it compares with the one of this number that there is already
    */
-  take(token: TokenEvent): { readonly fresh: readonly TokenEvent[] } | { readonly divergence: Divergence } {
+  take(
+    token: TokenEvent,
+  ): { readonly fresh: readonly TokenEvent[] } | 'same' | { readonly divergence: Divergence } {
     const at = token.index - this.#first.length;
     const before = this.#tokens[at] ?? this.#early.get(token.index);
     if (before !== undefined) {
       const isSame = before.id === token.id && Object.is(before.logprob, token.logprob);
-      return isSame ? { fresh: [] } : { divergence: { index: token.index, first: before, second: token } };
+      return isSame ? 'same' : { divergence: { index: token.index, first: before, second: token } };
     }
-    // One of those that the client gave.
-    if (at < 0) return { fresh: [] };
+    // One of those that the client gave, of which only the ids are known.
+    if (at < 0)
+      return this.#first[token.index] === token.id ? 'same' : { divergence: unlike(this.#first, token) };
     this.#early.set(token.index, token);
     const fresh: TokenEvent[] = [];
     for (
@@ -139,4 +142,8 @@ export class FleetRequest {
       pages: 0,
     };
   }
+}
+
+function unlike(first: readonly number[], token: TokenEvent): Divergence {
+  return { index: token.index, first: { id: first[token.index], logprob: Number.NaN }, second: token };
 }

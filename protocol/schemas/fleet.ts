@@ -38,7 +38,9 @@ export interface FleetStatus {
   readonly tokens: number;
   /** Times that a request went on on another board. */
   readonly redelivered: number;
-  /** Tokens that two boards computed and that were not the same: above 0 a board is at fault, and the log has its name. */
+  /** Tokens that two boards computed, and that were compared. */
+  readonly repeated: number;
+  /** Tokens of these that were not the same: above 0 a board is at fault, and the log has its name. */
   readonly diverged: number;
 }
 export const fleetStatus: z.ZodType<FleetStatus> = z.object({
@@ -63,5 +65,6 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
   waiting: count,
   tokens: count,
   redelivered: count,
+  repeated: count,
   diverged: count,
 });

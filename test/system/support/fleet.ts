@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type EmbeddedAgent, openEmbedded } from '../../../agent/in-process.js';
 import { type AgentHandle, ModelStore, serveHost } from '../../../agent/index.js';
-import { type Bus, InProcessBroker } from '../../../bus/index.js';
+import { type Bus, InProcessBroker, type Stored } from '../../../bus/index.js';
 import { Gateway, Member } from '../../../fleet/index.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
@@ -96,7 +96,9 @@ async function leave(board: TestBoard | undefined): Promise<void> {
 /** A way to cut a board off its bus: from then on nothing of it is heard, as where its network cable is pulled. */
 export class Cut {
   #isCut = false;
-  #isMute = false;
+  /** What waits to be appended, while it is held. */
+  #held: (() => void)[] | undefined;
+  #isSilent = false;
   /** Asked before each append of the board to the log, by its subject and id: yes cuts it off before. */
   before: (subject: string, id: string) => boolean = () => false;
 
@@ -104,13 +106,21 @@ export class Cut {
     this.#isCut = true;
   }
 
-  /** Only its lease is not renewed any more. */
-  mute(): void {
-    this.#isMute = true;
+  /** What it says does not arrive yet, and its lease is not renewed: a link that stalls. */
+  hold(): void {
+    this.#isSilent = true;
+    this.#held = [];
+  }
+
+  /** What it said arrives now; its lease is over all the same. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const append of held) append();
   }
 
   get isCut(): boolean {
-    return this.#isCut || this.#isMute;
+    return this.#isCut || this.#isSilent;
   }
 
   wrap(bus: Bus): Bus {
@@ -132,7 +142,11 @@ export class Cut {
             const log = target.log(name);
             const append = (...args: Parameters<typeof log.append>) => {
               if (cut.before(args[0], args[1])) cut.now();
-              return dead() ? gone() : log.append(...args);
+              if (dead()) return gone<Stored>();
+              if (cut.#held === undefined) return log.append(...args);
+              return new Promise<Stored>((resolve, reject) => {
+                cut.#held?.push(() => void log.append(...args).then(resolve, reject));
+              });
             };
             return new Proxy(log, {
               get: (one, name_) => (name_ === 'append' ? append : Reflect.get(bound(one), name_)),
