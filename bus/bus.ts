@@ -204,14 +204,15 @@ export interface Delivery extends QueuedMessage {
   working(): void;
 }
 
-/** Entries by subject, in one order, for readers that come back. */
+/** Entries by subject, in one order, for readers that come back. What was stored otherwise than by `append` is passed over. */
 export interface Log {
   readonly name: string;
   /**
    * Appends under an id that is stored once. Appends by one Bus to one subject are stored in the order of the calls, also when
    * they are sent again after a lost connection; where one fails, later ones may still be stored.
    * @param subject within the log: its name is put before it
-   * @param id as in `WorkQueue.put`; refused in the whole log
+   * @param id as in `WorkQueue.put`, refused for this subject; where others may append to the log, it or the subject should hold something
+   * that they cannot guess, else they could use it up
    */
   append(subject: string, id: string, data: Uint8Array, options?: WaitOptions): Promise<Stored>;
   /**
@@ -242,7 +243,7 @@ export interface LogEntry {
   readonly data: Uint8Array;
 }
 
-/** The last value of each key, with compare-and-set. A key is a subject. */
+/** The last value of each key, with compare-and-set. A key is a subject. What was stored otherwise than by these methods counts as nothing. */
 export interface KeyValue {
   readonly name: string;
   /** @returns undefined where the key is not there */
@@ -279,5 +280,5 @@ export interface KeyEntry {
 }
 export type KeyEvent =
   | ({ readonly kind: 'value' } & KeyEntry)
-  | { readonly kind: 'deleted'; readonly key: string; readonly revision: number }
+  | { readonly kind: 'deleted'; readonly key: string }
   | { readonly kind: 'ready' };

@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../errors/index.js';
-import type { StoreLimits } from './bus.js';
+import type { BucketConfig, LogConfig, QueueConfig, StoreLimits } from './bus.js';
 
 const SUBJECT = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
 const PATTERN = /^(>|([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*(\.>)?)$/;
@@ -54,17 +54,32 @@ export function checkRange(option: string, value: number, least: number, most: n
 export function timeoutOf(options: { readonly timeoutMs?: number } | undefined): number {
   return checkRange('timeoutMs', options?.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, MAX_WAIT_MS);
 }
-/** @throws BUS_OPTION_INVALID */
-export function checkBytes(maxBytes: number): void {
-  if (maxBytes !== 0) checkRange('maxBytes', maxBytes, 4_096, Number.MAX_SAFE_INTEGER);
+/** @throws BUS_SUBJECT_INVALID, BUS_OPTION_INVALID */
+export function checkQueue(config: QueueConfig): void {
+  checkName(config.name);
+  checkLimits(config);
+  checkRange('ackWaitMs', config.ackWaitMs, 100, MAX_WAIT_MS);
+  checkRange('maxDeliveries', config.maxDeliveries, 1, 1_000);
 }
-/** @throws BUS_OPTION_INVALID */
-export function checkLimits({ maxAgeMs, maxBytes, duplicateWindowMs }: StoreLimits): void {
-  // A broker counts nanoseconds in 63 bits.
-  const longest = 9_000_000_000_000;
+/** @throws BUS_SUBJECT_INVALID, BUS_OPTION_INVALID */
+export function checkLog(config: LogConfig): void {
+  checkName(config.name);
+  checkLimits(config);
+}
+/** @throws BUS_SUBJECT_INVALID, BUS_OPTION_INVALID */
+export function checkBucket({ name, maxBytes }: BucketConfig): void {
+  checkName(name);
+  checkBytes(maxBytes);
+}
+function checkLimits({ maxAgeMs, maxBytes, duplicateWindowMs }: StoreLimits): void {
+  // A broker counts nanoseconds, and JSON's numbers are whole up to 2^53.
+  const longest = 9_000_000_000;
   if (maxAgeMs !== 0) checkRange('maxAgeMs', maxAgeMs, 100, longest);
   checkRange('duplicateWindowMs', duplicateWindowMs, 100, maxAgeMs || longest);
   checkBytes(maxBytes);
+}
+function checkBytes(maxBytes: number): void {
+  if (maxBytes !== 0) checkRange('maxBytes', maxBytes, 4_096, Number.MAX_SAFE_INTEGER);
 }
 
 /** Whether a subject is of a pattern: `*` is one part, `>` at the end one or more. */

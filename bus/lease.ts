@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
-import type { Bus, KeyEntry, KeyValue } from './bus.js';
+import type { Bus, KeyValue } from './bus.js';
 import { checkName, checkRange, MAX_WAIT_MS } from './checks.js';
 import { decodeLease, encodeLease, type LeaseRecord } from './lease-record.js';
 
@@ -16,6 +16,11 @@ export interface LeaseOptions {
   readonly waitMs?: number;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
+  /**
+   * Nobody else may write this key: it is taken and renewed without looking at what is there. For boards, whose keys on the broker may write
+   * their own entry and read none; two processes with one board's key are then told apart by their owners alone.
+   */
+  readonly sole?: boolean;
 }
 
 /**
@@ -29,11 +34,16 @@ export async function takeLease(
   bus: Bus,
   bucket: KeyValue,
   key: string,
-  { owner, ttlMs, value = '', waitMs = 0, signal }: LeaseOptions,
+  { owner, ttlMs, value = '', waitMs = 0, signal, sole = false }: LeaseOptions,
 ): Promise<Lease | undefined> {
   checkName(owner);
   checkRange('ttlMs', ttlMs, 100, MAX_WAIT_MS);
   checkRange('waitMs', waitMs, 0, MAX_WAIT_MS);
+  const record = { owner, ttlMs, value };
+  if (sole) {
+    const beganMs = performance.now();
+    return new Lease(bucket, key, record, await bucket.put(key, encodeLease(record)), beganMs, true);
+  }
   const until = performance.now() + waitMs;
   let seen: { readonly revision: number; sinceMs: number } | undefined;
   const forget = bus.onConnection(() => {
@@ -47,13 +57,14 @@ export async function takeLease(
       const held = entry && decodeLease(entry.value);
       if (entry?.revision !== seen?.revision)
         seen = entry && { revision: entry.revision, sinceMs: performance.now() };
-      const endsMs = seen && held && held.owner !== owner ? seen.sinceMs + held.ttlMs : 0;
-      if (performance.now() >= endsMs && (bus.connected || !held)) {
-        const bytes = encodeLease({ owner, ttlMs, value });
+      // What is no lease may have been written over one, whose holder then writes again.
+      const endsMs = seen && held?.owner !== owner ? seen.sinceMs + (held?.ttlMs ?? ttlMs) : 0;
+      if (performance.now() >= endsMs) {
+        const bytes = encodeLease(record);
         const revision = entry
           ? await bucket.update(key, bytes, entry.revision)
           : await bucket.create(key, bytes);
-        if (revision !== undefined) return new Lease(bucket, key, { owner, ttlMs, value }, revision, beganMs);
+        if (revision !== undefined) return new Lease(bucket, key, record, revision, beganMs, false);
       }
       const leftMs = until - performance.now();
       if (leftMs <= 0 || signal?.aborted) return undefined;
@@ -71,6 +82,7 @@ export class Lease {
   readonly term: number;
   readonly #bucket: KeyValue;
   readonly #lost = new AbortController();
+  readonly #sole: boolean;
   #record: LeaseRecord;
   #revision: number;
   /** When the last renewal that succeeded began. */
@@ -79,7 +91,15 @@ export class Lease {
   #end: NodeJS.Timeout | undefined;
   #renewing: Promise<void> = Promise.resolve();
 
-  constructor(bucket: KeyValue, key: string, record: LeaseRecord, revision: number, beganMs: number) {
+  constructor(
+    bucket: KeyValue,
+    key: string,
+    record: LeaseRecord,
+    revision: number,
+    beganMs: number,
+    sole: boolean,
+  ) {
+    this.#sole = sole;
     this.#bucket = bucket;
     this.key = key;
     this.term = revision;
@@ -135,13 +155,17 @@ export class Lease {
     const timeoutMs = Math.max(50, Math.floor(ttlMs / 3));
     try {
       const bytes = encodeLease(this.#record);
-      const revision = await this.#bucket.update(this.key, bytes, this.#revision, { timeoutMs });
+      const revision = this.#sole
+        ? await this.#bucket.put(this.key, bytes, { timeoutMs })
+        : await this.#bucket.update(this.key, bytes, this.#revision, { timeoutMs });
       if (revision === undefined) {
         // Perhaps one of our own, whose answer was lost.
         const entry = await this.#bucket.get(this.key, { timeoutMs });
-        if (!entry || !this.#isOurs(entry)) return this.#stop(takenByAnother(this.key));
+        const there = entry && decodeLease(entry.value);
+        if (!entry || (there && there.owner !== this.#record.owner))
+          return this.#stop(takenByAnother(this.key));
         this.#revision = entry.revision;
-        return void this.#retry();
+        return this.#retry();
       }
       this.#revision = revision;
       this.#renewedMs = beganMs;
@@ -151,9 +175,6 @@ export class Lease {
       if (!isPynqLlmError(error, 'BUS_UNAVAILABLE')) return this.#stop(error);
       this.#retry();
     }
-  }
-  #isOurs(entry: KeyEntry): boolean {
-    return decodeLease(entry.value)?.owner === this.#record.owner;
   }
   /** Soon, but not at once; the end stays where it was. */
   #retry(): void {

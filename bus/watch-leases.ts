@@ -30,7 +30,6 @@ interface Seen {
   readonly owner: string;
   readonly value: string;
   readonly ttlMs: number;
-  revision: number;
   timer: NodeJS.Timeout;
 }
 
@@ -78,19 +77,21 @@ export function watchLeases(
         listener({ kind: 'ready' });
         continue;
       }
-      const { key, revision } = event;
-      const record = event.kind === 'value' ? decodeLease(event.value) : undefined;
-      const before = leases.get(key);
-      if (!record) {
+      const { key } = event;
+      if (event.kind === 'deleted') {
         gone(key, 'released');
         continue;
       }
+      const record = decodeLease(event.value);
+      // What is no lease ends none: its holder writes over it.
+      if (!record) continue;
+      const before = leases.get(key);
       const { owner, value, ttlMs } = record;
       if (before && before.owner !== owner) gone(key, 'expired');
       else clearTimeout(before?.timer);
-      leases.set(key, { owner, value, ttlMs, revision, timer: arm(key, ttlMs) });
+      leases.set(key, { owner, value, ttlMs, timer: arm(key, ttlMs) });
       if (before?.owner !== owner || before.value !== value)
-        listener({ kind: 'live', key, owner, value, revision });
+        listener({ kind: 'live', key, owner, value, revision: event.revision });
     }
   };
   const ended = run().finally(() => {

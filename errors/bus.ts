@@ -63,6 +63,11 @@ export const BUS_ERRORS = {
     meaning: 'A lease that was held is held no longer.',
     remedy: 'Stop what only its holder may do, and take it again.',
   },
+  BUS_REFUSED: {
+    number: 10012,
+    meaning: 'The broker refuses what was asked, for a reason that has no code of its own here.',
+    remedy: "Compare its configuration with docs/fleet.md; the broker's log may have more.",
+  },
   BUS_BROKER_TOO_OLD: {
     number: 10100,
     meaning: 'The broker is of a version that lacks what a fleet needs.',

@@ -17,12 +17,12 @@ import type {
   WorkQueue,
 } from '../bus.js';
 import {
-  checkBytes,
-  checkLimits,
+  checkBucket,
+  checkLog,
   checkName,
   checkPattern,
   checkPayload,
-  checkRange,
+  checkQueue,
   checkSubject,
   timeoutOf,
 } from '../checks.js';
@@ -62,7 +62,7 @@ export class InProcessBus implements Bus {
   publish(subject: string, data: Uint8Array): boolean {
     checkSubject(subject);
     checkPayload(data, this.maxPayload);
-    this.open().send({ subject, data: data.slice() });
+    this.open().send({ subject, data: new Uint8Array(data) });
     return true;
   }
 
@@ -93,7 +93,7 @@ export class InProcessBus implements Bus {
     );
     this.closed.addEventListener('abort', close);
     try {
-      if (broker.send({ subject, data: data.slice(), reply }) === 0)
+      if (broker.send({ subject, data: new Uint8Array(data), reply }) === 0)
         throw new PynqLlmError('BUS_NO_RESPONDER', `Nobody answers on ${subject}.`, { context: { subject } });
       return await promise;
     } finally {
@@ -107,7 +107,7 @@ export class InProcessBus implements Bus {
       try {
         const answer = await handler({ subject, data });
         checkPayload(answer, this.maxPayload);
-        reply?.(answer.slice());
+        reply?.(new Uint8Array(answer));
       } catch (error) {
         if (!isPynqLlmError(error)) options.onError?.(error);
         reply?.(isPynqLlmError(error) ? error : failed(error));
@@ -124,13 +124,11 @@ export class InProcessBus implements Bus {
     this.open().declareQueue(config);
   }
   async declareLog(config: LogConfig): Promise<void> {
-    checkName(config.name);
-    checkLimits(config);
+    checkLog(config);
     this.open().declareLog(config);
   }
   async declareBucket(config: BucketConfig): Promise<void> {
-    checkName(config.name);
-    checkBytes(config.maxBytes);
+    checkBucket(config);
     this.open().declareBucket(config);
   }
   queue(name: string): WorkQueue {
@@ -183,14 +181,6 @@ export class InProcessBus implements Bus {
       close,
     };
   }
-}
-
-/** @throws BUS_SUBJECT_INVALID, BUS_OPTION_INVALID */
-function checkQueue(config: QueueConfig): void {
-  checkName(config.name);
-  checkLimits(config);
-  checkRange('ackWaitMs', config.ackWaitMs, 100, 600_000);
-  checkRange('maxDeliveries', config.maxDeliveries, 1, 1_000);
 }
 
 function failed(error: unknown): PynqLlmError {

@@ -37,7 +37,7 @@ export class InProcessKeyValue implements KeyValue {
     checkPattern(pattern);
     for await (const message of readStore(this.#store(), pattern, 1, this.#bus.closed, signal))
       if (message === undefined) yield { kind: 'ready' };
-      else if (message.deleted) yield { kind: 'deleted', key: message.subject, revision: message.sequence };
+      else if (message.deleted) yield { kind: 'deleted', key: message.subject };
       else yield { kind: 'value', ...entryOf(message) };
   }
 
@@ -53,7 +53,7 @@ export class InProcessKeyValue implements KeyValue {
     checkPayload(value, this.#bus.maxPayload);
     const store = this.#store();
     const before = store.lastOf(key);
-    const { sequence } = store.append(key, '', value, deleted);
+    const { sequence } = store.append(key, '', '', value, deleted);
     if (before) store.remove(before.sequence);
     return sequence;
   }

@@ -17,7 +17,7 @@ export class InProcessLog implements Log {
     checkSubject(subject);
     checkId(id);
     checkPayload(data, this.#bus.maxPayload);
-    return this.#store().append(subject, id, data);
+    return this.#store().append(subject, id, `${subject}/${id}`, data);
   }
   async *read({ pattern = '>', from = 1, signal }: ReadOptions = {}): AsyncIterable<LogEntry> {
     checkPattern(pattern);

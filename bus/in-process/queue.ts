@@ -39,7 +39,7 @@ export class InProcessQueue implements WorkQueue {
     checkName(lane);
     checkId(id);
     checkPayload(data, this.#bus.maxPayload);
-    return this.#queue().store.append(lane, id, data);
+    return this.#queue().store.append(lane, id, id, data);
   }
 
   async pull(lane: string, { waitMs, signal }: PullOptions): Promise<Delivery | undefined> {
@@ -67,8 +67,10 @@ export class InProcessQueue implements WorkQueue {
 
   async giveBack(token: string, delayMs = 0): Promise<void> {
     checkRange('delayMs', delayMs, 0, MAX_WAIT_MS);
-    const [lane, sequence] = token.split(' ');
-    this.#queue().lanes.get(lane!)?.nak(Number(sequence), delayMs);
+    const [, lane, sequence] = /^([A-Za-z0-9_-]{1,64}) (\d{1,15})$/.exec(token) ?? [];
+    if (lane === undefined)
+      throw new PynqLlmError('BUS_SUBJECT_INVALID', `This is no token of a delivery of ${this.name}.`);
+    this.#queue().lanes.get(lane)?.nak(Number(sequence), delayMs);
   }
   async list(lane: string): Promise<readonly QueuedMessage[]> {
     checkName(lane);

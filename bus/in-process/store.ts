@@ -19,7 +19,7 @@ export class Store {
   limits: StoreLimits;
   readonly #whenFull: 'refuse' | 'drop-oldest';
   readonly #messages: StoredMessage[] = [];
-  /** By id, in the order in which they came. */
+  /** By what duplicates are known by, in the order in which they came. */
   readonly #ids = new Map<string, { sequence: number; atMs: number }>();
   readonly #listeners = new Set<() => void>();
   #bytes = 0;
@@ -38,17 +38,17 @@ export class Store {
     return this.#messages[0]?.sequence ?? this.#last + 1;
   }
 
-  /** @param id '' for none @throws BUS_STORE_FULL */
-  append(subject: string, id: string, data: Uint8Array, deleted = false): Stored {
+  /** @param key what duplicates are known by; '' for none @throws BUS_STORE_FULL */
+  append(subject: string, id: string, key: string, data: Uint8Array, deleted = false): Stored {
     this.#prune();
-    const known = id === '' ? undefined : this.#ids.get(id);
+    const known = key === '' ? undefined : this.#ids.get(key);
     if (known) return { sequence: known.sequence, duplicate: true };
     this.#makeRoom(data.byteLength);
     const sequence = ++this.#last;
     const atMs = performance.now();
-    this.#messages.push({ sequence, subject, id, data: data.slice(), deleted, atMs });
+    this.#messages.push({ sequence, subject, id, data: new Uint8Array(data), deleted, atMs });
     this.#bytes += data.byteLength;
-    if (id !== '') this.#ids.set(id, { sequence, atMs });
+    if (key !== '') this.#ids.set(key, { sequence, atMs });
     for (const listener of [...this.#listeners]) listener();
     return { sequence, duplicate: false };
   }

@@ -1,0 +1,5 @@
+/**
+ * What is used of NATS's client, loaded by whoever connects: starts without a broker do not pay for it. Named one by one, since a bundle of a
+ * CommonJS package that is imported late as a whole has no names.
+ */
+export { connect, createInbox, headers, nkeyAuthenticator, nkeys } from '@nats-io/transport-node';
