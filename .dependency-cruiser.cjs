@@ -30,8 +30,9 @@ const may = {
   ],
   sdk: ['errors', 'protocol', 'gguf', 'quantize', 'firmware-bridge', 'agent'],
   'http-api': ['errors', 'protocol', 'access', 'listen', 'sdk'],
-  bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk'],
-  cli: ['errors', 'sdk', 'http-api', 'agent', 'bench'],
+  fleet: ['errors', 'gguf', 'board', 'driver', 'llm'],
+  bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk', 'fleet'],
+  cli: ['errors', 'sdk', 'http-api', 'agent', 'bench', 'fleet'],
 };
 /** Entered otherwise than by the index: what is loaded late, so that a board or a start without it does not pay for it. */
 const entries = {

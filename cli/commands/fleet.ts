@@ -1,0 +1,7 @@
+import { Command } from 'commander';
+import { fleetPlanCommand } from './fleet-plan.js';
+
+/** `fleet`: several boards as one. */
+export function fleetCommand(): Command {
+  return new Command('fleet').description('Several boards as one.').addCommand(fleetPlanCommand());
+}
