@@ -5,3 +5,8 @@ export { type PipelinePlan, type PlanOptions, planPipeline, type StagePlan } fro
 export type { Rows } from './plan/row-cut.js';
 export { computeTensor, planTensor, type TensorOptions, type TensorPlan } from './plan/tensor.js';
 export type { TensorShare, Wire } from './plan/tensor-cut.js';
+export { AnswerLengths } from './placement/answer-lengths.js';
+export type { BoardView, Waiting, Work } from './placement/board-view.js';
+export { type Prediction, predict } from './placement/predict.js';
+export { type Releases, release } from './placement/release.js';
+export { type Move, steal } from './placement/steal.js';
