@@ -9,6 +9,8 @@ export interface RoutedRequest {
   readonly at: number;
   readonly pages: readonly number[];
   readonly promptTokens: number;
+  /** What its answer adds to the pages, whole ones. */
+  readonly answerPages: readonly number[];
   /** Nobody knows it before the answer ends. */
   readonly answerTokens: number;
 }
@@ -28,6 +30,9 @@ export class BoardQueue {
   served = 0;
   /** Pages that it holds, the one used longest ago first. */
   readonly #pages = new Map<number, true>();
+  /** What was found for whom when the pages were as they are in this version. */
+  readonly #found = new Map<number, { readonly version: number; readonly tokens: number }>();
+  #version = 0;
   #isBusy = false;
 
   constructor(
@@ -42,9 +47,12 @@ export class BoardQueue {
   ) {}
 
   /** Tokens of a prompt whose pages are here. */
-  found({ pages }: RoutedRequest): number {
+  found({ id, pages }: RoutedRequest): number {
+    const known = this.#found.get(id);
+    if (known?.version === this.#version) return known.tokens;
     let count = 0;
     while (count < pages.length && this.#pages.has(pages[count]!)) count++;
+    this.#found.set(id, { version: this.#version, tokens: PAGE_TOKENS * count });
     return PAGE_TOKENS * count;
   }
 
@@ -91,6 +99,8 @@ export class BoardQueue {
       this.#isBusy = false;
       for (const { job, columns } of shares) {
         job.promptLeft -= columns;
+        const { pages, promptTokens } = job.request;
+        this.#keep(pages.slice(0, Math.floor((promptTokens - job.promptLeft) / PAGE_TOKENS)));
         if (job.promptLeft === 0) this.#emit(job);
       }
       for (const job of generating) this.#emit(job);
@@ -106,21 +116,23 @@ export class BoardQueue {
 
   #emit(job: Job): void {
     job.generated++;
-    if (job.generated === 1) {
-      for (const page of job.request.pages) this.#keep(page);
-      this.onFirst(job.request);
-    }
+    if (job.generated === 1) this.onFirst(job.request);
     if (job.generated < job.request.answerTokens) return;
+    this.#keep([...job.request.pages, ...job.request.answerPages]);
+    this.#found.delete(job.request.id);
     this.jobs.splice(this.jobs.indexOf(job), 1);
     this.onEnd(job.request);
   }
 
-  #keep(page: number): void {
-    this.#pages.delete(page);
-    this.#pages.set(page, true);
+  #keep(pages: readonly number[]): void {
+    for (const page of pages) {
+      if (!this.#pages.delete(page)) this.#version++;
+      this.#pages.set(page, true);
+    }
     for (const [oldest] of this.#pages) {
       if (this.#pages.size <= this.mostPages) break;
       this.#pages.delete(oldest);
+      this.#version++;
     }
   }
 }

@@ -30,6 +30,8 @@ export function routedRequests(load: RoutingLoad): RoutedRequest[] {
   const gap = (mean: number) => -log(1 - random.nextDouble()) * mean;
   const weights = load.systemPages.map((_, i) => 1 / (i + 1));
   let nextPage = load.systemPages.reduce((sum, pages) => sum + pages, 0);
+  const newPages = (upTo: number, { length }: readonly number[]) =>
+    Array.from({ length: Math.floor(upTo / PAGE_TOKENS) - length }, () => nextPage++);
   const firstPages = load.systemPages.map((_, i) =>
     load.systemPages.slice(0, i).reduce((sum, pages) => sum + pages, 0),
   );
@@ -43,11 +45,12 @@ export function routedRequests(load: RoutingLoad): RoutedRequest[] {
     let at = begins;
     for (let turn = between({ from: 0, to: load.mostTurns }); turn >= 0; turn--) {
       tokens += between(USER_TOKENS);
-      const own = Math.floor(tokens / PAGE_TOKENS) - pages.length;
-      pages = [...pages, ...Array.from({ length: own }, () => nextPage++)];
-      const answer = between(ANSWERS[pick(ANSWERS.map(({ share }) => share), random.nextDouble())]!);
-      requests.push({ at, pages, promptTokens: tokens, answerTokens: answer });
-      tokens += answer;
+      pages = [...pages, ...newPages(tokens, pages)];
+      const answerTokens = between(ANSWERS[pick(ANSWERS.map(({ share }) => share), random.nextDouble())]!);
+      const answerPages = newPages(tokens + answerTokens, pages);
+      requests.push({ at, pages, promptTokens: tokens, answerPages, answerTokens });
+      pages = [...pages, ...answerPages];
+      tokens += answerTokens;
       at += gap(load.thinkMs);
     }
   }

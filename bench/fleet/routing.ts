@@ -11,9 +11,9 @@ const MAX_COLUMNS = 64;
 /** Pages of keys and values that a board holds: 16,384 tokens. */
 const PAGES = 1024;
 const POLICIES: readonly Policy[] = ['least loaded', 'longest prefix', 'predicted cycles'];
-/** What of the boards' time the requests would take, if no page were found. */
-const LOAD = 0.95;
-const CONVERSATIONS = 80;
+/** What of the boards' time the requests would take, were every page found that any board has computed before. */
+const LOAD = 0.6;
+const CONVERSATIONS = 60;
 
 /** A policy under a load. Plain data. */
 export interface RoutingRow {
@@ -79,10 +79,12 @@ function paced(scenario: Scenario, boards: number, cost: StepCost, promptColumns
   const load = { ...scenario, conversations: CONVERSATIONS * boards, thinkMs: 0, gapMs: 0, seed: 1 };
   const promptMs = cost.ms(promptColumns, 0) / promptColumns;
   const tokenMs = cost.ms(PLACES) / PLACES;
-  const workMs = routedRequests(load).reduce(
-    (sum, { promptTokens, answerTokens }) => sum + promptTokens * promptMs + answerTokens * tokenMs,
-    0,
-  );
+  const seen = new Set<number>();
+  const workMs = routedRequests(load).reduce((sum, { pages, promptTokens, answerPages, answerTokens }) => {
+    const found = pages.filter((page) => seen.has(page)).length;
+    for (const page of [...pages, ...answerPages]) seen.add(page);
+    return sum + (promptTokens - PAGE_TOKENS * found) * promptMs + answerTokens * tokenMs;
+  }, 0);
   const gapMs = workMs / (LOAD * boards * load.conversations);
   return { ...load, gapMs, thinkMs: 5 * gapMs * boards };
 }

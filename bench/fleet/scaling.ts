@@ -9,7 +9,7 @@ import { kv260, pynqZ1, TIMINGS, type Timing } from './timings.js';
 /** Sequences that a board runs at a time. */
 const SEQUENCES = 8;
 /** Tokens of an answer: the filling of a pipeline is a part of it. */
-const TOKENS = 256;
+const TOKENS = 1024;
 const PROMPT = 2048;
 const PAGE_TOKENS = 16;
 const CHUNKS = [8, 16, 32, 48, 64];

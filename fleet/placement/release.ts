@@ -3,6 +3,10 @@ import { predict } from './predict.js';
 
 /** A request goes to another board than it was meant for only where that is better by so much: pages are where it was. */
 const BETTER = 0.85;
+/** Boards whose predictions differ by less are as good as each other. */
+const EQUAL = 1.02;
+/** Requests that are looked at for each board: those behind them wait for longer than anything can be predicted. */
+const LOOKED_AT = 8;
 
 /** Who goes where, now; and for whom each of the others waits. */
 export interface Releases {
@@ -20,7 +24,7 @@ export function release(waiting: readonly Waiting[], boards: readonly BoardView[
   const views = new Map(boards.filter(({ isDraining }) => !isDraining).map((board) => [board.name, board]));
   const released: { id: number; board: string }[] = [];
   const meantFor = new Map<number, string>();
-  for (const request of waiting) {
+  for (const request of waiting.slice(0, LOOKED_AT * views.size)) {
     const board = choose(request, [...views.values()]);
     if (board === undefined) break;
     if (hasRoom(board)) released.push({ id: request.id, board: board.name });
@@ -35,9 +39,11 @@ function choose(request: Waiting, boards: readonly BoardView[]): BoardView | und
     const { firstTokenMs, promptMs } = predict(board, promptLeftOn(board, request));
     return { board, score: firstTokenMs + promptMs };
   });
-  const [first] = scored;
-  if (first === undefined) return undefined;
-  const best = scored.reduce((a, b) => (b.score < a.score ? b : a), first);
+  if (scored.length === 0) return undefined;
+  const least = Math.min(...scored.map(({ score }) => score));
+  // Of boards that are as good, idle ones with the same pages, each has its turn.
+  const equal = scored.filter(({ score }) => score <= EQUAL * least);
+  const best = equal[request.id % equal.length]!;
   const before = scored.find(({ board }) => board.name === request.meantFor);
   return before !== undefined && best.score > BETTER * before.score ? before.board : best.board;
 }
