@@ -31,8 +31,8 @@ const may = {
   ],
   sdk: ['errors', 'protocol', 'gguf', 'quantize', 'firmware-bridge', 'agent'],
   'http-api': ['errors', 'protocol', 'access', 'listen', 'sdk'],
-  fleet: ['errors', 'protocol', 'access', 'listen', 'bus', 'llm', 'agent'],
-  bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk'],
+  fleet: ['errors', 'protocol', 'access', 'listen', 'gguf', 'bus', 'board', 'driver', 'llm', 'agent'],
+  bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk', 'fleet'],
   cli: ['errors', 'sdk', 'http-api', 'agent', 'bench', 'bus', 'fleet'],
 };
 /** Entered otherwise than by the index: what is loaded late, so that a board or a start without it does not pay for it. */

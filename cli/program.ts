@@ -45,6 +45,7 @@ export function createProgram(): Command {
   const groups: Readonly<Record<string, readonly Command[]>> = {
     'Run models:': [runCommand(), chatCommand(), scoreCommand(), perplexityCommand(), serveCommand()],
     'Models of a board:': [uploadCommand(), modelsCommand(), inspectCommand(), quantizeCommand()],
+    'Several boards:': [fleetCommand()],
     'Look at a board:': [
       topCommand(),
       countersCommand(),

@@ -19,13 +19,15 @@ import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { openModel, withBoard, withInterrupt } from '../session.js';
 import { LEVELS } from './agent.js';
+import { fleetPlanCommand } from './fleet-plan.js';
 
 /** `fleet`: several boards as one. */
 export function fleetCommand(): Command {
   return new Command('fleet')
     .description('Serve several boards as one, and look at them.')
     .addCommand(upCommand())
-    .addCommand(statusCommand());
+    .addCommand(statusCommand())
+    .addCommand(fleetPlanCommand());
 }
 
 interface UpFlags extends LoadFlags, Omit<DaemonFlags, 'listen' | 'allowOrigin'> {
