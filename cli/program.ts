@@ -45,7 +45,7 @@ export function createProgram(): Command {
   const groups: Readonly<Record<string, readonly Command[]>> = {
     'Run models:': [runCommand(), chatCommand(), scoreCommand(), perplexityCommand(), serveCommand()],
     'Models of a board:': [uploadCommand(), modelsCommand(), inspectCommand(), quantizeCommand()],
-    'Several boards:': [fleetCommand()],
+    'Several boards as one:': [fleetCommand()],
     'Look at a board:': [
       topCommand(),
       countersCommand(),
@@ -66,7 +66,6 @@ export function createProgram(): Command {
       bitstreamCommand(),
       agentCommand(),
     ],
-    'Several boards as one:': [fleetCommand()],
     'This program:': [completionCommand(() => program)],
   };
   for (const [group, commands] of Object.entries(groups))

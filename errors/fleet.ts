@@ -1,6 +1,6 @@
 import type { ErrorEntry } from './entry.js';
 
-/** Errors of fleet/: numbers 10500 to 10999. */
+/** Errors of fleet/gateway/ and fleet/member/: numbers 10500 to 10699. */
 export const FLEET_ERRORS = {
   FLEET_NOT_SERVED: {
     number: 10500,
