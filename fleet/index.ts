@@ -14,3 +14,4 @@ export { type PipelinePlan, type PlanOptions, planPipeline, type StagePlan } fro
 export type { Rows } from './plan/row-cut.js';
 export { computeTensor, planTensor, type TensorOptions, type TensorPlan } from './plan/tensor.js';
 export type { TensorShare, Wire } from './plan/tensor-cut.js';
+export { boardName, type JoinOptions, joinFleet, type ServeFleetOptions, serveFleet } from './serve.js';

@@ -12,7 +12,7 @@ export const callsOf = (board: string): string => `FLEET.call.${board}`;
 /** Where a board hears of credit and cancels. */
 export const controlOf = (board: string): string => `FLEET.control.${board}`;
 
-/** Entries of the log: what was asked for, that a board began with it, its tokens, and how it ended. */
+/** Entries of the log: what was asked for; below the name of a board that it began with it, its tokens, and how it ended. */
 export const REQUESTS = 'req';
 export const BEGINNINGS = 'begun';
 export const TOKENS = 'tok';

@@ -4,11 +4,14 @@ import type { Log } from '../../listen/index.js';
 import { ClientAccounts, DEFAULT_LIMITS, EndRate, newCost, schedule } from '../../llm/index.js';
 import { type Clock, type DoneEvent, errorToWire, type GenerateEvent } from '../../protocol/index.js';
 import { beginning, type Control, type Order, outcome, pack, unpack } from '../messages.js';
+import { AnswerLengths } from '../placement/answer-lengths.js';
+import type { BoardView } from '../placement/board-view.js';
+import { release } from '../placement/release.js';
 import { BEGINNINGS, controlOf, ENDS, TOKENS, WORK_QUEUE } from '../subjects.js';
 import type { Boards, FleetBoard } from './boards.js';
 import { isBoardsFault } from './calls.js';
-import { chooseBoard } from './choose-board.js';
 import { FleetRequest, type RequestFacts, type RequestSink } from './request.js';
+import type { StepPrices } from './step-prices.js';
 
 /** Boards in a row that had a request, and it brought no token: it may be what makes them fail. */
 const MOST_FRUITLESS = 3;
@@ -23,6 +26,7 @@ const BUSY: ReadonlySet<string> = new Set(['LLM_OVERLOADED', 'AGENT_DRAINING']);
 export interface DispatchOptions {
   readonly bus: Bus;
   readonly boards: Boards;
+  readonly prices: StepPrices;
   readonly clock: Clock;
   readonly log: Log;
   /** How long a request waits where no board could take it. */
@@ -36,6 +40,7 @@ export class Dispatch {
   readonly #requests = new Map<string, FleetRequest>();
   readonly #accounts = new ClientAccounts(new Map());
   readonly #rate = new EndRate();
+  readonly #lengths = new AnswerLengths();
   #number = 0;
   #stopTick: (() => void) | undefined;
   #isPumping = false;
@@ -125,11 +130,14 @@ export class Dispatch {
 
   /** Takes an entry of the log. @throws PynqLlmError FLEET_BAD_MESSAGE */
   take({ subject, data }: LogEntry): void {
-    const [kind, ...rest] = subject.split('.');
-    const generation = rest.at(-1);
+    const [kind, board, generation] = subject.split('.');
     const request = generation === undefined ? undefined : this.#requests.get(generation);
     if (request === undefined || request.ended) return;
-    if (kind === TOKENS) this.#takeToken(request, unpack(outcome, data, 'A token of a board').event, rest[0]);
+    const isItsBoard = request.board?.name === board;
+    // Boards that never had it have nothing to say.
+    if (!isItsBoard && !request.had.has(board)) return;
+    if (kind === TOKENS) this.#takeToken(request, unpack(outcome, data, 'A token of a board').event, board);
+    else if (!isItsBoard) return;
     else if (kind === BEGINNINGS) {
       const { delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
       if (delivery !== request.delivery || request.begun) return;
@@ -148,7 +156,7 @@ export class Dispatch {
     for (const request of [...this.#requests.values()]) this.#end(request, { type: 'failed', error });
   }
 
-  #takeToken(request: FleetRequest, event: GenerateEvent, board: string | undefined): void {
+  #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {
     if (event.type !== 'token') return;
     const taken = request.take(event);
     if (taken === 'same') this.repeated++;
@@ -160,6 +168,8 @@ export class Dispatch {
       this.#options.log.error({ err: new PynqLlmError('FLEET_DIVERGED', what) }, 'boards do not agree');
     } else {
       request.servedAt = this.#options.clock.now();
+      // A prompt is computed: its board has room for another one.
+      if (request.tellsToken()) this.#pump();
       for (const token of taken.fresh) {
         this.tokens++;
         this.#accounts.charge(request.facts.client, 1);
@@ -179,6 +189,7 @@ export class Dispatch {
       }
       this.#end(request, event);
     } else if (event.type === 'done') {
+      if (event.reason === 'end-of-text' || event.reason === 'stop') this.#lengths.ended(event.tokens);
       const isWhole = event.beams !== undefined || event.tokens === request.generated;
       if (isWhole || event.reason === 'cancelled') this.#end(request, this.#withWait(request, event));
       else this.#giveAgain(request, `of ${event.tokens} tokens ${request.generated} came`, true);
@@ -197,11 +208,7 @@ export class Dispatch {
         .queue(WORK_QUEUE)
         .remove(sequence)
         .catch(() => undefined);
-    if (request.board !== undefined) request.had.add(request.board.name);
-    request.state = 'waiting';
-    request.begun = false;
-    request.board = undefined;
-    request.sequence = undefined;
+    request.takeBack();
     this.redelivered++;
     if (counts) request.fruitless++;
     if (request.cancelled) this.#end(request, this.#cancelled(request));
@@ -267,11 +274,32 @@ export class Dispatch {
       const request = byNumber.get(id);
       if (request !== undefined) this.#refuse(request, retryAfterMs);
     }
+    const meant = new Map<FleetRequest, string>();
     for (const id of plan.admitted) {
       const request = byNumber.get(id);
-      const board = request && chooseBoard(this.#views(request));
-      if (request !== undefined && board !== undefined) this.#release(request, board);
+      if (request === undefined) continue;
+      const { released, meantFor } = release([this.#waiting(request)], this.#views(request, meant));
+      const [to] = released;
+      request.meantFor = to?.board ?? meantFor.get(id);
+      if (to !== undefined) this.#release(request, to.board);
+      else if (request.meantFor !== undefined) meant.set(request, request.meantFor);
     }
+  }
+
+  /** As who places requests sees it. */
+  #waiting(request: FleetRequest) {
+    return {
+      id: request.number,
+      promptTokens: request.columns,
+      expectedTokens: this.#expectedLeft(request),
+      // Which pages a board holds it does not say yet.
+      found: () => 0,
+      meantFor: request.meantFor,
+    };
+  }
+
+  #expectedLeft({ facts, generated }: FleetRequest): number {
+    return this.#lengths.expectedLeft(generated, facts.params.sampling.maxTokens);
   }
 
   /** Boards that could take a request, now or once they have a place. */
@@ -279,15 +307,29 @@ export class Dispatch {
     return this.#options.boards.with(request.models).filter(({ record }) => !record.isDraining);
   }
 
-  #views(request: FleetRequest) {
-    return this.#boardsFor(request).map(({ name, owner, record }) => {
-      const inHand = [...this.#requests.values()].filter(({ board }) => board?.owner === owner);
+  /**
+   * The boards for a request. One that had it before, and failed or was lost, is left out where there is another.
+   * @param meant requests that wait for a board to have room
+   */
+  #views(request: FleetRequest, meant: ReadonlyMap<FleetRequest, string>): BoardView[] {
+    const able = this.#boardsFor(request);
+    const fresh = able.filter(({ name }) => !request.had.has(name));
+    return (fresh.length > 0 ? fresh : able).map((board) => {
+      const { name, owner, record } = board;
+      const has = [...this.#requests.values()].filter(
+        (one) => one.board?.owner === owner || meant.get(one) === name,
+      );
       return {
+        ...this.#options.prices.of(request.facts.params.model, board),
         name,
         places: record.places,
-        inHand: inHand.length,
-        columns: inHand.reduce((sum, one) => sum + one.left + tokensLeft(one), 0),
-        hadIt: request.had.has(name),
+        isDraining: false,
+        work: has.map((one) => ({
+          id: one.number,
+          promptLeft: one.promptLeft,
+          expectedLeft: this.#expectedLeft(one),
+          begun: one.begun,
+        })),
       };
     });
   }
@@ -298,11 +340,10 @@ export class Dispatch {
     if (board === undefined) return;
     const now = clock.now();
     const { params, client, deadlineAt } = request.facts;
-    request.state = 'running';
-    request.board = { name, owner: board.owner };
+    request.give({ name, owner: board.owner });
     request.servedAt = now;
     request.releasedAt ??= now;
-    const delivery = ++request.delivery;
+    const { delivery } = request;
     this.#accounts.begin(client, now);
     const { service } = params;
     const order: Order = {
@@ -422,12 +463,6 @@ export class Dispatch {
       counters: newCost(),
     };
   }
-}
-
-/** An answer's length is not known before its end: half of what it may have at most. */
-function tokensLeft({ facts, generated }: FleetRequest): number {
-  const most = facts.params.sampling.maxTokens ?? 512;
-  return Math.max(1, (most - generated) / 2);
 }
 
 /** A path of at most four names, as requests may have it. */

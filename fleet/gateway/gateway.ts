@@ -30,6 +30,7 @@ import { Dispatch } from './dispatch.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES } from './handlers.js';
 import { serveFiles } from './serve-files.js';
+import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
 import { promptTokens } from './tokens-of.js';
 
@@ -80,7 +81,12 @@ export class Gateway implements SessionHost {
     });
     this.calls = new Calls(bus, this.#boards, maxWaitMs);
     this.models = new FleetModels({ ...options, boards: this.#boards, calls: this.calls, waitMs: LOOK_MS });
-    this.#dispatch = new Dispatch({ ...options, boards: this.#boards, waitMs: maxWaitMs });
+    this.#dispatch = new Dispatch({
+      ...options,
+      boards: this.#boards,
+      prices: new StepPrices(store, log),
+      waitMs: maxWaitMs,
+    });
     this.generations = new GenerationRegistry(clock, () => this);
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({

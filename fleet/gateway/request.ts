@@ -38,6 +38,10 @@ export class FleetRequest {
   /** Boards it was given to, and those since its last token. */
   delivery = 0;
   fruitless = 0;
+  /** Board that it waits for to have room. */
+  meantFor: string | undefined;
+  /** Whether the board that has it told a token. */
+  #hasToken = false;
   /** Of the work queue's message. */
   sequence: number | undefined;
   releasedAt: number | undefined;
@@ -113,10 +117,40 @@ export class FleetRequest {
     return { fresh };
   }
 
-  /** Columns that are left to compute until its next token. */
-  get left(): number {
-    const computed = this.begun ? 0 : this.facts.params.prompt.tokens.length + this.generated;
-    return Math.max(1, computed);
+  /** A board has it from now on. */
+  give(board: { readonly name: string; readonly owner: string }): void {
+    this.state = 'running';
+    this.board = board;
+    this.meantFor = undefined;
+    this.delivery++;
+  }
+
+  /** Its board has it no more. */
+  takeBack(): void {
+    if (this.board !== undefined) this.had.add(this.board.name);
+    this.state = 'waiting';
+    this.begun = false;
+    this.#hasToken = false;
+    this.board = undefined;
+    this.sequence = undefined;
+  }
+
+  /** A token of it came. @returns whether it is the first one since a board has it */
+  tellsToken(): boolean {
+    const isFirst = !this.#hasToken;
+    this.#hasToken = true;
+    return isFirst;
+  }
+
+  /** Columns that a board computes before its next token, where it has nothing of it yet. */
+  get columns(): number {
+    return this.facts.params.prompt.tokens.length + this.generated;
+  }
+
+  /** Of them, those that its board may not have computed yet. Beams tell no token. */
+  get promptLeft(): number {
+    const isComputed = this.#hasToken || (this.begun && this.facts.params.sampling.beams !== undefined);
+    return isComputed ? 0 : this.columns;
   }
 
   /** What the policy sees. @param hasBoard whether a board could take it now */
@@ -133,7 +167,7 @@ export class FleetRequest {
       state: this.state,
       begun: this.delivery > 0,
       hasCredit: hasBoard && this.credit > this.generated,
-      left: this.left,
+      left: Math.max(1, this.promptLeft),
       generates: this.generated > 0,
       found: 0,
       page: undefined,

@@ -59,14 +59,24 @@ export class Member implements AsyncDisposable {
     this.#loads = new Loads({ ...options, link, onChange: () => this.#tell() });
   }
 
+  /** @throws PynqLlmError FLEET_BOARD_NAME */
+  static requireName(name: string): void {
+    if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
+      throw new PynqLlmError('FLEET_BOARD_NAME', `"${name}" is no name of a board.`);
+  }
+
+  /** Resolves with the reason when the agent has ended, or the member was closed. */
+  get lost(): Promise<PynqLlmError> {
+    return this.#link.lost;
+  }
+
   /**
    * Joins a fleet; resolves when the gateway can know of the board.
    * @throws PynqLlmError FLEET_BOARD_NAME, AGENT_DEVICE_FAILED, BUS_...
    */
   static async join(options: MemberOptions): Promise<Member> {
     const { name, agent } = options;
-    if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
-      throw new PynqLlmError('FLEET_BOARD_NAME', `"${name}" is no name of a board.`);
+    Member.requireName(name);
     const link = await AgentLink.open(agent);
     const member = new Member(options, link, await link.request('board.info', {}));
     try {

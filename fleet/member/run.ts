@@ -61,7 +61,7 @@ export class Run {
     if (isEnded && continueFrom.length > 0) end = await this.#generate(continueFrom.slice(0, -1));
     const { signal, delivery, bus } = this.#options;
     if (pack({ event: end }).length > bus.maxPayload) end = { type: 'failed', error: TOO_LARGE.toWire() };
-    await this.#append(`${ENDS}.${params.generation}`, 'end', { event: end });
+    await this.#append(ENDS, 'end', { event: end });
     // Where it is delivered again it has ended for the gateway.
     if (!signal.aborted) await delivery.ack().catch(() => undefined);
     return end;
@@ -84,7 +84,7 @@ export class Run {
 
   async #generate(continueFrom: readonly number[]): Promise<GenerateEvent> {
     const { link, order } = this.#options;
-    const { generation, ...params } = order.params;
+    const { generation: _, ...params } = order.params;
     this.#base = continueFrom.length;
     this.#received = 0;
     this.#granted = 0;
@@ -103,12 +103,12 @@ export class Run {
         if (event.type !== 'token') return end(event);
         this.#received++;
         this.#pass();
-        void this.#append(`${TOKENS}.${this.#options.board}.${generation}`, String(event.index), { event });
+        void this.#append(TOKENS, String(event.index), { event });
       });
       this.#grant = opened.stream.grant;
       this.#pass();
       opened.result.then(({ promptTokens }) => {
-        void this.#append(`${BEGINNINGS}.${generation}`, 'begun', { promptTokens });
+        void this.#append(BEGINNINGS, 'begun', { promptTokens });
       }, fail);
       void link.lost.then(fail);
       return await ended.finally(opened.release);
@@ -129,13 +129,15 @@ export class Run {
 
   /** Appends to the log in the order of the calls, as often as it takes. @param what names the entry within its delivery */
   #append(
-    subject: string,
+    kind: typeof BEGINNINGS | typeof TOKENS | typeof ENDS,
     what: string,
     message: Omit<Beginning, 'delivery'> | Omit<Outcome, 'delivery'>,
   ): Promise<void> {
     const { order, signal, board } = this.#options;
     const { delivery, params } = order;
     const data = pack({ delivery, ...message });
+    // A board writes below its own name alone.
+    const subject = `${kind}.${board}.${params.generation}`;
     const append = () =>
       this.#log.append(subject, `${params.generation}.${delivery}.${board}.${what}`, data, {
         timeoutMs: APPEND_MS,
