@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type BoardClient, connect, type Model, type Token } from '../../sdk/index.js';
 import { openMock } from '../../sdk/mock.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
@@ -33,7 +33,7 @@ describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker'
         ]),
       );
     board = await connect(gateway.url);
-    await expect.poll(joined).toEqual(['one', 'two']);
+    await vi.waitFor(async () => expect(await joined()).toEqual(['one', 'two']), 20_000);
     model = await board.models.upload(TINY_MODEL);
   });
   afterAll(async () => {
