@@ -251,7 +251,11 @@ export class Gateway implements SessionHost {
   }
 
   async health(): Promise<BoardHealth> {
-    const freeBytes = await this.store.freeBytes();
+    const problems: { part: string; error: string }[] = [];
+    const freeBytes = await this.store.freeBytes().catch((error: unknown) => {
+      problems.push({ part: 'store', error: String(error) });
+      return undefined;
+    });
     const boards = this.#boards.all.length;
     return {
       state: boards > 0 ? 'ready' : 'starting',
@@ -263,7 +267,8 @@ export class Gateway implements SessionHost {
       generations: this.generations.running,
       models: this.models.count,
       process: { residentBytes: process.memoryUsage.rss() },
-      store: { freeBytes },
+      ...(freeBytes === undefined ? {} : { store: { freeBytes } }),
+      ...(problems.length === 0 ? {} : { problems }),
     };
   }
 
