@@ -59,15 +59,22 @@ for (const i of [2, 9])
 
 interface Given {
   readonly request: number;
+  /** Tokens that it goes on after. */
+  readonly cut: number;
   readonly received: Received;
 }
 
-/** Requests that join, read slowly, are cancelled and lose their memory at random, on an engine of their own. */
+/**
+ * Requests that join, some after a part of their tokens, read slowly, are cancelled and lose their memory at random, on an
+ * engine of their own.
+ * @param alone what each gets alone
+ */
 function runSchedule(
   board: MockBoard,
   model: ReturnType<typeof load>,
   random: (below: number) => number,
   metrics: EngineMetrics,
+  alone: readonly Received[],
 ) {
   let clock = 0;
   const bench = new Bench(model, {
@@ -90,9 +97,15 @@ function runSchedule(
       const service = SERVICES[random(SERVICES.length)];
       // Now and then several answers to one prompt.
       for (let answers = random(4) === 0 ? 3 : 1; answers > 0; answers--) {
-        const credit = random(4);
-        const { received, generation } = bench.submit({ ...REQUESTS[request], credit }, service);
-        given.push({ request, received });
+        const ids = alone[request].tokens.map(({ id }) => id);
+        const cut = ids.length > 0 && random(3) === 0 ? random(ids.length) : 0;
+        const credit = cut + random(4);
+        const continueFrom = ids.slice(0, cut);
+        const { received, generation } = bench.submit(
+          { ...REQUESTS[request], continueFrom, credit },
+          service,
+        );
+        given.push({ request, cut, received });
         live.push({ ...generation, credit });
       }
     }
@@ -124,7 +137,7 @@ it.each(CASES)(
     const accelerator = new Accelerator(board);
     const most = schedules / 100;
     const metrics = new EngineMetrics();
-    const counts = { finished: 0, cancelled: 0, speculated: 0, searched: 0 };
+    const counts = { finished: 0, cancelled: 0, speculated: 0, searched: 0, continued: 0 };
     const models = [load(accelerator, 'f16', 5), load(accelerator, 'f16', 32), load(accelerator, 'int8', 12)];
     const alone = models.map((model) =>
       REQUESTS.map((request) => {
@@ -139,25 +152,27 @@ it.each(CASES)(
       const generator = new Random(schedule);
       const which = schedule % models.length;
       const below = (limit: number) => generator.nextUint32() % limit;
-      const { given, speculated } = runSchedule(board, models[which], below, metrics);
+      const { given, speculated } = runSchedule(board, models[which], below, metrics, alone[which]);
       counts.speculated += speculated;
-      for (const { request, received } of given) {
+      for (const { request, cut, received } of given) {
         const expected = alone[which][request];
         expect(received.error).toBeUndefined();
         if (received.result?.reason === 'cancelled') counts.cancelled++;
         else {
           counts.finished++;
-          expect(received.tokens).toHaveLength(expected.tokens.length);
+          counts.continued += cut > 0 ? 1 : 0;
+          expect(received.tokens).toHaveLength(expected.tokens.length - cut);
           expect(received.result?.beams).toEqual(expected.result?.beams);
           counts.searched += received.result?.beams === undefined ? 0 : 1;
         }
-        expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
+        expect(received.tokens).toEqual(expected.tokens.slice(cut, cut + received.tokens.length));
       }
       expect(models[which].kvPool.stats.used).toBe(0);
     }
     // The schedules were what they are meant to be.
     expect(counts.finished).toBeGreaterThan(200 * most);
     expect(counts.cancelled).toBeGreaterThan(20 * most);
+    expect(counts.continued).toBeGreaterThan(40 * most);
     expect(counts.searched).toBeGreaterThan(15 * most);
     const { interactive, batch } = metrics.classes;
     expect(interactive.preempted + batch.preempted).toBeGreaterThan(20 * most);
@@ -196,17 +211,17 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
       for (let schedule = 0; schedule < 25; schedule++) {
         const generator = new Random(100 * which + schedule);
         const below = (limit: number) => generator.nextUint32() % limit;
-        const { given, speculated } = runSchedule(board, model, below, metrics);
+        const { given, speculated } = runSchedule(board, model, below, metrics, alone);
         counts.speculated += speculated;
-        for (const { request, received } of given) {
+        for (const { request, cut, received } of given) {
           expect(received.error).toBeUndefined();
           if (received.result?.reason === 'cancelled') counts.cancelled++;
           else {
             counts.finished++;
-            expect(received.tokens).toHaveLength(alone[request].tokens.length);
+            expect(received.tokens).toHaveLength(alone[request].tokens.length - cut);
             expect(received.result?.beams).toEqual(alone[request].result?.beams);
           }
-          expect(received.tokens).toEqual(alone[request].tokens.slice(0, received.tokens.length));
+          expect(received.tokens).toEqual(alone[request].tokens.slice(cut, cut + received.tokens.length));
         }
         expect(model.kvPool.stats.used).toBe(0);
       }

@@ -1,30 +1,38 @@
 import { describe, expect, it } from 'vitest';
+import { loadBoardDescription } from '../../../../board/description-file.js';
 import type { ResponseFormat } from '../../../../constraint/index.js';
+import { Accelerator } from '../../../../driver/accelerator.js';
 import { fileSource, openGguf } from '../../../../gguf/index.js';
 import { replay } from '../../../../llm/engine/generation-state.js';
 import type { GenerateRequest } from '../../../../llm/engine/request.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
 import { Random } from '../../../../maths/index.js';
+import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, deepened, GREEDY, type Received, TINY_STORIES, textOf, tinyOfPages } from '../models.js';
 
 const TOKENS = 12;
+const accelerator = new Accelerator(openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' }));
 const gguf = openGguf(fileSource(TINY_STORIES));
-const model = loadModel(gguf, { contextLength: 128 });
-const int8 = loadModel(gguf, { contextLength: 128, kvType: 'int8' });
-/** Worth drafting for: what is drafted costs less than what it saves. */
-const deep = loadModel(deepened(gguf, 8), { contextLength: 128 });
-const draftModel = loadModel(openGguf(fileSource('models/tiny-stories-Q2_K.gguf')), { contextLength: 100 });
+const model = loadModel(gguf, { accelerator, contextLength: 128 });
+const int8 = loadModel(gguf, { accelerator, contextLength: 128, kvType: 'int8' });
+/** Worth drafting for by another model: what is drafted costs less than what it saves. */
+const deep = loadModel(deepened(gguf, 8), { accelerator, contextLength: 100 });
+const draftModel = loadModel(openGguf(fileSource('models/tiny-stories-Q2_K.gguf')), {
+  accelerator,
+  contextLength: 100,
+});
 const ONCE = model.tokenizer.encode('Once upon a time');
 const REPETITIVE = model.tokenizer.encode('The cat sat on the mat. The dog sat on the mat. The');
 
 const format = (schema: unknown): ResponseFormat => ({ type: 'json-schema', schema: JSON.stringify(schema) });
 
-function run(on: Model, request: GenerateRequest): Received {
+function run(on: Model, request: GenerateRequest): Received & { readonly steps: number } {
   const bench = new Bench(on);
   const { received } = bench.submit(request);
-  bench.run();
-  return received;
+  let steps = 0;
+  for (; bench.engine.hasWork; steps++) bench.engine.step();
+  return { ...received, steps };
 }
 
 const idsOf = ({ tokens }: Received) => tokens.map(({ id }) => id);
@@ -36,24 +44,30 @@ function endOf({ result }: Received) {
   return { reason: result.reason, text: result.text, tokens: result.tokens, promptTokens, generatedTokens };
 }
 
-/** Cuts a generation at every index, with pages of the whole one in the pool and without. */
-function expectSameAfterEveryCut(on: Model, request: GenerateRequest): Received {
+/** Cuts a generation at every index, in turns with pages of the whole one in the pool and without. */
+function expectSameAfterEveryCut(on: Model, request: GenerateRequest) {
   const whole = run(on, request);
   expect(whole.error).toBeUndefined();
   const ids = idsOf(whole);
-  for (let cut = 0; cut < ids.length; cut++)
-    for (const isCached of [true, false]) {
-      if (!isCached) on.kvPool.clear();
-      const rest = run(on, { ...request, continueFrom: ids.slice(0, cut) });
-      expect(rest.error).toBeUndefined();
-      expect(rest.tokens, `after ${cut}`).toEqual(whole.tokens.slice(cut));
-      expect(endOf(rest)).toEqual(endOf(whole));
-      expect(rest.result?.timing.replayedTokens).toBe(cut);
-    }
+  for (let cut = 0; cut < ids.length; cut++) {
+    if (cut % 2 === 1) on.kvPool.clear();
+    const rest = run(on, { ...request, continueFrom: ids.slice(0, cut) });
+    expect(rest.error).toBeUndefined();
+    expect(rest.tokens, `after ${cut}`).toEqual(whole.tokens.slice(cut));
+    expect(endOf(rest)).toEqual(endOf(whole));
+    expect(rest.result?.timing.replayedTokens).toBe(cut);
+  }
   expect(() => run(on, { ...request, continueFrom: ids })).toThrow(/LLM_CONTINUE_ENDED/);
   return whole;
 }
 
+const PENALTIES = {
+  repeatPenalty: 1.3,
+  frequencyPenalty: 1.5,
+  presencePenalty: 0.7,
+  repeatLastN: 6,
+  logitBias: [300, 301, 302].map((id) => [id, 25] as const),
+};
 const FORM = { type: 'object', properties: { name: { enum: ['Lily', 'Tim'] } }, required: ['name'] };
 
 describe('a generation that goes on after its first tokens has the bits of one that was never cut', () => {
@@ -61,30 +75,24 @@ describe('a generation that goes on after its first tokens has the bits of one t
     ['greedy', model, { prompt: ONCE, sampling: { ...GREEDY, topLogprobs: 3 } }],
     ['sampled', model, { prompt: ONCE, sampling: { temperature: 1, seed: 7, topLogprobs: 2 } }],
     ['without log-probabilities', model, { prompt: ONCE, sampling: { seed: 8, logprobs: false } }],
+    // Biased so that what was there lately decides which of three is next.
+    ['with penalties', model, { prompt: ONCE, sampling: { ...GREEDY, ...PENALTIES } }],
     [
-      'with penalties',
+      'with penalties, sampled',
       model,
-      {
-        prompt: ONCE,
-        sampling: {
-          seed: 3,
-          repeatPenalty: 1.3,
-          frequencyPenalty: 0.7,
-          presencePenalty: 0.4,
-          repeatLastN: 6,
-        },
-      },
+      { prompt: ONCE, sampling: { seed: 3, ...PENALTIES, repeatLastN: 20 } },
     ],
     ['with a logit bias', model, { prompt: ONCE, sampling: { seed: 4, logitBias: [[ONCE[1], 5]] } }],
-    ['with prompt lookup', deep, { prompt: REPETITIVE, sampling: GREEDY, promptLookup: true }],
-    ['with prompt lookup, sampled', deep, { prompt: REPETITIVE, sampling: { seed: 2 }, promptLookup: true }],
+    ['with prompt lookup', model, { prompt: REPETITIVE, sampling: GREEDY, promptLookup: true }],
+    ['with prompt lookup, sampled', model, { prompt: REPETITIVE, sampling: { seed: 2 }, promptLookup: true }],
     ['with a draft model', deep, { prompt: ONCE, sampling: GREEDY, draftModel }],
-    ['with a draft model, sampled', deep, { prompt: ONCE, sampling: { seed: 5 }, draftModel }],
     ['with keys and values in INT8', int8, { prompt: REPETITIVE.slice(0, 10), sampling: { seed: 6 } }],
     ['with INT8 and prompt lookup', int8, { prompt: REPETITIVE, sampling: GREEDY, promptLookup: true }],
   ])('%s', (_, on, request) => {
     const whole = expectSameAfterEveryCut(on, { ...request, maxTokens: TOKENS, ignoreEos: true });
     expect(whole.tokens).toHaveLength(TOKENS);
+    if (request.sampling?.repeatPenalty) expect(new Set(idsOf(whole)).size).toBeLessThan(TOKENS);
+    if (request.promptLookup || request.draftModel) expect(whole.steps).toBeLessThan(TOKENS);
   });
 
   it.each([GREEDY, { temperature: 1, seed: 3 }])('within a schema, %j', (sampling) => {
@@ -119,11 +127,63 @@ describe('a generation that goes on after its first tokens has the bits of one t
 
   it('up to an end-of-text token, and past it', () => {
     const [end] = model.tokenizer.eosIds;
-    const sampling = { ...GREEDY, logitBias: [[end, 12] as const] };
-    const whole = expectSameAfterEveryCut(model, { prompt: ONCE, sampling, maxTokens: 60 });
+    const biased = (bias: number) => ({
+      prompt: ONCE,
+      sampling: { temperature: 1, seed: 1, logitBias: [[end, bias] as const] },
+      maxTokens: TOKENS,
+    });
+    // The least one of these with which it ends within the twelve tokens.
+    const biases = Array.from({ length: 40 }, (_, i) => 8 + i / 2);
+    const bias = biases.find((one) => run(model, biased(one)).result?.reason === 'end-of-text') ?? 0;
+    const whole = expectSameAfterEveryCut(model, biased(bias));
     expect(whole.result?.reason).toBe('end-of-text');
-    const past = expectSameAfterEveryCut(model, { prompt: ONCE, sampling, maxTokens: 8, ignoreEos: true });
-    expect(idsOf(past)).toContain(end);
+    const past = expectSameAfterEveryCut(model, { ...biased(bias), ignoreEos: true });
+    expect(idsOf(past).slice(0, -1)).toContain(end);
+  });
+
+  it("in the middle of the model's own end", () => {
+    const end = model.tokenizer.encode('<|end_story|>', { addSpecial: false });
+    const last = end.at(-1) ?? 0;
+    const sampling = { ...GREEDY, logitBias: [[last, 99] as const] };
+    const { tokens, result } = run(model, { prompt: ONCE, sampling, continueFrom: end.slice(0, -1) });
+    expect(tokens).toMatchObject([{ index: end.length - 1, id: last, text: '' }]);
+    expect(result?.reason).toBe('end-of-text');
+  });
+
+  it('whichever way it drafts in each part', () => {
+    const request = { prompt: REPETITIVE, sampling: { seed: 9 }, maxTokens: 2 * TOKENS, ignoreEos: true };
+    const whole = run(deep, request);
+    const pieces: Received['tokens'][number][] = [];
+    for (const [i, ways] of [{}, { promptLookup: true }, { draftModel }, {}].entries()) {
+      const bench = new Bench(deep);
+      const continueFrom = pieces.map(({ id }) => id);
+      const { received, generation } = bench.submit({
+        ...request,
+        ...ways,
+        continueFrom,
+        credit: 6 * (i + 1),
+      });
+      bench.run();
+      generation.cancel();
+      bench.engine.step();
+      pieces.push(...received.tokens);
+    }
+    expect(pieces).toEqual(whole.tokens);
+  });
+
+  it('also where the part before was cancelled with text held back, which comes again', () => {
+    const request = { prompt: ONCE, sampling: GREEDY, maxTokens: TOKENS };
+    const { tokens } = run(model, request);
+    const stop = [`${tokens[3].text}${tokens[4].text}~`];
+    const bench = new Bench(model);
+    const { received, generation } = bench.submit({ ...request, stop, credit: 4 });
+    bench.run();
+    generation.cancel();
+    bench.engine.step();
+    expect(received.result?.text).toBe(tokens[3].text);
+    const rest = run(model, { ...request, stop, continueFrom: idsOf(received) });
+    const texts = [...received.tokens, ...rest.tokens].map(({ text }) => text);
+    expect(texts.join('')).toBe(textOf({ tokens }));
   });
 
   it('until the context is full', () => {
@@ -147,7 +207,7 @@ describe('a generation that goes on after its first tokens has the bits of one t
     }
   });
 
-  it('with a pinned prompt, and with its own pages taken from it in between', () => {
+  it('where its own pages are taken from it in between', () => {
     const random = new Random(11);
     const pool = tinyOfPages('int8', 20);
     const alone = tinyOfPages('int8', 400);
@@ -182,12 +242,9 @@ describe('the tokens to go on after', () => {
     const cachedTokens = Math.min(REPETITIVE.length, cached);
     expect(received.result?.timing).toMatchObject({ cachedTokens, replayedTokens: 30, generatedTokens: 40 });
     model.kvPool.clear();
-    const before = model.cost().coreCycles;
-    const steps = new Bench(model);
-    steps.submit({ ...request, continueFrom: ids.slice(0, 39) });
-    steps.engine.step();
-    expect(steps.engine.count).toBe(0);
-    expect(model.cost().coreCycles).toBe(before);
+    // Prompt and tokens together are columns of one step.
+    expect(REPETITIVE.length + 39).toBeLessThanOrEqual(model.maxColumns);
+    expect(run(model, { ...request, continueFrom: ids.slice(0, 39) }).steps).toBe(1);
   });
 
   it('count against the credit and the most tokens', () => {
@@ -261,6 +318,14 @@ describe('what cannot be gone on after is refused', () => {
       { code: 'LLM_CONTINUE_ENDED', context: { reason: 'stop', tokens: 4, given: TOKENS } },
     ],
     [
+      "the model's own end, written as ordinary tokens",
+      {
+        ...greedy,
+        continueFrom: [...ids, ...model.tokenizer.encode('<|end_story|>', { addSpecial: false })],
+      },
+      { code: 'LLM_CONTINUE_ENDED', context: { reason: 'end-of-text' } },
+    ],
+    [
       'what a schema forbids',
       { ...greedy, responseFormat: format(FORM), continueFrom: ids },
       { code: 'LLM_CONTINUE_FORBIDDEN', context: { index: 0, token: ids[0] } },
@@ -308,7 +373,9 @@ describe('what cannot be gone on after is refused', () => {
   });
 });
 
-it('a request of any options, cut several times anywhere, gives what it gives uncut', () => {
+it('a request of any options, cut several times anywhere, gives what it gives uncut', {
+  timeout: 240_000,
+}, () => {
   const random = new Random(23);
   const below = (n: number) => Math.floor(random.nextDouble() * n);
   const maybe = <T>(value: T): T | undefined => (below(2) === 0 ? value : undefined);
