@@ -1,108 +1,19 @@
-import { PynqLlmError } from '../../errors/index.js';
-import type { BucketConfig, Bus, ExhaustedMessage, LogConfig, QueueConfig } from '../bus.js';
-import { checkRange, matches } from '../checks.js';
+import type { Bus } from '../bus.js';
+import { HEADER_ROOM } from '../checks.js';
 import { InProcessBus } from './bus.js';
-import { Lane } from './lane.js';
-import { Store } from './store.js';
-
-/** A message on its way, and where its answer goes. */
-export interface Envelope {
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly reply?: ((answer: Uint8Array | PynqLlmError) => void) | undefined;
-}
-/** Who listens. */
-export interface Listener {
-  readonly pattern: string;
-  readonly group: string | undefined;
-  readonly take: (envelope: Envelope) => void;
-}
-export interface QueueState {
-  config: QueueConfig;
-  readonly store: Store;
-  readonly lanes: Map<string, Lane>;
-  readonly exhausted: Set<(message: ExhaustedMessage) => void>;
-}
+import { BrokerState } from './state.js';
 
 /** A broker inside this process, gone with it: for a fleet of mocks, and what tests need of one. */
 export class InProcessBroker {
-  readonly maxPayload: number;
-  readonly #listeners = new Set<Listener>();
-  readonly #queues = new Map<string, QueueState>();
-  readonly #logs = new Map<string, Store>();
-  readonly #buckets = new Map<string, Store>();
-  #turn = 0;
+  readonly #state: BrokerState;
 
-  /** @param maxPayload bytes of a message at most */
-  constructor(maxPayload = (1 << 20) - 4_096) {
-    this.maxPayload = checkRange('maxPayload', maxPayload, 1, 64 << 20);
+  /** @param maxPayload bytes of a message at most; as nats-server's if not given */
+  constructor(maxPayload = (1 << 20) - HEADER_ROOM) {
+    this.#state = new BrokerState(maxPayload);
   }
 
   /** A connection of its own: closing it ends nobody else's. @param name for people */
   connect(name = 'in process'): Bus {
-    return new InProcessBus(this, name);
+    return new InProcessBus(this.#state, name);
   }
-
-  listen(listener: Listener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-  /** @returns how many it goes to */
-  send(envelope: Envelope): number {
-    const to = new Map<string | Listener, Listener[]>();
-    for (const listener of this.#listeners) {
-      if (!matches(listener.pattern, envelope.subject)) continue;
-      const group = listener.group ?? listener;
-      to.set(group, [...(to.get(group) ?? []), listener]);
-    }
-    for (const members of to.values()) members[this.#turn++ % members.length]!.take(envelope);
-    return to.size;
-  }
-
-  declareQueue(config: QueueConfig): void {
-    const queue = this.#queues.get(config.name);
-    if (queue) {
-      queue.config = config;
-      queue.store.limits = config;
-      return;
-    }
-    const store = new Store(config, 'refuse');
-    this.#queues.set(config.name, { config, store, lanes: new Map(), exhausted: new Set() });
-  }
-  declareLog(config: LogConfig): void {
-    const log = this.#logs.get(config.name);
-    if (log) log.limits = config;
-    else this.#logs.set(config.name, new Store(config, 'drop-oldest'));
-  }
-  declareBucket({ name, maxBytes }: BucketConfig): void {
-    const limits = { maxBytes, maxAgeMs: 0, duplicateWindowMs: 100 };
-    const bucket = this.#buckets.get(name);
-    if (bucket) bucket.limits = limits;
-    else this.#buckets.set(name, new Store(limits, 'refuse'));
-  }
-
-  openLane(queue: QueueState, lane: string): void {
-    if (queue.lanes.has(lane)) return;
-    const exhausted = (sequence: number, deliveries: number) => {
-      for (const handler of [...queue.exhausted]) handler({ lane, sequence, deliveries });
-    };
-    queue.lanes.set(lane, new Lane(queue.store, lane, () => queue.config, exhausted));
-  }
-
-  /** @throws BUS_MISSING */
-  queue(name: string): QueueState {
-    return this.#queues.get(name) ?? missing('queue', name);
-  }
-  /** @throws BUS_MISSING */
-  log(name: string): Store {
-    return this.#logs.get(name) ?? missing('log', name);
-  }
-  /** @throws BUS_MISSING */
-  bucket(name: string): Store {
-    return this.#buckets.get(name) ?? missing('bucket', name);
-  }
-}
-
-function missing(what: string, name: string): never {
-  throw new PynqLlmError('BUS_MISSING', `The broker has no ${what} "${name}".`, { context: { name } });
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { errorToWire } from '../../protocol/index.js';
 import { Backlog } from '../backlog.js';
@@ -27,33 +28,33 @@ import {
   timeoutOf,
 } from '../checks.js';
 import { deferred } from '../deferred.js';
-import type { Envelope, InProcessBroker } from './broker.js';
 import { InProcessKeyValue } from './key-value.js';
 import { InProcessLog } from './log.js';
 import { InProcessQueue } from './queue.js';
+import type { BrokerState, Connection, Envelope } from './state.js';
 
 /** One party's connection to the broker of this process. */
-export class InProcessBus implements Bus {
+export class InProcessBus implements Bus, Connection {
   readonly name: string;
   readonly maxPayload: number;
-  readonly #broker: InProcessBroker;
+  readonly #broker: BrokerState;
   readonly #closing = new AbortController();
 
-  constructor(broker: InProcessBroker, name: string) {
+  constructor(broker: BrokerState, name: string) {
     this.#broker = broker;
     this.name = name;
     this.maxPayload = broker.maxPayload;
+    // Each subscription, reader and wait hears of its end.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   get connected(): boolean {
     return !this.#closing.signal.aborted;
   }
-  /** Aborted when the bus is closed. */
   get closed(): AbortSignal {
     return this.#closing.signal;
   }
-  /** @throws BUS_CLOSED */
-  open(): InProcessBroker {
+  open(): BrokerState {
     if (this.#closing.signal.aborted)
       throw new PynqLlmError('BUS_CLOSED', `The bus (${this.name}) is closed.`);
     return this.#broker;

@@ -1,15 +1,15 @@
 import type { KeyEntry, KeyEvent, KeyValue, WatchOptions } from '../bus.js';
 import { checkPattern, checkPayload, checkSubject } from '../checks.js';
-import type { InProcessBus } from './bus.js';
 import { readStore } from './read-store.js';
+import type { Connection } from './state.js';
 import type { StoredMessage } from './store.js';
 
 /** A bucket of this process. */
 export class InProcessKeyValue implements KeyValue {
   readonly name: string;
-  readonly #bus: InProcessBus;
+  readonly #bus: Connection;
 
-  constructor(bus: InProcessBus, name: string) {
+  constructor(bus: Connection, name: string) {
     this.#bus = bus;
     this.name = name;
   }

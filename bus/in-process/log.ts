@@ -1,14 +1,14 @@
 import type { Log, LogEntry, ReadOptions, Stored } from '../bus.js';
 import { checkId, checkPattern, checkPayload, checkRange, checkSubject } from '../checks.js';
-import type { InProcessBus } from './bus.js';
 import { readStore } from './read-store.js';
+import type { Connection } from './state.js';
 
 /** A log of this process. */
 export class InProcessLog implements Log {
   readonly name: string;
-  readonly #bus: InProcessBus;
+  readonly #bus: Connection;
 
-  constructor(bus: InProcessBus, name: string) {
+  constructor(bus: Connection, name: string) {
     this.#bus = bus;
     this.name = name;
   }

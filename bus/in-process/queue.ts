@@ -10,15 +10,15 @@ import type {
 } from '../bus.js';
 import { checkId, checkName, checkPayload, checkRange, MAX_WAIT_MS } from '../checks.js';
 import { deferred } from '../deferred.js';
-import type { InProcessBus } from './bus.js';
 import type { Lane, LaneDelivery } from './lane.js';
+import type { Connection } from './state.js';
 
 /** A queue of this process. */
 export class InProcessQueue implements WorkQueue {
   readonly name: string;
-  readonly #bus: InProcessBus;
+  readonly #bus: Connection;
 
-  constructor(bus: InProcessBus, name: string) {
+  constructor(bus: Connection, name: string) {
     this.#bus = bus;
     this.name = name;
   }

@@ -30,6 +30,7 @@ import {
 } from '../checks.js';
 import { isTimeout, typedError } from './errors.js';
 import { NatsKeyValue } from './key-value.js';
+import type { nats } from './library.js';
 import type { NatsLink } from './link.js';
 import { NatsLog } from './log.js';
 import { NatsQueue } from './queue.js';
@@ -41,7 +42,7 @@ const ERROR_HEADER = 'Bus-Error';
 /** Answers go to inboxes alone: with another subject in its place, whoever asks could have them stored in others' logs. */
 const INBOX = /^_INBOX[A-Za-z0-9_-]*\.[A-Za-z0-9_.-]+$/;
 
-type NatsLibrary = Pick<typeof import('./library.js'), 'headers' | 'createInbox'>;
+type NatsLibrary = Pick<typeof nats, 'headers' | 'createInbox'>;
 
 /** A connection to a NATS server with JetStream. */
 export class NatsBus implements Bus {
@@ -97,10 +98,10 @@ export class NatsBus implements Bus {
     const connection = await this.#link.up(untilMs);
     const timeout = Math.max(1, Math.ceil(untilMs - performance.now()));
     try {
-      return readAnswer(await connection.request(subject, new Uint8Array(data), { timeout }), subject);
+      return readAnswer(await this.#link.ask(connection, subject, new Uint8Array(data), timeout), subject);
     } catch (error) {
-      if (isPynqLlmError(error)) throw error;
       this.#link.checkOpen();
+      if (isPynqLlmError(error)) throw error;
       const late = `${subject} was not answered within ${timeoutMs} ms.`;
       if (isTimeout(error))
         throw new PynqLlmError('BUS_REQUEST_TIMEOUT', late, { context: { subject, timeoutMs } });

@@ -50,7 +50,7 @@ export async function connectNats(options: NatsOptions): Promise<Bus> {
       remedy: 'Give one of them: it decides.',
     });
   const authority = ca === undefined ? undefined : readAuthority(ca);
-  const library = await import('./library.js');
+  const { nats } = await import('./library.js');
   const inboxPrefix = `_INBOX_${inbox}`;
 
   const open = async () => {
@@ -72,18 +72,18 @@ export async function connectNats(options: NatsOptions): Promise<Bus> {
         maxPingOut: 2,
         ...(credentials !== undefined && {
           // Read each time, so that a key can be changed while a fleet runs.
-          authenticator: library.nkeyAuthenticator(await readSeed(credentials)),
+          authenticator: nats.nkeyAuthenticator(await readSeed(credentials)),
         }),
         ...tlsOptions(address, pem, fingerprint),
       };
-      return await checked(await library.connect(config));
+      return await checked(await nats.connect(config));
     } catch (error) {
       throw explained(error, address, timeoutMs);
     }
   };
   const link = new NatsLink(open, onError);
   await link.connect();
-  return new NatsBus(link, library, `nats://${address.host}:${address.port}`, inboxPrefix);
+  return new NatsBus(link, nats, `nats://${address.host}:${address.port}`, inboxPrefix);
 }
 
 function tlsOptions(

@@ -7,9 +7,9 @@ const SEED = /^SU[A-Z2-7]{56}$/m;
 /** Reads an nkey's seed: a line "SU…", alone or among others. @throws BUS_CREDENTIALS_FILE */
 export async function readSeed(file: string): Promise<Uint8Array> {
   const seed = seedIn(file);
-  const { nkeys } = await import('./library.js');
+  const { nats } = await import('./library.js');
   try {
-    nkeys.fromSeed(seed);
+    nats.nkeys.fromSeed(seed);
   } catch (error) {
     throw unusable(file, `holds no valid seed: ${(error as Error).message}`, error);
   }
@@ -46,8 +46,8 @@ function seedIn(file: string): Uint8Array {
  * @throws BUS_CREDENTIALS_FILE, also where the file exists
  */
 export async function createKey(file: string): Promise<string> {
-  const { nkeys } = await import('./library.js');
-  const pair = nkeys.createUser();
+  const { nats } = await import('./library.js');
+  const pair = nats.nkeys.createUser();
   try {
     writeFileSync(file, `${Buffer.from(pair.getSeed()).toString()}\n`, { mode: 0o600, flag: 'wx' });
   } catch (error) {
@@ -58,8 +58,8 @@ export async function createKey(file: string): Promise<string> {
 
 /** The public key of a file that `createKey` wrote. @throws BUS_CREDENTIALS_FILE */
 export async function publicKey(file: string): Promise<string> {
-  const { nkeys } = await import('./library.js');
-  return nkeys.fromSeed(await readSeed(file)).getPublicKey();
+  const { nats } = await import('./library.js');
+  return nats.nkeys.fromSeed(await readSeed(file)).getPublicKey();
 }
 
 function unusable(file: string, why: string, cause?: unknown): PynqLlmError {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { Msg, MsgHdrs, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
@@ -35,6 +36,8 @@ export class NatsLink {
   constructor(open: () => Promise<NatsConnection>, onError: (error: PynqLlmError) => void) {
     this.#open = open;
     this.#onError = onError;
+    // Each reader and wait hears of its end.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /** The first connection. @throws what `open` throws: without a first one, none is tried again */
@@ -84,7 +87,7 @@ export class NatsLink {
       const timeout = Math.ceil(untilMs - performance.now());
       if (timeout <= 0) throw this.unavailable();
       try {
-        return await connection.request(subject, payload, { timeout, ...(headers && { headers }) });
+        return await this.ask(connection, subject, payload, timeout, headers);
       } catch (error) {
         const typed = typedError(error, subject);
         if (isPynqLlmError(typed, 'BUS_NO_RESPONDER')) {
@@ -95,6 +98,28 @@ export class NatsLink {
           throw this.#orClosed(typed);
         else if (connection === this.#connection) await withTimeout(connection.closed(), timeout);
       }
+    }
+  }
+
+  /** Asks once. @throws what the client library throws; BUS_UNAVAILABLE where the connection is lost */
+  async ask(
+    connection: NatsConnection,
+    subject: string,
+    payload: Uint8Array | string,
+    timeout: number,
+    headers?: MsgHdrs,
+  ): Promise<Msg> {
+    // A question that is asked while the connection ends is not told of it by the library.
+    const lost = deferred<never>();
+    const forget = this.onConnection((connected) => {
+      if (!connected) lost.reject(this.unavailable());
+    });
+    try {
+      if (connection !== this.#connection) throw this.unavailable();
+      const answer = connection.request(subject, payload, { timeout, ...(headers && { headers }) });
+      return await Promise.race([answer, lost.promise]);
+    } finally {
+      forget();
     }
   }
 
@@ -162,6 +187,8 @@ export class NatsLink {
     for (const listener of [...this.#listeners]) listener(true);
   }
   #start(attachment: Attachment, connection: NatsConnection): void {
+    // Lost, and not heard of yet: the next connection has it.
+    if (connection.isClosed()) return;
     const subscription = attachment.start(connection);
     this.#attachments.set(attachment, subscription);
     void subscription.closed.then((error) => {

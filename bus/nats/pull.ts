@@ -36,6 +36,7 @@ export async function pullOnce(
 ): Promise<Msg | 'lost' | 'ended' | 'silent'> {
   const api = `$JS.API.CONSUMER.MSG.NEXT.${queue}.${lane}`;
   const { promise, resolve, reject } = deferred<Msg | 'lost' | 'ended' | 'silent'>();
+  if (connection.isClosed()) return 'lost';
   let over = false;
   const subscription: Subscription = connection.subscribe(inbox, {
     callback: (error, message) => {
@@ -56,9 +57,11 @@ export async function pullOnce(
   const timer = setTimeout(end, waitMs + CHECK_MS, 'silent');
   const forget = link.onRefused(api, reject);
   signal?.addEventListener('abort', abort);
-  void connection.closed().then(() => resolve('lost'));
+  const forgetLoss = link.onConnection((connected) => {
+    if (!connected) resolve('lost');
+  });
   try {
-    if (connection.isClosed()) return 'lost';
+    if (link.connection !== connection) return 'lost';
     const request = { batch: 1, expires: nanoseconds(waitMs) };
     connection.publish(api, JSON.stringify(request), { reply: inbox });
     return await promise;
@@ -66,6 +69,7 @@ export async function pullOnce(
     over = true;
     clearTimeout(timer);
     forget();
+    forgetLoss();
     signal?.removeEventListener('abort', abort);
     // After an answer nothing else can come; else what is on its way is still given back.
     if (ended && !connection.isClosed()) subscription.drain().catch(() => {});

@@ -15,6 +15,8 @@ export interface StreamMessage {
 /** Where nothing was heard, looked at again after this: what is heard can be lost. */
 const IDLE_MS = 1_000;
 const TIMEOUT_MS = 5_000;
+/** Messages that a reader asks for at once. */
+const MOST_AHEAD = 16;
 
 /** @param query a subject to get its last message, or the first message from a sequence on of a pattern */
 export async function directGet(
@@ -80,15 +82,27 @@ export async function* readStream(
   });
   try {
     let told = false;
-    for (let next = from; !signal?.aborted; ) {
+    for (let next = from, ahead = 1; !signal?.aborted; ) {
       link.checkOpen();
-      const message = await getNext(link, stream, { from: next, pattern });
-      if (message === 'away') continue;
-      if (message) {
+      const asked = next;
+      const messages = await Promise.all(
+        Array.from({ length: ahead }, (_, i) => getNext(link, stream, { from: asked + i, pattern })),
+      );
+      let found = 0;
+      let message = messages[0];
+      // Each is the first of the pattern from its place on: after one, the answer for the place behind it is the next.
+      while (message && message !== 'away') {
         next = message.sequence + 1;
+        found++;
         bell.found();
         if (matches(pattern, message.subject)) yield message;
-      } else if (told) await bell.wait();
+        if (signal?.aborted) return;
+        message = messages[next - asked];
+      }
+      // Where one follows the other, more are asked for at once.
+      ahead = found === messages.length ? Math.min(MOST_AHEAD, 2 * ahead) : 1;
+      if (found > 0 || message === 'away') continue;
+      if (told) await bell.wait();
       else {
         told = true;
         yield undefined;

@@ -46,6 +46,7 @@ describe.skipIf(noNatsServer)(
       const held = (await reader.queue('Q').pull('any', { waitMs: 1_000 }))!;
       const revision = await writer.bucket('B').put('k', bytes('before'));
       await expect.poll(() => read.length).toBe(20);
+      await expect.poll(() => seen).toEqual(['before']);
 
       await server.kill();
       await expect.poll(() => writer.connected).toBe(false);
@@ -142,13 +143,15 @@ describe.skipIf(noNatsServer)(
       await holder.declareBucket({ name: 'B', maxBytes: 0 });
       const events: LeaseEvent[] = [];
       const watch = watchLeases(watcher, watcher.bucket('B'), (event) => events.push(event));
-      const short = (await takeLease(holder, holder.bucket('B'), 'short', { owner: 'o', ttlMs: 300 }))!;
+      const short = (await takeLease(holder, holder.bucket('B'), 'short', { owner: 'o', ttlMs: 1_500 }))!;
       const long = (await takeLease(holder, holder.bucket('B'), 'long', { owner: 'o', ttlMs: 20_000 }))!;
       await expect.poll(() => events.length).toBe(3);
       await server.kill();
-      await expect.poll(() => short.held).toBe(false);
+      expect(short.lost.aborted).toBe(false);
+      await expect.poll(() => short.lost.aborted).toBe(true);
+      expect(short.held).toBe(false);
       expect((short.lost.reason as PynqLlmError).code).toBe('BUS_LEASE_LOST');
-      await delay(700);
+      await delay(2_000);
       expect(events.length).toBe(3);
       await server.run();
       // Nobody renews the short one any more: it ends its whole time after the return.
