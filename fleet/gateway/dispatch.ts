@@ -8,6 +8,7 @@ import { AnswerLengths } from '../placement/answer-lengths.js';
 import type { BoardView } from '../placement/board-view.js';
 import { release } from '../placement/release.js';
 import { BEGINNINGS, controlOf, ENDS, TOKENS, WORK_QUEUE } from '../subjects.js';
+import type { Difference } from '../token-reader.js';
 import type { Boards, FleetBoard } from './boards.js';
 import { isBoardsFault } from './calls.js';
 import { FleetRequest, type RequestFacts, type RequestSink } from './request.js';
@@ -146,7 +147,7 @@ export class Dispatch {
       request.sink.onBegun(promptTokens);
     } else if (kind === ENDS) {
       const { delivery, event } = unpack(outcome, data, 'The end of a request');
-      if (delivery === request.delivery && request.state === 'running') this.#takeEnd(request, event);
+      if (delivery === request.delivery && request.state === 'running') this.#takeEnd(request, event, board);
     }
   }
 
@@ -158,40 +159,43 @@ export class Dispatch {
 
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {
     if (event.type !== 'token') return;
-    const taken = request.take(event);
-    if (taken === 'same') this.repeated++;
-    else if ('divergence' in taken) {
-      this.repeated++;
-      this.diverged++;
-      const { index, first, second } = taken.divergence;
-      const what = `Token ${index} of ${request.generation} was ${first.id} (${first.logprob}) first, and ${second.id} (${second.logprob}) by board ${board}; boards ${[...request.had].join(', ')} had the request.`;
-      this.#options.log.error({ err: new PynqLlmError('FLEET_DIVERGED', what) }, 'boards do not agree');
-    } else {
-      request.servedAt = this.#options.clock.now();
-      // A prompt is computed: its board has room for another one.
-      if (request.tellsToken()) this.#pump();
-      for (const token of taken.fresh) {
-        this.tokens++;
-        this.#accounts.charge(request.facts.client, 1);
-        request.sink.onEvent(token);
-      }
+    const isRepeated = event.index < request.generated;
+    const { fresh, difference } = request.reader.take(event, board);
+    if (isRepeated) this.repeated++;
+    if (difference !== undefined) this.#tellDifference(request, difference);
+    if (fresh.length === 0) return;
+    request.servedAt = this.#options.clock.now();
+    // A prompt is computed: its board has room for another one.
+    if (request.tellsToken()) this.#pump();
+    for (const token of fresh) {
+      this.tokens++;
+      this.#accounts.charge(request.facts.client, 1);
+      request.sink.onEvent(token);
     }
   }
 
-  #takeEnd(request: FleetRequest, event: GenerateEvent): void {
+  /** The same request has the same bits on every board, or one of them is at fault. */
+  #tellDifference({ generation, had }: FleetRequest, { index, field, first, second }: Difference): void {
+    this.diverged++;
+    const what = `The ${field} of token ${index} of ${generation} was ${first.value} by ${first.source ?? 'the client'}, and ${second.value} by board ${second.source}.`;
+    const err = new PynqLlmError('FLEET_DIVERGED', what, { context: { boards: [...had, second.source] } });
+    this.#options.log.error({ err }, 'boards do not agree');
+  }
+
+  #takeEnd(request: FleetRequest, event: GenerateEvent, board: string): void {
     if (event.type === 'failed') {
       const { code } = event.error;
       const isBusy = BUSY.has(code);
-      if ((isBusy || isBoardsFault(code)) && !request.cancelled) {
-        this.#giveAgain(request, `board ${request.board?.name} says: ${event.error.message}`, !isBusy);
-        this.#pump();
-        return;
-      }
-      this.#end(request, event);
+      if ((isBusy || isBoardsFault(code)) && !request.cancelled)
+        this.#giveAgain(request, `board ${board} says: ${event.error.message}`, !isBusy);
+      else this.#end(request, event);
     } else if (event.type === 'done') {
-      if (event.reason === 'end-of-text' || event.reason === 'stop') this.#lengths.ended(event.tokens);
-      const isWhole = event.beams !== undefined || event.tokens === request.generated;
-      if (isWhole || event.reason === 'cancelled') this.#end(request, this.#withWait(request, event));
+      const { end, difference } = request.reader.takeEnd(event, board);
+      if (difference !== undefined) this.#tellDifference(request, difference);
+      if (end !== undefined && (event.reason === 'end-of-text' || event.reason === 'stop'))
+        this.#lengths.ended(event.tokens);
+      if (end !== undefined || event.reason === 'cancelled')
+        this.#end(request, this.#withWait(request, event));
       else this.#giveAgain(request, `of ${event.tokens} tokens ${request.generated} came`, true);
     }
     this.#pump();
@@ -351,7 +355,7 @@ export class Dispatch {
       credit: request.credit,
       params: {
         ...params,
-        ...(request.generated === 0 ? {} : { continueFrom: request.ids }),
+        ...(request.generated === 0 ? {} : { continueFrom: [...request.reader.ids] }),
         service: {
           ...service,
           client: namesOf(client),

@@ -1,12 +1,6 @@
 import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
-import type { GenerateEvent, Params, TokenEvent } from '../../protocol/index.js';
-
-/** Tokens that two boards computed and that are not the same. */
-export interface Divergence {
-  readonly index: number;
-  readonly first: Pick<TokenEvent, 'id' | 'logprob'>;
-  readonly second: Pick<TokenEvent, 'id' | 'logprob'>;
-}
+import type { GenerateEvent, Params } from '../../protocol/index.js';
+import { TokenReader } from '../token-reader.js';
 
 /** Who asked is told of its beginning, its tokens in order, and its end. */
 export interface RequestSink {
@@ -50,10 +44,8 @@ export class FleetRequest {
   homelessSince: number | undefined;
   /** Tokens numbered below it may be generated. */
   credit: number;
-  /** By their numbers, from the first one that the client did not have itself. */
-  readonly #tokens: TokenEvent[] = [];
-  readonly #first: readonly number[];
-  readonly #early = new Map<number, TokenEvent>();
+  /** Its tokens and its end, whichever board says them. */
+  readonly reader: TokenReader;
 
   constructor(
     readonly number: number,
@@ -61,7 +53,7 @@ export class FleetRequest {
     readonly sink: RequestSink,
     credit: number,
   ) {
-    this.#first = facts.params.continueFrom ?? [];
+    this.reader = new TokenReader(facts.params.continueFrom);
     this.credit = credit;
     this.servedAt = facts.arrivedAt;
   }
@@ -78,43 +70,7 @@ export class FleetRequest {
 
   /** Tokens so far, those among them that the client gave. */
   get generated(): number {
-    return this.#first.length + this.#tokens.length;
-  }
-
-  /** Ids of all of them. */
-  get ids(): number[] {
-    return [...this.#first, ...this.#tokens.map(({ id }) => id)];
-  }
-
-  /**
-   * Takes a token, whoever computed it: each number is told once, in order.
-   * @returns those that can be told now, or how it compares with the one of this number that there is already
-   */
-  take(
-    token: TokenEvent,
-  ): { readonly fresh: readonly TokenEvent[] } | 'same' | { readonly divergence: Divergence } {
-    const at = token.index - this.#first.length;
-    const before = this.#tokens[at] ?? this.#early.get(token.index);
-    if (before !== undefined) {
-      const isSame = before.id === token.id && Object.is(before.logprob, token.logprob);
-      return isSame ? 'same' : { divergence: { index: token.index, first: before, second: token } };
-    }
-    // One of those that the client gave, of which only the ids are known.
-    if (at < 0)
-      return this.#first[token.index] === token.id ? 'same' : { divergence: unlike(this.#first, token) };
-    this.#early.set(token.index, token);
-    const fresh: TokenEvent[] = [];
-    for (
-      let next = this.#early.get(this.generated);
-      next !== undefined;
-      next = this.#early.get(this.generated)
-    ) {
-      this.#early.delete(next.index);
-      this.#tokens.push(next);
-      fresh.push(next);
-    }
-    if (fresh.length > 0) this.fruitless = 0;
-    return { fresh };
+    return this.reader.next;
   }
 
   /** A board has it from now on. */
@@ -135,10 +91,11 @@ export class FleetRequest {
     this.sequence = undefined;
   }
 
-  /** A token of it came. @returns whether it is the first one since a board has it */
+  /** New tokens of it came. @returns whether they are the first ones since a board has it */
   tellsToken(): boolean {
     const isFirst = !this.#hasToken;
     this.#hasToken = true;
+    this.fruitless = 0;
     return isFirst;
   }
 
@@ -176,8 +133,4 @@ export class FleetRequest {
       pages: 0,
     };
   }
-}
-
-function unlike(first: readonly number[], token: TokenEvent): Divergence {
-  return { index: token.index, first: { id: first[token.index], logprob: Number.NaN }, second: token };
 }
