@@ -2,7 +2,6 @@ export type { InProcessAgent, InProcessEvents } from './in-process.js';
 export {
   type AgentFlags,
   type DaemonFlags,
-  type Extend,
   runAgent,
   runDaemon,
 } from './run-agent.js';

@@ -1,7 +1,6 @@
-export { Gateway, type GatewayOptions } from './gateway/gateway.js';
-export type { MemberAgent } from './member/agent-link.js';
-export { Member, type MemberOptions } from './member/member.js';
-export { type MockFleetOptions, startMockFleet } from './mock-fleet.js';
+export { Gateway } from './gateway/gateway.js';
+export { Member } from './member/member.js';
+export { startMockFleet } from './mock-fleet.js';
 export { AnswerLengths } from './placement/answer-lengths.js';
 export type { BoardView, Waiting, Work } from './placement/board-view.js';
 export { type Prediction, predict } from './placement/predict.js';
@@ -14,4 +13,4 @@ export { type PipelinePlan, type PlanOptions, planPipeline, type StagePlan } fro
 export type { Rows } from './plan/row-cut.js';
 export { computeTensor, planTensor, type TensorOptions, type TensorPlan } from './plan/tensor.js';
 export type { TensorShare, Wire } from './plan/tensor-cut.js';
-export { boardName, type JoinOptions, joinFleet, type ServeFleetOptions, serveFleet } from './serve.js';
+export { boardName, joinFleet, serveFleet } from './serve.js';

@@ -8,7 +8,6 @@ import {
   decodeFrame,
   encodeFrame,
   type GenerateEvent,
-  type MethodName,
   type Params,
   wireError,
 } from '../protocol/index.js';
@@ -69,10 +68,6 @@ export const outcome: z.ZodType<Outcome> = z.object({
 });
 
 /** A call of one of the protocol's methods. */
-export interface BoardCall<M extends MethodName = MethodName> {
-  readonly method: M;
-  readonly params: Params<M>;
-}
 export const boardCall = z.object({ method: z.string(), params: z.unknown() });
 
 /** A model on a board, as the board says it. */

@@ -28,7 +28,7 @@ import { Calls } from './calls.js';
 import { declareStores } from './declare-stores.js';
 import { Dispatch } from './dispatch.js';
 import { FleetModels } from './fleet-models.js';
-import { createHandler, FLEET_CAPABILITIES } from './handlers.js';
+import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
@@ -52,7 +52,7 @@ export interface GatewayOptions {
 }
 
 /** Several boards behind one endpoint: speaks to clients as a board's agent does, and to boards over the bus. */
-export class Gateway implements SessionHost {
+export class Gateway implements SessionHost, HandledGateway {
   readonly store: ModelStore;
   readonly models: FleetModels;
   readonly calls: Calls;

@@ -1,7 +1,24 @@
-import { clientPath, type HandledSession } from '../../agent/index.js';
+import {
+  clientPath,
+  type GenerationRegistry,
+  type HandledSession,
+  type ModelStore,
+} from '../../agent/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { Call, MethodName, OnProgress, Result, ServerStream } from '../../protocol/index.js';
-import type { Gateway } from './gateway.js';
+import type { ClientPath } from '../../llm/index.js';
+import type {
+  BoardHealth,
+  BoardInfo,
+  Call,
+  FleetStatus,
+  MethodName,
+  OnProgress,
+  Params,
+  Result,
+  ServerStream,
+} from '../../protocol/index.js';
+import type { Calls } from './calls.js';
+import type { FleetModels } from './fleet-models.js';
 
 /** What only a board's own agent does. */
 const BOARD_ONLY = [
@@ -51,8 +68,26 @@ export const FLEET_CAPABILITIES = [
 type Handler<M extends MethodName> = (call: Call<M>) => Result<M> | Promise<Result<M>>;
 type Handlers = { readonly [M in Exclude<MethodName, AnsweredBySession | BoardOnly>]: Handler<M> };
 
+/** What the requests of every session are answered with. */
+export interface HandledGateway {
+  readonly store: Pick<ModelStore, 'list' | 'search'>;
+  readonly models: FleetModels;
+  readonly calls: Calls;
+  readonly generations: GenerationRegistry;
+  info(): Promise<BoardInfo>;
+  health(): Promise<BoardHealth>;
+  status(): FleetStatus;
+  metrics(): Promise<Result<'metrics.read'>>;
+  generate(
+    params: Params<'generate.start'>,
+    client: ClientPath,
+    stream: ServerStream,
+  ): Promise<Result<'generate.start'>>;
+  progress(generation: string): Promise<Result<'generate.progress'>>;
+}
+
 /** What answers one session's requests. */
-export function createHandler(gateway: Gateway, session: HandledSession): (call: Call) => unknown {
+export function createHandler(gateway: HandledGateway, session: HandledSession): (call: Call) => unknown {
   const handlers = createHandlers(gateway, session);
   return (call) => {
     if (BOARD_ONLY.some((method) => method === call.method))
@@ -65,7 +100,7 @@ export function createHandler(gateway: Gateway, session: HandledSession): (call:
   };
 }
 
-function createHandlers(gateway: Gateway, { number, share, uploads }: HandledSession): Handlers {
+function createHandlers(gateway: HandledGateway, { number, share, uploads }: HandledSession): Handlers {
   const { models, calls, store, generations } = gateway;
   const withProgress = async <R>(
     stream: ServerStream,
