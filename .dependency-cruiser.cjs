@@ -40,7 +40,7 @@ const entries = {
   sdk: '|agent/(in-process|plan-on-board)[.]ts$',
   fleet: '|agent/in-process[.]ts$',
   bench: '|sdk/board-node[.]ts$',
-  cli: '|sdk/(board-setup|open-board)[.]ts$|bus/nats/connect[.]ts$',
+  cli: '|sdk/(board-setup|open-board)[.]ts$|bus/nats/connect[.]ts$|fleet/join[.]ts$',
 };
 const own = Object.keys(may).concat('test');
 const folderRules = Object.entries(may).map(([folder, allowed]) => ({

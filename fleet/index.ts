@@ -13,4 +13,4 @@ export { type PipelinePlan, type PlanOptions, planPipeline, type StagePlan } fro
 export type { Rows } from './plan/row-cut.js';
 export { computeTensor, planTensor, type TensorOptions, type TensorPlan } from './plan/tensor.js';
 export type { TensorShare, Wire } from './plan/tensor-cut.js';
-export { boardName, joinFleet, serveFleet } from './serve.js';
+export { serveFleet } from './serve.js';

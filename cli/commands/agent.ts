@@ -103,7 +103,7 @@ interface FleetFlags extends BusFlags {
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
 async function member(url: string, flags: FleetFlags): Promise<(agent: AgentHandle) => Disposable> {
-  const { boardName, joinFleet } = await import('../../fleet/index.js');
+  const { boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
   return (agent) => joinFleet({ bus: connectBus(url, name, flags), agent, name, log: agent.log });
 }

@@ -24,7 +24,7 @@ const entries = Object.entries(about.exports).flatMap(([name, entry]) =>
 );
 
 describe('the tarball', () => {
-  it('has at most 15 MB, 9 MB compressed', () => {
+  it('has at most 16 MB, 9.5 MB compressed', () => {
     expect(packed.unpackedSize).toBeLessThanOrEqual(15 * MB);
     expect(packed.size).toBeLessThanOrEqual(9 * MB);
   });
