@@ -101,7 +101,7 @@ export interface Subscription {
 export interface StoreLimits {
   /** The oldest are deleted after this; 0 for never. */
   readonly maxAgeMs: number;
-  /** Appends and puts beyond it are refused (queue) or push out the oldest (log). At least 4,096; 0 for no limit. */
+  /** Of messages with what is kept beside them. Beyond it puts are refused (queue), or push out the oldest (log). At least 4,096; 0 for no limit. */
   readonly maxBytes: number;
   /** How long the broker remembers ids to refuse duplicates: at least 100, at most `maxAgeMs` where that is not 0. */
   readonly duplicateWindowMs: number;

@@ -43,11 +43,11 @@ export class Store {
     this.#prune();
     const known = key === '' ? undefined : this.#ids.get(key);
     if (known) return { sequence: known.sequence, duplicate: true };
-    this.#makeRoom(data.byteLength);
+    this.#makeRoom(sizeOf(subject, id, data));
     const sequence = ++this.#last;
     const atMs = performance.now();
     this.#messages.push({ sequence, subject, id, data: new Uint8Array(data), deleted, atMs });
-    this.#bytes += data.byteLength;
+    this.#bytes += sizeOf(subject, id, data);
     if (key !== '') this.#ids.set(key, { sequence, atMs });
     for (const listener of [...this.#listeners]) listener();
     return { sequence, duplicate: false };
@@ -76,8 +76,8 @@ export class Store {
   remove(sequence: number): boolean {
     const i = this.#indexOf(sequence);
     if (this.#messages[i]?.sequence !== sequence) return false;
-    this.#bytes -= this.#messages[i]!.data.byteLength;
-    this.#messages.splice(i, 1);
+    const [{ subject, id, data }] = this.#messages.splice(i, 1) as [StoredMessage];
+    this.#bytes -= sizeOf(subject, id, data);
     return true;
   }
 
@@ -120,6 +120,12 @@ export class Store {
     while (this.#bytes + bytes > maxBytes) this.#shift();
   }
   #shift(): void {
-    this.#bytes -= this.#messages.shift()!.data.byteLength;
+    const { subject, id, data } = this.#messages.shift()!;
+    this.#bytes -= sizeOf(subject, id, data);
   }
+}
+
+/** About what a message takes here beside its data: else many small ones would fit any limit. */
+function sizeOf(subject: string, id: string, data: Uint8Array): number {
+  return data.byteLength + subject.length + id.length + 256;
 }

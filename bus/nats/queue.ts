@@ -100,6 +100,7 @@ export class NatsQueue implements WorkQueue {
       const leftMs = Math.ceil(untilMs - performance.now());
       if (!connection || leftMs <= 0) return undefined;
       await this.#findLane(lane, leftMs);
+      if (signal?.aborted) return undefined;
       const source = { queue: this.name, lane, inbox: this.#inbox() };
       const message = await pullOnce(this.#link, connection, source, leftMs, signal);
       if (message === 'ended') return undefined;

@@ -59,22 +59,15 @@ for (const i of [2, 9])
 
 interface Given {
   readonly request: number;
-  /** Tokens that it goes on after. */
-  readonly cut: number;
   readonly received: Received;
 }
 
-/**
- * Requests that join, some after a part of their tokens, read slowly, are cancelled and lose their memory at random, on an
- * engine of their own.
- * @param alone what each gets alone
- */
+/** Requests that join, read slowly, are moved, cancelled and lose their memory at random, on an engine of their own. */
 function runSchedule(
   board: MockBoard,
   model: ReturnType<typeof load>,
   random: (below: number) => number,
   metrics: EngineMetrics,
-  alone: readonly Received[],
 ) {
   let clock = 0;
   const bench = new Bench(model, {
@@ -85,8 +78,9 @@ function runSchedule(
     now: () => (clock += 1 + random(20)),
   });
   const given: Given[] = [];
-  const live: { readonly grant: (credit: number) => void; readonly cancel: () => void; credit: number }[] =
-    [];
+  const live: (Pick<ReturnType<Bench['submit']>['generation'], 'grant' | 'cancel' | 'move'> & {
+    credit: number;
+  })[] = [];
   let toCome = 2 + random(4);
   let speculated = 0;
   if (random(4) === 0) board.injectFault({ name: 'dma-decode-error', after: random(20) });
@@ -97,19 +91,14 @@ function runSchedule(
       const service = SERVICES[random(SERVICES.length)];
       // Now and then several answers to one prompt.
       for (let answers = random(4) === 0 ? 3 : 1; answers > 0; answers--) {
-        const ids = alone[request].tokens.map(({ id }) => id);
-        const cut = ids.length > 0 && random(3) === 0 ? random(ids.length) : 0;
-        const credit = cut + random(4);
-        const continueFrom = ids.slice(0, cut);
-        const { received, generation } = bench.submit(
-          { ...REQUESTS[request], continueFrom, credit },
-          service,
-        );
-        given.push({ request, cut, received });
+        const credit = random(4);
+        const { received, generation } = bench.submit({ ...REQUESTS[request], credit }, service);
+        given.push({ request, received });
         live.push({ ...generation, credit });
       }
     }
     for (const one of live) {
+      if (random(40) === 0) one.move();
       one.credit += random(4);
       one.grant(one.credit);
       if (random(60) === 0) one.cancel();
@@ -137,7 +126,7 @@ it.each(CASES)(
     const accelerator = new Accelerator(board);
     const most = schedules / 100;
     const metrics = new EngineMetrics();
-    const counts = { finished: 0, cancelled: 0, speculated: 0, searched: 0, continued: 0 };
+    const counts = { finished: 0, cancelled: 0, speculated: 0, searched: 0 };
     const models = [load(accelerator, 'f16', 5), load(accelerator, 'f16', 32), load(accelerator, 'int8', 12)];
     const alone = models.map((model) =>
       REQUESTS.map((request) => {
@@ -152,29 +141,29 @@ it.each(CASES)(
       const generator = new Random(schedule);
       const which = schedule % models.length;
       const below = (limit: number) => generator.nextUint32() % limit;
-      const { given, speculated } = runSchedule(board, models[which], below, metrics, alone[which]);
+      const { given, speculated } = runSchedule(board, models[which], below, metrics);
       counts.speculated += speculated;
-      for (const { request, cut, received } of given) {
+      for (const { request, received } of given) {
         const expected = alone[which][request];
         expect(received.error).toBeUndefined();
         if (received.result?.reason === 'cancelled') counts.cancelled++;
         else {
           counts.finished++;
-          counts.continued += cut > 0 ? 1 : 0;
-          expect(received.tokens).toHaveLength(expected.tokens.length - cut);
+          expect(received.tokens).toHaveLength(expected.tokens.length);
           expect(received.result?.beams).toEqual(expected.result?.beams);
           counts.searched += received.result?.beams === undefined ? 0 : 1;
         }
-        expect(received.tokens).toEqual(expected.tokens.slice(cut, cut + received.tokens.length));
+        expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
       }
       expect(models[which].kvPool.stats.used).toBe(0);
     }
     // The schedules were what they are meant to be.
     expect(counts.finished).toBeGreaterThan(200 * most);
     expect(counts.cancelled).toBeGreaterThan(20 * most);
-    expect(counts.continued).toBeGreaterThan(40 * most);
     expect(counts.searched).toBeGreaterThan(15 * most);
     const { interactive, batch } = metrics.classes;
+    // Those that were moved.
+    expect(interactive.cancelled + batch.cancelled).toBeGreaterThan(counts.cancelled + 40 * most);
     expect(interactive.preempted + batch.preempted).toBeGreaterThan(20 * most);
     expect(metrics.recovered).toBeGreaterThan(5 * most);
     expect(metrics.recovered).toBe(metrics.faults);
@@ -211,17 +200,17 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
       for (let schedule = 0; schedule < 25; schedule++) {
         const generator = new Random(100 * which + schedule);
         const below = (limit: number) => generator.nextUint32() % limit;
-        const { given, speculated } = runSchedule(board, model, below, metrics, alone);
+        const { given, speculated } = runSchedule(board, model, below, metrics);
         counts.speculated += speculated;
-        for (const { request, cut, received } of given) {
+        for (const { request, received } of given) {
           expect(received.error).toBeUndefined();
           if (received.result?.reason === 'cancelled') counts.cancelled++;
           else {
             counts.finished++;
-            expect(received.tokens).toHaveLength(alone[request].tokens.length - cut);
+            expect(received.tokens).toHaveLength(alone[request].tokens.length);
             expect(received.result?.beams).toEqual(alone[request].result?.beams);
           }
-          expect(received.tokens).toEqual(alone[request].tokens.slice(cut, cut + received.tokens.length));
+          expect(received.tokens).toEqual(alone[request].tokens.slice(0, received.tokens.length));
         }
         expect(model.kvPool.stats.used).toBe(0);
       }

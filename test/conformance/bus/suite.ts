@@ -283,6 +283,12 @@ export function busSuite(name: string, start: () => Promise<BusUnderTest>): void
         await delay(50);
         ending.abort();
         expect(await ended).toBeUndefined();
+        const began = performance.now();
+        const atOnce = new AbortController();
+        const never = queue.pull('any', { waitMs: 60_000, signal: atOnce.signal });
+        atOnce.abort();
+        expect(await never).toBeUndefined();
+        expect(performance.now() - began).toBeLessThan(10_000);
         // Who no longer waits gets nothing: the message is there for the next, as its first delivery.
         await queue.put('any', 'b', bytes('2'));
         expect(shown(await queue.pull('any', { waitMs: 1_000 }))).toBe('b 2 1');
