@@ -31,14 +31,16 @@ const may = {
   ],
   sdk: ['errors', 'protocol', 'gguf', 'quantize', 'firmware-bridge', 'agent'],
   'http-api': ['errors', 'protocol', 'access', 'listen', 'sdk'],
-  bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk'],
-  cli: ['errors', 'sdk', 'http-api', 'agent', 'bench'],
+  fleet: ['errors', 'protocol', 'access', 'listen', 'gguf', 'bus', 'board', 'driver', 'llm', 'agent'],
+  bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk', 'fleet'],
+  cli: ['errors', 'sdk', 'http-api', 'agent', 'bench', 'bus', 'fleet'],
 };
 /** Entered otherwise than by the index: what is loaded late, so that a board or a start without it does not pay for it. */
 const entries = {
   sdk: '|agent/(in-process|plan-on-board)[.]ts$',
+  fleet: '|agent/in-process[.]ts$',
   bench: '|sdk/board-node[.]ts$',
-  cli: '|sdk/(board-setup|open-board)[.]ts$',
+  cli: '|sdk/(board-setup|open-board)[.]ts$|bus/nats/connect[.]ts$|fleet/join[.]ts$',
 };
 const own = Object.keys(may).concat('test');
 const folderRules = Object.entries(may).map(([folder, allowed]) => ({

@@ -7,6 +7,7 @@ import { parseDeviceUrl } from './boards/open-board.js';
 import { AgentCore } from './session/core.js';
 import { defaultStoreDir } from './session/home.js';
 import { scratchDirectory } from './session/scratch.js';
+import type { SessionHost } from './session/session-host.js';
 import { ModelStore } from './store/model-store.js';
 
 export { FAULTS, type FaultName } from './boards/open-board.js';
@@ -19,11 +20,13 @@ export interface InProcessEvents {
   readonly onClose: (reason: PynqLlmError) => void;
 }
 
-export interface InProcessOptions extends InProcessEvents {
+export interface EmbeddedOptions {
   readonly device: string;
   readonly storeDir: string | undefined;
   readonly threads: number | undefined;
 }
+
+export interface InProcessOptions extends InProcessEvents, EmbeddedOptions {}
 
 /** The two ends of frames between a client and an agent in the same process. */
 export interface InProcessAgent {
@@ -34,30 +37,46 @@ export interface InProcessAgent {
   close(): Promise<void>;
 }
 
+/** An agent inside the calling process, without a socket. */
+export interface EmbeddedAgent {
+  /** A session with every right. */
+  connect(events: InProcessEvents): InProcessAgent;
+  close(): Promise<void>;
+}
+
 /**
- * Runs the agent inside the calling process for one client: the same sessions and the same worker, without a socket.
+ * Runs the agent inside the calling process: the same sessions and the same worker, without a socket.
  * @throws PynqLlmError AGENT_DEVICE_URL, AGENT_STORE_FAILED
  */
-export async function openInProcess(options: InProcessOptions): Promise<InProcessAgent> {
-  parseDeviceUrl(options.device);
+export async function openEmbedded({ device, storeDir, threads }: EmbeddedOptions): Promise<EmbeddedAgent> {
+  parseDeviceUrl(device);
   const core = new AgentCore({
-    device: options.device,
-    store: await ModelStore.open(options.storeDir ?? defaultStoreDir()),
+    device,
+    store: await ModelStore.open(storeDir ?? defaultStoreDir()),
     scratch: scratchDirectory(),
     kv: {},
     clientWeights: new Map(),
-    threads: options.threads,
+    threads,
     clock: systemClock,
     log: silentLog,
     isEmbedded: true,
   });
-  const { send, sendUpload, close } = connectInProcess(core, options);
+  return { connect: (events) => connectInProcess(core, events), close: () => core.close() };
+}
+
+/**
+ * Runs the agent inside the calling process for one client.
+ * @throws PynqLlmError AGENT_DEVICE_URL, AGENT_STORE_FAILED
+ */
+export async function openInProcess(options: InProcessOptions): Promise<InProcessAgent> {
+  const agent = await openEmbedded(options);
+  const { send, sendUpload, close } = agent.connect(options);
   return {
     send,
     sendUpload,
     close: async () => {
       await close();
-      await core.close();
+      await agent.close();
     },
   };
 }
@@ -65,12 +84,12 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
 const ADMISSION: Admission = { role: 'admin', share: [] };
 
 /**
- * A session with every right for a client in the agent's own process. It says itself whose share each of its requests uses:
+ * A session with every right for a client in the host's own process. It says itself whose share each of its requests uses:
  * what it names is not inside of a share of its own. Frames arrive later, as from a socket: neither side runs inside the
  * other's call.
  */
-export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProcessEvents): InProcessAgent {
-  const session = core.openSession(
+export function connectInProcess(host: SessionHost, { onFrame, onClose }: InProcessEvents): InProcessAgent {
+  const session = host.openSession(
     {
       send: (frame) => queueMicrotask(() => onFrame(frame)),
       close: (reason) => queueMicrotask(() => onClose(reason)),
@@ -79,7 +98,7 @@ export function connectInProcess(core: AgentCore, { onFrame, onClose }: InProces
   );
   return {
     send: (frame) => queueMicrotask(() => session.receive(frame)),
-    sendUpload: (id, range, body) => core.uploadBodies.receive(id, range, ADMISSION, () => body),
+    sendUpload: (id, range, body) => host.uploadBodies.receive(id, range, ADMISSION, () => body),
     close: async () => session.close(),
   };
 }

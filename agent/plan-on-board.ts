@@ -1,7 +1,8 @@
-import { type BoardDescription, loadBoardDescription } from '../board/index.js';
+import { loadBoardDescription } from '../board/index.js';
 import { emptyMemory, planPlacement } from '../driver/index.js';
 import { BLOCK_FORMATS, type ByteSource, openGguf } from '../gguf/index.js';
 import {
+  assumedSystem,
   budgetMemory,
   checkContextLength,
   checkModel,
@@ -10,12 +11,6 @@ import {
 } from '../llm/index.js';
 import { CHUNK_BYTES, type ModelDimensions, type PlanReport, type TensorShape } from '../protocol/index.js';
 import { plainBudget, planModel, shapeOf } from './worker/plan-model.js';
-
-/**
- * Linux with the agent, before a model is loaded: the emulated PYNQ-Z1 has 83 MiB in use then (docs/emulated-board.md), and
- * the kernel itself takes 13 MiB that it does not count.
- */
-const LINUX_BYTES = 96 * 2 ** 20;
 
 /** What a plan asks of a model file. */
 export interface ModelToPlan {
@@ -72,18 +67,10 @@ export function planOnBoard(
   const budget = budgetMemory({
     model: shapeOf(model, [...tensors]),
     board: { description, dma },
-    system: { ...assumedSystem(description), uploads: 8 * CHUNK_BYTES, isMock: false },
+    system: assumedSystem(description, 8 * CHUNK_BYTES),
     request,
   });
   const placement = planModel((matrices) => planPlacement(description, dma, matrices), [...tensors]);
   const { timing, clockHz } = description;
   return { ...placement, memory: plainBudget(budget), timing, clockHz };
-}
-
-function assumedSystem({ memoryBytes, dmaMemory }: BoardDescription) {
-  const forDma = dmaMemory.reduce((sum, { size }) => sum + size, 0);
-  return {
-    available: Math.max(0, memoryBytes - forDma - LINUX_BYTES),
-    source: `${(memoryBytes - forDma) / 2 ** 20} MiB less ${LINUX_BYTES / 2 ** 20} of Linux and agent`,
-  };
 }

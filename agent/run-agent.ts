@@ -6,10 +6,11 @@ import type { Token } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
 import { ROLES } from '../protocol/index.js';
+import type { AgentHandle, ListenOptions } from './serve-host.js';
 import { feedWatchdog } from './session/feed-watchdog.js';
 import { standardError } from './session/log-output.js';
 import { LogSink } from './session/log-sink.js';
-import { type AgentHandle, startAgent } from './start-agent.js';
+import { startAgent } from './start-agent.js';
 import type { KvSettings } from './worker-link/kv-settings.js';
 
 /** How long generations under way may take to end: less than systemd waits before it kills (TimeoutStopSec). */
@@ -17,40 +18,59 @@ const DRAIN_MS = 10_000;
 /** How long the last lines of the log may take to be written: whoever should read them may have gone, or sleep. */
 const FLUSH_MS = 500;
 
-/** The flags of `pynq-llm agent`. */
-export interface AgentFlags {
-  readonly device: string;
+/** The flags of everything that listens: the agent, a fleet's gateway. */
+export interface DaemonFlags {
   readonly listen: string;
   /** Lines of "role token" or "role token name"; empty lines and lines that begin with # are skipped. */
   readonly tokenFile?: string | undefined;
-  readonly storeDir?: string | undefined;
   readonly allowOrigin: readonly string[];
   readonly tlsKey?: string | undefined;
   readonly tlsCert?: string | undefined;
   readonly logLevel: string;
+}
+
+/** The flags of `pynq-llm agent`. */
+export interface AgentFlags extends DaemonFlags {
+  readonly device: string;
+  readonly storeDir?: string | undefined;
   readonly kv?: KvSettings | undefined;
   readonly clientWeight?: ReadonlyMap<string, number> | undefined;
   readonly checkCycles?: boolean | undefined;
   readonly threads?: number | undefined;
 }
 
-/**
- * Runs an agent until SIGINT or SIGTERM; generations under way then have ten seconds to end, and the process ends. Its
- * address goes to standard output as the only line there, its log to standard error. Whether anybody reads them, or ever
- * will, makes no difference to it.
- * @param extend adds what else the agent's port serves; disposed of when the agent begins to end
- * @throws PynqLlmError as startAgent
- */
-export async function runAgent(
-  flags: AgentFlags,
-  extend: (agent: AgentHandle) => Disposable = () => ({ [Symbol.dispose]: () => undefined }),
-): Promise<void> {
+/** Adds what else a daemon's port serves; disposed of when it begins to end. */
+export type Extend = (agent: AgentHandle) => Disposable;
+const NOTHING: Extend = () => ({ [Symbol.dispose]: () => undefined });
+
+/** Runs an agent until SIGINT or SIGTERM. @throws PynqLlmError as startAgent */
+export async function runAgent(flags: AgentFlags, extend?: Extend): Promise<void> {
+  const { device, storeDir, kv, clientWeight, checkCycles, threads } = flags;
   // V8 collects when a heap is up to four times what is alive in it: on a board that memory is the model's.
   setFlagsFromString('--optimize-for-size');
+  await runDaemon(
+    flags,
+    (listening) =>
+      startAgent({ ...listening, device, storeDir, kv, clientWeights: clientWeight, checkCycles, threads }),
+    extend,
+  );
+}
+
+/**
+ * Runs what listens until SIGINT or SIGTERM; generations under way then have ten seconds to end, and the process ends. Its
+ * address goes to standard output as the only line there, its log to standard error. Whether anybody reads them, or ever
+ * will, makes no difference to it.
+ * @throws PynqLlmError as `start`, AGENT_TLS, AGENT_TOKEN_INVALID
+ */
+export async function runDaemon(
+  flags: DaemonFlags,
+  start: (listening: ListenOptions & { readonly log: Log }) => Promise<AgentHandle>,
+  extend: Extend = NOTHING,
+): Promise<void> {
   const sink = new LogSink(standardError());
   const log = pino({ level: flags.logLevel, base: null }, sink);
   outliveReaders(log);
-  await serve(flags, log, extend);
+  await serve(flags, log, start, extend);
   await sink.flush(FLUSH_MS);
   // What nobody reads would keep the process.
   process.exit();
@@ -67,20 +87,19 @@ function outliveReaders(log: Log): void {
   process.on('warning', (err) => log.warn({ err }, 'warning of Node.js'));
 }
 
-async function serve(flags: AgentFlags, log: Log, extend: (agent: AgentHandle) => Disposable): Promise<void> {
+async function serve(
+  flags: DaemonFlags,
+  log: Log,
+  start: Parameters<typeof runDaemon>[1],
+  extend: Extend,
+): Promise<void> {
   const { tlsKey, tlsCert } = flags;
   if ((tlsKey === undefined) !== (tlsCert === undefined))
     throw new PynqLlmError('AGENT_TLS', 'Of key and certificate only one was given.');
-  await using agent = await startAgent({
-    device: flags.device,
+  await using agent = await start({
     listen: flags.listen,
     log,
     origins: flags.allowOrigin,
-    storeDir: flags.storeDir,
-    kv: flags.kv,
-    clientWeights: flags.clientWeight,
-    checkCycles: flags.checkCycles,
-    threads: flags.threads,
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });

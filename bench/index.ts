@@ -16,6 +16,7 @@ export {
   type NullMemory,
   type ProjectedBoard,
 } from './board/index.js';
+export { benchFleet, type FleetBenchResult } from './fleet/index.js';
 export { describeMachine } from './machine.js';
 export {
   benchServe,

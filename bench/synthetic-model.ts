@@ -2,9 +2,13 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  bytesSource,
   fileSink,
   GgmlType,
+  type GgufFile,
   type LlamaDimensions,
+  openHeader,
+  syntheticLlamaHeader,
   TINY_LLAMA_1B,
   writeSyntheticLlama,
 } from '../gguf/index.js';
@@ -73,4 +77,9 @@ export function syntheticModel({ name, dimensions, typeOf }: ModelShape): string
   sink.close();
   renameSync(partial, path);
   return path;
+}
+
+/** The header of such a file, which alone is made. */
+export function syntheticHeader({ dimensions, typeOf }: ModelShape): GgufFile {
+  return openHeader(bytesSource(syntheticLlamaHeader({ dimensions, typeOf, seed: SEED })));
 }

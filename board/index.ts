@@ -9,6 +9,7 @@ export type {
 export { bootMemory, reservation, WHERE_BOOT_ARGUMENTS } from './boot-memory.js';
 export type { BoardDescription, CoreRevision, CoreTiming, DmaDevices, UnpackSpeed } from './description.js';
 export { loadBoardDescription, shippedBoardNames, sizesOfBoard } from './description-file.js';
+export { dmaBytes, withDmaMemory } from './dma-share.js';
 export { OwnedDmaBuffer } from './owned-dma-buffer.js';
 export { type MemoryRegion, RegionAllocator } from './region-allocator.js';
 export {

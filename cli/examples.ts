@@ -30,6 +30,11 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'pynq-llm agent --device mock:',
     'pynq-llm agent --device linux: --listen unix:/run/pynq-llm/agent.sock',
   ],
+  fleet: [
+    'pynq-llm fleet up --mocks 4 --model models/tiny-stories-Q3_K_M.gguf',
+    'pynq-llm fleet serve --bus nats://127.0.0.1:4222 --model model.gguf',
+    'pynq-llm fleet status --device ws://127.0.0.1:8080',
+  ],
   completion: [
     'source <(pynq-llm completion bash)',
     'pynq-llm completion zsh > ~/.zfunc/_pynq-llm',

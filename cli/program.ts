@@ -9,6 +9,7 @@ import { consoleCommand } from './commands/console.js';
 import { countersCommand } from './commands/counters.js';
 import { deployCommand } from './commands/deploy.js';
 import { doctorCommand } from './commands/doctor.js';
+import { fleetCommand } from './commands/fleet.js';
 import { inspectCommand } from './commands/inspect.js';
 import { logsCommand } from './commands/logs.js';
 import { modelsCommand } from './commands/models.js';
@@ -44,6 +45,7 @@ export function createProgram(): Command {
   const groups: Readonly<Record<string, readonly Command[]>> = {
     'Run models:': [runCommand(), chatCommand(), scoreCommand(), perplexityCommand(), serveCommand()],
     'Models of a board:': [uploadCommand(), modelsCommand(), inspectCommand(), quantizeCommand()],
+    'Several boards as one:': [fleetCommand()],
     'Look at a board:': [
       topCommand(),
       countersCommand(),

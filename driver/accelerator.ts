@@ -14,7 +14,12 @@ import { type PlacementReport, packedSize, planPlacement, refusal } from './plac
 import { checkSoftMax, type SoftMaxOptions, SoftMaxRunner } from './softmax.js';
 import type { TensorShape } from './tile-plan.js';
 import { countedWindow, newTraffic, type Traffic } from './traffic.js';
-import { allocateWorkingMemory, MAX_PROGRAMS, type WorkingMemory } from './working-memory.js';
+import {
+  allocateWorkingMemory,
+  MAX_PROGRAMS,
+  type WorkingMemory,
+  type WorkingPlan,
+} from './working-memory.js';
 
 export type { MatMulProgram, WeightTensor } from './matmul-program.js';
 export type { PlacementReport } from './placement.js';
@@ -30,6 +35,8 @@ export interface AcceleratorOptions {
    * the counter of the compute unit is set to another state.
    */
   readonly checkCycles?: boolean;
+  /** What will be loaded, where the driver is to take no more DMA memory than that needs; staged weights are refused if it has none. */
+  readonly plan?: WorkingPlan | undefined;
 }
 
 const DEFAULT_DEADLINES: Deadlines = { factor: 2.5, minimumUs: 100_000 };
@@ -80,7 +87,7 @@ export class Accelerator {
       this.#hardwareCounters = new Counters({ description: board.description, window });
     }
     if (this.#checksCycles) requireComputeCounter(this.counters, board.description.name);
-    this.#memory = allocateWorkingMemory(board, this.traffic);
+    this.#memory = allocateWorkingMemory(board, this.traffic, options.plan);
     if (board.keepsMemory) this.#manifest = new WeightManifest(this.#memory.manifest);
     this.#runner = new MatMulRunner(board, this.#lanes, this.#memory, this.traffic, this.#deadlines);
     this.#softMaxRunner = new SoftMaxRunner(board, this.#lanes, this.#memory, this.#deadlines);
@@ -143,7 +150,10 @@ export class Accelerator {
     this.#checkOpen();
     const { description } = this.board;
     const coreType = coreTypeOf(tensor.type);
-    const reason = refusal(description, tensor, force);
+    const cannotStage = placement === 'staged' && this.#memory.staging.length === 0;
+    const reason = cannotStage
+      ? 'it would be staged, and the plan has no staging buffers'
+      : refusal(description, tensor, force);
     if (reason !== undefined || coreType === undefined) {
       throw new PynqLlmError(
         'DRIVER_UNSUPPORTED_TENSOR',

@@ -1,4 +1,5 @@
 export { Accelerator } from './accelerator.js';
+export { groupCycles } from './group-cycles.js';
 export type { MatMulProgram } from './matmul-program.js';
 export type { KeepWeights, ModelWeights } from './packed/model-weights.js';
 export type { WeightOrigins } from './packed/packed-tensor.js';
@@ -17,4 +18,4 @@ export { rowsPerTile } from './tile.js';
 export type { TensorShape } from './tile-plan.js';
 export { recordBoard } from './trace/record.js';
 export { replayTrace } from './trace/replay.js';
-export { leastMemory, workingSizes } from './working-memory.js';
+export { leastMemory, type WorkingPlan, workingSizes } from './working-memory.js';

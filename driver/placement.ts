@@ -4,7 +4,7 @@ import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
 import { planTiles, type TensorShape, tensorCut } from './tile-plan.js';
 import { type TokenCycles, tokenCycles } from './token-cycles.js';
-import { workingSizes } from './working-memory.js';
+import { type WorkingPlan, workingSizes } from './working-memory.js';
 
 /** Where the weights of a tensor live and who multiplies with them. */
 export type Placement = 'resident' | 'staged' | 'cpu';
@@ -48,11 +48,11 @@ export interface FreeMemory {
 }
 
 /** The DMA memory of a board on which nothing is loaded but the driver itself: for plans without the board. */
-export function emptyMemory(description: BoardDescription): FreeMemory {
+export function emptyMemory(description: BoardDescription, plan?: WorkingPlan): FreeMemory {
   const total = description.dmaMemory.reduce((sum, { size }) => sum + size, 0);
   const free = freePieces(description, {
     total,
-    free: total - workingSizes(description).total,
+    free: total - workingSizes(description, plan).total,
     largestFree: total,
   });
   return { total, free: free.reduce((sum, piece) => sum + piece, 0), largestFree: Math.max(0, ...free) };

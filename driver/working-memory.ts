@@ -23,23 +23,29 @@ export interface WorkingSizes {
   readonly manifest: number;
   /** CONFIG|LOAD_INP, as many input blocks as the core holds and the CONFIG of further programs, or a tile of SOFT_MAX. */
   readonly input: number;
-  /** One staged tile; there are three such buffers. */
+  /** One staged tile; there are three such buffers, or none where a plan has no staged weights. */
   readonly staging: number;
   /** Results of the largest COMPUTE, or what one transfer can carry. */
   readonly output: number;
   readonly total: number;
 }
 
-/** The sizes on a board: a function of its description alone. */
-export function workingSizes(description: Board['description']): WorkingSizes {
+/** What is known of all that will be loaded, where the driver's buffers are to be no larger than that needs. */
+export interface WorkingPlan {
+  /** Whether weights will be staged: without them there are no staging buffers. */
+  readonly staged: boolean;
+  /** Bytes of results that come at a time: at least those of a tile. */
+  readonly resultBytes: number;
+}
+
+/** The sizes on a board: a function of its description and, where there is one, a plan. */
+export function workingSizes(description: Board['description'], plan?: WorkingPlan): WorkingSizes {
   const { capacity, dma } = description;
   const inputs = CONFIG_AND_INPUTS_WORDS * 4 + capacity.inputBlocks * Q8K_BYTES;
   const input = wholeLines(Math.max(inputs, SOFT_MAX_TILE)) + (MAX_PROGRAMS - 1) * CONFIG_SLOT;
-  const staging = largestStagedTile(description);
-  const output = Math.min(
-    wholeLines(Math.max(capacity.weightBlocks * capacity.inputBlocks * 4, SOFT_MAX_RESULTS)),
-    longestPiece(dma.lengthBits),
-  );
+  const staging = plan?.staged === false ? 0 : largestStagedTile(description);
+  const results = plan?.resultBytes ?? capacity.weightBlocks * capacity.inputBlocks * 4;
+  const output = Math.min(wholeLines(Math.max(results, SOFT_MAX_RESULTS)), longestPiece(dma.lengthBits));
   const manifest = MANIFEST_BYTES;
   const total = manifest + input + STAGED_TILES * staging + output;
   return { manifest, input, staging, output, total };
@@ -61,8 +67,8 @@ export interface WorkingMemory {
 }
 
 /** @throws PynqLlmError DRIVER_DMA_MEMORY_FULL */
-export function allocateWorkingMemory(board: Board, traffic: Traffic): WorkingMemory {
-  const sizes = workingSizes(board.description);
+export function allocateWorkingMemory(board: Board, traffic: Traffic, plan?: WorkingPlan): WorkingMemory {
+  const sizes = workingSizes(board.description, plan);
   const buffers: DmaBuffer[] = [];
   const allocate = (bytes: number, direction: DmaDirection): DmaBuffer => {
     const buffer = countedBuffer(board.allocate(bytes, { direction }), traffic);
@@ -74,7 +80,9 @@ export function allocateWorkingMemory(board: Board, traffic: Traffic): WorkingMe
       // The manifest first: the next process must find it.
       manifest: allocate(sizes.manifest, 'both'),
       input: allocate(sizes.input, 'to-device'),
-      staging: Array.from({ length: STAGED_TILES }, () => allocate(sizes.staging, 'to-device')),
+      staging: Array.from({ length: sizes.staging > 0 ? STAGED_TILES : 0 }, () =>
+        allocate(sizes.staging, 'to-device'),
+      ),
       output: allocate(sizes.output, 'from-device'),
     };
   } catch (error) {

@@ -5,6 +5,8 @@ import { DEPLOY_ERRORS } from './deploy.js';
 import { DRIVER_ERRORS } from './driver.js';
 import type { ErrorEntry } from './entry.js';
 import { FIRMWARE_ERRORS } from './firmware.js';
+import { FLEET_ERRORS } from './fleet.js';
+import { FLEET_PLAN_ERRORS } from './fleet-plan.js';
 import { GGUF_ERRORS } from './gguf.js';
 import { HTTP_ERRORS } from './http-api.js';
 import { LINUX_ERRORS } from './linux.js';
@@ -34,6 +36,8 @@ export const ERROR_TABLES = {
   'sdk/ssh/ and sdk/deploy/': DEPLOY_ERRORS,
   'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
   'bus/': BUS_ERRORS,
+  'fleet/': FLEET_ERRORS,
+  'fleet/plan/': FLEET_PLAN_ERRORS,
 } as const satisfies Record<string, Record<string, ErrorEntry>>;
 
 type Tables = typeof ERROR_TABLES;

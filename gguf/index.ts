@@ -11,10 +11,11 @@ export { multiplyBlockRow } from './multiply-block-row.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';
 export { readRawMetadata } from './raw-metadata.js';
-export { alignUp, DEFAULT_ALIGNMENT, GgufFile, openGguf } from './reader.js';
+export { alignUp, DEFAULT_ALIGNMENT, GgufFile, openGguf, openHeader } from './reader.js';
 export { SPLIT_KEYS } from './split-name.js';
 export {
   type LlamaDimensions,
+  syntheticLlamaHeader,
   TINY_LLAMA_1B,
   writeSyntheticLlama,
 } from './synthetic/llama.js';

@@ -54,17 +54,27 @@ export function openGguf(source: ByteSource): GgufFile {
   return gguf;
 }
 
-/** Like {@link openGguf}, also of one part of a split model. */
-export function readGguf(source: ByteSource): GgufFile {
+/**
+ * Like {@link openGguf}, of a file that may end with its header: for whoever asks what a model is, and reads no weights.
+ * @throws PynqLlmError as {@link openGguf}
+ */
+export function openHeader(source: ByteSource): GgufFile {
+  const gguf = readGguf(source, Number.POSITIVE_INFINITY);
+  refusePart(gguf.metadata);
+  return gguf;
+}
+
+/** Like {@link openGguf}, also of one part of a split model. @param size of the whole file */
+export function readGguf(source: ByteSource, size = source.size): GgufFile {
   const cursor = new HeaderCursor(source);
   const { version, tensorCount, pairCount } = readPreamble(cursor, source);
   const metadata = readMetadata(cursor, pairCount);
   const infos = readTensorInfos(cursor, tensorCount);
   const alignment = alignmentOf(metadata);
   const dataStart = alignUp(cursor.position, alignment);
-  const tensors = infos.map((info) => place(info, dataStart, alignment, source.size));
+  const tensors = infos.map((info) => place(info, dataStart, alignment, size));
   checkOrder(tensors);
-  checkEnd(tensors, cursor.position, dataStart, alignment, source.size);
+  if (Number.isFinite(size)) checkEnd(tensors, cursor.position, dataStart, alignment, size);
   return new GgufFile(source, version, metadata, new Map(tensors.map((tensor) => [tensor.name, tensor])));
 }
 

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { BoardClient, DoneEvent, EngineMetricsReading } from '../sdk/index.js';
 import { boardText } from './board-metrics.js';
+import { fleetText } from './fleet-metrics.js';
 import { histogramText } from './histogram-text.js';
 import { counterText, gaugeText } from './metric-text.js';
 import { UnitCycles } from './unit-cycles.js';
@@ -70,6 +71,10 @@ export class ApiMetrics {
     if (dmaMemory !== undefined) this.#dmaFree.set(dmaMemory.free);
     const own = await this.#registry.metrics();
     if (state !== 'ready') return own;
+    if (board.info.fleet !== undefined) {
+      const [engine, fleet] = await Promise.all([board.metrics(), board.fleetStatus()]);
+      return own + fleetText(board.info, engine.models, fleet) + engineText(engine);
+    }
     const [engine, counted] = await Promise.all([board.metrics(), board.counters.read()]);
     const units = this.#unitCycles.take(counted.counters, board.info.description.clockHz, performance.now());
     return own + boardText(board.info, engine.models, counted.traffic, units) + engineText(engine);

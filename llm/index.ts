@@ -12,13 +12,16 @@ export type { Scores } from './engine/score-sequence.js';
 export type { KvPin } from './kv/pool.js';
 export { SpillFolder } from './kv/spill-folder.js';
 export {
+  assumedSystem,
   budgetMemory,
   type MemoryBudget,
   type MemoryRequest,
   type ModelShape,
   modelShape,
   requireMemory,
+  type StageMemory,
   type SystemMemory,
+  stageMemory,
   typeNamed,
 } from './memory/index.js';
 export { newCost } from './model/cost.js';
@@ -29,6 +32,7 @@ export { rowShares } from './model/row-share.js';
 export { Sampler } from './sampling/index.js';
 export {
   ClientAccounts,
+  type ClientPath,
   columnsThatPay,
   DEFAULT_LIMITS,
   DEFAULT_PRIORITY,
@@ -45,6 +49,7 @@ export {
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
+export { type LayerRange, type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';
 export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';

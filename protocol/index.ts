@@ -23,6 +23,7 @@ export type { ChatMessage, Conversation, ToolCall } from './schemas/chat.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export { CORE_TYPE_NAMES, type DeviceCheckResult } from './schemas/device.js';
+export type { FleetBoardStatus, FleetStatus } from './schemas/fleet.js';
 export type {
   DoneEvent,
   GenerateEvent,
@@ -65,5 +66,6 @@ export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
 export { sha256 } from './sha256.js';
 export { formatContentRange, parseContentRange, UPLOAD_PATH, type UploadRange } from './upload-range.js';
+export { checkEvent, checkParams, checkResult } from './validate.js';
 export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';
 export { errorFromWire, errorToWire, wireError } from './wire-error.js';

@@ -19,6 +19,7 @@ import {
   deviceRunCheckParams,
   deviceRunCheckResult,
 } from './schemas/device.js';
+import { fleetStatus } from './schemas/fleet.js';
 import {
   generateEvent,
   generateProgressResult,
@@ -123,6 +124,8 @@ export const METHODS = {
   'generate.cancel': { role: 'infer', params: generateReference, result: empty },
   'generate.progress': { role: 'infer', params: generateReference, result: generateProgressResult },
   score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
+
+  'fleet.status': { role: 'read', params: empty, result: fleetStatus },
 
   'metrics.read': { role: 'read', params: empty, result: metricsResult },
 

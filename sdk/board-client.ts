@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { BoardHealth, BoardInfo, EngineMetricsReading } from '../protocol/index.js';
+import type { BoardHealth, BoardInfo, EngineMetricsReading, FleetStatus } from '../protocol/index.js';
 import { call, optionsOf, requireArguments } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
 import { CountersClient } from './counters-client.js';
@@ -82,6 +82,11 @@ export class BoardClient implements AsyncDisposable {
   /** How long requests waited and how full steps were, by class, since the device was opened. */
   metrics(): Promise<EngineMetricsReading> {
     return this.#connection.request('metrics.read', {});
+  }
+
+  /** The boards behind a fleet's gateway, and how they are. @throws PynqLlmError FLEET_NOT_A_FLEET where it is one board */
+  fleetStatus(): Promise<FleetStatus> {
+    return this.#connection.request('fleet.status', {});
   }
 
   /** Ends the connection; generations are cancelled after a while unless another client resumes them. */

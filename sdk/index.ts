@@ -14,6 +14,8 @@ export type {
   DeviceCheckResult,
   DoneEvent,
   EngineMetricsReading,
+  FleetBoardStatus,
+  FleetStatus,
   GenerationCost,
   GenerationTiming,
   HistogramReading,

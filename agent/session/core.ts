@@ -1,16 +1,6 @@
-import type { Admission } from '../../access/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import {
-  type BoardHealth,
-  type BoardInfo,
-  CAPABILITIES,
-  type Clock,
-  type FramePort,
-  HEARTBEAT_MS,
-  PROTOCOL_VERSION,
-  ServerSession,
-} from '../../protocol/index.js';
+import { type BoardHealth, type BoardInfo, CAPABILITIES, type Clock } from '../../protocol/index.js';
 import type { ModelStore } from '../store/model-store.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import { DeviceHost } from './device-host.js';
@@ -19,10 +9,9 @@ import { createHandler } from './handlers.js';
 import { Models } from './models.js';
 import { PartProbe } from './part-probe.js';
 import type { RegisterTables } from './register-tables.js';
-import { SessionUploads } from './session-uploads.js';
+import type { SessionHost } from './session-host.js';
+import { Sessions } from './sessions.js';
 import { StepSubscriptions } from './step-subscriptions.js';
-import { UploadBodies } from './upload-bodies.js';
-import { AGENT_VERSION } from './version.js';
 
 export interface CoreOptions {
   readonly device: string;
@@ -43,21 +32,17 @@ export interface CoreOptions {
 }
 
 /** The agent without its sockets: device, models, generations and sessions. */
-export class AgentCore {
+export class AgentCore implements SessionHost {
   readonly deviceUrl: string;
   readonly device: DeviceHost;
   readonly store: ModelStore;
   readonly models: Models;
   readonly generations: GenerationRegistry;
   readonly steps: StepSubscriptions;
-  readonly uploadBodies = new UploadBodies();
+  readonly #sessions: Sessions;
   readonly #clock: Clock;
-  readonly #log: Log;
   readonly #startedAt: number;
-  readonly #sessions = new Set<ServerSession>();
-  readonly #allSessions = { inFlightBytes: 0 };
   readonly #storeRoom: PartProbe<number>;
-  #nextSession = 1;
   #isDraining = false;
 
   constructor(options: CoreOptions) {
@@ -65,8 +50,13 @@ export class AgentCore {
     this.store = options.store;
     this.models = new Models(options.store, () => this.device, options.log);
     this.#clock = options.clock;
-    this.#log = options.log;
     this.#startedAt = options.clock.now();
+    this.#sessions = new Sessions({
+      ...options,
+      capabilities: CAPABILITIES,
+      handlerOf: (session) => createHandler(this, session),
+      onEnd: (session) => this.device.endSession(session),
+    });
     this.#storeRoom = new PartProbe(options.clock, () => this.store.freeBytes());
     this.generations = new GenerationRegistry(options.clock, () => this.device);
     this.steps = new StepSubscriptions((on) => this.device.reportSteps(on));
@@ -86,53 +76,12 @@ export class AgentCore {
     return this.#clock.now() - this.#startedAt;
   }
 
-  get sessionCount(): number {
-    return this.#sessions.size;
+  get uploadBodies(): SessionHost['uploadBodies'] {
+    return this.#sessions.uploadBodies;
   }
 
-  /**
-   * Begins a session for a client whose frames come in through `receive` of what is returned.
-   * @param admit the client's role and share by its token; throws to refuse it
-   */
-  openSession(port: FramePort, admit: (token: string | undefined) => Admission): ServerSession {
-    const number = this.#nextSession++;
-    let share: readonly string[] = [];
-    let tokenName: string | undefined;
-    const uploads = new SessionUploads(this.store, this.uploadBodies, () => tokenName);
-    const onClose = () => {
-      if (!this.#sessions.delete(session)) return;
-      this.device.endSession(number);
-      uploads
-        .close()
-        .catch((error: unknown) => this.#log.error({ err: error }, 'an upload could not be closed'));
-    };
-    const session = new ServerSession({
-      port,
-      clock: this.#clock,
-      all: this.#allSessions,
-      internalCode: 'AGENT_INTERNAL',
-      onInternalError: (error, method) => this.#log.error({ err: error, method }, 'unexpected error'),
-      onClose,
-      hello: (params) => {
-        const admission = admit(params.token);
-        const { role } = admission;
-        ({ share, tokenName } = admission);
-        this.#log.info(
-          { session: number, client: params.client, role, share: share.join(' / ') },
-          'session opened',
-        );
-        return {
-          protocol: PROTOCOL_VERSION,
-          agent: AGENT_VERSION,
-          capabilities: [...CAPABILITIES],
-          role,
-          heartbeatMs: HEARTBEAT_MS,
-        };
-      },
-      handle: createHandler(this, { number, share: () => share, uploads }),
-    });
-    this.#sessions.add(session);
-    return session;
+  openSession(...client: Parameters<SessionHost['openSession']>): ReturnType<SessionHost['openSession']> {
+    return this.#sessions.open(...client);
   }
 
   /** The device's description, as soon as it is open. @throws PynqLlmError AGENT_DEVICE_FAILED */
@@ -165,7 +114,7 @@ export class AgentCore {
       lastError: device.lastError?.message,
       uptimeMs: this.uptimeMs,
       silentMs: device.silentMs,
-      sessions: this.#sessions.size,
+      sessions: this.#sessions.count,
       generations: this.generations.running,
       models: this.models.count,
       dmaMemory: device.dmaMemory,
@@ -189,8 +138,7 @@ export class AgentCore {
 
   /** Ends every session, tells its client why, and closes the device. */
   async close(): Promise<void> {
-    for (const session of [...this.#sessions])
-      session.fail(new PynqLlmError('AGENT_CLOSING', 'The agent is shutting down.'));
+    this.#sessions.end(new PynqLlmError('AGENT_CLOSING', 'The agent is shutting down.'));
     this.generations.close();
     await this.device.close();
     await this.store.close();

@@ -6,7 +6,14 @@ import {
   type ServerStream,
   type TokenEvent,
 } from '../../protocol/index.js';
-import type { DeviceHost } from './device-host.js';
+
+/** What the tokens come from. */
+export interface TokenSource {
+  /** Tokens numbered below `credit` may be generated. */
+  grant(generation: string, credit: number): void;
+  /** Ends it before its next token; its last event still comes. */
+  cancel(generation: string): void;
+}
 
 /** How long a generation waits for a client whose connection broke. */
 const GRACE_MS = 30_000;
@@ -47,12 +54,12 @@ class GenerationRecord {
 export class GenerationRegistry {
   readonly #records = new Map<string, GenerationRecord>();
   readonly #clock: Clock;
-  readonly #device: () => DeviceHost;
+  readonly #source: () => TokenSource;
   #onQuiet: () => void = () => {};
 
-  constructor(clock: Clock, device: () => DeviceHost) {
+  constructor(clock: Clock, source: () => TokenSource) {
     this.#clock = clock;
-    this.#device = device;
+    this.#source = source;
   }
 
   /** Generations that still produce tokens. */
@@ -123,7 +130,7 @@ export class GenerationRegistry {
 
   /** @throws PynqLlmError AGENT_GENERATION_UNKNOWN */
   cancel(id: string): void {
-    if (this.#find(id).last === undefined) this.#device().cancel(id);
+    if (this.#find(id).last === undefined) this.#source().cancel(id);
   }
 
   /** Takes an event from the worker. */
@@ -186,7 +193,7 @@ export class GenerationRegistry {
       record.kept.splice(0, count);
       record.firstKept += count;
     }
-    if (record.last === undefined) this.#device().grant(record.id, limit);
+    if (record.last === undefined) this.#source().grant(record.id, limit);
     this.#flush(record);
   }
 
@@ -218,7 +225,7 @@ export class GenerationRegistry {
     else
       record.cancelUnread ??= this.#clock.after(UNREAD_MS, () => {
         record.cancelUnread = undefined;
-        this.#device().cancel(record.id);
+        this.#source().cancel(record.id);
         const reason = `The tokens of generation ${record.id} were not read for ${UNREAD_MS} ms.`;
         record.last = {
           type: 'failed',
@@ -243,7 +250,7 @@ export class GenerationRegistry {
     record.cancelGrace();
     this.#forgetOldest();
     record.cancelGrace = this.#clock.after(GRACE_MS, () => {
-      if (record.last === undefined) this.#device().cancel(record.id);
+      if (record.last === undefined) this.#source().cancel(record.id);
       this.#records.delete(record.id);
     });
   }

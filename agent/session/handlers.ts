@@ -117,6 +117,9 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       uptimeMs: agent.uptimeMs,
     }),
     'board.health': () => agent.health(),
+    'fleet.status': () => {
+      throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
+    },
 
     'registers.list': async () => (await agent.registers()).list(),
     // Without a turn of the microtask queue once the device is open: the way of a register read is short.

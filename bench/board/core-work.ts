@@ -1,7 +1,8 @@
 import { type BoardDescription, inputCycles, tileCycles } from '../../board/index.js';
-import { rowsPerTile } from '../../driver/index.js';
-import { CORE_WORDS, coreTypeOf, type GgmlType, SUPER_BLOCK } from '../../gguf/index.js';
-import type { ModelShape } from '../synthetic-model.js';
+import { rowsPerTile, type TensorShape } from '../../driver/index.js';
+import { CORE_WORDS, coreTypeOf, SUPER_BLOCK } from '../../gguf/index.js';
+import { stepShape } from '../../llm/index.js';
+import { type ModelShape, syntheticHeader } from '../synthetic-model.js';
 
 /** What a token asks of the core, all weights where the core finds them. */
 export interface CoreWork {
@@ -37,33 +38,9 @@ export function coreWork(board: BoardDescription, model: ModelShape): CoreWork {
   return work;
 }
 
-interface Matrix {
-  readonly type: GgmlType;
-  readonly rows: number;
-  readonly columns: number;
-}
-
-function groupsOf({ dimensions, typeOf }: ModelShape): Matrix[][] {
-  const { embedding, feedForward, layers, heads, kvHeads, vocabulary, tiedOutput } = dimensions;
-  const kvLength = (embedding / heads) * kvHeads;
-  const groups: Matrix[][] = [];
-  for (let layer = 0; layer < layers; layer++) {
-    const matrix = (name: string, columns: number, rows: number): Matrix => ({
-      type: typeOf(`blk.${layer}.${name}.weight`),
-      rows,
-      columns,
-    });
-    groups.push(
-      [
-        matrix('attn_q', embedding, embedding),
-        matrix('attn_k', embedding, kvLength),
-        matrix('attn_v', embedding, kvLength),
-      ],
-      [matrix('attn_output', embedding, embedding)],
-      [matrix('ffn_gate', embedding, feedForward), matrix('ffn_up', embedding, feedForward)],
-      [matrix('ffn_down', feedForward, embedding)],
-    );
-  }
-  const output = tiedOutput ? 'token_embd.weight' : 'output.weight';
-  return [...groups, [{ type: typeOf(output), rows: vocabulary, columns: embedding }]];
+/** Matrices in the order of use, those that share an input together. */
+function groupsOf(model: ModelShape): (readonly TensorShape[])[] {
+  const { layers, output } = stepShape(syntheticHeader(model));
+  const groups = layers.flatMap(({ query, always, after }) => [[...query, ...always], ...after]);
+  return [...groups, [output]];
 }

@@ -1,10 +1,10 @@
-import { columnsThatPay, draftLength, schedule } from '../../llm/index.js';
+import { columnsThatPay, draftLength, type StepCost, schedule } from '../../llm/index.js';
 import { type BenchOptions, type BenchRow, row } from '../row.js';
 import { percentile } from '../serve/percentiles.js';
 import { firstComeFirstServed, staticBatch } from './policies.js';
 import { recordedArrivals } from './recorded.js';
 import { type Outcome, PAGE_TOKENS, type Simulation, simulate } from './simulate.js';
-import { MAX_COLUMNS, STEP_COSTS, type StepCost } from './step-cost.js';
+import { MAX_COLUMNS, STEP_COSTS } from './step-cost.js';
 import { type Arrival, randomArrivals } from './workload.js';
 
 const BASELINES = [

@@ -8,9 +8,10 @@ import {
   type SchedulingLimits,
   type SequenceView,
   type Snapshot,
+  type StepCost,
   type Turn,
 } from '../../llm/index.js';
-import { MAX_COLUMNS, STEP_COSTS, type StepCost } from './step-cost.js';
+import { MAX_COLUMNS, STEP_COSTS } from './step-cost.js';
 import type { Arrival } from './workload.js';
 
 export const PAGE_TOKENS = 16;

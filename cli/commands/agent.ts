@@ -1,5 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, AgentHandle } from '../../agent/index.js';
+import { type BusFlags, connectBus, withBus } from '../bus-options.js';
+import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
   decimal,
@@ -13,15 +15,11 @@ import {
   wholeNumber,
 } from '../options.js';
 
-/** What is asked for by machines that watch. */
-const WATCHED = new Set(['/health', '/metrics']);
-/** A session that was lost, with the device's worker perhaps, is opened again for so long. */
-const RECONNECT_MS = 15_000;
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
+export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 /** `agent`: the daemon that serves one device. */
 export function agentCommand(): Command {
-  return new Command('agent')
+  return withBus(new Command('agent'))
     .description('Serve a device over WebSocket. Prints its URL when it is ready; Ctrl-C ends it.')
     .addOption(
       new Option(
@@ -66,6 +64,8 @@ export function agentCommand(): Command {
     )
     .addOption(threadsOption('threads that compute beside the device, its own among them'))
     .addOption(maxSilentOption())
+    .option('--fleet <url>', "be a board of a fleet: its broker's nats://HOST[:PORT] or tls://HOST[:PORT]")
+    .option('--fleet-name <name>', 'what the fleet calls the board; the name of the machine when left out')
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -77,14 +77,35 @@ export function agentCommand(): Command {
         maxSilent,
         ...flags
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
-        KvFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
+        KvFlags &
+        FleetFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
         const { runAgent } = await import('../../agent/index.js');
-        await runAgent(
-          { ...flags, kv: kvSettings(flags), allowOrigin },
-          http ? await httpApi(allowOrigin, inMs(maxSilent)) : undefined,
-        );
+        const parts = [
+          http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
+          flags.fleet === undefined ? undefined : await member(flags.fleet, flags),
+        ].filter((part) => part !== undefined);
+        await runAgent({ ...flags, kv: kvSettings(flags), allowOrigin }, (agent) => {
+          const started = parts.map((part) => part(agent));
+          return {
+            [Symbol.dispose]: () => {
+              for (const part of started) part[Symbol.dispose]();
+            },
+          };
+        });
       },
     );
+}
+
+interface FleetFlags extends BusFlags {
+  readonly fleet?: string;
+  readonly fleetName?: string;
+}
+
+/** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
+async function member(url: string, flags: FleetFlags): Promise<(agent: AgentHandle) => Disposable> {
+  const { boardName, joinFleet } = await import('../../fleet/join.js');
+  const name = boardName(flags.fleetName);
+  return (agent) => joinFleet({ bus: connectBus(url, name, flags), agent, name, log: agent.log });
 }
 
 function clientWeight(
@@ -108,27 +129,4 @@ function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: KvFlags): Agent
     bytes: kvMemory === undefined ? undefined : kvMemory * MIB,
     spill: kvSpill === undefined ? undefined : { folder: kvSpill, maxBytes: kvSpillLimit * MIB },
   };
-}
-
-/** The OpenAI API on the agent's port, through a session inside its process. */
-async function httpApi(
-  origins: readonly string[],
-  maxSilentMs: number | undefined,
-): Promise<(agent: AgentHandle) => Disposable> {
-  const [{ serveOnAgent }, { openBoard }] = await Promise.all([
-    import('../../http-api/index.js'),
-    import('../../sdk/open-board.js'),
-  ]);
-  return (agent) =>
-    serveOnAgent(agent, {
-      origins,
-      maxSilentMs,
-      onUnexpected: (err) => agent.log.error({ err }, 'unexpected error in the HTTP API'),
-      // Whoever watches asks every few seconds.
-      onAnswered: (entry) => {
-        if (!WATCHED.has(entry.route)) agent.log.info({ ...entry }, 'answered');
-      },
-      open: (signal) =>
-        openBoard(async (events) => agent.connect(events), { signal, client: 'HTTP API' }, RECONNECT_MS),
-    });
 }

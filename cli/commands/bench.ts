@@ -4,6 +4,7 @@ import { withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { benchBoardCommand } from './bench-board.js';
+import { benchFleetCommand } from './bench-fleet.js';
 import { benchServeCommand } from './bench-serve.js';
 
 /** `bench`: the figures that docs/benchmarks.md quotes, as ratios against a baseline of the same run. */
@@ -26,6 +27,7 @@ export function benchCommand(): Command {
     )
     .addCommand(benchServeCommand())
     .addCommand(benchBoardCommand())
+    .addCommand(benchFleetCommand())
     .option('--quick', 'shorter runs and a small model: for seeing that it works, not for quoting');
   return withJson(command, 'a JSON list of {"name","value","unit","baseline","ratio"}').action(
     async (groups: string[], options: { quick?: boolean; json?: boolean }) => {

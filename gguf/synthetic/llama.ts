@@ -1,6 +1,7 @@
 import type { ByteSink } from '../byte-sink.js';
+import { DEFAULT_ALIGNMENT } from '../reader.js';
 import { GgmlType } from '../types.js';
-import { type GgufEntry, type TensorToWrite, writeGguf } from '../write.js';
+import { type GgufEntry, ggufHeader, type TensorToWrite, writeGguf } from '../write.js';
 import { normTensor, randomTensor } from './random-tensor.js';
 import { syntheticVocabulary } from './vocabulary.js';
 
@@ -49,6 +50,11 @@ export const TINY_LLAMA_1B: Omit<SyntheticLlama, 'seed'> = {
  */
 export function writeSyntheticLlama(sink: ByteSink, model: SyntheticLlama): void {
   writeGguf(sink, metadataOf(model.dimensions), tensorsOf(model));
+}
+
+/** The header alone of what {@link writeSyntheticLlama} writes. */
+export function syntheticLlamaHeader(model: SyntheticLlama): Uint8Array {
+  return ggufHeader(metadataOf(model.dimensions), tensorsOf(model), DEFAULT_ALIGNMENT);
 }
 
 function metadataOf(dimensions: LlamaDimensions): Map<string, GgufEntry> {

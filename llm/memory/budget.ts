@@ -1,5 +1,11 @@
 import type { BoardDescription } from '../../board/index.js';
-import { type FreeMemory, type PlacedWeights, placeWeights, workingSizes } from '../../driver/index.js';
+import {
+  type FreeMemory,
+  type PlacedWeights,
+  placeWeights,
+  type WorkingPlan,
+  workingSizes,
+} from '../../driver/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
 import { KvMemory } from '../kv/memory.js';
@@ -48,6 +54,8 @@ export interface MemoryRequest {
   readonly threadRows?: { readonly bytes: number; readonly work: RowsWork } | undefined;
   /** Threads that compute, the device's among them; 1 unless given. */
   readonly threads?: number | undefined;
+  /** The driver's buffers, where they are to be no larger than what is planned needs. */
+  readonly working?: WorkingPlan | undefined;
 }
 
 export interface BudgetInput {
@@ -102,7 +110,7 @@ export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeMode
   // What is staged takes no DMA memory of its own: the two staging buffers are the driver's.
   const rows = request.threadRows?.bytes ?? 0;
   const resident = Math.max(0, (fits || !mayStage ? weights.wanted : weights.resident) - rows);
-  const working = workingSizes(description).total;
+  const working = workingSizes(description, request.working).total;
   const others = Math.max(0, dma.total - dma.free - working);
   const dmaLines = lines('dma', [
     ["the driver's buffers", working],

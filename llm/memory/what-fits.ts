@@ -1,5 +1,5 @@
 import type { BoardDescription } from '../../board/index.js';
-import { bootMemory, sizesOfBoard } from '../../board/index.js';
+import { bootMemory, dmaBytes, sizesOfBoard, withDmaMemory } from '../../board/index.js';
 import { emptyMemory, type PlacedWeights } from '../../driver/index.js';
 import { BLOCK_FORMATS } from '../../gguf/index.js';
 import { PAGE_TOKENS } from '../kv/layout.js';
@@ -7,8 +7,6 @@ import { type BudgetInput, type MemoryRequest, type MemorySum, sumMemory } from 
 import { otherQuantisations } from './quantisations.js';
 
 const MEBI = 2 ** 20;
-/** Reservations are whole multiples of this: a kernel maps memory in such pieces. */
-const RESERVED_UNIT = 4 * MEBI;
 const FEWER_COLUMNS = [32, 16, 8, 4, 1];
 
 /**
@@ -122,9 +120,9 @@ function otherReservation(input: BudgetInput, sum: MemorySum): string[] {
   const { board, system } = input;
   const { description } = board;
   if (system.isMock && description.dmaDevices === undefined && sum.short === 'system') return [];
-  const has = sizeOf(description);
+  const has = dmaBytes(description);
   const fitting = candidates(input, sum).find((other) => {
-    const available = system.isMock ? system.available : system.available + has - sizeOf(other);
+    const available = system.isMock ? system.available : system.available + has - dmaBytes(other);
     const changed = { ...input, board: { description: other, dma: emptyMemory(other) } };
     return sumMemory({ ...changed, system: { ...system, available } }).short === undefined;
   });
@@ -137,17 +135,17 @@ function otherReservation(input: BudgetInput, sum: MemorySum): string[] {
         : `base = 0x${fitting.dmaMemory[0].base.toString(16)}, size = 0x${fitting.dmaMemory[0].size.toString(16)}`
       : undefined;
   const how = file === undefined ? `the board ${fitting.name}` : `[dma_memory] ${file} in the board's file`;
-  return [`${mebibytes(sizeOf(fitting))} MiB for DMA: boot with ${argument} and use ${how}`];
+  return [`${mebibytes(dmaBytes(fitting))} MiB for DMA: boot with ${argument} and use ${how}`];
 }
 
 /** Descriptions with another amount of DMA memory: those that ship, then exactly what is needed. */
 function candidates({ board, model }: BudgetInput, sum: MemorySum): BoardDescription[] {
   const { description } = board;
   const wantsMore = sum.short === 'dma';
-  const has = sizeOf(description);
+  const has = dmaBytes(description);
   const shipped = sizesOfBoard(description.name)
     .filter((other) => isSameButMemory(other, description))
-    .toSorted((a, b) => sizeOf(a) - sizeOf(b));
+    .toSorted((a, b) => dmaBytes(a) - dmaBytes(b));
   const alone = sumMemory({
     model,
     board: { description, dma: emptyMemory(description) },
@@ -155,23 +153,17 @@ function candidates({ board, model }: BudgetInput, sum: MemorySum): BoardDescrip
     request: {},
   });
   return [...shipped, ...resized(description, alone.dma.need)].filter((other) =>
-    wantsMore ? sizeOf(other) > has : sizeOf(other) < has,
+    wantsMore ? dmaBytes(other) > has : dmaBytes(other) < has,
   );
 }
 
 function resized(description: BoardDescription, need: number): BoardDescription[] {
-  const { dmaDevices, memoryBytes, dmaMemory } = description;
-  if (dmaDevices !== undefined) {
-    const lanes = dmaDevices.names.length / 2;
-    const own = need - lanes * dmaDevices.outBytes;
-    // No tensor spans two devices, and the last of each is rarely full: an eighth more.
-    const inBytes = Math.ceil((own * 1.125) / lanes / RESERVED_UNIT) * RESERVED_UNIT;
-    const regions = dmaMemory.map((region, i) => (i % 2 === 0 ? { ...region, size: inBytes } : region));
-    return [{ ...description, dmaDevices: { ...dmaDevices, inBytes }, dmaMemory: regions }];
-  }
-  const size = Math.ceil(need / RESERVED_UNIT) * RESERVED_UNIT;
-  if (bootMemory(description).argument === undefined || size >= memoryBytes) return [];
-  return [{ ...description, dmaMemory: [{ base: memoryBytes - size, size }] }];
+  const { dmaDevices } = description;
+  const out = dmaDevices === undefined ? 0 : (dmaDevices.names.length / 2) * dmaDevices.outBytes;
+  // No tensor spans two devices, and the last of each is rarely full: an eighth more.
+  const bytes = dmaDevices === undefined ? need : (need - out) * 1.125 + out;
+  const other = withDmaMemory(description, bytes);
+  return other === undefined ? [] : [other];
 }
 
 /** Whether two descriptions are of the same board and design. */
@@ -211,10 +203,6 @@ function together(
       ];
   }
   return [];
-}
-
-function sizeOf({ dmaMemory }: BoardDescription): number {
-  return dmaMemory.reduce((sum, { size }) => sum + size, 0);
 }
 
 function mebibytes(bytes: number): string {

@@ -108,7 +108,7 @@ export const boardDescription: z.ZodType<WireBoardDescription> = z.object({
 export interface BoardInfo {
   /** URL of the device that the agent has opened, such as `mock:` or `linux:`. */
   readonly device: string;
-  /** The board itself. */
+  /** The board itself; of a fleet the first of its boards. */
   readonly description: WireBoardDescription;
   /** Version of the agent. */
   readonly agent: string;
@@ -122,6 +122,13 @@ export interface BoardInfo {
   readonly capabilities: string[];
   /** Milliseconds since the agent started. */
   readonly uptimeMs: number;
+  /** Where it is not one board but several behind one gateway. */
+  readonly fleet?:
+    | {
+        /** Boards that were there when it was asked. */
+        readonly boards: number;
+      }
+    | undefined;
 }
 export const boardInfo: z.ZodType<BoardInfo> = z.object({
   device: z.string(),
@@ -132,6 +139,7 @@ export const boardInfo: z.ZodType<BoardInfo> = z.object({
   protocol: version,
   capabilities: z.array(z.string()),
   uptimeMs: float,
+  fleet: z.object({ boards: count }).optional(),
 });
 
 /** How a board and its agent are. */

@@ -6,7 +6,7 @@ import { type HttpApi, type HttpApiOptions, serveHttpApi } from '../../../http-a
 import { type BoardClient, connect } from '../../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from './agent.js';
 import { modelWithChatTemplate } from './chat-model.js';
-import { type AgentProcess, cliAgent } from './cli.js';
+import { type AgentProcess, cliAgent, cliServer } from './cli.js';
 
 export const TINY = 'tiny-stories-Q3_K_M.gguf';
 export const CHAT = 'chat.gguf';
@@ -32,12 +32,25 @@ export interface HttpAgent extends AsyncDisposable {
   served(options: Omit<HttpApiOptions, 'open' | 'port'>): Promise<HttpApi>;
 }
 
-export async function startHttpAgent(): Promise<HttpAgent> {
+export function startHttpAgent(): Promise<HttpAgent> {
+  return startHttp((store, tokens) => cliAgent(store, 'mock:', tokens));
+}
+
+/** The same of four mocks as one. */
+export function startHttpFleet(): Promise<HttpAgent> {
+  return startHttp((store, tokens) =>
+    cliServer(['fleet', 'up', '--mocks', '4', '--port', '0', ...tokens], { home: store }),
+  );
+}
+
+async function startHttp(
+  serve: (store: string, tokens: readonly string[]) => Promise<AgentProcess>,
+): Promise<HttpAgent> {
   const store = temporaryDirectory();
   const file = join(store.path, 'tokens');
   const lines = Object.entries(TOKENS).map(([role, token]) => `${role} ${token}\n`);
   writeFileSync(file, lines.join(''), { mode: 0o600 });
-  const agent = await cliAgent(store.path, 'mock:', ['--token-file', file, '--log-level', 'info']);
+  const agent = await serve(store.path, ['--token-file', file, '--log-level', 'info']);
   const url = agent.url.replace(/^ws/, 'http');
   const open = () => connect(agent.url, { token: TOKENS.admin });
   const board = await open();

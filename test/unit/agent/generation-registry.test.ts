@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { DeviceHost } from '../../../agent/session/device-host.js';
-import { GenerationRegistry } from '../../../agent/session/generation-registry.js';
+import { GenerationRegistry, type TokenSource } from '../../../agent/session/generation-registry.js';
 import { PynqLlmError } from '../../../errors/index.js';
 import type { EventFrame } from '../../../protocol/frames.js';
 import type { GenerateEvent, TokenEvent } from '../../../protocol/index.js';
@@ -17,11 +16,11 @@ const token = (index: number): TokenEvent => ({ type: 'token', index, id: 1, tex
 function registry() {
   const clock = new TestClock();
   const told: string[] = [];
-  const device: Pick<DeviceHost, 'grant' | 'cancel'> = {
+  const device: TokenSource = {
     grant: (id, limit) => told.push(`grant ${id === ID} ${limit}`),
     cancel: (id) => told.push(`cancel ${id === ID}`),
   };
-  const sut = new GenerationRegistry(clock, () => device as DeviceHost);
+  const sut = new GenerationRegistry(clock, () => device);
   const stream = (id: number) => {
     const events: GenerateEvent[] = [];
     const server = new ServerStream(

@@ -1,0 +1,164 @@
+import { Command, Option } from 'commander';
+import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
+import { harmlessJson } from '../../errors/index.js';
+import { type BusFlags, connectBus, withBus } from '../bus-options.js';
+import { httpOnPort } from '../http-on-port.js';
+import {
+  collect,
+  type DeviceOptions,
+  inMs,
+  type LoadFlags,
+  loadSettings,
+  maxSilentOption,
+  threadsOption,
+  wholeNumber,
+  withDevice,
+  withJson,
+  withLoad,
+} from '../options.js';
+import { printText } from '../output/print.js';
+import { formatTable } from '../output/table.js';
+import { openModel, withBoard, withInterrupt } from '../session.js';
+import { LEVELS } from './agent.js';
+import { fleetPlanCommand } from './fleet-plan.js';
+
+/** `fleet`: several boards as one. */
+export function fleetCommand(): Command {
+  return new Command('fleet')
+    .description('Serve several boards as one, and look at them.')
+    .addCommand(upCommand())
+    .addCommand(serveCommand())
+    .addCommand(statusCommand())
+    .addCommand(fleetPlanCommand());
+}
+
+interface GatewayFlags extends LoadFlags, Omit<DaemonFlags, 'listen' | 'allowOrigin'> {
+  readonly host: string;
+  readonly port: number;
+  readonly model?: readonly string[];
+  readonly storeDir?: string;
+  readonly allowOrigin?: readonly string[];
+  readonly maxSilent?: number;
+}
+
+/** Flags of what listens for a fleet's clients. */
+function withGateway(command: Command): Command {
+  const listening = command
+    .option('--host <address>', 'where to listen; other than loopback needs --token-file', '127.0.0.1')
+    .option('--port <n>', 'port; 0 for any free one', wholeNumber(0, 65_535), 8080)
+    .option('-m, --model <model>', 'a file to upload or a model to load at the start; repeatable', collect)
+    .option(
+      '--token-file <file>',
+      'lines of ROLE TOKEN or ROLE TOKEN NAME; the roles are read, infer and admin',
+    )
+    .option('--tls-key <file>', 'private key, PEM, for wss: and https:')
+    .option('--tls-cert <file>', 'certificate, PEM, for wss: and https:')
+    .option('--store-dir <dir>', 'where models are kept; $PYNQ_LLM_HOME or the cache folder when left out')
+    .option(
+      '--allow-origin <origin>',
+      'origin of a web page that may connect, or "*" with a token file; repeatable',
+      collect,
+    )
+    .addOption(maxSilentOption())
+    .addOption(
+      new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
+    );
+  return withLoad(listening);
+}
+
+/** Serves a gateway on one port to the SDK and to clients of the OpenAI API, with the models of the flags loaded. */
+async function serveGateway(
+  flags: GatewayFlags,
+  start: (listening: ListenOptions) => Promise<AgentHandle>,
+): Promise<void> {
+  const { host, port, model = [], allowOrigin = [] } = flags;
+  const [{ runDaemon }, { openBoard }] = await Promise.all([
+    import('../../agent/index.js'),
+    import('../../sdk/open-board.js'),
+  ]);
+  await runDaemon(
+    { ...flags, listen: `${host.includes(':') ? `[${host}]` : host}:${port}`, allowOrigin },
+    async (listening) => {
+      const fleet = await start(listening);
+      try {
+        if (model.length > 0) {
+          await using board = await openBoard(async (events) => fleet.connect(events), {}, 0);
+          await withInterrupt(async (signal) => {
+            for (const one of model) await openModel(board, one, signal, loadSettings(flags));
+          });
+        }
+        return fleet;
+      } catch (error) {
+        await fleet.close();
+        throw error;
+      }
+    },
+    await httpOnPort(allowOrigin, inMs(flags.maxSilent)),
+  );
+}
+
+interface UpFlags extends GatewayFlags {
+  readonly mocks: number;
+  readonly device: string;
+  readonly threads?: number;
+}
+
+function upCommand(): Command {
+  const command = new Command('up')
+    .description(
+      'Start a fleet of mock boards in this process, with nothing installed. Prints its URL for the SDK and the command line; the OpenAI API is at /v1 of the same port. Ctrl-C ends it.',
+    )
+    .requiredOption('--mocks <n>', 'how many boards', wholeNumber(1, 64))
+    .option('-d, --device <url>', 'what each board is: mock:, mock:NAME or mock:FILE.toml', 'mock:')
+    .addOption(threadsOption('threads that compute beside each mock'));
+  return withGateway(command).action(async ({ mocks, device, threads, ...flags }: UpFlags) => {
+    const { startMockFleet } = await import('../../fleet/index.js');
+    const { storeDir } = flags;
+    await serveGateway(flags, (listening) =>
+      startMockFleet({ ...listening, mocks, device, storeDir, threads }),
+    );
+  });
+}
+
+function serveCommand(): Command {
+  const command = new Command('serve')
+    .description(
+      'Serve the boards that join a fleet over a broker: agents started with --fleet. Prints its URL; the OpenAI API is at /v1 of the same port.',
+    )
+    .requiredOption('--bus <url>', "the fleet's broker: nats://HOST[:PORT] or tls://HOST[:PORT]");
+  return withGateway(withBus(command)).action(async (flags: GatewayFlags & BusFlags & { bus: string }) => {
+    const { serveFleet } = await import('../../fleet/index.js');
+    const connect = connectBus(flags.bus, 'gateway', flags);
+    const { storeDir } = flags;
+    await serveGateway(flags, (listening) => serveFleet({ ...listening, bus: connect, storeDir }));
+  });
+}
+
+const COLUMNS = ['board', 'is', 'state', 'requests', 'models'].map((heading) => ({ heading }));
+
+interface StatusFlags extends DeviceOptions {
+  readonly json?: boolean;
+}
+
+function statusCommand(): Command {
+  const command = new Command('status').description(
+    'Show the boards of a fleet: what they have loaded, and how many requests they have.',
+  );
+  return withJson(withDevice(command), 'one JSON object').action(
+    async ({ json, ...options }: StatusFlags) => {
+      const status = await withBoard(options, (board) => board.fleetStatus());
+      if (json) return printText(`${harmlessJson(status)}\n`);
+      const rows = status.boards.map(({ name, title, state, inHand, places, models }) => [
+        name,
+        title,
+        state,
+        `${inHand} of ${places}`,
+        models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
+      ]);
+      const { waiting, tokens, redelivered, diverged } = status;
+      printText(
+        `${formatTable(COLUMNS, rows)}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${diverged} tokens of two boards differed\n`,
+      );
+    },
+  );
+}

@@ -1,0 +1,52 @@
+import type { ErrorEntry } from './entry.js';
+
+/** Errors of fleet/gateway/ and fleet/member/: numbers 10500 to 10699. */
+export const FLEET_ERRORS = {
+  FLEET_NOT_SERVED: {
+    number: 10500,
+    meaning: 'A fleet was asked for what only one board has, such as registers or DMA memory.',
+    remedy: "Connect to the board's own agent; `pynq-llm fleet status` names the boards.",
+  },
+  FLEET_NOT_A_FLEET: {
+    number: 10501,
+    meaning: 'One board was asked for what only a fleet has.',
+    remedy: 'Connect to the gateway of the fleet.',
+  },
+  FLEET_NO_BOARDS: {
+    number: 10502,
+    meaning: 'No board of the fleet that could serve the request was there for as long as it may wait.',
+    remedy: 'Check with `pynq-llm fleet status` which boards are there and what they have loaded.',
+  },
+  FLEET_POISON: {
+    number: 10503,
+    meaning: 'Every board that worked on the request failed meanwhile; it is not given to another one.',
+    remedy:
+      "Look for the reason in the boards' logs before the request is sent again: it may be what makes them fail.",
+  },
+  FLEET_BAD_MESSAGE: {
+    number: 10504,
+    meaning: 'A message on the bus is not one of the fleet, or of another version of it.',
+    remedy: 'Run the same version on the gateway and on all boards.',
+  },
+  FLEET_MODEL_FAILED: {
+    number: 10505,
+    meaning: 'No board of the fleet could load the model.',
+    remedy: 'The message has what the boards say; `pynq-llm inspect MODEL --board NAME` says what would fit.',
+  },
+  FLEET_LOAD_STALLED: {
+    number: 10506,
+    meaning: 'Boards that load a model made no progress for a while.',
+    remedy: "Look at the boards' logs; the model is loaded as soon as they go on.",
+  },
+  FLEET_DIVERGED: {
+    number: 10507,
+    meaning:
+      'Two boards computed different tokens for the same request: one of them, or its memory, is at fault.',
+    remedy: 'Run `pynq-llm selftest` on the boards that the message names.',
+  },
+  FLEET_BOARD_NAME: {
+    number: 10508,
+    meaning: 'The name of a board in its fleet is not one, or another board has it.',
+    remedy: 'Give 1 to 63 lower-case letters, digits and "-", another name for each board.',
+  },
+} as const satisfies Record<string, ErrorEntry>;

@@ -1,0 +1,107 @@
+import { type Bus, type LeaseWatch, watchLeases } from '../../bus/index.js';
+import type { Log } from '../../listen/index.js';
+import { type BoardModel, type BoardRecord, readRecord } from '../messages.js';
+import { BOARDS } from '../subjects.js';
+
+/** A board that is there now. */
+export interface FleetBoard {
+  readonly name: string;
+  /** Another one each time that it comes. */
+  readonly owner: string;
+  readonly record: BoardRecord;
+}
+
+interface BoardsOptions {
+  readonly bus: Bus;
+  readonly log: Log;
+  /** Told when a board came, or says something else of itself. */
+  readonly onChange: (board: FleetBoard) => void;
+  /** Told when a board has left, or was not heard of for its lease. */
+  readonly onGone: (board: FleetBoard) => void;
+}
+
+/** The boards of the fleet, by their leases. */
+export class Boards {
+  readonly #boards = new Map<string, FleetBoard>();
+  readonly #watch: LeaseWatch;
+  readonly #waiting = new Set<() => void>();
+
+  constructor({ bus, log, onChange, onGone }: BoardsOptions) {
+    this.#watch = watchLeases(bus, bus.bucket(BOARDS), (event) => {
+      if (event.kind === 'ready') return;
+      if (event.kind === 'gone') {
+        const board = this.#boards.get(event.key);
+        if (board?.owner !== event.owner) return;
+        this.#boards.delete(event.key);
+        log.warn({ board: event.key, why: event.why }, 'a board has left the fleet');
+        onGone(board);
+      } else {
+        let record: BoardRecord;
+        try {
+          record = readRecord(event.value, event.key);
+        } catch (err) {
+          log.error({ err }, 'a board of the fleet cannot be understood');
+          return;
+        }
+        const isNew = this.#boards.get(event.key)?.owner !== event.owner;
+        if (isNew) log.info({ board: event.key }, 'a board has joined the fleet');
+        const board = { name: event.key, owner: event.owner, record };
+        this.#boards.set(event.key, board);
+        onChange(board);
+      }
+      for (const look of [...this.#waiting]) look();
+    });
+    this.#watch.ended.catch((err: unknown) =>
+      log.error({ err }, 'the boards of the fleet are not seen any more'),
+    );
+  }
+
+  /** By name. */
+  get all(): FleetBoard[] {
+    return [...this.#boards.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  get(name: string): FleetBoard | undefined {
+    return this.#boards.get(name);
+  }
+
+  /** Those that have all of these models loaded. */
+  with(models: readonly string[]): FleetBoard[] {
+    return this.all.filter(({ record }) =>
+      models.every((model) => modelOf(record, model)?.state === 'loaded'),
+    );
+  }
+
+  /**
+   * Looks at once, and after each change, until there is something.
+   * @returns undefined where there was nothing within `ms`
+   */
+  until<T>(look: () => T | undefined, ms: number): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer);
+        this.#waiting.delete(again);
+        settle();
+      };
+      const again = () => {
+        try {
+          const found = look();
+          if (found !== undefined) end(() => resolve(found));
+        } catch (error) {
+          end(() => reject(error));
+        }
+      };
+      const timer = setTimeout(() => end(() => resolve(undefined)), ms);
+      this.#waiting.add(again);
+      again();
+    });
+  }
+
+  close(): void {
+    this.#watch.close();
+  }
+}
+
+export function modelOf({ models }: BoardRecord, digest: string): BoardModel | undefined {
+  return models.find((model) => model.digest === digest);
+}

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import type { Bus } from '../../bus/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { checkResult, type MethodName, type Params, type Result } from '../../protocol/index.js';
+import { loadBegun, pack, unpack } from '../messages.js';
+import { callsOf } from '../subjects.js';
+import type { Boards, FleetBoard } from './boards.js';
+
+const ANSWER_MS = 120_000;
+/** Boards that a call is tried on. */
+const MOST_BOARDS = 3;
+const answer = z.object({ result: z.unknown() });
+/** The board's fault, or the way to it: another one may do better. */
+const BOARDS_FAULT = /^(BUS_|DRIVER_|LINUX_|MOCK_|AGENT_(WORKER|DEVICE|CLOSING|INTERNAL|MODEL_NOT_LOADED))/;
+
+/** Whether an error says more of the board than of the request. */
+export function isBoardsFault(code: string): boolean {
+  return BOARDS_FAULT.test(code);
+}
+
+/** Asks boards of the fleet. */
+export class Calls {
+  readonly #bus: Bus;
+  readonly #boards: Boards;
+  readonly #waitMs: number;
+  #turn = 0;
+
+  /** @param waitMs how long a call waits for a board that can answer it */
+  constructor(bus: Bus, boards: Boards, waitMs: number) {
+    this.#bus = bus;
+    this.#boards = boards;
+    this.#waitMs = waitMs;
+  }
+
+  /** @throws PynqLlmError BUS_..., as the board */
+  async ask<M extends MethodName>(
+    board: string,
+    method: M,
+    params: Params<M>,
+    timeoutMs: number = ANSWER_MS,
+  ): Promise<Result<M>> {
+    return checkResult(method, await this.#ask(board, method, params, timeoutMs));
+  }
+
+  /** Has a board load a model. @returns the attempt that its lease tells of @throws PynqLlmError BUS_... */
+  async load(board: string, params: Params<'models.load'>): Promise<number> {
+    const result = await this.#ask(board, 'fleet.load', params, ANSWER_MS);
+    return loadBegun.parse(result).attempt;
+  }
+
+  /**
+   * Asks one of the boards that have a model loaded, in turn, and another one where the first fails.
+   * @param model none is needed where it is undefined
+   * @throws PynqLlmError FLEET_NO_BOARDS, BUS_..., as the board
+   */
+  async askAny<M extends MethodName>(
+    model: string | undefined,
+    method: M,
+    params: Params<M>,
+    timeoutMs: number = ANSWER_MS,
+  ): Promise<Result<M>> {
+    const able = (): FleetBoard[] => this.#boards.with(model === undefined ? [] : [model]);
+    const tried = new Set<string>();
+    for (;;) {
+      const board = await this.#boards.until(() => {
+        const boards = able();
+        const fresh = boards.filter(({ owner }) => !tried.has(owner));
+        return fresh[this.#turn++ % fresh.length];
+      }, this.#waitMs);
+      if (board === undefined)
+        throw new PynqLlmError(
+          'FLEET_NO_BOARDS',
+          `No board that could answer ${method} was there within ${this.#waitMs} ms.`,
+          { context: { method } },
+        );
+      tried.add(board.owner);
+      try {
+        return await this.ask(board.name, method, params, timeoutMs);
+      } catch (error) {
+        if (!isPynqLlmError(error) || !isBoardsFault(error.code) || tried.size >= MOST_BOARDS) throw error;
+      }
+    }
+  }
+
+  async #ask(board: string, method: string, params: unknown, timeoutMs: number): Promise<unknown> {
+    const question = pack({ method, params });
+    const data = await this.#bus.request(callsOf(board), question, { timeoutMs });
+    return unpack(answer, data, `The answer of board ${board} to ${method}`).result;
+  }
+}

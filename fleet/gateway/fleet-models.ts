@@ -1,0 +1,183 @@
+import type { ModelStore } from '../../agent/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { Log } from '../../listen/index.js';
+import {
+  errorFromWire,
+  type OnProgress,
+  type Params,
+  type Result,
+  type StoredModel,
+} from '../../protocol/index.js';
+import { type Boards, type FleetBoard, modelOf } from './boards.js';
+import type { Calls } from './calls.js';
+
+/** A board that loads a model tells of its progress every second or so; packing a large matrix takes longer. */
+const STALL_MS = 180_000;
+
+type StoreEntry = NonNullable<Awaited<ReturnType<ModelStore['find']>>>;
+
+interface FleetModelsOptions {
+  readonly store: ModelStore;
+  readonly boards: Boards;
+  readonly calls: Calls;
+  readonly log: Log;
+  /** How long a model waits for a first board. */
+  readonly waitMs: number;
+}
+
+/** The models of the fleet: stored by the gateway, and on every board that can load them. */
+export class FleetModels {
+  readonly #options: FleetModelsOptions;
+  /** What every board is to have, also those that come later, and how it is loaded. */
+  readonly #wanted = new Map<string, Params<'models.load'>>();
+
+  constructor(options: FleetModelsOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#wanted.size;
+  }
+
+  /** What clients are told of a model. */
+  describe({ digest, names, bytes }: StoreEntry): StoredModel {
+    return { digest, bytes, names: [...names], state: this.stateOf(digest) };
+  }
+
+  stateOf(digest: string): StoredModel['state'] {
+    if (!this.#wanted.has(digest)) return 'stored';
+    return this.#options.boards.with([digest]).length > 0 ? 'loaded' : 'loading';
+  }
+
+  /** @throws PynqLlmError AGENT_MODEL_UNKNOWN */
+  async find(digest: string): Promise<StoreEntry> {
+    const entry = await this.#options.store.find(digest);
+    if (entry !== undefined) return entry;
+    throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `There is no model ${digest} in the store.`, {
+      context: { model: digest },
+    });
+  }
+
+  /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED */
+  requireLoaded(digest: string): void {
+    if (this.#wanted.has(digest)) return;
+    throw new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${digest} is not loaded.`, {
+      context: { model: digest },
+    });
+  }
+
+  /** A board is there, or has changed: it is to have what all have. */
+  reconcile({ name, record }: FleetBoard): void {
+    for (const [digest, params] of this.#wanted)
+      if (modelOf(record, digest) === undefined) void this.#send(name, params);
+  }
+
+  /**
+   * Has every board load a model; resolves once each that is there has it or has failed, and one has it.
+   * @throws PynqLlmError FLEET_NO_BOARDS, FLEET_MODEL_FAILED, FLEET_LOAD_STALLED; where all boards say the same, that
+   */
+  async load(params: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
+    const { boards, calls, waitMs } = this.#options;
+    const { model } = params;
+    await this.find(model);
+    const isFirst = !this.#wanted.has(model);
+    if (isFirst) this.#wanted.set(model, params);
+    try {
+      const first = await boards.until(() => boards.all[0], waitMs);
+      if (first === undefined)
+        throw new PynqLlmError('FLEET_NO_BOARDS', `No board was there within ${waitMs} ms to load ${model}.`);
+      // Where it failed it is tried again.
+      const attempts = new Map<string, number>();
+      await Promise.all(
+        boards.all.map(async ({ name, owner }) => {
+          const attempt = await this.#send(name, params);
+          if (attempt !== undefined) attempts.set(owner, attempt);
+        }),
+      );
+      const loaded = await this.#settled(model, attempts, onProgress);
+      return await calls.ask(loaded.name, 'models.load', params);
+    } catch (error) {
+      if (isFirst && boards.with([model]).length === 0) this.#wanted.delete(model);
+      throw error;
+    }
+  }
+
+  /** @throws PynqLlmError as the boards */
+  async unload(digest: string): Promise<void> {
+    this.#wanted.delete(digest);
+    const { boards, calls } = this.#options;
+    await Promise.all(
+      boards.with([digest]).map(({ name }) => calls.ask(name, 'models.unload', { model: digest })),
+    );
+  }
+
+  /** Removes it from the gateway's store, and from the boards' where they have one of their own. */
+  async delete(digest: string): Promise<void> {
+    if (this.#wanted.has(digest)) await this.unload(digest);
+    const { boards, calls, store, log } = this.#options;
+    await store.delete(digest);
+    for (const { name } of boards.all)
+      await calls.ask(name, 'models.delete', { model: digest }).catch((err: unknown) => {
+        // It never had it, or shares the store.
+        log.info({ board: name, err }, 'a model was not deleted on a board');
+      });
+  }
+
+  /** @returns the attempt that the board tells of, where it could be asked; it is asked again when it says something else of itself */
+  async #send(board: string, params: Params<'models.load'>): Promise<number | undefined> {
+    const { calls, log } = this.#options;
+    try {
+      return await calls.load(board, params);
+    } catch (err) {
+      log.warn({ board, err }, 'a board was not told of a model');
+      return undefined;
+    }
+  }
+
+  /** A board that has it, once no board is loading any more. */
+  async #settled(
+    model: string,
+    attempts: ReadonlyMap<string, number>,
+    onProgress: OnProgress,
+  ): Promise<FleetBoard> {
+    const { boards, log } = this.#options;
+    for (;;) {
+      let before: string | undefined;
+      const now = await boards.until(() => {
+        const states = boards.all.map((board) => {
+          const state = modelOf(board.record, model);
+          const isOld = state !== undefined && state.attempt < (attempts.get(board.owner) ?? 0);
+          return { board, state: isOld ? undefined : state };
+        });
+        const isOver = states.length > 0 && states.every(({ state }) => state && state.state !== 'loading');
+        const signature = JSON.stringify(states.map(({ state }) => state));
+        before ??= signature;
+        return isOver || signature !== before ? { states, isOver } : undefined;
+      }, STALL_MS);
+      if (now === undefined)
+        throw new PynqLlmError('FLEET_LOAD_STALLED', `No board told of its progress for ${STALL_MS} ms.`);
+      const { states, isOver } = now;
+      const failed = states.flatMap(({ board, state }) =>
+        state?.state === 'failed' ? [{ board: board.name, error: state.error }] : [],
+      );
+      if (!isOver) {
+        const parts = states.map(({ state }) =>
+          state?.state === 'loading' ? state : { done: state === undefined ? 0 : 1, total: 1 },
+        );
+        const sum = (of: 'done' | 'total') => parts.reduce((all, part) => all + part[of], 0);
+        onProgress(sum('done'), sum('total'), 'bytes');
+        continue;
+      }
+      for (const { board, error } of failed)
+        log.warn({ board, model, error: error.message }, 'a board could not load a model');
+      const loaded = states.find(({ state }) => state?.state === 'loaded');
+      if (loaded !== undefined) return loaded.board;
+      const [{ error }] = failed;
+      if (failed.every((one) => one.error.code === error.code)) throw errorFromWire(error);
+      const said = failed.map((one) => `${one.board}: ${one.error.message}`).join(' ');
+      throw new PynqLlmError('FLEET_MODEL_FAILED', `Model ${model} was loaded by no board. ${said}`, {
+        context: { model },
+      });
+    }
+  }
+}

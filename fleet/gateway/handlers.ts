@@ -1,0 +1,199 @@
+import {
+  clientPath,
+  type GenerationRegistry,
+  type HandledSession,
+  type ModelStore,
+} from '../../agent/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { ClientPath } from '../../llm/index.js';
+import type {
+  BoardHealth,
+  BoardInfo,
+  Call,
+  FleetStatus,
+  MethodName,
+  OnProgress,
+  Params,
+  Result,
+  ServerStream,
+} from '../../protocol/index.js';
+import type { Calls } from './calls.js';
+import type { FleetModels } from './fleet-models.js';
+
+/** What only a board's own agent does. */
+const BOARD_ONLY = [
+  'registers.list',
+  'registers.read',
+  'registers.write',
+  'buffers.allocate',
+  'buffers.write',
+  'buffers.read',
+  'buffers.free',
+  'models.pin',
+  'models.unpin',
+  'counters.read',
+  'counters.reset',
+  'counters.setTargets',
+  'counters.subscribe',
+  'device.listChecks',
+  'device.addFile',
+  'device.runCheck',
+  'device.matMul',
+  'trace.start',
+  'trace.stop',
+  'trace.read',
+  'trace.write',
+  'trace.replay',
+] as const satisfies readonly MethodName[];
+type BoardOnly = (typeof BOARD_ONLY)[number];
+/** Answered by the protocol itself. */
+type AnsweredBySession = 'hello' | 'stream.close';
+
+/** What a fleet can do, as sent in the reply to hello. */
+export const FLEET_CAPABILITIES = [
+  'models',
+  'upload',
+  'generate',
+  'continue',
+  'score',
+  'metrics',
+  'pieces',
+  'client-path',
+  'find',
+  'memory',
+  'check',
+  'fleet',
+] as const;
+
+type Handler<M extends MethodName> = (call: Call<M>) => Result<M> | Promise<Result<M>>;
+type Handlers = { readonly [M in Exclude<MethodName, AnsweredBySession | BoardOnly>]: Handler<M> };
+
+/** What the requests of every session are answered with. */
+export interface HandledGateway {
+  readonly store: Pick<ModelStore, 'list' | 'search'>;
+  readonly models: FleetModels;
+  readonly calls: Calls;
+  readonly generations: GenerationRegistry;
+  info(): Promise<BoardInfo>;
+  health(): Promise<BoardHealth>;
+  status(): FleetStatus;
+  metrics(): Promise<Result<'metrics.read'>>;
+  generate(
+    params: Params<'generate.start'>,
+    client: ClientPath,
+    stream: ServerStream,
+  ): Promise<Result<'generate.start'>>;
+  progress(generation: string): Promise<Result<'generate.progress'>>;
+}
+
+/** What answers one session's requests. */
+export function createHandler(gateway: HandledGateway, session: HandledSession): (call: Call) => unknown {
+  const handlers = createHandlers(gateway, session);
+  return (call) => {
+    if (BOARD_ONLY.some((method) => method === call.method))
+      throw new PynqLlmError('FLEET_NOT_SERVED', `A fleet has no ${call.method}: that is one board's.`, {
+        context: { method: call.method },
+      });
+    // The table has the handler of each other method under its name.
+    const handler = handlers[call.method as keyof Handlers] as Handler<MethodName>;
+    return handler(call);
+  };
+}
+
+function createHandlers(gateway: HandledGateway, { number, share, uploads }: HandledSession): Handlers {
+  const { models, calls, store, generations } = gateway;
+  const withProgress = async <R>(
+    stream: ServerStream,
+    work: (onProgress: OnProgress) => Promise<R>,
+  ): Promise<R> => {
+    try {
+      return await work((done, total, unit) => {
+        if (stream.ready) stream.emit({ done, total, unit });
+      });
+    } finally {
+      stream.end();
+    }
+  };
+  const requireIdle = (digest: string, action: string): void => {
+    if (generations.usesModel(digest))
+      throw new PynqLlmError('AGENT_MODEL_BUSY', `Model ${digest} cannot be ${action} now.`, {
+        context: { model: digest },
+      });
+  };
+  const askLoaded = <
+    M extends 'models.tokenize' | 'models.detokenize' | 'models.pieces' | 'models.applyTemplate',
+  >({
+    method,
+    params,
+  }: Call<M>): Promise<Result<M>> => {
+    models.requireLoaded(params.model);
+    return calls.askAny(params.model, method, params);
+  };
+
+  return {
+    'board.info': () => gateway.info(),
+    'board.health': () => gateway.health(),
+    'fleet.status': () => gateway.status(),
+
+    'models.list': async ({ params }) => {
+      const { models: entries, next } = await store.list(params);
+      return { models: entries.map((one) => models.describe(one)), next };
+    },
+    'models.find': async ({ params }) => ({
+      models: (await store.search(params.model)).map((one) => models.describe(one)),
+    }),
+    'models.get': async ({ params }) => models.describe(await models.find(params.model)),
+    'models.plan': ({ params }) => calls.askAny(undefined, 'models.plan', params),
+    'models.uploadBegin': async ({ params }) => {
+      const begun = await uploads.begin(params);
+      return 'stored' in begun ? { state: 'complete', model: models.describe(begun.stored) } : begun;
+    },
+    'models.uploadHave': ({ params }) => uploads.have(params),
+    'models.uploadCommit': async ({ params }) => models.describe(await uploads.commit(params)),
+    'models.uploadAbort': ({ params }) => uploads.abort(params),
+    'models.check': async ({ params }) => {
+      await models.find(params.model);
+      return calls.askAny(undefined, 'models.check', params);
+    },
+    'models.load': (call) =>
+      withProgress(call.stream(), (onProgress) => models.load(call.params, onProgress)),
+    'models.unload': async ({ params }) => {
+      models.requireLoaded(params.model);
+      requireIdle(params.model, 'unloaded');
+      await models.unload(params.model);
+      return {};
+    },
+    'models.delete': async ({ params }) => {
+      await models.find(params.model);
+      requireIdle(params.model, 'deleted');
+      await models.delete(params.model);
+      return {};
+    },
+    'models.tokenize': askLoaded,
+    'models.detokenize': askLoaded,
+    'models.pieces': askLoaded,
+    'models.applyTemplate': askLoaded,
+
+    'generate.start': (call) =>
+      gateway.generate(call.params, clientPath(share(), number, call.params.service), call.stream()),
+    'generate.resume': (call) => {
+      generations.resume(call.params.generation, call.params.next, call.stream());
+      return {};
+    },
+    'generate.cancel': ({ params }) => {
+      generations.cancel(params.generation);
+      return {};
+    },
+    'generate.progress': ({ params }) => gateway.progress(params.generation),
+    score: (call) =>
+      withProgress(call.stream(), () => {
+        models.requireLoaded(call.params.model);
+        return calls.askAny(call.params.model, 'score', call.params, SCORE_MS);
+      }),
+
+    'metrics.read': () => gateway.metrics(),
+  };
+}
+
+/** As long as a question on the bus may take. */
+const SCORE_MS = 600_000;

@@ -1,0 +1,136 @@
+import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
+import type { GenerateEvent, Params } from '../../protocol/index.js';
+import { TokenReader } from '../token-reader.js';
+
+/** Who asked is told of its beginning, its tokens in order, and its end. */
+export interface RequestSink {
+  onBegun(promptTokens: number): void;
+  onEvent(event: GenerateEvent): void;
+}
+
+/** What a client asked for, with the prompt as tokens. */
+export interface RequestFacts {
+  readonly params: Params<'generate.start'> & { readonly prompt: { readonly tokens: readonly number[] } };
+  readonly client: ClientPath;
+  readonly class: ServiceClass;
+  readonly priority: number;
+  readonly arrivedAt: number;
+  readonly deadlineAt: number | undefined;
+}
+
+/** A request that the fleet has taken: where it is, and what came of it so far. */
+export class FleetRequest {
+  state: 'waiting' | 'running' = 'waiting';
+  /** Whether a board took it into its engine. */
+  begun = false;
+  cancelled = false;
+  ended = false;
+  /** The board that has it, and that board's owner of the lease. */
+  board: { readonly name: string; readonly owner: string } | undefined;
+  /** Boards that had it. */
+  readonly had = new Set<string>();
+  /** Boards it was given to, and those since its last token. */
+  delivery = 0;
+  fruitless = 0;
+  /** Board that it waits for to have room. */
+  meantFor: string | undefined;
+  /** Whether the board that has it told a token. */
+  #hasToken = false;
+  /** Of the work queue's message. */
+  sequence: number | undefined;
+  releasedAt: number | undefined;
+  servedAt: number;
+  /** Since when no board could take it. */
+  homelessSince: number | undefined;
+  /** Tokens numbered below it may be generated. */
+  credit: number;
+  /** Its tokens and its end, whichever board says them. */
+  readonly reader: TokenReader;
+
+  constructor(
+    readonly number: number,
+    readonly facts: RequestFacts,
+    readonly sink: RequestSink,
+    credit: number,
+  ) {
+    this.reader = new TokenReader(facts.params.continueFrom);
+    this.credit = credit;
+    this.servedAt = facts.arrivedAt;
+  }
+
+  get generation(): string {
+    return this.facts.params.generation;
+  }
+
+  /** Models that a board has to have loaded. */
+  get models(): readonly string[] {
+    const { model, sampling } = this.facts.params;
+    return sampling.draftModel === undefined ? [model] : [model, sampling.draftModel];
+  }
+
+  /** Tokens so far, those among them that the client gave. */
+  get generated(): number {
+    return this.reader.next;
+  }
+
+  /** A board has it from now on. */
+  give(board: { readonly name: string; readonly owner: string }): void {
+    this.state = 'running';
+    this.board = board;
+    this.meantFor = undefined;
+    this.delivery++;
+  }
+
+  /** Its board has it no more. */
+  takeBack(): void {
+    if (this.board !== undefined) this.had.add(this.board.name);
+    this.state = 'waiting';
+    this.begun = false;
+    this.#hasToken = false;
+    this.board = undefined;
+    this.sequence = undefined;
+  }
+
+  /** New tokens of it came. @returns whether they are the first ones since a board has it */
+  tellsToken(): boolean {
+    const isFirst = !this.#hasToken;
+    this.#hasToken = true;
+    this.fruitless = 0;
+    return isFirst;
+  }
+
+  /** Columns that a board computes before its next token, where it has nothing of it yet. */
+  get columns(): number {
+    return this.facts.params.prompt.tokens.length + this.generated;
+  }
+
+  /** Of them, those that its board may not have computed yet. Beams tell no token. */
+  get promptLeft(): number {
+    const isComputed = this.#hasToken || (this.begun && this.facts.params.sampling.beams !== undefined);
+    return isComputed ? 0 : this.columns;
+  }
+
+  /** What the policy sees. @param hasBoard whether a board could take it now */
+  view(hasBoard: boolean): SequenceView {
+    const { client, priority, arrivedAt, deadlineAt } = this.facts;
+    return {
+      id: this.number,
+      class: this.facts.class,
+      priority,
+      client,
+      arrivedAt,
+      servedAt: this.servedAt,
+      deadlineAt,
+      state: this.state,
+      begun: this.delivery > 0,
+      hasCredit: hasBoard && this.credit > this.generated,
+      left: Math.max(1, this.promptLeft),
+      generates: this.generated > 0,
+      found: 0,
+      page: undefined,
+      drafts: 0,
+      room: Number.MAX_SAFE_INTEGER,
+      pages: 0,
+    };
+  }
+}

@@ -1,0 +1,16 @@
+export { Gateway } from './gateway/gateway.js';
+export { Member } from './member/member.js';
+export { startMockFleet } from './mock-fleet.js';
+export { AnswerLengths } from './placement/answer-lengths.js';
+export type { BoardView, Waiting, Work } from './placement/board-view.js';
+export { type Prediction, predict } from './placement/predict.js';
+export { type Releases, release } from './placement/release.js';
+export { type Move, steal } from './placement/steal.js';
+export { type BoardChanges, describeBoards } from './plan/boards.js';
+export { type FleetModel, fleetModel, readFleetModel } from './plan/fleet-model.js';
+export { DEFAULT_LINK, type Link, sendMs, transferMs } from './plan/link.js';
+export { type PipelinePlan, type PlanOptions, planPipeline, type StagePlan } from './plan/pipeline.js';
+export type { Rows } from './plan/row-cut.js';
+export { computeTensor, planTensor, type TensorOptions, type TensorPlan } from './plan/tensor.js';
+export type { TensorShare, Wire } from './plan/tensor-cut.js';
+export { serveFleet } from './serve.js';

@@ -1,0 +1,63 @@
+import { hostname } from 'node:os';
+import type { Bus } from '../bus/index.js';
+import { isPynqLlmError } from '../errors/index.js';
+import type { Log } from '../listen/index.js';
+import { systemClock } from '../protocol/index.js';
+import type { MemberAgent } from './member/agent-link.js';
+import { Member } from './member/member.js';
+
+// What a board has of a fleet: nothing of the gateway is loaded with it.
+
+/** A fleet that cannot be joined now is tried again after so long. */
+const AGAIN_MS = 2_000;
+
+export interface JoinOptions {
+  /** Connects to the fleet's broker. @throws PynqLlmError BUS_... */
+  readonly bus: () => Promise<Bus>;
+  readonly agent: MemberAgent;
+  readonly log: Log;
+  /** Of the board in its fleet: see boardName. */
+  readonly name: string;
+}
+
+/**
+ * Makes an agent a member of a fleet, as soon as broker and device are there, and for as long as it runs. Disposing lets no
+ * more requests in; those that the board has go on until the agent ends.
+ */
+export function joinFleet({ bus, agent, log, name }: JoinOptions): Disposable {
+  const leaving = new AbortController();
+  void stay();
+  return { [Symbol.dispose]: () => leaving.abort() };
+
+  async function stay(): Promise<void> {
+    while (!leaving.signal.aborted) {
+      let line: Bus | undefined;
+      try {
+        line = await bus();
+        const member = await Member.join({ bus: line, name, agent, log });
+        log.info({ board: name, bus: line.name }, 'joined the fleet');
+        leaving.signal.addEventListener('abort', () => void member.drain(0), { once: true });
+        if (leaving.signal.aborted) await member.drain(0);
+        await member.lost;
+        await member.close();
+      } catch (err) {
+        if (isPynqLlmError(err)) log.warn({ err }, 'the fleet cannot be joined now');
+        else log.error({ err }, 'unexpected error while a fleet was joined');
+      }
+      await line?.close().catch(() => undefined);
+      await new Promise<void>((resolve) => systemClock.after(AGAIN_MS, resolve));
+    }
+  }
+}
+
+/** A board's name in its fleet. @param name the machine's unless given @throws PynqLlmError FLEET_BOARD_NAME */
+export function boardName(name: string | undefined): string {
+  const machine = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 63);
+  const chosen = name ?? (machine === '' ? 'board' : machine);
+  Member.requireName(chosen);
+  return chosen;
+}

@@ -1,0 +1,254 @@
+import { randomBytes } from 'node:crypto';
+import { type Bus, type Delivery, type Lease, type Subscription, takeLease } from '../../bus/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { Log } from '../../listen/index.js';
+import { checkParams, systemClock } from '../../protocol/index.js';
+import { type BoardRecord, boardCall, control, order, pack, unpack } from '../messages.js';
+import { BOARDS, callsOf, controlOf, WORK_QUEUE } from '../subjects.js';
+import { AgentLink, type MemberAgent } from './agent-link.js';
+import { answerCall } from './calls.js';
+import { Loads } from './loads.js';
+import { Run } from './run.js';
+
+/** A board that was not heard of for so long counts as dead; it is the fleet's most important time. */
+const LEASE_MS = 3_000;
+/** Requests that a board wants at a time: its engine generates as many side by side. */
+const PLACES = 8;
+const PULL_MS = 60_000;
+/** Nothing to pull from, or no broker: tried again after. */
+const AGAIN_MS = 100;
+/** A request is said to be worked on so often. */
+const WORKING_MS = 5_000;
+
+/** After these the device has no model any more. */
+const LOST: ReadonlySet<string> = new Set([
+  'AGENT_WORKER_CRASHED',
+  'AGENT_WORKER_HUNG',
+  'AGENT_MODEL_NOT_LOADED',
+]);
+
+export interface MemberOptions {
+  readonly bus: Bus;
+  /** Of the board in its fleet: 1 to 63 lower-case letters, digits and "-". */
+  readonly name: string;
+  readonly agent: MemberAgent;
+  readonly log: Log;
+  /** Milliseconds of silence after which the board counts as dead: three seconds unless given; from 100. */
+  readonly leaseMs?: number | undefined;
+}
+
+/** A board as part of a fleet: pulls requests, runs them on its own agent, and logs their tokens. It opens no port. */
+export class Member implements AsyncDisposable {
+  readonly name: string;
+  readonly #options: MemberOptions;
+  readonly #link: AgentLink;
+  readonly #loads: Loads;
+  readonly #info: BoardRecord['info'];
+  readonly #runs = new Map<string, Run>();
+  readonly #closing = new AbortController();
+  readonly #subscriptions: Subscription[] = [];
+  #lease: Lease | undefined;
+  #isDraining = false;
+  #ended: Promise<void> = Promise.resolve();
+
+  private constructor(options: MemberOptions, link: AgentLink, info: BoardRecord['info']) {
+    this.#options = options;
+    this.name = options.name;
+    this.#link = link;
+    this.#info = info;
+    this.#loads = new Loads({ ...options, link, onChange: () => this.#tell() });
+  }
+
+  /** @throws PynqLlmError FLEET_BOARD_NAME */
+  static requireName(name: string): void {
+    if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
+      throw new PynqLlmError('FLEET_BOARD_NAME', `"${name}" is no name of a board.`);
+  }
+
+  /** Resolves with the reason when the agent has ended, or the member was closed. */
+  get lost(): Promise<PynqLlmError> {
+    return this.#link.lost;
+  }
+
+  /**
+   * Joins a fleet; resolves when the gateway can know of the board.
+   * @throws PynqLlmError FLEET_BOARD_NAME, AGENT_DEVICE_FAILED, BUS_...
+   */
+  static async join(options: MemberOptions): Promise<Member> {
+    const { name, agent } = options;
+    Member.requireName(name);
+    const link = await AgentLink.open(agent);
+    const member = new Member(options, link, await link.request('board.info', {}));
+    try {
+      await member.#begin();
+      return member;
+    } catch (error) {
+      await member.close();
+      throw error;
+    }
+  }
+
+  /** Takes no more requests, and waits for at most `ms` milliseconds until those in hand have ended. */
+  async drain(ms: number): Promise<void> {
+    this.#isDraining = true;
+    this.#tell();
+    const ends = performance.now() + ms;
+    while (this.#runs.size > 0 && performance.now() < ends) await pause(Math.min(AGAIN_MS, ms));
+  }
+
+  /** Leaves the fleet; what is in hand goes on elsewhere. The agent stays. */
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return this.#ended;
+    this.#closing.abort();
+    this.#loads.close();
+    for (const subscription of this.#subscriptions) subscription.close();
+    await this.#lease?.release();
+    await this.#ended;
+    await this.#link.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #begin(): Promise<void> {
+    const { bus, log } = this.#options;
+    const onError = (err: unknown) => log.warn({ err }, 'a message of the fleet could not be taken');
+    this.#subscriptions.push(
+      bus.answer(callsOf(this.name), ({ data }) => this.#answer(data), { onError, concurrency: 64 }),
+      bus.subscribe(controlOf(this.name), ({ data }) => this.#control(data), { onError }),
+    );
+    await Promise.all(this.#subscriptions.map(({ ready }) => ready));
+    const lease = await this.#take();
+    this.#ended = this.#stay(lease);
+  }
+
+  /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
+  async #take(): Promise<Lease> {
+    const { bus, leaseMs = LEASE_MS } = this.#options;
+    const lease = await takeLease(bus, bus.bucket(BOARDS), this.name, {
+      // A board that comes back is not the one that was there.
+      owner: randomBytes(12).toString('hex'),
+      ttlMs: leaseMs,
+      value: JSON.stringify(this.#record()),
+      // A board of this name that died without a word may have left its own.
+      waitMs: 2 * leaseMs,
+      signal: this.#closing.signal,
+    });
+    if (lease === undefined)
+      throw new PynqLlmError('FLEET_BOARD_NAME', `Another board of the fleet is called ${this.name}.`);
+    this.#lease = lease;
+    return lease;
+  }
+
+  /** Works until the member is closed, with one lease after the other. */
+  async #stay(first: Lease): Promise<void> {
+    const { log } = this.#options;
+    for (let lease: Lease | undefined = first; lease !== undefined; ) {
+      await this.#work(AbortSignal.any([lease.lost, this.#closing.signal]));
+      lease = undefined;
+      while (!this.#closing.signal.aborted && lease === undefined) {
+        log.warn({ board: this.name }, 'the lease of the board was lost: what it had goes on elsewhere');
+        try {
+          lease = await this.#take();
+        } catch (err) {
+          log.warn({ err }, 'the fleet cannot be joined again yet');
+          await pause(AGAIN_MS);
+        }
+      }
+    }
+  }
+
+  /** Pulls and runs requests until the signal. */
+  async #work(signal: AbortSignal): Promise<void> {
+    const queue = this.#options.bus.queue(WORK_QUEUE);
+    while (!signal.aborted)
+      try {
+        const delivery = await queue.pull(this.name, { waitMs: PULL_MS, signal });
+        if (delivery !== undefined && !signal.aborted) void this.#run(delivery, signal);
+      } catch (err) {
+        // The gateway opens a board's lane once it knows of the board.
+        if (!isPynqLlmError(err, 'BUS_MISSING'))
+          this.#options.log.warn({ err }, 'requests cannot be pulled now');
+        if (isPynqLlmError(err, 'BUS_CLOSED')) return;
+        await pause(AGAIN_MS);
+      }
+    // What they still say goes nowhere.
+    for (const run of this.#runs.values()) run.cancel();
+    this.#runs.clear();
+  }
+
+  async #run(delivery: Delivery, signal: AbortSignal): Promise<void> {
+    const { bus, log } = this.#options;
+    let taken: ReturnType<typeof unpack<typeof order._output>>;
+    try {
+      taken = unpack(order, delivery.data, 'A request of the gateway');
+    } catch (err) {
+      log.error({ err }, 'a request of the gateway cannot be read');
+      await delivery.ack().catch(() => undefined);
+      return;
+    }
+    const { generation } = taken.params;
+    // Delivered again by the broker, which did not hear in time that it is worked on.
+    if (this.#runs.has(generation)) return delivery.working();
+    const run = new Run({ bus, link: this.#link, board: this.name, order: taken, delivery, signal });
+    this.#runs.set(generation, run);
+    const working = setInterval(() => delivery.working(), WORKING_MS);
+    try {
+      const end = await run.done();
+      if (end.type === 'failed' && LOST.has(end.error.code)) this.#loads.forgetAll();
+    } finally {
+      clearInterval(working);
+      if (this.#runs.get(generation) === run) this.#runs.delete(generation);
+    }
+  }
+
+  #control(data: Uint8Array): void {
+    const message = unpack(control, data, "A word of the gateway's");
+    const run = this.#runs.get(message.generation);
+    if (message.kind === 'grant') run?.grant(message.credit);
+    else run?.cancel();
+  }
+
+  async #answer(data: Uint8Array): Promise<Uint8Array> {
+    const { method, params } = unpack(boardCall, data, "A call of the gateway's");
+    return pack({ result: await this.#resultOf(method, params) });
+  }
+
+  async #resultOf(method: string, params: unknown): Promise<unknown> {
+    if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
+    if (method === 'generate.progress') {
+      const { generation } = checkParams(method, params);
+      const run = this.#runs.get(generation);
+      if (run !== undefined) return run.progress();
+      throw new PynqLlmError(
+        'AGENT_GENERATION_UNKNOWN',
+        `Board ${this.name} has no generation ${generation}.`,
+      );
+    }
+    const result = await answerCall(this.#link, method, params);
+    if (method === 'models.unload' || method === 'models.delete')
+      this.#loads.forget(checkParams(method, params).model);
+    return result;
+  }
+
+  #record(): BoardRecord {
+    return {
+      info: this.#info,
+      leaseMs: this.#options.leaseMs ?? LEASE_MS,
+      places: PLACES,
+      isDraining: this.#isDraining,
+      models: this.#loads.list(),
+    };
+  }
+
+  #tell(): void {
+    this.#lease?.set(JSON.stringify(this.#record())).catch((err: unknown) => {
+      this.#options.log.warn({ err }, 'the state of the board cannot be told now');
+    });
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => systemClock.after(ms, resolve));
+}

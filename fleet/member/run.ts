@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import type { Bus, Log as BusLog, Delivery } from '../../bus/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { errorToWire, type GenerateEvent, systemClock } from '../../protocol/index.js';
+import { type Beginning, type Order, type Outcome, pack } from '../messages.js';
+import { BEGINNINGS, ENDS, LOG, TOKENS } from '../subjects.js';
+import type { AgentLink } from './agent-link.js';
+
+/** A broker that is away is asked again after so long; what the board generates meanwhile is bounded by its client's credit. */
+const AGAIN_MS = 200;
+/** What another answer may take than the broker's. */
+const APPEND_MS = 5_000;
+
+const TOO_LARGE = new PynqLlmError(
+  'BUS_PAYLOAD_TOO_LARGE',
+  "What the request ended with is larger than the broker's messages.",
+);
+/** After these it is stored perhaps later. */
+const PASSING: ReadonlySet<string> = new Set(['BUS_UNAVAILABLE', 'BUS_STORE_FULL', 'BUS_MISSING']);
+
+interface RunOptions {
+  readonly bus: Bus;
+  readonly link: AgentLink;
+  /** The board's name. */
+  readonly board: string;
+  readonly order: Order;
+  readonly delivery: Delivery;
+  /** Ends it without a word: the board has lost its lease, and others have the request. */
+  readonly signal: AbortSignal;
+}
+
+/** A request on this board: its tokens go to the log by their numbers, then its end. */
+export class Run {
+  /** On the board's own agent, which may still know an earlier delivery of the same request. */
+  readonly #id = randomBytes(16).toString('hex');
+  readonly #options: RunOptions;
+  readonly #log: BusLog;
+  /** Tokens that it went on after, and those of its own. */
+  #base = 0;
+  #received = 0;
+  /** Tokens numbered below it may be generated. */
+  #credit: number;
+  #granted = 0;
+  #grant: (credit: number) => void = () => {};
+  /** What was appended last is stored, and all before it. */
+  #stored: Promise<void> = Promise.resolve();
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#credit = options.order.credit;
+    this.#log = options.bus.log(LOG);
+  }
+
+  /** Resolves with its end when that is in the log. Never rejects. */
+  async done(): Promise<GenerateEvent> {
+    const { params } = this.#options.order;
+    const { continueFrom = [] } = params;
+    let end = await this.#generate(continueFrom);
+    // Whoever had it before told all its tokens, but not the end: the last one is computed again for it.
+    const isEnded = end.type === 'failed' && end.error.code === 'LLM_CONTINUE_ENDED';
+    if (isEnded && continueFrom.length > 0) end = await this.#generate(continueFrom.slice(0, -1));
+    const { signal, delivery, bus } = this.#options;
+    if (pack({ event: end }).length > bus.maxPayload) end = { type: 'failed', error: TOO_LARGE.toWire() };
+    await this.#append(ENDS, 'end', { event: end });
+    // Where it is delivered again it has ended for the gateway.
+    if (!signal.aborted) await delivery.ack().catch(() => undefined);
+    return end;
+  }
+
+  /** Credit is absolute: less than before changes nothing. */
+  grant(credit: number): void {
+    this.#credit = Math.max(this.#credit, credit);
+    this.#pass();
+  }
+
+  cancel(): void {
+    this.#options.link.request('generate.cancel', { generation: this.#id }).catch(() => undefined);
+  }
+
+  /** How far it is, as the board's agent tells it. */
+  progress(): ReturnType<typeof AgentLink.prototype.request<'generate.progress'>> {
+    return this.#options.link.request('generate.progress', { generation: this.#id });
+  }
+
+  async #generate(continueFrom: readonly number[]): Promise<GenerateEvent> {
+    const { link, order } = this.#options;
+    const { generation: _, ...params } = order.params;
+    this.#base = continueFrom.length;
+    this.#received = 0;
+    this.#granted = 0;
+    let end: (event: GenerateEvent) => void = () => {};
+    const ended = new Promise<GenerateEvent>((resolve) => {
+      end = resolve;
+    });
+    const fail = (error: unknown) => end({ type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') });
+    try {
+      const asked = {
+        ...params,
+        generation: this.#id,
+        continueFrom: continueFrom.length === 0 ? undefined : [...continueFrom],
+      };
+      const opened = link.openStream('generate.start', asked, (event) => {
+        if (event.type !== 'token') return end(event);
+        this.#received++;
+        this.#pass();
+        void this.#append(TOKENS, String(event.index), { event });
+      });
+      this.#grant = opened.stream.grant;
+      this.#pass();
+      opened.result.then(({ promptTokens }) => {
+        void this.#append(BEGINNINGS, 'begun', { promptTokens });
+      }, fail);
+      void link.lost.then(fail);
+      return await ended.finally(opened.release);
+    } catch (error) {
+      fail(error);
+      return ended;
+    }
+  }
+
+  /** The agent takes credit within the window only. */
+  #pass(): void {
+    const { window } = this.#options.order.params;
+    const credit = Math.min(this.#credit - this.#base, this.#received + window);
+    if (credit <= this.#granted) return;
+    this.#granted = credit;
+    this.#grant(credit);
+  }
+
+  /** Appends to the log in the order of the calls, as often as it takes. @param what names the entry within its delivery */
+  #append(
+    kind: typeof BEGINNINGS | typeof TOKENS | typeof ENDS,
+    what: string,
+    message: Omit<Beginning, 'delivery'> | Omit<Outcome, 'delivery'>,
+  ): Promise<void> {
+    const { order, signal, board } = this.#options;
+    const { delivery, params } = order;
+    const data = pack({ delivery, ...message });
+    // A board writes below its own name alone.
+    const subject = `${kind}.${board}.${params.generation}`;
+    const append = () =>
+      this.#log.append(subject, `${params.generation}.${delivery}.${board}.${what}`, data, {
+        timeoutMs: APPEND_MS,
+      });
+    const stored = signal.aborted ? undefined : append();
+    // Handled where it is waited for.
+    stored?.catch(() => undefined);
+    this.#stored = this.#stored.then(async () => {
+      for (let attempt = stored; !signal.aborted; attempt = append())
+        try {
+          await attempt;
+          return;
+        } catch (error) {
+          if (!isPynqLlmError(error) || !PASSING.has(error.code)) return;
+          await new Promise<void>((resolve) => systemClock.after(AGAIN_MS, resolve));
+        }
+    });
+    return this.#stored;
+  }
+}

@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { openEmbedded } from '../agent/in-process.js';
+import {
+  type AgentHandle,
+  defaultStoreDir,
+  type ListenOptions,
+  ModelStore,
+  nodeFs,
+  serveHost,
+} from '../agent/index.js';
+import { InProcessBroker } from '../bus/index.js';
+import type { Log } from '../listen/index.js';
+import { systemClock } from '../protocol/index.js';
+import { Gateway } from './gateway/gateway.js';
+import { Member } from './member/member.js';
+
+/** Nothing in one process dies alone: what looks like it is a pause of the process. */
+const LEASE_MS = 30_000;
+
+export interface MockFleetOptions extends ListenOptions {
+  /** How many boards. */
+  readonly mocks: number;
+  /** `mock:...`, of each. */
+  readonly device: string;
+  /** The gateway's store; $PYNQ_LLM_HOME or the user's cache unless given. */
+  readonly storeDir?: string | undefined;
+  /** Whether each board has a store of its own in it, and fetches models as a real board does; they share the gateway's unless told. */
+  readonly ownStores?: boolean | undefined;
+  /** Threads that compute beside each mock; 1 unless given. */
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Starts a fleet of mocks in this process, without a broker of its own: what a user's fleet does, but for the network.
+ * @throws PynqLlmError as serveHost, AGENT_DEVICE_URL, AGENT_DEVICE_FAILED, AGENT_STORE_FAILED
+ */
+export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> {
+  const { mocks, device, storeDir = defaultStoreDir(), ownStores = false, threads = 1 } = options;
+  const open = async (log: Log) => {
+    const broker = new InProcessBroker();
+    const parts: (() => Promise<void>)[] = [];
+    const close = async () => {
+      // What was started last ends first.
+      for (const end of parts.splice(0).reverse()) await end();
+    };
+    try {
+      const bus = broker.connect('gateway');
+      parts.push(() => bus.close());
+      const store = await ModelStore.open(storeDir, nodeFs, log);
+      const gateway = await Gateway.open({ bus, store, clock: systemClock, log });
+      parts.push(() => gateway.close());
+      const boards = Array.from({ length: mocks }, (_, i) => `mock-${i + 1}`);
+      await Promise.all(
+        boards.map(async (name) => {
+          const own = ownStores ? join(storeDir, 'boards', name) : storeDir;
+          const agent = await openEmbedded({ device, storeDir: own, threads });
+          parts.push(() => agent.close());
+          const line = broker.connect(name);
+          parts.push(() => line.close());
+          const member = await Member.join({ bus: line, name, agent, log, leaseMs: LEASE_MS });
+          parts.push(() => member.close());
+        }),
+      );
+      return {
+        uploadBodies: gateway.uploadBodies,
+        openSession: (...client: Parameters<Gateway['openSession']>) => gateway.openSession(...client),
+        drain: (ms: number) => gateway.drain(ms),
+        close,
+      };
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  };
+  return serveHost(options, open, { fleet: `${mocks} of ${device}` });
+}

@@ -1,0 +1,129 @@
+import type { BoardDescription } from '../../board/index.js';
+import { type MemoryRequest, type StageMemory, StepCost, stageMemory } from '../../llm/index.js';
+import type { FleetModel } from './fleet-model.js';
+import { type BoardKind, partition } from './partition.js';
+import { refusePipeline, tooManyBoards } from './refusal.js';
+
+/** Columns of the steps that a plan balances: as many sequences as a board runs at a time. */
+const COLUMNS = 8;
+/** Bytes of the model that are on their way to a member at a time. */
+const UPLOADS = 4 * 2 ** 20;
+
+export interface PlanOptions {
+  /** Columns of a step, 8 unless given, and how many of them want logits, all unless given: what is balanced. */
+  readonly columns?: number | undefined;
+  readonly logits?: number | undefined;
+  readonly request?: MemoryRequest | undefined;
+}
+
+/** Layers on a board. Plain data. */
+export interface StagePlan {
+  readonly board: string;
+  /** Layers from..to-1. */
+  readonly from: number;
+  readonly to: number;
+  /** Whether the output matrix, and so the engine, is here. */
+  readonly hasOutput: boolean;
+  /** Of a step, and what they take. */
+  readonly cycles: number;
+  readonly ms: number;
+  readonly memory: StageMemory;
+}
+
+/** A model cut by layers over boards, everything resident. Plain data. */
+export interface PipelinePlan {
+  readonly model: string;
+  readonly columns: number;
+  readonly logits: number;
+  readonly stages: readonly StagePlan[];
+  /** The slowest stage's time: a step ends as often, with as many micro-batches as stages. */
+  readonly stepMs: number;
+  /** A step on the fastest of the boards, were all of the model resident there, and how many times faster steps follow each other. */
+  readonly aloneMs: number;
+  readonly gain: number;
+  /** Tokens of keys and values that every stage has room for. */
+  readonly kvTokens: number;
+}
+
+/**
+ * Cuts a model by layers over boards: balanced by the cycles that each board's timing predicts, bounded by its memory, everything
+ * resident. Pure.
+ * @param boards their order does not matter
+ * @throws PynqLlmError FLEET_PLAN_TOO_MANY_BOARDS, FLEET_PLAN_DOES_NOT_FIT, LLM_KV_TYPE
+ */
+export function planPipeline(
+  model: FleetModel,
+  boards: readonly BoardDescription[],
+  options: PlanOptions = {},
+): PipelinePlan {
+  const layers = model.step.layers.length;
+  if (boards.length < 1 || boards.length > layers) throw tooManyBoards(model.name, boards.length, layers);
+  const plan = tryPipeline(model, boards, options);
+  if (plan !== undefined) return plan;
+  throw refusePipeline(model, boards, options, (others, changed) => tryPipeline(model, others, changed));
+}
+
+/** @returns undefined where the model does not fit */
+function tryPipeline(
+  model: FleetModel,
+  boards: readonly BoardDescription[],
+  { columns = COLUMNS, logits = columns, request = {} }: PlanOptions,
+): PipelinePlan | undefined {
+  const costs = new Map<BoardDescription, StepCost>();
+  const memories = new Map<string, StageMemory>();
+  const kinds = kindsOf(boards);
+  const costOf = (board: BoardDescription) => {
+    const cost = costs.get(board) ?? new StepCost(model.step, board);
+    costs.set(board, cost);
+    return cost;
+  };
+  const memoryOf = (board: BoardDescription, from: number, to: number) => {
+    const key = `${kinds.findIndex((kind) => kind.board === board)}/${from}/${to}`;
+    const memory = memories.get(key) ?? stageMemory(model.memory, { from, to }, board, request, UPLOADS);
+    memories.set(key, memory);
+    return memory;
+  };
+  const stages = partition(
+    model.step.layers.length,
+    kinds,
+    (board, from, to) => costOf(board).ms(columns, logits, { from, to }),
+    (board, from, to) => memoryOf(board, from, to).short === undefined,
+  );
+  if (stages === undefined) return undefined;
+  const planned = stages.map(({ board, from, to }): StagePlan => {
+    const cycles = costOf(board).cycles(columns, logits, { from, to });
+    return {
+      board: board.name,
+      from,
+      to,
+      hasOutput: to === model.step.layers.length,
+      cycles,
+      ms: (cycles / board.clockHz) * 1_000,
+      memory: memoryOf(board, from, to),
+    };
+  });
+  const stepMs = Math.max(...planned.map(({ ms }) => ms));
+  const aloneMs = Math.min(...kinds.map(({ board }) => costOf(board).ms(columns, logits)));
+  return {
+    model: model.name,
+    columns,
+    logits,
+    stages: planned,
+    stepMs,
+    aloneMs,
+    gain: aloneMs / stepMs,
+    kvTokens: Math.min(...planned.map(({ memory }) => memory.kvTokens)),
+  };
+}
+
+/** Boards that are alike are tried once. */
+function kindsOf(boards: readonly BoardDescription[]): BoardKind<BoardDescription>[] {
+  const kinds = new Map<string, { board: BoardDescription; count: number }>();
+  for (const board of boards) {
+    const key = JSON.stringify(board);
+    const kind = kinds.get(key) ?? { board, count: 0 };
+    kind.count++;
+    kinds.set(key, kind);
+  }
+  return [...kinds.values()];
+}

@@ -1,0 +1,236 @@
+import type { BoardDescription } from '../../board/index.js';
+import { groupCycles, type TensorShape } from '../../driver/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import { type MemoryRequest, type StageMemory, StepCost, stageMemory } from '../../llm/index.js';
+import type { FleetModel } from './fleet-model.js';
+import { type Link, sendMs } from './link.js';
+import { rowsOf, type TensorCut, type TensorShare, tensorCuts, type Wire, wireBytes } from './tensor-cut.js';
+
+const UPLOADS = 4 * 2 ** 20;
+/** Round trips that are tried for where it begins to pay. */
+const FINEST_MS = 0.01;
+
+export interface TensorOptions {
+  /** Columns of a step, 1 unless given: one stream. */
+  readonly columns?: number | undefined;
+  readonly link: Link;
+  readonly request?: MemoryRequest | undefined;
+}
+
+/** What cutting by rows gives. Plain data. */
+export interface TensorPlan {
+  readonly model: string;
+  readonly columns: number;
+  readonly boards: readonly {
+    readonly board: string;
+    readonly share: TensorShare;
+    /** Core cycles of a step. */
+    readonly cycles: number;
+    readonly memory: StageMemory;
+    /** What it sends in a step. */
+    readonly sentBytes: number;
+  }[];
+  readonly attended: Wire;
+  readonly inner: Wire;
+  /** All-gathers of a step, and the bytes that all boards send in it. */
+  readonly exchanges: number;
+  readonly wireBytes: number;
+  readonly stepMs: number;
+  /** Of that the core's, at the slowest board of each part, and the links'. */
+  readonly coreMs: number;
+  readonly linkMs: number;
+  /** A step on the fastest of the boards, were all of the model resident there. */
+  readonly aloneMs: number;
+  readonly gain: number;
+}
+
+/**
+ * Cuts every matrix by rows over 2 to 8 boards, exactly: each result is computed by one board, as one board alone would, and goes
+ * to all others. Pure.
+ * @throws PynqLlmError FLEET_TENSOR_UNSUPPORTED, FLEET_TENSOR_DOES_NOT_FIT, FLEET_TENSOR_DOES_NOT_PAY
+ */
+export function planTensor(
+  model: FleetModel,
+  boards: readonly BoardDescription[],
+  options: TensorOptions,
+): TensorPlan {
+  const plan = computeTensor(model, boards, options);
+  for (const { board, memory } of plan.boards) {
+    if (memory.short === undefined) continue;
+    const { need, available } = memory[memory.short];
+    throw new PynqLlmError(
+      'FLEET_TENSOR_DOES_NOT_FIT',
+      `A part of every matrix of ${model.name} takes ${mebibytes(need)} MiB of ${memory.short === 'dma' ? 'DMA' : "Linux's"} memory on ${board}, which has ${mebibytes(available)}.`,
+      { context: { model: model.name, board, needed: need, available } },
+    );
+  }
+  if (plan.gain <= 1) throw doesNotPay(model, boards, options, plan);
+  return plan;
+}
+
+/** The same whether or not it fits and pays: for comparisons. @throws PynqLlmError FLEET_TENSOR_UNSUPPORTED */
+export function computeTensor(
+  model: FleetModel,
+  boards: readonly BoardDescription[],
+  { columns = 1, link, request = {} }: TensorOptions,
+): TensorPlan {
+  const alone = boards.map((board) => new StepCost(model.step, board).ms(columns));
+  const cuts = tensorCuts(
+    model,
+    alone.map((ms) => 1 / ms),
+  );
+  const timed = cuts.map((cut) => ({ cut, step: timeStep(model, boards, cut, columns, link) }));
+  const { cut, step } = timed.reduce((a, b) => (b.step.ms < a.step.ms ? b : a));
+  const aloneMs = Math.min(...alone);
+  return {
+    model: model.name,
+    columns,
+    boards: boards.map((board, i) => ({
+      board: board.name,
+      share: cut.shares[i]!,
+      cycles: step.cycles[i]!,
+      memory: memoryOf(model, cut.shares[i]!, board, request),
+      sentBytes: step.sent[i]!,
+    })),
+    attended: cut.attended,
+    inner: cut.inner,
+    exchanges: step.exchanges,
+    wireBytes: step.sent.reduce((sum, bytes) => sum + bytes, 0),
+    stepMs: step.ms,
+    coreMs: step.coreMs,
+    linkMs: step.ms - step.coreMs,
+    aloneMs,
+    gain: aloneMs / step.ms,
+  };
+}
+
+/**
+ * Goes through a step part by part: each board computes its rows, sends them to the others, and goes on when the last of theirs
+ * is there. Of the output matrix the logits go to the first board alone.
+ */
+function timeStep(
+  { step: shape, memory }: FleetModel,
+  boards: readonly BoardDescription[],
+  { shares, attended, inner }: TensorCut,
+  columns: number,
+  link: Link,
+) {
+  const clocks = boards.map(() => 0);
+  const cycles = boards.map(() => 0);
+  const sent = boards.map(() => 0);
+  let [coreMs, exchanges] = [0, 0];
+  const known = new Map<string, number>();
+  const cyclesOf = (i: number, group: readonly TensorShape[]) => {
+    const own = group.map((matrix) => ({
+      ...matrix,
+      rows: rowsOf(matrix.name, shares[i]!, memory.headDim).count,
+    }));
+    const key = `${i} ${own.map(({ type, rows, columns: k }) => `${type} ${rows} ${k}`).join()}`;
+    const found =
+      known.get(key) ??
+      groupCycles(
+        boards[i]!,
+        own.filter(({ rows }) => rows > 0),
+        columns,
+      );
+    known.set(key, found);
+    return found;
+  };
+  /** @param bytes that board i has for each of the others */
+  const part = (group: readonly TensorShape[], bytes: (share: TensorShare) => number, toAll = true) => {
+    const before = [...clocks];
+    for (const [i, { clockHz }] of boards.entries()) {
+      const own = cyclesOf(i, group);
+      cycles[i]! += own;
+      clocks[i]! += (own / clockHz) * 1_000;
+    }
+    coreMs += Math.max(...clocks) - Math.max(...before);
+    const receivers = (i: number) => (toAll ? boards.length - 1 : Math.min(i, 1));
+    const out = shares.map((share, i) => receivers(i) * bytes(share));
+    const all = shares.reduce((sum, share) => sum + bytes(share), 0);
+    exchanges++;
+    const computed = [...clocks];
+    for (const [i, share] of shares.entries()) {
+      sent[i]! += out[i]!;
+      if (!toAll && i > 0) continue;
+      // Of a sender's port and the receiver's, the fuller one decides.
+      for (const [j, at] of computed.entries())
+        if (j !== i)
+          clocks[i] = Math.max(clocks[i]!, at + sendMs(link, Math.max(out[j]!, all - bytes(share))));
+    }
+  };
+  const { headDim } = memory;
+  for (const { always, query, after } of shape.layers) {
+    part([...query, ...always], ({ heads }) => columns * wireBytes(heads.count * headDim, attended));
+    for (const group of after) {
+      const isInner = group.some(({ name }) => /ffn_(gate|up)/.test(name));
+      part(group, ({ feedForward, stream }) =>
+        isInner ? columns * wireBytes(feedForward.count, inner) : columns * wireBytes(stream.count, 'f32'),
+      );
+    }
+  }
+  part([shape.output], ({ logits }) => columns * wireBytes(logits.count, 'f32'), false);
+  return { ms: clocks[0]!, coreMs, exchanges, cycles, sent };
+}
+
+/** A board holds its rows of every matrix, and keys and values of its heads. */
+function memoryOf(
+  { memory }: FleetModel,
+  share: TensorShare,
+  board: BoardDescription,
+  request: MemoryRequest,
+): StageMemory {
+  const matrices = memory.matrices.map((matrix) => ({
+    ...matrix,
+    rows: rowsOf(matrix.name, share, memory.headDim).count,
+  }));
+  const heads = {
+    heads: share.kvHeads.count * (memory.heads / memory.kvHeads),
+    kvHeads: share.kvHeads.count,
+  };
+  return stageMemory(
+    { ...memory, ...heads, matrices },
+    { from: 0, to: memory.layers },
+    board,
+    request,
+    UPLOADS,
+  );
+}
+
+function doesNotPay(
+  model: FleetModel,
+  boards: readonly BoardDescription[],
+  options: TensorOptions,
+  plan: TensorPlan,
+): PynqLlmError {
+  const { link } = options;
+  let pays: number | undefined;
+  for (
+    let roundTripMs = link.roundTripMs / 2;
+    roundTripMs >= FINEST_MS && pays === undefined;
+    roundTripMs /= 2
+  )
+    if (computeTensor(model, boards, { ...options, link: { ...link, roundTripMs } }).gain > 1)
+      pays = roundTripMs;
+  const ms = (value: number) => value.toFixed(value < 10 ? 2 : 0);
+  return new PynqLlmError(
+    'FLEET_TENSOR_DOES_NOT_PAY',
+    `Cut by rows over ${boards.length} boards, a step of ${model.name} takes ${ms(plan.stepMs)} ms, ${ms(plan.linkMs)} of them for ${plan.exchanges} exchanges at a round trip of ${link.roundTripMs} ms; one board takes ${ms(plan.aloneMs)} ms.`,
+    {
+      context: {
+        model: model.name,
+        stepMs: plan.stepMs,
+        aloneMs: plan.aloneMs,
+        roundTripMs: link.roundTripMs,
+      },
+      remedy:
+        pays === undefined
+          ? 'No round trip makes it pay with links of this rate: plan a pipeline.'
+          : `It pays from a round trip of ${ms(pays)} ms down; or plan a pipeline.`,
+    },
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0);
+}

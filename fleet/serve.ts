@@ -1,0 +1,43 @@
+import {
+  type AgentHandle,
+  defaultStoreDir,
+  type ListenOptions,
+  ModelStore,
+  nodeFs,
+  serveHost,
+} from '../agent/index.js';
+import type { Bus } from '../bus/index.js';
+import type { Log } from '../listen/index.js';
+import { systemClock } from '../protocol/index.js';
+import { Gateway } from './gateway/gateway.js';
+
+export interface ServeFleetOptions extends ListenOptions {
+  /** Connects to the fleet's broker. @throws PynqLlmError BUS_... */
+  readonly bus: () => Promise<Bus>;
+  /** The gateway's store; $PYNQ_LLM_HOME or the user's cache unless given. */
+  readonly storeDir?: string | undefined;
+}
+
+/** Starts the gateway of a fleet, whose boards come over the bus. @throws PynqLlmError as serveHost, BUS_..., AGENT_STORE_FAILED */
+export function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
+  const open = async (log: Log) => {
+    const bus = await options.bus();
+    try {
+      const store = await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log);
+      const gateway = await Gateway.open({ bus, store, clock: systemClock, log });
+      return {
+        uploadBodies: gateway.uploadBodies,
+        openSession: (...client: Parameters<Gateway['openSession']>) => gateway.openSession(...client),
+        drain: (ms: number) => gateway.drain(ms),
+        close: async () => {
+          await gateway.close();
+          await bus.close();
+        },
+      };
+    } catch (error) {
+      await bus.close();
+      throw error;
+    }
+  };
+  return serveHost(options, open, { fleet: true });
+}

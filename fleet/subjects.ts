@@ -1,0 +1,19 @@
+/** What a fleet has on its bus. One broker, one fleet. */
+export const WORK_QUEUE = 'FLEET_WORK';
+export const LOG = 'FLEET_LOG';
+export const BOARDS = 'FLEET_BOARDS';
+
+/** Where the gateway tells what a model's file is, and sends pieces of it. */
+export const MODEL_FILE = 'FLEET.model';
+export const MODEL_PIECE = 'FLEET.piece';
+
+/** Where a board answers requests. */
+export const callsOf = (board: string): string => `FLEET.call.${board}`;
+/** Where a board hears of credit and cancels. */
+export const controlOf = (board: string): string => `FLEET.control.${board}`;
+
+/** Entries of the log: what was asked for; below the name of a board that it began with it, its tokens, and how it ended. */
+export const REQUESTS = 'req';
+export const BEGINNINGS = 'begun';
+export const TOKENS = 'tok';
+export const ENDS = 'end';

@@ -1,0 +1,49 @@
+import type { BoardInfo, EngineMetricsReading, FleetStatus } from '../sdk/index.js';
+import { counterText, gaugeText, labelsOf } from './metric-text.js';
+
+/** What several boards behind one gateway are, board by board. */
+export function fleetText(
+  { agent, node, platform }: BoardInfo,
+  models: EngineMetricsReading['models'],
+  { boards, waiting, tokens, redelivered, repeated, diverged }: FleetStatus,
+): string {
+  return [
+    gaugeText('build_info', 'Versions of the gateway and its Node.js', [
+      [labelsOf({ version: agent, node, platform }), 1],
+    ]),
+    gaugeText(
+      'board_info',
+      'The boards of the fleet',
+      boards.map(
+        ({ name, title, agent: version }) => [labelsOf({ board: name, title, version }), 1] as const,
+      ),
+    ),
+    gaugeText(
+      'model_info',
+      'Models of the fleet, by digest and name',
+      models.map(({ model, name }) => [labelsOf({ model, name }), 1] as const),
+    ),
+    gaugeText(
+      'fleet_board_requests',
+      'Requests that a board has',
+      boards.map(({ name, inHand }) => [labelsOf({ board: name }), inHand] as const),
+    ),
+    gaugeText(
+      'fleet_board_models',
+      'Models that a board has loaded',
+      boards.map(
+        ({ name, models: has }) =>
+          [labelsOf({ board: name }), has.filter(({ state }) => state === 'loaded').length] as const,
+      ),
+    ),
+    gaugeText('fleet_waiting_requests', 'Requests that no board has yet', [['', waiting]]),
+    counterText('fleet_tokens_total', 'Tokens that clients were given', [['', tokens]]),
+    counterText('fleet_redeliveries_total', 'Times that a request went on on another board', [
+      ['', redelivered],
+    ]),
+    counterText('fleet_repeated_tokens_total', 'Tokens that two boards computed, and that were compared', [
+      ['', repeated],
+    ]),
+    counterText('fleet_diverged_tokens_total', 'Tokens of these that were not the same', [['', diverged]]),
+  ].join('');
+}

@@ -1,0 +1,72 @@
+import type { BoardDescription } from '../../board/index.js';
+import { emptyMemory, rowsPerTile, type TensorShape, type WorkingPlan } from '../../driver/index.js';
+import { SUPER_BLOCK } from '../../gguf/index.js';
+import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
+import type { LayerRange } from '../step-cost/index.js';
+import { assumedSystem } from './board-system.js';
+import { type MemoryRequest, type MemorySum, sumMemory } from './budget.js';
+import type { ModelShape } from './model-shape.js';
+
+/** What layers of a model take on a board that is free, all weights resident. Plain data. */
+export interface StageMemory extends MemorySum {
+  /** The driver's buffers that this is with: none for staging, and of results as many bytes as come at a time. */
+  readonly working: WorkingPlan;
+}
+
+/**
+ * Adds up what the layers `range` of a model take on a board of their own; with the last goes the output matrix. The sum says
+ * what is short: a stage stages nothing. Pure.
+ * @param uploads bytes of the model that are on their way at a time
+ * @throws PynqLlmError LLM_KV_TYPE
+ */
+export function stageMemory(
+  model: ModelShape,
+  range: LayerRange,
+  description: BoardDescription,
+  request: MemoryRequest,
+  uploads: number,
+): StageMemory {
+  const shape = shapeOfStage(model, range);
+  const columns = request.maxColumns ?? DEFAULT_MAX_COLUMNS;
+  const working = { staged: false, resultBytes: resultBytes(shape.matrices, description, columns) };
+  const sum = sumMemory({
+    model: shape,
+    board: { description, dma: emptyMemory(description, working) },
+    system: assumedSystem(description, uploads),
+    request: { ...request, staged: false, working },
+  });
+  return { ...sum, working };
+}
+
+/** A model of these layers alone. Logits and the vocabulary's texts are the last stage's. */
+function shapeOfStage(model: ModelShape, { from, to }: LayerRange): ModelShape {
+  const { layers, matrices, embedding, vectorValues } = model;
+  const isLast = to === layers;
+  const own = matrices.filter(({ name }, i) => {
+    const [, layer] = /^blk\.(\d+)\./.exec(name) ?? [];
+    return layer === undefined
+      ? isLast && i === matrices.length - 1
+      : Number(layer) >= from && Number(layer) < to;
+  });
+  const ofLayer = Math.max(0, vectorValues - embedding) / layers;
+  return {
+    ...model,
+    layers: to - from,
+    matrices: own,
+    vectorValues: Math.ceil(ofLayer * (to - from)) + (isLast ? embedding : 0),
+    ...(!isLast && { vocabulary: 0, merges: 0 }),
+  };
+}
+
+/** Results of the largest tile with as many columns as a run can have. */
+function resultBytes(
+  matrices: readonly TensorShape[],
+  { capacity }: BoardDescription,
+  columns: number,
+): number {
+  return matrices.reduce((most, { rows, columns: inputs }) => {
+    const kb = inputs / SUPER_BLOCK;
+    const perRun = Math.min(columns, Math.floor(capacity.inputBlocks / kb));
+    return Math.max(most, 4 * perRun * Math.min(rows, rowsPerTile(kb, capacity.weightBlocks)));
+  }, 0);
+}

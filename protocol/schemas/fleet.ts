@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { count, digest } from './common.js';
+
+/** A board of a fleet, as its gateway knows it. */
+export interface FleetBoardStatus {
+  /** Its name in the fleet. */
+  readonly name: string;
+  /** URL of its device, such as `mock:`. */
+  readonly device: string;
+  /** For people, such as `PYNQ-Z1, SECDA-LLM bfpp v3`. */
+  readonly title: string;
+  /** Version of its agent. */
+  readonly agent: string;
+  /** `draining`: it takes no more requests, and leaves when those that it has have ended. */
+  readonly state: 'ready' | 'draining';
+  /** Requests that it wants at a time. */
+  readonly places: number;
+  /** Requests that it has. */
+  readonly inHand: number;
+  /** Models that it was asked to load. */
+  readonly models: {
+    /** Digest of the model. */
+    readonly model: string;
+    /** Whether it has it. */
+    readonly state: 'loading' | 'loaded' | 'failed';
+    /** Why it has it not. */
+    readonly error?: string | undefined;
+  }[];
+}
+
+/** A fleet, as it is at this moment. */
+export interface FleetStatus {
+  /** Boards that are there, by name. */
+  readonly boards: FleetBoardStatus[];
+  /** Requests that no board has yet. */
+  readonly waiting: number;
+  /** Tokens that clients were given since the gateway started. */
+  readonly tokens: number;
+  /** Times that a request went on on another board. */
+  readonly redelivered: number;
+  /** Tokens that two boards computed, and that were compared. */
+  readonly repeated: number;
+  /** Tokens of these that were not the same: above 0 a board is at fault, and the log has its name. */
+  readonly diverged: number;
+}
+export const fleetStatus: z.ZodType<FleetStatus> = z.object({
+  boards: z.array(
+    z.object({
+      name: z.string(),
+      device: z.string(),
+      title: z.string(),
+      agent: z.string(),
+      state: z.enum(['ready', 'draining']),
+      places: count,
+      inHand: count,
+      models: z.array(
+        z.object({
+          model: digest,
+          state: z.enum(['loading', 'loaded', 'failed']),
+          error: z.string().optional(),
+        }),
+      ),
+    }),
+  ),
+  waiting: count,
+  tokens: count,
+  redelivered: count,
+  repeated: count,
+  diverged: count,
+});

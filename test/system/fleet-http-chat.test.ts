@@ -1,0 +1,4 @@
+import { httpChatSuite } from './suites/http-chat.js';
+import { startHttpFleet } from './support/http-agent.js';
+
+httpChatSuite(startHttpFleet);

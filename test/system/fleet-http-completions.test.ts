@@ -1,0 +1,4 @@
+import { httpCompletionsSuite } from './suites/http-completions.js';
+import { startHttpFleet } from './support/http-agent.js';
+
+httpCompletionsSuite(startHttpFleet);

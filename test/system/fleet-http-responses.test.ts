@@ -1,0 +1,4 @@
+import { httpResponsesSuite } from './suites/http-responses.js';
+import { startHttpFleet } from './support/http-agent.js';
+
+httpResponsesSuite(startHttpFleet);

@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type HttpAgent, PROMPT, startHttpFleet, TINY, TOKENS } from './support/http-agent.js';
+
+let http: HttpAgent;
+beforeAll(async () => {
+  http = await startHttpFleet();
+});
+afterAll(() => http?.[Symbol.asyncDispose]());
+
+it('a fleet says that it is healthy, and what its boards do, in the metrics of the docs', async () => {
+  expect((await fetch(`${http.url}/health`)).status).toBe(200);
+  await http.openai.completions.create({ model: TINY, prompt: PROMPT, max_tokens: 3, seed: 1 });
+  const headers = { authorization: `Bearer ${TOKENS.read}` };
+  const metrics = await (await fetch(`${http.url}/metrics`, { headers })).text();
+  for (const board of ['mock-1', 'mock-2', 'mock-3', 'mock-4']) {
+    expect(metrics).toContain(`pynq_llm_board_info{board="${board}",title="PYNQ-Z1`);
+    expect(metrics).toMatch(new RegExp(`^pynq_llm_fleet_board_models\\{board="${board}"\\} 1$`, 'm'));
+  }
+  expect(metrics).toMatch(/^pynq_llm_fleet_tokens_total 3$/m);
+  expect(metrics).toMatch(/^pynq_llm_generations_total\{class="interactive",outcome="finished"\} 1$/m);
+  const docs = readFileSync('docs/fleet.md', 'utf8');
+  const there = [...metrics.matchAll(/^# TYPE (pynq_llm_fleet_\w+)/gm)].map(([, name]) => name);
+  const named = [...docs.matchAll(/`(pynq_llm_fleet_\w+)/g)].map(([, name]) => name);
+  expect(there.toSorted()).toEqual(named.toSorted());
+});

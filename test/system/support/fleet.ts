@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import { type EmbeddedAgent, openEmbedded } from '../../../agent/in-process.js';
+import { type AgentHandle, ModelStore, serveHost } from '../../../agent/index.js';
+import { type Bus, InProcessBroker, type Stored } from '../../../bus/index.js';
+import { Gateway, Member } from '../../../fleet/index.js';
+import { type Log, silentLog } from '../../../listen/index.js';
+import { systemClock } from '../../../protocol/index.js';
+import { temporaryDirectory } from './agent.js';
+
+/** Nobody dies in most tests, whatever else the machine does. */
+const LEASE_MS = 30_000;
+
+export interface TestFleetOptions {
+  readonly boards: number;
+  readonly device?: string;
+  /** All share the gateway's store unless told. */
+  readonly ownStores?: boolean;
+  readonly maxWaitMs?: number;
+  readonly leaseMs?: number;
+  readonly log?: Log;
+}
+
+/** A board of the fleet: its agent lives on when it is cut off. */
+export interface TestBoard {
+  readonly member: Member;
+  readonly cut: Cut;
+}
+
+/** A fleet of mocks of this process, whose boards a test can add, cut off and bring back. */
+export interface TestFleet extends AsyncDisposable {
+  readonly handle: AgentHandle;
+  readonly url: string;
+  readonly boards: ReadonlyMap<string, TestBoard>;
+  /** A board joins, or one that was cut off comes back. */
+  join(name: string): Promise<TestBoard>;
+  /** All that were cut off come back. */
+  heal(): Promise<void>;
+}
+
+export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
+  const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
+  const folder = temporaryDirectory();
+  const broker = new InProcessBroker();
+  const agents = new Map<string, EmbeddedAgent>();
+  const boards = new Map<string, TestBoard>();
+  const log = options.log ?? silentLog;
+  const handle = await serveHost(
+    { listen: '127.0.0.1:0', log },
+    async () => {
+      const store = await ModelStore.open(folder.path);
+      return Gateway.open({ bus: broker.connect('gateway'), store, clock: systemClock, log, maxWaitMs });
+    },
+    {},
+  );
+  const joinFleet = async (name: string): Promise<TestBoard> => {
+    const storeDir = ownStores ? join(folder.path, 'boards', name) : folder.path;
+    const agent = agents.get(name) ?? (await openEmbedded({ device, storeDir, threads: 1 }));
+    agents.set(name, agent);
+    await leave(boards.get(name));
+    const cut = new Cut();
+    const bus = cut.wrap(broker.connect(name));
+    const board = { member: await Member.join({ bus, name, agent, log, leaseMs }), cut };
+    boards.set(name, board);
+    return board;
+  };
+  const dispose = async () => {
+    await Promise.all([...boards.values()].map(leave));
+    await handle.close();
+    await Promise.all([...agents.values()].map((agent) => agent.close()));
+    folder[Symbol.dispose]();
+  };
+  try {
+    await Promise.all(Array.from({ length: count }, (_, i) => joinFleet(`mock-${i + 1}`)));
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return {
+    handle,
+    url: handle.url,
+    boards,
+    join: joinFleet,
+    heal: async () => {
+      for (const [name, { cut }] of boards) if (cut.isCut) await joinFleet(name);
+    },
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** One that is cut off waits for answers that never come. */
+async function leave(board: TestBoard | undefined): Promise<void> {
+  const closed = board?.member.close();
+  if (board?.cut.isCut === false) await closed;
+}
+
+/** A way to cut a board off its bus: from then on nothing of it is heard, as where its network cable is pulled. */
+export class Cut {
+  #isCut = false;
+  /** What waits to be appended, while it is held. */
+  #held: (() => void)[] | undefined;
+  #isSilent = false;
+  /** Asked before each append of the board to the log, by its subject and id: yes cuts it off before. */
+  before: (subject: string, id: string) => boolean = () => false;
+
+  now(): void {
+    this.#isCut = true;
+  }
+
+  /** What it says does not arrive yet, and its lease is not renewed: a link that stalls. */
+  hold(): void {
+    this.#isSilent = true;
+    this.#held = [];
+  }
+
+  /** What it said arrives now; its lease is over all the same. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const append of held) append();
+  }
+
+  get isCut(): boolean {
+    return this.#isCut || this.#isSilent;
+  }
+
+  wrap(bus: Bus): Bus {
+    const gone = <T>(): Promise<T> => new Promise(() => {});
+    const dead = () => this.#isCut;
+    const cut = this;
+    return new Proxy(bus, {
+      get(target, property) {
+        if (property === 'publish')
+          return (...args: Parameters<Bus['publish']>) => !dead() && target.publish(...args);
+        if (property === 'subscribe')
+          return (...[pattern, handler, more]: Parameters<Bus['subscribe']>) =>
+            target.subscribe(pattern, (message) => (dead() ? undefined : handler(message)), more);
+        if (property === 'answer')
+          return (...[pattern, handler, more]: Parameters<Bus['answer']>) =>
+            target.answer(pattern, (message) => (dead() ? gone<Uint8Array>() : handler(message)), more);
+        if (property === 'log')
+          return (name: string) => {
+            const log = target.log(name);
+            const append = (...args: Parameters<typeof log.append>) => {
+              if (cut.before(args[0], args[1])) cut.now();
+              if (dead()) return gone<Stored>();
+              if (cut.#held === undefined) return log.append(...args);
+              return new Promise<Stored>((resolve, reject) => {
+                cut.#held?.push(() => void log.append(...args).then(resolve, reject));
+              });
+            };
+            return new Proxy(log, {
+              get: (one, name_) => (name_ === 'append' ? append : Reflect.get(bound(one), name_)),
+            });
+          };
+        if (property === 'bucket')
+          return (name: string) => muted(bound(target.bucket(name)), () => cut.isCut, gone);
+        if (property === 'queue') return (name: string) => muted(bound(target.queue(name)), dead, gone);
+        const value = Reflect.get(target, property);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  }
+}
+
+/** The methods of an object as properties of their own. */
+function bound<T extends object>(object: T): T {
+  return new Proxy(object, {
+    get(target, property) {
+      const value = Reflect.get(target, property);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+/** Whose calls are not answered any more once it is dead. */
+function muted<T extends object>(object: T, dead: () => boolean, gone: () => Promise<never>): T {
+  return new Proxy(object, {
+    get(target, property) {
+      const value = Reflect.get(target, property);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        if (dead()) return gone();
+        const result: unknown = value.apply(target, args);
+        // What was asked before and is answered later is not heard either.
+        return result instanceof Promise ? result.then((one) => (dead() ? gone() : one)) : result;
+      };
+    },
+  });
+}
