@@ -33,7 +33,7 @@ export const ERROR_TABLES = {
   'http-api/': HTTP_ERRORS,
   'sdk/ssh/ and sdk/deploy/': DEPLOY_ERRORS,
   'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
-  'fleet/plan/': FLEET_PLAN_ERRORS,
+  'fleet/plan/ and fleet/advice/': FLEET_PLAN_ERRORS,
 } as const satisfies Record<string, Record<string, ErrorEntry>>;
 
 type Tables = typeof ERROR_TABLES;

@@ -1,3 +1,11 @@
+export { type Advice, type AdviceOptions, advise, type LoadSample } from './advice/advise.js';
+export { readHistory } from './advice/read-history.js';
+export { type RunningCosts, runningCosts } from './advice/running-costs.js';
+export { AnswerLengths } from './placement/answer-lengths.js';
+export type { BoardView, Waiting, Work } from './placement/board-view.js';
+export { type Prediction, predict } from './placement/predict.js';
+export { type Releases, release } from './placement/release.js';
+export { type Move, steal } from './placement/steal.js';
 export { type BoardChanges, describeBoards } from './plan/boards.js';
 export { type FleetModel, fleetModel, readFleetModel } from './plan/fleet-model.js';
 export { DEFAULT_LINK, type Link, sendMs, transferMs } from './plan/link.js';
@@ -5,8 +13,3 @@ export { type PipelinePlan, type PlanOptions, planPipeline, type StagePlan } fro
 export type { Rows } from './plan/row-cut.js';
 export { computeTensor, planTensor, type TensorOptions, type TensorPlan } from './plan/tensor.js';
 export type { TensorShare, Wire } from './plan/tensor-cut.js';
-export { AnswerLengths } from './placement/answer-lengths.js';
-export type { BoardView, Waiting, Work } from './placement/board-view.js';
-export { type Prediction, predict } from './placement/predict.js';
-export { type Releases, release } from './placement/release.js';
-export { type Move, steal } from './placement/steal.js';

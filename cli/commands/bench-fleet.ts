@@ -26,7 +26,9 @@ export function benchFleetCommand(): Command {
         .default(0.2),
     )
     .addOption(
-      new Option('--link-rate <mb/s>', 'what a link carries each way').argParser(decimal(0.001, 100_000)).default(62),
+      new Option('--link-rate <mb/s>', 'what a link carries each way')
+        .argParser(decimal(0.001, 100_000))
+        .default(62),
     );
   withJson(command, 'one JSON object {"model","link","scaling","roundTrips","routing"}');
   return command.action(async (_: unknown, self: Command) => {

@@ -1,5 +1,6 @@
 import type { BoardDescription } from '../../board/index.js';
 import { type MemoryRequest, type StageMemory, StepCost, stageMemory } from '../../llm/index.js';
+import { type RunningCosts, runningCosts } from '../advice/running-costs.js';
 import type { FleetModel } from './fleet-model.js';
 import { type BoardKind, partition } from './partition.js';
 import { refusePipeline, tooManyBoards } from './refusal.js';
@@ -41,6 +42,8 @@ export interface PipelinePlan {
   /** A step on the fastest of the boards, were all of the model resident there, and how many times faster steps follow each other. */
   readonly aloneMs: number;
   readonly gain: number;
+  /** Of a token, where the boards' descriptions say what they draw and cost. */
+  readonly running: RunningCosts;
   /** Tokens of keys and values that every stage has room for. */
   readonly kvTokens: number;
 }
@@ -112,6 +115,7 @@ function tryPipeline(
     stepMs,
     aloneMs,
     gain: aloneMs / stepMs,
+    running: runningCosts(boards, stepMs, columns),
     kvTokens: Math.min(...planned.map(({ memory }) => memory.kvTokens)),
   };
 }
