@@ -30,7 +30,7 @@ const may = {
   ],
   sdk: ['errors', 'protocol', 'gguf', 'quantize', 'firmware-bridge', 'agent'],
   'http-api': ['errors', 'protocol', 'access', 'listen', 'sdk'],
-  fleet: ['errors', 'gguf', 'board', 'driver', 'llm'],
+  fleet: ['errors', 'protocol', 'gguf', 'board', 'driver', 'llm'],
   bench: ['errors', 'agent', 'board', 'driver', 'gguf', 'linux-device', 'llm', 'mock-device', 'sdk', 'fleet'],
   cli: ['errors', 'sdk', 'http-api', 'agent', 'bench', 'fleet'],
 };
