@@ -54,6 +54,8 @@ const boardFile = z
       weight_blocks: z.number().int().min(1).max(1024),
       input_blocks: z.number().int().min(1).max(512),
     }),
+    watts: z.number().positive().max(1_000).optional(),
+    price: z.number().min(0).max(1_000).optional(),
     fpga: z
       .strictObject({
         part: z.string().regex(/^[a-z0-9]{3,32}$/),
@@ -186,6 +188,8 @@ function toDescription(file: z.infer<typeof boardFile>): BoardDescription {
     ...(devices && { dmaDevices: devices }),
     memoryBytes: file.memory_bytes,
     capacity: { weightBlocks: file.capacity.weight_blocks, inputBlocks: file.capacity.input_blocks },
+    ...(file.watts !== undefined && { watts: file.watts }),
+    ...(file.price !== undefined && { price: file.price }),
     ...(file.fpga && {
       fpga: {
         part: file.fpga.part,

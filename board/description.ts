@@ -41,6 +41,9 @@ export interface BoardDescription {
   readonly memoryBytes: number;
   /** Super-blocks that the core holds. */
   readonly capacity: { readonly weightBlocks: number; readonly inputBlocks: number };
+  /** What it draws while it computes, in watts, and what an hour of it costs, in whatever currency: for plans. */
+  readonly watts?: number;
+  readonly price?: number;
   /** The FPGA itself, where the board is to be programmed or its clock set. */
   readonly fpga?: {
     /** Device without package, as `7z020`: a bitstream for another is refused. */

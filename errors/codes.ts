@@ -37,7 +37,7 @@ export const ERROR_TABLES = {
   'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
   'bus/': BUS_ERRORS,
   'fleet/': FLEET_ERRORS,
-  'fleet/plan/': FLEET_PLAN_ERRORS,
+  'fleet/plan/ and fleet/advice/': FLEET_PLAN_ERRORS,
 } as const satisfies Record<string, Record<string, ErrorEntry>>;
 
 type Tables = typeof ERROR_TABLES;

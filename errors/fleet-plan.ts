@@ -1,6 +1,6 @@
 import type { ErrorEntry } from './entry.js';
 
-/** Errors of fleet/plan/: numbers 10700 to 10799. */
+/** Errors of fleet/plan/ and fleet/advice/: numbers 10700 to 10799. */
 export const FLEET_PLAN_ERRORS = {
   FLEET_PLAN_TOO_MANY_BOARDS: {
     number: 10700,
@@ -16,6 +16,12 @@ export const FLEET_PLAN_ERRORS = {
     number: 10702,
     meaning: 'What a plan was asked for contradicts itself or names boards that cannot be so.',
     remedy: 'The message says which value; `pynq-llm fleet plan --help` has all of them.',
+  },
+  FLEET_HISTORY: {
+    number: 10703,
+    meaning: 'A file is not the history of what a fleet had to do.',
+    remedy:
+      'Give a file of JSON lines {"at","busyBoards"}: a time, and how many boards were busy on average.',
   },
   FLEET_TENSOR_UNSUPPORTED: {
     number: 10710,

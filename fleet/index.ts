@@ -1,3 +1,6 @@
+export { advise, type LoadSample } from './advice/advise.js';
+export { readHistory } from './advice/read-history.js';
+export { runningCosts } from './advice/running-costs.js';
 export { Gateway } from './gateway/gateway.js';
 export { Member } from './member/member.js';
 export { startMockFleet } from './mock-fleet.js';
@@ -9,8 +12,7 @@ export { type Move, steal } from './placement/steal.js';
 export { type BoardChanges, describeBoards } from './plan/boards.js';
 export { type FleetModel, fleetModel, readFleetModel } from './plan/fleet-model.js';
 export { DEFAULT_LINK, type Link, sendMs, transferMs } from './plan/link.js';
-export { type PipelinePlan, type PlanOptions, planPipeline, type StagePlan } from './plan/pipeline.js';
-export type { Rows } from './plan/row-cut.js';
-export { computeTensor, planTensor, type TensorOptions, type TensorPlan } from './plan/tensor.js';
-export type { TensorShare, Wire } from './plan/tensor-cut.js';
+export { planPipeline } from './plan/pipeline.js';
+export type { PipelinePlan, StagePlan } from './plan/pipeline-plan.js';
+export { computeTensor, planTensor, type TensorPlan } from './plan/tensor.js';
 export { serveFleet } from './serve.js';

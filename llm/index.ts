@@ -49,7 +49,7 @@ export {
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
-export { type LayerRange, type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
+export { type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';
 export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';

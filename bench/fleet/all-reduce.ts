@@ -1,7 +1,7 @@
 import { type BoardDescription, loadBoardDescription } from '../../board/index.js';
 import { Accelerator, groupCycles, type MatMulProgram, type TensorShape } from '../../driver/index.js';
-import { GgmlType, quantizeQ8K, quantizeRow, rowBytes, SUPER_BLOCK } from '../../gguf/index.js';
 import { type FleetModel, type Link, sendMs } from '../../fleet/index.js';
+import { GgmlType, quantizeQ8K, quantizeRow, rowBytes, SUPER_BLOCK } from '../../gguf/index.js';
 import { Random } from '../../llm/index.js';
 import { openMockBoard } from '../../mock-device/index.js';
 
@@ -14,7 +14,12 @@ const SEED = 1;
  * A step of one stream with attn_output and ffn_down cut by inputs, whose partial sums a ring adds up: two reductions a layer, each of
  * 2 * (boards - 1) messages of a part of the stream. Inputs are cut in whole super-blocks.
  */
-export function ringStepMs({ step, memory }: FleetModel, board: BoardDescription, boards: number, link: Link): number {
+export function ringStepMs(
+  { step, memory }: FleetModel,
+  board: BoardDescription,
+  boards: number,
+  link: Link,
+): number {
   const cyclesOf = (matrices: readonly TensorShape[]) => groupCycles(board, matrices, 1);
   const ceil = (count: number) => Math.ceil(count / boards);
   const byRows = (matrix: TensorShape) => ({ ...matrix, rows: ceil(matrix.rows) });
@@ -49,7 +54,9 @@ export function differingShares(parts: readonly number[]): Record<number, number
     return Object.fromEntries(
       parts.map((count) => {
         const length = INPUTS / count;
-        const sums = Array.from({ length: count }, (_, i) => multiply(accelerator, rows, input, i * length, length));
+        const sums = Array.from({ length: count }, (_, i) =>
+          multiply(accelerator, rows, input, i * length, length),
+        );
         let other = 0;
         for (let row = 0; row < ROWS; row++) {
           // The ring begins each part of the results at another board.

@@ -15,25 +15,34 @@ const TOKEN_BYTES = 256;
 export function answersMs(
   stepMs: readonly ((columns: number) => number)[],
   link: Link,
-  { sequences, places, tokens }: { readonly sequences: number; readonly places: number; readonly tokens: number },
+  {
+    sequences,
+    places,
+    tokens,
+  }: { readonly sequences: number; readonly places: number; readonly tokens: number },
 ): number {
   const clock = new VirtualClock();
   const gateway = stepMs.length;
   const ports = new Ports(clock, link, stepMs.length + 1);
-  const boards = stepMs.map((of, i): BoardView => ({
-    name: String(i),
-    stepMs: (columns) => of(columns),
-    promptColumns: places,
-    places,
-    isDraining: false,
-    work: [],
-  }));
-  const waiting = Array.from({ length: sequences }, (_, id): Waiting => ({
-    id,
-    promptTokens: 1,
-    expectedTokens: tokens,
-    found: () => 0,
-  }));
+  const boards = stepMs.map(
+    (of, i): BoardView => ({
+      name: String(i),
+      stepMs: (columns) => of(columns),
+      promptColumns: places,
+      places,
+      isDraining: false,
+      work: [],
+    }),
+  );
+  const waiting = Array.from(
+    { length: sequences },
+    (_, id): Waiting => ({
+      id,
+      promptTokens: 1,
+      expectedTokens: tokens,
+      found: () => 0,
+    }),
+  );
   const lefts = stepMs.map((): number[] => []);
   const busy = stepMs.map(() => false);
   let last = 0;

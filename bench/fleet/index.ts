@@ -20,7 +20,10 @@ export interface FleetBenchResult {
 }
 
 /** Simulates fleets with TinyLlama-1.1B in Q3_K_S. */
-export function benchFleet({ link = DEFAULT_LINK, allReduce = false }: FleetBenchOptions = {}): FleetBenchResult {
+export function benchFleet({
+  link = DEFAULT_LINK,
+  allReduce = false,
+}: FleetBenchOptions = {}): FleetBenchResult {
   const model: FleetModel = fleetModel(syntheticHeader(TINY_LLAMA_Q3_K_S));
   return {
     model: 'TinyLlama-1.1B Q3_K_S',

@@ -68,7 +68,11 @@ export function generateMs(
   stages: readonly StageMs[],
   link: Link,
   hiddenBytes: number,
-  { batches, columns, tokens }: { readonly batches: number; readonly columns: number; readonly tokens: number },
+  {
+    batches,
+    columns,
+    tokens,
+  }: { readonly batches: number; readonly columns: number; readonly tokens: number },
 ): number {
   const left = new Map<MicroBatch, number>();
   const pipeline = new Stages(stages, link, hiddenBytes, (batch) => {

@@ -39,7 +39,12 @@ export function route(
       new BoardQueue(clock, stepMs, promptColumns, places, mostPages, onFirst, onEnd, () => dispatch()),
   );
   const views = (): BoardView[] =>
-    boards.map((board, i) => ({ ...board, name: String(i), isDraining: false, work: queues[i]!.work(lengths) }));
+    boards.map((board, i) => ({
+      ...board,
+      name: String(i),
+      isDraining: false,
+      work: queues[i]!.work(lengths),
+    }));
   const asked = (request: (typeof waiting)[0]): Waiting => ({
     ...request,
     expectedTokens: lengths.expectedLeft(0),
@@ -68,9 +73,7 @@ export function route(
       return dispatch();
     }
     const score = (queue: BoardQueue) =>
-      policy === 'least loaded'
-        ? [queue.jobs.length, 0]
-        : [-queue.found(request), queue.jobs.length];
+      policy === 'least loaded' ? [queue.jobs.length, 0] : [-queue.found(request), queue.jobs.length];
     const chosen = queues.reduce((a, b) => (isLess(score(b), score(a)) ? b : a));
     chosen.add(request);
   };

@@ -46,7 +46,14 @@ export function routedRequests(load: RoutingLoad): RoutedRequest[] {
     for (let turn = between({ from: 0, to: load.mostTurns }); turn >= 0; turn--) {
       tokens += between(USER_TOKENS);
       pages = [...pages, ...newPages(tokens, pages)];
-      const answerTokens = between(ANSWERS[pick(ANSWERS.map(({ share }) => share), random.nextDouble())]!);
+      const answerTokens = between(
+        ANSWERS[
+          pick(
+            ANSWERS.map(({ share }) => share),
+            random.nextDouble(),
+          )
+        ]!,
+      );
       const answerPages = newPages(tokens + answerTokens, pages);
       requests.push({ at, pages, promptTokens: tokens, answerPages, answerTokens });
       pages = [...pages, ...answerPages];

@@ -1,5 +1,11 @@
 import type { BoardDescription } from '../../board/index.js';
-import { computeTensor, type FleetModel, type Link, planPipeline, type StagePlan } from '../../fleet/index.js';
+import {
+  computeTensor,
+  type FleetModel,
+  type Link,
+  planPipeline,
+  type StagePlan,
+} from '../../fleet/index.js';
 import { StepCost } from '../../llm/index.js';
 import { differingShares, ringStepMs } from './all-reduce.js';
 import { answersMs } from './data-parallel.js';
@@ -111,7 +117,8 @@ function pipelineRows(model: FleetModel, link: Link, timing: Timing): ScalingRow
   return BOARDS.flatMap((boards) => {
     const { board, cost, stages, plan, cut } = planned(model, timing, boards, SEQUENCES, SEQUENCES);
     const run = (of: readonly StageMs[], batches: number, columns: number) =>
-      generateMs(of, link, hiddenBytes(model), { batches, columns, tokens: TOKENS }) / (batches * columns * TOKENS);
+      generateMs(of, link, hiddenBytes(model), { batches, columns, tokens: TOKENS }) /
+      (batches * columns * TOKENS);
     const whole: StageMs[] = [(n, wanted) => cost.ms(n, wanted)];
     const layers = Math.max(...plan.stages.map(({ from, to }) => to - from)) / model.step.layers.length;
     const common = { timing, board, boards, link, note: `${cut}; ${RESIDENT}` };
@@ -218,4 +225,3 @@ function ringRows(model: FleetModel, link: Link, timing: Timing): ScalingRow[] {
     });
   });
 }
-

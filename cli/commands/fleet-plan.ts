@@ -118,7 +118,7 @@ function parseBoard(text: string): { readonly name: string; readonly count: numb
 }
 
 function describePipeline(
-  { model, columns, stages, stepMs, aloneMs, gain, kvTokens }: PipelinePlan,
+  { model, columns, stages, stepMs, aloneMs, gain, running, kvTokens }: PipelinePlan,
   clock: string,
 ): string {
   const headings = [
@@ -153,9 +153,18 @@ function describePipeline(
       'steps a second',
       `${gain.toFixed(2)} times those of one board with all of it (${formatDuration(aloneMs)}), without links`,
     ],
+    ...runningFacts(running),
     ['keys and values of', `${kvTokens} tokens of one sequence in each stage`],
   ]);
   return `${formatTable(headings, rows)}\n\n${facts}`;
+}
+
+function runningFacts({ joulesPerToken, pricePerMillion }: PipelinePlan['running']) {
+  const facts: [string, string][] = [];
+  if (joulesPerToken !== undefined) facts.push(['energy', `${joulesPerToken.toPrecision(3)} J a token`]);
+  if (pricePerMillion !== undefined)
+    facts.push(['price', `${pricePerMillion.toPrecision(3)} for a million tokens`]);
+  return facts;
 }
 
 function describeTensor(plan: TensorPlan, clock: string): string {

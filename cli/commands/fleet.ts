@@ -20,6 +20,7 @@ import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { openModel, withBoard, withInterrupt } from '../session.js';
 import { LEVELS } from './agent.js';
+import { fleetAdviseCommand } from './fleet-advise.js';
 import { fleetPlanCommand } from './fleet-plan.js';
 
 /** `fleet`: several boards as one. */
@@ -29,7 +30,8 @@ export function fleetCommand(): Command {
     .addCommand(upCommand())
     .addCommand(serveCommand())
     .addCommand(statusCommand())
-    .addCommand(fleetPlanCommand());
+    .addCommand(fleetPlanCommand())
+    .addCommand(fleetAdviseCommand());
 }
 
 interface GatewayFlags extends LoadFlags, Omit<DaemonFlags, 'listen' | 'allowOrigin'> {

@@ -3,8 +3,10 @@ import { predict } from './predict.js';
 
 /** A request goes to another board than it was meant for only where that is better by so much: pages are where it was. */
 const BETTER = 0.85;
+/** A prompt holds up who comes after: so much of it counts beside the first token's time. */
+const PROMPT_WEIGHT = 0.5;
 /** Boards whose predictions differ by less are as good as each other. */
-const EQUAL = 1.02;
+const EQUAL = 1.005;
 /** Requests that are looked at for each board: those behind them wait for longer than anything can be predicted. */
 const LOOKED_AT = 8;
 
@@ -15,8 +17,8 @@ export interface Releases {
 }
 
 /**
- * Decides for waiting requests, in their order, which board each is for: where its first token is predicted to come first, its own
- * prompt counted twice, because it holds up who comes after. Pages that a board holds are prompt that it does not compute. A
+ * Decides for waiting requests, in their order, which board each is for: where its first token is predicted to come first, with
+ * what its own prompt does to who comes after. Pages that a board holds are prompt that it does not compute. A
  * request is released when its board is about to have nothing else to begin, and so late that it is not decided before it
  * must be; one that waits for its board leaves boards that are idle to those behind it. Pure.
  */
@@ -37,7 +39,7 @@ export function release(waiting: readonly Waiting[], boards: readonly BoardView[
 function choose(request: Waiting, boards: readonly BoardView[]): BoardView | undefined {
   const scored = boards.map((board) => {
     const { firstTokenMs, promptMs } = predict(board, promptLeftOn(board, request));
-    return { board, score: firstTokenMs + promptMs };
+    return { board, score: firstTokenMs + PROMPT_WEIGHT * promptMs };
   });
   if (scored.length === 0) return undefined;
   const least = Math.min(...scored.map(({ score }) => score));

@@ -1,49 +1,15 @@
 import type { BoardDescription } from '../../board/index.js';
-import { type MemoryRequest, type StageMemory, StepCost, stageMemory } from '../../llm/index.js';
+import { type StageMemory, StepCost, stageMemory } from '../../llm/index.js';
+import { runningCosts } from '../advice/running-costs.js';
 import type { FleetModel } from './fleet-model.js';
 import { type BoardKind, partition } from './partition.js';
+import type { PipelinePlan, PlanOptions, StagePlan } from './pipeline-plan.js';
 import { refusePipeline, tooManyBoards } from './refusal.js';
 
 /** Columns of the steps that a plan balances: as many sequences as a board runs at a time. */
 const COLUMNS = 8;
 /** Bytes of the model that are on their way to a member at a time. */
 const UPLOADS = 4 * 2 ** 20;
-
-export interface PlanOptions {
-  /** Columns of a step, 8 unless given, and how many of them want logits, all unless given: what is balanced. */
-  readonly columns?: number | undefined;
-  readonly logits?: number | undefined;
-  readonly request?: MemoryRequest | undefined;
-}
-
-/** Layers on a board. Plain data. */
-export interface StagePlan {
-  readonly board: string;
-  /** Layers from..to-1. */
-  readonly from: number;
-  readonly to: number;
-  /** Whether the output matrix, and so the engine, is here. */
-  readonly hasOutput: boolean;
-  /** Of a step, and what they take. */
-  readonly cycles: number;
-  readonly ms: number;
-  readonly memory: StageMemory;
-}
-
-/** A model cut by layers over boards, everything resident. Plain data. */
-export interface PipelinePlan {
-  readonly model: string;
-  readonly columns: number;
-  readonly logits: number;
-  readonly stages: readonly StagePlan[];
-  /** The slowest stage's time: a step ends as often, with as many micro-batches as stages. */
-  readonly stepMs: number;
-  /** A step on the fastest of the boards, were all of the model resident there, and how many times faster steps follow each other. */
-  readonly aloneMs: number;
-  readonly gain: number;
-  /** Tokens of keys and values that every stage has room for. */
-  readonly kvTokens: number;
-}
 
 /**
  * Cuts a model by layers over boards: balanced by the cycles that each board's timing predicts, bounded by its memory, everything
@@ -112,6 +78,7 @@ function tryPipeline(
     stepMs,
     aloneMs,
     gain: aloneMs / stepMs,
+    running: runningCosts(boards, stepMs, columns),
     kvTokens: Math.min(...planned.map(({ memory }) => memory.kvTokens)),
   };
 }

@@ -2,7 +2,7 @@ import { type BoardDescription, bootMemory, dmaBytes, withDmaMemory } from '../.
 import { PynqLlmError } from '../../errors/index.js';
 import { stageMemory } from '../../llm/index.js';
 import type { FleetModel } from './fleet-model.js';
-import type { PipelinePlan, PlanOptions } from './pipeline.js';
+import type { PipelinePlan, PlanOptions } from './pipeline-plan.js';
 
 const MEBI = 2 ** 20;
 /** More boards than that nobody has on a desk. */

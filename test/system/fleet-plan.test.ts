@@ -1,0 +1,58 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { syntheticLlamaHeader, TINY_LLAMA_1B } from '../../gguf/index.js';
+import { temporaryDirectory } from './support/agent.js';
+import { cli } from './support/cli.js';
+
+const directory = temporaryDirectory();
+const header = join(directory.path, 'header.gguf');
+writeFileSync(header, syntheticLlamaHeader({ ...TINY_LLAMA_1B, seed: 1 }));
+const run = (args: readonly string[]) => cli(['fleet', ...args], { home: directory.path });
+afterAll(() => directory[Symbol.dispose]());
+
+describe('fleet plan, with the header of TinyLlama-1.1B alone', () => {
+  it.each([
+    ['2', '256', [12, 10]],
+    ['4', '128', [6, 6, 6, 4]],
+  ])('cuts it over %s boards with %s MiB, everything resident', async (boards, mebibytes, layers) => {
+    const { status, stdout } = await run([
+      'plan',
+      header,
+      '--boards',
+      boards,
+      '--dma-memory',
+      mebibytes,
+      '--json',
+    ]);
+    expect(status).toBe(0);
+    const { stages } = JSON.parse(stdout);
+    expect(stages.map((stage: { from: number; to: number }) => stage.to - stage.from)).toEqual(layers);
+    expect(stages.at(-1)).toMatchObject({ hasOutput: true, memory: { stagedBytes: 0 } });
+  });
+
+  it('prints a line for each stage, and by rows a line for each board', async () => {
+    const layers = await run(['plan', header, '--board', 'pynq-z1:2', '--board', 'kv260-2026-v3:1']);
+    expect(layers.stdout).toMatch(/kv260-2026-v3 +10 \(12 to 21\) \+ output/);
+    const rows = await run(['plan', header, '--boards', '4', '--tensor']);
+    expect(rows.stdout.match(/^pynq-z1 +8 /gm)).toHaveLength(4);
+  });
+
+  it('says what would fit, and where exchanges cost too much', async () => {
+    const two = await run(['plan', header, '--boards', '2']);
+    expect(two.status).toBe(1);
+    expect(two.stderr).toMatch(/FLEET_PLAN_DOES_NOT_FIT.*4 boards/s);
+    const slow = await run(['plan', header, '--boards', '4', '--tensor', '--round-trip', '50']);
+    expect(slow.stderr).toMatch(/FLEET_TENSOR_DOES_NOT_PAY.*It pays from a round trip of/s);
+    const both = await run(['plan', header, '--boards', '4', '--board', 'pynq-z1:2']);
+    expect(both.stderr).toMatch(/FLEET_PLAN_OPTIONS/);
+  });
+});
+
+it('fleet advise says how many boards there should be', async () => {
+  const history = join(directory.path, 'history.jsonl');
+  const lines = Array.from({ length: 20 }, (_, i) => `{"at":${i * 60_000},"busyBoards":3.4}`);
+  writeFileSync(history, lines.join('\n'));
+  const { stdout } = await run(['advise', history, '--boards', '4']);
+  expect(stdout).toMatch(/add 1: 5 boards/);
+});

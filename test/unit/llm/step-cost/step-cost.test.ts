@@ -1,0 +1,106 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  SMALL,
+  syntheticHeader,
+  syntheticModel,
+  TINY_LLAMA_Q3_K_S,
+} from '../../../../bench/synthetic-model.js';
+import { type BoardDescription, loadBoardDescription } from '../../../../board/index.js';
+import { Accelerator } from '../../../../driver/index.js';
+import { fileSource, type GgufFile, openGguf } from '../../../../gguf/index.js';
+import { loadModel } from '../../../../llm/model/load-model.js';
+import { StepCost, stepShape } from '../../../../llm/step-cost/index.js';
+import { openMockBoard } from '../../../../mock-device/index.js';
+
+const Z1 = loadBoardDescription('pynq-z1');
+const TIMINGS: readonly BoardDescription[] = [Z1, { ...Z1, unpack: 'hls' }, { ...Z1, timing: 'systemc' }];
+const STEPS = [
+  [1, 1],
+  [8, 8],
+  [16, 0],
+  [17, 3],
+  [70, 1],
+] as const;
+const FAMILIES = join('test', 'fixtures', 'families');
+
+function withLoaded(
+  gguf: GgufFile,
+  board: BoardDescription,
+  use: (loaded: ReturnType<typeof loadModel>) => void,
+) {
+  const accelerator = new Accelerator(openMockBoard(board));
+  const model = loadModel(gguf, { accelerator, contextLength: 32 });
+  try {
+    use(model);
+  } finally {
+    model.close();
+    accelerator.close();
+  }
+}
+
+describe('the cycles of a step from a header alone', () => {
+  it('are what the mock counts, and the layers of all stages add up to them', () => {
+    const gguf = openGguf(fileSource(syntheticModel(SMALL)));
+    const cost = new StepCost(stepShape(syntheticHeader(SMALL)), Z1);
+    withLoaded(gguf, Z1, (model) => {
+      const logits = Array.from({ length: 4 }, () => new Float32Array(model.config.vocabSize));
+      const cache = model.newCache();
+      const before = model.cost().coreCycles;
+      model.forward(
+        logits.map((of, i) => ({ cache, token: i + 1, position: i, ...(i > 1 && { logits: of }) })),
+      );
+      expect(model.cost().coreCycles - before).toBe(cost.cycles(4, 2));
+    });
+    const stages = [
+      { from: 0, to: 1 },
+      { from: 1, to: 2 },
+    ];
+    expect(stages.reduce((sum, range) => sum + cost.cycles(4, 2, range), 0)).toBe(cost.cycles(4, 2));
+  });
+
+  it('of a stage are what the mock counts more for a model with that layer than without', () => {
+    const counted = [1, 2].map((layers) => {
+      const shape = { ...SMALL, name: `small-${layers}`, dimensions: { ...SMALL.dimensions, layers } };
+      let cycles = 0;
+      withLoaded(openGguf(fileSource(syntheticModel(shape))), Z1, (model) => {
+        const logits = new Float32Array(model.config.vocabSize);
+        model.forward([{ cache: model.newCache(), token: 1, position: 0, logits }]);
+        cycles = model.cost().coreCycles;
+      });
+      return cycles;
+    });
+    const cost = new StepCost(stepShape(syntheticHeader(SMALL)), Z1);
+    expect(counted[1]! - counted[0]!).toBe(cost.cycles(1, 1, { from: 0, to: 1 }));
+    expect(counted[0]).toBe(cost.cycles(1, 1, { from: 1, to: 2 }));
+  });
+
+  const files = readdirSync(FAMILIES).filter((file) => file.endsWith('.gguf'));
+  it.each(files)('of %s are those of the loaded model, in every timing', (file) => {
+    const gguf = openGguf(fileSource(join(FAMILIES, file)));
+    for (const board of TIMINGS)
+      withLoaded(gguf, board, (model) => {
+        const cost = new StepCost(stepShape(gguf), board);
+        for (const [columns, logits] of STEPS)
+          expect(cost.cycles(columns, logits)).toBe(model.coreCycles(columns, logits));
+      });
+  });
+
+  it('of the bundled model are those of the loaded one, whose last layer is cut short', () => {
+    const gguf = openGguf(fileSource('models/tiny-stories-Q3_K_M.gguf'));
+    for (const board of TIMINGS)
+      withLoaded(gguf, board, (model) => {
+        const cost = new StepCost(stepShape(gguf), board);
+        for (const [columns, logits] of STEPS)
+          expect(cost.cycles(columns, logits)).toBe(model.coreCycles(columns, logits));
+      });
+  });
+
+  it('of TinyLlama-1.1B Q3_K_S are those of the manual', () => {
+    const shape = stepShape(syntheticHeader(TINY_LLAMA_Q3_K_S));
+    expect(shape.layers).toHaveLength(22);
+    expect(new StepCost(shape, Z1).cycles(1) / 1e6).toBeCloseTo(107.57, 1);
+    expect(new StepCost(shape, { ...Z1, timing: 'systemc' }).cycles(1) / 1e6).toBeCloseTo(34.14, 1);
+  });
+});
