@@ -10,6 +10,8 @@ export {
   type PlacementReport,
   placeWeights,
   planPlacement,
+  refusal,
+  type TensorPlacement,
 } from './placement.js';
 export { filesOf, listChecks, selfTestCheck } from './self-test/checks.js';
 export { runCheck } from './self-test/run-check.js';
@@ -17,4 +19,5 @@ export { rowsPerTile } from './tile.js';
 export type { TensorShape } from './tile-plan.js';
 export { recordBoard } from './trace/record.js';
 export { replayTrace } from './trace/replay.js';
+export { type TokenCycles, tokenCycles } from './token-cycles.js';
 export { leastMemory, workingSizes } from './working-memory.js';

@@ -2,6 +2,7 @@ import type { Admission } from '../../access/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import {
+  type CoreTypes,
   type BoardHealth,
   type BoardInfo,
   CAPABILITIES,
@@ -35,6 +36,8 @@ export interface CoreOptions {
   readonly checkCycles?: boolean | undefined;
   /** As many as the CPU has cores unless given. */
   readonly threads?: number | undefined;
+  /** Where who loads a model does not say. */
+  readonly coreTypes?: CoreTypes | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Accelerator } from '../../driver/accelerator.js';
 import { fileSource, openGguf } from '../../gguf/index.js';
+import type { CoreTypesSetting } from '../../llm/core-form/index.js';
 import { Engine } from '../../llm/engine/engine.js';
 import { loadModel } from '../../llm/model/load-model.js';
 import type { Model } from '../../llm/model/model.js';
@@ -42,9 +43,12 @@ const LIMITS = {
   f16: { median: 0.01, worst: 0.01 },
   /** With these two, its builds differ by up to 0.021 on F16. */
   f16Unsteady: { median: 0.01, worst: 0.05 },
+  /** TODO */
+  otherForms: { median: 0.1, worst: 1 },
 };
 
-function limitsOf(file: string, floatActivations: boolean) {
+function limitsOf(file: string, floatActivations: boolean, coreTypes: CoreTypesSetting) {
+  if (coreTypes !== 'exact') return LIMITS.otherForms;
   if (!file.includes('f16') && !floatActivations) return LIMITS.quantised;
   return /^(gemma3|olmo2)/.test(file) ? LIMITS.f16Unsteady : LIMITS.f16;
 }
@@ -62,6 +66,7 @@ export function readReference(path: string): Map<string, ReferenceCase[]> {
 /**
  * Compares one model file with its reference cases.
  * @param floatActivations of both: the reference was computed with every tensor as F32
+ * @param coreTypes which matrices go to the core: others than `exact` have a tolerance of their own
  */
 export function compareModel(
   folder: string,
@@ -69,15 +74,16 @@ export function compareModel(
   cases: readonly ReferenceCase[],
   accelerator: Accelerator | undefined,
   floatActivations = false,
+  coreTypes: CoreTypesSetting = 'exact',
 ): ModelComparison {
   using source = fileSource(join(folder, file));
-  const model = loadModel(openGguf(source), { accelerator, floatActivations });
+  const model = loadModel(openGguf(source), { accelerator, floatActivations, coreTypes });
   try {
     const differences = cases.flatMap((one) => logprobDifferences(model, one)).sort((a, b) => a - b);
     const greedy = cases.map((one) => compareGreedy(model, one));
     const median = differences[differences.length >> 1] ?? Number.NaN;
     const worst = differences.at(-1) ?? Number.NaN;
-    const limits = limitsOf(file, floatActivations);
+    const limits = limitsOf(file, floatActivations, coreTypes);
     return {
       model: file,
       prompts: cases.length,
