@@ -135,7 +135,10 @@ export function loadSettings({
 }
 
 /** What both flags say together. */
-export function coreTypesOf({ coreTypes, exactTypes }: Pick<LoadFlags, 'coreTypes' | 'exactTypes'>): CoreTypes | undefined {
+export function coreTypesOf({
+  coreTypes,
+  exactTypes,
+}: Pick<LoadFlags, 'coreTypes' | 'exactTypes'>): CoreTypes | undefined {
   return exactTypes ? 'exact' : coreTypes;
 }
 

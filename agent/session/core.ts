@@ -2,11 +2,11 @@ import type { Admission } from '../../access/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import {
-  type CoreTypes,
   type BoardHealth,
   type BoardInfo,
   CAPABILITIES,
   type Clock,
+  type CoreTypes,
   type FramePort,
   HEARTBEAT_MS,
   PROTOCOL_VERSION,

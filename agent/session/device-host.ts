@@ -8,9 +8,9 @@ import {
 import { type ErrorCodeName, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import {
-  type CoreTypes,
   type BoardInfo,
   type Clock,
+  type CoreTypes,
   errorFromWire,
   type GenerateEvent,
   type OnProgress,

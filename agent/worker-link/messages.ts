@@ -1,6 +1,13 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../../errors/index.js';
-import type { BoardInfo, CoreTypes, GenerateEvent, ProgressUnit, Result, StepEvent } from '../../protocol/index.js';
+import type {
+  BoardInfo,
+  CoreTypes,
+  GenerateEvent,
+  ProgressUnit,
+  Result,
+  StepEvent,
+} from '../../protocol/index.js';
 import type { KvSettings } from './kv-settings.js';
 import type { DeviceMethod, DeviceParams } from './methods.js';
 

@@ -7,7 +7,13 @@ export function checkLoadedAs(
   { contextLength, kvPool, maxColumns, coreTypes }: Model,
   asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns' | 'coreTypes'>,
 ): void {
-  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes, maxColumns, coreTypes };
+  const loaded = {
+    contextLength,
+    kvType: kvPool.stats.type,
+    kvBytes: kvPool.askedBytes,
+    maxColumns,
+    coreTypes,
+  };
   for (const name of ['contextLength', 'kvType', 'kvBytes', 'maxColumns', 'coreTypes'] as const) {
     if (asked[name] === undefined || asked[name] === loaded[name]) continue;
     throw new PynqLlmError(

@@ -1,6 +1,6 @@
+import type { BoardDescription } from '../../board/index.js';
 import type { PlacementReport, TensorShape } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { BoardDescription } from '../../board/index.js';
 import {
   type CoreTypesSetting,
   checkCoreTypes,

@@ -1,7 +1,7 @@
 import type { BoardDescription } from '../../board/index.js';
 import { type TensorShape, type TokenCycles, tokenCycles } from '../../driver/index.js';
 import { CORE_WORDS, coreTypeOf, rowBytes, SUPER_BLOCK } from '../../gguf/index.js';
-import { type FormChoice, chooseForms } from './choose-forms.js';
+import { chooseForms, type FormChoice } from './choose-forms.js';
 import { type CoreTypesSetting, DEFAULT_CORE_TYPES } from './core-form.js';
 
 /** What of a model's matrices a board's core multiplies for a token of one sequence, were there memory for all of it. */

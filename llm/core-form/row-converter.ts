@@ -8,6 +8,7 @@ import {
 } from '../../gguf/index.js';
 import { KernelMemory, wholeLines } from '../kernels/kernels.js';
 import type { CoreForm } from './core-form.js';
+import { coreRowOfSuper, isSuperType } from './super-row.js';
 
 /** Values of a small block, and of kernels. */
 const SMALL = 32;
@@ -54,11 +55,17 @@ export class RowConverter {
    * @param row as in the file
    * @returns the super-blocks of the core, until the next row
    */
-  convert({ type, columns }: Pick<GgufTensor, 'type' | 'columns'>, form: CoreForm, row: Uint8Array): Uint8Array {
+  convert(
+    { type, columns }: Pick<GgufTensor, 'type' | 'columns'>,
+    form: CoreForm,
+    row: Uint8Array,
+  ): Uint8Array {
     const { kernels } = this.#memory;
     const [out, scratch] = [this.#out.byteOffset, this.#scratch.byteOffset];
     const blocks = form.columns / SUPER_BLOCK / form.parts;
-    if (form.made === 'integers') {
+    if (form.made === 'integers' && isSuperType(type))
+      coreRowOfSuper(type, row, blocks, form.parts, this.#out);
+    else if (form.made === 'integers') {
       this.#row.set(row);
       kernels.coreRowOfSmall(type, this.#row.byteOffset, columns / SMALL, blocks, out, scratch);
     } else {

@@ -57,7 +57,9 @@ function othersUnloaded(input: BudgetInput, fits: Fits): string[] {
 function asStored({ request }: BudgetInput, { short }: MemorySum, withRequest: WithRequest): string[] {
   const fits = short === 'dma' && request.coreTypes !== 'exact';
   return fits && sumMemory(withRequest({ coreTypes: 'exact' })).short === undefined
-    ? ['fewer matrices on the core, and more on the CPU: those alone that it takes as they are (--exact-types)']
+    ? [
+        'fewer matrices on the core, and more on the CPU: those alone that it takes as they are (--exact-types)',
+      ]
     : [];
 }
 

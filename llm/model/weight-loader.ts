@@ -85,7 +85,8 @@ export class WeightLoader {
             .map((tensor) => [tensor.name, share.rowsOf(tensor)] as const)
             .filter(([, rows]) => rows > 0),
     );
-    const choices = accelerator === undefined ? [] : chooseForms(accelerator.board.description, tensors, coreTypes);
+    const choices =
+      accelerator === undefined ? [] : chooseForms(accelerator.board.description, tensors, coreTypes);
     this.#choices = new Map(choices.map((choice) => [choice.tensor.name, choice]));
     const cores = choices.map(({ shape }) => ({ ...shape, rows: shape.rows - this.#shareOf(shape) }));
     const plan = accelerator?.plan(cores);
