@@ -15,22 +15,22 @@ export interface FormChoice {
   readonly reason: string | undefined;
 }
 
-/** What of a board decides. */
-type Core = BoardDescription;
+/** Instructions of a multiply-add on blocks of 32, one column: counted under QEMU on armv7 (`bench board`, docs/models.md). */
+const INSTRUCTIONS = 7.9;
 
 /**
- * Multiply-adds a second of one thread on blocks of 32, by which a matrix of two parts is left to the CPU where that is faster: NEON
- * takes 2.6 instructions for each (`bench board`, MobileLLM-125M in Q8_0), at 0.8 a cycle of 650 MHz and of 1333 MHz. Fixed
- * figures, so that the choice, and with it every bit that is computed, does not depend on the machine's mood.
+ * Multiply-adds a second of one thread on blocks of 32, by which a matrix of two parts is left to the CPU where that is faster: 0.8
+ * instructions a cycle of 650 MHz and of 1333 MHz. Fixed figures, so that the choice, and with it every bit that is computed, is a
+ * function of file, board description and setting.
  */
 const CPU_RATE: Readonly<Record<BoardDescription['architecture'], number>> = {
-  armv7: (0.8 * 650e6) / 2.6,
-  aarch64: (0.8 * 1333e6) / 2.6,
+  armv7: (0.8 * 650e6) / INSTRUCTIONS,
+  aarch64: (0.8 * 1333e6) / INSTRUCTIONS,
 };
 
 /** Decides for each matrix what of it the core multiplies, if anything. Pure: a function of shapes, description and setting. */
 export function chooseForms(
-  board: Core,
+  board: BoardDescription,
   tensors: readonly TensorShape[],
   setting: CoreTypesSetting,
 ): FormChoice[] {
@@ -54,7 +54,7 @@ function shapeOf(tensor: TensorShape, form: CoreForm): TensorShape {
 }
 
 function chooseForm(
-  board: Core,
+  board: BoardDescription,
   tensor: TensorShape,
   setting: CoreTypesSetting,
 ): Pick<FormChoice, 'form' | 'reason'> {
@@ -74,7 +74,7 @@ function chooseForm(
 }
 
 /** Seconds of one column, in the board's timing. */
-function coreSeconds(board: Core, rows: number, { type, columns }: CoreForm): number {
+function coreSeconds(board: BoardDescription, rows: number, { type, columns }: CoreForm): number {
   const coreType = coreTypeOf(type);
   if (coreType === undefined) throw new Error('a form is of a type of the core');
   const kb = columns / SUPER_BLOCK;
