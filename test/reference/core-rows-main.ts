@@ -31,7 +31,7 @@ try {
     '| stored type | made for the core, a weight | on the CPU, a multiply-add |\n|---|---|---|\n',
   );
   for (const [i, name] of COUNTED_TYPES.entries()) {
-    const multiplied = MULTIPLIED_TYPES.findIndex((one) => one === name);
+    const multiplied = (MULTIPLIED_TYPES as readonly string[]).indexOf(name);
     const onCpu = multiplied < 0 ? '' : each(COUNTED_TYPES.length + multiplied);
     process.stdout.write(`| ${name} | ${each(i)} | ${onCpu} |\n`);
   }
