@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import type { Token } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
-import { ROLES } from '../protocol/index.js';
+import { type CoreTypes, ROLES } from '../protocol/index.js';
 import type { AgentHandle, ListenOptions } from './serve-host.js';
 import { feedWatchdog } from './session/feed-watchdog.js';
 import { standardError } from './session/log-output.js';
@@ -37,6 +37,7 @@ export interface AgentFlags extends DaemonFlags {
   readonly clientWeight?: ReadonlyMap<string, number> | undefined;
   readonly checkCycles?: boolean | undefined;
   readonly threads?: number | undefined;
+  readonly coreTypes?: CoreTypes | undefined;
 }
 
 /** Adds what else a daemon's port serves; disposed of when it begins to end. */
@@ -45,13 +46,13 @@ const NOTHING: Extend = () => ({ [Symbol.dispose]: () => undefined });
 
 /** Runs an agent until SIGINT or SIGTERM. @throws PynqLlmError as startAgent */
 export async function runAgent(flags: AgentFlags, extend?: Extend): Promise<void> {
-  const { device, storeDir, kv, clientWeight, checkCycles, threads } = flags;
+  const { device, storeDir, kv, clientWeight: clientWeights, checkCycles, threads, coreTypes } = flags;
   // V8 collects when a heap is up to four times what is alive in it: on a board that memory is the model's.
   setFlagsFromString('--optimize-for-size');
   await runDaemon(
     flags,
     (listening) =>
-      startAgent({ ...listening, device, storeDir, kv, clientWeights: clientWeight, checkCycles, threads }),
+      startAgent({ ...listening, device, storeDir, kv, clientWeights, checkCycles, threads, coreTypes }),
     extend,
   );
 }

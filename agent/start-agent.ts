@@ -1,5 +1,5 @@
 import type { Log } from '../listen/index.js';
-import { systemClock } from '../protocol/index.js';
+import { type CoreTypes, systemClock } from '../protocol/index.js';
 import { parseDeviceUrl } from './boards/open-board.js';
 import { type AgentHandle, type ListenOptions, serveHost } from './serve-host.js';
 import { AgentCore } from './session/core.js';
@@ -24,6 +24,8 @@ export interface AgentOptions extends ListenOptions {
   readonly checkCycles?: boolean | undefined;
   /** Threads that compute beside the device, the engine's among them, from 1 to 64; as many as the CPU has cores unless given. */
   readonly threads?: number | undefined;
+  /** Which matrices of a model go to the core, where who loads it does not say. */
+  readonly coreTypes?: CoreTypes | undefined;
   /** Milliseconds without progress after which the busy device worker is ended and started again; 2 minutes. */
   readonly hangMs?: number | undefined;
 }
@@ -45,6 +47,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       clientWeights: options.clientWeights ?? new Map(),
       checkCycles: options.checkCycles,
       threads: options.threads,
+      coreTypes: options.coreTypes,
       clock: systemClock,
       log,
       hangMs: options.hangMs,

@@ -1,5 +1,14 @@
 export { log, Random } from '../maths/index.js';
 export {
+  type CoreTypesSetting,
+  checkCoreTypes,
+  chooseForms,
+  coreForm,
+  coreUse,
+  reportOfFile,
+  weightLoss,
+} from './core-form/index.js';
+export {
   Engine,
   type EngineGeneration,
   type EngineOptions,

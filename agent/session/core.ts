@@ -1,6 +1,12 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { type BoardHealth, type BoardInfo, CAPABILITIES, type Clock } from '../../protocol/index.js';
+import {
+  type BoardHealth,
+  type BoardInfo,
+  CAPABILITIES,
+  type Clock,
+  type CoreTypes,
+} from '../../protocol/index.js';
 import type { ModelStore } from '../store/model-store.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import { DeviceHost } from './device-host.js';
@@ -24,6 +30,8 @@ export interface CoreOptions {
   readonly checkCycles?: boolean | undefined;
   /** As many as the CPU has cores unless given. */
   readonly threads?: number | undefined;
+  /** Where who loads a model does not say. */
+  readonly coreTypes?: CoreTypes | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;

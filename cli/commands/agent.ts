@@ -4,7 +4,10 @@ import { type BusFlags, connectBus, withBus } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
+  coreTypesOf,
+  coreTypesOption,
   decimal,
+  exactTypesOption,
   inMs,
   kvMemoryOption,
   kvTypeOption,
@@ -63,6 +66,8 @@ export function agentCommand(): Command {
       'compare after each MatMul how long the core computed with how long that takes; a difference is a fault of the device',
     )
     .addOption(threadsOption('threads that compute beside the device, its own among them'))
+    .addOption(coreTypesOption())
+    .addOption(exactTypesOption())
     .addOption(maxSilentOption())
     .option('--fleet <url>', "be a board of a fleet: its broker's nats://HOST[:PORT] or tls://HOST[:PORT]")
     .option('--fleet-name <name>', 'what the fleet calls the board; the name of the machine when left out')
@@ -77,14 +82,14 @@ export function agentCommand(): Command {
         maxSilent,
         ...flags
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
-        KvFlags &
+        ModelFlags &
         FleetFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
         const { runAgent } = await import('../../agent/index.js');
         const parts = [
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
           flags.fleet === undefined ? undefined : await member(flags.fleet, flags),
         ].filter((part) => part !== undefined);
-        await runAgent({ ...flags, kv: kvSettings(flags), allowOrigin }, (agent) => {
+        await runAgent({ ...flags, coreTypes: coreTypesOf(flags), kv: kvSettings(flags), allowOrigin }, (agent) => {
           const started = parts.map((part) => part(agent));
           return {
             [Symbol.dispose]: () => {
@@ -118,12 +123,12 @@ function clientWeight(
   return new Map([...before, [match[1]!, decimal(0.001, 1_000)(match[2]!)]]);
 }
 
-interface KvFlags extends Pick<LoadFlags, 'kvType' | 'kvMemory'> {
+interface ModelFlags extends Pick<LoadFlags, 'kvType' | 'kvMemory' | 'exactTypes'> {
   readonly kvSpill?: string;
   readonly kvSpillLimit: number;
 }
 
-function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: KvFlags): AgentFlags['kv'] {
+function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: ModelFlags): AgentFlags['kv'] {
   return {
     type: kvType,
     bytes: kvMemory === undefined ? undefined : kvMemory * MIB,

@@ -189,16 +189,19 @@ it.each(CASES)(
 
 const familyFile = (file: string) => openGguf(fileSource(join('test', 'fixtures', 'families', file)));
 
-/** Windows, caps and norms after; biases; experts; convolutions. Rows of 48 values are the CPU's, those of 256 the core's. */
+/** Windows, caps and norms after; biases; experts; convolutions. Rows of 48 and of 96 values are the CPU's, or padded for the core. */
 it.each([
-  ['gemma2-f16.gguf', familyFile('gemma2-f16.gguf'), 0],
-  ['qwen2-f16.gguf', familyFile('qwen2-f16.gguf'), 0],
-  ['qwen3moe-f16.gguf', familyFile('qwen3moe-f16.gguf'), 0],
-  ['lfm2-f16.gguf', familyFile('lfm2-f16.gguf'), 0],
-  ['a model that convolves on the core', CONVOLVING, 20],
+  ['gemma2-f16.gguf', 'exact', familyFile('gemma2-f16.gguf'), 0],
+  ['qwen2-f16.gguf', 'exact', familyFile('qwen2-f16.gguf'), 0],
+  ['qwen3moe-f16.gguf', 'exact', familyFile('qwen3moe-f16.gguf'), 0],
+  ['qwen3moe-f16.gguf', 'all', familyFile('qwen3moe-f16.gguf'), 0],
+  ['qwen2-d96-Q4_K_M.gguf', 'padded', familyFile('qwen2-d96-Q4_K_M.gguf'), 0],
+  ['lfm2-f16.gguf', 'exact', familyFile('lfm2-f16.gguf'), 0],
+  ['lfm2-f16.gguf', 'all', familyFile('lfm2-f16.gguf'), 0],
+  ['a model that convolves on the core', 'exact', CONVOLVING, 20],
 ] as const)(
-  'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s',
-  (_, family, drafts) => {
+  'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s with core types %s',
+  (_, coreTypes, family, drafts) => {
     const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
     const accelerator = new Accelerator(board);
     const metrics = new EngineMetrics();
@@ -212,7 +215,7 @@ it.each([
       const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(family)), kvType);
       const pages = kvType === 'f16' ? PAGES : 2 * PAGES;
       const kvBytes = (pages * pageFrames + 2 * rowFrames) * frameBytes;
-      const model = loadModel(family, { accelerator, kvType, kvBytes, maxColumns });
+      const model = loadModel(family, { accelerator, coreTypes, kvType, kvBytes, maxColumns });
       const alone = REQUESTS.map((request) => {
         const bench = new Bench(model);
         const { received } = bench.submit({ ...request, promptLookup: false });
@@ -239,6 +242,7 @@ it.each([
       }
       expect(model.kvPool.stats.hits).toBeGreaterThan(5);
       model.close();
+      accelerator?.close();
     }
     expect(counts.finished).toBeGreaterThan(80);
     expect(counts.cancelled).toBeGreaterThan(8);

@@ -67,6 +67,7 @@ export function digestKernels(): KernelsDigest {
       digests[`${name} of ${kind} values`] = hash.digest('hex');
     };
     run('Q8_K', () => kernels.quantizeQ8K(atA, VALUES, atBlocks));
+    run('padded Q8_K', () => kernels.quantizeColumns(atA, 300, 2, atOut, atBlocks));
     run('RMSNorm', () => kernels.normalize(atA, atB, atB, 1e-5, VALUES / 2, 2, atOut, atBlocks));
     run('SwiGLU', () => kernels.swiGlu(atA, atB, VALUES, atBlocks));
     run('rotation', () => kernels.rotate(atA, 8, VALUES / 8, 64, atB));
@@ -87,6 +88,8 @@ export function digestKernels(): KernelsDigest {
         // The bytes of b are blocks, whatever they are.
         kernels.quantizeQ8Small(atA, VALUES / 2, atOut);
         kernels.multiplySmallRow(type, atB, VALUES / 4 / 32, atOut, 2, atA);
+        if (type !== GgmlType.MXFP4) kernels.decodeSmall(type, atB, VALUES / 4 / 32, atOut, atHalves);
+        kernels.coreRowOfSmall(type, atB, VALUES / 4 / 32, 2, atBlocks, atHalves);
       });
     for (const type of SUPER_TYPES)
       run(`blocks of ${BLOCK_FORMATS[type].name}`, () => {
@@ -95,6 +98,11 @@ export function digestKernels(): KernelsDigest {
         kernels.multiplySuperRow(type, atB, 2, atBlocks, 2, atPoints, atOut);
       });
     run('convolution', () => addProducts(a, b, out));
+    run('rows of IQ4_XS', () => kernels.coreRowOfIq4Xs(atB, 2, atBlocks, atHalves));
+    for (const parts of [1, 2])
+      run(`rows of floats in ${parts} parts`, () =>
+        kernels.coreRowOfFloats(atA, 2, parts, atBlocks, atHalves),
+      );
     run('a row', () => kernels.multiplyRow(atA, atB, 1, VALUES, atOut));
   }
   for (const type of KV_TYPES)

@@ -72,7 +72,7 @@ describe.each(TYPES)('rows of type %s', (type) => {
       for (let i = 0; i < floats.length; i++) floats[i] = (random.nextDouble() * 2 - 1) * 10 ** (round % 5);
       const row = randomRow(type, random);
       const n = 1 + (round % columns);
-      input.set(floats, n * values, false);
+      input.set(floats, n, values, false);
       const results = input.multiplySuper(type, row, values, n).slice(0, n);
       const { blocks } = input;
       const expected = Float32Array.from({ length: n }, (_, column) =>
@@ -90,7 +90,7 @@ it('types take turns on one input, each with its own points', () => {
   const floats = memory.floats(values);
   for (let i = 0; i < values; i++) floats[i] = random.nextDouble() - 0.5;
   const input = new MatrixInput(memory, values, 1);
-  input.set(floats, values, false);
+  input.set(floats, 1, values, false);
   const rows = TYPES.map((type) => [type, randomRow(type, random)] as const);
   const products = () => rows.map(([type, row]) => input.multiplySuper(type, row, values, 1)[0]);
   const expected = rows.map(([type, row]) => plainProduct(type, row, input.blocks));
