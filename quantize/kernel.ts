@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { PynqLlmError } from '../errors/index.js';
 import { alignUp, BLOCK_FORMATS, type GgmlType, rowBytes } from '../gguf/index.js';
+import { areFinite } from './finite-blocks.js';
 
 /** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
 declare const WebAssembly: {
@@ -32,6 +33,10 @@ const VECTOR_BYTES = 16;
 const IMPORTANCE_ADDRESS = 8192;
 /** Of all that a call needs; a row of a model is a thousandth. */
 const MAX_BYTES = 2 ** 30;
+
+/** Exponents of float32 in place: infinities and NaNs have all ones; squares of values from 2^60 on may overflow in a search. */
+const NOT_FINITE = 0x7f800000;
+const TOO_LARGE = (127 + 60) << 23;
 
 /** Types of tensors that can be quantised. */
 export const SOURCE_TYPES: ReadonlySet<number> = new Set([0, 1, 8, 30]);
@@ -73,11 +78,15 @@ export class RowQuantizer {
     if (importance !== undefined)
       new Float32Array(this.#memory.buffer).set(importance, IMPORTANCE_ADDRESS / 4);
     if (!SOURCE_TYPES.has(from)) throw unknown(from);
-    if (this.#kernels.toFloats(from, sourceAt, valuesAt, rows * columns) === 0)
+    const exponent = this.#kernels.toFloats(from, sourceAt, valuesAt, rows * columns);
+    if (exponent === NOT_FINITE)
       throw new PynqLlmError('QUANTIZE_NOT_FINITE', 'A weight is infinite or no number.');
+    if (exponent >= TOO_LARGE && BLOCK_FORMATS[to].blockSize > 1) throw tooLarge(to);
     const weights = importance === undefined ? 0 : IMPORTANCE_ADDRESS;
     if (this.#kernels.quantizeRows(to, valuesAt, weights, columns, rows, outAt) === 0) throw unknown(to);
-    return new Uint8Array(this.#memory.buffer, outAt, outBytes);
+    const made = new Uint8Array(this.#memory.buffer, outAt, outBytes);
+    if (!areFinite(to, made)) throw tooLarge(to);
+    return made;
   }
 
   #grow(bytes: number): void {
@@ -90,6 +99,10 @@ function tooLong(columns: number): PynqLlmError {
   return new PynqLlmError('QUANTIZE_SOURCE', `A row of ${columns} values is too long.`, {
     context: { columns },
   });
+}
+
+function tooLarge(type: GgmlType): PynqLlmError {
+  return new PynqLlmError('QUANTIZE_NOT_FINITE', `A weight is too large for ${BLOCK_FORMATS[type].name}.`);
 }
 
 function unknown(type: GgmlType): PynqLlmError {

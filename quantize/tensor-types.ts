@@ -23,7 +23,7 @@ export interface TensorShape {
 
 /** A type that the user wants for tensors whose name matches. */
 export interface TensorRule {
-  readonly pattern: RegExp;
+  matches(name: string): boolean;
   readonly type: GgmlType;
 }
 
@@ -95,7 +95,7 @@ function typeOf(tensor: TensorShape, choice: TypeChoice, isTied: boolean, counts
   if (role === 'embedding' && embeddingType !== undefined) return embeddingType;
   if (role === 'output' && outputType !== undefined) return outputType;
   if (!isQuantized(mixture.type)) return mixture.type;
-  const rule = rules.find(({ pattern }) => pattern.test(tensor.name));
+  const rule = rules.find((one) => one.matches(tensor.name));
   const wanted = rule?.type ?? (pure ? mixture.type : mixedType(tensor, role, choice, isTied, counts));
   return fitting(wanted, tensor.shape[0]);
 }

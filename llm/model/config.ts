@@ -56,14 +56,21 @@ export interface ModelConfig {
 }
 
 /** Limits that no model for such a board comes near: they bound what a hostile file makes us allocate. */
-const MOST = { layers: 512, heads: 1024, experts: 1024, dimension: 1 << 20, context: 1 << 22 } as const;
+const MOST = {
+  layers: 512,
+  heads: 1024,
+  experts: 1024,
+  /** Each has its results in every column of a step. */
+  usedExperts: 64,
+  dimension: 1 << 20,
+  context: 1 << 22,
+} as const;
 
 /**
  * Reads and checks the metadata of a model.
  *
  * Source: GGUF specification, "Standardized key-value pairs"; llama.cpp's defaults where a key is optional.
  *
- * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @param assumed gets what is taken for granted because a key is missing or odd, for people
  * @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_MISSING, LLM_METADATA_INVALID,
  *   LLM_ROPE_SCALING_UNSUPPORTED, LLM_TENSOR_MISSING, LLM_TENSOR_SHAPE
@@ -139,7 +146,8 @@ function readExperts(
 ): ModelConfig['experts'] {
   if (hasExperts) {
     const count = metadata.integer(`${prefix}.expert_count`, 1, MOST.experts);
-    return { count, used: metadata.integer(`${prefix}.expert_used_count`, 1, count) };
+    const most = Math.min(count, MOST.usedExperts);
+    return { count, used: metadata.integer(`${prefix}.expert_used_count`, 1, most) };
   }
   const experts = metadata.integer(`${prefix}.expert_count`, 0, 1 << 16, 0);
   if (experts === 0) return undefined;
