@@ -5,8 +5,10 @@ import {
   budgetMemory,
   checkContextLength,
   checkModel,
+  coreForm,
   type MemoryRequest,
   modelShape,
+  weightLoss,
 } from '../llm/index.js';
 import { CHUNK_BYTES, type ModelDimensions, type PlanReport, type TensorShape } from '../protocol/index.js';
 import { plainBudget, planModel, shapeOf } from './worker/plan-model.js';
@@ -46,6 +48,25 @@ export function readModelToPlan(source: ByteSource): ModelToPlan {
   };
 }
 
+/**
+ * What is lost of weights that the core multiplies in another form: root mean square, relative to that of the weights, measured on
+ * rows of the file.
+ *
+ * @param names of tensors that have such a form
+ * @throws PynqLlmError GGUF_...
+ */
+export function weightLosses(source: ByteSource, names: readonly string[]): Map<string, number> {
+  const gguf = openGguf(source);
+  const losses = new Map<string, number>();
+  for (const name of names) {
+    const tensor = gguf.tensors.get(name);
+    // A type has one form, whatever the setting by which it goes to the core.
+    const form = tensor && coreForm(tensor.type, tensor.columns, 'all');
+    if (tensor !== undefined && form !== undefined) losses.set(name, weightLoss(gguf, tensor, form));
+  }
+  return losses;
+}
+
 /** A plan, with what its cycles are of and how long they are. */
 export interface BoardPlan extends PlanReport {
   /** What the core's cycles are of: its synthesised hardware, or the model that it was made from. */
@@ -59,7 +80,7 @@ export interface BoardPlan extends PlanReport {
  * freshly started board would say.
  *
  * @param board a shipped description or a .toml file
- * @throws PynqLlmError DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, LLM_CONTEXT_LENGTH, LLM_KV_TYPE
+ * @throws PynqLlmError DRIVER_BOARD_UNKNOWN, DRIVER_BOARD_FILE_INVALID, LLM_CONTEXT_LENGTH, LLM_KV_TYPE, LLM_CORE_TYPES
  */
 export function planOnBoard(
   { model, tensors }: Pick<ModelToPlan, 'model' | 'tensors'>,
@@ -75,7 +96,8 @@ export function planOnBoard(
     system: { ...assumedSystem(description), uploads: 8 * CHUNK_BYTES, isMock: false },
     request,
   });
-  const placement = planModel((matrices) => planPlacement(description, dma, matrices), [...tensors]);
+  const plan = (matrices: Parameters<typeof planPlacement>[2]) => planPlacement(description, dma, matrices);
+  const placement = planModel(plan, [...tensors], description, request.coreTypes);
   const { timing, clockHz } = description;
   return { ...placement, memory: plainBudget(budget), timing, clockHz };
 }

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import type { Token } from '../access/index.js';
 import { PynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
-import { ROLES } from '../protocol/index.js';
+import { type CoreTypes, ROLES } from '../protocol/index.js';
 import { feedWatchdog } from './session/feed-watchdog.js';
 import { standardError } from './session/log-output.js';
 import { LogSink } from './session/log-sink.js';
@@ -32,6 +32,7 @@ export interface AgentFlags {
   readonly clientWeight?: ReadonlyMap<string, number> | undefined;
   readonly checkCycles?: boolean | undefined;
   readonly threads?: number | undefined;
+  readonly coreTypes?: CoreTypes | undefined;
 }
 
 /**
@@ -81,6 +82,7 @@ async function serve(flags: AgentFlags, log: Log, extend: (agent: AgentHandle) =
     clientWeights: flags.clientWeight,
     checkCycles: flags.checkCycles,
     threads: flags.threads,
+    coreTypes: flags.coreTypes,
     token: flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile, log),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : { keyFile: tlsKey, certFile: tlsCert },
   });

@@ -9,7 +9,7 @@ import {
   silentLog,
   type TlsFiles,
 } from '../listen/index.js';
-import { systemClock } from '../protocol/index.js';
+import { type CoreTypes, systemClock } from '../protocol/index.js';
 import { parseDeviceUrl } from './boards/open-board.js';
 import { connectInProcess, type InProcessAgent, type InProcessEvents } from './in-process.js';
 import { answerUploads } from './session/answer-uploads.js';
@@ -44,6 +44,8 @@ export interface AgentOptions {
   readonly checkCycles?: boolean | undefined;
   /** Threads that compute beside the device, the engine's among them, from 1 to 64; as many as the CPU has cores unless given. */
   readonly threads?: number | undefined;
+  /** Which matrices of a model go to the core, where who loads it does not say. */
+  readonly coreTypes?: CoreTypes | undefined;
   /** A pino logger, or anything like one. */
   readonly log?: Log | undefined;
   /** Milliseconds without progress after which the busy device worker is ended and started again; 2 minutes. */
@@ -111,6 +113,7 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
     clientWeights: options.clientWeights ?? new Map(),
     checkCycles: options.checkCycles,
     threads: options.threads,
+    coreTypes: options.coreTypes,
     clock: systemClock,
     log,
     hangMs: options.hangMs,

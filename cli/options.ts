@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { KvType, LoadSettings } from '../sdk/index.js';
+import type { CoreTypes, KvType, LoadSettings } from '../sdk/index.js';
 import { withOneDevice, withSeveralDevices } from './boards/devices.js';
 
 export type { DeviceOptions, DevicesOptions } from './boards/devices.js';
@@ -9,6 +9,7 @@ import { packageFile } from './package-files.js';
 export const MIB = 2 ** 20;
 
 const KV_TYPES: readonly KvType[] = ['f16', 'int8'];
+const CORE_TYPES: readonly CoreTypes[] = ['exact', 'padded', 'all'];
 
 /** Heading of these options in the help. */
 const DEVICE_GROUP = 'Device:';
@@ -86,6 +87,8 @@ export interface LoadFlags {
   readonly kvType?: KvType;
   readonly kvMemory?: number;
   readonly maxColumns?: number;
+  readonly coreTypes?: CoreTypes | undefined;
+  readonly exactTypes?: boolean | undefined;
   readonly staged?: boolean;
 }
 
@@ -105,20 +108,54 @@ export function withLoad(command: Command): Command {
       'columns computed together: fewer take less memory; 64 when left out',
       wholeNumber(1, 64),
     )
+    .addOption(coreTypesOption())
+    .addOption(exactTypesOption())
     .option('--staged', 'read weights that DMA memory has no room for from storage, for each token: slow')
     .option('--no-staged', 'refuse a model that needs that; boards do unless told otherwise, a mock does not')
     .optionsGroup('Options:');
 }
 
 /** The flags as the SDK takes them. */
-export function loadSettings({ ctxSize, kvType, kvMemory, maxColumns, staged }: LoadFlags): LoadSettings {
+export function loadSettings({
+  ctxSize,
+  kvType,
+  kvMemory,
+  maxColumns,
+  staged,
+  ...types
+}: LoadFlags): LoadSettings {
   return {
     contextLength: ctxSize,
     kvType,
     kvBytes: kvMemory === undefined ? undefined : kvMemory * MIB,
     maxColumns,
+    coreTypes: coreTypesOf(types),
     staged,
   };
+}
+
+/** What both flags say together. */
+export function coreTypesOf({
+  coreTypes,
+  exactTypes,
+}: Pick<LoadFlags, 'coreTypes' | 'exactTypes'>): CoreTypes | undefined {
+  return exactTypes ? 'exact' : coreTypes;
+}
+
+/** `--core-types` */
+export function coreTypesOption(): Option {
+  return new Option(
+    '--core-types <which>',
+    'matrices for the core: exact, those that it takes as they are; padded, also rows that are no whole super-blocks; all; padded when left out',
+  ).choices(CORE_TYPES);
+}
+
+/** `--exact-types` */
+export function exactTypesOption(): Option {
+  return new Option(
+    '--exact-types',
+    "short for --core-types exact: llama.cpp's arithmetic for all other types",
+  ).conflicts('coreTypes');
 }
 
 /** `--kv-type` */

@@ -116,6 +116,7 @@ export class Accelerator {
     const shapes = tensors.map((tensor) => ({
       name: tensor.name,
       packedBytes: packedSize(description, tensor),
+      recipe: tensor.recipe,
     }));
     return new ModelWeights(this.board, this.#manifest, shapes, keep);
   }

@@ -21,6 +21,10 @@ export interface TensorPlacement {
   readonly reason: string;
   /** Memory for the packed tiles, padding and headers included: DMA memory where resident, what is copied there for each use where staged; 0 for cpu. */
   readonly bytes: number;
+  /** What the core multiplies in its place, such as `2 x Q6_K`, where that is not what the file has. */
+  readonly form?: string;
+  /** Bytes that this form takes more than the file's. */
+  readonly extraBytes?: number;
 }
 
 /** Plain data: it crosses the wire. */

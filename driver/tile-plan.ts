@@ -13,6 +13,8 @@ export interface TensorShape {
   readonly columns: number;
   /** Tensors of higher priority become resident first; 0 where not given. */
   readonly priority?: number;
+  /** How its rows are made of those of the file, where they are others: packed weights that are kept were made the same way. */
+  readonly recipe?: string;
 }
 
 /** How a tensor is cut for its packed tiles. */

@@ -211,6 +211,11 @@ export const LLM_ERRORS = {
     remedy:
       'Load the model again, with --threads 1 if it happens again: something took memory or time from the process.',
   },
+  LLM_CORE_TYPES: {
+    number: 4720,
+    meaning: 'It was not said in a known way which matrices go to the core.',
+    remedy: 'Use exact, padded or all (--core-types).',
+  },
   LLM_KV_MEMORY: {
     number: 4600,
     meaning: 'The memory for keys and values is less than a page, or more than the process can have.',

@@ -1,5 +1,16 @@
 export { log, Random } from '../maths/index.js';
 export {
+  type CoreForm,
+  type CoreTypesSetting,
+  type CoreUse,
+  checkCoreTypes,
+  chooseForms,
+  coreForm,
+  coreUse,
+  reportOfFile,
+  weightLoss,
+} from './core-form/index.js';
+export {
   Engine,
   type EngineGeneration,
   type EngineOptions,

@@ -34,7 +34,7 @@ export type {
   WireBeam,
   WirePrompt,
 } from './schemas/generate.js';
-export type { KvType } from './schemas/load-settings.js';
+export type { CoreTypes, KvType } from './schemas/load-settings.js';
 export type { MemoryBudget, ModelDimensions } from './schemas/memory.js';
 export type {
   ClassMetricsReading,

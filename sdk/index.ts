@@ -9,6 +9,7 @@ export type {
   ChatMessage,
   ClassMetricsReading,
   Conversation,
+  CoreTypes,
   CounterReading,
   CounterValue,
   DeviceCheckResult,
@@ -80,7 +81,7 @@ export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
 export type { Examination, Laptop } from './doctor/session.js';
 export type { Generation, GenerationOptions, Prompt, ResponseFormat, Token } from './generation.js';
-export { checkModel, inspectModel, type ModelCheck, type ModelFile } from './inspect-model.js';
+export { checkModel, inspectModel, type ModelCheck, type ModelFile, measureLosses } from './inspect-model.js';
 export type {
   GenerateOptions,
   LoadOptions,

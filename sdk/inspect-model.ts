@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 import { BLOCK_FORMATS, type GgufValue, openGguf } from '../gguf/index.js';
 import type { TensorShape } from '../protocol/index.js';
-import { requireArguments } from './arguments.js';
+import { listOf, requireArguments } from './arguments.js';
 import { openModelFile } from './model-file.js';
 
 /** What a GGUF file holds, without its data. */
@@ -32,6 +32,7 @@ export interface ModelFile {
 
 const SHOWN_VALUES = 8;
 const INSPECT = z.object({ path: z.string() });
+const LOSSES = z.object({ path: z.string(), tensors: listOf('tensors of a plan') });
 
 /**
  * Reads the header of a model file.
@@ -89,6 +90,25 @@ export async function checkModel(path: string): Promise<ModelCheck> {
     if (isPynqLlmError(error) && error.code.startsWith('LLM_')) return { problem: error, assumed: [] };
     throw error;
   }
+}
+
+/**
+ * Measures on a model file what is lost of weights that the core multiplies in another form than the file's: of each tensor that a
+ * plan has a `form` for, the root mean square of the differences, relative to that of its weights, on rows all over it.
+ * @param path of the file, or of the first one of a split model
+ * @throws PynqLlmError SDK_MODEL_FILE, GGUF_...
+ */
+export async function measureLosses(
+  path: string,
+  tensors: readonly { readonly name: string; readonly form?: string | undefined }[],
+): Promise<ReadonlyMap<string, number>> {
+  requireArguments({ path, tensors }, LOSSES);
+  const { weightLosses } = await import('../agent/plan-on-board.js');
+  using source = openModelFile(path);
+  return weightLosses(
+    source,
+    tensors.flatMap(({ name, form }) => (form === undefined ? [] : [name])),
+  );
 }
 
 /** Plain data for people and for JSON. */

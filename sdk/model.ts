@@ -3,6 +3,7 @@ import { isPynqLlmError, PynqLlmError } from '../errors/index.js';
 import type {
   ChatMessage,
   Conversation,
+  CoreTypes,
   KvType,
   MemoryBudget,
   ModelFacts,
@@ -30,6 +31,11 @@ export interface LoadSettings {
   readonly kvBytes?: number | undefined;
   /** Columns that go through the matrices together, 1 to 64: fewer take less memory; 64 unless given. */
   readonly maxColumns?: number | undefined;
+  /**
+   * Which matrices go to the core: `exact`, those of types and rows that it takes as they are, for llama.cpp's results; `padded`, also
+   * those of rows that are no whole super-blocks, in types that keep nearly all of their precision; `all`, whatever can be made a type that it takes.
+   */
+  readonly coreTypes?: CoreTypes | undefined;
   /**
    * Whether weights that find no DMA memory may be read from storage for each step. Without it a model that has such is
    * refused on a board (`LLM_MEMORY_DMA`); on a mock, where they cost nothing, it is loaded.
@@ -294,8 +300,8 @@ async function requestLoad(connection: Connection, digest: string, options: Load
 }
 
 /** What of options says how a model is loaded: nothing else goes to the agent, nor what is not given. */
-export function settingsOf({ contextLength, kvType, kvBytes, maxColumns, staged }: LoadSettings) {
-  const settings = { contextLength, kvType, kvBytes, maxColumns, staged };
+export function settingsOf({ contextLength, kvType, kvBytes, maxColumns, coreTypes, staged }: LoadSettings) {
+  const settings = { contextLength, kvType, kvBytes, maxColumns, coreTypes, staged };
   return Object.fromEntries(
     Object.entries(settings).filter(([, value]) => value !== undefined),
   ) as LoadSettings;

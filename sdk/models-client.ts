@@ -22,7 +22,7 @@ const NAME = z.object({ model: z.string() });
 const LOAD = z.object({ model: z.string(), options: optionsOf({ onProgress: callback, signal }) });
 const CHECK = z.object({ model: z.string(), settings: optionsOf({}) });
 const BUDGET = z.object({ model: STORE.shape.model, settings: optionsOf({}) });
-const PLAN = z.object({ tensors: listOf('shapes of tensors') });
+const PLAN = z.object({ tensors: listOf('shapes of tensors'), settings: optionsOf({}) });
 
 /** Names in the message that there is no such model. */
 const NAMES_SHOWN = 20;
@@ -144,10 +144,10 @@ export class ModelsClient {
     await this.#connection.request('models.delete', { model: (await this.get(model)).digest });
   }
 
-  /** Where weight tensors of these shapes would go now; nothing is loaded. */
-  async plan(tensors: readonly TensorShape[]): Promise<WirePlacementReport> {
-    requireArguments({ tensors }, PLAN);
-    return this.#connection.request('models.plan', { tensors: [...tensors] });
+  /** Where weight tensors of these shapes would go now; nothing is loaded. Of settings those count that decide it. */
+  async plan(tensors: readonly TensorShape[], settings: LoadSettings = {}): Promise<WirePlacementReport> {
+    requireArguments({ tensors, settings }, PLAN);
+    return this.#connection.request('models.plan', { tensors: [...tensors], ...settingsOf(settings) });
   }
 
   async #find(model: string): Promise<StoredModel[]> {

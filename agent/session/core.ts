@@ -6,6 +6,7 @@ import {
   type BoardInfo,
   CAPABILITIES,
   type Clock,
+  type CoreTypes,
   type FramePort,
   HEARTBEAT_MS,
   PROTOCOL_VERSION,
@@ -35,6 +36,8 @@ export interface CoreOptions {
   readonly checkCycles?: boolean | undefined;
   /** As many as the CPU has cores unless given. */
   readonly threads?: number | undefined;
+  /** Where who loads a model does not say. */
+  readonly coreTypes?: CoreTypes | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly hangMs?: number | undefined;

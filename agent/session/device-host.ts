@@ -10,6 +10,7 @@ import type { Log } from '../../listen/index.js';
 import {
   type BoardInfo,
   type Clock,
+  type CoreTypes,
   errorFromWire,
   type GenerateEvent,
   type OnProgress,
@@ -41,6 +42,8 @@ export interface DeviceHostOptions {
   readonly checkCycles?: boolean | undefined;
   /** As many as the CPU has cores unless given. */
   readonly threads?: number | undefined;
+  /** Where who loads a model does not say. */
+  readonly coreTypes?: CoreTypes | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Silence after which a busy worker is ended. */
@@ -207,6 +210,7 @@ export class DeviceHost {
       clientWeights: this.#options.clientWeights,
       checkCycles: this.#options.checkCycles ?? false,
       threads: this.#options.threads,
+      coreTypes: this.#options.coreTypes,
       doorbell: this.#doorbell.shared,
       registerMailbox: this.#registerMailbox.shared,
       port: port2,

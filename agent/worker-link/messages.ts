@@ -1,6 +1,13 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../../errors/index.js';
-import type { BoardInfo, GenerateEvent, ProgressUnit, Result, StepEvent } from '../../protocol/index.js';
+import type {
+  BoardInfo,
+  CoreTypes,
+  GenerateEvent,
+  ProgressUnit,
+  Result,
+  StepEvent,
+} from '../../protocol/index.js';
 import type { KvSettings } from './kv-settings.js';
 import type { DeviceMethod, DeviceParams } from './methods.js';
 
@@ -85,4 +92,6 @@ export interface WorkerSetup {
   readonly checkCycles: boolean;
   /** Of each model, the device's thread among them; as many as the CPU has cores unless given. */
   readonly threads: number | undefined;
+  /** Which matrices of a model go to the core, where who loads it does not say. */
+  readonly coreTypes?: CoreTypes | undefined;
 }

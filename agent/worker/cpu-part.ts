@@ -1,11 +1,10 @@
 import { availableParallelism } from 'node:os';
 import type { Board } from '../../board/index.js';
-import type { PlacementReport } from '../../driver/index.js';
+import type { PlacementReport, TensorShape } from '../../driver/index.js';
 import {
   type MemoryBudget,
   type MemoryRequest,
   MOST_THREADS,
-  type ModelShape,
   rateOfRows,
   rowShares,
 } from '../../llm/index.js';
@@ -31,11 +30,13 @@ const NO_ROWS: ReadonlyMap<string, number> = new Map();
 /**
  * As much as there is memory for: threads that nobody asked for only where they fit, and rows only where they leave keys and values
  * what these would have had.
+ *
+ * @param matrices as the core has them
  */
 export function chooseCpuPart(
   { threads: asked, takesRealTime = false }: CpuSettings,
-  model: ModelShape,
-  placement: () => PlacementReport,
+  matrices: () => readonly TensorShape[],
+  plan: (matrices: readonly TensorShape[]) => PlacementReport,
   board: Board['description'],
   budgetOf: (part: Pick<MemoryRequest, 'threads' | 'threadRows'>) => MemoryBudget,
 ): CpuPart {
@@ -45,7 +46,8 @@ export function chooseCpuPart(
     return { threads: 1, rows: NO_ROWS, budget: budgetOf({ threads: 1 }) };
   if (threads === 1 || !takesRealTime || budget.short !== undefined)
     return { threads, rows: NO_ROWS, budget };
-  const shares = rowShares(model.matrices, placement(), board, (type) => (threads - 1) * rateOfRows(type));
+  const shapes = matrices();
+  const shares = rowShares(shapes, plan(shapes), board, (type) => (threads - 1) * rateOfRows(type));
   const withRows = budgetOf({ threads, threadRows: shares });
   const fits = withRows.short === undefined && withRows.kvBytes >= budget.kvBytes;
   return fits ? { threads, rows: shares.rows, budget: withRows } : { threads, rows: NO_ROWS, budget };

@@ -4,8 +4,11 @@ import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
   budgetMemory,
+  type CoreTypesSetting,
   checkContextLength,
+  checkCoreTypes,
   checkModel,
+  chooseForms,
   type Engine,
   EngineMetrics,
   loadModel,
@@ -52,7 +55,7 @@ export interface ModelEvents {
 }
 
 /** What models are set up with. */
-export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights'>, CpuSettings {
+export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights' | 'coreTypes'>, CpuSettings {
   /** What the machine has beside DMA memory, asked before each load. */
   readonly systemMemory: () => SystemMemory;
 }
@@ -72,6 +75,7 @@ export class LoadedModels {
   readonly #accelerator: () => Accelerator;
   readonly #kv: KvSettings;
   readonly #cpu: CpuSettings;
+  readonly #coreTypes: CoreTypesSetting | undefined;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
   readonly #room: MemoryRoom;
@@ -92,7 +96,8 @@ export class LoadedModels {
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
-    const { kv, clientWeights, systemMemory } = setup;
+    const { kv, clientWeights, coreTypes, systemMemory } = setup;
+    this.#coreTypes = coreTypes;
     this.#accelerator = accelerator;
     this.#kv = kv;
     this.#cpu = setup;
@@ -178,7 +183,10 @@ export class LoadedModels {
     ...request
   }: DeviceParams<'models.plan'>): Result<'models.plan'> {
     const accelerator = this.#accelerator();
-    const placement = () => planModel((matrices) => accelerator.plan(matrices), tensors);
+    const coreTypes = request.coreTypes ?? this.#coreTypes;
+    const { description } = accelerator.board;
+    const placement = () =>
+      planModel((matrices) => accelerator.plan(matrices), tensors, description, coreTypes);
     if (model === undefined) return placement();
     const { budget } = this.#cpuPart(shapeOf(model, tensors), request, alone);
     if (refuse) requireMemory(budget);
@@ -188,9 +196,15 @@ export class LoadedModels {
   #cpuPart(model: ModelShape, request: MemoryRequest, alone: boolean): CpuPart {
     checkContextLength(model, request.contextLength);
     const accelerator = this.#accelerator();
-    const placement = () => accelerator.plan(model.matrices);
-    return chooseCpuPart(this.#cpu, model, placement, accelerator.board.description, (part) =>
-      this.#budget(model, { ...request, ...part }, alone),
+    const { description } = accelerator.board;
+    const coreTypes = checkCoreTypes(request.coreTypes ?? this.#coreTypes);
+    const matrices = () => chooseForms(description, model.matrices, coreTypes).map(({ shape }) => shape);
+    return chooseCpuPart(
+      this.#cpu,
+      matrices,
+      (shapes) => accelerator.plan(shapes),
+      description,
+      (part) => this.#budget(model, { ...request, ...part, coreTypes }, alone),
     );
   }
 
@@ -253,6 +267,7 @@ export class LoadedModels {
         kvType,
         kvBytes,
         maxColumns,
+        coreTypes: request.coreTypes ?? this.#coreTypes,
         threads,
         cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),

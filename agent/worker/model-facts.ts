@@ -4,11 +4,17 @@ import type { ModelFacts, Params } from '../../protocol/index.js';
 
 /** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
 export function checkLoadedAs(
-  { contextLength, kvPool, maxColumns }: Model,
-  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns'>,
+  { contextLength, kvPool, maxColumns, coreTypes }: Model,
+  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns' | 'coreTypes'>,
 ): void {
-  const loaded = { contextLength, kvType: kvPool.stats.type, kvBytes: kvPool.askedBytes, maxColumns };
-  for (const name of ['contextLength', 'kvType', 'kvBytes', 'maxColumns'] as const) {
+  const loaded = {
+    contextLength,
+    kvType: kvPool.stats.type,
+    kvBytes: kvPool.askedBytes,
+    maxColumns,
+    coreTypes,
+  };
+  for (const name of ['contextLength', 'kvType', 'kvBytes', 'maxColumns', 'coreTypes'] as const) {
     if (asked[name] === undefined || asked[name] === loaded[name]) continue;
     throw new PynqLlmError(
       'AGENT_MODEL_LOADED_OTHERWISE',

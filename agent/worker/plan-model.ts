@@ -1,6 +1,15 @@
+import type { BoardDescription } from '../../board/index.js';
 import type { PlacementReport, TensorShape } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { type MemoryBudget, type ModelShape, typeNamed } from '../../llm/index.js';
+import {
+  type CoreTypesSetting,
+  checkCoreTypes,
+  chooseForms,
+  type MemoryBudget,
+  type ModelShape,
+  reportOfFile,
+  typeNamed,
+} from '../../llm/index.js';
 import type {
   ModelDimensions,
   Params,
@@ -14,12 +23,16 @@ type Shapes = Params<'models.plan'>['tensors'];
  * Where the tensors of a model file would go now: matrices by the driver's plan, everything else to the CPU. The
  * embedding is looked up, not multiplied with, unless it is the output matrix too.
  * @param plan the driver's
+ * @throws PynqLlmError LLM_CORE_TYPES, PROTOCOL_BAD_PARAMS
  */
 export function planModel(
   plan: (matrices: readonly TensorShape[]) => PlacementReport,
   shapes: Shapes,
+  board: BoardDescription,
+  coreTypes: CoreTypesSetting | undefined,
 ): WirePlacementReport {
-  const report = plan(matricesOf(shapes));
+  const choices = chooseForms(board, matricesOf(shapes), checkCoreTypes(coreTypes));
+  const report = reportOfFile(plan(choices.map(({ shape }) => shape)), choices);
   const planned = new Map(report.tensors.map((tensor) => [tensor.name, tensor]));
   const plain = plainPlacement(report);
   return {

@@ -75,7 +75,9 @@ export function runTokens(task: TokenTask): void {
   const accelerator = new Accelerator(board);
   system.endResets();
   const contextLength = task.contexts.at(-1)!;
-  const options = { accelerator, contextLength, maxColumns: 1, kvBytes: KV_BYTES };
+  // What core-work.ts counts, and what was published: the CPU has what the core does not take as it is.
+  const coreTypes = 'exact';
+  const options = { accelerator, contextLength, maxColumns: 1, kvBytes: KV_BYTES, coreTypes } as const;
   const model = loadModel(openGguf(fileSource(task.file)), options);
   const decoder = new Decoder(model);
   const windows: CountedWindow[] = [];

@@ -2,7 +2,10 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, AgentHandle } from '../../agent/index.js';
 import {
   collect,
+  coreTypesOf,
+  coreTypesOption,
   decimal,
+  exactTypesOption,
   inMs,
   kvMemoryOption,
   kvTypeOption,
@@ -65,6 +68,8 @@ export function agentCommand(): Command {
       'compare after each MatMul how long the core computed with how long that takes; a difference is a fault of the device',
     )
     .addOption(threadsOption('threads that compute beside the device, its own among them'))
+    .addOption(coreTypesOption())
+    .addOption(exactTypesOption())
     .addOption(maxSilentOption())
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
@@ -77,10 +82,10 @@ export function agentCommand(): Command {
         maxSilent,
         ...flags
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
-        KvFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
+        ModelFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
         const { runAgent } = await import('../../agent/index.js');
         await runAgent(
-          { ...flags, kv: kvSettings(flags), allowOrigin },
+          { ...flags, coreTypes: coreTypesOf(flags), kv: kvSettings(flags), allowOrigin },
           http ? await httpApi(allowOrigin, inMs(maxSilent)) : undefined,
         );
       },
@@ -97,12 +102,12 @@ function clientWeight(
   return new Map([...before, [match[1]!, decimal(0.001, 1_000)(match[2]!)]]);
 }
 
-interface KvFlags extends Pick<LoadFlags, 'kvType' | 'kvMemory'> {
+interface ModelFlags extends Pick<LoadFlags, 'kvType' | 'kvMemory' | 'exactTypes'> {
   readonly kvSpill?: string;
   readonly kvSpillLimit: number;
 }
 
-function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: KvFlags): AgentFlags['kv'] {
+function kvSettings({ kvType, kvMemory, kvSpill, kvSpillLimit }: ModelFlags): AgentFlags['kv'] {
   return {
     type: kvType,
     bytes: kvMemory === undefined ? undefined : kvMemory * MIB,

@@ -46,7 +46,7 @@ export function inspectCommand(): Command {
       if (options.json) return printText(`${asJson(file, model, { runs, assumed })}\n`);
       return printText(`${describeVerdict(runs, assumed)}\n\n${describeFile(file, model)}\n`);
     }
-    const planned = await plan(file, model, options);
+    const planned = await withLosses(file, await plan(file, model, options));
     const runs = verdictOf(planned);
     const { memory, timing, clockHz, ...placement } = planned;
     if (options.json) return printText(`${asJson(file, model, { runs, assumed, placement, memory })}\n`);
@@ -70,12 +70,24 @@ async function plan(file: string, model: ModelFile, options: InspectOptions): Pr
   }
   return withBoard(options, async (board) => {
     const [placement, memory] = await Promise.all([
-      board.models.plan(model.tensors),
+      board.models.plan(model.tensors, settings),
       board.models.budget(file, settings),
     ]);
     const { timing, clockHz } = board.info.description;
     return { ...placement, ...(memory && { memory }), timing, clockHz };
   });
+}
+
+/** A placement with what was measured of weights that have another form on the core. */
+type Measured<T extends PlanReport> = Omit<T, 'tensors'> & {
+  readonly tensors: (T['tensors'][number] & { readonly loss?: number | undefined })[];
+};
+
+async function withLosses<T extends PlanReport>(file: string, planned: T): Promise<Measured<T>> {
+  const { measureLosses } = await import('../../sdk/index.js');
+  const losses = await measureLosses(file, planned.tensors);
+  const tensors = planned.tensors.map((tensor) => ({ ...tensor, loss: losses.get(tensor.name) }));
+  return { ...planned, tensors };
 }
 
 /** What cycles are of, and how long they are. */
@@ -85,7 +97,7 @@ interface Clock {
 }
 
 function describePlacement(
-  { board, tensors, totals, dmaMemory, tokenCycles }: PlanReport,
+  { board, tensors, totals, dmaMemory, tokenCycles }: Measured<PlanReport>,
   clock: Clock,
 ): string {
   const weights = totals.resident.weights + totals.staged.weights + totals.cpu.weights;
@@ -93,8 +105,10 @@ function describePlacement(
     tensor.name,
     tensor.type,
     `${tensor.rows} x ${tensor.columns}`,
-    tensor.placement,
+    tensor.form === undefined ? tensor.placement : `${tensor.placement} as ${tensor.form}`,
     formatBytes(tensor.bytes),
+    tensor.extraBytes === undefined ? '' : formatExtra(tensor.extraBytes),
+    tensor.loss === undefined ? '' : formatLoss(tensor.loss),
     tensor.reason,
   ]);
   const headings = [
@@ -103,6 +117,8 @@ function describePlacement(
     { heading: 'rows x columns', right: true },
     { heading: `on ${board}` },
     { heading: 'memory', right: true },
+    { heading: 'extra', right: true },
+    { heading: 'loss', right: true },
     { heading: 'why' },
   ];
   const facts = formatFacts([
@@ -111,9 +127,28 @@ function describePlacement(
     ['computed by the CPU', `${totals.cpu.tensors} tensors`],
     ['core cycles a token', describeCycles(tokenCycles, clock)],
     ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
+    ...otherForms(tensors),
     ['DMA memory', `${formatBytes(dmaMemory.total)}, ${formatBytes(dmaMemory.free)} of it free afterwards`],
   ]);
   return `${formatTable(headings, rows)}\n\n${facts}`;
+}
+
+/** What the core multiplies in another form than the file's. */
+function otherForms(tensors: Measured<PlanReport>['tensors']): [string, string][] {
+  const others = tensors.filter(({ form }) => form !== undefined);
+  if (others.length === 0) return [];
+  const extra = others.reduce((sum, { extraBytes = 0 }) => sum + extraBytes, 0);
+  const worst = others.reduce((most, { loss = 0 }) => Math.max(most, loss), 0);
+  const what = `${others.length} tensors, ${formatExtra(extra)}, loss of weights (relative RMS) at most ${formatLoss(worst)}`;
+  return [['in another form', what]];
+}
+
+function formatExtra(bytes: number): string {
+  return `${bytes < 0 ? '-' : '+'}${formatBytes(Math.abs(bytes))}`;
+}
+
+function formatLoss(loss: number): string {
+  return loss === 0 ? '0' : loss.toExponential(1);
 }
 
 /** What loading would say of it. */

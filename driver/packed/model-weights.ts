@@ -25,6 +25,8 @@ interface KeptShape {
   readonly name: string;
   /** Bytes of its packed tiles, 0 where it is not for the core. */
   readonly packedBytes: number;
+  /** Of its shape. */
+  readonly recipe?: string | undefined;
 }
 
 /**
@@ -53,10 +55,11 @@ export class ModelWeights {
     const { folder, roomBytes = Number.POSITIVE_INFINITY, fs, say = () => {} } = keep ?? {};
     this.#index = new Map(tensors.map(({ name }, i) => [name, i]));
     const sizes = tensors.map(({ packedBytes }) => packedBytes);
+    const recipes = tensors.map(({ recipe }) => recipe ?? '').join();
     const layout = [PACKED_VERSION, revision, dma.lanes, dma.lengthBits, capacity.weightBlocks];
     this.#key = createHash('sha256')
-      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept.
-      .update(JSON.stringify([keep?.model, layout, sizes]))
+      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. And what rows were made of.
+      .update(JSON.stringify([keep?.model, layout, sizes, recipes]))
       .digest();
     if (keep !== undefined && folder !== undefined) {
       const path = `${folder}/${keep.model}-${Buffer.from(this.#key.subarray(0, 8)).toString('hex')}`;

@@ -42,6 +42,21 @@ export interface Kernels {
   ): void;
   /** `count` float32 to Q8_K blocks. */
   quantizeQ8K(values: number, count: number, blocks: number): void;
+  /** `n` columns of any length to Q8_K, each padded to whole blocks; see assembly/q8k.ts. */
+  quantizeColumns(values: number, length: number, n: number, tail: number, blocks: number): void;
+  /** A row of blocks of 32 as Q6_K with the same integers; see assembly/core-rows.ts. */
+  coreRowOfSmall(
+    type: number,
+    row: number,
+    count: number,
+    blocks: number,
+    out: number,
+    scratch: number,
+  ): void;
+  /** A row of float32 as Q6_K, in one part or two; see assembly/core-rows.ts. */
+  coreRowOfFloats(values: number, blocks: number, parts: number, out: number, scratch: number): void;
+  /** A row of `count` blocks of 32 to float32; see assembly/core-rows.ts. */
+  decodeSmall(type: number, row: number, count: number, floats: number, scratch: number): void;
   /** Turns heads by the angles of a position; see assembly/rope.ts. */
   rotate(values: number, heads: number, headDim: number, dimensions: number, angles: number): void;
   /** The same of pairs that lie half of the dimensions apart. */

@@ -1,5 +1,6 @@
 import type { BoardDescription } from '../../board/index.js';
 import { type FreeMemory, type PlacedWeights, placeWeights, workingSizes } from '../../driver/index.js';
+import { type CoreTypesSetting, checkCoreTypes, chooseForms } from '../core-form/index.js';
 import { Attention } from '../kv/attention.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
@@ -41,6 +42,8 @@ export interface MemoryRequest {
   readonly kvType?: KvType | undefined;
   readonly kvBytes?: number | undefined;
   readonly maxColumns?: number | undefined;
+  /** Which matrices go to the core; `padded` unless given. */
+  readonly coreTypes?: CoreTypesSetting | undefined;
   /** Whether weights that find no DMA memory may be read from storage for each step. */
   readonly staged?: boolean | undefined;
   /** The packed rows that the CPU's threads compute instead of the core, in bytes, and what multiplying them takes. */
@@ -83,15 +86,24 @@ export interface MemorySum {
   readonly short: 'dma' | 'system' | undefined;
 }
 
-/** Where a model's weights go: of every step of a sum the one that takes long. */
-export function placeModel({ model, board }: Pick<BudgetInput, 'model' | 'board'>): PlacedWeights {
-  return placeWeights(board.description, board.dma, model.matrices);
+/**
+ * Where a model's weights go: of every step of a sum the one that takes long.
+ * @throws PynqLlmError LLM_CORE_TYPES
+ */
+export function placeModel({ model, board, request }: Omit<BudgetInput, 'system'>): PlacedWeights {
+  const { description, dma } = board;
+  const choices = chooseForms(description, model.matrices, checkCoreTypes(request.coreTypes));
+  return placeWeights(
+    description,
+    dma,
+    choices.map(({ shape }) => shape),
+  );
 }
 
 /**
  * Adds up what a model takes on a board. Pure: nothing is read, allocated or touched.
  * @param weights of this input's model on its board
- * @throws PynqLlmError LLM_KV_TYPE
+ * @throws PynqLlmError LLM_KV_TYPE, LLM_CORE_TYPES
  */
 export function sumMemory(input: BudgetInput, weights: PlacedWeights = placeModel(input)): MemorySum {
   const { model, board, system, request } = input;

@@ -15,7 +15,7 @@ export interface MemoryBudget extends MemorySum {
 const REFUSALS = { dma: 'LLM_MEMORY_DMA', system: 'LLM_MEMORY_SYSTEM' } as const;
 const TITLES = { dma: 'DMA memory', system: "Linux's memory" } as const;
 
-/** What a model takes on a board, whether it fits and what would. Pure. @throws PynqLlmError LLM_KV_TYPE */
+/** What a model takes on a board, whether it fits and what would. Pure. @throws PynqLlmError LLM_KV_TYPE, LLM_CORE_TYPES */
 export function budgetMemory(input: BudgetInput): MemoryBudget {
   const weights = placeModel(input);
   const sum = sumMemory(input, weights);

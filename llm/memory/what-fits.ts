@@ -32,6 +32,7 @@ export function whatFits(input: BudgetInput, sum: MemorySum, weights: PlacedWeig
   const single = [
     ...othersUnloaded(input, fits),
     ...requests,
+    ...asStored(input, sum, withRequest),
     ...quantisation,
     ...reservation,
     ...(sum.short === 'dma' && isNeither ? bothOfThem(input) : []),
@@ -49,6 +50,16 @@ function othersUnloaded(input: BudgetInput, fits: Fits): string[] {
   if (empty.free <= dma.free) return [];
   return fits({ ...input, board: { description, dma: empty } })
     ? ['unload the other models (`pynq-llm models unload MODEL`)']
+    : [];
+}
+
+/** Matrices that take more memory for the core than in the file, left to the CPU. */
+function asStored({ request }: BudgetInput, { short }: MemorySum, withRequest: WithRequest): string[] {
+  const fits = short === 'dma' && request.coreTypes !== 'exact';
+  return fits && sumMemory(withRequest({ coreTypes: 'exact' })).short === undefined
+    ? [
+        'fewer matrices on the core, and more on the CPU: those alone that it takes as they are (--exact-types)',
+      ]
     : [];
 }
 
@@ -141,7 +152,7 @@ function otherReservation(input: BudgetInput, sum: MemorySum): string[] {
 }
 
 /** Descriptions with another amount of DMA memory: those that ship, then exactly what is needed. */
-function candidates({ board, model }: BudgetInput, sum: MemorySum): BoardDescription[] {
+function candidates({ board, model, request }: BudgetInput, sum: MemorySum): BoardDescription[] {
   const { description } = board;
   const wantsMore = sum.short === 'dma';
   const has = sizeOf(description);
@@ -152,7 +163,7 @@ function candidates({ board, model }: BudgetInput, sum: MemorySum): BoardDescrip
     model,
     board: { description, dma: emptyMemory(description) },
     system: { available: Number.POSITIVE_INFINITY, source: '', uploads: 0, isMock: false },
-    request: {},
+    request: { coreTypes: request.coreTypes },
   });
   return [...shipped, ...resized(description, alone.dma.need)].filter((other) =>
     wantsMore ? sizeOf(other) > has : sizeOf(other) < has,

@@ -26,7 +26,7 @@ function measureRate(coreType: CoreType): number {
   let least = Number.POSITIVE_INFINITY;
   for (let round = 0; round < ROUNDS; round++) {
     const before = performance.now();
-    memory.begin([rows], input, 1);
+    memory.begin([rows], (blocks) => blocks.set(input), 1);
     memory.finish();
     least = Math.min(least, performance.now() - before);
   }

@@ -119,11 +119,12 @@ export class CpuRowsMemory {
   }
 
   /**
-   * Begins to multiply `matrices` with `n` columns of Q8_K blocks, one after another.
+   * Begins to multiply `matrices` with `n` columns.
+   * @param fill writes their Q8_K blocks, column after column
    * @returns the results of each, n * rows float32 column after column, to be read once the threads have finished
    */
-  begin(matrices: readonly CpuRows[], input: Uint8Array, n: number): Float32Array[] {
-    this.#input.set(input);
+  begin(matrices: readonly CpuRows[], fill: (blocks: Uint8Array) => void, n: number): Float32Array[] {
+    fill(this.#input);
     const rows = matrices.reduce((sum, matrix) => sum + matrix.rows, 0);
     const rowsPerUnit = Math.max(ROWS_PER_UNIT, Math.ceil(rows / MOST_UNITS));
     const [{ columns }] = matrices;

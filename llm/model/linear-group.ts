@@ -1,4 +1,6 @@
 import type { Accelerator, MatMulProgram } from '../../driver/index.js';
+import { SUPER_BLOCK } from '../../gguf/index.js';
+import { CoreGroup, type CoreMember } from './core-group.js';
 import type { CpuMatrix } from './cpu-matrix.js';
 import type { CpuRows, CpuRowsMemory } from './cpu-rows.js';
 import type { MatrixInput } from './matrix-input.js';
@@ -7,6 +9,8 @@ import type { MatrixInput } from './matrix-input.js';
 export type PlacedMatrix =
   | {
       readonly program: MatMulProgram;
+      /** Parts of each of its rows, one behind the other, which meet the same input. */
+      readonly parts: 1 | 2;
       /** The matrix's last rows, where the CPU computes them meanwhile. */
       readonly rest?: CpuRows | undefined;
     }
@@ -32,19 +36,13 @@ export interface CpuWork {
 export class LinearGroup {
   /** Values of one input column. */
   readonly columns: number;
-  readonly #accelerator: Accelerator | undefined;
-  readonly #programs: MatMulProgram[] = [];
-  readonly #programOutputs: Float32Array[] = [];
-  /** Of programs that have not all rows of their matrix, the rest. */
-  readonly #rests: CpuRows[] = [];
-  readonly #restOf: (CpuRows | undefined)[] = [];
-  readonly #rows: CpuRowsMemory | undefined;
+  /** What the core computes, by parts of a row. */
+  readonly #core: readonly CoreGroup[];
   readonly #matrices: CpuMatrix[] = [];
   readonly #matrixOutputs: Float32Array[] = [];
   readonly #biased: { readonly bias: Float32Array; readonly output: Float32Array }[] = [];
   readonly #input: MatrixInput;
   readonly #cpuWork: CpuWork;
-  readonly #fill: (blocks: Uint8Array) => void;
 
   /**
    * @param columns values of one input column, the same for all matrices
@@ -61,34 +59,36 @@ export class LinearGroup {
     },
   ) {
     this.columns = columns;
-    this.#accelerator = shared.accelerator;
     this.#input = shared.input;
     this.#cpuWork = shared.cpuWork;
-    this.#rows = shared.rows;
+    const onCore: { readonly [parts in 1 | 2]: CoreMember[] } = { 1: [], 2: [] };
     for (const member of members) {
       const { bias, output } = member;
       if (bias !== undefined) this.#biased.push({ bias, output });
       if ('program' in member) {
-        this.#programs.push(member.program);
-        this.#programOutputs.push(member.output);
-        if (member.rest !== undefined) this.#rests.push(member.rest);
-        this.#restOf.push(member.rest);
+        onCore[member.parts].push({ program: member.program, rest: member.rest, output });
       } else {
         this.#matrices.push(member.matrix);
-        this.#matrixOutputs.push(member.output);
+        this.#matrixOutputs.push(output);
       }
     }
-    this.#fill = (blocks) => blocks.set(this.#input.blocks);
+    const { accelerator, rows } = shared;
+    this.#core = ([1, 2] as const)
+      .filter((parts) => accelerator !== undefined && onCore[parts].length > 0)
+      .map((parts) => new CoreGroup(parts, onCore[parts], { ...shared, accelerator: accelerator!, rows }));
   }
 
   /** Core cycles of `n` columns, in the board's timing; what the CPU computes costs none. */
   coreCycles(n: number): number {
-    return this.#programs.length === 0 ? 0 : (this.#accelerator?.cycles(this.#programs, n) ?? 0);
+    return this.#core.reduce((sum, group) => sum + group.cycles(n), 0);
   }
 
-  /** Where whoever makes the next input is to leave it as Q8_K; 0 where the core has no part in the group. */
+  /**
+   * Where whoever makes the next input is to leave it as Q8_K; 0 where the core has no part in the group, or where columns are to be
+   * padded first.
+   */
   get blocksAddress(): number {
-    return this.#programs.length === 0 ? 0 : this.#input.blocksAddress;
+    return this.#core.length === 0 || this.columns % SUPER_BLOCK !== 0 ? 0 : this.#input.blocksAddress;
   }
 
   /**
@@ -97,44 +97,14 @@ export class LinearGroup {
    * @throws PynqLlmError DRIVER_*
    */
   multiply(input: Float32Array, n: number, hasBlocks = false): void {
-    this.#input.set(input, n * this.columns, hasBlocks);
-    if (this.#rests.length > 0) this.#multiplyShared(n);
-    else if (this.#programs.length > 0)
-      this.#accelerator?.multiply(this.#programs, n, this.#fill, this.#programOutputs);
+    this.#input.set(input, n, this.columns, hasBlocks);
+    for (let i = 0; i < this.#core.length; i++) this.#core[i].multiply(n);
     for (let i = 0; i < this.#matrices.length; i++) {
       const matrix = this.#matrices[i];
       matrix.multiply(this.#input, n, this.#matrixOutputs[i]);
       this.#cpuWork.multiplyAdds += n * matrix.rows * matrix.columns;
     }
     for (let i = 0; i < this.#biased.length; i++) addBias(this.#biased[i].output, this.#biased[i].bias, n);
-  }
-
-  /** The core's rows on the core, the others on other threads meanwhile. */
-  #multiplyShared(n: number): void {
-    const rests = this.#rows?.begin(this.#rests, this.#input.blocks, n) ?? [];
-    // Of one column the core's rows come first in the output; of more, rows of the CPU lie between those of the columns.
-    const outputs =
-      n === 1 || this.#rows === undefined
-        ? this.#programOutputs
-        : this.#programs.map(({ rows }, i) => this.#rows!.coreResults(i, n * rows));
-    try {
-      this.#accelerator?.multiply(this.#programs, n, this.#fill, outputs);
-    } finally {
-      this.#rows?.finish();
-    }
-    let next = 0;
-    for (const [i, rest] of this.#restOf.entries()) {
-      const output = this.#programOutputs[i];
-      const { rows } = this.#programs[i];
-      const all = rows + (rest?.rows ?? 0);
-      for (let column = 0; n > 1 && column < n; column++)
-        output.set(outputs[i].subarray(column * rows, (column + 1) * rows), column * all);
-      if (rest === undefined) continue;
-      const results = rests[next++];
-      for (let column = 0; column < n; column++)
-        output.set(results.subarray(column * rest.rows, (column + 1) * rest.rows), column * all + rows);
-      this.#cpuWork.multiplyAdds += n * rest.rows * rest.columns;
-    }
   }
 }
 

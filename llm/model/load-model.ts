@@ -1,6 +1,7 @@
 import type { Accelerator, KeepWeights } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { GgufFile, GgufTensor } from '../../gguf/index.js';
+import { type CoreTypesSetting, checkCoreTypes } from '../core-form/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
 import { ThreadPool } from '../threads/thread-pool.js';
@@ -56,6 +57,8 @@ export interface LoadOptions {
    * for comparisons. The core knows rounded ones only.
    */
   readonly floatActivations?: boolean | undefined;
+  /** Which matrices go to the core; `padded` unless given. */
+  readonly coreTypes?: CoreTypesSetting | undefined;
   readonly onProgress?: LoadProgress | undefined;
   /** What the model is, and where its packed weights may be kept; nothing is kept, or looked for, unless given. */
   readonly keep?: KeepWeights | undefined;
@@ -95,12 +98,14 @@ export function checkModel(gguf: GgufFile): CheckedModel {
  * Embedding and staged weights stay in the file, which must remain readable until the model is closed. Weights go to device memory a
  * tile at a time; no copy of them is held.
  *
- * @throws PynqLlmError as {@link checkModel}, LLM_CONTEXT_LENGTH, LLM_THREADS, LLM_TENSOR_VALUES, GGUF_READ_FAILED, DRIVER_*
+ * @throws PynqLlmError as {@link checkModel}, LLM_CONTEXT_LENGTH, LLM_CORE_TYPES, LLM_THREADS, LLM_TENSOR_VALUES, GGUF_READ_FAILED,
+ *   DRIVER_*
  */
 export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const { config, tensors, tokenizer } = checkModel(gguf);
   const contextLength = checkContextLength(config, options.contextLength);
   const { accelerator, kvType = 'f16' } = options;
+  const coreTypes = checkCoreTypes(options.coreTypes);
   const cpuWork: CpuWork = { multiplyAdds: 0 };
   const maxColumns = options.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const threads = new ThreadPool(options.threads ?? 1);
@@ -111,15 +116,15 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   };
   let loader: WeightLoader | undefined;
   try {
-    loader = new WeightLoader(
-      gguf,
-      matrices(tensors),
+    const { onProgress, keep, floatActivations } = options;
+    loader = new WeightLoader(gguf, matrices(tensors), {
       accelerator,
-      options.onProgress,
-      options.keep,
+      coreTypes,
+      onProgress,
+      keep,
       share,
-      options.floatActivations,
-    );
+      floatActivations,
+    });
     const workspace = new Workspace(config, maxColumns);
     const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator, contextLength);
     return new Model({
@@ -127,6 +132,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       config,
       tokenizer,
       placement: loader.placement,
+      coreTypes,
       contextLength,
       kv: {
         type: kvType,

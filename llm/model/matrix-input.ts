@@ -20,19 +20,22 @@ export class MatrixInput {
   readonly #rounded: Float32Array;
   readonly #results: Float32Array;
   readonly #blocks: Uint8Array;
+  /** The end of a column that is no whole blocks. */
+  readonly #tail: Float32Array;
   #floats: Float32Array = new Float32Array(0);
-  #count = 0;
+  #n = 0;
+  #columns = 0;
   #hasBlocks = false;
   #roundedTo: 'none' | 'halves' | 'bfloats' | 'small blocks' = 'none';
 
   /** Bytes of kernel memory. @param widest the longest row @param maxColumns the most columns at a time */
   static bytes(widest: number, maxColumns: number): number {
     const capacity = widest * maxColumns;
-    const floats = [roundedFloats(capacity), widest, maxColumns].reduce(
+    const floats = [roundedFloats(capacity), widest, maxColumns, SUPER_BLOCK].reduce(
       (sum, n) => sum + wholeLines(4 * n),
       0,
     );
-    return floats + wholeLines(rowBytes(widest)) + wholeLines(blockBytes(capacity));
+    return floats + wholeLines(rowBytes(widest)) + wholeLines(blockBytes(widest, maxColumns));
   }
 
   /** @param memory has room for {@link bytes} */
@@ -43,7 +46,8 @@ export class MatrixInput {
     this.packedRow = memory.bytes(rowBytes(widest));
     this.#rounded = memory.floats(roundedFloats(capacity));
     this.#results = memory.floats(maxColumns);
-    this.#blocks = memory.bytes(blockBytes(capacity));
+    this.#tail = memory.floats(SUPER_BLOCK);
+    this.#blocks = memory.bytes(blockBytes(widest, maxColumns));
   }
 
   /** Where a kernel that makes the next columns may leave them as Q8_K. */
@@ -52,22 +56,41 @@ export class MatrixInput {
   }
 
   /**
-   * Takes the first `count` values of `floats`, columns one after another in kernel memory, where they stay.
+   * Takes the first `n` columns of `columns` values each from `floats`, one after another in kernel memory, where they stay.
    * @param hasBlocks whether they are already quantised, at {@link blocksAddress}
    */
-  set(floats: Float32Array, count: number, hasBlocks: boolean): void {
+  set(floats: Float32Array, n: number, columns: number, hasBlocks: boolean): void {
     this.#floats = floats;
-    this.#count = count;
+    this.#n = n;
+    this.#columns = columns;
     this.#hasBlocks = hasBlocks;
     this.#roundedTo = 'none';
   }
 
-  /** Q8_K blocks, column after column. */
+  /** Q8_K blocks, column after column, each padded with zeros to whole blocks. */
   get blocks(): Uint8Array {
-    if (!this.#hasBlocks)
-      this.#memory.kernels.quantizeQ8K(this.#floats.byteOffset, this.#count, this.#blocks.byteOffset);
+    if (!this.#hasBlocks) this.#quantize();
     this.#hasBlocks = true;
-    return this.#blocks.subarray(0, blockBytes(this.#count));
+    return this.#blocks.subarray(0, blockBytes(this.#columns, this.#n));
+  }
+
+  #quantize(): void {
+    const { kernels } = this.#memory;
+    const [from, to] = [this.#floats.byteOffset, this.#blocks.byteOffset];
+    if (this.#columns % SUPER_BLOCK === 0) kernels.quantizeQ8K(from, this.#count, to);
+    else kernels.quantizeColumns(from, this.#columns, this.#n, this.#tail.byteOffset, to);
+  }
+
+  /** Writes {@link blocks}, each column as often as a row of weights has parts, which all meet the same input. */
+  fillBlocks(into: Uint8Array, parts: number): void {
+    const { blocks } = this;
+    if (parts === 1) {
+      into.set(blocks);
+      return;
+    }
+    const bytes = blockBytes(this.#columns, 1);
+    for (let from = 0, to = 0; from < blocks.length; from += bytes)
+      for (let part = 0; part < parts; part++, to += bytes) into.set(blocks.subarray(from, from + bytes), to);
   }
 
   /**
@@ -119,6 +142,10 @@ export class MatrixInput {
     return this.#results;
   }
 
+  get #count(): number {
+    return this.#n * this.#columns;
+  }
+
   /** Where the columns are in a form. */
   #round(form: 'halves' | 'bfloats' | 'small blocks'): number {
     const { kernels } = this.#memory;
@@ -132,8 +159,8 @@ export class MatrixInput {
   }
 }
 
-function blockBytes(values: number): number {
-  return Math.ceil(values / SUPER_BLOCK) * Q8K_BYTES;
+function blockBytes(columns: number, n: number): number {
+  return n * Math.ceil(columns / SUPER_BLOCK) * Q8K_BYTES;
 }
 
 /** Columns of halves are float32; blocks of 32 take less. */

@@ -1,6 +1,7 @@
 import { Constraints } from '../../constraint/index.js';
 import type { PlacementReport, WeightOrigins } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
+import type { CoreTypesSetting } from '../core-form/index.js';
 import { KvCache } from '../kv/cache.js';
 import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
@@ -23,6 +24,7 @@ export interface ModelParts {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly placement: PlacementReport;
+  readonly coreTypes: CoreTypesSetting;
   readonly weights: WeightOrigins;
   readonly contextLength: number;
   readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'>;
@@ -54,6 +56,8 @@ export class Model {
   readonly tokenizer: Tokenizer;
   /** Where every matrix is computed, and why. */
   readonly placement: PlacementReport;
+  /** Which matrices were to go to the core. */
+  readonly coreTypes: CoreTypesSetting;
   /** Where the core's weights came from. */
   readonly weights: WeightOrigins;
   /** The longest sequence, in tokens. */
@@ -71,6 +75,7 @@ export class Model {
     this.config = parts.config;
     this.tokenizer = parts.tokenizer;
     this.placement = parts.placement;
+    this.coreTypes = parts.coreTypes;
     this.weights = parts.weights;
     this.contextLength = parts.contextLength;
     this.constraints = new Constraints(parts.tokenizer);

@@ -14,6 +14,15 @@ import {
   type GgufFile,
   type GgufTensor,
 } from '../../gguf/index.js';
+import {
+  type CoreForm,
+  type CoreTypesSetting,
+  chooseForms,
+  type FormChoice,
+  type ReadRows,
+  RowConverter,
+  reportOfFile,
+} from '../core-form/index.js';
 import { loadCpuMatrix } from './cpu-matrix.js';
 import { type CpuRowsMemory, mostOfGroup, type RowsShape } from './cpu-rows.js';
 import type { PlacedMatrix } from './linear-group.js';
@@ -28,12 +37,26 @@ export interface RowShare {
 /** Called after each matrix with the bytes of weights loaded so far. */
 export type LoadProgress = (done: number, total: number, unit: 'bytes') => void;
 
+/** How matrices are loaded. */
+export interface WeightSettings {
+  readonly accelerator: Accelerator | undefined;
+  /** Which matrices go to the core. */
+  readonly coreTypes: CoreTypesSetting;
+  readonly onProgress: LoadProgress | undefined;
+  /** Where packed weights may be kept. */
+  readonly keep: KeepWeights | undefined;
+  readonly share: RowShare | undefined;
+  readonly floatActivations: boolean | undefined;
+}
+
 /** Loads matrices to where the placement report puts them, and remembers what is to be given back. */
 export class WeightLoader {
   readonly placement: PlacementReport;
   readonly #gguf: GgufFile;
   readonly #accelerator: Accelerator | undefined;
   readonly #floatActivations: boolean;
+  readonly #choices: ReadonlyMap<string, FormChoice>;
+  #converter: RowConverter | undefined;
   readonly #onProgress: LoadProgress | undefined;
   readonly #placements: ReadonlyMap<string, Placement>;
   readonly #weights: ModelWeights | undefined;
@@ -44,15 +67,11 @@ export class WeightLoader {
   readonly #totalBytes: number;
   #loadedBytes = 0;
 
-  /** @param tensors all matrices of the model, in the order of use @param keep where packed weights may be kept */
+  /** @param tensors all matrices of the model, in the order of use */
   constructor(
     gguf: GgufFile,
     tensors: readonly GgufTensor[],
-    accelerator: Accelerator | undefined,
-    onProgress: LoadProgress | undefined,
-    keep: KeepWeights | undefined,
-    share: RowShare | undefined,
-    floatActivations = false,
+    { accelerator, coreTypes, onProgress, keep, share, floatActivations = false }: WeightSettings,
   ) {
     this.#gguf = gguf;
     this.#accelerator = accelerator;
@@ -66,8 +85,12 @@ export class WeightLoader {
             .map((tensor) => [tensor.name, share.rowsOf(tensor)] as const)
             .filter(([, rows]) => rows > 0),
     );
-    const cores = tensors.map((tensor) => ({ ...tensor, rows: tensor.rows - this.#shareOf(tensor) }));
-    this.placement = accelerator?.plan(cores) ?? cpuPlacement(tensors);
+    const choices =
+      accelerator === undefined ? [] : chooseForms(accelerator.board.description, tensors, coreTypes);
+    this.#choices = new Map(choices.map((choice) => [choice.tensor.name, choice]));
+    const cores = choices.map(({ shape }) => ({ ...shape, rows: shape.rows - this.#shareOf(shape) }));
+    const plan = accelerator?.plan(cores);
+    this.placement = plan === undefined ? cpuPlacement(tensors) : reportOfFile(plan, choices);
     this.rows = this.#shares.size === 0 ? undefined : this.#makeRoom(tensors, share);
     this.#placements = new Map(this.placement.tensors.map(({ name, placement }) => [name, placement]));
     this.#weights = accelerator?.weightsOf(cores, keep);
@@ -83,29 +106,42 @@ export class WeightLoader {
 
   #place(tensor: GgufTensor): PlacedMatrix {
     const placement = this.#placements.get(tensor.name) ?? 'cpu';
-    if (this.#accelerator === undefined || placement === 'cpu') {
+    const { shape, form } = this.#choices.get(tensor.name) ?? {};
+    if (this.#accelerator === undefined || placement === 'cpu' || form === undefined || shape === undefined) {
       return { matrix: loadCpuMatrix(this.#gguf, tensor, this.#floatActivations) };
     }
-    const { name, type, columns } = tensor;
+    const { parts } = form;
     const rows = tensor.rows - this.#shareOf(tensor);
-    const readRows = rowReader(this.#gguf.source, tensor);
-    const weights = { name, type, rows, columns, readRows };
+    const readRows = this.#readerOf(tensor, form);
+    const weights = { ...shape, rows, readRows };
     const program = this.#accelerator.load(weights, placement, { kept: this.#weights });
     this.#programs.push(program);
-    if (this.rows === undefined || rows === tensor.rows) return { program };
-    const rest = this.rows.take(shapeOf(tensor, tensor.rows - rows));
+    if (this.rows === undefined || rows === tensor.rows) return { program, parts };
+    const rest = this.rows.take(shapeOf(form, tensor.rows - rows));
     readRows(rows, rest.rows, rest.blocks);
-    return { program, rest };
+    return { program, parts, rest };
   }
 
-  #shareOf({ name }: GgufTensor): number {
+  /** Of rows as the core multiplies them. */
+  #readerOf(tensor: GgufTensor, form: CoreForm): ReadRows {
+    const { source } = this.#gguf;
+    if (form.made === 'stored') return rowReader(source, tensor);
+    this.#converter ??= new RowConverter(
+      [...this.#choices.values()].reduce((most, { tensor }) => Math.max(most, tensor.columns), 0),
+    );
+    return this.#converter.reader(source, tensor, form);
+  }
+
+  #shareOf({ name }: Pick<GgufTensor, 'name'>): number {
     return this.#shares.get(name) ?? 0;
   }
 
   #makeRoom(tensors: readonly GgufTensor[], share: RowShare | undefined): CpuRowsMemory | undefined {
-    const shapes = tensors
-      .filter(({ name }) => this.#shares.has(name))
-      .map((tensor) => shapeOf(tensor, this.#shareOf(tensor)));
+    const shapes = tensors.flatMap((tensor) => {
+      const form = this.#choices.get(tensor.name)?.form;
+      const rows = this.#shareOf(tensor);
+      return rows === 0 || form === undefined ? [] : [shapeOf(form, rows)];
+    });
     return share?.makeRoom(shapes, mostOfGroup(shapes.map(({ rows }) => rows)));
   }
 
@@ -121,7 +157,7 @@ export class WeightLoader {
   }
 }
 
-function shapeOf({ type, columns }: GgufTensor, rows: number): RowsShape {
+function shapeOf({ type, columns }: CoreForm, rows: number): RowsShape {
   const coreType = coreTypeOf(type);
   if (coreType === undefined) throw new Error('only what the core multiplies is shared');
   return { coreType, rows, columns };
@@ -139,8 +175,8 @@ function unloader(
 }
 
 /** Staged weights are read as long as the model is loaded: the file's metadata are not held for that. */
-function rowReader(source: ByteSource, { byteOffset, rowBytes }: GgufTensor) {
-  return (first: number, count: number, into: Uint8Array): void =>
+function rowReader(source: ByteSource, { byteOffset, rowBytes }: GgufTensor): ReadRows {
+  return (first, count, into) =>
     source.readInto(byteOffset + first * rowBytes, into.subarray(0, count * rowBytes));
 }
 

@@ -41,6 +41,10 @@ export interface WirePlacementReport {
     readonly reason: string;
     /** Bytes of packed tiles: of DMA memory where resident, of CPU memory where staged. */
     readonly bytes: number;
+    /** What the core multiplies in its place, such as `2 x Q6_K`, where that is not what the file has. */
+    readonly form?: string | undefined;
+    /** Bytes that this form takes more than the file's. */
+    readonly extraBytes?: number | undefined;
   }[];
   /** Sums by placement. */
   readonly totals: {
@@ -82,6 +86,8 @@ export const placementReport: z.ZodType<WirePlacementReport> = z.object({
       placement: z.enum(['resident', 'staged', 'cpu']),
       reason: z.string(),
       bytes: count,
+      form: z.string().optional(),
+      extraBytes: z.int().optional(),
     }),
   ),
   totals: z.object({ resident: placementTotals, staged: placementTotals, cpu: placementTotals }),

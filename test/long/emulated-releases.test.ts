@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CORE_TYPES_SETTINGS } from '../../llm/core-form/core-form.js';
 import { KV_TYPES } from '../../llm/kv/layout.js';
 import { type BoardClient, connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
@@ -51,6 +52,18 @@ function ofRelease(release: EmulatedRelease, folder: string): void {
       const args = [TINY_MODEL, 'pynq-z1', PROMPT, '16', 'f16', '2'];
       const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
       expect(there).toEqual({ ...digestLogits(TINY_MODEL, 'pynq-z1', PROMPT, 16), architecture: arch });
+    },
+    DEADLINE_MS,
+  );
+
+  it.each(CORE_TYPES_SETTINGS)(
+    'computes the same of rows that are no whole super-blocks, with core types %s and two threads',
+    async (coreTypes) => {
+      const file = resolve('test/fixtures/families/qwen2-d96-Q4_K_M.gguf');
+      const args = [file, 'pynq-z1', PROMPT, '8', 'f16', '2', coreTypes];
+      const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
+      const here = digestLogits(file, 'pynq-z1', PROMPT, 8, 'f16', 1, coreTypes);
+      expect(there).toEqual({ ...here, architecture: arch });
     },
     DEADLINE_MS,
   );

@@ -28,6 +28,29 @@ export function quantizeQ8K(values: usize, count: i32, blocks: usize): void {
   }
 }
 
+/**
+ * Columns whose last super-block is not whole: as if zeros came after their values, which have the quant 0 and no part in the
+ * largest magnitude.
+ *
+ * @param values `n` columns of `length` float32, one after another
+ * @param tail 256 float32 of scratch
+ * @param blocks receives ceil(length / 256) * 292 bytes a column
+ */
+export function quantizeColumns(values: usize, length: i32, n: i32, tail: usize, blocks: usize): void {
+  const whole = length & ~255;
+  const left = <usize>(length - whole) << 2;
+  memory.fill(tail + left, 0, (SUPER_BLOCK << 2) - left);
+  for (; n > 0; n--) {
+    quantizeQ8K(values, whole, blocks);
+    values += <usize>whole << 2;
+    blocks += <usize>(whole >> 8) * BLOCK_BYTES;
+    memory.copy(tail, values, left);
+    quantizeQ8K(tail, <i32>SUPER_BLOCK, blocks);
+    values += left;
+    blocks += BLOCK_BYTES;
+  }
+}
+
 /** The bits of the largest magnitude, which are in the order of magnitudes; above those of infinity where there is a NaN. */
 // @ts-ignore: decorator
 @inline

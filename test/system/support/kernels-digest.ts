@@ -51,6 +51,7 @@ export function digestKernels(): KernelsDigest {
       digests[`${name} of ${kind} values`] = hash.digest('hex');
     };
     run('Q8_K', () => kernels.quantizeQ8K(atA, VALUES, atBlocks));
+    run('padded Q8_K', () => kernels.quantizeColumns(atA, 300, 2, atOut, atBlocks));
     run('RMSNorm', () => kernels.normalize(atA, atB, atB, 1e-5, VALUES / 2, 2, atOut, atBlocks));
     run('SwiGLU', () => kernels.swiGlu(atA, atB, VALUES, atBlocks));
     run('rotation', () => kernels.rotate(atA, 8, VALUES / 8, 64, atB));
@@ -71,7 +72,13 @@ export function digestKernels(): KernelsDigest {
         // The bytes of b are blocks, whatever they are.
         kernels.quantizeQ8Small(atA, VALUES / 2, atOut);
         kernels.multiplySmallRow(type, atB, VALUES / 4 / 32, atOut, 2, atA);
+        kernels.decodeSmall(type, atB, VALUES / 4 / 32, atOut, atHalves);
+        kernels.coreRowOfSmall(type, atB, VALUES / 4 / 32, 2, atBlocks, atHalves);
       });
+    for (const parts of [1, 2])
+      run(`rows of floats in ${parts} parts`, () =>
+        kernels.coreRowOfFloats(atA, 2, parts, atBlocks, atHalves),
+      );
     run('unpacked super-blocks', () => {
       kernels.quantizeQ8K(atA, VALUES, atBlocks);
       kernels.multiplySuperRow(atB, 2, atBlocks, 2, atOut);

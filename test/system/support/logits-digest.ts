@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { loadBoardDescription } from '../../../board/description-file.js';
 import { Accelerator } from '../../../driver/accelerator.js';
 import { fileSource, openGguf } from '../../../gguf/index.js';
+import type { CoreTypesSetting } from '../../../llm/core-form/index.js';
 import type { KvType } from '../../../llm/kv/layout.js';
 import { loadModel } from '../../../llm/model/load-model.js';
 import { openMockBoard } from '../../../mock-device/index.js';
@@ -29,12 +30,14 @@ export function digestLogits(
   count: number,
   kvType: KvType = 'f16',
   threads = 1,
+  coreTypes: CoreTypesSetting = 'padded',
 ): LogitsDigest {
   const accelerator = new Accelerator(openMockBoard(loadBoardDescription(board)));
   const model = loadModel(openGguf(fileSource(modelPath)), {
     accelerator,
     kvType,
     threads,
+    coreTypes,
     cpuRows: threads === 1 ? undefined : ({ rows }) => Math.floor(rows / 3),
   });
   const pending = model.tokenizer.encode(prompt);

@@ -17,7 +17,7 @@ function choose(mebi: number, settings: Parameters<typeof chooseCpuPart>[0], req
   const system = { available: mebi * MEBI, source: 'a test', uploads: 8 * MEBI, isMock: false };
   return chooseCpuPart(
     settings,
-    model,
+    () => model.matrices,
     () => placement,
     board,
     (part) =>

@@ -49,7 +49,7 @@ describe('rows of K-quant blocks on the CPU', () => {
       const input = randomBytes(random, n * kb * Q8K_BYTES);
       const matrices = shapes.map((shape) => memory.take(shape));
       for (const { blocks } of matrices) blocks.set(randomBytes(random, blocks.length));
-      const results = memory.begin(matrices, input, n);
+      const results = memory.begin(matrices, (blocks) => blocks.set(input), n);
       memory.finish();
       for (const [i, { rows, blocks }] of matrices.entries()) {
         const plain = Uint8Array.from(blocks);

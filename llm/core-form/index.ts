@@ -1,0 +1,12 @@
+export { chooseForms, type FormChoice } from './choose-forms.js';
+export {
+  type CoreForm,
+  type CoreTypesSetting,
+  checkCoreTypes,
+  coreForm,
+  DEFAULT_CORE_TYPES,
+} from './core-form.js';
+export { type CoreUse, coreUse } from './core-use.js';
+export { reportOfFile } from './report.js';
+export { type ReadRows, RowConverter } from './row-converter.js';
+export { weightLoss } from './weight-loss.js';
