@@ -63,9 +63,12 @@ export class RowConverter {
     const { kernels } = this.#memory;
     const [out, scratch] = [this.#out.byteOffset, this.#scratch.byteOffset];
     const blocks = form.columns / SUPER_BLOCK / form.parts;
-    if (form.made === 'integers' && isSuperType(type))
-      coreRowOfSuper(type, row, blocks, form.parts, this.#out);
-    else if (form.made === 'integers') {
+    if (type === GgmlType.IQ4_XS) {
+      this.#row.set(row);
+      kernels.coreRowOfIq4Xs(this.#row.byteOffset, blocks, out, scratch);
+    } else if (form.made === 'integers' && isSuperType(type)) {
+      coreRowOfSuper(type, row, blocks, this.#out);
+    } else if (form.made === 'integers') {
       this.#row.set(row);
       kernels.coreRowOfSmall(type, this.#row.byteOffset, columns / SMALL, blocks, out, scratch);
     } else {

@@ -53,6 +53,8 @@ export interface Kernels {
     out: number,
     scratch: number,
   ): void;
+  /** A row of IQ4_XS as Q6_K in two parts; see assembly/core-rows.ts. */
+  coreRowOfIq4Xs(row: number, blocks: number, out: number, scratch: number): void;
   /** A row of float32 as Q6_K, in one part or two; see assembly/core-rows.ts. */
   coreRowOfFloats(values: number, blocks: number, parts: number, out: number, scratch: number): void;
   /** A row of `count` blocks of 32 to float32; see assembly/core-rows.ts. */

@@ -22,8 +22,8 @@ import { compareModel, type ReferenceCase, readReference } from './compare.js';
  */
 
 const HEAD = [
-  '| model | core types | multiply-adds on the core | core cycles a token | extra bytes | loss of weights | median difference | worst difference | greedy tokens equal (of these required) | within tolerance |',
-  '|---|---|---|---|---|---|---|---|---|---|',
+  '| model | core types | multiply-adds on the core | core cycles a token | extra bytes | loss of weights | median difference | worst difference | median difference from float32 | greedy tokens equal (of these required) | within tolerance |',
+  '|---|---|---|---|---|---|---|---|---|---|---|',
 ];
 
 function main(): void {
@@ -37,17 +37,26 @@ function main(): void {
   const board = loadBoardDescription(values.board);
   const only = new RegExp(values.only);
   const references = readReference(join(values.models, 'reference.json'));
+  const floats = readReference(join(values.models, 'reference-float.json'));
   const files = readdirSync(values.models).filter((file) => file.endsWith('.gguf') && only.test(file));
   process.stdout.write(`${HEAD.join('\n')}\n`);
   for (const file of files)
-    for (const setting of CORE_TYPES_SETTINGS)
-      process.stdout.write(`${rowOf(values.models, file, references.get(file) ?? [], board, setting)}\n`);
+    for (const setting of CORE_TYPES_SETTINGS) {
+      const cases = { rounded: references.get(file) ?? [], floats: floats.get(file) ?? [] };
+      process.stdout.write(`${rowOf(values.models, file, cases, board, setting)}\n`);
+    }
+}
+
+/** What llama.cpp computes with a model, and with its weights as float32, which leaves activations as they are. */
+interface Cases {
+  readonly rounded: readonly ReferenceCase[];
+  readonly floats: readonly ReferenceCase[];
 }
 
 function rowOf(
   folder: string,
   file: string,
-  cases: readonly ReferenceCase[],
+  cases: Cases,
   board: BoardDescription,
   setting: CoreTypesSetting,
 ): string {
@@ -86,19 +95,22 @@ function worstLoss(source: FileSource, board: BoardDescription, setting: CoreTyp
 function compared(
   folder: string,
   file: string,
-  cases: readonly ReferenceCase[],
+  { rounded, floats }: Cases,
   board: BoardDescription,
   setting: CoreTypesSetting,
 ): string[] {
-  if (cases.length === 0) return ['', '', '', ''];
+  if (rounded.length === 0) return ['', '', '', '', ''];
   const accelerator = new Accelerator(openMockBoard(board));
-  const found = compareModel(folder, file, cases, accelerator, false, setting);
+  const found = compareModel(folder, file, rounded, accelerator, false, setting);
+  const fromFloats =
+    floats.length === 0 ? undefined : compareModel(folder, file, floats, accelerator, false, setting);
   accelerator.close();
   for (const failure of found.failures) process.stderr.write(`${file} by ${setting}: ${failure}\n`);
   if (found.failures.length > 0) process.exitCode = 1;
   return [
     found.median.toFixed(5),
     found.worst.toFixed(3),
+    fromFloats?.median.toFixed(3) ?? '',
     `${found.greedyEqual} of ${found.greedyTotal} (${found.greedyRequired})`,
     found.failures.length === 0 ? 'yes' : 'no',
   ];

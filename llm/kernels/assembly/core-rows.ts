@@ -1,5 +1,5 @@
 import { floatToHalf, halfToFloat } from '../../../gguf/assembly/half';
-import { readSmallBlock, smallOffset, smallScale } from './small-block';
+import { readNonlinear, readSmallBlock, smallOffset, smallScale } from './small-block';
 
 /*
  * Rows of other types as Q6_K, which the core multiplies: 16 groups of 16 quants from -32 to 31, an int8 scale for each group and a
@@ -9,6 +9,7 @@ import { readSmallBlock, smallOffset, smallScale } from './small-block';
  * zero before a scale could depend on it.
  */
 const BLOCK_BYTES: usize = 210;
+const IQ4_XS_BYTES: usize = 136;
 const HIGH_AT: usize = 128;
 const SCALES_AT: usize = 192;
 const D_AT: usize = 208;
@@ -26,7 +27,7 @@ const NAN_HALF: u16 = 0x7e00;
 const LARGEST_HALF: f32 = 65504;
 /** The largest scale goes to one of these: of so many the one is taken that rounds all scales best. */
 const MOST_SCALE = 127;
-const LEAST_SCALE = 96;
+const LEAST_SCALE = 112;
 /** The largest quant that is used, on both sides. */
 const MOST_QUANT: f32 = 31;
 
@@ -94,6 +95,45 @@ function encodeIntegers(quants: usize, out: usize): void {
 function roundingError(scales: v128, inverse: v128): v128 {
   const scaled = f32x4.mul(scales, inverse);
   return f32x4.sub(scaled, f32x4.sub(f32x4.add(scaled, f32x4.splat(ROUND)), f32x4.splat(ROUND)));
+}
+
+/**
+ * A row of IQ4_XS in two parts, exactly: quants of eight bits are four times one of six bits, and two bits more; scales of six bits,
+ * less 32, are scales of eight when they are taken four times.
+ *
+ * @param out receives 210 bytes a block, all blocks of the first part before those of the second
+ * @param scratch 256 bytes
+ */
+export function coreRowOfIq4Xs(row: usize, blocks: i32, out: usize, scratch: usize): void {
+  const second = out + <usize>blocks * BLOCK_BYTES;
+  for (let part: usize = 0; part < 2; part++) {
+    let from = row;
+    let to = part == 0 ? out : second;
+    for (let block = 0; block < blocks; block++) {
+      const high = <i32>load<u16>(from, 2);
+      for (let group: usize = 0; group < 8; group++) {
+        const low = <i32>load<u8>(from + (group >> 1), 4) >> (<i32>(group & 1) << 2);
+        const scale = ((low & 15) | (((high >> (<i32>group << 1)) & 3) << 4)) - 32;
+        const scales = part == 0 ? scale << 2 : scale;
+        store<i8>(to + (group << 1), scales, SCALES_AT);
+        store<i8>(to + (group << 1), scales, SCALES_AT + 1);
+        const quants = scratch + (group << 5);
+        readNonlinear(from + 8 + (group << 4), quants);
+        v128.store(quants, partOf(v128.load(quants), part));
+        v128.store(quants, partOf(v128.load(quants, 16), part), 16);
+      }
+      store<u16>(to, load<u16>(from), D_AT);
+      packQuants(scratch, to);
+      from += IQ4_XS_BYTES;
+      to += BLOCK_BYTES;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function partOf(quants: v128, part: usize): v128 {
+  return part == 0 ? i8x16.shr_s(quants, 2) : v128.and(quants, i8x16.splat(3));
 }
 
 /**

@@ -3,7 +3,7 @@ import { dot } from './dot';
 export { attend } from './attention';
 export { multiplyBlocks } from './blocks';
 export { cap } from './cap';
-export { coreRowOfFloats, coreRowOfSmall, decodeSmall } from './core-rows';
+export { coreRowOfFloats, coreRowOfIq4Xs, coreRowOfSmall, decodeSmall } from './core-rows';
 export { geGlu } from './gelu';
 export { decodeBfloats, decodeHalves, encodeHalves, roundToBfloats, roundToHalves } from '../../../gguf/assembly/half';
 export { normalize, normalizeLayer } from './norm';

@@ -77,6 +77,11 @@ function fifthBits(first: u8, second: u8): v128 {
   return v128.and(i8x16.eq(v128.and(bytes, bits), bits), i8x16.splat(16));
 }
 
+/** 16 bytes of nibbles that stand for the quants of IQ4 types, to 32 int8. */
+export function readNonlinear(nibbles: usize, quants: usize): void {
+  unpackNibbles(nibbles, NONLINEAR, quants);
+}
+
 /** 16 bytes of nibbles that stand for the values of a table. */
 function unpackNibbles(nibbles: usize, table: usize, quants: usize): void {
   const pairs = v128.load(nibbles);

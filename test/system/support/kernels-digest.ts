@@ -75,6 +75,7 @@ export function digestKernels(): KernelsDigest {
         kernels.decodeSmall(type, atB, VALUES / 4 / 32, atOut, atHalves);
         kernels.coreRowOfSmall(type, atB, VALUES / 4 / 32, 2, atBlocks, atHalves);
       });
+    run('rows of IQ4_XS', () => kernels.coreRowOfIq4Xs(atB, 2, atBlocks, atHalves));
     for (const parts of [1, 2])
       run(`rows of floats in ${parts} parts`, () =>
         kernels.coreRowOfFloats(atA, 2, parts, atBlocks, atHalves),

@@ -92,9 +92,13 @@ describe('rows of other types as Q6_K', () => {
             const bound =
               form.made === 'integers' ? most / 200 : form.parts === 2 ? most / 3000 + 2 ** -23 : most / 55;
             const exact = form.made === 'integers' && !isSmall(type);
-          let worst = 0;
-          for (let i = block; i < end; i++) worst = Math.max(worst, Math.abs(after[i] - before[i]));
-          expect(worst).toBeLessThanOrEqual((exact ? most * 1e-7 : bound) + 2 ** -20);
+            let worst = 0;
+            for (let i = block; i < end; i++) worst = Math.max(worst, Math.abs(after[i] - before[i]));
+            // Of these d is an eighth or a quarter of a half.
+            const isDivided = /^IQ(1|3_XXS)/.test(BLOCK_FORMATS[type].name);
+            const least = isDivided ? 2 ** -14 : 2 ** -20;
+            expect(worst).toBeLessThanOrEqual((exact ? most * 1e-7 : bound) + least);
+          }
         }
       }
     },
