@@ -3,6 +3,7 @@ import type { ByteSource } from './byte-source.js';
 import { foreignFile } from './foreign-file.js';
 import { HeaderCursor } from './header-cursor.js';
 import { type GgufValue, readMetadata, readMetadataCount } from './metadata.js';
+import { withoutPadding } from './padded-rows.js';
 import { refusePart } from './split-name.js';
 import { type GgufTensor, readTensorCount, readTensorInfos, type TensorInfo } from './tensors.js';
 
@@ -49,12 +50,12 @@ export class GgufFile {
  *   of a split model, see {@link modelSource}
  */
 export function openGguf(source: ByteSource): GgufFile {
-  const gguf = readGguf(source);
-  refusePart(gguf.metadata);
-  return gguf;
+  const { version, metadata, tensors } = readGguf(source);
+  refusePart(metadata);
+  return new GgufFile(source, version, metadata, withoutPadding(metadata, tensors));
 }
 
-/** Like {@link openGguf}, also of one part of a split model. */
+/** Like {@link openGguf}, also of one part of a split model, and with rows as they are stored. */
 export function readGguf(source: ByteSource): GgufFile {
   const cursor = new HeaderCursor(source);
   const { version, tensorCount, pairCount } = readPreamble(cursor, source);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { PynqLlmError } from '../errors/index.js';
-import { alignUp, BLOCK_FORMATS, type GgmlType, rowBytes } from '../gguf/index.js';
+import { alignUp, BLOCK_FORMATS, type GgmlType, paddedColumns, rowBytes } from '../gguf/index.js';
 import { areFinite } from './finite-blocks.js';
 
 /** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
@@ -53,6 +53,7 @@ export class RowQuantizer {
   }
 
   /**
+   * Rows in another type, padded with zeros to whole blocks of it.
    * @param from F32, F16, BF16 or Q8_0
    * @param source whole rows
    * @param importance a weight of each column, or undefined
@@ -66,24 +67,34 @@ export class RowQuantizer {
     to: GgmlType,
     importance?: Float32Array,
   ): Uint8Array {
-    const rows = source.length / rowBytes(from, columns);
-    const outBytes = rows * rowBytes(to, columns);
-    const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * columns, VECTOR_BYTES);
-    const sourceAt = valuesAt + alignUp(4 * rows * columns, VECTOR_BYTES);
+    const sourceRow = rowBytes(from, columns);
+    const rows = source.length / sourceRow;
+    const stored = paddedColumns(to, columns);
+    const outBytes = rows * rowBytes(to, stored);
+    const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * stored, VECTOR_BYTES);
+    const sourceAt = valuesAt + alignUp(4 * rows * stored, VECTOR_BYTES);
     const outAt = sourceAt + alignUp(source.length, VECTOR_BYTES);
     if (outAt + outBytes > MAX_BYTES) throw tooLong(columns);
     this.#grow(outAt + outBytes);
-    const bytes = new Uint8Array(this.#memory.buffer);
-    bytes.set(source, sourceAt);
-    if (importance !== undefined)
-      new Float32Array(this.#memory.buffer).set(importance, IMPORTANCE_ADDRESS / 4);
+    new Uint8Array(this.#memory.buffer).set(source, sourceAt);
+    if (importance !== undefined) {
+      const weights = new Float32Array(this.#memory.buffer, IMPORTANCE_ADDRESS, stored);
+      weights.fill(0, columns);
+      weights.set(importance);
+    }
     if (!SOURCE_TYPES.has(from)) throw unknown(from);
-    const exponent = this.#kernels.toFloats(from, sourceAt, valuesAt, rows * columns);
+    const isPadded = stored !== columns;
+    if (isPadded) new Float32Array(this.#memory.buffer, valuesAt, rows * stored).fill(0);
+    let exponent = isPadded ? 0 : this.#kernels.toFloats(from, sourceAt, valuesAt, rows * columns);
+    for (let row = 0; isPadded && row < rows; row++) {
+      const [at, to] = [sourceAt + row * sourceRow, valuesAt + 4 * row * stored];
+      exponent = Math.max(exponent, this.#kernels.toFloats(from, at, to, columns));
+    }
     if (exponent === NOT_FINITE)
       throw new PynqLlmError('QUANTIZE_NOT_FINITE', 'A weight is infinite or no number.');
     if (exponent >= TOO_LARGE && BLOCK_FORMATS[to].blockSize > 1) throw tooLarge(to);
     const weights = importance === undefined ? 0 : IMPORTANCE_ADDRESS;
-    if (this.#kernels.quantizeRows(to, valuesAt, weights, columns, rows, outAt) === 0) throw unknown(to);
+    if (this.#kernels.quantizeRows(to, valuesAt, weights, stored, rows, outAt) === 0) throw unknown(to);
     const made = new Uint8Array(this.#memory.buffer, outAt, outBytes);
     if (!areFinite(to, made)) throw tooLarge(to);
     return made;

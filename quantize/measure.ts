@@ -34,6 +34,13 @@ export interface Candidate {
   readonly error: number;
 }
 
+export interface MeasureOptions {
+  /** Also those whose rows would be padded. */
+  readonly pad?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, all: number, tensor: string) => void) | undefined;
+}
+
 /**
  * The matrices that a board holds in DMA memory, each tried in all of the core's types. An embedding that is no output matrix too is
  * read row by row and takes none.
@@ -42,15 +49,14 @@ export interface Candidate {
 export async function measureMatrices(
   source: ByteSource,
   importance: ImportanceMatrix | undefined,
-  signal?: AbortSignal,
-  onProgress?: (done: number, all: number, tensor: string) => void,
+  { pad = false, signal, onProgress }: MeasureOptions = {},
 ): Promise<MeasuredTensor[]> {
   const file = openGguf(source);
   const isTied = !file.tensors.has('output.weight');
   const matrices = inFileOrder(file.tensors.values()).filter(
     (tensor) =>
       isQuantizable(tensor) &&
-      tensor.columns % SUPER_BLOCK === 0 &&
+      (pad || tensor.columns % SUPER_BLOCK === 0) &&
       (isTied || tensor.name !== 'token_embd.weight'),
   );
   const quantizer = new RowQuantizer();
@@ -76,7 +82,7 @@ async function measureTensor(
   let squares = 0;
   const source = new Uint8Array(tensor.rowBytes);
   const floats = new Float32Array(columns);
-  const stored = new Float32Array(columns);
+  const stored = new Float32Array(Math.ceil(columns / SUPER_BLOCK) * SUPER_BLOCK);
   for (const row of sampled) {
     file.readTensor(tensor, row, 1, source);
     dequantizeRow(tensor.type, source, columns, floats);
@@ -84,7 +90,7 @@ async function measureTensor(
     squares += weighted(floats, undefined, weights);
     for (const [i, type] of CORE_TYPES.entries()) {
       const made = quantizer.quantize(tensor.type, source, columns, ggmlTypeOf(type), weights);
-      dequantizeRow(ggmlTypeOf(type), made, columns, stored);
+      dequantizeRow(ggmlTypeOf(type), made, stored.length, stored);
       sums[i] += weighted(floats, stored, weights);
     }
     await nextTurn();
@@ -99,7 +105,7 @@ async function measureTensor(
 
 /** Blocks are padded to whole words on a board. */
 function boardBytes(type: CoreType, rows: number, columns: number): number {
-  return 4 * CORE_WORDS[type] * rows * (columns / SUPER_BLOCK);
+  return 4 * CORE_WORDS[type] * rows * Math.ceil(columns / SUPER_BLOCK);
 }
 
 function sampledRows(rows: number): number[] {

@@ -31,7 +31,7 @@ export class MatrixInput {
   /** Bytes of kernel memory. @param widest the longest row @param maxColumns the most columns at a time */
   static bytes(widest: number, maxColumns: number): number {
     const capacity = widest * maxColumns;
-    const floats = [roundedFloats(capacity), widest, maxColumns, SUPER_BLOCK].reduce(
+    const floats = [roundedFloats(capacity), rowFloats(widest), maxColumns, SUPER_BLOCK].reduce(
       (sum, n) => sum + wholeLines(4 * n),
       0,
     );
@@ -42,7 +42,7 @@ export class MatrixInput {
   constructor(memory: KernelMemory, widest: number, maxColumns: number) {
     const capacity = widest * maxColumns;
     this.#memory = memory;
-    this.row = memory.floats(widest);
+    this.row = memory.floats(rowFloats(widest));
     this.packedRow = memory.bytes(rowBytes(widest));
     this.#rounded = memory.floats(roundedFloats(capacity));
     this.#results = memory.floats(maxColumns);
@@ -161,6 +161,11 @@ export class MatrixInput {
 
 function blockBytes(columns: number, n: number): number {
   return n * Math.ceil(columns / SUPER_BLOCK) * Q8K_BYTES;
+}
+
+/** Rows may be stored with padding. */
+function rowFloats(widest: number): number {
+  return Math.ceil(widest / SUPER_BLOCK) * SUPER_BLOCK;
 }
 
 /** Columns of halves are float32; blocks of 32 take less. */

@@ -4,10 +4,10 @@ import {
   type GgufEntry,
   type GgufFile,
   ggufHeader,
-  openGguf,
   readRawMetadata,
   rowBytes,
 } from '../../gguf/index.js';
+import { readGguf } from '../../gguf/reader.js';
 
 /** What of a model file is to be another: undefined takes it away. */
 export interface ModelChanges {
@@ -29,9 +29,9 @@ const ALIGNMENT = 32;
 /** A tensor that is made larger than that has no data: no file of such a size is sent to anybody who tests. */
 const MOST_BYTES = 1 << 22;
 
-/** A file like `source`, but for some changes, with true offsets. */
+/** A file like `source`, but for some changes, with true offsets; rows have their stored lengths. */
 export function changedModel(source: Uint8Array, changes: ModelChanges): Uint8Array {
-  const gguf = openGguf(bytesSource(source));
+  const gguf = readGguf(bytesSource(source));
   const metadata = new Map<string, GgufEntry>();
   for (const [key, value] of readRawMetadata(gguf.source)) metadata.set(key, { type: 'raw', value });
   for (const [key, entry] of Object.entries(changes.metadata ?? {})) {

@@ -30,11 +30,15 @@ describe('models of all families, with random weights', () => {
     },
   );
 
-  it.skipIf(!existsSync(KIT)).each(
-    [...reference]
-      .filter(([file]) => /-d\d+-/.test(file))
-      .flatMap(([file, cases]) => (['padded', 'all'] as const).map((types) => [file, types, cases] as const)),
-  )('%s by %s is within the tolerance of matrices in another form', (file, coreTypes, cases) => {
+  it
+    .skipIf(!existsSync(KIT))
+    .each(
+      [...reference]
+        .filter(([file]) => /-d\d+-/.test(file))
+        .flatMap(([file, cases]) =>
+          (['padded', 'all'] as const).map((types) => [file, types, cases] as const),
+        ),
+    )('%s by %s is within the tolerance of matrices in another form', (file, coreTypes, cases) => {
     const accelerator = new Accelerator(openMockBoard(loadBoardDescription('pynq-z1')));
     const { failures } = compareModel(KIT, file, cases, accelerator, false, coreTypes);
     accelerator.close();
