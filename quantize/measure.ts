@@ -14,15 +14,22 @@ import {
 } from '../gguf/index.js';
 import type { ImportanceMatrix } from './importance.js';
 import { RowQuantizer } from './kernel.js';
-import { inFileOrder } from './tensor-order.js';
+import { inFileOrder, layerOf } from './tensor-order.js';
 import { isQuantizable } from './tensor-types.js';
 
 /** Rows of a tensor that are tried, evenly spread: enough that the error of all is met within a few per cent. */
 const SAMPLED_ROWS = 64;
+/**
+ * What a layer's matrix gets wrong is a part of one of many updates of the residual stream; what the output matrix gets wrong is in
+ * the logits whole. So its error counts as that of four matrices of every layer: measured on one model (docs/quantize.md).
+ */
+const OUTPUT_WEIGHT_OF_LAYER = 4;
 
 /** What a tensor would cost and lose in each of the core's types, the smallest first. */
 export interface MeasuredTensor {
   readonly name: string;
+  /** How much its error counts beside that of others. */
+  readonly weight: number;
   readonly candidates: readonly Candidate[];
 }
 
@@ -59,11 +66,15 @@ export async function measureMatrices(
       (pad || tensor.columns % SUPER_BLOCK === 0) &&
       (isTied || tensor.name !== 'token_embd.weight'),
   );
+  const layers = matrices.reduce((most, { name }) => Math.max(most, layerOf(name) + 1), 1);
+  const outputWeight = OUTPUT_WEIGHT_OF_LAYER * layers;
   const quantizer = new RowQuantizer();
   const measured: MeasuredTensor[] = [];
   for (const tensor of matrices) {
     signal?.throwIfAborted();
-    measured.push(await measureTensor(file, tensor, quantizer, importance));
+    const weight = layerOf(tensor.name) < 0 ? outputWeight : 1;
+    const candidates = await measureTensor(file, tensor, quantizer, importance);
+    measured.push({ name: tensor.name, weight, candidates });
     onProgress?.(measured.length, matrices.length, tensor.name);
   }
   return measured;
@@ -75,7 +86,7 @@ async function measureTensor(
   tensor: GgufTensor,
   quantizer: RowQuantizer,
   importance: ImportanceMatrix | undefined,
-): Promise<MeasuredTensor> {
+): Promise<Candidate[]> {
   const { rows, columns } = tensor;
   const sampled = sampledRows(rows);
   const sums = CORE_TYPES.map(() => 0);
@@ -95,12 +106,11 @@ async function measureTensor(
     }
     await nextTurn();
   }
-  const candidates = CORE_TYPES.map((type, i) => ({
+  return CORE_TYPES.map((type, i) => ({
     type: ggmlTypeOf(type),
     bytes: boardBytes(type, rows, columns),
     error: squares === 0 ? 0 : sums[i] / squares,
   }));
-  return { name: tensor.name, candidates };
 }
 
 /** Blocks are padded to whole words on a board. */

@@ -1,4 +1,12 @@
-import { type ByteSource, GgmlType, type GgufEntry, ggufHeader, rowBytes } from '../../../gguf/index.js';
+import {
+  type ByteSource,
+  GgmlType,
+  type GgufEntry,
+  ggufHeader,
+  PADDED_ROWS_KEYS,
+  paddedColumns,
+  rowBytes,
+} from '../../../gguf/index.js';
 import type { RealModel } from './real-models.js';
 
 /** What a tensor of a header is. */
@@ -136,11 +144,18 @@ function normOf(name: string, length: number, { layerNorm = false }: FamilyTenso
   return [vectorOf(`${name}.weight`, length), ...bias];
 }
 
-/** A file of the model with these tensors: a true header, and nothing behind it that may be read. */
+/**
+ * A file of the model with these tensors: a true header, and nothing behind it that may be read. Rows are padded where their type
+ * asks for it.
+ */
 export function headerOnly(model: RealModel, tensors: readonly HeaderTensor[]): ByteSource {
   const alignment = 32;
-  const header = ggufHeader(metadataOf(model), tensors, alignment);
-  const bytes = tensors.map(({ type, shape }) => {
+  const stored = tensors.map(({ type, shape: [columns, ...rest], ...tensor }) => {
+    return { ...tensor, type, shape: [paddedColumns(type, columns), ...rest] };
+  });
+  const padded = tensors.filter(({ shape }, i) => shape[0] !== stored[i].shape[0]);
+  const header = ggufHeader(new Map([...metadataOf(model), ...paddingOf(padded)]), stored, alignment);
+  const bytes = stored.map(({ type, shape }) => {
     const rows = shape.slice(1).reduce((product, length) => product * length, 1);
     return Math.ceil((rows * rowBytes(type, shape[0])) / alignment) * alignment;
   });
@@ -152,6 +167,15 @@ export function headerOnly(model: RealModel, tensors: readonly HeaderTensor[]): 
       into.set(header.subarray(offset, offset + into.length));
     },
   };
+}
+
+function paddingOf(padded: readonly HeaderTensor[]): (readonly [string, GgufEntry])[] {
+  if (padded.length === 0) return [];
+  const [names, columns] = [padded.map(({ name }) => name), padded.map(({ shape }) => shape[0])];
+  return [
+    [PADDED_ROWS_KEYS.tensors, { type: 'array', of: 'string', value: names }],
+    [PADDED_ROWS_KEYS.columns, { type: 'array', of: 'uint32', value: columns }],
+  ];
 }
 
 function metadataOf(model: RealModel): ReadonlyMap<string, GgufEntry> {

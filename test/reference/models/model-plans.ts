@@ -1,7 +1,8 @@
 import { planOnBoard } from '../../../agent/plan-on-board.js';
+import { loadBoardDescription } from '../../../board/index.js';
 import { isPynqLlmError } from '../../../errors/index.js';
-import { BLOCK_FORMATS, openGguf } from '../../../gguf/index.js';
-import { modelShape } from '../../../llm/index.js';
+import { BLOCK_FORMATS, GgmlType, openGguf, SUPER_BLOCK } from '../../../gguf/index.js';
+import { coreUse, modelShape } from '../../../llm/index.js';
 import { mixtureOf, planQuantization } from '../../../quantize/index.js';
 import { headerOnly, tensorsOf } from './model-header.js';
 import type { RealModel } from './real-models.js';
@@ -42,13 +43,17 @@ export interface Unsupported {
   readonly code: string;
 }
 
-type Plan = ReturnType<typeof planOnBoard>;
 type ToPlan = Parameters<typeof planOnBoard>[0];
 
+/** Whether `quantize --pad` makes another file of a model than `quantize` does. */
+export function hasPaddedRows(model: RealModel): boolean {
+  return tensorsOf(model).some(({ type, shape }) => type === GgmlType.F16 && shape[0] % SUPER_BLOCK !== 0);
+}
+
 /** Plans a model of these dimensions in a mixture: types by `quantize`, places and memory as `inspect --board` has them. */
-export function planModel(model: RealModel, mixture: string): ModelPlan | Unsupported {
+export function planModel(model: RealModel, mixture: string, pad = false): ModelPlan | Unsupported {
   const source = headerOnly(model, tensorsOf(model));
-  const { tensors } = planQuantization(source, mixtureOf(mixture));
+  const { tensors } = planQuantization(source, mixtureOf(mixture), { pad });
   const quantized = headerOnly(
     model,
     tensors.map(({ name, shape, to }) => ({ name, shape, type: to })),
@@ -60,13 +65,16 @@ export function planModel(model: RealModel, mixture: string): ModelPlan | Unsupp
     if (isPynqLlmError(error)) return { model, code: error.code };
     throw error;
   }
-  const used = planOnBoard(ofUsedExperts(toPlan, model), PYNQ_Z1[0], REQUEST);
+  const { experts } = model;
+  const expertShare = experts === undefined ? 1 : experts.used / experts.count;
+  const { matrices } = modelShape(openGguf(quantized));
+  const use = coreUse(matrices, loadBoardDescription(PYNQ_Z1[0]), undefined, expertShare);
   return {
     model,
-    mixture,
+    mixture: pad ? `${mixture} --pad` : mixture,
     bytes: tensors.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0),
-    onCore: shareOnCore(used),
-    cycles: used.tokenCycles,
+    onCore: use.share,
+    cycles: use.cycles,
     dmaBytes: planOnBoard(toPlan, KV260[0], REQUEST).memory?.dma.need ?? 0,
     pynq: bestFit(PYNQ_Z1, [toPlan]),
     twoPynqs: bestFit(PYNQ_Z1, halves(toPlan)),
@@ -85,23 +93,6 @@ function readToPlan(source: Parameters<typeof openGguf>[0]): ToPlan {
     columns,
   }));
   return { model, tensors };
-}
-
-/** Stacks of experts with as many as a token goes through. */
-function ofUsedExperts({ model, tensors }: ToPlan, { experts }: RealModel): ToPlan {
-  if (experts === undefined) return { model, tensors };
-  const share = experts.used / experts.count;
-  return {
-    model,
-    tensors: tensors.map((tensor) =>
-      tensor.name.includes('_exps.') ? { ...tensor, rows: tensor.rows * share } : tensor,
-    ),
-  };
-}
-
-function shareOnCore({ totals: { resident, staged, cpu } }: Plan): number {
-  const core = resident.weights + staged.weights;
-  return core / (core + cpu.weights);
 }
 
 /** The description in which all parts fit, each on a board of its own, with the longest context. */

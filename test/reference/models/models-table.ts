@@ -1,6 +1,6 @@
 import { BLOCK_FORMATS, CORE_TYPES, ggmlTypeOf } from '../../../gguf/index.js';
 import type { Accuracy, AccuracyRecord } from './accuracy.js';
-import { type ModelPlan, planModel, type Unsupported } from './model-plans.js';
+import { hasPaddedRows, type ModelPlan, planModel, type Unsupported } from './model-plans.js';
 import type { RealModel } from './real-models.js';
 
 const MIB = 2 ** 20;
@@ -33,7 +33,8 @@ export function modelsTable(models: readonly RealModel[], accuracy: AccuracyReco
 
 /** @param accuracy of the family, in its first line */
 function rowsOf(model: RealModel, accuracy: string | undefined): string[][] {
-  const plans = MIXTURES.map((mixture) => planModel(model, mixture));
+  const ways = hasPaddedRows(model) ? [false, true] : [false];
+  const plans = MIXTURES.flatMap((mixture) => ways.map((pad) => planModel(model, mixture, pad)));
   const [first] = plans;
   const family = accuracy === undefined ? '' : `\`${model.family}\``;
   if ('code' in first) return [[family, model.name, ...unsupported(first), accuracy ?? '']];
