@@ -6,6 +6,7 @@ const may = {
   listen: ['errors', 'protocol', 'access'],
   gguf: ['errors'],
   maths: ['errors'],
+  bus: ['errors', 'protocol'],
   constraint: ['errors'],
   board: ['errors', 'gguf'],
   quantize: ['errors', 'gguf'],

@@ -55,6 +55,17 @@ export class Constraint {
     );
   }
 
+  /** Whether a token may come next: one that `apply` would leave. @throws PynqLlmError LLM_SCHEMA_TOO_LARGE */
+  allows(id: number): boolean {
+    if (this.#vocabulary.eosIds.has(id)) return this.#state.isComplete;
+    if (this.#vocabulary.isHidden(id)) return false;
+    this.#automaton.beginWork();
+    const bytes = this.#vocabulary.pieceBytes(id);
+    let state: State | undefined = this.#state;
+    for (const byte of bytes) state = state && this.#automaton.step(state, byte);
+    return bytes.length > 0 && state !== undefined;
+  }
+
   /** Goes on after a token that `apply` has left. */
   accept(id: number): void {
     if (this.#vocabulary.eosIds.has(id)) return;

@@ -1,4 +1,5 @@
 import { AGENT_ERRORS } from './agent.js';
+import { BUS_ERRORS } from './bus.js';
 import { CLI_ERRORS } from './cli.js';
 import { DEPLOY_ERRORS } from './deploy.js';
 import { DRIVER_ERRORS } from './driver.js';
@@ -32,6 +33,7 @@ export const ERROR_TABLES = {
   'http-api/': HTTP_ERRORS,
   'sdk/ssh/ and sdk/deploy/': DEPLOY_ERRORS,
   'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
+  'bus/': BUS_ERRORS,
 } as const satisfies Record<string, Record<string, ErrorEntry>>;
 
 type Tables = typeof ERROR_TABLES;

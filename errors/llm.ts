@@ -108,6 +108,18 @@ export const LLM_ERRORS = {
     remedy:
       'Stream the answer, or ask for fewer tokens or with a shorter prompt; where others are ahead, ask again later.',
   },
+  LLM_CONTINUE_ENDED: {
+    number: 4513,
+    meaning: 'A generation was to go on after tokens with which, or before which, it had ended.',
+    remedy:
+      'Nothing is left to generate where `tokens` and `given` in the error are equal, and `reason` says how it ended. Else give its own tokens, with the prompt and options that it began with.',
+  },
+  LLM_CONTINUE_FORBIDDEN: {
+    number: 4514,
+    meaning: 'A generation was to go on after a token that its own options rule out.',
+    remedy:
+      'Give its own tokens, in order and from the first one, with the prompt and options that it began with.',
+  },
   LLM_ANGLE_RANGE: {
     number: 4100,
     meaning: 'An angle is beyond the range in which sine and cosine are exact.',

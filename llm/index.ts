@@ -18,6 +18,7 @@ export {
   type PrefillSink,
 } from './engine/engine.js';
 export type { ServiceOptions } from './engine/job.js';
+export type { GenerateRequest } from './engine/request.js';
 export type { Scores } from './engine/score-sequence.js';
 export type { KvPin } from './kv/pool.js';
 export { SpillFolder } from './kv/spill-folder.js';

@@ -20,6 +20,7 @@ export const CAPABILITIES = [
   'models',
   'upload',
   'generate',
+  'continue',
   'score',
   'counters',
   'device-test',

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Installs with apt what the emulated board, the tests under its processor's emulator and those over a real SSH server and the
+# Installs with apt what the emulated board, the tests under its processor's emulator and those over a real SSH server or with a real broker and the
 # check of shell scripts need, and says so, a line a package. This script never fails: whether suites that lack a package skip or fail, they decide
 # (REQUIRE_TEST_PACKAGES).
 set -u
 cd "$(dirname "$0")/.." || exit 0
-packages="$(cat test/board/recipe/packages.txt) openssh-server openssl gcc shellcheck"
+packages="$(cat test/board/recipe/packages.txt) openssh-server openssl nats-server gcc shellcheck"
 deadline=1200
 export DEBIAN_FRONTEND=noninteractive
 
 is_installed() { [ "$(dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null)" = 'install ok installed' ]; }
-without() { echo "apt: $1; suites that need a package of test/board/recipe/packages.txt, openssh-server, openssl, gcc or shellcheck lack it"; exit 0; }
+without() { echo "apt: $1; suites that need a package of test/board/recipe/packages.txt, openssh-server, openssl, nats-server, gcc or shellcheck lack it"; exit 0; }
 
 command -v apt-get >/dev/null || without 'this system has none'
 missing=''

@@ -53,6 +53,12 @@ export type ResponseFormat =
 export interface GenerationOptions extends Omit<SamplingOptions, 'responseFormat'>, ServiceOptions {
   /** Without one the text is free. */
   readonly responseFormat?: ResponseFormat | undefined;
+  /**
+   * Ids of the tokens that this request was given so far, from the first one: it goes on with the next, to the bit as if it
+   * had never been interrupted. Prompt, model and all other options have to be those that it began with; `maxTokens` counts
+   * these tokens. Only new tokens come, and their `index` goes on: the first is number `continueFrom.length`. None unless given.
+   */
+  readonly continueFrom?: readonly number[] | undefined;
   /** Aborting it cancels the generation; the loop and `done` then reject with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /** Tokens that may be on the way or unread, 1 to 256; the agent stops generating when they are not read. 32 unless given. */
@@ -86,6 +92,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   readonly #start: {
     readonly model: string;
     readonly prompt: WirePrompt;
+    readonly continueFrom?: number[];
     readonly sampling: SamplingOptions;
     readonly service: ServiceOptions;
   };
@@ -94,8 +101,10 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #stream: Opened | undefined;
   /** Number of the token that is event 0 of the present stream. */
   #base = 0;
-  #received = 0;
-  #read = 0;
+  /** Tokens that arrived, and that were read, with those before the first. */
+  #received: number;
+  #read: number;
+  readonly #first: number;
   /** Credit that the agent was last given, as the number of a token. */
   #granted = 0;
   readonly #stallMs: number;
@@ -119,16 +128,22 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     reload: () => Promise<void>,
   ) {
     this.#reload = reload;
-    const { signal, window, stallMs, responseFormat, ...rest } = options;
+    const { signal, window, stallMs, responseFormat, continueFrom = [], ...rest } = options;
     const { class: served, priority, client, deadlineMs, maxPredictedMs, ...sampling } = rest;
     this.#stallMs = stallMs ?? STALL_MS;
     this.#connection = connection;
     this.#signal = signal;
     this.#window = window ?? DEFAULT_TOKEN_WINDOW;
     const service = { class: served, priority, client, deadlineMs, maxPredictedMs };
+    const before = [...continueFrom];
+    this.#first = before.length;
+    this.#received = this.#first;
+    this.#read = this.#first;
     this.#start = {
       model,
       prompt: toWirePrompt(prompt),
+      // Left out where there is nothing to go on after: older agents do not know it.
+      ...(this.#first === 0 ? {} : { continueFrom: before }),
       sampling: { ...sampling, ...toWireFormat(responseFormat) },
       service,
     };
@@ -149,7 +164,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     }
   }
 
-  /** All of the text, once the generation has ended. */
+  /** All of the text, once the generation has ended; without that of the tokens that it went on after. */
   async text(): Promise<string> {
     let text = '';
     for await (const token of this) text += token.text;
@@ -157,7 +172,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   }
 
   /**
-   * How far the prompt is; undefined while it is not tokens yet, and once the generation has ended.
+   * How far the prompt is, and with it the tokens to go on after; undefined while it is not tokens yet, and once the generation has ended.
    * @throws PynqLlmError SDK_CONNECTION_LOST, SDK_CLOSED
    */
   async progress(): Promise<PromptProgress | undefined> {
@@ -268,7 +283,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
       if (isBroken(error)) return;
       stream.release(true);
       const neverArrived =
-        isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN') && !this.#started && this.#received === 0;
+        isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN') && !this.#started && this.#received === this.#first;
       if (!neverArrived) throw error;
       await this.#begin();
     }
@@ -343,8 +358,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
         this.#sendCancel().catch(() => {});
         throw new PynqLlmError(
           'SDK_NO_PROGRESS',
-          `The agent is connected but for ${this.#stallMs} ms sent no token, after ${this.#received} of them, and computed no step.`,
-          { context: { generation: this.id, tokens: this.#received, stallMs: this.#stallMs } },
+          `The agent is connected but for ${this.#stallMs} ms sent no token, after ${this.#received - this.#first} of them, and computed no step.`,
+          { context: { generation: this.id, tokens: this.#received - this.#first, stallMs: this.#stallMs } },
         );
       }
     }

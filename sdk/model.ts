@@ -103,6 +103,7 @@ const GENERATE = z.object({
     signal,
     stallMs: milliseconds,
     draftModel: z.custom((value) => value instanceof Model, 'must be a loaded model').optional(),
+    continueFrom: listOf('token ids').optional(),
   }),
 });
 

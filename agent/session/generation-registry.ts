@@ -23,7 +23,7 @@ const UNREAD_MS = 10 * 60_000;
 class GenerationRecord {
   /** Tokens that were generated and not acknowledged; the first is number `firstKept`. */
   readonly kept: TokenEvent[] = [];
-  firstKept = 0;
+  firstKept: number;
   /** The generation's last event, once it is over. */
   last: GenerateEvent | undefined;
   stream: ServerStream | undefined;
@@ -37,7 +37,10 @@ class GenerationRecord {
     readonly id: string,
     readonly model: string,
     readonly window: number,
-  ) {}
+    first: number,
+  ) {
+    this.firstKept = first;
+  }
 }
 
 /** All generations of the agent, by the ids that their clients chose. */
@@ -74,15 +77,19 @@ export class GenerationRegistry {
     return [...this.#records.values()].some((record) => record.model === model && record.last === undefined);
   }
 
-  /** Prepares for the events of a new generation. @throws PynqLlmError AGENT_GENERATION_EXISTS */
-  add(id: string, model: string, window: number, stream: ServerStream): void {
+  /**
+   * Prepares for the events of a new generation.
+   * @param first number of its first token
+   * @throws PynqLlmError AGENT_GENERATION_EXISTS
+   */
+  add(id: string, model: string, window: number, stream: ServerStream, first = 0): void {
     if (this.#records.has(id))
       throw new PynqLlmError('AGENT_GENERATION_EXISTS', `A generation ${id} exists already.`, {
         context: { id },
       });
-    const record = new GenerationRecord(id, model, window);
+    const record = new GenerationRecord(id, model, window, first);
     this.#records.set(id, record);
-    this.#attach(record, stream, 0);
+    this.#attach(record, stream, first);
   }
 
   /** Forgets a generation that could not be started; `stream` belongs to the request that is told so by its reply. */

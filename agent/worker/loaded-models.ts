@@ -355,9 +355,10 @@ export class LoadedModels {
 
   cancel(generation: string): void {
     for (const { generations } of this.#loaded.values()) generations.find(generation)?.cancel();
-    for (const { call } of this.texts.end((text) => text.generation?.id === generation)) {
+    const ended = this.texts.end((text) => text.generation?.id === generation);
+    for (const { call, generation: { replayedTokens } = { replayedTokens: 0 } } of ended) {
       this.#events.onAnswer(call, { result: { promptTokens: 0 } });
-      this.#events.onEvent(generation, CANCELLED);
+      this.#events.onEvent(generation, cancelledAfter(replayedTokens));
     }
   }
 
@@ -392,14 +393,17 @@ export class LoadedModels {
 }
 
 /** The end of a generation that was cancelled before its prompt was tokens. */
-const CANCELLED: GenerateEvent = {
-  type: 'done',
-  reason: 'cancelled',
-  text: '',
-  tokens: 0,
-  timing: { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens: 0, generatedTokens: 0 },
-  counters: newCost(),
-};
+function cancelledAfter(tokens: number): GenerateEvent {
+  const timing = { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens: 0 };
+  return {
+    type: 'done',
+    reason: 'cancelled',
+    text: '',
+    tokens,
+    timing: { ...timing, generatedTokens: tokens, replayedTokens: tokens },
+    counters: newCost(),
+  };
+}
 
 function unloaded(model: string): PynqLlmError {
   return new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${model} was unloaded.`, { context: { model } });

@@ -1,7 +1,9 @@
+import type { Pausable } from '../../constraint/index.js';
 import {
   Engine,
   type EngineGeneration,
   type EngineOptions,
+  type GenerateRequest,
   type Model,
   type ServiceOptions,
 } from '../../llm/index.js';
@@ -37,8 +39,17 @@ export class RunningGenerations {
     return [...this.#drafting.values()].includes(digest);
   }
 
-  /** Queues a generation, which waits for `grant`. @throws PynqLlmError LLM_... where the engine refuses it */
-  start(id: string, prompt: readonly number[], options: SamplingOptions, service: ServiceOptions): void {
+  /**
+   * Queues a generation, which waits for `grant`, once it has taken in the tokens to go on after.
+   * @param service asked when it is queued
+   * @throws PynqLlmError LLM_... where the engine refuses it
+   */
+  *start(
+    id: string,
+    tokens: Pick<GenerateRequest, 'prompt' | 'continueFrom'>,
+    options: SamplingOptions,
+    service: () => ServiceOptions,
+  ): Pausable<void> {
     const {
       maxTokens,
       stop,
@@ -54,26 +65,28 @@ export class RunningGenerations {
       topLogprobs,
       ...sampling
     } = options;
-    const generation = this.engine.submit(
-      {
-        prompt,
-        maxTokens,
-        stop,
-        modelStop,
-        ignoreEos,
-        promptLookup,
-        responseFormat,
-        draftModel: draftModel === undefined ? undefined : this.#findModel(draftModel),
-        beams,
-        credit: 0,
-        sampling: {
-          ...sampling,
-          repeatPenalty,
-          repeatLastN,
-          logitBias: logitBias?.map(({ token, bias }) => [token, bias]),
-          topLogprobs,
-        },
+    const request: GenerateRequest = {
+      ...tokens,
+      maxTokens,
+      stop,
+      modelStop,
+      ignoreEos,
+      promptLookup,
+      responseFormat,
+      beams,
+      credit: 0,
+      sampling: {
+        ...sampling,
+        repeatPenalty,
+        repeatLastN,
+        logitBias: logitBias?.map(({ token, bias }) => [token, bias]),
+        topLogprobs,
       },
+    };
+    const prepared = yield* this.engine.prepare(request);
+    const generation = this.engine.submit(
+      // Looked up after the pauses: it may be unloaded meanwhile.
+      { ...request, draftModel: draftModel === undefined ? undefined : this.#findModel(draftModel) },
       {
         onToken: ({ index, id: token, text, logprob, top: likeliest }) =>
           this.#onEvent(id, {
@@ -93,7 +106,8 @@ export class RunningGenerations {
           }),
         onError: (error) => this.#end(id, { type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') }),
       },
-      service,
+      service(),
+      prepared,
     );
     this.#generations.set(id, generation);
     if (draftModel !== undefined) this.#drafting.set(id, draftModel);

@@ -75,21 +75,29 @@ export function textHandlers({
     },
 
     'generate.start': (params, caller) => {
-      const { generation, model: digest, prompt, sampling, client } = params;
+      const { generation, model: digest, prompt, continueFrom = [], sampling, client } = params;
       const { model, generations } = find(digest);
       const service = { ...params.service, client };
       const own = programs.of(client);
-      const granted = { id: generation, credit: 0 };
+      const granted = { id: generation, credit: 0, replayedTokens: continueFrom.length };
       const left = timeLeft(service.deadlineMs);
       return add(
         caller,
-        { client, model: digest, generation: granted, length: lengthOfPrompt(prompt) },
+        {
+          client,
+          model: digest,
+          generation: granted,
+          length: lengthOfPrompt(prompt) + continueFrom.length,
+        },
         function* () {
           const tokens = yield* promptTokens(model, prompt, true, own);
           const { responseFormat } = sampling;
           if (responseFormat !== undefined)
             yield* model.constraints.prepare(responseFormat, (schema) => own.ask('schema', schema));
-          generations.start(generation, tokens, sampling, { ...service, deadlineMs: left() });
+          yield* generations.start(generation, { prompt: tokens, continueFrom }, sampling, () => ({
+            ...service,
+            deadlineMs: left(),
+          }));
           generations.find(generation)?.grant(granted.credit);
           return { promptTokens: tokens.length };
         },

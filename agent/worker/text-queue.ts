@@ -24,8 +24,11 @@ export interface Text {
   readonly client: readonly string[];
   /** The model's digest. */
   readonly model: string;
-  /** What it is for, where that can be cancelled; of a generation, how far it may go once its prompt is tokens. */
-  readonly generation?: { readonly id: string; credit: number } | undefined;
+  /**
+   * What it is for, where that can be cancelled; of a generation, how far it may go once its prompt is tokens, and how many
+   * tokens it goes on after.
+   */
+  readonly generation?: { readonly id: string; credit: number; readonly replayedTokens: number } | undefined;
   readonly pin?: string | undefined;
   /** UTF-16 units, or tokens. */
   readonly length: number;

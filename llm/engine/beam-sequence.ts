@@ -38,6 +38,7 @@ export class BeamSequence implements EngineSequence {
   credit: number;
   /** Its results come all together at the end. */
   readonly generated = 0;
+  readonly replayedTokens = 0;
   readonly said = '';
   readonly drafts = 0;
   startedAt: number | undefined;
@@ -243,6 +244,7 @@ export class BeamSequence implements EngineSequence {
       timing: requestTiming(moments, now, {
         promptTokens: this.promptTokens,
         cachedTokens: this.cachedTokens,
+        replayedTokens: 0,
         generatedTokens,
       }),
       cost: this.cost,
@@ -266,7 +268,7 @@ function leftOf({ known, cache }: Beam): number {
 
 /** @throws PynqLlmError LLM_REQUEST_INVALID */
 function checkBeams(request: GenerateRequest, width: number, lengthPenalty: number): void {
-  const { stop = [], responseFormat, promptLookup, draftModel } = request;
+  const { stop = [], responseFormat, promptLookup, draftModel, continueFrom = [] } = request;
   const problem =
     !Number.isInteger(width) || width < 1 || width > MAX_WIDTH
       ? `${width} beams were asked for; there may be 1 to ${MAX_WIDTH}`
@@ -278,6 +280,8 @@ function checkBeams(request: GenerateRequest, width: number, lengthPenalty: numb
             ? 'beam search knows no response format'
             : promptLookup || draftModel !== undefined
               ? 'beam search does not draft'
-              : undefined;
+              : continueFrom.length > 0
+                ? 'beam search gives no token before its end that it could go on after: it begins again, with the same result'
+                : undefined;
   if (problem !== undefined) throw new PynqLlmError('LLM_REQUEST_INVALID', `${problem}.`);
 }

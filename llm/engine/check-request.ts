@@ -11,8 +11,9 @@ import type { GenerateRequest } from './request.js';
  *   LLM_KV_MEMORY
  */
 export function checkRequest(model: Model, request: GenerateRequest, branches = 1): number {
-  const { prompt, maxTokens = model.contextLength } = request;
+  const { prompt, continueFrom = [], maxTokens = model.contextLength } = request;
   checkPrompt(model, prompt);
+  for (const token of continueFrom) model.checkToken(token);
   if (!Number.isInteger(maxTokens) || maxTokens < 1)
     throw new PynqLlmError(
       'LLM_REQUEST_INVALID',

@@ -1,3 +1,4 @@
+import type { Pausable } from '../../constraint/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { PAGE_TOKENS } from '../kv/layout.js';
 import type { KvPin } from '../kv/pool.js';
@@ -23,6 +24,7 @@ import {
   type Turn,
 } from '../scheduling/index.js';
 import { BeamSequence } from './beam-sequence.js';
+import { type GenerationState, replay } from './generation-state.js';
 import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
 import type { PrefillSequence } from './prefill-sequence.js';
 import { PrefixSequence } from './prefix-sequence.js';
@@ -34,7 +36,10 @@ import { Sequence } from './sequence.js';
 export interface EngineGeneration {
   /** Tokens numbered below `credit` may be generated: back-pressure. Less credit than before changes nothing. */
   grant(credit: number): void;
-  /** How far its prompt is, in tokens: those that were there already are among the computed ones. */
+  /**
+   * How far its prompt is, and the tokens that it goes on after, in tokens: those that were there already are among the
+   * computed ones.
+   */
   readonly prompt: { readonly total: number; readonly cached: number; readonly computed: number };
   /** Ends it before the next step, with the reason `cancelled`. Harmless when it has ended. */
   cancel(): void;
@@ -135,23 +140,38 @@ export class Engine {
   }
 
   /**
-   * Queues a request. Where too many wait, the last one of the client with the most is refused, which may be another one.
-   * @throws PynqLlmError LLM_OVERLOADED, LLM_PREDICTED_LATE, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE,
-   *   LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER
+   * What `submit` would have to do first, with pauses for other work: what it gives is for one request.
+   * @throws PynqLlmError as `submit`
    */
-  submit(request: GenerateRequest, sink: TokenSink, service: ServiceOptions = {}): EngineGeneration {
+  *prepare(request: GenerateRequest): Pausable<GenerationState | undefined> {
+    return request.beams === undefined ? yield* replay(this.#model, request) : undefined;
+  }
+
+  /**
+   * Queues a request. Where too many wait, the last one of the client with the most is refused, which may be another one.
+   * @param prepared what `prepare` gave for it; without it tokens to go on after are taken in without a pause
+   * @throws PynqLlmError LLM_OVERLOADED, LLM_PREDICTED_LATE, LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE,
+   *   LLM_REQUEST_INVALID, LLM_SAMPLING_PARAMETER, LLM_CONTINUE_ENDED, LLM_CONTINUE_FORBIDDEN
+   */
+  submit(
+    request: GenerateRequest,
+    sink: TokenSink,
+    service: ServiceOptions = {},
+    prepared?: GenerationState,
+  ): EngineGeneration {
     const now = this.#now();
     const sequence =
       request.beams === undefined
-        ? new Sequence(this.#model, request, now, this.#metrics)
+        ? new Sequence(this.#model, request, now, this.#metrics, prepared)
         : new BeamSequence(this.#model, request, request.beams, now);
     const job = this.#enter(sequence, sink, service, now);
     return {
       get prompt() {
-        const { promptTokens: total, cachedTokens, left, generated, startedAt } = sequence;
+        const { promptTokens, replayedTokens, cachedTokens, left, generated, startedAt } = sequence;
+        const total = promptTokens + replayedTokens;
         // What will be found is there already.
         const found = startedAt === undefined ? sequence.prospect.found : 0;
-        const computed = generated > 0 ? total : Math.max(0, total - left) + found;
+        const computed = generated > replayedTokens ? total : Math.max(0, total - left) + found;
         return { total, cached: cachedTokens + found, computed };
       },
       grant: (credit) => {

@@ -14,6 +14,7 @@ export abstract class PrefillSequence<T> implements EngineSequence {
   readonly generates = false;
   readonly drafts = 0;
   readonly generated = 0;
+  readonly replayedTokens = 0;
   readonly cachedTokens = 0;
   readonly mostTokens = 0;
   readonly width = 0;
@@ -104,6 +105,7 @@ export abstract class PrefillSequence<T> implements EngineSequence {
       timing: requestTiming(moments, now, {
         promptTokens: this.promptTokens,
         cachedTokens: 0,
+        replayedTokens: 0,
         generatedTokens: 0,
       }),
       cost: this.cost,

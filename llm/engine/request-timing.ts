@@ -12,7 +12,10 @@ interface Moments {
 export function requestTiming(
   { submittedAt, startedAt, firstTokenAt, lastTokenAt }: Moments,
   now: number,
-  tokens: { readonly promptTokens: number; readonly cachedTokens: number; readonly generatedTokens: number },
+  tokens: Pick<
+    GenerationResult['timing'],
+    'promptTokens' | 'cachedTokens' | 'replayedTokens' | 'generatedTokens'
+  >,
 ): GenerationResult['timing'] {
   const started = startedAt ?? now;
   const first = firstTokenAt ?? now;

@@ -10,6 +10,11 @@ import type { SamplingOptions, TokenLogprob } from '../sampling/index.js';
 export interface GenerateRequest {
   /** Token ids, with BOS where the model wants it. */
   readonly prompt: readonly number[];
+  /**
+   * Tokens that were generated already, by this request on this model: it goes on after them with the same bits. All else is
+   * as if it had not been interrupted: the prompt is without them, and `maxTokens`, indices and `credit` count them.
+   */
+  readonly continueFrom?: readonly number[] | undefined;
   /** Tokens to generate at most; as many as the context holds unless given. */
   readonly maxTokens?: number | undefined;
   readonly sampling?: SamplingOptions | undefined;
@@ -50,7 +55,7 @@ export interface BeamResult {
   readonly reason: 'end-of-text' | 'max-tokens' | 'context-full';
 }
 
-/** A generated token, in the order of `index` from 0. */
+/** A generated token, in the order of `index`: from 0, or from the number of tokens that it goes on after. */
 export interface TokenOutput {
   readonly index: number;
   readonly id: number;
@@ -68,8 +73,9 @@ export interface GenerationResult {
   readonly reason: FinishReason;
   /** Text that was held back from a generation that was cancelled; the last token of any other has it. */
   readonly text: string;
+  /** Tokens in all, those that it went on after among them. */
   readonly tokens: number;
-  /** Milliseconds from the request to its first step, to its first token, to its last. */
+  /** Milliseconds from the request to its first step, to the first token that was generated here, to the last. */
   readonly timing: {
     readonly queuedMs: number;
     readonly prefillMs: number;
@@ -77,7 +83,9 @@ export interface GenerationResult {
     readonly promptTokens: number;
     /** Of them, those whose keys and values were there already. */
     readonly cachedTokens: number;
+    /** Tokens in all, and how many of them it went on after. */
     readonly generatedTokens: number;
+    readonly replayedTokens: number;
   };
   readonly cost: Cost;
   /** Of beam search: the continuations, best first. `text` and `tokens` are those of the first. */
@@ -102,9 +110,11 @@ export interface EngineSequence {
   readonly mostTokens: number;
   readonly width: number;
   readonly mayEnd: boolean;
-  /** Tokens of the prompt whose keys and values were there already. */
+  /** Tokens that it goes on after. */
+  readonly replayedTokens: number;
+  /** Tokens of the prompt, and of those that it goes on after, whose keys and values were there already. */
   readonly cachedTokens: number;
-  /** Tokens generated so far, and their text. */
+  /** Tokens so far, those that it goes on after among them, and their text. */
   readonly generated: number;
   readonly said: string;
   readonly startedAt: number | undefined;

@@ -1,4 +1,3 @@
-import type { Constraint } from '../../constraint/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { KvCache } from '../kv/cache.js';
 import { NO_PROSPECT, type Prospect } from '../kv/prospect.js';
@@ -7,13 +6,11 @@ import type { Column } from '../model/column.js';
 import { newCost } from '../model/cost.js';
 import type { StepFaults } from '../model/forward-again.js';
 import type { Model } from '../model/model.js';
-import { Sampler, StopStrings } from '../sampling/index.js';
 import { MAX_DRAFT } from '../speculation/draft-length.js';
 import type { Drafter } from '../speculation/drafter.js';
 import { LookupDrafter } from '../speculation/lookup-drafter.js';
 import { checkDraftModel, ModelDrafter } from '../speculation/model-drafter.js';
-import type { DetokenizerStream } from '../tokenizer/index.js';
-import { checkRequest, endTexts } from './check-request.js';
+import { type GenerationState, replayed } from './generation-state.js';
 import type {
   EngineSequence,
   FinishReason,
@@ -31,11 +28,9 @@ export class Sequence implements EngineSequence {
   credit: number;
   readonly #model: Model;
   readonly #request: GenerateRequest;
-  readonly #maxTokens: number;
-  readonly #constraint: Constraint | undefined;
-  readonly #sampler: Sampler;
-  readonly #stops: StopStrings;
-  readonly #text: DetokenizerStream;
+  readonly #state: GenerationState;
+  /** Tokens that it was handed. */
+  readonly replayedTokens: number;
   readonly #submittedAt: number;
   #startedAt: number | undefined;
   #firstTokenAt: number | undefined;
@@ -48,48 +43,44 @@ export class Sequence implements EngineSequence {
   #draft: readonly number[] = [];
   /** Tokens in the cache that are certain. */
   #certain = 0;
-  /** The prompt and every sampled token: what the cache holds the beginning of, and can be computed again from. */
-  readonly #known: number[];
-  #generated = 0;
   #cachedTokens = 0;
-  /** The text of all tokens so far. */
-  #said = '';
 
   /**
    * @param faults where steps of a draft model are counted in which the device fails
-   * @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID,
+   * @param state of the request after the tokens that it goes on after, its own from now on
+   * @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE, LLM_REQUEST_INVALID, LLM_CONTINUE_*,
    *   LLM_SAMPLING_PARAMETER, LLM_DRAFT_MODEL, LLM_KV_TOO_LONG, LLM_KV_MEMORY, LLM_SCHEMA_*
    */
-  constructor(model: Model, request: GenerateRequest, now: number, faults: StepFaults) {
-    const { prompt } = request;
-    this.#maxTokens = checkRequest(model, request);
+  constructor(
+    model: Model,
+    request: GenerateRequest,
+    now: number,
+    faults: StepFaults,
+    state = replayed(model, request),
+  ) {
     this.#model = model;
     this.#request = request;
-    this.#known = [...prompt];
-    this.#constraint = request.responseFormat && model.constraints.create(request.responseFormat);
-    this.#sampler = new Sampler(request.sampling ?? {}, model.config.vocabSize, this.#constraint);
-    this.#sampler.observe(prompt);
+    this.#state = state;
+    this.replayedTokens = state.generated;
     this.#drafter = this.#newDrafter(faults);
-    for (const token of prompt) this.#drafter?.push(token);
-    this.#stops = new StopStrings(request.stop ?? [], endTexts(model, request));
-    this.#text = model.tokenizer.stream({ continuation: true });
+    for (const token of state.known) this.#drafter?.push(token);
     this.credit = request.credit ?? Number.POSITIVE_INFINITY;
     this.#submittedAt = now;
   }
 
   /** Tokens that the model has to see before the next one can be sampled: 1 where each step gives a token. */
   get left(): number {
-    return Math.max(0, this.#known.length - (this.#cache?.length ?? 0));
+    return Math.max(0, this.#state.known.length - (this.#cache?.length ?? 0));
   }
 
   /** Whether it waits for a further token: its prompt, and what it generated, is computed. */
   get generates(): boolean {
-    return this.#generated > 0 && this.left <= 1;
+    return this.generated > 0 && this.left <= 1;
   }
 
   get prospect(): Prospect {
     if (this.generates) return NO_PROSPECT;
-    return (this.#cache ?? this.#model.kvPool).prospect(this.#known);
+    return (this.#cache ?? this.#model.kvPool).prospect(this.#state.known);
   }
 
   /** Drafted tokens that would be worth a column each in the next step. */
@@ -99,7 +90,7 @@ export class Sequence implements EngineSequence {
 
   /** The text of its tokens so far. */
   get said(): string {
-    return this.#said;
+    return this.#state.said;
   }
 
   get promptTokens(): number {
@@ -108,21 +99,24 @@ export class Sequence implements EngineSequence {
 
   /** The last one is not fed, so that it needs no place. */
   get mostTokens(): number {
-    return Math.max(0, Math.min(this.#maxTokens - this.#generated, this.#mostKept + 1 - this.#known.length));
+    return Math.max(
+      0,
+      Math.min(this.#state.maxTokens - this.generated, this.#mostKept + 1 - this.#state.known.length),
+    );
   }
 
   get mayEnd(): boolean {
-    return !this.#request.ignoreEos || this.#constraint !== undefined;
+    return !this.#request.ignoreEos || this.#request.responseFormat !== undefined;
   }
 
-  /** Tokens of the prompt whose keys and values were there already. */
+  /** Tokens of the prompt, and of those that it was handed, whose keys and values were there already. */
   get cachedTokens(): number {
     return this.#cachedTokens;
   }
 
   /** Tokens generated so far. */
   get generated(): number {
-    return this.#generated;
+    return this.#state.generated;
   }
 
   get startedAt(): number | undefined {
@@ -136,7 +130,7 @@ export class Sequence implements EngineSequence {
 
   /** Whether the client has room for one more token: without it nothing is computed for the sequence. */
   get hasCredit(): boolean {
-    return this.#generated < this.credit;
+    return this.generated < this.credit;
   }
 
   /**
@@ -150,7 +144,7 @@ export class Sequence implements EngineSequence {
     cache.restore();
     if (!this.generates) this.#adopt(cache);
     const from = cache.length;
-    const known = this.#known;
+    const known = this.#state.known;
     const tokens = known.slice(from, cache.reserve(Math.min(from + most, known.length)));
     this.#certain = from + tokens.length;
     this.#draft = this.#propose(cache, most - 1);
@@ -165,10 +159,11 @@ export class Sequence implements EngineSequence {
 
   #adopt(cache: KvCache): void {
     const before = cache.length;
-    cache.adopt(this.#known);
+    cache.adopt(this.#state.known);
     // Later ones are its own, which it gave up for others.
-    if (this.#generated === 0)
-      this.#cachedTokens = Math.min(this.promptTokens, this.#cachedTokens + cache.length - before);
+    if (this.generated > this.replayedTokens) return;
+    const given = this.promptTokens + this.replayedTokens;
+    this.#cachedTokens = Math.min(given, this.#cachedTokens + cache.length - before);
   }
 
   /** Tokens that its cache can hold. */
@@ -180,9 +175,9 @@ export class Sequence implements EngineSequence {
     if (this.#drafter === undefined || !this.generates) return 0;
     const room = Math.min(
       most,
-      this.credit - this.#generated - 1,
-      this.#maxTokens - this.#generated - 1,
-      this.#mostKept - this.#known.length,
+      this.credit - this.generated - 1,
+      this.#state.maxTokens - this.generated - 1,
+      this.#mostKept - this.#state.known.length,
     );
     return this.#drafter.worth(room, (columns) => this.#model.coreCycles(columns));
   }
@@ -190,7 +185,7 @@ export class Sequence implements EngineSequence {
   #propose(cache: KvCache, most: number): readonly number[] {
     const worth = this.#worthDrafting(most);
     if (this.#drafter === undefined || worth === 0) return [];
-    const known = this.#known.length;
+    const known = this.#state.known.length;
     return this.#drafter.propose(cache.reserve(known + worth) - known);
   }
 
@@ -244,24 +239,20 @@ export class Sequence implements EngineSequence {
   }
 
   #sample(logits: Float32Array, now: number): { token: TokenOutput; finish?: FinishReason } {
-    const { id, logprob, top } = this.#sampler.sample(logits);
+    const { id, logprob, top } = this.#state.sample(logits);
     this.#firstTokenAt ??= now;
     this.#lastTokenAt = now;
-    this.#known.push(id);
     this.#drafter?.push(id);
-    const index = this.#generated++;
-    const { text, stop, isEnd = false } = this.#stops.push(this.#text.push(id));
+    const { index, text, finish } = this.#state.take(id, this.#mostKept);
     const token = { index, id, text, logprob, top };
-    const finish = this.#finishAfter(id, stop, isEnd);
-    this.#said += text;
     if (finish === undefined) return { token };
     // The last token brings what was held back, so that the texts of the tokens are the whole text.
-    return { token: { ...token, text: text + this.#heldText() }, finish };
+    return { token: { ...token, text: text + this.#state.heldText() }, finish };
   }
 
   /** The end: what was held back, and the bill. */
   finish(reason: FinishReason, now: number): GenerationResult {
-    const rest = this.#heldText();
+    const rest = this.#state.heldText();
     const moments = {
       submittedAt: this.#submittedAt,
       startedAt: this.#startedAt,
@@ -271,27 +262,14 @@ export class Sequence implements EngineSequence {
     return {
       reason,
       text: rest,
-      tokens: this.#generated,
+      tokens: this.generated,
       timing: requestTiming(moments, now, {
         promptTokens: this.promptTokens,
-        cachedTokens: this.#cachedTokens,
-        generatedTokens: this.#generated,
+        cachedTokens: Math.min(this.promptTokens, this.#cachedTokens),
+        replayedTokens: this.replayedTokens,
+        generatedTokens: this.generated,
       }),
       cost: this.cost,
     };
-  }
-
-  /** What was held back in case it began a stop string or a character; nothing the second time. */
-  #heldText(): string {
-    return this.#stops.push(this.#text.flush()).text + this.#stops.flush();
-  }
-
-  #finishAfter(id: number, stop: string | undefined, isEnd: boolean): FinishReason | undefined {
-    if (stop !== undefined) return isEnd ? 'end-of-text' : 'stop';
-    const ignoresEnd = this.#request.ignoreEos && this.#constraint === undefined;
-    if (!ignoresEnd && this.#model.tokenizer.eosIds.has(id)) return 'end-of-text';
-    if (this.#constraint?.isFinished) return 'end-of-text';
-    if (this.#generated >= this.#maxTokens) return 'max-tokens';
-    return this.#certain >= this.#mostKept ? 'context-full' : undefined;
   }
 }

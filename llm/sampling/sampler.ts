@@ -44,6 +44,21 @@ export class Sampler {
   }
 
   /**
+   * Goes on after a token that was chosen before, by a sampler of the same options: as if it had been chosen now.
+   * @returns whether it may have been; nothing is changed where it may not
+   * @throws PynqLlmError LLM_SCHEMA_TOO_LARGE
+   */
+  replay(id: number): boolean {
+    const { logitBias, temperature } = this.#parameters;
+    if (logitBias.some(([token, bias]) => token === id && bias === Number.NEGATIVE_INFINITY)) return false;
+    if (this.#constraint?.allows(id) === false) return false;
+    this.#take(id);
+    // Each draw takes one random number, however many candidates there are.
+    if (temperature !== 0) this.#random.nextDouble();
+    return true;
+  }
+
+  /**
    * The next token.
    *
    * @param logits one a token of the vocabulary; unchanged
@@ -55,10 +70,14 @@ export class Sampler {
     if (!hasLogprobs) checkFinite(logits);
     const normaliser = hasLogprobs ? normaliserOf(logits) : Number.NaN;
     const id = this.#choose(logits);
-    this.#recent.add(id);
-    this.#constraint?.accept(id);
+    this.#take(id);
     const logprobOf = (token: number) => ({ id: token, logprob: logits[token] - normaliser });
     return { ...logprobOf(id), top: selectTop(logits, topLogprobs).map(logprobOf) };
+  }
+
+  #take(id: number): void {
+    this.#recent.add(id);
+    this.#constraint?.accept(id);
   }
 
   #choose(logits: Float32Array): number {

@@ -12,20 +12,28 @@ export const prompt = z.union([
 ]);
 export type WirePrompt = z.output<typeof prompt>;
 
-export const generateStartParams = z.strictObject({
-  generation: generationId,
-  model: digest,
-  prompt,
-  sampling: samplingOptions,
-  service: serviceOptions.optional(),
-  /** Tokens that may be on the way or unread; the agent keeps as many for a client that comes back. */
-  window: z.int().min(1).max(MAX_TOKEN_WINDOW),
-});
+export const generateStartParams = z
+  .strictObject({
+    generation: generationId,
+    model: digest,
+    prompt,
+    /** Tokens that were generated for this request elsewhere: token `continueFrom.length` is the first to come. */
+    continueFrom: tokens.optional(),
+    sampling: samplingOptions,
+    service: serviceOptions.optional(),
+    /** Tokens that may be on the way or unread; the agent keeps as many for a client that comes back. */
+    window: z.int().min(1).max(MAX_TOKEN_WINDOW),
+  })
+  .refine(
+    ({ prompt, continueFrom = [] }) =>
+      ('tokens' in prompt ? prompt.tokens.length : 0) + continueFrom.length <= MAX_PROMPT_TOKENS,
+    `the tokens of the prompt and those to go on after may be ${MAX_PROMPT_TOKENS} together`,
+  );
 export const generateStartResult = z.object({ promptTokens: count });
 
 export const generateReference = z.strictObject({ generation: generationId });
 
-/** How far a generation's prompt is. */
+/** How far a generation's prompt is, and the tokens that it goes on after, which count as part of it here. */
 export interface PromptProgress {
   /** Tokens of the prompt. */
   readonly total: number;
@@ -55,7 +63,7 @@ const scoredToken = z.tuple([tokenId, float]);
 /** A token that was generated. */
 export interface TokenEvent {
   readonly type: 'token';
-  /** Number of the token in its generation, from 0. */
+  /** Number of the token in its generation, from 0; one that goes on after n tokens begins with n. */
   readonly index: number;
   /** Its id in the vocabulary. */
   readonly id: number;
@@ -79,16 +87,18 @@ export const tokenEvent = z.object({
 export interface GenerationTiming {
   /** Milliseconds from the request until its first step. */
   readonly queuedMs: number;
-  /** Milliseconds from the first step until the first token. */
+  /** Milliseconds from the first step until the first token; until the first new one where it went on after others. */
   readonly prefillMs: number;
-  /** Milliseconds from the first token until the last. */
+  /** Milliseconds from that token until the last. */
   readonly decodeMs: number;
   /** Tokens of the prompt. */
   readonly promptTokens: number;
   /** Of them, those whose keys and values were there already; older agents do not say. */
   readonly cachedTokens?: number | undefined;
-  /** Tokens that were generated. */
+  /** Tokens that were generated in all, whoever generated them. */
   readonly generatedTokens: number;
+  /** Of them, those that it was handed and went on after; older agents do not say. */
+  readonly replayedTokens?: number | undefined;
 }
 export const generationTiming: z.ZodType<GenerationTiming> = z.object({
   queuedMs: float,
@@ -97,9 +107,10 @@ export const generationTiming: z.ZodType<GenerationTiming> = z.object({
   promptTokens: count,
   cachedTokens: count.optional(),
   generatedTokens: count,
+  replayedTokens: count.optional(),
 });
 
-/** What a generation cost; shares of steps that several generations took part in may be fractional. */
+/** What a generation cost, without what went on elsewhere before; shares of steps that several generations took part in may be fractional. */
 export interface GenerationCost {
   /** Registers read. */
   readonly registerReads: number;
@@ -154,7 +165,7 @@ export interface DoneEvent {
   readonly reason: 'end-of-text' | 'stop' | 'max-tokens' | 'context-full' | 'cancelled';
   /** Text held back in case it began a stop string or an incomplete character: what follows that of the tokens. */
   readonly text: string;
-  /** How many tokens were generated. */
+  /** How many tokens were generated, those that it went on after among them. */
   readonly tokens: number;
   /** Of beam search: the continuations, best first, at most 8; `text` and `tokens` are those of the first. */
   readonly beams?: WireBeam[] | undefined;

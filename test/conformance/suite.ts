@@ -149,6 +149,21 @@ export function conformanceSuite(
       expect(await sample(2)).not.toEqual(await sample(1));
     });
 
+    it('a generation goes on after the tokens that it gave, with the same bits', async (context) => {
+      needs(context, 'uploadModels');
+      const read = async (continueFrom: readonly number[]) => {
+        const tokens = [];
+        const options = { maxTokens: 16, temperature: 1, seed: 3, repeatPenalty: 1.2, continueFrom };
+        const generation = model.generate(PROMPT, options);
+        for await (const token of generation) tokens.push(token);
+        expect((await generation.done).tokens).toBe(16);
+        return tokens;
+      };
+      const whole = await read([]);
+      for (const cut of [1, 9, 15])
+        expect(await read(whole.slice(0, cut).map(({ id }) => id))).toEqual(whole.slice(cut));
+    });
+
     it('several generations at a time give what each gives alone', async (context) => {
       needs(context, 'uploadModels');
       const alone = await greedy(10);

@@ -41,6 +41,7 @@ const CALLS: Readonly<Record<string, object>> = {
     generation: ID,
     model: DIGEST,
     prompt: { tokens: [1] },
+    continueFrom: [1],
     sampling: { maxTokens: 2 },
     window: 4,
   },

@@ -62,7 +62,7 @@ interface Given {
   readonly received: Received;
 }
 
-/** Requests that join, read slowly, are cancelled and lose their memory at random, on an engine of their own. */
+/** Requests that join, read slowly, are moved, cancelled and lose their memory at random, on an engine of their own. */
 function runSchedule(
   board: MockBoard,
   model: ReturnType<typeof load>,
@@ -78,8 +78,9 @@ function runSchedule(
     now: () => (clock += 1 + random(20)),
   });
   const given: Given[] = [];
-  const live: { readonly grant: (credit: number) => void; readonly cancel: () => void; credit: number }[] =
-    [];
+  const live: (Pick<ReturnType<Bench['submit']>['generation'], 'grant' | 'cancel' | 'move'> & {
+    credit: number;
+  })[] = [];
   let toCome = 2 + random(4);
   let speculated = 0;
   if (random(4) === 0) board.injectFault({ name: 'dma-decode-error', after: random(20) });
@@ -97,6 +98,7 @@ function runSchedule(
       }
     }
     for (const one of live) {
+      if (random(40) === 0) one.move();
       one.credit += random(4);
       one.grant(one.credit);
       if (random(60) === 0) one.cancel();
@@ -160,6 +162,8 @@ it.each(CASES)(
     expect(counts.cancelled).toBeGreaterThan(20 * most);
     expect(counts.searched).toBeGreaterThan(15 * most);
     const { interactive, batch } = metrics.classes;
+    // Those that were moved.
+    expect(interactive.cancelled + batch.cancelled).toBeGreaterThan(counts.cancelled + 40 * most);
     expect(interactive.preempted + batch.preempted).toBeGreaterThan(20 * most);
     expect(metrics.recovered).toBeGreaterThan(5 * most);
     expect(metrics.recovered).toBe(metrics.faults);

@@ -71,6 +71,7 @@ describe.concurrent('run', () => {
         queuedMs: expect.any(Number),
         prefillMs: expect.any(Number),
         cachedTokens: 0,
+        replayedTokens: 0,
         decodeMs: expect.any(Number),
         promptTokens: 6,
         generatedTokens: 5,

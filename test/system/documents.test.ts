@@ -167,6 +167,7 @@ describe('the walk through the SDK', () => {
     /^.{40,}\n$/s,
     /^[0-9a-f]{8} 1940800 bytes\ntiny-stories with 3 layers and a context of 128\nDMA memory +MiB\n[\s\S]*stories loaded\n\[[\s\S]*\] "\s?Hello there\."\n$/,
     /^.{10,}\nmax-tokens \d+ \+ 12 tokens, \d\.\d{3} s of the core\ncancelled after at least 5 tokens\nlog-probabilities - -\d/s,
+    /^true max-tokens 20 tokens, 8 of them from before\n$/,
     /^compute was computing in (?!0\.0)\d+\.\d % of all cycles\n[1-9]\d* DMA transfers, [1-9]\d* register reads\ntrue true\n$/,
     /^dma0\.MM2S_DMASR 0x[0-9a-f]+ .*HALTED=.*\n0x[0-9a-f]+ \[ 0, 1, 2, 3, 4, 0 \]\n$/i,
     /^of 40 results the worst is off by 0\.\d+\nminus two times the input gives -2\.000 times the result\n[1-9]\d+ cycles: \d+ µs\n$/,

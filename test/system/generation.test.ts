@@ -178,6 +178,35 @@ describe('a generation over a network that breaks', () => {
     }
   });
 
+  it('that went on after tokens from elsewhere does so too', async () => {
+    await using proxy = await breakingProxy(agent.url);
+    await using far = await connect(proxy.url);
+    const remote = await far.models.load(model.digest);
+    const ids = expected.map(({ id }) => id);
+    for (const [cut, breaks] of [
+      [0, [0, 1, 50]],
+      [1, [1, 2, 3]],
+      [30, [30, 42, 79]],
+      [79, [79]],
+    ] as const) {
+      const tokens: Token[] = [];
+      const continueFrom = ids.slice(0, cut);
+      const generation = remote.generate(PROMPT, { ...OPTIONS, continueFrom, window: 3 });
+      for await (const token of generation) {
+        tokens.push(token);
+        if (breaks.some((index) => index === token.index)) proxy.breakNow();
+      }
+      expect(tokens).toEqual(expected.slice(cut));
+      expect(await generation.done).toMatchObject({ reason: 'max-tokens', tokens: 80 });
+    }
+    for (const limit of [2_000, 3_000, 5_000]) {
+      proxy.breakAfter(limit);
+      proxy.breakNow();
+      const rest = await read(remote, { ...OPTIONS, continueFrom: ids.slice(0, 20), window: 8 });
+      expect(rest).toEqual(expected.slice(20));
+    }
+  });
+
   it('goes on when the last event is lost', async () => {
     await using proxy = await breakingProxy(agent.url);
     await using far = await connect(proxy.url);

@@ -81,6 +81,26 @@ describe('a generation whose client is connected', () => {
   });
 });
 
+describe('a generation that goes on after tokens of another agent', () => {
+  it('numbers credit, acknowledgements and resumption by the whole generation', () => {
+    const { told, sut, stream } = registry();
+    const [first, second] = [stream(1), stream(2)];
+    sut.add(ID, MODEL, 2, first.server, 7);
+    expect(() => sut.resume(ID, 6, stream(3).server)).toThrow(/Tokens 7 to 7/);
+    first.server.grant(2);
+    expect(told.at(-1)).toBe('grant true 9');
+    for (const index of [7, 8]) sut.take(ID, token(index));
+    first.server.grant(3);
+    expect(told.at(-1)).toBe('grant true 10');
+    first.server.closedByClient();
+    expect(() => sut.resume(ID, 7, stream(4).server)).toThrow(/Tokens 8 to 9/);
+    sut.resume(ID, 8, second.server);
+    second.server.grant(2);
+    expect(second.events).toEqual([token(8)]);
+    expect(told.at(-1)).toBe('grant true 10');
+  });
+});
+
 describe('a generation whose start is refused', () => {
   const reason = new PynqLlmError('AGENT_MODEL_NOT_LOADED', 'It is not.');
 

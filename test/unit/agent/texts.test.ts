@@ -176,6 +176,27 @@ describe('a text for a prompt', () => {
     expect(events.get(id('1'))).toHaveLength(1);
   });
 
+  it('and tokens to go on after are taken in by slices, and end with their generation', () => {
+    const prompt = { tokens: [300, 301] };
+    const sampling = { maxTokens: 400, ignoreEos: true };
+    const continueFrom = Array.from({ length: 100 }, (_, i) => 300 + i);
+    const goesOn = start('2', '', 2, { prompt, sampling, continueFrom });
+    // Each token is a look at the clock, so that a slice takes some of them.
+    expect(slice()).toBeGreaterThan(2);
+    expect(answers.get(goesOn)).toEqual({ result: { promptTokens: 2 } });
+    const cancelled = start('1', '', 1, { prompt, sampling, continueFrom });
+    slice(2);
+    service.models.cancel(id('1'));
+    expect(answers.get(cancelled)).toEqual({ result: { promptTokens: 0 } });
+    const timing = { generatedTokens: 100, replayedTokens: 100 };
+    expect(events.get(id('1'))).toMatchObject([{ type: 'done', reason: 'cancelled', tokens: 100, timing }]);
+    service.models.grant(id('2'), 101);
+    while (service.models.hasWork) service.models.step();
+    expect(events.get(id('2'))).toMatchObject([{ type: 'token', index: 100 }]);
+    service.models.cancel(id('2'));
+    service.models.step();
+  });
+
   it('ends with its session, but for a generation, which may be resumed elsewhere', () => {
     const lost = call('models.tokenize', { model: MODEL, text: LONG });
     const pinning = call('models.pin', { pin: id('3'), model: MODEL, prompt: { text: STORY.repeat(20) } });

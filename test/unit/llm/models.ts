@@ -128,16 +128,35 @@ export class Bench {
 
   submit(request: GenerateRequest, service: ServiceOptions = {}) {
     const received: Received = { tokens: [] };
-    const sink: TokenSink = {
-      onToken: (token) => received.tokens.push(token),
-      onDone: (result) => {
-        received.result = result;
+    let parts = 0;
+    const begin = (from: GenerateRequest) => {
+      const part = ++parts;
+      const sink: TokenSink = {
+        onToken: (token) => received.tokens.push(token),
+        onDone: (result) => {
+          if (part === parts) received.result = result;
+        },
+        onError: (error) => {
+          received.error = error;
+        },
+      };
+      return this.engine.submit(from, sink, service);
+    };
+    let now = begin(request);
+    const generation = {
+      get prompt() {
+        return now.prompt;
       },
-      onError: (error) => {
-        received.error = error;
+      grant: (credit: number) => now.grant(credit),
+      cancel: () => now.cancel(),
+      /** Ends it, and begins another request that goes on after the tokens that it had. */
+      move: () => {
+        if (received.result !== undefined || received.error !== undefined || request.beams) return;
+        now.cancel();
+        const continueFrom = received.tokens.map(({ id }) => id);
+        now = begin({ ...request, continueFrom, credit: continueFrom.length });
       },
     };
-    const generation = this.engine.submit(request, sink, service);
     return { received, generation };
   }
 

@@ -29,6 +29,18 @@ const CASES: readonly (readonly [string, MethodName, unknown, RegExp])[] = [
     generation({ tokens: many(MAX_PROMPT_TOKENS, -1) }),
     /tokens\.0/,
   ],
+  [
+    'texts for tokens to go on after',
+    'generate.start',
+    { ...generation({ text: '' }), continueFrom: many(MAX_PROMPT_TOKENS, '') },
+    /continueFrom\.0/,
+  ],
+  [
+    'a prompt and tokens to go on after that are too many together',
+    'generate.start',
+    { ...generation({ tokens: many(MAX_PROMPT_TOKENS, 1) }), continueFrom: [1] },
+    /together/,
+  ],
   ['texts for tokens', 'models.detokenize', { model, tokens: many(MAX_PROMPT_TOKENS, '') }, /tokens\.0/],
   ['fractions for tokens', 'models.pieces', { model, tokens: many(MAX_PROMPT_TOKENS, 0.5) }, /tokens\.0/],
   [
