@@ -1,8 +1,6 @@
 export { log, Random } from '../maths/index.js';
 export {
-  type CoreForm,
   type CoreTypesSetting,
-  type CoreUse,
   checkCoreTypes,
   chooseForms,
   coreForm,

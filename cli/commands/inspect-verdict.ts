@@ -44,7 +44,7 @@ export function describeVerdict(verdict: Verdict, assumed: readonly string[]): s
 function yes({ board, onCore }: Verdict): string {
   if (onCore === undefined) return `runs on ${board}: yes`;
   return onCore === 0
-    ? `runs on ${board}: yes, but the core computes nothing of it, because no matrix is of a type and width that it takes`
+    ? `runs on ${board}: yes, but the core computes nothing of it, because no matrix is of a type that goes there (--core-types all sends every one)`
     : `runs on ${board}: yes, with ${formatShare(onCore)} of the weights on the core`;
 }
 

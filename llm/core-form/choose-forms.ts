@@ -15,7 +15,7 @@ export interface FormChoice {
   readonly reason: string | undefined;
 }
 
-/** Instructions of a multiply-add on blocks of 32, one column: counted under QEMU on armv7 (`bench board`, docs/models.md). */
+/** Instructions of a multiply-add on blocks of 32, one column: counted on armv7 under QEMU (docs/weights.md). */
 const INSTRUCTIONS = 7.9;
 
 /**

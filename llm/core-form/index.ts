@@ -4,9 +4,8 @@ export {
   type CoreTypesSetting,
   checkCoreTypes,
   coreForm,
-  DEFAULT_CORE_TYPES,
 } from './core-form.js';
-export { type CoreUse, coreUse } from './core-use.js';
+export { coreUse } from './core-use.js';
 export { reportOfFile } from './report.js';
 export { type ReadRows, RowConverter } from './row-converter.js';
 export { weightLoss } from './weight-loss.js';

@@ -3,7 +3,7 @@ import type { CoreForm } from './core-form.js';
 import { RowConverter } from './row-converter.js';
 
 /** Weights of a tensor that are looked at, rows all over it: a loss is the same everywhere but for chance. */
-const LOOKED_AT = 2 ** 18;
+const LOOKED_AT = 2 ** 16;
 
 /**
  * What a form loses of a tensor's weights: the root of the mean square of the differences, relative to that of the weights, on rows

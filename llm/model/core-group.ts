@@ -1,6 +1,6 @@
 import type { Accelerator, MatMulProgram } from '../../driver/index.js';
+import type { CpuWork } from './cost.js';
 import type { CpuRows, CpuRowsMemory } from './cpu-rows.js';
-import type { CpuWork } from './linear-group.js';
 import type { MatrixInput } from './matrix-input.js';
 
 /** A matrix on the core, with room for its results. */

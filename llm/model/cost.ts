@@ -1,5 +1,9 @@
 import type { Accelerator } from '../../driver/index.js';
-import type { CpuWork } from './linear-group.js';
+
+/** Multiply-adds done on the CPU, as a running total. */
+export interface CpuWork {
+  multiplyAdds: number;
+}
 
 /** What computing cost: running totals or their differences. A share of a step that others took part in may be fractional. */
 export interface Cost {

@@ -1,6 +1,7 @@
 import type { Accelerator, MatMulProgram } from '../../driver/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
 import { CoreGroup, type CoreMember } from './core-group.js';
+import type { CpuWork } from './cost.js';
 import type { CpuMatrix } from './cpu-matrix.js';
 import type { CpuRows, CpuRowsMemory } from './cpu-rows.js';
 import type { MatrixInput } from './matrix-input.js';
@@ -22,11 +23,6 @@ export type GroupMember = PlacedMatrix & {
   /** What is added to each result; nothing unless given. */
   readonly bias?: Float32Array | undefined;
 };
-
-/** Multiply-adds done on the CPU, as a running total. */
-export interface CpuWork {
-  multiplyAdds: number;
-}
 
 /**
  * Matrices that are multiplied with the same input (Q, K and V; gate and up), each into an output of its own. What the

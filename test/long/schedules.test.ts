@@ -173,10 +173,16 @@ it.each(CASES)(
   60_000,
 );
 
-/** Windows, caps and norms after; biases; experts. Rows of 48 values are the CPU's. */
-it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
-  'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s',
-  (file) => {
+/** Windows, caps and norms after; biases; experts. Rows of 48 and of 96 values are the CPU's, or padded for the core. */
+it.each([
+  ['gemma2-f16.gguf', 'exact'],
+  ['qwen2-f16.gguf', 'exact'],
+  ['qwen3moe-f16.gguf', 'exact'],
+  ['qwen3moe-f16.gguf', 'all'],
+  ['qwen2-d96-Q4_K_M.gguf', 'padded'],
+] as const)(
+  'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s with core types %s',
+  (file, coreTypes) => {
     const family = openGguf(fileSource(join('test', 'fixtures', 'families', file)));
     const board = openMockBoard(loadBoardDescription('kv260'));
     const metrics = new EngineMetrics();
@@ -189,7 +195,9 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
     ).entries()) {
       const { layers, heads, kvHeads, headDim } = readConfig(family);
       const { frameBytes } = new KvLayout({ layers, heads, kvHeads, headDim }, kvType);
-      const model = loadModel(family, { kvType, kvBytes: PAGES * 2 * frameBytes, maxColumns });
+      const accelerator = coreTypes === 'exact' ? undefined : new Accelerator(board);
+      const kvBytes = PAGES * 2 * frameBytes;
+      const model = loadModel(family, { accelerator, coreTypes, kvType, kvBytes, maxColumns });
       const alone = REQUESTS.map((request) => {
         const bench = new Bench(model);
         const { received } = bench.submit({ ...request, promptLookup: false });
@@ -216,6 +224,7 @@ it.each(['gemma2-f16.gguf', 'qwen2-f16.gguf', 'qwen3moe-f16.gguf'])(
       }
       expect(model.kvPool.stats.hits).toBeGreaterThan(5);
       model.close();
+      accelerator?.close();
     }
     expect(counts.finished).toBeGreaterThan(80);
     expect(counts.cancelled).toBeGreaterThan(8);

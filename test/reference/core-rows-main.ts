@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openEmulator } from '../../bench/board/emulator.js';
-import { COUNTED_COLUMNS, COUNTED_ROWS, COUNTED_TYPES } from './core-rows-types.js';
+import { COUNTED_COLUMNS, COUNTED_ROWS, COUNTED_TYPES, MULTIPLIED_TYPES } from './core-rows-types.js';
 
 /*
- * What making a model's rows for the core costs on armv7, in instructions a weight: the table of docs/weights.md.
+ * What making a model's rows for the core costs on armv7, in instructions, and what multiplying them with a column on the CPU does: the
+ * table of docs/weights.md.
  *
  *     node dist/test/reference/core-rows-main.js
  */
@@ -25,10 +26,14 @@ try {
     const [window, , instructions] = line.split(' ').map(Number);
     windows[window] = (windows[window] ?? 0) + instructions;
   }
-  process.stdout.write('| stored type | armv7 instructions a weight |\n|---|---|\n');
+  const each = (index: number) => (windows[2 * index + 1] / (COUNTED_ROWS * COUNTED_COLUMNS)).toFixed(1);
+  process.stdout.write(
+    '| stored type | made for the core, a weight | on the CPU, a multiply-add |\n|---|---|---|\n',
+  );
   for (const [i, name] of COUNTED_TYPES.entries()) {
-    const each = windows[2 * i + 1] / (COUNTED_ROWS * COUNTED_COLUMNS);
-    process.stdout.write(`| ${name} | ${each.toFixed(0)} |\n`);
+    const multiplied = (MULTIPLIED_TYPES as readonly string[]).indexOf(name);
+    const onCpu = multiplied < 0 ? '' : each(COUNTED_TYPES.length + multiplied);
+    process.stdout.write(`| ${name} | ${each(i)} | ${onCpu} |\n`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

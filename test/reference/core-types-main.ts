@@ -5,10 +5,8 @@ import { type BoardDescription, loadBoardDescription } from '../../board/index.j
 import { Accelerator } from '../../driver/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import { CORE_TYPES_SETTINGS, type CoreTypesSetting } from '../../llm/core-form/core-form.js';
-import { coreUse } from '../../llm/core-form/core-use.js';
 import { chooseForms } from '../../llm/core-form/index.js';
-import { weightLoss } from '../../llm/core-form/weight-loss.js';
-import { modelShape } from '../../llm/memory/model-shape.js';
+import { coreUse, modelShape, weightLoss } from '../../llm/index.js';
 import { openMockBoard } from '../../mock-device/index.js';
 import { compareModel, type ReferenceCase, readReference } from './compare.js';
 

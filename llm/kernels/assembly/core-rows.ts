@@ -266,7 +266,7 @@ function highBits(quants: usize): v128 {
   return i8x16.shr_u(shifted(quants), 4);
 }
 
-/** A row of `count` blocks of 32 as float32: d * quant, and m added. */
+/** A row of `count` blocks of 32 as float32: d * quant, and m added. Of types whose d is a half: MXFP4's may be subnormal. */
 export function decodeSmall(type: i32, row: usize, count: i32, floats: usize, scratch: usize): void {
   for (; count > 0; count--) {
     row = readSmallBlock(type, row, scratch);

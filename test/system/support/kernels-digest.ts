@@ -72,7 +72,7 @@ export function digestKernels(): KernelsDigest {
         // The bytes of b are blocks, whatever they are.
         kernels.quantizeQ8Small(atA, VALUES / 2, atOut);
         kernels.multiplySmallRow(type, atB, VALUES / 4 / 32, atOut, 2, atA);
-        kernels.decodeSmall(type, atB, VALUES / 4 / 32, atOut, atHalves);
+        if (type !== GgmlType.MXFP4) kernels.decodeSmall(type, atB, VALUES / 4 / 32, atOut, atHalves);
         kernels.coreRowOfSmall(type, atB, VALUES / 4 / 32, 2, atBlocks, atHalves);
       });
     run('rows of IQ4_XS', () => kernels.coreRowOfIq4Xs(atB, 2, atBlocks, atHalves));

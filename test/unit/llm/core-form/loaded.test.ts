@@ -162,6 +162,17 @@ describe('matrices that the core has in another form', () => {
   });
 });
 
+/** Experts, one matrix for queries, keys and values, one for gate and up, a tied output. */
+it.each(['qwen3moe-f16.gguf', 'gpt2-f16.gguf', 'phi3-f16.gguf', 'smollm3-f16.gguf'])(
+  '%s is by all the core’s to the last matrix, with the same bits alone and together',
+  (file) => {
+    const model = onBoard(openGguf(fileSource(join(FOLDER, file))), { coreTypes: 'all' });
+    expect(model.placement.totals.cpu.tensors).toBe(0);
+    expectAlike(logitsOf(model, TOKENS), logitsOf(model, TOKENS, false));
+    expect(model.cost().cpuMultiplyAdds).toBe(0);
+  },
+);
+
 describe('a file with rows that are no whole super-blocks', () => {
   const files = [...readReference(join(FOLDER, 'reference.json'))].filter(([file]) => /-d\d+-/.test(file));
   it.each(
