@@ -4,7 +4,7 @@ import { isPynqLlmError } from '../../../errors/index.js';
 import { BLOCK_FORMATS, GgmlType, openGguf, SUPER_BLOCK } from '../../../gguf/index.js';
 import { coreUse, modelShape } from '../../../llm/index.js';
 import { mixtureOf, planQuantization } from '../../../quantize/index.js';
-import { headerOnly, tensorsOf } from './model-header.js';
+import { type HeaderTensor, headerOnly, tensorsOf } from './model-header.js';
 import type { RealModel } from './real-models.js';
 
 /** A PYNQ-Z1's memory as it may be shared between Linux and DMA. */
@@ -54,10 +54,13 @@ export function hasPaddedRows(model: RealModel): boolean {
 export function planModel(model: RealModel, mixture: string, pad = false): ModelPlan | Unsupported {
   const source = headerOnly(model, tensorsOf(model));
   const { tensors } = planQuantization(source, mixtureOf(mixture), { pad });
-  const quantized = headerOnly(
-    model,
-    tensors.map(({ name, shape, to }) => ({ name, shape, type: to })),
-  );
+  const made = tensors.map(({ name, shape, to, bytesAfter }) => ({
+    name,
+    shape,
+    type: to,
+    bytes: bytesAfter,
+  }));
+  const quantized = headerOnly(model, made);
   let toPlan: ToPlan;
   try {
     toPlan = readToPlan(quantized);
@@ -77,7 +80,7 @@ export function planModel(model: RealModel, mixture: string, pad = false): Model
     cycles: use.cycles,
     dmaBytes: planOnBoard(toPlan, KV260[0], REQUEST).memory?.dma.need ?? 0,
     pynq: bestFit(PYNQ_Z1, [toPlan]),
-    twoPynqs: bestFit(PYNQ_Z1, halves(toPlan)),
+    twoPynqs: bestFit(PYNQ_Z1, halves(model, made)),
     kv260: bestFit(KV260, [toPlan]),
   };
 }
@@ -107,27 +110,52 @@ function bestFit(boards: readonly string[], parts: readonly ToPlan[]): Fit | und
   return best;
 }
 
-/** The first layers, and the others with the output matrix, cut where their weights are most alike. */
-function halves({ model, tensors }: ToPlan): ToPlan[] {
-  const hasOutput = tensors.some(({ name }) => name === 'output.weight');
-  const bytes = (part: readonly ToPlan['tensors'][number][]) =>
-    part.reduce((sum, { type, rows, columns }) => sum + rows * columns * bitsOf(type), 0);
-  // A looked-up embedding takes no memory: it goes where it does not matter.
-  const ofPart = (from: number, to: number) =>
-    tensors.filter(({ name }) => {
-      const layer = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? model.layers - 1);
-      return layer >= from && layer < to && !(hasOutput && name === 'token_embd.weight');
-    });
-  const cuts = Array.from({ length: model.layers - 1 }, (_, i) => i + 1);
-  const larger = (cut: number) => Math.max(bytes(ofPart(0, cut)), bytes(ofPart(cut, model.layers)));
-  const cut = cuts.reduce((best, one) => (larger(one) < larger(best) ? one : best));
-  return [
-    { model: { ...model, layers: cut }, tensors: ofPart(0, cut) },
-    { model: { ...model, layers: model.layers - cut }, tensors: ofPart(cut, model.layers) },
-  ];
+interface MadeTensor extends HeaderTensor {
+  /** In the file. */
+  readonly bytes: number;
 }
 
-function bitsOf(name: string): number {
-  const format = Object.values(BLOCK_FORMATS).find((one) => one.name === name);
-  return format === undefined ? 0 : (8 * format.blockBytes) / format.blockSize;
+/** The first layers, and the others with the output matrix, cut where their weights are most alike: two models of fewer layers. */
+function halves(model: RealModel, tensors: readonly MadeTensor[]): ToPlan[] {
+  const { layers, isTied } = model;
+  const ofLayers = (from: number, to: number) =>
+    tensors.filter(({ name }) => layerOf(name) === undefined || isIn(layerOf(name), from, to));
+  const bytes = (from: number, to: number) => {
+    const multiplied = ofLayers(from, to).filter(({ name }) =>
+      layerOf(name) === undefined ? to === layers && (isTied || name !== 'token_embd.weight') : true,
+    );
+    return multiplied.reduce((sum, one) => sum + one.bytes, 0);
+  };
+  const part = (from: number, to: number): ToPlan =>
+    readToPlan(
+      headerOnly(
+        {
+          ...model,
+          layers: to - from,
+          ...(model.attentionLayers && {
+            attentionLayers: model.attentionLayers.filter((i) => isIn(i, from, to)).map((i) => i - from),
+          }),
+        },
+        ofLayers(from, to).map((tensor) => ({
+          ...tensor,
+          name: tensor.name.replace(/^blk\.(\d+)/, (_, layer) => `blk.${Number(layer) - from}`),
+        })),
+      ),
+    );
+  const cuts = Array.from({ length: layers - 1 }, (_, i) => i + 1);
+  const larger = (cut: number) => Math.max(bytes(0, cut), bytes(cut, layers));
+  const cut = cuts.reduce((best, one) => (larger(one) < larger(best) ? one : best));
+  const first = part(0, cut);
+  // Embeddings are looked up there, and the output matrix is the other's.
+  const withoutOutput = first.tensors.filter(({ name }) => !/^(token_embd|output)\.weight$/.test(name));
+  return [{ model: first.model, tensors: withoutOutput }, part(cut, layers)];
+}
+
+function layerOf(name: string): number | undefined {
+  const layer = /^blk\.(\d+)\./.exec(name)?.[1];
+  return layer === undefined ? undefined : Number(layer);
+}
+
+function isIn(layer: number | undefined, from: number, to: number): boolean {
+  return layer !== undefined && layer >= from && layer < to;
 }

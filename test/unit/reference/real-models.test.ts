@@ -32,6 +32,11 @@ describe('descriptions of real models', () => {
       const gguf = openGguf(source);
       const family = String(gguf.metadata.get('general.architecture'));
       const number = (key: string) => Number(gguf.metadata.get(`${family}.${key}`));
+      // Of layers that convolve a list has 0.
+      const listed = gguf.metadata.get(`${family}.attention.head_count_kv`);
+      const kvHeads = ArrayBuffer.isView(listed)
+        ? Array.from<number | bigint>(listed).map(Number)
+        : undefined;
       const [embedding, heads] = [number('embedding_length'), number('attention.head_count')];
       const model: RealModel = {
         ...REAL_MODELS.find((one) => one.family === family)!,
@@ -39,7 +44,8 @@ describe('descriptions of real models', () => {
         embedding,
         feedForward: number('expert_feed_forward_length') || number('feed_forward_length'),
         heads,
-        kvHeads: number('attention.head_count_kv') || heads,
+        kvHeads: kvHeads === undefined ? number('attention.head_count_kv') || heads : Math.max(...kvHeads),
+        ...(kvHeads && { attentionLayers: kvHeads.flatMap((count, i) => (count > 0 ? [i] : [])) }),
         headDim: number('attention.key_length') || embedding / heads,
         vocabulary: gguf.tensors.get('token_embd.weight')!.rows,
         context: number('context_length'),
