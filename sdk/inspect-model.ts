@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 import { BLOCK_FORMATS, type GgufValue, openGguf } from '../gguf/index.js';
-import type { TensorShape } from '../protocol/index.js';
+import type { TensorShape, WirePlacementReport } from '../protocol/index.js';
 import { listOf, requireArguments } from './arguments.js';
 import { openModelFile } from './model-file.js';
 
@@ -100,7 +100,7 @@ export async function checkModel(path: string): Promise<ModelCheck> {
  */
 export async function measureLosses(
   path: string,
-  tensors: readonly { readonly name: string; readonly form?: string | undefined }[],
+  tensors: readonly Pick<WirePlacementReport['tensors'][number], 'name' | 'form'>[],
 ): Promise<ReadonlyMap<string, number>> {
   requireArguments({ path, tensors }, LOSSES);
   const { weightLosses } = await import('../agent/plan-on-board.js');

@@ -15,8 +15,8 @@ export interface FormChoice {
   readonly reason: string | undefined;
 }
 
-/** Instructions of a multiply-add on blocks of 32, one column: counted on armv7 under QEMU (docs/weights.md). */
-const INSTRUCTIONS = 7.9;
+/** Instructions of a multiply-add on blocks of 32, one column, of Q8_0: counted on armv7 under QEMU (docs/weights.md). */
+const INSTRUCTIONS = 7.8;
 
 /**
  * Multiply-adds a second of one thread on blocks of 32, by which a matrix of two parts is left to the CPU where that is faster: 0.8
