@@ -29,9 +29,10 @@ export interface ExpertWeights {
  */
 export class ExpertFeedForward {
   readonly #used: number;
-  /** Of each column its experts, the likeliest first, with their weights. */
+  /** Of each column its experts, the likeliest first, with their weights and results. */
   readonly #chosen: Int32Array;
   readonly #weights: Float32Array;
+  readonly #results: Float32Array;
 
   constructor(
     readonly config: ModelConfig,
@@ -42,6 +43,7 @@ export class ExpertFeedForward {
     this.#used = config.experts?.used ?? 0;
     this.#chosen = new Int32Array(maxColumns * this.#used);
     this.#weights = new Float32Array(maxColumns * this.#used);
+    this.#results = new Float32Array(maxColumns * this.#used * config.embedding);
   }
 
   /** Core cycles of `n` columns, were their choices spread over as many experts as they can. */
@@ -62,13 +64,13 @@ export class ExpertFeedForward {
     for (let column = 0; column < n; column++) this.#choose(column);
     for (let expert = 0; expert < weights.experts.length; expert++) this.#compute(expert, n);
     const { embedding, scales } = config;
-    const { update, expertResults } = workspace;
+    const { update } = workspace;
     for (let column = 0; column < n; column++) {
       const from = column * this.#used * embedding;
       const to = column * embedding;
-      for (let i = 0; i < embedding; i++) update[to + i] = expertResults[from + i];
+      for (let i = 0; i < embedding; i++) update[to + i] = this.#results[from + i];
       for (let slot = 1; slot < this.#used; slot++)
-        for (let i = 0; i < embedding; i++) update[to + i] += expertResults[from + slot * embedding + i];
+        for (let i = 0; i < embedding; i++) update[to + i] += this.#results[from + slot * embedding + i];
     }
     leaveUpdate(workspace, undefined, n, scales.residual);
   }
@@ -108,7 +110,7 @@ export class ExpertFeedForward {
   #compute(expert: number, n: number): void {
     const { workspace, config } = this;
     const { embedding, feedForward } = config;
-    const { normed, hidden, gathered, gate, up, expertUpdate, expertResults, memory } = workspace;
+    const { normed, hidden, gathered, gate, up, expertUpdate, memory } = workspace;
     const { gateUp, down } = this.weights.experts[expert];
     const stream = this.weights.norm === undefined ? hidden : normed;
     const choices = n * this.#used;
@@ -128,7 +130,7 @@ export class ExpertFeedForward {
       if (this.#chosen[choice] !== expert) continue;
       const weight = this.#weights[choice];
       const at = choice * embedding;
-      for (let i = 0; i < embedding; i++) expertResults[at + i] = expertUpdate[from++] * weight;
+      for (let i = 0; i < embedding; i++) this.#results[at + i] = expertUpdate[from++] * weight;
     }
   }
 }

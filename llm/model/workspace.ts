@@ -30,8 +30,6 @@ export class Workspace {
   readonly routing: Float32Array;
   readonly gathered: Float32Array;
   readonly expertUpdate: Float32Array;
-  /** Of each column what its experts made of it, the likeliest first: used * embedding values. */
-  readonly expertResults: Float32Array;
   /** cos and sin of RoPE for each column's position, and of the other RoPE of layers with a window. */
   readonly angles: Float32Array;
   readonly windowAngles: Float32Array;
@@ -62,7 +60,6 @@ export class Workspace {
       experts?.count ?? 0,
       experts ? embedding : 0,
       experts ? embedding : 0,
-      experts ? experts.used * embedding : 0,
       rope.dimensions,
       windowRope?.dimensions ?? 0,
       vocabSize,
@@ -84,7 +81,6 @@ export class Workspace {
       this.routing,
       this.gathered,
       this.expertUpdate,
-      this.expertResults,
       this.angles,
       this.windowAngles,
       this.logits,
