@@ -10,6 +10,7 @@ import { Progress } from './output/progress.js';
 export async function quantized(
   path: string,
   type: string,
+  pad: boolean,
   signal: AbortSignal,
 ): Promise<{ readonly path: string } & Disposable> {
   const { quantizeModel } = await import('../sdk/index.js');
@@ -19,7 +20,12 @@ export async function quantized(
   const copy = join(folder, `${name}-${type.toUpperCase()}.gguf`);
   using progress = new Progress(`quantize ${basename(path)}`);
   try {
-    await quantizeModel(path, copy, { type, signal, onProgress: (done, all) => progress.update(done, all) });
+    await quantizeModel(path, copy, {
+      type,
+      pad,
+      signal,
+      onProgress: (done, all) => progress.update(done, all),
+    });
     progress.finish();
     return { path: copy, [Symbol.dispose]: remove };
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { BoardDescription } from '../board/index.js';
-import { BLOCK_FORMATS, coreTypeOf, rowBytes, SUPER_BLOCK } from '../gguf/index.js';
+import { BLOCK_FORMATS, coreTypeOf, paddedRowBytes, SUPER_BLOCK } from '../gguf/index.js';
 import { packedBytes } from './packed/packed-tensor.js';
 import { wholeLines } from './tile.js';
 import { planTiles, type TensorShape, tensorCut } from './tile-plan.js';
@@ -145,7 +145,7 @@ export function placeWeights(
     const tensor = tensors[i];
     const sizes = sizesOf(description, tensor);
     if (sizes === undefined) {
-      cpu += tensor.rows * rowBytes(tensor.type, tensor.columns);
+      cpu += tensor.rows * paddedRowBytes(tensor.type, tensor.columns);
       continue;
     }
     wanted += sizes.lines;

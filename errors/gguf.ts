@@ -140,4 +140,9 @@ export const GGUF_ERRORS = {
     meaning: 'The operating system could not write the file.',
     remedy: 'Check the path, the permissions and the free space; the cause has the system error.',
   },
+  GGUF_PADDED_ROWS: {
+    number: 1027,
+    meaning: 'The keys that tell padded rows contradict the tensors.',
+    remedy: 'Make the file again with `pynq-llm quantize --pad`.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

@@ -40,6 +40,11 @@ export const LLM_ERRORS = {
     meaning: 'The model asks for a RoPE scaling that this package does not compute.',
     remedy: 'Use a model with scaling "none", "linear", "yarn" or LLaMA-3 factors.',
   },
+  LLM_TENSOR_VALUES: {
+    number: 4007,
+    meaning: 'A tensor holds values that nothing can be computed with.',
+    remedy: 'Fetch the file again and compare its SHA-256; or convert the model again.',
+  },
   LLM_CONTEXT_LENGTH: {
     number: 4500,
     meaning: 'The asked context length is not a whole number from 1 to what the model was made for.',

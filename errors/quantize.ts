@@ -14,7 +14,7 @@ export const QUANTIZE_ERRORS = {
   },
   QUANTIZE_NOT_FINITE: {
     number: 1103,
-    meaning: 'A weight is infinite or not a number, and no block can hold it.',
+    meaning: 'A weight is infinite, not a number, or larger than the type can hold.',
     remedy: 'Convert the model again; a weight that overflows F16 may fit BF16.',
   },
   QUANTIZE_SOURCE: {

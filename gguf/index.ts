@@ -8,6 +8,7 @@ export { bfloatToFloat, floatToBfloat, floatToHalf, halfToFloat } from './half.j
 export type { GgufValue } from './metadata.js';
 export { type ModelSource, modelSource } from './model-source.js';
 export { multiplyBlockRow } from './multiply-block-row.js';
+export { PADDED_ROWS_KEYS, paddedColumns, paddedRowBytes } from './padded-rows.js';
 export { quantizeQ8K } from './q8k.js';
 export { quantizeRow } from './quantize.js';
 export { readRawMetadata } from './raw-metadata.js';

@@ -10,7 +10,8 @@ const block = newSuperBlock();
 
 /**
  * Stores float32 values as a type of a file. F32, F16 and BF16 round to nearest even; the others choose their
- * scales by least squares, and are for making models and test data: the bits are not llama.cpp's.
+ * scales by least squares, and are for making models and test data: the bits are not llama.cpp's, which quantize/ writes. It builds on
+ * this folder, so that synthetic models cannot be made by it, and their bits are recorded (instructions, digests of logits).
  *
  * @param values finite numbers for block types, as many as whole blocks hold
  * @param out receives `rowBytes(type, values.length)` bytes

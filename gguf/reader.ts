@@ -3,6 +3,7 @@ import type { ByteSource } from './byte-source.js';
 import { foreignFile } from './foreign-file.js';
 import { HeaderCursor } from './header-cursor.js';
 import { type GgufValue, readMetadata, readMetadataCount } from './metadata.js';
+import { withoutPadding } from './padded-rows.js';
 import { refusePart } from './split-name.js';
 import { type GgufTensor, readTensorCount, readTensorInfos, type TensorInfo } from './tensors.js';
 
@@ -49,9 +50,7 @@ export class GgufFile {
  *   of a split model, see {@link modelSource}
  */
 export function openGguf(source: ByteSource): GgufFile {
-  const gguf = readGguf(source);
-  refusePart(gguf.metadata);
-  return gguf;
+  return opened(source, readGguf(source));
 }
 
 /**
@@ -59,12 +58,18 @@ export function openGguf(source: ByteSource): GgufFile {
  * @throws PynqLlmError as {@link openGguf}
  */
 export function openHeader(source: ByteSource): GgufFile {
-  const gguf = readGguf(source, Number.POSITIVE_INFINITY);
-  refusePart(gguf.metadata);
-  return gguf;
+  return opened(source, readGguf(source, Number.POSITIVE_INFINITY));
 }
 
-/** Like {@link openGguf}, also of one part of a split model. @param size of the whole file */
+function opened(source: ByteSource, { version, metadata, tensors }: GgufFile): GgufFile {
+  refusePart(metadata);
+  return new GgufFile(source, version, metadata, withoutPadding(metadata, tensors));
+}
+
+/**
+ * Like {@link openGguf}, also of one part of a split model, and with rows as they are stored.
+ * @param size of the whole file
+ */
 export function readGguf(source: ByteSource, size = source.size): GgufFile {
   const cursor = new HeaderCursor(source);
   const { version, tensorCount, pairCount } = readPreamble(cursor, source);

@@ -13,7 +13,7 @@ export interface GgufTensor {
   readonly columns: number;
   /** M: rows, over all further dimensions. */
   readonly rows: number;
-  /** Bytes of a row. */
+  /** Bytes of a row as it is stored, which may be padded: see padded-rows.ts. */
   readonly rowBytes: number;
   /** Where the data start, in bytes from the start of the file. */
   readonly byteOffset: number;

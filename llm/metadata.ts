@@ -101,8 +101,11 @@ export class Metadata {
   /** An array of booleans, as such or as numbers; undefined where the key is no array. @throws PynqLlmError LLM_METADATA_INVALID */
   flags(key: string): readonly boolean[] | undefined {
     const value = this.#values.get(key);
-    if (ArrayBuffer.isView(value))
-      return Array.from<number | bigint, boolean>(value, (one) => Number(one) !== 0);
+    if (ArrayBuffer.isView(value)) {
+      const numbers = Array.from<number | bigint>(value).map(Number);
+      if (numbers.every((one) => one === 0 || one === 1)) return numbers.map((one) => one === 1);
+      throw this.invalid(key, 'a flag is neither 0 nor 1');
+    }
     if (!Array.isArray(value)) return undefined;
     if (!value.every((item): item is boolean => typeof item === 'boolean'))
       throw this.invalid(key, 'it is not an array of booleans');

@@ -4,7 +4,7 @@ import type { Candidate, MeasuredTensor } from './measure.js';
 /**
  * Types for tensors, so that all together take at most `budgetBytes` and the sum of their relative errors is small: from the
  * smallest types up, always the step that takes most error off for a byte. What each matrix adds to a layer's result is off by
- * its relative error, so those are summed as they are, whatever the size.
+ * its relative error, so those are summed by their weights, whatever the size.
  *
  * @returns the chosen candidate of each tensor
  * @throws PynqLlmError QUANTIZE_BUDGET where not even the smallest types fit
@@ -20,9 +20,11 @@ export function chooseWithin(tensors: readonly MeasuredTensor[], budgetBytes: nu
     );
   for (;;) {
     let best: { index: number; to: Candidate; gain: number } | undefined;
-    for (const [index, { candidates }] of tensors.entries()) {
+    for (const [index, { candidates, weight }] of tensors.entries()) {
       const step = bestStep(candidates, chosen[index], budgetBytes - bytes);
-      if (step !== undefined && (best === undefined || step.gain > best.gain)) best = { index, ...step };
+      if (step === undefined) continue;
+      const gain = weight * step.gain;
+      if (best === undefined || gain > best.gain) best = { index, to: step.to, gain };
     }
     if (best === undefined) return chosen;
     bytes += best.to.bytes - chosen[best.index].bytes;

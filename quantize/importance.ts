@@ -79,8 +79,8 @@ function meansOf(file: GgufFile, sums: GgufTensor, matrix: string): Float32Array
     throw bad(`${matrix} has ${values.length} sums for ${divisors.length} counts.`);
   return values.map((value, i) => {
     const count = Math.round(divisors[Math.floor(i / columns)]);
-    const mean = count > 0 ? value / count : 1;
-    if (Number.isFinite(mean) && mean >= 0) return mean;
+    const mean = count === 0 ? 1 : value / count;
+    if (count >= 0 && Number.isFinite(mean) && mean >= 0) return mean;
     throw bad(`${matrix} has the mean square ${mean}.`);
   });
 }

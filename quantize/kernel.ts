@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { PynqLlmError } from '../errors/index.js';
-import { alignUp, BLOCK_FORMATS, type GgmlType, rowBytes } from '../gguf/index.js';
+import { alignUp, BLOCK_FORMATS, type GgmlType, paddedColumns, rowBytes } from '../gguf/index.js';
+import { areFinite } from './finite-blocks.js';
 
 /** What is used of WebAssembly: Node has it, but only the browser's type library declares it. */
 declare const WebAssembly: {
@@ -33,6 +34,10 @@ const IMPORTANCE_ADDRESS = 8192;
 /** Of all that a call needs; a row of a model is a thousandth. */
 const MAX_BYTES = 2 ** 30;
 
+/** Exponents of float32 in place: infinities and NaNs have all ones; squares of values from 2^60 on may overflow in a search. */
+const NOT_FINITE = 0x7f800000;
+const TOO_LARGE = (127 + 60) << 23;
+
 /** Types of tensors that can be quantised. */
 export const SOURCE_TYPES: ReadonlySet<number> = new Set([0, 1, 8, 30]);
 
@@ -48,6 +53,7 @@ export class RowQuantizer {
   }
 
   /**
+   * Rows in another type, padded with zeros to whole blocks of it.
    * @param from F32, F16, BF16 or Q8_0
    * @param source whole rows
    * @param importance a weight of each column, or undefined
@@ -61,23 +67,37 @@ export class RowQuantizer {
     to: GgmlType,
     importance?: Float32Array,
   ): Uint8Array {
-    const rows = source.length / rowBytes(from, columns);
-    const outBytes = rows * rowBytes(to, columns);
-    const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * columns, VECTOR_BYTES);
-    const sourceAt = valuesAt + alignUp(4 * rows * columns, VECTOR_BYTES);
+    const sourceRow = rowBytes(from, columns);
+    const rows = source.length / sourceRow;
+    const stored = paddedColumns(to, columns);
+    const outBytes = rows * rowBytes(to, stored);
+    const valuesAt = IMPORTANCE_ADDRESS + alignUp(4 * stored, VECTOR_BYTES);
+    const sourceAt = valuesAt + alignUp(4 * rows * stored, VECTOR_BYTES);
     const outAt = sourceAt + alignUp(source.length, VECTOR_BYTES);
     if (outAt + outBytes > MAX_BYTES) throw tooLong(columns);
     this.#grow(outAt + outBytes);
-    const bytes = new Uint8Array(this.#memory.buffer);
-    bytes.set(source, sourceAt);
-    if (importance !== undefined)
-      new Float32Array(this.#memory.buffer).set(importance, IMPORTANCE_ADDRESS / 4);
+    new Uint8Array(this.#memory.buffer).set(source, sourceAt);
+    if (importance !== undefined) {
+      const weights = new Float32Array(this.#memory.buffer, IMPORTANCE_ADDRESS, stored);
+      weights.fill(0, columns);
+      weights.set(importance);
+    }
     if (!SOURCE_TYPES.has(from)) throw unknown(from);
-    if (this.#kernels.toFloats(from, sourceAt, valuesAt, rows * columns) === 0)
+    const isPadded = stored !== columns;
+    if (isPadded) new Float32Array(this.#memory.buffer, valuesAt, rows * stored).fill(0);
+    let exponent = isPadded ? 0 : this.#kernels.toFloats(from, sourceAt, valuesAt, rows * columns);
+    for (let row = 0; isPadded && row < rows; row++) {
+      const [at, to] = [sourceAt + row * sourceRow, valuesAt + 4 * row * stored];
+      exponent = Math.max(exponent, this.#kernels.toFloats(from, at, to, columns));
+    }
+    if (exponent === NOT_FINITE)
       throw new PynqLlmError('QUANTIZE_NOT_FINITE', 'A weight is infinite or no number.');
+    if (exponent >= TOO_LARGE && BLOCK_FORMATS[to].blockSize > 1) throw tooLarge(to);
     const weights = importance === undefined ? 0 : IMPORTANCE_ADDRESS;
-    if (this.#kernels.quantizeRows(to, valuesAt, weights, columns, rows, outAt) === 0) throw unknown(to);
-    return new Uint8Array(this.#memory.buffer, outAt, outBytes);
+    if (this.#kernels.quantizeRows(to, valuesAt, weights, stored, rows, outAt) === 0) throw unknown(to);
+    const made = new Uint8Array(this.#memory.buffer, outAt, outBytes);
+    if (!areFinite(to, made)) throw tooLarge(to);
+    return made;
   }
 
   #grow(bytes: number): void {
@@ -90,6 +110,10 @@ function tooLong(columns: number): PynqLlmError {
   return new PynqLlmError('QUANTIZE_SOURCE', `A row of ${columns} values is too long.`, {
     context: { columns },
   });
+}
+
+function tooLarge(type: GgmlType): PynqLlmError {
+  return new PynqLlmError('QUANTIZE_NOT_FINITE', `A weight is too large for ${BLOCK_FORMATS[type].name}.`);
 }
 
 function unknown(type: GgmlType): PynqLlmError {

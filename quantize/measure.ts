@@ -14,15 +14,22 @@ import {
 } from '../gguf/index.js';
 import type { ImportanceMatrix } from './importance.js';
 import { RowQuantizer } from './kernel.js';
-import { inFileOrder } from './tensor-order.js';
+import { inFileOrder, layerOf } from './tensor-order.js';
 import { isQuantizable } from './tensor-types.js';
 
 /** Rows of a tensor that are tried, evenly spread: enough that the error of all is met within a few per cent. */
 const SAMPLED_ROWS = 64;
+/**
+ * What a layer's matrix gets wrong is a part of one of many updates of the residual stream; what the output matrix gets wrong is in
+ * the logits whole. So its error counts as that of four matrices of every layer: measured on one model (docs/quantize.md).
+ */
+const OUTPUT_WEIGHT_OF_LAYER = 4;
 
 /** What a tensor would cost and lose in each of the core's types, the smallest first. */
 export interface MeasuredTensor {
   readonly name: string;
+  /** How much its error counts beside that of others. */
+  readonly weight: number;
   readonly candidates: readonly Candidate[];
 }
 
@@ -34,6 +41,13 @@ export interface Candidate {
   readonly error: number;
 }
 
+export interface MeasureOptions {
+  /** Also those whose rows would be padded. */
+  readonly pad?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, all: number, tensor: string) => void) | undefined;
+}
+
 /**
  * The matrices that a board holds in DMA memory, each tried in all of the core's types. An embedding that is no output matrix too is
  * read row by row and takes none.
@@ -42,22 +56,25 @@ export interface Candidate {
 export async function measureMatrices(
   source: ByteSource,
   importance: ImportanceMatrix | undefined,
-  signal?: AbortSignal,
-  onProgress?: (done: number, all: number, tensor: string) => void,
+  { pad = false, signal, onProgress }: MeasureOptions = {},
 ): Promise<MeasuredTensor[]> {
   const file = openGguf(source);
   const isTied = !file.tensors.has('output.weight');
   const matrices = inFileOrder(file.tensors.values()).filter(
     (tensor) =>
       isQuantizable(tensor) &&
-      tensor.columns % SUPER_BLOCK === 0 &&
+      (pad || tensor.columns % SUPER_BLOCK === 0) &&
       (isTied || tensor.name !== 'token_embd.weight'),
   );
+  const layers = matrices.reduce((most, { name }) => Math.max(most, layerOf(name) + 1), 1);
+  const outputWeight = OUTPUT_WEIGHT_OF_LAYER * layers;
   const quantizer = new RowQuantizer();
   const measured: MeasuredTensor[] = [];
   for (const tensor of matrices) {
     signal?.throwIfAborted();
-    measured.push(await measureTensor(file, tensor, quantizer, importance));
+    const weight = layerOf(tensor.name) < 0 ? outputWeight : 1;
+    const candidates = await measureTensor(file, tensor, quantizer, importance);
+    measured.push({ name: tensor.name, weight, candidates });
     onProgress?.(measured.length, matrices.length, tensor.name);
   }
   return measured;
@@ -69,14 +86,14 @@ async function measureTensor(
   tensor: GgufTensor,
   quantizer: RowQuantizer,
   importance: ImportanceMatrix | undefined,
-): Promise<MeasuredTensor> {
+): Promise<Candidate[]> {
   const { rows, columns } = tensor;
   const sampled = sampledRows(rows);
   const sums = CORE_TYPES.map(() => 0);
   let squares = 0;
   const source = new Uint8Array(tensor.rowBytes);
   const floats = new Float32Array(columns);
-  const stored = new Float32Array(columns);
+  const stored = new Float32Array(Math.ceil(columns / SUPER_BLOCK) * SUPER_BLOCK);
   for (const row of sampled) {
     file.readTensor(tensor, row, 1, source);
     dequantizeRow(tensor.type, source, columns, floats);
@@ -84,22 +101,21 @@ async function measureTensor(
     squares += weighted(floats, undefined, weights);
     for (const [i, type] of CORE_TYPES.entries()) {
       const made = quantizer.quantize(tensor.type, source, columns, ggmlTypeOf(type), weights);
-      dequantizeRow(ggmlTypeOf(type), made, columns, stored);
+      dequantizeRow(ggmlTypeOf(type), made, stored.length, stored);
       sums[i] += weighted(floats, stored, weights);
     }
     await nextTurn();
   }
-  const candidates = CORE_TYPES.map((type, i) => ({
+  return CORE_TYPES.map((type, i) => ({
     type: ggmlTypeOf(type),
     bytes: boardBytes(type, rows, columns),
     error: squares === 0 ? 0 : sums[i] / squares,
   }));
-  return { name: tensor.name, candidates };
 }
 
 /** Blocks are padded to whole words on a board. */
 function boardBytes(type: CoreType, rows: number, columns: number): number {
-  return 4 * CORE_WORDS[type] * rows * (columns / SUPER_BLOCK);
+  return 4 * CORE_WORDS[type] * rows * Math.ceil(columns / SUPER_BLOCK);
 }
 
 function sampledRows(rows: number): number[] {

@@ -10,8 +10,10 @@ import {
   type GgufTensor,
   ggufHeader,
   openGguf,
+  PADDED_ROWS_KEYS,
+  paddedColumns,
+  paddedRowBytes,
   readRawMetadata,
-  rowBytes,
   SPLIT_KEYS,
 } from '../gguf/index.js';
 import type { ImportanceMatrix } from './importance.js';
@@ -157,17 +159,31 @@ function planOf(
   const tensors = sources.map((source, i): QuantizedTensor => {
     const to = types[i];
     if (to !== source.type) requireQuantizable(source, to, mixture, options.importance);
-    const bytesAfter = source.rows * rowBytes(to, source.shape[0]);
+    const bytesAfter = source.rows * paddedRowBytes(to, source.shape[0]);
     const { name, type: from, byteLength: bytesBefore } = source;
     return { name, shape: trimmedShape(source.shape), from, to, bytesBefore, bytesAfter };
   });
-  const headers = tensors.map(({ name, shape, to }) => ({ name, shape, type: to }));
-  const header = ggufHeader(metadataOf(file, mixture, options.importance), headers, alignment);
+  const metadata = new Map([...metadataOf(file, mixture, options.importance), ...paddingOf(tensors)]);
+  const headers = tensors.map(({ name, shape: [columns, ...rest], to }) => {
+    return { name, shape: [paddedColumns(to, columns), ...rest], type: to };
+  });
+  const header = ggufHeader(metadata, headers, alignment);
   const byteLength = tensors.reduce(
     (sum, { bytesAfter }) => sum + alignUp(bytesAfter, alignment),
     header.length,
   );
   return { plan: { mixture, tensors, byteLength }, header, sources, alignment };
+}
+
+/** What tells the padding of rows; nothing where no row is padded. */
+function paddingOf(tensors: readonly QuantizedTensor[]): (readonly [string, GgufEntry])[] {
+  const padded = tensors.filter(({ to, shape: [columns] }) => paddedColumns(to, columns) !== columns);
+  if (padded.length === 0) return [];
+  const [names, columns] = [padded.map(({ name }) => name), padded.map(({ shape }) => shape[0])];
+  return [
+    [PADDED_ROWS_KEYS.tensors, { type: 'array', of: 'string', value: names }],
+    [PADDED_ROWS_KEYS.columns, { type: 'array', of: 'uint32', value: columns }],
+  ];
 }
 
 function requireQuantizable(

@@ -1,4 +1,4 @@
-import { BLOCK_FORMATS, GgmlType } from '../gguf/index.js';
+import { BLOCK_FORMATS, coreTypeOf, GgmlType } from '../gguf/index.js';
 import { isQuantized, type Mixture, type MixtureName } from './mixtures.js';
 import { layerOf } from './tensor-order.js';
 
@@ -23,7 +23,7 @@ export interface TensorShape {
 
 /** A type that the user wants for tensors whose name matches. */
 export interface TensorRule {
-  readonly pattern: RegExp;
+  matches(name: string): boolean;
   readonly type: GgmlType;
 }
 
@@ -34,6 +34,8 @@ export interface TypeChoice {
   readonly rules?: readonly TensorRule[];
   /** No mixture: one type for all. */
   readonly pure?: boolean;
+  /** Rows are padded to whole super-blocks, so that they can have the core's types; else they get others, as llama-quantize gives them. */
+  readonly pad?: boolean;
   /** Types of `output.weight`, and of the embedding. */
   readonly outputType?: GgmlType;
   readonly embeddingType?: GgmlType;
@@ -95,9 +97,10 @@ function typeOf(tensor: TensorShape, choice: TypeChoice, isTied: boolean, counts
   if (role === 'embedding' && embeddingType !== undefined) return embeddingType;
   if (role === 'output' && outputType !== undefined) return outputType;
   if (!isQuantized(mixture.type)) return mixture.type;
-  const rule = rules.find(({ pattern }) => pattern.test(tensor.name));
+  const rule = rules.find((one) => one.matches(tensor.name));
   const wanted = rule?.type ?? (pure ? mixture.type : mixedType(tensor, role, choice, isTied, counts));
-  return fitting(wanted, tensor.shape[0]);
+  const isPadded = choice.pad === true && coreTypeOf(wanted) !== undefined;
+  return isPadded ? wanted : fitting(wanted, tensor.shape[0]);
 }
 
 function roleOf(name: string): Role {
@@ -121,10 +124,10 @@ function mixedType(
   isTied: boolean,
   counts: Counts,
 ): GgmlType {
-  const { mixture, model, outputType, hasImportance = false } = choice;
+  const { mixture, model, outputType, hasImportance = false, pad = false } = choice;
   if (role === 'output' || (role === 'embedding' && isTied)) {
     if (outputType !== undefined) return outputType;
-    if (tensor.shape[0] % BLOCK_FORMATS[mixture.type].blockSize !== 0) return GgmlType.Q8_0;
+    if (!pad && tensor.shape[0] % BLOCK_FORMATS[mixture.type].blockSize !== 0) return GgmlType.Q8_0;
     return mixture.type === GgmlType.Q8_0 ? GgmlType.Q8_0 : GgmlType.Q6_K;
   }
   if (role === 'embedding') return mixture.type;

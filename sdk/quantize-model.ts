@@ -2,7 +2,14 @@ import { existsSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
-import { BLOCK_FORMATS, type ByteSource, fileSink, fileSource, modelSource } from '../gguf/index.js';
+import {
+  BLOCK_FORMATS,
+  type ByteSource,
+  coreTypeOf,
+  fileSink,
+  fileSource,
+  modelSource,
+} from '../gguf/index.js';
 import {
   type Candidate,
   chooseWithin,
@@ -29,6 +36,11 @@ export interface QuantizeModelOptions {
   readonly tensorTypes?: readonly string[];
   /** One type for all tensors instead of a mixture. */
   readonly pure?: boolean;
+  /**
+   * Rows that are no whole super-blocks are padded with zeros, so that they can have the core's types; llama.cpp cannot read such a
+   * file.
+   */
+  readonly pad?: boolean;
   /** Type of `output.weight`, such as `Q6_K`. */
   readonly outputTensorType?: string;
   /** Type of the embedding. */
@@ -117,7 +129,7 @@ export async function quantizeModel(
 ): Promise<QuantizeResult> {
   requireArguments({ input, output, options }, ARGUMENTS);
   const mixture = mixtureOf(options.type);
-  const { signal, onProgress, pure } = options;
+  const { signal, onProgress, pure, pad } = options;
   requireBlocks(mixture, options);
   const importance = options.imatrix === undefined ? undefined : readImportance(options.imatrix);
   using source = modelSource(input);
@@ -127,6 +139,7 @@ export async function quantizeModel(
       : await measure(source, options.budgetBytes, importance, options);
   const choice = {
     ...(pure !== undefined && { pure }),
+    ...(pad !== undefined && { pad }),
     ...(importance !== undefined && { importance }),
     ...(signal !== undefined && { signal }),
     rules: [
@@ -154,11 +167,17 @@ export async function quantizeModel(
   }
 }
 
-/** Types of single tensors are chosen among types with blocks: F16 and the like are for all or none. */
+/**
+ * Types of single tensors are chosen among types with blocks: F16 and the like are for all or none. Rows are padded for the core's.
+ */
 function requireBlocks(
   { name, type }: Mixture,
-  { tensorTypes = [], budgetBytes }: QuantizeModelOptions,
+  { tensorTypes = [], budgetBytes, pad }: QuantizeModelOptions,
 ): void {
+  if (pad === true && coreTypeOf(type) === undefined)
+    throw new PynqLlmError('QUANTIZE_TYPE', `Rows are padded for Q2_K to Q6_K, not for ${name}.`, {
+      context: { type: name },
+    });
   if (isQuantized(type) || (tensorTypes.length === 0 && budgetBytes === undefined)) return;
   throw new PynqLlmError('QUANTIZE_BAD_RULE', `${name} takes no rules for single tensors and no budget.`, {
     context: { type: name },
@@ -195,9 +214,9 @@ async function measure(
   source: ByteSource,
   budgetBytes: number,
   importance: ImportanceMatrix | undefined,
-  { signal, onMeasure }: QuantizeModelOptions,
+  { signal, onMeasure, pad }: QuantizeModelOptions,
 ): Promise<ChosenTensor[]> {
-  const tensors = await measureMatrices(source, importance, signal, onMeasure);
+  const tensors = await measureMatrices(source, importance, { pad, signal, onProgress: onMeasure });
   const candidates = chooseWithin(tensors, budgetBytes);
   return tensors.map((tensor, i) => ({ ...tensor, candidate: candidates[i] }));
 }

@@ -36,6 +36,10 @@ export function quantizeCommand(): Command {
     .option('--output-tensor-type <type>', 'type of output.weight')
     .option('--token-embedding-type <type>', 'type of the embedding')
     .option('--pure', 'one type for all tensors instead of a mixture')
+    .option(
+      '--pad',
+      "pad rows that are no multiple of 256 with zeros, so that they get the core's types; llama.cpp cannot read the file then",
+    )
     .option('--imatrix <file>', 'an importance matrix of this model, as llama-imatrix writes it')
     .option(
       '--budget <mib>',

@@ -1,5 +1,5 @@
 import { Argument, Command } from 'commander';
-import { harmlessJson } from '../../errors/index.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { BoardClient } from '../../sdk/index.js';
 import { chosenBoards, isSeveral } from '../boards/devices.js';
 import { nameWidth, onBoard, onBoards, outcomesByName, PrefixedLines } from '../boards/several.js';
@@ -21,6 +21,7 @@ interface UploadOptions extends DevicesOptions, LoadFlags {
   readonly force?: boolean;
   readonly name?: string;
   readonly quantize?: string;
+  readonly pad?: boolean;
   readonly json?: boolean;
 }
 
@@ -33,6 +34,10 @@ export function uploadCommand(): Command {
     .addArgument(new Argument('<file>', 'a .gguf file, of a split model the first part'))
     .option('--name <name>', "the model's name on the board; the file's name when left out")
     .option('--quantize <type>', 'quantise it on the way, such as Q4_K_M; the file stays as it is')
+    .option(
+      '--pad',
+      "with --quantize: pad rows that are no multiple of 256, so that they get the core's types",
+    )
     .option('-f, --force', 'also a model that the board could not load');
   withJson(
     withDevices(withLoad(command)),
@@ -40,12 +45,14 @@ export function uploadCommand(): Command {
   );
   return command.action(async (path: string, options: UploadOptions, self: Command) => {
     const boards = await chosenBoards(options, self);
-    const { json, quantize } = options;
+    const { json, quantize, pad = false } = options;
+    if (pad && quantize === undefined)
+      throw new PynqLlmError('CLI_BAD_ARGUMENT', '--pad goes with --quantize.');
     // Once, however many boards it goes to.
     using model =
       quantize === undefined
         ? kept(path)
-        : await withInterrupt((signal) => quantized(path, quantize, signal));
+        : await withInterrupt((signal) => quantized(path, quantize, pad, signal));
     const file = model.path;
     if (!isSeveral(options)) {
       await withBoard(boards[0]!, async (board, signal) => {

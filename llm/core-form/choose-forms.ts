@@ -50,7 +50,7 @@ export function chooseForms(
 function shapeOf(tensor: TensorShape, form: CoreForm): TensorShape {
   const { type, columns } = form;
   const recipe = recipeOf(form);
-  return recipe === undefined ? tensor : { ...tensor, type, columns, recipe };
+  return { ...tensor, type, columns, ...(recipe !== undefined && { recipe }) };
 }
 
 function chooseForm(

@@ -61,7 +61,7 @@ const OTHERS: Readonly<Partial<Record<GgmlType, Made>>> = {
 /** What a matrix of a stored type and `columns` values in a row becomes on the core; undefined where it is the CPU's. */
 export function coreForm(type: GgmlType, columns: number, setting: CoreTypesSetting): CoreForm | undefined {
   const padded = Math.ceil(columns / SUPER_BLOCK) * SUPER_BLOCK;
-  if (coreTypeOf(type) !== undefined) return { made: 'stored', type, parts: 1, columns };
+  if (coreTypeOf(type) !== undefined) return { made: 'stored', type, parts: 1, columns: padded };
   if (setting === 'exact') return undefined;
   const found = PADDED[type] ?? (setting === 'all' ? OTHERS[type] : undefined);
   if (found === undefined) return undefined;

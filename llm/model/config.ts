@@ -65,6 +65,8 @@ const MOST = {
   layers: 512,
   heads: 1024,
   experts: 1024,
+  /** Each has its results in every column of a step. */
+  usedExperts: 64,
   dimension: 1 << 20,
   context: 1 << 22,
   taps: 1 << 12,
@@ -203,7 +205,8 @@ function readExperts(
 ): ModelConfig['experts'] {
   if (hasExperts) {
     const count = metadata.integer(`${prefix}.expert_count`, 1, MOST.experts);
-    return { count, used: metadata.integer(`${prefix}.expert_used_count`, 1, count) };
+    const most = Math.min(count, MOST.usedExperts);
+    return { count, used: metadata.integer(`${prefix}.expert_used_count`, 1, most) };
   }
   const experts = metadata.integer(`${prefix}.expert_count`, 0, 1 << 16, 0);
   if (experts === 0) return undefined;

@@ -6,6 +6,7 @@ import {
   type GgufFile,
   type GgufTensor,
   multiplyBlockRow,
+  paddedColumns,
   Q8K_BYTES,
   SUPER_BLOCK,
   SUPER_BLOCK_READERS,
@@ -59,7 +60,7 @@ const superBlocks: MultiplyRow = ({ type, columns }, row, input, n) =>
   input.multiplySuper(type, row, columns, n);
 
 const dequantised: MultiplyRow = ({ type, columns }, row, input, n) => {
-  dequantizeRow(type, row, columns, input.row);
+  dequantizeRow(type, row, paddedColumns(type, columns), input.row);
   return input.multiplyRow(columns, n);
 };
 
@@ -81,7 +82,7 @@ class BlockMatrix implements CpuMatrix {
 
   multiply(input: MatrixInput, n: number, out: Float32Array): void {
     const blocks = input.blocks;
-    const kb = this.columns / SUPER_BLOCK;
+    const kb = Math.ceil(this.columns / SUPER_BLOCK);
     for (let m = 0; m < this.rows; m++) {
       for (let column = 0; column < n; column++) {
         out[column * this.rows + m] = multiplyBlockRow(

@@ -101,7 +101,8 @@ export function checkModel(gguf: GgufFile): CheckedModel {
  * Embedding and staged weights stay in the file, which must remain readable until the model is closed. Weights go to device memory a
  * tile at a time; no copy of them is held.
  *
- * @throws PynqLlmError as {@link checkModel}, LLM_CONTEXT_LENGTH, LLM_CORE_TYPES, LLM_THREADS, GGUF_READ_FAILED, DRIVER_*
+ * @throws PynqLlmError as {@link checkModel}, LLM_CONTEXT_LENGTH, LLM_CORE_TYPES, LLM_THREADS, LLM_TENSOR_VALUES, GGUF_READ_FAILED,
+ *   DRIVER_*
  */
 export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const { config, tensors, tokenizer } = checkModel(gguf);
@@ -178,7 +179,7 @@ function buildGraph(
     groupOf(members[0][0].weight.columns, ...members.map(([matrix, output]) => placed(matrix, output)));
   const factors = tensors.ropeFactors;
   const isLong = contextLength > config.rope.originalContext;
-  const rope = new Rope(config.rope, factors && readVector(gguf, isLong ? factors.long : factors.short));
+  const rope = new Rope(config.rope, factors && readFactors(gguf, isLong ? factors.long : factors.short));
   const windowRope = config.windowRope && new Rope(config.windowRope, undefined);
   const { queries, keys, values, update, gate, up, logits } = workspace;
   const norm = (norms: NormTensors | GgufTensor | undefined) => readNorm(gguf, config, norms);
@@ -256,6 +257,16 @@ function buildGraph(
     outputNorm: readNorm(gguf, config, tensors.outputNorm),
     output: group([{ weight: tensors.output, bias: undefined }, logits]),
   };
+}
+
+/** Divisors of RoPE's angles. @throws PynqLlmError LLM_TENSOR_VALUES */
+function readFactors(gguf: GgufFile, tensor: GgufTensor): Float32Array {
+  const factors = readVector(gguf, tensor);
+  const wrong = factors.find((factor) => !(factor > 0 && factor < Number.POSITIVE_INFINITY));
+  if (wrong === undefined) return factors;
+  throw new PynqLlmError('LLM_TENSOR_VALUES', `${tensor.name} has the RoPE factor ${wrong}.`, {
+    context: { tensor: tensor.name, value: String(wrong) },
+  });
 }
 
 /** @returns the context that was asked for, or all that the model was made for @throws PynqLlmError LLM_CONTEXT_LENGTH */

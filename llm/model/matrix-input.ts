@@ -33,7 +33,7 @@ export class MatrixInput {
   /** Bytes of kernel memory. @param widest the longest row @param maxColumns the most columns at a time */
   static bytes(widest: number, maxColumns: number): number {
     const capacity = widest * maxColumns;
-    const floats = [roundedFloats(capacity), widest, maxColumns, SUPER_BLOCK].reduce(
+    const floats = [roundedFloats(capacity), rowFloats(widest), maxColumns, SUPER_BLOCK].reduce(
       (sum, n) => sum + wholeLines(4 * n),
       0,
     );
@@ -45,7 +45,7 @@ export class MatrixInput {
   constructor(memory: KernelMemory, widest: number, maxColumns: number) {
     const capacity = widest * maxColumns;
     this.#memory = memory;
-    this.row = memory.floats(widest);
+    this.row = memory.floats(rowFloats(widest));
     this.#packedRow = memory.bytes(2 * widest);
     const grid = memory.bytes(MOST_GRID_BYTES);
     this.#grid = new Int8Array(grid.buffer, grid.byteOffset, grid.length);
@@ -178,6 +178,11 @@ export class MatrixInput {
 
 function blockBytes(columns: number, n: number): number {
   return n * Math.ceil(columns / SUPER_BLOCK) * Q8K_BYTES;
+}
+
+/** Rows may be stored with padding. */
+function rowFloats(widest: number): number {
+  return Math.ceil(widest / SUPER_BLOCK) * SUPER_BLOCK;
 }
 
 /** Columns of halves are float32; blocks of 32 take less. */

@@ -31,6 +31,8 @@ export interface YarnConfig {
 }
 
 const MOST_CONTEXT = 1 << 22;
+/** Factors below are nobody's: what they divide or multiply would leave float32. */
+const LEAST_FACTOR = 1e-6;
 
 /**
  * RoPE of a model, from its metadata.
@@ -65,14 +67,15 @@ export function readRope(
   const type = metadata.text(`${key}.type`, 'linear');
   const linear = metadata.number(`${prefix}.rope.scale_linear`, 0, 1e6, 0);
   const factor = metadata.number(`${key}.factor`, 0, 1e6, linear) || 1;
+  if (factor < LEAST_FACTOR) throw metadata.invalid(`${key}.factor`, `${factor} is too small`);
   const rope = {
     ...plain,
     dimensions,
     originalContext: metadata.integer(`${key}.original_context_length`, 1, MOST_CONTEXT, trainedContext),
     base: metadata.number(`${prefix}.rope.freq_base`, 1, 1e12, 10000),
     attentionFactor:
-      metadata.number(`${key}.attn_factor`, 0, 1e3, 1) *
-      metadata.number(`${key}.yarn_attn_factor`, 0, 1e3, 1),
+      metadata.number(`${key}.attn_factor`, LEAST_FACTOR, 1e3, 1) *
+      metadata.number(`${key}.yarn_attn_factor`, LEAST_FACTOR, 1e3, 1),
   };
   const scale = Math.fround(1 / factor);
   switch (type) {
@@ -83,6 +86,9 @@ export function readRope(
     case 'longrope':
       return { ...rope, scale, needsFactors: true };
     case 'yarn':
+      // Where dimensions cross from one kind of angle to the other is asked of the base's logarithm.
+      if (rope.base === 1)
+        throw metadata.invalid(`${prefix}.rope.freq_base`, 'with YaRN it has to be over 1');
       return { ...rope, scale, yarn: readYarn(metadata, key) };
     default:
       throw new PynqLlmError('LLM_ROPE_SCALING_UNSUPPORTED', `${key}.type is "${type.slice(0, 64)}".`, {

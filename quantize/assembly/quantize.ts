@@ -93,8 +93,8 @@ function quantizeSuperBlock(type: i32, values: usize, importance: usize, to: usi
   }
 }
 
-/** `count` values stored as F32 (0), F16 (1), Q8_0 (8) or BF16 (30), by ggml's number, to float32. @returns whether all are finite */
-export function toFloats(type: i32, from: usize, to: usize, count: i32): bool {
+/** `count` values stored as F32 (0), F16 (1), Q8_0 (8) or BF16 (30), by ggml's number, to float32. @returns the largest exponent, in place */
+export function toFloats(type: i32, from: usize, to: usize, count: i32): u32 {
   if (type == 0) memory.copy(to, from, <usize>count << 2);
   else if (type == 1) decodeHalves(from, to, count);
   else if (type == 30)
@@ -106,10 +106,12 @@ export function toFloats(type: i32, from: usize, to: usize, count: i32): bool {
       for (let j = 0; j < 32; j++)
         store<f32>(to + (<usize>(i + j) << 2), d * <f32>load<i8>(from + 2 + j));
     }
-  // An exponent of ones: neither infinity nor NaN has a place in a block.
-  for (let i = 0; i < count; i++)
-    if ((load<u32>(to + (<usize>i << 2)) & 0x7f800000) == 0x7f800000) return false;
-  return true;
+  let largest: u32 = 0;
+  for (let i = 0; i < count; i++) {
+    const exponent = load<u32>(to + (<usize>i << 2)) & 0x7f800000;
+    if (exponent > largest) largest = exponent;
+  }
+  return largest;
 }
 
 /** To nearest, halves to even. */

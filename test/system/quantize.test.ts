@@ -165,6 +165,32 @@ describe('pynq-llm quantize', () => {
     expect(mib).toBeLessThan(200);
   });
 
+  it('pads rows for the core, which is then all that a model needs', async () => {
+    const [source, out] = [join('test', 'fixtures', 'families', 'qwen2-f16.gguf'), join(home, 'padded.gguf')];
+    expect((await cli(['quantize', source, out, '-t', 'Q6_K', '--pad'], { home })).status).toBe(0);
+    const plan = await cli(['inspect', out, '--board', 'pynq-z1', '--exact-types', '--json'], { home });
+    expect(JSON.parse(plan.stdout).runs).toMatchObject({ ok: true, onCore: 1 });
+    const file = join(home, 'text.txt');
+    writeFileSync(file, 'Once upon a time there was a cat who had a hat. '.repeat(4));
+    const args = ['perplexity', file, '-m', out, '--against', source, '-d', 'mock:', '--json'];
+    const result = await cli(args, { home });
+    const { perplexity, against, ratio } = JSON.parse(result.stdout);
+    expect(ratio).toBeCloseTo(perplexity / against.perplexity, 6);
+    expect(ratio).toBeGreaterThan(0.9);
+    expect(ratio).toBeLessThan(1.1);
+    expect(perplexity).not.toBe(against.perplexity);
+  });
+
+  it('pads nothing for types that the core has not, and says so', async () => {
+    const args = ['quantize', SOURCE, 'x.gguf', '--type', 'Q8_0', '--pad'];
+    expect(await cli(args, { home })).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('QUANTIZE_TYPE'),
+    });
+    const upload = await cli(['upload', SOURCE, '--pad', '-d', 'mock:'], { home });
+    expect(upload.stderr).toContain('--pad goes with --quantize');
+  });
+
   it('quantises on the way of an upload', async () => {
     const result = await cli(['upload', SOURCE, '--quantize', 'q8_0', '--force', '--json'], { home });
     expect(JSON.parse(result.stdout)).toMatchObject({ names: ['model-Q8_0.gguf'] });
