@@ -89,14 +89,17 @@ export function agentCommand(): Command {
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
           flags.fleet === undefined ? undefined : await member(flags.fleet, flags),
         ].filter((part) => part !== undefined);
-        await runAgent({ ...flags, coreTypes: coreTypesOf(flags), kv: kvSettings(flags), allowOrigin }, (agent) => {
-          const started = parts.map((part) => part(agent));
-          return {
-            [Symbol.dispose]: () => {
-              for (const part of started) part[Symbol.dispose]();
-            },
-          };
-        });
+        await runAgent(
+          { ...flags, coreTypes: coreTypesOf(flags), kv: kvSettings(flags), allowOrigin },
+          (agent) => {
+            const started = parts.map((part) => part(agent));
+            return {
+              [Symbol.dispose]: () => {
+                for (const part of started) part[Symbol.dispose]();
+              },
+            };
+          },
+        );
       },
     );
 }
