@@ -1,7 +1,7 @@
 import { type BoardDescription, type MatMulCost, matMulCycles } from '../../board/index.js';
 import { refusal, rowsPerTile, type TensorShape } from '../../driver/index.js';
 import { coreTypeOf, SUPER_BLOCK } from '../../gguf/index.js';
-import { type CoreForm, type CoreTypesSetting, coreForm, recipeOf } from './core-form.js';
+import { type CoreForm, type CoreTypesSetting, coreForm, DEFAULT_CORE_TYPES, recipeOf } from './core-form.js';
 
 /** A matrix, and what the driver is told of it. */
 export interface FormChoice {
@@ -32,7 +32,7 @@ const CPU_RATE: Readonly<Record<BoardDescription['architecture'], number>> = {
 export function chooseForms(
   board: BoardDescription,
   tensors: readonly TensorShape[],
-  setting: CoreTypesSetting,
+  setting: CoreTypesSetting = DEFAULT_CORE_TYPES,
 ): FormChoice[] {
   // Layers are alike.
   const known = new Map<string, Pick<FormChoice, 'form' | 'reason'>>();

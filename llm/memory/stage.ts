@@ -1,6 +1,7 @@
 import type { BoardDescription } from '../../board/index.js';
 import { emptyMemory, rowsPerTile, type TensorShape, type WorkingPlan } from '../../driver/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
+import { chooseForms } from '../core-form/index.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import type { LayerRange } from '../step-cost/index.js';
 import { assumedSystem } from './board-system.js';
@@ -28,7 +29,15 @@ export function stageMemory(
 ): StageMemory {
   const shape = shapeOfStage(model, range);
   const columns = request.maxColumns ?? DEFAULT_MAX_COLUMNS;
-  const working = { staged: false, resultBytes: resultBytes(shape.matrices, description, columns) };
+  const onCore = chooseForms(description, shape.matrices, request.coreTypes).filter(
+    ({ form }) => form !== undefined,
+  );
+  const resultBytes = largestResult(
+    onCore.map((choice) => choice.shape),
+    description,
+    columns,
+  );
+  const working = { staged: false, resultBytes };
   const sum = sumMemory({
     model: shape,
     board: { description, dma: emptyMemory(description, working) },
@@ -59,7 +68,7 @@ function shapeOfStage(model: ModelShape, { from, to }: LayerRange): ModelShape {
 }
 
 /** Results of the largest tile with as many columns as a run can have. */
-function resultBytes(
+function largestResult(
   matrices: readonly TensorShape[],
   { capacity }: BoardDescription,
   columns: number,

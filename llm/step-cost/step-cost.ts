@@ -1,5 +1,6 @@
 import type { BoardDescription } from '../../board/index.js';
 import { groupCycles, type TensorShape } from '../../driver/index.js';
+import { type CoreTypesSetting, chooseForms } from '../core-form/index.js';
 import type { LayerShape, StepShape } from './step-shape.js';
 
 /** Layers from..to-1 of a model; the output matrix belongs to the last. */
@@ -15,11 +16,12 @@ export interface LayerRange {
 export class StepCost {
   readonly #known = new Map<string, number>();
 
-  /** @param resultBytes see {@link groupCycles} */
+  /** @param resultBytes see {@link groupCycles} @param coreTypes which matrices go to the core */
   constructor(
     readonly shape: StepShape,
     readonly board: BoardDescription,
     readonly resultBytes?: number,
+    readonly coreTypes?: CoreTypesSetting,
   ) {}
 
   /**
@@ -76,7 +78,13 @@ export class StepCost {
     const key = `${columns}:${group.map(({ type, rows, columns: k }) => `${type} ${rows} ${k}`).join()}`;
     let cycles = this.#known.get(key);
     if (cycles === undefined) {
-      cycles = columns === 0 ? 0 : groupCycles(this.board, group, columns, this.resultBytes);
+      const chosen = chooseForms(this.board, group, this.coreTypes);
+      cycles = 0;
+      // Matrices of two parts a row meet an input of their own.
+      for (const parts of columns === 0 ? [] : [1, 2]) {
+        const onCore = chosen.filter(({ form }) => form?.parts === parts).map(({ shape }) => shape);
+        cycles += groupCycles(this.board, onCore, columns, this.resultBytes);
+      }
       this.#known.set(key, cycles);
     }
     return cycles;
