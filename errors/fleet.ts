@@ -49,4 +49,11 @@ export const FLEET_ERRORS = {
     meaning: 'The name of a board in its fleet is not one, or another board has it.',
     remedy: 'Give 1 to 63 lower-case letters, digits and "-", another name for each board.',
   },
+  FLEET_CORE_TYPES: {
+    number: 10509,
+    meaning:
+      'A fleet was to load a model with matrices in other forms for the core, which depend on the board: boards would differ in their bits.',
+    remedy:
+      'Leave out --core-types. `pynq-llm quantize --pad` makes a file whose matrices are all for the core, with the same bits on every board.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

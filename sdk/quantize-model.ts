@@ -1,4 +1,5 @@
-import { existsSync, realpathSync, renameSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
@@ -150,8 +151,9 @@ export async function quantizeModel(
     ...typeOption('embeddingType', options.tokenEmbeddingType),
   };
   if (options.dryRun) return resultOf(planQuantization(source, mixture, choice), source.size, measured);
-  requireWritable(input, output, options.force === true);
-  const partial = `${output}.partial`;
+  requireWritable(source.files, output, options.force === true);
+  // Of a name that nobody else has: what is there may be somebody's.
+  const partial = `${output}.${randomBytes(4).toString('hex')}.partial`;
   try {
     using sink = fileSink(partial);
     const plan = await quantizeFile(source, sink, mixture, {
@@ -198,10 +200,18 @@ function typeOption<K extends string>(key: K, name: string | undefined) {
   });
 }
 
-function requireWritable(input: string, output: string, force: boolean): void {
+/** @param sources files of the model that is read: none of them may be written over, by whatever name */
+function requireWritable(sources: readonly string[], output: string, force: boolean): void {
   if (!existsSync(output)) return;
-  if (realpathSync(output) === realpathSync(input))
-    throw new PynqLlmError('QUANTIZE_OUTPUT', `${output} is the source.`, { context: { path: output } });
+  const { dev, ino } = statSync(output);
+  const isSource = sources.some((path) => {
+    const of = statSync(path);
+    return of.dev === dev && of.ino === ino;
+  });
+  if (isSource)
+    throw new PynqLlmError('QUANTIZE_OUTPUT', `${output} is the source, or a part of it.`, {
+      context: { path: output },
+    });
   if (!force)
     throw new PynqLlmError('QUANTIZE_OUTPUT', `${output} is there already.`, { context: { path: output } });
 }

@@ -3,7 +3,9 @@ import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { Perplexity } from '../../sdk/index.js';
 import { isPipedInto, readFile } from '../files.js';
 import {
+  coreTypesOption,
   type DeviceOptions,
+  exactTypesOption,
   kvMemoryOption,
   kvTypeOption,
   type LoadFlags,
@@ -39,7 +41,9 @@ export function perplexityCommand(): Command {
     )
     .option('-c, --ctx-size <n>', "tokens of a window; the model's own context when left out", wholeNumber(2))
     .addOption(kvTypeOption())
-    .addOption(kvMemoryOption());
+    .addOption(kvMemoryOption())
+    .addOption(coreTypesOption())
+    .addOption(exactTypesOption());
   withJson(
     withDevice(command),
     'one JSON object {"perplexity","meanLogprob","tokens","windows"}, with --against also "against" with the same of the other, and "ratio"',

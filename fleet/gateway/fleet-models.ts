@@ -14,6 +14,21 @@ import type { Calls } from './calls.js';
 /** A board that loads a model tells of its progress every second or so; packing a large matrix takes longer. */
 const STALL_MS = 180_000;
 
+/**
+ * What other forms matrices have on a core depends on the board, and with them every bit: a request could not go on elsewhere.
+ * @throws PynqLlmError FLEET_CORE_TYPES
+ */
+function exactTypes(asked: Params<'models.load'>['coreTypes'] = 'exact'): 'exact' {
+  if (asked === 'exact') return asked;
+  throw new PynqLlmError(
+    'FLEET_CORE_TYPES',
+    `Boards of a fleet load models with exact types, not ${asked}.`,
+    {
+      context: { coreTypes: asked },
+    },
+  );
+}
+
 type StoreEntry = NonNullable<Awaited<ReturnType<ModelStore['find']>>>;
 
 interface FleetModelsOptions {
@@ -74,10 +89,12 @@ export class FleetModels {
 
   /**
    * Has every board load a model; resolves once each that is there has it or has failed, and one has it.
-   * @throws PynqLlmError FLEET_NO_BOARDS, FLEET_MODEL_FAILED, FLEET_LOAD_STALLED; where all boards say the same, that
+   * @throws PynqLlmError FLEET_CORE_TYPES, FLEET_NO_BOARDS, FLEET_MODEL_FAILED, FLEET_LOAD_STALLED; where all boards say the
+   *   same, that
    */
-  async load(params: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
+  async load(settings: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
     const { boards, calls, waitMs } = this.#options;
+    const params = { ...settings, coreTypes: exactTypes(settings.coreTypes) };
     const { model } = params;
     await this.find(model);
     const isFirst = !this.#wanted.has(model);

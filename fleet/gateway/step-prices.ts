@@ -39,7 +39,7 @@ export class StepPrices {
 
   #price(digest: string, board: BoardDescription): StepPrice {
     try {
-      const cost = new StepCost(readFleetModel(this.#store.path(digest)).step, board);
+      const cost = new StepCost(readFleetModel(this.#store.path(digest)).step, board, undefined, 'exact');
       const cycles = (columns: number, logits?: number) => cost.cycles(columns, logits);
       return {
         stepMs: (columns, logits) => cost.ms(columns, logits),

@@ -38,14 +38,16 @@ function tryPipeline(
   const costs = new Map<BoardDescription, StepCost>();
   const memories = new Map<string, StageMemory>();
   const kinds = kindsOf(boards);
+  // As fleets load models.
+  const exact = { ...request, coreTypes: 'exact' } as const;
   const costOf = (board: BoardDescription) => {
-    const cost = costs.get(board) ?? new StepCost(model.step, board);
+    const cost = costs.get(board) ?? new StepCost(model.step, board, undefined, 'exact');
     costs.set(board, cost);
     return cost;
   };
   const memoryOf = (board: BoardDescription, from: number, to: number) => {
     const key = `${kinds.findIndex((kind) => kind.board === board)}/${from}/${to}`;
-    const memory = memories.get(key) ?? stageMemory(model.memory, { from, to }, board, request, UPLOADS);
+    const memory = memories.get(key) ?? stageMemory(model.memory, { from, to }, board, exact, UPLOADS);
     memories.set(key, memory);
     return memory;
   };

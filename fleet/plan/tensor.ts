@@ -74,7 +74,7 @@ export function computeTensor(
   boards: readonly BoardDescription[],
   { columns = 1, link, request = {} }: TensorOptions,
 ): TensorPlan {
-  const alone = boards.map((board) => new StepCost(model.step, board).ms(columns));
+  const alone = boards.map((board) => new StepCost(model.step, board, undefined, 'exact').ms(columns));
   const cuts = tensorCuts(
     model,
     alone.map((ms) => 1 / ms),
@@ -192,7 +192,8 @@ function memoryOf(
     { ...memory, ...heads, matrices },
     { from: 0, to: memory.layers },
     board,
-    request,
+    // As fleets load models.
+    { ...request, coreTypes: 'exact' },
     UPLOADS,
   );
 }

@@ -30,8 +30,10 @@ export interface Architecture {
     /** All layers but every so manieth, where a file does not say; 0 for all. */
     readonly pattern: number;
     readonly length?: number;
-    /** Base of their own RoPE, which has no scaling; where it is left out they have the others'. */
+    /** Base of their own RoPE; where it is left out they have the others'. */
     readonly ropeBase?: number;
+    /** Their RoPE has no scaling, whatever the others' has. */
+    readonly isUnscaled?: boolean;
   };
   /** Embeddings times the root of their length. */
   readonly rootOfEmbedding: boolean;
@@ -101,7 +103,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
     {
       ...GEMMA2,
       queryKeyNorm: 'heads',
-      windows: { pattern: 6, ropeBase: 10000 },
+      windows: { pattern: 6, ropeBase: 10000, isUnscaled: true },
       scaledQueries: { layersOfLargest: 62 },
       caps: { attention: 0, logits: 0 },
     },
@@ -109,7 +111,18 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map<string, 
   ['granite', { ...LLAMA, hasScales: true }],
   ['smollm3', { ...LLAMA, layersPerUnrotated: 4 }],
   ['phi3', { ...LLAMA, rope: 'halves', scaledQueries: {} }],
-  ['olmo2', { ...LLAMA, rope: 'halves', normBefore: false, normAfter: true, queryKeyNorm: 'row' }],
+  [
+    'olmo2',
+    {
+      ...LLAMA,
+      rope: 'halves',
+      normBefore: false,
+      normAfter: true,
+      queryKeyNorm: 'row',
+      // Of OLMo 3, which goes by the same name.
+      windows: { pattern: 4, isUnscaled: true },
+    },
+  ],
   ['stablelm', { ...LLAMA, norm: 'layer', rope: 'halves', mayBeParallel: true, queryKeyNorm: 'ownHeads' }],
   ['starcoder2', { ...GPT2, rope: 'halves', biases: ['attn_output', 'ffn_up', 'ffn_down'] }],
   ['gpt2', GPT2],

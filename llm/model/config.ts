@@ -122,7 +122,9 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
       1,
     ),
     rope,
-    windowRope: readWindowRope(metadata, prefix, architecture, rope),
+    windowRope: layerConfigs.some((layer) => layer.rope === 'windowRope')
+      ? readWindowRope(metadata, prefix, architecture, rope)
+      : undefined,
     layerConfigs,
     scales: readScales(metadata, prefix, architecture, shape),
     caps: readCaps(metadata, prefix, architecture),
@@ -261,7 +263,7 @@ function vocabSize(gguf: GgufFile, prefix: string, embedding: number): number {
   return tensor.rows;
 }
 
-/** A window's layers are local: their RoPE is neither scaled nor stretched. */
+/** Of layers with a window, where it is not that of the others: what is local needs no scaling to longer contexts. */
 function readWindowRope(
   metadata: Metadata,
   prefix: string,
@@ -270,8 +272,8 @@ function readWindowRope(
 ): RopeConfig | undefined {
   if (windows === undefined) return undefined;
   const base = metadata.number(`${prefix}.rope.freq_base_swa`, 1, 1e12, windows.ropeBase ?? rope.base);
-  if (windows.ropeBase === undefined) return base === rope.base ? undefined : { ...rope, base };
-  return { ...rope, base, scale: 1, yarn: undefined, attentionFactor: 1 };
+  if (windows.isUnscaled) return { ...rope, base, scale: 1, yarn: undefined, attentionFactor: 1 };
+  return base === rope.base ? undefined : { ...rope, base };
 }
 
 function readLayers(

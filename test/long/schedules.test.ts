@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -187,31 +187,33 @@ it.each(CASES)(
   60_000,
 );
 
-const familyFile = (file: string) => openGguf(fileSource(join('test', 'fixtures', 'families', file)));
+const FAMILIES = join('test', 'fixtures', 'families');
+const familyFile = (file: string) => openGguf(fileSource(join(FAMILIES, file)));
 
-/** Windows, caps and norms after; biases; experts; convolutions. Rows of 48 and of 96 values are the CPU's, or padded for the core. */
+/** Each family, with rows of 48 values on the CPU; others on the core, as they are or in other forms. */
 it.each([
-  ['gemma2-f16.gguf', 'exact', familyFile('gemma2-f16.gguf'), 0],
-  ['qwen2-f16.gguf', 'exact', familyFile('qwen2-f16.gguf'), 0],
-  ['qwen3moe-f16.gguf', 'exact', familyFile('qwen3moe-f16.gguf'), 0],
+  ...readdirSync(FAMILIES)
+    .filter((file) => file.endsWith('-f16.gguf'))
+    .map((file) => [file, 'exact', familyFile(file), 0] as const),
   ['qwen3moe-f16.gguf', 'all', familyFile('qwen3moe-f16.gguf'), 0],
   ['qwen2-d96-Q4_K_M.gguf', 'padded', familyFile('qwen2-d96-Q4_K_M.gguf'), 0],
-  ['lfm2-f16.gguf', 'exact', familyFile('lfm2-f16.gguf'), 0],
   ['lfm2-f16.gguf', 'all', familyFile('lfm2-f16.gguf'), 0],
   ['a model that convolves on the core', 'exact', CONVOLVING, 20],
 ] as const)(
   'sequences of random schedules get, to the bit, the tokens that each gets alone, of %s with core types %s',
   (_, coreTypes, family, drafts) => {
     const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
-    const accelerator = new Accelerator(board);
+    const folder = mkdtempSync(join(tmpdir(), 'schedules-'));
+    const spill = new SpillFolder(folder, 1 << 24);
     const metrics = new EngineMetrics();
-    const counts = { finished: 0, cancelled: 0, speculated: 0 };
+    const counts = { finished: 0, cancelled: 0, speculated: 0, restored: 0 };
     for (const [which, [kvType, maxColumns]] of (
       [
         ['f16', 5],
         ['int8', 12],
       ] as const
     ).entries()) {
+      const accelerator = new Accelerator(board);
       const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(family)), kvType);
       const pages = kvType === 'f16' ? PAGES : 2 * PAGES;
       const kvBytes = (pages * pageFrames + 2 * rowFrames) * frameBytes;
@@ -226,7 +228,9 @@ it.each([
       for (let schedule = 0; schedule < 25; schedule++) {
         const generator = new Random(100 * which + schedule);
         const below = (limit: number) => generator.nextUint32() % limit;
-        const { given, speculated } = runSchedule(board, model, below, metrics);
+        const { given, speculated } = runSchedule(board, model, below, metrics, {
+          ...(schedule % 4 > 0 && { spill }),
+        });
         counts.speculated += speculated;
         for (const { request, received } of given) {
           expect(received.error).toBeUndefined();
@@ -240,10 +244,17 @@ it.each([
         }
         expect(model.kvPool.stats.used).toBe(0);
       }
-      expect(model.kvPool.stats.hits).toBeGreaterThan(5);
+      const { hits, restored, spillFailures } = model.kvPool.stats;
+      expect(hits).toBeGreaterThan(5);
+      expect(spillFailures).toBe(0);
+      counts.restored += restored;
+      model.kvPool.clear();
       model.close();
-      accelerator?.close();
+      accelerator.close();
     }
+    expect(spill.bytes).toBe(0);
+    rmSync(folder, { recursive: true });
+    expect(counts.restored).toBeGreaterThan(0);
     expect(counts.finished).toBeGreaterThan(80);
     expect(counts.cancelled).toBeGreaterThan(8);
     expect(counts.speculated).toBeGreaterThanOrEqual(drafts);
@@ -253,7 +264,6 @@ it.each([
   120_000,
 );
 
-const FAMILIES = join('test', 'fixtures', 'families');
 /** Drafts pay where the core computes. */
 const ON_CORE = join('..', 'shared', 'kit', 'gemma3-Q4_K_M.gguf');
 
