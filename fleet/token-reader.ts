@@ -15,7 +15,7 @@ export interface Difference {
 export interface Taken {
   /** Tokens whose turn it is now, in order: each number comes once. */
   readonly fresh: readonly TokenEvent[];
-  /** The end, once, after its last token. */
+  /** The end, when its last token was handed on: again where it is said again. */
   readonly end?: DoneEvent | undefined;
   /** What it says otherwise than another source did; it is left out. */
   readonly difference?: Difference | undefined;
@@ -91,7 +91,8 @@ export class TokenReader {
   takeEnd(event: DoneEvent, source: string): Taken {
     const end = this.#end;
     if (event.reason === 'cancelled') return NOTHING;
-    if (end !== undefined) return found(differenceOfEnd(end, { event, source }));
+    if (end !== undefined)
+      return { ...found(differenceOfEnd(end, { event, source })), end: this.isOver ? end.event : undefined };
     const last = Math.max(this.next, ...[...this.#said.keys()].map((index) => index + 1));
     if (event.tokens < last) {
       const who = this.#said.get(last - 1)?.source;

@@ -16,11 +16,13 @@ import type { StepPrices } from './step-prices.js';
 
 /** Boards in a row that had a request, and it brought no token: it may be what makes them fail. */
 const MOST_FRUITLESS = 3;
-/** Boards in all. */
+/** Boards in all, without those that were busy. */
 const MOST_DELIVERIES = 16;
 /** While requests wait it is looked at their times so often; and words that were lost are said again. */
 const TICK_MS = 250;
 const REPEAT_MS = 2_000;
+/** A board ends what is cancelled with its next step; what it says nothing of for longer ends without it. */
+const CANCEL_MS = 10_000;
 /** A board that has too much already. */
 const BUSY: ReadonlySet<string> = new Set(['LLM_OVERLOADED', 'AGENT_DRAINING']);
 
@@ -107,7 +109,7 @@ export class Dispatch {
   cancel(generation: string): void {
     const request = this.#requests.get(generation);
     if (request === undefined) return;
-    request.cancelled = true;
+    request.cancelledAt ??= this.#options.clock.now();
     if (request.state === 'running') this.#tell(request, { kind: 'cancel', generation });
     else this.#end(request, this.#cancelled(request));
   }
@@ -142,7 +144,7 @@ export class Dispatch {
     else if (kind === BEGINNINGS) {
       const { delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
       if (delivery !== request.delivery || request.begun) return;
-      request.begun = true;
+      request.begin();
       this.#accounts.charge(request.facts.client, promptTokens);
       request.sink.onBegun(promptTokens);
     } else if (kind === ENDS) {
@@ -160,7 +162,7 @@ export class Dispatch {
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {
     if (event.type !== 'token') return;
     const isRepeated = event.index < request.generated;
-    const { fresh, difference } = request.reader.take(event, board);
+    const { fresh, end, difference } = request.reader.take(event, board);
     if (isRepeated) this.repeated++;
     if (difference !== undefined) this.#tellDifference(request, difference);
     if (fresh.length === 0) return;
@@ -172,6 +174,11 @@ export class Dispatch {
       this.#accounts.charge(request.facts.client, 1);
       request.sink.onEvent(token);
     }
+    if (end === undefined) return;
+    // The end was there before its last token. A board that has the request meanwhile computes for nobody.
+    if (request.state === 'running') this.#giveUp(request);
+    this.#done(request, end);
+    this.#pump();
   }
 
   /** The same request has the same bits on every board, or one of them is at fault. */
@@ -186,37 +193,52 @@ export class Dispatch {
     if (event.type === 'failed') {
       const { code } = event.error;
       const isBusy = BUSY.has(code);
+      if (isBusy) request.boardIsBusy(this.#options.clock.now());
       if ((isBusy || isBoardsFault(code)) && !request.cancelled)
         this.#giveAgain(request, `board ${board} says: ${event.error.message}`, !isBusy);
       else this.#end(request, event);
     } else if (event.type === 'done') {
       const { end, difference } = request.reader.takeEnd(event, board);
       if (difference !== undefined) this.#tellDifference(request, difference);
-      if (end !== undefined && (event.reason === 'end-of-text' || event.reason === 'stop'))
-        this.#lengths.ended(event.tokens);
-      if (end !== undefined || event.reason === 'cancelled')
+      if (end !== undefined) this.#done(request, end);
+      else if (event.reason === 'cancelled' && request.cancelled)
         this.#end(request, this.#withWait(request, event));
       else this.#giveAgain(request, `of ${event.tokens} tokens ${request.generated} came`, true);
     }
     this.#pump();
   }
 
+  #done(request: FleetRequest, end: DoneEvent): void {
+    if (end.reason === 'end-of-text' || end.reason === 'stop') this.#lengths.ended(end.tokens);
+    this.#end(request, this.#withWait(request, end));
+  }
+
+  /** Whoever has it, or is about to, is to do nothing more for it. */
+  #giveUp(request: FleetRequest): void {
+    const { sequence, generation } = request;
+    this.#tell(request, { kind: 'cancel', generation });
+    if (sequence !== undefined) this.#remove(sequence);
+  }
+
+  #remove(sequence: number): void {
+    this.#options.bus
+      .queue(WORK_QUEUE)
+      .remove(sequence)
+      .catch(() => undefined);
+  }
+
   /** @param counts whether it says something against the request */
   #giveAgain(request: FleetRequest, why: string, counts: boolean): void {
-    const { log, bus } = this.#options;
+    const { log } = this.#options;
     const { sequence, generation, delivery } = request;
     log.warn({ generation, delivery, tokens: request.generated, why }, 'a request goes on elsewhere');
     // Whoever had it may come back, and is not to begin again.
-    if (sequence !== undefined)
-      bus
-        .queue(WORK_QUEUE)
-        .remove(sequence)
-        .catch(() => undefined);
+    if (sequence !== undefined) this.#remove(sequence);
     request.takeBack();
     this.redelivered++;
     if (counts) request.fruitless++;
     if (request.cancelled) this.#end(request, this.#cancelled(request));
-    else if (request.fruitless >= MOST_FRUITLESS || delivery >= MOST_DELIVERIES)
+    else if (request.fruitless >= MOST_FRUITLESS || delivery - request.busy >= MOST_DELIVERIES)
       this.#fail(
         request,
         new PynqLlmError(
@@ -251,7 +273,9 @@ export class Dispatch {
     const able = new Map(waiting.map((request) => [request, this.#boardsFor(request)]));
     for (const request of waiting) {
       const isHomeless = able.get(request)?.length === 0;
-      request.homelessSince = isHomeless ? (request.homelessSince ?? now) : undefined;
+      // Boards that were always busy so far are none either.
+      if (isHomeless || request.busy === 0)
+        request.homelessSince = isHomeless ? (request.homelessSince ?? now) : undefined;
     }
     const places = boards.all.reduce((sum, { record }) => sum + (record.isDraining ? 0 : record.places), 0);
     const plan = schedule({
@@ -308,7 +332,11 @@ export class Dispatch {
 
   /** Boards that could take a request, now or once they have a place. */
   #boardsFor(request: FleetRequest): FleetBoard[] {
-    return this.#options.boards.with(request.models).filter(({ record }) => !record.isDraining);
+    const { boards, clock } = this.#options;
+    const now = clock.now();
+    return boards
+      .with(request.models)
+      .filter(({ name, record }) => !record.isDraining && request.mayTry(name, now));
   }
 
   /**
@@ -321,7 +349,7 @@ export class Dispatch {
     return (fresh.length > 0 ? fresh : able).map((board) => {
       const { name, owner, record } = board;
       const has = [...this.#requests.values()].filter(
-        (one) => one.board?.owner === owner || meant.get(one) === name,
+        (one) => (one.board?.owner === owner && !one.isStalled) || meant.get(one) === name,
       );
       return {
         ...this.#options.prices.of(request.facts.params.model, board),
@@ -353,6 +381,7 @@ export class Dispatch {
     const order: Order = {
       delivery,
       credit: request.credit,
+      given: params.continueFrom?.length ?? 0,
       params: {
         ...params,
         ...(request.generated === 0 ? {} : { continueFrom: [...request.reader.ids] }),
@@ -399,7 +428,7 @@ export class Dispatch {
     const { clock, waitMs } = this.#options;
     const now = clock.now();
     for (const request of [...this.#requests.values()]) {
-      const { facts, homelessSince, generation, credit } = request;
+      const { facts, homelessSince, cancelledAt, generation, credit } = request;
       if (facts.deadlineAt !== undefined && now >= facts.deadlineAt) {
         if (request.state === 'running') this.#tell(request, { kind: 'cancel', generation });
         const ms = Math.round(facts.deadlineAt - facts.arrivedAt);
@@ -407,7 +436,10 @@ export class Dispatch {
           request,
           new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${ms} ms.`),
         );
-      } else if (homelessSince !== undefined && now - homelessSince >= waitMs)
+      } else if (cancelledAt !== undefined && now - cancelledAt >= CANCEL_MS) {
+        this.#giveUp(request);
+        this.#end(request, this.#cancelled(request));
+      } else if (request.state === 'waiting' && homelessSince !== undefined && now - homelessSince >= waitMs)
         this.#fail(
           request,
           new PynqLlmError(

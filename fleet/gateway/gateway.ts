@@ -143,10 +143,12 @@ export class Gateway implements SessionHost, HandledGateway {
     const { generation, model, window, sampling } = params;
     this.models.requireLoaded(model);
     if (sampling.draftModel !== undefined) this.models.requireLoaded(sampling.draftModel);
-    const preparing = { credit: 0, cancelled: false };
+    const first = params.continueFrom?.length ?? 0;
+    // Refused, it leaves the one of this id that is there as it is.
+    this.generations.add(generation, model, window, stream, first);
+    const preparing = { credit: first + stream.credit, cancelled: false };
     this.#preparing.set(generation, preparing);
     try {
-      this.generations.add(generation, model, window, stream, params.continueFrom?.length);
       return await this.#queue(params, client, preparing);
     } catch (error) {
       this.generations.refuse(generation, stream, error);

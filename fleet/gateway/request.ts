@@ -18,12 +18,16 @@ export interface RequestFacts {
   readonly deadlineAt: number | undefined;
 }
 
+/** A board that was busy is left alone for so long, twice as long each time that it is still busy. */
+const BUSY_MS = 250;
+const MOST_BUSY_MS = 8_000;
+
 /** A request that the fleet has taken: where it is, and what came of it so far. */
 export class FleetRequest {
   state: 'waiting' | 'running' = 'waiting';
   /** Whether a board took it into its engine. */
   begun = false;
-  cancelled = false;
+  cancelledAt: number | undefined;
   ended = false;
   /** The board that has it, and that board's owner of the lease. */
   board: { readonly name: string; readonly owner: string } | undefined;
@@ -32,6 +36,9 @@ export class FleetRequest {
   /** Boards it was given to, and those since its last token. */
   delivery = 0;
   fruitless = 0;
+  /** Times that a board was busy, and until when each of them is left alone. */
+  busy = 0;
+  readonly #busyBoards = new Map<string, { readonly ms: number; readonly until: number }>();
   /** Board that it waits for to have room. */
   meantFor: string | undefined;
   /** Whether the board that has it told a token. */
@@ -71,6 +78,37 @@ export class FleetRequest {
   /** Tokens so far, those among them that the client gave. */
   get generated(): number {
     return this.reader.next;
+  }
+
+  get cancelled(): boolean {
+    return this.cancelledAt !== undefined;
+  }
+
+  /** Whether it waits for its client, and costs its board nothing. */
+  get isStalled(): boolean {
+    return this.begun && this.credit <= this.generated;
+  }
+
+  /** Its board said that it has too much already. */
+  boardIsBusy(now: number): void {
+    if (this.board === undefined) return;
+    const { name } = this.board;
+    const before = this.#busyBoards.get(name)?.ms ?? BUSY_MS / 2;
+    const ms = Math.min(2 * before, MOST_BUSY_MS);
+    this.#busyBoards.set(name, { ms, until: now + ms });
+    this.busy++;
+  }
+
+  /** Whether it may be given to a board, as far as that was busy before. */
+  mayTry(board: string, now: number): boolean {
+    return now >= (this.#busyBoards.get(board)?.until ?? now);
+  }
+
+  /** A board took it into its engine. */
+  begin(): void {
+    this.begun = true;
+    this.homelessSince = undefined;
+    this.#busyBoards.clear();
   }
 
   /** A board has it from now on. */

@@ -27,11 +27,16 @@ export class AgentLink {
   readonly #session: ClientSession;
   /** Resolves with the reason when the agent has ended the session. */
   readonly lost: Promise<PynqLlmError>;
+  /** A promise keeps who waits for it as long as it is there itself: requests are told by this set instead. */
+  readonly #onLost = new Set<(reason: PynqLlmError) => void>();
 
   private constructor(agent: InProcessAgent, session: ClientSession, lost: Promise<PynqLlmError>) {
     this.#agent = agent;
     this.#session = session;
     this.lost = lost;
+    void lost.then((reason) => {
+      for (const tell of this.#onLost) tell(reason);
+    });
   }
 
   /** @throws PynqLlmError PROTOCOL_..., AGENT_... */
@@ -50,6 +55,12 @@ export class AgentLink {
     const link = new AgentLink(inProcess, session, lost);
     await session.hello('pynq-llm fleet', undefined, { timeoutMs: ANSWER_MS });
     return link;
+  }
+
+  /** Tells once the agent has ended the session. @returns a function that ends this */
+  onLost(tell: (reason: PynqLlmError) => void): () => void {
+    this.#onLost.add(tell);
+    return () => this.#onLost.delete(tell);
   }
 
   request<M extends MethodName>(

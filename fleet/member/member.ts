@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { type Bus, type Delivery, type Lease, type Subscription, takeLease } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { checkParams, systemClock } from '../../protocol/index.js';
+import { checkParams, errorToWire } from '../../protocol/index.js';
 import { type BoardRecord, boardCall, control, order, pack, unpack } from '../messages.js';
-import { BOARDS, callsOf, controlOf, WORK_QUEUE } from '../subjects.js';
+import { BOARDS, callsOf, controlOf, ENDS, LOG, WORK_QUEUE } from '../subjects.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
@@ -19,6 +19,8 @@ const PULL_MS = 60_000;
 const AGAIN_MS = 100;
 /** A request is said to be worked on so often. */
 const WORKING_MS = 5_000;
+/** What could not be refused is delivered again after so long. */
+const NAK_MS = 1_000;
 
 /** After these the device has no model any more. */
 const LOST: ReadonlySet<string> = new Set([
@@ -185,12 +187,16 @@ export class Member implements AsyncDisposable {
       taken = unpack(order, delivery.data, 'A request of the gateway');
     } catch (err) {
       log.error({ err }, 'a request of the gateway cannot be read');
-      await delivery.ack().catch(() => undefined);
-      return;
+      return this.#refuse(delivery, err);
     }
     const { generation } = taken.params;
+    const before = this.#runs.get(generation);
     // Delivered again by the broker, which did not hear in time that it is worked on.
-    if (this.#runs.has(generation)) return delivery.working();
+    if (before?.delivery === taken.delivery) return delivery.working();
+    if (before !== undefined && before.delivery > taken.delivery)
+      return delivery.ack().catch(() => undefined);
+    // Given again by the gateway, which has heard its end, or wants to hear nothing of it.
+    before?.cancel();
     const run = new Run({ bus, link: this.#link, board: this.name, order: taken, delivery, signal });
     this.#runs.set(generation, run);
     const working = setInterval(() => delivery.working(), WORKING_MS);
@@ -200,6 +206,21 @@ export class Member implements AsyncDisposable {
     } finally {
       clearInterval(working);
       if (this.#runs.get(generation) === run) this.#runs.delete(generation);
+    }
+  }
+
+  /** Says of a request that cannot be read that it has failed here: another version of the board may read it. */
+  async #refuse(delivery: Delivery, reason: unknown): Promise<void> {
+    const [generation = '', number = ''] = delivery.id.split('.');
+    const event = { type: 'failed', error: errorToWire(reason, 'AGENT_INTERNAL') } as const;
+    try {
+      const data = pack({ delivery: Number(number), event });
+      const subject = `${ENDS}.${this.name}.${generation}`;
+      await this.#options.bus.log(LOG).append(subject, `${delivery.id}.${this.name}.end`, data);
+      await delivery.ack();
+    } catch (err) {
+      this.#options.log.warn({ err }, 'nobody was told that a request cannot be read');
+      delivery.nak(NAK_MS);
     }
   }
 
@@ -249,6 +270,7 @@ export class Member implements AsyncDisposable {
   }
 }
 
+/** Keeps the process, unlike the clock's timers: a process that ends in the middle of closing tells nobody why it does. */
 function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => systemClock.after(ms, resolve));
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -17,6 +17,8 @@ const TOO_LARGE = new PynqLlmError(
 );
 /** After these it is stored perhaps later. */
 const PASSING: ReadonlySet<string> = new Set(['BUS_UNAVAILABLE', 'BUS_STORE_FULL', 'BUS_MISSING']);
+/** Where the broker takes no end of it, the request is delivered again after so long. */
+const NAK_MS = 1_000;
 
 interface RunOptions {
   readonly bus: Bus;
@@ -44,6 +46,8 @@ export class Run {
   #grant: (credit: number) => void = () => {};
   /** What was appended last is stored, and all before it. */
   #stored: Promise<void> = Promise.resolve();
+  /** Why something of it is not in the log, and never will be. */
+  #unstored: unknown;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -53,18 +57,38 @@ export class Run {
 
   /** Resolves with its end when that is in the log. Never rejects. */
   async done(): Promise<GenerateEvent> {
-    const { params } = this.#options.order;
+    const { params, given } = this.#options.order;
     const { continueFrom = [] } = params;
     let end = await this.#generate(continueFrom);
-    // Whoever had it before told all its tokens, but not the end: the last one is computed again for it.
+    // Whoever had it before told all its tokens, but not the end: the last one is computed again for it. Not so what the
+    // client says that it had: nobody knows that it was ever computed.
     const isEnded = end.type === 'failed' && end.error.code === 'LLM_CONTINUE_ENDED';
-    if (isEnded && continueFrom.length > 0) end = await this.#generate(continueFrom.slice(0, -1));
+    if (isEnded && continueFrom.length > given) end = await this.#generate(continueFrom.slice(0, -1));
     const { signal, delivery, bus } = this.#options;
     if (pack({ event: end }).length > bus.maxPayload) end = { type: 'failed', error: TOO_LARGE.toWire() };
+    // A broker stores what has other subjects in any order: the end is not to come before a token.
+    await this.#stored;
+    const hole = this.#takeUnstored();
+    if (hole !== undefined) end = failure(hole);
     await this.#append(ENDS, 'end', { event: end });
-    // Where it is delivered again it has ended for the gateway.
-    if (!signal.aborted) await delivery.ack().catch(() => undefined);
+    const refusal = this.#takeUnstored();
+    if (refusal !== undefined) await this.#append(ENDS, 'failed', { event: failure(refusal) });
+    if (signal.aborted) return end;
+    // Where it is delivered again after its end is stored, it has ended for the gateway.
+    if (this.#takeUnstored() === undefined) await delivery.ack().catch(() => undefined);
+    else delivery.nak(NAK_MS);
     return end;
+  }
+
+  #takeUnstored(): unknown {
+    const error = this.#unstored;
+    this.#unstored = undefined;
+    return error;
+  }
+
+  /** How many boards had the request before, and this one. */
+  get delivery(): number {
+    return this.#options.order.delivery;
   }
 
   /** Credit is absolute: less than before changes nothing. */
@@ -92,7 +116,8 @@ export class Run {
     const ended = new Promise<GenerateEvent>((resolve) => {
       end = resolve;
     });
-    const fail = (error: unknown) => end({ type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') });
+    const fail = (error: unknown) => end(failure(error));
+    const forget = link.onLost(fail);
     try {
       const asked = {
         ...params,
@@ -110,11 +135,12 @@ export class Run {
       opened.result.then(({ promptTokens }) => {
         void this.#append(BEGINNINGS, 'begun', { promptTokens });
       }, fail);
-      void link.lost.then(fail);
       return await ended.finally(opened.release);
     } catch (error) {
       fail(error);
       return ended;
+    } finally {
+      forget();
     }
   }
 
@@ -151,10 +177,19 @@ export class Run {
           await attempt;
           return;
         } catch (error) {
-          if (!isPynqLlmError(error) || !PASSING.has(error.code)) return;
+          if (!isPynqLlmError(error) || !PASSING.has(error.code)) {
+            this.#unstored ??= error;
+            // There is no use in tokens behind a hole.
+            if (kind === TOKENS) this.cancel();
+            return;
+          }
           await new Promise<void>((resolve) => systemClock.after(AGAIN_MS, resolve));
         }
     });
     return this.#stored;
   }
+}
+
+function failure(error: unknown): GenerateEvent {
+  return { type: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') };
 }

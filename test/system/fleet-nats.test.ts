@@ -44,6 +44,18 @@ describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker'
     home[Symbol.dispose]();
   });
 
+  it('gives many clients at once the text of one, and no request twice', async () => {
+    const texts = new Set<string>();
+    for (let round = 0; round < 4; round++) {
+      const all = Array.from({ length: 6 }, () =>
+        model.generate(PROMPT, { maxTokens: 24, temperature: 0 }).text(),
+      );
+      for (const text of await Promise.all(all)) texts.add(text);
+    }
+    expect(texts.size).toBe(1);
+    expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
+  });
+
   it('gives the tokens of one board, also where a board is killed meanwhile', async () => {
     await using alone = await openMock();
     const reference = await alone.models.upload(TINY_MODEL);

@@ -1,7 +1,14 @@
 import { join } from 'node:path';
 import { type EmbeddedAgent, openEmbedded } from '../../../agent/in-process.js';
 import { type AgentHandle, ModelStore, serveHost } from '../../../agent/index.js';
-import { type Bus, InProcessBroker, type Stored } from '../../../bus/index.js';
+import {
+  type Bus,
+  type Log as BusLog,
+  InProcessBroker,
+  type Stored,
+  type WaitOptions,
+  type WorkQueue,
+} from '../../../bus/index.js';
 import { Gateway, Member } from '../../../fleet/index.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
@@ -30,6 +37,8 @@ export interface TestBoard {
 export interface TestFleet extends AsyncDisposable {
   readonly handle: AgentHandle;
   readonly url: string;
+  readonly gateway: Gateway;
+  readonly broker: InProcessBroker;
   readonly boards: ReadonlyMap<string, TestBoard>;
   /** A board joins, or one that was cut off comes back. */
   join(name: string): Promise<TestBoard>;
@@ -44,11 +53,14 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const agents = new Map<string, EmbeddedAgent>();
   const boards = new Map<string, TestBoard>();
   const log = options.log ?? silentLog;
+  let gateway: Gateway | undefined;
   const handle = await serveHost(
     { listen: '127.0.0.1:0', log },
     async () => {
       const store = await ModelStore.open(folder.path);
-      return Gateway.open({ bus: broker.connect('gateway'), store, clock: systemClock, log, maxWaitMs });
+      const bus = broker.connect('gateway');
+      gateway = await Gateway.open({ bus, store, clock: systemClock, log, maxWaitMs });
+      return gateway;
     },
     {},
   );
@@ -78,6 +90,8 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   return {
     handle,
     url: handle.url,
+    gateway: gateway!,
+    broker,
     boards,
     join: joinFleet,
     heal: async () => {
@@ -101,6 +115,14 @@ export class Cut {
   #isSilent = false;
   /** Asked before each append of the board to the log, by its subject and id: yes cuts it off before. */
   before: (subject: string, id: string) => boolean = () => false;
+  /** What becomes of an append: it may take its time, be refused, say something else, or get lost (undefined) as if it were stored. */
+  onAppend: (
+    subject: string,
+    id: string,
+    data: Uint8Array,
+  ) => Uint8Array | undefined | Promise<Uint8Array | undefined> = (_subject, _id, data) => data;
+  /** Milliseconds until the board hears that an acknowledgement has arrived. */
+  ackMs = 0;
 
   now(): void {
     this.#isCut = true;
@@ -123,6 +145,29 @@ export class Cut {
     return this.#isCut || this.#isSilent;
   }
 
+  async #append(log: BusLog, ...[subject, id, data, options]: Parameters<BusLog['append']>): Promise<Stored> {
+    const changed = this.onAppend(subject, id, data);
+    if (changed === data) return log.append(subject, id, data, options);
+    const said = await changed;
+    if (said === undefined) return { sequence: 0, duplicate: false };
+    return log.append(subject, id, said, options);
+  }
+
+  #slow(queue: WorkQueue): WorkQueue {
+    const pull = async (...args: Parameters<WorkQueue['pull']>) => {
+      const delivery = await queue.pull(...args);
+      if (delivery === undefined) return undefined;
+      const ack = async (options?: WaitOptions) => {
+        await delivery.ack(options);
+        await new Promise((resolve) => setTimeout(resolve, this.ackMs));
+      };
+      return new Proxy(bound(delivery), {
+        get: (one, name) => (name === 'ack' ? ack : Reflect.get(one, name)),
+      });
+    };
+    return new Proxy(queue, { get: (one, name) => (name === 'pull' ? pull : Reflect.get(one, name)) });
+  }
+
   wrap(bus: Bus): Bus {
     const gone = <T>(): Promise<T> => new Promise(() => {});
     const dead = () => this.#isCut;
@@ -143,7 +188,7 @@ export class Cut {
             const append = (...args: Parameters<typeof log.append>) => {
               if (cut.before(args[0], args[1])) cut.now();
               if (dead()) return gone<Stored>();
-              if (cut.#held === undefined) return log.append(...args);
+              if (cut.#held === undefined) return cut.#append(log, ...args);
               return new Promise<Stored>((resolve, reject) => {
                 cut.#held?.push(() => void log.append(...args).then(resolve, reject));
               });
@@ -154,7 +199,8 @@ export class Cut {
           };
         if (property === 'bucket')
           return (name: string) => muted(bound(target.bucket(name)), () => cut.isCut, gone);
-        if (property === 'queue') return (name: string) => muted(bound(target.queue(name)), dead, gone);
+        if (property === 'queue')
+          return (name: string) => muted(cut.#slow(bound(target.queue(name))), dead, gone);
         const value = Reflect.get(target, property);
         return typeof value === 'function' ? value.bind(target) : value;
       },
