@@ -45,7 +45,6 @@ export class ApiMetrics {
   readonly #running = this.#gauge('generations', 'Generations that run or wait on the board');
   readonly #sessions = this.#gauge('sessions', 'Clients connected to the agent');
   readonly #unitCycles = new UnitCycles();
-  readonly #dmaFree = this.#gauge('dma_memory_free_bytes', 'DMA memory that is free');
 
   /** A request was answered. */
   answered(route: string, status: number): void {
@@ -68,8 +67,12 @@ export class ApiMetrics {
     const { state, generations, sessions, dmaMemory } = await board.health();
     this.#running.set(generations);
     this.#sessions.set(sessions);
-    if (dmaMemory !== undefined) this.#dmaFree.set(dmaMemory.free);
-    const own = await this.#registry.metrics();
+    // A fleet has none, nor has a board whose device is not there: that is not the same as 0.
+    const free =
+      dmaMemory === undefined
+        ? ''
+        : gaugeText('dma_memory_free_bytes', 'DMA memory that is free', [['', dmaMemory.free]]);
+    const own = (await this.#registry.metrics()) + free;
     if (state !== 'ready') return own;
     if (board.info.fleet !== undefined) {
       const [engine, fleet] = await Promise.all([board.metrics(), board.fleetStatus()]);

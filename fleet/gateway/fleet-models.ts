@@ -45,6 +45,8 @@ export class FleetModels {
   readonly #options: FleetModelsOptions;
   /** What every board is to have, also those that come later, and how it is loaded. */
   readonly #wanted = new Map<string, Params<'models.load'>>();
+  /** What was unloaded: boards that were about to load it are told when they have. */
+  readonly #unwanted = new Set<string>();
 
   constructor(options: FleetModelsOptions) {
     this.#options = options;
@@ -85,6 +87,13 @@ export class FleetModels {
   reconcile({ name, record }: FleetBoard): void {
     for (const [digest, params] of this.#wanted)
       if (modelOf(record, digest) === undefined) void this.#send(name, params);
+    const { calls, log } = this.#options;
+    for (const { digest: model, state } of record.models)
+      if (state === 'loaded' && this.#unwanted.has(model))
+        calls.ask(name, 'models.unload', { model }).catch((err: unknown) => {
+          // It was told before, and has not said yet that it did.
+          log.info({ board: name, model, err }, 'a model was not unloaded on a board');
+        });
   }
 
   /**
@@ -98,6 +107,7 @@ export class FleetModels {
     const { model } = params;
     await this.find(model);
     const isFirst = !this.#wanted.has(model);
+    this.#unwanted.delete(model);
     if (isFirst) this.#wanted.set(model, params);
     try {
       const first = await boards.until(() => boards.all[0], waitMs);
@@ -122,6 +132,7 @@ export class FleetModels {
   /** @throws PynqLlmError as the boards */
   async unload(digest: string): Promise<void> {
     this.#wanted.delete(digest);
+    this.#unwanted.add(digest);
     const { boards, calls } = this.#options;
     await Promise.all(
       boards.with([digest]).map(({ name }) => calls.ask(name, 'models.unload', { model: digest })),

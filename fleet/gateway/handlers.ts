@@ -152,8 +152,9 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'models.uploadCommit': async ({ params }) => models.describe(await uploads.commit(params)),
     'models.uploadAbort': ({ params }) => uploads.abort(params),
     'models.check': async ({ params }) => {
-      await models.find(params.model);
-      return calls.askAny(undefined, 'models.check', params);
+      const { digest } = await models.find(params.model);
+      const loaded = models.stateOf(digest) === 'loaded' ? digest : undefined;
+      return calls.askAny(loaded, 'models.check', params, CHECK_MS);
     },
     'models.load': (call) =>
       withProgress(call.stream(), (onProgress) => models.load(call.params, onProgress)),
@@ -197,3 +198,5 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
 
 /** As long as a question on the bus may take. */
 const SCORE_MS = 600_000;
+/** A board fetches the model first, where it has it not. */
+const CHECK_MS = 600_000;

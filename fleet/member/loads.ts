@@ -51,6 +51,14 @@ export class Loads {
     return attempt;
   }
 
+  /** Has a model in the board's store, once it has done what it was asked for before. @throws PynqLlmError as fetchModel */
+  fetch(digest: string): Promise<void> {
+    const { bus, agent } = this.#options;
+    const fetched = this.#last.then(() => fetchModel(bus, agent, digest, () => {}, this.#closing.signal));
+    this.#last = fetched.catch(() => undefined);
+    return fetched;
+  }
+
   /** The device has lost what was on it. */
   forgetAll(): void {
     for (const digest of [...this.#models.keys()]) this.forget(digest);

@@ -247,6 +247,8 @@ export class Member implements AsyncDisposable {
         `Board ${this.name} has no generation ${generation}.`,
       );
     }
+    // Boards have the file of what they have loaded; of others only the gateway has it.
+    if (method === 'models.check') await this.#loads.fetch(checkParams(method, params).model);
     const result = await answerCall(this.#link, method, params);
     if (method === 'models.unload' || method === 'models.delete')
       this.#loads.forget(checkParams(method, params).model);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import * as v8 from 'node:v8';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectInProcess } from '../../agent/in-process.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { AgentLink } from '../../fleet/member/agent-link.js';
@@ -214,6 +214,26 @@ describe('a client of a fleet', () => {
     await running.ended;
     expect(running.events.at(-1)).toMatchObject({ type: 'done', reason: 'cancelled' });
     await one.link.close();
+  }, 30_000);
+});
+
+describe('models of a fleet whose boards have their own stores', () => {
+  it('can be checked before any board has them, and are unloaded also where they were on their way', async () => {
+    await using other = await testFleet({ boards: 1, ownStores: true });
+    const at = await connect(other.url);
+    const one = await at.models.upload(TINY_MODEL);
+    await one.unload();
+    await other.join('late');
+    expect(await at.models.check(one.digest)).toHaveProperty('memory');
+    const states = async () => (await at.fleetStatus()).boards.map(({ models }) => models.length);
+    await at.models.load(one.digest);
+    // It begins to load when it has joined, and is not done when the model is unloaded.
+    await other.join('later');
+    await one.unload();
+    await vi.waitFor(async () => expect(await states()).toEqual([0, 0, 0]), 10_000);
+    await pause(1_000);
+    expect(await states()).toEqual([0, 0, 0]);
+    await at.close();
   }, 30_000);
 });
 

@@ -17,6 +17,7 @@ it('a fleet says that it is healthy, and what its boards do, in the metrics of t
     expect(metrics).toContain(`pynq_llm_board_info{board="${board}",title="PYNQ-Z1`);
     expect(metrics).toMatch(new RegExp(`^pynq_llm_fleet_board_models\\{board="${board}"\\} 1$`, 'm'));
   }
+  expect(metrics).not.toContain('dma_memory_free_bytes');
   expect(metrics).toMatch(/^pynq_llm_fleet_tokens_total 3$/m);
   expect(metrics).toMatch(/^pynq_llm_generations_total\{class="interactive",outcome="finished"\} 1$/m);
   const docs = readFileSync('docs/fleet.md', 'utf8');
