@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { fileSink, fileSource, GgmlType, openGguf, type TensorToWrite, writeGguf } from '../../gguf/index.js';
@@ -107,6 +107,37 @@ describe('pynq-llm quantize', () => {
       },
     );
     expect(small).toMatchObject({ status: 1, stderr: expect.stringContaining('QUANTIZE_BUDGET') });
+  });
+
+  it('counts types that are given, and rows that are no whole super-blocks, in the budget', async () => {
+    const path = join(home, 'given.gguf');
+    writeModel(path, { 'output.weight': [4096, 256], 'blk.0.ffn_up.weight': [4096, 288] });
+    const quantize = async (...args: string[]) => {
+      const out = join(home, 'given-out.gguf');
+      return cli(['quantize', path, out, '--dry-run', '--json', '--budget', '3', ...args], { home });
+    };
+    // 4096 rows of 288 values as Q5_0: two super-blocks of Q6_K each, 1.7 MiB.
+    const mixed = JSON.parse((await quantize('--type', 'Q4_K_M')).stdout);
+    expect(mixed.measured).toHaveLength(1);
+    expect(mixed.measured[0].name).toBe('output.weight');
+    expect((await quantize('--type', 'Q8_0')).stderr).toContain('QUANTIZE_BUDGET');
+    const given = JSON.parse((await quantize('--type', 'Q4_K_M', '--output-tensor-type', 'Q6_K')).stdout);
+    expect(given.measured).toEqual([]);
+    const ruled = JSON.parse((await quantize('--type', 'Q4_K_M', '--tensor-type', 'output=Q2_K')).stdout);
+    expect(ruled.measured).toEqual([]);
+    expect(ruled.tensors).toContainEqual(expect.objectContaining({ name: 'output.weight', to: 'Q2_K' }));
+  });
+
+  it('writes over neither a source nor somebody’s unfinished file, by whatever name', async () => {
+    const unfinished = join(home, 'z.gguf.partial');
+    copyFileSync(SOURCE, unfinished);
+    symlinkSync(unfinished, join(home, 'link.gguf'));
+    const out = join(home, 'z.gguf');
+    expect((await cli(['quantize', unfinished, out, '-t', 'Q6_K'], { home })).status).toBe(0);
+    const over = await cli(['quantize', unfinished, join(home, 'link.gguf'), '-t', 'Q6_K', '-f'], { home });
+    expect(over).toMatchObject({ status: 1, stderr: expect.stringContaining('QUANTIZE_OUTPUT') });
+    expect(readFileSync(unfinished).equals(readFileSync(SOURCE))).toBe(true);
+    expect(readdirSync(home).filter((name) => name.endsWith('.partial'))).toEqual(['z.gguf.partial']);
   });
 
   it.each([
