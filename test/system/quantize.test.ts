@@ -111,7 +111,7 @@ describe('pynq-llm quantize', () => {
 
   it('counts types that are given, and rows that are no whole super-blocks, in the budget', async () => {
     const path = join(home, 'given.gguf');
-    writeModel(path, { 'output.weight': [4096, 256], 'blk.0.ffn_up.weight': [4096, 288] });
+    writeModel(path, { 'output.weight': [256, 4096], 'blk.0.ffn_up.weight': [288, 4096] });
     const quantize = async (...args: string[]) => {
       const out = join(home, 'given-out.gguf');
       return cli(['quantize', path, out, '--dry-run', '--json', '--budget', '3', ...args], { home });
