@@ -199,6 +199,7 @@ describe('pynq-llm quantize', () => {
   it('pads rows for the core, which is then all that a model needs', async () => {
     const [source, out] = [join('test', 'fixtures', 'families', 'qwen2-f16.gguf'), join(home, 'padded.gguf')];
     expect((await cli(['quantize', source, out, '-t', 'Q6_K', '--pad'], { home })).status).toBe(0);
+    expect((await cli(['inspect', out], { home })).stdout).toContain('llama.cpp refuses the file');
     const plan = await cli(['inspect', out, '--board', 'pynq-z1', '--exact-types', '--json'], { home });
     expect(JSON.parse(plan.stdout).runs).toMatchObject({ ok: true, onCore: 1 });
     const file = join(home, 'text.txt');
