@@ -125,7 +125,10 @@ function describePlacement(
     ['resident in DMA memory', `${totals.resident.tensors} tensors, ${formatBytes(totals.resident.bytes)}`],
     ['staged from CPU memory', `${totals.staged.tensors} tensors, ${formatBytes(totals.staged.bytes)}`],
     ['computed by the CPU', `${totals.cpu.tensors} tensors`],
-    ['core cycles a token', describeCycles(tokenCycles, clock)],
+    [
+      'core cycles a token',
+      `${describeCycles(tokenCycles, clock)}${tensors.some(({ name }) => name.includes('_exps.')) ? '; with all experts, of which a token uses some' : ''}`,
+    ],
     ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
     ...otherForms(tensors),
     ['DMA memory', `${formatBytes(dmaMemory.total)}, ${formatBytes(dmaMemory.free)} of it free afterwards`],
