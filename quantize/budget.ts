@@ -6,16 +6,21 @@ import type { Candidate, MeasuredTensor } from './measure.js';
  * smallest types up, always the step that takes most error off for a byte. What each matrix adds to a layer's result is off by
  * its relative error, so those are summed by their weights, whatever the size.
  *
+ * @param givenBytes what others take of the budget
  * @returns the chosen candidate of each tensor
  * @throws PynqLlmError QUANTIZE_BUDGET where not even the smallest types fit
  */
-export function chooseWithin(tensors: readonly MeasuredTensor[], budgetBytes: number): Candidate[] {
+export function chooseWithin(
+  tensors: readonly MeasuredTensor[],
+  budgetBytes: number,
+  givenBytes = 0,
+): Candidate[] {
   const chosen = tensors.map(({ candidates }) => candidates[0]);
-  let bytes = chosen.reduce((sum, candidate) => sum + candidate.bytes, 0);
+  let bytes = chosen.reduce((sum, candidate) => sum + candidate.bytes, givenBytes);
   if (bytes > budgetBytes)
     throw new PynqLlmError(
       'QUANTIZE_BUDGET',
-      `The matrices take ${bytes} bytes in the smallest types, and the budget is ${budgetBytes}.`,
+      `The matrices take ${bytes} bytes in the smallest types, ${givenBytes} of them in types that are given, and the budget is ${budgetBytes}.`,
       { context: { bytes, budgetBytes } },
     );
   for (;;) {

@@ -2,8 +2,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type ByteSource,
   CORE_TYPES,
-  CORE_WORDS,
-  type CoreType,
   dequantizeRow,
   type GgmlType,
   type GgufFile,
@@ -12,8 +10,10 @@ import {
   openGguf,
   SUPER_BLOCK,
 } from '../gguf/index.js';
+import { boardBytes } from './board-bytes.js';
 import type { ImportanceMatrix } from './importance.js';
 import { RowQuantizer } from './kernel.js';
+import type { QuantizePlan } from './quantize-file.js';
 import { inFileOrder, layerOf } from './tensor-order.js';
 import { isQuantizable } from './tensor-types.js';
 
@@ -44,6 +44,8 @@ export interface Candidate {
 export interface MeasureOptions {
   /** Also those whose rows would be padded. */
   readonly pad?: boolean | undefined;
+  /** Tensors whose types are given: they are left out. */
+  readonly isGiven?: ((name: string) => boolean) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, all: number, tensor: string) => void) | undefined;
 }
@@ -56,15 +58,11 @@ export interface MeasureOptions {
 export async function measureMatrices(
   source: ByteSource,
   importance: ImportanceMatrix | undefined,
-  { pad = false, signal, onProgress }: MeasureOptions = {},
+  { pad = false, isGiven = () => false, signal, onProgress }: MeasureOptions = {},
 ): Promise<MeasuredTensor[]> {
   const file = openGguf(source);
-  const isTied = !file.tensors.has('output.weight');
-  const matrices = inFileOrder(file.tensors.values()).filter(
-    (tensor) =>
-      isQuantizable(tensor) &&
-      (pad || tensor.columns % SUPER_BLOCK === 0) &&
-      (isTied || tensor.name !== 'token_embd.weight'),
+  const matrices = boardMatrices(file).filter(
+    ({ name, columns }) => (pad || columns % SUPER_BLOCK === 0) && !isGiven(name),
   );
   const layers = matrices.reduce((most, { name }) => Math.max(most, layerOf(name) + 1), 1);
   const outputWeight = OUTPUT_WEIGHT_OF_LAYER * layers;
@@ -78,6 +76,33 @@ export async function measureMatrices(
     onProgress?.(measured.length, matrices.length, tensor.name);
   }
   return measured;
+}
+
+/**
+ * Bytes of DMA memory of those matrices that were not measured, in the types that they are to have.
+ * @param plan of the file without types by measure
+ */
+export function unmeasuredBytes(
+  source: ByteSource,
+  plan: Pick<QuantizePlan, 'tensors'>,
+  measured: readonly MeasuredTensor[],
+): number {
+  const known = new Set(measured.map(({ name }) => name));
+  const types = new Map(plan.tensors.map(({ name, to }) => [name, to]));
+  return boardMatrices(openGguf(source))
+    .filter(({ name }) => !known.has(name))
+    .reduce(
+      (sum, { name, type, rows, columns }) => sum + boardBytes(types.get(name) ?? type, rows, columns),
+      0,
+    );
+}
+
+/** An embedding that is no output matrix too is read row by row. */
+function boardMatrices(file: GgufFile): GgufTensor[] {
+  const isTied = !file.tensors.has('output.weight');
+  return inFileOrder(file.tensors.values()).filter(
+    (tensor) => isQuantizable(tensor) && (isTied || tensor.name !== 'token_embd.weight'),
+  );
 }
 
 /** Tries each of the core's types on sampled rows of a tensor of whole super-blocks. */
@@ -108,14 +133,9 @@ async function measureTensor(
   }
   return CORE_TYPES.map((type, i) => ({
     type: ggmlTypeOf(type),
-    bytes: boardBytes(type, rows, columns),
+    bytes: boardBytes(ggmlTypeOf(type), rows, columns),
     error: squares === 0 ? 0 : sums[i] / squares,
   }));
-}
-
-/** Blocks are padded to whole words on a board. */
-function boardBytes(type: CoreType, rows: number, columns: number): number {
-  return 4 * CORE_WORDS[type] * rows * Math.ceil(columns / SUPER_BLOCK);
 }
 
 function sampledRows(rows: number): number[] {

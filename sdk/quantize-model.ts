@@ -23,9 +23,11 @@ import {
   mixtureOf,
   parseTensorRule,
   planQuantization,
+  type QuantizeOptions,
   type QuantizePlan,
   quantizeFile,
   tensorTypeOf,
+  unmeasuredBytes,
 } from '../quantize/index.js';
 import { requireArguments } from './arguments.js';
 
@@ -49,8 +51,8 @@ export interface QuantizeModelOptions {
   /** Path of an importance matrix, as llama-imatrix writes it (GGUF). */
   readonly imatrix?: string;
   /**
-   * Bytes of a board's DMA memory that all matrices may take: types are chosen tensor by tensor, by measured error. `tensorTypes`
-   * come first; `type` holds for what takes no DMA memory.
+   * Bytes of a board's DMA memory that all matrices may take: types are chosen tensor by tensor, by measured error. Types that are
+   * given hold, and so does `type` for rows that are no whole super-blocks unless they are padded; what those take is counted.
    */
   readonly budgetBytes?: number;
   /** Replaces a file that is there. */
@@ -102,7 +104,7 @@ export interface QuantizeResult {
   readonly measured?: readonly {
     /** The tensor's name. */
     readonly name: string;
-    /** What was chosen, unless a rule said otherwise. */
+    /** What was chosen. */
     readonly chosen: string;
     /** The core's types, the smallest first. */
     readonly candidates: readonly QuantizeCandidate[];
@@ -134,21 +136,23 @@ export async function quantizeModel(
   requireBlocks(mixture, options);
   const importance = options.imatrix === undefined ? undefined : readImportance(options.imatrix);
   using source = modelSource(input);
-  const measured =
-    options.budgetBytes === undefined
-      ? undefined
-      : await measure(source, options.budgetBytes, importance, options);
-  const choice = {
+  const rules = (options.tensorTypes ?? []).map(parseTensorRule);
+  const given = {
     ...(pure !== undefined && { pure }),
     ...(pad !== undefined && { pad }),
     ...(importance !== undefined && { importance }),
     ...(signal !== undefined && { signal }),
-    rules: [
-      ...(options.tensorTypes ?? []).map(parseTensorRule),
-      ...(measured ?? []).map(({ name, candidate }) => exactRule(name, candidate.type)),
-    ],
     ...typeOption('outputType', options.outputTensorType),
     ...typeOption('embeddingType', options.tokenEmbeddingType),
+    rules,
+  };
+  const measured =
+    options.budgetBytes === undefined
+      ? undefined
+      : await measure(source, options.budgetBytes, mixture, given, options);
+  const choice = {
+    ...given,
+    rules: [...rules, ...(measured ?? []).map(({ name, candidate }) => exactRule(name, candidate.type))],
   };
   if (options.dryRun) return resultOf(planQuantization(source, mixture, choice), source.size, measured);
   requireWritable(source.files, output, options.force === true);
@@ -220,14 +224,22 @@ interface ChosenTensor extends MeasuredTensor {
   readonly candidate: Candidate;
 }
 
+/** Types by measured error of those matrices that have none yet; the others are counted. */
 async function measure(
   source: ByteSource,
   budgetBytes: number,
-  importance: ImportanceMatrix | undefined,
+  mixture: Mixture,
+  given: QuantizeOptions,
   { signal, onMeasure, pad }: QuantizeModelOptions,
 ): Promise<ChosenTensor[]> {
-  const tensors = await measureMatrices(source, importance, { pad, signal, onProgress: onMeasure });
-  const candidates = chooseWithin(tensors, budgetBytes);
+  const { rules = [], outputType, embeddingType, importance } = given;
+  const isGiven = (name: string): boolean =>
+    rules.some((rule) => rule.matches(name)) ||
+    (outputType !== undefined && name === 'output.weight') ||
+    (embeddingType !== undefined && name === 'token_embd.weight');
+  const tensors = await measureMatrices(source, importance, { pad, isGiven, signal, onProgress: onMeasure });
+  const others = unmeasuredBytes(source, planQuantization(source, mixture, given), tensors);
+  const candidates = chooseWithin(tensors, budgetBytes, others);
   return tensors.map((tensor, i) => ({ ...tensor, candidate: candidates[i] }));
 }
 

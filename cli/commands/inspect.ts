@@ -125,7 +125,10 @@ function describePlacement(
     ['resident in DMA memory', `${totals.resident.tensors} tensors, ${formatBytes(totals.resident.bytes)}`],
     ['staged from CPU memory', `${totals.staged.tensors} tensors, ${formatBytes(totals.staged.bytes)}`],
     ['computed by the CPU', `${totals.cpu.tensors} tensors`],
-    ['core cycles a token', describeCycles(tokenCycles, clock)],
+    [
+      'core cycles a token',
+      `${describeCycles(tokenCycles, clock)}${tensors.some(({ name }) => name.includes('_exps.')) ? '; with all experts, of which a token uses some' : ''}`,
+    ],
     ['weights on the core', formatShare(1 - totals.cpu.weights / Math.max(1, weights))],
     ...otherForms(tensors),
     ['DMA memory', `${formatBytes(dmaMemory.total)}, ${formatBytes(dmaMemory.free)} of it free afterwards`],
@@ -159,6 +162,13 @@ function describeMemory({ table, refusal, fits, contextLength, kvTokens }: Memor
   return `${table}\n\ndoes not fit: ${refusal}${would === '' ? '' : `; it would fit\n${would}`}`;
 }
 
+/** K-quants have whole super-blocks, unless `quantize --pad` made them. */
+function paddedRows({ tensors }: ModelFile): [string, string][] {
+  const count = tensors.filter(({ type, columns }) => type.endsWith('_K') && columns % 256 !== 0).length;
+  if (count === 0) return [];
+  return [['padded rows', `of ${count} tensors, for the core (quantize --pad): llama.cpp refuses the file`]];
+}
+
 function describeFile(file: string, model: ModelFile): string {
   const facts = formatFacts([
     ['file', model.files.length === 1 ? file : `${file} and the ${model.files.length - 1} parts behind it`],
@@ -171,6 +181,7 @@ function describeFile(file: string, model: ModelFile): string {
         .map(([type, count]) => `${count} ${type}`)
         .join(', '),
     ],
+    ...paddedRows(model),
   ]);
   const metadata = formatFacts(
     model.metadata.map(({ key, value, length }) => [key, shorten(value, length)] as const),

@@ -3,7 +3,6 @@ import { type KernelMemory, wholeLines } from '../kernels/kernels.js';
 
 /** Of kernels: a block of 32 activations (assembly/q8small.ts). */
 const SMALL = 32;
-const SMALL_BYTES = 40;
 
 /**
  * The columns that matrices are multiplied with, in the form that each type of weights wants, converted once, and the row of
@@ -18,7 +17,7 @@ export class MatrixInput {
   readonly #grid: Int8Array;
   #gridType: GgmlType | undefined;
   readonly #memory: KernelMemory;
-  /** Columns rounded to halves or to bfloat16, or as blocks of 32: one form at a time. */
+  /** Columns rounded to halves or to bfloat16, or as blocks of 32, which take less: one form at a time. */
   readonly #rounded: Float32Array;
   readonly #results: Float32Array;
   readonly #blocks: Uint8Array;
@@ -33,7 +32,7 @@ export class MatrixInput {
   /** Bytes of kernel memory. @param widest the longest row @param maxColumns the most columns at a time */
   static bytes(widest: number, maxColumns: number): number {
     const capacity = widest * maxColumns;
-    const floats = [roundedFloats(capacity), rowFloats(widest), maxColumns, SUPER_BLOCK].reduce(
+    const floats = [capacity, rowFloats(widest), maxColumns, SUPER_BLOCK].reduce(
       (sum, n) => sum + wholeLines(4 * n),
       0,
     );
@@ -49,7 +48,7 @@ export class MatrixInput {
     this.#packedRow = memory.bytes(2 * widest);
     const grid = memory.bytes(MOST_GRID_BYTES);
     this.#grid = new Int8Array(grid.buffer, grid.byteOffset, grid.length);
-    this.#rounded = memory.floats(roundedFloats(capacity));
+    this.#rounded = memory.floats(capacity);
     this.#results = memory.floats(maxColumns);
     this.#tail = memory.floats(SUPER_BLOCK);
     this.#blocks = memory.bytes(blockBytes(widest, maxColumns));
@@ -183,9 +182,4 @@ function blockBytes(columns: number, n: number): number {
 /** Rows may be stored with padding. */
 function rowFloats(widest: number): number {
   return Math.ceil(widest / SUPER_BLOCK) * SUPER_BLOCK;
-}
-
-/** Columns of halves are float32; blocks of 32 take less. */
-function roundedFloats(capacity: number): number {
-  return Math.max(capacity, Math.ceil((capacity / SMALL) * SMALL_BYTES) / 4);
 }

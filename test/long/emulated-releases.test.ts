@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,6 +13,7 @@ import {
   MACHINES,
   runInRelease,
 } from '../system/support/emulated-release.js';
+import { digestFamilies } from '../system/support/families-digest.js';
 import { digestKernels } from '../system/support/kernels-digest.js';
 import { digestLogits } from '../system/support/logits-digest.js';
 import { compileXrt, XRT_SEEN } from '../system/support/stand-in-xrt.js';
@@ -46,16 +47,15 @@ function ofRelease(release: EmulatedRelease, folder: string): void {
     DEADLINE_MS,
   );
 
-  // Convolutions; windows; experts.
-  it.each(
-    ['lfm2', 'gemma3', 'qwen3moe'].flatMap((family) => KV_TYPES.map((kvType) => [family, kvType] as const)),
-  )(
-    'computes the bits of all logits of %s, keys and values as %s',
-    async (family, kvType) => {
-      const model = resolve(`test/fixtures/families/${family}-f16.gguf`);
-      const args = [model, 'pynq-z1', PROMPT, '16', kvType];
-      const there: unknown = JSON.parse(await runInRelease(release, ['logits-digest-main'], args));
-      expect(there).toEqual({ ...digestLogits(model, 'pynq-z1', PROMPT, 16, kvType), architecture: arch });
+  it(
+    'computes the bits of all logits of all families',
+    async () => {
+      const folder = resolve('test/fixtures/families');
+      const models = readdirSync(folder)
+        .filter((file) => file.endsWith('-f16.gguf'))
+        .map((file) => join(folder, file));
+      const there: unknown = JSON.parse(await runInRelease(release, ['families-digest-main'], models));
+      expect(there).toEqual(digestFamilies(models).map((digest) => ({ ...digest, architecture: arch })));
     },
     DEADLINE_MS,
   );

@@ -10,6 +10,12 @@ import { accuracyOf, KIT, readAccuracy } from '../reference/models/accuracy.js';
 const reference = readReference(join(KIT, 'reference.json'));
 const floatReference = readReference(join(KIT, 'reference-float.json'));
 
+/** Files of which something has another form on the core. */
+const OTHER_FORMS = [
+  ['padded', /-d\d+-|^types\//],
+  ['all', /-d\d+-|^types\/|-f16|moe/],
+] as const;
+
 describe('models of all families, with random weights', () => {
   it.skipIf(reference.size > 0)(`skipped: ${KIT} is not there`, ({ skip }) => skip());
 
@@ -26,11 +32,9 @@ describe('models of all families, with random weights', () => {
   it
     .skipIf(!existsSync(KIT))
     .each(
-      [...reference]
-        .filter(([file]) => /-d\d+-/.test(file))
-        .flatMap(([file, cases]) =>
-          (['padded', 'all'] as const).map((types) => [file, types, cases] as const),
-        ),
+      [...reference].flatMap(([file, cases]) =>
+        OTHER_FORMS.filter(([, files]) => files.test(file)).map(([types]) => [file, types, cases] as const),
+      ),
     )('%s by %s is within the tolerance of matrices in another form', (file, coreTypes, cases) => {
     const accelerator = new Accelerator(openMockBoard(loadBoardDescription('pynq-z1')));
     const { failures } = compareModel(KIT, file, cases, accelerator, false, coreTypes);

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { fileSink, fileSource, GgmlType, openGguf, type TensorToWrite, writeGguf } from '../../gguf/index.js';
@@ -109,6 +109,37 @@ describe('pynq-llm quantize', () => {
     expect(small).toMatchObject({ status: 1, stderr: expect.stringContaining('QUANTIZE_BUDGET') });
   });
 
+  it('counts types that are given, and rows that are no whole super-blocks, in the budget', async () => {
+    const path = join(home, 'given.gguf');
+    writeModel(path, { 'output.weight': [256, 4096], 'blk.0.ffn_up.weight': [288, 4096] });
+    const quantize = async (...args: string[]) => {
+      const out = join(home, 'given-out.gguf');
+      return cli(['quantize', path, out, '--dry-run', '--json', '--budget', '3', ...args], { home });
+    };
+    // 4096 rows of 288 values as Q5_0: two super-blocks of Q6_K each, 1.7 MiB.
+    const mixed = JSON.parse((await quantize('--type', 'Q4_K_M')).stdout);
+    expect(mixed.measured).toHaveLength(1);
+    expect(mixed.measured[0].name).toBe('output.weight');
+    expect((await quantize('--type', 'Q8_0')).stderr).toContain('QUANTIZE_BUDGET');
+    const given = JSON.parse((await quantize('--type', 'Q4_K_M', '--output-tensor-type', 'Q6_K')).stdout);
+    expect(given.measured).toEqual([]);
+    const ruled = JSON.parse((await quantize('--type', 'Q4_K_M', '--tensor-type', 'output=Q2_K')).stdout);
+    expect(ruled.measured).toEqual([]);
+    expect(ruled.tensors).toContainEqual(expect.objectContaining({ name: 'output.weight', to: 'Q2_K' }));
+  });
+
+  it('writes over neither a source nor somebody’s unfinished file, by whatever name', async () => {
+    const unfinished = join(home, 'z.gguf.partial');
+    copyFileSync(SOURCE, unfinished);
+    symlinkSync(unfinished, join(home, 'link.gguf'));
+    const out = join(home, 'z.gguf');
+    expect((await cli(['quantize', unfinished, out, '-t', 'Q6_K'], { home })).status).toBe(0);
+    const over = await cli(['quantize', unfinished, join(home, 'link.gguf'), '-t', 'Q6_K', '-f'], { home });
+    expect(over).toMatchObject({ status: 1, stderr: expect.stringContaining('QUANTIZE_OUTPUT') });
+    expect(readFileSync(unfinished).equals(readFileSync(SOURCE))).toBe(true);
+    expect(readdirSync(home).filter((name) => name.endsWith('.partial'))).toEqual(['z.gguf.partial']);
+  });
+
   it.each([
     { why: 'a file that is there', args: [SOURCE, SOURCE], code: 'QUANTIZE_OUTPUT' },
     { why: 'an unknown type', args: [SOURCE, 'x.gguf'], type: 'Q9', code: 'QUANTIZE_UNKNOWN_TYPE' },
@@ -168,6 +199,7 @@ describe('pynq-llm quantize', () => {
   it('pads rows for the core, which is then all that a model needs', async () => {
     const [source, out] = [join('test', 'fixtures', 'families', 'qwen2-f16.gguf'), join(home, 'padded.gguf')];
     expect((await cli(['quantize', source, out, '-t', 'Q6_K', '--pad'], { home })).status).toBe(0);
+    expect((await cli(['inspect', out], { home })).stdout).toContain('llama.cpp refuses the file');
     const plan = await cli(['inspect', out, '--board', 'pynq-z1', '--exact-types', '--json'], { home });
     expect(JSON.parse(plan.stdout).runs).toMatchObject({ ok: true, onCore: 1 });
     const file = join(home, 'text.txt');
