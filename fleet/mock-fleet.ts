@@ -61,12 +61,7 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
           parts.push(() => member.close());
         }),
       );
-      return {
-        uploadBodies: gateway.uploadBodies,
-        openSession: (...client: Parameters<Gateway['openSession']>) => gateway.openSession(...client),
-        drain: (ms: number) => gateway.drain(ms),
-        close,
-      };
+      return gateway.closedBy(close);
     } catch (error) {
       await close();
       throw error;

@@ -25,15 +25,10 @@ export function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
     try {
       const store = await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log);
       const gateway = await Gateway.open({ bus, store, clock: systemClock, log });
-      return {
-        uploadBodies: gateway.uploadBodies,
-        openSession: (...client: Parameters<Gateway['openSession']>) => gateway.openSession(...client),
-        drain: (ms: number) => gateway.drain(ms),
-        close: async () => {
-          await gateway.close();
-          await bus.close();
-        },
-      };
+      return gateway.closedBy(async () => {
+        await gateway.close();
+        await bus.close();
+      });
     } catch (error) {
       await bus.close();
       throw error;

@@ -5,10 +5,7 @@ import {
   CAPABILITIES,
   type Call,
   type MethodName,
-  type OnProgress,
   PROTOCOL_VERSION,
-  type Result,
-  type ServerStream,
   type ServiceOptions,
 } from '../../protocol/index.js';
 import type { ModelStore } from '../store/model-store.js';
@@ -23,6 +20,7 @@ import { CheckFiles } from './check-files.js';
 import { clientPath } from './client-path.js';
 import type { DeviceHost } from './device-host.js';
 import type { GenerationRegistry } from './generation-registry.js';
+import { type Handler, modelHandlers, withProgress } from './model-handlers.js';
 import type { Models } from './models.js';
 import type { RegisterTables } from './register-tables.js';
 import type { SessionUploads } from './session-uploads.js';
@@ -31,7 +29,6 @@ import { AGENT_VERSION } from './version.js';
 
 /** Answered by the protocol itself. */
 type AnsweredBySession = 'hello' | 'stream.close';
-type Handler<M extends MethodName> = (call: Call<M>) => Result<M> | Promise<Result<M>>;
 /** What the device's worker answers needs a handler only where it is not handed over as it is. */
 type Handlers = {
   readonly [M in Exclude<MethodName, AnsweredBySession | DeviceMethod> | ResolvedMethod]: Handler<M>;
@@ -85,19 +82,6 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
   const { device, store, models, generations } = agent;
   const { number: session, uploads } = handled;
   const checkFiles = new CheckFiles();
-  /** Tells the client how far the work has come. */
-  const withProgress = async <R>(
-    stream: ServerStream,
-    work: (onProgress: OnProgress) => Promise<R>,
-  ): Promise<R> => {
-    try {
-      return await work((done, total, unit) => {
-        if (stream.ready) stream.emit({ done, total, unit });
-      });
-    } finally {
-      stream.end();
-    }
-  };
   const requireIdle = (digest: string, action: string): void => {
     if (generations.usesModel(digest) || models.stateOf(digest) === 'loading')
       throw new PynqLlmError('AGENT_MODEL_BUSY', `Model ${digest} cannot be ${action} now.`, {
@@ -136,21 +120,7 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       return device.call(session, 'buffers.write', { ...params, data }, { transfer: [data.buffer] });
     },
 
-    'models.list': async ({ params }) => {
-      const { models: entries, next } = await store.list(params);
-      return { models: entries.map((one) => models.describe(one)), next };
-    },
-    'models.find': async ({ params }) => ({
-      models: (await store.search(params.model)).map((one) => models.describe(one)),
-    }),
-    'models.get': async ({ params }) => models.describe(await models.find(params.model)),
-    'models.uploadBegin': async ({ params }) => {
-      const begun = await uploads.begin(params);
-      return 'stored' in begun ? { state: 'complete', model: models.describe(begun.stored) } : begun;
-    },
-    'models.uploadHave': ({ params }) => uploads.have(params),
-    'models.uploadCommit': async ({ params }) => models.describe(await uploads.commit(params)),
-    'models.uploadAbort': ({ params }) => uploads.abort(params),
+    ...modelHandlers(agent, uploads),
     'models.check': async ({ params }) => {
       await models.find(params.model);
       return models.check(session, params);
@@ -189,14 +159,6 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
         generations.refuse(generation, stream, error);
         throw error;
       }
-    },
-    'generate.resume': (call) => {
-      generations.resume(call.params.generation, call.params.next, call.stream());
-      return {};
-    },
-    'generate.cancel': ({ params }) => {
-      generations.cancel(params.generation);
-      return {};
     },
     score: (call) => {
       const stream = call.stream();

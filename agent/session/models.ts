@@ -1,9 +1,10 @@
-import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import type { OnProgress, Params, Result, StoredModel } from '../../protocol/index.js';
 import type { ModelStore, StoreEntry } from '../store/model-store.js';
 import type { DeviceParams } from '../worker-link/methods.js';
 import type { DeviceHost } from './device-host.js';
+import { findModel } from './model-handlers.js';
 
 /** The models of the store, by digest, and which of them are on the device. */
 export class Models {
@@ -34,12 +35,8 @@ export class Models {
   }
 
   /** @throws PynqLlmError AGENT_MODEL_UNKNOWN */
-  async find(digest: string): Promise<StoreEntry> {
-    const entry = await this.#store.find(digest);
-    if (entry !== undefined) return entry;
-    throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `There is no model ${digest} in the store.`, {
-      context: { model: digest },
-    });
+  find(digest: string): Promise<StoreEntry> {
+    return findModel(this.#store, digest);
   }
 
   /** Whether a model could be loaded now. @throws PynqLlmError as loading it would */

@@ -1,4 +1,4 @@
-import type { ModelStore } from '../../agent/index.js';
+import { findModel, type ModelStore, type StoreEntry } from '../../agent/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import {
@@ -8,28 +8,12 @@ import {
   type Result,
   type StoredModel,
 } from '../../protocol/index.js';
+import { requireExactTypes } from '../exact-types.js';
 import { type Boards, type FleetBoard, modelOf } from './boards.js';
 import type { Calls } from './calls.js';
 
 /** A board that loads a model tells of its progress every second or so; packing a large matrix takes longer. */
 const STALL_MS = 180_000;
-
-/**
- * What other forms matrices have on a core depends on the board, and with them every bit: a request could not go on elsewhere.
- * @throws PynqLlmError FLEET_CORE_TYPES
- */
-function exactTypes(asked: Params<'models.load'>['coreTypes'] = 'exact'): 'exact' {
-  if (asked === 'exact') return asked;
-  throw new PynqLlmError(
-    'FLEET_CORE_TYPES',
-    `Boards of a fleet load models with exact types, not ${asked}.`,
-    {
-      context: { coreTypes: asked },
-    },
-  );
-}
-
-type StoreEntry = NonNullable<Awaited<ReturnType<ModelStore['find']>>>;
 
 interface FleetModelsOptions {
   readonly store: ModelStore;
@@ -67,12 +51,8 @@ export class FleetModels {
   }
 
   /** @throws PynqLlmError AGENT_MODEL_UNKNOWN */
-  async find(digest: string): Promise<StoreEntry> {
-    const entry = await this.#options.store.find(digest);
-    if (entry !== undefined) return entry;
-    throw new PynqLlmError('AGENT_MODEL_UNKNOWN', `There is no model ${digest} in the store.`, {
-      context: { model: digest },
-    });
+  find(digest: string): Promise<StoreEntry> {
+    return findModel(this.#options.store, digest);
   }
 
   /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED */
@@ -103,7 +83,7 @@ export class FleetModels {
    */
   async load(settings: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
     const { boards, calls, waitMs } = this.#options;
-    const params = { ...settings, coreTypes: exactTypes(settings.coreTypes) };
+    const params = { ...settings, coreTypes: requireExactTypes(settings.coreTypes) };
     const { model } = params;
     await this.find(model);
     const isFirst = !this.#wanted.has(model);

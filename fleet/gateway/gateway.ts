@@ -114,6 +114,16 @@ export class Gateway implements SessionHost, HandledGateway {
     return this.#sessions.open(...client);
   }
 
+  /** The same host, with what else ends when it is closed. @param close closes the gateway, too */
+  closedBy(close: () => Promise<void>): SessionHost {
+    return {
+      uploadBodies: this.uploadBodies,
+      openSession: (...client) => this.openSession(...client),
+      drain: (ms) => this.drain(ms),
+      close,
+    };
+  }
+
   /** For the generations: a client has room for more tokens. */
   grant(generation: string, credit: number): void {
     const preparing = this.#preparing.get(generation);

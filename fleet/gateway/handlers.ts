@@ -2,7 +2,10 @@ import {
   clientPath,
   type GenerationRegistry,
   type HandledSession,
+  type Handler,
   type ModelStore,
+  modelHandlers,
+  withProgress,
 } from '../../agent/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { ClientPath } from '../../llm/index.js';
@@ -12,7 +15,6 @@ import type {
   Call,
   FleetStatus,
   MethodName,
-  OnProgress,
   Params,
   Result,
   ServerStream,
@@ -65,7 +67,6 @@ export const FLEET_CAPABILITIES = [
   'fleet',
 ] as const;
 
-type Handler<M extends MethodName> = (call: Call<M>) => Result<M> | Promise<Result<M>>;
 type Handlers = { readonly [M in Exclude<MethodName, AnsweredBySession | BoardOnly>]: Handler<M> };
 
 /** What the requests of every session are answered with. */
@@ -101,19 +102,7 @@ export function createHandler(gateway: HandledGateway, session: HandledSession):
 }
 
 function createHandlers(gateway: HandledGateway, { number, share, uploads }: HandledSession): Handlers {
-  const { models, calls, store, generations } = gateway;
-  const withProgress = async <R>(
-    stream: ServerStream,
-    work: (onProgress: OnProgress) => Promise<R>,
-  ): Promise<R> => {
-    try {
-      return await work((done, total, unit) => {
-        if (stream.ready) stream.emit({ done, total, unit });
-      });
-    } finally {
-      stream.end();
-    }
-  };
+  const { models, calls, generations } = gateway;
   const requireIdle = (digest: string, action: string): void => {
     if (generations.usesModel(digest))
       throw new PynqLlmError('AGENT_MODEL_BUSY', `Model ${digest} cannot be ${action} now.`, {
@@ -135,22 +124,8 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'board.health': () => gateway.health(),
     'fleet.status': () => gateway.status(),
 
-    'models.list': async ({ params }) => {
-      const { models: entries, next } = await store.list(params);
-      return { models: entries.map((one) => models.describe(one)), next };
-    },
-    'models.find': async ({ params }) => ({
-      models: (await store.search(params.model)).map((one) => models.describe(one)),
-    }),
-    'models.get': async ({ params }) => models.describe(await models.find(params.model)),
+    ...modelHandlers(gateway, uploads),
     'models.plan': ({ params }) => calls.askAny(undefined, 'models.plan', params),
-    'models.uploadBegin': async ({ params }) => {
-      const begun = await uploads.begin(params);
-      return 'stored' in begun ? { state: 'complete', model: models.describe(begun.stored) } : begun;
-    },
-    'models.uploadHave': ({ params }) => uploads.have(params),
-    'models.uploadCommit': async ({ params }) => models.describe(await uploads.commit(params)),
-    'models.uploadAbort': ({ params }) => uploads.abort(params),
     'models.check': async ({ params }) => {
       const { digest } = await models.find(params.model);
       const loaded = models.stateOf(digest) === 'loaded' ? digest : undefined;
@@ -177,14 +152,6 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
 
     'generate.start': (call) =>
       gateway.generate(call.params, clientPath(share(), number, call.params.service), call.stream()),
-    'generate.resume': (call) => {
-      generations.resume(call.params.generation, call.params.next, call.stream());
-      return {};
-    },
-    'generate.cancel': ({ params }) => {
-      generations.cancel(params.generation);
-      return {};
-    },
     'generate.progress': ({ params }) => gateway.progress(params.generation),
     score: (call) =>
       withProgress(call.stream(), () => {

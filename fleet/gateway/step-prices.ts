@@ -1,7 +1,8 @@
 import type { ModelStore } from '../../agent/index.js';
 import type { BoardDescription } from '../../board/index.js';
 import type { Log } from '../../listen/index.js';
-import { columnsThatPay, StepCost } from '../../llm/index.js';
+import { columnsThatPay } from '../../llm/index.js';
+import { stepCost } from '../exact-types.js';
 import { readFleetModel } from '../plan/fleet-model.js';
 import type { FleetBoard } from './boards.js';
 
@@ -39,7 +40,7 @@ export class StepPrices {
 
   #price(digest: string, board: BoardDescription): StepPrice {
     try {
-      const cost = new StepCost(readFleetModel(this.#store.path(digest)).step, board, undefined, 'exact');
+      const cost = stepCost(readFleetModel(this.#store.path(digest)).step, board);
       const cycles = (columns: number, logits?: number) => cost.cycles(columns, logits);
       return {
         stepMs: (columns, logits) => cost.ms(columns, logits),

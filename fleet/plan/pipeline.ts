@@ -1,6 +1,7 @@
 import type { BoardDescription } from '../../board/index.js';
-import { type StageMemory, StepCost, stageMemory } from '../../llm/index.js';
+import { type StageMemory, type StepCost, stageMemory } from '../../llm/index.js';
 import { runningCosts } from '../advice/running-costs.js';
+import { EXACT_TYPES, stepCost } from '../exact-types.js';
 import type { FleetModel } from './fleet-model.js';
 import { type BoardKind, partition } from './partition.js';
 import type { PipelinePlan, PlanOptions, StagePlan } from './pipeline-plan.js';
@@ -38,10 +39,9 @@ function tryPipeline(
   const costs = new Map<BoardDescription, StepCost>();
   const memories = new Map<string, StageMemory>();
   const kinds = kindsOf(boards);
-  // As fleets load models.
-  const exact = { ...request, coreTypes: 'exact' } as const;
+  const exact = { ...request, coreTypes: EXACT_TYPES } as const;
   const costOf = (board: BoardDescription) => {
-    const cost = costs.get(board) ?? new StepCost(model.step, board, undefined, 'exact');
+    const cost = costs.get(board) ?? stepCost(model.step, board);
     costs.set(board, cost);
     return cost;
   };

@@ -1,7 +1,8 @@
 import type { BoardDescription } from '../../board/index.js';
 import { groupCycles, type TensorShape } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { type MemoryRequest, type StageMemory, StepCost, stageMemory } from '../../llm/index.js';
+import { type MemoryRequest, type StageMemory, stageMemory } from '../../llm/index.js';
+import { EXACT_TYPES, stepCost } from '../exact-types.js';
 import type { FleetModel } from './fleet-model.js';
 import { type Link, sendMs } from './link.js';
 import { rowsOf, type TensorCut, type TensorShare, tensorCuts, type Wire, wireBytes } from './tensor-cut.js';
@@ -74,7 +75,7 @@ export function computeTensor(
   boards: readonly BoardDescription[],
   { columns = 1, link, request = {} }: TensorOptions,
 ): TensorPlan {
-  const alone = boards.map((board) => new StepCost(model.step, board, undefined, 'exact').ms(columns));
+  const alone = boards.map((board) => stepCost(model.step, board).ms(columns));
   const cuts = tensorCuts(
     model,
     alone.map((ms) => 1 / ms),
@@ -192,8 +193,7 @@ function memoryOf(
     { ...memory, ...heads, matrices },
     { from: 0, to: memory.layers },
     board,
-    // As fleets load models.
-    { ...request, coreTypes: 'exact' },
+    { ...request, coreTypes: EXACT_TYPES },
     UPLOADS,
   );
 }
