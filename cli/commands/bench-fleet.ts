@@ -1,15 +1,14 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import type { FleetBenchResult } from '../../bench/index.js';
 import { harmlessJson } from '../../errors/index.js';
-import { decimal, withJson } from '../options.js';
+import { type LinkFlags, linkOf, withLink } from '../link-options.js';
+import { withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { formatCount } from '../output/units.js';
 
-interface BenchFleetOptions {
+interface BenchFleetOptions extends LinkFlags {
   readonly allreduce?: boolean;
-  readonly roundTrip: number;
-  readonly linkRate: number;
   readonly json?: boolean;
 }
 
@@ -19,25 +18,17 @@ export function benchFleetCommand(): Command {
     .description(
       'Simulate several boards with TinyLlama-1.1B Q3_K_S by the cycles of the core and by links, in each of its timings: pipelines, copies of the model, matrices cut by rows, and who is sent where. The same figures on every machine.',
     )
-    .option('--allreduce', "beside rows cut exactly, inputs cut with a ring's reductions, which changes bits")
-    .addOption(
-      new Option('--round-trip <ms>', 'from a message to its answer between two boards')
-        .argParser(decimal(0, 10_000))
-        .default(0.2),
-    )
-    .addOption(
-      new Option('--link-rate <mb/s>', 'what a link carries each way')
-        .argParser(decimal(0.001, 100_000))
-        .default(62),
+    .option(
+      '--allreduce',
+      "beside rows cut exactly, inputs cut with a ring's reductions, which changes bits",
     );
-  withJson(command, 'one JSON object {"model","link","scaling","roundTrips","routing"}');
+  withJson(withLink(command), 'one JSON object {"model","link","scaling","roundTrips","routing"}');
   return command.action(async (_: unknown, self: Command) => {
     // `--json` of `bench` stands before the name of this command or after it.
-    const { allreduce = false, roundTrip, linkRate, json }: BenchFleetOptions = self.optsWithGlobals();
+    const { allreduce = false, json, ...link }: BenchFleetOptions = self.optsWithGlobals();
     const { benchFleet } = await import('../../bench/index.js');
     if (!json) noteText('fleet: simulating; half a minute\n');
-    const link = { bytesPerSecond: linkRate * 1e6, roundTripMs: roundTrip };
-    const result = benchFleet({ link, allReduce: allreduce });
+    const result = benchFleet({ link: linkOf(link), allReduce: allreduce });
     printText(json ? `${harmlessJson(result)}\n` : `${describe(result)}\n`);
   });
 }

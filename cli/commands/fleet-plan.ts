@@ -1,12 +1,13 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
 import type { PipelinePlan, TensorPlan } from '../../fleet/index.js';
-import { decimal, MIB, wholeNumber, withJson } from '../options.js';
+import { type LinkFlags, linkOf, withLink } from '../link-options.js';
+import { MIB, wholeNumber, withJson } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 
-interface FleetPlanOptions {
+interface FleetPlanOptions extends LinkFlags {
   readonly boards?: number;
   readonly board: readonly string[];
   readonly dmaMemory?: number;
@@ -16,8 +17,6 @@ interface FleetPlanOptions {
   readonly timing?: 'synthesised' | 'systemc';
   readonly unpack?: 'words' | 'hls';
   readonly tensor?: boolean;
-  readonly roundTrip: number;
-  readonly linkRate: number;
   readonly json?: boolean;
 }
 
@@ -71,18 +70,8 @@ export function fleetPlanCommand(): Command {
     .option(
       '--tensor',
       'cut rows of every matrix and heads instead of layers; refused where exchanges cost more than it gains',
-    )
-    .addOption(
-      new Option('--round-trip <ms>', 'from a message to its answer between two boards')
-        .argParser(decimal(0, 10_000))
-        .default(0.2),
-    )
-    .addOption(
-      new Option('--link-rate <mb/s>', 'what a link carries each way')
-        .argParser(decimal(0.001, 100_000))
-        .default(62),
     );
-  return withJson(command, 'one JSON object: the plan').action(
+  return withJson(withLink(command), 'one JSON object: the plan').action(
     async (file: string, options: FleetPlanOptions) => {
       const { describeBoards, planPipeline, planTensor, readFleetModel } = await import(
         '../../fleet/index.js'
@@ -99,7 +88,7 @@ export function fleetPlanCommand(): Command {
         ? planTensor(model, boards, {
             columns,
             request,
-            link: { bytesPerSecond: options.linkRate * 1e6, roundTripMs: options.roundTrip },
+            link: linkOf(options),
           })
         : planPipeline(model, boards, { columns, request });
       if (options.json) return printText(`${harmlessJson(plan)}\n`);
