@@ -1,4 +1,5 @@
 import { halfToFloat } from '../../../gguf/assembly/half';
+import { BITS, readNonlinear } from './small-block';
 
 /** Types of 256 weights a block, by GGML's numbers. */
 const IQ2_XXS = 16;
@@ -11,12 +12,6 @@ const IQ4_XS = 23;
 const IQ1_M = 29;
 const TQ1_0 = 34;
 const TQ2_0 = 35;
-
-/** What nibbles of IQ4_XS stand for. */
-const NONLINEAR = memory.data<i8>([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], 16);
-
-/** Picks a byte's bit for each of eight bytes. */
-const BITS = memory.data<u8>([1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128], 16);
 
 /** The block at hand: 16 int8 scales and 256 int8 quants; weight i is d * scales[i / 16] * quants[i]. */
 export const SCALES = memory.data(16, 16);
@@ -216,14 +211,10 @@ function unpackIq1M(block: usize, grid: usize): f32 {
 
 function unpackIq4(block: usize): f32 {
   const high: u32 = load<u16>(block, 2);
-  const values = v128.load(NONLINEAR);
   for (let group: usize = 0; group < 8; group++) {
     const low = (<u32>load<u8>(block + (group >> 1), 4) >> (4 * (<u32>group & 1))) & 15;
     storeScale(group, (low | (((high >> (2 * <u32>group)) & 3) << 4)) - 32);
-    const pairs = v128.load(block + 16 * group, 8);
-    const to = QUANTS + 32 * group;
-    v128.store(to, i8x16.swizzle(values, v128.and(pairs, i8x16.splat(15))));
-    v128.store(to, i8x16.swizzle(values, i8x16.shr_u(pairs, 4)), 16);
+    readNonlinear(block + 16 * group + 8, QUANTS + 32 * group);
   }
   return halfToFloat(<u32>load<u16>(block));
 }
