@@ -74,6 +74,26 @@ interface Given {
   readonly received: Received;
 }
 
+/** Each has got what it gets alone: all of it, or the beginning where it was cancelled. Counts which. */
+function expectAsAlone(
+  given: readonly Given[],
+  alone: readonly Received[],
+  counts: { finished: number; cancelled: number; searched?: number },
+): void {
+  for (const { request, received } of given) {
+    const expected = alone[request];
+    expect(received.error).toBeUndefined();
+    if (received.result?.reason === 'cancelled') counts.cancelled++;
+    else {
+      counts.finished++;
+      expect(received.tokens).toHaveLength(expected.tokens.length);
+      expect(received.result?.beams).toEqual(expected.result?.beams);
+      if (counts.searched !== undefined) counts.searched += received.result?.beams === undefined ? 0 : 1;
+    }
+    expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
+  }
+}
+
 /** Requests that join, read slowly, are moved, cancelled and lose their memory at random, on an engine of their own. */
 function runSchedule(
   board: MockBoard,
@@ -157,18 +177,7 @@ it.each(CASES)(
       const below = (limit: number) => generator.nextUint32() % limit;
       const { given, speculated } = runSchedule(board, models[which], below, metrics);
       counts.speculated += speculated;
-      for (const { request, received } of given) {
-        const expected = alone[which][request];
-        expect(received.error).toBeUndefined();
-        if (received.result?.reason === 'cancelled') counts.cancelled++;
-        else {
-          counts.finished++;
-          expect(received.tokens).toHaveLength(expected.tokens.length);
-          expect(received.result?.beams).toEqual(expected.result?.beams);
-          counts.searched += received.result?.beams === undefined ? 0 : 1;
-        }
-        expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
-      }
+      expectAsAlone(given, alone[which], counts);
       expect(models[which].kvPool.stats.used).toBe(0);
     }
     // The schedules were what they are meant to be.
@@ -232,16 +241,7 @@ it.each([
           ...(schedule % 4 > 0 && { spill }),
         });
         counts.speculated += speculated;
-        for (const { request, received } of given) {
-          expect(received.error).toBeUndefined();
-          if (received.result?.reason === 'cancelled') counts.cancelled++;
-          else {
-            counts.finished++;
-            expect(received.tokens).toHaveLength(alone[request].tokens.length);
-            expect(received.result?.beams).toEqual(alone[request].result?.beams);
-          }
-          expect(received.tokens).toEqual(alone[request].tokens.slice(0, received.tokens.length));
-        }
+        expectAsAlone(given, alone, counts);
         expect(model.kvPool.stats.used).toBe(0);
       }
       const { hits, restored, spillFailures } = model.kvPool.stats;
@@ -315,17 +315,7 @@ it.each(
       const options = { requests, ...(schedule % 4 > 0 ? { spill } : {}) };
       const { given, speculated } = runSchedule(board, model, below, metrics, options);
       counts.speculated += speculated;
-      for (const { request, received } of given) {
-        const expected = alone[request];
-        expect(received.error).toBeUndefined();
-        if (received.result?.reason === 'cancelled') counts.cancelled++;
-        else {
-          counts.finished++;
-          expect(received.tokens).toHaveLength(expected.tokens.length);
-          expect(received.result?.beams).toEqual(expected.result?.beams);
-        }
-        expect(received.tokens).toEqual(expected.tokens.slice(0, received.tokens.length));
-      }
+      expectAsAlone(given, alone, counts);
       expect(model.kvPool.stats.used).toBe(0);
     }
     const { hits, restored, spillFailures, evictions } = model.kvPool.stats;
