@@ -66,11 +66,12 @@ export class ProgressReports {
   }
 
   #report(index: number, progress: PromptProgress): Promise<void> {
-    const { progress: before, since = performance.now() } = this.#last.get(index) ?? {};
+    const now = performance.now();
+    const { progress: before, since = now } = this.#last.get(index) ?? {};
     if (before !== undefined && progress.computed <= before.computed) return Promise.resolve();
     this.#last.set(index, { progress, since });
     const { total, cached, computed } = progress;
-    const time_ms = Math.round(performance.now() - since);
+    const time_ms = Math.round(now - since);
     this.#sending = this.#sending.then(() =>
       this.#send(index, { total, cache: cached, processed: computed, time_ms }),
     );
