@@ -56,4 +56,9 @@ export const FLEET_ERRORS = {
     remedy:
       'Leave out --core-types. `pynq-llm quantize --pad` makes a file whose matrices are all for the core, with the same bits on every board.',
   },
+  FLEET_BROKER_AWAY: {
+    number: 10660,
+    meaning: 'The gateway could not reach its broker, or got no answer in time: the request was not taken.',
+    remedy: 'Ask again; where it lasts, check that the broker runs and that the gateway reaches it.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
