@@ -159,10 +159,10 @@ export async function openClient(
   return new OpenAiClient(agentUrl.replace(/^ws/, 'http'), transport, name);
 }
 
-export async function inTime<T>(work: Promise<T>): Promise<T> {
+export async function inTime<T>(work: Promise<T>, ms = DEADLINE_MS): Promise<T> {
   const stop = new AbortController();
-  const late = delay(DEADLINE_MS, undefined, { signal: stop.signal }).then(
-    () => Promise.reject(new Error(`nothing has ended it within ${DEADLINE_MS} ms`)),
+  const late = delay(ms, undefined, { signal: stop.signal }).then(
+    () => Promise.reject(new Error(`nothing has ended it within ${ms} ms`)),
     () => new Promise<never>(() => {}),
   );
   try {

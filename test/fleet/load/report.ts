@@ -13,7 +13,7 @@ const MOST_SHOWN = 20;
 export interface Ended {
   readonly title: string;
   readonly outcome: Outcome;
-  /** Times that it was refused before, for too much to do, and asked again. */
+  /** Times that it was not taken before, for too much to do, and asked again. */
   readonly refusals: number;
   /** By performance.now(). */
   readonly at: number;

@@ -1,8 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { mistakeOf, type Outcome, Reading } from '../../load/answer.js';
+import { type LoadClient, mistakeOf, type Outcome, Reading } from '../../load/answer.js';
 import type { MemorySample } from '../../load/observe.js';
 import { inTime, leftBehind, openClient, prepare, solve } from '../../load/run-load.js';
-import { Dice, makeTasks, planRequest, type SolvedTask, TRANSPORTS } from '../../load/workload.js';
+import {
+  Dice,
+  makeTasks,
+  type PlannedRequest,
+  planRequest,
+  type SolvedTask,
+  TRANSPORTS,
+} from '../../load/workload.js';
 import { temporaryDirectory } from '../../system/support/agent.js';
 import { ProcessFleet } from '../support/process-fleet.js';
 import { Inspector, sample } from './memory.js';
@@ -16,6 +23,15 @@ const KILL_EVERY_MS = 15_000;
 const BROKER_AT = 0.2;
 const BROKER_AWAY_MS = 1_000;
 const TASKS = 32;
+/** One client comes after the other: a gateway lets few who are not known yet in at a time. */
+const COME_MS = 150;
+/** Who is not let in knocks again, so often. */
+const MOST_KNOCKS = 10;
+const KNOCK_MS = 1_000;
+/** What is not answered by then never will be, also on a busy machine. */
+const DEADLINE_MS = 300_000;
+/** As the official client and Node.js say that a connection was closed before anything came of it. */
+const NOT_LET_IN = /^Connection error\.$|^socket hang up$|ECONNRESET/;
 /** Its main thread has an inspector, which collects garbage before its memory is measured. */
 const INSPECTED = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
 
@@ -119,19 +135,13 @@ async function runClient(run: ClientRun): Promise<void> {
   const { number, tasks, until, ended, mistakes } = run;
   const dice = new Dice(run.seed * 1_000 + number + 1);
   const transport = TRANSPORTS[number % TRANSPORTS.length];
+  await delay(number * COME_MS);
   await using client = await openClient(run, transport);
   for (let asked = 0; performance.now() < until; asked++) {
     const request = { ...planRequest(dice, tasks, transport, 'interactive'), answers: 1 };
     const title = `request ${asked} of client ${number} (${transport}, ${request.behaviour}, ${request.speculation})`;
     try {
-      let reading = new Reading();
-      let outcome: Outcome = await inTime(client.perform(request, reading));
-      let refusals = 0;
-      for (; outcome.kind === 'refused'; refusals++) {
-        await delay(outcome.retryAfterMs);
-        reading = new Reading();
-        outcome = await inTime(client.perform(request, reading));
-      }
+      const { reading, outcome, refusals } = await askUntilTaken(client, request);
       const mistake = mistakeOf({ transport, request, reading, outcome });
       if (mistake !== undefined) mistakes.push(`${title}: ${mistake}`);
       ended.push({ title, outcome, refusals, at: performance.now() });
@@ -139,6 +149,25 @@ async function runClient(run: ClientRun): Promise<void> {
       mistakes.push(`${title}: ${error instanceof Error ? error.message : String(error)}`);
     }
     await delay(request.thinkMs);
+  }
+}
+
+/** Asks again where the fleet has too much to do, and says when, or where its gateway did not let the client in. */
+async function askUntilTaken(client: LoadClient, request: PlannedRequest) {
+  let knocks = 0;
+  for (let refusals = 0; ; refusals++) {
+    const reading = new Reading();
+    let outcome: Outcome;
+    try {
+      outcome = await inTime(client.perform(request, reading), DEADLINE_MS);
+    } catch (error) {
+      if (!(error instanceof Error) || !NOT_LET_IN.test(error.message)) throw error;
+      outcome = { kind: 'failed', code: 'SDK_CONNECT_FAILED' };
+    }
+    const isKnocking =
+      outcome.kind === 'failed' && outcome.code === 'SDK_CONNECT_FAILED' && knocks++ < MOST_KNOCKS;
+    if (outcome.kind !== 'refused' && !isKnocking) return { reading, outcome, refusals };
+    await delay(outcome.kind === 'refused' ? outcome.retryAfterMs : KNOCK_MS);
   }
 }
 

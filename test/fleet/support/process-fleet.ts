@@ -93,17 +93,31 @@ export class ProcessFleet implements AsyncDisposable {
     await exit;
   }
 
-  /** Starts a board, with the store of the one of this name that was there before; resolves when it listens. */
-  async run(name: string): Promise<void> {
-    const { broker } = this;
+  /**
+   * Starts a board, with the store of the one of this name that was there before; resolves when it listens.
+   * @param url the broker's, or of what is on the way there
+   */
+  async run(name: string, url = this.broker.url): Promise<void> {
+    this.#boards.set(name, await this.#board(name, url));
+  }
+
+  /** Another board of a name that there is, which takes its place among those that end with the fleet. */
+  async replace(name: string): Promise<{ readonly before: AgentProcess; readonly now: AgentProcess }> {
+    const before = this.board(name);
+    const now = await this.#board(name, this.broker.url);
+    this.#boards.set(name, now);
+    return { before, now };
+  }
+
+  #board(name: string, url: string): Promise<AgentProcess> {
     const { leaseMs = 3_000, device = 'mock:', within = [], env = {}, logLevel = 'warn' } = this.#options;
     const args = [
       ...['agent', '--device', device, '--listen', 'ws://127.0.0.1:0', '--log-level', logLevel],
-      ...['--threads', '1', '--no-http', '--fleet', broker.url, '--fleet-name', name],
+      ...['--threads', '1', '--no-http', '--fleet', url, '--fleet-name', name],
       ...['--fleet-lease', String(leaseMs)],
     ];
     const home = `${this.#home.path}/${name}`;
-    this.#boards.set(name, await cliServer(args, { home, env, within: [...WITH_US, ...within] }));
+    return cliServer(args, { home, env, within: [...WITH_US, ...within] });
   }
 
   /** Has a killed board come back, sometime. */
