@@ -6,7 +6,7 @@ import { TINY_MODEL, temporaryDirectory } from '../system/support/agent.js';
 import { cliAgent } from '../system/support/cli.js';
 import { ProcessFleet } from './support/process-fleet.js';
 
-// What gateway and bus cost: node dist/test/fleet/measure-main.js [--rounds 7] [--tokens 64]
+// What gateway and bus cost: npm run bench:fleet [-- --rounds 7 --tokens 64]
 // A fleet of four boards, each a process with a mock, over a real nats-server, and one agent, in turns: only the ratios of
 // a turn say something on a machine that does other things as well. Prints tables in Markdown.
 const { values } = parseArgs({
