@@ -63,6 +63,8 @@ export class Inspector implements Disposable {
 /** The resident memory of one process over its life. */
 export interface PartMemory {
   readonly part: string;
+  /** MiB that come and go: what of it says nothing. */
+  readonly cacheMib: number;
   readonly samples: readonly MemorySample[];
 }
 
@@ -79,10 +81,10 @@ export async function sample(
 }
 
 /**
- * What a part grew by after the first quarter of its life: of the medians of what was there behind it, and at the end, how much
- * more the second one is. Undefined where there are too few samples.
+ * What a part grew by after the first quarter of its life: of the medians of what was there behind it, and at the end without what
+ * comes and goes, how much more the second one is. Undefined where there are too few samples.
  */
-export function growthAfterQuarter({ samples }: PartMemory): number | undefined {
+export function growthAfterQuarter({ samples, cacheMib }: PartMemory): number | undefined {
   const first = samples.at(0)?.seconds ?? 0;
   const life = (samples.at(-1)?.seconds ?? 0) - first;
   const within = ([from, to]: readonly [number, number]) =>
@@ -92,7 +94,7 @@ export function growthAfterQuarter({ samples }: PartMemory): number | undefined 
       .sort((a, b) => a - b);
   const [early, late] = [within(EARLY), within(LATE)];
   if (early.length < LEAST_SAMPLES || late.length < LEAST_SAMPLES) return undefined;
-  return median(late) / median(early) - 1;
+  return (median(late) - cacheMib) / median(early) - 1;
 }
 
 function median(sorted: readonly number[]): number {
