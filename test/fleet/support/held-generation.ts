@@ -37,6 +37,7 @@ export class HeldGeneration {
   readonly #end = deferred<DoneEvent>();
   readonly #waiting = new Set<() => void>();
   #stream: OpenedStream<'generate.start'> | undefined;
+  #replayed = 0;
 
   private constructor() {
     this.#end.promise
@@ -86,10 +87,16 @@ export class HeldGeneration {
     await Promise.race([there, this.#end.promise]);
   }
 
+  /** Tokens that whoever ended it was handed and went on after, once it has ended. */
+  get replayed(): number {
+    return this.#replayed;
+  }
+
   /** Lets it go on to its end. @throws PynqLlmError with which it failed */
   async rest(): Promise<Given> {
     this.grant(WINDOW);
-    const { reason, text, tokens, beams } = await this.#end.promise;
+    const { reason, text, tokens, beams, timing } = await this.#end.promise;
+    this.#replayed = timing.replayedTokens ?? 0;
     return { tokens: this.tokens, end: { reason, text, tokens, beams } };
   }
 

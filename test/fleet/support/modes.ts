@@ -14,19 +14,6 @@ const SAMPLED: SamplingOptions = { ...GREEDY, temperature: 1, seed: 11 };
 const NAMES = ['Lily and Tim', 'Tim and the cat'];
 const FORM = { type: 'object', properties: { name: { enum: NAMES } }, required: ['name'] };
 
-/** Names of the modes, before there is a model. */
-export const MODES = [
-  'greedy',
-  'sampled',
-  'penalties',
-  'stops',
-  'prompt lookup',
-  'draft model',
-  'keys and values in INT8',
-  'schema',
-  'several answers',
-] as const;
-
 /** How requests may be: what is asked of which model, and how many at the same time. */
 export interface Mode {
   readonly model: string;
@@ -34,6 +21,8 @@ export interface Mode {
   readonly requests: readonly SamplingOptions[];
   /** Whether several tokens come of one step. */
   readonly drafts?: true;
+  /** Tokens unless it says otherwise. */
+  readonly gives?: 'end';
 }
 
 export interface Models {
@@ -60,7 +49,7 @@ export async function makeModes({
   int8,
   deep,
   draft,
-}: Models): Promise<Record<(typeof MODES)[number], Mode>> {
+}: Models): Promise<Readonly<Record<string, Mode>>> {
   const prompt = await plain.tokenize(PROMPT);
   const repetitive = await plain.tokenize(REPETITIVE);
   const greedy = { model: plain.digest, prompt };
@@ -130,6 +119,8 @@ export async function makeModes({
       ],
     },
     'several answers': { ...greedy, requests: [1, 2, 3].map((seed) => ({ ...SAMPLED, seed })) },
+    // It gives no token before its end: nothing holds it.
+    'beam search': { ...greedy, requests: [{ maxTokens: TOKENS, beams: { width: 3 } }], gives: 'end' },
   };
 }
 
