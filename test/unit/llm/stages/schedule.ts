@@ -144,39 +144,41 @@ export function runSchedule(input: ScheduleInput): Followed[] {
   let isDraining = false;
 
   const replan = () => {
-    const rest = all.filter((one) => one.isOn(pipeline.engine));
     pins.length = 0;
     pipeline = pipelines[choose(pipelines.length)]!;
     pipeline.restart(options);
-    return rest;
   };
-  const lose = () => {
-    counts.aborted++;
-    counts.lost += pipeline.underWay;
-    counts.mostLost = Math.max(counts.mostLost, pipeline.underWay);
+  /** What has not ended goes on by continuation on the next plan. */
+  const end = () => {
     const { engine } = pipeline;
     const running = all.filter((one) => one.isOn(engine));
     engine.abort(new PynqLlmError('LLM_STAGE_BATCH', 'A stage is lost.'));
     expect(engine.count).toBe(0);
     expect(pipeline.last.kvPool.memory.freeFrames).toBe(pipeline.last.kvPool.memory.frames);
+    replan();
     for (const one of running) {
       expect(one.error).toMatchObject({ code: 'LLM_STAGE_BATCH' });
       one.error = undefined;
+      one.goOn(pipeline.engine);
     }
-    replan();
-    for (const one of running) one.goOn(pipeline.engine);
+  };
+  const lose = () => {
+    counts.aborted++;
+    counts.lost += pipeline.underWay;
+    counts.mostLost = Math.max(counts.mostLost, pipeline.underWay);
+    end();
   };
   const leave = () => {
     counts.left++;
     while (pipeline.waiting.length > 0) pipeline.compute(pipeline.waiting[choose(pipeline.waiting.length)]!);
-    for (const one of replan()) one.goOn(pipeline.engine);
+    end();
   };
 
   while (toCome > 0 || pipeline.engine.count > 0 || elsewhere.engine.count > 0) {
     if (isDraining && pipeline.engine.count === 0) {
       isDraining = false;
       counts.drained++;
-      replan();
+      end();
     }
     if (toCome > 0 && !isDraining && choose(3) === 0) {
       toCome--;
