@@ -33,6 +33,7 @@ import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
 import { promptTokens } from './tokens-of.js';
+import { watchBoards } from './watch-boards.js';
 
 /** A board's interactive requests may wait as long for their first column. */
 const WAIT_MS = 120_000;
@@ -309,12 +310,11 @@ export class Gateway implements SessionHost, HandledGateway {
     };
   }
 
-  /** What all boards count. @throws PynqLlmError FLEET_NO_BOARDS */
+  /** What all boards count, together and each by itself. @throws PynqLlmError FLEET_NO_BOARDS */
   async metrics(): Promise<Result<'metrics.read'>> {
-    const read = this.#boards.all.map(({ name }) => this.calls.ask(name, 'metrics.read', {}, LOOK_MS));
-    const settled = await Promise.allSettled(read);
-    const readings = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    if (readings.length > 0) return sumMetrics(readings);
+    const boards = await watchBoards(this.#boards, this.calls);
+    const readings = boards.flatMap(({ engine }) => engine ?? []);
+    if (readings.length > 0) return { ...sumMetrics(readings), boards };
     throw new PynqLlmError('FLEET_NO_BOARDS', 'No board of the fleet said what it counts.');
   }
 

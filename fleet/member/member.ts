@@ -9,6 +9,7 @@ import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
 import { Run } from './run.js';
+import { Watch } from './watch.js';
 
 /** A board that was not heard of for so long counts as dead; it is the fleet's most important time. */
 const LEASE_MS = 3_000;
@@ -45,6 +46,7 @@ export class Member implements AsyncDisposable {
   readonly #options: MemberOptions;
   readonly #link: AgentLink;
   readonly #loads: Loads;
+  readonly #watch: Watch;
   readonly #info: BoardRecord['info'];
   readonly #runs = new Map<string, Run>();
   readonly #closing = new AbortController();
@@ -57,6 +59,7 @@ export class Member implements AsyncDisposable {
     this.#options = options;
     this.name = options.name;
     this.#link = link;
+    this.#watch = new Watch(link);
     this.#info = info;
     this.#loads = new Loads({ ...options, link, onChange: () => this.#tell() });
   }
@@ -238,6 +241,8 @@ export class Member implements AsyncDisposable {
 
   async #resultOf(method: string, params: unknown): Promise<unknown> {
     if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
+    if (method === 'fleet.ping') return {};
+    if (method === 'fleet.watch') return this.#watch.read();
     if (method === 'generate.progress') {
       const { generation } = checkParams(method, params);
       const run = this.#runs.get(generation);
