@@ -231,7 +231,7 @@ export class Gateway implements SessionHost, HandledGateway {
     const request = this.#dispatch.find(generation);
     const { board } = request ?? {};
     // Tokens of others are progress, too, for who waits.
-    const steps = this.#dispatch.tokens;
+    const steps = this.#dispatch.totals.tokens;
     if (board !== undefined && request?.begun)
       try {
         const told = await this.calls.ask(board.name, 'generate.progress', { generation });
@@ -286,7 +286,6 @@ export class Gateway implements SessionHost, HandledGateway {
   }
 
   status(): FleetStatus {
-    const { tokens, redelivered, repeated, diverged } = this.#dispatch;
     return {
       boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models } }) => ({
         name,
@@ -303,10 +302,7 @@ export class Gateway implements SessionHost, HandledGateway {
         })),
       })),
       waiting: this.#dispatch.countOf(undefined),
-      tokens,
-      redelivered,
-      repeated,
-      diverged,
+      ...this.#dispatch.totals,
     };
   }
 

@@ -104,6 +104,13 @@ export class FleetRequest {
     return now >= (this.#busyBoards.get(board)?.until ?? now);
   }
 
+  /** @param isHomeless whether no board could take it now */
+  tellHomeless(isHomeless: boolean, now: number): void {
+    // Boards that were always busy so far are none either.
+    if (isHomeless || this.busy === 0)
+      this.homelessSince = isHomeless ? (this.homelessSince ?? now) : undefined;
+  }
+
   /** A board took it into its engine. */
   begin(): void {
     this.begun = true;
