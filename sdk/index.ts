@@ -17,7 +17,6 @@ export type {
   DoneEvent,
   EngineMetricsReading,
   FleetBoardStatus,
-  FleetBoardStatus,
   FleetStatus,
   GenerationCost,
   GenerationTiming,

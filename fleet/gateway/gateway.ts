@@ -88,7 +88,7 @@ export class Gateway implements SessionHost, HandledGateway {
       prices: new StepPrices(store, log),
       waitMs: maxWaitMs,
     });
-    this.generations = new GenerationRegistry(clock, () => this);
+    this.generations = new GenerationRegistry(clock, () => this, log);
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({
       ...options,
@@ -156,7 +156,7 @@ export class Gateway implements SessionHost, HandledGateway {
     if (sampling.draftModel !== undefined) this.models.requireLoaded(sampling.draftModel);
     const first = params.continueFrom?.length ?? 0;
     // Refused, it leaves the one of this id that is there as it is.
-    this.generations.add(generation, model, window, stream, first);
+    this.generations.add(generation, model, window, stream, first, params.service);
     const preparing = { credit: first + stream.credit, cancelled: false };
     this.#preparing.set(generation, preparing);
     try {
@@ -287,7 +287,7 @@ export class Gateway implements SessionHost, HandledGateway {
 
   status(): FleetStatus {
     return {
-      boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models } }) => ({
+      boards: this.#boards.all.map(({ name, counts, record: { info, places, isDraining, models } }) => ({
         name,
         device: info.device,
         title: info.description.title,
@@ -295,6 +295,7 @@ export class Gateway implements SessionHost, HandledGateway {
         state: isDraining ? 'draining' : 'ready',
         places,
         inHand: this.#dispatch.countOf(name),
+        ...counts,
         models: models.map((model) => ({
           model: model.digest,
           state: model.state,

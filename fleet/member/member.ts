@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { endFacts } from '../../agent/index.js';
 import { type Bus, type Delivery, type Lease, type Subscription, takeLease } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { checkParams, errorToWire } from '../../protocol/index.js';
-import { type BoardRecord, boardCall, control, order, pack, unpack } from '../messages.js';
+import { checkParams, errorToWire, type GenerateEvent, traceIdOf } from '../../protocol/index.js';
+import { type BoardRecord, boardCall, control, type Order, order, pack, unpack } from '../messages.js';
 import { BOARDS, callsOf, controlOf, ENDS, LOG, WORK_QUEUE } from '../subjects.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
@@ -205,11 +206,20 @@ export class Member implements AsyncDisposable {
     const working = setInterval(() => delivery.working(), WORKING_MS);
     try {
       const end = await run.done();
+      this.#tellEnd(taken, end);
       if (end.type === 'failed' && LOST.has(end.error.code)) this.#loads.forgetAll();
     } finally {
       clearInterval(working);
       if (this.#runs.get(generation) === run) this.#runs.delete(generation);
     }
+  }
+
+  /** By the id of its trace a request is found in the logs of all who had a part in it. */
+  #tellEnd({ params: { generation, service }, delivery }: Order, end: GenerateEvent): void {
+    const traceparent = service?.traceparent;
+    if (traceparent === undefined || end.type === 'token') return;
+    const facts = { board: this.name, generation, delivery, trace: traceIdOf({ traceparent }) };
+    this.#options.log.info({ ...facts, ...endFacts(end) }, 'a request ended on this board');
   }
 
   /** Says of a request that cannot be read that it has failed here: another version of the board may read it. */
