@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
 import type { BoardClient } from '../../sdk/index.js';
+import { chosenBoard } from '../boards/devices.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { withBoard } from '../session.js';
 import { type FleetFigures, type FleetSample, fleetFiguresOf, takeFleetSample } from '../top/fleet-sample.js';
@@ -20,10 +21,10 @@ export function fleetTopCommand(): Command {
     )
     .argument('[url]', "the gateway's address; --device when left out");
   return withJson(withDevice(withTop(command)), 'one JSON object an interval').action(
-    async (url: string | undefined, options: DeviceOptions & TopFlags) => {
-      const device = url ?? options.device;
-      await withBoard({ ...options, device }, (board, signal) =>
-        showLive(new GatewayView(board, device), liveOptions(options), signal),
+    async (url: string | undefined, options: DeviceOptions & TopFlags, self: Command) => {
+      const chosen = url === undefined ? options : await chosenBoard(url, options, self);
+      await withBoard({ ...options, ...chosen }, (board, signal) =>
+        showLive(new GatewayView(board, chosen.device), liveOptions(options), signal),
       );
     },
   );

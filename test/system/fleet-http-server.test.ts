@@ -15,7 +15,20 @@ it('a fleet says that it is healthy, and what its boards do, in the metrics of t
   const metrics = await (await fetch(`${http.url}/metrics`, { headers })).text();
   for (const board of ['mock-1', 'mock-2', 'mock-3', 'mock-4']) {
     expect(metrics).toContain(`pynq_llm_board_info{board="${board}",title="PYNQ-Z1`);
-    expect(metrics).toMatch(new RegExp(`^pynq_llm_fleet_board_models\\{board="${board}"\\} 1$`, 'm'));
+    for (const [series, value] of [
+      ['up', '1'],
+      ['models', '1'],
+      ['places', '8'],
+      ['restarts_total', '0'],
+      ['steps_total', '\\d+'],
+      ['core_cycles_total', '\\d+'],
+      ['core_clock_hertz', '100000000'],
+    ])
+      expect(metrics).toMatch(
+        new RegExp(`^pynq_llm_fleet_board_${series}\\{board="${board}"\\} ${value}$`, 'm'),
+      );
+    expect(metrics).toContain(`pynq_llm_fleet_board_state{board="${board}",state="ready"} 1\n`);
+    expect(metrics).toContain(`pynq_llm_fleet_board_dma_bytes_total{board="${board}",direction="to_device"}`);
   }
   expect(metrics).not.toContain('dma_memory_free_bytes');
   expect(metrics).toMatch(/^pynq_llm_fleet_tokens_total 3$/m);
@@ -23,5 +36,8 @@ it('a fleet says that it is healthy, and what its boards do, in the metrics of t
   const docs = readFileSync('docs/fleet.md', 'utf8');
   const there = [...metrics.matchAll(/^# TYPE (pynq_llm_fleet_\w+)/gm)].map(([, name]) => name);
   const named = [...docs.matchAll(/`(pynq_llm_fleet_\w+)/g)].map(([, name]) => name);
-  expect(there.toSorted()).toEqual(named.toSorted());
+  expect(there.toSorted()).toEqual([...new Set(named)].toSorted());
+  // Three tokens, whichever board they came from.
+  const tokens = [...metrics.matchAll(/^pynq_llm_fleet_board_tokens_total\{.*\} (\d+)$/gm)];
+  expect(tokens.reduce((sum, [, count]) => sum + Number(count), 0)).toBe(3);
 });
