@@ -12,7 +12,7 @@ const WATCHED: ReadonlySet<string> = new Set(['/health', '/metrics']);
  */
 export function traceRequests(app: Hono<Env>): void {
   app.use(async (context, next) => {
-    const { method, path } = context.req;
+    const { method, path, url } = context.req;
     if (WATCHED.has(path)) return next();
     const came = readTraceContext(context.req.header('traceparent'), context.req.header('tracestate'));
     // Whoever instruments the server has read the header, and has a span of its own.
@@ -20,7 +20,7 @@ export function traceRequests(app: Hono<Env>): void {
     const span = openSpan(method, {
       kind: active === undefined ? 'server' : 'internal',
       parent: active ?? came,
-      attributes: { 'http.request.method': method, 'url.path': path, 'url.scheme': 'http' },
+      attributes: { 'http.request.method': method, 'url.path': path, 'url.scheme': url.split(':', 1)[0] },
     });
     const trace = span.context ?? newTraceContext();
     context.set('trace', trace);

@@ -1,6 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type HttpAgent, PROMPT, startHttpFleet, TINY, TOKENS } from './support/http-agent.js';
+
+const noPromtool =
+  spawnSync('promtool', ['--version']).error === undefined
+    ? undefined
+    : 'promtool is not installed (apt: prometheus)';
 
 let http: HttpAgent;
 beforeAll(async () => {
@@ -40,4 +46,12 @@ it('a fleet says that it is healthy, and what its boards do, in the metrics of t
   // Three tokens, whichever board they came from.
   const tokens = [...metrics.matchAll(/^pynq_llm_fleet_board_tokens_total\{.*\} (\d+)$/gm)];
   expect(tokens.reduce((sum, [, count]) => sum + Number(count), 0)).toBe(3);
+});
+
+it.skipIf(noPromtool)(`metrics are as Prometheus wants them${noPromtool ? ` (${noPromtool})` : ''}`, async () => {
+  const headers = { authorization: `Bearer ${TOKENS.read}` };
+  const input = await (await fetch(`${http.url}/metrics`, { headers })).text();
+  const checked = spawnSync('promtool', ['check', 'metrics'], { input, encoding: 'utf8' });
+  expect(checked.stderr + checked.stdout).toBe('');
+  expect(checked.status).toBe(0);
 });
