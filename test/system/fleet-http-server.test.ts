@@ -36,7 +36,7 @@ it('a fleet says that it is healthy, and what its boards do, in the metrics of t
     expect(metrics).toContain(`pynq_llm_fleet_board_state{board="${board}",state="ready"} 1\n`);
     expect(metrics).toContain(`pynq_llm_fleet_board_dma_bytes_total{board="${board}",direction="to_device"}`);
   }
-  expect(metrics).not.toContain('dma_memory_free_bytes');
+  expect(metrics).not.toContain('pynq_llm_dma_memory_free_bytes');
   expect(metrics).toMatch(/^pynq_llm_fleet_tokens_total 3$/m);
   expect(metrics).toMatch(/^pynq_llm_generations_total\{class="interactive",outcome="finished"\} 1$/m);
   const docs = readFileSync('docs/fleet.md', 'utf8');
@@ -48,10 +48,13 @@ it('a fleet says that it is healthy, and what its boards do, in the metrics of t
   expect(tokens.reduce((sum, [, count]) => sum + Number(count), 0)).toBe(3);
 });
 
-it.skipIf(noPromtool)(`metrics are as Prometheus wants them${noPromtool ? ` (${noPromtool})` : ''}`, async () => {
-  const headers = { authorization: `Bearer ${TOKENS.read}` };
-  const input = await (await fetch(`${http.url}/metrics`, { headers })).text();
-  const checked = spawnSync('promtool', ['check', 'metrics'], { input, encoding: 'utf8' });
-  expect(checked.stderr + checked.stdout).toBe('');
-  expect(checked.status).toBe(0);
-});
+it.skipIf(noPromtool)(
+  `metrics are as Prometheus wants them${noPromtool ? ` (${noPromtool})` : ''}`,
+  async () => {
+    const headers = { authorization: `Bearer ${TOKENS.read}` };
+    const input = await (await fetch(`${http.url}/metrics`, { headers })).text();
+    const checked = spawnSync('promtool', ['check', 'metrics'], { input, encoding: 'utf8' });
+    expect(checked.stderr + checked.stdout).toBe('');
+    expect(checked.status).toBe(0);
+  },
+);

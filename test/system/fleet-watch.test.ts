@@ -30,7 +30,7 @@ async function generating<T>(run: () => Promise<T>): Promise<T> {
   const cancel = new AbortController();
   const options = { maxTokens: 480, ignoreEos: true, signal: cancel.signal };
   const readings = [1, 2, 3, 4].map(async (seed) => {
-    for (;;) for await (const _ of model.generate(PROMPT, { ...options, seed })) continue;
+    for (;;) for await (const _ of model.generate(PROMPT, { ...options, seed }));
   });
   for (const reading of readings) reading.catch(() => {});
   await expect
@@ -57,7 +57,9 @@ describe('fleet top', () => {
   }
 
   it('--once --json has each board, its rates and its way over the bus', async () => {
-    const result = await generating(() => cli(['fleet', 'top', fleet.url, '--once', '--json', '--interval', '3'], { home }));
+    const result = await generating(() =>
+      cli(['fleet', 'top', fleet.url, '--once', '--json', '--interval', '3'], { home }),
+    );
     expect(result.status).toBe(0);
     const [{ status, metrics, figures }, ...more] = jsonLines<TopLine>(result);
     expect(more).toEqual([]);

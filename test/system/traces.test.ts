@@ -230,11 +230,15 @@ describe('with OpenTelemetry registered', () => {
     await model.generate(PROMPT, { maxTokens: 8, temperature: 0, traceparent: traceparent(id) }).text();
     const spans = await spansOf(id, 'fleet.request');
     const deliveries = spans.filter(({ name }) => name === 'fleet.delivery');
-    expect(deliveries.map(({ attributes }) => attributes['pynq_llm.delivery'])).toEqual([1, 2]);
-    expect(deliveries[0].attributes['pynq_llm.board']).toBe(lost);
-    expect(deliveries[0].status.code).toBe(2);
-    expect(deliveries[1].attributes['pynq_llm.board']).not.toBe(lost);
-    expect(deliveries[1].status.code).toBe(0);
+    // A machine that is busy may have lost the other board for a while, too.
+    expect(deliveries.length).toBeGreaterThan(1);
+    expect(deliveries.map(({ attributes }) => attributes['pynq_llm.delivery'])).toEqual(
+      deliveries.map((_, i) => i + 1),
+    );
+    const boards = deliveries.map(({ attributes }) => attributes['pynq_llm.board']);
+    expect(boards).toContain(lost);
+    expect(boards.at(-1)).not.toBe(lost);
+    expect(deliveries.map(({ status }) => status.code)).toEqual([...deliveries.slice(1).map(() => 2), 0]);
   });
 });
 

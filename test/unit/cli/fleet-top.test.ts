@@ -91,17 +91,16 @@ describe('figures of a fleet', () => {
 
   it('are none of a board that came, came back, or whose device was opened anew', () => {
     const { boards } = fleetFiguresOf(
-      sample(0, [status('back', { tokens: 10 }), status('anew', { tokens: 1 }), status('silent')], [
-        reading('back', 1, 1),
-        reading('anew', 50, 50),
-        { name: 'silent', clockHz: 1 },
-      ]),
-      sample(1_000, [status('back', { tokens: 2 }), status('anew', { tokens: 3 }), status('new'), status('silent')], [
-        reading('back', 5, 5),
-        reading('anew', 10, 10, 1),
-        reading('new', 1, 1),
-        reading('silent', 1, 1),
-      ]),
+      sample(
+        0,
+        [status('back', { tokens: 10 }), status('anew', { tokens: 1 }), status('silent')],
+        [reading('back', 1, 1), reading('anew', 50, 50), { name: 'silent', clockHz: 1 }],
+      ),
+      sample(
+        1_000,
+        [status('back', { tokens: 2 }), status('anew', { tokens: 3 }), status('new'), status('silent')],
+        [reading('back', 5, 5), reading('anew', 10, 10, 1), reading('new', 1, 1), reading('silent', 1, 1)],
+      ),
     );
     expect(boards).toEqual({ anew: { tokensPerSecond: 2 }, silent: { tokensPerSecond: 0 } });
   });

@@ -57,7 +57,9 @@ describe('a tracestate', () => {
   const stateOf = (text: string) => readTraceContext(HEADER, text)?.tracestate;
 
   it('is passed on in its order, without white space around its members', () => {
-    expect(stateOf('rojo=00f067aa0ba902b7,congo=t61rcWkgMzE')).toBe('rojo=00f067aa0ba902b7,congo=t61rcWkgMzE');
+    expect(stateOf('rojo=00f067aa0ba902b7,congo=t61rcWkgMzE')).toBe(
+      'rojo=00f067aa0ba902b7,congo=t61rcWkgMzE',
+    );
     expect(stateOf(' a=1 ,\t, tenant@vendor=x y!')).toBe('a=1,tenant@vendor=x y!');
   });
 
@@ -97,7 +99,10 @@ it('on the wire only what is valid is accepted', () => {
       window: 1,
       service,
     }).service;
-  expect(check({ traceparent: HEADER, tracestate: 'a=1' })).toEqual({ traceparent: HEADER, tracestate: 'a=1' });
+  expect(check({ traceparent: HEADER, tracestate: 'a=1' })).toEqual({
+    traceparent: HEADER,
+    tracestate: 'a=1',
+  });
   for (const wrong of [
     { traceparent: `ff-${TRACE}-${SPAN}-01` },
     { traceparent: `00-${'0'.repeat(32)}-${SPAN}-01` },

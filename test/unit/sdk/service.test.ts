@@ -9,7 +9,10 @@ it('an agent that knows no traces is not sent one', () => {
   const sent = toWireService(to('generate'), { priority: 3, ...TRACE });
   expect(sent).toMatchObject({ priority: 3 });
   expect(Object.keys(sent)).not.toEqual(expect.arrayContaining(['traceparent']));
-  expect(toWireService(to('traceparent'), { priority: 3, ...TRACE })).toMatchObject({ priority: 3, ...TRACE });
+  expect(toWireService(to('traceparent'), { priority: 3, ...TRACE })).toMatchObject({
+    priority: 3,
+    ...TRACE,
+  });
 });
 
 it('a traceparent that is not valid is left out', () => {
