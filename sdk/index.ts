@@ -66,6 +66,7 @@ export type { CountersClient, SubscribeOptions } from './counters-client.js';
 export {
   type BoardAccess,
   Deployer,
+  type DeployFleet,
   type DeployOptions,
   type DeployResult,
   type DeployStep,
