@@ -11,7 +11,7 @@ export interface FleetBoardStatus {
   readonly title: string;
   /** Version of its agent. */
   readonly agent: string;
-  /** `draining`: it takes no more requests, and leaves when those that it has have ended. */
+  /** `draining`: it takes no more requests, being on its way out or drained by its operator. */
   readonly state: 'ready' | 'draining';
   /** Requests that it wants at a time. */
   readonly places: number;

@@ -6,10 +6,10 @@ import { type Bus, connectNats, createKey } from '../../bus/index.js';
 import { Gateway, writeUsers } from '../../fleet/index.js';
 import { silentLog } from '../../listen/index.js';
 import { systemClock } from '../../protocol/index.js';
-import { temporaryDirectory } from './support/agent.js';
-import { noNatsServer, TestNatsServer } from './support/nats-server.js';
-import { SshBoard } from './support/ssh-board.js';
-import { noSshd } from './support/sshd.js';
+import { temporaryDirectory } from '../system/support/agent.js';
+import { noNatsServer, TestNatsServer } from '../system/support/nats-server.js';
+import { SshBoard } from '../system/support/ssh-board.js';
+import { noSshd } from '../system/support/sshd.js';
 
 const missing = noSshd ?? noNatsServer;
 const WAIT = { timeout: 60_000, interval: 100 };
