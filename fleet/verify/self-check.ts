@@ -15,7 +15,9 @@ import type { BoardModel } from '../messages.js';
 export type SelfCheck = Omit<FleetBoardReport, 'name' | 'roundTripsMs'>;
 export const selfCheck = fleetBoardReport.omit({ name: true, roundTripsMs: true });
 
-const PROMPT = 'Once upon a time';
+/** More than a page of keys and values in any vocabulary: only whole pages are kept as the board was told to. */
+const PROMPT =
+  'Once upon a time there was a little dog who lived in a big house near the sea with his best friend.';
 /** Draws from all tokens: the random numbers, and with them every bit of the logits, decide. */
 const SAMPLING: SamplingOptions = {
   maxTokens: 8,
