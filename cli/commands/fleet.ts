@@ -24,6 +24,7 @@ import { fleetAdviseCommand } from './fleet-advise.js';
 import { fleetDrainCommand } from './fleet-drain.js';
 import { fleetEnrolCommand, fleetKeyCommand } from './fleet-enrol.js';
 import { fleetPlanCommand } from './fleet-plan.js';
+import { fleetTopCommand } from './fleet-top.js';
 import { fleetVerifyCommand } from './fleet-verify.js';
 
 /** `fleet`: several boards as one. */
@@ -37,6 +38,7 @@ export function fleetCommand(): Command {
     .addCommand(fleetVerifyCommand())
     .addCommand(fleetKeyCommand())
     .addCommand(fleetEnrolCommand())
+    .addCommand(fleetTopCommand())
     .addCommand(fleetPlanCommand())
     .addCommand(fleetAdviseCommand());
 }

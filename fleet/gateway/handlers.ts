@@ -65,6 +65,8 @@ export const FLEET_CAPABILITIES = [
   'find',
   'memory',
   'check',
+  'traceparent',
+  'board-metrics',
   'fleet',
   'fleet-operations',
 ] as const;
