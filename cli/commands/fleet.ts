@@ -34,11 +34,11 @@ export function fleetCommand(): Command {
     .addCommand(upCommand())
     .addCommand(serveCommand())
     .addCommand(statusCommand())
+    .addCommand(fleetTopCommand())
     .addCommand(fleetDrainCommand())
     .addCommand(fleetVerifyCommand())
     .addCommand(fleetKeyCommand())
     .addCommand(fleetEnrolCommand())
-    .addCommand(fleetTopCommand())
     .addCommand(fleetPlanCommand())
     .addCommand(fleetAdviseCommand());
 }
