@@ -23,7 +23,15 @@ export type { ChatMessage, Conversation, ToolCall } from './schemas/chat.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export { CORE_TYPE_NAMES, type DeviceCheckResult } from './schemas/device.js';
-export type { FleetBoardStatus, FleetStatus } from './schemas/fleet.js';
+export {
+  type FleetBoardReport,
+  type FleetBoardStatus,
+  type FleetDifference,
+  type FleetDrain,
+  type FleetStatus,
+  type FleetVerification,
+  fleetBoardReport,
+} from './schemas/fleet.js';
 export type {
   DoneEvent,
   GenerateEvent,
@@ -38,6 +46,7 @@ export type {
 export type { CoreTypes, KvType } from './schemas/load-settings.js';
 export type { MemoryBudget, ModelDimensions } from './schemas/memory.js';
 export type {
+  BoardReading,
   ClassMetricsReading,
   EngineMetricsReading,
   HistogramReading,
@@ -45,6 +54,7 @@ export type {
   ModelStatus,
   SequenceStatus,
 } from './schemas/metrics.js';
+export { boardFigures } from './schemas/metrics.js';
 export type { ModelFacts, StoredCheck, StoredModel, WeightOrigins } from './schemas/models.js';
 export type {
   Placement,
@@ -65,6 +75,7 @@ export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
 export { sha256 } from './sha256.js';
+export { newTraceContext, readTraceContext, type TraceContext, traceIdOf } from './trace-context.js';
 export { formatContentRange, parseContentRange, UPLOAD_PATH, type UploadRange } from './upload-range.js';
 export { checkEvent, checkParams, checkResult } from './validate.js';
 export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';

@@ -89,6 +89,10 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       });
   };
 
+  const notAFleet = (): never => {
+    throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
+  };
+
   return {
     'board.info': async () => ({
       device: agent.deviceUrl,
@@ -101,9 +105,9 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       uptimeMs: agent.uptimeMs,
     }),
     'board.health': () => agent.health(),
-    'fleet.status': () => {
-      throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
-    },
+    'fleet.status': notAFleet,
+    'fleet.drain': notAFleet,
+    'fleet.verify': notAFleet,
 
     'registers.list': async () => (await agent.registers()).list(),
     // Without a turn of the microtask queue once the device is open: the way of a register read is short.
@@ -150,9 +154,9 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
 
     'generate.start': async (call) => {
       agent.requireOpen();
-      const { generation, model, window, continueFrom = [] } = call.params;
+      const { generation, model, window, continueFrom = [], service } = call.params;
       const stream = call.stream();
-      generations.add(generation, model, window, stream, continueFrom.length);
+      generations.add(generation, model, window, stream, continueFrom.length, service);
       try {
         return await device.call(session, 'generate.start', withClient(handled, call.params));
       } catch (error) {
