@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, AgentHandle } from '../../agent/index.js';
-import { type BusFlags, connectBus, withBus } from '../bus-options.js';
+import { accessOf, connectBus, type FleetFlags, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
@@ -22,7 +22,7 @@ export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 /** `agent`: the daemon that serves one device. */
 export function agentCommand(): Command {
-  return withBus(new Command('agent'))
+  const command = new Command('agent')
     .description('Serve a device over WebSocket. Prints its URL when it is ready; Ctrl-C ends it.')
     .addOption(
       new Option(
@@ -76,7 +76,8 @@ export function agentCommand(): Command {
       'a fleet counts the board as lost when it has not heard of it for so long, 100 to 60000: shorter ends waits sooner, and takes a pause for a death',
       wholeNumber(100, 60_000),
       3_000,
-    )
+    );
+  return withBroker(command, 'fleet')
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -89,7 +90,7 @@ export function agentCommand(): Command {
         ...flags
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
         ModelFlags &
-        FleetFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
+        MemberFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
         const { runAgent } = await import('../../agent/index.js');
         const parts = [
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
@@ -110,18 +111,22 @@ export function agentCommand(): Command {
     );
 }
 
-interface FleetFlags extends BusFlags {
+interface MemberFlags extends FleetFlags {
   readonly fleet?: string;
   readonly fleetName?: string;
   readonly fleetLease: number;
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
-async function member(url: string, flags: FleetFlags): Promise<(agent: AgentHandle) => Disposable> {
+async function member(url: string, flags: MemberFlags): Promise<(agent: AgentHandle) => Disposable> {
   const { boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
-  const bus = connectBus(url, name, flags);
-  return (agent) => joinFleet({ bus, agent, name, log: agent.log, leaseMs: flags.fleetLease });
+  const access = accessOf(flags);
+  const bus = connectBus(url, name, access);
+  // A key that the broker knows is of one board.
+  const soleName = access.credentials !== undefined;
+  const leaseMs = flags.fleetLease;
+  return (agent) => joinFleet({ bus, agent, name, log: agent.log, leaseMs, soleName });
 }
 
 function clientWeight(
