@@ -1,11 +1,13 @@
 import type { Bus, LogEntry } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import type { Clock, GenerateEvent } from '../../protocol/index.js';
+import type { Clock, FleetStatus, GenerateEvent } from '../../protocol/index.js';
 import { release } from '../placement/release.js';
 import { admit } from './admit.js';
+import type { BoardPages } from './board-pages.js';
 import { BoardViews } from './board-views.js';
 import type { Boards, FleetBoard } from './boards.js';
+import { Moves } from './moves.js';
 import { Orders } from './orders.js';
 import { Outcomes } from './outcomes.js';
 import { Redelivery } from './redelivery.js';
@@ -20,6 +22,7 @@ const TICK_MS = 250;
 export interface DispatchOptions {
   readonly bus: Bus;
   readonly boards: Boards;
+  readonly pages: BoardPages;
   readonly prices: StepPrices;
   readonly clock: Clock;
   readonly log: Log;
@@ -35,6 +38,7 @@ export class Dispatch {
   readonly #redelivery: Redelivery;
   readonly #outcomes: Outcomes;
   readonly #views: BoardViews;
+  readonly #moves: Moves;
   readonly #timeouts: Timeouts;
   #number = 0;
   #stopTick: (() => void) | undefined;
@@ -52,6 +56,7 @@ export class Dispatch {
     this.#redelivery = new Redelivery(parts);
     this.#outcomes = new Outcomes({ ...parts, redelivery: this.#redelivery, onRoom });
     this.#views = new BoardViews(parts);
+    this.#moves = new Moves({ ...parts, views: this.#views });
     this.#timeouts = new Timeouts(parts);
   }
 
@@ -60,10 +65,13 @@ export class Dispatch {
     return this.#requests.count;
   }
 
-  /** Tokens that clients were given; those that came twice, and of them those that were not the same; requests given again. */
-  get totals(): Pick<Outcomes, 'tokens' | 'repeated' | 'diverged'> & { readonly redelivered: number } {
+  /**
+   * Tokens that clients were given; those that came twice, and of them those that were not the same; requests given again, and taken
+   * from boards for others.
+   */
+  get totals(): Pick<FleetStatus, 'tokens' | 'repeated' | 'diverged' | 'redelivered' | 'moved'> {
     const { tokens, repeated, diverged } = this.#outcomes;
-    return { tokens, repeated, diverged, redelivered: this.#redelivery.count };
+    return { tokens, repeated, diverged, redelivered: this.#redelivery.count, moved: this.#moves.count };
   }
 
   /** Requests that wait for a board, or that one has. */
@@ -148,6 +156,7 @@ export class Dispatch {
     this.#isPumping = true;
     try {
       this.#place();
+      this.#moves.steal();
     } finally {
       this.#isPumping = false;
     }
@@ -187,7 +196,7 @@ export class Dispatch {
 
   #release(request: FleetRequest, board: FleetBoard): void {
     this.#requests.accounts.begin(request.facts.client, this.#options.clock.now());
-    this.#orders.give(request, board);
+    this.#orders.give(request, board, this.#views.found(request, board));
   }
 
   /** Looks at times while anything waits or runs. */
@@ -197,6 +206,7 @@ export class Dispatch {
       this.#stopTick = undefined;
       this.#timeouts.look();
       this.#pump();
+      this.#moves.continueElsewhere(this.#requests.all.some((request) => request.wantsBoard));
     });
   }
 

@@ -23,6 +23,7 @@ import {
 } from '../../protocol/index.js';
 import { pack } from '../messages.js';
 import { LOG, REQUESTS, WORK_QUEUE } from '../subjects.js';
+import { BoardPages } from './board-pages.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
 import { declareStores } from './declare-stores.js';
@@ -60,6 +61,7 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
+  readonly #pages: BoardPages;
   readonly #dispatch: Dispatch;
   readonly #files: Disposable;
   readonly #startedAt: number;
@@ -77,13 +79,18 @@ export class Gateway implements SessionHost, HandledGateway {
       bus,
       log,
       onChange: (board) => this.#onBoard(board),
-      onGone: (board) => this.#dispatch.boardGone(board),
+      onGone: (board) => {
+        this.#pages.boardGone(board);
+        this.#dispatch.boardGone(board);
+      },
     });
     this.calls = new Calls(bus, this.#boards, maxWaitMs);
+    this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });
     this.models = new FleetModels({ ...options, boards: this.#boards, calls: this.calls, waitMs: LOOK_MS });
     this.#dispatch = new Dispatch({
       ...options,
       boards: this.#boards,
+      pages: this.#pages,
       prices: new StepPrices(store, log),
       waitMs: maxWaitMs,
     });
@@ -286,7 +293,7 @@ export class Gateway implements SessionHost, HandledGateway {
 
   status(): FleetStatus {
     return {
-      boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models } }) => ({
+      boards: this.#boards.all.map(({ name, owner, record: { info, places, isDraining, models } }) => ({
         name,
         device: info.device,
         title: info.description.title,
@@ -294,6 +301,7 @@ export class Gateway implements SessionHost, HandledGateway {
         state: isDraining ? 'draining' : 'ready',
         places,
         inHand: this.#dispatch.countOf(name),
+        pages: this.#pages.countOf(owner),
         models: models.map((model) => ({
           model: model.digest,
           state: model.state,
@@ -325,6 +333,7 @@ export class Gateway implements SessionHost, HandledGateway {
     this.#dispatch.close();
     this.generations.close();
     this.#files[Symbol.dispose]();
+    this.#pages.close();
     this.#boards.close();
     await this.store.close();
   }
@@ -340,6 +349,7 @@ export class Gateway implements SessionHost, HandledGateway {
       .openLane(board.name)
       .catch((err: unknown) => log.error({ err, board: board.name }, 'a board cannot be given requests'));
     this.models.reconcile(board);
+    this.#pages.boardChanged(board);
     this.#dispatch.boardChanged();
   }
 

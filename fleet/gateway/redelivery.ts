@@ -8,7 +8,7 @@ import type { Requests } from './requests.js';
 
 /** Boards in a row that had a request, and it brought no token: it may be what makes them fail. */
 const MOST_FRUITLESS = 3;
-/** Boards in all, without those that were busy. */
+/** Boards in all, without those that were busy, or that it was taken from. */
 const MOST_DELIVERIES = 16;
 
 interface RedeliveryOptions {
@@ -48,11 +48,14 @@ export class Redelivery {
     log.warn({ generation, delivery, tokens: request.generated, why }, 'a request goes on elsewhere');
     // Whoever had it may come back, and is not to begin again.
     orders.remove(request);
-    request.takeBack();
+    request.takeBack(true);
     this.count++;
     if (counts) request.fruitless++;
     if (request.cancelled) requests.endCancelled(request);
-    else if (request.fruitless >= MOST_FRUITLESS || delivery - request.busy >= MOST_DELIVERIES)
+    else if (
+      request.fruitless >= MOST_FRUITLESS ||
+      delivery - request.busy - request.moves >= MOST_DELIVERIES
+    )
       requests.fail(
         request,
         new PynqLlmError(

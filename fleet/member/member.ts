@@ -8,6 +8,7 @@ import { BOARDS, callsOf, controlOf, ENDS, LOG, WORK_QUEUE } from '../subjects.j
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
+import { PageNewsTeller } from './page-news.js';
 import { Run } from './run.js';
 
 /** A board that was not heard of for so long counts as dead; it is the fleet's most important time. */
@@ -49,6 +50,7 @@ export class Member implements AsyncDisposable {
   readonly #runs = new Map<string, Run>();
   readonly #closing = new AbortController();
   readonly #subscriptions: Subscription[] = [];
+  #pageNews: PageNewsTeller | undefined;
   #lease: Lease | undefined;
   #isDraining = false;
   #ended: Promise<void> = Promise.resolve();
@@ -103,6 +105,7 @@ export class Member implements AsyncDisposable {
     if (this.#closing.signal.aborted) return this.#ended;
     this.#closing.abort();
     this.#loads.close();
+    this.#pageNews?.close();
     for (const subscription of this.#subscriptions) subscription.close();
     await this.#lease?.release();
     await this.#ended;
@@ -123,6 +126,13 @@ export class Member implements AsyncDisposable {
     await Promise.all(this.#subscriptions.map(({ ready }) => ready));
     const lease = await this.#take();
     this.#ended = this.#stay(lease);
+    this.#pageNews = new PageNewsTeller({
+      ...this.#options,
+      link: this.#link,
+      board: this.name,
+      models: () => this.#loads.list().flatMap(({ digest, state }) => (state === 'loaded' ? [digest] : [])),
+      isBusy: () => this.#runs.size > 0,
+    });
   }
 
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
@@ -228,7 +238,7 @@ export class Member implements AsyncDisposable {
     const message = unpack(control, data, "A word of the gateway's");
     const run = this.#runs.get(message.generation);
     if (message.kind === 'grant') run?.grant(message.credit);
-    else run?.cancel();
+    else if (run !== undefined && run.delivery <= message.delivery) run.cancel();
   }
 
   async #answer(data: Uint8Array): Promise<Uint8Array> {
