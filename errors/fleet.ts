@@ -56,4 +56,10 @@ export const FLEET_ERRORS = {
     remedy:
       'Leave out --core-types. `pynq-llm quantize --pad` makes a file whose matrices are all for the core, with the same bits on every board.',
   },
+  FLEET_HISTORY_SHORT: {
+    number: 10695,
+    meaning:
+      'A fleet was asked how many boards it should have before its gateway had looked at it for long enough.',
+    remedy: 'Ask again a minute later, or give `pynq-llm fleet advise` a file.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

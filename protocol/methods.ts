@@ -19,7 +19,7 @@ import {
   deviceRunCheckParams,
   deviceRunCheckResult,
 } from './schemas/device.js';
-import { fleetStatus } from './schemas/fleet.js';
+import { fleetAdvice, fleetAdviseParams, fleetStatus } from './schemas/fleet.js';
 import {
   generateEvent,
   generateProgressResult,
@@ -128,6 +128,7 @@ export const METHODS = {
   score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
 
   'fleet.status': { role: 'read', params: empty, result: fleetStatus },
+  'fleet.advise': { role: 'read', params: fleetAdviseParams, result: fleetAdvice },
 
   'metrics.read': { role: 'read', params: empty, result: metricsResult },
 

@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import type { BoardHealth, BoardInfo, EngineMetricsReading, FleetStatus } from '../protocol/index.js';
+import type {
+  BoardHealth,
+  BoardInfo,
+  EngineMetricsReading,
+  FleetAdvice,
+  FleetStatus,
+} from '../protocol/index.js';
 import { call, optionsOf, requireArguments } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
 import { CountersClient } from './counters-client.js';
@@ -87,6 +93,19 @@ export class BoardClient implements AsyncDisposable {
   /** The boards behind a fleet's gateway, and how they are. @throws PynqLlmError FLEET_NOT_A_FLEET where it is one board */
   fleetStatus(): Promise<FleetStatus> {
     return this.#connection.request('fleet.status', {});
+  }
+
+  /**
+   * How many boards a fleet should have soon, by what its gateway has seen: see docs/fleet.md.
+   * @param options `target` share of their time for which boards are to be busy, 0.05 to 1 (0.7); `horizonMs` how far ahead, a minute to a day
+   * (an hour)
+   * @throws PynqLlmError FLEET_HISTORY_SHORT in its first minute, FLEET_NOT_A_FLEET where it is one board
+   */
+  fleetAdvice(
+    options: { readonly target?: number | undefined; readonly horizonMs?: number | undefined } = {},
+  ): Promise<FleetAdvice> {
+    const { target, horizonMs } = options;
+    return this.#connection.request('fleet.advise', { target, horizonMs });
   }
 
   /** Ends the connection; generations are cancelled after a while unless another client resumes them. */

@@ -15,6 +15,7 @@ export type {
   DeviceCheckResult,
   DoneEvent,
   EngineMetricsReading,
+  FleetAdvice,
   FleetBoardStatus,
   FleetStatus,
   GenerationCost,

@@ -79,6 +79,12 @@ export class Dispatch {
     return this.#requests.all.filter((request) => request.board?.name === board).length;
   }
 
+  /** Boards that have something to compute. */
+  get busyBoards(): number {
+    const busy = this.#requests.all.filter(({ state, isStalled }) => state === 'running' && !isStalled);
+    return new Set(busy.map(({ board }) => board?.owner)).size;
+  }
+
   find(generation: string): FleetRequest | undefined {
     return this.#requests.find(generation);
   }
@@ -127,9 +133,9 @@ export class Dispatch {
     this.#pump();
   }
 
-  /** What a board had goes on elsewhere. */
-  boardGone(board: FleetBoard): void {
-    this.#redelivery.boardGone(board);
+  /** What a board had goes on elsewhere. @param hasLeft by its own will */
+  boardGone(board: FleetBoard, hasLeft: boolean): void {
+    this.#redelivery.boardGone(board, hasLeft);
     this.#pump();
   }
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   AGENT_VERSION,
   GenerationRegistry,
@@ -14,6 +15,7 @@ import {
   type BoardInfo,
   type Clock,
   errorFromWire,
+  type FleetAdvice,
   type FleetStatus,
   type GenerateEvent,
   type Params,
@@ -21,6 +23,7 @@ import {
   type Result,
   type ServerStream,
 } from '../../protocol/index.js';
+import { LoadHistory } from '../advice/load-history.js';
 import { pack } from '../messages.js';
 import { LOG, REQUESTS, WORK_QUEUE } from '../subjects.js';
 import { BoardPages } from './board-pages.js';
@@ -28,8 +31,10 @@ import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
 import { declareStores } from './declare-stores.js';
 import { Dispatch } from './dispatch.js';
+import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
+import { LoadMeter } from './load-meter.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
@@ -64,13 +69,15 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly #pages: BoardPages;
   readonly #dispatch: Dispatch;
   readonly #files: Disposable;
+  readonly #history: LoadHistory;
+  readonly #meter: LoadMeter;
   readonly #startedAt: number;
   readonly #closing = new AbortController();
   /** Generations whose prompts become tokens: how far they may go, and whether they were cancelled. */
   readonly #preparing = new Map<string, { credit: number; cancelled: boolean }>();
   #isDraining = false;
 
-  private constructor(options: GatewayOptions) {
+  private constructor(options: GatewayOptions, history: LoadHistory) {
     this.#options = options;
     const { bus, store, clock, log, maxWaitMs = WAIT_MS } = options;
     this.store = store;
@@ -79,9 +86,9 @@ export class Gateway implements SessionHost, HandledGateway {
       bus,
       log,
       onChange: (board) => this.#onBoard(board),
-      onGone: (board) => {
+      onGone: (board, why) => {
         this.#pages.boardGone(board);
-        this.#dispatch.boardGone(board);
+        this.#dispatch.boardGone(board, why === 'released');
       },
     });
     this.calls = new Calls(bus, this.#boards, maxWaitMs);
@@ -94,6 +101,13 @@ export class Gateway implements SessionHost, HandledGateway {
       prices: new StepPrices(store, log),
       waitMs: maxWaitMs,
     });
+    this.#history = history;
+    this.#meter = new LoadMeter({
+      clock,
+      history,
+      busyBoards: () => this.#dispatch.busyBoards,
+      tokens: () => this.#dispatch.totals.tokens,
+    });
     this.generations = new GenerationRegistry(clock, () => this);
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({
@@ -105,10 +119,11 @@ export class Gateway implements SessionHost, HandledGateway {
 
   /** Makes what the fleet has on the bus, and waits for boards. @throws PynqLlmError BUS_... */
   static async open(options: GatewayOptions): Promise<Gateway> {
-    const { bus } = options;
+    const { bus, store, log } = options;
     await declareStores(bus);
+    const history = await LoadHistory.open(join(store.directory, 'fleet-history.jsonl'), log);
     const { last } = await bus.log(LOG).bounds();
-    const gateway = new Gateway(options);
+    const gateway = new Gateway(options, history);
     void gateway.#read(last + 1);
     return gateway;
   }
@@ -313,6 +328,11 @@ export class Gateway implements SessionHost, HandledGateway {
     };
   }
 
+  /** How many boards there should be. @throws PynqLlmError FLEET_HISTORY_SHORT */
+  advice(params: Params<'fleet.advise'>): FleetAdvice {
+    return adviceOf(this.#history.samples, this.#boards.all, params);
+  }
+
   /** What all boards count. @throws PynqLlmError FLEET_NO_BOARDS */
   async metrics(): Promise<Result<'metrics.read'>> {
     const read = this.#boards.all.map(({ name }) => this.calls.ask(name, 'metrics.read', {}, LOOK_MS));
@@ -329,6 +349,7 @@ export class Gateway implements SessionHost, HandledGateway {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#meter.close();
     this.#sessions.end(new PynqLlmError('AGENT_CLOSING', 'The gateway is shutting down.'));
     this.#dispatch.close();
     this.generations.close();

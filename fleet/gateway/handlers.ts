@@ -13,6 +13,7 @@ import type {
   BoardHealth,
   BoardInfo,
   Call,
+  FleetAdvice,
   FleetStatus,
   MethodName,
   Params,
@@ -79,6 +80,7 @@ export interface HandledGateway {
   info(): Promise<BoardInfo>;
   health(): Promise<BoardHealth>;
   status(): FleetStatus;
+  advice(params: Params<'fleet.advise'>): FleetAdvice;
   metrics(): Promise<Result<'metrics.read'>>;
   generate(
     params: Params<'generate.start'>,
@@ -124,6 +126,7 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'board.info': () => gateway.info(),
     'board.health': () => gateway.health(),
     'fleet.status': () => gateway.status(),
+    'fleet.advise': ({ params }) => gateway.advice(params),
 
     ...modelHandlers(gateway, uploads),
     'models.plan': ({ params }) => calls.askAny(undefined, 'models.plan', params),

@@ -30,15 +30,15 @@ export class Redelivery {
     this.#options = options;
   }
 
-  /** What a board had goes on elsewhere. */
-  boardGone({ name, owner, record }: FleetBoard): void {
+  /** What a board had goes on elsewhere. @param hasLeft by its own will, which says nothing of what it had */
+  boardGone({ name, owner, record }: FleetBoard, hasLeft: boolean): void {
     const now = this.#options.clock.now();
     // Several at a time are lost by what they share, a switch or a pause of this process, and not by a request.
     const isAlone = now - this.#lostAt > record.leaseMs / 2;
-    this.#lostAt = now;
+    if (!hasLeft) this.#lostAt = now;
     for (const request of this.#options.requests.all)
       if (request.board?.name === name && request.board.owner === owner)
-        this.giveAgain(request, `board ${name} was lost`, isAlone);
+        this.giveAgain(request, `board ${name} ${hasLeft ? 'has left' : 'was lost'}`, isAlone && !hasLeft);
   }
 
   /** @param counts whether it says something against the request */

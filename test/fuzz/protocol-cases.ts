@@ -50,6 +50,7 @@ const CALLS: Readonly<Record<string, object>> = {
   'generate.cancel': { generation: ID },
   'generate.progress': { generation: ID },
   score: { model: DIGEST, tokens: [1, 2, 3] },
+  'fleet.advise': { target: 0.5 },
   'metrics.read': {},
   'counters.read': {},
   'counters.reset': {},

@@ -64,7 +64,7 @@ describe('prefix pages', () => {
     for (const name of ['Tom', 'Sue', 'Max']) {
       await tokensOf(model, story(name), { maxTokens: 4, temperature: 0 });
       where.set(name, last());
-      await expect.poll(async () => (await statusOf(last()!)).pages, WAIT).toBeGreaterThan(4);
+      await expect.poll(async () => (await statusOf(last()!)).pages, WAIT).toBeGreaterThanOrEqual(4);
     }
     expect(new Set(where.values()).size).toBe(3);
     const hits = async () => (await board.metrics()).models[0]?.kv?.hits ?? 0;
@@ -75,7 +75,7 @@ describe('prefix pages', () => {
         await tokensOf(reference, prompt, { maxTokens: 4, temperature: 0 }),
       );
       expect(last(), name).toBe(where.get(name));
-      expect((await hits()) - before, name).toBeGreaterThan(4);
+      expect((await hits()) - before, name).toBeGreaterThanOrEqual(4);
     }
   });
 
@@ -129,9 +129,26 @@ describe('a request that a board has', () => {
 
   it('and that runs beside many goes on where a board has joined', async () => {
     await start(1);
-    const asked = Array.from({ length: 8 }, (_, i) => tokensOf(model, `The ${i}`, LONG));
+    let go: () => void = () => {};
+    const joined = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    // Each waits for its client before it is far: so long it costs its board nothing, and stays where it is.
+    const asked = Array.from({ length: 8 }, async (_, i) => {
+      const tokens: Token[] = [];
+      for await (const token of model.generate(`The ${i}`, { ...LONG, window: 16 })) {
+        tokens.push(token);
+        if (token.index === 2) await joined;
+      }
+      return tokens;
+    });
     await expect.poll(async () => (await board.fleetStatus()).tokens, WAIT).toBeGreaterThan(8);
     await fleet.join('mock-2');
+    await expect
+      .poll(async () => (await statusOf('mock-2')).models.map(({ state }) => state), WAIT)
+      .toEqual(['loaded']);
+    expect((await board.fleetStatus()).moved).toBe(0);
+    go();
     for (const [i, tokens] of (await Promise.all(asked)).entries())
       expect(tokens).toEqual(await tokensOf(reference, `The ${i}`, LONG));
     expect((await board.fleetStatus()).moved).toBeGreaterThan(0);
