@@ -178,26 +178,33 @@ export class Dispatch {
     const now = clock.now();
     const homeless = new Set(waiting.filter((request) => this.#views.boardsFor(request).length === 0));
     for (const request of waiting) request.tellHomeless(homeless.has(request), now);
-    const places = boards.all.reduce((sum, { record }) => sum + (record.isDraining ? 0 : record.places), 0);
-    const hasBoard = (request: FleetRequest) => !homeless.has(request);
-    const { refused, admitted } = admit(this.#requests, { now, places, hasBoard });
+    // What boards that drain still have is no place of the others.
+    const placesOf = ({ name, record }: FleetBoard) =>
+      record.isDraining ? this.countOf(name) : record.places;
+    const places = boards.all.reduce((sum, board) => sum + placesOf(board), 0);
     const byNumber = new Map(requests.map((request) => [request.number, request]));
-    for (const { id, retryAfterMs } of refused) {
-      const request = byNumber.get(id);
-      if (request !== undefined) this.#refuse(request, retryAfterMs);
-    }
     const meant = new Map<FleetRequest, string>();
-    for (const id of admitted) {
-      const request = byNumber.get(id);
-      if (request === undefined) continue;
-      const waits = this.#views.waiting(request);
-      const { released, meantFor } = release([waits], this.#views.viewsFor(request, meant));
-      const [to] = released;
-      request.meantFor = to?.board ?? meantFor.get(id);
-      const board = to && boards.get(to.board);
-      if (board !== undefined) this.#release(request, board);
-      else if (request.meantFor !== undefined) meant.set(request, request.meantFor);
+    const hasBoard = (request: FleetRequest) => !homeless.has(request) && !meant.has(request);
+    // Who waits for a board of its own leaves the places of others to those behind it.
+    for (let before = -1; meant.size > before; ) {
+      before = meant.size;
+      const { refused, admitted } = admit(this.#requests, { now, places, hasBoard });
+      for (const { id, retryAfterMs } of refused) this.#refuse(byNumber.get(id)!, retryAfterMs);
+      for (const id of admitted) this.#placeOne(byNumber.get(id)!, meant);
     }
+  }
+
+  /** Gives a request to a board, or has it wait for one. @param meant those that wait, and will count as if their boards had them */
+  #placeOne(request: FleetRequest, meant: Map<FleetRequest, string>): void {
+    const { released, meantFor } = release(
+      [this.#views.waiting(request)],
+      this.#views.viewsFor(request, meant),
+    );
+    const [to] = released;
+    request.meantFor = to?.board ?? meantFor.get(request.number);
+    const board = to && this.#options.boards.get(to.board);
+    if (board !== undefined) this.#release(request, board);
+    else if (request.meantFor !== undefined) meant.set(request, request.meantFor);
   }
 
   #release(request: FleetRequest, board: FleetBoard): void {
