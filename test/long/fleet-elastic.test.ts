@@ -5,7 +5,7 @@ import { TINY_MODEL } from '../system/support/agent.js';
 import { elasticSchedule, referenceTexts } from '../system/support/elastic.js';
 import { testFleet } from '../system/support/fleet.js';
 
-const SCHEDULES = 60;
+const SCHEDULES = 40;
 
 it(`of ${SCHEDULES} random schedules of join, leave, drain, stall, cut and cancel none changes a token`, async () => {
   await using alone = await openMock();
