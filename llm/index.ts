@@ -20,11 +20,13 @@ export type { GenerateRequest } from './engine/request.js';
 export type { Scores } from './engine/score-sequence.js';
 export { PAGE_TOKENS } from './kv/layout.js';
 export type { KvPin } from './kv/pool.js';
+export type { PoolShape } from './kv/pool-shape.js';
 export { pageHash } from './kv/prefix-index.js';
 export { SpillFolder } from './kv/spill-folder.js';
 export {
   assumedSystem,
   budgetMemory,
+  kvShapeOfStage,
   type MemoryBudget,
   type MemoryRequest,
   type ModelShape,
@@ -37,6 +39,7 @@ export {
 } from './memory/index.js';
 export { newCost } from './model/cost.js';
 export { rateOfRows } from './model/cpu-rate.js';
+export type { LayerRange } from './model/layer-range.js';
 export { checkContextLength, checkModel, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
 export { rowShares } from './model/row-share.js';
@@ -60,6 +63,15 @@ export {
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
+export {
+  type BatchColumn,
+  type CacheChange,
+  CacheMirror,
+  CacheRecorder,
+  Stage,
+  type StageBatch,
+  stagePool,
+} from './stages/index.js';
 export { type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';

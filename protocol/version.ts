@@ -34,6 +34,7 @@ export const CAPABILITIES = [
   'check',
   'mat-mul',
   'pages',
+  'traceparent',
 ] as const;
 
 /**

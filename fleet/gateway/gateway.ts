@@ -39,6 +39,7 @@ import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
 import { promptTokens } from './tokens-of.js';
+import { watchBoards } from './watch-boards.js';
 
 /** A board's interactive requests may wait as long for their first column. */
 const WAIT_MS = 120_000;
@@ -108,7 +109,7 @@ export class Gateway implements SessionHost, HandledGateway {
       busyBoards: () => this.#dispatch.busyBoards,
       tokens: () => this.#dispatch.totals.tokens,
     });
-    this.generations = new GenerationRegistry(clock, () => this);
+    this.generations = new GenerationRegistry(clock, () => this, log);
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({
       ...options,
@@ -177,7 +178,7 @@ export class Gateway implements SessionHost, HandledGateway {
     if (sampling.draftModel !== undefined) this.models.requireLoaded(sampling.draftModel);
     const first = params.continueFrom?.length ?? 0;
     // Refused, it leaves the one of this id that is there as it is.
-    this.generations.add(generation, model, window, stream, first);
+    this.generations.add(generation, model, window, stream, first, params.service);
     const preparing = { credit: first + stream.credit, cancelled: false };
     this.#preparing.set(generation, preparing);
     try {
@@ -308,21 +309,24 @@ export class Gateway implements SessionHost, HandledGateway {
 
   status(): FleetStatus {
     return {
-      boards: this.#boards.all.map(({ name, owner, record: { info, places, isDraining, models } }) => ({
-        name,
-        device: info.device,
-        title: info.description.title,
-        agent: info.agent,
-        state: isDraining ? 'draining' : 'ready',
-        places,
-        inHand: this.#dispatch.countOf(name),
-        pages: this.#pages.countOf(owner),
-        models: models.map((model) => ({
-          model: model.digest,
-          state: model.state,
-          ...(model.state === 'failed' && { error: model.error.message }),
-        })),
-      })),
+      boards: this.#boards.all.map(
+        ({ name, owner, counts, record: { info, places, isDraining, models } }) => ({
+          name,
+          device: info.device,
+          title: info.description.title,
+          agent: info.agent,
+          state: isDraining ? 'draining' : 'ready',
+          places,
+          inHand: this.#dispatch.countOf(name),
+          pages: this.#pages.countOf(owner),
+          ...counts,
+          models: models.map((model) => ({
+            model: model.digest,
+            state: model.state,
+            ...(model.state === 'failed' && { error: model.error.message }),
+          })),
+        }),
+      ),
       waiting: this.#dispatch.countOf(undefined),
       ...this.#dispatch.totals,
     };
@@ -333,12 +337,11 @@ export class Gateway implements SessionHost, HandledGateway {
     return adviceOf(this.#history.samples, this.#boards.all, params);
   }
 
-  /** What all boards count. @throws PynqLlmError FLEET_NO_BOARDS */
+  /** What all boards count, together and each by itself. @throws PynqLlmError FLEET_NO_BOARDS */
   async metrics(): Promise<Result<'metrics.read'>> {
-    const read = this.#boards.all.map(({ name }) => this.calls.ask(name, 'metrics.read', {}, LOOK_MS));
-    const settled = await Promise.allSettled(read);
-    const readings = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    if (readings.length > 0) return sumMetrics(readings);
+    const boards = await watchBoards(this.#boards, this.calls);
+    const readings = boards.flatMap(({ engine }) => engine ?? []);
+    if (readings.length > 0) return { ...sumMetrics(readings), boards };
     throw new PynqLlmError('FLEET_NO_BOARDS', 'No board of the fleet said what it counts.');
   }
 

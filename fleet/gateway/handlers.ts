@@ -66,6 +66,8 @@ export const FLEET_CAPABILITIES = [
   'find',
   'memory',
   'check',
+  'traceparent',
+  'board-metrics',
   'fleet',
 ] as const;
 

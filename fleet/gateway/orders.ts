@@ -110,6 +110,7 @@ function orderOf(request: FleetRequest, now: number): Order {
       ...(request.generated === 0 ? {} : { continueFrom: [...request.reader.ids] }),
       service: {
         ...service,
+        ...request.spans.context,
         client: namesOf(client),
         ...(deadlineAt === undefined ? {} : { deadlineMs: Math.max(1, deadlineAt - now) }),
       },

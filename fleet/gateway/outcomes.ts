@@ -5,6 +5,7 @@ import type { Clock, GenerateEvent } from '../../protocol/index.js';
 import { beginning, outcome, unpack } from '../messages.js';
 import { BEGINNINGS, ENDS, TOKENS } from '../subjects.js';
 import type { Difference } from '../token-reader.js';
+import type { Boards } from './boards.js';
 import { isBoardsFault } from './calls.js';
 import type { Orders } from './orders.js';
 import type { Redelivery } from './redelivery.js';
@@ -15,6 +16,7 @@ import type { Requests } from './requests.js';
 const BUSY: ReadonlySet<string> = new Set(['LLM_OVERLOADED', 'AGENT_DRAINING']);
 
 interface OutcomesOptions {
+  readonly boards: Pick<Boards, 'count'>;
   readonly requests: Requests;
   readonly orders: Orders;
   readonly redelivery: Redelivery;
@@ -68,7 +70,7 @@ export class Outcomes {
   }
 
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {
-    const { requests, orders, clock, onRoom } = this.#options;
+    const { requests, orders, boards, clock, onRoom } = this.#options;
     if (event.type !== 'token') return;
     const isRepeated = event.index < request.generated;
     const { fresh, end, difference } = request.reader.take(event, board);
@@ -80,6 +82,7 @@ export class Outcomes {
     if (request.tellsToken()) onRoom();
     for (const token of fresh) {
       this.tokens++;
+      boards.count(board, 'tokens');
       requests.accounts.charge(request.facts.client, 1);
       request.sink.onEvent(token);
     }

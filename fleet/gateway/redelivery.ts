@@ -1,7 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import type { Clock } from '../../protocol/index.js';
-import type { FleetBoard } from './boards.js';
+import type { Boards, FleetBoard } from './boards.js';
 import type { Orders } from './orders.js';
 import type { FleetRequest } from './request.js';
 import type { Requests } from './requests.js';
@@ -12,6 +12,7 @@ const MOST_FRUITLESS = 3;
 const MOST_DELIVERIES = 16;
 
 interface RedeliveryOptions {
+  readonly boards: Pick<Boards, 'count'>;
   readonly requests: Requests;
   readonly orders: Orders;
   readonly clock: Clock;
@@ -43,11 +44,12 @@ export class Redelivery {
 
   /** @param counts whether it says something against the request */
   giveAgain(request: FleetRequest, why: string, counts: boolean): void {
-    const { log, orders, requests } = this.#options;
-    const { generation, delivery } = request;
-    log.warn({ generation, delivery, tokens: request.generated, why }, 'a request goes on elsewhere');
+    const { log, orders, requests, boards } = this.#options;
+    const { generation, delivery, trace, generated: tokens } = request;
+    log.warn({ generation, trace, delivery, tokens, why }, 'a request goes on elsewhere');
     // Whoever had it may come back, and is not to begin again.
     orders.remove(request);
+    boards.count(request.board?.name, 'redelivered');
     request.takeBack(true);
     this.count++;
     if (counts) request.fruitless++;

@@ -1,7 +1,8 @@
 import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
-import type { GenerateEvent, Params } from '../../protocol/index.js';
+import { type GenerateEvent, type Params, traceIdOf } from '../../protocol/index.js';
 import { TokenReader } from '../token-reader.js';
 import { PromptPages } from './prompt-pages.js';
+import { RequestSpans } from './request-spans.js';
 
 /** Who asked is told of its beginning, its tokens in order, and its end. */
 export interface RequestSink {
@@ -63,6 +64,7 @@ export class FleetRequest {
   credit: number;
   /** Its tokens and its end, whichever board says them. */
   readonly reader: TokenReader;
+  readonly spans: RequestSpans;
 
   constructor(
     readonly number: number,
@@ -71,12 +73,19 @@ export class FleetRequest {
     credit: number,
   ) {
     this.reader = new TokenReader(facts.params.continueFrom);
+    this.spans = new RequestSpans(facts.params.service);
     this.credit = credit;
     this.servedAt = facts.arrivedAt;
   }
 
   get generation(): string {
     return this.facts.params.generation;
+  }
+
+  /** Id of the trace that it is part of. */
+  get trace(): string | undefined {
+    const { context } = this.spans;
+    return context === undefined ? undefined : traceIdOf(context);
   }
 
   /** Models that a board has to have loaded. */
@@ -129,6 +138,7 @@ export class FleetRequest {
   /** A board took it into its engine. */
   begin(): void {
     this.begun = true;
+    this.spans.tell('begun');
     this.homelessSince = undefined;
     this.#busyBoards.clear();
   }
@@ -141,6 +151,7 @@ export class FleetRequest {
     this.leaving.delete(board.name);
     this.meantFor = undefined;
     this.delivery++;
+    this.spans.given(board.name, this.delivery);
   }
 
   /** Its board has it no more. @param failed whether another one is better from now on */
@@ -149,6 +160,7 @@ export class FleetRequest {
       this.had.add(this.board.name);
       if (failed) this.failedOn.add(this.board.name);
     }
+    this.spans.takenBack(failed);
     this.state = 'waiting';
     this.begun = false;
     this.#hasToken = false;
@@ -159,6 +171,7 @@ export class FleetRequest {
   /** New tokens of it came. @returns whether they are the first ones since a board has it */
   tellsToken(): boolean {
     const isFirst = !this.#hasToken;
+    if (isFirst) this.spans.tell('first token');
     this.#hasToken = true;
     this.fruitless = 0;
     return isFirst;

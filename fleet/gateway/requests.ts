@@ -74,6 +74,7 @@ export class Requests {
     this.#requests.delete(request.generation);
     this.accounts.leave(request.facts.client);
     if (request.releasedAt !== undefined) this.rate.end(this.#clock.now());
+    request.spans.ended(event);
     request.sink.onEvent(event);
   }
 }

@@ -14,7 +14,6 @@ const MILLISECONDS = {
   'models.pages': 30_000,
   'models.unload': 60_000,
   'models.delete': 60_000,
-  'metrics.read': 30_000,
   score: 590_000,
 } as const satisfies { readonly [M in MethodName]?: number };
 export type CalledMethod = keyof typeof MILLISECONDS;

@@ -19,6 +19,10 @@ export interface FleetBoardStatus {
   readonly inHand: number;
   /** Prefix pages of all its models that it has said to keep. */
   readonly pages: number;
+  /** Tokens that it was the first to tell, since it came. */
+  readonly tokens: number;
+  /** Requests of it that went on on another board, since it came. */
+  readonly redelivered: number;
   /** Models that it was asked to load. */
   readonly models: {
     /** Digest of the model. */
@@ -58,6 +62,8 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       places: count,
       inHand: count,
       pages: count,
+      tokens: count,
+      redelivered: count,
       models: z.array(
         z.object({
           model: digest,

@@ -69,7 +69,17 @@ export async function elasticSchedule(
   const told: string[] = [];
   const before = await board.fleetStatus();
   /** Boards that take requests, and how those that stall go on. */
-  const well = new Set([...fleet.boards.keys()].filter((name) => !fleet.boards.get(name)!.cut.isCut));
+  const well = new Set(
+    before.boards
+      .filter(({ name, state }) => state === 'ready' && !fleet.boards.get(name)!.cut.isCut)
+      .map(({ name }) => name),
+  );
+  // What the schedule before left of them may be too few.
+  for (const name of NAMES) {
+    if (well.size >= 2) break;
+    if (!well.has(name)) await fleet.join(name);
+    well.add(name);
+  }
   const joining = new Set<string>();
   const stalled = new Map<string, () => void>();
   const pick = (names: Iterable<string>) => {
