@@ -92,6 +92,10 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       });
   };
 
+  const notAFleet = (): never => {
+    throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
+  };
+
   return {
     'board.info': async () => ({
       device: agent.deviceUrl,
@@ -106,6 +110,8 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
     'board.health': () => agent.health(),
     'fleet.status': notAFleet,
     'fleet.advise': notAFleet,
+    'fleet.drain': notAFleet,
+    'fleet.verify': notAFleet,
 
     'registers.list': async () => (await agent.registers()).list(),
     // Without a turn of the microtask queue once the device is open: the way of a register read is short.
