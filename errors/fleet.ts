@@ -105,4 +105,9 @@ export const FLEET_ERRORS = {
     remedy:
       'It takes no new ones: wait longer with --wait, or let what it has go on elsewhere by stopping its agent.',
   },
+  FLEET_BROKER_AWAY: {
+    number: 10660,
+    meaning: 'The gateway could not reach its broker, or got no answer in time: the request was not taken.',
+    remedy: 'Ask again; where it lasts, check that the broker runs and that the gateway reaches it.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

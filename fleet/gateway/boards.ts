@@ -114,6 +114,16 @@ export class Boards {
     });
   }
 
+  /** Tells, once or more often, that a board which is there now is not any more. @returns what ends it */
+  onLoss(name: string, tell: () => void): () => void {
+    const owner = this.#boards.get(name)?.owner;
+    const look = () => {
+      if (owner !== undefined && this.#boards.get(name)?.owner !== owner) tell();
+    };
+    this.#waiting.add(look);
+    return () => this.#waiting.delete(look);
+  }
+
   close(): void {
     this.#watch.close();
   }

@@ -111,7 +111,25 @@ export class Calls {
 
   async #ask(board: string, method: string, params: unknown, timeoutMs: number): Promise<unknown> {
     const question = pack({ method, params });
-    const data = await this.#bus.request(callsOf(board), question, { timeoutMs });
+    const data = await this.#unlessLost(
+      board,
+      method,
+      this.#bus.request(callsOf(board), question, { timeoutMs }),
+    );
     return unpack(answer, data, `The answer of board ${board} to ${method}`).result;
+  }
+
+  /** A board that is killed says nothing: nobody waits for its answer to the end. */
+  async #unlessLost<T>(board: string, method: string, answered: Promise<T>): Promise<T> {
+    let forget = () => {};
+    const lost = new Promise<never>((_, reject) => {
+      const what = `Board ${board} was lost before it answered ${method}.`;
+      forget = this.#boards.onLoss(board, () => reject(new PynqLlmError('BUS_NO_RESPONDER', what)));
+    });
+    try {
+      return await Promise.race([answered, lost]);
+    } finally {
+      forget();
+    }
   }
 }

@@ -7,7 +7,7 @@ import {
   Sessions,
 } from '../../agent/index.js';
 import type { Bus } from '../../bus/index.js';
-import { PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import type { ClientPath } from '../../llm/index.js';
 import {
@@ -173,7 +173,7 @@ export class Gateway implements SessionHost, HandledGateway {
   /**
    * Takes a request: its prompt becomes tokens, it is journaled and queued. Resolves when a board has begun with it, or it is
    * known that it has to wait.
-   * @throws PynqLlmError AGENT_DRAINING, AGENT_MODEL_NOT_LOADED, FLEET_NO_BOARDS, BUS_..., LLM_...
+   * @throws PynqLlmError AGENT_DRAINING, AGENT_MODEL_NOT_LOADED, FLEET_NO_BOARDS, FLEET_BROKER_AWAY, BUS_..., LLM_...
    */
   async generate(
     params: Params<'generate.start'>,
@@ -192,7 +192,8 @@ export class Gateway implements SessionHost, HandledGateway {
     this.#preparing.set(generation, preparing);
     try {
       return await this.#queue(params, client, preparing);
-    } catch (error) {
+    } catch (cause) {
+      const error = isPynqLlmError(cause, 'BUS_UNAVAILABLE') ? brokerAway(cause) : cause;
       this.generations.refuse(generation, stream, error);
       throw error;
     } finally {
@@ -401,4 +402,9 @@ export class Gateway implements SessionHost, HandledGateway {
       if (!signal.aborted) log.error({ err }, 'the log of the fleet cannot be read any more');
     }
   }
+}
+
+/** What clients are told of a broker that is away, whichever question found it so. */
+function brokerAway(cause: PynqLlmError): PynqLlmError {
+  return new PynqLlmError('FLEET_BROKER_AWAY', `The request was not taken: ${cause.what}`, { cause });
 }
