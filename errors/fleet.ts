@@ -56,4 +56,15 @@ export const FLEET_ERRORS = {
     remedy:
       'Leave out --core-types. `pynq-llm quantize --pad` makes a file whose matrices are all for the core, with the same bits on every board.',
   },
+  FLEET_STANDBY: {
+    number: 10665,
+    meaning: 'This gateway does not lead the fleet: another one does, or none does just now.',
+    remedy:
+      'Connect to the gateway that the message names, or give the SDK and the command line the URLs of all gateways with commas between them: they find the one that leads.',
+  },
+  FLEET_OLD_TERM: {
+    number: 10666,
+    meaning: 'A gateway told a board what to do after another one had taken the lead.',
+    remedy: 'Nothing: what it had in hand is with the gateway that leads now.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

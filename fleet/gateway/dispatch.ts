@@ -8,7 +8,7 @@ import { AnswerLengths } from '../placement/answer-lengths.js';
 import type { BoardView } from '../placement/board-view.js';
 import { release } from '../placement/release.js';
 import { BEGINNINGS, controlOf, ENDS, TOKENS, WORK_QUEUE } from '../subjects.js';
-import type { Difference } from '../token-reader.js';
+import type { Difference, TokenReader } from '../token-reader.js';
 import type { Boards, FleetBoard } from './boards.js';
 import { isBoardsFault } from './calls.js';
 import { FleetRequest, type RequestFacts, type RequestSink } from './request.js';
@@ -34,6 +34,10 @@ export interface DispatchOptions {
   readonly log: Log;
   /** How long a request waits where no board could take it. */
   readonly waitMs: number;
+  /** Of this gateway, among those that lead one after the other. */
+  readonly term: number;
+  /** Whether it leads now: where it does not, another one may give boards the same requests. */
+  readonly leads: () => boolean;
 }
 
 /** The requests of a fleet: queued by the policy of a board, given to boards, and given again to others where one is lost. */
@@ -74,8 +78,8 @@ export class Dispatch {
     return this.#requests.get(generation);
   }
 
-  /** Queues a request. @throws PynqLlmError LLM_OVERLOADED where too many wait */
-  submit(facts: RequestFacts, credit: number, sink: RequestSink): void {
+  /** Queues a request. @param left of one that a gateway before had: what came of it @throws PynqLlmError LLM_OVERLOADED where too many wait */
+  submit(facts: RequestFacts, credit: number, sink: RequestSink, left?: TokenReader): void {
     let refused: GenerateEvent | undefined;
     let isIn = false;
     const request = new FleetRequest(
@@ -89,6 +93,7 @@ export class Dispatch {
         },
       },
       credit,
+      left,
     );
     this.#requests.set(request.generation, request);
     this.#accounts.enter(facts.client);
@@ -101,7 +106,7 @@ export class Dispatch {
     const request = this.#requests.get(generation);
     if (request === undefined || credit <= request.credit) return;
     request.credit = credit;
-    if (request.state === 'running') this.#tell(request, { kind: 'grant', generation, credit });
+    if (request.state === 'running') this.#tell(request, 'grant');
     else this.#pump();
   }
 
@@ -110,7 +115,7 @@ export class Dispatch {
     const request = this.#requests.get(generation);
     if (request === undefined) return;
     request.cancelledAt ??= this.#options.clock.now();
-    if (request.state === 'running') this.#tell(request, { kind: 'cancel', generation });
+    if (request.state === 'running') this.#tell(request, 'cancel');
     else this.#end(request, this.#cancelled(request));
   }
 
@@ -121,6 +126,7 @@ export class Dispatch {
 
   /** What a board had goes on elsewhere. */
   boardGone({ name, owner, record }: FleetBoard): void {
+    if (!this.#options.leads()) return;
     const now = this.#options.clock.now();
     // Several at a time are lost by what they share, a switch or a pause of this process, and not by a request.
     const isAlone = now - this.#lostAt > record.leaseMs / 2;
@@ -128,6 +134,15 @@ export class Dispatch {
     for (const request of [...this.#requests.values()])
       if (request.board?.name === name && request.board.owner === owner)
         this.#giveAgain(request, `board ${name} was lost`, isAlone);
+    this.#pump();
+  }
+
+  /** It leads again, and has heard of no board meanwhile. */
+  resume(): void {
+    const { boards } = this.#options;
+    for (const request of [...this.#requests.values()])
+      if (request.board !== undefined && boards.get(request.board.name)?.owner !== request.board.owner)
+        this.#giveAgain(request, `board ${request.board.name} was lost`, false);
     this.#pump();
   }
 
@@ -142,14 +157,15 @@ export class Dispatch {
     if (kind === TOKENS) this.#takeToken(request, unpack(outcome, data, 'A token of a board').event, board);
     else if (!isItsBoard) return;
     else if (kind === BEGINNINGS) {
-      const { delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
-      if (delivery !== request.delivery || request.begun) return;
+      const { term, delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
+      if (!this.#isNow(request, term, delivery) || request.begun) return;
       request.begin();
       this.#accounts.charge(request.facts.client, promptTokens);
       request.sink.onBegun(promptTokens);
     } else if (kind === ENDS) {
-      const { delivery, event } = unpack(outcome, data, 'The end of a request');
-      if (delivery === request.delivery && request.state === 'running') this.#takeEnd(request, event, board);
+      const { term, delivery, event } = unpack(outcome, data, 'The end of a request');
+      if (this.#isNow(request, term, delivery) && request.state === 'running')
+        this.#takeEnd(request, event, board);
     }
   }
 
@@ -157,6 +173,10 @@ export class Dispatch {
     this.#stopTick?.();
     const error = new PynqLlmError('AGENT_CLOSING', 'The gateway of the fleet is shutting down.').toWire();
     for (const request of [...this.#requests.values()]) this.#end(request, { type: 'failed', error });
+  }
+
+  #isNow(request: FleetRequest, term: number, delivery: number): boolean {
+    return term === this.#options.term && delivery === request.delivery;
   }
 
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {
@@ -215,8 +235,8 @@ export class Dispatch {
 
   /** Whoever has it, or is about to, is to do nothing more for it. */
   #giveUp(request: FleetRequest): void {
-    const { sequence, generation } = request;
-    this.#tell(request, { kind: 'cancel', generation });
+    const { sequence } = request;
+    this.#tell(request, 'cancel');
     if (sequence !== undefined) this.#remove(sequence);
   }
 
@@ -256,7 +276,7 @@ export class Dispatch {
     if (this.#isPumping) return;
     this.#isPumping = true;
     try {
-      this.#plan();
+      if (this.#options.leads()) this.#plan();
     } finally {
       this.#isPumping = false;
     }
@@ -367,7 +387,7 @@ export class Dispatch {
   }
 
   #release(request: FleetRequest, name: string): void {
-    const { bus, boards, clock } = this.#options;
+    const { bus, boards, clock, term } = this.#options;
     const board = boards.get(name);
     if (board === undefined) return;
     const now = clock.now();
@@ -379,6 +399,7 @@ export class Dispatch {
     this.#accounts.begin(client, now);
     const { service } = params;
     const order: Order = {
+      term,
       delivery,
       credit: request.credit,
       given: params.continueFrom?.length ?? 0,
@@ -393,7 +414,7 @@ export class Dispatch {
       },
     };
     const queue = bus.queue(WORK_QUEUE);
-    queue.put(name, `${request.generation}.${delivery}`, pack(order)).then(
+    queue.put(name, `${request.generation}.${term}.${delivery}`, pack(order)).then(
       ({ sequence }) => {
         const isStill = request.delivery === delivery && request.state === 'running' && !request.ended;
         if (isStill) request.sequence = sequence;
@@ -410,8 +431,12 @@ export class Dispatch {
     );
   }
 
-  #tell({ board }: FleetRequest, message: Control): void {
-    if (board !== undefined) this.#options.bus.publish(controlOf(board.name), pack(message));
+  #tell({ board, generation, credit }: FleetRequest, kind: Control['kind']): void {
+    const { bus, term, leads } = this.#options;
+    if (board === undefined || !leads()) return;
+    const message: Control =
+      kind === 'grant' ? { kind, term, generation, credit } : { kind, term, generation };
+    bus.publish(controlOf(board.name), pack(message));
   }
 
   /** Looks at times while anything waits or runs. */
@@ -425,17 +450,19 @@ export class Dispatch {
   }
 
   #tick(): void {
-    const { clock, waitMs } = this.#options;
+    const { clock, waitMs, leads } = this.#options;
     const now = clock.now();
     for (const request of [...this.#requests.values()]) {
-      const { facts, homelessSince, cancelledAt, generation, credit } = request;
+      const { facts, homelessSince, cancelledAt } = request;
       if (facts.deadlineAt !== undefined && now >= facts.deadlineAt) {
-        if (request.state === 'running') this.#tell(request, { kind: 'cancel', generation });
+        if (request.state === 'running') this.#tell(request, 'cancel');
         const ms = Math.round(facts.deadlineAt - facts.arrivedAt);
         this.#fail(
           request,
           new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${ms} ms.`),
         );
+      } else if (!leads()) {
+        // What else there is to do another one may be doing.
       } else if (cancelledAt !== undefined && now - cancelledAt >= CANCEL_MS) {
         this.#giveUp(request);
         this.#end(request, this.#cancelled(request));
@@ -450,8 +477,8 @@ export class Dispatch {
         );
       else if (request.state === 'running' && now - request.servedAt >= REPEAT_MS) {
         // A word that was lost is said again: both may be, without harm.
-        if (request.cancelled) this.#tell(request, { kind: 'cancel', generation });
-        else this.#tell(request, { kind: 'grant', generation, credit });
+        if (request.cancelled) this.#tell(request, 'cancel');
+        else this.#tell(request, 'grant');
       }
     }
   }
