@@ -24,6 +24,8 @@ export interface TestGateway {
 /** A fleet in this process with as many gateways as a test starts, each at an address that the next one there has again. */
 export interface TestGateways extends AsyncDisposable {
   readonly broker: InProcessBroker;
+  /** The one that leads at first, at address 0. */
+  readonly first: TestGateway;
   /** Both addresses, as clients are given them. */
   readonly url: string;
   /** Starts a gateway at one of two addresses. */
@@ -31,7 +33,8 @@ export interface TestGateways extends AsyncDisposable {
   join(name: string): Promise<Member>;
 }
 
-export async function testGateways(boards: number): Promise<TestGateways> {
+/** @param leaseMs of the first gateway */
+export async function testGateways(boards: number, leaseMs?: number): Promise<TestGateways> {
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents: EmbeddedAgent[] = [];
@@ -40,7 +43,7 @@ export async function testGateways(boards: number): Promise<TestGateways> {
   const ports = [await freePort(), await freePort()];
 
   const join_ = async (name: string): Promise<Member> => {
-    const agent = await openEmbedded({ device: 'mock:', storeDir: folder.path, threads: 1 });
+    const agent = await openEmbedded({ device: 'mock:', storeDir: join(folder.path, name), threads: 1 });
     agents.push(agent);
     const bus = broker.connect(name);
     const member = await Member.join({ bus, name, agent, log: silentLog, leaseMs: BOARD_LEASE_MS });
@@ -68,9 +71,11 @@ export async function testGateways(boards: number): Promise<TestGateways> {
     gateways.push(gateway);
     return gateway;
   };
+  const first = await start(0, leaseMs);
   for (let i = 1; i <= boards; i++) await join_(`mock-${i}`);
   return {
     broker,
+    first,
     url: ports.map((port) => `ws://127.0.0.1:${port}`).join(','),
     start,
     join: join_,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeftRequests } from '../../../fleet/gateway/left-requests.js';
 import { pack } from '../../../fleet/messages.js';
+import { newCost } from '../../../llm/index.js';
 import type { GenerateEvent } from '../../../protocol/index.js';
 
 const ID = 'a'.repeat(32);
@@ -15,15 +16,15 @@ const token = (index: number, id = 10 + index): GenerateEvent => ({
   type: 'token',
   index,
   id,
-  text: `${id} `,
+  text: `${id} `, logprob: -1,
 });
-const done = (tokens: number, reason: 'length' | 'cancelled' = 'length'): GenerateEvent => ({
+const done = (tokens: number, reason: 'max-tokens' | 'cancelled' = 'max-tokens'): GenerateEvent => ({
   type: 'done',
   reason,
   text: '',
   tokens,
   timing: { queuedMs: 0, prefillMs: 0, decodeMs: 0, promptTokens: 3, generatedTokens: tokens },
-  counters: { coreCycles: 0 } as never,
+  counters: newCost(),
 });
 
 /** The entries of a log, as they come. */
@@ -71,12 +72,12 @@ describe('what a gateway has left', () => {
     left.take(request(1));
     left.take(board('x', token(0)));
     left.take(board('x', done(1, 'cancelled')));
-    left.take(board('x', { type: 'failed', error: { code: 'AGENT_CLOSING', message: 'it ends' } }));
+    left.take(board('x', { type: 'failed', error: { code: 'AGENT_CLOSING', message: 'it ends', context: {} } }));
     expect(left.all[0].reader.end).toBeUndefined();
     left.take(board('y', done(2)));
     expect(left.all[0].reader.end).toBeUndefined();
     left.take(board('y', token(1)));
-    expect(left.all[0].reader.end).toMatchObject({ reason: 'length', tokens: 2 });
+    expect(left.all[0].reader.end).toMatchObject({ reason: 'max-tokens', tokens: 2 });
   });
 
   it('is over where its gateway said so, and not where that led no more', () => {
@@ -97,7 +98,7 @@ describe('what a gateway has left', () => {
     const { request, over, board } = log();
     const left = new LeftRequests();
     left.take(request(1));
-    left.take(over(1, { type: 'failed', error: { code: 'LLM_OVERLOADED', message: 'too many' } }));
+    left.take(over(1, { type: 'failed', error: { code: 'LLM_OVERLOADED', message: 'too many', context: {} } }));
     left.take(request(1));
     left.take(board('x', token(0)));
     expect(left.all).toHaveLength(1);
