@@ -67,4 +67,9 @@ export const FLEET_ERRORS = {
     meaning: 'A gateway told a board what to do after another one had taken the lead.',
     remedy: 'Nothing: what it had in hand is with the gateway that leads now.',
   },
+  FLEET_BROKER_AWAY: {
+    number: 10660,
+    meaning: 'The gateway could not reach its broker, or got no answer in time: the request was not taken.',
+    remedy: 'Ask again; where it lasts, check that the broker runs and that the gateway reaches it.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

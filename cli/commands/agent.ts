@@ -71,6 +71,12 @@ export function agentCommand(): Command {
     .addOption(maxSilentOption())
     .option('--fleet <url>', "be a board of a fleet: its broker's nats://HOST[:PORT] or tls://HOST[:PORT]")
     .option('--fleet-name <name>', 'what the fleet calls the board; the name of the machine when left out')
+    .option(
+      '--fleet-lease <ms>',
+      'a fleet counts the board as lost when it has not heard of it for so long, 100 to 60000: shorter ends waits sooner, and takes a pause for a death',
+      wholeNumber(100, 60_000),
+      3_000,
+    )
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -107,13 +113,15 @@ export function agentCommand(): Command {
 interface FleetFlags extends BusFlags {
   readonly fleet?: string;
   readonly fleetName?: string;
+  readonly fleetLease: number;
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
 async function member(url: string, flags: FleetFlags): Promise<(agent: AgentHandle) => Disposable> {
   const { boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
-  return (agent) => joinFleet({ bus: connectBus(url, name, flags), agent, name, log: agent.log });
+  const bus = connectBus(url, name, flags);
+  return (agent) => joinFleet({ bus, agent, name, log: agent.log, leaseMs: flags.fleetLease });
 }
 
 function clientWeight(

@@ -159,7 +159,7 @@ export class Gateway implements HandledGateway {
   /**
    * Takes a request: its prompt becomes tokens, it is journaled and queued. Resolves when a board has begun with it, or it is
    * known that it has to wait.
-   * @throws PynqLlmError AGENT_DRAINING, AGENT_MODEL_NOT_LOADED, FLEET_NO_BOARDS, BUS_..., LLM_...
+   * @throws PynqLlmError AGENT_DRAINING, AGENT_MODEL_NOT_LOADED, FLEET_NO_BOARDS, FLEET_BROKER_AWAY, BUS_..., LLM_...
    */
   async generate(
     params: Params<'generate.start'>,
@@ -178,7 +178,8 @@ export class Gateway implements HandledGateway {
     this.#preparing.set(generation, preparing);
     try {
       return await this.#queue(params, client, preparing);
-    } catch (error) {
+    } catch (cause) {
+      const error = isPynqLlmError(cause, 'BUS_UNAVAILABLE') ? brokerAway(cause) : cause;
       this.generations.refuse(generation, stream, error);
       throw error;
     } finally {
@@ -431,4 +432,9 @@ function factsOf(params: WholeParams, client: ClientPath, arrivedAt: number): Re
     arrivedAt,
     deadlineAt: deadlineMs === undefined ? undefined : arrivedAt + deadlineMs,
   };
+}
+
+/** What clients are told of a broker that is away, whichever question found it so. */
+function brokerAway(cause: PynqLlmError): PynqLlmError {
+  return new PynqLlmError('FLEET_BROKER_AWAY', `The request was not taken: ${cause.what}`, { cause });
 }
