@@ -53,6 +53,7 @@ import {
   uploadHaveResult,
   uploadReference,
 } from './schemas/models.js';
+import { pagesParams, pagesResult } from './schemas/pages.js';
 import { pinParams, pinReference, pinResult } from './schemas/pins.js';
 import { planParams, planReport } from './schemas/placement.js';
 import {
@@ -113,6 +114,7 @@ export const METHODS = {
   'models.applyTemplate': { role: 'infer', params: applyTemplateParams, result: applyTemplateResult },
   'models.pin': { role: 'infer', params: pinParams, result: pinResult, event: progressEvent },
   'models.unpin': { role: 'infer', params: pinReference, result: empty },
+  'models.pages': { role: 'admin', params: pagesParams, result: pagesResult },
 
   'generate.start': {
     role: 'infer',

@@ -22,6 +22,7 @@ import {
   type ServerStream,
 } from '../../protocol/index.js';
 import { WORK_QUEUE } from '../subjects.js';
+import { BoardPages } from './board-pages.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
 import { Dispatch } from './dispatch.js';
@@ -72,6 +73,7 @@ export class Gateway implements HandledGateway {
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
+  readonly #pages: BoardPages;
   readonly #dispatch: Dispatch;
   readonly #files: Disposable;
   readonly #startedAt: number;
@@ -92,9 +94,13 @@ export class Gateway implements HandledGateway {
       log,
       onCome: (board) => void this.#lead(board),
       onChange: (board) => this.#onBoard(board),
-      onGone: (board) => this.#dispatch.boardGone(board),
+      onGone: (board) => {
+        this.#pages.boardGone(board);
+        this.#dispatch.boardGone(board);
+      },
     });
     this.calls = new Calls(bus, this.#boards, maxWaitMs, term);
+    this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });
     this.models = new FleetModels({
       ...options,
       boards: this.#boards,
@@ -105,6 +111,7 @@ export class Gateway implements HandledGateway {
     this.#dispatch = new Dispatch({
       ...options,
       boards: this.#boards,
+      pages: this.#pages,
       prices: new StepPrices(store, log),
       waitMs: maxWaitMs,
     });
@@ -266,7 +273,7 @@ export class Gateway implements HandledGateway {
     const request = this.#dispatch.find(generation);
     const { board } = request ?? {};
     // Tokens of others are progress, too, for who waits.
-    const steps = this.#dispatch.tokens;
+    const steps = this.#dispatch.totals.tokens;
     if (board !== undefined && request?.begun)
       try {
         const told = await this.calls.ask(board.name, 'generate.progress', { generation });
@@ -321,9 +328,8 @@ export class Gateway implements HandledGateway {
   }
 
   status(): FleetStatus {
-    const { tokens, redelivered, repeated, diverged } = this.#dispatch;
     return {
-      boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models } }) => ({
+      boards: this.#boards.all.map(({ name, owner, record: { info, places, isDraining, models } }) => ({
         name,
         device: info.device,
         title: info.description.title,
@@ -331,6 +337,7 @@ export class Gateway implements HandledGateway {
         state: isDraining ? 'draining' : 'ready',
         places,
         inHand: this.#dispatch.countOf(name),
+        pages: this.#pages.countOf(owner),
         models: models.map((model) => ({
           model: model.digest,
           state: model.state,
@@ -338,10 +345,7 @@ export class Gateway implements HandledGateway {
         })),
       })),
       waiting: this.#dispatch.countOf(undefined),
-      tokens,
-      redelivered,
-      repeated,
-      diverged,
+      ...this.#dispatch.totals,
     };
   }
 
@@ -367,6 +371,7 @@ export class Gateway implements HandledGateway {
     this.#dispatch.close();
     this.generations.close();
     this.#files[Symbol.dispose]();
+    this.#pages.close();
     this.#boards.close();
   }
 
@@ -395,6 +400,7 @@ export class Gateway implements HandledGateway {
   #onBoard(board: FleetBoard): void {
     if (!this.#options.leads()) return;
     this.models.reconcile(board);
+    this.#pages.boardChanged(board);
     this.#dispatch.boardChanged();
   }
 

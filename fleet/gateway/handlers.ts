@@ -33,6 +33,7 @@ const BOARD_ONLY = [
   'buffers.free',
   'models.pin',
   'models.unpin',
+  'models.pages',
   'counters.read',
   'counters.reset',
   'counters.setTargets',

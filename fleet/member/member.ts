@@ -8,6 +8,7 @@ import { BOARDS, callsOf, controlOf, ENDS, LOG, WORK_QUEUE } from '../subjects.j
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
+import { PageNewsTeller } from './page-news.js';
 import { Run } from './run.js';
 import { Terms } from './terms.js';
 
@@ -53,6 +54,7 @@ export class Member implements AsyncDisposable {
   readonly #terms = new Terms();
   readonly #closing = new AbortController();
   readonly #subscriptions: Subscription[] = [];
+  #pageNews: PageNewsTeller | undefined;
   #lease: Lease | undefined;
   #isDraining = false;
   #ended: Promise<void> = Promise.resolve();
@@ -107,6 +109,7 @@ export class Member implements AsyncDisposable {
     if (this.#closing.signal.aborted) return this.#ended;
     this.#closing.abort();
     this.#loads.close();
+    this.#pageNews?.close();
     for (const subscription of this.#subscriptions) subscription.close();
     await this.#lease?.release();
     await this.#ended;
@@ -127,6 +130,13 @@ export class Member implements AsyncDisposable {
     await Promise.all(this.#subscriptions.map(({ ready }) => ready));
     const lease = await this.#take();
     this.#ended = this.#stay(lease);
+    this.#pageNews = new PageNewsTeller({
+      ...this.#options,
+      link: this.#link,
+      board: this.name,
+      models: () => this.#loads.list().flatMap(({ digest, state }) => (state === 'loaded' ? [digest] : [])),
+      isBusy: () => this.#runs.size > 0,
+    });
   }
 
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
@@ -247,7 +257,7 @@ export class Member implements AsyncDisposable {
     this.#hear(message.term);
     const run = this.#runs.get(message.generation);
     if (message.kind === 'grant') run?.grant(message.credit);
-    else run?.cancel();
+    else if (run !== undefined && run.delivery <= message.delivery) run.cancel();
   }
 
   async #answer(data: Uint8Array): Promise<Uint8Array> {

@@ -17,6 +17,8 @@ export interface FleetBoardStatus {
   readonly places: number;
   /** Requests that it has. */
   readonly inHand: number;
+  /** Prefix pages of all its models that it has said to keep. */
+  readonly pages: number;
   /** Models that it was asked to load. */
   readonly models: {
     /** Digest of the model. */
@@ -38,6 +40,8 @@ export interface FleetStatus {
   readonly tokens: number;
   /** Times that a request went on on another board. */
   readonly redelivered: number;
+  /** Times that a request was taken from a board that is there, for one that begins or ends it earlier. */
+  readonly moved: number;
   /** Tokens that two boards computed, and that were compared. */
   readonly repeated: number;
   /** Tokens of these that were not the same: above 0 a board is at fault, and the log has its name. */
@@ -53,6 +57,7 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       state: z.enum(['ready', 'draining']),
       places: count,
       inHand: count,
+      pages: count,
       models: z.array(
         z.object({
           model: digest,
@@ -65,6 +70,7 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
   waiting: count,
   tokens: count,
   redelivered: count,
+  moved: count,
   repeated: count,
   diverged: count,
 });

@@ -273,7 +273,7 @@ describe('a board', () => {
     const cancelled = await whole(model, options, async () => {
       for (const name of ['mock-1', 'mock-2'])
         for (const { generation } of [{ generation: id }])
-          bus.publish(controlOf(name), pack({ kind: 'cancel', term, generation }));
+          bus.publish(controlOf(name), pack({ kind: 'cancel', term, generation, delivery: 9 }));
     });
     expect(cancelled).toEqual(await whole(reference, options));
   });
