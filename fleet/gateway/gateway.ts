@@ -129,7 +129,10 @@ export class Gateway implements HandledGateway {
    * @throws PynqLlmError BUS_..., FLEET_OLD_TERM; the signal's reason
    */
   static async open(options: GatewayOptions): Promise<Gateway> {
-    const [journal, wanted] = await Promise.all([Journal.open(options), WantedModels.open(options.bus)]);
+    const [journal, wanted] = await Promise.all([
+      Journal.open(options),
+      WantedModels.open(options.bus, options.signal),
+    ]);
     const gateway = new Gateway(options, journal, wanted);
     try {
       await gateway.#read(options.signal);
@@ -146,6 +149,7 @@ export class Gateway implements HandledGateway {
 
   /** It leads again, and nobody else did meanwhile. */
   resume(): void {
+    for (const board of this.#boards.all) this.#onBoard(board);
     this.#dispatch.resume();
   }
 
@@ -413,7 +417,13 @@ export class Gateway implements HandledGateway {
       signal.addEventListener('abort', giveUp, { once: true });
       const reader = {
         onLeft: (requests: readonly LeftRequest[]) => {
-          for (const request of requests) this.#adopt(request);
+          for (const request of requests)
+            try {
+              this.#adopt(request);
+            } catch (err) {
+              const { generation } = request.requested.params;
+              log.error({ err, generation }, 'a request of the gateway before cannot be gone on with');
+            }
           signal.removeEventListener('abort', giveUp);
           resolve();
         },

@@ -7,6 +7,7 @@ import { GATEWAY, LEADER } from '../subjects.js';
 import { declareStores } from './declare-stores.js';
 import { Gateway, type GatewayOptions } from './gateway.js';
 import { FLEET_CAPABILITIES } from './handlers.js';
+import { mirrorModels } from './mirror-models.js';
 
 /** Another gateway takes the lead where it has not heard of the one that leads for so long. */
 const LEASE_MS = 3_000;
@@ -79,9 +80,9 @@ export class GatewayHost implements SessionHost {
     }
   }
 
-  /** Whether it leads now. */
-  get isLeading(): boolean {
-    return this.#gateway !== undefined && this.#lease?.held === true;
+  /** The gateway that leads the fleet from this process, while it does. */
+  get leading(): Gateway | undefined {
+    return this.#lease?.held === true ? this.#gateway : undefined;
   }
 
   /** Says where it listens, for those who ask a standby. */
@@ -133,13 +134,11 @@ export class GatewayHost implements SessionHost {
   }
 
   #standsBy(): PynqLlmError {
-    const who =
-      this.#leader === undefined
-        ? 'No gateway leads the fleet now'
-        : `Gateway ${this.#leader} leads the fleet`;
-    return new PynqLlmError('FLEET_STANDBY', `${who}; this one, ${this.#describe()}, stands by.`, {
-      context: this.#leader === undefined ? {} : { leader: this.#leader },
-    });
+    // With the lead it is about to serve, and nobody does yet.
+    const leader = this.#lease === undefined ? this.#leader : undefined;
+    const who = leader === undefined ? 'No gateway leads the fleet now' : `Gateway ${leader} leads the fleet`;
+    const what = `${who}; this one, ${this.#describe()}, stands by.`;
+    return new PynqLlmError('FLEET_STANDBY', what, { context: leader === undefined ? {} : { leader } });
   }
 
   /** Takes the lead at the start: after the time of a lease whose holder says nothing, or not while he is heard. */
@@ -152,12 +151,29 @@ export class GatewayHost implements SessionHost {
         if (kind === 'ready') isPast = false;
         else if (kind === 'value' && !isPast) heard.abort();
     };
-    const listening = listen();
+    // Who cannot hear others waits for the time of their lease.
+    const listening = listen().catch(() => {});
     try {
       return await this.#take(1.5 * leaseMs, heard.signal);
     } finally {
       heard.abort();
       await listening;
+    }
+  }
+
+  /** Keeps the models of the fleet meanwhile. @returns the lead, once nobody else has it */
+  async #standBy(): Promise<Lease | undefined> {
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, this.#closing.signal]);
+    const mirrored = mirrorModels(this.#options, signal);
+    try {
+      for (;;) {
+        const lease = await this.#take(CAMPAIGN_MS, signal);
+        if (lease !== undefined || signal.aborted) return lease;
+      }
+    } finally {
+      over.abort();
+      await mirrored;
     }
   }
 
@@ -199,7 +215,7 @@ export class GatewayHost implements SessionHost {
     const closing = this.#closing.signal;
     while (!closing.aborted)
       try {
-        if (this.#gateway === undefined) await this.#lead(await this.#take(CAMPAIGN_MS, closing));
+        if (this.#gateway === undefined) await this.#lead(await this.#standBy());
         else await this.#whileLeading(this.#gateway);
       } catch (err) {
         if (closing.aborted || isPynqLlmError(err, 'BUS_CLOSED')) return;

@@ -15,17 +15,15 @@ export class WantedModels {
     this.#bucket = bus.bucket(MODELS);
   }
 
-  /** With what the gateways before were told. @throws PynqLlmError BUS_..., FLEET_BAD_MESSAGE */
-  static async open(bus: Bus): Promise<WantedModels> {
+  /** With what the gateways before were told. @throws PynqLlmError BUS_..., FLEET_BAD_MESSAGE; the signal's reason */
+  static async open(bus: Bus, signal: AbortSignal): Promise<WantedModels> {
     const models = new WantedModels(bus);
-    const stop = new AbortController();
-    for await (const event of models.#bucket.watch({ signal: stop.signal })) {
-      if (event.kind === 'ready') break;
+    for await (const event of models.#bucket.watch({ signal })) {
+      if (event.kind === 'ready') return models;
       if (event.kind === 'deleted') models.#models.delete(event.key);
       else models.#models.set(event.key, unpack(wanted, event.value, `How model ${event.key} is loaded`));
     }
-    stop.abort();
-    return models;
+    throw signal.reason;
   }
 
   get size(): number {

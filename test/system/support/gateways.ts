@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type EmbeddedAgent, openEmbedded } from '../../../agent/in-process.js';
 import { type AgentHandle, ModelStore, serveHost } from '../../../agent/index.js';
@@ -31,6 +32,8 @@ export interface TestGateways extends AsyncDisposable {
   /** Starts a gateway at one of two addresses. */
   start(at: 0 | 1, leaseMs?: number): Promise<TestGateway>;
   join(name: string): Promise<Member>;
+  /** Digests of the models that the gateways at an address have the files of. */
+  stored(at: 0 | 1): Promise<string[]>;
 }
 
 /** @param leaseMs of the first gateway */
@@ -79,6 +82,10 @@ export async function testGateways(boards: number, leaseMs?: number): Promise<Te
     url: ports.map((port) => `ws://127.0.0.1:${port}`).join(','),
     start,
     join: join_,
+    stored: async (at) => {
+      const files = await readdir(join(folder.path, `gateway-${at}`, 'models'));
+      return files.map((file) => file.replace(/\.gguf$/, ''));
+    },
     [Symbol.asyncDispose]: async () => {
       for (const { line } of gateways) line.isAway = false;
       await Promise.all(members.map((member) => member.close()));

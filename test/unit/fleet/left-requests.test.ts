@@ -16,7 +16,8 @@ const token = (index: number, id = 10 + index): GenerateEvent => ({
   type: 'token',
   index,
   id,
-  text: `${id} `, logprob: -1,
+  text: `${id} `,
+  logprob: -1,
 });
 const done = (tokens: number, reason: 'max-tokens' | 'cancelled' = 'max-tokens'): GenerateEvent => ({
   type: 'done',
@@ -72,7 +73,9 @@ describe('what a gateway has left', () => {
     left.take(request(1));
     left.take(board('x', token(0)));
     left.take(board('x', done(1, 'cancelled')));
-    left.take(board('x', { type: 'failed', error: { code: 'AGENT_CLOSING', message: 'it ends', context: {} } }));
+    left.take(
+      board('x', { type: 'failed', error: { code: 'AGENT_CLOSING', message: 'it ends', context: {} } }),
+    );
     expect(left.all[0].reader.end).toBeUndefined();
     left.take(board('y', done(2)));
     expect(left.all[0].reader.end).toBeUndefined();
@@ -98,7 +101,9 @@ describe('what a gateway has left', () => {
     const { request, over, board } = log();
     const left = new LeftRequests();
     left.take(request(1));
-    left.take(over(1, { type: 'failed', error: { code: 'LLM_OVERLOADED', message: 'too many', context: {} } }));
+    left.take(
+      over(1, { type: 'failed', error: { code: 'LLM_OVERLOADED', message: 'too many', context: {} } }),
+    );
     left.take(request(1));
     left.take(board('x', token(0)));
     expect(left.all).toHaveLength(1);
