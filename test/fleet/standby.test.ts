@@ -71,7 +71,7 @@ describe.skipIf(noNatsServer !== undefined)('a gateway that is killed', () => {
   };
   beforeAll(async () => {
     broker = await TestNatsServer.start();
-    alone = await openMock({ threads: 1 });
+    alone = await openMock();
   });
   afterAll(async () => {
     await board?.close();
