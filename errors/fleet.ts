@@ -105,6 +105,17 @@ export const FLEET_ERRORS = {
     remedy:
       'It takes no new ones: wait longer with --wait, or let what it has go on elsewhere by stopping its agent.',
   },
+  FLEET_STANDBY: {
+    number: 10665,
+    meaning: 'This gateway does not lead the fleet: another one does, or none does just now.',
+    remedy:
+      'Connect to the gateway that the message names, or give the SDK and the command line the URLs of all gateways with commas between them: they find the one that leads.',
+  },
+  FLEET_OLD_TERM: {
+    number: 10666,
+    meaning: 'A gateway told a board what to do after another one had taken the lead.',
+    remedy: 'Nothing: what it had in hand is with the gateway that leads now.',
+  },
   FLEET_BROKER_AWAY: {
     number: 10660,
     meaning: 'The gateway could not reach its broker, or got no answer in time: the request was not taken.',
