@@ -110,8 +110,7 @@ export class GenerationRegistry {
       throw new PynqLlmError('AGENT_GENERATION_EXISTS', `A generation ${id} exists already.`, {
         context: { id },
       });
-    const trace = traceparent === undefined ? undefined : traceIdOf({ traceparent });
-    const record = new GenerationRecord(id, model, window, first, trace);
+    const record = new GenerationRecord(id, model, window, first, traceOf(traceparent));
     this.#records.set(id, record);
     this.#attach(record, stream, first);
   }
@@ -126,9 +125,10 @@ export class GenerationRegistry {
     model: string,
     window: number,
     { next, kept, last }: { next: number; kept: readonly TokenEvent[]; last: GenerateEvent | undefined },
+    { traceparent }: Pick<ServiceOptions, 'traceparent'> = {},
   ): void {
     if (this.#records.has(id)) return;
-    const record = new GenerationRecord(id, model, window, next - kept.length);
+    const record = new GenerationRecord(id, model, window, next - kept.length, traceOf(traceparent));
     record.kept.push(...kept);
     record.last = last;
     this.#records.set(id, record);
@@ -308,4 +308,8 @@ export class GenerationRegistry {
       this.#records.delete(record.id);
     }
   }
+}
+
+function traceOf(traceparent: string | undefined): string | undefined {
+  return traceparent === undefined ? undefined : traceIdOf({ traceparent });
 }

@@ -92,10 +92,6 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       });
   };
 
-  const notAFleet = (): never => {
-    throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
-  };
-
   return {
     'board.info': async () => ({
       device: agent.deviceUrl,

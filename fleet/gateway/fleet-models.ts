@@ -42,7 +42,7 @@ export class FleetModels {
 
   /** Digests of what every board is to have. */
   get wanted(): string[] {
-    return [...this.#wanted.keys()];
+    return this.#wanted.all.map(({ model }) => model);
   }
 
   /** What clients are told of a model. */

@@ -7,7 +7,7 @@ import {
   Sessions,
   type UploadBodies,
 } from '../../agent/index.js';
-import type { Bus, LogEntry } from '../../bus/index.js';
+import type { Bus } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import type { ClientPath } from '../../llm/index.js';
@@ -33,10 +33,10 @@ import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
 import { Journal } from './journal.js';
-import type { LeftRequest, WholeParams } from './left-requests.js';
+import type { LeftRequest } from './left-requests.js';
 import { LoadMeter } from './load-meter.js';
 import { Operations } from './operations.js';
-import type { RequestFacts, RequestSink } from './request.js';
+import { factsOf, type RequestSink } from './request.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
@@ -93,12 +93,7 @@ export class Gateway implements HandledGateway {
   readonly #preparing = new Map<string, { credit: number; cancelled: boolean }>();
   #isDraining = false;
 
-  private constructor(
-    options: GatewayOptions,
-    history: LoadHistory,
-    journal: Journal,
-    wanted: WantedModels,
-  ) {
+  private constructor(options: GatewayOptions, history: LoadHistory, journal: Journal, wanted: WantedModels) {
     this.#options = options;
     this.#journal = journal;
     const { bus, store, clock, log, maxWaitMs = WAIT_MS, term } = options;
@@ -166,7 +161,10 @@ export class Gateway implements HandledGateway {
     ]);
     const gateway = new Gateway(options, history, journal, wanted);
     try {
-      await gateway.#read(signal);
+      await journal.read(signal, {
+        onLeft: (request) => gateway.#adopt(request),
+        onEntry: (entry) => gateway.#dispatch.take(entry),
+      });
       return gateway;
     } catch (error) {
       gateway.close(new PynqLlmError('AGENT_CLOSING', 'The gateway could not begin.'));
@@ -287,11 +285,8 @@ export class Gateway implements HandledGateway {
   #adopt({ requested: { params, client, at }, reader, over }: LeftRequest): void {
     const { generation, model, window } = params;
     const last = over ?? reader.end;
-    this.generations.restore(generation, model, window, {
-      next: reader.next,
-      kept: reader.latest(window),
-      last,
-    });
+    const so = { next: reader.next, kept: reader.latest(window), last };
+    this.generations.restore(generation, model, window, so, params.service);
     if (over !== undefined) return;
     if (last !== undefined) {
       this.#journal.end(generation, last);
@@ -446,47 +441,6 @@ export class Gateway implements HandledGateway {
     this.#pages.boardChanged(board);
     this.#dispatch.boardChanged();
   }
-
-  /** Hears the log to the end. Resolves once it has what the gateways before have left. @throws as Journal.read; the signal's reason */
-  #read(signal: AbortSignal): Promise<void> {
-    const { log } = this.#options;
-    const closed = this.#closing.signal;
-    return new Promise((resolve, reject) => {
-      const giveUp = () => reject(signal.reason);
-      signal.addEventListener('abort', giveUp, { once: true });
-      const reader = {
-        onLeft: (requests: readonly LeftRequest[]) => {
-          for (const request of requests)
-            try {
-              this.#adopt(request);
-            } catch (err) {
-              const { generation } = request.requested.params;
-              log.error({ err, generation }, 'a request of the gateway before cannot be gone on with');
-            }
-          signal.removeEventListener('abort', giveUp);
-          resolve();
-        },
-        onEntry: (entry: LogEntry) => this.#dispatch.take(entry),
-      };
-      this.#journal.read(closed, reader).catch((err: unknown) => {
-        if (!closed.aborted) log.error({ err }, 'the log of the fleet cannot be read any more');
-        reject(err);
-      });
-      if (signal.aborted) giveUp();
-    });
-  }
-}
-
-function factsOf(params: WholeParams, client: ClientPath, arrivedAt: number): RequestFacts {
-  const { class: served, priority, deadlineMs } = params.service ?? {};
-  return {
-    params,
-    client,
-    class: served ?? 'interactive',
-    priority: priority ?? 5,
-    arrivedAt,
-    deadlineAt: deadlineMs === undefined ? undefined : arrivedAt + deadlineMs,
-  };
 }
 
 /** What clients are told of a broker that is away, whichever question found it so. */

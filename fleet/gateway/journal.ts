@@ -27,9 +27,9 @@ export interface JournalOptions {
 
 /** Hears the log. */
 export interface JournalReader {
-  /** Told once of what the gateways before have left, then of what one of them still wrote without knowing of this one. */
-  onLeft(requests: readonly LeftRequest[]): void;
-  /** Told of each entry behind the beginning of this term, once this gateway leads. */
+  /** Told of each request that the gateways before have left, then of those that one of them still wrote without knowing of this one. */
+  onLeft(request: LeftRequest): void;
+  /** Told of each entry behind the beginning of this term, while this gateway leads. */
   onEntry(entry: LogEntry): void;
 }
 
@@ -46,10 +46,10 @@ export class Journal {
   /** The sequences of requests that another gateway would need. */
   readonly #needed = new Map<string, number>();
   readonly #ended = new Set<() => void>();
+  readonly #closing = new AbortController();
   #seen = 0;
   #marked: number;
   #number = 0;
-  #isClosed = false;
   #stopMark: () => void;
 
   private constructor(options: JournalOptions, begins: number, from: number) {
@@ -85,7 +85,7 @@ export class Journal {
   /** Writes down what a request ended with. Where that fails, another gateway computes the end once more. */
   end(generation: string, event: GenerateEvent): void {
     const { term, log, leads } = this.#options;
-    if (this.#isClosed || !leads()) return;
+    if (this.#closing.signal.aborted || !leads()) return;
     const data = pack({ term, event });
     this.#log
       .append(`${OVER}.${generation}`, `${generation}.${term}.${this.#number++}`, data, {
@@ -97,9 +97,31 @@ export class Journal {
     this.#forget(generation);
   }
 
-  /** Reads the log until the signal. @throws PynqLlmError BUS_MISSING, BUS_NOT_PERMITTED, BUS_CLOSED */
-  async read(signal: AbortSignal, reader: JournalReader): Promise<void> {
+  /**
+   * Reads the log until this is closed; resolves once all that was left is told.
+   * @param signal gives up waiting for that
+   * @throws PynqLlmError BUS_MISSING, BUS_NOT_PERMITTED, BUS_CLOSED; the signal's reason
+   */
+  read(signal: AbortSignal, reader: JournalReader): Promise<void> {
     const { log } = this.#options;
+    return new Promise((resolve, reject) => {
+      const giveUp = () => reject(signal.reason);
+      signal.addEventListener('abort', giveUp, { once: true });
+      const onPast = () => {
+        signal.removeEventListener('abort', giveUp);
+        resolve();
+      };
+      this.#read(reader, onPast).catch((err: unknown) => {
+        if (!this.#closing.signal.aborted) log.error({ err }, 'the log of the fleet cannot be read any more');
+        reject(err);
+      });
+      if (signal.aborted) giveUp();
+    });
+  }
+
+  async #read(reader: JournalReader, onPast: () => void): Promise<void> {
+    const { log } = this.#options;
+    const { signal } = this.#closing;
     const left = new LeftRequests((generation, difference) =>
       log.error({ generation, ...difference }, 'boards did not agree'),
     );
@@ -107,40 +129,48 @@ export class Journal {
     for await (const entry of this.#log.read({ from: this.#from, signal })) {
       await this.#leading(signal);
       if (signal.aborted) return;
-      try {
+      this.#try(entry, () => {
         if (isPast) left.take(entry);
         else if (entry.subject.startsWith(`${REQUESTS}.`)) this.#late(entry, reader);
         else reader.onEntry(entry);
-      } catch (err) {
-        log.error({ err, subject: entry.subject }, 'an entry of the log cannot be taken');
-      }
+      });
       this.#seen = entry.sequence;
       if (!isPast || entry.sequence < this.#begins) continue;
       isPast = false;
-      for (const { requested, sequence, over } of left.all) {
-        const { generation } = requested.params;
-        this.#needed.set(generation, sequence);
-        if (over !== undefined) this.#forget(generation);
-      }
-      reader.onLeft(left.all);
+      for (const request of left.all) this.#try(entry, () => this.#tellLeft(request, reader));
+      onPast();
     }
+  }
+
+  /** What is wrong with one entry is not to keep others from being heard. */
+  #try({ subject }: LogEntry, take: () => void): void {
+    try {
+      take();
+    } catch (err) {
+      this.#options.log.error({ err, subject }, 'an entry of the log cannot be taken');
+    }
+  }
+
+  #tellLeft(request: LeftRequest, reader: JournalReader): void {
+    const { generation } = request.requested.params;
+    this.#needed.set(generation, request.sequence);
+    if (request.over !== undefined) this.#forget(generation);
+    reader.onLeft(request);
   }
 
   /** Nothing is written any more: what goes on after this is not for clients to hear. */
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#stopMark();
     for (const stop of this.#ended) stop();
   }
 
   /** What a gateway wrote that had lost the lead and did not know it yet. */
-  #late({ data, sequence, subject }: LogEntry, reader: JournalReader): void {
-    const requested = readRequest(data);
-    if (requested.term >= this.#options.term) return;
-    this.#needed.set(subject.slice(REQUESTS.length + 1), sequence);
+  #late(entry: LogEntry, reader: JournalReader): void {
+    if (readRequest(entry.data).term >= this.#options.term) return;
     const left = new LeftRequests();
-    left.take({ data, sequence, subject, id: '' });
-    reader.onLeft(left.all);
+    left.take(entry);
+    for (const request of left.all) this.#tellLeft(request, reader);
   }
 
   /** It has ended; its client may have been cut off before it knew. */
@@ -163,7 +193,7 @@ export class Journal {
   #nextMark(): () => void {
     return this.#options.clock.after(MARK_MS, () => {
       void this.#mark().finally(() => {
-        if (!this.#isClosed) this.#stopMark = this.#nextMark();
+        if (!this.#closing.signal.aborted) this.#stopMark = this.#nextMark();
       });
     });
   }

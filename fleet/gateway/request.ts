@@ -21,6 +21,19 @@ export interface RequestFacts {
   readonly deadlineAt: number | undefined;
 }
 
+/** @param arrivedAt by the gateway's clock */
+export function factsOf(params: WholeParams, client: ClientPath, arrivedAt: number): RequestFacts {
+  const { class: served, priority, deadlineMs } = params.service ?? {};
+  return {
+    params,
+    client,
+    class: served ?? 'interactive',
+    priority: priority ?? 5,
+    arrivedAt,
+    deadlineAt: deadlineMs === undefined ? undefined : arrivedAt + deadlineMs,
+  };
+}
+
 /** A board that was busy is left alone for so long, twice as long each time that it is still busy. */
 const BUSY_MS = 250;
 const MOST_BUSY_MS = 8_000;

@@ -3,7 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ModelStore } from '../../agent/index.js';
 import { type Bus, connectNats, createKey } from '../../bus/index.js';
-import { Gateway, writeUsers } from '../../fleet/index.js';
+import { GatewayHost, writeUsers } from '../../fleet/index.js';
 import { silentLog } from '../../listen/index.js';
 import { systemClock } from '../../protocol/index.js';
 import { temporaryDirectory } from '../system/support/agent.js';
@@ -22,11 +22,11 @@ describe.skipIf(missing)(
     let at: SshBoard;
     let broker: TestNatsServer;
     let bus: Bus;
-    let gateway: Gateway;
+    let gateway: GatewayHost;
     let key: string;
 
     const seed = () => join(at.folder.path, 'state', 'fleet.nk');
-    const boards = () => gateway.status().boards.map(({ name, title }) => `${name} ${title.split(',')[0]}`);
+    const boards = () => gateway.leading!.status().boards.map(({ name, title }) => `${name} ${title.split(',')[0]}`);
     const joined = (...expected: string[]) => vi.waitFor(() => expect(boards()).toEqual(expected), WAIT);
     const ends = async (run: Promise<{ status: number | null; stdout: string; stderr: string }>) => {
       const { status, stdout, stderr } = await run;
@@ -48,7 +48,7 @@ describe.skipIf(missing)(
       at = await SshBoard.start([`SetEnv PATH=${file('bin')}:${process.env.PATH}`]);
       bus = await connectNats({ url: broker.url, credentials: file('gateway.nk'), inbox: 'gateway' });
       const store = await ModelStore.open(file('store'));
-      gateway = await Gateway.open({ bus, store, clock: systemClock, log: silentLog });
+      gateway = await GatewayHost.open({ bus, store, clock: systemClock, log: silentLog });
     });
     afterAll(async () => {
       await at?.[Symbol.asyncDispose]();
