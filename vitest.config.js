@@ -39,7 +39,7 @@ export default defineConfig({
       // Processes over a real broker, killed at every token: `npm run test:fleet`. A file at a time, as they keep both cores of a small machine busy.
       project('fleet', ['fleet/**/*.test.js'], [], {
         testTimeout: 300_000,
-        hookTimeout: 120_000,
+        hookTimeout: 300_000,
         maxWorkers: 1,
         sequence: { groupOrder: 2 },
       }),

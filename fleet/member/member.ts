@@ -163,12 +163,13 @@ export class Member implements AsyncDisposable {
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
   async #take(): Promise<Lease> {
     const { bus, leaseMs = LEASE_MS, soleName: sole = false } = this.#options;
+    const value = JSON.stringify(this.#record());
     const lease = await takeLease(bus, bus.bucket(BOARDS), this.name, {
       // A board that comes back is not the one that was there.
       owner: randomBytes(12).toString('hex'),
       ttlMs: leaseMs,
       sole,
-      value: JSON.stringify(this.#record()),
+      value,
       // A board of this name that died without a word may have left its own.
       waitMs: 2 * leaseMs,
       signal: this.#closing.signal,
@@ -176,6 +177,8 @@ export class Member implements AsyncDisposable {
     if (lease === undefined)
       throw new PynqLlmError('FLEET_BOARD_NAME', `Another board of the fleet is called ${this.name}.`);
     this.#lease = lease;
+    // What has changed while it waited for the lease: a model that was loaded meanwhile, above all.
+    if (JSON.stringify(this.#record()) !== value) this.#tell();
     return lease;
   }
 

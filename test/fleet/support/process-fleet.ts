@@ -14,7 +14,7 @@ const LOOK_MS = 10;
 /** Of those that come back, so many start at a time: more would take what those that live need for their leases. */
 const MOST_STARTING = 2;
 /** Many processes may start at a time on a small machine. */
-const JOIN_MS = 120_000;
+const JOIN_MS = 100_000;
 
 export interface ProcessFleetOptions {
   /** Boards by their names. */
@@ -205,6 +205,14 @@ export class ProcessFleet implements AsyncDisposable {
     const home = `${this.#home.path}/gateway`;
     this.#gateway = await cliServer(args, { home, env, within: [...WITH_US, ...within] });
     this.#client = await Promise.all(names.map((name) => this.run(name))).then(() => connect(this.url));
-    await this.ready(names.length, []);
+    // Not all at the same time: with a short lease one may seem lost meanwhile.
+    const seen = new Set<string>();
+    await this.until(
+      ({ boards }) => {
+        for (const { name } of boards) seen.add(name);
+        return names.every((name) => seen.has(name)) || undefined;
+      },
+      `boards ${names.join(', ')}`,
+    );
   }
 }
