@@ -125,7 +125,8 @@ async function member(url: string, flags: MemberFlags): Promise<(agent: AgentHan
   // A key that the broker knows is of one board.
   const soleName = access.credentials !== undefined;
   const leaseMs = flags.fleetLease;
-  return (agent) => joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName, leaseMs });
+  return (agent) =>
+    joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName, leaseMs });
 }
 
 function clientWeight(
