@@ -3,6 +3,7 @@ import type {
   BoardHealth,
   BoardInfo,
   EngineMetricsReading,
+  FleetAdvice,
   FleetStatus,
   FleetVerification,
 } from '../protocol/index.js';
@@ -103,6 +104,19 @@ export class BoardClient implements AsyncDisposable {
   /** The boards behind a fleet's gateway, and how they are. @throws PynqLlmError FLEET_NOT_A_FLEET where it is one board */
   fleetStatus(): Promise<FleetStatus> {
     return this.#connection.request('fleet.status', {});
+  }
+
+  /**
+   * How many boards a fleet should have soon, by what its gateway has seen: see docs/fleet.md.
+   * @param options `target` share of their time for which boards are to be busy, 0.05 to 1 (0.7); `horizonMs` how far ahead, a minute to a day
+   * (an hour)
+   * @throws PynqLlmError FLEET_HISTORY_SHORT in its first minute, FLEET_NOT_A_FLEET where it is one board
+   */
+  fleetAdvice(
+    options: { readonly target?: number | undefined; readonly horizonMs?: number | undefined } = {},
+  ): Promise<FleetAdvice> {
+    const { target, horizonMs } = options;
+    return this.#connection.request('fleet.advise', { target, horizonMs });
   }
 
   /**

@@ -122,11 +122,11 @@ async function member(url: string, flags: MemberFlags): Promise<(agent: AgentHan
   const { boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
   const access = accessOf(flags);
-  const bus = connectBus(url, name, access);
   // A key that the broker knows is of one board.
   const soleName = access.credentials !== undefined;
   const leaseMs = flags.fleetLease;
-  return (agent) => joinFleet({ bus, agent, name, log: agent.log, leaseMs, soleName });
+  return (agent) =>
+    joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName, leaseMs });
 }
 
 function clientWeight(

@@ -5,9 +5,16 @@ import { controlOf, WORK_QUEUE } from '../subjects.js';
 import type { FleetBoard } from './boards.js';
 import type { FleetRequest } from './request.js';
 
+/** A board that a request was taken from is told for so long to end it; most say at once that they have. */
+const LEAVE_MS = 30_000;
+
 interface OrdersOptions {
   readonly bus: Bus;
   readonly clock: Clock;
+  /** Of this gateway: boards do nothing that one says of an older term. */
+  readonly term: number;
+  /** Whether it leads now. */
+  readonly leads: () => boolean;
   /** Told where a request that a board has could not be queued for it. */
   readonly onRefused: (request: FleetRequest, error: unknown) => void;
 }
@@ -20,16 +27,16 @@ export class Orders {
     this.#options = options;
   }
 
-  /** A board has the request from now on. */
-  give(request: FleetRequest, { name, owner }: FleetBoard): void {
-    const { bus, clock, onRefused } = this.#options;
+  /** A board has the request from now on. @param found tokens of its prompt whose pages are there */
+  give(request: FleetRequest, { name, owner }: FleetBoard, found: number): void {
+    const { bus, clock, term, onRefused } = this.#options;
     const now = clock.now();
-    request.give({ name, owner });
+    request.give({ name, owner }, found);
     request.servedAt = now;
     request.releasedAt ??= now;
     const { delivery } = request;
     const queue = bus.queue(WORK_QUEUE);
-    queue.put(name, `${request.generation}.${delivery}`, pack(orderOf(request, now))).then(
+    queue.put(name, `${request.generation}.${term}.${delivery}`, pack(orderOf(request, term, now))).then(
       ({ sequence }) => {
         const isStill = request.delivery === delivery && request.state === 'running' && !request.ended;
         if (isStill) request.sequence = sequence;
@@ -53,12 +60,31 @@ export class Orders {
   /** How far it may go. */
   grant(request: FleetRequest): void {
     const { generation, credit } = request;
-    this.#tell(request, { kind: 'grant', generation, credit });
+    this.#tell(request, { kind: 'grant', term: this.#options.term, generation, credit });
   }
 
   /** The board that has it ends it within a step. */
   cancel(request: FleetRequest): void {
-    this.#tell(request, { kind: 'cancel', generation: request.generation });
+    const { generation, delivery } = request;
+    if (delivery > 0) this.#tell(request, this.#cancel(generation, delivery));
+  }
+
+  /** A board that lives has it no more: it is to end it, and is told so again as it may not have begun yet. */
+  leave(request: FleetRequest): void {
+    const { board, delivery } = request;
+    if (board === undefined) return;
+    this.giveUp(request);
+    request.leaving.set(board.name, { delivery, until: this.#options.clock.now() + LEAVE_MS });
+    request.takeBack(false);
+    request.moves++;
+  }
+
+  /** Boards that it was taken from are told again. */
+  cancelLeaving({ generation, leaving }: FleetRequest): void {
+    const now = this.#options.clock.now();
+    for (const [board, { delivery, until }] of leaving)
+      if (now < until) this.#publish(board, this.#cancel(generation, delivery));
+      else leaving.delete(board);
   }
 
   /** Whoever has it, or is about to, is to do nothing more for it. */
@@ -68,14 +94,24 @@ export class Orders {
   }
 
   #tell({ board }: FleetRequest, message: Control): void {
-    if (board !== undefined) this.#options.bus.publish(controlOf(board.name), pack(message));
+    if (board !== undefined) this.#publish(board.name, message);
+  }
+
+  #cancel(generation: string, delivery: number): Control {
+    return { kind: 'cancel', term: this.#options.term, generation, delivery };
+  }
+
+  #publish(board: string, message: Control): void {
+    const { bus, leads } = this.#options;
+    if (leads()) bus.publish(controlOf(board), pack(message));
   }
 }
 
-function orderOf(request: FleetRequest, now: number): Order {
+function orderOf(request: FleetRequest, term: number, now: number): Order {
   const { params, client, deadlineAt } = request.facts;
   const { service } = params;
   return {
+    term,
     delivery: request.delivery,
     credit: request.credit,
     given: params.continueFrom?.length ?? 0,

@@ -1,6 +1,8 @@
 import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
-import { type GenerateEvent, type Params, traceIdOf } from '../../protocol/index.js';
+import { type GenerateEvent, traceIdOf } from '../../protocol/index.js';
 import { TokenReader } from '../token-reader.js';
+import type { WholeParams } from './left-requests.js';
+import { PromptPages } from './prompt-pages.js';
 import { RequestSpans } from './request-spans.js';
 
 /** Who asked is told of its beginning, its tokens in order, and its end. */
@@ -11,12 +13,25 @@ export interface RequestSink {
 
 /** What a client asked for, with the prompt as tokens. */
 export interface RequestFacts {
-  readonly params: Params<'generate.start'> & { readonly prompt: { readonly tokens: readonly number[] } };
+  readonly params: WholeParams;
   readonly client: ClientPath;
   readonly class: ServiceClass;
   readonly priority: number;
   readonly arrivedAt: number;
   readonly deadlineAt: number | undefined;
+}
+
+/** @param arrivedAt by the gateway's clock */
+export function factsOf(params: WholeParams, client: ClientPath, arrivedAt: number): RequestFacts {
+  const { class: served, priority, deadlineMs } = params.service ?? {};
+  return {
+    params,
+    client,
+    class: served ?? 'interactive',
+    priority: priority ?? 5,
+    arrivedAt,
+    deadlineAt: deadlineMs === undefined ? undefined : arrivedAt + deadlineMs,
+  };
 }
 
 /** A board that was busy is left alone for so long, twice as long each time that it is still busy. */
@@ -32,11 +47,17 @@ export class FleetRequest {
   ended = false;
   /** The board that has it, and that board's owner of the lease. */
   board: { readonly name: string; readonly owner: string } | undefined;
-  /** Boards that had it. */
+  /** Boards that had it: they may still say tokens of it. */
   readonly had = new Set<string>();
+  /** Of them, those that were lost with it, failed or were busy: another one is better. */
+  readonly failedOn = new Set<string>();
+  /** Boards that it was taken from while they lived, with the delivery that they are to end, and until when they are told so. */
+  readonly leaving = new Map<string, { readonly delivery: number; readonly until: number }>();
   /** Boards it was given to, and those since its last token. */
   delivery = 0;
   fruitless = 0;
+  /** Deliveries after which it was taken from a board that did nothing wrong. */
+  moves = 0;
   /** Times that a board was busy, and until when each of them is left alone. */
   busy = 0;
   readonly #busyBoards = new Map<string, { readonly ms: number; readonly until: number }>();
@@ -44,6 +65,9 @@ export class FleetRequest {
   meantFor: string | undefined;
   /** Whether the board that has it told a token. */
   #hasToken = false;
+  /** Tokens of its prompt whose pages its board had when it was given to it. */
+  #found = 0;
+  readonly #pages = new PromptPages();
   /** Of the work queue's message. */
   sequence: number | undefined;
   releasedAt: number | undefined;
@@ -55,15 +79,20 @@ export class FleetRequest {
   /** Its tokens and its end, whichever board says them. */
   readonly reader: TokenReader;
   readonly spans: RequestSpans;
+  /** Whether a gateway before had taken it. */
+  readonly #isLeft: boolean;
 
   constructor(
     readonly number: number,
     readonly facts: RequestFacts,
     readonly sink: RequestSink,
     credit: number,
+    /** What a gateway before has left of it. */
+    left?: TokenReader,
   ) {
-    this.reader = new TokenReader(facts.params.continueFrom);
+    this.reader = left ?? new TokenReader(facts.params.continueFrom);
     this.spans = new RequestSpans(facts.params.service);
+    this.#isLeft = left !== undefined;
     this.credit = credit;
     this.servedAt = facts.arrivedAt;
   }
@@ -98,6 +127,11 @@ export class FleetRequest {
     return this.begun && this.credit <= this.generated;
   }
 
+  /** Whether it would go on if a board had it. */
+  get wantsBoard(): boolean {
+    return this.state === 'waiting' && this.credit > this.generated;
+  }
+
   /** Its board said that it has too much already. */
   boardIsBusy(now: number): void {
     if (this.board === undefined) return;
@@ -128,19 +162,24 @@ export class FleetRequest {
     this.#busyBoards.clear();
   }
 
-  /** A board has it from now on. */
-  give(board: { readonly name: string; readonly owner: string }): void {
+  /** A board has it from now on. @param found tokens of its prompt whose pages are there */
+  give(board: { readonly name: string; readonly owner: string }, found: number): void {
     this.state = 'running';
     this.board = board;
+    this.#found = found;
+    this.leaving.delete(board.name);
     this.meantFor = undefined;
     this.delivery++;
     this.spans.given(board.name, this.delivery);
   }
 
-  /** Its board has it no more. */
-  takeBack(): void {
-    if (this.board !== undefined) this.had.add(this.board.name);
-    this.spans.takenBack();
+  /** Its board has it no more. @param failed whether another one is better from now on */
+  takeBack(failed: boolean): void {
+    if (this.board !== undefined) {
+      this.had.add(this.board.name);
+      if (failed) this.failedOn.add(this.board.name);
+    }
+    this.spans.takenBack(failed);
     this.state = 'waiting';
     this.begun = false;
     this.#hasToken = false;
@@ -164,8 +203,18 @@ export class FleetRequest {
 
   /** Of them, those that its board may not have computed yet. Beams tell no token. */
   get promptLeft(): number {
-    const isComputed = this.#hasToken || (this.begun && this.facts.params.sampling.beams !== undefined);
-    return isComputed ? 0 : this.columns;
+    const isComputed = this.#hasToken || (this.begun && this.isBeamSearch);
+    return isComputed ? 0 : Math.max(1, this.columns - this.#found);
+  }
+
+  /** Whether nothing can be told of it, or continued elsewhere, before its end. */
+  get isBeamSearch(): boolean {
+    return this.facts.params.sampling.beams !== undefined;
+  }
+
+  /** Its complete pages, by the hashes that boards tell. */
+  get pages(): readonly number[] {
+    return this.#pages.of(this.facts.params.prompt.tokens, this.reader.ids);
   }
 
   /** What the policy sees. @param hasBoard whether a board could take it now */
@@ -180,7 +229,7 @@ export class FleetRequest {
       servedAt: this.servedAt,
       deadlineAt,
       state: this.state,
-      begun: this.delivery > 0,
+      begun: this.delivery > 0 || this.#isLeft,
       hasCredit: hasBoard && this.credit > this.generated,
       left: Math.max(1, this.promptLeft),
       generates: this.generated > 0,

@@ -37,6 +37,7 @@ const CALLS: Readonly<Record<string, object>> = {
   'models.applyTemplate': { model: DIGEST, messages: [{ role: 'user', content: 'x' }] },
   'models.pin': { pin: ID, model: DIGEST, prompt: { text: 'Once' } },
   'models.unpin': { pin: ID },
+  'models.pages': { model: DIGEST, since: { index: '0'.repeat(16), version: 1 } },
   'generate.start': {
     generation: ID,
     model: DIGEST,
@@ -49,6 +50,7 @@ const CALLS: Readonly<Record<string, object>> = {
   'generate.cancel': { generation: ID },
   'generate.progress': { generation: ID },
   score: { model: DIGEST, tokens: [1, 2, 3] },
+  'fleet.advise': { target: 0.5 },
   'fleet.status': {},
   'fleet.drain': { board: 'one' },
   'fleet.verify': {},
