@@ -34,6 +34,7 @@ export {
   typeNamed,
 } from './memory/index.js';
 export { newCost } from './model/cost.js';
+export { takesQ8 } from './model/cpu-matrix.js';
 export { rateOfRows } from './model/cpu-rate.js';
 export { checkContextLength, checkModel, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
@@ -59,6 +60,19 @@ export {
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
 export { type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
+export {
+  largestPart,
+  type Rows,
+  rowsOf,
+  type TensorCut,
+  type TensorShare,
+  type Wire,
+  wireBytes,
+} from './tensor/cut.js';
+export type { Gather } from './tensor/gather.js';
+export { normsHeadsTogether } from './tensor/heads-together.js';
+export { Lane } from './tensor/lane.js';
+export { LaneMemory } from './tensor/lane-memory.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';
 export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';

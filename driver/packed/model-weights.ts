@@ -55,11 +55,12 @@ export class ModelWeights {
     const { folder, roomBytes = Number.POSITIVE_INFINITY, fs, say = () => {} } = keep ?? {};
     this.#index = new Map(tensors.map(({ name }, i) => [name, i]));
     const sizes = tensors.map(({ packedBytes }) => packedBytes);
-    const recipes = tensors.map(({ recipe }) => recipe ?? '').join();
+    const rows = tensors.map(({ name, recipe = '' }) => [name, recipe]);
     const layout = [PACKED_VERSION, revision, dma.lanes, dma.lengthBits, capacity.weightBlocks];
     this.#key = createHash('sha256')
-      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. And what rows were made of.
-      .update(JSON.stringify([keep?.model, layout, sizes, recipes]))
+      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. The names say which layers and rows of the
+      // model are here. And what rows were made of.
+      .update(JSON.stringify([keep?.model, layout, sizes, rows]))
       .digest();
     if (keep !== undefined && folder !== undefined) {
       const path = `${folder}/${keep.model}-${Buffer.from(this.#key.subarray(0, 8)).toString('hex')}`;

@@ -3,15 +3,16 @@ import type { PlacementReport, WeightOrigins } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { CoreTypesSetting } from '../core-form/index.js';
 import { KvCache } from '../kv/cache.js';
+import type { KvShape } from '../kv/layout.js';
 import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
-import { kvShapeOf, type ModelConfig } from './config.js';
+import type { ModelConfig } from './config.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { Layer } from './layer.js';
-import type { LinearGroup } from './linear-group.js';
+import type { MatrixGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import type { Rope } from './rope.js';
 import type { Workspace } from './workspace.js';
@@ -27,7 +28,7 @@ export interface ModelParts {
   readonly coreTypes: CoreTypesSetting;
   readonly weights: WeightOrigins;
   readonly contextLength: number;
-  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'>;
+  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'> & { readonly shape: KvShape };
   readonly embedding: Embedding;
   /** Learned positions, which are added to embeddings. */
   readonly positions: Embedding | undefined;
@@ -37,7 +38,7 @@ export interface ModelParts {
   readonly layers: readonly Layer[];
   readonly outputNorm: Norm;
   /** normed -> logits */
-  readonly output: LinearGroup;
+  readonly output: MatrixGroup;
   readonly workspace: Workspace;
   /** Ended with the model. */
   readonly threads: ThreadPool;
@@ -107,9 +108,9 @@ export class Model {
 
   /** Keys and values of all sequences; made when it is first used. @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
   get kvPool(): KvPool {
-    const { config, kv, threads } = this.#parts;
+    const { kv, threads } = this.#parts;
     const { contextLength, maxColumns } = this;
-    this.#kvPool ??= new KvPool(kvShapeOf(config), { ...kv, contextLength, maxColumns, threads });
+    this.#kvPool ??= new KvPool(kv.shape, { ...kv, contextLength, maxColumns, threads });
     return this.#kvPool;
   }
 

@@ -188,7 +188,7 @@ function findQkv(
       weight:
         whole === undefined
           ? find.matrix(`${own}.weight`, rows, config.embedding)
-          : rowsOf(whole, name, first, rows),
+          : rowsOfTensor(whole, name, first, rows),
       bias:
         wholeBias === undefined ? findBias(find, config, own, rows) : valuesOf(wholeBias, name, first, rows),
     };
@@ -212,7 +212,7 @@ function findFeedForward(find: TensorFinder, config: ModelConfig, block: string)
     };
   const { weight, bias } = findMatrix(find, config, up, 2 * feedForward, embedding);
   const half = (name: string, first: number): MatrixTensors => ({
-    weight: rowsOf(weight, name, first, feedForward),
+    weight: rowsOfTensor(weight, name, first, feedForward),
     bias: bias && valuesOf(bias, name, first, feedForward),
   });
   return { gate: half('gate', 0), up: half('up', feedForward), down };
@@ -228,7 +228,7 @@ function findExperts(
   const stack = (name: string, rows: number, columns: number) => {
     const all = find.stack(`${block}.${name}_exps.weight`, count, rows, columns);
     return (expert: number): MatrixTensors => ({
-      weight: rowsOf(all, String(expert), expert * rows, rows),
+      weight: rowsOfTensor(all, String(expert), expert * rows, rows),
       bias: undefined,
     });
   };
@@ -281,7 +281,7 @@ function findRopeFactors(find: TensorFinder, rope: RopeConfig): ModelTensors['ro
 }
 
 /** Some rows of a matrix as a tensor of its own. */
-function rowsOf(tensor: GgufTensor, part: string, first: number, rows: number): GgufTensor {
+export function rowsOfTensor(tensor: GgufTensor, part: string, first: number, rows: number): GgufTensor {
   const { rowBytes, byteOffset, columns, name } = tensor;
   return {
     ...tensor,
@@ -317,7 +317,8 @@ export function matrices(tensors: ModelTensors): GgufTensor[] {
       gate === undefined ? [up, down] : [gate, up, down],
     ),
   ]);
-  return all.map(({ weight }) => weight).concat(tensors.output);
+  // A board that has a part of every matrix may have none of a small one.
+  return [...all.map(({ weight }) => weight), tensors.output].filter(({ rows }) => rows > 0);
 }
 
 /** Reads F32 values, such as the weights of a norm. */
