@@ -36,6 +36,7 @@ export {
 export { newCost } from './model/cost.js';
 export { takesQ8 } from './model/cpu-matrix.js';
 export { rateOfRows } from './model/cpu-rate.js';
+export type { LayerRange } from './model/layer-range.js';
 export { checkContextLength, checkModel, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
 export { rowShares } from './model/row-share.js';
@@ -59,6 +60,14 @@ export {
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
+export {
+  type BatchColumn,
+  type CacheChange,
+  CacheMirror,
+  CacheRecorder,
+  Stage,
+  type StageBatch,
+} from './stages/index.js';
 export { type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
 export {
   largestPart,
