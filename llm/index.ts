@@ -82,6 +82,8 @@ export type { Gather } from './tensor/gather.js';
 export { normsHeadsTogether } from './tensor/heads-together.js';
 export { Lane } from './tensor/lane.js';
 export { LaneMemory } from './tensor/lane-memory.js';
+export type { TensorPart } from './tensor/member-graph.js';
+export { stepTogether, TensorMember } from './tensor/tensor-member.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';
 export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';

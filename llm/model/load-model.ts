@@ -186,6 +186,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
           options.kvBytes ?? defaultKvBytes(kvShape, kvType, contextLength, accelerator?.board.description),
       },
       workspace,
+      member,
       threads,
       ...graph,
       cost: () => readCost(accelerator, cpuWork),

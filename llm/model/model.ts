@@ -5,6 +5,8 @@ import type { CoreTypesSetting } from '../core-form/index.js';
 import { KvCache } from '../kv/cache.js';
 import type { KvShape } from '../kv/layout.js';
 import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
+import type { MemberGraph } from '../tensor/member-graph.js';
+import type { MatrixFaults } from '../tensor/member-group.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
@@ -43,6 +45,8 @@ export interface ModelParts {
   /** normed -> logits; of the last layers only. */
   readonly output: { readonly norm: Norm; readonly matrix: MatrixGroup } | undefined;
   readonly workspace: Workspace;
+  /** Where other boards have rows of its matrices. */
+  readonly member: MemberGraph | undefined;
   /** Ended with the model. */
   readonly threads: ThreadPool;
   /** Running totals of what the model has cost. */
@@ -141,6 +145,11 @@ export class Model {
     return this.#kvPool;
   }
 
+  /** Where other boards have rows of its matrices: matrices at which the device failed, and those that it then computed. */
+  get partFaults(): MatrixFaults | undefined {
+    return this.#parts.member?.faults;
+  }
+
   /** How the memory of keys and values is used, once there is one. */
   get kvStats(): KvStats | undefined {
     return this.#kvPool?.stats;
@@ -212,14 +221,23 @@ export class Model {
     const out = this.isLast ? undefined : new Float32Array(columns.length * embedding);
     for (let first = 0; first < columns.length; first += this.maxColumns) {
       const n = Math.min(this.maxColumns, columns.length - first);
-      this.#enter(columns, first, n, hidden);
-      this.#computeLayers(columns, first, n);
+      this.#computePass(columns, first, n, hidden);
       if (out === undefined) continue;
       const { workspace } = this.#parts;
       workspace.addUpdate(n * embedding);
       out.set(workspace.hidden.subarray(0, n * embedding), first * embedding);
     }
     return out;
+  }
+
+  #computePass(columns: readonly Column[], first: number, n: number, hidden: Float32Array | undefined): void {
+    try {
+      this.#enter(columns, first, n, hidden);
+      this.#computeLayers(columns, first, n);
+    } catch (error) {
+      this.#parts.member?.fail();
+      throw error;
+    }
   }
 
   #checkOpen(): void {
@@ -292,12 +310,13 @@ export class Model {
 
   /** The output matrix is the largest of a small model: only the `wanted` columns that want logits go through it. */
   #computeLogits(columns: readonly Column[], first: number, n: number, wanted: number): void {
-    const { workspace, config, output } = this.#parts;
+    const { workspace, config, output, member } = this.#parts;
     if (output === undefined) throw new Error('the last layers have the output matrix');
     const { norm, matrix } = output;
     const to = matrix.blocksAddress;
     workspace.normalize(norm, wanted, to);
     matrix.multiply(workspace.normed, wanted, to !== 0);
+    if (member?.isFirst === false) return;
     this.#shapeLogits(wanted * config.vocabSize);
     for (let i = 0, from = 0; i < n; i++) {
       const { logits } = columns[first + i];

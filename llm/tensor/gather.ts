@@ -1,3 +1,4 @@
+import type { PynqLlmError } from '../../errors/index.js';
 import type { Rows } from './cut.js';
 
 /** How boards that compute a model together give each other their results. Used on the device's thread: every call blocks, with a deadline. */
@@ -21,6 +22,10 @@ export interface Gather {
    * @returns what each member sent where this is the first one
    */
   toFirst(own: Uint8Array, sizes: readonly number[]): readonly Uint8Array[] | undefined;
+  /** Ends it for all: whoever waits is told. */
+  end(): void;
+  /** Why nothing is exchanged any more, once that is so. */
+  readonly ended: PynqLlmError | undefined;
 }
 
 /** Bytes of values on the wire. */

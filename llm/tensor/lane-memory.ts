@@ -4,7 +4,8 @@
  * and keeps their outboxes as they are there.
  *
  * An outbox has two slots, used in turn. That is enough: a member comes to its message s + 2 only when all have given theirs of s + 1,
- * which they do after they have read s.
+ * which they do after they have read s. Of what goes to the first member alone the others wait for its empty message, which it gives
+ * when it has all of theirs.
  */
 const ENDED = 0;
 const BELL = 1;

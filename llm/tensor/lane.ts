@@ -39,9 +39,12 @@ export class Lane implements Gather {
 
   toFirst(own: Uint8Array, sizes: readonly number[]): readonly Uint8Array[] | undefined {
     if (this.member === 0) {
-      // An empty message, for which the others wait: so nobody is more than a message ahead of the first.
-      const [number, end] = this.#put(NOTHING, false);
-      return sizes.map((size, member) => (member === 0 ? own : this.#take(member, number, size, end)));
+      const number = this.#next;
+      const end = performance.now() + this.#deadlineMs;
+      const parts = sizes.map((size, member) => (member === 0 ? own : this.#take(member, number, size, end)));
+      // An empty message, for which the others wait: all have read what was before this one, and slots may be used again.
+      this.#put(NOTHING, false);
+      return parts;
     }
     const [number, end] = this.#put(own, true);
     this.sent.bytes += own.length;
@@ -49,14 +52,13 @@ export class Lane implements Gather {
     return undefined;
   }
 
-  /** Ends the lane for all: whoever waits is told. */
   end(): void {
     this.#memory.end();
   }
 
   /** @returns the message's number, and until when the others' are waited for */
   #put(bytes: Uint8Array, forFirst: boolean): [number: number, end: number] {
-    if (this.#memory.ended !== undefined) throw this.#ended();
+    this.#checkRuns();
     if (bytes.length > this.capacity) throw new Error('a message fits into its slot');
     const number = this.#next++;
     this.sent.exchanges++;
@@ -80,15 +82,22 @@ export class Lane implements Gather {
       const { bell } = this.#memory;
       const message = this.#memory.look(member, number);
       if (message !== undefined) return message;
-      if (this.#memory.ended !== undefined) throw this.#ended();
+      this.#checkRuns();
       const left = end - performance.now();
       if (left > 0) this.#memory.wait(bell, left);
       else this.#memory.end(member);
     }
   }
 
-  #ended(): PynqLlmError {
-    const silent = this.#memory.ended?.silent;
+  #checkRuns(): void {
+    const { ended } = this;
+    if (ended !== undefined) throw ended;
+  }
+
+  get ended(): PynqLlmError | undefined {
+    const { ended } = this.#memory;
+    if (ended === undefined) return undefined;
+    const { silent } = ended;
     if (silent === undefined)
       return new PynqLlmError('FLEET_TENSOR_ENDED', 'The boards that compute the model together have ended.');
     return new PynqLlmError(

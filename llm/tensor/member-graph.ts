@@ -1,13 +1,12 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { Q8K_BYTES, SUPER_BLOCK } from '../../gguf/index.js';
+import { SUPER_BLOCK } from '../../gguf/index.js';
 import type { OwnHeads } from '../model/attention-block.js';
 import type { ModelConfig } from '../model/config.js';
-import type { StepFaults } from '../model/forward-again.js';
 import type { MatrixGroup } from '../model/linear-group.js';
 import type { Workspace } from '../model/workspace.js';
 import { type Rows, type TensorCut, type TensorShare, timesRows, type Wire, wireBytes } from './cut.js';
 import { bytesOfFloats, type Gather, RowGather } from './gather.js';
-import { MemberGroup } from './member-group.js';
+import { type MatrixFaults, MemberGroup } from './member-group.js';
 
 /** A board's part of every matrix, and how it meets the others. */
 export interface TensorPart {
@@ -19,11 +18,12 @@ export interface TensorPart {
 export class MemberGraph {
   readonly share: TensorShare;
   readonly ownHeads: OwnHeads;
-  /** Devices that failed at a matrix, and those that did not when it was tried again. */
-  readonly faults: StepFaults = { faults: 0, recovered: 0 };
+  readonly faults: MatrixFaults = { faults: 0, recovered: 0 };
   /** Own results that go to others: values of the residual stream, and logits. */
   readonly ownStream: Float32Array;
   readonly ownLogits: Float32Array;
+  readonly #ownBlocks: Uint8Array;
+  readonly #gather: Gather;
   readonly #workspace: Workspace;
   readonly #attended: RowGather;
   readonly #inner: RowGather;
@@ -37,6 +37,7 @@ export class MemberGraph {
     const { headDim } = config;
     checkCut(cut, gather, config);
     const { maxColumns } = workspace;
+    this.#gather = gather;
     this.share = cut.shares[gather.member];
     const group = config.heads / config.kvHeads;
     const { heads, kvHeads } = this.share;
@@ -55,8 +56,22 @@ export class MemberGraph {
     this.#stream = rowsBy(({ stream }) => stream, 'f32');
     this.#logits = rowsBy(({ logits }) => logits, 'f32');
     this.#ownValues = { attended: this.share.heads.count * headDim, inner: this.share.feedForward.count };
+    const most = Math.max(this.#ownValues.attended, this.#ownValues.inner);
+    this.#ownBlocks = new Uint8Array(
+      maxColumns * wireBytes(Math.ceil(most / SUPER_BLOCK) * SUPER_BLOCK, 'q8'),
+    );
     this.ownStream = new Float32Array(maxColumns * this.share.stream.count);
     this.ownLogits = new Float32Array(maxColumns * this.share.logits.count);
+  }
+
+  /** Whether logits come together here. */
+  get isFirst(): boolean {
+    return this.#gather.member === 0;
+  }
+
+  /** A step has failed: others that wait for its results are told. */
+  fail(): void {
+    this.#gather.end();
   }
 
   /** Matrices whose input and results stay here: queries, keys and values; gate and up. */
@@ -103,11 +118,13 @@ export class MemberGraph {
         gather.toAll(bytesOfFloats(own, values), n, bytesOfFloats(all, all.length));
         return [all, false] as const;
       }
-      // The own blocks, side by side, are in place of all: they are in the outbox before others come.
       const blocks = matrixInput.room;
       if (!hasBlocks)
         this.#workspace.memory.kernels.quantizeQ8K(own.byteOffset, values, matrixInput.blocksAddress);
-      gather.toAll(blocks.subarray(0, (values / SUPER_BLOCK) * Q8K_BYTES), n, blocks);
+      // The own blocks lie side by side where those of all columns are to be.
+      const ownBlocks = this.#ownBlocks.subarray(0, wireBytes(values, 'q8'));
+      ownBlocks.set(blocks.subarray(0, ownBlocks.length));
+      gather.toAll(ownBlocks, n, blocks);
       return [all, true] as const;
     };
     const gatherOutput = (n: number) =>

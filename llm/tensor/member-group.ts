@@ -21,6 +21,12 @@ export interface MemberGroupOptions {
   readonly gatherOutput?: ((n: number) => void) | undefined;
 }
 
+/** Matrices at which the device failed, and those that it computed when they were tried again. */
+export interface MatrixFaults {
+  faults: number;
+  recovered: number;
+}
+
 /**
  * Matrices of which this board has some rows. Who multiplies sees matrices with all of them.
  *
@@ -31,13 +37,9 @@ export class MemberGroup implements MatrixGroup {
   readonly columns: number;
   readonly #group: MatrixGroup;
   readonly #options: MemberGroupOptions;
-  readonly #faults: { faults: number; recovered: number };
+  readonly #faults: MatrixFaults;
 
-  constructor(
-    group: MatrixGroup,
-    options: MemberGroupOptions,
-    faults: { faults: number; recovered: number },
-  ) {
+  constructor(group: MatrixGroup, options: MemberGroupOptions, faults: MatrixFaults) {
     this.columns = group.columns;
     this.#group = group;
     this.#options = options;

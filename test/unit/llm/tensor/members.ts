@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { loadBoardDescription } from '../../../../board/index.js';
 import { Accelerator } from '../../../../driver/index.js';
 import {
@@ -9,6 +9,8 @@ import {
   type LlamaDimensions,
   openGguf,
 } from '../../../../gguf/index.js';
+import type { Engine } from '../../../../llm/engine/engine.js';
+import type { GenerateRequest } from '../../../../llm/engine/request.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
@@ -17,7 +19,7 @@ import { largestPart, type TensorCut } from '../../../../llm/tensor/cut.js';
 import { Lane } from '../../../../llm/tensor/lane.js';
 import { LaneMemory } from '../../../../llm/tensor/lane-memory.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
-import { syntheticGguf } from '../models.js';
+import { Bench, syntheticGguf } from '../models.js';
 
 /** A model that threads can open: a file, or random weights whose types go by the length of their names. */
 export type ModelSource =
@@ -32,18 +34,29 @@ export interface GroupSettings {
   readonly cut: TensorCut;
   readonly kvType?: KvType;
   readonly maxColumns?: number;
-  /** Whether boards have cores, and whether the first core of a member fails now and then. */
+  /** Whether boards have cores. */
   readonly cores?: boolean;
+  /** Of this member the core's DMA fails so many times. */
+  readonly fails?: { readonly member: number; readonly times: number };
+  /** This member takes no part in anything from its second step on. */
+  readonly silent?: number;
   readonly deadlineMs?: number;
   /** Bytes of a lane's messages; as many as the largest takes unless given. */
   readonly capacity?: number;
 }
 
-/** What a thread is started with. */
-export interface MemberSetup extends GroupSettings {
+/** What the members compute: steps of columns, or what an engine on the first one makes of requests. */
+export type Work =
+  | { readonly steps: readonly (readonly PlainColumn[])[] }
+  | { readonly requests: readonly GenerateRequest[]; readonly engine: { readonly columnsPerStep?: number } };
+
+/** What a thread is given to do. */
+export interface MemberJob extends GroupSettings {
   readonly shared: SharedArrayBuffer;
   readonly member: number;
-  readonly steps: readonly (readonly PlainColumn[])[];
+  readonly work: Work;
+  /** Between the first member and the others, in their order: batches, and nothing at the end. */
+  readonly ports: readonly MessagePort[];
 }
 
 export function openSource(source: ModelSource): GgufFile {
@@ -55,10 +68,11 @@ export function openSource(source: ModelSource): GgufFile {
 export const family = (file: string): ModelSource => ({ file: join('test', 'fixtures', 'families', file) });
 
 /** One member's model, on a mock board of its own. */
-export function loadPart(setup: Omit<MemberSetup, 'steps'>) {
-  const { source, cut, kvType, maxColumns = 16, cores = true, deadlineMs = 60_000 } = setup;
-  const lane = new Lane(new LaneMemory(setup.shared), setup.member, { deadlineMs });
-  const accelerator = cores ? newAccelerator() : undefined;
+export function loadPart(job: MemberJob) {
+  const { source, cut, kvType, maxColumns = 16, cores = true, deadlineMs = 30_000 } = job;
+  const lane = new Lane(new LaneMemory(job.shared), job.member, { deadlineMs });
+  const board = cores ? openMockBoard(loadBoardDescription('pynq-z1')) : undefined;
+  const accelerator = board && new Accelerator(board);
   const part = { cut, gather: lane };
   const options = { accelerator, kvType, maxColumns, coreTypes: 'exact', part } as const;
   const model = loadModel(openSource(source), options);
@@ -66,11 +80,7 @@ export function loadPart(setup: Omit<MemberSetup, 'steps'>) {
     model.close();
     accelerator?.close();
   };
-  return { lane, model, accelerator, close };
-}
-
-export function newAccelerator(): Accelerator {
-  return new Accelerator(openMockBoard(loadBoardDescription('pynq-z1')));
+  return { lane, model, board, close };
 }
 
 /** Runs steps on a model; caches are made as they come. @returns the logits of each column that wants them, in order */
@@ -100,30 +110,27 @@ export function runSteps(
   return results;
 }
 
-/** Runs all members, each on a thread of its own: they wait for each other. @returns their reports, in order */
-export async function runMembers(
-  settings: GroupSettings,
-  steps: MemberSetup['steps'],
-  main = './member-main.js',
-): Promise<MemberReport[]> {
-  const { cut, maxColumns = 16 } = settings;
-  const { headDim } = modelShape(openSource(settings.source));
-  const capacity = settings.capacity ?? largestPart(cut, headDim, maxColumns);
-  const memory = LaneMemory.create(cut.shares.length, capacity);
-  const { shared } = memory;
-  return Promise.all(
-    cut.shares.map((_, member) => {
-      const workerData: MemberSetup = { ...settings, shared, member, steps };
-      const thread = new Worker(new URL(main, import.meta.url), { workerData, execArgv: [] });
-      return new Promise<MemberReport>((resolve, reject) => {
-        thread.once('message', resolve);
-        thread.once('error', (error) => {
-          memory.end();
-          reject(error);
-        });
-      });
-    }),
-  );
+/** What an engine made of a request. */
+export interface Outcome {
+  readonly tokens: readonly { readonly id: number; readonly text: string }[];
+  readonly reason: string | undefined;
+  readonly error: string | undefined;
+}
+
+export function runRequests(
+  model: Model,
+  { requests, engine: options }: Extract<Work, { requests: unknown }>,
+  isMirrored: boolean,
+  step: (engine: Engine) => void = (engine) => engine.step(),
+): Outcome[] {
+  const bench = new Bench(model, { ...options, isMirrored });
+  const all = requests.map((request) => bench.submit(request).received);
+  while (bench.engine.hasWork) step(bench.engine);
+  return all.map(({ tokens, result, error }) => ({
+    tokens: tokens.map(({ id, text }) => ({ id, text })),
+    reason: result?.reason,
+    error: error && String((error as { code?: string }).code),
+  }));
 }
 
 /** What a member has to say at its end. */
@@ -131,18 +138,70 @@ export interface MemberReport {
   readonly exchanges: number;
   readonly bytes: number;
   readonly logits: readonly Float32Array[];
+  readonly outcomes: readonly Outcome[];
+  readonly faults: { readonly faults: number; readonly recovered: number };
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** The same steps by one board. */
+/** Threads that each run a member; all wait for each other, so none is the test's own. */
+export class MemberThreads {
+  readonly #threads: Promise<Worker>[] = [];
+
+  /** @returns the members' reports, in order */
+  async run(settings: GroupSettings, work: Work): Promise<MemberReport[]> {
+    const { cut, maxColumns = 16 } = settings;
+    const { headDim } = modelShape(openSource(settings.source));
+    const capacity = settings.capacity ?? largestPart(cut, headDim, maxColumns);
+    const { shared } = LaneMemory.create(cut.shares.length, capacity);
+    const threads = await Promise.all(cut.shares.map((_, member) => this.#thread(member)));
+    const channels = cut.shares.slice(1).map(() => new MessageChannel());
+    return Promise.all(
+      cut.shares.map((_, member) => {
+        const thread = threads[member];
+        const ports = member === 0 ? channels.map(({ port1 }) => port1) : [channels[member - 1].port2];
+        const job: MemberJob = { ...settings, shared, member, work, ports };
+        return new Promise<MemberReport>((resolve, reject) => {
+          const settle = (done: () => void) => {
+            thread.off('message', onReport).off('error', onError);
+            done();
+          };
+          const onReport = (report: MemberReport) => settle(() => resolve(report));
+          const onError = (error: unknown) => settle(() => reject(error));
+          thread.on('message', onReport).on('error', onError);
+          thread.postMessage(job, [...ports]);
+        });
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map(async (thread) => (await thread).terminate()));
+  }
+
+  /** Once it is there to be given something to do: no deadline of a job counts its start. */
+  #thread(member: number): Promise<Worker> {
+    this.#threads[member] ??= new Promise((resolve, reject) => {
+      const thread = new Worker(new URL('./member-main.js', import.meta.url), { execArgv: [] });
+      thread.once('error', reject);
+      thread.once('message', () => {
+        thread.off('error', reject);
+        resolve(thread);
+      });
+    });
+    return this.#threads[member];
+  }
+}
+
+/** The same by one board. */
 export function runAlone(
   { source, kvType, maxColumns = 16, cores = true }: GroupSettings,
-  steps: MemberSetup['steps'],
-) {
-  const accelerator = cores ? newAccelerator() : undefined;
+  work: Work,
+): Pick<MemberReport, 'logits' | 'outcomes'> {
+  const accelerator = cores ? new Accelerator(openMockBoard(loadBoardDescription('pynq-z1'))) : undefined;
   const model = loadModel(openSource(source), { accelerator, kvType, maxColumns, coreTypes: 'exact' });
-  const logits = runSteps(model, steps);
+  const logits = 'steps' in work ? runSteps(model, work.steps) : [];
+  const outcomes = 'requests' in work ? runRequests(model, work, false) : [];
   model.close();
   accelerator?.close();
-  return logits;
+  return { logits, outcomes };
 }

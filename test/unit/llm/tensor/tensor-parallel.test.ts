@@ -1,17 +1,24 @@
-import { describe, expect, it } from 'vitest';
-import { fleetModel } from '../../../../fleet/index.js';
+import { afterAll, describe, expect, it } from 'vitest';
+import { computeTensor, DEFAULT_LINK, fleetModel } from '../../../../fleet/index.js';
 import { tensorCuts } from '../../../../fleet/plan/tensor-cut.js';
 import { GgmlType } from '../../../../gguf/index.js';
-import type { TensorCut } from '../../../../llm/tensor/cut.js';
+import type { GenerateRequest } from '../../../../llm/engine/request.js';
+import { loadModel } from '../../../../llm/model/load-model.js';
+import { largestPart, type TensorCut } from '../../../../llm/tensor/cut.js';
+import { Lane } from '../../../../llm/tensor/lane.js';
+import { LaneMemory } from '../../../../llm/tensor/lane-memory.js';
+import { boardsOf } from '../../fleet/models.js';
 import { TINY_STORIES } from '../models.js';
 import { expectSameBits } from '../same-bits.js';
 import {
+  family,
   type GroupSettings,
+  MemberThreads,
   type ModelSource,
   openSource,
   type PlainColumn,
   runAlone,
-  runMembers,
+  type Work,
 } from './members.js';
 
 const { Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_0, F16 } = GgmlType;
@@ -53,28 +60,151 @@ function chunk(cache: number, from: number, to: number, wanted = false): PlainCo
   ]);
 }
 
-async function expectSame(settings: GroupSettings, steps = STEPS) {
-  const reports = await runMembers(settings, steps);
+const threads = new MemberThreads();
+afterAll(() => threads.close());
+
+/** All members together give what one board gives. @returns their reports */
+async function expectSame(settings: GroupSettings, work: Work = { steps: STEPS }) {
+  const reports = await threads.run(settings, work);
   for (const { error } of reports) expect(error).toBeUndefined();
-  const { logits } = reports[0];
-  const alone = runAlone(settings, steps);
-  expect(logits).toHaveLength(alone.length);
-  for (const [i, expected] of alone.entries()) expectSameBits(logits[i], expected);
+  const alone = runAlone(settings, work);
+  expect(reports[0].logits).toHaveLength(alone.logits.length);
+  for (const [i, expected] of alone.logits.entries()) expectSameBits(reports[0].logits[i], expected);
+  expect(reports[0].outcomes).toEqual(alone.outcomes);
   return reports;
 }
 
 describe('a model of which several boards have rows', () => {
-  for (const [name, source, members] of [
+  it.each([
     ['tiny-stories', TINY, 2],
     ['tiny-stories', TINY, 4],
     ['wide heads', WIDE, 2],
     ['wide heads', WIDE, 3],
     ['wide heads', WIDE, 8],
     ['mixed types', MIXED, 2],
-  ] as const)
-    for (const which of [0, 1])
-      it(`${name} gives one board's bits on ${members}, cut ${which}`, async () => {
-        const cut = cutsOf(source, members)[which];
-        await expectSame({ source, cut, kvType: which === 0 ? 'f16' : 'int8' });
-      });
+  ] as const)('%s gives the bits of one board', async (_, source, members) => {
+    for (const [i, cut] of cutsOf(source, members).entries())
+      await expectSame({ source, cut, kvType: i === 0 ? 'f16' : 'int8' });
+  });
+
+  it('gives them where boards are not equally fast, and messages hold but a column', async () => {
+    const [cut] = cutsOf(WIDE, 3, [3, 1, 2]);
+    const { headDim } = fleetModel(openSource(WIDE)).memory;
+    await expectSame({ source: WIDE, cut, capacity: largestPart(cut, headDim, 1), maxColumns: 5 });
+  });
+
+  it.each([
+    'gemma2-f16.gguf',
+    'gemma3-f16.gguf',
+    'gpt2-f16.gguf',
+    'granite-f16.gguf',
+    'phi3-f16.gguf',
+    'qwen2-d96-Q4_K_M.gguf',
+    'qwen2-f16.gguf',
+    'qwen3-f16.gguf',
+    'smollm-d96-Q5_K_M.gguf',
+    'smollm3-f16.gguf',
+    'stablelm-f16.gguf',
+    'starcoder2-f16.gguf',
+  ])('%s, too', async (file) => {
+    const source = family(file);
+    await expectSame({ source, cut: cutsOf(source, 2)[1] });
+  });
+
+  it.each(['olmo2-f16.gguf', 'lfm2-f16.gguf', 'qwen3moe-f16.gguf'])('%s is refused', (file) => {
+    expect(() => cutsOf(family(file), 2)).toThrowError(
+      expect.objectContaining({ code: 'FLEET_TENSOR_UNSUPPORTED' }),
+    );
+  });
+
+  it('exchanges as often, and as many bytes, as the plan says', async () => {
+    const model = fleetModel(openSource(WIDE));
+    for (const [count, columns] of [
+      [2, 1],
+      [4, 3],
+    ] as const) {
+      const boards = boardsOf(count, 'pynq-z1');
+      const plan = computeTensor(model, boards, { link: DEFAULT_LINK, columns });
+      const cut = { ...plan, shares: plan.boards.map(({ share }) => share) };
+      const step = Array.from({ length: columns }, (_, i): PlainColumn => [i, 5 + i, 0, true]);
+      const reports = await expectSame({ source: WIDE, cut }, { steps: [step] });
+      expect(reports.map(({ exchanges }) => exchanges)).toEqual(boards.map(() => plan.exchanges));
+      expect(reports.map(({ bytes }) => bytes)).toEqual(plan.boards.map(({ sentBytes }) => sentBytes));
+    }
+  });
+});
+
+describe('an engine whose model several boards compute', () => {
+  const prompt = Array.from({ length: 40 }, (_, i) => 3 + ((i * 37) % 250));
+  const requests: GenerateRequest[] = [
+    { prompt, maxTokens: 12, ignoreEos: true, sampling: { temperature: 0 } },
+    { prompt: prompt.slice(0, 7), maxTokens: 12, ignoreEos: true, sampling: { temperature: 1, seed: 3 } },
+    { prompt: prompt.slice(0, 35), maxTokens: 9, ignoreEos: true, sampling: { temperature: 0.7, seed: 4 } },
+    {
+      prompt: prompt.slice(2, 9),
+      maxTokens: 20,
+      ignoreEos: true,
+      promptLookup: true,
+      sampling: { temperature: 0 },
+    },
+  ];
+
+  it.each([
+    ['f16', 2],
+    ['int8', 2],
+    ['f16', 4],
+  ] as const)('generates the same with %s keys and values on %i', async (kvType, members) => {
+    const [cut] = cutsOf(TINY, members);
+    const [{ outcomes }] = await expectSame({ source: TINY, cut, kvType }, { requests, engine: {} });
+    expect(outcomes.map(({ tokens }) => tokens.length)).toEqual([12, 12, 9, 20]);
+  });
+
+  it('tries a matrix again at which a device failed', async () => {
+    const [cut] = cutsOf(TINY, 2);
+    for (const member of [0, 1]) {
+      const settings = { source: TINY, cut, fails: { member, times: 1 } };
+      const reports = await expectSame(settings, { requests: requests.slice(0, 2), engine: {} });
+      expect(reports.map(({ faults }) => faults)).toEqual(
+        [0, 1].map((i) => (i === member ? { faults: 1, recovered: 1 } : { faults: 0, recovered: 0 })),
+      );
+    }
+  });
+
+  it('ends all it has where a member is silent, after the deadline', async () => {
+    const [cut] = cutsOf(TINY, 3);
+    const settings = { source: TINY, cut, silent: 1, deadlineMs: 1_500 };
+    const reports = await threads.run(settings, { requests: requests.slice(0, 2), engine: {} });
+    expect(reports[0].outcomes.map(({ error }) => error)).toEqual([
+      'FLEET_TENSOR_SILENT',
+      'FLEET_TENSOR_SILENT',
+    ]);
+    expect(reports[2].error?.code).toBe('FLEET_TENSOR_SILENT');
+  });
+});
+
+describe('a part of a model', () => {
+  const [cut] = cutsOf(TINY, 2);
+  const load = (options: object, other: Partial<TensorCut> = {}) => {
+    const gather = new Lane(LaneMemory.create(2, 4096), 0, { deadlineMs: 1 });
+    loadModel(openSource(TINY), {
+      coreTypes: 'exact',
+      part: { cut: { ...cut, ...other }, gather },
+      ...options,
+    });
+  };
+  const refused = expect.objectContaining({ code: 'FLEET_TENSOR_SHARE' });
+
+  it('is refused with other types on cores, or another arithmetic', () => {
+    expect(() => load({ coreTypes: 'padded' })).toThrowError(refused);
+    expect(() => load({ floatActivations: true })).toThrowError(refused);
+  });
+
+  it('is refused where the cut is of other boards, leaves rows out, or cuts through super-blocks', () => {
+    const [a, b] = cut.shares;
+    expect(() => load({}, { shares: [a, b, b] })).toThrowError(refused);
+    const short = { ...b, feedForward: { ...b.feedForward, count: b.feedForward.count - 256 } };
+    expect(() => load({}, { shares: [a, short] })).toThrowError(refused);
+    expect(() => load({}, { attended: 'q8' })).toThrowError(refused);
+    expect(() => load({}, { shares: [{ ...a, kvHeads: { first: 0, count: 2 } }, b] })).toThrowError(refused);
+  });
 });
