@@ -41,6 +41,8 @@ export interface GroupSettings {
   /** This member takes no part in anything from its second step on. */
   readonly silent?: number;
   readonly deadlineMs?: number;
+  /** A lane of each member's own, which something keeps alike; one that all have unless given. */
+  readonly lanes?: readonly LaneMemory[];
   /** Bytes of a lane's messages; as many as the largest takes unless given. */
   readonly capacity?: number;
 }
@@ -51,7 +53,7 @@ export type Work =
   | { readonly requests: readonly GenerateRequest[]; readonly engine: { readonly columnsPerStep?: number } };
 
 /** What a thread is given to do. */
-export interface MemberJob extends GroupSettings {
+export interface MemberJob extends Omit<GroupSettings, 'lanes'> {
   readonly shared: SharedArrayBuffer;
   readonly member: number;
   readonly work: Work;
@@ -148,17 +150,18 @@ export class MemberThreads {
   readonly #threads: Promise<Worker>[] = [];
 
   /** @returns the members' reports, in order */
-  async run(settings: GroupSettings, work: Work): Promise<MemberReport[]> {
+  async run({ lanes, ...settings }: GroupSettings, work: Work): Promise<MemberReport[]> {
     const { cut, maxColumns = 16 } = settings;
     const { headDim } = modelShape(openSource(settings.source));
     const capacity = settings.capacity ?? largestPart(cut, headDim, maxColumns);
-    const { shared } = LaneMemory.create(cut.shares.length, capacity);
+    const common = lanes === undefined ? LaneMemory.create(cut.shares.length, capacity) : undefined;
     const threads = await Promise.all(cut.shares.map((_, member) => this.#thread(member)));
     const channels = cut.shares.slice(1).map(() => new MessageChannel());
     return Promise.all(
       cut.shares.map((_, member) => {
         const thread = threads[member];
         const ports = member === 0 ? channels.map(({ port1 }) => port1) : [channels[member - 1].port2];
+        const { shared } = lanes?.[member] ?? common!;
         const job: MemberJob = { ...settings, shared, member, work, ports };
         return new Promise<MemberReport>((resolve, reject) => {
           const settle = (done: () => void) => {
