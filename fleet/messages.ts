@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
 import {
   type BoardInfo,
+  type BoardReading,
+  boardFigures,
   checkEvent,
   checkParams,
   checkResult,
@@ -111,6 +113,10 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
   isDraining: z.boolean(),
   models: z.array(boardModel).max(512),
 });
+
+/** What a board says of itself to whoever watches. */
+export type BoardWatch = Pick<BoardReading, 'health' | 'engine' | 'traffic'>;
+export const boardWatch: z.ZodType<BoardWatch> = z.object(boardFigures);
 
 export const fileQuestion = z.object({ digest });
 /** What has to be known of a model's file to fetch it. */

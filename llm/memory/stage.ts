@@ -2,6 +2,7 @@ import type { BoardDescription } from '../../board/index.js';
 import { emptyMemory, rowsPerTile, type TensorShape, type WorkingPlan } from '../../driver/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
 import { chooseForms } from '../core-form/index.js';
+import type { KvShape } from '../kv/layout.js';
 import type { LayerRange } from '../model/layer-range.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import { assumedSystem } from './board-system.js';
@@ -47,20 +48,48 @@ export function stageMemory(
   return { ...sum, working };
 }
 
+/** Keys and values of these layers alone, and rows of convolutions. */
+export function kvShapeOfStage(model: ModelShape, { from, to }: LayerRange): KvShape {
+  const { heads, kvHeads, headDim, layerWindows, convolution } = model;
+  const attending = new Set<number>();
+  for (const { name } of model.matrices) {
+    const layer = layerOf(name);
+    if (layer !== undefined && name.includes('.attn_')) attending.add(layer);
+  }
+  const inOrder = [...attending].toSorted((a, b) => a - b);
+  const isOwn = (_: number, i: number) => inOrder[i]! >= from && inOrder[i]! < to;
+  const layers = inOrder.filter(isOwn).length;
+  return {
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    layerWindows: layerWindows.filter(isOwn),
+    convolution: convolution && { ...convolution, layers: to - from - layers },
+  };
+}
+
+function layerOf(name: string): number | undefined {
+  const [, layer] = /^blk\.(\d+)\./.exec(name) ?? [];
+  return layer === undefined ? undefined : Number(layer);
+}
+
 /** A model of these layers alone. Logits and the vocabulary's texts are the last stage's. */
-function shapeOfStage(model: ModelShape, { from, to }: LayerRange): ModelShape {
-  const { layers, matrices, embedding, vectorValues } = model;
+function shapeOfStage(model: ModelShape, range: LayerRange): ModelShape {
+  const { from, to } = range;
+  const { matrices, embedding, vectorValues } = model;
+  const layers = 1 + matrices.reduce((most, { name }) => Math.max(most, layerOf(name) ?? 0), 0);
   const isLast = to === layers;
   const own = matrices.filter(({ name }, i) => {
-    const [, layer] = /^blk\.(\d+)\./.exec(name) ?? [];
-    return layer === undefined
-      ? isLast && i === matrices.length - 1
-      : Number(layer) >= from && Number(layer) < to;
+    const layer = layerOf(name);
+    return layer === undefined ? isLast && i === matrices.length - 1 : layer >= from && layer < to;
   });
+  const kv = kvShapeOfStage(model, range);
   const ofLayer = Math.max(0, vectorValues - embedding) / layers;
   return {
     ...model,
-    layers: to - from,
+    ...kv,
+    layerWindows: kv.layerWindows ?? [],
     matrices: own,
     vectorValues: Math.ceil(ofLayer * (to - from)) + (isLast ? embedding : 0),
     ...(!isLast && { vocabulary: 0, merges: 0 }),

@@ -33,7 +33,7 @@ export interface ModelParts {
   readonly coreTypes: CoreTypesSetting;
   readonly weights: WeightOrigins;
   readonly contextLength: number;
-  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'> & { readonly shape: KvShape };
+  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes' | 'common'> & { readonly shape: KvShape };
   /** Of the first layers only. */
   readonly embedding: Embedding | undefined;
   /** Learned positions, which are added to embeddings. */

@@ -17,6 +17,10 @@ export interface FleetBoardStatus {
   readonly places: number;
   /** Requests that it has. */
   readonly inHand: number;
+  /** Tokens that it was the first to tell, since it came. */
+  readonly tokens: number;
+  /** Requests of it that went on on another board, since it came. */
+  readonly redelivered: number;
   /** Models that it was asked to load. */
   readonly models: {
     /** Digest of the model. */
@@ -53,6 +57,8 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       state: z.enum(['ready', 'draining']),
       places: count,
       inHand: count,
+      tokens: count,
+      redelivered: count,
       models: z.array(
         z.object({
           model: digest,
