@@ -63,10 +63,8 @@ export {
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
 export {
-  type BatchColumn,
   type CacheChange,
   CacheMirror,
-  CacheRecorder,
   Stage,
   type StageBatch,
   stagePool,
@@ -86,6 +84,7 @@ export { normsHeadsTogether } from './tensor/heads-together.js';
 export { Lane } from './tensor/lane.js';
 export { LaneMemory } from './tensor/lane-memory.js';
 export type { TensorPart } from './tensor/member-graph.js';
+export { memberPool } from './tensor/member-pool.js';
 export { stepTogether, TensorMember } from './tensor/tensor-member.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';

@@ -151,7 +151,7 @@ export class Engine {
     this.#spill = spill;
     this.#microBatches = microBatches;
     this.#recorder = isMirrored ? new CacheRecorder() : undefined;
-    if (isMirrored) followFromNow(model, this.#recorder);
+    if (this.#recorder !== undefined) followFromNow(model, this.#recorder);
     this.#pace = new Pace(
       cyclesPerMs === undefined || model.coreCycles(1) === 0 ? undefined : 1 / cyclesPerMs,
     );
@@ -637,9 +637,10 @@ export class Engine {
 }
 
 /** Those who follow begin with nothing. @throws PynqLlmError LLM_STAGE_UNSUPPORTED where somebody else has pages */
-function followFromNow({ kvPool }: Model, recorder: CacheRecorder | undefined): void {
+function followFromNow(model: Model, recorder: CacheRecorder): void {
+  const { kvPool } = model;
   kvPool.forget();
-  kvPool.recorder = recorder;
+  model.record(recorder);
   const { freeFrames, frames } = kvPool.memory;
   if (freeFrames === frames) return;
   throw new PynqLlmError(

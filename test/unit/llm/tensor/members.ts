@@ -18,6 +18,7 @@ import type { Model } from '../../../../llm/model/model.js';
 import { largestPart, type TensorCut } from '../../../../llm/tensor/cut.js';
 import { Lane } from '../../../../llm/tensor/lane.js';
 import { LaneMemory } from '../../../../llm/tensor/lane-memory.js';
+import { memberPool } from '../../../../llm/tensor/member-pool.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, syntheticGguf } from '../models.js';
 
@@ -33,6 +34,8 @@ export interface GroupSettings {
   readonly source: ModelSource;
   readonly cut: TensorCut;
   readonly kvType?: KvType;
+  /** Bytes that each member has for keys and values; plenty unless given. */
+  readonly kvBytes?: number;
   readonly maxColumns?: number;
   /** Whether boards have cores. */
   readonly cores?: boolean;
@@ -76,8 +79,10 @@ export function loadPart(job: MemberJob) {
   const board = cores ? openMockBoard(loadBoardDescription('pynq-z1')) : undefined;
   const accelerator = board && new Accelerator(board);
   const part = { cut, gather: lane };
-  const options = { accelerator, kvType, maxColumns, coreTypes: 'exact', part } as const;
-  const model = loadModel(openSource(source), options);
+  const gguf = openSource(source);
+  const bytes = cut.shares.map(() => job.kvBytes ?? 4 * 2 ** 20);
+  const kvPool = memberPool(cut, modelShape(gguf), kvType ?? 'f16', bytes);
+  const model = loadModel(gguf, { accelerator, kvType, kvPool, maxColumns, coreTypes: 'exact', part });
   const close = () => {
     model.close();
     accelerator?.close();

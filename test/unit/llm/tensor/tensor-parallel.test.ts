@@ -82,10 +82,14 @@ describe('a model of which several boards have rows', () => {
     ['wide heads', WIDE, 3],
     ['wide heads', WIDE, 8],
     ['mixed types', MIXED, 2],
-  ] as const)('%s gives the bits of one board', async (_, source, members) => {
-    for (const [i, cut] of cutsOf(source, members).entries())
-      await expectSame({ source, cut, kvType: i === 0 ? 'f16' : 'int8' });
-  });
+  ] as const)(
+    '%s gives the bits of one board',
+    async (_, source, members) => {
+      for (const [i, cut] of cutsOf(source, members).entries())
+        await expectSame({ source, cut, kvType: i === 0 ? 'f16' : 'int8' });
+    },
+    180_000,
+  );
 
   it('gives them where boards are not equally fast, and messages hold but a column', async () => {
     const [cut] = cutsOf(WIDE, 3, [3, 1, 2]);
@@ -157,6 +161,16 @@ describe('an engine whose model several boards compute', () => {
     const [cut] = cutsOf(TINY, members);
     const [{ outcomes }] = await expectSame({ source: TINY, cut, kvType }, { requests, engine: {} });
     expect(outcomes.map(({ tokens }) => tokens.length)).toEqual([12, 12, 9, 20]);
+  });
+
+  it('generates the same where boards have more heads than others, and give room to each other', async () => {
+    const [cut] = cutsOf(WIDE, 3);
+    expect(cut.shares.map(({ kvHeads }) => kvHeads.count)).toEqual([1, 2, 1]);
+    // Pages of 16 tokens, of 2 layers with 2 heads of 64 values, keys and values as halves: room for six.
+    const settings = { source: WIDE, cut, kvBytes: 6 * 16 * 2 * 2 * 64 * 2 * 2 };
+    const all = [...requests, ...requests.slice(1, 3)];
+    const [{ outcomes }] = await expectSame(settings, { requests: all, engine: {} });
+    expect(outcomes.map(({ error }) => error)).toEqual(all.map(() => undefined));
   });
 
   it('tries a matrix again at which a device failed', async () => {
