@@ -55,12 +55,13 @@ export class ModelWeights {
     const { folder, roomBytes = Number.POSITIVE_INFINITY, fs, say = () => {} } = keep ?? {};
     this.#index = new Map(tensors.map(({ name }, i) => [name, i]));
     const sizes = tensors.map(({ packedBytes }) => packedBytes);
-    const rows = tensors.map(({ name, recipe = '' }) => [name, recipe]);
+    const recipes = tensors.map(({ recipe }) => recipe ?? '').join();
+    const names = tensors.map(({ name }) => name).join();
     const layout = [PACKED_VERSION, revision, dma.lanes, dma.lengthBits, capacity.weightBlocks];
     this.#key = createHash('sha256')
-      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. The names say which layers and rows of the
-      // model are here. And what rows were made of.
-      .update(JSON.stringify([keep?.model, layout, sizes, rows]))
+      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. And what rows were made of. The names, since
+      // a board may have some layers alone, and others are as large.
+      .update(JSON.stringify([keep?.model, layout, sizes, recipes, names]))
       .digest();
     if (keep !== undefined && folder !== undefined) {
       const path = `${folder}/${keep.model}-${Buffer.from(this.#key.subarray(0, 8)).toString('hex')}`;

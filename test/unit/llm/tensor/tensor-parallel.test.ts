@@ -184,6 +184,21 @@ describe('an engine whose model several boards compute', () => {
     }
   });
 
+  it('ends all it has where a device fails twice, and tells the others', async () => {
+    const [cut] = cutsOf(TINY, 2);
+    for (const member of [0, 1]) {
+      const settings = { source: TINY, cut, fails: { member, times: 2 } };
+      const reports = await threads.run(settings, { requests: requests.slice(0, 2), engine: {} });
+      const first = member === 0 ? 'FLEET_TENSOR_DEVICE' : 'FLEET_TENSOR_ENDED';
+      // The second request may have had no part in that step.
+      const [prompted, other] = reports[0].outcomes.map(({ error }) => error);
+      expect(prompted).toBe(first);
+      expect(['FLEET_TENSOR_DEVICE', 'FLEET_TENSOR_ENDED']).toContain(other);
+      expect(reports[1].error?.code).toBe(member === 0 ? 'FLEET_TENSOR_ENDED' : 'FLEET_TENSOR_DEVICE');
+      expect(reports[member].faults).toEqual({ faults: 1, recovered: 0 });
+    }
+  });
+
   it('ends all it has where a member is silent, after the deadline', async () => {
     const [cut] = cutsOf(TINY, 3);
     const settings = { source: TINY, cut, silent: 1, deadlineMs: 1_500 };
@@ -193,6 +208,41 @@ describe('an engine whose model several boards compute', () => {
       'FLEET_TENSOR_SILENT',
     ]);
     expect(reports[2].error?.code).toBe('FLEET_TENSOR_SILENT');
+  });
+});
+
+describe('a lane', () => {
+  const pair = () => {
+    const memory = LaneMemory.create(2, 64);
+    const lane = new Lane(memory, 0, { deadlineMs: 50 });
+    const put = (batch: number, length: number) =>
+      memory.put(1, { number: 0, batch, forFirst: false, bytes: new Uint8Array(length) });
+    return { memory, lane, put };
+  };
+  const thrown = (code: string) => expect.objectContaining({ code });
+
+  it('refuses results of another batch, or of another size, and has ended', () => {
+    for (const [batch, length] of [
+      [1, 4],
+      [0, 8],
+    ]) {
+      const { memory, lane, put } = pair();
+      put(batch, length);
+      expect(() => lane.toAll(new Uint8Array(4), [4, 4])).toThrowError(thrown('FLEET_TENSOR_OUT_OF_STEP'));
+      expect(memory.ended).toEqual({ silent: undefined });
+      expect(() => lane.toAll(new Uint8Array(4), [4, 4])).toThrowError(thrown('FLEET_TENSOR_ENDED'));
+    }
+  });
+
+  it('waits as long as its deadline, says who was silent, and tells the others', () => {
+    const { memory, lane } = pair();
+    const other = new Lane(memory, 1, { deadlineMs: 1e9 });
+    const since = performance.now();
+    expect(() => lane.toAll(new Uint8Array(4), [4, 4])).toThrowError(thrown('FLEET_TENSOR_SILENT'));
+    expect(performance.now() - since).toBeGreaterThanOrEqual(49);
+    expect(() => other.toFirst(new Uint8Array(4), [4, 4])).toThrowError(
+      expect.objectContaining({ context: expect.objectContaining({ member: 1 }) }),
+    );
   });
 });
 
