@@ -79,11 +79,9 @@ export {
   type Wire,
   wireBytes,
 } from './tensor/cut.js';
-export type { Gather } from './tensor/gather.js';
 export { normsHeadsTogether } from './tensor/heads-together.js';
 export { Lane } from './tensor/lane.js';
 export { LaneMemory } from './tensor/lane-memory.js';
-export type { TensorPart } from './tensor/member-graph.js';
 export { memberPool } from './tensor/member-pool.js';
 export { stepTogether, TensorMember } from './tensor/tensor-member.js';
 export { MOST_THREADS } from './threads/control.js';

@@ -29,6 +29,7 @@ import { declareStores } from './declare-stores.js';
 import { Dispatch } from './dispatch.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
+import { Operations } from './operations.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
@@ -58,6 +59,7 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly models: FleetModels;
   readonly calls: Calls;
   readonly generations: GenerationRegistry;
+  readonly operations: Operations;
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
@@ -89,6 +91,13 @@ export class Gateway implements SessionHost, HandledGateway {
       waitMs: maxWaitMs,
     });
     this.generations = new GenerationRegistry(clock, () => this, log);
+    const countOf = (board: string) => this.#dispatch.countOf(board);
+    this.operations = new Operations({
+      boards: this.#boards,
+      calls: this.calls,
+      models: this.models,
+      countOf,
+    });
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({
       ...options,

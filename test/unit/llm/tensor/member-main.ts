@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { parentPort } from 'node:worker_threads';
-import type { StageBatch } from '../../../../llm/stages/index.js';
-import { stepTogether, TensorMember } from '../../../../llm/tensor/tensor-member.js';
+import { type StageBatch, stepTogether, TensorMember } from '../../../../llm/index.js';
 import { loadPart, type MemberJob, type MemberReport, runRequests, runSteps } from './members.js';
 
 type Results = Pick<MemberReport, 'logits' | 'outcomes'>;

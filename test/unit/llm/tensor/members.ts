@@ -11,14 +11,11 @@ import {
 } from '../../../../gguf/index.js';
 import type { Engine } from '../../../../llm/engine/engine.js';
 import type { GenerateRequest } from '../../../../llm/engine/request.js';
+import { Lane, LaneMemory, largestPart, memberPool, type TensorCut } from '../../../../llm/index.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
-import { largestPart, type TensorCut } from '../../../../llm/tensor/cut.js';
-import { Lane } from '../../../../llm/tensor/lane.js';
-import { LaneMemory } from '../../../../llm/tensor/lane-memory.js';
-import { memberPool } from '../../../../llm/tensor/member-pool.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, syntheticGguf } from '../models.js';
 
