@@ -44,7 +44,7 @@ export const FLEET_TENSOR_ERRORS = {
     number: 10646,
     meaning:
       'A link between boards that compute a model together was closed, or could not be opened in time.',
-    remedy: 'Look whether both boards are there and whether the port of --links is reachable.',
+    remedy: 'Look whether both boards are there and whether the port of its links is reachable.',
   },
   FLEET_LINK_FRAME: {
     number: 10647,
@@ -54,6 +54,6 @@ export const FLEET_TENSOR_ERRORS = {
   FLEET_LINKS_OFF: {
     number: 10648,
     meaning: 'A model was to be cut by rows over boards that have no links with each other.',
-    remedy: 'Start their agents with `--links PORT`, or plan a pipeline, which needs none.',
+    remedy: 'Plan a pipeline, which needs no links, or give the boards links with each other.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -10,7 +10,7 @@ import type { LinkAddress } from './link-port.js';
 export interface LinkedBoard {
   readonly name: string;
   readonly description: BoardDescription;
-  /** Where its links are; nothing without `--links`. */
+  /** Where its links are, if it has any. */
   readonly links: LinkAddress | undefined;
 }
 
