@@ -12,6 +12,10 @@ export const callsOf = (board: string): string => `FLEET.call.${board}`;
 /** Where a board hears of credit and cancels. */
 export const controlOf = (board: string): string => `FLEET.control.${board}`;
 
+/** Where a board tells which prefix pages came and went; nothing of it is kept. */
+export const pagesOf = (board: string): string => `FLEET.pages.${board}`;
+export const ALL_PAGES = pagesOf('*');
+
 /** Entries of the log: what was asked for; below the name of a board that it began with it, its tokens, and how it ended. */
 export const REQUESTS = 'req';
 export const BEGINNINGS = 'begun';

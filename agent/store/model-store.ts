@@ -58,6 +58,11 @@ export class ModelStore {
   readonly #packed: PackedWeights;
   readonly #partials: PartialUploads;
 
+  /** Where it is, for what else its owner keeps. */
+  get directory(): string {
+    return this.#directory;
+  }
+
   private constructor(directory: string, fs: StoreFs) {
     this.#fs = fs;
     this.#directory = directory;

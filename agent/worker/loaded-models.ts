@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Accelerator } from '../../driver/index.js';
 import { emptyMemory } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
@@ -63,6 +64,8 @@ export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights' | '
 type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
 interface Loaded {
+  /** Another one each time that a model is loaded: versions of its pages begin anew. */
+  readonly pages: string;
   readonly model: Model;
   readonly source: FileSource;
   readonly result: Result<'models.load'>;
@@ -130,6 +133,14 @@ export class LoadedModels {
         for (const { call } of pinning) this.#events.onAnswer(call, { error: pinReleased(pin) });
         if (pinning.length === 0) this.#pins.release(session, pin);
         return {};
+      },
+
+      'models.pages': ({ model: digest, since }) => {
+        const { pages: index, model } = this.#find(digest);
+        const { added, removed, ...held } = model.heldPages(
+          since?.index === index ? since.version : undefined,
+        );
+        return { ...held, index, added: [...added], removed: [...removed] };
       },
 
       'generate.progress': ({ generation }) => {
@@ -293,7 +304,9 @@ export class LoadedModels {
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );
-      this.#loaded.set(digest, { model, source, result, engine: generations.engine, generations });
+      const { engine } = generations;
+      const pages = randomBytes(8).toString('hex');
+      this.#loaded.set(digest, { pages, model, source, result, engine, generations });
       return result;
     } catch (error) {
       // Its weights may be there and the memory for keys and values not.

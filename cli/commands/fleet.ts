@@ -168,9 +168,9 @@ function statusCommand(): Command {
         `${inHand} of ${places}`,
         models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
       ]);
-      const { waiting, tokens, redelivered, diverged } = status;
+      const { waiting, tokens, redelivered, moved, diverged } = status;
       printText(
-        `${formatTable(COLUMNS, rows)}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${diverged} tokens of two boards differed\n`,
+        `${formatTable(COLUMNS, rows)}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${moved} times one was moved, ${diverged} tokens of two boards differed\n`,
       );
     },
   );

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   AGENT_VERSION,
   GenerationRegistry,
@@ -14,6 +15,7 @@ import {
   type BoardInfo,
   type Clock,
   errorFromWire,
+  type FleetAdvice,
   type FleetStatus,
   type GenerateEvent,
   type Params,
@@ -21,14 +23,18 @@ import {
   type Result,
   type ServerStream,
 } from '../../protocol/index.js';
+import { LoadHistory } from '../advice/load-history.js';
 import { pack } from '../messages.js';
 import { LOG, REQUESTS, WORK_QUEUE } from '../subjects.js';
+import { BoardPages } from './board-pages.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
 import { declareStores } from './declare-stores.js';
 import { Dispatch } from './dispatch.js';
+import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
+import { LoadMeter } from './load-meter.js';
 import { Operations } from './operations.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
@@ -63,15 +69,18 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
+  readonly #pages: BoardPages;
   readonly #dispatch: Dispatch;
   readonly #files: Disposable;
+  readonly #history: LoadHistory;
+  readonly #meter: LoadMeter;
   readonly #startedAt: number;
   readonly #closing = new AbortController();
   /** Generations whose prompts become tokens: how far they may go, and whether they were cancelled. */
   readonly #preparing = new Map<string, { credit: number; cancelled: boolean }>();
   #isDraining = false;
 
-  private constructor(options: GatewayOptions) {
+  private constructor(options: GatewayOptions, history: LoadHistory) {
     this.#options = options;
     const { bus, store, clock, log, maxWaitMs = WAIT_MS } = options;
     this.store = store;
@@ -80,15 +89,27 @@ export class Gateway implements SessionHost, HandledGateway {
       bus,
       log,
       onChange: (board) => this.#onBoard(board),
-      onGone: (board) => this.#dispatch.boardGone(board),
+      onGone: (board, why) => {
+        this.#pages.boardGone(board);
+        this.#dispatch.boardGone(board, why === 'released');
+      },
     });
     this.calls = new Calls(bus, this.#boards, maxWaitMs);
+    this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });
     this.models = new FleetModels({ ...options, boards: this.#boards, calls: this.calls, waitMs: LOOK_MS });
     this.#dispatch = new Dispatch({
       ...options,
       boards: this.#boards,
+      pages: this.#pages,
       prices: new StepPrices(store, log),
       waitMs: maxWaitMs,
+    });
+    this.#history = history;
+    this.#meter = new LoadMeter({
+      clock,
+      history,
+      busyBoards: () => this.#dispatch.busyBoards,
+      tokens: () => this.#dispatch.totals.tokens,
     });
     this.generations = new GenerationRegistry(clock, () => this, log);
     const countOf = (board: string) => this.#dispatch.countOf(board);
@@ -108,10 +129,11 @@ export class Gateway implements SessionHost, HandledGateway {
 
   /** Makes what the fleet has on the bus, and waits for boards. @throws PynqLlmError BUS_... */
   static async open(options: GatewayOptions): Promise<Gateway> {
-    const { bus } = options;
+    const { bus, store, log } = options;
     await declareStores(bus);
+    const history = await LoadHistory.open(join(store.directory, 'fleet-history.jsonl'), log);
     const { last } = await bus.log(LOG).bounds();
-    const gateway = new Gateway(options);
+    const gateway = new Gateway(options, history);
     void gateway.#read(last + 1);
     return gateway;
   }
@@ -296,24 +318,32 @@ export class Gateway implements SessionHost, HandledGateway {
 
   status(): FleetStatus {
     return {
-      boards: this.#boards.all.map(({ name, counts, record: { info, places, isDraining, models } }) => ({
-        name,
-        device: info.device,
-        title: info.description.title,
-        agent: info.agent,
-        state: isDraining ? 'draining' : 'ready',
-        places,
-        inHand: this.#dispatch.countOf(name),
-        ...counts,
-        models: models.map((model) => ({
-          model: model.digest,
-          state: model.state,
-          ...(model.state === 'failed' && { error: model.error.message }),
-        })),
-      })),
+      boards: this.#boards.all.map(
+        ({ name, owner, counts, record: { info, places, isDraining, models } }) => ({
+          name,
+          device: info.device,
+          title: info.description.title,
+          agent: info.agent,
+          state: isDraining ? 'draining' : 'ready',
+          places,
+          inHand: this.#dispatch.countOf(name),
+          pages: this.#pages.countOf(owner),
+          ...counts,
+          models: models.map((model) => ({
+            model: model.digest,
+            state: model.state,
+            ...(model.state === 'failed' && { error: model.error.message }),
+          })),
+        }),
+      ),
       waiting: this.#dispatch.countOf(undefined),
       ...this.#dispatch.totals,
     };
+  }
+
+  /** How many boards there should be. @throws PynqLlmError FLEET_HISTORY_SHORT */
+  advice(params: Params<'fleet.advise'>): FleetAdvice {
+    return adviceOf(this.#history.samples, this.#boards.all, params);
   }
 
   /** What all boards count, together and each by itself. @throws PynqLlmError FLEET_NO_BOARDS */
@@ -331,10 +361,12 @@ export class Gateway implements SessionHost, HandledGateway {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#meter.close();
     this.#sessions.end(new PynqLlmError('AGENT_CLOSING', 'The gateway is shutting down.'));
     this.#dispatch.close();
     this.generations.close();
     this.#files[Symbol.dispose]();
+    this.#pages.close();
     this.#boards.close();
     await this.store.close();
   }
@@ -350,6 +382,7 @@ export class Gateway implements SessionHost, HandledGateway {
       .openLane(board.name)
       .catch((err: unknown) => log.error({ err, board: board.name }, 'a board cannot be given requests'));
     this.models.reconcile(board);
+    this.#pages.boardChanged(board);
     this.#dispatch.boardChanged();
   }
 

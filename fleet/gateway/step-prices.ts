@@ -1,14 +1,13 @@
 import type { ModelStore } from '../../agent/index.js';
 import type { BoardDescription } from '../../board/index.js';
 import type { Log } from '../../listen/index.js';
-import { columnsThatPay } from '../../llm/index.js';
+import { columnsThatPay, PAGE_TOKENS } from '../../llm/index.js';
 import { stepCost } from '../exact-types.js';
 import { readFleetModel } from '../plan/fleet-model.js';
 import type { FleetBoard } from './boards.js';
 
-/** As models are loaded unless it is said otherwise, and tokens of a page of keys and values. */
+/** As models are loaded unless it is said otherwise. */
 const MOST_COLUMNS = 64;
-const PAGE_TOKENS = 16;
 
 /** What steps of a model take on a board. */
 export interface StepPrice {

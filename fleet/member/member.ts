@@ -19,6 +19,7 @@ import { checkSelf } from '../verify/self-check.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
+import { PageNewsTeller } from './page-news.js';
 import { Run } from './run.js';
 import { Watch } from './watch.js';
 
@@ -67,6 +68,7 @@ export class Member implements AsyncDisposable {
   readonly #runs = new Map<string, Run>();
   readonly #closing = new AbortController();
   readonly #subscriptions: Subscription[] = [];
+  #pageNews: PageNewsTeller | undefined;
   #lease: Lease | undefined;
   /** On its way out, and drained for as long as its operator wants it. */
   #isLeaving = false;
@@ -124,6 +126,7 @@ export class Member implements AsyncDisposable {
     if (this.#closing.signal.aborted) return this.#ended;
     this.#closing.abort();
     this.#loads.close();
+    this.#pageNews?.close();
     for (const subscription of this.#subscriptions) subscription.close();
     await this.#lease?.release();
     await this.#ended;
@@ -144,6 +147,13 @@ export class Member implements AsyncDisposable {
     await Promise.all(this.#subscriptions.map(({ ready }) => ready));
     const lease = await this.#take();
     this.#ended = this.#stay(lease);
+    this.#pageNews = new PageNewsTeller({
+      ...this.#options,
+      link: this.#link,
+      board: this.name,
+      models: () => this.#loads.list().flatMap(({ digest, state }) => (state === 'loaded' ? [digest] : [])),
+      isBusy: () => this.#runs.size > 0,
+    });
   }
 
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
@@ -259,7 +269,7 @@ export class Member implements AsyncDisposable {
     const message = unpack(control, data, "A word of the gateway's");
     const run = this.#runs.get(message.generation);
     if (message.kind === 'grant') run?.grant(message.credit);
-    else run?.cancel();
+    else if (run !== undefined && run.delivery <= message.delivery) run.cancel();
   }
 
   async #answer(data: Uint8Array): Promise<Uint8Array> {
