@@ -7,6 +7,7 @@ import type { ErrorEntry } from './entry.js';
 import { FIRMWARE_ERRORS } from './firmware.js';
 import { FLEET_ERRORS } from './fleet.js';
 import { FLEET_PLAN_ERRORS } from './fleet-plan.js';
+import { FLEET_TENSOR_ERRORS } from './fleet-tensor.js';
 import { GGUF_ERRORS } from './gguf.js';
 import { HTTP_ERRORS } from './http-api.js';
 import { LINUX_ERRORS } from './linux.js';
@@ -37,6 +38,7 @@ export const ERROR_TABLES = {
   'sdk/service/ and sdk/doctor/': SERVICE_ERRORS,
   'bus/': BUS_ERRORS,
   'fleet/': FLEET_ERRORS,
+  'llm/tensor/ and fleet/links/': FLEET_TENSOR_ERRORS,
   'fleet/plan/ and fleet/advice/': FLEET_PLAN_ERRORS,
 } as const satisfies Record<string, Record<string, ErrorEntry>>;
 

@@ -38,6 +38,7 @@ export {
   typeNamed,
 } from './memory/index.js';
 export { newCost } from './model/cost.js';
+export { takesQ8 } from './model/cpu-matrix.js';
 export { rateOfRows } from './model/cpu-rate.js';
 export type { LayerRange } from './model/layer-range.js';
 export { checkContextLength, checkModel, loadModel } from './model/load-model.js';
@@ -71,6 +72,20 @@ export {
   stagePool,
 } from './stages/index.js';
 export { type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
+export {
+  largestPart,
+  type Rows,
+  rowsOf,
+  type TensorCut,
+  type TensorShare,
+  type Wire,
+  wireBytes,
+} from './tensor/cut.js';
+export { normsHeadsTogether } from './tensor/heads-together.js';
+export { Lane } from './tensor/lane.js';
+export { LaneMemory } from './tensor/lane-memory.js';
+export { memberPool } from './tensor/member-pool.js';
+export { stepTogether, TensorMember } from './tensor/tensor-member.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';
 export { type ChatFrame, ChatRenderer } from './tokenizer/chat-renderer.js';

@@ -1,5 +1,11 @@
 import { type GgufFile, modelSource, openHeader } from '../../gguf/index.js';
-import { type ModelShape, modelShape, type StepShape, stepShape } from '../../llm/index.js';
+import {
+  type ModelShape,
+  modelShape,
+  normsHeadsTogether,
+  type StepShape,
+  stepShape,
+} from '../../llm/index.js';
 
 /** What plans need of a model: its header alone tells it. Plain data. */
 export interface FleetModel {
@@ -8,12 +14,14 @@ export interface FleetModel {
   readonly memory: ModelShape;
   /** What its steps compute with. */
   readonly step: StepShape;
+  /** Whether its heads need each other before they attend. */
+  readonly joinsHeads: boolean;
 }
 
 /** @throws PynqLlmError LLM_UNSUPPORTED_ARCHITECTURE, LLM_METADATA_*, LLM_TENSOR_*, LLM_ROPE_SCALING_UNSUPPORTED */
 export function fleetModel(gguf: GgufFile): FleetModel {
   const memory = modelShape(gguf);
-  return { name: memory.name, memory, step: stepShape(gguf) };
+  return { name: memory.name, memory, step: stepShape(gguf), joinsHeads: normsHeadsTogether(gguf) };
 }
 
 /**

@@ -1,8 +1,4 @@
-/** Rows first..first+count-1. */
-export interface Rows {
-  readonly first: number;
-  readonly count: number;
-}
+import type { Rows } from '../../llm/index.js';
 
 /**
  * Cuts `rows` into one piece for each weight, in units that stay whole, as near to the weights as units allow (largest remainders):

@@ -1,32 +1,8 @@
 import { PynqLlmError } from '../../errors/index.js';
-import { Q8K_BYTES, SUPER_BLOCK } from '../../gguf/index.js';
-import type { LayerShape } from '../../llm/index.js';
+import { SUPER_BLOCK } from '../../gguf/index.js';
+import { type LayerShape, type TensorCut, takesQ8 } from '../../llm/index.js';
 import type { FleetModel } from './fleet-model.js';
-import { cutRows, type Rows } from './row-cut.js';
-
-/** How values are sent: as Q8_K, where whoever receives them would round them so anyway, or as float32. */
-export type Wire = 'q8' | 'f32';
-
-/** What one board computes of every layer: rows of each matrix, and the heads that they are of. Plain data. */
-export interface TensorShare {
-  /** Query heads, and the heads of keys and values that they need: these may be on several boards. */
-  readonly heads: Rows;
-  readonly kvHeads: Rows;
-  /** Rows of attn_output and ffn_down: values of the residual stream. */
-  readonly stream: Rows;
-  /** Rows of ffn_gate and ffn_up. */
-  readonly feedForward: Rows;
-  /** Rows of the output matrix. */
-  readonly logits: Rows;
-}
-
-/** A cut of a model's matrices by rows, and how what each board computes goes to the others. */
-export interface TensorCut {
-  readonly shares: readonly TensorShare[];
-  /** What attention gives, and what is inside of a feed-forward. */
-  readonly attended: Wire;
-  readonly inner: Wire;
-}
+import { cutRows } from './row-cut.js';
 
 /** Parts of a layer that can be cut. */
 const KNOWN = /^blk\.\d+\.(attn_[qkv]|attn_output|ffn_(gate|up|down)|attn_qkv)\.weight(:\w+)?$/;
@@ -37,7 +13,10 @@ const KNOWN = /^blk\.\d+\.(attn_[qkv]|attn_output|ffn_(gate|up|down)|attn_qkv)\.
  * @param speeds of the boards, relative to each other
  * @throws PynqLlmError FLEET_TENSOR_UNSUPPORTED
  */
-export function tensorCuts({ name, memory, step }: FleetModel, speeds: readonly number[]): TensorCut[] {
+export function tensorCuts(
+  { name, memory, step, joinsHeads }: FleetModel,
+  speeds: readonly number[],
+): TensorCut[] {
   const { heads, kvHeads, headDim, embedding, feedForward, vocabulary } = memory;
   const refuse = (why: string) =>
     new PynqLlmError(
@@ -51,17 +30,21 @@ export function tensorCuts({ name, memory, step }: FleetModel, speeds: readonly 
   if (heads < speeds.length) throw refuse(`it has ${heads} heads`);
   const odd = step.layers.flatMap(matricesOf).find((matrix) => !KNOWN.test(matrix.name));
   if (odd !== undefined) throw refuse(`it is not known how ${odd.name} would be cut`);
+  if (joinsHeads) throw refuse('a norm goes over the queries of all heads together');
   const group = heads / kvHeads;
   const ofHeads = cutRows(heads, speeds);
   const whole = ofHeads.every(({ first, count }) =>
     [first, count].every((n) => (n * headDim) % SUPER_BLOCK === 0),
   );
+  const rounds = (matrix: RegExp) =>
+    step.layers.flatMap(matricesOf).every(({ name, type }) => !matrix.test(name) || takesQ8(type));
+  const [outputRounds, downRounds] = [rounds(/attn_output/), rounds(/ffn_down/)];
   const cutBy = (unit: number): TensorCut => {
     const inner = cutRows(feedForward, speeds, unit);
     const [stream, logits] = [cutRows(embedding, speeds), cutRows(vocabulary, speeds)];
     return {
-      attended: whole ? 'q8' : 'f32',
-      inner: unit === SUPER_BLOCK && feedForward % SUPER_BLOCK === 0 ? 'q8' : 'f32',
+      attended: whole && outputRounds ? 'q8' : 'f32',
+      inner: unit === SUPER_BLOCK && feedForward % SUPER_BLOCK === 0 && downRounds ? 'q8' : 'f32',
       shares: ofHeads.map((own, i) => {
         const first = Math.floor(own.first / group);
         const end = Math.ceil((own.first + own.count) / group);
@@ -76,20 +59,6 @@ export function tensorCuts({ name, memory, step }: FleetModel, speeds: readonly 
     };
   };
   return [cutBy(SUPER_BLOCK), cutBy(1)];
-}
-
-/** Bytes of so many values on the wire. */
-export function wireBytes(values: number, wire: Wire): number {
-  return wire === 'q8' ? (values / SUPER_BLOCK) * Q8K_BYTES : 4 * values;
-}
-
-/** Rows of a matrix that a board computes. */
-export function rowsOf(matrix: string, share: TensorShare, headDim: number): Rows {
-  const heads = ({ first, count }: Rows) => ({ first: first * headDim, count: count * headDim });
-  if (/attn_q\.|attn_qkv\.weight:q/.test(matrix)) return heads(share.heads);
-  if (/attn_[kv]\.|attn_qkv\.weight:[kv]/.test(matrix)) return heads(share.kvHeads);
-  if (/attn_output|ffn_down/.test(matrix)) return share.stream;
-  return /ffn_(gate|up)/.test(matrix) ? share.feedForward : share.logits;
 }
 
 function matricesOf({ always, query, after, experts }: LayerShape) {

@@ -1,11 +1,20 @@
 import type { BoardDescription } from '../../board/index.js';
 import { groupCycles, type TensorShape } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { type MemoryRequest, type StageMemory, stageMemory } from '../../llm/index.js';
+import {
+  type MemoryRequest,
+  rowsOf,
+  type StageMemory,
+  stageMemory,
+  type TensorCut,
+  type TensorShare,
+  type Wire,
+  wireBytes,
+} from '../../llm/index.js';
 import { EXACT_TYPES, stepCost } from '../exact-types.js';
 import type { FleetModel } from './fleet-model.js';
 import { type Link, sendMs } from './link.js';
-import { rowsOf, type TensorCut, type TensorShare, tensorCuts, type Wire, wireBytes } from './tensor-cut.js';
+import { tensorCuts } from './tensor-cut.js';
 
 const UPLOADS = 4 * 2 ** 20;
 /** Round trips that are tried for where it begins to pay. */

@@ -1,7 +1,7 @@
 import type { AttentionOptions } from '../kv/attention.js';
 import type { Column } from './column.js';
 import type { LayerConfig, ModelConfig } from './config.js';
-import type { LinearGroup } from './linear-group.js';
+import type { MatrixGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import { leaveUpdate, moveRow, multiplyStream } from './stream.js';
 import type { Workspace } from './workspace.js';
@@ -12,31 +12,48 @@ const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
 export interface AttentionWeights {
   readonly norm: Norm | undefined;
   /** normed -> queries, keys, values */
-  readonly qkv: LinearGroup;
+  readonly qkv: MatrixGroup;
   /** The same matrices in two groups, for the last layer. */
-  readonly keysValues: LinearGroup;
-  readonly query: LinearGroup;
+  readonly keysValues: MatrixGroup;
+  readonly query: MatrixGroup;
   readonly queryNorm: Norm | undefined;
   readonly keyNorm: Norm | undefined;
   /** attended -> update */
-  readonly output: LinearGroup;
+  readonly output: MatrixGroup;
   readonly postNorm: Norm | undefined;
+}
+
+/** Heads that are attended with here. */
+export interface OwnHeads {
+  readonly queries: number;
+  readonly kv: number;
+  /** Queries that attention takes: as many for each head of keys and values. Others than the own ones are zero. */
+  readonly slots: number;
+  /** The place of the first own query among them. */
+  readonly firstSlot: number;
 }
 
 /** The first half of a layer: hidden += attention(norm(hidden)). */
 export class AttentionBlock {
   readonly #options: AttentionOptions;
   readonly #angles: Float32Array | undefined;
+  /** A column's queries in their slots, where there are others than the own ones. */
+  readonly #slots: Float32Array | undefined;
 
-  /** @param index of the layer among those that keep keys and values */
+  /**
+   * @param index of the layer among those that keep keys and values
+   * @param heads all of the model's, unless others have a part of them
+   */
   constructor(
     readonly index: number,
     readonly config: ModelConfig,
     layer: LayerConfig,
     readonly weights: AttentionWeights,
     readonly workspace: Workspace,
+    readonly heads: OwnHeads,
   ) {
     const { scales, caps, windowRope } = config;
+    if (heads.slots > heads.queries) this.#slots = new Float32Array(heads.slots * config.headDim);
     this.#options = { scale: scales.attention, window: layer.window, cap: caps.attention };
     const isOwn = layer.rope === 'windowRope' && windowRope !== undefined;
     this.#angles = layer.rope === 'none' ? undefined : isOwn ? workspace.windowAngles : workspace.angles;
@@ -88,15 +105,26 @@ export class AttentionBlock {
   #attend({ cache }: Column, n: number): void {
     const { workspace, weights, config } = this;
     cache.attend(this.index, n, workspace.attended, this.#options);
+    if (this.#slots !== undefined) this.#leaveOwn(n, this.#slots.length);
     weights.output.multiply(workspace.attended, n);
     leaveUpdate(workspace, weights.postNorm, n, config.scales.residual);
+  }
+
+  /** Moves the own heads of `n` columns of `width` values together. */
+  #leaveOwn(n: number, width: number): void {
+    const { attended } = this.workspace;
+    const { queries, firstSlot } = this.heads;
+    const { headDim } = this.config;
+    const own = queries * headDim;
+    for (let i = 0, from = firstSlot * headDim; i < n; i++, from += width)
+      attended.copyWithin(i * own, from, from + own);
   }
 
   #normKeys(n: number): void {
     const { workspace, weights, config } = this;
     const { keyNorm } = weights;
     if (keyNorm === undefined) return;
-    const rows = (n * config.kvHeads * config.headDim) / keyNorm.weight.length;
+    const rows = (n * this.heads.kv * config.headDim) / keyNorm.weight.length;
     workspace.normalizeRows(keyNorm, workspace.keys, rows);
   }
 
@@ -104,30 +132,34 @@ export class AttentionBlock {
     const { workspace, weights, config } = this;
     const { queryNorm } = weights;
     if (queryNorm === undefined) return;
-    const rows = (n * config.heads * config.headDim) / queryNorm.weight.length;
+    const rows = (n * this.heads.queries * config.headDim) / queryNorm.weight.length;
     workspace.normalizeRows(queryNorm, workspace.queries, rows);
   }
 
   /** Rotates query `i` and queues it for attention to what its column sees. */
   #queue({ cache, position }: Column, i: number): void {
     const { workspace, config } = this;
-    const { heads, headDim, scales } = config;
-    const width = heads * headDim;
+    const { queries } = workspace;
+    const { headDim, scales } = config;
+    const width = this.heads.queries * headDim;
     const at = i * width;
-    this.#rotate(workspace.queries, at, heads, i);
+    this.#rotate(queries, at, this.heads.queries, i);
     if (scales.query !== 1) {
-      const { queries } = workspace;
       for (let value = at; value < at + width; value++) queries[value] *= scales.query;
     }
-    cache.queue(this.index, i, position, workspace.queries, at);
+    if (this.#slots === undefined) {
+      cache.queue(this.index, i, position, queries, at);
+      return;
+    }
+    this.#slots.set(queries.subarray(at, at + width), this.heads.firstSlot * headDim);
+    cache.queue(this.index, i, position, this.#slots, 0);
   }
 
   /** Rotates key `i` and stores key and value of its column. */
   #store(column: Column, i: number): void {
     const { workspace, config } = this;
-    const { kvHeads, headDim } = config;
-    const keyWidth = kvHeads * headDim;
-    this.#rotate(workspace.keys, i * keyWidth, kvHeads, i);
+    const keyWidth = this.heads.kv * config.headDim;
+    this.#rotate(workspace.keys, i * keyWidth, this.heads.kv, i);
     column.cache.store(this.index, column.position, workspace.keys, workspace.values, i * keyWidth);
   }
 

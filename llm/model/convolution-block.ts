@@ -1,6 +1,6 @@
 import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
-import type { LinearGroup } from './linear-group.js';
+import type { MatrixGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import { leaveUpdate, moveRow, multiplyStream } from './stream.js';
 import type { Workspace } from './workspace.js';
@@ -9,11 +9,11 @@ import type { Workspace } from './workspace.js';
 export interface ConvolutionWeights {
   readonly norm: Norm | undefined;
   /** normed -> projected: what gates the input, what gates the output, and the input */
-  readonly input: LinearGroup;
+  readonly input: MatrixGroup;
   /** For every token that it goes over, the own one last, a weight for each value. */
   readonly taps: readonly Float32Array[];
   /** normed, which is free by then -> update */
-  readonly output: LinearGroup;
+  readonly output: MatrixGroup;
   readonly postNorm: Norm | undefined;
 }
 

@@ -45,6 +45,11 @@ export function loadCpuMatrix(gguf: GgufFile, tensor: GgufTensor, floats = false
   );
 }
 
+/** Whether matrices of a type meet activations as Q8_K, on the core and on the CPU. */
+export function takesQ8(type: GgmlType): boolean {
+  return coreTypeOf(type) !== undefined || SUPER_BLOCK_READERS[type] !== undefined;
+}
+
 /** A row of a tensor times `n` columns: one float32 a column. */
 type MultiplyRow = (tensor: GgufTensor, row: Uint8Array, input: MatrixInput, n: number) => Float32Array;
 

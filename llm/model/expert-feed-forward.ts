@@ -1,6 +1,6 @@
 import { exp } from '../../maths/index.js';
 import type { ModelConfig } from './config.js';
-import type { LinearGroup } from './linear-group.js';
+import type { MatrixGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import { leaveUpdate, multiplyStream } from './stream.js';
 import type { Workspace } from './workspace.js';
@@ -11,15 +11,15 @@ const LEAST_SUM = 2 ** -14;
 /** One of the feed-forwards that a router chooses from. */
 export interface Expert {
   /** gathered -> gate, up */
-  readonly gateUp: LinearGroup;
+  readonly gateUp: MatrixGroup;
   /** gate -> expertUpdate */
-  readonly down: LinearGroup;
+  readonly down: MatrixGroup;
 }
 
 export interface ExpertWeights {
   readonly norm: Norm | undefined;
   /** normed -> routing */
-  readonly router: LinearGroup;
+  readonly router: MatrixGroup;
   readonly experts: readonly Expert[];
 }
 

@@ -1,5 +1,5 @@
 import type { ModelConfig } from './config.js';
-import type { LinearGroup } from './linear-group.js';
+import type { MatrixGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import { leaveUpdate, multiplyStream } from './stream.js';
 import type { Workspace } from './workspace.js';
@@ -7,12 +7,14 @@ import type { Workspace } from './workspace.js';
 /** Weights of a feed-forward, the matrices bound to the buffers of the workspace. */
 export interface FeedForwardWeights {
   readonly norm: Norm | undefined;
+  /** Values inside that are computed here. */
+  readonly width: number;
   /** Whether the input is that of attention, and both are added at once. */
   readonly isParallel: boolean;
   /** normed -> gate, up; without a gate normed -> gate, which is then what goes on */
-  readonly gateUp: LinearGroup;
+  readonly gateUp: MatrixGroup;
   /** gate -> update */
-  readonly down: LinearGroup;
+  readonly down: MatrixGroup;
   readonly postNorm: Norm | undefined;
 }
 
@@ -40,7 +42,7 @@ export class FeedForward {
       multiplyStream(workspace, norm, n, gateUp);
     }
     const to = down.blocksAddress;
-    this.#activate(n * config.feedForward, to);
+    this.#activate(n * weights.width, to);
     down.multiply(workspace.gate, n, to !== 0);
     leaveUpdate(workspace, postNorm, n, config.scales.residual);
   }

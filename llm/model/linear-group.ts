@@ -24,6 +24,9 @@ export type GroupMember = PlacedMatrix & {
   readonly bias?: Float32Array | undefined;
 };
 
+/** Matrices with one input, wherever they are. */
+export type MatrixGroup = Pick<LinearGroup, 'columns' | 'coreCycles' | 'blocksAddress' | 'multiply'>;
+
 /**
  * Matrices that are multiplied with the same input (Q, K and V; gate and up), each into an output of its own. What the
  * core computes shares one quantised input; the rest goes to the CPU kernels. Outputs are fixed at construction, so that

@@ -5,9 +5,11 @@ import { type CoreTypesSetting, checkCoreTypes } from '../core-form/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
 import type { PoolShape } from '../kv/pool-shape.js';
+import { MemberGraph, type TensorPart } from '../tensor/member-graph.js';
+import { ownTensors } from '../tensor/own-tensors.js';
 import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer, type Tokenizer } from '../tokenizer/index.js';
-import { AttentionBlock } from './attention-block.js';
+import { AttentionBlock, type OwnHeads } from './attention-block.js';
 import { kvShapeOf, type LayerConfig, type ModelConfig, readConfig } from './config.js';
 import { ConvolutionBlock, readTaps } from './convolution-block.js';
 import { type CpuWork, readCost } from './cost.js';
@@ -17,7 +19,7 @@ import { ExpertFeedForward } from './expert-feed-forward.js';
 import { FeedForward } from './feed-forward.js';
 import { Layer } from './layer.js';
 import { checkRange, type LayerRange } from './layer-range.js';
-import { type GroupMember, LinearGroup } from './linear-group.js';
+import { type GroupMember, LinearGroup, type MatrixGroup } from './linear-group.js';
 import { Model } from './model.js';
 import { readNorm } from './norm.js';
 import { Rope } from './rope.js';
@@ -69,6 +71,11 @@ export interface LoadOptions {
    * for comparisons. The core knows rounded ones only.
    */
   readonly floatActivations?: boolean | undefined;
+  /**
+   * The rows of each matrix that are computed here, and how the results of others come; everything is computed here unless given. Then
+   * `coreTypes` is `exact`, and all boards have the same `maxColumns`, `kvType` and pages of keys and values.
+   */
+  readonly part?: TensorPart | undefined;
   /** Which matrices go to the core; `padded` unless given. */
   readonly coreTypes?: CoreTypesSetting | undefined;
   readonly onProgress?: LoadProgress | undefined;
@@ -116,11 +123,11 @@ function readTokenizer(gguf: GgufFile, config: ModelConfig, assumed?: Set<string
  * tile at a time; no copy of them is held.
  *
  * @throws PynqLlmError as {@link checkModel}, LLM_STAGE_RANGE, LLM_CONTEXT_LENGTH, LLM_CORE_TYPES, LLM_THREADS, LLM_TENSOR_VALUES, GGUF_READ_FAILED,
- *   DRIVER_*
+ *   FLEET_TENSOR_SHARE, DRIVER_*
  */
 export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const config = readConfig(gguf);
-  const tensors = findTensors(gguf, config);
+  const allTensors = findTensors(gguf, config);
   const range = checkRange(config, options.range);
   const isLast = range.to === config.layers;
   const tokenizer = isLast ? readTokenizer(gguf, config) : undefined;
@@ -128,6 +135,8 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   const { accelerator, kvType = 'f16' } = options;
   const coreTypes = checkCoreTypes(options.coreTypes);
   const cpuWork: CpuWork = { multiplyAdds: 0 };
+  const { part } = options;
+  if (part !== undefined) requireExact(config, coreTypes, options.floatActivations);
   const maxColumns = options.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const threads = new ThreadPool(options.threads ?? 1);
   const { cpuRows } = options;
@@ -138,6 +147,11 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   let loader: WeightLoader | undefined;
   try {
     const { onProgress, keep, floatActivations } = options;
+    const shape = workspaceShape(config);
+    const workspace = new Workspace(isLast ? shape : { ...shape, vocabulary: 0 }, maxColumns);
+    const member = part && new MemberGraph(part, config, workspace);
+    const tensors = member === undefined ? allTensors : ownTensors(allTensors, config, member.share);
+    const heads = member?.ownHeads ?? allHeads(config);
     loader = new WeightLoader(gguf, matrices(tensors, range), {
       accelerator,
       coreTypes,
@@ -146,8 +160,6 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       share,
       floatActivations,
     });
-    const shape = workspaceShape(config);
-    const workspace = new Workspace(isLast ? shape : { ...shape, vocabulary: 0 }, maxColumns);
     const graph = buildGraph(
       gguf,
       config,
@@ -158,7 +170,10 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       cpuWork,
       accelerator,
       contextLength,
+      heads,
+      member,
     );
+    const kvShape = { ...kvShapeOf(config, range), heads: heads.slots, kvHeads: heads.kv };
     return new Model({
       range,
       weights: loader.finish(),
@@ -168,13 +183,14 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       coreTypes,
       contextLength,
       kv: {
+        shape: kvShape,
         type: kvType,
         common: options.kvPool,
         bytes:
-          options.kvBytes ??
-          defaultKvBytes(kvShapeOf(config, range), kvType, contextLength, accelerator?.board.description),
+          options.kvBytes ?? defaultKvBytes(kvShape, kvType, contextLength, accelerator?.board.description),
       },
       workspace,
+      member,
       threads,
       ...graph,
       cost: () => readCost(accelerator, cpuWork),
@@ -198,35 +214,42 @@ function buildGraph(
   cpuWork: CpuWork,
   accelerator: Accelerator | undefined,
   contextLength: number,
+  heads: OwnHeads,
+  member: MemberGraph | undefined,
 ) {
   const shared = { accelerator, input: workspace.input, cpuWork, rows: loader.rows };
-  const placed = ({ weight, bias }: MatrixTensors, output: Float32Array): GroupMember => ({
-    ...loader.load(weight),
-    output,
-    bias: bias && readVector(gguf, bias),
-  });
-  const groupOf = (columns: number, ...members: readonly GroupMember[]): LinearGroup =>
-    new LinearGroup(columns, members, shared);
-  const group = (...members: readonly (readonly [MatrixTensors, Float32Array])[]): LinearGroup =>
+  const placed = ({ weight, bias }: MatrixTensors, output: Float32Array): GroupMember | undefined =>
+    weight.rows === 0 ? undefined : { ...loader.load(weight), output, bias: bias && readVector(gguf, bias) };
+  const groupOf = (columns: number, ...members: readonly (GroupMember | undefined)[]): MatrixGroup => {
+    const here = members.filter((one) => one !== undefined);
+    return new LinearGroup(columns, here, shared);
+  };
+  const group = (...members: readonly (readonly [MatrixTensors, Float32Array])[]): MatrixGroup =>
     groupOf(members[0][0].weight.columns, ...members.map(([matrix, output]) => placed(matrix, output)));
+  const plain = (own: MatrixGroup) => member?.plain(own) ?? own;
   const factors = tensors.ropeFactors;
   const isLong = contextLength > config.rope.originalContext;
   const rope = new Rope(config.rope, factors && readFactors(gguf, isLong ? factors.long : factors.short));
   const windowRope = config.windowRope && new Rope(config.windowRope, undefined);
-  const { queries, keys, values, update, gate, up, logits } = workspace;
+  const { queries, keys, values, gate, up } = workspace;
+  const [update, logits] = [member?.ownStream ?? workspace.update, member?.ownLogits ?? workspace.logits];
   const norm = (norms: NormTensors | GgufTensor | undefined) => readNorm(gguf, config, norms);
-  const gateUp = (matrices: FeedForwardTensors): LinearGroup =>
-    matrices.gate === undefined
-      ? group([matrices.up, gate])
-      : group([matrices.gate, gate], [matrices.up, up]);
+  const gateUp = (matrices: FeedForwardTensors): MatrixGroup =>
+    plain(
+      matrices.gate === undefined
+        ? group([matrices.up, gate])
+        : group([matrices.gate, gate], [matrices.up, up]),
+    );
   const feedForwardOf = (layer: LayerTensors): FeedForward => {
     const { feedForward } = layer;
     if (feedForward === undefined) throw new Error('a layer without experts has a feed-forward');
+    const down = group([feedForward.down, update]);
     const weights = {
       norm: norm(layer.feedForwardNorm),
+      width: feedForward.up.weight.rows,
       isParallel: config.architecture.normBefore && layer.feedForwardNorm === undefined,
       gateUp: gateUp(feedForward),
-      down: group([feedForward.down, update]),
+      down: member?.down(down) ?? down,
       postNorm: norm(layer.feedForwardPostNorm),
     };
     return new FeedForward(config, weights, workspace);
@@ -244,17 +267,18 @@ function buildGraph(
   };
   const attentionOf = (layer: LayerTensors, own: AttentionTensors, layerConfig: LayerConfig) => {
     const [q, k, v] = [placed(own.q, queries), placed(own.k, keys), placed(own.v, values)];
+    const output = group([own.output, update]);
     const weights = {
       norm: norm(layer.attentionNorm),
-      qkv: groupOf(config.embedding, q, k, v),
-      keysValues: groupOf(config.embedding, k, v),
-      query: groupOf(config.embedding, q),
+      qkv: plain(groupOf(config.embedding, q, k, v)),
+      keysValues: plain(groupOf(config.embedding, k, v)),
+      query: plain(groupOf(config.embedding, q)),
       queryNorm: norm(own.queryNorm),
       keyNorm: norm(own.keyNorm),
-      output: group([own.output, update]),
+      output: member?.attentionOutput(output) ?? output,
       postNorm: norm(layer.attentionPostNorm),
     };
-    return new AttentionBlock(attending++, config, layerConfig, weights, workspace);
+    return new AttentionBlock(attending++, config, layerConfig, weights, workspace, heads);
   };
   const convolutionOf = (layer: LayerTensors, own: ConvolutionTensors) => {
     const weights = {
@@ -281,6 +305,7 @@ function buildGraph(
     );
   });
   const [isFirst, isLast] = [from === 0, to === config.layers];
+  const outputOf = (matrix: MatrixGroup) => member?.output(matrix) ?? matrix;
   return {
     embedding: isFirst ? new Embedding(gguf.source, tensors.embedding) : undefined,
     positions: isFirst && tensors.positions ? new Embedding(gguf.source, tensors.positions) : undefined,
@@ -290,10 +315,24 @@ function buildGraph(
     output: isLast
       ? {
           norm: readNorm(gguf, config, tensors.outputNorm),
-          matrix: group([{ weight: tensors.output, bias: undefined }, logits]),
+          matrix: outputOf(group([{ weight: tensors.output, bias: undefined }, logits])),
         }
       : undefined,
   };
+}
+
+function allHeads({ heads, kvHeads }: ModelConfig): OwnHeads {
+  return { queries: heads, kv: kvHeads, slots: heads, firstSlot: 0 };
+}
+
+/** Other forms of matrices depend on how many rows a board has. @throws PynqLlmError FLEET_TENSOR_SHARE */
+function requireExact({ name }: ModelConfig, coreTypes: CoreTypesSetting, floats = false): void {
+  if (coreTypes === 'exact' && !floats) return;
+  throw new PynqLlmError(
+    'FLEET_TENSOR_SHARE',
+    `A part of ${name} was to be loaded with ${floats ? 'float32 activations' : `core types "${coreTypes}"`}; all boards together have the bits of one with exact types alone.`,
+    { context: { coreTypes } },
+  );
 }
 
 /** Divisors of RoPE's angles. @throws PynqLlmError LLM_TENSOR_VALUES */

@@ -59,6 +59,11 @@ export class MatrixInput {
     return this.#blocks.byteOffset;
   }
 
+  /** All of the memory at {@link blocksAddress}. */
+  get room(): Uint8Array {
+    return this.#blocks;
+  }
+
   /**
    * Takes the first `n` columns of `columns` values each from `floats`, one after another in kernel memory, where they stay.
    * @param hasBlocks whether they are already quantised, at {@link blocksAddress}

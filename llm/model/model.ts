@@ -3,17 +3,20 @@ import type { PlacementReport, WeightOrigins } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { CoreTypesSetting } from '../core-form/index.js';
 import { KvCache } from '../kv/cache.js';
+import type { KvShape } from '../kv/layout.js';
 import type { HeldPages } from '../kv/page-changes.js';
 import { KvPool, type KvPoolOptions, type KvStats, type PoolRecorder } from '../kv/pool.js';
+import type { MemberGraph } from '../tensor/member-graph.js';
+import type { MatrixFaults } from '../tensor/member-group.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
-import { kvShapeOf, type ModelConfig } from './config.js';
+import type { ModelConfig } from './config.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { Layer } from './layer.js';
 import type { LayerRange } from './layer-range.js';
-import type { LinearGroup } from './linear-group.js';
+import type { MatrixGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import type { Rope } from './rope.js';
 import type { Workspace } from './workspace.js';
@@ -36,7 +39,7 @@ export interface ModelParts {
   readonly coreTypes: CoreTypesSetting;
   readonly weights: WeightOrigins;
   readonly contextLength: number;
-  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes' | 'common'>;
+  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes' | 'common'> & { readonly shape: KvShape };
   /** Of the first layers only. */
   readonly embedding: Embedding | undefined;
   /** Learned positions, which are added to embeddings. */
@@ -46,8 +49,10 @@ export interface ModelParts {
   readonly windowRope: Rope | undefined;
   readonly layers: readonly Layer[];
   /** normed -> logits; of the last layers only. */
-  readonly output: { readonly norm: Norm; readonly matrix: LinearGroup } | undefined;
+  readonly output: { readonly norm: Norm; readonly matrix: MatrixGroup } | undefined;
   readonly workspace: Workspace;
+  /** Where other boards have rows of its matrices. */
+  readonly member: MemberGraph | undefined;
   /** Ended with the model. */
   readonly threads: ThreadPool;
   /** Running totals of what the model has cost. */
@@ -141,10 +146,15 @@ export class Model {
 
   /** Keys and values of all sequences; made when it is first used. @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
   get kvPool(): KvPool {
-    const { config, range, kv, threads } = this.#parts;
+    const { kv, threads } = this.#parts;
     const { contextLength, maxColumns } = this;
-    this.#kvPool ??= new KvPool(kvShapeOf(config, range), { ...kv, contextLength, maxColumns, threads });
+    this.#kvPool ??= new KvPool(kv.shape, { ...kv, contextLength, maxColumns, threads });
     return this.#kvPool;
+  }
+
+  /** Where other boards have rows of its matrices: matrices at which the device failed, and those that it then computed. */
+  get partFaults(): MatrixFaults | undefined {
+    return this.#parts.member?.faults;
   }
 
   /** How the memory of keys and values is used, once there is one. */
@@ -229,14 +239,23 @@ export class Model {
     const out = this.isLast ? undefined : new Float32Array(columns.length * embedding);
     for (let first = 0; first < columns.length; first += this.maxColumns) {
       const n = Math.min(this.maxColumns, columns.length - first);
-      this.#enter(columns, first, n, hidden);
-      this.#computeLayers(columns, first, n);
+      this.#computePass(columns, first, n, hidden);
       if (out === undefined) continue;
       const { workspace } = this.#parts;
       workspace.addUpdate(n * embedding);
       out.set(workspace.hidden.subarray(0, n * embedding), first * embedding);
     }
     return out;
+  }
+
+  #computePass(columns: readonly Column[], first: number, n: number, hidden: Float32Array | undefined): void {
+    try {
+      this.#enter(columns, first, n, hidden);
+      this.#computeLayers(columns, first, n);
+    } catch (error) {
+      this.#parts.member?.fail();
+      throw error;
+    }
   }
 
   #checkOpen(): void {
@@ -309,12 +328,13 @@ export class Model {
 
   /** The output matrix is the largest of a small model: only the `wanted` columns that want logits go through it. */
   #computeLogits(columns: readonly Column[], first: number, n: number, wanted: number): void {
-    const { workspace, config, output } = this.#parts;
+    const { workspace, config, output, member } = this.#parts;
     if (output === undefined) throw new Error('the last layers have the output matrix');
     const { norm, matrix } = output;
     const to = matrix.blocksAddress;
     workspace.normalize(norm, wanted, to);
     matrix.multiply(workspace.normed, wanted, to !== 0);
+    if (member?.isFirst === false) return;
     this.#shapeLogits(wanted * config.vocabSize);
     for (let i = 0, from = 0; i < n; i++) {
       const { logits } = columns[first + i];

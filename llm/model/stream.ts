@@ -1,4 +1,4 @@
-import type { LinearGroup } from './linear-group.js';
+import type { MatrixGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import type { Workspace } from './workspace.js';
 
@@ -10,7 +10,7 @@ export function multiplyStream(
   workspace: Workspace,
   norm: Norm | undefined,
   n: number,
-  group: LinearGroup,
+  group: MatrixGroup,
 ): void {
   if (norm === undefined) {
     workspace.addUpdate(n * group.columns);

@@ -189,7 +189,7 @@ function findQkv(
       weight:
         whole === undefined
           ? find.matrix(`${own}.weight`, rows, config.embedding)
-          : rowsOf(whole, name, first, rows),
+          : rowsOfTensor(whole, name, first, rows),
       bias:
         wholeBias === undefined ? findBias(find, config, own, rows) : valuesOf(wholeBias, name, first, rows),
     };
@@ -213,7 +213,7 @@ function findFeedForward(find: TensorFinder, config: ModelConfig, block: string)
     };
   const { weight, bias } = findMatrix(find, config, up, 2 * feedForward, embedding);
   const half = (name: string, first: number): MatrixTensors => ({
-    weight: rowsOf(weight, name, first, feedForward),
+    weight: rowsOfTensor(weight, name, first, feedForward),
     bias: bias && valuesOf(bias, name, first, feedForward),
   });
   return { gate: half('gate', 0), up: half('up', feedForward), down };
@@ -229,7 +229,7 @@ function findExperts(
   const stack = (name: string, rows: number, columns: number) => {
     const all = find.stack(`${block}.${name}_exps.weight`, count, rows, columns);
     return (expert: number): MatrixTensors => ({
-      weight: rowsOf(all, String(expert), expert * rows, rows),
+      weight: rowsOfTensor(all, String(expert), expert * rows, rows),
       bias: undefined,
     });
   };
@@ -282,7 +282,7 @@ function findRopeFactors(find: TensorFinder, rope: RopeConfig): ModelTensors['ro
 }
 
 /** Some rows of a matrix as a tensor of its own. */
-function rowsOf(tensor: GgufTensor, part: string, first: number, rows: number): GgufTensor {
+export function rowsOfTensor(tensor: GgufTensor, part: string, first: number, rows: number): GgufTensor {
   const { rowBytes, byteOffset, columns, name } = tensor;
   return {
     ...tensor,
@@ -321,7 +321,9 @@ export function matrices(tensors: ModelTensors, range?: LayerRange): GgufTensor[
     ),
   ]);
   const ofLayers = all.map(({ weight }) => weight);
-  return to === tensors.layers.length ? [...ofLayers, tensors.output] : ofLayers;
+  const here = to === tensors.layers.length ? [...ofLayers, tensors.output] : ofLayers;
+  // A board that has a part of every matrix may have none of a small one.
+  return here.filter(({ rows }) => rows > 0);
 }
 
 /** Reads F32 values, such as the weights of a norm. */

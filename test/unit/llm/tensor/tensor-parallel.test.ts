@@ -1,0 +1,274 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { computeTensor, DEFAULT_LINK, fleetModel } from '../../../../fleet/index.js';
+import { tensorCuts } from '../../../../fleet/plan/tensor-cut.js';
+import { GgmlType } from '../../../../gguf/index.js';
+import type { GenerateRequest } from '../../../../llm/engine/request.js';
+import { loadModel } from '../../../../llm/model/load-model.js';
+import { largestPart, type TensorCut } from '../../../../llm/tensor/cut.js';
+import { Lane } from '../../../../llm/tensor/lane.js';
+import { LaneMemory } from '../../../../llm/tensor/lane-memory.js';
+import { boardsOf } from '../../fleet/models.js';
+import { TINY_STORIES } from '../models.js';
+import { expectSameBits } from '../same-bits.js';
+import {
+  family,
+  type GroupSettings,
+  MemberThreads,
+  type ModelSource,
+  openSource,
+  type PlainColumn,
+  runAlone,
+  type Work,
+} from './members.js';
+
+const { Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_0, F16 } = GgmlType;
+const TINY: ModelSource = { file: TINY_STORIES };
+const WIDE: ModelSource = {
+  types: [Q2_K, Q3_K, Q4_K, Q5_K, Q6_K],
+  dimensions: { embedding: 512, heads: 8, kvHeads: 2, feedForward: 1024, vocabulary: 300 },
+};
+const MIXED: ModelSource = {
+  types: [Q8_0, Q3_K, F16],
+  dimensions: { heads: 8, kvHeads: 4, feedForward: 512, vocabulary: 300 },
+};
+
+function cutsOf(
+  source: ModelSource,
+  members: number,
+  speeds = new Array<number>(members).fill(1),
+): TensorCut[] {
+  return tensorCuts(fleetModel(openSource(source)), speeds);
+}
+
+/** A prompt in two chunks beside another sequence that decodes, then both decode. */
+const STEPS: readonly (readonly PlainColumn[])[] = [
+  [...chunk(0, 0, 9), [1, 5, 0, true]],
+  [...chunk(0, 9, 18, true), [1, 6, 1, true]],
+  [
+    [1, 7, 2, true],
+    [0, 40, 18, true],
+  ],
+  [[0, 41, 19, true]],
+];
+
+function chunk(cache: number, from: number, to: number, wanted = false): PlainColumn[] {
+  return Array.from({ length: to - from }, (_, i) => [
+    cache,
+    3 + (((from + i) * 37) % 250),
+    from + i,
+    wanted && from + i === to - 1,
+  ]);
+}
+
+const threads = new MemberThreads();
+afterAll(() => threads.close());
+
+/** All members together give what one board gives. @returns their reports */
+async function expectSame(settings: GroupSettings, work: Work = { steps: STEPS }) {
+  const reports = await threads.run(settings, work);
+  for (const { error } of reports) expect(error).toBeUndefined();
+  const alone = runAlone(settings, work);
+  expect(reports[0].logits).toHaveLength(alone.logits.length);
+  for (const [i, expected] of alone.logits.entries()) expectSameBits(reports[0].logits[i], expected);
+  expect(reports[0].outcomes).toEqual(alone.outcomes);
+  return reports;
+}
+
+describe('a model of which several boards have rows', () => {
+  it.each([
+    ['tiny-stories', TINY, 2],
+    ['tiny-stories', TINY, 4],
+    ['wide heads', WIDE, 2],
+    ['wide heads', WIDE, 3],
+    ['wide heads', WIDE, 8],
+    ['mixed types', MIXED, 2],
+  ] as const)(
+    '%s gives the bits of one board',
+    async (_, source, members) => {
+      for (const [i, cut] of cutsOf(source, members).entries())
+        await expectSame({ source, cut, kvType: i === 0 ? 'f16' : 'int8' });
+    },
+    180_000,
+  );
+
+  it('gives them where boards are not equally fast, and messages hold but a column', async () => {
+    const [cut] = cutsOf(WIDE, 3, [3, 1, 2]);
+    const { headDim } = fleetModel(openSource(WIDE)).memory;
+    await expectSame({ source: WIDE, cut, capacity: largestPart(cut, headDim, 1), maxColumns: 5 });
+  });
+
+  it.each([
+    'gemma2-f16.gguf',
+    'gemma3-f16.gguf',
+    'gpt2-f16.gguf',
+    'granite-f16.gguf',
+    'phi3-f16.gguf',
+    'qwen2-d96-Q4_K_M.gguf',
+    'qwen2-f16.gguf',
+    'qwen3-f16.gguf',
+    'smollm-d96-Q5_K_M.gguf',
+    'smollm3-f16.gguf',
+    'stablelm-f16.gguf',
+    'starcoder2-f16.gguf',
+  ])('%s, too', async (file) => {
+    const source = family(file);
+    await expectSame({ source, cut: cutsOf(source, 2)[1] });
+  });
+
+  it.each(['olmo2-f16.gguf', 'lfm2-f16.gguf', 'qwen3moe-f16.gguf'])('%s is refused', (file) => {
+    expect(() => cutsOf(family(file), 2)).toThrowError(
+      expect.objectContaining({ code: 'FLEET_TENSOR_UNSUPPORTED' }),
+    );
+  });
+
+  it('exchanges as often, and as many bytes, as the plan says', async () => {
+    const model = fleetModel(openSource(WIDE));
+    for (const [count, columns] of [
+      [2, 1],
+      [4, 3],
+    ] as const) {
+      const boards = boardsOf(count, 'pynq-z1');
+      const plan = computeTensor(model, boards, { link: DEFAULT_LINK, columns });
+      const cut = { ...plan, shares: plan.boards.map(({ share }) => share) };
+      const step = Array.from({ length: columns }, (_, i): PlainColumn => [i, 5 + i, 0, true]);
+      const reports = await expectSame({ source: WIDE, cut }, { steps: [step] });
+      expect(reports.map(({ exchanges }) => exchanges)).toEqual(boards.map(() => plan.exchanges));
+      expect(reports.map(({ bytes }) => bytes)).toEqual(plan.boards.map(({ sentBytes }) => sentBytes));
+    }
+  });
+});
+
+describe('an engine whose model several boards compute', () => {
+  const prompt = Array.from({ length: 40 }, (_, i) => 3 + ((i * 37) % 250));
+  const requests: GenerateRequest[] = [
+    { prompt, maxTokens: 12, ignoreEos: true, sampling: { temperature: 0 } },
+    { prompt: prompt.slice(0, 7), maxTokens: 12, ignoreEos: true, sampling: { temperature: 1, seed: 3 } },
+    { prompt: prompt.slice(0, 35), maxTokens: 9, ignoreEos: true, sampling: { temperature: 0.7, seed: 4 } },
+    {
+      prompt: prompt.slice(2, 9),
+      maxTokens: 20,
+      ignoreEos: true,
+      promptLookup: true,
+      sampling: { temperature: 0 },
+    },
+  ];
+
+  it.each([
+    ['f16', 2],
+    ['int8', 2],
+    ['f16', 4],
+  ] as const)('generates the same with %s keys and values on %i', async (kvType, members) => {
+    const [cut] = cutsOf(TINY, members);
+    const [{ outcomes }] = await expectSame({ source: TINY, cut, kvType }, { requests, engine: {} });
+    expect(outcomes.map(({ tokens }) => tokens.length)).toEqual([12, 12, 9, 20]);
+  });
+
+  it('generates the same where boards have more heads than others, and give room to each other', async () => {
+    const [cut] = cutsOf(WIDE, 3);
+    expect(cut.shares.map(({ kvHeads }) => kvHeads.count)).toEqual([1, 2, 1]);
+    // Pages of 16 tokens, of 2 layers with 2 heads of 64 values, keys and values as halves: room for six.
+    const settings = { source: WIDE, cut, kvBytes: 6 * 16 * 2 * 2 * 64 * 2 * 2 };
+    const all = [...requests, ...requests.slice(1, 3)];
+    const [{ outcomes }] = await expectSame(settings, { requests: all, engine: {} });
+    expect(outcomes.map(({ error }) => error)).toEqual(all.map(() => undefined));
+  });
+
+  it('tries a matrix again at which a device failed', async () => {
+    const [cut] = cutsOf(TINY, 2);
+    for (const member of [0, 1]) {
+      const settings = { source: TINY, cut, fails: { member, times: 1 } };
+      const reports = await expectSame(settings, { requests: requests.slice(0, 2), engine: {} });
+      expect(reports.map(({ faults }) => faults)).toEqual(
+        [0, 1].map((i) => (i === member ? { faults: 1, recovered: 1 } : { faults: 0, recovered: 0 })),
+      );
+    }
+  });
+
+  it('ends all it has where a device fails twice, and tells the others', async () => {
+    const [cut] = cutsOf(TINY, 2);
+    for (const member of [0, 1]) {
+      const settings = { source: TINY, cut, fails: { member, times: 2 } };
+      const reports = await threads.run(settings, { requests: requests.slice(0, 2), engine: {} });
+      const first = member === 0 ? 'FLEET_TENSOR_DEVICE' : 'FLEET_TENSOR_ENDED';
+      // The second request may have had no part in that step.
+      const [prompted, other] = reports[0].outcomes.map(({ error }) => error);
+      expect(prompted).toBe(first);
+      expect(['FLEET_TENSOR_DEVICE', 'FLEET_TENSOR_ENDED']).toContain(other);
+      expect(reports[1].error?.code).toBe(member === 0 ? 'FLEET_TENSOR_ENDED' : 'FLEET_TENSOR_DEVICE');
+      expect(reports[member].faults).toEqual({ faults: 1, recovered: 0 });
+    }
+  });
+
+  it('ends all it has where a member is silent, after the deadline', async () => {
+    const [cut] = cutsOf(TINY, 3);
+    const settings = { source: TINY, cut, silent: 1, deadlineMs: 1_500 };
+    const reports = await threads.run(settings, { requests: requests.slice(0, 2), engine: {} });
+    expect(reports[0].outcomes.map(({ error }) => error)).toEqual([
+      'FLEET_TENSOR_SILENT',
+      'FLEET_TENSOR_SILENT',
+    ]);
+    expect(reports[2].error?.code).toBe('FLEET_TENSOR_SILENT');
+  });
+});
+
+describe('a lane', () => {
+  const pair = () => {
+    const memory = LaneMemory.create(2, 64);
+    const lane = new Lane(memory, 0, { deadlineMs: 50 });
+    const put = (batch: number, length: number) =>
+      memory.put(1, { number: 0, batch, forFirst: false, bytes: new Uint8Array(length) });
+    return { memory, lane, put };
+  };
+  const thrown = (code: string) => expect.objectContaining({ code });
+
+  it('refuses results of another batch, or of another size, and has ended', () => {
+    for (const [batch, length] of [
+      [1, 4],
+      [0, 8],
+    ]) {
+      const { memory, lane, put } = pair();
+      put(batch, length);
+      expect(() => lane.toAll(new Uint8Array(4), [4, 4])).toThrowError(thrown('FLEET_TENSOR_OUT_OF_STEP'));
+      expect(memory.ended).toEqual({ silent: undefined });
+      expect(() => lane.toAll(new Uint8Array(4), [4, 4])).toThrowError(thrown('FLEET_TENSOR_ENDED'));
+    }
+  });
+
+  it('waits as long as its deadline, says who was silent, and tells the others', () => {
+    const { memory, lane } = pair();
+    const other = new Lane(memory, 1, { deadlineMs: 1e9 });
+    const since = performance.now();
+    expect(() => lane.toAll(new Uint8Array(4), [4, 4])).toThrowError(thrown('FLEET_TENSOR_SILENT'));
+    expect(performance.now() - since).toBeGreaterThanOrEqual(49);
+    expect(() => other.toFirst(new Uint8Array(4), [4, 4])).toThrowError(
+      expect.objectContaining({ context: expect.objectContaining({ member: 1 }) }),
+    );
+  });
+});
+
+describe('a part of a model', () => {
+  const [cut] = cutsOf(TINY, 2);
+  const load = (options: object, other: Partial<TensorCut> = {}) => {
+    const gather = new Lane(LaneMemory.create(2, 4096), 0, { deadlineMs: 1 });
+    loadModel(openSource(TINY), {
+      coreTypes: 'exact',
+      part: { cut: { ...cut, ...other }, gather },
+      ...options,
+    });
+  };
+  const refused = expect.objectContaining({ code: 'FLEET_TENSOR_SHARE' });
+
+  it('is refused with other types on cores, or another arithmetic', () => {
+    expect(() => load({ coreTypes: 'padded' })).toThrowError(refused);
+    expect(() => load({ floatActivations: true })).toThrowError(refused);
+  });
+
+  it('is refused where the cut is of other boards, leaves rows out, or cuts through super-blocks', () => {
+    const [a, b] = cut.shares;
+    expect(() => load({}, { shares: [a, b, b] })).toThrowError(refused);
+    const short = { ...b, feedForward: { ...b.feedForward, count: b.feedForward.count - 256 } };
+    expect(() => load({}, { shares: [a, short] })).toThrowError(refused);
+    expect(() => load({}, { attended: 'q8' })).toThrowError(refused);
+    expect(() => load({}, { shares: [{ ...a, kvHeads: { first: 0, count: 2 } }, b] })).toThrowError(refused);
+  });
+});
