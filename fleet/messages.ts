@@ -73,9 +73,29 @@ export const outcome: z.ZodType<Outcome> = z.object({
 /** A call of one of the protocol's methods. */
 export const boardCall = z.object({ method: z.string(), params: z.unknown() });
 
+/** Which part of a model a board has, where the model is cut over several. */
+export interface BoardStage {
+  /** Number of the plan. */
+  readonly plan: number;
+  /** Its place among so many stages: the last one has the engine. */
+  readonly index: number;
+  readonly of: number;
+  /** Layers from..to-1. */
+  readonly from: number;
+  readonly to: number;
+}
+const boardStage: z.ZodType<BoardStage> = z.object({
+  plan: count,
+  index: count,
+  of: z.int().min(1),
+  from: count,
+  to: count,
+});
+
 /** A model on a board, as the board says it. */
 export type BoardModel = {
   readonly digest: string;
+  readonly stage?: BoardStage | undefined;
   /** Counts the times that the board was asked to load it while it had it not. */
   readonly attempt: number;
 } & (
@@ -83,7 +103,7 @@ export type BoardModel = {
   | { readonly state: 'loaded' }
   | { readonly state: 'failed'; readonly error: z.output<typeof wireError> }
 );
-const model = { digest, attempt: count };
+const model = { digest, attempt: count, stage: boardStage.optional() };
 const boardModel: z.ZodType<BoardModel> = z.discriminatedUnion('state', [
   z.object({ ...model, state: z.literal('loading'), done: z.number(), total: z.number() }),
   z.object({ ...model, state: z.literal('loaded') }),
@@ -103,6 +123,8 @@ export interface BoardRecord {
   /** It ends once what it has in hand has ended. */
   readonly isDraining: boolean;
   readonly models: readonly BoardModel[];
+  /** Hidden states that it refused: of plans that are over, or from who has no place in one. */
+  readonly refusedHops?: number | undefined;
 }
 export const boardRecord: z.ZodType<BoardRecord> = z.object({
   info: checked((value) => checkResult('board.info', value)),
@@ -110,6 +132,7 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
   places: z.int().min(1).max(1_024),
   isDraining: z.boolean(),
   models: z.array(boardModel).max(512),
+  refusedHops: count.optional(),
 });
 
 export const fileQuestion = z.object({ digest });

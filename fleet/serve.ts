@@ -10,12 +10,15 @@ import type { Bus } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { Gateway } from './gateway/gateway.js';
+import type { PipelineMode } from './plan/assign.js';
 
 export interface ServeFleetOptions extends ListenOptions {
   /** Connects to the fleet's broker. @throws PynqLlmError BUS_... */
   readonly bus: () => Promise<Bus>;
   /** The gateway's store; $PYNQ_LLM_HOME or the user's cache unless given. */
   readonly storeDir?: string | undefined;
+  /** How many boards a model is cut over; each has all of it unless given. */
+  readonly pipeline?: PipelineMode | undefined;
 }
 
 /** Starts the gateway of a fleet, whose boards come over the bus. @throws PynqLlmError as serveHost, BUS_..., AGENT_STORE_FAILED */
@@ -24,7 +27,8 @@ export function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
     const bus = await options.bus();
     try {
       const store = await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log);
-      const gateway = await Gateway.open({ bus, store, clock: systemClock, log });
+      const { pipeline } = options;
+      const gateway = await Gateway.open({ bus, store, clock: systemClock, log, pipeline });
       return gateway.closedBy(async () => {
         await gateway.close();
         await bus.close();

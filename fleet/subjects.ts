@@ -2,6 +2,8 @@
 export const WORK_QUEUE = 'FLEET_WORK';
 export const LOG = 'FLEET_LOG';
 export const BOARDS = 'FLEET_BOARDS';
+/** Models that are cut over boards. */
+export const PLANS = 'FLEET_PLANS';
 
 /** Where the gateway tells what a model's file is, and sends pieces of it. */
 export const MODEL_FILE = 'FLEET.model';
@@ -11,6 +13,10 @@ export const MODEL_PIECE = 'FLEET.piece';
 export const callsOf = (board: string): string => `FLEET.call.${board}`;
 /** Where a board hears of credit and cancels. */
 export const controlOf = (board: string): string => `FLEET.control.${board}`;
+/** What one board's stage of a model tells another one: who says it is in the subject, which a broker can check. */
+export const hopOf = (to: string, from: string): string => `FLEET.stage.${to}.${from}`;
+/** All that others tell a board's stages. */
+export const hopsTo = (board: string): string => `FLEET.stage.${board}.*`;
 
 /** Entries of the log: what was asked for; below the name of a board that it began with it, its tokens, and how it ended. */
 export const REQUESTS = 'req';

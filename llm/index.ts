@@ -30,7 +30,9 @@ export {
   requireMemory,
   type StageMemory,
   type SystemMemory,
+  stageKvBytes,
   stageMemory,
+  stageShape,
   typeNamed,
 } from './memory/index.js';
 export { newCost } from './model/cost.js';

@@ -9,6 +9,7 @@ import {
   checkCoreTypes,
   checkModel,
   chooseForms,
+  DEFAULT_LIMITS,
   type Engine,
   EngineMetrics,
   loadModel,
@@ -20,16 +21,22 @@ import {
   newCost,
   requireMemory,
   SpillFolder,
+  Stage,
+  stageKvBytes,
+  stageShape,
   type SystemMemory,
 } from '../../llm/index.js';
-import type { GenerateEvent, OnProgress, Result } from '../../protocol/index.js';
+import { errorFromWire, type GenerateEvent, type OnProgress, type Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
+import type { FromStage, StageSettings, ToStage } from '../worker-link/stage-messages.js';
 import { type CpuPart, type CpuSettings, chooseCpuPart } from './cpu-part.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
+import { LoadedStages } from './loaded-stages.js';
 import { MemoryRoom } from './memory-room.js';
-import { checkLoadedAs, factsOf } from './model-facts.js';
+import { checkLoadedAs, factsOf, loadedOtherwise } from './model-facts.js';
+import { PipelineSteps } from './pipeline-steps.js';
 import { plainBudget, plainPlacement, planModel, shapeOf } from './plan-model.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
@@ -51,6 +58,8 @@ export interface ModelEvents {
     id: number,
     outcome: { readonly result: Result<QueuedMethod> } | { readonly error: unknown },
   ): void;
+  /** What others are to compute, or what was computed for them. */
+  onStage(message: FromStage): void;
   readonly programs: ProgramHost;
 }
 
@@ -68,6 +77,9 @@ interface Loaded {
   readonly result: Result<'models.load'>;
   readonly engine: Engine;
   readonly generations: RunningGenerations;
+  /** Where it is the last one of several boards: what of the model is here, and what computes steps instead of the engine alone. */
+  readonly settings: StageSettings | undefined;
+  readonly steps: PipelineSteps | undefined;
 }
 
 /** The models on the device, by digest, and what runs on them. */
@@ -81,6 +93,7 @@ export class LoadedModels {
   readonly #room: MemoryRoom;
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
+  readonly #stages: LoadedStages;
   readonly #pins: SessionPins;
   readonly scores: SessionScores;
   readonly #metrics = new EngineMetrics();
@@ -105,6 +118,7 @@ export class LoadedModels {
     this.#room = new MemoryRoom(systemMemory);
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
+    this.#stages = new LoadedStages((message) => events.onStage(message));
     this.#pins = new SessionPins(events);
     this.scores = new SessionScores(events);
     this.programs = new ProgramThread(events.programs, now);
@@ -123,7 +137,7 @@ export class LoadedModels {
       'models.plan': (params) => this.#plan(params),
       'models.check': (params) => this.#check(params),
       'models.load': (params, { id }) => this.#load(params, id),
-      'models.unload': ({ model }) => this.#unload(model),
+      'models.unload': ({ model, force = false }) => this.#unload(model, force),
 
       'models.unpin': ({ pin }, { session }) => {
         const pinning = this.texts.end((text) => text.session === session && text.pin === pin);
@@ -156,19 +170,46 @@ export class LoadedModels {
   }
 
   get count(): number {
-    return this.#loaded.size;
+    return this.#loaded.size + this.#stages.count;
   }
 
   get hasWork(): boolean {
-    for (const { engine } of this.#loaded.values()) if (engine.hasWork) return true;
-    return false;
+    for (const { engine, steps } of this.#loaded.values()) if ((steps ?? engine).hasWork) return true;
+    return this.#stages.hasWork;
+  }
+
+  /** Something was said, or time has passed: what could not begin before may be able to now. */
+  nudge(): void {
+    for (const { steps } of this.#loaded.values()) steps?.nudge();
+  }
+
+  /** Takes what concerns a model of which other boards have layers, too. */
+  takeStage(message: ToStage): void {
+    const { model, plan } = message;
+    const steps = this.#loaded.get(model)?.steps;
+    switch (message.kind) {
+      case 'stage-begin':
+        steps?.begin(plan);
+        this.#stages.begin(model, plan);
+        return;
+      case 'stage-end':
+        steps?.end(plan, errorFromWire(message.error));
+        this.#stages.end(model, plan);
+        return;
+      case 'stage-run':
+        this.#stages.take(message);
+        return;
+      case 'stage-hidden':
+        steps?.arrive(plan, message);
+    }
   }
 
   /** One step of every model that has work. Errors end what they belong to, nothing else. */
   step(): void {
-    for (const [digest, { engine, generations }] of this.#loaded) {
-      if (!engine.hasWork) continue;
-      generations.step();
+    this.#stages.step();
+    for (const [digest, { engine, generations, steps }] of this.#loaded) {
+      if (!(steps ?? engine).hasWork) continue;
+      generations.step(steps);
       this.#pins.tellProgress(digest);
       this.scores.tellProgress(digest);
     }
@@ -240,24 +281,31 @@ export class LoadedModels {
   }
 
   /**
-   * Nothing is allocated before the model is known to fit.
+   * Nothing is allocated before the model is known to fit. A stage takes the place of what is loaded of its model.
    * @param id of the call, for progress
    * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
    */
   #load(
-    { model: digest, path, packed, ...request }: DeviceParams<'models.load'>,
+    { model: digest, path, packed, stage, ...request }: DeviceParams<'models.load'>,
     id: number,
   ): Result<'models.load'> {
-    const before = this.#loaded.get(digest);
+    const before = this.#loaded.get(digest) ?? this.#stages.get(digest);
     if (before !== undefined) {
-      checkLoadedAs(before.model, request);
-      return before.result;
+      if (stage === undefined) {
+        checkLoadedAs(before.model, request);
+        return before.result;
+      }
+      const isSame = isSameStage(before.settings, stage) && loadedOtherwise(before.model, request) === undefined;
+      if (isSame) return before.result;
+      this.#unload(digest, true);
     }
     const source = fileSource(path);
     let opened: Model | undefined;
     try {
       const gguf = openGguf(source);
-      const { budget, threads, rows } = this.#cpuPart(modelShape(gguf), request, false);
+      const whole = modelShape(gguf);
+      const shape = stage === undefined ? whole : stageShape(whole, stage);
+      const { budget, threads, rows } = this.#cpuPart(shape, stage ? this.#asPlanned(request, shape, stage) : request, false);
       requireMemory(budget);
       this.#room.promise(digest, budget.system.need);
       const { kvType, kvBytes, maxColumns } = budget;
@@ -272,6 +320,7 @@ export class LoadedModels {
         cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
         keep: { model: digest, ...packed, say: (note) => this.#events.onNote(note) },
+        range: stage,
       });
       opened = model;
       const result = {
@@ -280,9 +329,15 @@ export class LoadedModels {
         memory: plainBudget(budget),
         weights: model.weights,
       };
+      if (stage !== undefined && !model.isLast) {
+        this.#stages.add(digest, { model, source, result, settings: stage, stage: new Stage(model) });
+        return result;
+      }
+      const stages = stage?.stages ?? 1;
       const generations = new RunningGenerations(
         model,
         {
+          ...(stages > 1 && { maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
           metrics: this.#metrics,
           spill: this.#spill,
           weights: this.#clientWeights,
@@ -293,7 +348,20 @@ export class LoadedModels {
         (draft) => this.#find(draft).model,
         this.#events.onEvent,
       );
-      this.#loaded.set(digest, { model, source, result, engine: generations.engine, generations });
+      const { engine } = generations;
+      const steps = () =>
+        new PipelineSteps(engine, stages, (plan, batch) =>
+          this.#events.onStage({ kind: 'stage-batch', model: digest, plan, batch }),
+        );
+      this.#loaded.set(digest, {
+        model,
+        source,
+        result,
+        engine,
+        generations,
+        settings: stage,
+        steps: stages > 1 ? steps() : undefined,
+      });
       return result;
     } catch (error) {
       // Its weights may be there and the memory for keys and values not.
@@ -304,9 +372,24 @@ export class LoadedModels {
     }
   }
 
-  /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED, AGENT_MODEL_BUSY */
-  #unload(digest: string): Result<'models.unload'> {
+  /** Keys and values are as many frames at every stage. */
+  #asPlanned(request: MemoryRequest, shape: ModelShape, { kvFrames }: StageSettings): MemoryRequest {
+    const kvType = request.kvType ?? this.#kv.type ?? 'f16';
+    return { ...request, kvType, kvBytes: stageKvBytes(shape, kvType, kvFrames) };
+  }
+
+  /**
+   * @param force ends what runs on it
+   * @throws PynqLlmError AGENT_MODEL_NOT_LOADED, AGENT_MODEL_BUSY
+   */
+  #unload(digest: string, force: boolean): Result<'models.unload'> {
+    const stage = this.#stages.remove(digest);
+    if (stage !== undefined) {
+      this.#free(digest, stage);
+      return {};
+    }
     const loaded = this.#find(digest);
+    if (force) this.#end(digest, loaded);
     const drafts = [...this.#loaded.values()].some(({ generations }) => generations.draftsWith(digest));
     if (loaded.engine.count > 0 || drafts || this.#hasText(digest))
       throw new PynqLlmError(
@@ -323,16 +406,15 @@ export class LoadedModels {
   /** Ends what runs and unloads everything. */
   unloadAll(): void {
     for (const [digest, loaded] of [...this.#loaded]) {
-      this.#endTexts(({ model }) => model === digest, unloaded(digest));
-      this.#pins.endModel(digest);
-      this.scores.endModel(digest);
-      loaded.generations.cancelAll();
+      this.#end(digest, loaded);
       this.#close(digest, loaded);
     }
+    this.#closeStages();
   }
 
   close(): void {
     for (const [digest, loaded] of [...this.#loaded]) this.#close(digest, loaded);
+    this.#closeStages();
     this.programs.close();
   }
 
@@ -378,18 +460,49 @@ export class LoadedModels {
   #find(digest: string): Loaded {
     const loaded = this.#loaded.get(digest);
     if (loaded !== undefined) return loaded;
+    const { settings } = this.#stages.get(digest) ?? {};
+    if (settings !== undefined)
+      throw new PynqLlmError(
+        'FLEET_STAGE_ONLY',
+        `Of model ${digest} this board has layers ${settings.from} to ${settings.to - 1} alone.`,
+        { context: { model: digest } },
+      );
     throw new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${digest} is not loaded.`, {
       context: { model: digest },
     });
   }
 
-  #close(digest: string, { model, source }: Loaded): void {
+  /** Ends what runs on a model. */
+  #end(digest: string, { generations, steps }: Loaded): void {
+    this.#endTexts(({ model }) => model === digest, unloaded(digest));
+    this.#pins.endModel(digest);
+    this.scores.endModel(digest);
+    if (steps === undefined) generations.cancelAll();
+    else steps.abort(new PynqLlmError('FLEET_STAGE_LOST', 'The board gets other layers of the model.'));
+  }
+
+  #close(digest: string, loaded: Loaded): void {
     this.#pins.endModel(digest);
     this.#loaded.delete(digest);
+    this.#free(digest, loaded);
+  }
+
+  #closeStages(): void {
+    for (const digest of this.#stages.digests) {
+      const stage = this.#stages.remove(digest);
+      if (stage !== undefined) this.#free(digest, stage);
+    }
+  }
+
+  #free(digest: string, { model, source }: Pick<Loaded, 'model' | 'source'>): void {
     model.close();
     source.close();
     this.#room.free(digest);
   }
+}
+
+function isSameStage(a: StageSettings | undefined, b: StageSettings): boolean {
+  return a?.from === b.from && a.to === b.to && a.stages === b.stages && a.kvFrames === b.kvFrames;
 }
 
 /** The end of a generation that was cancelled before its prompt was tokens. */

@@ -2,11 +2,22 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { Model } from '../../llm/index.js';
 import type { ModelFacts, Params } from '../../protocol/index.js';
 
+type Asked = Pick<
+  Params<'models.load'>,
+  'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns' | 'coreTypes'
+>;
+
 /** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
-export function checkLoadedAs(
+export function checkLoadedAs(model: Model, asked: Asked): void {
+  const otherwise = loadedOtherwise(model, asked);
+  if (otherwise !== undefined) throw otherwise;
+}
+
+/** @returns what is wrong where a model is loaded with other settings than are asked for */
+export function loadedOtherwise(
   { contextLength, kvPool, maxColumns, coreTypes }: Model,
-  asked: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns' | 'coreTypes'>,
-): void {
+  asked: Asked,
+): PynqLlmError | undefined {
   const loaded = {
     contextLength,
     kvType: kvPool.stats.type,
@@ -16,12 +27,13 @@ export function checkLoadedAs(
   };
   for (const name of ['contextLength', 'kvType', 'kvBytes', 'maxColumns', 'coreTypes'] as const) {
     if (asked[name] === undefined || asked[name] === loaded[name]) continue;
-    throw new PynqLlmError(
+    return new PynqLlmError(
       'AGENT_MODEL_LOADED_OTHERWISE',
       `The model is loaded with ${name} ${loaded[name]}, not ${asked[name]}.`,
       { context: { loaded: loaded[name], asked: asked[name] } },
     );
   }
+  return undefined;
 }
 
 /** What clients are told of a model. */

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { AgentFlags, AgentHandle } from '../../agent/index.js';
+import type { AgentFlags, ServedAgent } from '../../agent/index.js';
 import { type BusFlags, connectBus, withBus } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
@@ -110,7 +110,7 @@ interface FleetFlags extends BusFlags {
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
-async function member(url: string, flags: FleetFlags): Promise<(agent: AgentHandle) => Disposable> {
+async function member(url: string, flags: FleetFlags): Promise<(agent: ServedAgent) => Disposable> {
   const { boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
   return (agent) => joinFleet({ bus: connectBus(url, name, flags), agent, name, log: agent.log });

@@ -1,5 +1,5 @@
 import type { Bus } from '../../bus/index.js';
-import { BOARDS, LOG, WORK_QUEUE } from '../subjects.js';
+import { BOARDS, LOG, PLANS, WORK_QUEUE } from '../subjects.js';
 
 /** Prompts and answers are readable by whoever reads the broker's disk: not for longer than they may be needed. */
 const MAX_AGE_MS = 3_600_000;
@@ -18,4 +18,5 @@ export async function declareStores(bus: Bus): Promise<void> {
   });
   await bus.declareLog({ ...limits, name: LOG, maxBytes: 128 * 2 ** 20 });
   await bus.declareBucket({ name: BOARDS, maxBytes: 2 ** 20 });
+  await bus.declareBucket({ name: PLANS, maxBytes: 2 ** 20 });
 }

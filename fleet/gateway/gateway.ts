@@ -22,13 +22,17 @@ import {
   type ServerStream,
 } from '../../protocol/index.js';
 import { pack } from '../messages.js';
+import type { PipelineMode } from '../plan/assign.js';
+import { readFleetModel } from '../plan/fleet-model.js';
 import { LOG, REQUESTS, WORK_QUEUE } from '../subjects.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
 import { declareStores } from './declare-stores.js';
 import { Dispatch } from './dispatch.js';
 import { FleetModels } from './fleet-models.js';
+import { describePlan } from './describe-plan.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
+import { Pipelines } from './pipelines.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
@@ -49,6 +53,10 @@ export interface GatewayOptions {
   readonly log: Log;
   /** How long requests wait where no board could take them; two minutes unless given. */
   readonly maxWaitMs?: number | undefined;
+  /** How many boards a model is cut over; each board has all of a model unless given. */
+  readonly pipeline?: PipelineMode | undefined;
+  /** Milliseconds that a stage of a model that is cut may take for a batch; a minute unless given. */
+  readonly hopMs?: number | undefined;
 }
 
 /** Several boards behind one endpoint: speaks to clients as a board's agent does, and to boards over the bus. */
@@ -60,6 +68,7 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
+  readonly #pipelines: Pipelines | undefined;
   readonly #dispatch: Dispatch;
   readonly #files: Disposable;
   readonly #startedAt: number;
@@ -70,21 +79,38 @@ export class Gateway implements SessionHost, HandledGateway {
 
   private constructor(options: GatewayOptions) {
     this.#options = options;
-    const { bus, store, clock, log, maxWaitMs = WAIT_MS } = options;
+    const { bus, store, clock, log, pipeline, maxWaitMs = WAIT_MS } = options;
     this.store = store;
     this.#startedAt = clock.now();
     this.#boards = new Boards({
       bus,
       log,
       onChange: (board) => this.#onBoard(board),
-      onGone: (board) => this.#dispatch.boardGone(board),
+      onGone: (board) => {
+        this.#dispatch.boardGone(board);
+        this.#pipelines?.reconcile();
+      },
     });
+    const modelOf = (digest: string) => readFleetModel(store.path(digest));
+    if (pipeline !== undefined)
+      this.#pipelines = new Pipelines({ ...options, boards: this.#boards, mode: pipeline, modelOf });
     this.calls = new Calls(bus, this.#boards, maxWaitMs);
-    this.models = new FleetModels({ ...options, boards: this.#boards, calls: this.calls, waitMs: LOOK_MS });
+    this.models = new FleetModels({
+      ...options,
+      boards: this.#boards,
+      calls: this.calls,
+      pipelines: this.#pipelines,
+      waitMs: LOOK_MS,
+    });
     this.#dispatch = new Dispatch({
       ...options,
       boards: this.#boards,
-      prices: new StepPrices(store, log),
+      prices: new StepPrices({
+        store,
+        log,
+        boards: this.#boards,
+        planOf: (number) => this.#pipelines?.plan(number),
+      }),
       waitMs: maxWaitMs,
     });
     this.generations = new GenerationRegistry(clock, () => this);
@@ -102,6 +128,7 @@ export class Gateway implements SessionHost, HandledGateway {
     await declareStores(bus);
     const { last } = await bus.log(LOG).bounds();
     const gateway = new Gateway(options);
+    await gateway.#pipelines?.clear();
     void gateway.#read(last + 1);
     return gateway;
   }
@@ -152,7 +179,7 @@ export class Gateway implements SessionHost, HandledGateway {
       throw new PynqLlmError('AGENT_DRAINING', 'The gateway is shutting down and takes no more generations.');
     const { generation, model, window, sampling } = params;
     this.models.requireLoaded(model);
-    if (sampling.draftModel !== undefined) this.models.requireLoaded(sampling.draftModel);
+    if (sampling.draftModel !== undefined) this.models.requireDrafting(sampling.draftModel);
     const first = params.continueFrom?.length ?? 0;
     // Refused, it leaves the one of this id that is there as it is.
     this.generations.add(generation, model, window, stream, first);
@@ -287,7 +314,7 @@ export class Gateway implements SessionHost, HandledGateway {
   status(): FleetStatus {
     const { tokens, redelivered, repeated, diverged } = this.#dispatch;
     return {
-      boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models } }) => ({
+      boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models, refusedHops } }) => ({
         name,
         device: info.device,
         title: info.description.title,
@@ -295,12 +322,14 @@ export class Gateway implements SessionHost, HandledGateway {
         state: isDraining ? 'draining' : 'ready',
         places,
         inHand: this.#dispatch.countOf(name),
+        refusedHops,
         models: models.map((model) => ({
           model: model.digest,
           state: model.state,
           ...(model.state === 'failed' && { error: model.error.message }),
         })),
       })),
+      plans: this.#pipelines?.plans().map((plan) => describePlan(plan, this.#boards)),
       waiting: this.#dispatch.countOf(undefined),
       tokens,
       redelivered,
@@ -329,6 +358,7 @@ export class Gateway implements SessionHost, HandledGateway {
     this.#dispatch.close();
     this.generations.close();
     this.#files[Symbol.dispose]();
+    this.#pipelines?.close();
     this.#boards.close();
     await this.store.close();
   }

@@ -9,6 +9,7 @@ import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
 import { Run } from './run.js';
+import { Stages } from './stages.js';
 
 /** A board that was not heard of for so long counts as dead; it is the fleet's most important time. */
 const LEASE_MS = 3_000;
@@ -45,6 +46,7 @@ export class Member implements AsyncDisposable {
   readonly #options: MemberOptions;
   readonly #link: AgentLink;
   readonly #loads: Loads;
+  readonly #stages: Stages;
   readonly #info: BoardRecord['info'];
   readonly #runs = new Map<string, Run>();
   readonly #closing = new AbortController();
@@ -59,6 +61,7 @@ export class Member implements AsyncDisposable {
     this.#link = link;
     this.#info = info;
     this.#loads = new Loads({ ...options, link, onChange: () => this.#tell() });
+    this.#stages = new Stages({ ...options, onChange: () => this.#tell() });
   }
 
   /** @throws PynqLlmError FLEET_BOARD_NAME */
@@ -103,6 +106,7 @@ export class Member implements AsyncDisposable {
     if (this.#closing.signal.aborted) return this.#ended;
     this.#closing.abort();
     this.#loads.close();
+    this.#stages.close();
     for (const subscription of this.#subscriptions) subscription.close();
     await this.#lease?.release();
     await this.#ended;
@@ -120,7 +124,7 @@ export class Member implements AsyncDisposable {
       bus.answer(callsOf(this.name), ({ data }) => this.#answer(data), { onError, concurrency: 64 }),
       bus.subscribe(controlOf(this.name), ({ data }) => this.#control(data), { onError }),
     );
-    await Promise.all(this.#subscriptions.map(({ ready }) => ready));
+    await Promise.all([...this.#subscriptions, this.#stages].map(({ ready }) => ready));
     const lease = await this.#take();
     this.#ended = this.#stay(lease);
   }
@@ -128,9 +132,10 @@ export class Member implements AsyncDisposable {
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
   async #take(): Promise<Lease> {
     const { bus, leaseMs = LEASE_MS } = this.#options;
+    // A board that comes back is not the one that was there.
+    const owner = randomBytes(12).toString('hex');
     const lease = await takeLease(bus, bus.bucket(BOARDS), this.name, {
-      // A board that comes back is not the one that was there.
-      owner: randomBytes(12).toString('hex'),
+      owner,
       ttlMs: leaseMs,
       value: JSON.stringify(this.#record()),
       // A board of this name that died without a word may have left its own.
@@ -140,6 +145,7 @@ export class Member implements AsyncDisposable {
     if (lease === undefined)
       throw new PynqLlmError('FLEET_BOARD_NAME', `Another board of the fleet is called ${this.name}.`);
     this.#lease = lease;
+    this.#stages.setOwner(owner);
     return lease;
   }
 
@@ -149,6 +155,7 @@ export class Member implements AsyncDisposable {
     for (let lease: Lease | undefined = first; lease !== undefined; ) {
       await this.#work(AbortSignal.any([lease.lost, this.#closing.signal]));
       lease = undefined;
+      this.#stages.setOwner(undefined);
       while (!this.#closing.signal.aborted && lease === undefined) {
         log.warn({ board: this.name }, 'the lease of the board was lost: what it had goes on elsewhere');
         try {
@@ -259,9 +266,10 @@ export class Member implements AsyncDisposable {
     return {
       info: this.#info,
       leaseMs: this.#options.leaseMs ?? LEASE_MS,
-      places: PLACES,
+      places: PLACES * this.#stages.micro,
       isDraining: this.#isDraining,
-      models: this.#loads.list(),
+      models: [...this.#loads.list(), ...this.#stages.list()],
+      refusedHops: this.#stages.refused,
     };
   }
 

@@ -2,6 +2,7 @@ import type { BoardDescription } from '../../board/index.js';
 import { emptyMemory, rowsPerTile, type TensorShape, type WorkingPlan } from '../../driver/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
 import { chooseForms } from '../core-form/index.js';
+import { KvLayout, type KvType } from '../kv/layout.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import type { LayerRange } from '../step-cost/index.js';
 import { assumedSystem } from './board-system.js';
@@ -12,6 +13,8 @@ import type { ModelShape } from './model-shape.js';
 export interface StageMemory extends MemorySum {
   /** The driver's buffers that this is with: none for staging, and of results as many bytes as come at a time. */
   readonly working: WorkingPlan;
+  /** Frames that the bytes for keys and values are: stages that share sequences need as many each. */
+  readonly kvFrames: number;
 }
 
 /**
@@ -27,7 +30,7 @@ export function stageMemory(
   request: MemoryRequest,
   uploads: number,
 ): StageMemory {
-  const shape = shapeOfStage(model, range);
+  const shape = stageShape(model, range);
   const columns = request.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const onCore = chooseForms(description, shape.matrices, request.coreTypes).filter(
     ({ form }) => form !== undefined,
@@ -44,23 +47,41 @@ export function stageMemory(
     system: assumedSystem(description, uploads),
     request: { ...request, staged: false, working },
   });
-  return { ...sum, working };
+  return { ...sum, working, kvFrames: Math.floor(sum.kvBytes / frameBytes(shape, sum.kvType)) };
+}
+
+/** Bytes for so many frames of keys and values of a stage. @param stage its layers alone @throws PynqLlmError LLM_KV_TYPE */
+export function stageKvBytes(stage: ModelShape, type: KvType, frames: number): number {
+  return frames * frameBytes(stage, type);
+}
+
+function frameBytes(stage: ModelShape, type: KvType): number {
+  return new KvLayout(stage, type).frameBytes;
 }
 
 /** A model of these layers alone. Logits and the vocabulary's texts are the last stage's. */
-function shapeOfStage(model: ModelShape, { from, to }: LayerRange): ModelShape {
-  const { layers, matrices, embedding, vectorValues } = model;
-  const isLast = to === layers;
-  const own = matrices.filter(({ name }, i) => {
-    const [, layer] = /^blk\.(\d+)\./.exec(name) ?? [];
+export function stageShape(model: ModelShape, { from, to }: LayerRange): ModelShape {
+  const { matrices, embedding, vectorValues, layerWindows, convolution } = model;
+  const layerOf = ({ name }: TensorShape) => /^blk\.(\d+)\./.exec(name)?.[1];
+  const all = 1 + matrices.reduce((most, matrix) => Math.max(most, Number(layerOf(matrix) ?? 0)), 0);
+  const isLast = to === all;
+  const own = matrices.filter((matrix, i) => {
+    const layer = layerOf(matrix);
     return layer === undefined
       ? isLast && i === matrices.length - 1
       : Number(layer) >= from && Number(layer) < to;
   });
-  const ofLayer = Math.max(0, vectorValues - embedding) / layers;
+  const convolving = new Set(matrices.filter(({ name }) => name.includes('.shortconv.')).map(layerOf));
+  const attend = (first: number, end: number) =>
+    Array.from({ length: end - first }, (_, i) => String(first + i)).filter((layer) => !convolving.has(layer))
+      .length;
+  const [before, layers] = [attend(0, from), attend(from, to)];
+  const ofLayer = Math.max(0, vectorValues - embedding) / all;
   return {
     ...model,
-    layers: to - from,
+    layers,
+    layerWindows: layerWindows.slice(before, before + layers),
+    convolution: convolution && { ...convolution, layers: to - from - layers },
     matrices: own,
     vectorValues: Math.ceil(ofLayer * (to - from)) + (isLast ? embedding : 0),
     ...(!isLast && { vocabulary: 0, merges: 0 }),
