@@ -37,6 +37,7 @@ export {
 } from './memory/index.js';
 export { newCost } from './model/cost.js';
 export { rateOfRows } from './model/cpu-rate.js';
+export type { LayerRange } from './model/layer-range.js';
 export { checkContextLength, checkModel, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
 export { rowShares } from './model/row-share.js';
@@ -60,6 +61,14 @@ export {
   type Turn,
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
+export {
+  type BatchColumn,
+  type CacheChange,
+  CacheMirror,
+  CacheRecorder,
+  Stage,
+  type StageBatch,
+} from './stages/index.js';
 export { type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';

@@ -10,8 +10,13 @@ interface Running {
   readonly reject: (error: unknown) => void;
 }
 
-/** What the last stage of a plan begins is told to. */
-export type OnBatch = (batch: StageBatch) => void;
+/** Hears of the last stage of a plan. */
+export interface StageListener {
+  /** It has begun a batch. */
+  readonly onBatch: (batch: StageBatch) => void;
+  /** It cannot complete one. */
+  readonly onFailed: (error: PynqLlmError) => void;
+}
 
 /**
  * Models of which a board has some layers alone, for who brings hidden states from board to board in the agent's own process: the
@@ -22,7 +27,7 @@ export class AgentStages {
   readonly #models: Models;
   readonly #running = new Map<string, Running>();
   /** By model: who hears of the batches of its plan. */
-  readonly #begun = new Map<string, { readonly plan: number; readonly onBatch: OnBatch }>();
+  readonly #begun = new Map<string, { readonly plan: number; readonly listener: StageListener }>();
   readonly #onLost = new Set<(reason: PynqLlmError) => void>();
 
   constructor(device: () => DeviceHost, models: Models) {
@@ -48,9 +53,9 @@ export class AgentStages {
     return this.#models.unload(0, { model, force: true });
   }
 
-  /** A plan begins: nothing is cached. @param onBatch hears of what the last stage begins; the other stages begin nothing */
-  begin(model: string, plan: number, onBatch: OnBatch): void {
-    this.#begun.set(model, { plan, onBatch });
+  /** A plan begins: nothing is cached. @param listener for the last stage: the others begin nothing */
+  begin(model: string, plan: number, listener: StageListener): void {
+    this.#begun.set(model, { plan, listener });
     this.#device().stage({ kind: 'stage-begin', model, plan });
   }
 
@@ -103,16 +108,16 @@ export class AgentStages {
   /** For the agent: what the device's thread says. */
   take(message: FromStage): void {
     const { model, plan } = message;
-    if (message.kind === 'stage-batch') {
-      const begun = this.#begun.get(model);
-      if (begun?.plan === plan) begun.onBatch(message.batch);
-      return;
-    }
+    const begun = this.#begun.get(model);
+    const listener = begun?.plan === plan ? begun.listener : undefined;
+    if (message.kind === 'stage-batch') return listener?.onBatch(message.batch);
     const key = keyOf(model, plan, message.number);
     const running = this.#running.get(key);
     this.#running.delete(key);
-    if (message.kind === 'stage-ran') running?.resolve(message.hidden);
-    else running?.reject(errorFromWire(message.error));
+    if (message.kind === 'stage-ran') return running?.resolve(message.hidden);
+    const error = errorFromWire(message.error);
+    if (running === undefined) listener?.onFailed(error);
+    else running.reject(error);
   }
 
   /** For the agent: the device's thread ended with everything that was on it. */

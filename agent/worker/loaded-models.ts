@@ -26,7 +26,7 @@ import {
   stageShape,
   type SystemMemory,
 } from '../../llm/index.js';
-import { errorFromWire, type GenerateEvent, type OnProgress, type Result } from '../../protocol/index.js';
+import { errorFromWire, errorToWire, type GenerateEvent, type OnProgress, type Result } from '../../protocol/index.js';
 import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
@@ -337,9 +337,10 @@ export class LoadedModels {
       const generations = new RunningGenerations(
         model,
         {
-          ...(stages > 1 && { maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
+          ...(stages > 1 && { microBatches: stages, maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
           metrics: this.#metrics,
-          spill: this.#spill,
+          // The other stages could not follow.
+          spill: stages > 1 ? undefined : this.#spill,
           weights: this.#clientWeights,
           cyclesPerMs: this.#cpu.takesRealTime
             ? this.#accelerator().board.description.clockHz / 1_000
@@ -350,9 +351,13 @@ export class LoadedModels {
       );
       const { engine } = generations;
       const steps = () =>
-        new PipelineSteps(engine, stages, (plan, batch) =>
-          this.#events.onStage({ kind: 'stage-batch', model: digest, plan, batch }),
-        );
+        new PipelineSteps(engine, stages, {
+          onBatch: (plan, batch) => this.#events.onStage({ kind: 'stage-batch', model: digest, plan, batch }),
+          onFailed: (plan, number, cause) => {
+            const error = errorToWire(cause, 'AGENT_INTERNAL');
+            this.#events.onStage({ kind: 'stage-failed', model: digest, plan, number, error });
+          },
+        });
       this.#loaded.set(digest, {
         model,
         source,

@@ -36,8 +36,10 @@ export function loadedOtherwise(
   return undefined;
 }
 
-/** What clients are told of a model. */
-export function factsOf({ config, contextLength, kvPool, tokenizer }: Model): ModelFacts {
+/** What clients are told of a model. Without its last layers nothing is known of its texts. */
+export function factsOf(model: Model): ModelFacts {
+  const { config, contextLength, kvPool } = model;
+  const tokenizer = model.isLast ? model.tokenizer : undefined;
   const { type, bytes } = kvPool.stats;
   return {
     name: config.name,
@@ -50,7 +52,7 @@ export function factsOf({ config, contextLength, kvPool, tokenizer }: Model): Mo
     trainedContextLength: config.trainedContext,
     contextLength,
     keyValues: { type, bytes, tokens: kvPool.maxTokens },
-    hasChatTemplate: tokenizer.chatTemplate !== undefined,
-    ...(tokenizer.addsBos && tokenizer.bosId !== undefined ? { bosToken: tokenizer.bosId } : {}),
+    hasChatTemplate: tokenizer?.chatTemplate !== undefined,
+    ...(tokenizer?.addsBos && tokenizer.bosId !== undefined ? { bosToken: tokenizer.bosId } : {}),
   };
 }

@@ -1,9 +1,16 @@
-import { PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Engine, StageBatch } from '../../llm/index.js';
 
 interface Arrived {
   readonly number: number;
   readonly hidden: Float32Array;
+}
+
+/** What becomes of batches. */
+export interface PipelineEvents {
+  readonly onBatch: (plan: number, batch: StageBatch) => void;
+  /** One that came back cannot be completed: the plan is lost. */
+  readonly onFailed: (plan: number, number: number, error: PynqLlmError) => void;
 }
 
 /**
@@ -13,7 +20,8 @@ interface Arrived {
 export class PipelineSteps {
   readonly #engine: Engine;
   readonly #stages: number;
-  readonly #post: (plan: number, batch: StageBatch) => void;
+  readonly #onBatch: (plan: number, batch: StageBatch) => void;
+  readonly #onFailed: (plan: number, number: number, error: PynqLlmError) => void;
   #plan: number | undefined;
   /** Why there is no plan. */
   #lost = new PynqLlmError('FLEET_STAGE_LOST', 'The boards with the first layers are not there yet.');
@@ -22,10 +30,11 @@ export class PipelineSteps {
   /** Nothing could begin: what there is waits for batches under way, or for somebody to say something. */
   #isStuck = false;
 
-  constructor(engine: Engine, stages: number, post: (plan: number, batch: StageBatch) => void) {
+  constructor(engine: Engine, stages: number, { onBatch, onFailed }: PipelineEvents) {
     this.#engine = engine;
     this.#stages = stages;
-    this.#post = post;
+    this.#onBatch = onBatch;
+    this.#onFailed = onFailed;
   }
 
   begin(plan: number): void {
@@ -68,7 +77,13 @@ export class PipelineSteps {
     if (plan === undefined) return this.#engine.abort(this.#lost);
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) {
-      this.#engine.complete(arrived.number, arrived.hidden);
+      try {
+        this.#engine.complete(arrived.number, arrived.hidden);
+      } catch (error) {
+        if (!isPynqLlmError(error)) throw error;
+        this.#onFailed(plan, arrived.number, error);
+        return this.abort(error);
+      }
       this.#inFlight--;
       this.#isStuck = false;
     }
@@ -77,7 +92,7 @@ export class PipelineSteps {
       if (batch === undefined) this.#isStuck = true;
       else {
         this.#inFlight++;
-        this.#post(plan, batch);
+        this.#onBatch(plan, batch);
       }
     }
   }

@@ -49,7 +49,10 @@ export class PlanRun {
     this.#last = boards.at(-1)!;
     this.#before = boards.at(index - 1)!;
     this.#behind = boards[(index + 1) % boards.length]!;
-    stages.begin(plan.model, plan.number, (batch) => this.#begin(batch));
+    stages.begin(plan.model, plan.number, {
+      onBatch: (batch) => this.#begin(batch),
+      onFailed: (error) => this.#lose(error),
+    });
   }
 
   /** @returns whether it is of this plan, and from who may say it */
@@ -165,7 +168,7 @@ export class PlanRun {
   /** The plan cannot go on: the last stage is told, and everybody who asks this board. */
   #lose(reason: PynqLlmError): void {
     if (this.#isOver) return;
-    const error = isPynqLlmError(reason, 'FLEET_STAGE_LOST') ? reason : this.#lost(reason.message);
+    const error = reason.code === 'FLEET_STAGE_LOST' ? reason : this.#lost(reason.message);
     const { bus, board, plan, onLost } = this.#options;
     this.end(error);
     if (!this.#isLast)

@@ -199,7 +199,7 @@ export class Stages {
     if (!this.#loaded.delete(model) || this.#parts.has(model)) return;
     await this.#options.agent.stages.unload(model).catch((err: unknown) => {
       // Loading it failed.
-      this.#options.log.debug({ err, model }, 'layers of a model were not there to be unloaded');
+      this.#options.log.info({ err, model }, 'layers of a model were not there to be unloaded');
     });
   }
 

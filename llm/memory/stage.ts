@@ -3,8 +3,8 @@ import { emptyMemory, rowsPerTile, type TensorShape, type WorkingPlan } from '..
 import { SUPER_BLOCK } from '../../gguf/index.js';
 import { chooseForms } from '../core-form/index.js';
 import { KvLayout, type KvType } from '../kv/layout.js';
+import type { LayerRange } from '../model/layer-range.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
-import type { LayerRange } from '../step-cost/index.js';
 import { assumedSystem } from './board-system.js';
 import { type MemoryRequest, type MemorySum, sumMemory } from './budget.js';
 import type { ModelShape } from './model-shape.js';

@@ -9,7 +9,7 @@ import {
   type WaitOptions,
   type WorkQueue,
 } from '../../../bus/index.js';
-import { Gateway, Member } from '../../../fleet/index.js';
+import { Gateway, Member, type PipelineMode } from '../../../fleet/index.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 import { temporaryDirectory } from './agent.js';
@@ -24,6 +24,9 @@ export interface TestFleetOptions {
   readonly ownStores?: boolean;
   readonly maxWaitMs?: number;
   readonly leaseMs?: number;
+  /** How many boards a model is cut over. */
+  readonly pipeline?: PipelineMode;
+  readonly hopMs?: number;
   readonly log?: Log;
 }
 
@@ -48,6 +51,7 @@ export interface TestFleet extends AsyncDisposable {
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
+  const { pipeline, hopMs } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents = new Map<string, EmbeddedAgent>();
@@ -59,7 +63,7 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
     async () => {
       const store = await ModelStore.open(folder.path);
       const bus = broker.connect('gateway');
-      gateway = await Gateway.open({ bus, store, clock: systemClock, log, maxWaitMs });
+      gateway = await Gateway.open({ bus, store, clock: systemClock, log, maxWaitMs, pipeline, hopMs });
       return gateway;
     },
     {},
