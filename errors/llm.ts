@@ -1,7 +1,7 @@
 import type { ErrorEntry } from './entry.js';
 
 /** Errors of llm/: numbers 4000 to 4999 (4100: maths, 4200: tokenizer, 4300: chat templates, 4400: sampling,
- * 4500: requests, 4600: keys and values, 4700: memory). */
+ * 4500: requests, 4600: keys and values, 4700: memory, 4800: stages of a pipeline). */
 export const LLM_ERRORS = {
   LLM_UNSUPPORTED_ARCHITECTURE: {
     number: 4000,
@@ -270,5 +270,26 @@ export const LLM_ERRORS = {
     number: 4701,
     meaning: 'The model needs more memory beside its weights than the system has. Nothing was loaded.',
     remedy: 'Make one of the changes that the error names; docs/memory.md explains the lines of its table.',
+  },
+  LLM_STAGE_RANGE: {
+    number: 4800,
+    meaning: 'Layers were asked for that the model does not have, or something that needs other layers.',
+    remedy: 'Ask for layers of the model; only the stage with the last layers samples and knows texts.',
+  },
+  LLM_STAGE_BATCH: {
+    number: 4801,
+    meaning: 'A micro-batch of a pipeline came out of order, or not with what the layers before left of it.',
+    remedy: 'Give the plan up and make a new one: its sequences go on after the tokens that they have.',
+  },
+  LLM_STAGE_DIVERGED: {
+    number: 4802,
+    meaning: "A stage's memory of keys and values is not as that of the stage that schedules.",
+    remedy:
+      'Give the plan up and make a new one whose stages have the same context, pages and type of keys and values.',
+  },
+  LLM_STAGE_UNSUPPORTED: {
+    number: 4803,
+    meaning: 'The model, or an option, cannot be divided among stages in the way that was asked for.',
+    remedy: 'Do what the error says, or compute the model on one board.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -41,6 +41,7 @@ export class BeamSequence implements EngineSequence {
   readonly replayedTokens = 0;
   readonly said = '';
   readonly drafts = 0;
+  readonly goesOn = false;
   startedAt: number | undefined;
   cachedTokens = 0;
   readonly #model: Model;

@@ -5,7 +5,7 @@ import type { KvPin } from '../kv/pool.js';
 import type { SpillFolder } from '../kv/spill-folder.js';
 import type { Column } from '../model/column.js';
 import { addCost } from '../model/cost.js';
-import { forwardAgain } from '../model/forward-again.js';
+import { computeAgain } from '../model/forward-again.js';
 import type { Model } from '../model/model.js';
 import {
   ClientAccounts,
@@ -23,6 +23,7 @@ import {
   schedule,
   type Turn,
 } from '../scheduling/index.js';
+import { CacheRecorder, type StageBatch } from '../stages/index.js';
 import { BeamSequence } from './beam-sequence.js';
 import { type GenerationState, replay } from './generation-state.js';
 import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
@@ -68,10 +69,35 @@ export interface EngineOptions extends Partial<SchedulingLimits> {
   readonly metrics?: EngineMetrics | undefined;
   /** Where keys and values go of sequences that make room for others; computed again unless given. */
   readonly spill?: SpillFolder | undefined;
+  /** Steps that are to be under way at a time, as many as there are stages: sequences are divided among them; 1 unless given. */
+  readonly microBatches?: number | undefined;
+  /**
+   * Whether others compute each step too, on caches of their own that are to be the same: where layers are elsewhere they do, and
+   * elsewhere not unless told.
+   */
+  readonly isMirrored?: boolean | undefined;
   /** Core cycles that the device takes in a millisecond; undefined where it does not keep to its clock. */
   readonly cyclesPerMs?: number | undefined;
   /** Milliseconds, for the timings. */
   readonly now?: () => number;
+}
+
+/** What a job has of a step. */
+interface JobShare {
+  /** Its first column, and how many it has. */
+  readonly first: number;
+  readonly columns: number;
+  /** Tokens of it that are computed then, where it has one cache. */
+  readonly computed: number;
+}
+
+/** A step that was decided. */
+interface Step {
+  /** Their places are made. */
+  readonly columns: readonly Column[];
+  readonly shares: ReadonlyMap<Job, JobShare>;
+  /** When it began, where nothing was under way. */
+  readonly since: number;
 }
 
 /**
@@ -88,6 +114,11 @@ export class Engine {
   /** In the order of their arrival. */
   readonly #jobs = new Map<number, Job>();
   readonly #cancelled = new Set<Job>();
+  readonly #recorder: CacheRecorder | undefined;
+  readonly #microBatches: number;
+  /** Steps of batches that are elsewhere, in the order of their numbers. */
+  readonly #underWay: (Step & { readonly number: number })[] = [];
+  #nextNumber = 0;
   #nextId = 0;
   readonly #rate = new EndRate();
   readonly #pace: Pace;
@@ -107,14 +138,24 @@ export class Engine {
       spill,
       now,
       cyclesPerMs,
+      microBatches = 1,
+      isMirrored = model.range.from > 0,
       ...limits
     } = options;
+    checkStage(model, isMirrored, options);
     this.#model = model;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#metrics = metrics;
     this.#now = now ?? (() => performance.now());
     this.#clients = new ClientAccounts(weights);
     this.#spill = spill;
+    this.#microBatches = microBatches;
+    this.#recorder = isMirrored ? new CacheRecorder() : undefined;
+    if (isMirrored) {
+      // Those who follow begin with nothing.
+      model.kvPool.forget();
+      model.kvPool.recorder = this.#recorder;
+    }
     this.#pace = new Pace(
       cyclesPerMs === undefined || model.coreCycles(1) === 0 ? undefined : 1 / cyclesPerMs,
     );
@@ -131,11 +172,16 @@ export class Engine {
     return [...this.#jobs.values()].map((job) => job.status(now));
   }
 
-  /** Whether a step would do anything: a generation whose client reads nothing waits, until its deadline. */
+  /**
+   * Whether a step would do anything: a generation whose client reads nothing waits, until its deadline, and one that has columns in
+   * a step under way until that is complete.
+   */
   get hasWork(): boolean {
-    if (this.#cancelled.size > 0) return true;
     const now = this.#now();
-    for (const job of this.#jobs.values()) if (job.sequence.hasCredit || job.isLate(now)) return true;
+    for (const job of this.#jobs.values()) {
+      const isEnding = this.#cancelled.has(job) || job.isLate(now);
+      if (isEnding ? job.stepsUnderWay === 0 : job.sequence.hasCredit && job.isAble) return true;
+    }
     return false;
   }
 
@@ -294,6 +340,76 @@ export class Engine {
    * generations that took part in it, and the next step works again.
    */
   step(): void {
+    const step = this.#schedule();
+    if (step !== undefined) this.#complete(step, undefined);
+  }
+
+  /**
+   * Begins a step of a model whose other layers are elsewhere, or is told of it. Several may be under way: who has columns in one
+   * keeps its memory and gets no further ones, but for pieces of its prompt, until it is complete.
+   * @returns what the others have to compute, in order; nothing where there is nothing to do until a step that is under way is
+   *   complete, or a request comes
+   * @throws PynqLlmError LLM_STAGE_UNSUPPORTED where nothing else computes
+   */
+  begin(): StageBatch | undefined {
+    const recorder = this.#recorder;
+    if (recorder === undefined)
+      throw new PynqLlmError(
+        'LLM_STAGE_UNSUPPORTED',
+        'All layers are here, and nobody follows: a step is computed as a whole.',
+      );
+    const step = this.#schedule();
+    if (step === undefined) return undefined;
+    const number = this.#nextNumber++;
+    this.#underWay.push({ ...step, number });
+    return {
+      number,
+      changes: recorder.take(),
+      columns: step.columns.map(({ cache, token, position, logits }) => ({
+        cache: recorder.numberOf(cache),
+        token,
+        position,
+        wantsLogits: logits !== undefined,
+      })),
+      freeFrames: this.#model.kvPool.memory.freeFrames,
+    };
+  }
+
+  /**
+   * Completes the step that began first: the last layers, samples, and what is complete of keys and values. Where the device fails
+   * twice its generations end as in {@link step}, and the plan goes on.
+   * @param number of its batch
+   * @param hidden what the layers before left: embedding values a column; nothing where the first layer is here
+   * @throws PynqLlmError LLM_STAGE_BATCH, after which the plan is lost
+   */
+  complete(number: number, hidden?: Float32Array): void {
+    const [step] = this.#underWay;
+    if (step?.number !== number)
+      throw new PynqLlmError(
+        'LLM_STAGE_BATCH',
+        `Micro-batch ${number} came; ${step === undefined ? 'none is' : `${step.number} is the next one`} under way.`,
+        { context: { number, expected: step?.number ?? -1 } },
+      );
+    this.#model.checkHidden(step.columns.length, hidden);
+    this.#underWay.shift();
+    this.#complete(step, hidden);
+  }
+
+  /**
+   * Ends all that has not ended, since other layers are lost: with the error, which has what each had generated, for somebody to
+   * go on after. Nothing is kept of keys and values, pins neither; the next batch is 0, for stages that were reset.
+   */
+  abort(error: PynqLlmError): void {
+    this.#underWay.splice(0);
+    for (const job of [...this.#jobs.values()]) this.#fail(job, error);
+    this.#model.kvPool.forget();
+    this.#recorder?.take();
+    this.#nextNumber = 0;
+    this.#busySince = undefined;
+  }
+
+  /** Decides a step, and takes the columns of those who have a part in it. */
+  #schedule(): Step | undefined {
     const now = this.#now();
     this.#dropCancelled();
     this.#dropLate(now);
@@ -308,25 +424,57 @@ export class Engine {
     );
     const { columns, shares } = this.#columnsOf(plan, now);
     const since = this.#busySince ?? now;
-    this.#busySince = undefined;
-    if (columns.length === 0) return;
+    if (columns.length > 0) return { columns, shares, since };
+    for (const job of shares.keys()) job.stepsUnderWay--;
+    if (this.#underWay.length === 0) this.#busySince = undefined;
+    return undefined;
+  }
+
+  #complete({ columns, shares, since }: Step, hidden: Float32Array | undefined): void {
     const before = this.#model.cost();
+    const from = this.#busySince ?? since;
+    this.#busySince = undefined;
+    for (const job of shares.keys()) job.stepsUnderWay--;
     try {
-      forwardAgain(this.#model, columns, this.#metrics);
+      this.#compute(columns, shares, hidden);
     } catch (error) {
-      if (!isPynqLlmError(error)) throw error;
-      for (const job of shares.keys()) this.#fail(job, error);
+      if (!isPynqLlmError(error)) {
+        for (const { cache, position } of columns) cache.truncate(position);
+        throw error;
+      }
+      for (const job of shares.keys()) if (this.#jobs.has(job.id)) this.#fail(job, error);
       return;
     }
     this.#bill(columns.length, shares, before);
-    for (const job of shares.keys()) {
+    this.#dropCancelled();
+    for (const [job, { computed }] of shares) {
+      if (!this.#jobs.has(job.id)) continue;
+      if (job.stepsUnderWay > 0) {
+        job.sequence.settle(computed);
+        continue;
+      }
       if (job.sequence.left === 0) this.#sample(job);
       if (this.#jobs.has(job.id)) job.sequence.settle();
     }
     const ended = this.#now();
     // What others did meanwhile, the device's other models say, belongs to how long one waits.
-    this.#pace.step(ended - since, this.#costOf(columns.length));
-    this.#busySince = this.hasWork ? ended : undefined;
+    this.#pace.step(ended - from, this.#costOf(columns.length));
+    this.#busySince = this.#underWay.length > 0 || this.hasWork ? ended : undefined;
+  }
+
+  /** Computes the columns of those that have not ended meanwhile: of others the places are gone. */
+  #compute(
+    columns: readonly Column[],
+    shares: ReadonlyMap<Job, JobShare>,
+    hidden: Float32Array | undefined,
+  ): void {
+    const gone = [...shares].filter(([job]) => !this.#jobs.has(job.id)).map(([, share]) => share);
+    const isKept = (at: number) => !gone.some(({ first, columns: n }) => at >= first && at < first + n);
+    const kept = gone.length === 0 ? columns : columns.filter((_, at) => isKept(at));
+    if (kept.length === 0) return;
+    const { embedding } = this.#model.config;
+    const rows = (all: Float32Array) => all.filter((_, value) => isKept(Math.floor(value / embedding)));
+    computeAgain(this.#model, kept, gone.length === 0 ? hidden : hidden && rows(hidden), this.#metrics);
   }
 
   #snapshot(now: number): Snapshot {
@@ -337,12 +485,18 @@ export class Engine {
       now,
       limits: this.#limits,
       maxColumns: model.maxColumns,
+      stepsUnderWay: this.#microBatches,
       payingColumns: this.#payingColumns,
       cycles,
       freePages: model.kvPool.freePages,
       pageTokens: PAGE_TOKENS,
       windowed: model.kvPool.memory.layout.windowed,
-      sequences: [...this.#jobs.values()].map((job) => job.view()),
+      // Who is to end waits for its steps under way, and has no further ones.
+      sequences: [...this.#jobs.values()].map((job) => {
+        const view = job.view();
+        const isEnding = job.stepsUnderWay > 0 && (this.#cancelled.has(job) || job.isLate(now));
+        return isEnding ? { ...view, underWay: 'waits' } : view;
+      }),
       clients: this.#clients.all,
       columnsSinceBatch: this.#columnsSinceBatch,
       batchServedAt: this.#batchServedAt,
@@ -396,19 +550,24 @@ export class Engine {
     job.sequence.makeRoom(this.#spill);
   }
 
-  #columnsOf({ shares }: Plan, now: number): { columns: Column[]; shares: Map<Job, number> } {
+  #columnsOf({ shares }: Plan, now: number): Pick<Step, 'columns' | 'shares'> {
     const columns: Column[] = [];
-    const taking = new Map<Job, number>();
+    const taking = new Map<Job, JobShare>();
     for (const { id, columns: most } of shares) {
       const job = this.#job(id);
       job.serve(now, this.#metrics);
       if (job.class === 'batch') this.#batchServedAt = now;
       try {
-        const taken = job.sequence.columns(most, now);
+        const isUnderWay = job.stepsUnderWay > 0;
+        const taken = job.sequence.columns(most, now, isUnderWay);
+        this.#model.extend(taken);
+        const computed = (taken.at(-1)?.position ?? -1) + 1;
+        taking.set(job, { first: columns.length, columns: taken.length, computed });
         columns.push(...taken);
-        taking.set(job, taken.length);
+        job.stepsUnderWay++;
       } catch (error) {
         if (!isPynqLlmError(error)) throw error;
+        if (error.code === 'LLM_KV_FULL' && job.stepsUnderWay > 0) continue;
         // Copies of shared pages may need more than was planned with; who is alone can wait for nobody.
         const waits = error.code === 'LLM_KV_FULL' && this.#running.length > 1;
         if (waits) this.#preempt(job);
@@ -418,10 +577,10 @@ export class Engine {
     return { columns, shares: taking };
   }
 
-  #bill(total: number, shares: ReadonlyMap<Job, number>, before: ReturnType<Model['cost']>): void {
+  #bill(total: number, shares: ReadonlyMap<Job, JobShare>, before: ReturnType<Model['cost']>): void {
     const after = this.#model.cost();
     const used = { interactive: 0, batch: 0 };
-    for (const [{ sequence, client, class: served }, share] of shares) {
+    for (const [{ sequence, client, class: served }, { columns: share }] of shares) {
       addCost(sequence.cost, before, after, share / total);
       this.#clients.charge(client, share);
       used[served] += share;
@@ -446,13 +605,12 @@ export class Engine {
   }
 
   #dropCancelled(): void {
-    for (const job of this.#cancelled) this.#finish(job, 'cancelled');
-    this.#cancelled.clear();
+    for (const job of [...this.#cancelled]) if (job.stepsUnderWay === 0) this.#finish(job, 'cancelled');
   }
 
   #dropLate(now: number): void {
     for (const job of [...this.#jobs.values()])
-      if (job.isLate(now))
+      if (job.stepsUnderWay === 0 && job.isLate(now))
         this.#fail(
           job,
           new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${job.deadlineMs} ms.`),
@@ -480,4 +638,22 @@ export class Engine {
     job.sequence.releaseCache();
     if (job.hasBegun) this.#rate.end(this.#now());
   }
+}
+
+/** @throws PynqLlmError LLM_STAGE_RANGE, LLM_STAGE_UNSUPPORTED */
+function checkStage(model: Model, isMirrored: boolean, { spill, microBatches = 1 }: EngineOptions): void {
+  const { isLast, range, config } = model;
+  if (!isLast)
+    throw new PynqLlmError(
+      'LLM_STAGE_RANGE',
+      `An engine needs the last layers; here are the layers ${range.from} to ${range.to} of ${config.layers}.`,
+      { context: { ...range, layers: config.layers } },
+    );
+  const problem =
+    isMirrored && spill !== undefined
+      ? 'keys and values that make room for others are computed again where several stages have them: --kv-spill cannot be used'
+      : !Number.isInteger(microBatches) || microBatches < 1
+        ? `${microBatches} steps were to be under way at a time; it has to be a whole number from 1`
+        : undefined;
+  if (problem !== undefined) throw new PynqLlmError('LLM_STAGE_UNSUPPORTED', `${problem}.`);
 }

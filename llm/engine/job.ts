@@ -46,6 +46,8 @@ export class Job {
   readonly client: ClientPath;
   readonly deadlineMs: number | undefined;
   state: 'waiting' | 'running' = 'waiting';
+  /** Steps under way in which it has columns. */
+  stepsUnderWay = 0;
   readonly #priority: number;
   #servedAt: number;
   #lastTokenAt: number | undefined;
@@ -78,6 +80,11 @@ export class Job {
     return this.deadlineMs && this.arrivedAt + this.deadlineMs;
   }
 
+  /** Whether it can have columns in a further step: it does not wait for one that is under way. */
+  get isAble(): boolean {
+    return this.stepsUnderWay === 0 || this.sequence.goesOn;
+  }
+
   /** Whether its deadline has passed. */
   isLate(now: number): boolean {
     return this.#deadlineAt !== undefined && now >= this.#deadlineAt;
@@ -86,7 +93,8 @@ export class Job {
   /** What the policy sees. */
   view(): SequenceView {
     const { sequence } = this;
-    const { found, page } = sequence.prospect;
+    const isUnderWay = this.stepsUnderWay > 0;
+    const { found, page } = isUnderWay ? { ...sequence.prospect, found: 0 } : sequence.prospect;
     return {
       id: this.id,
       class: this.class,
@@ -102,8 +110,9 @@ export class Job {
       generates: sequence.generates,
       found,
       page,
-      drafts: sequence.drafts,
+      drafts: isUnderWay ? 0 : sequence.drafts,
       ...sequence.memory,
+      ...(isUnderWay && { underWay: this.isAble ? 'goes on' : 'waits' }),
     };
   }
 

@@ -13,6 +13,7 @@ export abstract class PrefillSequence<T> implements EngineSequence {
   credit = 0;
   readonly generates = false;
   readonly drafts = 0;
+  readonly goesOn = false;
   readonly generated = 0;
   readonly replayedTokens = 0;
   readonly cachedTokens = 0;

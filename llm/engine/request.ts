@@ -101,6 +101,8 @@ export interface EngineSequence {
   readonly left: number;
   /** Whether it waits for a further token: its prompt, and what it generated, is computed. */
   readonly generates: boolean;
+  /** Whether it can have further columns while a step of it is under way: what it has is but a piece of its prompt. */
+  readonly goesOn: boolean;
   /** What is before it until its prompt is computed. */
   readonly prospect: Prospect;
   /** Drafted tokens that would be worth a column each in the next step. */
@@ -122,12 +124,19 @@ export interface EngineSequence {
   readonly memory: { readonly room: number; readonly pages: number };
   /** Whether the client has room for one more token: without it nothing is computed for the sequence. */
   readonly hasCredit: boolean;
-  /** The next columns, at most `most` of them. @throws PynqLlmError LLM_KV_FULL, LLM_KV_MEMORY */
-  columns(most: number, now: number): Column[];
+  /**
+   * The next columns, at most `most` of them.
+   * @param isUnderWay whether a step of it is, with the columns before these
+   * @throws PynqLlmError LLM_KV_FULL, LLM_KV_MEMORY
+   */
+  columns(most: number, now: number, isUnderWay?: boolean): Column[];
   /** What came of a step after which nothing is left. @throws PynqLlmError LLM_NOT_FINITE, LLM_SAMPLING_NO_CANDIDATE */
   samples(now: number): Iterable<{ readonly token?: TokenOutput; readonly finish?: FinishReason }>;
-  /** The step has succeeded, and what came of it is taken: what is complete can be shared. */
-  settle(): void;
+  /**
+   * The step has succeeded, and what came of it is taken: what is complete can be shared.
+   * @param computed how many tokens are, where a further step of it is under way
+   */
+  settle(computed?: number): void;
   /** The end: what was held back, and the bill. */
   finish(reason: FinishReason, now: number): GenerationResult;
   /** Gives back the memory until its next columns: what was there goes to `spill`, or is computed again. */

@@ -78,6 +78,10 @@ export class Sequence implements EngineSequence {
     return this.generated > 0 && this.left <= 1;
   }
 
+  get goesOn(): boolean {
+    return this.left > 0;
+  }
+
   get prospect(): Prospect {
     if (this.generates) return NO_PROSPECT;
     return (this.#cache ?? this.#model.kvPool).prospect(this.#state.known);
@@ -137,12 +141,12 @@ export class Sequence implements EngineSequence {
    * The next columns, at most `most` of them; that of the last known token, and each later one, wants logits.
    * @throws PynqLlmError LLM_KV_FULL, LLM_KV_MEMORY
    */
-  columns(most: number, now: number): Column[] {
+  columns(most: number, now: number, isUnderWay = false): Column[] {
     this.#startedAt ??= now;
     this.#cache ??= this.#model.newCache();
     const cache = this.#cache;
     cache.restore();
-    if (!this.generates) this.#adopt(cache);
+    if (!this.generates && !isUnderWay) this.#adopt(cache);
     const from = cache.length;
     const known = this.#state.known;
     const tokens = known.slice(from, cache.reserve(Math.min(from + most, known.length)));
@@ -233,9 +237,9 @@ export class Sequence implements EngineSequence {
   }
 
   /** Drafted tokens that were not sampled are forgotten. */
-  settle(): void {
-    this.#cache?.truncate(this.#certain);
-    this.#cache?.settle();
+  settle(computed?: number): void {
+    if (computed === undefined) this.#cache?.truncate(this.#certain);
+    this.#cache?.settle(computed);
   }
 
   #sample(logits: Float32Array, now: number): { token: TokenOutput; finish?: FinishReason } {

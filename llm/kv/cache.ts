@@ -45,7 +45,12 @@ export class KvCache {
     this.#tables = { full: tables(groups.full), windowed: tables(groups.windowed) };
   }
 
-  /** Tokens whose keys and values are in the cache. */
+  /** The tokens whose keys and values are in the cache. */
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
+  /** How many. */
   get length(): number {
     return this.#tokens.length;
   }
@@ -91,10 +96,10 @@ export class KvCache {
     this.#dropWindowedBefore(windowStart, this.#pages.length - found.length);
   }
 
-  /** What is before it on the way to `tokens`, with which it begins; its complete pages are settled. */
+  /** What is before it on the way to `tokens`, with which it begins, after its settled pages. */
   prospect(tokens: readonly number[]): Prospect {
     const own = this.length % PAGE_TOKENS;
-    const prospect = this.#pool.prospect(tokens, this.#pages.slice(0, Math.floor(this.length / PAGE_TOKENS)));
+    const prospect = this.#pool.prospect(tokens, this.#pages.slice(0, this.#settled));
     // Who is within a page computes the rest of it.
     return own > 0 && prospect.found > 0 ? NO_PROSPECT : prospect;
   }
@@ -164,23 +169,24 @@ export class KvCache {
   /**
    * Says that all tokens are certain: their step has succeeded and none was a draft that may be rejected. Complete pages
    * take their final form and can be shared; room that was reserved beyond them is given back.
+   * @param certain how many are, where a step of later ones is under way
    */
-  settle(): void {
+  settle(certain = this.length): void {
     this.#dropPagesFrom(Math.ceil(this.length / PAGE_TOKENS));
-    const complete = Math.floor(this.length / PAGE_TOKENS);
+    const complete = Math.floor(certain / PAGE_TOKENS);
     for (; this.#settled < complete; this.#settled++) {
       const at = this.#settled * PAGE_TOKENS;
       const tokens = this.#tokens.slice(at, at + PAGE_TOKENS);
       const page = this.#pool.settle(this.#pages[this.#settled], this.#pages[this.#settled - 1], tokens);
       this.#place(this.#settled, page);
     }
-    this.#dropWindowedBefore(this.#pool.memory.layout.windowStart(this.length), this.#pages.length);
+    this.#dropWindowedBefore(this.#pool.memory.layout.windowStart(certain), this.#pages.length);
   }
 
   /** A second cache of the same tokens, all of them certain, on the same pages: whoever goes on in an open page copies it. */
   fork(): KvCache {
     this.settle();
-    const fork = new KvCache(this.#pool, this.maxTokens);
+    const fork = this.sibling();
     for (const [i, page] of this.#pages.entries()) {
       for (const { name } of this.#heldOf(page, i)) this.#pool.hold(page, name);
       fork.#place(i, page);
@@ -189,6 +195,11 @@ export class KvCache {
     for (const token of this.#tokens) fork.#tokens.push(token);
     fork.#settled = this.#settled;
     return fork;
+  }
+
+  /** An empty cache of the same kind. */
+  protected sibling(): KvCache {
+    return new KvCache(this.#pool, this.maxTokens);
   }
 
   /**

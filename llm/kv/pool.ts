@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { ThreadPool } from '../threads/thread-pool.js';
+import type { KvCache } from './cache.js';
 import { SEQUENCES } from './default-memory.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS, type PartName } from './layout.js';
 import { KvMemory } from './memory.js';
@@ -43,6 +44,15 @@ export interface KvStats {
   readonly spillFailures: number;
 }
 
+/** Is told what changes in a pool, so that another one can be made the same: see llm/stages. */
+export interface PoolRecorder {
+  /** A cache that tells what happens to it. */
+  newCache(pool: KvPool, maxTokens: number): KvCache;
+  /** Pages of `tokens` are pinned. @returns what tells that they are not any more */
+  pinned(tokens: readonly number[]): () => void;
+  cleared(): void;
+}
+
 /** Keeps a prefix in the pool, whoever needs room. */
 export interface KvPin {
   /** How many tokens of the prefix are kept: whole pages. */
@@ -60,6 +70,8 @@ export class KvPool {
   readonly memory: KvMemory;
   /** The bound as it was given: what is used of it is whole frames. */
   readonly askedBytes: number;
+  /** Set before the first cache, where the pool is to be mirrored. */
+  recorder: PoolRecorder | undefined;
   readonly #index = new PrefixIndex();
   /** Parts of pages in the index that nobody holds, the least recently used first; a page comes before the one it follows. */
   readonly #unheld = new Map<PagePart, Page>();
@@ -67,6 +79,8 @@ export class KvPool {
   /** Pages that a step goes on in, at most. */
   readonly #mostOpened: number;
   #pinnedFrames = 0;
+  /** What releases those that are not released yet. */
+  readonly #pins = new Set<() => void>();
   #hits = 0;
   #evictions = 0;
   #preemptions = 0;
@@ -196,19 +210,28 @@ export class KvPool {
         if (part.pins++ === 0) this.#pinnedFrames += this.memory.layout.partFrames(name);
         pinned.push([page, part]);
       }
-    return {
-      tokens: pages.length * PAGE_TOKENS,
-      release: () => {
-        for (const [page, part] of pinned.splice(0).reverse()) {
-          if (--part.pins === 0) this.#pinnedFrames -= this.memory.layout.partFrames(part.name);
-          this.drop(page, part.name);
-        }
-      },
+    const unpinned = pinned.length > 0 ? this.recorder?.pinned(tokens) : undefined;
+    const release = () => {
+      if (!this.#pins.delete(release)) return;
+      unpinned?.();
+      for (const [page, part] of pinned.reverse()) {
+        if (--part.pins === 0) this.#pinnedFrames -= this.memory.layout.partFrames(part.name);
+        this.drop(page, part.name);
+      }
     };
+    this.#pins.add(release);
+    return { tokens: pages.length * PAGE_TOKENS, release };
+  }
+
+  /** Forgets what no cache holds, whoever pinned it: a pin that is released then is nothing. */
+  forget(): void {
+    for (const release of [...this.#pins]) release();
+    this.clear();
   }
 
   /** Forgets what nobody holds. */
   clear(): void {
+    this.recorder?.cleared();
     for (const [part, page] of this.#unheld) this.#evict(part, page);
   }
 

@@ -3,6 +3,7 @@ import type { GgufFile } from '../../gguf/index.js';
 import type { KvShape } from '../kv/layout.js';
 import { Metadata } from '../metadata.js';
 import { ARCHITECTURES, type Architecture } from './architectures.js';
+import type { LayerRange } from './layer-range.js';
 import { type RopeConfig, readRope } from './rope-config.js';
 
 /** What one layer has of its own. */
@@ -133,8 +134,12 @@ export function readConfig(gguf: GgufFile, assumed?: Set<string>): ModelConfig {
 }
 
 /** What a cache needs to know of a model. */
-export function kvShapeOf(config: ModelConfig): KvShape & { readonly layerWindows: readonly number[] } {
-  const { heads, kvHeads, headDim, layerConfigs, convolution, embedding } = config;
+export function kvShapeOf(
+  config: ModelConfig,
+  range?: LayerRange,
+): KvShape & { readonly layerWindows: readonly number[] } {
+  const { heads, kvHeads, headDim, convolution, embedding } = config;
+  const layerConfigs = config.layerConfigs.slice(range?.from, range?.to);
   const attending = layerConfigs.filter(({ mixer }) => mixer === 'attention');
   return {
     layers: attending.length,

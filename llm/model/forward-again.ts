@@ -14,12 +14,27 @@ export interface StepFaults {
  * @throws PynqLlmError as `Model.forward`, DRIVER_... where the device fails twice
  */
 export function forwardAgain(model: Model, columns: readonly Column[], counts: StepFaults): void {
+  again(() => model.forward(columns), counts);
+}
+
+/** The same of columns whose places are made, as `Model.compute`. */
+export function computeAgain(
+  model: Model,
+  columns: readonly Column[],
+  hidden: Float32Array | undefined,
+  counts: StepFaults,
+): Float32Array | undefined {
+  return again(() => model.compute(columns, hidden), counts);
+}
+
+function again<T>(step: () => T, counts: StepFaults): T {
   try {
-    model.forward(columns);
+    return step();
   } catch (error) {
     if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
     counts.faults++;
-    model.forward(columns);
+    const result = step();
     counts.recovered++;
+    return result;
   }
 }

@@ -15,6 +15,7 @@ import { Embedding } from './embedding.js';
 import { ExpertFeedForward } from './expert-feed-forward.js';
 import { FeedForward } from './feed-forward.js';
 import { Layer } from './layer.js';
+import { checkRange, type LayerRange } from './layer-range.js';
 import { type GroupMember, LinearGroup } from './linear-group.js';
 import { Model } from './model.js';
 import { readNorm } from './norm.js';
@@ -38,6 +39,11 @@ import { Workspace, workspaceShape } from './workspace.js';
 export const DEFAULT_MAX_COLUMNS = 64;
 
 export interface LoadOptions {
+  /**
+   * The layers that are loaded: all unless given. The embedding comes with the first of all, tokenizer, output norm and matrix
+   * with the last; of the file nothing else is read.
+   */
+  readonly range?: LayerRange | undefined;
   /** Computes what it can hold; without one everything is computed on the CPU. */
   readonly accelerator?: Accelerator | undefined;
   /** Longest sequence in tokens; by default what the model was made for. */
@@ -86,14 +92,19 @@ export function checkModel(gguf: GgufFile): CheckedModel {
   const assumed = new Set<string>();
   const config = readConfig(gguf, assumed);
   const tensors = findTensors(gguf, config);
-  const tokenizer = createTokenizer(gguf.metadata, assumed);
-  if (tokenizer.vocabSize !== config.vocabSize)
-    throw new PynqLlmError(
-      'LLM_TENSOR_SHAPE',
-      `token_embd.weight has ${config.vocabSize} rows; the tokenizer has ${tokenizer.vocabSize} tokens.`,
-      { context: { tensor: 'token_embd.weight', rows: config.vocabSize, tokens: tokenizer.vocabSize } },
-    );
+  const tokenizer = readTokenizer(gguf, config, assumed);
   return { config, tensors, tokenizer, assumed: [...assumed] };
+}
+
+/** @throws PynqLlmError LLM_TOKENIZER_*, LLM_TENSOR_SHAPE */
+function readTokenizer(gguf: GgufFile, config: ModelConfig, assumed?: Set<string>): Tokenizer {
+  const tokenizer = createTokenizer(gguf.metadata, assumed);
+  if (tokenizer.vocabSize === config.vocabSize) return tokenizer;
+  throw new PynqLlmError(
+    'LLM_TENSOR_SHAPE',
+    `token_embd.weight has ${config.vocabSize} rows; the tokenizer has ${tokenizer.vocabSize} tokens.`,
+    { context: { tensor: 'token_embd.weight', rows: config.vocabSize, tokens: tokenizer.vocabSize } },
+  );
 }
 
 /**
@@ -101,11 +112,15 @@ export function checkModel(gguf: GgufFile): CheckedModel {
  * Embedding and staged weights stay in the file, which must remain readable until the model is closed. Weights go to device memory a
  * tile at a time; no copy of them is held.
  *
- * @throws PynqLlmError as {@link checkModel}, LLM_CONTEXT_LENGTH, LLM_CORE_TYPES, LLM_THREADS, LLM_TENSOR_VALUES, GGUF_READ_FAILED,
+ * @throws PynqLlmError as {@link checkModel}, LLM_STAGE_RANGE, LLM_CONTEXT_LENGTH, LLM_CORE_TYPES, LLM_THREADS, LLM_TENSOR_VALUES, GGUF_READ_FAILED,
  *   DRIVER_*
  */
 export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
-  const { config, tensors, tokenizer } = checkModel(gguf);
+  const config = readConfig(gguf);
+  const tensors = findTensors(gguf, config);
+  const range = checkRange(config, options.range);
+  const isLast = range.to === config.layers;
+  const tokenizer = isLast ? readTokenizer(gguf, config) : undefined;
   const contextLength = checkContextLength(config, options.contextLength);
   const { accelerator, kvType = 'f16' } = options;
   const coreTypes = checkCoreTypes(options.coreTypes);
@@ -120,7 +135,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
   let loader: WeightLoader | undefined;
   try {
     const { onProgress, keep, floatActivations } = options;
-    loader = new WeightLoader(gguf, matrices(tensors), {
+    loader = new WeightLoader(gguf, matrices(tensors, range), {
       accelerator,
       coreTypes,
       onProgress,
@@ -128,9 +143,21 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       share,
       floatActivations,
     });
-    const workspace = new Workspace(workspaceShape(config), maxColumns);
-    const graph = buildGraph(gguf, config, tensors, loader, workspace, cpuWork, accelerator, contextLength);
+    const shape = workspaceShape(config);
+    const workspace = new Workspace(isLast ? shape : { ...shape, vocabulary: 0 }, maxColumns);
+    const graph = buildGraph(
+      gguf,
+      config,
+      tensors,
+      range,
+      loader,
+      workspace,
+      cpuWork,
+      accelerator,
+      contextLength,
+    );
     return new Model({
+      range,
       weights: loader.finish(),
       config,
       tokenizer,
@@ -141,7 +168,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
         type: kvType,
         bytes:
           options.kvBytes ??
-          defaultKvBytes(kvShapeOf(config), kvType, contextLength, accelerator?.board.description),
+          defaultKvBytes(kvShapeOf(config, range), kvType, contextLength, accelerator?.board.description),
       },
       workspace,
       threads,
@@ -161,6 +188,7 @@ function buildGraph(
   gguf: GgufFile,
   config: ModelConfig,
   tensors: ModelTensors,
+  { from, to }: LayerRange,
   loader: WeightLoader,
   workspace: Workspace,
   cpuWork: CpuWork,
@@ -241,21 +269,26 @@ function buildGraph(
     if (convolution !== undefined) return convolutionOf(layer, convolution);
     throw new Error('a layer attends or convolves');
   };
-  const layers = tensors.layers.map((layer, index) => {
+  const layers = tensors.layers.slice(from, to).map((layer, index) => {
     const { experts } = layer;
     return new Layer(
-      mixerOf(layer, config.layerConfigs[index]),
+      mixerOf(layer, config.layerConfigs[from + index]),
       experts === undefined ? feedForwardOf(layer) : expertsOf(layer, experts),
     );
   });
+  const [isFirst, isLast] = [from === 0, to === config.layers];
   return {
-    embedding: new Embedding(gguf.source, tensors.embedding),
-    positions: tensors.positions && new Embedding(gguf.source, tensors.positions),
+    embedding: isFirst ? new Embedding(gguf.source, tensors.embedding) : undefined,
+    positions: isFirst && tensors.positions ? new Embedding(gguf.source, tensors.positions) : undefined,
     rope,
     windowRope,
     layers,
-    outputNorm: readNorm(gguf, config, tensors.outputNorm),
-    output: group([{ weight: tensors.output, bias: undefined }, logits]),
+    output: isLast
+      ? {
+          norm: readNorm(gguf, config, tensors.outputNorm),
+          matrix: group([{ weight: tensors.output, bias: undefined }, logits]),
+        }
+      : undefined,
   };
 }
 

@@ -11,6 +11,7 @@ import { kvShapeOf, type ModelConfig } from './config.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
 import type { Layer } from './layer.js';
+import type { LayerRange } from './layer-range.js';
 import type { LinearGroup } from './linear-group.js';
 import type { Norm } from './norm.js';
 import type { Rope } from './rope.js';
@@ -22,22 +23,24 @@ const MOST_COLUMNS = 2 ** 16;
 /** What {@link loadModel} puts together. */
 export interface ModelParts {
   readonly config: ModelConfig;
-  readonly tokenizer: Tokenizer;
+  readonly range: LayerRange;
+  /** Of the last layers only. */
+  readonly tokenizer: Tokenizer | undefined;
   readonly placement: PlacementReport;
   readonly coreTypes: CoreTypesSetting;
   readonly weights: WeightOrigins;
   readonly contextLength: number;
   readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'>;
-  readonly embedding: Embedding;
+  /** Of the first layers only. */
+  readonly embedding: Embedding | undefined;
   /** Learned positions, which are added to embeddings. */
   readonly positions: Embedding | undefined;
   readonly rope: Rope;
   /** RoPE of layers with a window, where it is another one. */
   readonly windowRope: Rope | undefined;
   readonly layers: readonly Layer[];
-  readonly outputNorm: Norm;
-  /** normed -> logits */
-  readonly output: LinearGroup;
+  /** normed -> logits; of the last layers only. */
+  readonly output: { readonly norm: Norm; readonly matrix: LinearGroup } | undefined;
   readonly workspace: Workspace;
   /** Ended with the model. */
   readonly threads: ThreadPool;
@@ -48,12 +51,14 @@ export interface ModelParts {
 }
 
 /**
- * A loaded model. One step of computation is {@link forward}; everything is synchronous and a model is used from one
- * thread. Results of a column do not depend on what else is in the step, to the bit.
+ * A loaded model, or some of its layers. One step of computation is {@link forward}, or of a part {@link extend} and
+ * {@link compute}; everything is synchronous and a model is used from one thread. Results of a column do not depend on what else
+ * is in the step, to the bit.
  */
 export class Model {
   readonly config: ModelConfig;
-  readonly tokenizer: Tokenizer;
+  /** The layers that are here. */
+  readonly range: LayerRange;
   /** Where every matrix is computed, and why. */
   readonly placement: PlacementReport;
   /** Which matrices were to go to the core. */
@@ -62,8 +67,7 @@ export class Model {
   readonly weights: WeightOrigins;
   /** The longest sequence, in tokens. */
   readonly contextLength: number;
-  /** Forms that texts of this model can be kept to. */
-  readonly constraints: Constraints;
+  #constraints: Constraints | undefined;
   readonly #parts: ModelParts;
   /** By columns and how many of them want logits, where it was asked for. */
   readonly #coreCycles = new Map<number, number>();
@@ -73,12 +77,35 @@ export class Model {
   constructor(parts: ModelParts) {
     this.#parts = parts;
     this.config = parts.config;
-    this.tokenizer = parts.tokenizer;
+    this.range = parts.range;
     this.placement = parts.placement;
     this.coreTypes = parts.coreTypes;
     this.weights = parts.weights;
     this.contextLength = parts.contextLength;
-    this.constraints = new Constraints(parts.tokenizer);
+  }
+
+  /** Whether logits come out of it. */
+  get isLast(): boolean {
+    return this.range.to === this.config.layers;
+  }
+
+  /** @throws PynqLlmError LLM_STAGE_RANGE where the last layers are elsewhere */
+  get tokenizer(): Tokenizer {
+    const { tokenizer, range } = this.#parts;
+    if (tokenizer !== undefined) return tokenizer;
+    const { from, to } = range;
+    const { layers } = this.config;
+    throw new PynqLlmError(
+      'LLM_STAGE_RANGE',
+      `Texts are made where the last layers are; here are the layers ${from} to ${to} of ${layers}.`,
+      { context: { from, to, layers } },
+    );
+  }
+
+  /** Forms that texts of this model can be kept to. @throws PynqLlmError as `tokenizer` */
+  get constraints(): Constraints {
+    this.#constraints ??= new Constraints(this.tokenizer);
+    return this.#constraints;
   }
 
   /** Columns that go through the matrices together; more are taken in several passes. */
@@ -97,9 +124,9 @@ export class Model {
     const key = n * MOST_COLUMNS + wanted;
     let cycles = this.#coreCycles.get(key);
     if (cycles === undefined) {
-      cycles = output.coreCycles(wanted);
+      cycles = output?.matrix.coreCycles(wanted) ?? 0;
       for (const layer of layers)
-        cycles += layer === layers.at(-1) ? layer.coreCycles(n, wanted) : layer.coreCycles(n);
+        cycles += this.isLast && layer === layers.at(-1) ? layer.coreCycles(n, wanted) : layer.coreCycles(n);
       this.#coreCycles.set(key, cycles);
     }
     return cycles;
@@ -107,9 +134,9 @@ export class Model {
 
   /** Keys and values of all sequences; made when it is first used. @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
   get kvPool(): KvPool {
-    const { config, kv, threads } = this.#parts;
+    const { config, range, kv, threads } = this.#parts;
     const { contextLength, maxColumns } = this;
-    this.#kvPool ??= new KvPool(kvShapeOf(config), { ...kv, contextLength, maxColumns, threads });
+    this.#kvPool ??= new KvPool(kvShapeOf(config, range), { ...kv, contextLength, maxColumns, threads });
     return this.#kvPool;
   }
 
@@ -130,7 +157,8 @@ export class Model {
         { context: { maxTokens, contextLength: this.contextLength } },
       );
     }
-    return new KvCache(this.kvPool, maxTokens);
+    const { kvPool } = this;
+    return kvPool.recorder?.newCache(kvPool, maxTokens) ?? new KvCache(kvPool, maxTokens);
   }
 
   /**
@@ -138,25 +166,76 @@ export class Model {
    * every cache is as it was before the first of its columns.
    *
    * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, LLM_KV_FULL, LLM_THREAD_LOST, DRIVER_*,
-   *   GGUF_READ_FAILED
+   *   GGUF_READ_FAILED, LLM_STAGE_BATCH where this is but a part of a model
    */
   forward(columns: readonly Column[]): void {
-    if (this.#closed)
-      throw new PynqLlmError('LLM_MODEL_CLOSED', `The model ${this.config.name} has been closed.`);
-    for (const column of columns) this.checkToken(column.token);
-    let reserved = 0;
+    this.extend(columns);
     try {
-      for (; reserved < columns.length; reserved++) {
-        const { cache, position, token } = columns[reserved];
-        cache.extendTo(position, token);
-      }
-      for (let first = 0; first < columns.length; first += this.maxColumns) {
-        this.#pass(columns, first, Math.min(this.maxColumns, columns.length - first));
-      }
+      this.compute(columns);
     } catch (error) {
-      for (let i = 0; i < reserved; i++) columns[i].cache.truncate(columns[i].position);
+      undo(columns, columns.length);
       throw error;
     }
+  }
+
+  /**
+   * Makes places for the tokens of `columns` in their caches, or none.
+   * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_TOKEN_RANGE, LLM_POSITION_RANGE, LLM_KV_FULL
+   */
+  extend(columns: readonly Column[]): void {
+    this.#checkOpen();
+    for (const column of columns) this.checkToken(column.token);
+    let extended = 0;
+    try {
+      for (; extended < columns.length; extended++) {
+        const { cache, position, token } = columns[extended];
+        cache.extendTo(position, token);
+      }
+    } catch (error) {
+      undo(columns, extended);
+      throw error;
+    }
+  }
+
+  /**
+   * Takes columns whose places are made through the layers, and fills the logits of those that want them where the last layer is
+   * here. May be done again after an error, with the same bits.
+   * @param hidden what the layers before left: embedding values a column; nothing where the first layer is here
+   * @returns the same after these layers, where others come after them
+   * @throws PynqLlmError LLM_MODEL_CLOSED, LLM_STAGE_BATCH, LLM_THREAD_LOST, DRIVER_*, GGUF_READ_FAILED
+   */
+  compute(columns: readonly Column[], hidden?: Float32Array): Float32Array | undefined {
+    this.#checkOpen();
+    this.checkHidden(columns.length, hidden);
+    const { embedding } = this.config;
+    const out = this.isLast ? undefined : new Float32Array(columns.length * embedding);
+    for (let first = 0; first < columns.length; first += this.maxColumns) {
+      const n = Math.min(this.maxColumns, columns.length - first);
+      this.#enter(columns, first, n, hidden);
+      this.#computeLayers(columns, first, n);
+      if (out === undefined) continue;
+      const { workspace } = this.#parts;
+      workspace.addUpdate(n * embedding);
+      out.set(workspace.hidden.subarray(0, n * embedding), first * embedding);
+    }
+    return out;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed)
+      throw new PynqLlmError('LLM_MODEL_CLOSED', `The model ${this.config.name} has been closed.`);
+  }
+
+  /** @throws PynqLlmError LLM_STAGE_BATCH where that is not what the layers before leave of so many columns */
+  checkHidden(columns: number, hidden: Float32Array | undefined): void {
+    const expected = this.range.from === 0 ? 0 : columns * this.config.embedding;
+    const length = hidden?.length ?? 0;
+    if (length === expected) return;
+    throw new PynqLlmError(
+      'LLM_STAGE_BATCH',
+      `${columns} columns came with ${length} values of the layers before; these layers need ${expected}.`,
+      { context: { columns, values: length, expected } },
+    );
   }
 
   /** @throws PynqLlmError LLM_TOKEN_RANGE */
@@ -171,39 +250,53 @@ export class Model {
     );
   }
 
-  #pass(columns: readonly Column[], first: number, n: number): void {
-    const { layers, workspace } = this.#parts;
-    for (let i = 0; i < n; i++) this.#enter(columns[first + i], i);
+  /** Makes `n` columns from `columns[first]` on the residual stream, and the angles of their positions. */
+  #enter(columns: readonly Column[], first: number, n: number, hidden: Float32Array | undefined): void {
+    const { rope, windowRope, workspace, config } = this.#parts;
+    const { angles, windowAngles } = workspace;
+    const { embedding } = config;
+    if (hidden !== undefined)
+      workspace.hidden.set(hidden.subarray(first * embedding, (first + n) * embedding));
+    for (let i = 0; i < n; i++) {
+      const column = columns[first + i];
+      if (hidden === undefined) this.#embed(column, i * embedding);
+      rope.fillAngles(column.position, angles, i * rope.rowLength);
+      windowRope?.fillAngles(column.position, windowAngles, i * windowRope.rowLength);
+    }
     workspace.hasUpdate = false;
-    const last = layers.length - 1;
+  }
+
+  /** Writes what a column begins with to the residual stream from `at` on. */
+  #embed({ token, position }: Column, at: number): void {
+    const { embedding, positions, workspace, config } = this.#parts;
+    if (embedding === undefined) throw new Error('the first layers have the embedding');
+    const { hidden, normed } = workspace;
+    const { embedding: width, scales } = config;
+    embedding.lookUp(token, hidden, at);
+    if (scales.embedding !== 1)
+      for (let value = at; value < at + width; value++) hidden[value] *= scales.embedding;
+    if (positions === undefined) return;
+    positions.lookUp(position, normed, 0);
+    for (let value = 0; value < width; value++) hidden[at + value] += normed[value];
+  }
+
+  #computeLayers(columns: readonly Column[], first: number, n: number): void {
+    const { layers } = this.#parts;
+    const last = this.isLast ? layers.length - 1 : layers.length;
     for (let i = 0; i < last; i++) layers[i].forward(columns, first, n);
+    if (!this.isLast) return;
     const wanted = layers[last].forwardLast(columns, first, n);
     if (wanted > 0) this.#computeLogits(columns, first, n, wanted);
   }
 
-  /** Makes a column the `i`th of the residual stream, and the angles of its position. */
-  #enter({ token, position }: Column, i: number): void {
-    const { embedding, positions, rope, windowRope, workspace, config } = this.#parts;
-    const { hidden, normed, angles, windowAngles } = workspace;
-    const { embedding: width, scales } = config;
-    const at = i * width;
-    embedding.lookUp(token, hidden, at);
-    if (scales.embedding !== 1)
-      for (let value = at; value < at + width; value++) hidden[value] *= scales.embedding;
-    if (positions !== undefined) {
-      positions.lookUp(position, normed, 0);
-      for (let value = 0; value < width; value++) hidden[at + value] += normed[value];
-    }
-    rope.fillAngles(position, angles, i * rope.rowLength);
-    windowRope?.fillAngles(position, windowAngles, i * windowRope.rowLength);
-  }
-
   /** The output matrix is the largest of a small model: only the `wanted` columns that want logits go through it. */
   #computeLogits(columns: readonly Column[], first: number, n: number, wanted: number): void {
-    const { workspace, config, outputNorm, output } = this.#parts;
-    const to = output.blocksAddress;
-    workspace.normalize(outputNorm, wanted, to);
-    output.multiply(workspace.normed, wanted, to !== 0);
+    const { workspace, config, output } = this.#parts;
+    if (output === undefined) throw new Error('the last layers have the output matrix');
+    const { norm, matrix } = output;
+    const to = matrix.blocksAddress;
+    workspace.normalize(norm, wanted, to);
+    matrix.multiply(workspace.normed, wanted, to !== 0);
     this.#shapeLogits(wanted * config.vocabSize);
     for (let i = 0, from = 0; i < n; i++) {
       const { logits } = columns[first + i];
@@ -228,4 +321,9 @@ export class Model {
     this.#parts.threads.close();
     this.#parts.unload();
   }
+}
+
+/** Takes the places of the first columns back. */
+function undo(columns: readonly Column[], count: number): void {
+  for (let i = 0; i < count; i++) columns[i].cache.truncate(columns[i].position);
 }

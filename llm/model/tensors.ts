@@ -1,5 +1,6 @@
 import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import type { LayerConfig, ModelConfig } from './config.js';
+import type { LayerRange } from './layer-range.js';
 import type { RopeConfig } from './rope-config.js';
 import { TensorFinder } from './tensor-finder.js';
 
@@ -307,9 +308,11 @@ function valuesOf(tensor: GgufTensor, part: string, first: number, columns: numb
   };
 }
 
-/** The matrices that a step multiplies with, in the order of use. */
-export function matrices(tensors: ModelTensors): GgufTensor[] {
-  const all = tensors.layers.flatMap(({ attention, convolution, feedForward, experts }) => [
+/** The matrices that a step multiplies with, in the order of use; of some layers unless of all, with the last of all the output's. */
+export function matrices(tensors: ModelTensors, range?: LayerRange): GgufTensor[] {
+  const { from, to } = range ?? { from: 0, to: tensors.layers.length };
+  const own = tensors.layers.slice(from, to);
+  const all = own.flatMap(({ attention, convolution, feedForward, experts }) => [
     ...(attention ? [attention.q, attention.k, attention.v, attention.output] : []),
     ...(convolution ? [convolution.input, convolution.output] : []),
     ...(experts === undefined ? [] : [experts.router]),
@@ -317,7 +320,8 @@ export function matrices(tensors: ModelTensors): GgufTensor[] {
       gate === undefined ? [up, down] : [gate, up, down],
     ),
   ]);
-  return all.map(({ weight }) => weight).concat(tensors.output);
+  const ofLayers = all.map(({ weight }) => weight);
+  return to === tensors.layers.length ? [...ofLayers, tensors.output] : ofLayers;
 }
 
 /** Reads F32 values, such as the weights of a norm. */

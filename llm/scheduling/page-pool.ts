@@ -88,7 +88,7 @@ export class PagePool {
 
   #victim(gives: (other: SequenceView) => boolean): SequenceView | undefined {
     return this.#holders
-      .filter(gives)
+      .filter((view) => view.underWay === undefined && gives(view))
       .sort((a, b) => Number(a.hasCredit) - Number(b.hasCredit) || this.#compare(b, a))[0];
   }
 

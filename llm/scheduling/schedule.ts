@@ -38,9 +38,12 @@ export function schedule(snapshot: Snapshot): Plan {
   const pool = new PagePool(snapshot, running);
   const waiting = sequences.filter(({ state, hasCredit }) => state === 'waiting' && hasCredit);
   const admitted = admit(snapshot, waiting, running, pool);
-  const able = [...running.filter((view) => view.hasCredit && !pool.preempted.has(view)), ...admitted];
+  const served = [...running.filter((view) => view.hasCredit && !pool.preempted.has(view)), ...admitted];
+  const able = served.filter(({ underWay }) => underWay !== 'waits');
   const left = waiting.filter((view) => !admitted.includes(view));
-  const shares = share(snapshot, able, pool, heldBack(able, left, snapshot));
+  const most = Math.ceil(served.length / (snapshot.stepsUnderWay ?? 1));
+  const computing = served.filter(({ underWay, generates }) => underWay === 'waits' && !generates);
+  const shares = share(snapshot, able, computing, most, pool, heldBack(able, left, snapshot));
   const turn = turnOf(snapshot, pool, admitted);
   return {
     refused,
@@ -112,10 +115,16 @@ interface ViewShare {
   columns: number;
 }
 
-/** Columns of each sequence: those that generate first, then the prompts. */
+/**
+ * Columns of each sequence: those that generate first, then the prompts.
+ * @param computing prompts of which pieces are under way
+ * @param mostSequences that have columns in the step
+ */
 function share(
   snapshot: Snapshot,
   able: readonly SequenceView[],
+  computing: readonly SequenceView[],
+  mostSequences: number,
   pool: PagePool,
   held: ReadonlyMap<SequenceView, unknown>,
 ): ViewShare[] {
@@ -126,7 +135,7 @@ function share(
     );
   const [typing, working] = [ofClass('interactive', true), ofClass('batch', true)];
   const [allPrompts, allBatchPrompts] = [ofClass('interactive', false), ofClass('batch', false)];
-  const { leads, follow } = followers([...allPrompts, ...allBatchPrompts]);
+  const { leads, follow } = followers([...computing, ...allPrompts, ...allBatchPrompts]);
   const prompts = allPrompts.filter((view) => !follow.has(view));
   const batchPrompts = allBatchPrompts.filter((view) => !follow.has(view));
   const generating = typing.length + working.length;
@@ -155,6 +164,7 @@ function share(
       if (had.has(holder)) continue;
       const wanted = Math.min(holder === undefined ? columnsOf(view) : 1, columnsOf(view), left - keep);
       if (wanted <= 0 || pool.preempted.has(view)) continue;
+      if (shares.size >= mostSequences && !shares.has(view)) continue;
       const columns = pool.claim(view, wanted, shares);
       if (columns === 0) continue;
       if (holder !== undefined) had.add(holder);
@@ -175,7 +185,7 @@ function share(
   for (const [view, page] of follow) {
     // The one that it waits for had no memory: somebody has to go on.
     const leader = leads.get(page);
-    if (leader === undefined || shares.has(leader)) continue;
+    if (leader === undefined || shares.has(leader) || leader.underWay !== undefined) continue;
     give([view], rest, 0);
     leads.set(page, view);
   }

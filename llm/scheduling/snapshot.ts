@@ -45,6 +45,11 @@ export interface SequenceView {
   readonly room: number;
   /** Pages that would be free without it. */
   readonly pages: number;
+  /**
+   * Where it has columns in steps that are under way, so that its memory stays its own: whether it can have some in the next one
+   * too, or waits for what comes of them.
+   */
+  readonly underWay?: 'goes on' | 'waits';
 }
 
 /** What a client has had. */
@@ -65,6 +70,8 @@ export interface Snapshot {
   readonly limits: SchedulingLimits;
   /** Columns that a step can have. */
   readonly maxColumns: number;
+  /** Steps that are under way at a time, among which sequences are divided; 1 unless given. */
+  readonly stepsUnderWay?: number | undefined;
   /** Of them, those for prompts and drafts that pay: see `columnsThatPay`. */
   readonly payingColumns: number;
   /** What a step of so many columns costs, of which so many want logits (all unless given); 0 where the core has no part in it. */

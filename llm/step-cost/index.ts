@@ -1,2 +1,2 @@
-export { type LayerRange, StepCost } from './step-cost.js';
+export { StepCost } from './step-cost.js';
 export { type LayerShape, type StepShape, stepShape } from './step-shape.js';

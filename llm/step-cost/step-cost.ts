@@ -1,13 +1,8 @@
 import type { BoardDescription } from '../../board/index.js';
 import { groupCycles, type TensorShape } from '../../driver/index.js';
 import { type CoreTypesSetting, chooseForms } from '../core-form/index.js';
+import type { LayerRange } from '../model/layer-range.js';
 import type { LayerShape, StepShape } from './step-shape.js';
-
-/** Layers from..to-1 of a model; the output matrix belongs to the last. */
-export interface LayerRange {
-  readonly from: number;
-  readonly to: number;
-}
 
 /**
  * Core cycles of a model's steps on a board, in the board's timing, all weights resident and rows left to the core: the one place
