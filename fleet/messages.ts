@@ -135,12 +135,15 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
   refusedHops: count.optional(),
 });
 
-export const fileQuestion = z.object({ digest });
+/** @param stage of the layers from..to-1 alone, where it is given: which chunks have them */
+export const fileQuestion = z.object({ digest, stage: z.object({ from: count, to: count }).optional() });
 /** What has to be known of a model's file to fetch it. */
 export const fileAnswer = z.object({
   name: z.string(),
   bytes: z.int().min(1),
   chunkDigests: z.instanceof(Uint8Array),
+  /** One byte a chunk: 1 where a stage needs it. */
+  wanted: z.instanceof(Uint8Array).optional(),
 });
 /** A piece of a broker's message is smaller than a chunk of a model. */
 export const MAX_PIECE_BYTES = 512 * 1024;

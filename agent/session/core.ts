@@ -59,7 +59,7 @@ export class AgentCore implements SessionHost {
     this.deviceUrl = options.device;
     this.store = options.store;
     this.models = new Models(options.store, () => this.device, options.log);
-    this.stages = new AgentStages(() => this.device, this.models);
+    this.stages = new AgentStages(() => this.device, this.models, options.store);
     this.#clock = options.clock;
     this.#startedAt = options.clock.now();
     this.#sessions = new Sessions({

@@ -59,7 +59,8 @@ export class Models {
     const before = this.#states.get(model);
     if (before === undefined) this.#states.set(model, 'loading');
     try {
-      const path = this.#store.path(model);
+      const isPart = stage !== undefined && (await this.#store.find(model)) === undefined;
+      const path = isPart ? this.#store.parts.path(model) : this.#store.path(model);
       const packed = await this.#packedPlace();
       const request = { ...params, path, packed, stage };
       const result = await this.#device().call(session, 'models.load', request, { onProgress });

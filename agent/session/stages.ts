@@ -1,6 +1,8 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { StageBatch } from '../../llm/index.js';
 import { errorFromWire, errorToWire, type OnProgress, type Params, type Result } from '../../protocol/index.js';
+import type { PartPlan } from '../store/model-parts.js';
+import type { ModelStore } from '../store/model-store.js';
 import type { FromStage, StageSettings } from '../worker-link/stage-messages.js';
 import type { DeviceHost } from './device-host.js';
 import type { Models } from './models.js';
@@ -25,14 +27,29 @@ export interface StageListener {
 export class AgentStages {
   readonly #device: () => DeviceHost;
   readonly #models: Models;
+  readonly #store: ModelStore;
   readonly #running = new Map<string, Running>();
   /** By model: who hears of the batches of its plan. */
   readonly #begun = new Map<string, { readonly plan: number; readonly listener: StageListener }>();
   readonly #onLost = new Set<(reason: PynqLlmError) => void>();
 
-  constructor(device: () => DeviceHost, models: Models) {
+  constructor(device: () => DeviceHost, models: Models, store: ModelStore) {
     this.#device = device;
     this.#models = models;
+    this.#store = store;
+  }
+
+  /**
+   * Has the wanted chunks of a model's file, unless the whole file is there.
+   * @throws PynqLlmError AGENT_UPLOAD_MISMATCH, AGENT_STORE_...; as `plan.read`
+   */
+  async fetch(plan: PartPlan, onProgress: OnProgress): Promise<void> {
+    await this.#store.parts.fetch(plan, onProgress);
+  }
+
+  /** Whether the whole file of a model is there. @throws PynqLlmError AGENT_STORE_FAILED */
+  async hasFile(model: string): Promise<boolean> {
+    return (await this.#store.find(model)) !== undefined;
   }
 
   /**

@@ -32,7 +32,7 @@ import { Dispatch } from './dispatch.js';
 import { FleetModels } from './fleet-models.js';
 import { describePlan } from './describe-plan.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
-import { Pipelines } from './pipelines.js';
+import { deletePlans, Pipelines } from './pipelines.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
@@ -128,7 +128,7 @@ export class Gateway implements SessionHost, HandledGateway {
     await declareStores(bus);
     const { last } = await bus.log(LOG).bounds();
     const gateway = new Gateway(options);
-    await gateway.#pipelines?.clear();
+    await (gateway.#pipelines?.adopt() ?? deletePlans(bus));
     void gateway.#read(last + 1);
     return gateway;
   }

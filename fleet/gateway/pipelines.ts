@@ -1,10 +1,10 @@
-import type { Bus, KeyValue } from '../../bus/index.js';
+import type { Bus, KeyEntry, KeyValue } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { type Clock, errorFromWire, type Params } from '../../protocol/index.js';
 import { assignPipelines, type PipelineMode } from '../plan/assign.js';
 import type { FleetModel } from '../plan/fleet-model.js';
-import { type Plan, type PlanRecord, packPlan } from '../pipeline/plan-record.js';
+import { type Plan, type PlanRecord, packPlan, readPlan } from '../pipeline/plan-record.js';
 import { PLANS } from '../subjects.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
 
@@ -74,13 +74,19 @@ export class Pipelines {
     this.#bucket = options.bus.bucket(PLANS);
   }
 
-  /** Forgets what a gateway before has planned: numbers go on. @throws PynqLlmError BUS_... */
-  async clear(): Promise<void> {
-    const ready = new AbortController();
-    for await (const event of this.#bucket.watch({ signal: ready.signal }))
-      if (event.kind === 'value') await this.#bucket.delete(event.key);
-      else if (event.kind === 'ready') break;
-    ready.abort();
+  /**
+   * Takes on the plans of the gateway before: what its boards have loaded need not be loaded again.
+   * @throws PynqLlmError BUS_...
+   */
+  async adopt(): Promise<void> {
+    for await (const { key, value, revision } of storedPlans(this.#options.bus))
+      try {
+        const plan = readPlan(value, revision);
+        if (plan.stages.length > 0) this.#plans.set(key, { ...plan, key, begunAt: this.#options.clock.now() });
+      } catch (err) {
+        this.#options.log.warn({ err }, 'a plan of the gateway before cannot be read');
+        await this.#bucket.delete(key);
+      }
   }
 
   /** The plans of a model, or of all, by number. */
@@ -172,7 +178,8 @@ export class Pipelines {
     };
     for (const plan of plans()) {
       if (boards.isWhole(plan)) wanted.error = undefined;
-      const why = this.#brokenBy(plan, wanted, now) ?? this.#tooShort(plan, free().length);
+      const why =
+        this.#brokenBy(plan, wanted, now) ?? this.#otherwise(plan, wanted) ?? this.#tooShort(plan, free().length);
       if (why === undefined) continue;
       log.warn({ plan: plan.number, model: digest, why }, 'a plan of the fleet is over');
       this.#plans.delete(plan.key);
@@ -245,6 +252,17 @@ export class Pipelines {
     return undefined;
   }
 
+  /** A plan of the gateway before may not be as it is wanted now. */
+  #otherwise({ stages, settings }: Plan, wanted: Wanted): string | undefined {
+    const { mode } = this.#options;
+    const asked = this.#requestOf(wanted);
+    const isOther = (['contextLength', 'kvType', 'maxColumns'] as const).some(
+      (name) => settings[name] !== asked[name],
+    );
+    if (isOther) return 'it is to be loaded with other settings';
+    return mode !== 'auto' && stages.length > mode ? `${mode} boards are to have it` : undefined;
+  }
+
   /** A plan that was made while boards lacked makes room for one of as many as there should be. */
   #tooShort({ stages }: Plan, free: number): string | undefined {
     const { mode } = this.#options;
@@ -272,6 +290,23 @@ export class Pipelines {
   #later(ms: number): void {
     this.#stopTimer?.();
     this.#stopTimer = this.#options.clock.after(Math.max(1, ms), () => this.reconcile());
+  }
+}
+
+/** Deletes all plans: a gateway that cuts nothing has none. @throws PynqLlmError BUS_... */
+export async function deletePlans(bus: Bus): Promise<void> {
+  for await (const { key } of storedPlans(bus)) await bus.bucket(PLANS).delete(key);
+}
+
+async function* storedPlans(bus: Bus): AsyncGenerator<KeyEntry> {
+  const ended = new AbortController();
+  try {
+    for await (const event of bus.bucket(PLANS).watch({ signal: ended.signal })) {
+      if (event.kind === 'ready') return;
+      if (event.kind === 'value') yield event;
+    }
+  } finally {
+    ended.abort();
   }
 }
 

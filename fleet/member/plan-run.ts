@@ -9,7 +9,7 @@ import { hopOf } from '../subjects.js';
 
 interface PlanRunOptions {
   readonly bus: Bus;
-  readonly stages: AgentStages;
+  readonly stages: Pick<AgentStages, 'begin' | 'end' | 'run' | 'complete'>;
   /** The board's name. */
   readonly board: string;
   readonly plan: Plan;

@@ -8,7 +8,7 @@ import { readHop } from '../pipeline/hop.js';
 import { type Plan, placeIn, readPlan } from '../pipeline/plan-record.js';
 import { hopsTo, PLANS } from '../subjects.js';
 import type { MemberAgent } from './agent-link.js';
-import { fetchModel } from './fetch-model.js';
+import { fetchStage } from './fetch-model.js';
 import { PlanRun } from './plan-run.js';
 
 /** Others are told so often how far it is. */
@@ -178,8 +178,8 @@ export class Stages {
     try {
       // What is left of models that this board has no part in any more may be in the way.
       for (const other of [...this.#loaded]) if (!this.#parts.has(other)) await this.#unload(other);
-      await fetchModel(bus, agent, model, tell, this.#closing.signal);
       const { from, to } = plan.stages[index]!;
+      await fetchStage(bus, agent, model, { from, to }, tell, this.#closing.signal);
       const stage = { from, to, stages: plan.stages.length, kvFrames };
       this.#loaded.add(model);
       await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
