@@ -54,6 +54,8 @@ export class Stages {
   #owner: string | undefined;
   #last: Promise<void> = Promise.resolve();
   #toldAt = 0;
+  /** Until it is told that something was refused. */
+  #refusal: NodeJS.Timeout | undefined;
   /** Hidden states of plans that are over, or from who has no place in one. */
   refused = 0;
 
@@ -94,6 +96,7 @@ export class Stages {
     this.#closing.abort();
     this.#forgetLost();
     this.#hops.close();
+    clearTimeout(this.#refusal);
     for (const { run } of this.#parts.values()) run?.end(left(this.#options.name));
     this.#parts.clear();
   }
@@ -209,7 +212,13 @@ export class Stages {
     const hop = readHop(data);
     if (this.#parts.get(hop.model)?.run?.take(hop, from)) return;
     this.refused++;
+    if (this.#refusal !== undefined) return;
+    // Who sends many of them is not answered with as many words.
     log.info({ plan: hop.plan, model: hop.model, from }, 'a hidden state of no plan that there is was refused');
+    this.#refusal = setTimeout(() => {
+      this.#refusal = undefined;
+      this.#options.onChange();
+    }, TELL_MS);
   }
 
   #deviceLost(reason: PynqLlmError): void {

@@ -125,6 +125,8 @@ export class Cut {
     id: string,
     data: Uint8Array,
   ) => Uint8Array | undefined | Promise<Uint8Array | undefined> = (_subject, _id, data) => data;
+  /** Asked of each message that the board publishes: no loses it on its way. */
+  onPublish: (subject: string) => boolean = () => true;
   /** Milliseconds until the board hears that an acknowledgement has arrived. */
   ackMs = 0;
 
@@ -179,7 +181,8 @@ export class Cut {
     return new Proxy(bus, {
       get(target, property) {
         if (property === 'publish')
-          return (...args: Parameters<Bus['publish']>) => !dead() && target.publish(...args);
+          return (...args: Parameters<Bus['publish']>) =>
+            !dead() && (!cut.onPublish(args[0]) || target.publish(...args));
         if (property === 'subscribe')
           return (...[pattern, handler, more]: Parameters<Bus['subscribe']>) =>
             target.subscribe(pattern, (message) => (dead() ? undefined : handler(message)), more);

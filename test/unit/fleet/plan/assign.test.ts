@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadBoardDescription } from '../../../../board/index.js';
+import { loadBoardDescription, withDmaMemory } from '../../../../board/index.js';
 import { assignPipelines } from '../../../../fleet/plan/assign.js';
 import { TINY_LLAMA } from '../models.js';
 
@@ -29,7 +29,8 @@ describe('boards are formed into pipelines', () => {
   });
 
   it('of as few as the model needs, and leave a board alone that can hold all of it', () => {
-    const kv260 = { name: 'large', description: loadBoardDescription('kv260-2026-v3') };
+    const description = withDmaMemory(loadBoardDescription('kv260-2026-v3'), 512 * 2 ** 20)!;
+    const kv260 = { name: 'large', description };
     const found = assignPipelines(TINY_LLAMA, [...boards(2, 256), kv260, ...boards(2, 256, 2)], 'auto', {});
     expect(names(found)).toEqual([['large'], ['b0', 'b1'], ['b2', 'b3']]);
     expect(names(assignPipelines(TINY_LLAMA, boards(5, 128), 'auto', {}))).toEqual([['b0', 'b1', 'b2', 'b3']]);
