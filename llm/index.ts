@@ -19,10 +19,12 @@ export type { ServiceOptions } from './engine/job.js';
 export type { GenerateRequest } from './engine/request.js';
 export type { Scores } from './engine/score-sequence.js';
 export type { KvPin } from './kv/pool.js';
+export type { PoolShape } from './kv/pool-shape.js';
 export { SpillFolder } from './kv/spill-folder.js';
 export {
   assumedSystem,
   budgetMemory,
+  kvShapeOfStage,
   type MemoryBudget,
   type MemoryRequest,
   type ModelShape,
@@ -30,7 +32,6 @@ export {
   requireMemory,
   type StageMemory,
   type SystemMemory,
-  stageKvBytes,
   stageMemory,
   stageShape,
   typeNamed,
@@ -68,6 +69,7 @@ export {
   CacheRecorder,
   Stage,
   type StageBatch,
+  stagePool,
 } from './stages/index.js';
 export { type LayerShape, StepCost, type StepShape, stepShape } from './step-cost/index.js';
 export { MOST_THREADS } from './threads/control.js';

@@ -1,5 +1,5 @@
 import type { WireError } from '../../errors/index.js';
-import type { StageBatch } from '../../llm/index.js';
+import type { PoolShape, StageBatch } from '../../llm/index.js';
 
 /** Which layers of a model a board is to have, as one of several boards. */
 export interface StageSettings {
@@ -8,8 +8,9 @@ export interface StageSettings {
   readonly to: number;
   /** Boards that the model is cut over: as many micro-batches are on their way at a time. */
   readonly stages: number;
-  /** Frames of keys and values, of every stage as many: see KvLayout. */
-  readonly kvFrames: number;
+  /** The pages of keys and values that all stages have in common, and bytes that they may take here. */
+  readonly kvPool: PoolShape;
+  readonly kvBytes: number;
 }
 
 /** What it is about: a model that is loaded as a stage, and the number of the plan that it is part of. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Accelerator } from '../../driver/index.js';
 import { emptyMemory } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
@@ -22,7 +23,6 @@ import {
   requireMemory,
   SpillFolder,
   Stage,
-  stageKvBytes,
   stageShape,
   type SystemMemory,
 } from '../../llm/index.js';
@@ -305,7 +305,7 @@ export class LoadedModels {
       const gguf = openGguf(source);
       const whole = modelShape(gguf);
       const shape = stage === undefined ? whole : stageShape(whole, stage);
-      const { budget, threads, rows } = this.#cpuPart(shape, stage ? this.#asPlanned(request, shape, stage) : request, false);
+      const { budget, threads, rows } = this.#cpuPart(shape, { ...request, kvBytes: stage?.kvBytes ?? request.kvBytes }, false);
       requireMemory(budget);
       this.#room.promise(digest, budget.system.need);
       const { kvType, kvBytes, maxColumns } = budget;
@@ -321,6 +321,7 @@ export class LoadedModels {
         onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
         keep: { model: digest, ...packed, say: (note) => this.#events.onNote(note) },
         range: stage,
+        kvPool: stage?.kvPool,
       });
       opened = model;
       const result = {
@@ -375,12 +376,6 @@ export class LoadedModels {
       this.#room.free(digest);
       throw error;
     }
-  }
-
-  /** Keys and values are as many frames at every stage. */
-  #asPlanned(request: MemoryRequest, shape: ModelShape, { kvFrames }: StageSettings): MemoryRequest {
-    const kvType = request.kvType ?? this.#kv.type ?? 'f16';
-    return { ...request, kvType, kvBytes: stageKvBytes(shape, kvType, kvFrames) };
   }
 
   /**
@@ -507,7 +502,7 @@ export class LoadedModels {
 }
 
 function isSameStage(a: StageSettings | undefined, b: StageSettings): boolean {
-  return a?.from === b.from && a.to === b.to && a.stages === b.stages && a.kvFrames === b.kvFrames;
+  return a?.from === b.from && a.to === b.to && a.stages === b.stages && isDeepStrictEqual(a.kvPool, b.kvPool);
 }
 
 /** The end of a generation that was cancelled before its prompt was tokens. */

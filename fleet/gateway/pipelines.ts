@@ -1,9 +1,11 @@
 import type { Bus, KeyEntry, KeyValue } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
+import { kvShapeOfStage, stagePool } from '../../llm/index.js';
 import { type Clock, errorFromWire, type Params } from '../../protocol/index.js';
 import { assignPipelines, type PipelineMode } from '../plan/assign.js';
 import type { FleetModel } from '../plan/fleet-model.js';
+import type { PipelinePlan } from '../plan/pipeline-plan.js';
 import { type Plan, type PlanRecord, packPlan, readPlan } from '../pipeline/plan-record.js';
 import { PLANS } from '../subjects.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
@@ -196,16 +198,15 @@ export class Pipelines {
       const others = left.map((board) => ({ ...board, description: board.record.info.description }));
       const request = this.#requestOf(wanted);
       for (const one of assignPipelines(wanted.model, others, mode, { request }, isShort && waitsMs <= 0)) {
-        const kvFrames = Math.min(...one.plan.stages.map(({ memory }) => memory.kvFrames));
         const { contextLength, kvType, maxColumns } = request;
         await this.#begin({
           model: digest,
-          stages: one.plan.stages.map(({ from, to }, i) => {
+          stages: one.plan.stages.map(({ from, to, memory: { kvBytes } }, i) => {
             const { name: board, owner } = one.boards[i]!;
-            return { board, owner, from, to };
+            return { board, owner, from, to, kvBytes };
           }),
           settings: { contextLength, kvType, maxColumns },
-          kvFrames,
+          kvPool: poolOf(wanted.model, one.plan, kvType ?? 'f16'),
           width: wanted.model.memory.embedding,
           hopMs: this.#options.hopMs ?? HOP_MS,
         });
@@ -291,6 +292,15 @@ export class Pipelines {
     this.#stopTimer?.();
     this.#stopTimer = this.#options.clock.after(Math.max(1, ms), () => this.reconcile());
   }
+}
+
+/** The pages that the stages of a plan have in common. @throws PynqLlmError LLM_KV_TYPE */
+function poolOf({ memory }: FleetModel, { stages }: PipelinePlan, kvType: 'f16' | 'int8') {
+  const each = stages.map((stage) => ({
+    shape: kvShapeOfStage(memory, stage),
+    bytes: stage.memory.kvBytes,
+  }));
+  return stagePool(each, kvType);
 }
 
 /** Deletes all plans: a gateway that cuts nothing has none. @throws PynqLlmError BUS_... */

@@ -254,6 +254,10 @@ export class Member implements AsyncDisposable {
         `Board ${this.name} has no generation ${generation}.`,
       );
     }
+    if (method === 'models.load') {
+      const loaded = this.#stages.resultOf(checkParams(method, params).model);
+      if (loaded !== undefined) return loaded;
+    }
     // Boards have the file of what they have loaded; of others only the gateway has it.
     if (method === 'models.check') await this.#loads.fetch(checkParams(method, params).model);
     const result = await answerCall(this.#link, method, params);

@@ -1,7 +1,7 @@
 import type { Bus, Subscription } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { errorToWire } from '../../protocol/index.js';
+import { errorToWire, type Result } from '../../protocol/index.js';
 import { EXACT_TYPES } from '../exact-types.js';
 import type { BoardModel, BoardStage } from '../messages.js';
 import { readHop } from '../pipeline/hop.js';
@@ -32,6 +32,8 @@ interface Part {
   readonly index: number;
   state: BoardModel;
   run: PlanRun | undefined;
+  /** What loading it gave. */
+  result: Result<'models.load'> | undefined;
 }
 
 /**
@@ -78,6 +80,11 @@ export class Stages {
 
   list(): BoardModel[] {
     return [...this.#parts.values()].map(({ state }) => state);
+  }
+
+  /** What loading its layers of a model gave, where they are loaded: the agent may have no whole file of it. */
+  resultOf(model: string): Result<'models.load'> | undefined {
+    return this.#parts.get(model)?.result;
   }
 
   /** Sequences that the board can have at a time, as a multiple of what one with a whole model has. */
@@ -153,6 +160,7 @@ export class Stages {
         plan,
         index,
         run: undefined,
+        result: undefined,
         state: { ...factsOf(plan, index), state: 'loading', done: 0, total: 1 },
       };
       this.#parts.set(model, part);
@@ -169,7 +177,7 @@ export class Stages {
   async #load(part: Part): Promise<void> {
     const { bus, agent, log, name } = this.#options;
     const { plan, index } = part;
-    const { model, settings, kvFrames } = plan;
+    const { model, settings, kvPool } = plan;
     const isCurrent = () => !this.#closing.signal.aborted && this.#parts.get(model) === part;
     const tell = (done: number, total: number) => {
       const now = performance.now();
@@ -181,11 +189,11 @@ export class Stages {
     try {
       // What is left of models that this board has no part in any more may be in the way.
       for (const other of [...this.#loaded]) if (!this.#parts.has(other)) await this.#unload(other);
-      const { from, to } = plan.stages[index]!;
+      const { from, to, kvBytes } = plan.stages[index]!;
       await fetchStage(bus, agent, model, { from, to }, tell, this.#closing.signal);
-      const stage = { from, to, stages: plan.stages.length, kvFrames };
+      const stage = { from, to, stages: plan.stages.length, kvPool, kvBytes };
       this.#loaded.add(model);
-      await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
+      part.result = await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
       if (!isCurrent()) return;
       const onLost = (error: PynqLlmError) => this.#fail(part, error);
       part.run = new PlanRun({ bus, stages: agent.stages, board: name, plan, index, onLost });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { PoolShape } from '../../llm/index.js';
 import type { Params } from '../../protocol/index.js';
 import { pack, unpack } from '../messages.js';
 
@@ -13,6 +14,8 @@ export interface PlannedStage {
   readonly owner: string;
   readonly from: number;
   readonly to: number;
+  /** Bytes for keys and values. */
+  readonly kvBytes: number;
 }
 
 /** A model cut over boards, as the gateway writes it for them. Its number is the revision under which it is stored. */
@@ -21,8 +24,8 @@ export interface PlanRecord {
   /** The stages in their order; the engine is on the last one. None where the plan is over and no other one is made yet. */
   readonly stages: readonly PlannedStage[];
   readonly settings: Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'maxColumns'>;
-  /** Frames of keys and values of every stage: as many as the smallest has room for. */
-  readonly kvFrames: number;
+  /** The pages of keys and values that all stages have in common: as many as the smallest has room for. */
+  readonly kvPool: PoolShape;
   /** Values of a token's hidden state. */
   readonly width: number;
   /** Milliseconds that a stage may take for what comes to it. */
@@ -32,14 +35,28 @@ export interface PlanRecord {
 const planRecord: z.ZodType<PlanRecord> = z.object({
   model: digest,
   stages: z
-    .array(z.object({ board: z.string().max(63), owner: z.string().max(64), from: count, to: count }))
+    .array(
+      z.object({
+        board: z.string().max(63),
+        owner: z.string().max(64),
+        from: count,
+        to: count,
+        kvBytes: count,
+      }),
+    )
     .max(MOST_STAGES),
   settings: z.object({
     contextLength: z.int().min(1).optional(),
     kvType: z.enum(['f16', 'int8']).optional(),
     maxColumns: z.int().min(1).max(64).optional(),
   }),
-  kvFrames: z.int().min(1),
+  kvPool: z.object({
+    frames: count,
+    groups: z.object({ full: count, windowed: count }),
+    window: count,
+    keptRowFrames: count,
+    rowFrames: count,
+  }),
   width: z.int().min(1),
   hopMs: z.int().min(1),
 });

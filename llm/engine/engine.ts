@@ -151,11 +151,7 @@ export class Engine {
     this.#spill = spill;
     this.#microBatches = microBatches;
     this.#recorder = isMirrored ? new CacheRecorder() : undefined;
-    if (isMirrored) {
-      // Those who follow begin with nothing.
-      model.kvPool.forget();
-      model.kvPool.recorder = this.#recorder;
-    }
+    if (isMirrored) followFromNow(model, this.#recorder);
     this.#pace = new Pace(
       cyclesPerMs === undefined || model.coreCycles(1) === 0 ? undefined : 1 / cyclesPerMs,
     );
@@ -638,6 +634,19 @@ export class Engine {
     job.sequence.releaseCache();
     if (job.hasBegun) this.#rate.end(this.#now());
   }
+}
+
+/** Those who follow begin with nothing. @throws PynqLlmError LLM_STAGE_UNSUPPORTED where somebody else has pages */
+function followFromNow({ kvPool }: Model, recorder: CacheRecorder | undefined): void {
+  kvPool.forget();
+  kvPool.recorder = recorder;
+  const { freeFrames, frames } = kvPool.memory;
+  if (freeFrames === frames) return;
+  throw new PynqLlmError(
+    'LLM_STAGE_UNSUPPORTED',
+    `${frames - freeFrames} frames of keys and values are held by others: abort the engine that had the model before.`,
+    { context: { frames, freeFrames } },
+  );
 }
 
 /** @throws PynqLlmError LLM_STAGE_RANGE, LLM_STAGE_UNSUPPORTED */

@@ -1,6 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { wholeLines } from '../kernels/kernels.js';
 import { PAGE_TOKENS, type PartName } from './page.js';
+import { checkCommonRows, layersOfCommonGroup, type PageShape } from './pool-shape.js';
 import { type ConvolutionShape, RowLayout } from './row-layout.js';
 
 /** How keys and values of complete pages are stored; open pages are F16 always. */
@@ -65,11 +66,16 @@ export class KvLayout {
   /** Tokens that layers with a window see, the own one among them; 0 where there are none. */
   readonly window: number;
   readonly #places: readonly LayerPlace[];
+  readonly #common: PageShape | undefined;
 
-  /** @throws PynqLlmError LLM_KV_TYPE */
+  /**
+   * @param common what pages have in common with those of other layers; as these layers need it unless given
+   * @throws PynqLlmError LLM_KV_TYPE, LLM_STAGE_UNSUPPORTED
+   */
   constructor(
     readonly shape: KvShape,
     readonly type: KvType,
+    common?: PageShape,
   ) {
     const { layers, kvHeads, headDim, convolution } = shape;
     const layerWindows = (shape.layerWindows ?? []).slice(0, layers);
@@ -79,11 +85,14 @@ export class KvLayout {
         `Heads have ${headDim} values; INT8 keys are for heads of at most ${MOST_INT8_HEAD}.`,
         { context: { headDim, most: MOST_INT8_HEAD } },
       );
-    this.window = layerWindows.reduce((most, window) => Math.max(most, window), 0);
+    this.#common = common;
+    this.window = common?.window ?? layerWindows.reduce((most, window) => Math.max(most, window), 0);
     const windowed = layerWindows.filter((window) => window > 0).length;
-    const groupLayers = layersOfGroup(layers - windowed, windowed);
-    this.groups = {
-      full: Math.ceil((layers - windowed) / groupLayers),
+    const full = layers - windowed;
+    const groupLayers =
+      common === undefined ? layersOfGroup(full, windowed) : layersOfCommonGroup({ full, windowed }, common);
+    this.groups = common?.groups ?? {
+      full: Math.ceil(full / groupLayers),
       windowed: Math.ceil(windowed / groupLayers),
     };
     const placed = { full: 0, windowed: 0 };
@@ -99,6 +108,8 @@ export class KvLayout {
     const rowBytes = convolution === undefined ? 0 : Float32Array.BYTES_PER_ELEMENT * convolution.width;
     this.frameBytes = wholeLines(Math.max(groupBytes, rowBytes));
     this.rows = convolution && new RowLayout(convolution, this.frameBytes);
+    if (common !== undefined && this.rows !== undefined)
+      checkCommonRows({ kept: this.rows.keptFrames, others: this.rows.otherFrames }, common);
     this.#groupFrames = type === 'int8' ? 1 : 2;
     this.#openGroupFrames = type === 'int8' ? 3 : 2;
   }
@@ -125,11 +136,11 @@ export class KvLayout {
 
   /** Frames of a page for the rows of convolutions that stay, and for the others until it is settled; 0 where there are none. */
   get keptRowFrames(): number {
-    return this.rows?.keptFrames ?? 0;
+    return this.#common?.keptRowFrames ?? this.rows?.keptFrames ?? 0;
   }
 
   get rowFrames(): number {
-    return this.rows?.otherFrames ?? 0;
+    return this.#common?.rowFrames ?? this.rows?.otherFrames ?? 0;
   }
 
   get #allGroups(): number {

@@ -5,6 +5,7 @@ import { SEQUENCES } from './default-memory.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS, type PartName } from './layout.js';
 import { KvMemory } from './memory.js';
 import { framesOf, hasBytes, type Page, type PagePart, partsOf } from './page.js';
+import type { PoolShape } from './pool-shape.js';
 import { PrefixIndex, pageHash } from './prefix-index.js';
 import type { Prospect } from './prospect.js';
 
@@ -15,6 +16,8 @@ export interface KvPoolOptions {
   readonly type: KvType;
   /** Bound of all keys and values. */
   readonly bytes: number;
+  /** Pages in common with other stages, which bound them instead. */
+  readonly common?: PoolShape | undefined;
   /** Longest sequence that is ever asked for, in tokens. */
   readonly contextLength: number;
   /** Most columns whose attention is computed together; 1 unless given. */
@@ -87,12 +90,14 @@ export class KvPool {
   #restored = 0;
   #spillFailures = 0;
 
-  /** @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE */
+  /** @throws PynqLlmError LLM_KV_MEMORY, LLM_KV_TYPE, LLM_STAGE_UNSUPPORTED */
   constructor(shape: KvShape, options: KvPoolOptions) {
-    const { type, bytes, contextLength, maxColumns = 1, threads = new ThreadPool(1) } = options;
+    const { type, common, contextLength, maxColumns = 1, threads = new ThreadPool(1) } = options;
+    const layout = new KvLayout(shape, type, common);
+    const bytes = common === undefined ? options.bytes : common.frames * layout.frameBytes;
     this.askedBytes = bytes;
     this.#mostOpened = SEQUENCES + Math.ceil(maxColumns / PAGE_TOKENS);
-    this.memory = new KvMemory(new KvLayout(shape, type), bytes, contextLength, maxColumns, threads);
+    this.memory = new KvMemory(layout, bytes, contextLength, maxColumns, threads);
   }
 
   /** The longest sequence that there is room for when it is alone. */

@@ -2,7 +2,7 @@ import type { BoardDescription } from '../../board/index.js';
 import { emptyMemory, rowsPerTile, type TensorShape, type WorkingPlan } from '../../driver/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
 import { chooseForms } from '../core-form/index.js';
-import { KvLayout, type KvType } from '../kv/layout.js';
+import type { KvShape } from '../kv/layout.js';
 import type { LayerRange } from '../model/layer-range.js';
 import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import { assumedSystem } from './board-system.js';
@@ -13,8 +13,6 @@ import type { ModelShape } from './model-shape.js';
 export interface StageMemory extends MemorySum {
   /** The driver's buffers that this is with: none for staging, and of results as many bytes as come at a time. */
   readonly working: WorkingPlan;
-  /** Frames that the bytes for keys and values are: stages that share sequences need as many each. */
-  readonly kvFrames: number;
 }
 
 /**
@@ -47,41 +45,51 @@ export function stageMemory(
     system: assumedSystem(description, uploads),
     request: { ...request, staged: false, working },
   });
-  return { ...sum, working, kvFrames: Math.floor(sum.kvBytes / frameBytes(shape, sum.kvType)) };
+  return { ...sum, working };
 }
 
-/** Bytes for so many frames of keys and values of a stage. @param stage its layers alone @throws PynqLlmError LLM_KV_TYPE */
-export function stageKvBytes(stage: ModelShape, type: KvType, frames: number): number {
-  return frames * frameBytes(stage, type);
+/** Keys and values of these layers alone, and rows of convolutions. */
+export function kvShapeOfStage(model: ModelShape, { from, to }: LayerRange): KvShape {
+  const { heads, kvHeads, headDim, layerWindows, convolution } = model;
+  const attending = new Set<number>();
+  for (const { name } of model.matrices) {
+    const layer = layerOf(name);
+    if (layer !== undefined && name.includes('.attn_')) attending.add(layer);
+  }
+  const inOrder = [...attending].toSorted((a, b) => a - b);
+  const isOwn = (_: number, i: number) => inOrder[i]! >= from && inOrder[i]! < to;
+  const layers = inOrder.filter(isOwn).length;
+  return {
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    layerWindows: layerWindows.filter(isOwn),
+    convolution: convolution && { ...convolution, layers: to - from - layers },
+  };
 }
 
-function frameBytes(stage: ModelShape, type: KvType): number {
-  return new KvLayout(stage, type).frameBytes;
+function layerOf(name: string): number | undefined {
+  const [, layer] = /^blk\.(\d+)\./.exec(name) ?? [];
+  return layer === undefined ? undefined : Number(layer);
 }
 
 /** A model of these layers alone. Logits and the vocabulary's texts are the last stage's. */
-export function stageShape(model: ModelShape, { from, to }: LayerRange): ModelShape {
-  const { matrices, embedding, vectorValues, layerWindows, convolution } = model;
-  const layerOf = ({ name }: TensorShape) => /^blk\.(\d+)\./.exec(name)?.[1];
-  const all = 1 + matrices.reduce((most, matrix) => Math.max(most, Number(layerOf(matrix) ?? 0)), 0);
-  const isLast = to === all;
-  const own = matrices.filter((matrix, i) => {
-    const layer = layerOf(matrix);
-    return layer === undefined
-      ? isLast && i === matrices.length - 1
-      : Number(layer) >= from && Number(layer) < to;
+export function stageShape(model: ModelShape, range: LayerRange): ModelShape {
+  const { from, to } = range;
+  const { matrices, embedding, vectorValues } = model;
+  const layers = 1 + matrices.reduce((most, { name }) => Math.max(most, layerOf(name) ?? 0), 0);
+  const isLast = to === layers;
+  const own = matrices.filter(({ name }, i) => {
+    const layer = layerOf(name);
+    return layer === undefined ? isLast && i === matrices.length - 1 : layer >= from && layer < to;
   });
-  const convolving = new Set(matrices.filter(({ name }) => name.includes('.shortconv.')).map(layerOf));
-  const attend = (first: number, end: number) =>
-    Array.from({ length: end - first }, (_, i) => String(first + i)).filter((layer) => !convolving.has(layer))
-      .length;
-  const [before, layers] = [attend(0, from), attend(from, to)];
-  const ofLayer = Math.max(0, vectorValues - embedding) / all;
+  const kv = kvShapeOfStage(model, range);
+  const ofLayer = Math.max(0, vectorValues - embedding) / layers;
   return {
     ...model,
-    layers,
-    layerWindows: layerWindows.slice(before, before + layers),
-    convolution: convolution && { ...convolution, layers: to - from - layers },
+    ...kv,
+    layerWindows: kv.layerWindows ?? [],
     matrices: own,
     vectorValues: Math.ceil(ofLayer * (to - from)) + (isLast ? embedding : 0),
     ...(!isLast && { vocabulary: 0, merges: 0 }),

@@ -4,6 +4,7 @@ import type { GgufFile, GgufTensor } from '../../gguf/index.js';
 import { type CoreTypesSetting, checkCoreTypes } from '../core-form/index.js';
 import { defaultKvBytes } from '../kv/default-memory.js';
 import type { KvType } from '../kv/layout.js';
+import type { PoolShape } from '../kv/pool-shape.js';
 import { ThreadPool } from '../threads/thread-pool.js';
 import { createTokenizer, type Tokenizer } from '../tokenizer/index.js';
 import { AttentionBlock } from './attention-block.js';
@@ -54,6 +55,8 @@ export interface LoadOptions {
   readonly kvType?: KvType | undefined;
   /** Bound of keys and values in bytes; see {@link defaultKvBytes}. */
   readonly kvBytes?: number | undefined;
+  /** Of a stage: the pages that keys and values have in common with the other stages', instead of `kvBytes`; see `stagePool`. */
+  readonly kvPool?: PoolShape | undefined;
   /** Threads that compute, the caller's among them; 1 unless given. */
   readonly threads?: number | undefined;
   /**
@@ -166,6 +169,7 @@ export function loadModel(gguf: GgufFile, options: LoadOptions = {}): Model {
       contextLength,
       kv: {
         type: kvType,
+        common: options.kvPool,
         bytes:
           options.kvBytes ??
           defaultKvBytes(kvShapeOf(config, range), kvType, contextLength, accelerator?.board.description),

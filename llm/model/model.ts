@@ -30,7 +30,7 @@ export interface ModelParts {
   readonly coreTypes: CoreTypesSetting;
   readonly weights: WeightOrigins;
   readonly contextLength: number;
-  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes'>;
+  readonly kv: Pick<KvPoolOptions, 'type' | 'bytes' | 'common'>;
   /** Of the first layers only. */
   readonly embedding: Embedding | undefined;
   /** Learned positions, which are added to embeddings. */

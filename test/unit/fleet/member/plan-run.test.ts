@@ -13,9 +13,9 @@ const WIDTH = 4;
 const PLAN: Plan = {
   number: 7,
   model: MODEL,
-  stages: ['a', 'b', 'c'].map((board, i) => ({ board, owner: `o-${board}`, from: i, to: i + 1 })),
+  stages: ['a', 'b', 'c'].map((board, i) => ({ board, owner: `o-${board}`, from: i, to: i + 1, kvBytes: 8 })),
   settings: {},
-  kvFrames: 8,
+  kvPool: { frames: 8, groups: { full: 1, windowed: 0 }, window: 0, keptRowFrames: 0, rowFrames: 0 },
   width: WIDTH,
   hopMs: 200,
 };

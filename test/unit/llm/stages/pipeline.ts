@@ -2,9 +2,10 @@ import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
 import type { GgufFile } from '../../../../gguf/index.js';
 import { Engine, type EngineOptions } from '../../../../llm/engine/engine.js';
+import { kvShapeOfStage, modelShape } from '../../../../llm/memory/index.js';
 import { type LoadOptions, loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
-import { Stage, type StageBatch } from '../../../../llm/stages/index.js';
+import { Stage, type StageBatch, stagePool } from '../../../../llm/stages/index.js';
 import { type MockBoard, openMockBoard } from '../../../../mock-device/index.js';
 
 interface Hop {
@@ -16,10 +17,14 @@ interface Hop {
 export interface PipelineOptions {
   readonly board?: string;
   readonly timing?: 'systemc' | 'synthesised';
-  readonly load?: Omit<LoadOptions, 'range' | 'accelerator'>;
+  readonly load?: Omit<LoadOptions, 'range' | 'accelerator' | 'kvPool'>;
   /** Without boards everything is the CPU's. */
   readonly hasBoards?: boolean;
+  /** Bytes of keys and values on each board that holds all layers: a stage has its part. */
+  readonly kvBytes?: number;
 }
+
+const MOST = 1 << 24;
 
 /** A model cut into stages, each with a board of its own, in one process. Where a hop is on its way is for the test to say. */
 export class Pipeline {
@@ -38,15 +43,21 @@ export class Pipeline {
   constructor(gguf: GgufFile, cuts: readonly number[], options: PipelineOptions = {}) {
     const { board = 'kv260', timing = 'systemc', hasBoards = true } = options;
     const layers = Number(gguf.metadata.get(`${gguf.metadata.get('general.architecture')}.block_count`));
-    const ends = [...cuts, layers];
-    this.models = ends.map((to, i) => {
-      const range = { from: i === 0 ? 0 : ends[i - 1]!, to };
-      if (!hasBoards) return loadModel(gguf, { ...options.load, range });
+    const ranges = [...cuts, layers].map((to, i) => ({ from: i === 0 ? 0 : cuts[i - 1]!, to }));
+    const { kvBytes = MOST } = options;
+    const shape = modelShape(gguf);
+    const parts = ranges.map((range) => ({
+      shape: kvShapeOfStage(shape, range),
+      bytes: (kvBytes * (range.to - range.from)) / layers,
+    }));
+    const kvPool = stagePool(parts, options.load?.kvType ?? 'f16');
+    this.models = ranges.map((range) => {
+      if (!hasBoards) return loadModel(gguf, { ...options.load, range, kvPool });
       const mock = openMockBoard({ ...loadBoardDescription(board), timing });
       const accelerator = new Accelerator(mock);
       this.boards.push(mock);
       this.#accelerators.push(accelerator);
-      return loadModel(gguf, { ...options.load, accelerator, range });
+      return loadModel(gguf, { ...options.load, accelerator, range, kvPool });
     });
     this.stages = this.models.slice(0, -1).map((model) => new Stage(model));
     this.#lines = this.models.map(() => []);
@@ -57,8 +68,9 @@ export class Pipeline {
     return this.models.at(-1)!;
   }
 
-  /** Begins anew, as a plan after another one. */
+  /** Begins anew, as a plan after another one: what is on its way is lost, and stages forget their caches. */
   restart(options: EngineOptions): void {
+    this.#reset();
     this.engine = new Engine(this.last, { microBatches: this.models.length, ...options });
   }
 
@@ -104,8 +116,7 @@ export class Pipeline {
     }
   }
 
-  /** What is on its way is lost. */
-  reset(): void {
+  #reset(): void {
     for (const line of this.#lines) line.length = 0;
     this.#underWay = 0;
     for (const stage of this.stages) stage.reset();

@@ -62,9 +62,7 @@ it('gives, with several batches under way, the tokens and log-probabilities of o
 });
 
 it('has pieces of one prompt under way in several batches', () => {
-  pipeline.reset();
   pipeline.restart({});
-  pipeline.last.kvPool.clear();
   const { tokens } = submit(pipeline.engine, REQUESTS[2]!);
   for (let piece = 0; piece < 3; piece++) expect(pipeline.begin()).toBe(true);
   expect(pipeline.begin()).toBe(false);
@@ -74,7 +72,6 @@ it('has pieces of one prompt under way in several batches', () => {
 });
 
 it('goes on by continuation where a plan is lost with batches under way', () => {
-  pipeline.reset();
   pipeline.restart({});
   const given = REQUESTS.map((request) => submit(pipeline.engine, request));
   for (let i = 0; i < 40; i++) {
@@ -84,7 +81,7 @@ it('goes on by continuation where a plan is lost with batches under way', () => 
   pipeline.begin();
   expect(pipeline.underWay).toBeGreaterThan(1);
   pipeline.engine.abort(new PynqLlmError('LLM_STAGE_BATCH', 'A stage is lost.'));
-  pipeline.reset();
+  pipeline.restart({});
   expect(pipeline.engine.count).toBe(0);
   for (const { kvPool } of pipeline.models) expect(kvPool.memory.freeFrames).toBe(kvPool.memory.frames);
   const rest = given.map(({ tokens, error, result }, i) => {
@@ -99,7 +96,6 @@ it('goes on by continuation where a plan is lost with batches under way', () => 
 });
 
 it('refuses what is out of order, or not of the pool of the engine', () => {
-  pipeline.reset();
   pipeline.restart({});
   submit(pipeline.engine, REQUESTS[0]!);
   const batch = pipeline.engine.begin()!;

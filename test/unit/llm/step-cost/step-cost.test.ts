@@ -9,10 +9,11 @@ import {
 } from '../../../../bench/synthetic-model.js';
 import { type BoardDescription, loadBoardDescription } from '../../../../board/index.js';
 import { Accelerator } from '../../../../driver/index.js';
-import { fileSource, type GgufFile, openGguf } from '../../../../gguf/index.js';
+import { fileSource, GgmlType, type GgufFile, openGguf } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { StepCost, stepShape } from '../../../../llm/step-cost/index.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
+import { syntheticGguf } from '../models.js';
 
 const Z1 = loadBoardDescription('pynq-z1');
 const TIMINGS: readonly BoardDescription[] = [Z1, { ...Z1, unpack: 'hls' }, { ...Z1, timing: 'systemc' }];
@@ -75,6 +76,47 @@ describe('the cycles of a step from a header alone', () => {
     expect(counted[1]! - counted[0]!).toBe(cost.cycles(1, 1, { from: 0, to: 1 }));
     expect(counted[0]).toBe(cost.cycles(1, 1, { from: 1, to: 2 }));
   });
+
+  it.each(TIMINGS)(
+    'of each of several stages are what its mock counts when it computes its part ($timing, $unpack)',
+    (board) => {
+      const gguf = syntheticGguf(() => GgmlType.Q3_K, { layers: 4, feedForward: 512 });
+      const cost = new StepCost(stepShape(gguf), board);
+      const stages = [
+        { from: 0, to: 1 },
+        { from: 1, to: 3 },
+        { from: 3, to: 4 },
+      ].map((range) => {
+        const accelerator = new Accelerator(openMockBoard(board));
+        return { range, accelerator, model: loadModel(gguf, { accelerator, range }) };
+      });
+      for (const { model } of stages)
+        expect(model.placement.tensors.map(({ placement }) => placement)).not.toContain('staged');
+      const logits = new Float32Array(stages[0]!.model.config.vocabSize);
+      for (const [columns, wanted] of [...STEPS.slice(0, 4), [64, 1] as const]) {
+        let hidden: Float32Array | undefined;
+        for (const { range, model } of stages) {
+          const cache = model.newCache();
+          const step = Array.from({ length: columns }, (_, position) => ({
+            cache,
+            token: 3 + position,
+            position,
+            ...(position >= columns - wanted && { logits }),
+          }));
+          model.extend(step);
+          const before = model.cost().coreCycles;
+          hidden = model.compute(step, hidden);
+          expect(model.cost().coreCycles - before).toBe(cost.cycles(columns, wanted, range));
+          expect(model.coreCycles(columns, wanted)).toBe(cost.cycles(columns, wanted, range));
+          cache.release();
+        }
+      }
+      for (const { model, accelerator } of stages) {
+        model.close();
+        accelerator.close();
+      }
+    },
+  );
 
   const files = readdirSync(FAMILIES).filter((file) => file.endsWith('.gguf'));
   it.each(files)('of %s are those of the loaded model, in every timing', (file) => {
