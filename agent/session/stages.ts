@@ -1,6 +1,12 @@
-import { PynqLlmError } from '../../errors/index.js';
+import type { PynqLlmError } from '../../errors/index.js';
 import type { StageBatch } from '../../llm/index.js';
-import { errorFromWire, errorToWire, type OnProgress, type Params, type Result } from '../../protocol/index.js';
+import {
+  errorFromWire,
+  errorToWire,
+  type OnProgress,
+  type Params,
+  type Result,
+} from '../../protocol/index.js';
 import type { PartPlan } from '../store/model-parts.js';
 import type { ModelStore } from '../store/model-store.js';
 import type { FromStage, StageSettings } from '../worker-link/stage-messages.js';
@@ -127,11 +133,17 @@ export class AgentStages {
     const { model, plan } = message;
     const begun = this.#begun.get(model);
     const listener = begun?.plan === plan ? begun.listener : undefined;
-    if (message.kind === 'stage-batch') return listener?.onBatch(message.batch);
+    if (message.kind === 'stage-batch') {
+      listener?.onBatch(message.batch);
+      return;
+    }
     const key = keyOf(model, plan, message.number);
     const running = this.#running.get(key);
     this.#running.delete(key);
-    if (message.kind === 'stage-ran') return running?.resolve(message.hidden);
+    if (message.kind === 'stage-ran') {
+      running?.resolve(message.hidden);
+      return;
+    }
     const error = errorFromWire(message.error);
     if (running === undefined) listener?.onFailed(error);
     else running.reject(error);

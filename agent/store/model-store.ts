@@ -9,8 +9,8 @@ import {
   modelDigest,
 } from '../../protocol/index.js';
 import { hasCode } from '../session/system-error.js';
-import { ModelParts } from './model-parts.js';
 import { ModelNames, NAMES_FILE, namesByDigest } from './model-names.js';
+import { ModelParts } from './model-parts.js';
 import { PackedWeights } from './packed-weights.js';
 import { PartialUploads } from './partial-uploads.js';
 import {

@@ -1,3 +1,4 @@
+import type { WorkingPlan } from '../../driver/index.js';
 import type { WireError } from '../../errors/index.js';
 import type { PoolShape, StageBatch } from '../../llm/index.js';
 
@@ -11,6 +12,8 @@ export interface StageSettings {
   /** The pages of keys and values that all stages have in common, and bytes that they may take here. */
   readonly kvPool: PoolShape;
   readonly kvBytes: number;
+  /** The driver's buffers, which are to be no larger than these layers need. */
+  readonly working: WorkingPlan;
 }
 
 /** What it is about: a model that is loaded as a stage, and the number of the plan that it is part of. */

@@ -1,43 +1,33 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Accelerator } from '../../driver/index.js';
-import { emptyMemory } from '../../driver/index.js';
+import type { Accelerator, WorkingPlan } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
-  budgetMemory,
-  type CoreTypesSetting,
-  checkContextLength,
-  checkCoreTypes,
-  checkModel,
-  chooseForms,
   DEFAULT_LIMITS,
   type Engine,
   EngineMetrics,
-  loadModel,
-  type MemoryBudget,
-  type MemoryRequest,
-  type Model,
-  type ModelShape,
-  modelShape,
   newCost,
-  requireMemory,
   SpillFolder,
   Stage,
-  stageShape,
   type SystemMemory,
 } from '../../llm/index.js';
-import { errorFromWire, errorToWire, type GenerateEvent, type OnProgress, type Result } from '../../protocol/index.js';
-import type { KvSettings } from '../worker-link/kv-settings.js';
+import {
+  errorFromWire,
+  errorToWire,
+  type GenerateEvent,
+  type OnProgress,
+  type Result,
+} from '../../protocol/index.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
 import type { FromStage, StageSettings, ToStage } from '../worker-link/stage-messages.js';
-import { type CpuPart, type CpuSettings, chooseCpuPart } from './cpu-part.js';
+import type { CpuSettings } from './cpu-part.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
 import { LoadedStages } from './loaded-stages.js';
 import { MemoryRoom } from './memory-room.js';
-import { checkLoadedAs, factsOf, loadedOtherwise } from './model-facts.js';
+import { ModelBudgets } from './model-budgets.js';
+import { checkLoadedAs, loadedOtherwise } from './model-facts.js';
+import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
 import { PipelineSteps } from './pipeline-steps.js';
-import { plainBudget, plainPlacement, planModel, shapeOf } from './plan-model.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
 import { RunningGenerations } from './running-generations.js';
@@ -65,16 +55,18 @@ export interface ModelEvents {
 
 /** What models are set up with. */
 export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights' | 'coreTypes'>, CpuSettings {
+  /**
+   * Has the driver's buffers as large as a plan needs them, or as large as any model needs them, while nothing is loaded.
+   * @returns what they are now
+   */
+  readonly useWorking: (plan: WorkingPlan | undefined) => WorkingPlan | undefined;
   /** What the machine has beside DMA memory, asked before each load. */
   readonly systemMemory: () => SystemMemory;
 }
 
 type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
-interface Loaded {
-  readonly model: Model;
-  readonly source: FileSource;
-  readonly result: Result<'models.load'>;
+interface Loaded extends OpenModel {
   readonly engine: Engine;
   readonly generations: RunningGenerations;
   /** Where it is the last one of several boards: what of the model is here, and what computes steps instead of the engine alone. */
@@ -84,13 +76,13 @@ interface Loaded {
 
 /** The models on the device, by digest, and what runs on them. */
 export class LoadedModels {
-  readonly #accelerator: () => Accelerator;
-  readonly #kv: KvSettings;
-  readonly #cpu: CpuSettings;
-  readonly #coreTypes: CoreTypesSetting | undefined;
+  readonly #takesRealTime: boolean;
+  readonly #budgets: ModelBudgets;
+  readonly #opening: Omit<OpenModelOptions, 'onProgress' | 'onNote'>;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
   readonly #room: MemoryRoom;
+  readonly #useWorking: ModelSetup['useWorking'];
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
   readonly #stages: LoadedStages;
@@ -109,13 +101,14 @@ export class LoadedModels {
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
-    const { kv, clientWeights, coreTypes, systemMemory } = setup;
-    this.#coreTypes = coreTypes;
-    this.#accelerator = accelerator;
-    this.#kv = kv;
-    this.#cpu = setup;
+    const { kv, clientWeights, coreTypes, systemMemory, useWorking, takesRealTime = false } = setup;
+    const room = new MemoryRoom(systemMemory);
+    this.#room = room;
+    this.#useWorking = useWorking;
+    this.#takesRealTime = takesRealTime;
+    this.#budgets = new ModelBudgets({ accelerator, kv, cpu: setup, coreTypes, room });
+    this.#opening = { accelerator, budgets: this.#budgets, room, coreTypes, useWorking };
     this.#clientWeights = clientWeights;
-    this.#room = new MemoryRoom(systemMemory);
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
     this.#stages = new LoadedStages((message) => events.onStage(message));
@@ -134,8 +127,8 @@ export class LoadedModels {
         pins: this.#pins,
         programs: this.programs,
       }),
-      'models.plan': (params) => this.#plan(params),
-      'models.check': (params) => this.#check(params),
+      'models.plan': (params) => this.#budgets.plan(params),
+      'models.check': (params) => this.#budgets.check(params, this.#loaded.get(params.model)?.result.memory),
       'models.load': (params, { id }) => this.#load(params, id),
       'models.unload': ({ model, force = false }) => this.#unload(model, force),
 
@@ -215,167 +208,65 @@ export class LoadedModels {
     }
   }
 
-  /** Where a model would go and what it would take. @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE, where asked LLM_MEMORY_... */
-  #plan({
-    tensors,
-    model,
-    alone = false,
-    refuse = false,
-    ...request
-  }: DeviceParams<'models.plan'>): Result<'models.plan'> {
-    const accelerator = this.#accelerator();
-    const coreTypes = request.coreTypes ?? this.#coreTypes;
-    const { description } = accelerator.board;
-    const placement = () =>
-      planModel((matrices) => accelerator.plan(matrices), tensors, description, coreTypes);
-    if (model === undefined) return placement();
-    const { budget } = this.#cpuPart(shapeOf(model, tensors), request, alone);
-    if (refuse) requireMemory(budget);
-    return { ...placement(), memory: plainBudget(budget) };
-  }
-
-  #cpuPart(model: ModelShape, request: MemoryRequest, alone: boolean): CpuPart {
-    checkContextLength(model, request.contextLength);
-    const accelerator = this.#accelerator();
-    const { description } = accelerator.board;
-    const coreTypes = checkCoreTypes(request.coreTypes ?? this.#coreTypes);
-    const matrices = () => chooseForms(description, model.matrices, coreTypes).map(({ shape }) => shape);
-    return chooseCpuPart(
-      this.#cpu,
-      matrices,
-      (shapes) => accelerator.plan(shapes),
-      description,
-      (part) => this.#budget(model, { ...request, ...part, coreTypes }, alone),
-    );
-  }
-
-  /** @param alone with nothing else on the board, else beside what is loaded */
-  #budget(model: ModelShape, request: MemoryRequest, alone: boolean): MemoryBudget {
-    const { board } = this.#accelerator();
-    const { description } = board;
-    return budgetMemory({
-      model,
-      board: { description, dma: alone ? emptyMemory(description) : board.dmaMemory() },
-      system: alone ? this.#room.alone() : this.#room.left(),
-      request: {
-        ...request,
-        kvType: request.kvType ?? this.#kv.type,
-        kvBytes: request.kvBytes ?? this.#kv.bytes,
-      },
-    });
-  }
-
   /**
-   * What loading would check, and say of the memory as it is now. Of a model that is loaded, what it took.
-   * @throws PynqLlmError as `#load`, before it takes memory
-   */
-  #check({ model, path, ...request }: DeviceParams<'models.check'>): Result<'models.check'> {
-    using source = fileSource(path);
-    const gguf = openGguf(source);
-    const assumed = [...checkModel(gguf).assumed];
-    const loaded = this.#loaded.get(model)?.result.memory;
-    if (loaded !== undefined) return { assumed, memory: loaded };
-    const { budget } = this.#cpuPart(modelShape(gguf), request, false);
-    requireMemory(budget);
-    return { assumed, memory: plainBudget(budget) };
-  }
-
-  /**
-   * Nothing is allocated before the model is known to fit. A stage takes the place of what is loaded of its model.
+   * A stage takes the place of what is loaded of its model.
    * @param id of the call, for progress
    * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
    */
-  #load(
-    { model: digest, path, packed, stage, ...request }: DeviceParams<'models.load'>,
-    id: number,
-  ): Result<'models.load'> {
+  #load(params: DeviceParams<'models.load'>, id: number): Result<'models.load'> {
+    const { model: digest, path: _, packed: __, stage, ...request } = params;
     const before = this.#loaded.get(digest) ?? this.#stages.get(digest);
     if (before !== undefined) {
       if (stage === undefined) {
         checkLoadedAs(before.model, request);
         return before.result;
       }
-      const isSame = isSameStage(before.settings, stage) && loadedOtherwise(before.model, request) === undefined;
+      const isSame =
+        isDeepStrictEqual(before.settings, stage) && loadedOtherwise(before.model, request) === undefined;
       if (isSame) return before.result;
       this.#unload(digest, true);
     }
-    const source = fileSource(path);
-    let opened: Model | undefined;
-    try {
-      const gguf = openGguf(source);
-      const whole = modelShape(gguf);
-      const shape = stage === undefined ? whole : stageShape(whole, stage);
-      const { budget, threads, rows } = this.#cpuPart(shape, { ...request, kvBytes: stage?.kvBytes ?? request.kvBytes }, false);
-      requireMemory(budget);
-      this.#room.promise(digest, budget.system.need);
-      const { kvType, kvBytes, maxColumns } = budget;
-      const model = loadModel(gguf, {
-        accelerator: this.#accelerator(),
-        contextLength: request.contextLength,
-        kvType,
-        kvBytes,
-        maxColumns,
-        coreTypes: request.coreTypes ?? this.#coreTypes,
-        threads,
-        cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
-        onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
-        keep: { model: digest, ...packed, say: (note) => this.#events.onNote(note) },
-        range: stage,
-        kvPool: stage?.kvPool,
-      });
-      opened = model;
-      const result = {
-        facts: factsOf(model),
-        placement: plainPlacement(model.placement),
-        memory: plainBudget(budget),
-        weights: model.weights,
-      };
-      if (stage !== undefined && !model.isLast) {
-        this.#stages.add(digest, { model, source, result, settings: stage, stage: new Stage(model) });
-        return result;
-      }
-      const stages = stage?.stages ?? 1;
-      const generations = new RunningGenerations(
-        model,
-        {
-          ...(stages > 1 && { microBatches: stages, maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
-          metrics: this.#metrics,
-          // The other stages could not follow.
-          spill: stages > 1 ? undefined : this.#spill,
-          weights: this.#clientWeights,
-          cyclesPerMs: this.#cpu.takesRealTime
-            ? this.#accelerator().board.description.clockHz / 1_000
-            : undefined,
+    const options = {
+      ...this.#opening,
+      onProgress: (...amounts: Parameters<OnProgress>) => this.#events.onProgress(id, ...amounts),
+      onNote: (text: string) => this.#events.onNote(text),
+    };
+    return openModel(options, params, (opened) => {
+      if (stage !== undefined && !opened.model.isLast)
+        this.#stages.add(digest, { ...opened, settings: stage, stage: new Stage(opened.model) });
+      else this.#loaded.set(digest, this.#serve(digest, opened, stage));
+      return opened.result;
+    });
+  }
+
+  /** @param settings where it has the last layers alone, and other boards those before */
+  #serve(digest: string, opened: OpenModel, settings: StageSettings | undefined): Loaded {
+    const stages = settings?.stages ?? 1;
+    const { clockHz } = this.#opening.accelerator().board.description;
+    const generations = new RunningGenerations(
+      opened.model,
+      {
+        ...(stages > 1 && { microBatches: stages, maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
+        metrics: this.#metrics,
+        // The other stages could not follow.
+        spill: stages > 1 ? undefined : this.#spill,
+        weights: this.#clientWeights,
+        cyclesPerMs: this.#takesRealTime ? clockHz / 1_000 : undefined,
+      },
+      (draft) => this.#find(draft).model,
+      this.#events.onEvent,
+    );
+    const { engine } = generations;
+    const onStage = (message: FromStage) => this.#events.onStage(message);
+    const steps = () =>
+      new PipelineSteps(engine, stages, {
+        onBatch: (plan, batch) => onStage({ kind: 'stage-batch', model: digest, plan, batch }),
+        onFailed: (plan, number, cause) => {
+          const error = errorToWire(cause, 'AGENT_INTERNAL');
+          onStage({ kind: 'stage-failed', model: digest, plan, number, error });
         },
-        (draft) => this.#find(draft).model,
-        this.#events.onEvent,
-      );
-      const { engine } = generations;
-      const steps = () =>
-        new PipelineSteps(engine, stages, {
-          onBatch: (plan, batch) => this.#events.onStage({ kind: 'stage-batch', model: digest, plan, batch }),
-          onFailed: (plan, number, cause) => {
-            const error = errorToWire(cause, 'AGENT_INTERNAL');
-            this.#events.onStage({ kind: 'stage-failed', model: digest, plan, number, error });
-          },
-        });
-      this.#loaded.set(digest, {
-        model,
-        source,
-        result,
-        engine,
-        generations,
-        settings: stage,
-        steps: stages > 1 ? steps() : undefined,
       });
-      return result;
-    } catch (error) {
-      // Its weights may be there and the memory for keys and values not.
-      opened?.close();
-      source.close();
-      this.#room.free(digest);
-      throw error;
-    }
+    return { ...opened, engine, generations, settings, steps: stages > 1 ? steps() : undefined };
   }
 
   /**
@@ -386,6 +277,7 @@ export class LoadedModels {
     const stage = this.#stages.remove(digest);
     if (stage !== undefined) {
       this.#free(digest, stage);
+      this.#useWorking(undefined);
       return {};
     }
     const loaded = this.#find(digest);
@@ -400,6 +292,7 @@ export class LoadedModels {
         },
       );
     this.#close(digest, loaded);
+    this.#useWorking(undefined);
     return {};
   }
 
@@ -494,15 +387,11 @@ export class LoadedModels {
     }
   }
 
-  #free(digest: string, { model, source }: Pick<Loaded, 'model' | 'source'>): void {
+  #free(digest: string, { model, source }: OpenModel): void {
     model.close();
     source.close();
     this.#room.free(digest);
   }
-}
-
-function isSameStage(a: StageSettings | undefined, b: StageSettings): boolean {
-  return a?.from === b.from && a.to === b.to && a.stages === b.stages && isDeepStrictEqual(a.kvPool, b.kvPool);
 }
 
 /** The end of a generation that was cancelled before its prompt was tokens. */

@@ -2,10 +2,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { Model } from '../../llm/index.js';
 import type { ModelFacts, Params } from '../../protocol/index.js';
 
-type Asked = Pick<
-  Params<'models.load'>,
-  'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns' | 'coreTypes'
->;
+type Asked = Pick<Params<'models.load'>, 'contextLength' | 'kvType' | 'kvBytes' | 'maxColumns' | 'coreTypes'>;
 
 /** Settings that are asked for have to be those that the model is loaded with. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
 export function checkLoadedAs(model: Model, asked: Asked): void {

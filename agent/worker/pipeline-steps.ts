@@ -74,7 +74,10 @@ export class PipelineSteps {
   /** Completes a batch that has come back, and begins others. */
   step(): void {
     const plan = this.#plan;
-    if (plan === undefined) return this.#engine.abort(this.#lost);
+    if (plan === undefined) {
+      this.#engine.abort(this.#lost);
+      return;
+    }
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) {
       try {
@@ -82,7 +85,8 @@ export class PipelineSteps {
       } catch (error) {
         if (!isPynqLlmError(error)) throw error;
         this.#onFailed(plan, arrived.number, error);
-        return this.abort(error);
+        this.abort(error);
+        return;
       }
       this.#inFlight--;
       this.#isStuck = false;

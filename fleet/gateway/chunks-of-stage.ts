@@ -32,7 +32,10 @@ export function neededChunks({ tensors }: GgufFile, bytes: number, { from, to }:
   };
   const take = (offset: number, byteLength: number) =>
     wanted.fill(1, Math.floor(offset / CHUNK_BYTES), Math.ceil((offset + byteLength) / CHUNK_BYTES));
-  take(0, all.reduce((least, { byteOffset }) => Math.min(least, byteOffset), bytes));
+  take(
+    0,
+    all.reduce((least, { byteOffset }) => Math.min(least, byteOffset), bytes),
+  );
   for (const { name, byteOffset, byteLength } of all) if (isNeeded(name)) take(byteOffset, byteLength);
   return wanted;
 }

@@ -85,7 +85,11 @@ export class FleetModels {
 
   /** A board is there, or has changed: it is to have what all have. */
   reconcile({ name, record }: FleetBoard): void {
-    if (this.#options.pipelines !== undefined) return this.#options.pipelines.reconcile();
+    const { pipelines } = this.#options;
+    if (pipelines !== undefined) {
+      pipelines.reconcile();
+      return;
+    }
     for (const [digest, params] of this.#wanted)
       if (modelOf(record, digest) === undefined) void this.#send(name, params);
     const { calls, log } = this.#options;
@@ -137,7 +141,8 @@ export class FleetModels {
     const { boards, calls, pipelines } = this.#options;
     if (pipelines !== undefined) {
       await pipelines.unwant(digest);
-      const isGone = () => boards.all.every(({ record }) => modelOf(record, digest) === undefined) || undefined;
+      const isGone = () =>
+        boards.all.every(({ record }) => modelOf(record, digest) === undefined) || undefined;
       await boards.until(isGone, UNLOAD_MS);
       return;
     }

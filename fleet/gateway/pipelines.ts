@@ -3,10 +3,10 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { kvShapeOfStage, stagePool } from '../../llm/index.js';
 import { type Clock, errorFromWire, type Params } from '../../protocol/index.js';
+import { type Plan, type PlanRecord, packPlan, readPlan } from '../pipeline/plan-record.js';
 import { assignPipelines, type PipelineMode } from '../plan/assign.js';
 import type { FleetModel } from '../plan/fleet-model.js';
 import type { PipelinePlan } from '../plan/pipeline-plan.js';
-import { type Plan, type PlanRecord, packPlan, readPlan } from '../pipeline/plan-record.js';
 import { PLANS } from '../subjects.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
 
@@ -84,7 +84,8 @@ export class Pipelines {
     for await (const { key, value, revision } of storedPlans(this.#options.bus))
       try {
         const plan = readPlan(value, revision);
-        if (plan.stages.length > 0) this.#plans.set(key, { ...plan, key, begunAt: this.#options.clock.now() });
+        if (plan.stages.length > 0)
+          this.#plans.set(key, { ...plan, key, begunAt: this.#options.clock.now() });
       } catch (err) {
         this.#options.log.warn({ err }, 'a plan of the gateway before cannot be read');
         await this.#bucket.delete(key);
@@ -181,7 +182,9 @@ export class Pipelines {
     for (const plan of plans()) {
       if (boards.isWhole(plan)) wanted.error = undefined;
       const why =
-        this.#brokenBy(plan, wanted, now) ?? this.#otherwise(plan, wanted) ?? this.#tooShort(plan, free().length);
+        this.#brokenBy(plan, wanted, now) ??
+        this.#otherwise(plan, wanted) ??
+        this.#tooShort(plan, free().length);
       if (why === undefined) continue;
       log.warn({ plan: plan.number, model: digest, why }, 'a plan of the fleet is over');
       this.#plans.delete(plan.key);
@@ -201,9 +204,9 @@ export class Pipelines {
         const { contextLength, kvType, maxColumns } = request;
         await this.#begin({
           model: digest,
-          stages: one.plan.stages.map(({ from, to, memory: { kvBytes } }, i) => {
+          stages: one.plan.stages.map(({ from, to, memory: { kvBytes, working } }, i) => {
             const { name: board, owner } = one.boards[i]!;
-            return { board, owner, from, to, kvBytes };
+            return { board, owner, from, to, kvBytes, working };
           }),
           settings: { contextLength, kvType, maxColumns },
           kvPool: poolOf(wanted.model, one.plan, kvType ?? 'f16'),

@@ -83,7 +83,8 @@ export class StepPrices {
       const cycles = (columns: number, logits?: number) =>
         Math.max(...costs.map(({ cost, range }) => cost.cycles(columns, logits, range)));
       return {
-        stepMs: (columns, logits) => count * slowest(each(columns), logits === undefined ? logits : each(logits)),
+        stepMs: (columns, logits) =>
+          count * slowest(each(columns), logits === undefined ? logits : each(logits)),
         promptColumns: count * columnsThatPay(MOST_COLUMNS, PAGE_TOKENS, cycles),
       };
     } catch (err) {

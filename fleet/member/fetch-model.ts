@@ -26,7 +26,10 @@ export async function fetchStage(
   const asked = await bus.request(MODEL_FILE, pack({ digest, stage }), { timeoutMs: BEGIN_MS });
   const { bytes, chunkDigests, wanted } = unpack(fileAnswer, asked, `What model ${digest} is`);
   if (wanted?.length !== chunkCount(bytes) || modelDigest(bytes, chunkDigests) !== digest)
-    throw new PynqLlmError('FLEET_BAD_MESSAGE', `What the gateway says of model ${digest} is not that model's.`);
+    throw new PynqLlmError(
+      'FLEET_BAD_MESSAGE',
+      `What the gateway says of model ${digest} is not that model's.`,
+    );
   const read = (offset: number, byteLength: number) => pieces(bus, digest, offset, byteLength, signal);
   await stages.fetch({ digest, byteLength: bytes, chunkDigests, wanted, read }, onProgress);
 }

@@ -110,12 +110,19 @@ export class PlanRun {
     this.#awaited.delete(number);
     clearTimeout(awaited?.timer);
     const { stages, plan } = this.#options;
-    if (awaited === undefined) return this.#lose(this.#lost(`batch ${number} never began`));
+    if (awaited === undefined) {
+      this.#lose(this.#lost(`batch ${number} never began`));
+      return;
+    }
     const hidden = this.#statesOf(bytes, awaited.columns);
     if (hidden !== undefined) stages.complete(plan.model, plan.number, number, hidden);
   }
 
-  async #compute(number: number, batch: StageBatch | undefined, bytes: Uint8Array | undefined): Promise<void> {
+  async #compute(
+    number: number,
+    batch: StageBatch | undefined,
+    bytes: Uint8Array | undefined,
+  ): Promise<void> {
     const { stages, plan, index } = this.#options;
     const timer = setTimeout(() => {
       this.#lose(this.#lost(`batch ${number} was not computed within ${plan.hopMs} ms`));
@@ -153,7 +160,9 @@ export class PlanRun {
 
   #send(
     to: string,
-    what: { kind: 'failed'; error: ReturnType<typeof errorToWire> } | Omit<Extract<Hop, { kind: 'batch' }>, 'model' | 'plan'>,
+    what:
+      | { kind: 'failed'; error: ReturnType<typeof errorToWire> }
+      | Omit<Extract<Hop, { kind: 'batch' }>, 'model' | 'plan'>,
   ): void {
     const { bus, board, plan } = this.#options;
     try {
@@ -189,6 +198,8 @@ export class PlanRun {
   #lost(why: string): PynqLlmError {
     const { board, plan, index } = this.#options;
     const what = `Plan ${plan.number} ended at stage ${index}, on board ${board}: ${why}.`;
-    return new PynqLlmError('FLEET_STAGE_LOST', what, { context: { plan: plan.number, board, stage: index } });
+    return new PynqLlmError('FLEET_STAGE_LOST', what, {
+      context: { plan: plan.number, board, stage: index },
+    });
   }
 }

@@ -150,7 +150,9 @@ export class Stages {
       if (wanted.get(model)?.plan.number === part.plan.number) continue;
       this.#parts.delete(model);
       const { number } = part.plan;
-      part.run?.end(new PynqLlmError('FLEET_STAGE_LOST', `Plan ${number} is over.`, { context: { plan: number } }));
+      part.run?.end(
+        new PynqLlmError('FLEET_STAGE_LOST', `Plan ${number} is over.`, { context: { plan: number } }),
+      );
       log.info({ model, plan: number }, 'a plan of the fleet is over');
       hasChanged = true;
     }
@@ -189,9 +191,9 @@ export class Stages {
     try {
       // What is left of models that this board has no part in any more may be in the way.
       for (const other of [...this.#loaded]) if (!this.#parts.has(other)) await this.#unload(other);
-      const { from, to, kvBytes } = plan.stages[index]!;
+      const { from, to, kvBytes, working } = plan.stages[index]!;
       await fetchStage(bus, agent, model, { from, to }, tell, this.#closing.signal);
-      const stage = { from, to, stages: plan.stages.length, kvPool, kvBytes };
+      const stage = { from, to, stages: plan.stages.length, kvPool, kvBytes, working };
       this.#loaded.add(model);
       part.result = await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
       if (!isCurrent()) return;
@@ -222,7 +224,10 @@ export class Stages {
     this.refused++;
     if (this.#refusal !== undefined) return;
     // Who sends many of them is not answered with as many words.
-    log.info({ plan: hop.plan, model: hop.model, from }, 'a hidden state of no plan that there is was refused');
+    log.info(
+      { plan: hop.plan, model: hop.model, from },
+      'a hidden state of no plan that there is was refused',
+    );
     this.#refusal = setTimeout(() => {
       this.#refusal = undefined;
       this.#options.onChange();
@@ -239,8 +244,15 @@ export class Stages {
     if (this.#parts.get(plan.model) !== part) return;
     part.run?.end(left(this.#options.name));
     part.run = undefined;
-    this.#options.log.warn({ err: error, plan: plan.number, stage: index }, 'a plan of the fleet cannot go on');
-    this.#set(part, { ...factsOf(plan, index), state: 'failed', error: errorToWire(error, 'AGENT_INTERNAL') });
+    this.#options.log.warn(
+      { err: error, plan: plan.number, stage: index },
+      'a plan of the fleet cannot go on',
+    );
+    this.#set(part, {
+      ...factsOf(plan, index),
+      state: 'failed',
+      error: errorToWire(error, 'AGENT_INTERNAL'),
+    });
   }
 
   #set(part: Part, state: BoardModel): void {
@@ -249,7 +261,10 @@ export class Stages {
   }
 }
 
-function factsOf({ model, number, stages }: Plan, index: number): {
+function factsOf(
+  { model, number, stages }: Plan,
+  index: number,
+): {
   readonly digest: string;
   readonly attempt: number;
   readonly stage: BoardStage;

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import type { CacheChange, StageBatch } from '../../llm/index.js';
 
-const count = z.int().min(0).max(2 ** 31);
+const count = z
+  .int()
+  .min(0)
+  .max(2 ** 31);
 const tokens = z.array(count).max(1_048_576);
 
 const cacheChange: z.ZodType<CacheChange> = z.discriminatedUnion('kind', [

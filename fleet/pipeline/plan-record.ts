@@ -16,6 +16,8 @@ export interface PlannedStage {
   readonly to: number;
   /** Bytes for keys and values. */
   readonly kvBytes: number;
+  /** The driver's buffers. */
+  readonly working: { readonly staged: boolean; readonly resultBytes: number };
 }
 
 /** A model cut over boards, as the gateway writes it for them. Its number is the revision under which it is stored. */
@@ -42,6 +44,7 @@ const planRecord: z.ZodType<PlanRecord> = z.object({
         from: count,
         to: count,
         kvBytes: count,
+        working: z.object({ staged: z.boolean(), resultBytes: count }),
       }),
     )
     .max(MOST_STAGES),

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
-import { openMock } from '../../sdk/mock.js';
 import { packHop } from '../../fleet/pipeline/hop.js';
 import { hopOf } from '../../fleet/subjects.js';
+import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
+import { openMock } from '../../sdk/mock.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { cli, cliServer } from './support/cli.js';
 import { type TestFleet, testFleet } from './support/fleet.js';

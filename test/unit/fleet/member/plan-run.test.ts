@@ -13,7 +13,14 @@ const WIDTH = 4;
 const PLAN: Plan = {
   number: 7,
   model: MODEL,
-  stages: ['a', 'b', 'c'].map((board, i) => ({ board, owner: `o-${board}`, from: i, to: i + 1, kvBytes: 8 })),
+  stages: ['a', 'b', 'c'].map((board, i) => ({
+    board,
+    owner: `o-${board}`,
+    from: i,
+    to: i + 1,
+    kvBytes: 8,
+    working: { staged: false, resultBytes: 64 },
+  })),
   settings: {},
   kvPool: { frames: 8, groups: { full: 1, windowed: 0 }, window: 0, keptRowFrames: 0, rowFrames: 0 },
   width: WIDTH,
@@ -120,7 +127,9 @@ it('hops of another plan or model, or from who is not the stage before, are refu
   expect(run.take({ ...hopOf(0, STATES), plan: 6 }, 'a')).toBe(false);
   expect(run.take({ ...hopOf(0, STATES), model: 'cd'.repeat(32) }, 'a')).toBe(false);
   expect(run.take(hopOf(0, STATES), 'c')).toBe(false);
-  expect(run.take({ model: MODEL, plan: 7, kind: 'failed', error: lostBecause('x').toWire() }, 'a')).toBe(false);
+  expect(run.take({ model: MODEL, plan: 7, kind: 'failed', error: lostBecause('x').toWire() }, 'a')).toBe(
+    false,
+  );
   expect(lost).toEqual([]);
   run.end(lostBecause('over'));
   expect(run.take(hopOf(0, STATES), 'a')).toBe(false);
@@ -128,7 +137,11 @@ it('hops of another plan or model, or from who is not the stage before, are refu
 
 it.each<[string, (run: PlanRun) => void, RegExp]>([
   ['a gap', (run) => run.take(hopOf(1, STATES), 'a'), /batch 1 came where 0 was due/],
-  ['too few values', (run) => run.take(hopOf(0, STATES.subarray(1)), 'a'), /12 bytes came for 1 columns of 4/],
+  [
+    'too few values',
+    (run) => run.take(hopOf(0, STATES.subarray(1)), 'a'),
+    /12 bytes came for 1 columns of 4/,
+  ],
   [
     'a batch of another number',
     (run) => run.take({ ...hopOf(0, STATES), kind: 'batch', batch: batchOf(3), number: 0 }, 'a'),
@@ -148,7 +161,10 @@ it('a stage that fails, or takes too long, ends the plan', async () => {
   };
   runOf('b').take(hopOf(0, STATES), 'a');
   await vi.waitFor(() => expect(lost).toHaveLength(1));
-  expect(lost[0]).toMatchObject({ code: 'FLEET_STAGE_LOST', message: expect.stringContaining('The core says nothing') });
+  expect(lost[0]).toMatchObject({
+    code: 'FLEET_STAGE_LOST',
+    message: expect.stringContaining('The core says nothing'),
+  });
   device.compute = () => new Promise(() => {});
   runOf('b').take(hopOf(0, STATES), 'a');
   await vi.waitFor(() => expect(lost).toHaveLength(2), 10_000);
@@ -161,7 +177,9 @@ it('what does not come back to the last stage in time, or is said to have failed
   await vi.waitFor(() => expect(lost).toHaveLength(1), 10_000);
   expect(lost[0]?.message).toContain('batch 0 was not back within 600 ms');
   const run = runOf('c');
-  expect(run.take({ model: MODEL, plan: 7, kind: 'failed', error: lostBecause('fire').toWire() }, 'a')).toBe(true);
+  expect(run.take({ model: MODEL, plan: 7, kind: 'failed', error: lostBecause('fire').toWire() }, 'a')).toBe(
+    true,
+  );
   expect(lost[1]?.message).toContain('fire');
   expect(device.ended).toHaveLength(2);
 });

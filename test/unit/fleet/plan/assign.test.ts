@@ -7,7 +7,8 @@ import { TINY_LLAMA } from '../models.js';
 const pynq = (mib: 128 | 256) => loadBoardDescription(`pynq-z1-${mib}`);
 const boards = (count: number, mib: 128 | 256, first = 0) =>
   Array.from({ length: count }, (_, i) => ({ name: `b${first + i}`, description: pynq(mib) }));
-const names = (found: ReturnType<typeof assignPipelines>) => found.map((one) => one.boards.map(({ name }) => name));
+const names = (found: ReturnType<typeof assignPipelines>) =>
+  found.map((one) => one.boards.map(({ name }) => name));
 
 describe('boards are formed into pipelines', () => {
   it('of as many as they are told, side by side; those left over have nothing', () => {
@@ -33,7 +34,9 @@ describe('boards are formed into pipelines', () => {
     const kv260 = { name: 'large', description };
     const found = assignPipelines(TINY_LLAMA, [...boards(2, 256), kv260, ...boards(2, 256, 2)], 'auto', {});
     expect(names(found)).toEqual([['large'], ['b0', 'b1'], ['b2', 'b3']]);
-    expect(names(assignPipelines(TINY_LLAMA, boards(5, 128), 'auto', {}))).toEqual([['b0', 'b1', 'b2', 'b3']]);
+    expect(names(assignPipelines(TINY_LLAMA, boards(5, 128), 'auto', {}))).toEqual([
+      ['b0', 'b1', 'b2', 'b3'],
+    ]);
     expect(() => assignPipelines(TINY_LLAMA, boards(1, 128), 'auto', {})).toThrow(/does not fit 1 board/);
   });
 
