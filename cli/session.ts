@@ -42,27 +42,46 @@ export async function connectBoard(
   });
 }
 
+/** What ends a process unless it is asked otherwise: from outside, and with its terminal. */
+const ENDING_SIGNALS = ['SIGTERM', 'SIGHUP'] as const;
+
 /**
- * Runs what Ctrl-C may end: it aborts `signal`; a second one, or a run that does not end soon, ends the process.
+ * Runs what Ctrl-C may end: it aborts `signal`; a second one, or a run that does not end soon, ends the process. SIGTERM and SIGHUP
+ * end the process too, after the run has put away what it had begun.
  * @throws PynqLlmError CLI_INTERRUPTED if Ctrl-C kept `run` from ending well
  */
 export async function withInterrupt<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const interrupt = new AbortController();
-  const onInterrupt = () => {
-    if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
+  const abort = (end: () => void) => {
+    if (interrupt.signal.aborted) end();
     interrupt.abort();
-    setTimeout(() => {
+    setTimeout(end, INTERRUPT_MS).unref();
+  };
+  const onInterrupt = () =>
+    abort(() => {
       reportError(interrupted());
       process.exit(EXIT.interrupted);
-    }, INTERRUPT_MS).unref();
+    });
+  let ending: NodeJS.Signals | undefined;
+  const endBy = (signal: NodeJS.Signals) => {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  };
+  const onEnding = (signal: NodeJS.Signals) => {
+    ending = signal;
+    abort(() => endBy(signal));
   };
   process.removeAllListeners('SIGINT');
   process.on('SIGINT', onInterrupt);
+  for (const signal of ENDING_SIGNALS) process.on(signal, onEnding);
   try {
     return await run(interrupt.signal);
   } catch (cause) {
     if (!interrupt.signal.aborted) throw cause;
     throw interrupted(cause);
+  } finally {
+    for (const signal of ENDING_SIGNALS) process.off(signal, onEnding);
+    if (ending !== undefined) endBy(ending);
   }
 }
 

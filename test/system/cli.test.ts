@@ -163,7 +163,7 @@ describe.concurrent('Ctrl-C during run', () => {
         child.kill('SIGINT');
       },
     });
-    expect(performance.now() - interrupted).toBeLessThan(4_000);
+    expect(performance.now() - interrupted).toBeLessThan(20_000);
     expect(result.status).toBe(130);
     expect(result.stdout).toMatch(/^,.*\n$/s);
     expect(result.stderr).toContain('ended by cancelled');

@@ -159,7 +159,7 @@ describe('pynq-llm quantize', () => {
     expect(existsSync('x.gguf')).toBe(false);
   });
 
-  it('replaces a file with --force, says only what would be with --dry-run, and leaves nothing of a broken run', async () => {
+  it('replaces a file with --force, and says only what would be with --dry-run', async () => {
     const out = join(home, 'there.gguf');
     writeFileSync(out, 'old');
     const dry = await cli(['quantize', SOURCE, out, '-t', 'Q6_K', '--dry-run'], { home });
@@ -167,16 +167,25 @@ describe('pynq-llm quantize', () => {
     expect(readFileSync(out, 'utf8')).toBe('old');
     expect((await cli(['quantize', SOURCE, out, '-t', 'Q6_K', '-f'], { home })).status).toBe(0);
     expect(typesIn(out)).toEqual({ [GgmlType.Q6_K]: 7 });
+  });
 
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', null],
+    ['SIGHUP', null],
+  ] as const)('leaves nothing of a run that %s ends', async (signal, status) => {
     const big = join(home, 'big.gguf');
     writeModel(big, { 'blk.0.attn_q.weight': [4096, 8192] });
+    let isAsked = false;
     const cut = await cli(['quantize', big, join(home, 'cut.gguf'), '-t', 'Q4_K_S'], {
       home,
       onError: (text, child) => {
-        if (text.startsWith('quantize')) child.kill('SIGINT');
+        if (isAsked || !text.startsWith('quantize')) return;
+        isAsked = true;
+        child.kill(signal);
       },
     });
-    expect(cut.status).toBe(130);
+    expect(cut.status).toBe(status);
     expect(readdirSync(home).filter((name) => name.startsWith('cut'))).toEqual([]);
   });
 

@@ -114,7 +114,7 @@ describe('a device that goes away', () => {
     const socket = `unix:${join(directory.path, 'agent.sock')}`;
     const first = await agentOn(store.path, socket);
     const { url } = first;
-    const api = await listening(() => connect(url, { reconnectMs: 1_500 }), {
+    const api = await listening(() => connect(url, { reconnectMs: 5_000 }), {
       report: (text) => notices.push(text),
     });
     await api.open();
@@ -123,7 +123,7 @@ describe('a device that goes away', () => {
     const asked = performance.now();
     expect(await healthOf(api.url)).toMatchObject({ status: 503, retryAfter: '1' });
     expect((await complete(api.url, 1)).status).toBe(503);
-    expect(performance.now() - asked).toBeLessThan(1_000);
+    expect(performance.now() - asked).toBeLessThan(4_500);
     // None of the two waited for the connection.
     expect(notices.join('\n')).not.toMatch(/could not be made again/);
     await expect.poll(() => notices.join('\n'), { timeout: 30_000 }).toMatch(/could not be made again/);
@@ -140,7 +140,7 @@ describe('a device that goes away', () => {
     agent.child.kill('SIGSTOP');
     const asked = performance.now();
     expect(await healthOf(api.url)).toMatchObject({ status: 503, body: { status: 'lost' } });
-    expect(performance.now() - asked).toBeLessThan(5_000);
+    expect(performance.now() - asked).toBeLessThan(20_000);
     agent.child.kill('SIGCONT');
     await expect.poll(async () => (await healthOf(api.url)).status).toBe(200);
   });

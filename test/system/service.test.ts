@@ -57,7 +57,7 @@ it('a deadline is kept also where the client stops reading and nobody else makes
   const generation = model.generate(PROMPT, options);
   await generation[Symbol.asyncIterator]().next();
   await expect(generation.done).rejects.toMatchObject({ code: 'LLM_DEADLINE' });
-  expect(performance.now() - started).toBeLessThan(4_000);
+  expect(performance.now() - started).toBeLessThan(20_000);
 });
 
 it('an agent that drains ends what is under way, takes nothing new, and is quiet then', async () => {

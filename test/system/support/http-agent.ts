@@ -50,7 +50,9 @@ async function startHttp(
   const file = join(store.path, 'tokens');
   const lines = Object.entries(TOKENS).map(([role, token]) => `${role} ${token}\n`);
   writeFileSync(file, lines.join(''), { mode: 0o600 });
-  const agent = await serve(store.path, ['--token-file', file, '--log-level', 'info']);
+  // However slow the machine is, whole answers are not refused for being silent too long.
+  const always = ['--token-file', file, '--log-level', 'info', '--max-silent', '0'];
+  const agent = await serve(store.path, always);
   const url = agent.url.replace(/^ws/, 'http');
   const open = () => connect(agent.url, { token: TOKENS.admin });
   const board = await open();
