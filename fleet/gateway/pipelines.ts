@@ -118,12 +118,13 @@ export class Pipelines {
 
   /**
    * A model is to be served from now on; resolves once it is planned, or there are too few boards yet.
-   * @throws PynqLlmError FLEET_PLAN_..., FLEET_HOP_TOO_LARGE, LLM_..., GGUF_... where it cannot be
+   * @throws PynqLlmError FLEET_PLAN_..., FLEET_HOP_TOO_LARGE, LLM_..., GGUF_... where it cannot be; AGENT_MODEL_LOADED_OTHERWISE
    */
   async want(params: Params<'models.load'>): Promise<void> {
     const before = this.#wanted.get(params.model);
+    if (before !== undefined) requireSame(before.params, params);
     const wanted: Wanted = {
-      params,
+      params: before?.params ?? params,
       model: before?.model ?? this.#options.modelOf(params.model),
       error: undefined,
       failures: 0,
@@ -209,7 +210,7 @@ export class Pipelines {
             return { board, owner, from, to, kvBytes, working };
           }),
           settings: { contextLength, kvType, maxColumns },
-          kvPool: poolOf(wanted.model, one.plan, kvType ?? 'f16'),
+          kvPool: poolOf(wanted.model, one.plan, kvType),
           width: wanted.model.memory.embedding,
           hopMs: this.#options.hopMs ?? HOP_MS,
         });
@@ -280,7 +281,8 @@ export class Pipelines {
 
   /** A hop carries the states of all columns of a batch in one message. @throws PynqLlmError FLEET_HOP_TOO_LARGE */
   #requestOf({ params, model }: Wanted) {
-    const { contextLength, kvType, kvBytes, maxColumns = MOST_COLUMNS } = params;
+    // Of boards with settings of their own each would take another type.
+    const { contextLength, kvType = 'f16', kvBytes, maxColumns = MOST_COLUMNS } = params;
     const { maxPayload } = this.#options.bus;
     const columns = Math.floor((maxPayload - HOP_BYTES) / (4 * model.memory.embedding));
     if (columns < 1)
@@ -295,6 +297,17 @@ export class Pipelines {
     this.#stopTimer?.();
     this.#stopTimer = this.#options.clock.after(Math.max(1, ms), () => this.reconcile());
   }
+}
+
+/** Who asks for a model again gets it as it is. @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE */
+function requireSame(loaded: Params<'models.load'>, asked: Params<'models.load'>): void {
+  for (const name of ['contextLength', 'kvType', 'kvBytes', 'maxColumns'] as const)
+    if (asked[name] !== undefined && asked[name] !== loaded[name])
+      throw new PynqLlmError(
+        'AGENT_MODEL_LOADED_OTHERWISE',
+        `The model is loaded with ${name} ${loaded[name] ?? 'as it is usual'}, not ${asked[name]}.`,
+        { context: { asked: asked[name] } },
+      );
 }
 
 /** The pages that the stages of a plan have in common. @throws PynqLlmError LLM_KV_TYPE */

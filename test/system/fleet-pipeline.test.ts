@@ -200,9 +200,16 @@ describe('a fleet that cuts its models', () => {
     const { plans, boards } = await board.fleetStatus();
     expect(plans).toEqual([]);
     expect(boards.flatMap(({ models }) => models)).toEqual([]);
-    model = await board.models.load(model.digest);
+    model = await board.models.load(model.digest, { contextLength: 256, kvType: 'int8' });
     await expectTwoPlans();
-    expect((await whole(model, MODES.greedy!)).end).toEqual((await whole(reference, MODES.greedy!)).end);
+    await expect(board.models.load(model.digest, { contextLength: 128 })).rejects.toMatchObject({
+      code: 'AGENT_MODEL_LOADED_OTHERWISE',
+    });
+    expect(model.info).toMatchObject({ contextLength: 256, keyValues: { type: 'int8' } });
+    await using other = await openMock();
+    const int8 = await other.models.upload(TINY_MODEL, { contextLength: 256, kvType: 'int8' });
+    const long = { ...MODES.sampled, maxTokens: 64, ignoreEos: true };
+    expect(await whole(model, long)).toEqual(await whole(int8, long));
   });
 
   it('is one command on the command line, and tells its plans there', async () => {
