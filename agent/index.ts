@@ -18,4 +18,3 @@ export { AGENT_VERSION } from './session/version.js';
 export { type AgentOptions, type ServedAgent, startAgent } from './start-agent.js';
 export { ModelStore, type StoreEntry } from './store/model-store.js';
 export { nodeFs } from './store/store-fs.js';
-export type { StageSettings } from './worker-link/stage-messages.js';

@@ -9,7 +9,7 @@ export type { BoardView, Waiting, Work } from './placement/board-view.js';
 export { predict } from './placement/predict.js';
 export { release } from './placement/release.js';
 export { steal } from './placement/steal.js';
-export { assignPipelines, type PipelineMode } from './plan/assign.js';
+export type { PipelineMode } from './plan/assign.js';
 export { describeBoards } from './plan/boards.js';
 export { type FleetModel, fleetModel, readFleetModel } from './plan/fleet-model.js';
 export { DEFAULT_LINK, type Link, sendMs, transferMs } from './plan/link.js';

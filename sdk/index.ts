@@ -16,6 +16,7 @@ export type {
   DoneEvent,
   EngineMetricsReading,
   FleetBoardStatus,
+  FleetPlanStatus,
   FleetStatus,
   GenerationCost,
   GenerationTiming,

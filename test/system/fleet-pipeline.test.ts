@@ -224,13 +224,53 @@ describe('a fleet that cuts its models', () => {
     expect(await whole(there, MODES.greedy!)).toEqual(await whole(reference, MODES.greedy!));
   });
 
-  it('says why it cannot, and cuts as soon as it can', async () => {
-    await using few = await testFleet({ boards: 1, pipeline: 4, maxWaitMs: 30_000 });
+  it('has all of a model on one board, until others come: in the middle of an answer', async () => {
+    await using few = await testFleet({ boards: 1, pipeline: 3, maxWaitMs: 60_000 });
     await using client = await connect(few.url);
     const { digest } = await client.models.store(TINY_MODEL);
-    // One board alone has all of it until others come.
     const there = await client.models.load(digest);
-    expect((await client.fleetStatus()).plans?.map(({ stages }) => stages.length)).toEqual([1]);
-    expect(await whole(there, MODES.greedy!)).toEqual(await whole(reference, MODES.greedy!));
+    const sizes = async () => (await client.fleetStatus()).plans?.map(({ stages }) => stages.length);
+    expect(await sizes()).toEqual([1]);
+    const tokens: Token[] = [];
+    for await (const token of there.generate(PROMPT, LONG)) {
+      tokens.push(token);
+      if (token.index === 12) await Promise.all(['mock-2', 'mock-3'].map((name) => few.join(name)));
+      if (token.index === 12) await expect.poll(sizes, { timeout: 30_000 }).toEqual([3]);
+    }
+    expect(tokens).toEqual((await whole(reference, LONG)).tokens);
+    expect(await client.fleetStatus()).toMatchObject({ redelivered: 1, diverged: 0 });
+    const { plans } = await client.fleetStatus();
+    expect(plans?.[0]?.stages.map(({ from, to }) => [from, to])).toEqual([
+      [0, 1],
+      [1, 2],
+      [2, 3],
+    ]);
+  });
+
+  it('says why a model does not fit, and has nothing of it then', async () => {
+    await using small = await testFleet({ boards: 2, pipeline: 2 });
+    await using client = await connect(small.url);
+    const { digest } = await client.models.store(TINY_MODEL);
+    await expect(client.models.load(digest, { kvBytes: 2 ** 32 })).rejects.toMatchObject({
+      code: 'FLEET_PLAN_DOES_NOT_FIT',
+    });
+    expect((await client.models.get(digest)).state).toBe('stored');
+  });
+
+  it('takes a board whose device fails at a batch twice out of its plans', async () => {
+    await using some = await testFleet({
+      boards: 3,
+      pipeline: 2,
+      maxWaitMs: 60_000,
+      deviceOf: (name) => (name === 'mock-1' ? 'mock:?fault=dma-slave-error:500:2' : 'mock:'),
+    });
+    await using client = await connect(some.url);
+    const there = await client.models.upload(TINY_MODEL);
+    const boards = async () =>
+      (await client.fleetStatus()).plans?.flatMap(({ stages }) => stages.map((stage) => stage.board));
+    expect(await boards()).toEqual(['mock-1', 'mock-2']);
+    expect((await whole(there, LONG)).tokens).toEqual((await whole(reference, LONG)).tokens);
+    expect(await client.fleetStatus()).toMatchObject({ redelivered: 1, diverged: 0 });
+    expect(await boards()).not.toContain('mock-1');
   });
 });

@@ -20,6 +20,8 @@ const LEASE_MS = 30_000;
 export interface TestFleetOptions {
   readonly boards: number;
   readonly device?: string;
+  /** Of a board by its name, where they are not all the same. */
+  readonly deviceOf?: (name: string) => string;
   /** All share the gateway's store unless told. */
   readonly ownStores?: boolean;
   readonly maxWaitMs?: number;
@@ -51,7 +53,7 @@ export interface TestFleet extends AsyncDisposable {
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
-  const { pipeline, hopMs } = options;
+  const { pipeline, hopMs, deviceOf = () => device } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents = new Map<string, EmbeddedAgent>();
@@ -70,7 +72,7 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   );
   const joinFleet = async (name: string): Promise<TestBoard> => {
     const storeDir = ownStores ? join(folder.path, 'boards', name) : folder.path;
-    const agent = agents.get(name) ?? (await openEmbedded({ device, storeDir, threads: 1 }));
+    const agent = agents.get(name) ?? (await openEmbedded({ device: deviceOf(name), storeDir, threads: 1 }));
     agents.set(name, agent);
     await leave(boards.get(name));
     const cut = new Cut();
