@@ -42,7 +42,7 @@ export class AgentLink {
   }
 
   /** @throws PynqLlmError PROTOCOL_..., AGENT_... */
-  static async open(agent: MemberAgent): Promise<AgentLink> {
+  static async open(agent: Pick<MemberAgent, 'connect'>): Promise<AgentLink> {
     let send: (frame: Uint8Array) => void = () => {};
     let tell: (reason: PynqLlmError) => void = () => {};
     const lost = new Promise<PynqLlmError>((resolve) => {
