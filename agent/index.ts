@@ -7,6 +7,7 @@ export {
 } from './run-agent.js';
 export { type AgentHandle, type ListenOptions, serveHost } from './serve-host.js';
 export { clientPath } from './session/client-path.js';
+export { endFacts } from './session/generation-log.js';
 export { GenerationRegistry } from './session/generation-registry.js';
 export type { HandledSession } from './session/handlers.js';
 export { defaultStoreDir } from './session/home.js';

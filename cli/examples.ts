@@ -34,6 +34,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'pynq-llm fleet up --mocks 4 --model models/tiny-stories-Q3_K_M.gguf',
     'pynq-llm fleet serve --bus nats://127.0.0.1:4222 --model model.gguf',
     'pynq-llm fleet status --device ws://127.0.0.1:8080',
+    'pynq-llm fleet top ws://127.0.0.1:8080',
   ],
   completion: [
     'source <(pynq-llm completion bash)',

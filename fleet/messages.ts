@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { PynqLlmError } from '../errors/index.js';
 import {
   type BoardInfo,
+  type BoardReading,
+  boardFigures,
   checkEvent,
   checkParams,
   checkResult,
@@ -134,6 +136,10 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
   models: z.array(boardModel).max(512),
   refusedHops: count.optional(),
 });
+
+/** What a board says of itself to whoever watches. */
+export type BoardWatch = Pick<BoardReading, 'health' | 'engine' | 'traffic'>;
+export const boardWatch: z.ZodType<BoardWatch> = z.object(boardFigures);
 
 /** @param stage of the layers from..to-1 alone, where it is given: which chunks have them */
 export const fileQuestion = z.object({ digest, stage: z.object({ from: count, to: count }).optional() });

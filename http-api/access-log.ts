@@ -1,4 +1,5 @@
 import type { Hono } from 'hono';
+import { traceIdOf } from '../protocol/index.js';
 import type { Env, Work } from './guard.js';
 
 /** A request that was answered. No text of it or of the answer. */
@@ -11,6 +12,8 @@ export interface AccessEntry extends Work {
   readonly ms: number;
   /** Whether the client went away before the answer's end. */
   readonly aborted: boolean;
+  /** Id of the trace that it is part of. */
+  readonly trace?: string;
 }
 
 /** Tells of each request once its answer is sent. */
@@ -18,6 +21,7 @@ export function tellAccesses(app: Hono<Env>, tell: (entry: AccessEntry) => void)
   app.use(async (context, next) => {
     const start = performance.now();
     const { outgoing } = context.env;
+    const { trace } = context.var;
     context.set('work', {});
     outgoing.once('close', () => {
       tell({
@@ -27,6 +31,7 @@ export function tellAccesses(app: Hono<Env>, tell: (entry: AccessEntry) => void)
         ms: Math.round(performance.now() - start),
         ...context.var.work,
         aborted: !outgoing.writableFinished,
+        ...(trace === undefined ? {} : { trace: traceIdOf(trace) }),
       });
     });
     await next();

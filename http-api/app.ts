@@ -25,6 +25,7 @@ import { InFlight } from './in-flight.js';
 import { ApiMetrics } from './metrics.js';
 import { addNativeRoutes, WELCOME } from './native-routes.js';
 import { readBody } from './read-body.js';
+import { traceRequests } from './request-trace.js';
 import { respondStreamed, respondWhole } from './responses/answer.js';
 import { readResponsesRequest } from './responses/request.js';
 import {
@@ -77,6 +78,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   const bodyOf = (context: Context<Env>) => readBody(context.env, context.var.share.join(' / '), turns);
   const inFlight = new InFlight();
 
+  traceRequests(app);
   if (options.onAnswered !== undefined) tellAccesses(app, options.onAnswered);
   app.use(async (context, next) => {
     await next();
@@ -216,7 +218,11 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
   function serviceOf(context: Context<Env>, request: SamplingFields): ServiceOptions {
     const { maxSilentMs = MAX_SILENT_MS } = options;
     const isSilent = !request.stream && maxSilentMs > 0;
-    return { ...toService(request, context.var.share), ...(isSilent ? { maxPredictedMs: maxSilentMs } : {}) };
+    return {
+      ...toService(request, context.var.share),
+      ...(isSilent ? { maxPredictedMs: maxSilentMs } : {}),
+      ...context.var.trace,
+    };
   }
 
   /** Starts the answers of a request. @throws ApiError 400, 503, PynqLlmError LLM_..., AGENT_... */

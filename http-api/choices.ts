@@ -29,7 +29,7 @@ export interface Choice {
 
 export type ServiceOptions = Pick<
   GenerateOptions,
-  'class' | 'client' | 'priority' | 'deadlineMs' | 'maxPredictedMs'
+  'class' | 'client' | 'priority' | 'deadlineMs' | 'maxPredictedMs' | 'traceparent' | 'tracestate'
 >;
 
 /** Tokens and time that requests took. */

@@ -1,10 +1,11 @@
 import type { BoardInfo, EngineMetricsReading, FleetStatus } from '../sdk/index.js';
+import { fleetBoardText } from './fleet-board-metrics.js';
 import { counterText, gaugeText, labelsOf } from './metric-text.js';
 
-/** What several boards behind one gateway are, board by board. */
+/** What several boards behind one gateway are, together and board by board. */
 export function fleetText(
   { agent, node, platform }: BoardInfo,
-  models: EngineMetricsReading['models'],
+  { models, boards: readings = [] }: EngineMetricsReading,
   { boards, waiting, tokens, redelivered, repeated, diverged }: FleetStatus,
 ): string {
   return [
@@ -23,19 +24,7 @@ export function fleetText(
       'Models of the fleet, by digest and name',
       models.map(({ model, name }) => [labelsOf({ model, name }), 1] as const),
     ),
-    gaugeText(
-      'fleet_board_requests',
-      'Requests that a board has',
-      boards.map(({ name, inHand }) => [labelsOf({ board: name }), inHand] as const),
-    ),
-    gaugeText(
-      'fleet_board_models',
-      'Models that a board has loaded',
-      boards.map(
-        ({ name, models: has }) =>
-          [labelsOf({ board: name }), has.filter(({ state }) => state === 'loaded').length] as const,
-      ),
-    ),
+    fleetBoardText(boards, readings),
     gaugeText('fleet_waiting_requests', 'Requests that no board has yet', [['', waiting]]),
     counterText('fleet_tokens_total', 'Tokens that clients were given', [['', tokens]]),
     counterText('fleet_redeliveries_total', 'Times that a request went on on another board', [

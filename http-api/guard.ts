@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { type Admission, isLetIn, isLoopbackHost } from '../access/index.js';
+import type { TraceContext } from '../protocol/index.js';
 import { ApiError } from './api-error.js';
 
 /** What a request took. */
@@ -19,6 +20,8 @@ export type Env = {
     share: readonly string[];
     /** What is known of its work, for the access log. */
     work?: Work;
+    /** The trace that it is part of; nobody asks of what machines watch. */
+    trace?: TraceContext;
   };
 };
 
@@ -55,7 +58,7 @@ export function guardOrigins(app: Hono<Env>, { isOpenLoopback, origins }: GuardO
       cors({
         origin: origins.includes('*') ? '*' : [...origins],
         allowMethods: ['GET', 'POST'],
-        exposeHeaders: ['retry-after', 'x-pynq-llm-chat-template'],
+        exposeHeaders: ['retry-after', 'traceresponse', 'x-pynq-llm-chat-template'],
       }),
     );
 }

@@ -76,7 +76,7 @@ export class ApiMetrics {
     if (state !== 'ready') return own;
     if (board.info.fleet !== undefined) {
       const [engine, fleet] = await Promise.all([board.metrics(), board.fleetStatus()]);
-      return own + fleetText(board.info, engine.models, fleet) + engineText(engine);
+      return own + fleetText(board.info, engine, fleet) + engineText(engine);
     }
     const [engine, counted] = await Promise.all([board.metrics(), board.counters.read()]);
     const units = this.#unitCycles.take(counted.counters, board.info.description.clockHz, performance.now());

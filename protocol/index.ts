@@ -38,6 +38,7 @@ export type {
 export type { CoreTypes, KvType } from './schemas/load-settings.js';
 export type { MemoryBudget, ModelDimensions } from './schemas/memory.js';
 export type {
+  BoardReading,
   ClassMetricsReading,
   EngineMetricsReading,
   HistogramReading,
@@ -45,6 +46,7 @@ export type {
   ModelStatus,
   SequenceStatus,
 } from './schemas/metrics.js';
+export { boardFigures } from './schemas/metrics.js';
 export type { ModelFacts, StoredCheck, StoredModel, WeightOrigins } from './schemas/models.js';
 export type {
   Placement,
@@ -65,6 +67,7 @@ export type { TraceReplay } from './schemas/trace.js';
 export { type Call, type FramePort, ServerSession } from './server-session.js';
 export type { ServerStream } from './server-stream.js';
 export { sha256 } from './sha256.js';
+export { newTraceContext, readTraceContext, type TraceContext, traceIdOf } from './trace-context.js';
 export { formatContentRange, parseContentRange, UPLOAD_PATH, type UploadRange } from './upload-range.js';
 export { checkEvent, checkParams, checkResult } from './validate.js';
 export { CAPABILITIES, PROTOCOL_VERSION, type ProtocolVersion } from './version.js';

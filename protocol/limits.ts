@@ -43,6 +43,9 @@ export const MAX_STREAMS = 512;
 /** Requests with names within names, each of which the scheduler keeps an account of. */
 export const MAX_CLIENT_NAMES = 4;
 
+/** What tracing systems say to each other: the least that everybody has to pass on. */
+export const MAX_TRACESTATE_LENGTH = 512;
+
 /** Long batches that keep the device from everybody else. */
 export const MAX_REGISTERS_PER_REQUEST = 1_024;
 

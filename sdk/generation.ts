@@ -18,7 +18,9 @@ import { listOf, requireArguments } from './arguments.js';
 import { type Connection, isBroken, type OpenedStream } from './connection.js';
 import { toWireConversation } from './conversation.js';
 import { EventQueue } from './event-queue.js';
+import { GenerationSpan } from './generation-span.js';
 import { randomId } from './random-id.js';
+import { toWireService } from './service.js';
 
 /** One generated token. */
 export type Token = Omit<TokenEvent, 'type'>;
@@ -108,6 +110,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   /** Credit that the agent was last given, as the number of a token. */
   #granted = 0;
   readonly #stallMs: number;
+  readonly #span: GenerationSpan;
   /** When the agent last sent something, or was allowed to. */
   #waitingSince = 0;
   /** Steps of the agent's engine when it was last asked about them, since the last token. */
@@ -129,19 +132,22 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   ) {
     this.#reload = reload;
     const { signal, window, stallMs, responseFormat, continueFrom = [], ...rest } = options;
-    const { class: served, priority, client, deadlineMs, maxPredictedMs, ...sampling } = rest;
+    const { class: served, priority, client, deadlineMs, maxPredictedMs, ...others } = rest;
+    const { traceparent, tracestate, ...sampling } = others;
     this.#stallMs = stallMs ?? STALL_MS;
     this.#connection = connection;
     this.#signal = signal;
     this.#window = window ?? DEFAULT_TOKEN_WINDOW;
-    const service = { class: served, priority, client, deadlineMs, maxPredictedMs };
+    const toWire = toWirePrompt(prompt);
+    this.#span = new GenerationSpan(model, toWire, { traceparent, tracestate });
+    const service = { class: served, priority, client, deadlineMs, maxPredictedMs, ...this.#span.context };
     const before = [...continueFrom];
     this.#first = before.length;
     this.#received = this.#first;
     this.#read = this.#first;
     this.#start = {
       model,
-      prompt: toWirePrompt(prompt),
+      prompt: toWire,
       // Left out where there is nothing to go on after: older agents do not know it.
       ...(this.#first === 0 ? {} : { continueFrom: before }),
       sampling: { ...sampling, ...toWireFormat(responseFormat) },
@@ -234,7 +240,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   };
 
   async #begin(): Promise<void> {
-    const params = { generation: this.id, window: this.#window, ...this.#start };
+    const service = toWireService(this.#connection, this.#start.service);
+    const params = { generation: this.id, window: this.#window, ...this.#start, service };
     const stream = await this.#connection.openStream('generate.start', params, this.#reader, {
       timeoutMs: START_MS,
     });
@@ -330,9 +337,11 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     this.#finish(true);
     if (event.type === 'failed') {
       const error = errorFromWire(event.error);
+      this.#span.failed(error);
       this.#tokens.fail(error);
       this.#settle.reject(error);
     } else {
+      this.#span.done(event);
       this.#tokens.end();
       this.#settle.resolve(event);
     }
@@ -390,6 +399,7 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #fail(error: unknown): void {
     if (this.#over) return;
     this.#finish(false);
+    this.#span.failed(error);
     this.#admit.reject(error);
     this.#tokens.fail(error);
     this.#settle.reject(error);

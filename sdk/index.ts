@@ -6,6 +6,7 @@ export type {
   AddressRange,
   BoardHealth,
   BoardInfo,
+  BoardReading,
   ChatMessage,
   ClassMetricsReading,
   Conversation,

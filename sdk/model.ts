@@ -20,6 +20,7 @@ import { toWireConversation } from './conversation.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
 import { Pin, type PinOptions } from './pin.js';
 import { requestWithProgress } from './progress-request.js';
+import { toWireService } from './service.js';
 
 /** How a model is loaded; the agent's settings unless given. */
 export interface LoadSettings {
@@ -188,8 +189,7 @@ export class Model {
   async score(tokens: readonly number[], options: ScoreOptions = {}): Promise<ScoreResult> {
     requireArguments({ tokens, options }, SCORE);
     const { topLogprobs = 0, from, onProgress, timeoutMs, signal } = options;
-    const { class: served, priority, client, deadlineMs, maxPredictedMs } = options;
-    const service = { class: served, priority, client, deadlineMs, maxPredictedMs };
+    const service = toWireService(this.#connection, options);
     const params = {
       model: this.digest,
       tokens: [...tokens],

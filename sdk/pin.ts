@@ -4,6 +4,7 @@ import { type CallOptions, type Connection, isBroken } from './connection.js';
 import { type Prompt, toWirePrompt } from './generation.js';
 import { openWithProgress } from './progress-request.js';
 import { randomId } from './random-id.js';
+import { toWireService } from './service.js';
 
 /** How a prompt is computed that is to be kept. */
 export interface PinOptions extends ServiceOptions, CallOptions {
@@ -32,10 +33,10 @@ export class Pin implements AsyncDisposable {
     connection: Connection,
     model: string,
     prompt: Prompt,
-    { class: served, priority, client, deadlineMs }: ServiceOptions,
+    { maxPredictedMs: _, ...options }: ServiceOptions,
     use: Use,
   ) {
-    const service = { class: served, priority, client, deadlineMs };
+    const service = toWireService(connection, options);
     const params = { pin: this.#id, model, prompt: toWirePrompt(prompt), service };
     const onLost = (reason: PynqLlmError) => this.#onLost(reason);
     this.#connection = connection;

@@ -69,7 +69,7 @@ export class AgentCore implements SessionHost {
       onEnd: (session) => this.device.endSession(session),
     });
     this.#storeRoom = new PartProbe(options.clock, () => this.store.freeBytes());
-    this.generations = new GenerationRegistry(options.clock, () => this.device);
+    this.generations = new GenerationRegistry(options.clock, () => this.device, options.log);
     this.steps = new StepSubscriptions((on) => this.device.reportSteps(on));
     this.device = new DeviceHost({
       ...options,

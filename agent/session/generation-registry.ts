@@ -1,11 +1,15 @@
 import { PynqLlmError } from '../../errors/index.js';
+import { type Log, silentLog } from '../../listen/index.js';
 import {
   type Clock,
   errorToWire,
   type GenerateEvent,
   type ServerStream,
+  type ServiceOptions,
   type TokenEvent,
+  traceIdOf,
 } from '../../protocol/index.js';
+import { endFacts } from './generation-log.js';
 
 /** What the tokens come from. */
 export interface TokenSource {
@@ -45,6 +49,8 @@ class GenerationRecord {
     readonly model: string,
     readonly window: number,
     first: number,
+    /** Id of the trace that it is part of. */
+    readonly trace: string | undefined,
   ) {
     this.firstKept = first;
   }
@@ -55,10 +61,13 @@ export class GenerationRegistry {
   readonly #records = new Map<string, GenerationRecord>();
   readonly #clock: Clock;
   readonly #source: () => TokenSource;
+  readonly #log: Log;
   #onQuiet: () => void = () => {};
 
-  constructor(clock: Clock, source: () => TokenSource) {
+  /** @param log is told of the end of each generation that is part of a trace, by whose id it is found */
+  constructor(clock: Clock, source: () => TokenSource, log: Log = silentLog) {
     this.#clock = clock;
+    this.#log = log;
     this.#source = source;
   }
 
@@ -89,12 +98,20 @@ export class GenerationRegistry {
    * @param first number of its first token
    * @throws PynqLlmError AGENT_GENERATION_EXISTS
    */
-  add(id: string, model: string, window: number, stream: ServerStream, first = 0): void {
+  add(
+    id: string,
+    model: string,
+    window: number,
+    stream: ServerStream,
+    first = 0,
+    { traceparent }: Pick<ServiceOptions, 'traceparent'> = {},
+  ): void {
     if (this.#records.has(id))
       throw new PynqLlmError('AGENT_GENERATION_EXISTS', `A generation ${id} exists already.`, {
         context: { id },
       });
-    const record = new GenerationRecord(id, model, window, first);
+    const trace = traceparent === undefined ? undefined : traceIdOf({ traceparent });
+    const record = new GenerationRecord(id, model, window, first, trace);
     this.#records.set(id, record);
     this.#attach(record, stream, first);
   }
@@ -105,6 +122,7 @@ export class GenerationRegistry {
     if (record === undefined) return;
     this.#stopTimers(record);
     this.#records.delete(id);
+    this.#tell(record, { type: 'failed', error: errorToWire(reason, 'AGENT_INTERNAL') });
     // A client that came back meanwhile waits on another stream.
     if (record.stream === undefined || record.stream === stream) return;
     record.stream.emit({ type: 'failed', error: errorToWire(reason, 'AGENT_INTERNAL') });
@@ -139,7 +157,7 @@ export class GenerationRegistry {
     // What the worker says of a generation that was given up here comes too late.
     if (record === undefined || record.last !== undefined) return;
     if (event.type === 'token') record.kept.push(event);
-    else record.last = event;
+    else this.#end(record, event);
     this.#flush(record);
   }
 
@@ -148,7 +166,7 @@ export class GenerationRegistry {
     const error = errorToWire(reason, 'AGENT_INTERNAL');
     for (const record of [...this.#records.values()]) {
       if (record.last !== undefined) continue;
-      record.last = { type: 'failed', error };
+      this.#end(record, { type: 'failed', error });
       this.#flush(record);
     }
   }
@@ -227,12 +245,21 @@ export class GenerationRegistry {
         record.cancelUnread = undefined;
         this.#source().cancel(record.id);
         const reason = `The tokens of generation ${record.id} were not read for ${UNREAD_MS} ms.`;
-        record.last = {
-          type: 'failed',
-          error: new PynqLlmError('AGENT_CLIENT_STALLED', reason, { context: { id: record.id } }).toWire(),
-        };
+        const error = new PynqLlmError('AGENT_CLIENT_STALLED', reason, {
+          context: { id: record.id },
+        }).toWire();
+        this.#end(record, { type: 'failed', error });
         this.#flush(record);
       });
+  }
+
+  #end(record: GenerationRecord, last: Exclude<GenerateEvent, TokenEvent>): void {
+    record.last = last;
+    this.#tell(record, last);
+  }
+
+  #tell({ id, trace }: GenerationRecord, last: Exclude<GenerateEvent, TokenEvent>): void {
+    if (trace !== undefined) this.#log.info({ generation: id, trace, ...endFacts(last) }, 'generation ended');
   }
 
   #stopTimers(record: GenerationRecord): void {

@@ -150,9 +150,9 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
 
     'generate.start': async (call) => {
       agent.requireOpen();
-      const { generation, model, window, continueFrom = [] } = call.params;
+      const { generation, model, window, continueFrom = [], service } = call.params;
       const stream = call.stream();
-      generations.add(generation, model, window, stream, continueFrom.length);
+      generations.add(generation, model, window, stream, continueFrom.length, service);
       try {
         return await device.call(session, 'generate.start', withClient(handled, call.params));
       } catch (error) {

@@ -23,6 +23,7 @@ import { openModel, withBoard, withInterrupt } from '../session.js';
 import { LEVELS } from './agent.js';
 import { fleetAdviseCommand } from './fleet-advise.js';
 import { fleetPlanCommand } from './fleet-plan.js';
+import { fleetTopCommand } from './fleet-top.js';
 
 /** `fleet`: several boards as one. */
 export function fleetCommand(): Command {
@@ -31,6 +32,7 @@ export function fleetCommand(): Command {
     .addCommand(upCommand())
     .addCommand(serveCommand())
     .addCommand(statusCommand())
+    .addCommand(fleetTopCommand())
     .addCommand(fleetPlanCommand())
     .addCommand(fleetAdviseCommand());
 }

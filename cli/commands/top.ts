@@ -1,128 +1,115 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { harmlessJson } from '../../errors/index.js';
+import type { BoardClient } from '../../sdk/index.js';
 import { type ChosenBoard, chosenBoards, isSeveral } from '../boards/devices.js';
 import { openStory, tellStories } from '../busy-mock.js';
 import { EXIT } from '../exit.js';
 import { type DevicesOptions, decimal, withDevices, withJson } from '../options.js';
-import { printText } from '../output/print.js';
 import { withBoard, withInterrupt } from '../session.js';
-import { figuresOf } from '../top/figures.js';
+import { type Figures, figuresOf } from '../top/figures.js';
 import { FigureHistory } from '../top/history.js';
 import { SORTS, type TopLook } from '../top/layout.js';
-import { drawLine, line, wantsColours } from '../top/line.js';
-import { takeSample } from '../top/sample.js';
-import { screenLines, type TopView } from '../top/screen.js';
+import { type Line, line } from '../top/line.js';
+import { isLive, type LiveOptions, type LiveView, pauseUnless, showLive } from '../top/live.js';
+import { type Sample, takeSample } from '../top/sample.js';
+import { screenLines } from '../top/screen.js';
 import { topOfSeveral } from '../top/several.js';
 import { TerminalScreen } from '../top/terminal.js';
 
-interface TopOptions extends DevicesOptions {
-  readonly interval: number;
-  readonly once?: boolean;
-  readonly json?: boolean;
+interface TopOptions extends DevicesOptions, TopFlags {
   readonly story: boolean;
 }
 
-/** Lines of a file or a pipe are as long as they are. */
-const PIPE_COLUMNS = 120;
+/** Flags of all that is shown live. */
+export interface TopFlags {
+  readonly interval: number;
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds `--interval` and `--once`. */
+export function withTop(command: Command): Command {
+  return command
+    .option('--interval <seconds>', 'time from one screen to the next', decimal(0.1, 3_600), 1)
+    .option('--once', 'print one screen, of one interval, and end');
+}
+
+export function liveOptions({ interval, once = false, json = false }: TopFlags): LiveOptions {
+  return { interval, once, json };
+}
 
 /** `top`: what the board does, live. */
 export function topCommand(): Command {
-  const command = new Command('top')
-    .description(
+  const command = withTop(
+    new Command('top').description(
       'Show live what a board does: sequences, queue, KV pages, units of the core, DMA. q leaves, h lists keys.',
-    )
-    .option('--interval <seconds>', 'time from one screen to the next', decimal(0.1, 3_600), 1)
-    .option('--once', 'print one screen, of one interval, and end')
-    .option('--no-story', 'leave a fresh mock idle: there is nothing to see of it then');
+    ),
+  ).option('--no-story', 'leave a fresh mock idle: there is nothing to see of it then');
   withJson(withDevices(command), 'one JSON object an interval; of several boards by their names');
   return command.action(async (options: TopOptions, self: Command) => {
     const boards = await chosenBoards(options, self);
-    if (isSeveral(options)) return severalBoards(boards, options);
+    if (isSeveral(options)) return severalBoards(boards, liveOptions(options));
     await withBoard(boards[0]!, async (board, signal) => {
-      const quit = new AbortController();
-      const ended = AbortSignal.any([signal, quit.signal]);
-      const { description } = board.info;
-      const { title } = description;
-      const device = `${board.info.device} (${title})`;
-      const live = process.stdout.isTTY && !options.once && !options.json;
-      // An agent that hangs gives no sample: a second Ctrl-C ends at once.
-      const onQuit = () => (quit.signal.aborted ? process.exit(EXIT.interrupted) : quit.abort());
-      let look: Omit<TopLook, 'columns'> = { sort: 'state', allUnits: false, help: false };
-      let view: TopView | undefined;
-      const draw = () => {
-        const shown = view;
-        if (shown !== undefined) screen?.show((columns) => screenLines(shown, { ...look, columns }));
-      };
-      const onKey = (key: string) => {
-        look = afterKey(look, key);
-        draw();
-      };
       const model = await openStory({ device: boards[0]!.device, story: options.story }, board, signal);
-      using screen = live ? new TerminalScreen(onQuit, onKey) : undefined;
-      if (model !== undefined) void tellStories(model, ended);
-      const history = new FigureHistory();
-      let sample = await takeSample(board);
-      // The first screen has no rates yet.
-      view = { device, sample, figures: undefined, history };
-      draw();
-      while (await pause(options.interval, ended)) {
-        const before = sample;
-        sample = await takeSample(board);
-        const figures = figuresOf(before, sample, description);
-        history.add(figures);
-        view = { device, sample, figures, history };
-        if (screen !== undefined) draw();
-        else if (options.json) printText(jsonLine(view));
-        // Its pieces are harmless already, and its colours are meant.
-        else process.stdout.write(`${plainScreen(view, look)}\n\n`);
-        if (options.once) return;
-      }
+      await showLive(new BoardView(board), liveOptions(options), signal, (ended) => {
+        if (model !== undefined) void tellStories(model, ended);
+      });
     });
   });
 }
 
-async function severalBoards(boards: readonly ChosenBoard[], options: TopOptions): Promise<void> {
-  const { interval, once = false, json = false } = options;
-  await withInterrupt(async (signal) => {
-    const quit = new AbortController();
-    const ended = AbortSignal.any([signal, quit.signal]);
-    const live = process.stdout.isTTY && !once && !json;
-    const onQuit = () => (quit.signal.aborted ? process.exit(EXIT.interrupted) : quit.abort());
-    using screen = live ? new TerminalScreen(onQuit, () => {}) : undefined;
-    const show = screen && ((lines: readonly string[]) => screen.show(() => lines.map((text) => line(text))));
-    await topOfSeveral(boards, signal, { json, once, pause: () => pause(interval, ended), show });
-  });
-}
+/** One board, since it was looked at before. */
+class BoardView implements LiveView {
+  readonly #board: BoardClient;
+  readonly #device: string;
+  readonly #history = new FigureHistory();
+  #look: Omit<TopLook, 'columns'> = { sort: 'state', allUnits: false, help: false };
+  #sample!: Sample;
+  #figures: Figures | undefined;
 
-/** How the screen looks after a key. */
-function afterKey(look: Omit<TopLook, 'columns'>, key: string): Omit<TopLook, 'columns'> {
-  if (key === 'h' || key === '?') return { ...look, help: !look.help };
-  if (key === 'u') return { ...look, allUnits: !look.allUnits };
-  if (key === 's') return { ...look, sort: SORTS[(SORTS.indexOf(look.sort) + 1) % SORTS.length] };
-  return look;
-}
+  constructor(board: BoardClient) {
+    this.#board = board;
+    this.#device = `${board.info.device} (${board.info.description.title})`;
+  }
 
-/** The screen as lines of text, whole. */
-function plainScreen(view: TopView, look: Omit<TopLook, 'columns'>): string {
-  const columns = process.stdout.columns || PIPE_COLUMNS;
-  const hasColours = wantsColours(process.stdout);
-  return screenLines(view, { ...look, columns })
-    .map((line) => drawLine(line, hasColours ? columns : Number.POSITIVE_INFINITY, hasColours).trimEnd())
-    .join('\n');
-}
+  async next(): Promise<void> {
+    const before = this.#sample as Sample | undefined;
+    this.#sample = await takeSample(this.#board);
+    this.#figures = before && figuresOf(before, this.#sample, this.#board.info.description);
+    this.#history.add(this.#figures);
+  }
 
-/** @returns false where it ended early */
-async function pause(seconds: number, ended: AbortSignal): Promise<boolean> {
-  try {
-    await sleep(seconds * 1000, undefined, { signal: ended });
-    return true;
-  } catch {
-    return false;
+  lines(columns: number): Line[] {
+    const view = {
+      device: this.#device,
+      sample: this.#sample,
+      figures: this.#figures,
+      history: this.#history,
+    };
+    return screenLines(view, { ...this.#look, columns });
+  }
+
+  json(): string {
+    const { health, device } = this.#sample;
+    return harmlessJson({ device: this.#device, health, ...device, figures: this.#figures });
+  }
+
+  onKey(key: string): void {
+    const { sort, allUnits, help } = this.#look;
+    if (key === 'h' || key === '?') this.#look = { ...this.#look, help: !help };
+    if (key === 'u') this.#look = { ...this.#look, allUnits: !allUnits };
+    if (key === 's') this.#look = { ...this.#look, sort: SORTS[(SORTS.indexOf(sort) + 1) % SORTS.length] };
   }
 }
 
-function jsonLine({ device, sample, figures }: TopView): string {
-  const { health, device: state } = sample;
-  return `${harmlessJson({ device, health, ...state, figures })}\n`;
+async function severalBoards(boards: readonly ChosenBoard[], options: LiveOptions): Promise<void> {
+  const { interval, once, json } = options;
+  await withInterrupt(async (signal) => {
+    const quit = new AbortController();
+    const ended = AbortSignal.any([signal, quit.signal]);
+    const onQuit = () => (quit.signal.aborted ? process.exit(EXIT.interrupted) : quit.abort());
+    using screen = isLive(options) ? new TerminalScreen(onQuit, () => {}) : undefined;
+    const show = screen && ((lines: readonly string[]) => screen.show(() => lines.map((text) => line(text))));
+    await topOfSeveral(boards, signal, { json, once, pause: () => pauseUnless(ended, interval), show });
+  });
 }

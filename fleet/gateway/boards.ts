@@ -10,6 +10,15 @@ export interface FleetBoard {
   /** Another one each time that it comes. */
   readonly owner: string;
   readonly record: BoardRecord;
+  readonly counts: BoardCounts;
+}
+
+/** What happened with a board since it came. */
+export interface BoardCounts {
+  /** Tokens that it was the first to tell. */
+  tokens: number;
+  /** Requests of it that went on elsewhere. */
+  redelivered: number;
 }
 
 interface BoardsOptions {
@@ -44,9 +53,11 @@ export class Boards {
           log.error({ err }, 'a board of the fleet cannot be understood');
           return;
         }
-        const isNew = this.#boards.get(event.key)?.owner !== event.owner;
+        const before = this.#boards.get(event.key);
+        const isNew = before?.owner !== event.owner;
+        const counts = isNew ? { tokens: 0, redelivered: 0 } : before.counts;
         if (isNew) log.info({ board: event.key }, 'a board has joined the fleet');
-        const board = { name: event.key, owner: event.owner, record };
+        const board = { name: event.key, owner: event.owner, record, counts };
         this.#boards.set(event.key, board);
         onChange(board);
       }
@@ -64,6 +75,12 @@ export class Boards {
 
   get(name: string): FleetBoard | undefined {
     return this.#boards.get(name);
+  }
+
+  /** Counts something of a board, while it is there. */
+  count(name: string | undefined, what: keyof BoardCounts): void {
+    const board = name === undefined ? undefined : this.#boards.get(name);
+    if (board !== undefined) board.counts[what]++;
   }
 
   /** Those that serve all of these models: they have them, or have the last layers and others the layers before. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Bus } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { checkResult, type MethodName, type Params, type Result } from '../../protocol/index.js';
-import { loadBegun, pack, unpack } from '../messages.js';
+import { type BoardWatch, boardWatch, loadBegun, pack, unpack } from '../messages.js';
 import { callsOf } from '../subjects.js';
 import type { Boards, FleetBoard } from './boards.js';
 
@@ -47,6 +47,16 @@ export class Calls {
   async load(board: string, params: Params<'models.load'>): Promise<number> {
     const result = await this.#ask(board, 'fleet.load', params, ANSWER_MS);
     return loadBegun.parse(result).attempt;
+  }
+
+  /** Asks a board what it says at once. @throws PynqLlmError BUS_... */
+  async ping(board: string, timeoutMs: number): Promise<void> {
+    await this.#ask(board, 'fleet.ping', {}, timeoutMs);
+  }
+
+  /** Asks a board how it is and what it counts. @throws PynqLlmError BUS_..., as the board */
+  async watch(board: string, timeoutMs: number): Promise<BoardWatch> {
+    return boardWatch.parse(await this.#ask(board, 'fleet.watch', {}, timeoutMs));
   }
 
   /**

@@ -28,7 +28,7 @@ import { LOG, REQUESTS, WORK_QUEUE } from '../subjects.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
 import { declareStores } from './declare-stores.js';
-import { describePlan } from './describe-plan.js';
+import { describeBoard, describePlan } from './describe.js';
 import { Dispatch } from './dispatch.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
@@ -37,6 +37,7 @@ import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
 import { promptTokens } from './tokens-of.js';
+import { watchBoards } from './watch-boards.js';
 
 /** A board's interactive requests may wait as long for their first column. */
 const WAIT_MS = 120_000;
@@ -113,7 +114,7 @@ export class Gateway implements SessionHost, HandledGateway {
       }),
       waitMs: maxWaitMs,
     });
-    this.generations = new GenerationRegistry(clock, () => this);
+    this.generations = new GenerationRegistry(clock, () => this, log);
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({
       ...options,
@@ -182,7 +183,7 @@ export class Gateway implements SessionHost, HandledGateway {
     if (sampling.draftModel !== undefined) this.models.requireDrafting(sampling.draftModel);
     const first = params.continueFrom?.length ?? 0;
     // Refused, it leaves the one of this id that is there as it is.
-    this.generations.add(generation, model, window, stream, first);
+    this.generations.add(generation, model, window, stream, first, params.service);
     const preparing = { credit: first + stream.credit, cancelled: false };
     this.#preparing.set(generation, preparing);
     try {
@@ -257,7 +258,7 @@ export class Gateway implements SessionHost, HandledGateway {
     const request = this.#dispatch.find(generation);
     const { board } = request ?? {};
     // Tokens of others are progress, too, for who waits.
-    const steps = this.#dispatch.tokens;
+    const steps = this.#dispatch.totals.tokens;
     if (board !== undefined && request?.begun)
       try {
         const told = await this.calls.ask(board.name, 'generate.progress', { generation });
@@ -312,38 +313,19 @@ export class Gateway implements SessionHost, HandledGateway {
   }
 
   status(): FleetStatus {
-    const { tokens, redelivered, repeated, diverged } = this.#dispatch;
     return {
-      boards: this.#boards.all.map(({ name, record: { info, places, isDraining, models, refusedHops } }) => ({
-        name,
-        device: info.device,
-        title: info.description.title,
-        agent: info.agent,
-        state: isDraining ? 'draining' : 'ready',
-        places,
-        inHand: this.#dispatch.countOf(name),
-        refusedHops,
-        models: models.map((model) => ({
-          model: model.digest,
-          state: model.state,
-          ...(model.state === 'failed' && { error: model.error.message }),
-        })),
-      })),
+      boards: this.#boards.all.map((board) => describeBoard(board, this.#dispatch.countOf(board.name))),
       plans: this.#pipelines?.plans().map((plan) => describePlan(plan, this.#boards)),
       waiting: this.#dispatch.countOf(undefined),
-      tokens,
-      redelivered,
-      repeated,
-      diverged,
+      ...this.#dispatch.totals,
     };
   }
 
-  /** What all boards count. @throws PynqLlmError FLEET_NO_BOARDS */
+  /** What all boards count, together and each by itself. @throws PynqLlmError FLEET_NO_BOARDS */
   async metrics(): Promise<Result<'metrics.read'>> {
-    const read = this.#boards.all.map(({ name }) => this.calls.ask(name, 'metrics.read', {}, LOOK_MS));
-    const settled = await Promise.allSettled(read);
-    const readings = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    if (readings.length > 0) return sumMetrics(readings);
+    const boards = await watchBoards(this.#boards, this.calls);
+    const readings = boards.flatMap(({ engine }) => engine ?? []);
+    if (readings.length > 0) return { ...sumMetrics(readings), boards };
     throw new PynqLlmError('FLEET_NO_BOARDS', 'No board of the fleet said what it counts.');
   }
 

@@ -64,6 +64,8 @@ export const FLEET_CAPABILITIES = [
   'find',
   'memory',
   'check',
+  'traceparent',
+  'board-metrics',
   'fleet',
 ] as const;
 

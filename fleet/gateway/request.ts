@@ -1,6 +1,7 @@
 import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
-import type { GenerateEvent, Params } from '../../protocol/index.js';
+import { type GenerateEvent, type Params, traceIdOf } from '../../protocol/index.js';
 import { TokenReader } from '../token-reader.js';
+import { RequestSpans } from './request-spans.js';
 
 /** Who asked is told of its beginning, its tokens in order, and its end. */
 export interface RequestSink {
@@ -53,6 +54,7 @@ export class FleetRequest {
   credit: number;
   /** Its tokens and its end, whichever board says them. */
   readonly reader: TokenReader;
+  readonly spans: RequestSpans;
 
   constructor(
     readonly number: number,
@@ -61,12 +63,19 @@ export class FleetRequest {
     credit: number,
   ) {
     this.reader = new TokenReader(facts.params.continueFrom);
+    this.spans = new RequestSpans(facts.params.service);
     this.credit = credit;
     this.servedAt = facts.arrivedAt;
   }
 
   get generation(): string {
     return this.facts.params.generation;
+  }
+
+  /** Id of the trace that it is part of. */
+  get trace(): string | undefined {
+    const { context } = this.spans;
+    return context === undefined ? undefined : traceIdOf(context);
   }
 
   /** Models that a board has to have loaded. */
@@ -104,9 +113,17 @@ export class FleetRequest {
     return now >= (this.#busyBoards.get(board)?.until ?? now);
   }
 
+  /** @param isHomeless whether no board could take it now */
+  tellHomeless(isHomeless: boolean, now: number): void {
+    // Boards that were always busy so far are none either.
+    if (isHomeless || this.busy === 0)
+      this.homelessSince = isHomeless ? (this.homelessSince ?? now) : undefined;
+  }
+
   /** A board took it into its engine. */
   begin(): void {
     this.begun = true;
+    this.spans.tell('begun');
     this.homelessSince = undefined;
     this.#busyBoards.clear();
   }
@@ -117,11 +134,13 @@ export class FleetRequest {
     this.board = board;
     this.meantFor = undefined;
     this.delivery++;
+    this.spans.given(board.name, this.delivery);
   }
 
   /** Its board has it no more. */
   takeBack(): void {
     if (this.board !== undefined) this.had.add(this.board.name);
+    this.spans.takenBack();
     this.state = 'waiting';
     this.begun = false;
     this.#hasToken = false;
@@ -132,6 +151,7 @@ export class FleetRequest {
   /** New tokens of it came. @returns whether they are the first ones since a board has it */
   tellsToken(): boolean {
     const isFirst = !this.#hasToken;
+    if (isFirst) this.spans.tell('first token');
     this.#hasToken = true;
     this.fruitless = 0;
     return isFirst;

@@ -7,7 +7,7 @@ import type {
 } from '../../protocol/index.js';
 
 const CLASSES = ['interactive', 'batch'] as const;
-type Totals = Omit<EngineMetricsReading, 'classes' | 'models'>;
+type Totals = Omit<EngineMetricsReading, 'classes' | 'models' | 'boards'>;
 
 /** What several boards count, as if they were one. @param readings one or more */
 export function sumMetrics(readings: readonly EngineMetricsReading[]): EngineMetricsReading {

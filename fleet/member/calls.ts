@@ -13,7 +13,6 @@ const MILLISECONDS = {
   'models.load': 120_000,
   'models.unload': 60_000,
   'models.delete': 60_000,
-  'metrics.read': 30_000,
   score: 590_000,
 } as const satisfies { readonly [M in MethodName]?: number };
 export type CalledMethod = keyof typeof MILLISECONDS;

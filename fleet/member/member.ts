@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import { endFacts } from '../../agent/index.js';
 import { type Bus, type Delivery, type Lease, type Subscription, takeLease } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { checkParams, errorToWire } from '../../protocol/index.js';
-import { type BoardRecord, boardCall, control, order, pack, unpack } from '../messages.js';
+import { checkParams, errorToWire, type GenerateEvent, traceIdOf } from '../../protocol/index.js';
+import { type BoardRecord, boardCall, control, type Order, order, pack, unpack } from '../messages.js';
 import { BOARDS, callsOf, controlOf, ENDS, LOG, WORK_QUEUE } from '../subjects.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
 import { Run } from './run.js';
 import { Stages } from './stages.js';
+import { Watch } from './watch.js';
 
 /** A board that was not heard of for so long counts as dead; it is the fleet's most important time. */
 const LEASE_MS = 3_000;
@@ -47,6 +49,7 @@ export class Member implements AsyncDisposable {
   readonly #link: AgentLink;
   readonly #loads: Loads;
   readonly #stages: Stages;
+  readonly #watch: Watch;
   readonly #info: BoardRecord['info'];
   readonly #runs = new Map<string, Run>();
   readonly #closing = new AbortController();
@@ -59,6 +62,7 @@ export class Member implements AsyncDisposable {
     this.#options = options;
     this.name = options.name;
     this.#link = link;
+    this.#watch = new Watch(link);
     this.#info = info;
     this.#loads = new Loads({ ...options, link, onChange: () => this.#tell() });
     this.#stages = new Stages({ ...options, onChange: () => this.#tell() });
@@ -209,11 +213,20 @@ export class Member implements AsyncDisposable {
     const working = setInterval(() => delivery.working(), WORKING_MS);
     try {
       const end = await run.done();
+      this.#tellEnd(taken, end);
       if (end.type === 'failed' && LOST.has(end.error.code)) this.#loads.forgetAll();
     } finally {
       clearInterval(working);
       if (this.#runs.get(generation) === run) this.#runs.delete(generation);
     }
+  }
+
+  /** By the id of its trace a request is found in the logs of all who had a part in it. */
+  #tellEnd({ params: { generation, service }, delivery }: Order, end: GenerateEvent): void {
+    const traceparent = service?.traceparent;
+    if (traceparent === undefined || end.type === 'token') return;
+    const facts = { board: this.name, generation, delivery, trace: traceIdOf({ traceparent }) };
+    this.#options.log.info({ ...facts, ...endFacts(end) }, 'a request ended on this board');
   }
 
   /** Says of a request that cannot be read that it has failed here: another version of the board may read it. */
@@ -245,6 +258,8 @@ export class Member implements AsyncDisposable {
 
   async #resultOf(method: string, params: unknown): Promise<unknown> {
     if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
+    if (method === 'fleet.ping') return {};
+    if (method === 'fleet.watch') return this.#watch.read();
     if (method === 'generate.progress') {
       const { generation } = checkParams(method, params);
       const run = this.#runs.get(generation);

@@ -28,6 +28,8 @@ export interface ServiceOptions {
   readonly deadlineMs?: number | undefined;
   /** The request is refused where it is likely to end later than so many milliseconds from now; whatever it takes unless given. */
   readonly maxPredictedMs?: number | undefined;
+  /** The trace that it is part of, as W3C Trace Context writes it: its status tells it. */
+  readonly traceparent?: string | undefined;
 }
 
 /** How far a request is. */
@@ -38,6 +40,8 @@ export interface JobStatus extends Pick<SequenceView, 'class' | 'priority' | 'st
   readonly ageMs: number;
   readonly promptTokens: number;
   readonly generated: number;
+  /** Id of the trace that it is part of. */
+  readonly trace?: string;
 }
 
 /** A request in the engine: its sequence, whom it is for, and when it was served. */
@@ -49,6 +53,7 @@ export class Job {
   /** Steps under way in which it has columns. */
   stepsUnderWay = 0;
   readonly #priority: number;
+  readonly #trace: string | undefined;
   #servedAt: number;
   #lastTokenAt: number | undefined;
 
@@ -69,6 +74,7 @@ export class Job {
     this.client = service.client ?? [];
     this.deadlineMs = deadlineMs;
     this.#priority = priority;
+    this.#trace = service.traceparent?.split('-')[1];
     this.#servedAt = arrivedAt;
   }
 
@@ -120,7 +126,8 @@ export class Job {
     const { promptTokens, generated } = this.sequence;
     const { class: served, priority, state, left, pages, hasCredit } = this.view();
     const ageMs = now - this.arrivedAt;
-    return { class: served, priority, state, hasCredit, ageMs, promptTokens, generated, left, pages };
+    const status = { class: served, priority, state, hasCredit, ageMs, promptTokens, generated, left, pages };
+    return this.#trace === undefined ? status : { ...status, trace: this.#trace };
   }
 
   /** It has columns in the step that begins now. */

@@ -19,6 +19,10 @@ export interface FleetBoardStatus {
   readonly inHand: number;
   /** Hidden states that it refused: of plans that are over, or from who has no place in one. */
   readonly refusedHops?: number | undefined;
+  /** Tokens that it was the first to tell, since it came. */
+  readonly tokens: number;
+  /** Requests of it that went on on another board, since it came. */
+  readonly redelivered: number;
   /** Models that it was asked to load. */
   readonly models: {
     /** Digest of the model. */
@@ -76,6 +80,8 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       places: count,
       inHand: count,
       refusedHops: count.optional(),
+      tokens: count,
+      redelivered: count,
       models: z.array(
         z.object({
           model: digest,

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { type BoardHealth, boardHealth } from './board.js';
 import { count, digest, float } from './common.js';
+import { traffic, type WireTraffic } from './counters.js';
 
 /** How often values fell into which range. */
 export interface HistogramReading {
@@ -69,6 +71,8 @@ export interface SequenceStatus {
   readonly left: number;
   /** Pages of keys and values that would be free without it. */
   readonly pages: number;
+  /** Id of the trace that the request is part of, where it is part of one. */
+  readonly trace?: string | undefined;
 }
 const sequenceStatus: z.ZodType<SequenceStatus> = z.object({
   class: z.enum(['interactive', 'batch']),
@@ -80,6 +84,7 @@ const sequenceStatus: z.ZodType<SequenceStatus> = z.object({
   generated: count,
   left: count,
   pages: count,
+  trace: z.string().optional(),
 });
 
 /** Keys and values of a model's sequences, in pages of 16 tokens; docs/kv-cache.md says more of each. */
@@ -158,12 +163,47 @@ export interface EngineMetricsReading {
   readonly recovered: number;
   /** Models that are loaded, at this moment. */
   readonly models: ModelStatus[];
+  /** Of a fleet, each board by itself, by name (capability `board-metrics`); the totals are theirs together. */
+  readonly boards?: BoardReading[] | undefined;
 }
-export const metricsResult: z.ZodType<EngineMetricsReading> = z.object({
+const engineMetrics = {
   classes: z.object({ interactive: classMetrics, batch: classMetrics }),
   steps: count,
   columns: count,
   faults: count,
   recovered: count,
   models: z.array(modelStatus),
+};
+
+/** A board of a fleet, as it says itself at this moment; only its name and clock where it did not answer in time. */
+export interface BoardReading {
+  /** Its name in the fleet. */
+  readonly name: string;
+  /** Clock of its core in Hz. */
+  readonly clockHz: number;
+  /** Milliseconds that a question takes to the board and its answer back, over the bus. */
+  readonly roundTripMs?: number | undefined;
+  /** How it and its agent are. */
+  readonly health?: BoardHealth | undefined;
+  /** What its engines count; absent while its device is not open. */
+  readonly engine?: Omit<EngineMetricsReading, 'boards'> | undefined;
+  /** What crossed its Board seam since its device was opened; absent while that is not open. */
+  readonly traffic?: WireTraffic | undefined;
+}
+/** What a board says of itself over the bus. */
+export const boardFigures = {
+  health: boardHealth.optional(),
+  engine: z.object(engineMetrics).optional(),
+  traffic: traffic.optional(),
+};
+const boardReading: z.ZodType<BoardReading> = z.object({
+  name: z.string(),
+  clockHz: count,
+  roundTripMs: float.optional(),
+  ...boardFigures,
+});
+
+export const metricsResult: z.ZodType<EngineMetricsReading> = z.object({
+  ...engineMetrics,
+  boards: z.array(boardReading).optional(),
 });

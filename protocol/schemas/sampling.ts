@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { MAX_CLIENT_NAMES, MAX_SCHEMA_LENGTH } from '../limits.js';
+import { MAX_CLIENT_NAMES, MAX_SCHEMA_LENGTH, MAX_TRACESTATE_LENGTH } from '../limits.js';
+import { TRACEPARENT } from '../trace-context.js';
 import { digest, float, list, tokenId } from './common.js';
 
 /** What form the text has to have. A schema goes as JSON text, because it nests deeper than a message may. */
@@ -120,6 +121,13 @@ export interface ServiceOptions {
   readonly deadlineMs?: number | undefined;
   /** The request is refused where it is likely to end later than so many milliseconds from now, up to a day; never unless given. */
   readonly maxPredictedMs?: number | undefined;
+  /**
+   * The trace that the request is part of, as W3C Trace Context writes it (capability `traceparent`): what agents and gateways log of it has
+   * the trace's id. None unless given.
+   */
+  readonly traceparent?: string | undefined;
+  /** What tracing systems say of it to each other, at most 512 characters: passed on as it is. */
+  readonly tracestate?: string | undefined;
 }
 export const serviceOptions: z.ZodType<ServiceOptions> = z.strictObject({
   class: z.enum(['interactive', 'batch']).optional(),
@@ -127,4 +135,10 @@ export const serviceOptions: z.ZodType<ServiceOptions> = z.strictObject({
   client: z.union([clientName, z.array(clientName).min(1).max(MAX_CLIENT_NAMES)]).optional(),
   deadlineMs: z.number().positive().max(86_400_000).optional(),
   maxPredictedMs: z.number().positive().max(86_400_000).optional(),
+  traceparent: z.string().regex(TRACEPARENT).optional(),
+  tracestate: z
+    .string()
+    .max(MAX_TRACESTATE_LENGTH)
+    .regex(/^[\x20-\x7e]*$/)
+    .optional(),
 });

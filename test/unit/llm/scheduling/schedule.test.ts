@@ -13,6 +13,38 @@ const times = <T>(count: number, make: (i: number) => T) => Array.from({ length:
 const columnsOf = (plan: ReturnType<typeof schedule>, id: number) =>
   plan.shares.find((share) => share.id === id)?.columns ?? 0;
 
+describe('with steps under way', () => {
+  const busy = (id: number, rest: ViewRest = {}) => view(id, { underWay: 'waits', left: 0, ...rest });
+
+  it('those of them that generate have no column, and sequences are divided among the steps', () => {
+    const all = times(6, (id) => (id < 2 ? busy(id) : view(id)));
+    const { shares } = schedule(snapshot(all, { stepsUnderWay: 3 }));
+    expect(shares.map(({ id }) => id)).toEqual([2, 3]);
+    expect(schedule(snapshot(times(3, (id) => busy(id)))).shares).toEqual([]);
+  });
+
+  it('a prompt may have its next piece, and others wait for the page that it computes', () => {
+    const going = { generates: false, left: 40, page: 7 };
+    const one = (underWay: 'goes on' | 'waits') => [
+      view(0, { ...going, underWay }),
+      waiting(1, 60, { page: 7 }),
+      waiting(2, 10),
+    ];
+    expect(columnsOf(schedule(snapshot(one('goes on'))), 0)).toBeGreaterThan(0);
+    for (const underWay of ['goes on', 'waits'] as const) {
+      const plan = schedule(snapshot(one(underWay)));
+      expect([columnsOf(plan, 1), columnsOf(plan, 2)]).toEqual([0, 10]);
+    }
+  });
+
+  it('nobody takes their memory, however late their claim', () => {
+    const late = { class: 'batch', pages: 4, arrivedAt: 9 } as const;
+    const foremost = waiting(1, 16, { priority: 9 });
+    expect(schedule(snapshot([busy(0, late), foremost], { freePages: 0 })).preempted).toEqual([]);
+    expect(schedule(snapshot([view(0, late), foremost], { freePages: 0 })).preempted).toEqual([0]);
+  });
+});
+
 describe('columns of a step', () => {
   it('every sequence that generates has one, and comes before the prompts', () => {
     const { shares } = schedule(snapshot([view(0, { left: 100, generates: false }), view(1), view(2)]));

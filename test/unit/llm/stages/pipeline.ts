@@ -1,5 +1,6 @@
 import { loadBoardDescription } from '../../../../board/description-file.js';
 import { Accelerator } from '../../../../driver/accelerator.js';
+import { PynqLlmError } from '../../../../errors/index.js';
 import type { GgufFile } from '../../../../gguf/index.js';
 import { Engine, type EngineOptions } from '../../../../llm/engine/engine.js';
 import { kvShapeOfStage, modelShape } from '../../../../llm/memory/index.js';
@@ -70,6 +71,7 @@ export class Pipeline {
 
   /** Begins anew, as a plan after another one: what is on its way is lost, and stages forget their caches. */
   restart(options: EngineOptions): void {
+    this.engine.abort(new PynqLlmError('LLM_STAGE_BATCH', 'The plan has ended.'));
     this.#reset();
     this.engine = new Engine(this.last, { microBatches: this.models.length, ...options });
   }

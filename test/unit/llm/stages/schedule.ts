@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { PynqLlmError } from '../../../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../../../errors/index.js';
 import type { Engine, EngineGeneration, EngineOptions } from '../../../../llm/engine/engine.js';
 import type { ServiceOptions } from '../../../../llm/engine/job.js';
 import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../../llm/engine/request.js';
@@ -89,6 +89,8 @@ export interface ScheduleCounts {
   lost: number;
   mostLost: number;
   pinned: number;
+  /** Batches that gave a sequence several tokens. */
+  speculated: number;
 }
 
 export const newCounts = (): ScheduleCounts => ({
@@ -102,6 +104,7 @@ export const newCounts = (): ScheduleCounts => ({
   lost: 0,
   mostLost: 0,
   pinned: 0,
+  speculated: 0,
 });
 
 const SERVICES: readonly ServiceOptions[] = [
@@ -168,10 +171,26 @@ export function runSchedule(input: ScheduleInput): Followed[] {
     counts.mostLost = Math.max(counts.mostLost, pipeline.underWay);
     end();
   };
+  /** A device that fails twice costs the plan, or on the last stage the batch: what had a part in it goes on after its tokens. */
+  const compute = (stage: number) => {
+    try {
+      pipeline.compute(stage);
+    } catch (error) {
+      if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
+      lose();
+    }
+    for (const one of all) {
+      if (!isPynqLlmError(one.error) || !one.error.code.startsWith('DRIVER_')) continue;
+      one.error = undefined;
+      one.goOn(pipeline.engine);
+    }
+  };
   const leave = () => {
     counts.left++;
-    while (pipeline.waiting.length > 0) pipeline.compute(pipeline.waiting[choose(pipeline.waiting.length)]!);
-    end();
+    const { engine } = pipeline;
+    while (pipeline.waiting.length > 0 && pipeline.engine === engine)
+      compute(pipeline.waiting[choose(pipeline.waiting.length)]!);
+    if (pipeline.engine === engine) end();
   };
 
   while (toCome > 0 || pipeline.engine.count > 0 || elsewhere.engine.count > 0) {
@@ -214,12 +233,14 @@ export function runSchedule(input: ScheduleInput): Followed[] {
     for (let actions = 1 + choose(6); actions > 0; actions--) {
       const { waiting } = pipeline;
       const next = choose(waiting.length + 2);
-      if (next < waiting.length) pipeline.compute(waiting[next]!);
+      const before = all.map(({ tokens }) => tokens.length);
+      if (next < waiting.length) compute(waiting[next]!);
       else if (pipeline.underWay <= pipeline.models.length) pipeline.begin();
+      counts.speculated += all.filter(({ tokens }, i) => tokens.length > before[i]! + 1).length;
     }
     if (elsewhere.engine.hasWork) elsewhere.engine.step();
   }
-  while (pipeline.waiting.length > 0) pipeline.compute(pipeline.waiting.at(-1)!);
+  while (pipeline.waiting.length > 0) compute(pipeline.waiting.at(-1)!);
   if (pipeline.mostUnderWay >= pipeline.models.length) counts.full++;
   for (const pin of pins) pin.release();
   expect(pipeline.last.kvPool.stats.used).toBe(0);

@@ -2,12 +2,15 @@ import { afterAll, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../../errors/index.js';
 import { GgmlType } from '../../../../gguf/index.js';
 import { Engine } from '../../../../llm/engine/engine.js';
+import type { ServiceOptions, TokenSink } from '../../../../llm/engine/job.js';
 import type { GenerateRequest, TokenOutput } from '../../../../llm/engine/request.js';
+import type { Scores } from '../../../../llm/engine/score-sequence.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
-import { Stage } from '../../../../llm/stages/index.js';
+import { CacheMirror, Stage } from '../../../../llm/stages/index.js';
 import { Random } from '../../../../maths/index.js';
 import { Bench, type Received, syntheticGguf } from '../models.js';
 import { Pipeline } from './pipeline.js';
+import { expectAsAlone, newCounts, runSchedule } from './schedule.js';
 
 const gguf = syntheticGguf(() => GgmlType.Q3_K, { layers: 4, feedForward: 256, vocabulary: 300 });
 const REQUESTS: GenerateRequest[] = Array.from({ length: 6 }, (_, i) => ({
@@ -19,6 +22,8 @@ const REQUESTS: GenerateRequest[] = Array.from({ length: 6 }, (_, i) => ({
 }));
 
 const whole = loadModel(gguf, { maxColumns: 16 });
+/** Of the same tokens. */
+const draft = loadModel(syntheticGguf(() => GgmlType.Q3_K, { layers: 1, feedForward: 256, vocabulary: 300 }));
 const alone = REQUESTS.map((request) => {
   const bench = new Bench(whole);
   const { received } = bench.submit(request);
@@ -30,11 +35,16 @@ const pipeline = new Pipeline(gguf, [1, 3], { load: { maxColumns: 16 } });
 afterAll(() => {
   pipeline.close();
   whole.close();
+  draft.close();
 });
 
-function submit(engine: Engine, request: GenerateRequest): Received {
+function submit(
+  engine: Engine,
+  request: GenerateRequest,
+  service: ServiceOptions = {},
+): Received & { cancel(): void } {
   const received: Received = { tokens: [] };
-  engine.submit(request, {
+  const sink: TokenSink = {
     onToken: (token) => received.tokens.push(token),
     onDone: (result) => {
       received.result = result;
@@ -42,8 +52,9 @@ function submit(engine: Engine, request: GenerateRequest): Received {
     onError: (error) => {
       received.error = error;
     },
-  });
-  return received;
+  };
+  const generation = engine.submit(request, sink, service);
+  return Object.assign(received, { cancel: () => generation.cancel() });
 }
 
 const said = (tokens: readonly TokenOutput[]) =>
@@ -117,4 +128,152 @@ it('refuses what is out of order, or not of the pool of the engine', () => {
     { from: 0.5, to: 2 },
   ])
     expect(() => loadModel(gguf, { range })).toThrow(/LLM_STAGE_RANGE/);
+});
+
+it('ends at its completion what was cancelled, or is late, while a batch of it was under way', () => {
+  let now = 0;
+  pipeline.restart({ now: () => now });
+  const cancelled = submit(pipeline.engine, REQUESTS[2]!);
+  const late = submit(pipeline.engine, REQUESTS[0]!, { deadlineMs: 5 });
+  while (cancelled.tokens.length < 2) {
+    if (!pipeline.begin()) pipeline.compute(pipeline.waiting[0]!);
+  }
+  while (pipeline.begin());
+  expect(pipeline.underWay).toBeGreaterThan(0);
+  const before = cancelled.tokens.length;
+  cancelled.cancel();
+  now = 10;
+  expect([cancelled.result, late.error]).toEqual([undefined, undefined]);
+  expect(pipeline.engine.hasWork).toBe(false);
+  pipeline.run();
+  expect(cancelled.tokens).toHaveLength(before);
+  expect(cancelled.result?.reason).toBe('cancelled');
+  expect(late.error).toMatchObject({ code: 'LLM_DEADLINE' });
+  expect(pipeline.last.kvPool.stats.used).toBe(0);
+});
+
+it('drafts with another model, searches and scores as one board does', () => {
+  const request = { ...REQUESTS[3]!, promptLookup: false, maxTokens: 12 };
+  const beams = { prompt: REQUESTS[3]!.prompt, maxTokens: 5, ignoreEos: true, beams: { width: 3 } };
+  const tokens = REQUESTS[2]!.prompt;
+  const of = (engine: Engine) => {
+    const scores: Scores[] = [];
+    const drafted = submit(engine, { ...request, draftModel: draft });
+    const searched = submit(engine, beams);
+    engine.score(
+      tokens,
+      { topLogprobs: 2, from: 0 },
+      { onDone: (result) => scores.push(result), onCancelled: () => undefined, onError: () => undefined },
+    );
+    return { drafted, searched, scores };
+  };
+  const bench = new Bench(whole);
+  const expected = of(bench.engine);
+  bench.run();
+  pipeline.restart({});
+  const given = of(pipeline.engine);
+  pipeline.run();
+  expect(said(given.drafted.tokens)).toEqual(said(expected.drafted.tokens));
+  expect(given.searched.result?.beams).toEqual(expected.searched.result?.beams);
+  expect(given.searched.result?.beams).toHaveLength(3);
+  expect(given.scores).toEqual(expected.scores);
+  expect(given.scores[0]!.top).toHaveLength(tokens.length);
+});
+
+it('ends only the generations of a batch where the last device fails twice, and loses the plan where another does', () => {
+  pipeline.restart({});
+  const [first, second] = [submit(pipeline.engine, REQUESTS[0]!), submit(pipeline.engine, REQUESTS[5]!)];
+  expect([pipeline.begin(), pipeline.begin()]).toEqual([true, true]);
+  for (const stage of [0, 1]) for (let batch = 0; batch < 2; batch++) pipeline.compute(stage);
+  pipeline.boards[2]!.injectFault({ name: 'dma-decode-error', count: 2 });
+  pipeline.compute(2);
+  const failed = [first, second].filter(({ error }) => error !== undefined);
+  expect(failed).toHaveLength(1);
+  expect(failed[0]!.error).toMatchObject({ code: expect.stringMatching(/^DRIVER_/) });
+  pipeline.run();
+  const other = first.error === undefined ? ([first, 0] as const) : ([second, 5] as const);
+  expect(said(other[0].tokens)).toEqual(said(alone[other[1]]!.tokens));
+
+  pipeline.restart({});
+  submit(pipeline.engine, REQUESTS[0]!);
+  pipeline.begin();
+  pipeline.boards[0]!.injectFault({ name: 'dma-decode-error', count: 2 });
+  expect(() => pipeline.compute(0)).toThrow(/DRIVER_/);
+  expect(pipeline.stages[0]!.faults.faults).toBeGreaterThan(pipeline.stages[0]!.faults.recovered);
+  pipeline.engine.abort(new PynqLlmError('LLM_STAGE_BATCH', 'A stage is lost.'));
+});
+
+it('begins only where nobody else has pages of the pool', () => {
+  pipeline.restart({});
+  const cache = pipeline.last.newCache();
+  cache.reserve(1);
+  expect(() => pipeline.restart({})).toThrow(/LLM_STAGE_UNSUPPORTED.*held by others/);
+  cache.release();
+  pipeline.restart({});
+  expect(() => new Engine(pipeline.last, { microBatches: 0 })).toThrow(/LLM_STAGE_UNSUPPORTED/);
+});
+
+it('follows an engine that computes all layers, too', () => {
+  const [model, other] = [loadModel(small), loadModel(small)];
+  const engine = new Engine(model, { isMirrored: true });
+  const mirror = new CacheMirror(other);
+  const bench = new Bench(loadModel(small));
+  const requests = [4, 20, 35].map((length, seed) => ({
+    prompt: Array.from({ length }, (_, t) => 3 + (t % 9)),
+    maxTokens: 20,
+    ignoreEos: true,
+    promptLookup: true,
+    sampling: { temperature: 1, seed },
+  }));
+  const expected = requests.map((request) => bench.submit(request).received);
+  bench.run();
+  const given = requests.map((request) => submit(engine, request));
+  for (let batch = engine.begin(); batch !== undefined; batch = engine.begin()) {
+    mirror.follow(structuredClone(batch));
+    engine.complete(batch.number);
+  }
+  expect(given.map(({ tokens }) => said(tokens))).toEqual(expected.map(({ tokens }) => said(tokens)));
+  expect(other.kvPool.stats.hits).toBe(model.kvPool.stats.hits);
+});
+
+/** On the CPU, where a step takes next to nothing. */
+const small = syntheticGguf(() => GgmlType.F32, {
+  embedding: 32,
+  layers: 4,
+  feedForward: 32,
+  heads: 4,
+  kvHeads: 2,
+  vocabulary: 260,
+  contextLength: 128,
+});
+
+it('gives sequences of random schedules what each gets on one board alone', () => {
+  const requests = REQUESTS.map((request) => ({
+    ...request,
+    prompt: request.prompt.map((token) => token % 200),
+    ...(request.prompt.length === 17 && { beams: { width: 2 }, promptLookup: false, sampling: {} }),
+  }));
+  const one = loadModel(small, { maxColumns: 12 });
+  const expected = requests.map((request) => {
+    const bench = new Bench(one);
+    const { received } = bench.submit(request);
+    bench.run();
+    return received;
+  });
+  const pipelines = [[1], [1, 3], [1, 2, 3]].map(
+    // Room for about two of the longest.
+    (cuts) =>
+      new Pipeline(small, cuts, { hasBoards: false, load: { maxColumns: 12 }, kvBytes: 8 * 4 * 2 * 512 }),
+  );
+  const counts = newCounts();
+  for (let seed = 0; seed < 12; seed++) {
+    const random = new Random(seed);
+    const choose = (below: number) => random.nextUint32() % below;
+    const elsewhere = new Bench(one);
+    const given = runSchedule({ requests, pipelines, elsewhere, choose, counts });
+    expectAsAlone(given, expected, counts);
+  }
+  expect(counts.finished).toBeGreaterThan(30);
+  expect(counts.full).toBeGreaterThan(8);
+  expect(counts.aborted + counts.left).toBeGreaterThan(5);
 });

@@ -1,0 +1,1 @@
+export { activeTrace, type OpenSpan, openSpan } from './span.js';
