@@ -262,7 +262,7 @@ describe('a fleet that cuts its models', () => {
       boards: 3,
       pipeline: 2,
       maxWaitMs: 60_000,
-      deviceOf: (name) => (name === 'mock-1' ? 'mock:?fault=dma-slave-error:100:2' : 'mock:'),
+      deviceOf: (name) => (name === 'mock-1' ? 'mock:?fault=dma-slave-error:60:1000' : 'mock:'),
     });
     await using client = await connect(some.url);
     const there = await client.models.upload(TINY_MODEL);

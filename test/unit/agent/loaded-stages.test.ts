@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -73,6 +73,24 @@ it('layers of a model take the DMA memory that was planned for them, to the byte
   }
   ask('models.unload', { model: MODEL, force: true });
   expect(used()).toBe(before);
+});
+
+it('weights that were kept are those of the same layers, not of others that are as large', () => {
+  const folder = join(scratch, 'packed');
+  mkdirSync(folder);
+  const one = (from: number) => {
+    const range = { from, to: from + 1 };
+    const { kvBytes, working } = memories[0]!;
+    const stage = { ...range, stages: 3, kvPool, kvBytes, working };
+    const packed = { folder, roomBytes: 2 ** 30 };
+    const { weights } = ask('models.load', { model: MODEL, path: PATH, coreTypes: 'exact', stage, packed })!;
+    ask('models.unload', { model: MODEL, force: true });
+    return weights;
+  };
+  const first = one(0);
+  expect(first).toMatchObject({ read: 0, found: 0 });
+  expect(one(0)).toMatchObject({ packed: 0, read: first?.packed });
+  expect(one(1)).toMatchObject({ packed: first?.packed, read: 0 });
 });
 
 it('a board without the last ones generates nothing, and computes batches of its plan alone', () => {
