@@ -19,7 +19,7 @@ import {
   deviceRunCheckParams,
   deviceRunCheckResult,
 } from './schemas/device.js';
-import { fleetStatus } from './schemas/fleet.js';
+import { fleetDrainParams, fleetDrainResult, fleetStatus, fleetVerification } from './schemas/fleet.js';
 import {
   generateEvent,
   generateProgressResult,
@@ -126,6 +126,8 @@ export const METHODS = {
   score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
 
   'fleet.status': { role: 'read', params: empty, result: fleetStatus },
+  'fleet.drain': { role: 'admin', params: fleetDrainParams, result: fleetDrainResult },
+  'fleet.verify': { role: 'infer', params: empty, result: fleetVerification },
 
   'metrics.read': { role: 'read', params: empty, result: metricsResult },
 

@@ -89,6 +89,10 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       });
   };
 
+  const notAFleet = (): never => {
+    throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
+  };
+
   return {
     'board.info': async () => ({
       device: agent.deviceUrl,
@@ -101,9 +105,9 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       uptimeMs: agent.uptimeMs,
     }),
     'board.health': () => agent.health(),
-    'fleet.status': () => {
-      throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
-    },
+    'fleet.status': notAFleet,
+    'fleet.drain': notAFleet,
+    'fleet.verify': notAFleet,
 
     'registers.list': async () => (await agent.registers()).list(),
     // Without a turn of the microtask queue once the device is open: the way of a register read is short.

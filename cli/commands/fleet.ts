@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
 import { harmlessJson } from '../../errors/index.js';
 import type { PipelineMode } from '../../fleet/index.js';
-import { type BusFlags, connectBus, withBus } from '../bus-options.js';
+import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
@@ -22,8 +22,11 @@ import { formatTable } from '../output/table.js';
 import { openModel, withBoard, withInterrupt } from '../session.js';
 import { LEVELS } from './agent.js';
 import { fleetAdviseCommand } from './fleet-advise.js';
+import { fleetDrainCommand } from './fleet-drain.js';
+import { fleetEnrolCommand, fleetKeyCommand } from './fleet-enrol.js';
 import { fleetPlanCommand } from './fleet-plan.js';
 import { fleetTopCommand } from './fleet-top.js';
+import { fleetVerifyCommand } from './fleet-verify.js';
 
 /** `fleet`: several boards as one. */
 export function fleetCommand(): Command {
@@ -33,6 +36,10 @@ export function fleetCommand(): Command {
     .addCommand(serveCommand())
     .addCommand(statusCommand())
     .addCommand(fleetTopCommand())
+    .addCommand(fleetDrainCommand())
+    .addCommand(fleetVerifyCommand())
+    .addCommand(fleetKeyCommand())
+    .addCommand(fleetEnrolCommand())
     .addCommand(fleetPlanCommand())
     .addCommand(fleetAdviseCommand());
 }
@@ -138,12 +145,16 @@ function serveCommand(): Command {
       'Serve the boards that join a fleet over a broker: agents started with --fleet. Prints its URL; the OpenAI API is at /v1 of the same port.',
     )
     .requiredOption('--bus <url>', "the fleet's broker: nats://HOST[:PORT] or tls://HOST[:PORT]");
-  return withGateway(withBus(command)).action(async (flags: GatewayFlags & BusFlags & { bus: string }) => {
-    const { serveFleet } = await import('../../fleet/index.js');
-    const connect = connectBus(flags.bus, 'gateway', flags);
-    const { storeDir, pipeline } = flags;
-    await serveGateway(flags, (listening) => serveFleet({ ...listening, bus: connect, storeDir, pipeline }));
-  });
+  return withGateway(withBroker(command, 'bus')).action(
+    async (flags: GatewayFlags & BusFlags & { bus: string }) => {
+      const { serveFleet } = await import('../../fleet/index.js');
+      const connect = connectBus(flags.bus, 'gateway', accessOf(flags));
+      const { storeDir, pipeline } = flags;
+      await serveGateway(flags, (listening) =>
+        serveFleet({ ...listening, bus: connect, storeDir, pipeline }),
+      );
+    },
+  );
 }
 
 /** @throws InvalidArgumentError */

@@ -32,6 +32,7 @@ import { describeBoard, describePlan } from './describe.js';
 import { Dispatch } from './dispatch.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
+import { Operations } from './operations.js';
 import { deletePlans, Pipelines } from './pipelines.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
@@ -66,6 +67,7 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly models: FleetModels;
   readonly calls: Calls;
   readonly generations: GenerationRegistry;
+  readonly operations: Operations;
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
@@ -115,6 +117,13 @@ export class Gateway implements SessionHost, HandledGateway {
       waitMs: maxWaitMs,
     });
     this.generations = new GenerationRegistry(clock, () => this, log);
+    const countOf = (board: string) => this.#dispatch.countOf(board);
+    this.operations = new Operations({
+      boards: this.#boards,
+      calls: this.calls,
+      models: this.models,
+      countOf,
+    });
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({
       ...options,

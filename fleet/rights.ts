@@ -1,0 +1,29 @@
+import type { KeyRights } from '../bus/index.js';
+import {
+  BEGINNINGS,
+  BOARDS,
+  callsOf,
+  controlOf,
+  ENDS,
+  LOG,
+  MODEL_FILE,
+  MODEL_PIECE,
+  TOKENS,
+  WORK_QUEUE,
+} from './subjects.js';
+
+/**
+ * What a board's key may do on the fleet's broker, and nothing else: work off its own lane, say what came of it below its own
+ * name, say that it lives, answer the gateway, and ask for models. It reads no log and no lease, not even its own.
+ * Whatever else a member comes to use on the bus belongs here, too: a board that is enrolled cannot do it otherwise.
+ */
+export function boardRights(board: string): KeyRights {
+  return {
+    inbox: board,
+    pulls: [{ queue: WORK_QUEUE, lane: board }],
+    appends: [BEGINNINGS, TOKENS, ENDS].map((kind) => ({ log: LOG, pattern: `${kind}.${board}.*` })),
+    writes: [{ bucket: BOARDS, key: board }],
+    publishes: [MODEL_FILE, MODEL_PIECE],
+    subscribes: [callsOf(board), controlOf(board)],
+  };
+}
