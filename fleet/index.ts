@@ -17,5 +17,4 @@ export { DEFAULT_LINK, type Link, sendMs, transferMs } from './plan/link.js';
 export { planPipeline } from './plan/pipeline.js';
 export type { PipelinePlan, StagePlan } from './plan/pipeline-plan.js';
 export { computeTensor, planTensor, type TensorPlan } from './plan/tensor.js';
-export { boardRights } from './rights.js';
 export { serveFleet } from './serve.js';

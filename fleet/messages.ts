@@ -140,6 +140,7 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
 /** What a board says of itself to whoever watches. */
 export type BoardWatch = Pick<BoardReading, 'health' | 'engine' | 'traffic'>;
 export const boardWatch: z.ZodType<BoardWatch> = z.object(boardFigures);
+
 /** Whether a board is to take no more requests. @throws PynqLlmError FLEET_BAD_MESSAGE */
 export function checkDrain(params: unknown): boolean {
   return check(z.object({ drains: z.boolean() }), params, 'What the gateway wants of the board').drains;

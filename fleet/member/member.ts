@@ -5,6 +5,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { checkParams, errorToWire, type GenerateEvent, traceIdOf } from '../../protocol/index.js';
 import {
+  type BoardModel,
   type BoardRecord,
   boardCall,
   checkDrain,
@@ -278,7 +279,7 @@ export class Member implements AsyncDisposable {
     if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
     if (method === 'fleet.ping') return {};
     if (method === 'fleet.watch') return this.#watch.read();
-    if (method === 'fleet.check') return checkSelf(this.#link, this.#info, this.#loads.list());
+    if (method === 'fleet.check') return checkSelf(this.#link, this.#info, this.#models);
     if (method === 'fleet.drain') {
       this.#isDrained = checkDrain(params);
       this.#tell();
@@ -305,13 +306,17 @@ export class Member implements AsyncDisposable {
     return result;
   }
 
+  get #models(): BoardModel[] {
+    return [...this.#loads.list(), ...this.#stages.list()];
+  }
+
   #record(): BoardRecord {
     return {
       info: this.#info,
       leaseMs: this.#options.leaseMs ?? LEASE_MS,
       places: PLACES * this.#stages.micro,
       isDraining: this.#isLeaving || this.#isDrained,
-      models: [...this.#loads.list(), ...this.#stages.list()],
+      models: this.#models,
       refusedHops: this.#stages.refused,
     };
   }

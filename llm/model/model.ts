@@ -3,7 +3,7 @@ import type { PlacementReport, WeightOrigins } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { CoreTypesSetting } from '../core-form/index.js';
 import { KvCache } from '../kv/cache.js';
-import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
+import { KvPool, type KvPoolOptions, type KvStats, type PoolRecorder } from '../kv/pool.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
@@ -19,6 +19,11 @@ import type { Workspace } from './workspace.js';
 
 /** More than a step ever has. */
 const MOST_COLUMNS = 2 ** 16;
+
+/** Makes caches that tell it what happens to them, and is told what else happens to their pool. */
+export interface CacheMaker extends PoolRecorder {
+  newCache(pool: KvPool, maxTokens: number): KvCache;
+}
 
 /** What {@link loadModel} puts together. */
 export interface ModelParts {
@@ -72,6 +77,7 @@ export class Model {
   /** By columns and how many of them want logits, where it was asked for. */
   readonly #coreCycles = new Map<number, number>();
   #kvPool: KvPool | undefined;
+  #recorder: CacheMaker | undefined;
   #closed = false;
 
   constructor(parts: ModelParts) {
@@ -158,7 +164,13 @@ export class Model {
       );
     }
     const { kvPool } = this;
-    return kvPool.recorder?.newCache(kvPool, maxTokens) ?? new KvCache(kvPool, maxTokens);
+    return this.#recorder?.newCache(kvPool, maxTokens) ?? new KvCache(kvPool, maxTokens);
+  }
+
+  /** Has somebody told of all that happens to keys and values from now on. */
+  record(recorder: CacheMaker): void {
+    this.#recorder = recorder;
+    this.kvPool.recorder = recorder;
   }
 
   /**

@@ -119,6 +119,12 @@ describe('four boards as two pipelines', () => {
     expect(await model.score(ids)).toEqual(await reference.score(ids));
   });
 
+  it('are compared by what their last boards generate', async () => {
+    const { differences, boards } = await board.fleetVerify();
+    expect(differences).toEqual([]);
+    expect(boards.map(({ generations }) => generations.length).toSorted()).toEqual([0, 0, 1, 1]);
+  });
+
   it('do without draft models: they would be on other boards', async () => {
     const drafted = model.generate(PROMPT, { maxTokens: 4, draftModel: model });
     await expect(drafted.done).rejects.toMatchObject({ code: 'FLEET_STAGE_DRAFT' });

@@ -15,8 +15,10 @@ describe("the list of a broker's members", () => {
     const entry = entryOf(BOARD);
     expect(entry).toContain('"FLEET_LOG.tok.shelf-1.*"');
     expect(entry).toContain('"$KV.FLEET_BOARDS.shelf-1"');
+    // Plans it reads, and writes none.
+    expect(/publish: \{(.+)\}/.exec(entry)![1]).not.toContain('$KV.FLEET_PLANS');
     for (const subject of entry.match(/"[^"]+"/g)!)
-      expect(subject).toMatch(/shelf-1|^"FLEET\.(model|piece)"$|^"11m"$/);
+      expect(subject).toMatch(/shelf-1|^"FLEET\.(model|piece)"$|^"11m"$|FLEET_PLANS/);
   });
 
   it('is never empty, since such a broker lets everybody in', () => {
