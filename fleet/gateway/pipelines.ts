@@ -69,6 +69,7 @@ export class Pipelines {
   #work: Promise<void> = Promise.resolve();
   #isDue = false;
   #stopTimer: (() => void) | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: PipelinesOptions) {
@@ -293,9 +294,17 @@ export class Pipelines {
     return { contextLength, kvType, kvBytes, maxColumns: Math.min(maxColumns, columns) };
   }
 
+  /** Looks again then, or before where another model is due. */
   #later(ms: number): void {
+    const { clock } = this.#options;
+    const dueAt = clock.now() + Math.max(1, ms);
+    if (this.#dueAt <= dueAt) return;
     this.#stopTimer?.();
-    this.#stopTimer = this.#options.clock.after(Math.max(1, ms), () => this.reconcile());
+    this.#dueAt = dueAt;
+    this.#stopTimer = clock.after(Math.max(1, ms), () => {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      this.reconcile();
+    });
   }
 }
 
