@@ -127,4 +127,10 @@ export const FLEET_ERRORS = {
     remedy:
       'It takes no new ones: wait longer with --wait, or let what it has go on elsewhere by stopping its agent.',
   },
+  FLEET_HISTORY_SHORT: {
+    number: 10695,
+    meaning:
+      'A fleet was asked how many boards it should have before its gateway had looked at it for long enough.',
+    remedy: 'Ask again a minute later, or give `pynq-llm fleet advise` a file.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

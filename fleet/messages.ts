@@ -46,13 +46,13 @@ export const order: z.ZodType<Order> = z.object({
   params: checked((value) => checkParams('generate.start', value)),
 });
 
-/** What the gateway tells a board of a request that it has. */
+/** What the gateway tells a board of a request that it has; a cancel is for deliveries up to its own. */
 export type Control =
   | { readonly kind: 'grant'; readonly generation: string; readonly credit: number }
-  | { readonly kind: 'cancel'; readonly generation: string };
+  | { readonly kind: 'cancel'; readonly generation: string; readonly delivery: number };
 export const control: z.ZodType<Control> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('grant'), generation, credit: count }),
-  z.object({ kind: z.literal('cancel'), generation }),
+  z.object({ kind: z.literal('cancel'), generation, delivery: z.int().min(1) }),
 ]);
 
 /** A board has taken a request into its engine. */
@@ -71,6 +71,20 @@ export const outcome: z.ZodType<Outcome> = z.object({
   delivery: z.int().min(1),
   event: checked((value) => checkEvent('generate.start', value)),
 });
+
+/** Hashes of pages that a message has of those that came, and of those that went. */
+export const MAX_PAGE_CHANGES = 4_096;
+const hashes = z.array(z.int32()).max(MAX_PAGE_CHANGES);
+/** Which of a model's prefix pages came to a board, and which went, from a version on; without it they are to be asked for. */
+export const pageNews = z.object({
+  model: digest,
+  index: z.string().max(32),
+  from: count.optional(),
+  version: count,
+  added: hashes,
+  removed: hashes,
+});
+export type PageNews = z.output<typeof pageNews>;
 
 /** A call of one of the protocol's methods. */
 export const boardCall = z.object({ method: z.string(), params: z.unknown() });

@@ -18,6 +18,10 @@ export const hopOf = (to: string, from: string): string => `FLEET.stage.${to}.${
 /** All that others tell a board's stages. */
 export const hopsTo = (board: string): string => `FLEET.stage.${board}.*`;
 
+/** Where a board tells which prefix pages came and went; nothing of it is kept. */
+export const pagesOf = (board: string): string => `FLEET.pages.${board}`;
+export const ALL_PAGES = pagesOf('*');
+
 /** Entries of the log: what was asked for; below the name of a board that it began with it, its tokens, and how it ended. */
 export const REQUESTS = 'req';
 export const BEGINNINGS = 'begun';

@@ -6,7 +6,7 @@ import { counterText, gaugeText, labelsOf } from './metric-text.js';
 export function fleetText(
   { agent, node, platform }: BoardInfo,
   { models, boards: readings = [] }: EngineMetricsReading,
-  { boards, waiting, tokens, redelivered, repeated, diverged }: FleetStatus,
+  { boards, waiting, tokens, redelivered, moved, repeated, diverged }: FleetStatus,
 ): string {
   return [
     gaugeText('build_info', 'Versions of the gateway and its Node.js', [
@@ -29,6 +29,9 @@ export function fleetText(
     counterText('fleet_tokens_total', 'Tokens that clients were given', [['', tokens]]),
     counterText('fleet_redeliveries_total', 'Times that a request went on on another board', [
       ['', redelivered],
+    ]),
+    counterText('fleet_moves_total', 'Times that a request was taken from a board that is there', [
+      ['', moved],
     ]),
     counterText('fleet_repeated_tokens_total', 'Tokens that two boards computed, and that were compared', [
       ['', repeated],

@@ -18,8 +18,10 @@ export {
 export type { ServiceOptions } from './engine/job.js';
 export type { GenerateRequest } from './engine/request.js';
 export type { Scores } from './engine/score-sequence.js';
+export { PAGE_TOKENS } from './kv/layout.js';
 export type { KvPin } from './kv/pool.js';
 export type { PoolShape } from './kv/pool-shape.js';
+export { pageHash } from './kv/prefix-index.js';
 export { SpillFolder } from './kv/spill-folder.js';
 export {
   assumedSystem,

@@ -99,3 +99,6 @@ export const HEARTBEATS_MISSED = 3;
 
 /** Weights, and inputs, of a MatMul of a client's own: both, and what comes of them, fit into a frame. */
 export const MAX_MATMUL_BYTES = 3 * 1024 * 1024;
+
+/** Hashes of pages in one answer: of 524,288 tokens. */
+export const MAX_HELD_PAGES = 32_768;

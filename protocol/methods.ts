@@ -19,7 +19,14 @@ import {
   deviceRunCheckParams,
   deviceRunCheckResult,
 } from './schemas/device.js';
-import { fleetDrainParams, fleetDrainResult, fleetStatus, fleetVerification } from './schemas/fleet.js';
+import {
+  fleetAdvice,
+  fleetAdviseParams,
+  fleetDrainParams,
+  fleetDrainResult,
+  fleetStatus,
+  fleetVerification,
+} from './schemas/fleet.js';
 import {
   generateEvent,
   generateProgressResult,
@@ -53,6 +60,7 @@ import {
   uploadHaveResult,
   uploadReference,
 } from './schemas/models.js';
+import { pagesParams, pagesResult } from './schemas/pages.js';
 import { pinParams, pinReference, pinResult } from './schemas/pins.js';
 import { planParams, planReport } from './schemas/placement.js';
 import {
@@ -113,6 +121,7 @@ export const METHODS = {
   'models.applyTemplate': { role: 'infer', params: applyTemplateParams, result: applyTemplateResult },
   'models.pin': { role: 'infer', params: pinParams, result: pinResult, event: progressEvent },
   'models.unpin': { role: 'infer', params: pinReference, result: empty },
+  'models.pages': { role: 'admin', params: pagesParams, result: pagesResult },
 
   'generate.start': {
     role: 'infer',
@@ -128,6 +137,7 @@ export const METHODS = {
   'fleet.status': { role: 'read', params: empty, result: fleetStatus },
   'fleet.drain': { role: 'admin', params: fleetDrainParams, result: fleetDrainResult },
   'fleet.verify': { role: 'infer', params: empty, result: fleetVerification },
+  'fleet.advise': { role: 'read', params: fleetAdviseParams, result: fleetAdvice },
 
   'metrics.read': { role: 'read', params: empty, result: metricsResult },
 

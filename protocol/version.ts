@@ -33,6 +33,7 @@ export const CAPABILITIES = [
   'memory',
   'check',
   'mat-mul',
+  'pages',
   'traceparent',
 ] as const;
 

@@ -16,6 +16,7 @@ export type {
   DeviceCheckResult,
   DoneEvent,
   EngineMetricsReading,
+  FleetAdvice,
   FleetBoardReport,
   FleetBoardStatus,
   FleetDifference,

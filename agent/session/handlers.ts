@@ -82,15 +82,14 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
   const { device, store, models, generations } = agent;
   const { number: session, uploads } = handled;
   const checkFiles = new CheckFiles();
+  const notAFleet = (): never => {
+    throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
+  };
   const requireIdle = (digest: string, action: string): void => {
     if (generations.usesModel(digest) || models.stateOf(digest) === 'loading')
       throw new PynqLlmError('AGENT_MODEL_BUSY', `Model ${digest} cannot be ${action} now.`, {
         context: { model: digest },
       });
-  };
-
-  const notAFleet = (): never => {
-    throw new PynqLlmError('FLEET_NOT_A_FLEET', `${agent.deviceUrl} is one board.`);
   };
 
   return {
@@ -108,6 +107,7 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
     'fleet.status': notAFleet,
     'fleet.drain': notAFleet,
     'fleet.verify': notAFleet,
+    'fleet.advise': notAFleet,
 
     'registers.list': async () => (await agent.registers()).list(),
     // Without a turn of the microtask queue once the device is open: the way of a register read is short.

@@ -61,6 +61,11 @@ export class ModelStore {
   /** Of models that are cut over several boards. */
   readonly parts: ModelParts;
 
+  /** Where it is, for what else its owner keeps. */
+  get directory(): string {
+    return this.#directory;
+  }
+
   private constructor(directory: string, fs: StoreFs) {
     this.#fs = fs;
     this.#directory = directory;

@@ -30,6 +30,7 @@ const DEVICE_METHODS = {
   'models.applyTemplate': { isQueued: true },
   'models.pin': { isQueued: true },
   'models.unpin': {},
+  'models.pages': {},
 
   'generate.start': { isQueued: true },
   'generate.progress': {},

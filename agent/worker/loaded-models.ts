@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Accelerator, WorkingPlan } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
@@ -67,6 +68,8 @@ export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights' | '
 type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
 interface Loaded extends OpenModel {
+  /** Another one each time that a model is loaded: versions of its pages begin anew. */
+  readonly pages: string;
   readonly engine: Engine;
   readonly generations: RunningGenerations;
   /** Where it is the last one of several boards: what of the model is here, and what computes steps instead of the engine alone. */
@@ -137,6 +140,14 @@ export class LoadedModels {
         for (const { call } of pinning) this.#events.onAnswer(call, { error: pinReleased(pin) });
         if (pinning.length === 0) this.#pins.release(session, pin);
         return {};
+      },
+
+      'models.pages': ({ model: digest, since }) => {
+        const { pages: index, model } = this.#find(digest);
+        const { added, removed, ...held } = model.heldPages(
+          since?.index === index ? since.version : undefined,
+        );
+        return { ...held, index, added: [...added], removed: [...removed] };
       },
 
       'generate.progress': ({ generation }) => {
@@ -266,7 +277,8 @@ export class LoadedModels {
           onStage({ kind: 'stage-failed', model: digest, plan, number, error });
         },
       });
-    return { ...opened, engine, generations, settings, steps: stages > 1 ? steps() : undefined };
+    const pages = randomBytes(8).toString('hex');
+    return { ...opened, pages, engine, generations, settings, steps: stages > 1 ? steps() : undefined };
   }
 
   /**

@@ -4,6 +4,7 @@ import type { PipelinePlan, TensorPlan } from '../../fleet/index.js';
 import { type LinkFlags, linkOf, withLink } from '../link-options.js';
 import { MIB, wholeNumber, withJson } from '../options.js';
 import { printText } from '../output/print.js';
+import { runningFacts } from '../output/running-facts.js';
 import { formatFacts, formatTable } from '../output/table.js';
 import { formatBytes, formatCount, formatDuration, formatShare } from '../output/units.js';
 
@@ -146,14 +147,6 @@ function describePipeline(
     ['keys and values of', `${kvTokens} tokens of one sequence in each stage`],
   ]);
   return `${formatTable(headings, rows)}\n\n${facts}`;
-}
-
-function runningFacts({ joulesPerToken, pricePerMillion }: PipelinePlan['running']) {
-  const facts: [string, string][] = [];
-  if (joulesPerToken !== undefined) facts.push(['energy', `${joulesPerToken.toPrecision(3)} J a token`]);
-  if (pricePerMillion !== undefined)
-    facts.push(['price', `${pricePerMillion.toPrecision(3)} for a million tokens`]);
-  return facts;
 }
 
 function describeTensor(plan: TensorPlan, clock: string): string {

@@ -194,9 +194,9 @@ function statusCommand(): Command {
         stages.map(({ board, from, to }) => `${board} ${from} to ${to - 1}`).join(', '),
       ]);
       const cut = plans.length === 0 ? '' : `\n\n${formatTable(PLAN_COLUMNS, plans)}`;
-      const { waiting, tokens, redelivered, diverged } = status;
+      const { waiting, tokens, redelivered, moved, diverged } = status;
       printText(
-        `${formatTable(COLUMNS, rows)}${cut}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${diverged} tokens of two boards differed\n`,
+        `${formatTable(COLUMNS, rows)}${cut}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${moved} times one was moved, ${diverged} tokens of two boards differed\n`,
       );
     },
   );

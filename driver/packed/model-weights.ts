@@ -59,8 +59,8 @@ export class ModelWeights {
     const names = tensors.map(({ name }) => name).join();
     const layout = [PACKED_VERSION, revision, dma.lanes, dma.lengthBits, capacity.weightBlocks];
     this.#key = createHash('sha256')
-      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. And what rows were made of. The names, since
-      // a board may have some layers alone, and others are as large.
+      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. And what rows were made of, and of which
+      // layers, since some of a model are as large as others.
       .update(JSON.stringify([keep?.model, layout, sizes, recipes, names]))
       .digest();
     if (keep !== undefined && folder !== undefined) {

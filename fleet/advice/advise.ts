@@ -3,6 +3,8 @@ export interface LoadSample {
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly busyBoards: number;
+  /** Tokens that clients were given since the sample before. */
+  readonly tokens?: number | undefined;
 }
 
 export interface AdviceOptions {

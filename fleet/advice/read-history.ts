@@ -9,6 +9,7 @@ const MOST_SAMPLES = 300_000;
 const line = z.object({
   at: z.union([z.number().int().min(0).max(1e14), z.iso.datetime({ offset: true }).transform(Date.parse)]),
   busyBoards: z.number().min(0).max(10_000),
+  tokens: z.int().min(0).optional(),
 });
 
 /**
@@ -32,18 +33,21 @@ export function readHistory(path: string): LoadSample[] {
   if (lines.length === 0) throw refused('it has no line');
   if (lines.length > MOST_SAMPLES) throw refused(`it has more than ${MOST_SAMPLES} lines`);
   return lines
-    .map((one, i) => sampleOf(one, () => refused(`line ${i + 1} is not {"at","busyBoards"}`)))
+    .map((one, i) => {
+      const sample = readSample(one);
+      if (sample === undefined) throw refused(`line ${i + 1} is not {"at","busyBoards"}`);
+      return sample;
+    })
     .sort((a, b) => a.at - b.at);
 }
 
-function sampleOf(text: string, refused: () => PynqLlmError): LoadSample {
+/** @returns undefined where a line is none of a history */
+export function readSample(text: string): LoadSample | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw refused();
+    return undefined;
   }
-  const { success, data } = line.safeParse(value);
-  if (!success) throw refused();
-  return data;
+  return line.safeParse(value).data;
 }

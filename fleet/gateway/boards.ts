@@ -26,8 +26,8 @@ interface BoardsOptions {
   readonly log: Log;
   /** Told when a board came, or says something else of itself. */
   readonly onChange: (board: FleetBoard) => void;
-  /** Told when a board has left, or was not heard of for its lease. */
-  readonly onGone: (board: FleetBoard) => void;
+  /** Told when a board has left by its own will, or was not heard of for its lease. */
+  readonly onGone: (board: FleetBoard, why: 'released' | 'expired') => void;
 }
 
 /** The boards of the fleet, by their leases. */
@@ -44,7 +44,7 @@ export class Boards {
         if (board?.owner !== event.owner) return;
         this.#boards.delete(event.key);
         log.warn({ board: event.key, why: event.why }, 'a board has left the fleet');
-        onGone(board);
+        onGone(board, event.why);
       } else {
         let record: BoardRecord;
         try {

@@ -2,8 +2,12 @@ import type { FleetBoardStatus, FleetPlanStatus } from '../../protocol/index.js'
 import type { Plan } from '../pipeline/plan-record.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
 
-/** A board, with so many requests in hand. */
-export function describeBoard({ name, counts, record }: FleetBoard, inHand: number): FleetBoardStatus {
+/** A board. @param inHand requests that it has @param pages prefix pages that it has said to keep */
+export function describeBoard(
+  { name, counts, record }: FleetBoard,
+  inHand: number,
+  pages: number,
+): FleetBoardStatus {
   const { info, places, isDraining, models, refusedHops } = record;
   return {
     name,
@@ -13,6 +17,7 @@ export function describeBoard({ name, counts, record }: FleetBoard, inHand: numb
     state: isDraining ? 'draining' : 'ready',
     places,
     inHand,
+    pages,
     refusedHops,
     ...counts,
     models: models.map((model) => ({

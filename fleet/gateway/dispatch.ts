@@ -1,11 +1,13 @@
 import type { Bus, LogEntry } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import type { Clock, GenerateEvent } from '../../protocol/index.js';
+import type { Clock, FleetStatus, GenerateEvent } from '../../protocol/index.js';
 import { release } from '../placement/release.js';
 import { admit } from './admit.js';
+import type { BoardPages } from './board-pages.js';
 import { BoardViews } from './board-views.js';
 import type { Boards, FleetBoard } from './boards.js';
+import { Moves } from './moves.js';
 import { Orders } from './orders.js';
 import { Outcomes } from './outcomes.js';
 import { Redelivery } from './redelivery.js';
@@ -20,6 +22,7 @@ const TICK_MS = 250;
 export interface DispatchOptions {
   readonly bus: Bus;
   readonly boards: Boards;
+  readonly pages: BoardPages;
   readonly prices: StepPrices;
   readonly clock: Clock;
   readonly log: Log;
@@ -35,6 +38,7 @@ export class Dispatch {
   readonly #redelivery: Redelivery;
   readonly #outcomes: Outcomes;
   readonly #views: BoardViews;
+  readonly #moves: Moves;
   readonly #timeouts: Timeouts;
   #number = 0;
   #stopTick: (() => void) | undefined;
@@ -52,6 +56,7 @@ export class Dispatch {
     this.#redelivery = new Redelivery(parts);
     this.#outcomes = new Outcomes({ ...parts, redelivery: this.#redelivery, onRoom });
     this.#views = new BoardViews(parts);
+    this.#moves = new Moves({ ...parts, views: this.#views });
     this.#timeouts = new Timeouts(parts);
   }
 
@@ -60,15 +65,24 @@ export class Dispatch {
     return this.#requests.count;
   }
 
-  /** Tokens that clients were given; those that came twice, and of them those that were not the same; requests given again. */
-  get totals(): Pick<Outcomes, 'tokens' | 'repeated' | 'diverged'> & { readonly redelivered: number } {
+  /**
+   * Tokens that clients were given; those that came twice, and of them those that were not the same; requests given again, and taken
+   * from boards for others.
+   */
+  get totals(): Pick<FleetStatus, 'tokens' | 'repeated' | 'diverged' | 'redelivered' | 'moved'> {
     const { tokens, repeated, diverged } = this.#outcomes;
-    return { tokens, repeated, diverged, redelivered: this.#redelivery.count };
+    return { tokens, repeated, diverged, redelivered: this.#redelivery.count, moved: this.#moves.count };
   }
 
   /** Requests that wait for a board, or that one has. */
   countOf(board: string | undefined): number {
     return this.#requests.all.filter((request) => request.board?.name === board).length;
+  }
+
+  /** Boards that have something to compute. */
+  get busyBoards(): number {
+    const busy = this.#requests.all.filter(({ state, isStalled }) => state === 'running' && !isStalled);
+    return new Set(busy.map(({ board }) => board?.owner)).size;
   }
 
   find(generation: string): FleetRequest | undefined {
@@ -119,9 +133,9 @@ export class Dispatch {
     this.#pump();
   }
 
-  /** What a board had goes on elsewhere. */
-  boardGone(board: FleetBoard): void {
-    this.#redelivery.boardGone(board);
+  /** What a board had goes on elsewhere. @param hasLeft by its own will */
+  boardGone(board: FleetBoard, hasLeft: boolean): void {
+    this.#redelivery.boardGone(board, hasLeft);
     this.#pump();
   }
 
@@ -148,6 +162,7 @@ export class Dispatch {
     this.#isPumping = true;
     try {
       this.#place();
+      this.#moves.steal();
     } finally {
       this.#isPumping = false;
     }
@@ -163,31 +178,38 @@ export class Dispatch {
     const now = clock.now();
     const homeless = new Set(waiting.filter((request) => this.#views.boardsFor(request).length === 0));
     for (const request of waiting) request.tellHomeless(homeless.has(request), now);
-    const places = boards.all.reduce((sum, { record }) => sum + (record.isDraining ? 0 : record.places), 0);
-    const hasBoard = (request: FleetRequest) => !homeless.has(request);
-    const { refused, admitted } = admit(this.#requests, { now, places, hasBoard });
+    // What boards that drain still have is no place of the others.
+    const placesOf = ({ name, record }: FleetBoard) =>
+      record.isDraining ? this.countOf(name) : record.places;
+    const places = boards.all.reduce((sum, board) => sum + placesOf(board), 0);
     const byNumber = new Map(requests.map((request) => [request.number, request]));
-    for (const { id, retryAfterMs } of refused) {
-      const request = byNumber.get(id);
-      if (request !== undefined) this.#refuse(request, retryAfterMs);
-    }
     const meant = new Map<FleetRequest, string>();
-    for (const id of admitted) {
-      const request = byNumber.get(id);
-      if (request === undefined) continue;
-      const waits = this.#views.waiting(request);
-      const { released, meantFor } = release([waits], this.#views.viewsFor(request, meant));
-      const [to] = released;
-      request.meantFor = to?.board ?? meantFor.get(id);
-      const board = to && boards.get(to.board);
-      if (board !== undefined) this.#release(request, board);
-      else if (request.meantFor !== undefined) meant.set(request, request.meantFor);
+    const hasBoard = (request: FleetRequest) => !homeless.has(request) && !meant.has(request);
+    // Who waits for a board of its own leaves the places of others to those behind it.
+    for (let before = -1; meant.size > before; ) {
+      before = meant.size;
+      const { refused, admitted } = admit(this.#requests, { now, places, hasBoard });
+      for (const { id, retryAfterMs } of refused) this.#refuse(byNumber.get(id)!, retryAfterMs);
+      for (const id of admitted) this.#placeOne(byNumber.get(id)!, meant);
     }
+  }
+
+  /** Gives a request to a board, or has it wait for one. @param meant those that wait, and will count as if their boards had them */
+  #placeOne(request: FleetRequest, meant: Map<FleetRequest, string>): void {
+    const { released, meantFor } = release(
+      [this.#views.waiting(request)],
+      this.#views.viewsFor(request, meant),
+    );
+    const [to] = released;
+    request.meantFor = to?.board ?? meantFor.get(request.number);
+    const board = to && this.#options.boards.get(to.board);
+    if (board !== undefined) this.#release(request, board);
+    else if (request.meantFor !== undefined) meant.set(request, request.meantFor);
   }
 
   #release(request: FleetRequest, board: FleetBoard): void {
     this.#requests.accounts.begin(request.facts.client, this.#options.clock.now());
-    this.#orders.give(request, board);
+    this.#orders.give(request, board, this.#views.found(request, board));
   }
 
   /** Looks at times while anything waits or runs. */
@@ -197,6 +219,7 @@ export class Dispatch {
       this.#stopTick = undefined;
       this.#timeouts.look();
       this.#pump();
+      this.#moves.continueElsewhere(this.#requests.all.some((request) => request.wantsBoard));
     });
   }
 

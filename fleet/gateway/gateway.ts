@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   AGENT_VERSION,
   GenerationRegistry,
@@ -14,6 +15,7 @@ import {
   type BoardInfo,
   type Clock,
   errorFromWire,
+  type FleetAdvice,
   type FleetStatus,
   type GenerateEvent,
   type Params,
@@ -21,17 +23,21 @@ import {
   type Result,
   type ServerStream,
 } from '../../protocol/index.js';
+import { LoadHistory } from '../advice/load-history.js';
 import { pack } from '../messages.js';
 import type { PipelineMode } from '../plan/assign.js';
 import { readFleetModel } from '../plan/fleet-model.js';
 import { LOG, REQUESTS, WORK_QUEUE } from '../subjects.js';
+import { BoardPages } from './board-pages.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
 import { declareStores } from './declare-stores.js';
 import { describeBoard, describePlan } from './describe.js';
 import { Dispatch } from './dispatch.js';
+import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
+import { LoadMeter } from './load-meter.js';
 import { Operations } from './operations.js';
 import { deletePlans, Pipelines } from './pipelines.js';
 import { serveFiles } from './serve-files.js';
@@ -72,15 +78,18 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly #sessions: Sessions;
   readonly #boards: Boards;
   readonly #pipelines: Pipelines | undefined;
+  readonly #pages: BoardPages;
   readonly #dispatch: Dispatch;
   readonly #files: Disposable;
+  readonly #history: LoadHistory;
+  readonly #meter: LoadMeter;
   readonly #startedAt: number;
   readonly #closing = new AbortController();
   /** Generations whose prompts become tokens: how far they may go, and whether they were cancelled. */
   readonly #preparing = new Map<string, { credit: number; cancelled: boolean }>();
   #isDraining = false;
 
-  private constructor(options: GatewayOptions) {
+  private constructor(options: GatewayOptions, history: LoadHistory) {
     this.#options = options;
     const { bus, store, clock, log, pipeline, maxWaitMs = WAIT_MS } = options;
     this.store = store;
@@ -89,8 +98,9 @@ export class Gateway implements SessionHost, HandledGateway {
       bus,
       log,
       onChange: (board) => this.#onBoard(board),
-      onGone: (board) => {
-        this.#dispatch.boardGone(board);
+      onGone: (board, why) => {
+        this.#pages.boardGone(board);
+        this.#dispatch.boardGone(board, why === 'released');
         this.#pipelines?.reconcile();
       },
     });
@@ -98,6 +108,7 @@ export class Gateway implements SessionHost, HandledGateway {
     if (pipeline !== undefined)
       this.#pipelines = new Pipelines({ ...options, boards: this.#boards, mode: pipeline, modelOf });
     this.calls = new Calls(bus, this.#boards, maxWaitMs);
+    this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });
     this.models = new FleetModels({
       ...options,
       boards: this.#boards,
@@ -108,6 +119,7 @@ export class Gateway implements SessionHost, HandledGateway {
     this.#dispatch = new Dispatch({
       ...options,
       boards: this.#boards,
+      pages: this.#pages,
       prices: new StepPrices({
         store,
         log,
@@ -115,6 +127,13 @@ export class Gateway implements SessionHost, HandledGateway {
         planOf: (number) => this.#pipelines?.plan(number),
       }),
       waitMs: maxWaitMs,
+    });
+    this.#history = history;
+    this.#meter = new LoadMeter({
+      clock,
+      history,
+      busyBoards: () => this.#dispatch.busyBoards,
+      tokens: () => this.#dispatch.totals.tokens,
     });
     this.generations = new GenerationRegistry(clock, () => this, log);
     const countOf = (board: string) => this.#dispatch.countOf(board);
@@ -134,10 +153,11 @@ export class Gateway implements SessionHost, HandledGateway {
 
   /** Makes what the fleet has on the bus, and waits for boards. @throws PynqLlmError BUS_... */
   static async open(options: GatewayOptions): Promise<Gateway> {
-    const { bus } = options;
+    const { bus, store, log } = options;
     await declareStores(bus);
+    const history = await LoadHistory.open(join(store.directory, 'fleet-history.jsonl'), log);
     const { last } = await bus.log(LOG).bounds();
-    const gateway = new Gateway(options);
+    const gateway = new Gateway(options, history);
     await (gateway.#pipelines?.adopt() ?? deletePlans(bus));
     void gateway.#read(last + 1);
     return gateway;
@@ -323,11 +343,18 @@ export class Gateway implements SessionHost, HandledGateway {
 
   status(): FleetStatus {
     return {
-      boards: this.#boards.all.map((board) => describeBoard(board, this.#dispatch.countOf(board.name))),
+      boards: this.#boards.all.map((board) =>
+        describeBoard(board, this.#dispatch.countOf(board.name), this.#pages.countOf(board.owner)),
+      ),
       plans: this.#pipelines?.plans().map((plan) => describePlan(plan, this.#boards)),
       waiting: this.#dispatch.countOf(undefined),
       ...this.#dispatch.totals,
     };
+  }
+
+  /** How many boards there should be. @throws PynqLlmError FLEET_HISTORY_SHORT */
+  advice(params: Params<'fleet.advise'>): FleetAdvice {
+    return adviceOf(this.#history.samples, this.#boards.all, params);
   }
 
   /** What all boards count, together and each by itself. @throws PynqLlmError FLEET_NO_BOARDS */
@@ -345,11 +372,13 @@ export class Gateway implements SessionHost, HandledGateway {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#meter.close();
     this.#sessions.end(new PynqLlmError('AGENT_CLOSING', 'The gateway is shutting down.'));
     this.#dispatch.close();
     this.generations.close();
     this.#files[Symbol.dispose]();
     this.#pipelines?.close();
+    this.#pages.close();
     this.#boards.close();
     await this.store.close();
   }
@@ -365,6 +394,7 @@ export class Gateway implements SessionHost, HandledGateway {
       .openLane(board.name)
       .catch((err: unknown) => log.error({ err, board: board.name }, 'a board cannot be given requests'));
     this.models.reconcile(board);
+    this.#pages.boardChanged(board);
     this.#dispatch.boardChanged();
   }
 

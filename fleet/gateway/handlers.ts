@@ -13,6 +13,7 @@ import type {
   BoardHealth,
   BoardInfo,
   Call,
+  FleetAdvice,
   FleetStatus,
   MethodName,
   Params,
@@ -34,6 +35,7 @@ const BOARD_ONLY = [
   'buffers.free',
   'models.pin',
   'models.unpin',
+  'models.pages',
   'counters.read',
   'counters.reset',
   'counters.setTargets',
@@ -83,6 +85,7 @@ export interface HandledGateway {
   info(): Promise<BoardInfo>;
   health(): Promise<BoardHealth>;
   status(): FleetStatus;
+  advice(params: Params<'fleet.advise'>): FleetAdvice;
   metrics(): Promise<Result<'metrics.read'>>;
   generate(
     params: Params<'generate.start'>,
@@ -130,6 +133,7 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'fleet.status': () => gateway.status(),
     'fleet.drain': ({ params }) => gateway.operations.drain(params),
     'fleet.verify': () => gateway.operations.verify(),
+    'fleet.advise': ({ params }) => gateway.advice(params),
 
     ...modelHandlers(gateway, uploads),
     // What no board alone could load several may: how it is cut is found out when it is loaded.

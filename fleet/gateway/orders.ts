@@ -5,6 +5,9 @@ import { controlOf, WORK_QUEUE } from '../subjects.js';
 import type { FleetBoard } from './boards.js';
 import type { FleetRequest } from './request.js';
 
+/** A board that a request was taken from is told for so long to end it; most say at once that they have. */
+const LEAVE_MS = 30_000;
+
 interface OrdersOptions {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -20,11 +23,11 @@ export class Orders {
     this.#options = options;
   }
 
-  /** A board has the request from now on. */
-  give(request: FleetRequest, { name, owner }: FleetBoard): void {
+  /** A board has the request from now on. @param found tokens of its prompt whose pages are there */
+  give(request: FleetRequest, { name, owner }: FleetBoard, found: number): void {
     const { bus, clock, onRefused } = this.#options;
     const now = clock.now();
-    request.give({ name, owner });
+    request.give({ name, owner }, found);
     request.servedAt = now;
     request.releasedAt ??= now;
     const { delivery } = request;
@@ -58,7 +61,26 @@ export class Orders {
 
   /** The board that has it ends it within a step. */
   cancel(request: FleetRequest): void {
-    this.#tell(request, { kind: 'cancel', generation: request.generation });
+    const { generation, delivery } = request;
+    if (delivery > 0) this.#tell(request, { kind: 'cancel', generation, delivery });
+  }
+
+  /** A board that lives has it no more: it is to end it, and is told so again as it may not have begun yet. */
+  leave(request: FleetRequest): void {
+    const { board, delivery } = request;
+    if (board === undefined) return;
+    this.giveUp(request);
+    request.leaving.set(board.name, { delivery, until: this.#options.clock.now() + LEAVE_MS });
+    request.takeBack(false);
+    request.moves++;
+  }
+
+  /** Boards that it was taken from are told again. */
+  cancelLeaving({ generation, leaving }: FleetRequest): void {
+    const now = this.#options.clock.now();
+    for (const [board, { delivery, until }] of leaving)
+      if (now < until) this.#publish(board, { kind: 'cancel', generation, delivery });
+      else leaving.delete(board);
   }
 
   /** Whoever has it, or is about to, is to do nothing more for it. */
@@ -68,7 +90,11 @@ export class Orders {
   }
 
   #tell({ board }: FleetRequest, message: Control): void {
-    if (board !== undefined) this.#options.bus.publish(controlOf(board.name), pack(message));
+    if (board !== undefined) this.#publish(board.name, message);
+  }
+
+  #publish(board: string, message: Control): void {
+    this.#options.bus.publish(controlOf(board), pack(message));
   }
 }
 

@@ -49,7 +49,7 @@ export class Outcomes {
     // Boards that never had it have nothing to say.
     if (!isItsBoard && !request.had.has(board)) return;
     if (kind === TOKENS) this.#takeToken(request, unpack(outcome, data, 'A token of a board').event, board);
-    else if (!isItsBoard) return;
+    else if (!isItsBoard) this.#takeLeft(request, kind, data, board);
     else if (kind === BEGINNINGS) {
       const { delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
       if (delivery !== request.delivery || request.begun) return;
@@ -60,6 +60,13 @@ export class Outcomes {
       const { delivery, event } = unpack(outcome, data, 'The end of a request');
       if (delivery === request.delivery && request.state === 'running') this.#takeEnd(request, event, board);
     }
+  }
+
+  /** Of a board that has it no more only that it has ended what it was to end is of interest. */
+  #takeLeft({ leaving }: FleetRequest, kind: string | undefined, data: Uint8Array, board: string): void {
+    const left = leaving.get(board);
+    if (left === undefined || kind !== ENDS) return;
+    if (unpack(outcome, data, 'The end of a request').delivery === left.delivery) leaving.delete(board);
   }
 
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {

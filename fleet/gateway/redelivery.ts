@@ -8,7 +8,7 @@ import type { Requests } from './requests.js';
 
 /** Boards in a row that had a request, and it brought no token: it may be what makes them fail. */
 const MOST_FRUITLESS = 3;
-/** Boards in all, without those that were busy. */
+/** Boards in all, without those that were busy, or that it was taken from. */
 const MOST_DELIVERIES = 16;
 
 interface RedeliveryOptions {
@@ -31,15 +31,15 @@ export class Redelivery {
     this.#options = options;
   }
 
-  /** What a board had goes on elsewhere. */
-  boardGone({ name, owner, record }: FleetBoard): void {
+  /** What a board had goes on elsewhere. @param hasLeft by its own will, which says nothing of what it had */
+  boardGone({ name, owner, record }: FleetBoard, hasLeft: boolean): void {
     const now = this.#options.clock.now();
     // Several at a time are lost by what they share, a switch or a pause of this process, and not by a request.
     const isAlone = now - this.#lostAt > record.leaseMs / 2;
-    this.#lostAt = now;
+    if (!hasLeft) this.#lostAt = now;
     for (const request of this.#options.requests.all)
       if (request.board?.name === name && request.board.owner === owner)
-        this.giveAgain(request, `board ${name} was lost`, isAlone);
+        this.giveAgain(request, `board ${name} ${hasLeft ? 'has left' : 'was lost'}`, isAlone && !hasLeft);
   }
 
   /** @param counts whether it says something against the request */
@@ -50,11 +50,14 @@ export class Redelivery {
     // Whoever had it may come back, and is not to begin again.
     orders.remove(request);
     boards.count(request.board?.name, 'redelivered');
-    request.takeBack();
+    request.takeBack(true);
     this.count++;
     if (counts) request.fruitless++;
     if (request.cancelled) requests.endCancelled(request);
-    else if (request.fruitless >= MOST_FRUITLESS || delivery - request.busy >= MOST_DELIVERIES)
+    else if (
+      request.fruitless >= MOST_FRUITLESS ||
+      delivery - request.busy - request.moves >= MOST_DELIVERIES
+    )
       requests.fail(
         request,
         new PynqLlmError(

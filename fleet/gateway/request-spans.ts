@@ -31,9 +31,9 @@ export class RequestSpans {
     this.#part = openSpan('fleet.delivery', { kind: 'client', parent: this.#request.context, attributes });
   }
 
-  /** Its board has it no more, and it waits for another one. */
-  takenBack(): void {
-    this.#part.end('it went on elsewhere');
+  /** Its board has it no more, and it waits for another one. @param failed whether the board was lost with it, or failed */
+  takenBack(failed: boolean): void {
+    this.#part.end(failed ? 'it went on elsewhere' : undefined);
     this.#part = this.#wait();
   }
 

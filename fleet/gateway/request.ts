@@ -1,6 +1,7 @@
 import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
 import { type GenerateEvent, type Params, traceIdOf } from '../../protocol/index.js';
 import { TokenReader } from '../token-reader.js';
+import { PromptPages } from './prompt-pages.js';
 import { RequestSpans } from './request-spans.js';
 
 /** Who asked is told of its beginning, its tokens in order, and its end. */
@@ -32,11 +33,17 @@ export class FleetRequest {
   ended = false;
   /** The board that has it, and that board's owner of the lease. */
   board: { readonly name: string; readonly owner: string } | undefined;
-  /** Boards that had it. */
+  /** Boards that had it: they may still say tokens of it. */
   readonly had = new Set<string>();
+  /** Of them, those that were lost with it, failed or were busy: another one is better. */
+  readonly failedOn = new Set<string>();
+  /** Boards that it was taken from while they lived, with the delivery that they are to end, and until when they are told so. */
+  readonly leaving = new Map<string, { readonly delivery: number; readonly until: number }>();
   /** Boards it was given to, and those since its last token. */
   delivery = 0;
   fruitless = 0;
+  /** Deliveries after which it was taken from a board that did nothing wrong. */
+  moves = 0;
   /** Times that a board was busy, and until when each of them is left alone. */
   busy = 0;
   readonly #busyBoards = new Map<string, { readonly ms: number; readonly until: number }>();
@@ -44,6 +51,9 @@ export class FleetRequest {
   meantFor: string | undefined;
   /** Whether the board that has it told a token. */
   #hasToken = false;
+  /** Tokens of its prompt whose pages its board had when it was given to it. */
+  #found = 0;
+  readonly #pages = new PromptPages();
   /** Of the work queue's message. */
   sequence: number | undefined;
   releasedAt: number | undefined;
@@ -98,6 +108,11 @@ export class FleetRequest {
     return this.begun && this.credit <= this.generated;
   }
 
+  /** Whether it would go on if a board had it. */
+  get wantsBoard(): boolean {
+    return this.state === 'waiting' && this.credit > this.generated;
+  }
+
   /** Its board said that it has too much already. */
   boardIsBusy(now: number): void {
     if (this.board === undefined) return;
@@ -128,19 +143,24 @@ export class FleetRequest {
     this.#busyBoards.clear();
   }
 
-  /** A board has it from now on. */
-  give(board: { readonly name: string; readonly owner: string }): void {
+  /** A board has it from now on. @param found tokens of its prompt whose pages are there */
+  give(board: { readonly name: string; readonly owner: string }, found: number): void {
     this.state = 'running';
     this.board = board;
+    this.#found = found;
+    this.leaving.delete(board.name);
     this.meantFor = undefined;
     this.delivery++;
     this.spans.given(board.name, this.delivery);
   }
 
-  /** Its board has it no more. */
-  takeBack(): void {
-    if (this.board !== undefined) this.had.add(this.board.name);
-    this.spans.takenBack();
+  /** Its board has it no more. @param failed whether another one is better from now on */
+  takeBack(failed: boolean): void {
+    if (this.board !== undefined) {
+      this.had.add(this.board.name);
+      if (failed) this.failedOn.add(this.board.name);
+    }
+    this.spans.takenBack(failed);
     this.state = 'waiting';
     this.begun = false;
     this.#hasToken = false;
@@ -164,8 +184,18 @@ export class FleetRequest {
 
   /** Of them, those that its board may not have computed yet. Beams tell no token. */
   get promptLeft(): number {
-    const isComputed = this.#hasToken || (this.begun && this.facts.params.sampling.beams !== undefined);
-    return isComputed ? 0 : this.columns;
+    const isComputed = this.#hasToken || (this.begun && this.isBeamSearch);
+    return isComputed ? 0 : Math.max(1, this.columns - this.#found);
+  }
+
+  /** Whether nothing can be told of it, or continued elsewhere, before its end. */
+  get isBeamSearch(): boolean {
+    return this.facts.params.sampling.beams !== undefined;
+  }
+
+  /** Its complete pages, by the hashes that boards tell. */
+  get pages(): readonly number[] {
+    return this.#pages.of(this.facts.params.prompt.tokens, this.reader.ids);
   }
 
   /** What the policy sees. @param hasBoard whether a board could take it now */

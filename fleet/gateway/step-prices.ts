@@ -1,15 +1,14 @@
 import type { ModelStore } from '../../agent/index.js';
 import type { BoardDescription } from '../../board/index.js';
 import type { Log } from '../../listen/index.js';
-import { columnsThatPay, type LayerRange } from '../../llm/index.js';
+import { columnsThatPay, type LayerRange, PAGE_TOKENS } from '../../llm/index.js';
 import { stepCost } from '../exact-types.js';
 import type { Plan } from '../pipeline/plan-record.js';
 import { readFleetModel } from '../plan/fleet-model.js';
 import { type Boards, type FleetBoard, modelOf } from './boards.js';
 
-/** As models are loaded unless it is said otherwise, and tokens of a page of keys and values. */
+/** As models are loaded unless it is said otherwise. */
 const MOST_COLUMNS = 64;
-const PAGE_TOKENS = 16;
 
 /** What steps of a model take on a board. */
 export interface StepPrice {

@@ -34,6 +34,7 @@ export class Timeouts {
   #look(request: FleetRequest, now: number): void {
     const { requests, orders, waitMs } = this.#options;
     const { facts, homelessSince, cancelledAt, state } = request;
+    if (request.leaving.size > 0) orders.cancelLeaving(request);
     if (facts.deadlineAt !== undefined && now >= facts.deadlineAt) {
       if (state === 'running') orders.cancel(request);
       const ms = Math.round(facts.deadlineAt - facts.arrivedAt);

@@ -11,6 +11,7 @@ const MILLISECONDS = {
   'models.plan': 30_000,
   'models.check': 120_000,
   'models.load': 120_000,
+  'models.pages': 30_000,
   'models.unload': 60_000,
   'models.delete': 60_000,
   score: 590_000,

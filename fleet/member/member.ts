@@ -20,6 +20,7 @@ import { checkSelf } from '../verify/self-check.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
+import { PageNewsTeller } from './page-news.js';
 import { Run } from './run.js';
 import { Stages } from './stages.js';
 import { Watch } from './watch.js';
@@ -70,6 +71,7 @@ export class Member implements AsyncDisposable {
   readonly #runs = new Map<string, Run>();
   readonly #closing = new AbortController();
   readonly #subscriptions: Subscription[] = [];
+  #pageNews: PageNewsTeller | undefined;
   #lease: Lease | undefined;
   /** On its way out, and drained for as long as its operator wants it. */
   #isLeaving = false;
@@ -129,6 +131,7 @@ export class Member implements AsyncDisposable {
     this.#closing.abort();
     this.#loads.close();
     this.#stages.close();
+    this.#pageNews?.close();
     for (const subscription of this.#subscriptions) subscription.close();
     await this.#lease?.release();
     await this.#ended;
@@ -149,6 +152,17 @@ export class Member implements AsyncDisposable {
     await Promise.all([...this.#subscriptions, this.#stages].map(({ ready }) => ready));
     const lease = await this.#take();
     this.#ended = this.#stay(lease);
+    this.#pageNews = new PageNewsTeller({
+      ...this.#options,
+      link: this.#link,
+      board: this.name,
+      // Of a model that is cut the last layers' board has the engine.
+      models: () =>
+        this.#models.flatMap(({ digest, state, stage }) =>
+          state === 'loaded' && (stage === undefined || stage.index === stage.of - 1) ? [digest] : [],
+        ),
+      isBusy: () => this.#runs.size > 0,
+    });
   }
 
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
@@ -267,7 +281,7 @@ export class Member implements AsyncDisposable {
     const message = unpack(control, data, "A word of the gateway's");
     const run = this.#runs.get(message.generation);
     if (message.kind === 'grant') run?.grant(message.credit);
-    else run?.cancel();
+    else if (run !== undefined && run.delivery <= message.delivery) run.cancel();
   }
 
   async #answer(data: Uint8Array): Promise<Uint8Array> {

@@ -4,8 +4,9 @@ import { SEQUENCES } from './default-memory.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS, type PartName } from './layout.js';
 import { KvMemory } from './memory.js';
 import { framesOf, hasBytes, type Page, type PagePart, partsOf } from './page.js';
+import type { HeldPages } from './page-changes.js';
 import type { PoolShape } from './pool-shape.js';
-import { PrefixIndex, pageHash } from './prefix-index.js';
+import { hashAfter, PrefixIndex } from './prefix-index.js';
 import type { Prospect } from './prospect.js';
 
 /** The part of a pool's pages that pins may take together: what they keep from sequences is bounded. */
@@ -343,7 +344,7 @@ export class KvPool {
     const isLast = from + PAGE_TOKENS >= tokens.length;
     return {
       found: found.length * PAGE_TOKENS,
-      page: isLast ? undefined : pageHash(found.at(-1) ?? pages.at(-1), next),
+      page: isLast ? undefined : hashAfter(found.at(-1) ?? pages.at(-1), next),
     };
   }
 
@@ -372,6 +373,14 @@ export class KvPool {
     }
     this.drop(page, 'full');
     return equal;
+  }
+
+  /**
+   * Complete pages that prompts can begin with, by their hashes: see pageHash. Parts of layers with a window may be gone from them.
+   * @param since a version that was told before: then what changed since, if that is known
+   */
+  heldPages(since?: number): HeldPages {
+    return this.#index.held(since);
   }
 
   countPreemption(): void {

@@ -1,4 +1,5 @@
 import type { Page } from './page.js';
+import { type HeldPages, PageChanges } from './page-changes.js';
 
 /**
  * Complete pages by content. A page's content follows from its tokens and those of all pages before it, so its key is the
@@ -7,10 +8,11 @@ import type { Page } from './page.js';
  */
 export class PrefixIndex {
   readonly #pages = new Map<number, Page[]>();
+  readonly #changes = new PageChanges();
 
   /** The page of `tokens` after `prefix`. */
   find(prefix: Page | undefined, tokens: ArrayLike<number>): Page | undefined {
-    const sameHash = this.#pages.get(pageHash(prefix, tokens));
+    const sameHash = this.#pages.get(hashAfter(prefix, tokens));
     return sameHash?.find(
       ({ entry }) => entry !== undefined && entry.prefix === prefix && equal(entry.tokens, tokens),
     );
@@ -18,11 +20,14 @@ export class PrefixIndex {
 
   /** @param prefix a page that is in the index and stays in it as long as `page` */
   add(page: Page, prefix: Page | undefined, tokens: ArrayLike<number>): void {
-    const hash = pageHash(prefix, tokens);
+    const hash = hashAfter(prefix, tokens);
     page.entry = { prefix, tokens: Int32Array.from(tokens), hash };
     const sameHash = this.#pages.get(hash);
-    if (sameHash === undefined) this.#pages.set(hash, [page]);
-    else sameHash.push(page);
+    if (sameHash !== undefined) sameHash.push(page);
+    else {
+      this.#pages.set(hash, [page]);
+      this.#changes.note(hash, true);
+    }
   }
 
   remove(page: Page): void {
@@ -30,14 +35,30 @@ export class PrefixIndex {
     const { hash } = page.entry;
     page.entry = undefined;
     const others = (this.#pages.get(hash) ?? []).filter((other) => other !== page);
-    if (others.length === 0) this.#pages.delete(hash);
-    else this.#pages.set(hash, others);
+    if (others.length > 0) this.#pages.set(hash, others);
+    else {
+      this.#pages.delete(hash);
+      this.#changes.note(hash, false);
+    }
+  }
+
+  /** Which hashes pages have that are here. @param since a version that was told before */
+  held(since: number | undefined): HeldPages {
+    return this.#changes.held(since, this.#pages.keys());
   }
 }
 
-/** Of the page of `tokens` after `prefix`: FNV-1a, a token at a time, from the prefix's hash on. */
-export function pageHash(prefix: Page | undefined, tokens: ArrayLike<number>): number {
-  let hash = prefix?.entry?.hash ?? 0x811c9dc5;
+/** The hash of the page of `tokens` after `prefix`. */
+export function hashAfter(prefix: Page | undefined, tokens: ArrayLike<number>): number {
+  return pageHash(prefix?.entry?.hash, tokens);
+}
+
+/**
+ * Of the page of `tokens`: FNV-1a, a token at a time, from the hash of the page before on. A signed number of 32 bits, the same
+ * wherever it is computed: who places requests knows a board's pages by it.
+ */
+export function pageHash(before: number | undefined, tokens: ArrayLike<number>): number {
+  let hash = before ?? 0x811c9dc5;
   for (let i = 0; i < tokens.length; i++) hash = Math.imul(hash ^ tokens[i], 0x01000193);
   return hash;
 }

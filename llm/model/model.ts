@@ -3,6 +3,7 @@ import type { PlacementReport, WeightOrigins } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { CoreTypesSetting } from '../core-form/index.js';
 import { KvCache } from '../kv/cache.js';
+import type { HeldPages } from '../kv/page-changes.js';
 import { KvPool, type KvPoolOptions, type KvStats, type PoolRecorder } from '../kv/pool.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
@@ -149,6 +150,11 @@ export class Model {
   /** How the memory of keys and values is used, once there is one. */
   get kvStats(): KvStats | undefined {
     return this.#kvPool?.stats;
+  }
+
+  /** Complete pages of keys and values that are kept, by their hashes: see KvPool.heldPages. */
+  heldPages(since?: number): HeldPages {
+    return this.#kvPool?.heldPages(since) ?? { version: 0, isWhole: true, added: [], removed: [] };
   }
 
   /**

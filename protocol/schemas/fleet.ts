@@ -19,6 +19,8 @@ export interface FleetBoardStatus {
   readonly inHand: number;
   /** Hidden states that it refused: of plans that are over, or from who has no place in one. */
   readonly refusedHops?: number | undefined;
+  /** Prefix pages of all its models that it has said to keep. */
+  readonly pages: number;
   /** Tokens that it was the first to tell, since it came. */
   readonly tokens: number;
   /** Requests of it that went on on another board, since it came. */
@@ -64,6 +66,8 @@ export interface FleetStatus {
   readonly tokens: number;
   /** Times that a request went on on another board. */
   readonly redelivered: number;
+  /** Times that a request was taken from a board that is there, for one that begins or ends it earlier. */
+  readonly moved: number;
   /** Tokens that two boards computed, and that were compared. */
   readonly repeated: number;
   /** Tokens of these that were not the same: above 0 a board is at fault, and the log has its name. */
@@ -80,6 +84,7 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       places: count,
       inHand: count,
       refusedHops: count.optional(),
+      pages: count,
       tokens: count,
       redelivered: count,
       models: z.array(
@@ -111,6 +116,7 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
   waiting: count,
   tokens: count,
   redelivered: count,
+  moved: count,
   repeated: count,
   diverged: count,
 });
@@ -203,4 +209,41 @@ export const fleetVerification: z.ZodType<FleetVerification> = z.object({
       expected: z.string(),
     }),
   ),
+});
+
+export const fleetAdviseParams = z.strictObject({
+  /** Share of their time for which boards are to be busy. */
+  target: z.number().min(0.05).max(1).optional(),
+  /** How far ahead. */
+  horizonMs: z.number().min(60_000).max(86_400_000).optional(),
+});
+
+/** How many boards a fleet should have soon. */
+export interface FleetAdvice {
+  /** Boards' worth of work that is expected at most until the horizon. */
+  readonly expected: number;
+  /** Where that figure is from. */
+  readonly from: 'now' | 'trend' | 'a day ago' | 'a week ago';
+  /** Boards that there are, without those that drain. */
+  readonly boards: number;
+  /** How many there should be. */
+  readonly wanted: number;
+  /** Share of their time for which so many would be busy. */
+  readonly busyShare: number;
+  /** Minutes that the gateway has written down. */
+  readonly samples: number;
+  /** Joules of all boards for a token of the last hour, where all their descriptions have `watts`. */
+  readonly joulesPerToken?: number | undefined;
+  /** Price of a million tokens at the last hour's pace, where all descriptions have `price`. */
+  readonly pricePerMillion?: number | undefined;
+}
+export const fleetAdvice: z.ZodType<FleetAdvice> = z.object({
+  expected: z.number(),
+  from: z.enum(['now', 'trend', 'a day ago', 'a week ago']),
+  boards: count,
+  wanted: count,
+  busyShare: z.number(),
+  samples: count,
+  joulesPerToken: z.number().optional(),
+  pricePerMillion: z.number().optional(),
 });

@@ -37,6 +37,7 @@ const CALLS: Readonly<Record<string, object>> = {
   'models.applyTemplate': { model: DIGEST, messages: [{ role: 'user', content: 'x' }] },
   'models.pin': { pin: ID, model: DIGEST, prompt: { text: 'Once' } },
   'models.unpin': { pin: ID },
+  'models.pages': { model: DIGEST, since: { index: '0'.repeat(16), version: 1 } },
   'generate.start': {
     generation: ID,
     model: DIGEST,
@@ -52,6 +53,7 @@ const CALLS: Readonly<Record<string, object>> = {
   'fleet.status': {},
   'fleet.drain': { board: 'one' },
   'fleet.verify': {},
+  'fleet.advise': { target: 0.5 },
   'metrics.read': {},
   'counters.read': {},
   'counters.reset': {},

@@ -178,10 +178,10 @@ describe('a board of a pipeline', () => {
     const tokens = await wholeWith(LONG, 20, async () => {
       first = (await busyPlan()).first;
       let isLost = false;
-      fleet.boards.get(first)!.cut.onPublish = (subject) => {
-        if (isLost || !subject.startsWith('FLEET.stage.')) return true;
+      fleet.boards.get(first)!.cut.losesPublished = (subject) => {
+        if (isLost || !subject.startsWith('FLEET.stage.')) return false;
         isLost = true;
-        return false;
+        return true;
       };
     });
     expect(tokens).toEqual((await whole(reference, LONG)).tokens);

@@ -1,7 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { startMockFleet } from '../../fleet/index.js';
 import { syntheticLlamaHeader, TINY_LLAMA_1B } from '../../gguf/index.js';
+import { silentLog } from '../../listen/index.js';
 import { temporaryDirectory } from './support/agent.js';
 import { cli } from './support/cli.js';
 
@@ -55,4 +57,29 @@ it('fleet advise says how many boards there should be', async () => {
   writeFileSync(history, lines.join('\n'));
   const { stdout } = await run(['advise', history, '--boards', '4']);
   expect(stdout).toMatch(/add 1: 5 boards/);
+});
+
+it('fleet advise asks a gateway, which has written it down', async () => {
+  const storeDir = join(directory.path, 'gateway');
+  mkdirSync(storeDir);
+  const lines = Array.from({ length: 20 }, (_, i) => `{"at":${i * 60_000},"busyBoards":1.9,"tokens":100}`);
+  writeFileSync(join(storeDir, 'fleet-history.jsonl'), lines.join('\n'));
+  const fleet = await startMockFleet({
+    mocks: 2,
+    device: 'mock:',
+    storeDir,
+    listen: '127.0.0.1:0',
+    log: silentLog,
+  });
+  try {
+    const { stdout } = await run(['advise', '--device', fleet.url]);
+    expect(stdout).toMatch(/add 1: 3 boards/);
+    const json = await run(['advise', '--device', fleet.url, '--target', '0.99', '--json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({ boards: 2, wanted: 2, samples: 20 });
+  } finally {
+    await fleet.close();
+  }
+  const { status, stderr } = await run(['advise', join(storeDir, 'fleet-history.jsonl')]);
+  expect(status).not.toBe(0);
+  expect(stderr).toMatch(/--boards/);
 });

@@ -134,8 +134,11 @@ describe.skipIf(noNatsServer)(
       expect((await run('drain', 'three', ...fleet('admin'))).stderr).toContain('FLEET_BOARD_UNKNOWN');
       const long = model.generate(PROMPT, { maxTokens: 60, temperature: 0, ignoreEos: true });
       await long.admitted;
+      // A client that does not read would hold up its board.
+      const text = long.text();
       const { status, stdout } = await run('drain', 'one', '--wait', '120', ...fleet('admin'));
       expect({ status, stdout }).toEqual({ status: 0, stdout: 'one has no requests any more\n' });
+      expect(await text).not.toBe('');
       expect((await long.done).tokens).toBe(60);
       expect((await states())[0]).toBe('one draining loaded');
       // All of these are the other one's.

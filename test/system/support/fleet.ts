@@ -127,8 +127,10 @@ export class Cut {
     id: string,
     data: Uint8Array,
   ) => Uint8Array | undefined | Promise<Uint8Array | undefined> = (_subject, _id, data) => data;
-  /** Asked of each message that the board publishes: no loses it on its way. */
-  onPublish: (subject: string) => boolean = () => true;
+  /** Whether what the board publishes to whoever listens gets lost. */
+  losesPublished: (subject: string) => boolean = () => false;
+  /** What the board's pulls from its queue wait for. */
+  pulls: Promise<void> = Promise.resolve();
   /** Milliseconds until the board hears that an acknowledgement has arrived. */
   ackMs = 0;
 
@@ -163,6 +165,7 @@ export class Cut {
 
   #slow(queue: WorkQueue): WorkQueue {
     const pull = async (...args: Parameters<WorkQueue['pull']>) => {
+      await this.pulls;
       const delivery = await queue.pull(...args);
       if (delivery === undefined) return undefined;
       const ack = async (options?: WaitOptions) => {
@@ -184,7 +187,7 @@ export class Cut {
       get(target, property) {
         if (property === 'publish')
           return (...args: Parameters<Bus['publish']>) =>
-            !dead() && (!cut.onPublish(args[0]) || target.publish(...args));
+            !dead() && (cut.losesPublished(args[0]) || target.publish(...args));
         if (property === 'subscribe')
           return (...[pattern, handler, more]: Parameters<Bus['subscribe']>) =>
             target.subscribe(pattern, (message) => (dead() ? undefined : handler(message)), more);

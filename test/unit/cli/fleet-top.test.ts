@@ -14,6 +14,7 @@ const status = (name: string, more: Partial<FleetBoardStatus> = {}): FleetBoardS
   state: 'ready',
   places: 8,
   inHand: 2,
+  pages: 40,
   tokens: 0,
   redelivered: 0,
   models: [{ model: MODEL, state: 'loaded' }],
@@ -71,7 +72,7 @@ const reading = (name: string, coreCycles: number, steps: number, restarts = 0):
 function sample(at: number, boards: FleetBoardStatus[], readings: BoardReading[], tokens = 0): FleetSample {
   return {
     at,
-    status: { boards, waiting: 3, tokens, redelivered: 1, repeated: 4, diverged: 0 },
+    status: { boards, waiting: 3, tokens, redelivered: 1, moved: 0, repeated: 4, diverged: 0 },
     metrics: { ...engine(0), boards: readings },
   };
 }
