@@ -24,9 +24,9 @@ interface PricedStage {
 }
 
 interface StepPricesOptions {
-  readonly store: ModelStore;
+  readonly store: Pick<ModelStore, 'path'>;
   readonly log: Log;
-  readonly boards: Boards;
+  readonly boards: Pick<Boards, 'get'>;
   /** The plan with a number. */
   readonly planOf: (number: number) => Plan | undefined;
 }
