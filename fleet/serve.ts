@@ -9,7 +9,7 @@ import {
 import type { Bus } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
-import { Gateway } from './gateway/gateway.js';
+import { GatewayHost } from './gateway/host.js';
 import type { PipelineMode } from './plan/assign.js';
 
 export interface ServeFleetOptions extends ListenOptions {
@@ -21,16 +21,20 @@ export interface ServeFleetOptions extends ListenOptions {
   readonly pipeline?: PipelineMode | undefined;
 }
 
-/** Starts the gateway of a fleet, whose boards come over the bus. @throws PynqLlmError as serveHost, BUS_..., AGENT_STORE_FAILED */
-export function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
+/**
+ * Starts a gateway of a fleet, whose boards come over the bus: it leads, or stands by where another one does.
+ * @throws PynqLlmError as serveHost, BUS_..., AGENT_STORE_FAILED
+ */
+export async function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
+  let gateway: GatewayHost | undefined;
   const open = async (log: Log) => {
     const bus = await options.bus();
     try {
       const store = await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log);
-      const { pipeline } = options;
-      const gateway = await Gateway.open({ bus, store, clock: systemClock, log, pipeline });
-      return gateway.closedBy(async () => {
-        await gateway.close();
+      const host = await GatewayHost.open({ bus, store, clock: systemClock, log, pipeline: options.pipeline });
+      gateway = host;
+      return host.closedBy(async () => {
+        await host.close();
         await bus.close();
       });
     } catch (error) {
@@ -38,5 +42,7 @@ export function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
       throw error;
     }
   };
-  return serveHost(options, open, { fleet: true });
+  const handle = await serveHost(options, open, { fleet: true });
+  await gateway?.tellUrl(handle.url);
+  return handle;
 }

@@ -4,6 +4,12 @@ export const LOG = 'FLEET_LOG';
 export const BOARDS = 'FLEET_BOARDS';
 /** Models that are cut over boards. */
 export const PLANS = 'FLEET_PLANS';
+/** Who leads, and from where on the log is needed. */
+export const GATEWAY = 'FLEET_GATEWAY';
+export const LEADER = 'leader';
+export const MARK = 'journal';
+/** What boards are to have loaded, by digest. */
+export const MODELS = 'FLEET_MODELS';
 
 /** Where the gateway tells what a model's file is, and sends pieces of it. */
 export const MODEL_FILE = 'FLEET.model';
@@ -27,3 +33,6 @@ export const REQUESTS = 'req';
 export const BEGINNINGS = 'begun';
 export const TOKENS = 'tok';
 export const ENDS = 'end';
+/** Of the gateways themselves: what a request ended with for its client, and that another one leads from here on. */
+export const OVER = 'over';
+export const TERMS = 'term';

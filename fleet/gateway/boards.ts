@@ -24,6 +24,8 @@ export interface BoardCounts {
 interface BoardsOptions {
   readonly bus: Bus;
   readonly log: Log;
+  /** Told when a board came. */
+  readonly onCome: (board: FleetBoard) => void;
   /** Told when a board came, or says something else of itself. */
   readonly onChange: (board: FleetBoard) => void;
   /** Told when a board has left by its own will, or was not heard of for its lease. */
@@ -35,14 +37,17 @@ export class Boards {
   readonly #boards = new Map<string, FleetBoard>();
   readonly #watch: LeaseWatch;
   readonly #waiting = new Set<() => void>();
+  /** Owners of the boards that work for this gateway. */
+  readonly #led = new Set<string>();
 
-  constructor({ bus, log, onChange, onGone }: BoardsOptions) {
+  constructor({ bus, log, onCome, onChange, onGone }: BoardsOptions) {
     this.#watch = watchLeases(bus, bus.bucket(BOARDS), (event) => {
       if (event.kind === 'ready') return;
       if (event.kind === 'gone') {
         const board = this.#boards.get(event.key);
         if (board?.owner !== event.owner) return;
         this.#boards.delete(event.key);
+        this.#led.delete(event.owner);
         log.warn({ board: event.key, why: event.why }, 'a board has left the fleet');
         onGone(board, event.why);
       } else {
@@ -59,6 +64,7 @@ export class Boards {
         if (isNew) log.info({ board: event.key }, 'a board has joined the fleet');
         const board = { name: event.key, owner: event.owner, record, counts };
         this.#boards.set(event.key, board);
+        if (isNew) onCome(board);
         onChange(board);
       }
       this.look();
@@ -83,10 +89,11 @@ export class Boards {
     if (board !== undefined) board.counts[what]++;
   }
 
-  /** Those that serve all of these models: they have them, or have the last layers and others the layers before. */
+  /** Those that serve all of these models: they work for this gateway and have them, or have the last layers and others the layers before. */
   with(models: readonly string[]): FleetBoard[] {
     const { all } = this;
-    const serves = ({ record }: FleetBoard, digest: string) => {
+    const serves = ({ owner, record }: FleetBoard, digest: string) => {
+      if (!this.#led.has(owner)) return false;
       const model = modelOf(record, digest);
       if (model?.state !== 'loaded') return false;
       if (model.stage === undefined) return true;
@@ -108,6 +115,12 @@ export class Boards {
   /** Has who waits in `until` look again: something else has changed. */
   look(): void {
     for (const look of [...this.#waiting]) look();
+  }
+
+  /** A board has said that it works for this gateway. */
+  led(owner: string): void {
+    this.#led.add(owner);
+    this.look();
   }
 
   /**
@@ -133,6 +146,16 @@ export class Boards {
       this.#waiting.add(again);
       again();
     });
+  }
+
+  /** Tells, once or more often, that a board which is there now is not any more. @returns what ends it */
+  onLoss(name: string, tell: () => void): () => void {
+    const owner = this.#boards.get(name)?.owner;
+    const look = () => {
+      if (owner !== undefined && this.#boards.get(name)?.owner !== owner) tell();
+    };
+    this.#waiting.add(look);
+    return () => this.#waiting.delete(look);
   }
 
   close(): void {

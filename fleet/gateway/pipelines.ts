@@ -117,6 +117,11 @@ export class Pipelines {
     return this.#wanted.get(model)?.error;
   }
 
+  /** A model that a gateway before has served is served on. */
+  take(params: Params<'models.load'>): void {
+    if (!this.#wanted.has(params.model)) void this.want(params).catch(() => undefined);
+  }
+
   /**
    * A model is to be served from now on; resolves once it is planned, or there are too few boards yet.
    * @throws PynqLlmError FLEET_PLAN_..., FLEET_HOP_TOO_LARGE, LLM_..., GGUF_... where it cannot be; AGENT_MODEL_LOADED_OTHERWISE
