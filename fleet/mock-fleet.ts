@@ -50,7 +50,14 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
       const bus = broker.connect('gateway');
       parts.push(() => bus.close());
       const store = await ModelStore.open(storeDir, nodeFs, log);
-      const gateway = await GatewayHost.open({ bus, store, clock: systemClock, log, leaseMs: LEASE_MS, pipeline });
+      const gateway = await GatewayHost.open({
+        bus,
+        store,
+        clock: systemClock,
+        log,
+        leaseMs: LEASE_MS,
+        pipeline,
+      });
       parts.push(() => gateway.close());
       const boards = Array.from({ length: mocks }, (_, i) => `mock-${i + 1}`);
       await Promise.all(

@@ -31,7 +31,13 @@ export async function serveFleet(options: ServeFleetOptions): Promise<AgentHandl
     const bus = await options.bus();
     try {
       const store = await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log);
-      const host = await GatewayHost.open({ bus, store, clock: systemClock, log, pipeline: options.pipeline });
+      const host = await GatewayHost.open({
+        bus,
+        store,
+        clock: systemClock,
+        log,
+        pipeline: options.pipeline,
+      });
       gateway = host;
       return host.closedBy(async () => {
         await host.close();

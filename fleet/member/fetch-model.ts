@@ -45,7 +45,7 @@ const CHUNKS = 4;
  */
 export async function fetchModel(
   bus: Bus,
-  agent: MemberAgent,
+  agent: Pick<MemberAgent, 'connect'>,
   digest: string,
   onProgress: OnProgress,
   signal: AbortSignal,

@@ -190,14 +190,6 @@ describe('a board of a pipeline', () => {
     expect(numbers).not.toEqual(plans.map(({ number }) => number));
     expect((await board.fleetStatus()).diverged).toBe(0);
   });
-
-  it('is asked for its own layers alone', async () => {
-    const { plans = [] } = await board.fleetStatus();
-    const name = plans[0]!.stages[0]!.board;
-    await expect(
-      fleet.gateway.calls.ask(name, 'models.tokenize', { model: model.digest, text: PROMPT }),
-    ).rejects.toMatchObject({ code: 'FLEET_STAGE_ONLY' });
-  });
 });
 
 describe('a fleet that cuts its models', () => {

@@ -65,7 +65,16 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
     async () => {
       const store = await ModelStore.open(folder.path);
       const bus = broker.connect('gateway');
-      gateway = await GatewayHost.open({ bus, store, clock: systemClock, log, maxWaitMs, leaseMs: LEASE_MS, pipeline, hopMs });
+      gateway = await GatewayHost.open({
+        bus,
+        store,
+        clock: systemClock,
+        log,
+        maxWaitMs,
+        leaseMs: LEASE_MS,
+        pipeline,
+        hopMs,
+      });
       return gateway;
     },
     {},
