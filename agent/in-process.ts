@@ -8,6 +8,7 @@ import { AgentCore } from './session/core.js';
 import { defaultStoreDir } from './session/home.js';
 import { scratchDirectory } from './session/scratch.js';
 import type { SessionHost } from './session/session-host.js';
+import type { AgentStages } from './session/stages.js';
 import { ModelStore } from './store/model-store.js';
 
 export { FAULTS, type FaultName } from './boards/open-board.js';
@@ -41,6 +42,8 @@ export interface InProcessAgent {
 export interface EmbeddedAgent {
   /** A session with every right. */
   connect(events: InProcessEvents): InProcessAgent;
+  /** Models of which it has some layers alone. */
+  readonly stages: AgentStages;
   close(): Promise<void>;
 }
 
@@ -61,7 +64,11 @@ export async function openEmbedded({ device, storeDir, threads }: EmbeddedOption
     log: silentLog,
     isEmbedded: true,
   });
-  return { connect: (events) => connectInProcess(core, events), close: () => core.close() };
+  return {
+    connect: (events) => connectInProcess(core, events),
+    stages: core.stages,
+    close: () => core.close(),
+  };
 }
 
 /**

@@ -10,7 +10,7 @@ import type { AgentHandle, ListenOptions } from './serve-host.js';
 import { feedWatchdog } from './session/feed-watchdog.js';
 import { standardError } from './session/log-output.js';
 import { LogSink } from './session/log-sink.js';
-import { startAgent } from './start-agent.js';
+import { type ServedAgent, serveAgent } from './start-agent.js';
 import type { KvSettings } from './worker-link/kv-settings.js';
 
 /** How long generations under way may take to end: less than systemd waits before it kills (TimeoutStopSec). */
@@ -41,18 +41,20 @@ export interface AgentFlags extends DaemonFlags {
 }
 
 /** Adds what else a daemon's port serves; disposed of when it begins to end. */
-export type Extend = (agent: AgentHandle) => Disposable;
+export type Extend<H extends AgentHandle = AgentHandle> = (agent: H) => Disposable;
 const NOTHING: Extend = () => ({ [Symbol.dispose]: () => undefined });
 
+type Start<H extends AgentHandle> = (listening: ListenOptions & { readonly log: Log }) => Promise<H>;
+
 /** Runs an agent until SIGINT or SIGTERM. @throws PynqLlmError as startAgent */
-export async function runAgent(flags: AgentFlags, extend?: Extend): Promise<void> {
+export async function runAgent(flags: AgentFlags, extend?: Extend<ServedAgent>): Promise<void> {
   const { device, storeDir, kv, clientWeight: clientWeights, checkCycles, threads, coreTypes } = flags;
   // V8 collects when a heap is up to four times what is alive in it: on a board that memory is the model's.
   setFlagsFromString('--optimize-for-size');
   await runDaemon(
     flags,
     (listening) =>
-      startAgent({ ...listening, device, storeDir, kv, clientWeights, checkCycles, threads, coreTypes }),
+      serveAgent({ ...listening, device, storeDir, kv, clientWeights, checkCycles, threads, coreTypes }),
     extend,
   );
 }
@@ -63,10 +65,10 @@ export async function runAgent(flags: AgentFlags, extend?: Extend): Promise<void
  * will, makes no difference to it.
  * @throws PynqLlmError as `start`, AGENT_TLS, AGENT_TOKEN_INVALID
  */
-export async function runDaemon(
+export async function runDaemon<H extends AgentHandle>(
   flags: DaemonFlags,
-  start: (listening: ListenOptions & { readonly log: Log }) => Promise<AgentHandle>,
-  extend: Extend = NOTHING,
+  start: Start<H>,
+  extend: Extend<H> = NOTHING,
 ): Promise<void> {
   const sink = new LogSink(standardError());
   const log = pino({ level: flags.logLevel, base: null }, sink);
@@ -88,11 +90,11 @@ function outliveReaders(log: Log): void {
   process.on('warning', (err) => log.warn({ err }, 'warning of Node.js'));
 }
 
-async function serve(
+async function serve<H extends AgentHandle>(
   flags: DaemonFlags,
   log: Log,
-  start: Parameters<typeof runDaemon>[1],
-  extend: Extend,
+  start: Start<H>,
+  extend: Extend<H>,
 ): Promise<void> {
   const { tlsKey, tlsCert } = flags;
   if ((tlsKey === undefined) !== (tlsCert === undefined))

@@ -5,6 +5,7 @@ import { type AgentHandle, type ListenOptions, serveHost } from './serve-host.js
 import { AgentCore } from './session/core.js';
 import { defaultStoreDir } from './session/home.js';
 import { removeOldScratch, scratchDirectory } from './session/scratch.js';
+import type { AgentStages } from './session/stages.js';
 import { ModelStore } from './store/model-store.js';
 import { nodeFs } from './store/store-fs.js';
 import type { KvSettings } from './worker-link/kv-settings.js';
@@ -30,16 +31,28 @@ export interface AgentOptions extends ListenOptions {
   readonly hangMs?: number | undefined;
 }
 
+/** An agent as the fleet's part of the same process sees it. */
+export interface ServedAgent extends AgentHandle {
+  /** Models of which its board has some layers alone. */
+  readonly stages: AgentStages;
+}
+
 /**
  * Starts an agent: serves one device to clients.
  * @throws PynqLlmError AGENT_LISTEN_ADDRESS, AGENT_LISTEN_FAILED, AGENT_TOKEN_INVALID, AGENT_TLS, AGENT_DEVICE_URL,
  *   AGENT_STORE_FAILED; a device that cannot be opened is reported to clients and tried again
  */
-export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
+export function startAgent(options: AgentOptions): Promise<AgentHandle> {
+  return serveAgent(options);
+}
+
+/** As {@link startAgent}, for who brings hidden states from board to board. */
+export async function serveAgent(options: AgentOptions): Promise<ServedAgent> {
+  let core: AgentCore | undefined;
   const open = async (log: Log) => {
     parseDeviceUrl(options.device);
     await removeOldScratch(log);
-    return new AgentCore({
+    core = new AgentCore({
       device: options.device,
       store: await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log),
       scratch: scratchDirectory(),
@@ -52,6 +65,9 @@ export async function startAgent(options: AgentOptions): Promise<AgentHandle> {
       log,
       hangMs: options.hangMs,
     });
+    return core;
   };
-  return serveHost(options, open, { device: options.device });
+  const handle = await serveHost(options, open, { device: options.device });
+  if (core === undefined) throw new Error('what is served was opened');
+  return { ...handle, stages: (core as AgentCore).stages };
 }

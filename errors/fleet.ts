@@ -56,6 +56,34 @@ export const FLEET_ERRORS = {
     remedy:
       'Leave out --core-types. `pynq-llm quantize --pad` makes a file whose matrices are all for the core, with the same bits on every board.',
   },
+  FLEET_STAGE_LOST: {
+    number: 10620,
+    meaning:
+      'A model is cut over several boards, and one of them was lost, failed, or took too long: what ran on them goes on in a new plan.',
+    remedy:
+      'Nothing has to be done where boards are left or come. `pynq-llm fleet status` shows the plans and their boards.',
+  },
+  FLEET_STAGE_ONLY: {
+    number: 10621,
+    meaning: 'A board has only some layers of the model, and was asked for what takes all of them.',
+    remedy: "Ask the fleet's gateway, or the board that has the last layers.",
+  },
+  FLEET_STAGE_DRAFT: {
+    number: 10622,
+    meaning: 'A model that is cut over several boards cannot draft for another one.',
+    remedy:
+      'Leave out the draft model, or serve the fleet with `--pipeline auto`, which cuts only models that no board can hold.',
+  },
+  FLEET_NO_PLAN: {
+    number: 10623,
+    meaning: 'There are not enough boards to cut the model over them as the fleet was told to.',
+    remedy: 'Let more boards join, or serve the fleet with a smaller `--pipeline`.',
+  },
+  FLEET_HOP_TOO_LARGE: {
+    number: 10624,
+    meaning: "The hidden state of one token is larger than the broker's messages: the model cannot be cut.",
+    remedy: "Raise max_payload in the broker's configuration.",
+  },
   FLEET_HISTORY_SHORT: {
     number: 10695,
     meaning:

@@ -12,6 +12,7 @@ export { move } from './placement/move.js';
 export { predict, predictEnds } from './placement/predict.js';
 export { release } from './placement/release.js';
 export { steal } from './placement/steal.js';
+export type { PipelineMode } from './plan/assign.js';
 export { describeBoards } from './plan/boards.js';
 export { type FleetModel, fleetModel, readFleetModel } from './plan/fleet-model.js';
 export { DEFAULT_LINK, type Link, sendMs, transferMs } from './plan/link.js';

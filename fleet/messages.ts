@@ -110,9 +110,29 @@ export type PageNews = z.output<typeof pageNews>;
 /** A call of one of the protocol's methods. */
 export const boardCall = z.object({ term, method: z.string(), params: z.unknown() });
 
+/** Which part of a model a board has, where the model is cut over several. */
+export interface BoardStage {
+  /** Number of the plan. */
+  readonly plan: number;
+  /** Its place among so many stages: the last one has the engine. */
+  readonly index: number;
+  readonly of: number;
+  /** Layers from..to-1. */
+  readonly from: number;
+  readonly to: number;
+}
+const boardStage: z.ZodType<BoardStage> = z.object({
+  plan: count,
+  index: count,
+  of: z.int().min(1),
+  from: count,
+  to: count,
+});
+
 /** A model on a board, as the board says it. */
 export type BoardModel = {
   readonly digest: string;
+  readonly stage?: BoardStage | undefined;
   /** Counts the times that the board was asked to load it while it had it not. */
   readonly attempt: number;
 } & (
@@ -120,7 +140,7 @@ export type BoardModel = {
   | { readonly state: 'loaded' }
   | { readonly state: 'failed'; readonly error: z.output<typeof wireError> }
 );
-const model = { digest, attempt: count };
+const model = { digest, attempt: count, stage: boardStage.optional() };
 const boardModel: z.ZodType<BoardModel> = z.discriminatedUnion('state', [
   z.object({ ...model, state: z.literal('loading'), done: z.number(), total: z.number() }),
   z.object({ ...model, state: z.literal('loaded') }),
@@ -140,6 +160,8 @@ export interface BoardRecord {
   /** It ends once what it has in hand has ended. */
   readonly isDraining: boolean;
   readonly models: readonly BoardModel[];
+  /** Hidden states that it refused: of plans that are over, or from who has no place in one. */
+  readonly refusedHops?: number | undefined;
 }
 export const boardRecord: z.ZodType<BoardRecord> = z.object({
   info: checked((value) => checkResult('board.info', value)),
@@ -147,6 +169,7 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
   places: z.int().min(1).max(1_024),
   isDraining: z.boolean(),
   models: z.array(boardModel).max(512),
+  refusedHops: count.optional(),
 });
 
 /** What a board says of itself to whoever watches. */
@@ -158,12 +181,15 @@ export function checkDrain(params: unknown): boolean {
   return check(z.object({ drains: z.boolean() }), params, 'What the gateway wants of the board').drains;
 }
 
-export const fileQuestion = z.object({ digest });
+/** @param stage of the layers from..to-1 alone, where it is given: which chunks have them */
+export const fileQuestion = z.object({ digest, stage: z.object({ from: count, to: count }).optional() });
 /** What has to be known of a model's file to fetch it. */
 export const fileAnswer = z.object({
   name: z.string(),
   bytes: z.int().min(1),
   chunkDigests: z.instanceof(Uint8Array),
+  /** One byte a chunk: 1 where a stage needs it. */
+  wanted: z.instanceof(Uint8Array).optional(),
 });
 /** A piece of a broker's message is smaller than a chunk of a model. */
 export const MAX_PIECE_BYTES = 512 * 1024;

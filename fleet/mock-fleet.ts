@@ -13,6 +13,7 @@ import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { GatewayHost } from './gateway/host.js';
 import { Member } from './member/member.js';
+import type { PipelineMode } from './plan/assign.js';
 
 /** Nothing in one process dies alone: what looks like it is a pause of the process. */
 const LEASE_MS = 30_000;
@@ -28,6 +29,8 @@ export interface MockFleetOptions extends ListenOptions {
   readonly ownStores?: boolean | undefined;
   /** Threads that compute beside each mock; 1 unless given. */
   readonly threads?: number | undefined;
+  /** How many boards a model is cut over; each has all of it unless given. */
+  readonly pipeline?: PipelineMode | undefined;
 }
 
 /**
@@ -35,7 +38,7 @@ export interface MockFleetOptions extends ListenOptions {
  * @throws PynqLlmError as serveHost, AGENT_DEVICE_URL, AGENT_DEVICE_FAILED, AGENT_STORE_FAILED
  */
 export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> {
-  const { mocks, device, storeDir = defaultStoreDir(), ownStores = false, threads = 1 } = options;
+  const { mocks, device, storeDir = defaultStoreDir(), ownStores = false, threads = 1, pipeline } = options;
   const open = async (log: Log) => {
     const broker = new InProcessBroker();
     const parts: (() => Promise<void>)[] = [];
@@ -47,7 +50,14 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
       const bus = broker.connect('gateway');
       parts.push(() => bus.close());
       const store = await ModelStore.open(storeDir, nodeFs, log);
-      const gateway = await GatewayHost.open({ bus, store, clock: systemClock, log, leaseMs: LEASE_MS });
+      const gateway = await GatewayHost.open({
+        bus,
+        store,
+        clock: systemClock,
+        log,
+        leaseMs: LEASE_MS,
+        pipeline,
+      });
       parts.push(() => gateway.close());
       const boards = Array.from({ length: mocks }, (_, i) => `mock-${i + 1}`);
       await Promise.all(

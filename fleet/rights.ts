@@ -5,15 +5,15 @@ import {
   callsOf,
   controlOf,
   ENDS,
+  hopOf,
+  hopsTo,
   LOG,
   MODEL_FILE,
   MODEL_PIECE,
+  PLANS,
   TOKENS,
   WORK_QUEUE,
 } from './subjects.js';
-
-/** Plans of models that are cut over boards, written by the gateway. */
-const PLANS = 'FLEET_PLANS';
 
 /**
  * What a board's key may do on the fleet's broker, and nothing else: work off its own lane, say what came of it below its own
@@ -28,7 +28,7 @@ export function boardRights(board: string): KeyRights {
     writes: [{ bucket: BOARDS, key: board }],
     reads: [PLANS],
     // Which pages of prompts it has, and what its stage of a model tells others': who says it is the subject's last part.
-    publishes: [MODEL_FILE, MODEL_PIECE, `FLEET.pages.${board}`, `FLEET.stage.*.${board}`],
-    subscribes: [callsOf(board), controlOf(board), `FLEET.stage.${board}.*`],
+    publishes: [MODEL_FILE, MODEL_PIECE, `FLEET.pages.${board}`, hopOf('*', board)],
+    subscribes: [callsOf(board), controlOf(board), hopsTo(board)],
   };
 }

@@ -10,12 +10,15 @@ import type { Bus } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { GatewayHost } from './gateway/host.js';
+import type { PipelineMode } from './plan/assign.js';
 
 export interface ServeFleetOptions extends ListenOptions {
   /** Connects to the fleet's broker. @throws PynqLlmError BUS_... */
   readonly bus: () => Promise<Bus>;
   /** The gateway's store; $PYNQ_LLM_HOME or the user's cache unless given. */
   readonly storeDir?: string | undefined;
+  /** How many boards a model is cut over; each has all of it unless given. */
+  readonly pipeline?: PipelineMode | undefined;
 }
 
 /**
@@ -28,7 +31,13 @@ export async function serveFleet(options: ServeFleetOptions): Promise<AgentHandl
     const bus = await options.bus();
     try {
       const store = await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log);
-      const host = await GatewayHost.open({ bus, store, clock: systemClock, log });
+      const host = await GatewayHost.open({
+        bus,
+        store,
+        clock: systemClock,
+        log,
+        pipeline: options.pipeline,
+      });
       gateway = host;
       return host.closedBy(async () => {
         await host.close();

@@ -2,6 +2,8 @@
 export const WORK_QUEUE = 'FLEET_WORK';
 export const LOG = 'FLEET_LOG';
 export const BOARDS = 'FLEET_BOARDS';
+/** Models that are cut over boards. */
+export const PLANS = 'FLEET_PLANS';
 /** Who leads, and from where on the log is needed. */
 export const GATEWAY = 'FLEET_GATEWAY';
 export const LEADER = 'leader';
@@ -17,6 +19,10 @@ export const MODEL_PIECE = 'FLEET.piece';
 export const callsOf = (board: string): string => `FLEET.call.${board}`;
 /** Where a board hears of credit and cancels. */
 export const controlOf = (board: string): string => `FLEET.control.${board}`;
+/** What one board's stage of a model tells another one: who says it is in the subject, which a broker can check. */
+export const hopOf = (to: string, from: string): string => `FLEET.stage.${to}.${from}`;
+/** All that others tell a board's stages. */
+export const hopsTo = (board: string): string => `FLEET.stage.${board}.*`;
 
 /** Where a board tells which prefix pages came and went; nothing of it is kept. */
 export const pagesOf = (board: string): string => `FLEET.pages.${board}`;

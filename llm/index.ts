@@ -35,6 +35,7 @@ export {
   type StageMemory,
   type SystemMemory,
   stageMemory,
+  stageShape,
   typeNamed,
 } from './memory/index.js';
 export { newCost } from './model/cost.js';

@@ -29,6 +29,7 @@ export {
   type FleetBoardStatus,
   type FleetDifference,
   type FleetDrain,
+  type FleetPlanStatus,
   type FleetStatus,
   type FleetVerification,
   fleetBoardReport,

@@ -20,6 +20,7 @@ export type {
   FleetBoardReport,
   FleetBoardStatus,
   FleetDifference,
+  FleetPlanStatus,
   FleetStatus,
   FleetVerification,
   GenerationCost,

@@ -17,6 +17,7 @@ import { PartProbe } from './part-probe.js';
 import type { RegisterTables } from './register-tables.js';
 import type { SessionHost } from './session-host.js';
 import { Sessions } from './sessions.js';
+import { AgentStages } from './stages.js';
 import { StepSubscriptions } from './step-subscriptions.js';
 
 export interface CoreOptions {
@@ -45,6 +46,7 @@ export class AgentCore implements SessionHost {
   readonly device: DeviceHost;
   readonly store: ModelStore;
   readonly models: Models;
+  readonly stages: AgentStages;
   readonly generations: GenerationRegistry;
   readonly steps: StepSubscriptions;
   readonly #sessions: Sessions;
@@ -57,6 +59,7 @@ export class AgentCore implements SessionHost {
     this.deviceUrl = options.device;
     this.store = options.store;
     this.models = new Models(options.store, () => this.device, options.log);
+    this.stages = new AgentStages(() => this.device, this.models, options.store);
     this.#clock = options.clock;
     this.#startedAt = options.clock.now();
     this.#sessions = new Sessions({
@@ -72,10 +75,12 @@ export class AgentCore implements SessionHost {
       ...options,
       onEvent: (generation, event) => this.generations.take(generation, event),
       onStep: (step) => this.steps.publish(step),
+      onStage: (message) => this.stages.take(message),
       isBusy: options.isEmbedded ? () => this.generations.running > 0 : undefined,
       onLost: (reason) => {
         this.models.clear();
         this.generations.failAll(reason);
+        this.stages.lost(reason);
       },
     });
   }

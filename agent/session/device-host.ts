@@ -23,6 +23,7 @@ import type { KvSettings } from '../worker-link/kv-settings.js';
 import type { DmaMemory, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceMethod, DeviceParams } from '../worker-link/methods.js';
 import { RegisterMailbox, type RegisterPlace } from '../worker-link/register-mailbox.js';
+import type { FromStage, ToStage } from '../worker-link/stage-messages.js';
 import { ProgramThreads } from './program-threads.js';
 import { RegisterTables } from './register-tables.js';
 
@@ -50,6 +51,8 @@ export interface DeviceHostOptions {
   readonly hangMs?: number | undefined;
   readonly onEvent: (generation: string, event: GenerateEvent) => void;
   readonly onStep: (step: Omit<StepEvent, 'dropped'>) => void;
+  /** Told what stages of models say that are cut over several boards. */
+  readonly onStage: (message: FromStage) => void;
   /**
    * For a device inside of somebody's program: whether there is work besides calls. The process then stays alive for work
    * alone, so that a program that forgets to close its device ends all the same.
@@ -171,6 +174,11 @@ export class DeviceHost {
 
   cancel(generation: string): void {
     this.#post({ kind: 'cancel', generation });
+  }
+
+  /** Tells the worker something of a model that is cut over several boards. */
+  stage(message: ToStage, transfer: TransferListItem[] = []): void {
+    this.#post(message, transfer);
   }
 
   endSession(session: number): void {
@@ -317,6 +325,11 @@ export class DeviceHost {
         return;
       case 'end-programs':
         this.#programs.end(message.thread);
+        return;
+      case 'stage-batch':
+      case 'stage-ran':
+      case 'stage-failed':
+        this.#options.onStage(message);
         return;
       case 'step':
         for (const { generation, event } of message.events) this.#options.onEvent(generation, event);

@@ -3,6 +3,7 @@ import type { Log } from '../../listen/index.js';
 import type { OnProgress, Params, Result, StoredModel } from '../../protocol/index.js';
 import type { ModelStore, StoreEntry } from '../store/model-store.js';
 import type { DeviceParams } from '../worker-link/methods.js';
+import type { StageSettings } from '../worker-link/stage-messages.js';
 import type { DeviceHost } from './device-host.js';
 import { findModel } from './model-handlers.js';
 
@@ -44,19 +45,24 @@ export class Models {
     return this.#device().call(session, 'models.check', { ...params, path: this.#store.path(params.model) });
   }
 
-  /** @param onProgress told the bytes of weights that are loaded, and how many there are */
+  /**
+   * @param onProgress told the bytes of weights that are loaded, and how many there are
+   * @param stage some of its layers alone
+   */
   async load(
     session: number,
     params: Params<'models.load'>,
     onProgress: OnProgress,
+    stage?: StageSettings,
   ): Promise<Result<'models.load'>> {
     const { model } = params;
     const before = this.#states.get(model);
     if (before === undefined) this.#states.set(model, 'loading');
     try {
-      const path = this.#store.path(model);
+      const isPart = stage !== undefined && (await this.#store.find(model)) === undefined;
+      const path = isPart ? this.#store.parts.path(model) : this.#store.path(model);
       const packed = await this.#packedPlace();
-      const request = { ...params, path, packed };
+      const request = { ...params, path, packed, stage };
       const result = await this.#device().call(session, 'models.load', request, { onProgress });
       this.#states.set(model, 'loaded');
       return result;
@@ -76,7 +82,7 @@ export class Models {
     }
   }
 
-  async unload(session: number, params: Params<'models.unload'>): Promise<void> {
+  async unload(session: number, params: DeviceParams<'models.unload'>): Promise<void> {
     await this.#device().call(session, 'models.unload', params);
     this.#states.delete(params.model);
   }

@@ -10,6 +10,7 @@ import {
 } from '../../protocol/index.js';
 import { hasCode } from '../session/system-error.js';
 import { ModelNames, NAMES_FILE, namesByDigest } from './model-names.js';
+import { ModelParts } from './model-parts.js';
 import { PackedWeights } from './packed-weights.js';
 import { PartialUploads } from './partial-uploads.js';
 import {
@@ -49,7 +50,7 @@ export interface PageOptions {
 
 /**
  * Models on the board's file system, named by their digests:
- * `models/DIGEST.gguf`, `partial/DIGEST` while one is uploaded, `packed/` for weights as boards read them, and `names.json` for people.
+ * `models/DIGEST.gguf`, `partial/DIGEST` while one is uploaded, `parts/DIGEST` where a board has some layers alone, `packed/` for weights as boards read them, and `names.json` for people.
  */
 export class ModelStore {
   readonly #fs: StoreFs;
@@ -57,6 +58,8 @@ export class ModelStore {
   readonly #names: ModelNames;
   readonly #packed: PackedWeights;
   readonly #partials: PartialUploads;
+  /** Of models that are cut over several boards. */
+  readonly parts: ModelParts;
 
   /** Where it is, for what else its owner keeps. */
   get directory(): string {
@@ -72,6 +75,7 @@ export class ModelStore {
       freeBytes: () => this.#diskBytes(),
       spare: this.#packed,
     });
+    this.parts = new ModelParts(fs, `${directory}/parts`, () => this.freeBytes());
   }
 
   /** Opens the store, makes its directories, and removes what nobody needs any more of uploads and failed writes. */
@@ -80,6 +84,7 @@ export class ModelStore {
     try {
       await fs.mkdir(`${directory}/models`, { recursive: true, mode: 0o700 });
       await fs.mkdir(`${directory}/partial`, { recursive: true, mode: 0o700 });
+      await fs.mkdir(`${directory}/parts`, { recursive: true, mode: 0o700 });
       await fs.mkdir(`${directory}/packed`, { recursive: true, mode: 0o700 });
       await store.#partials.tidy();
       await store.#packed.tidy(await store.#digests());
@@ -207,6 +212,7 @@ export class ModelStore {
     return this.#typed('The model could not be deleted', async () => {
       await removeFile(this.#fs, this.path(digest));
       await syncDirectory(this.#fs, `${this.#directory}/models`);
+      await this.parts.delete(digest);
       await this.#packed.forget(digest);
       await this.#names.forget(digest);
     });

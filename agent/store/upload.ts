@@ -106,6 +106,15 @@ export class Upload {
     return this.#published;
   }
 
+  /** Makes the file as long as the model: what is not there is a hole. @throws PynqLlmError AGENT_STORE_FULL, AGENT_STORE_FAILED */
+  async extend(): Promise<void> {
+    try {
+      await this.#handle.truncate(this.plan.byteLength);
+    } catch (error) {
+      throw storeError(error, 'The part of a model could not be made as long as the model');
+    }
+  }
+
   /** Lets go of the partial file, which stays for a later attempt. */
   async close(): Promise<void> {
     await this.#published?.catch(() => {});

@@ -10,6 +10,7 @@ import type {
 } from '../../protocol/index.js';
 import type { KvSettings } from './kv-settings.js';
 import type { DeviceMethod, DeviceParams } from './methods.js';
+import type { FromStage, ToStage } from './stage-messages.js';
 
 export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
   readonly kind: 'call';
@@ -22,6 +23,7 @@ export interface DeviceCall<M extends DeviceMethod = DeviceMethod> {
 
 export type ToWorker =
   | DeviceCall
+  | ToStage
   /** Tokens numbered below `credit` may be generated. */
   | { readonly kind: 'grant'; readonly generation: string; readonly credit: number }
   | { readonly kind: 'cancel'; readonly generation: string }
@@ -42,6 +44,7 @@ export interface DmaMemory {
 }
 
 export type FromWorker =
+  | FromStage
   | { readonly kind: 'ready'; readonly description: BoardInfo['description']; readonly dmaMemory: DmaMemory }
   | { readonly kind: 'open-failed'; readonly error: WireError }
   | { readonly kind: 'reply'; readonly id: number; readonly result: Result<DeviceMethod> }

@@ -1,5 +1,6 @@
 import type { MethodName, Params } from '../../protocol/index.js';
 import type { RegisterPlace } from './register-mailbox.js';
+import type { StageSettings } from './stage-messages.js';
 
 /** How the worker takes a method. */
 interface DeviceMethodEntry {
@@ -72,7 +73,11 @@ interface ResolvedParams {
   'models.load': Params<'models.load'> & {
     readonly path: string;
     readonly packed?: { readonly folder: string; readonly roomBytes: number } | undefined;
+    /** Some of its layers alone, for who is in the agent's process. */
+    readonly stage?: StageSettings | undefined;
   };
+  /** Ending what runs on it, for who is in the agent's process. */
+  'models.unload': Params<'models.unload'> & { readonly force?: boolean | undefined };
   'registers.read': readonly RegisterPlace[];
   'registers.write': readonly (RegisterPlace & { readonly value: number })[];
 }

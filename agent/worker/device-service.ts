@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { Board, RegisterWindow } from '../../board/index.js';
-import { Accelerator, recordBoard, replayTrace } from '../../driver/index.js';
+import { Accelerator, recordBoard, replayTrace, type WorkingPlan } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { MethodName, Result } from '../../protocol/index.js';
 import type { DeviceCall, DmaMemory, WorkerSetup } from '../worker-link/messages.js';
@@ -15,7 +16,7 @@ import { TraceFiles } from './trace-files.js';
 
 interface ServiceSetup
   extends Pick<WorkerSetup, 'scratch'>,
-    ModelSetup,
+    Omit<ModelSetup, 'useWorking'>,
     Partial<Pick<WorkerSetup, 'checkCycles'>> {
   /** Told after each tile that the device has computed: a step may take minutes, and is no hang. */
   readonly onTile?: (() => void) | undefined;
@@ -32,6 +33,8 @@ export class DeviceService {
   readonly #onTile: (() => void) | undefined;
   readonly #handlers: DeviceHandlers;
   #accelerator: Accelerator;
+  /** The driver's buffers, where they are not as large as any model needs them. */
+  #working: WorkingPlan | undefined;
 
   /** @param now milliseconds, by which work on texts is cut into slices */
   constructor(board: Board, setup: ServiceSetup, events: ModelEvents, now?: () => number) {
@@ -43,7 +46,8 @@ export class DeviceService {
     this.#accelerator = this.#newAccelerator(board);
     this.#buffers = new SessionBuffers(board);
     this.#traces = new TraceFiles(scratch);
-    this.models = new LoadedModels(() => this.#accelerator, setup, events, now);
+    const models = { ...setup, useWorking: (plan: WorkingPlan | undefined) => this.#useWorking(plan) };
+    this.models = new LoadedModels(() => this.#accelerator, models, events, now);
     this.#handlers = this.#createHandlers();
   }
 
@@ -146,13 +150,20 @@ export class DeviceService {
     }
   }
 
+  #useWorking(plan: WorkingPlan | undefined): WorkingPlan | undefined {
+    if (this.models.count > 0 || isDeepStrictEqual(plan, this.#working)) return this.#working;
+    this.#working = plan;
+    this.#useBoard(this.#accelerator.board);
+    return plan;
+  }
+
   #useBoard(board: Board): void {
     this.#accelerator.close();
     this.#accelerator = this.#newAccelerator(board);
   }
 
   #newAccelerator(board: Board): Accelerator {
-    const accelerator = new Accelerator(board, { checkCycles: this.#checkCycles });
+    const accelerator = new Accelerator(board, { checkCycles: this.#checkCycles, plan: this.#working });
     accelerator.onTile = this.#onTile;
     return accelerator;
   }

@@ -1,37 +1,34 @@
 import { randomBytes } from 'node:crypto';
-import type { Accelerator } from '../../driver/index.js';
-import { emptyMemory } from '../../driver/index.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { Accelerator, WorkingPlan } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
-  budgetMemory,
-  type CoreTypesSetting,
-  checkContextLength,
-  checkCoreTypes,
-  checkModel,
-  chooseForms,
+  DEFAULT_LIMITS,
   type Engine,
   EngineMetrics,
-  loadModel,
-  type MemoryBudget,
-  type MemoryRequest,
-  type Model,
-  type ModelShape,
-  modelShape,
   newCost,
-  requireMemory,
   SpillFolder,
+  Stage,
   type SystemMemory,
 } from '../../llm/index.js';
-import type { GenerateEvent, OnProgress, Result } from '../../protocol/index.js';
-import type { KvSettings } from '../worker-link/kv-settings.js';
+import {
+  errorFromWire,
+  errorToWire,
+  type GenerateEvent,
+  type OnProgress,
+  type Result,
+} from '../../protocol/index.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
-import { type CpuPart, type CpuSettings, chooseCpuPart } from './cpu-part.js';
+import type { FromStage, StageSettings, ToStage } from '../worker-link/stage-messages.js';
+import type { CpuSettings } from './cpu-part.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
+import { LoadedStages } from './loaded-stages.js';
 import { MemoryRoom } from './memory-room.js';
-import { checkLoadedAs, factsOf } from './model-facts.js';
-import { plainBudget, plainPlacement, planModel, shapeOf } from './plan-model.js';
+import { ModelBudgets } from './model-budgets.js';
+import { checkLoadedAs, loadedOtherwise } from './model-facts.js';
+import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
+import { PipelineSteps } from './pipeline-steps.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
 import { RunningGenerations } from './running-generations.js';
@@ -52,38 +49,46 @@ export interface ModelEvents {
     id: number,
     outcome: { readonly result: Result<QueuedMethod> } | { readonly error: unknown },
   ): void;
+  /** What others are to compute, or what was computed for them. */
+  onStage(message: FromStage): void;
   readonly programs: ProgramHost;
 }
 
 /** What models are set up with. */
 export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights' | 'coreTypes'>, CpuSettings {
+  /**
+   * Has the driver's buffers as large as a plan needs them, or as large as any model needs them, while nothing is loaded.
+   * @returns what they are now
+   */
+  readonly useWorking: (plan: WorkingPlan | undefined) => WorkingPlan | undefined;
   /** What the machine has beside DMA memory, asked before each load. */
   readonly systemMemory: () => SystemMemory;
 }
 
 type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
-interface Loaded {
+interface Loaded extends OpenModel {
   /** Another one each time that a model is loaded: versions of its pages begin anew. */
   readonly pages: string;
-  readonly model: Model;
-  readonly source: FileSource;
-  readonly result: Result<'models.load'>;
   readonly engine: Engine;
   readonly generations: RunningGenerations;
+  /** Where it is the last one of several boards: what of the model is here, and what computes steps instead of the engine alone. */
+  readonly settings: StageSettings | undefined;
+  readonly steps: PipelineSteps | undefined;
 }
 
 /** The models on the device, by digest, and what runs on them. */
 export class LoadedModels {
-  readonly #accelerator: () => Accelerator;
-  readonly #kv: KvSettings;
-  readonly #cpu: CpuSettings;
-  readonly #coreTypes: CoreTypesSetting | undefined;
+  readonly #takesRealTime: boolean;
+  readonly #budgets: ModelBudgets;
+  readonly #opening: Omit<OpenModelOptions, 'onProgress' | 'onNote'>;
   readonly #clientWeights: ReadonlyMap<string, number>;
   readonly #spill: SpillFolder | undefined;
   readonly #room: MemoryRoom;
+  readonly #useWorking: ModelSetup['useWorking'];
   readonly #events: ModelEvents;
   readonly #loaded = new Map<string, Loaded>();
+  readonly #stages: LoadedStages;
   readonly #pins: SessionPins;
   readonly scores: SessionScores;
   readonly #metrics = new EngineMetrics();
@@ -99,15 +104,17 @@ export class LoadedModels {
     events: ModelEvents,
     now: () => number = () => performance.now(),
   ) {
-    const { kv, clientWeights, coreTypes, systemMemory } = setup;
-    this.#coreTypes = coreTypes;
-    this.#accelerator = accelerator;
-    this.#kv = kv;
-    this.#cpu = setup;
+    const { kv, clientWeights, coreTypes, systemMemory, useWorking, takesRealTime = false } = setup;
+    const room = new MemoryRoom(systemMemory);
+    this.#room = room;
+    this.#useWorking = useWorking;
+    this.#takesRealTime = takesRealTime;
+    this.#budgets = new ModelBudgets({ accelerator, kv, cpu: setup, coreTypes, room });
+    this.#opening = { accelerator, budgets: this.#budgets, room, coreTypes, useWorking };
     this.#clientWeights = clientWeights;
-    this.#room = new MemoryRoom(systemMemory);
     this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
     this.#events = events;
+    this.#stages = new LoadedStages((message) => events.onStage(message));
     this.#pins = new SessionPins(events);
     this.scores = new SessionScores(events);
     this.programs = new ProgramThread(events.programs, now);
@@ -123,10 +130,10 @@ export class LoadedModels {
         pins: this.#pins,
         programs: this.programs,
       }),
-      'models.plan': (params) => this.#plan(params),
-      'models.check': (params) => this.#check(params),
+      'models.plan': (params) => this.#budgets.plan(params),
+      'models.check': (params) => this.#budgets.check(params, this.#loaded.get(params.model)?.result.memory),
       'models.load': (params, { id }) => this.#load(params, id),
-      'models.unload': ({ model }) => this.#unload(model),
+      'models.unload': ({ model, force = false }) => this.#unload(model, force),
 
       'models.unpin': ({ pin }, { session }) => {
         const pinning = this.texts.end((text) => text.session === session && text.pin === pin);
@@ -167,159 +174,126 @@ export class LoadedModels {
   }
 
   get count(): number {
-    return this.#loaded.size;
+    return this.#loaded.size + this.#stages.count;
   }
 
   get hasWork(): boolean {
-    for (const { engine } of this.#loaded.values()) if (engine.hasWork) return true;
-    return false;
+    for (const { engine, steps } of this.#loaded.values()) if ((steps ?? engine).hasWork) return true;
+    return this.#stages.hasWork;
+  }
+
+  /** Something was said, or time has passed: what could not begin before may be able to now. */
+  nudge(): void {
+    for (const { steps } of this.#loaded.values()) steps?.nudge();
+  }
+
+  /** Takes what concerns a model of which other boards have layers, too. */
+  takeStage(message: ToStage): void {
+    const { model, plan } = message;
+    const steps = this.#loaded.get(model)?.steps;
+    switch (message.kind) {
+      case 'stage-begin':
+        steps?.begin(plan);
+        this.#stages.begin(model, plan);
+        return;
+      case 'stage-end':
+        steps?.end(plan, errorFromWire(message.error));
+        this.#stages.end(model, plan);
+        return;
+      case 'stage-run':
+        this.#stages.take(message);
+        return;
+      case 'stage-hidden':
+        steps?.arrive(plan, message);
+    }
   }
 
   /** One step of every model that has work. Errors end what they belong to, nothing else. */
   step(): void {
-    for (const [digest, { engine, generations }] of this.#loaded) {
-      if (!engine.hasWork) continue;
-      generations.step();
+    this.#stages.step();
+    for (const [digest, { engine, generations, steps }] of this.#loaded) {
+      if (!(steps ?? engine).hasWork) continue;
+      generations.step(steps);
       this.#pins.tellProgress(digest);
       this.scores.tellProgress(digest);
     }
   }
 
-  /** Where a model would go and what it would take. @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE, where asked LLM_MEMORY_... */
-  #plan({
-    tensors,
-    model,
-    alone = false,
-    refuse = false,
-    ...request
-  }: DeviceParams<'models.plan'>): Result<'models.plan'> {
-    const accelerator = this.#accelerator();
-    const coreTypes = request.coreTypes ?? this.#coreTypes;
-    const { description } = accelerator.board;
-    const placement = () =>
-      planModel((matrices) => accelerator.plan(matrices), tensors, description, coreTypes);
-    if (model === undefined) return placement();
-    const { budget } = this.#cpuPart(shapeOf(model, tensors), request, alone);
-    if (refuse) requireMemory(budget);
-    return { ...placement(), memory: plainBudget(budget) };
-  }
-
-  #cpuPart(model: ModelShape, request: MemoryRequest, alone: boolean): CpuPart {
-    checkContextLength(model, request.contextLength);
-    const accelerator = this.#accelerator();
-    const { description } = accelerator.board;
-    const coreTypes = checkCoreTypes(request.coreTypes ?? this.#coreTypes);
-    const matrices = () => chooseForms(description, model.matrices, coreTypes).map(({ shape }) => shape);
-    return chooseCpuPart(
-      this.#cpu,
-      matrices,
-      (shapes) => accelerator.plan(shapes),
-      description,
-      (part) => this.#budget(model, { ...request, ...part, coreTypes }, alone),
-    );
-  }
-
-  /** @param alone with nothing else on the board, else beside what is loaded */
-  #budget(model: ModelShape, request: MemoryRequest, alone: boolean): MemoryBudget {
-    const { board } = this.#accelerator();
-    const { description } = board;
-    return budgetMemory({
-      model,
-      board: { description, dma: alone ? emptyMemory(description) : board.dmaMemory() },
-      system: alone ? this.#room.alone() : this.#room.left(),
-      request: {
-        ...request,
-        kvType: request.kvType ?? this.#kv.type,
-        kvBytes: request.kvBytes ?? this.#kv.bytes,
-      },
-    });
-  }
-
   /**
-   * What loading would check, and say of the memory as it is now. Of a model that is loaded, what it took.
-   * @throws PynqLlmError as `#load`, before it takes memory
-   */
-  #check({ model, path, ...request }: DeviceParams<'models.check'>): Result<'models.check'> {
-    using source = fileSource(path);
-    const gguf = openGguf(source);
-    const assumed = [...checkModel(gguf).assumed];
-    const loaded = this.#loaded.get(model)?.result.memory;
-    if (loaded !== undefined) return { assumed, memory: loaded };
-    const { budget } = this.#cpuPart(modelShape(gguf), request, false);
-    requireMemory(budget);
-    return { assumed, memory: plainBudget(budget) };
-  }
-
-  /**
-   * Nothing is allocated before the model is known to fit.
+   * A stage takes the place of what is loaded of its model.
    * @param id of the call, for progress
    * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
    */
-  #load(
-    { model: digest, path, packed, ...request }: DeviceParams<'models.load'>,
-    id: number,
-  ): Result<'models.load'> {
-    const before = this.#loaded.get(digest);
+  #load(params: DeviceParams<'models.load'>, id: number): Result<'models.load'> {
+    const { model: digest, path: _, packed: __, stage, ...request } = params;
+    const before = this.#loaded.get(digest) ?? this.#stages.get(digest);
     if (before !== undefined) {
-      checkLoadedAs(before.model, request);
-      return before.result;
+      if (stage === undefined) {
+        checkLoadedAs(before.model, request);
+        return before.result;
+      }
+      const isSame =
+        isDeepStrictEqual(before.settings, stage) && loadedOtherwise(before.model, request) === undefined;
+      if (isSame) return before.result;
+      this.#unload(digest, true);
     }
-    const source = fileSource(path);
-    let opened: Model | undefined;
-    try {
-      const gguf = openGguf(source);
-      const { budget, threads, rows } = this.#cpuPart(modelShape(gguf), request, false);
-      requireMemory(budget);
-      this.#room.promise(digest, budget.system.need);
-      const { kvType, kvBytes, maxColumns } = budget;
-      const model = loadModel(gguf, {
-        accelerator: this.#accelerator(),
-        contextLength: request.contextLength,
-        kvType,
-        kvBytes,
-        maxColumns,
-        coreTypes: request.coreTypes ?? this.#coreTypes,
-        threads,
-        cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
-        onProgress: (...amounts) => this.#events.onProgress(id, ...amounts),
-        keep: { model: digest, ...packed, say: (note) => this.#events.onNote(note) },
-      });
-      opened = model;
-      const result = {
-        facts: factsOf(model),
-        placement: plainPlacement(model.placement),
-        memory: plainBudget(budget),
-        weights: model.weights,
-      };
-      const generations = new RunningGenerations(
-        model,
-        {
-          metrics: this.#metrics,
-          spill: this.#spill,
-          weights: this.#clientWeights,
-          cyclesPerMs: this.#cpu.takesRealTime
-            ? this.#accelerator().board.description.clockHz / 1_000
-            : undefined,
-        },
-        (draft) => this.#find(draft).model,
-        this.#events.onEvent,
-      );
-      const { engine } = generations;
-      const pages = randomBytes(8).toString('hex');
-      this.#loaded.set(digest, { pages, model, source, result, engine, generations });
-      return result;
-    } catch (error) {
-      // Its weights may be there and the memory for keys and values not.
-      opened?.close();
-      source.close();
-      this.#room.free(digest);
-      throw error;
-    }
+    const options = {
+      ...this.#opening,
+      onProgress: (...amounts: Parameters<OnProgress>) => this.#events.onProgress(id, ...amounts),
+      onNote: (text: string) => this.#events.onNote(text),
+    };
+    return openModel(options, params, (opened) => {
+      if (stage !== undefined && !opened.model.isLast)
+        this.#stages.add(digest, { ...opened, settings: stage, stage: new Stage(opened.model) });
+      else this.#loaded.set(digest, this.#serve(digest, opened, stage));
+      return opened.result;
+    });
   }
 
-  /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED, AGENT_MODEL_BUSY */
-  #unload(digest: string): Result<'models.unload'> {
+  /** @param settings where it has the last layers alone, and other boards those before */
+  #serve(digest: string, opened: OpenModel, settings: StageSettings | undefined): Loaded {
+    const stages = settings?.stages ?? 1;
+    const { clockHz } = this.#opening.accelerator().board.description;
+    const generations = new RunningGenerations(
+      opened.model,
+      {
+        ...(stages > 1 && { microBatches: stages, maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
+        metrics: this.#metrics,
+        // The other stages could not follow.
+        spill: stages > 1 ? undefined : this.#spill,
+        weights: this.#clientWeights,
+        cyclesPerMs: this.#takesRealTime ? clockHz / 1_000 : undefined,
+      },
+      (draft) => this.#find(draft).model,
+      this.#events.onEvent,
+    );
+    const { engine } = generations;
+    const onStage = (message: FromStage) => this.#events.onStage(message);
+    const steps = () =>
+      new PipelineSteps(engine, stages, {
+        onBatch: (plan, batch) => onStage({ kind: 'stage-batch', model: digest, plan, batch }),
+        onFailed: (plan, number, cause) => {
+          const error = errorToWire(cause, 'AGENT_INTERNAL');
+          onStage({ kind: 'stage-failed', model: digest, plan, number, error });
+        },
+      });
+    const pages = randomBytes(8).toString('hex');
+    return { ...opened, pages, engine, generations, settings, steps: stages > 1 ? steps() : undefined };
+  }
+
+  /**
+   * @param force ends what runs on it
+   * @throws PynqLlmError AGENT_MODEL_NOT_LOADED, AGENT_MODEL_BUSY
+   */
+  #unload(digest: string, force: boolean): Result<'models.unload'> {
+    const stage = this.#stages.remove(digest);
+    if (stage !== undefined) {
+      this.#free(digest, stage);
+      this.#useWorking(undefined);
+      return {};
+    }
     const loaded = this.#find(digest);
+    if (force) this.#end(digest, loaded);
     const drafts = [...this.#loaded.values()].some(({ generations }) => generations.draftsWith(digest));
     if (loaded.engine.count > 0 || drafts || this.#hasText(digest))
       throw new PynqLlmError(
@@ -330,22 +304,22 @@ export class LoadedModels {
         },
       );
     this.#close(digest, loaded);
+    this.#useWorking(undefined);
     return {};
   }
 
   /** Ends what runs and unloads everything. */
   unloadAll(): void {
     for (const [digest, loaded] of [...this.#loaded]) {
-      this.#endTexts(({ model }) => model === digest, unloaded(digest));
-      this.#pins.endModel(digest);
-      this.scores.endModel(digest);
-      loaded.generations.cancelAll();
+      this.#end(digest, loaded);
       this.#close(digest, loaded);
     }
+    this.#closeStages();
   }
 
   close(): void {
     for (const [digest, loaded] of [...this.#loaded]) this.#close(digest, loaded);
+    this.#closeStages();
     this.programs.close();
   }
 
@@ -391,14 +365,41 @@ export class LoadedModels {
   #find(digest: string): Loaded {
     const loaded = this.#loaded.get(digest);
     if (loaded !== undefined) return loaded;
+    const { settings } = this.#stages.get(digest) ?? {};
+    if (settings !== undefined)
+      throw new PynqLlmError(
+        'FLEET_STAGE_ONLY',
+        `Of model ${digest} this board has layers ${settings.from} to ${settings.to - 1} alone.`,
+        { context: { model: digest } },
+      );
     throw new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${digest} is not loaded.`, {
       context: { model: digest },
     });
   }
 
-  #close(digest: string, { model, source }: Loaded): void {
+  /** Ends what runs on a model. */
+  #end(digest: string, { generations, steps }: Loaded): void {
+    this.#endTexts(({ model }) => model === digest, unloaded(digest));
+    this.#pins.endModel(digest);
+    this.scores.endModel(digest);
+    if (steps === undefined) generations.cancelAll();
+    else steps.abort(new PynqLlmError('FLEET_STAGE_LOST', 'The board gets other layers of the model.'));
+  }
+
+  #close(digest: string, loaded: Loaded): void {
     this.#pins.endModel(digest);
     this.#loaded.delete(digest);
+    this.#free(digest, loaded);
+  }
+
+  #closeStages(): void {
+    for (const digest of this.#stages.digests) {
+      const stage = this.#stages.remove(digest);
+      if (stage !== undefined) this.#free(digest, stage);
+    }
+  }
+
+  #free(digest: string, { model, source }: OpenModel): void {
     model.close();
     source.close();
     this.#room.free(digest);

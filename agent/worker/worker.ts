@@ -7,6 +7,7 @@ import { Doorbell } from '../worker-link/doorbell.js';
 import type { DeviceCall, FromWorker, ToWorker, WorkerSetup } from '../worker-link/messages.js';
 import { changesMemory } from '../worker-link/methods.js';
 import { RegisterMailbox } from '../worker-link/register-mailbox.js';
+import type { FromStage } from '../worker-link/stage-messages.js';
 import { DeviceService } from './device-service.js';
 
 /** A flood of requests must not keep generations from their steps. */
@@ -21,6 +22,8 @@ const { port } = setup;
 const doorbell = new Doorbell(setup.doorbell);
 const registerMailbox = new RegisterMailbox(setup.registerMailbox);
 const post = (message: FromWorker): void => port.postMessage(message);
+const postStage = (message: FromStage): void =>
+  port.postMessage(message, message.kind === 'stage-ran' ? [message.hidden.buffer as ArrayBuffer] : []);
 
 let events: { generation: string; event: GenerateEvent }[] = [];
 let reportSteps = false;
@@ -50,6 +53,7 @@ function openService(): DeviceService | undefined {
         else post({ kind: 'reply', id, result: outcome.result });
       },
       onNote: (text) => post({ kind: 'note', text }),
+      onStage: postStage,
       programs: {
         start: (thread, programs) =>
           port.postMessage({ kind: 'start-programs', thread, port: programs } satisfies FromWorker, [
@@ -87,9 +91,14 @@ function run(service: DeviceService): void {
     }
     flushEvents();
     if (!open) break;
+    if (!idle) service.models.nudge();
     if (slice(service)) continue;
     if (service.models.hasWork) step(service);
-    else if (idle) doorbell.sleep(rings, lastMessageAt);
+    else if (idle) {
+      doorbell.sleep(rings, lastMessageAt);
+      // Somebody's time may be over.
+      service.models.nudge();
+    }
   }
   service.close();
   port.close();
@@ -111,6 +120,12 @@ function take(service: DeviceService, message: ToWorker): void {
       return;
     case 'end-session':
       service.endSession(message.session);
+      return;
+    case 'stage-begin':
+    case 'stage-end':
+    case 'stage-run':
+    case 'stage-hidden':
+      service.models.takeStage(message);
       return;
     case 'programs-ended':
       service.models.programs.onEnded(message.thread, message.reason);
@@ -156,7 +171,9 @@ function fail(id: number, error: unknown): void {
 function slice({ models }: DeviceService): boolean {
   if (!models.texts.isDue(models.hasWork)) return false;
   doorbell.tick();
-  return models.texts.slice();
+  const isOn = models.texts.slice();
+  models.nudge();
+  return isOn;
 }
 
 function step(service: DeviceService): void {

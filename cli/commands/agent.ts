@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { AgentFlags, AgentHandle } from '../../agent/index.js';
+import type { AgentFlags, ServedAgent } from '../../agent/index.js';
 import { accessOf, connectBus, type FleetFlags, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
@@ -118,7 +118,7 @@ interface MemberFlags extends FleetFlags {
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
-async function member(url: string, flags: MemberFlags): Promise<(agent: AgentHandle) => Disposable> {
+async function member(url: string, flags: MemberFlags): Promise<(agent: ServedAgent) => Disposable> {
   const { boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
   const access = accessOf(flags);

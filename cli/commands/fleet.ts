@@ -1,6 +1,7 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
 import { harmlessJson, isPynqLlmError } from '../../errors/index.js';
+import type { PipelineMode } from '../../fleet/index.js';
 import type { LoadSettings } from '../../sdk/index.js';
 import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
@@ -51,6 +52,7 @@ interface GatewayFlags extends LoadFlags, Omit<DaemonFlags, 'listen' | 'allowOri
   readonly storeDir?: string;
   readonly allowOrigin?: readonly string[];
   readonly maxSilent?: number;
+  readonly pipeline?: PipelineMode;
 }
 
 /** Flags of what listens for a fleet's clients. */
@@ -70,6 +72,12 @@ function withGateway(command: Command): Command {
       '--allow-origin <origin>',
       'origin of a web page that may connect, or "*" with a token file; repeatable',
       collect,
+    )
+    .addOption(
+      new Option(
+        '--pipeline <n>',
+        'cut models by layers, each over so many boards, in as many pipelines side by side as there are boards for; auto: only over as many as it needs to fit',
+      ).argParser(pipelineMode),
     )
     .addOption(maxSilentOption())
     .addOption(
@@ -150,11 +158,11 @@ function upCommand(): Command {
     .requiredOption('--mocks <n>', 'how many boards', wholeNumber(1, 64))
     .option('-d, --device <url>', 'what each board is: mock:, mock:NAME or mock:FILE.toml', 'mock:')
     .addOption(threadsOption('threads that compute beside each mock'));
-  return withGateway(command).action(async ({ mocks, device, threads, ...flags }: UpFlags) => {
+  return withGateway(command).action(async ({ mocks, device, threads, pipeline, ...flags }: UpFlags) => {
     const { startMockFleet } = await import('../../fleet/index.js');
     const { storeDir } = flags;
     await serveGateway(flags, (listening) =>
-      startMockFleet({ ...listening, mocks, device, storeDir, threads }),
+      startMockFleet({ ...listening, mocks, device, storeDir, threads, pipeline }),
     );
   });
 }
@@ -169,12 +177,23 @@ function serveCommand(): Command {
     async (flags: GatewayFlags & BusFlags & { bus: string }) => {
       const { serveFleet } = await import('../../fleet/index.js');
       const connect = connectBus(flags.bus, 'gateway', accessOf(flags));
-      const { storeDir } = flags;
-      await serveGateway(flags, (listening) => serveFleet({ ...listening, bus: connect, storeDir }));
+      const { storeDir, pipeline } = flags;
+      await serveGateway(flags, (listening) =>
+        serveFleet({ ...listening, bus: connect, storeDir, pipeline }),
+      );
     },
   );
 }
 
+/** @throws InvalidArgumentError */
+function pipelineMode(text: string): PipelineMode {
+  if (text === 'auto') return text;
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 2 && count <= 64) return count;
+  throw new InvalidArgumentError('It must be a number of boards from 2 to 64, or auto.');
+}
+
+const PLAN_COLUMNS = ['plan', 'model', 'state', 'stages'].map((heading) => ({ heading }));
 const COLUMNS = ['board', 'is', 'state', 'requests', 'models'].map((heading) => ({ heading }));
 
 interface StatusFlags extends DeviceOptions {
@@ -196,9 +215,16 @@ function statusCommand(): Command {
         `${inHand} of ${places}`,
         models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
       ]);
+      const plans = (status.plans ?? []).map(({ number, model, state, stages }) => [
+        String(number),
+        model.slice(0, 12),
+        state,
+        stages.map(({ board, from, to }) => `${board} ${from} to ${to - 1}`).join(', '),
+      ]);
+      const cut = plans.length === 0 ? '' : `\n\n${formatTable(PLAN_COLUMNS, plans)}`;
       const { waiting, tokens, redelivered, moved, diverged } = status;
       printText(
-        `${formatTable(COLUMNS, rows)}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${moved} times one was moved, ${diverged} tokens of two boards differed\n`,
+        `${formatTable(COLUMNS, rows)}${cut}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${moved} times one was moved, ${diverged} tokens of two boards differed\n`,
       );
     },
   );

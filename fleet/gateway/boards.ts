@@ -1,6 +1,7 @@
 import { type Bus, type LeaseWatch, watchLeases } from '../../bus/index.js';
 import type { Log } from '../../listen/index.js';
 import { type BoardModel, type BoardRecord, readRecord } from '../messages.js';
+import type { Plan } from '../pipeline/plan-record.js';
 import { BOARDS } from '../subjects.js';
 
 /** A board that is there now. */
@@ -66,7 +67,7 @@ export class Boards {
         if (isNew) onCome(board);
         onChange(board);
       }
-      this.#look();
+      this.look();
     });
     this.#watch.ended.catch((err: unknown) =>
       log.error({ err }, 'the boards of the fleet are not seen any more'),
@@ -88,18 +89,38 @@ export class Boards {
     if (board !== undefined) board.counts[what]++;
   }
 
+  /** Those that serve all of these models: they work for this gateway and have them, or have the last layers and others the layers before. */
+  with(models: readonly string[]): FleetBoard[] {
+    const { all } = this;
+    const serves = ({ owner, record }: FleetBoard, digest: string) => {
+      if (!this.#led.has(owner)) return false;
+      const model = modelOf(record, digest);
+      if (model?.state !== 'loaded') return false;
+      if (model.stage === undefined) return true;
+      const { plan, index, of } = model.stage;
+      const loaded = all.filter((board) => stageOf(board.record, plan)?.state === 'loaded');
+      return index === of - 1 && loaded.length === of;
+    };
+    return all.filter((board) => models.every((model) => serves(board, model)));
+  }
+
+  /** Whether each board of a plan has its stage loaded. */
+  isWhole({ number, stages }: Plan): boolean {
+    return stages.every(({ board, owner }) => {
+      const there = this.#boards.get(board);
+      return there?.owner === owner && stageOf(there.record, number)?.state === 'loaded';
+    });
+  }
+
+  /** Has who waits in `until` look again: something else has changed. */
+  look(): void {
+    for (const look of [...this.#waiting]) look();
+  }
+
   /** A board has said that it works for this gateway. */
   led(owner: string): void {
     this.#led.add(owner);
-    this.#look();
-  }
-
-  /** Those that work for this gateway and have all of these models loaded. */
-  with(models: readonly string[]): FleetBoard[] {
-    return this.all.filter(
-      ({ owner, record }) =>
-        this.#led.has(owner) && models.every((model) => modelOf(record, model)?.state === 'loaded'),
-    );
+    this.look();
   }
 
   /**
@@ -140,10 +161,11 @@ export class Boards {
   close(): void {
     this.#watch.close();
   }
+}
 
-  #look(): void {
-    for (const look of [...this.#waiting]) look();
-  }
+/** What a board says of its stage of a plan. */
+export function stageOf({ models }: BoardRecord, plan: number): BoardModel | undefined {
+  return models.find(({ stage }) => stage?.plan === plan);
 }
 
 export function modelOf({ models }: BoardRecord, digest: string): BoardModel | undefined {

@@ -1,5 +1,5 @@
 import type { Bus } from '../../bus/index.js';
-import { BOARDS, GATEWAY, LOG, MODELS, WORK_QUEUE } from '../subjects.js';
+import { BOARDS, GATEWAY, LOG, MODELS, PLANS, WORK_QUEUE } from '../subjects.js';
 
 /** Prompts and answers are readable by whoever reads the broker's disk: not for longer than they may be needed. */
 const MAX_AGE_MS = 3_600_000;
@@ -27,5 +27,5 @@ export async function declareStores(bus: Bus): Promise<void> {
     duplicateWindowMs: LOG_DUPLICATES_MS,
     maxBytes: 128 * 2 ** 20,
   });
-  for (const name of [BOARDS, GATEWAY, MODELS]) await bus.declareBucket({ name, maxBytes: 2 ** 20 });
+  for (const name of [BOARDS, GATEWAY, MODELS, PLANS]) await bus.declareBucket({ name, maxBytes: 2 ** 20 });
 }

@@ -9,8 +9,9 @@ import {
   type StoredModel,
 } from '../../protocol/index.js';
 import { requireExactTypes } from '../exact-types.js';
-import { type Boards, type FleetBoard, modelOf } from './boards.js';
+import { type Boards, type FleetBoard, modelOf, stageOf } from './boards.js';
 import type { Calls } from './calls.js';
+import type { Pipelines } from './pipelines.js';
 import type { WantedModels } from './wanted-models.js';
 
 /** A board that loads a model tells of its progress every second or so; packing a large matrix takes longer. */
@@ -21,10 +22,15 @@ interface FleetModelsOptions {
   readonly boards: Boards;
   readonly calls: Calls;
   readonly log: Log;
+  /** Where models are cut over boards, or told which has all of them. */
+  readonly pipelines: Pipelines | undefined;
   readonly wanted: WantedModels;
   /** How long a model waits for a first board. */
   readonly waitMs: number;
 }
+
+/** What boards may take to let go of layers of a model. */
+const UNLOAD_MS = 60_000;
 
 /** The models of the fleet: stored by the gateway, and on every board that can load them. */
 export class FleetModels {
@@ -34,6 +40,11 @@ export class FleetModels {
   constructor(options: FleetModelsOptions) {
     this.#options = options;
     this.#wanted = options.wanted;
+  }
+
+  /** Whether models are cut over boards, or may be. */
+  get areCut(): boolean {
+    return this.#options.pipelines !== undefined;
   }
 
   get count(): number {
@@ -68,8 +79,24 @@ export class FleetModels {
     });
   }
 
+  /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED, FLEET_STAGE_DRAFT */
+  requireDrafting(digest: string): void {
+    this.requireLoaded(digest);
+    if (!this.#options.pipelines?.isCut(digest)) return;
+    throw new PynqLlmError('FLEET_STAGE_DRAFT', `Model ${digest} is cut over several boards.`, {
+      context: { model: digest },
+    });
+  }
+
   /** A board is there, or has changed: it is to have what all have, and nothing else that a gateway had it load. */
   reconcile({ name, record }: FleetBoard): void {
+    const { pipelines } = this.#options;
+    if (pipelines !== undefined) {
+      // What gateways before had loaded is wanted by this one, too.
+      for (const params of this.#wanted.all) pipelines.take(params);
+      pipelines.reconcile();
+      return;
+    }
     for (const params of this.#wanted.all)
       if (modelOf(record, params.model) === undefined) void this.#send(name, params);
     const { calls, log } = this.#options;
@@ -83,11 +110,11 @@ export class FleetModels {
 
   /**
    * Has every board load a model; resolves once each that is there has it or has failed, and one has it.
-   * @throws PynqLlmError FLEET_CORE_TYPES, FLEET_NO_BOARDS, FLEET_MODEL_FAILED, FLEET_LOAD_STALLED, BUS_...; where all boards say the
-   *   same, that
+   * @throws PynqLlmError FLEET_CORE_TYPES, FLEET_NO_BOARDS, FLEET_MODEL_FAILED, FLEET_LOAD_STALLED, FLEET_PLAN_..., FLEET_NO_PLAN, BUS_...;
+   *   where all boards say the same, that
    */
   async load(settings: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
-    const { boards, calls, waitMs } = this.#options;
+    const { boards, calls, waitMs, pipelines } = this.#options;
     const params = { ...settings, coreTypes: requireExactTypes(settings.coreTypes) };
     const { model } = params;
     await this.find(model);
@@ -97,6 +124,7 @@ export class FleetModels {
       const first = await boards.until(() => boards.all[0], waitMs);
       if (first === undefined)
         throw new PynqLlmError('FLEET_NO_BOARDS', `No board was there within ${waitMs} ms to load ${model}.`);
+      if (pipelines !== undefined) return await this.#cut(pipelines, params, onProgress);
       // Where it failed it is tried again.
       const attempts = new Map<string, number>();
       await Promise.all(
@@ -116,7 +144,14 @@ export class FleetModels {
   /** @throws PynqLlmError as the boards */
   async unload(digest: string): Promise<void> {
     await this.#wanted.remove(digest);
-    const { boards, calls } = this.#options;
+    const { boards, calls, pipelines } = this.#options;
+    if (pipelines !== undefined) {
+      await pipelines.unwant(digest);
+      const isGone = () =>
+        boards.all.every(({ record }) => modelOf(record, digest) === undefined) || undefined;
+      await boards.until(isGone, UNLOAD_MS);
+      return;
+    }
     await Promise.all(
       boards.with([digest]).map(({ name }) => calls.ask(name, 'models.unload', { model: digest })),
     );
@@ -143,6 +178,69 @@ export class FleetModels {
       log.warn({ board, err }, 'a board was not told of a model');
       return undefined;
     }
+  }
+
+  /**
+   * Has a model cut over boards; resolves once every plan that is made of them is whole, or the first one that could not be.
+   * @throws PynqLlmError FLEET_PLAN_..., FLEET_NO_PLAN, FLEET_LOAD_STALLED, as the boards
+   */
+  async #cut(
+    pipelines: Pipelines,
+    params: Params<'models.load'>,
+    onProgress: OnProgress,
+  ): Promise<Result<'models.load'>> {
+    const { boards, calls, waitMs } = this.#options;
+    const { model } = params;
+    try {
+      await pipelines.want(params);
+      for (let before: string | undefined; ; ) {
+        const now = await boards.until(
+          () => {
+            const plans = pipelines.plans(model);
+            const [serving] = boards.with([model]);
+            const isOver = serving !== undefined && plans.every((plan) => boards.isWhole(plan));
+            const error = serving === undefined ? pipelines.errorOf(model) : undefined;
+            const states = plans.flatMap(({ number, stages }) =>
+              stages.map(({ board }) => {
+                const there = boards.get(board);
+                return there && stageOf(there.record, number);
+              }),
+            );
+            const signature = JSON.stringify(states);
+            if (isOver) return { serving };
+            if (error !== undefined) return { error };
+            return signature === before ? undefined : { states, signature };
+          },
+          pipelines.plans(model).length === 0 ? waitMs : STALL_MS,
+        );
+        if (now === undefined) throw this.#notCut(pipelines.plans(model).length);
+        if (now.error !== undefined) throw now.error;
+        if (now.serving !== undefined) {
+          // Its memory is as planned, whatever was asked for in all.
+          const { kvBytes: _, maxColumns: __, ...settings } = params;
+          return await calls.ask(now.serving.name, 'models.load', settings);
+        }
+        before = now.signature;
+        const parts = now.states.map((state) =>
+          state?.state === 'loading' ? state : { done: state?.state === 'loaded' ? 1 : 0, total: 1 },
+        );
+        const sum = (of: 'done' | 'total') => parts.reduce((all, part) => all + part[of], 0);
+        if (parts.length > 0) onProgress(sum('done'), sum('total'), 'bytes');
+      }
+    } catch (error) {
+      if (boards.with([model]).length === 0) await pipelines.unwant(model).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #notCut(plans: number): PynqLlmError {
+    if (plans > 0)
+      return new PynqLlmError('FLEET_LOAD_STALLED', `No board told of its progress for ${STALL_MS} ms.`);
+    const { boards, waitMs } = this.#options;
+    return new PynqLlmError(
+      'FLEET_NO_PLAN',
+      `${boards.all.length} boards were there for ${waitMs} ms, which is not enough to cut the model over.`,
+    );
   }
 
   /** A board that has it, once no board is loading any more. */

@@ -24,10 +24,13 @@ import {
   type ServerStream,
 } from '../../protocol/index.js';
 import { LoadHistory } from '../advice/load-history.js';
+import type { PipelineMode } from '../plan/assign.js';
+import { readFleetModel } from '../plan/fleet-model.js';
 import { WORK_QUEUE } from '../subjects.js';
 import { BoardPages } from './board-pages.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
+import { describeBoard, describePlan } from './describe.js';
 import { Dispatch } from './dispatch.js';
 import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
@@ -36,6 +39,7 @@ import { Journal } from './journal.js';
 import type { LeftRequest } from './left-requests.js';
 import { LoadMeter } from './load-meter.js';
 import { Operations } from './operations.js';
+import { deletePlans, Pipelines } from './pipelines.js';
 import { factsOf, type RequestSink } from './request.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
@@ -60,6 +64,10 @@ export interface GatewayOptions {
   readonly log: Log;
   /** How long requests wait where no board could take them; two minutes unless given. */
   readonly maxWaitMs?: number | undefined;
+  /** How many boards a model is cut over; each board has all of a model unless given. */
+  readonly pipeline?: PipelineMode | undefined;
+  /** Milliseconds that a stage of a model that is cut may take for a batch; a minute unless given. */
+  readonly hopMs?: number | undefined;
   /** Of the lease under which it leads, and whether that is held now. */
   readonly term: number;
   readonly leads: () => boolean;
@@ -81,6 +89,7 @@ export class Gateway implements HandledGateway {
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
+  readonly #pipelines: Pipelines | undefined;
   readonly #pages: BoardPages;
   readonly #dispatch: Dispatch;
   readonly #files: Disposable;
@@ -96,7 +105,7 @@ export class Gateway implements HandledGateway {
   private constructor(options: GatewayOptions, history: LoadHistory, journal: Journal, wanted: WantedModels) {
     this.#options = options;
     this.#journal = journal;
-    const { bus, store, clock, log, maxWaitMs = WAIT_MS, term } = options;
+    const { bus, store, clock, log, pipeline, maxWaitMs = WAIT_MS, term } = options;
     this.store = store;
     this.#startedAt = clock.now();
     this.#boards = new Boards({
@@ -107,14 +116,19 @@ export class Gateway implements HandledGateway {
       onGone: (board, why) => {
         this.#pages.boardGone(board);
         this.#dispatch.boardGone(board, why === 'released');
+        this.#pipelines?.reconcile();
       },
     });
+    const modelOf = (digest: string) => readFleetModel(store.path(digest));
+    if (pipeline !== undefined)
+      this.#pipelines = new Pipelines({ ...options, boards: this.#boards, mode: pipeline, modelOf });
     this.calls = new Calls(bus, this.#boards, maxWaitMs, term);
     this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });
     this.models = new FleetModels({
       ...options,
       boards: this.#boards,
       calls: this.calls,
+      pipelines: this.#pipelines,
       wanted,
       waitMs: LOOK_MS,
     });
@@ -122,7 +136,12 @@ export class Gateway implements HandledGateway {
       ...options,
       boards: this.#boards,
       pages: this.#pages,
-      prices: new StepPrices(store, log),
+      prices: new StepPrices({
+        store,
+        log,
+        boards: this.#boards,
+        planOf: (number) => this.#pipelines?.plan(number),
+      }),
       waitMs: maxWaitMs,
     });
     this.#history = history;
@@ -161,6 +180,7 @@ export class Gateway implements HandledGateway {
     ]);
     const gateway = new Gateway(options, history, journal, wanted);
     try {
+      await (gateway.#pipelines?.adopt() ?? deletePlans(bus));
       await journal.read(signal, {
         onLeft: (request) => gateway.#adopt(request),
         onEntry: (entry) => gateway.#dispatch.take(entry),
@@ -210,7 +230,7 @@ export class Gateway implements HandledGateway {
       throw new PynqLlmError('AGENT_DRAINING', 'The gateway is shutting down and takes no more generations.');
     const { generation, model, window, sampling } = params;
     this.models.requireLoaded(model);
-    if (sampling.draftModel !== undefined) this.models.requireLoaded(sampling.draftModel);
+    if (sampling.draftModel !== undefined) this.models.requireDrafting(sampling.draftModel);
     const first = params.continueFrom?.length ?? 0;
     // Refused, it leaves the one of this id that is there as it is.
     this.generations.add(generation, model, window, stream, first, params.service);
@@ -359,24 +379,10 @@ export class Gateway implements HandledGateway {
 
   status(): FleetStatus {
     return {
-      boards: this.#boards.all.map(
-        ({ name, owner, counts, record: { info, places, isDraining, models } }) => ({
-          name,
-          device: info.device,
-          title: info.description.title,
-          agent: info.agent,
-          state: isDraining ? 'draining' : 'ready',
-          places,
-          inHand: this.#dispatch.countOf(name),
-          pages: this.#pages.countOf(owner),
-          ...counts,
-          models: models.map((model) => ({
-            model: model.digest,
-            state: model.state,
-            ...(model.state === 'failed' && { error: model.error.message }),
-          })),
-        }),
+      boards: this.#boards.all.map((board) =>
+        describeBoard(board, this.#dispatch.countOf(board.name), this.#pages.countOf(board.owner)),
       ),
+      plans: this.#pipelines?.plans().map((plan) => describePlan(plan, this.#boards)),
       waiting: this.#dispatch.countOf(undefined),
       ...this.#dispatch.totals,
     };
@@ -409,6 +415,7 @@ export class Gateway implements HandledGateway {
     this.#dispatch.close();
     this.generations.close();
     this.#files[Symbol.dispose]();
+    this.#pipelines?.close();
     this.#pages.close();
     this.#boards.close();
   }

@@ -136,7 +136,9 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'fleet.verify': () => gateway.operations.verify(),
 
     ...modelHandlers(gateway, uploads),
-    'models.plan': ({ params }) => calls.askAny(undefined, 'models.plan', params),
+    // What no board alone could load several may: how it is cut is found out when it is loaded.
+    'models.plan': ({ params }) =>
+      calls.askAny(undefined, 'models.plan', { ...params, refuse: params.refuse && !models.areCut }),
     'models.check': async ({ params }) => {
       const { digest } = await models.find(params.model);
       const loaded = models.stateOf(digest) === 'loaded' ? digest : undefined;

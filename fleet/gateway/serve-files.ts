@@ -5,6 +5,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import { CHUNK_BYTES, chunkCount, DIGEST_BYTES, sha256 } from '../../protocol/index.js';
 import { fileQuestion, pack, pieceQuestion, unpack } from '../messages.js';
 import { MODEL_FILE, MODEL_PIECE } from '../subjects.js';
+import { chunksOfStage } from './chunks-of-stage.js';
 
 /** Models whose chunks' digests are kept: 2 MiB for the largest. */
 const MOST_KEPT = 16;
@@ -30,10 +31,12 @@ export function serveFiles(bus: Bus, store: ModelStore): Disposable {
   };
   const subscriptions: Subscription[] = [
     bus.answer(MODEL_FILE, async ({ data }) => {
-      const { digest } = unpack(fileQuestion, data, 'The question for a model');
+      const { digest, stage } = unpack(fileQuestion, data, 'The question for a model');
       const { bytes, names } = await find(digest);
       const name = names[0] ?? digest.slice(0, 12);
-      return pack({ name, bytes, chunkDigests: await digestsOf(digest, bytes) });
+      const chunkDigests = await digestsOf(digest, bytes);
+      const wanted = stage && chunksOfStage(store.path(digest), bytes, stage);
+      return pack({ name, bytes, chunkDigests, wanted });
     }),
     bus.answer(MODEL_PIECE, async ({ data }) => {
       const { digest, offset, byteLength } = unpack(

@@ -1,10 +1,11 @@
 import type { ModelStore } from '../../agent/index.js';
 import type { BoardDescription } from '../../board/index.js';
 import type { Log } from '../../listen/index.js';
-import { columnsThatPay, PAGE_TOKENS } from '../../llm/index.js';
+import { columnsThatPay, type LayerRange, PAGE_TOKENS } from '../../llm/index.js';
 import { stepCost } from '../exact-types.js';
+import type { Plan } from '../pipeline/plan-record.js';
 import { readFleetModel } from '../plan/fleet-model.js';
-import type { FleetBoard } from './boards.js';
+import { type Boards, type FleetBoard, modelOf } from './boards.js';
 
 /** As models are loaded unless it is said otherwise. */
 const MOST_COLUMNS = 64;
@@ -16,38 +17,78 @@ export interface StepPrice {
   readonly promptColumns: number;
 }
 
+/** Some layers of a model, on a board of this description. */
+interface PricedStage {
+  readonly board: BoardDescription;
+  readonly range?: LayerRange | undefined;
+}
+
+interface StepPricesOptions {
+  readonly store: Pick<ModelStore, 'path'>;
+  readonly log: Log;
+  readonly boards: Pick<Boards, 'get'>;
+  /** The plan with a number. */
+  readonly planOf: (number: number) => Plan | undefined;
+}
+
 /** What steps take, in each board's own timing: from the model's header, read once. */
 export class StepPrices {
-  readonly #store: ModelStore;
-  readonly #log: Log;
+  readonly #options: StepPricesOptions;
   readonly #prices = new Map<string, StepPrice>();
 
-  constructor(store: ModelStore, log: Log) {
-    this.#store = store;
-    this.#log = log;
+  constructor(options: StepPricesOptions) {
+    this.#options = options;
   }
 
-  of(model: string, { record }: FleetBoard): StepPrice {
-    const { name, timing, unpack, clockHz } = record.info.description;
-    const key = [model, name, timing, unpack, clockHz].join('/');
+  /** For requests that this board has: where other boards have layers before its own, the slowest of them counts. */
+  of(model: string, board: FleetBoard): StepPrice {
+    const stages = this.#stagesOf(model, board);
+    const key = [
+      model,
+      ...stages.map(({ board: { name, timing, unpack, clockHz }, range }) =>
+        [name, timing, unpack, clockHz, range?.from, range?.to].join(),
+      ),
+    ].join('/');
     const known = this.#prices.get(key);
     if (known !== undefined) return known;
-    const price = this.#price(model, record.info.description);
+    const price = this.#price(model, stages);
     this.#prices.set(key, price);
     return price;
   }
 
-  #price(digest: string, board: BoardDescription): StepPrice {
+  #stagesOf(model: string, { record }: FleetBoard): PricedStage[] {
+    const { boards, planOf } = this.#options;
+    const number = modelOf(record, model)?.stage?.plan;
+    const plan = number === undefined ? undefined : planOf(number);
+    const whole = [{ board: record.info.description }];
+    if (plan === undefined) return whole;
+    const stages = plan.stages.flatMap(({ board, from, to }) => {
+      const there = boards.get(board);
+      return there === undefined ? [] : [{ board: there.record.info.description, range: { from, to } }];
+    });
+    return stages.length === 0 ? whole : stages;
+  }
+
+  #price(digest: string, stages: readonly PricedStage[]): StepPrice {
+    const { store, log } = this.#options;
     try {
-      const cost = stepCost(readFleetModel(this.#store.path(digest)).step, board);
-      const cycles = (columns: number, logits?: number) => cost.cycles(columns, logits);
+      const { step } = readFleetModel(store.path(digest));
+      const costs = stages.map(({ board, range }) => ({ cost: stepCost(step, board), range }));
+      const count = stages.length;
+      // Of a pipeline a step is a turn of every sequence: as many micro-batches as stages, each as long as the slowest takes.
+      const each = (all: number) => Math.ceil(all / count);
+      const slowest = (columns: number, logits?: number) =>
+        Math.max(...costs.map(({ cost, range }) => cost.ms(columns, logits, range)));
+      const cycles = (columns: number, logits?: number) =>
+        Math.max(...costs.map(({ cost, range }) => cost.cycles(columns, logits, range)));
       return {
-        stepMs: (columns, logits) => cost.ms(columns, logits),
-        promptColumns: columnsThatPay(MOST_COLUMNS, PAGE_TOKENS, cycles),
+        stepMs: (columns, logits) =>
+          count * slowest(each(columns), logits === undefined ? logits : each(logits)),
+        promptColumns: count * columnsThatPay(MOST_COLUMNS, PAGE_TOKENS, cycles),
       };
     } catch (err) {
       // Boards load more than can be priced: every column then counts the same.
-      this.#log.warn({ err, model: digest }, 'what steps of a model take is not known');
+      log.warn({ err, model: digest }, 'what steps of a model take is not known');
       return { stepMs: (columns) => columns, promptColumns: MOST_COLUMNS };
     }
   }

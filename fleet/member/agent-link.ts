@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { InProcessAgent, InProcessEvents } from '../../agent/index.js';
+import type { AgentStages, InProcessAgent, InProcessEvents } from '../../agent/index.js';
 import type { PynqLlmError } from '../../errors/index.js';
 import {
   ClientSession,
@@ -19,6 +19,8 @@ const ANSWER_MS = 120_000;
 export interface MemberAgent {
   /** Opens a session with every right. */
   connect(events: InProcessEvents): InProcessAgent;
+  /** Models of which it has some layers alone. */
+  readonly stages: AgentStages;
 }
 
 /** A member's session to the agent of its board, in the same process. */
@@ -40,7 +42,7 @@ export class AgentLink {
   }
 
   /** @throws PynqLlmError PROTOCOL_..., AGENT_... */
-  static async open(agent: MemberAgent): Promise<AgentLink> {
+  static async open(agent: Pick<MemberAgent, 'connect'>): Promise<AgentLink> {
     let send: (frame: Uint8Array) => void = () => {};
     let tell: (reason: PynqLlmError) => void = () => {};
     const lost = new Promise<PynqLlmError>((resolve) => {

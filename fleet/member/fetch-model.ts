@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { Bus } from '../../bus/index.js';
-import { CHUNK_BYTES, type OnProgress } from '../../protocol/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import { CHUNK_BYTES, chunkCount, modelDigest, type OnProgress } from '../../protocol/index.js';
 import { fileAnswer, MAX_PIECE_BYTES, pack, unpack } from '../messages.js';
 import { MODEL_FILE, MODEL_PIECE } from '../subjects.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
@@ -8,6 +9,31 @@ import { AgentLink, type MemberAgent } from './agent-link.js';
 /** What is there of a large model is hashed before its upload goes on, and a gateway hashes its own once. */
 const BEGIN_MS = 600_000;
 const PIECE_MS = 30_000;
+/**
+ * Fetches what a stage needs of a model's file, unless the whole file is there: the chunks that have its layers, as far as they are
+ * missing.
+ * @throws PynqLlmError as fetchModel
+ */
+export async function fetchStage(
+  bus: Bus,
+  { stages }: MemberAgent,
+  digest: string,
+  stage: { readonly from: number; readonly to: number },
+  onProgress: OnProgress,
+  signal: AbortSignal,
+): Promise<void> {
+  if (await stages.hasFile(digest)) return;
+  const asked = await bus.request(MODEL_FILE, pack({ digest, stage }), { timeoutMs: BEGIN_MS });
+  const { bytes, chunkDigests, wanted } = unpack(fileAnswer, asked, `What model ${digest} is`);
+  if (wanted?.length !== chunkCount(bytes) || modelDigest(bytes, chunkDigests) !== digest)
+    throw new PynqLlmError(
+      'FLEET_BAD_MESSAGE',
+      `What the gateway says of model ${digest} is not that model's.`,
+    );
+  const read = (offset: number, byteLength: number) => pieces(bus, digest, offset, byteLength, signal);
+  await stages.fetch({ digest, byteLength: bytes, chunkDigests, wanted, read }, onProgress);
+}
+
 /** Chunks of one body: between two of them it is told how far it is. */
 const CHUNKS = 4;
 
@@ -19,7 +45,7 @@ const CHUNKS = 4;
  */
 export async function fetchModel(
   bus: Bus,
-  agent: MemberAgent,
+  agent: Pick<MemberAgent, 'connect'>,
   digest: string,
   onProgress: OnProgress,
   signal: AbortSignal,

@@ -5,6 +5,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { checkParams, errorToWire, type GenerateEvent, traceIdOf } from '../../protocol/index.js';
 import {
+  type BoardModel,
   type BoardRecord,
   boardCall,
   checkDrain,
@@ -21,6 +22,7 @@ import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
 import { PageNewsTeller } from './page-news.js';
 import { Run } from './run.js';
+import { Stages } from './stages.js';
 import { Terms } from './terms.js';
 import { Watch } from './watch.js';
 
@@ -66,6 +68,7 @@ export class Member implements AsyncDisposable {
   readonly #options: MemberOptions;
   readonly #link: AgentLink;
   readonly #loads: Loads;
+  readonly #stages: Stages;
   readonly #watch: Watch;
   readonly #info: BoardRecord['info'];
   readonly #runs = new Map<string, Run>();
@@ -86,6 +89,7 @@ export class Member implements AsyncDisposable {
     this.#watch = new Watch(link);
     this.#info = info;
     this.#loads = new Loads({ ...options, link, onChange: () => this.#tell() });
+    this.#stages = new Stages({ ...options, onChange: () => this.#tell() });
   }
 
   /** @throws PynqLlmError FLEET_BOARD_NAME */
@@ -130,6 +134,7 @@ export class Member implements AsyncDisposable {
     if (this.#closing.signal.aborted) return this.#ended;
     this.#closing.abort();
     this.#loads.close();
+    this.#stages.close();
     this.#pageNews?.close();
     for (const subscription of this.#subscriptions) subscription.close();
     await this.#lease?.release();
@@ -148,14 +153,18 @@ export class Member implements AsyncDisposable {
       bus.answer(callsOf(this.name), ({ data }) => this.#answer(data), { onError, concurrency: 64 }),
       bus.subscribe(controlOf(this.name), ({ data }) => this.#control(data), { onError }),
     );
-    await Promise.all(this.#subscriptions.map(({ ready }) => ready));
+    await Promise.all([...this.#subscriptions, this.#stages].map(({ ready }) => ready));
     const lease = await this.#take();
     this.#ended = this.#stay(lease);
     this.#pageNews = new PageNewsTeller({
       ...this.#options,
       link: this.#link,
       board: this.name,
-      models: () => this.#loads.list().flatMap(({ digest, state }) => (state === 'loaded' ? [digest] : [])),
+      // Of a model that is cut the last layers' board has the engine.
+      models: () =>
+        this.#models.flatMap(({ digest, state, stage }) =>
+          state === 'loaded' && (stage === undefined || stage.index === stage.of - 1) ? [digest] : [],
+        ),
       isBusy: () => this.#runs.size > 0,
     });
   }
@@ -163,10 +172,11 @@ export class Member implements AsyncDisposable {
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
   async #take(): Promise<Lease> {
     const { bus, leaseMs = LEASE_MS, soleName: sole = false } = this.#options;
+    // A board that comes back is not the one that was there.
+    const owner = randomBytes(12).toString('hex');
     const value = JSON.stringify(this.#record());
     const lease = await takeLease(bus, bus.bucket(BOARDS), this.name, {
-      // A board that comes back is not the one that was there.
-      owner: randomBytes(12).toString('hex'),
+      owner,
       ttlMs: leaseMs,
       sole,
       value,
@@ -177,6 +187,7 @@ export class Member implements AsyncDisposable {
     if (lease === undefined)
       throw new PynqLlmError('FLEET_BOARD_NAME', `Another board of the fleet is called ${this.name}.`);
     this.#lease = lease;
+    this.#stages.setOwner(owner);
     // What has changed while it waited for the lease: a model that was loaded meanwhile, above all.
     if (JSON.stringify(this.#record()) !== value) this.#tell();
     return lease;
@@ -188,6 +199,7 @@ export class Member implements AsyncDisposable {
     for (let lease: Lease | undefined = first; lease !== undefined; ) {
       await this.#work(AbortSignal.any([lease.lost, this.#closing.signal]));
       lease = undefined;
+      this.#stages.setOwner(undefined);
       while (!this.#closing.signal.aborted && lease === undefined) {
         log.warn({ board: this.name }, 'the lease of the board was lost: what it had goes on elsewhere');
         try {
@@ -305,7 +317,7 @@ export class Member implements AsyncDisposable {
     if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
     if (method === 'fleet.ping') return {};
     if (method === 'fleet.watch') return this.#watch.read();
-    if (method === 'fleet.check') return checkSelf(this.#link, this.#info, this.#loads.list());
+    if (method === 'fleet.check') return checkSelf(this.#link, this.#info, this.#models);
     if (method === 'fleet.drain') {
       this.#isDrained = checkDrain(params);
       this.#tell();
@@ -320,6 +332,10 @@ export class Member implements AsyncDisposable {
         `Board ${this.name} has no generation ${generation}.`,
       );
     }
+    if (method === 'models.load') {
+      const loaded = this.#stages.resultOf(checkParams(method, params).model);
+      if (loaded !== undefined) return loaded;
+    }
     // Boards have the file of what they have loaded; of others only the gateway has it.
     if (method === 'models.check') await this.#loads.fetch(checkParams(method, params).model);
     const result = await answerCall(this.#link, method, params);
@@ -328,13 +344,18 @@ export class Member implements AsyncDisposable {
     return result;
   }
 
+  get #models(): BoardModel[] {
+    return [...this.#loads.list(), ...this.#stages.list()];
+  }
+
   #record(): BoardRecord {
     return {
       info: this.#info,
       leaseMs: this.#options.leaseMs ?? LEASE_MS,
-      places: PLACES,
+      places: PLACES * this.#stages.micro,
       isDraining: this.#isLeaving || this.#isDrained,
-      models: this.#loads.list(),
+      models: this.#models,
+      refusedHops: this.#stages.refused,
     };
   }
 

@@ -11,6 +11,8 @@ export interface PlanOptions {
 /** Layers on a board. Plain data. */
 export interface StagePlan {
   readonly board: string;
+  /** The first of the boards that were given that is of this one's kind. */
+  readonly kind: number;
   /** Layers from..to-1. */
   readonly from: number;
   readonly to: number;

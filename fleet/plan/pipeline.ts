@@ -30,8 +30,8 @@ export function planPipeline(
   throw refusePipeline(model, boards, options, (others, changed) => tryPipeline(model, others, changed));
 }
 
-/** @returns undefined where the model does not fit */
-function tryPipeline(
+/** As {@link planPipeline}. @returns undefined where the model does not fit @throws PynqLlmError LLM_KV_TYPE */
+export function tryPipeline(
   model: FleetModel,
   boards: readonly BoardDescription[],
   { columns = COLUMNS, logits = columns, request = {} }: PlanOptions,
@@ -62,6 +62,7 @@ function tryPipeline(
     const cycles = costOf(board).cycles(columns, logits, { from, to });
     return {
       board: board.name,
+      kind: boards.indexOf(board),
       from,
       to,
       hasOutput: to === model.step.layers.length,

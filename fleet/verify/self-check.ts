@@ -40,8 +40,10 @@ export async function checkSelf(
 ): Promise<SelfCheck> {
   const { agent, node, platform, description } = info;
   const generations: FleetBoardReport['generations'] = [];
-  for (const { digest: model, state } of models)
-    if (state === 'loaded') generations.push({ model, ...(await generate(link, model)) });
+  // Of a model that is cut the last layers' board has the engine.
+  for (const { digest: model, state, stage } of models)
+    if (state === 'loaded' && (stage === undefined || stage.index === stage.of - 1))
+      generations.push({ model, ...(await generate(link, model)) });
   return {
     agent,
     node,

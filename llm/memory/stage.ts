@@ -28,7 +28,7 @@ export function stageMemory(
   request: MemoryRequest,
   uploads: number,
 ): StageMemory {
-  const shape = shapeOfStage(model, range);
+  const shape = stageShape(model, range);
   const columns = request.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const onCore = chooseForms(description, shape.matrices, request.coreTypes).filter(
     ({ form }) => form !== undefined,
@@ -75,7 +75,7 @@ function layerOf(name: string): number | undefined {
 }
 
 /** A model of these layers alone. Logits and the vocabulary's texts are the last stage's. */
-function shapeOfStage(model: ModelShape, range: LayerRange): ModelShape {
+export function stageShape(model: ModelShape, range: LayerRange): ModelShape {
   const { from, to } = range;
   const { matrices, embedding, vectorValues } = model;
   const layers = 1 + matrices.reduce((most, { name }) => Math.max(most, layerOf(name) ?? 0), 0);

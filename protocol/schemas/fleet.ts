@@ -17,6 +17,8 @@ export interface FleetBoardStatus {
   readonly places: number;
   /** Requests that it has. */
   readonly inHand: number;
+  /** Hidden states that it refused: of plans that are over, or from who has no place in one. */
+  readonly refusedHops?: number | undefined;
   /** Prefix pages of all its models that it has said to keep. */
   readonly pages: number;
   /** Tokens that it was the first to tell, since it came. */
@@ -34,10 +36,30 @@ export interface FleetBoardStatus {
   }[];
 }
 
+/** A model that is cut over boards, or told which one has all of it. */
+export interface FleetPlanStatus {
+  /** Greater than those of all plans before. */
+  readonly number: number;
+  /** Digest of the model. */
+  readonly model: string;
+  /** `whole`: requests can run on it. */
+  readonly state: 'loading' | 'whole' | 'failed';
+  /** In their order; the last board has the requests. */
+  readonly stages: {
+    readonly board: string;
+    /** Layers from..to-1. */
+    readonly from: number;
+    readonly to: number;
+    readonly state: 'loading' | 'loaded' | 'failed';
+  }[];
+}
+
 /** A fleet, as it is at this moment. */
 export interface FleetStatus {
   /** Boards that are there, by name. */
   readonly boards: FleetBoardStatus[];
+  /** Where the fleet is told to cut models over boards: how they are cut now. */
+  readonly plans?: FleetPlanStatus[] | undefined;
   /** Requests that no board has yet. */
   readonly waiting: number;
   /** Tokens that clients were given since the gateway started. */
@@ -61,6 +83,7 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       state: z.enum(['ready', 'draining']),
       places: count,
       inHand: count,
+      refusedHops: count.optional(),
       pages: count,
       tokens: count,
       redelivered: count,
@@ -73,6 +96,23 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       ),
     }),
   ),
+  plans: z
+    .array(
+      z.object({
+        number: count,
+        model: digest,
+        state: z.enum(['loading', 'whole', 'failed']),
+        stages: z.array(
+          z.object({
+            board: z.string(),
+            from: count,
+            to: count,
+            state: z.enum(['loading', 'loaded', 'failed']),
+          }),
+        ),
+      }),
+    )
+    .optional(),
   waiting: count,
   tokens: count,
   redelivered: count,

@@ -1,7 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AgentHandle, type AgentOptions, startAgent } from '../../../agent/index.js';
+import type { AgentOptions, ServedAgent } from '../../../agent/index.js';
+import { serveAgent } from '../../../agent/start-agent.js';
 
 export const TINY_MODEL = 'models/tiny-stories-Q3_K_M.gguf';
 
@@ -27,9 +28,9 @@ export function slowMock(folder: string): string {
 }
 
 /** An agent of this process on a free port of loopback, with a store of its own. */
-export async function testAgent(options: Partial<AgentOptions> = {}): Promise<AgentHandle> {
+export async function testAgent(options: Partial<AgentOptions> = {}): Promise<ServedAgent> {
   const store = temporaryDirectory();
-  const agent = await startAgent({
+  const agent = await serveAgent({
     device: 'mock:',
     listen: '127.0.0.1:0',
     storeDir: store.path,

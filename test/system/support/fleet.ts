@@ -9,7 +9,7 @@ import {
   type WaitOptions,
   type WorkQueue,
 } from '../../../bus/index.js';
-import { GatewayHost, Member } from '../../../fleet/index.js';
+import { GatewayHost, Member, type PipelineMode } from '../../../fleet/index.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 import { temporaryDirectory } from './agent.js';
@@ -20,10 +20,15 @@ const LEASE_MS = 30_000;
 export interface TestFleetOptions {
   readonly boards: number;
   readonly device?: string;
+  /** Of a board by its name, where they are not all the same. */
+  readonly deviceOf?: (name: string) => string;
   /** All share the gateway's store unless told. */
   readonly ownStores?: boolean;
   readonly maxWaitMs?: number;
   readonly leaseMs?: number;
+  /** How many boards a model is cut over. */
+  readonly pipeline?: PipelineMode;
+  readonly hopMs?: number;
   readonly log?: Log;
 }
 
@@ -48,6 +53,7 @@ export interface TestFleet extends AsyncDisposable {
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
+  const { pipeline, hopMs, deviceOf = () => device } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents = new Map<string, EmbeddedAgent>();
@@ -59,14 +65,23 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
     async () => {
       const store = await ModelStore.open(folder.path);
       const bus = broker.connect('gateway');
-      gateway = await GatewayHost.open({ bus, store, clock: systemClock, log, maxWaitMs, leaseMs: LEASE_MS });
+      gateway = await GatewayHost.open({
+        bus,
+        store,
+        clock: systemClock,
+        log,
+        maxWaitMs,
+        leaseMs: LEASE_MS,
+        pipeline,
+        hopMs,
+      });
       return gateway;
     },
     {},
   );
   const joinFleet = async (name: string): Promise<TestBoard> => {
     const storeDir = ownStores ? join(folder.path, 'boards', name) : folder.path;
-    const agent = agents.get(name) ?? (await openEmbedded({ device, storeDir, threads: 1 }));
+    const agent = agents.get(name) ?? (await openEmbedded({ device: deviceOf(name), storeDir, threads: 1 }));
     agents.set(name, agent);
     await leave(boards.get(name));
     const cut = new Cut();

@@ -15,6 +15,7 @@ it('a device that is closed before its worker is heard to be ready stays closed'
     log: silentLog,
     onEvent: () => {},
     onStep: () => {},
+    onStage: () => {},
     onLost: (reason) => lost.push(reason),
   });
   // The worker opens the board and says so; this thread hears of it only after it has closed the device.

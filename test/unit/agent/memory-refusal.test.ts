@@ -37,6 +37,7 @@ describe('a model that does not fit DMA memory', () => {
         onEvent: () => {},
         onProgress: () => {},
         onNote: () => {},
+        onStage: () => {},
         onAnswer: () => {},
         programs: { start: started, end: () => {} },
       },

@@ -39,6 +39,7 @@ beforeEach(() => {
       onEvent: (generation, event) => events.set(generation, [...(events.get(generation) ?? []), event]),
       onProgress: () => {},
       onNote: () => {},
+      onStage: () => {},
       onAnswer: (call, outcome) => answers.set(call, outcome),
       // The model has no template.
       programs: { start: () => {}, end: () => {} },

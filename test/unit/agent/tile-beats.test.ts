@@ -23,6 +23,7 @@ it('tells of each tile that the device has computed, so that a long step is no h
       onEvent: () => {},
       onProgress: () => {},
       onNote: () => {},
+      onStage: () => {},
       onAnswer: () => {},
       programs: { start: () => {}, end: () => {} },
     },

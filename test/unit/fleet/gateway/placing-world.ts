@@ -47,7 +47,12 @@ export class PlacingWorld {
   readonly boards: SaidBoard[] = [];
   readonly requests: SaidRequest[] = [];
   readonly lengths = new AnswerLengths();
-  readonly prices = new StepPrices({ path: () => TINY_STORIES } as never, silentLog);
+  readonly prices = new StepPrices({
+    store: { path: () => TINY_STORIES },
+    log: silentLog,
+    boards: { get: () => undefined },
+    planOf: () => undefined,
+  });
   known!: Boards;
   dispatch!: Dispatch;
   #broker = new InProcessBroker();

@@ -1,0 +1,86 @@
+import type { Accelerator, WorkingPlan } from '../../driver/index.js';
+import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
+import {
+  type CoreTypesSetting,
+  loadModel,
+  type Model,
+  modelShape,
+  requireMemory,
+  stageShape,
+} from '../../llm/index.js';
+import type { OnProgress, Result } from '../../protocol/index.js';
+import type { DeviceParams } from '../worker-link/methods.js';
+import type { MemoryRoom } from './memory-room.js';
+import type { ModelBudgets } from './model-budgets.js';
+import { factsOf } from './model-facts.js';
+import { plainBudget, plainPlacement } from './plan-model.js';
+
+export interface OpenModelOptions {
+  readonly accelerator: () => Accelerator;
+  readonly budgets: ModelBudgets;
+  readonly room: MemoryRoom;
+  /** Where who loads a model does not say. */
+  readonly coreTypes: CoreTypesSetting | undefined;
+  /** See ModelSetup. */
+  readonly useWorking: (plan: WorkingPlan | undefined) => WorkingPlan | undefined;
+  readonly onProgress: OnProgress;
+  readonly onNote: (text: string) => void;
+}
+
+/** A model, or some of its layers, with the file that it reads from. */
+export interface OpenModel {
+  readonly model: Model;
+  readonly source: FileSource;
+  readonly result: Result<'models.load'>;
+}
+
+/**
+ * Loads a model, or layers of it. Nothing is allocated before it is known to fit.
+ * @param use makes of it what runs; what it throws closes the model
+ * @throws PynqLlmError GGUF_..., LLM_..., DRIVER_...
+ */
+export function openModel<T>(
+  { accelerator, budgets, room, coreTypes, useWorking, onProgress, onNote }: OpenModelOptions,
+  { model: digest, path, packed, stage, ...request }: DeviceParams<'models.load'>,
+  use: (opened: OpenModel) => T,
+): T {
+  const source = fileSource(path);
+  let model: Model | undefined;
+  try {
+    const gguf = openGguf(source);
+    const whole = modelShape(gguf);
+    const shape = stage === undefined ? whole : stageShape(whole, stage);
+    const planned = { kvBytes: stage?.kvBytes ?? request.kvBytes, working: useWorking(stage?.working) };
+    const { budget, threads, rows } = budgets.cpuPart(shape, { ...request, ...planned }, false);
+    requireMemory(budget);
+    room.promise(digest, budget.system.need);
+    const { kvType, kvBytes, maxColumns } = budget;
+    model = loadModel(gguf, {
+      accelerator: accelerator(),
+      contextLength: request.contextLength,
+      kvType,
+      kvBytes,
+      maxColumns,
+      coreTypes: request.coreTypes ?? coreTypes,
+      threads,
+      cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
+      onProgress,
+      keep: { model: digest, ...packed, say: onNote },
+      range: stage,
+      kvPool: stage?.kvPool,
+    });
+    const result = {
+      facts: factsOf(model),
+      placement: plainPlacement(model.placement),
+      memory: plainBudget(budget),
+      weights: model.weights,
+    };
+    return use({ model, source, result });
+  } catch (error) {
+    // Its weights may be there and the memory for keys and values not.
+    model?.close();
+    source.close();
+    room.free(digest);
+    throw error;
+  }
+}

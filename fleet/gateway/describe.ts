@@ -1,0 +1,42 @@
+import type { FleetBoardStatus, FleetPlanStatus } from '../../protocol/index.js';
+import type { Plan } from '../pipeline/plan-record.js';
+import { type Boards, type FleetBoard, stageOf } from './boards.js';
+
+/** A board. @param inHand requests that it has @param pages prefix pages that it has said to keep */
+export function describeBoard(
+  { name, counts, record }: FleetBoard,
+  inHand: number,
+  pages: number,
+): FleetBoardStatus {
+  const { info, places, isDraining, models, refusedHops } = record;
+  return {
+    name,
+    device: info.device,
+    title: info.description.title,
+    agent: info.agent,
+    state: isDraining ? 'draining' : 'ready',
+    places,
+    inHand,
+    pages,
+    refusedHops,
+    ...counts,
+    models: models.map((model) => ({
+      model: model.digest,
+      state: model.state,
+      ...(model.state === 'failed' && { error: model.error.message }),
+    })),
+  };
+}
+
+/** A plan, and how far its boards are with it. */
+export function describePlan({ number, model, stages }: Plan, boards: Boards): FleetPlanStatus {
+  const described = stages.map(({ board, owner, from, to }) => {
+    const there = boards.get(board);
+    const isThere = there?.owner === owner;
+    const state = isThere ? (stageOf(there.record, number)?.state ?? 'loading') : 'failed';
+    return { board, from, to, state };
+  });
+  const has = (state: string) => described.some((one) => one.state === state);
+  const state = has('failed') ? 'failed' : has('loading') ? 'loading' : 'whole';
+  return { number, model, state, stages: described };
+}

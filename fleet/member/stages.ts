@@ -1,0 +1,278 @@
+import type { Bus, Subscription } from '../../bus/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { Log } from '../../listen/index.js';
+import { errorToWire, type Result } from '../../protocol/index.js';
+import { EXACT_TYPES } from '../exact-types.js';
+import type { BoardModel, BoardStage } from '../messages.js';
+import { readHop } from '../pipeline/hop.js';
+import { type Plan, placeIn, readPlan } from '../pipeline/plan-record.js';
+import { hopsTo, PLANS } from '../subjects.js';
+import type { MemberAgent } from './agent-link.js';
+import { fetchStage } from './fetch-model.js';
+import { PlanRun } from './plan-run.js';
+
+/** Others are told so often how far it is. */
+const TELL_MS = 500;
+/** What may wait of hidden states while this process is busy: of every plan a few micro-batches. */
+const HOPS = { messages: 1_024, bytes: 64 * 2 ** 20 };
+
+interface StagesOptions {
+  readonly bus: Bus;
+  readonly agent: MemberAgent;
+  readonly log: Log;
+  /** The board's name. */
+  readonly name: string;
+  /** Told when what `list` gives has changed. */
+  readonly onChange: () => void;
+}
+
+/** A model of which this board has a part. */
+interface Part {
+  readonly plan: Plan;
+  readonly index: number;
+  state: BoardModel;
+  run: PlanRun | undefined;
+  /** What loading it gave. */
+  result: Result<'models.load'> | undefined;
+}
+
+/**
+ * The models of which a board has some layers alone, as the gateway's plans say: it loads them, and takes part until the plan is over.
+ * What it has loaded it keeps for the next plan.
+ */
+export class Stages {
+  readonly #options: StagesOptions;
+  /** All that the gateway has planned, by their keys. */
+  readonly #plans = new Map<string, Plan>();
+  /** By model. */
+  readonly #parts = new Map<string, Part>();
+  /** Models that something is loaded of, and which boards are to have no more. */
+  readonly #loaded = new Set<string>();
+  readonly #unwanted = new Set<string>();
+  readonly #closing = new AbortController();
+  readonly #hops: Subscription;
+  readonly #forgetLost: () => void;
+  /** Of the lease that the board holds. */
+  #owner: string | undefined;
+  #last: Promise<void> = Promise.resolve();
+  #toldAt = 0;
+  /** Until it is told that something was refused. */
+  #refusal: NodeJS.Timeout | undefined;
+  /** Hidden states of plans that are over, or from who has no place in one. */
+  refused = 0;
+
+  constructor(options: StagesOptions) {
+    this.#options = options;
+    const { bus, name, agent, log } = options;
+    const onError = (err: unknown) => log.warn({ err }, 'a hidden state of another board could not be taken');
+    this.#hops = bus.subscribe(hopsTo(name), ({ subject, data }) => this.#take(subject, data), {
+      onError,
+      limits: HOPS,
+    });
+    this.#forgetLost = agent.stages.onLost((reason) => this.#deviceLost(reason));
+    void this.#watch();
+  }
+
+  /** Resolves when hidden states can be heard. */
+  get ready(): Promise<void> {
+    return this.#hops.ready;
+  }
+
+  list(): BoardModel[] {
+    return [...this.#parts.values()].map(({ state }) => state);
+  }
+
+  /** What loading its layers of a model gave, where they are loaded: the agent may have no whole file of it. */
+  resultOf(model: string): Result<'models.load'> | undefined {
+    return this.#parts.get(model)?.result;
+  }
+
+  /** Sequences that the board can have at a time, as a multiple of what one with a whole model has. */
+  get micro(): number {
+    const last = [...this.#parts.values()].filter(({ plan, index }) => index === plan.stages.length - 1);
+    return Math.max(1, ...last.map(({ plan }) => plan.stages.length));
+  }
+
+  /** The board has taken a lease, or has lost it: plans are for an owner of a lease. */
+  setOwner(owner: string | undefined): void {
+    this.#owner = owner;
+    this.#reconcile();
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#forgetLost();
+    this.#hops.close();
+    clearTimeout(this.#refusal);
+    for (const { run } of this.#parts.values()) run?.end(left(this.#options.name));
+    this.#parts.clear();
+  }
+
+  async #watch(): Promise<void> {
+    const { bus, log } = this.#options;
+    const { signal } = this.#closing;
+    try {
+      for await (const event of bus.bucket(PLANS).watch({ signal })) {
+        if (event.kind === 'ready') continue;
+        const before = this.#plans.get(event.key);
+        if (event.kind === 'deleted') {
+          this.#plans.delete(event.key);
+          // Who unloads a model deletes its plans.
+          if (before !== undefined) this.#unwanted.add(before.model);
+        } else
+          try {
+            const plan = readPlan(event.value, event.revision);
+            this.#plans.set(event.key, plan);
+            this.#unwanted.delete(plan.model);
+          } catch (err) {
+            log.error({ err, key: event.key }, 'a plan of the fleet cannot be read');
+            continue;
+          }
+        this.#reconcile();
+      }
+    } catch (err) {
+      if (!signal.aborted) log.error({ err }, 'the plans of the fleet are not seen any more');
+    }
+  }
+
+  /** What this board has of models becomes what the newest plans say. */
+  #reconcile(): void {
+    if (this.#closing.signal.aborted) return;
+    const { name, log } = this.#options;
+    const wanted = new Map<string, { readonly plan: Plan; readonly index: number }>();
+    for (const plan of this.#plans.values()) {
+      const index = this.#owner === undefined ? undefined : placeIn(plan, name, this.#owner);
+      const before = wanted.get(plan.model)?.plan.number ?? 0;
+      if (index !== undefined && plan.number > before) wanted.set(plan.model, { plan, index });
+    }
+    let hasChanged = false;
+    for (const [model, part] of [...this.#parts]) {
+      if (wanted.get(model)?.plan.number === part.plan.number) continue;
+      this.#parts.delete(model);
+      const { number } = part.plan;
+      part.run?.end(
+        new PynqLlmError('FLEET_STAGE_LOST', `Plan ${number} is over.`, { context: { plan: number } }),
+      );
+      log.info({ model, plan: number }, 'a plan of the fleet is over');
+      hasChanged = true;
+    }
+    for (const [model, { plan, index }] of wanted) {
+      if (this.#parts.has(model)) continue;
+      const part: Part = {
+        plan,
+        index,
+        run: undefined,
+        result: undefined,
+        state: { ...factsOf(plan, index), state: 'loading', done: 0, total: 1 },
+      };
+      this.#parts.set(model, part);
+      this.#last = this.#last.then(() => this.#load(part));
+      hasChanged = true;
+    }
+    for (const model of this.#unwanted) {
+      this.#unwanted.delete(model);
+      if (!this.#parts.has(model)) this.#last = this.#last.then(() => this.#unload(model));
+    }
+    if (hasChanged) this.#options.onChange();
+  }
+
+  async #load(part: Part): Promise<void> {
+    const { bus, agent, log, name } = this.#options;
+    const { plan, index } = part;
+    const { model, settings, kvPool } = plan;
+    const isCurrent = () => !this.#closing.signal.aborted && this.#parts.get(model) === part;
+    const tell = (done: number, total: number) => {
+      const now = performance.now();
+      if (!isCurrent() || now - this.#toldAt < TELL_MS) return;
+      this.#toldAt = now;
+      this.#set(part, { ...factsOf(plan, index), state: 'loading', done, total });
+    };
+    if (!isCurrent()) return;
+    try {
+      // What is left of models that this board has no part in any more may be in the way.
+      for (const other of [...this.#loaded]) if (!this.#parts.has(other)) await this.#unload(other);
+      const { from, to, kvBytes, working } = plan.stages[index]!;
+      await fetchStage(bus, agent, model, { from, to }, tell, this.#closing.signal);
+      const stage = { from, to, stages: plan.stages.length, kvPool, kvBytes, working };
+      this.#loaded.add(model);
+      part.result = await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
+      if (!isCurrent()) return;
+      const onLost = (error: PynqLlmError) => this.#fail(part, error);
+      part.run = new PlanRun({ bus, stages: agent.stages, board: name, plan, index, onLost });
+      log.info({ model, plan: plan.number, stage: index, from, to }, 'a plan of the fleet begins');
+      this.#set(part, { ...factsOf(plan, index), state: 'loaded' });
+    } catch (error) {
+      if (!isPynqLlmError(error) && isCurrent())
+        log.error({ err: error }, 'unexpected error while layers of a model were loaded');
+      this.#fail(part, error);
+    }
+  }
+
+  async #unload(model: string): Promise<void> {
+    if (!this.#loaded.delete(model) || this.#parts.has(model)) return;
+    await this.#options.agent.stages.unload(model).catch((err: unknown) => {
+      // Loading it failed.
+      this.#options.log.info({ err, model }, 'layers of a model were not there to be unloaded');
+    });
+  }
+
+  #take(subject: string, data: Uint8Array): void {
+    const { log } = this.#options;
+    const from = subject.slice(subject.lastIndexOf('.') + 1);
+    const hop = readHop(data);
+    if (this.#parts.get(hop.model)?.run?.take(hop, from)) return;
+    this.refused++;
+    if (this.#refusal !== undefined) return;
+    // Who sends many of them is not answered with as many words.
+    log.info(
+      { plan: hop.plan, model: hop.model, from },
+      'a hidden state of no plan that there is was refused',
+    );
+    this.#refusal = setTimeout(() => {
+      this.#refusal = undefined;
+      this.#options.onChange();
+    }, TELL_MS);
+  }
+
+  #deviceLost(reason: PynqLlmError): void {
+    this.#loaded.clear();
+    for (const part of this.#parts.values()) if (part.state.state === 'loaded') this.#fail(part, reason);
+  }
+
+  #fail(part: Part, error: unknown): void {
+    const { plan, index } = part;
+    if (this.#parts.get(plan.model) !== part) return;
+    part.run?.end(left(this.#options.name));
+    part.run = undefined;
+    this.#options.log.warn(
+      { err: error, plan: plan.number, stage: index },
+      'a plan of the fleet cannot go on',
+    );
+    this.#set(part, {
+      ...factsOf(plan, index),
+      state: 'failed',
+      error: errorToWire(error, 'AGENT_INTERNAL'),
+    });
+  }
+
+  #set(part: Part, state: BoardModel): void {
+    part.state = state;
+    this.#options.onChange();
+  }
+}
+
+function factsOf(
+  { model, number, stages }: Plan,
+  index: number,
+): {
+  readonly digest: string;
+  readonly attempt: number;
+  readonly stage: BoardStage;
+} {
+  const { from, to } = stages[index]!;
+  return { digest: model, attempt: number, stage: { plan: number, index, of: stages.length, from, to } };
+}
+
+function left(board: string): PynqLlmError {
+  return new PynqLlmError('FLEET_STAGE_LOST', `Board ${board} leaves its part of the model.`);
+}
