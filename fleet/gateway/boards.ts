@@ -34,6 +34,8 @@ export class Boards {
   readonly #boards = new Map<string, FleetBoard>();
   readonly #watch: LeaseWatch;
   readonly #waiting = new Set<() => void>();
+  /** Who is told once a board is gone, by its owner. */
+  readonly #leaving = new Map<string, Set<() => void>>();
 
   constructor({ bus, log, onChange, onGone }: BoardsOptions) {
     this.#watch = watchLeases(bus, bus.bucket(BOARDS), (event) => {
@@ -43,6 +45,7 @@ export class Boards {
         if (board?.owner !== event.owner) return;
         this.#boards.delete(event.key);
         log.warn({ board: event.key, why: event.why }, 'a board has left the fleet');
+        for (const tell of this.#leaving.get(board.owner) ?? []) tell();
         onGone(board, event.why);
       } else {
         let record: BoardRecord;
@@ -87,6 +90,16 @@ export class Boards {
     return this.all.filter(({ record }) =>
       models.every((model) => modelOf(record, model)?.state === 'loaded'),
     );
+  }
+
+  /** Tells once when a board is gone. @returns a function that ends this */
+  whenGone({ owner }: FleetBoard, tell: () => void): () => void {
+    const told = this.#leaving.get(owner) ?? new Set();
+    this.#leaving.set(owner, told.add(tell));
+    return () => {
+      told.delete(tell);
+      if (told.size === 0) this.#leaving.delete(owner);
+    };
   }
 
   /**

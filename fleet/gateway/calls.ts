@@ -93,9 +93,21 @@ export class Calls {
     }
   }
 
+  /** A board that is lost answers nothing: who asked it asks another one, and does not wait as long as an answer may take. */
+  #whileThere<T>(name: string, answered: Promise<T>): Promise<T> {
+    const board = this.#boards.get(name);
+    if (board === undefined) return answered;
+    return new Promise<T>((resolve, reject) => {
+      const forget = this.#boards.whenGone(board, () =>
+        reject(new PynqLlmError('BUS_NO_RESPONDER', `Board ${name} was lost before it answered.`)),
+      );
+      answered.then(resolve, reject).finally(forget);
+    });
+  }
+
   async #ask(board: string, method: string, params: unknown, timeoutMs: number): Promise<unknown> {
     const question = pack({ method, params });
-    const data = await this.#bus.request(callsOf(board), question, { timeoutMs });
+    const data = await this.#whileThere(board, this.#bus.request(callsOf(board), question, { timeoutMs }));
     return unpack(answer, data, `The answer of board ${board} to ${method}`).result;
   }
 }
