@@ -50,7 +50,7 @@ const may = {
 };
 /** Entered otherwise than by the index: what is loaded late, so that a board or a start without it does not pay for it. */
 const entries = {
-  sdk: '|agent/(in-process|plan-on-board)[.]ts$',
+  sdk: '|agent/(in-process|plan-on-board)[.]ts$|bus/nats/look[.]ts$',
   fleet: '|agent/in-process[.]ts$',
   bench: '|sdk/board-node[.]ts$',
   cli: '|sdk/(board-setup|open-board)[.]ts$|bus/nats/connect[.]ts$|fleet/join[.]ts$',

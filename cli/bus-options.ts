@@ -1,33 +1,58 @@
 import { type Command, Option } from 'commander';
 import type { Bus } from '../bus/index.js';
 
-/** Flags that say where a fleet's broker is, and how it is entered. */
+/** How a fleet's broker is entered. */
+export interface BrokerAccess {
+  /** File of an nkey's seed. */
+  readonly credentials: string | undefined;
+  /** PEM file of an authority. */
+  readonly ca: string | undefined;
+  /** SHA-256 of the one certificate that it may show. */
+  readonly fingerprint: string | undefined;
+}
+
+/** Flags of `fleet serve`. */
 export interface BusFlags {
   readonly busCreds?: string;
   readonly busCa?: string;
   readonly busFingerprint?: string;
 }
+/** The same of an agent. */
+export interface FleetFlags {
+  readonly fleetCreds?: string;
+  readonly fleetCa?: string;
+  readonly fleetFingerprint?: string;
+}
 
-/** `--bus-creds`, `--bus-ca` and `--bus-fingerprint`. */
-export function withBus(command: Command): Command {
+/** `--bus-creds`, `--bus-ca` and `--bus-fingerprint`; of an agent `--fleet-creds` and so on. */
+export function withBroker(command: Command, prefix: 'bus' | 'fleet'): Command {
   return command
     .option(
-      '--bus-creds <file>',
+      `--${prefix}-creds <file>`,
       "file with the seed of an nkey that the fleet's broker knows; readable by its owner alone",
     )
-    .option('--bus-ca <file>', "certificates, PEM, that sign the broker's")
+    .option(`--${prefix}-ca <file>`, "certificates, PEM, that sign the broker's")
     .addOption(
-      new Option('--bus-fingerprint <sha256>', 'the one certificate that the broker may show').conflicts(
-        'busCa',
-      ),
+      new Option(
+        `--${prefix}-fingerprint <sha256>`,
+        'the one certificate that the broker may show',
+      ).conflicts(`${prefix}Ca`),
     );
 }
 
+export function accessOf(flags: BusFlags & FleetFlags): BrokerAccess {
+  return {
+    credentials: flags.fleetCreds ?? flags.busCreds,
+    ca: flags.fleetCa ?? flags.busCa,
+    fingerprint: flags.fleetFingerprint ?? flags.busFingerprint,
+  };
+}
+
 /** Connects to a broker. @param name of the board, or of the gateway */
-export function connectBus(url: string, name: string, flags: BusFlags): () => Promise<Bus> {
+export function connectBus(url: string, name: string, access: BrokerAccess): () => Promise<Bus> {
   return async () => {
     const { connectNats } = await import('../bus/nats/connect.js');
-    const { busCreds: credentials, busCa: ca, busFingerprint: fingerprint } = flags;
+    const { credentials, ca, fingerprint } = access;
     return connectNats({
       url,
       inbox: name,

@@ -35,6 +35,8 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'pynq-llm fleet serve --bus nats://127.0.0.1:4222 --model model.gguf',
     'pynq-llm fleet status --device ws://127.0.0.1:8080',
     'pynq-llm fleet top ws://127.0.0.1:8080',
+    'pynq-llm fleet drain shelf-1 --device ws://127.0.0.1:8080 --wait',
+    'pynq-llm fleet verify --device ws://127.0.0.1:8080',
   ],
   completion: [
     'source <(pynq-llm completion bash)',

@@ -56,6 +56,49 @@ export const FLEET_ERRORS = {
     remedy:
       'Leave out --core-types. `pynq-llm quantize --pad` makes a file whose matrices are all for the core, with the same bits on every board.',
   },
+  FLEET_BOARD_UNKNOWN: {
+    number: 10675,
+    meaning: 'No board of this name is there, or none is enrolled.',
+    remedy:
+      '`pynq-llm fleet status` names the boards that are there, `pynq-llm fleet enrol` those that are enrolled.',
+  },
+  FLEET_USERS_FILE: {
+    number: 10676,
+    meaning: "The list of who may enter a fleet's broker cannot be read or written, or is another file.",
+    remedy:
+      'Name the right file with --users, with rights to write it (sudo); a list of your own is changed by hand, with the entry of --print.',
+  },
+  FLEET_ENROLLED: {
+    number: 10677,
+    meaning:
+      'A member was to be enrolled under a name that another key has, or with a key that has another name.',
+    remedy:
+      'Choose another name. Where the old key is gone with its card, or was stolen, withdraw it first: `pynq-llm fleet enrol NAME --remove`.',
+  },
+  FLEET_BROKER_RELOAD: {
+    number: 10678,
+    meaning: 'The broker could not be told to read the list of its members again.',
+    remedy:
+      'The list is written. Have the broker read it: `sudo systemctl reload nats-server`, or SIGHUP to its process.',
+  },
+  FLEET_KEY_INVALID: {
+    number: 10679,
+    meaning: 'A public key of a member has not the form of one.',
+    remedy:
+      'Give what `pynq-llm fleet key FILE` prints where the key lies: U and 55 letters and digits. Never a seed (SU…).',
+  },
+  FLEET_LAST_KEY: {
+    number: 10680,
+    meaning:
+      "The last member was to be taken out of a broker's list: a broker without any lets everybody in.",
+    remedy: 'Enrol another one first, or stop the broker.',
+  },
+  FLEET_DRAIN_SLOW: {
+    number: 10681,
+    meaning: 'A board that is drained had requests longer than was waited for.',
+    remedy:
+      'It takes no new ones: wait longer with --wait, or let what it has go on elsewhere by stopping its agent.',
+  },
   FLEET_HISTORY_SHORT: {
     number: 10695,
     meaning:

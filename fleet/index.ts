@@ -1,6 +1,7 @@
 export { advise, type LoadSample } from './advice/advise.js';
 export { readHistory } from './advice/read-history.js';
 export { runningCosts } from './advice/running-costs.js';
+export { type Enrolled, enrol, entryOf, readUsers, withdraw, writeUsers } from './enrol/users-file.js';
 export { Gateway } from './gateway/gateway.js';
 export { Member } from './member/member.js';
 export { startMockFleet } from './mock-fleet.js';

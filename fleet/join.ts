@@ -18,13 +18,15 @@ export interface JoinOptions {
   readonly log: Log;
   /** Of the board in its fleet: see boardName. */
   readonly name: string;
+  /** See MemberOptions. */
+  readonly soleName?: boolean;
 }
 
 /**
  * Makes an agent a member of a fleet, as soon as broker and device are there, and for as long as it runs. Disposing lets no
  * more requests in; those that the board has go on until the agent ends.
  */
-export function joinFleet({ bus, agent, log, name }: JoinOptions): Disposable {
+export function joinFleet({ bus, agent, log, name, soleName }: JoinOptions): Disposable {
   const leaving = new AbortController();
   void stay();
   return { [Symbol.dispose]: () => leaving.abort() };
@@ -34,7 +36,7 @@ export function joinFleet({ bus, agent, log, name }: JoinOptions): Disposable {
       let line: Bus | undefined;
       try {
         line = await bus();
-        const member = await Member.join({ bus: line, name, agent, log });
+        const member = await Member.join({ bus: line, name, agent, log, soleName });
         log.info({ board: name, bus: line.name }, 'joined the fleet');
         leaving.signal.addEventListener('abort', () => void member.drain(0), { once: true });
         if (leaving.signal.aborted) await member.drain(0);

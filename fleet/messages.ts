@@ -132,6 +132,11 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
 export type BoardWatch = Pick<BoardReading, 'health' | 'engine' | 'traffic'>;
 export const boardWatch: z.ZodType<BoardWatch> = z.object(boardFigures);
 
+/** Whether a board is to take no more requests. @throws PynqLlmError FLEET_BAD_MESSAGE */
+export function checkDrain(params: unknown): boolean {
+  return check(z.object({ drains: z.boolean() }), params, 'What the gateway wants of the board').drains;
+}
+
 export const fileQuestion = z.object({ digest });
 /** What has to be known of a model's file to fetch it. */
 export const fileAnswer = z.object({

@@ -64,10 +64,8 @@ export {
 } from './scheduling/index.js';
 export { draftLength } from './speculation/draft-length.js';
 export {
-  type BatchColumn,
   type CacheChange,
   CacheMirror,
-  CacheRecorder,
   Stage,
   type StageBatch,
   stagePool,

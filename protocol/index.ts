@@ -23,7 +23,16 @@ export type { ChatMessage, Conversation, ToolCall } from './schemas/chat.js';
 export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList } from './schemas/common.js';
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export { CORE_TYPE_NAMES, type DeviceCheckResult } from './schemas/device.js';
-export type { FleetAdvice, FleetBoardStatus, FleetStatus } from './schemas/fleet.js';
+export {
+  type FleetAdvice,
+  type FleetBoardReport,
+  type FleetBoardStatus,
+  type FleetDifference,
+  type FleetDrain,
+  type FleetStatus,
+  type FleetVerification,
+  fleetBoardReport,
+} from './schemas/fleet.js';
 export type {
   DoneEvent,
   GenerateEvent,

@@ -19,7 +19,14 @@ import {
   deviceRunCheckParams,
   deviceRunCheckResult,
 } from './schemas/device.js';
-import { fleetAdvice, fleetAdviseParams, fleetStatus } from './schemas/fleet.js';
+import {
+  fleetAdvice,
+  fleetAdviseParams,
+  fleetDrainParams,
+  fleetDrainResult,
+  fleetStatus,
+  fleetVerification,
+} from './schemas/fleet.js';
 import {
   generateEvent,
   generateProgressResult,
@@ -128,6 +135,8 @@ export const METHODS = {
   score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
 
   'fleet.status': { role: 'read', params: empty, result: fleetStatus },
+  'fleet.drain': { role: 'admin', params: fleetDrainParams, result: fleetDrainResult },
+  'fleet.verify': { role: 'infer', params: empty, result: fleetVerification },
   'fleet.advise': { role: 'read', params: fleetAdviseParams, result: fleetAdvice },
 
   'metrics.read': { role: 'read', params: empty, result: metricsResult },

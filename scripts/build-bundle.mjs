@@ -18,6 +18,7 @@ await build({
   // Workers keep the names that they are started by.
   entryPoints: [
     { in: `${dist}/cli/agent-main.js`, out: 'main' },
+    { in: `${dist}/cli/fleet-key-main.js`, out: 'fleet-key' },
     { in: `${dist}/agent/worker/worker.js`, out: 'worker' },
     { in: `${dist}/agent/worker/program-worker.js`, out: 'program-worker' },
     { in: `${dist}/llm/threads/thread-worker.js`, out: 'thread-worker' },

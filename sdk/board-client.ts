@@ -5,6 +5,7 @@ import type {
   EngineMetricsReading,
   FleetAdvice,
   FleetStatus,
+  FleetVerification,
 } from '../protocol/index.js';
 import { call, optionsOf, requireArguments } from './arguments.js';
 import type { CallOptions, Connection } from './connection.js';
@@ -17,6 +18,16 @@ import { TraceClient } from './trace-client.js';
 
 const ALLOCATE = z.object({ options: optionsOf({}) });
 const HEALTH = z.object({ options: call });
+
+const DRAIN = z.object({ name: z.string(), options: optionsOf({ undo: z.boolean().optional() }) });
+/** Longer than boards may take to check themselves. */
+const VERIFY_MS = 660_000;
+
+/** How a board of a fleet is drained. */
+export interface FleetDrainOptions {
+  /** Whether it takes requests again. */
+  readonly undo?: boolean | undefined;
+}
 
 /** How DMA memory is allocated. */
 export interface BufferOptions {
@@ -93,6 +104,28 @@ export class BoardClient implements AsyncDisposable {
   /** The boards behind a fleet's gateway, and how they are. @throws PynqLlmError FLEET_NOT_A_FLEET where it is one board */
   fleetStatus(): Promise<FleetStatus> {
     return this.#connection.request('fleet.status', {});
+  }
+
+  /**
+   * Has a board of a fleet take no more requests, or take them again; what it has it ends. That lasts until its agent is started
+   * again. Needs the role admin.
+   * @param name of the board in its fleet
+   * @returns how many requests it still has
+   * @throws PynqLlmError FLEET_BOARD_UNKNOWN, FLEET_NOT_A_FLEET, BUS_...
+   */
+  async fleetDrain(name: string, options: FleetDrainOptions = {}): Promise<{ readonly inHand: number }> {
+    requireArguments({ name, options }, DRAIN);
+    return this.#connection.request('fleet.drain', { board: name, undo: options.undo });
+  }
+
+  /**
+   * Has every board of a fleet check itself, a short generation with each of its models included, and compares them. Takes minutes where
+   * boards are busy. Needs the role infer.
+   * @throws PynqLlmError FLEET_NOT_A_FLEET
+   */
+  async fleetVerify(options: CallOptions = {}): Promise<FleetVerification> {
+    requireArguments({ options }, HEALTH);
+    return this.#connection.request('fleet.verify', {}, { timeoutMs: VERIFY_MS, ...options });
   }
 
   /**

@@ -105,6 +105,8 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
     }),
     'board.health': () => agent.health(),
     'fleet.status': notAFleet,
+    'fleet.drain': notAFleet,
+    'fleet.verify': notAFleet,
     'fleet.advise': notAFleet,
 
     'registers.list': async () => (await agent.registers()).list(),

@@ -2,17 +2,14 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Bus } from '../bus.js';
-import { checkName, checkRange, HEADER_ROOM } from '../checks.js';
+import { checkName, checkRange } from '../checks.js';
 import { NatsBus } from './bus.js';
 import { fetchPinned } from './certificate.js';
 import { readSeed } from './credentials.js';
 import { isTimeout, typedError } from './errors.js';
 import { NatsLink } from './link.js';
+import { lacksOf } from './needs.js';
 import { type BrokerAddress, parseBrokerUrl } from './url.js';
-
-/** What a fleet's largest message takes: a piece of a model, 512 KiB, and a little beside it. */
-const LEAST_PAYLOAD = 524_288 + HEADER_ROOM + 4_096;
-const OLDEST = [2, 9, 10] as const;
 
 export interface NatsOptions {
   /** nats://HOST[:PORT], or tls://HOST[:PORT], which goes on only with TLS; 4222 if no port is given. */
@@ -109,27 +106,13 @@ async function checked(connection: NatsConnection): Promise<NatsConnection> {
   throw problem;
 }
 function unfit({ info }: NatsConnection): PynqLlmError | undefined {
-  const version = info?.version ?? 'unknown';
-  const parts = /^(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number);
-  const older = !parts || isBefore(parts, OLDEST);
-  if (older)
-    return new PynqLlmError('BUS_BROKER_TOO_OLD', `The broker is nats-server ${version.slice(0, 40)}.`, {
-      context: { version },
-    });
-  if (!info?.jetstream || !info.headers)
-    return new PynqLlmError('BUS_NO_JETSTREAM', 'The broker says that its JetStream is off.');
-  const maxPayload = info.max_payload;
-  if (maxPayload < LEAST_PAYLOAD)
-    return new PynqLlmError(
-      'BUS_SERVER_LIMIT',
-      `The broker's max_payload is ${maxPayload}; ${LEAST_PAYLOAD} bytes are needed.`,
-      { context: { maxPayload, least: LEAST_PAYLOAD } },
-    );
-  return undefined;
-}
-function isBefore(version: readonly number[], than: readonly number[]): boolean {
-  const i = than.findIndex((part, j) => version[j] !== part);
-  return i >= 0 && version[i]! < than[i]!;
+  const [first] = lacksOf({
+    version: info?.version ?? 'unknown',
+    hasJetStream: info?.jetstream === true,
+    hasHeaders: info?.headers === true,
+    maxPayload: info?.max_payload ?? 0,
+  });
+  return first;
 }
 
 /** Says whom it was about. */

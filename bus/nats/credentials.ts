@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 
 const MAX_FILE = 65_536;
@@ -54,6 +54,11 @@ export async function createKey(file: string): Promise<string> {
     throw unusable(file, `cannot be written: ${(error as Error).message}`, error);
   }
   return pair.getPublicKey();
+}
+
+/** The public key of a file with a key, which is made where it is not there. @throws BUS_CREDENTIALS_FILE */
+export async function ownKey(file: string): Promise<string> {
+  return existsSync(file) ? publicKey(file) : createKey(file);
 }
 
 /** The public key of a file that `createKey` wrote. @throws BUS_CREDENTIALS_FILE */

@@ -84,13 +84,13 @@ export function userEntry(publicKey: string, permissions: KeyPermissions): strin
       `"${publicKey.slice(0, 80)}" is no public key of a user (U…).`,
     );
   const list = (subjects: readonly string[]) => subjects.map((subject) => JSON.stringify(subject)).join(', ');
-  // Answers go where the question said, once each and soon.
+  // Answers go where the question said, once each. No question waits longer than MAX_WAIT_MS, ten minutes.
   return `{
   nkey: ${publicKey}
   permissions: {
     publish: { allow: [${list(permissions.publish)}] }
     subscribe: { allow: [${list(permissions.subscribe)}] }
-    allow_responses: { max: 1, expires: "1m" }
+    allow_responses: { max: 1, expires: "11m" }
   }
 }`;
 }

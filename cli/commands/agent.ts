@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, AgentHandle } from '../../agent/index.js';
-import { type BusFlags, connectBus, withBus } from '../bus-options.js';
+import { accessOf, connectBus, type FleetFlags, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
@@ -22,7 +22,7 @@ export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'];
 
 /** `agent`: the daemon that serves one device. */
 export function agentCommand(): Command {
-  return withBus(new Command('agent'))
+  const command = new Command('agent')
     .description('Serve a device over WebSocket. Prints its URL when it is ready; Ctrl-C ends it.')
     .addOption(
       new Option(
@@ -70,7 +70,8 @@ export function agentCommand(): Command {
     .addOption(exactTypesOption())
     .addOption(maxSilentOption())
     .option('--fleet <url>', "be a board of a fleet: its broker's nats://HOST[:PORT] or tls://HOST[:PORT]")
-    .option('--fleet-name <name>', 'what the fleet calls the board; the name of the machine when left out')
+    .option('--fleet-name <name>', 'what the fleet calls the board; the name of the machine when left out');
+  return withBroker(command, 'fleet')
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -83,7 +84,7 @@ export function agentCommand(): Command {
         ...flags
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
         ModelFlags &
-        FleetFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
+        MemberFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
         const { runAgent } = await import('../../agent/index.js');
         const parts = [
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
@@ -104,16 +105,19 @@ export function agentCommand(): Command {
     );
 }
 
-interface FleetFlags extends BusFlags {
+interface MemberFlags extends FleetFlags {
   readonly fleet?: string;
   readonly fleetName?: string;
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
-async function member(url: string, flags: FleetFlags): Promise<(agent: AgentHandle) => Disposable> {
+async function member(url: string, flags: MemberFlags): Promise<(agent: AgentHandle) => Disposable> {
   const { boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
-  return (agent) => joinFleet({ bus: connectBus(url, name, flags), agent, name, log: agent.log });
+  const access = accessOf(flags);
+  // A key that the broker knows is of one board.
+  const soleName = access.credentials !== undefined;
+  return (agent) => joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName });
 }
 
 function clientWeight(

@@ -1,9 +1,11 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { harmlessJson, PynqLlmError } from '../../errors/index.js';
 import type { Deployer, DeployOptions, DeployStep, SshOptions } from '../../sdk/index.js';
 import type { ChosenBoard } from '../boards/devices.js';
 import { nameWidth, onBoards, outcomesByName, PrefixedLines } from '../boards/several.js';
+import { USERS_FILE } from '../broker-users.js';
 import { readFile } from '../files.js';
+import { enrolHow, fleetOf } from '../fleet-deploy.js';
 import { wholeNumber, withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
 import { Progress } from '../output/progress.js';
@@ -32,6 +34,12 @@ interface DeployFlags {
   readonly node?: string;
   readonly sha256?: string;
   readonly withoutSystemd?: string;
+  readonly fleet?: string | false;
+  readonly fleetName?: string;
+  readonly fleetFingerprint?: string;
+  readonly fleetUsers?: string;
+  readonly fleetPidFile?: string;
+  readonly fleetBroker?: string;
   readonly json?: boolean;
 }
 
@@ -91,11 +99,40 @@ export function deployCommand(): Command {
       '--without-systemd <folder>',
       'on the board: the agent is a process of the user who logs in, below this folder, and nothing starts it at boot',
       folder,
+    )
+    .option(
+      '--fleet <url>',
+      'make it a board of the fleet whose broker it reaches at nats://HOST[:PORT] or tls://HOST[:PORT]: its key is made there and stays there; kept by later deploys',
+    )
+    .option('--no-fleet', 'make it a board of no fleet')
+    .option(
+      '--fleet-name <name>',
+      'what the fleet calls it; its name in boards.toml or ~/.ssh/config when left out',
+    )
+    .option('--fleet-fingerprint <sha256>', 'the one certificate that the broker may show')
+    .option(
+      '--fleet-users <file>',
+      `where the broker runs on this machine: the list that its configuration includes, such as ${USERS_FILE}`,
+    )
+    .option(
+      '--fleet-pid-file <file>',
+      "the broker's pid_file, where systemd does not run it; with --fleet-users",
+    )
+    .addOption(
+      new Option(
+        '--fleet-broker <user@host>',
+        'where the broker runs elsewhere: `pynq-llm fleet enrol` is run there over SSH',
+      ).conflicts('fleetUsers'),
     );
   withJson(command, 'one JSON object, with --list a list; of several boards by their names');
   return command.action(async (places: string[], flags: DeployFlags) => {
     checkFlags(flags);
     const boards = await deployBoards(places, flags);
+    if (boards.length > 1 && flags.fleetName !== undefined)
+      throw new PynqLlmError(
+        'CLI_BAD_ARGUMENT',
+        'Boards of a fleet have a name each: leave out --fleet-name.',
+      );
     const common: Common = {
       flags,
       design: designOf(flags),
@@ -171,6 +208,7 @@ async function deployTo(
     design,
     node: nodeOf(flags),
     allowDevMem: flags.allowDevMem,
+    fleet: fleetOf(flags, name, login),
     vectors: packageFile('vectors'),
     healthMs: flags.deadline * 1000,
     onStep: (event) => progress.show(event),
@@ -200,9 +238,19 @@ function nodeOf({ node, sha256 }: DeployFlags): DeployOptions['node'] {
   return node === undefined || node === 'npm' ? node : { path: node, sha256 };
 }
 
-function checkFlags({ list, rollback, remove }: DeployFlags): void {
+function checkFlags({
+  list,
+  rollback,
+  remove,
+  fleet,
+  fleetName,
+  fleetUsers,
+  fleetBroker,
+}: DeployFlags): void {
   if ([list, rollback, remove !== undefined].filter(Boolean).length > 1)
     throw new PynqLlmError('CLI_BAD_ARGUMENT', 'Of --list, --rollback and --remove only one can be given.');
+  if (!fleet && (fleetName ?? fleetUsers ?? fleetBroker) !== undefined)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', 'What is said of a fleet needs its broker: --fleet URL.');
 }
 
 interface Outcome {
@@ -239,6 +287,9 @@ async function run(
     ['state', unchanged ? 'ran already: nothing was changed' : `active, ${formatBytes(sentBytes)} were sent`],
     ['self-test', `${selfTestChecks} checks passed`],
     ['use', `--device ${url}`],
+    ...(result.fleetKey === undefined || !options.fleet
+      ? []
+      : [['fleet', enrolHow(flags, options.fleet, result.fleetKey)] as const]),
   ]);
   return { data: { ...result, url }, text: facts };
 }
@@ -287,6 +338,7 @@ function folder(text: string): string {
 const STEPS: Readonly<Record<string, string>> = {
   fetch: 'put the release together',
   assemble: 'check what arrived',
+  enrol: 'have the board make its key of the fleet',
   activate: 'activate the release',
   verify: 'wait for the agent and test it',
   revert: 'bring the release before back',

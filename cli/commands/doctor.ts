@@ -12,6 +12,8 @@ import { withInterrupt } from '../session.js';
 
 interface DoctorOptions extends DevicesOptions {
   readonly touch: boolean;
+  readonly fleet?: string;
+  readonly fleetFingerprint?: string;
   readonly json?: boolean;
 }
 
@@ -25,6 +27,8 @@ export function doctorCommand(): Command {
       'Check laptop, connection, board and core one by one and say what to do about what is wrong. ' +
         'Ends with status 1 if a check fails; warnings do not count.',
     )
+    .option('--fleet <url>', 'look at this broker from the board; that of its fleet when left out')
+    .option('--fleet-fingerprint <sha256>', 'the certificate that the broker has to show; with --fleet')
     .option('--no-touch', 'leave the core and DMA memory alone: nothing is written to the board');
   withJson(
     withDevices(command),
@@ -36,10 +40,11 @@ export function doctorCommand(): Command {
   });
 }
 
-async function ofOne(board: ChosenBoard, { touch, json }: DoctorOptions): Promise<void> {
+async function ofOne(board: ChosenBoard, flags: DoctorOptions): Promise<void> {
+  const { json } = flags;
   await withInterrupt(async (signal) => {
     const checks: CheckReport[] = [];
-    for await (const check of await checksOf(board, touch, signal)) {
+    for await (const check of await checksOf(board, flags, signal)) {
       if (!json) printText(formatCheck(check, checks.at(-1)?.group));
       checks.push(check);
     }
@@ -52,10 +57,11 @@ async function ofOne(board: ChosenBoard, { touch, json }: DoctorOptions): Promis
 }
 
 /** The report of each board in one piece, as soon as it is complete; then all in a table. */
-async function ofSeveral(boards: readonly ChosenBoard[], { touch, json }: DoctorOptions): Promise<void> {
+async function ofSeveral(boards: readonly ChosenBoard[], flags: DoctorOptions): Promise<void> {
+  const { json } = flags;
   const outcomes = await onBoards(boards, async (board, signal) => {
     const checks: CheckReport[] = [];
-    for await (const check of await checksOf(board, touch, signal)) checks.push(check);
+    for await (const check of await checksOf(board, flags, signal)) checks.push(check);
     if (!hasPassed(checks)) worsen();
     const lines = checks.map((check, i) => formatCheck(check, checks[i - 1]?.group)).join('');
     if (!json) printText(`== ${board.name}\n${lines}\n`);
@@ -71,7 +77,11 @@ async function ofSeveral(boards: readonly ChosenBoard[], { touch, json }: Doctor
   printText(`${formatTable([{ heading: 'board' }, { heading: 'result' }, { heading: 'checks' }], rows)}\n`);
 }
 
-async function checksOf({ device, token, tlsFingerprint }: ChosenBoard, touch: boolean, signal: AbortSignal) {
+async function checksOf(
+  { device, token, tlsFingerprint }: ChosenBoard,
+  { touch, fleet: url, fleetFingerprint }: DoctorOptions,
+  signal: AbortSignal,
+) {
   const { examine } = await import('../../sdk/index.js');
   return examine(device, {
     version: packageVersion(),
@@ -80,6 +90,7 @@ async function checksOf({ device, token, tlsFingerprint }: ChosenBoard, touch: b
     touch,
     token,
     fingerprint: tlsFingerprint,
+    fleet: url === undefined ? undefined : { url, fingerprint: fleetFingerprint },
     signal,
   });
 }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
 import { harmlessJson } from '../../errors/index.js';
-import { type BusFlags, connectBus, withBus } from '../bus-options.js';
+import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
@@ -21,8 +21,11 @@ import { formatTable } from '../output/table.js';
 import { openModel, withBoard, withInterrupt } from '../session.js';
 import { LEVELS } from './agent.js';
 import { fleetAdviseCommand } from './fleet-advise.js';
+import { fleetDrainCommand } from './fleet-drain.js';
+import { fleetEnrolCommand, fleetKeyCommand } from './fleet-enrol.js';
 import { fleetPlanCommand } from './fleet-plan.js';
 import { fleetTopCommand } from './fleet-top.js';
+import { fleetVerifyCommand } from './fleet-verify.js';
 
 /** `fleet`: several boards as one. */
 export function fleetCommand(): Command {
@@ -32,6 +35,10 @@ export function fleetCommand(): Command {
     .addCommand(serveCommand())
     .addCommand(statusCommand())
     .addCommand(fleetTopCommand())
+    .addCommand(fleetDrainCommand())
+    .addCommand(fleetVerifyCommand())
+    .addCommand(fleetKeyCommand())
+    .addCommand(fleetEnrolCommand())
     .addCommand(fleetPlanCommand())
     .addCommand(fleetAdviseCommand());
 }
@@ -130,12 +137,14 @@ function serveCommand(): Command {
       'Serve the boards that join a fleet over a broker: agents started with --fleet. Prints its URL; the OpenAI API is at /v1 of the same port.',
     )
     .requiredOption('--bus <url>', "the fleet's broker: nats://HOST[:PORT] or tls://HOST[:PORT]");
-  return withGateway(withBus(command)).action(async (flags: GatewayFlags & BusFlags & { bus: string }) => {
-    const { serveFleet } = await import('../../fleet/index.js');
-    const connect = connectBus(flags.bus, 'gateway', flags);
-    const { storeDir } = flags;
-    await serveGateway(flags, (listening) => serveFleet({ ...listening, bus: connect, storeDir }));
-  });
+  return withGateway(withBroker(command, 'bus')).action(
+    async (flags: GatewayFlags & BusFlags & { bus: string }) => {
+      const { serveFleet } = await import('../../fleet/index.js');
+      const connect = connectBus(flags.bus, 'gateway', accessOf(flags));
+      const { storeDir } = flags;
+      await serveGateway(flags, (listening) => serveFleet({ ...listening, bus: connect, storeDir }));
+    },
+  );
 }
 
 const COLUMNS = ['board', 'is', 'state', 'requests', 'models'].map((heading) => ({ heading }));

@@ -56,10 +56,12 @@ export class ModelWeights {
     this.#index = new Map(tensors.map(({ name }, i) => [name, i]));
     const sizes = tensors.map(({ packedBytes }) => packedBytes);
     const recipes = tensors.map(({ recipe }) => recipe ?? '').join();
+    const names = tensors.map(({ name }) => name).join();
     const layout = [PACKED_VERSION, revision, dma.lanes, dma.lengthBits, capacity.weightBlocks];
     this.#key = createHash('sha256')
-      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. And what rows were made of.
-      .update(JSON.stringify([keep?.model, layout, sizes, recipes]))
+      // The sizes too: of a matrix whose last rows the CPU computes, fewer tiles are kept. And what rows were made of, and of which
+      // layers, since some of a model are as large as others.
+      .update(JSON.stringify([keep?.model, layout, sizes, recipes, names]))
       .digest();
     if (keep !== undefined && folder !== undefined) {
       const path = `${folder}/${keep.model}-${Buffer.from(this.#key.subarray(0, 8)).toString('hex')}`;

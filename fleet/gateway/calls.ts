@@ -4,6 +4,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { checkResult, type MethodName, type Params, type Result } from '../../protocol/index.js';
 import { type BoardWatch, boardWatch, loadBegun, pack, unpack } from '../messages.js';
 import { callsOf } from '../subjects.js';
+import { type SelfCheck, selfCheck } from '../verify/self-check.js';
 import type { Boards, FleetBoard } from './boards.js';
 
 const ANSWER_MS = 120_000;
@@ -47,6 +48,21 @@ export class Calls {
   async load(board: string, params: Params<'models.load'>): Promise<number> {
     const result = await this.#ask(board, 'fleet.load', params, ANSWER_MS);
     return loadBegun.parse(result).attempt;
+  }
+
+  /** Has a board take no more requests, or take them again. @throws PynqLlmError BUS_... */
+  async drain(board: string, drains: boolean): Promise<void> {
+    await this.#ask(board, 'fleet.drain', { drains }, ANSWER_MS);
+  }
+
+  /** Has a board check itself. @throws PynqLlmError BUS_..., FLEET_BAD_MESSAGE */
+  async check(board: string, timeoutMs: number): Promise<SelfCheck> {
+    const result = await this.#ask(board, 'fleet.check', {}, timeoutMs);
+    const parsed = selfCheck.safeParse(result);
+    if (parsed.success) return parsed.data;
+    throw new PynqLlmError('FLEET_BAD_MESSAGE', `What board ${board} says of itself cannot be read.`, {
+      cause: parsed.error,
+    });
   }
 
   /** Asks a board what it says at once. @throws PynqLlmError BUS_... */

@@ -40,6 +40,11 @@ export class FleetModels {
     return this.#wanted.size;
   }
 
+  /** Digests of what every board is to have. */
+  get wanted(): string[] {
+    return [...this.#wanted.keys()];
+  }
+
   /** What clients are told of a model. */
   describe({ digest, names, bytes }: StoreEntry): StoredModel {
     return { digest, bytes, names: [...names], state: this.stateOf(digest) };

@@ -35,6 +35,7 @@ import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
 import { LoadMeter } from './load-meter.js';
+import { Operations } from './operations.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
@@ -64,6 +65,7 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly models: FleetModels;
   readonly calls: Calls;
   readonly generations: GenerationRegistry;
+  readonly operations: Operations;
   readonly #options: GatewayOptions;
   readonly #sessions: Sessions;
   readonly #boards: Boards;
@@ -110,6 +112,13 @@ export class Gateway implements SessionHost, HandledGateway {
       tokens: () => this.#dispatch.totals.tokens,
     });
     this.generations = new GenerationRegistry(clock, () => this, log);
+    const countOf = (board: string) => this.#dispatch.countOf(board);
+    this.operations = new Operations({
+      boards: this.#boards,
+      calls: this.calls,
+      models: this.models,
+      countOf,
+    });
     this.#files = serveFiles(bus, store);
     this.#sessions = new Sessions({
       ...options,

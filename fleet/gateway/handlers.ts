@@ -22,6 +22,7 @@ import type {
 } from '../../protocol/index.js';
 import type { Calls } from './calls.js';
 import type { FleetModels } from './fleet-models.js';
+import type { Operations } from './operations.js';
 
 /** What only a board's own agent does. */
 const BOARD_ONLY = [
@@ -69,6 +70,7 @@ export const FLEET_CAPABILITIES = [
   'traceparent',
   'board-metrics',
   'fleet',
+  'fleet-operations',
 ] as const;
 
 type Handlers = { readonly [M in Exclude<MethodName, AnsweredBySession | BoardOnly>]: Handler<M> };
@@ -79,6 +81,7 @@ export interface HandledGateway {
   readonly models: FleetModels;
   readonly calls: Calls;
   readonly generations: GenerationRegistry;
+  readonly operations: Operations;
   info(): Promise<BoardInfo>;
   health(): Promise<BoardHealth>;
   status(): FleetStatus;
@@ -128,6 +131,8 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'board.info': () => gateway.info(),
     'board.health': () => gateway.health(),
     'fleet.status': () => gateway.status(),
+    'fleet.drain': ({ params }) => gateway.operations.drain(params),
+    'fleet.verify': () => gateway.operations.verify(),
     'fleet.advise': ({ params }) => gateway.advice(params),
 
     ...modelHandlers(gateway, uploads),

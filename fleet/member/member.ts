@@ -4,8 +4,18 @@ import { type Bus, type Delivery, type Lease, type Subscription, takeLease } fro
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { checkParams, errorToWire, type GenerateEvent, traceIdOf } from '../../protocol/index.js';
-import { type BoardRecord, boardCall, control, type Order, order, pack, unpack } from '../messages.js';
+import {
+  type BoardRecord,
+  boardCall,
+  checkDrain,
+  control,
+  type Order,
+  order,
+  pack,
+  unpack,
+} from '../messages.js';
 import { BOARDS, callsOf, controlOf, ENDS, LOG, WORK_QUEUE } from '../subjects.js';
+import { checkSelf } from '../verify/self-check.js';
 import { AgentLink, type MemberAgent } from './agent-link.js';
 import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
@@ -40,6 +50,11 @@ export interface MemberOptions {
   readonly log: Log;
   /** Milliseconds of silence after which the board counts as dead: three seconds unless given; from 100. */
   readonly leaseMs?: number | undefined;
+  /**
+   * Nobody else can be called so: the broker lets only this board's key write its lease, and this key read none. Then
+   * another board of this name is not looked for.
+   */
+  readonly soleName?: boolean | undefined;
 }
 
 /** A board as part of a fleet: pulls requests, runs them on its own agent, and logs their tokens. It opens no port. */
@@ -55,7 +70,9 @@ export class Member implements AsyncDisposable {
   readonly #subscriptions: Subscription[] = [];
   #pageNews: PageNewsTeller | undefined;
   #lease: Lease | undefined;
-  #isDraining = false;
+  /** On its way out, and drained for as long as its operator wants it. */
+  #isLeaving = false;
+  #isDrained = false;
   #ended: Promise<void> = Promise.resolve();
 
   private constructor(options: MemberOptions, link: AgentLink, info: BoardRecord['info']) {
@@ -98,7 +115,7 @@ export class Member implements AsyncDisposable {
 
   /** Takes no more requests, and waits for at most `ms` milliseconds until those in hand have ended. */
   async drain(ms: number): Promise<void> {
-    this.#isDraining = true;
+    this.#isLeaving = true;
     this.#tell();
     const ends = performance.now() + ms;
     while (this.#runs.size > 0 && performance.now() < ends) await pause(Math.min(AGAIN_MS, ms));
@@ -141,11 +158,12 @@ export class Member implements AsyncDisposable {
 
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
   async #take(): Promise<Lease> {
-    const { bus, leaseMs = LEASE_MS } = this.#options;
+    const { bus, leaseMs = LEASE_MS, soleName: sole = false } = this.#options;
     const lease = await takeLease(bus, bus.bucket(BOARDS), this.name, {
       // A board that comes back is not the one that was there.
       owner: randomBytes(12).toString('hex'),
       ttlMs: leaseMs,
+      sole,
       value: JSON.stringify(this.#record()),
       // A board of this name that died without a word may have left its own.
       waitMs: 2 * leaseMs,
@@ -263,6 +281,12 @@ export class Member implements AsyncDisposable {
     if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
     if (method === 'fleet.ping') return {};
     if (method === 'fleet.watch') return this.#watch.read();
+    if (method === 'fleet.check') return checkSelf(this.#link, this.#info, this.#loads.list());
+    if (method === 'fleet.drain') {
+      this.#isDrained = checkDrain(params);
+      this.#tell();
+      return {};
+    }
     if (method === 'generate.progress') {
       const { generation } = checkParams(method, params);
       const run = this.#runs.get(generation);
@@ -285,7 +309,7 @@ export class Member implements AsyncDisposable {
       info: this.#info,
       leaseMs: this.#options.leaseMs ?? LEASE_MS,
       places: PLACES,
-      isDraining: this.#isDraining,
+      isDraining: this.#isLeaving || this.#isDrained,
       models: this.#loads.list(),
     };
   }

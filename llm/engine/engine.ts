@@ -23,7 +23,7 @@ import {
   schedule,
   type Turn,
 } from '../scheduling/index.js';
-import { CacheRecorder, type StageBatch } from '../stages/index.js';
+import type { StageBatch } from '../stages/index.js';
 import { BeamSequence } from './beam-sequence.js';
 import { type GenerationState, replay } from './generation-state.js';
 import { Job, type JobStatus, type ServiceOptions, type TokenSink } from './job.js';
@@ -32,6 +32,7 @@ import { PrefixSequence } from './prefix-sequence.js';
 import type { EngineSequence, FinishReason, GenerateRequest } from './request.js';
 import { type ScoreOptions, ScoreSequence, type Scores } from './score-sequence.js';
 import { Sequence } from './sequence.js';
+import { type JobShare, type Step, StepsUnderWay } from './steps-under-way.js';
 
 /** A generation under way. */
 export interface EngineGeneration {
@@ -82,24 +83,6 @@ export interface EngineOptions extends Partial<SchedulingLimits> {
   readonly now?: () => number;
 }
 
-/** What a job has of a step. */
-interface JobShare {
-  /** Its first column, and how many it has. */
-  readonly first: number;
-  readonly columns: number;
-  /** Tokens of it that are computed then, where it has one cache. */
-  readonly computed: number;
-}
-
-/** A step that was decided. */
-interface Step {
-  /** Their places are made. */
-  readonly columns: readonly Column[];
-  readonly shares: ReadonlyMap<Job, JobShare>;
-  /** When it began, where nothing was under way. */
-  readonly since: number;
-}
-
 /**
  * Generates for several requests at a time. What a step has is decided by `schedule`; what a sequence gets does not
  * depend on the others or on the schedule, to the bit.
@@ -114,11 +97,9 @@ export class Engine {
   /** In the order of their arrival. */
   readonly #jobs = new Map<number, Job>();
   readonly #cancelled = new Set<Job>();
-  readonly #recorder: CacheRecorder | undefined;
   readonly #microBatches: number;
-  /** Steps of batches that are elsewhere, in the order of their numbers. */
-  readonly #underWay: (Step & { readonly number: number })[] = [];
-  #nextNumber = 0;
+  /** Where others compute, too. */
+  readonly #underWay: StepsUnderWay | undefined;
   #nextId = 0;
   readonly #rate = new EndRate();
   readonly #pace: Pace;
@@ -150,8 +131,7 @@ export class Engine {
     this.#clients = new ClientAccounts(weights);
     this.#spill = spill;
     this.#microBatches = microBatches;
-    this.#recorder = isMirrored ? new CacheRecorder() : undefined;
-    if (isMirrored) followFromNow(model, this.#recorder);
+    this.#underWay = isMirrored ? new StepsUnderWay(model) : undefined;
     this.#pace = new Pace(
       cyclesPerMs === undefined || model.coreCycles(1) === 0 ? undefined : 1 / cyclesPerMs,
     );
@@ -348,27 +328,9 @@ export class Engine {
    * @throws PynqLlmError LLM_STAGE_UNSUPPORTED where nothing else computes
    */
   begin(): StageBatch | undefined {
-    const recorder = this.#recorder;
-    if (recorder === undefined)
-      throw new PynqLlmError(
-        'LLM_STAGE_UNSUPPORTED',
-        'All layers are here, and nobody follows: a step is computed as a whole.',
-      );
+    const underWay = this.#othersStepsUnderWay;
     const step = this.#schedule();
-    if (step === undefined) return undefined;
-    const number = this.#nextNumber++;
-    this.#underWay.push({ ...step, number });
-    return {
-      number,
-      changes: recorder.take(),
-      columns: step.columns.map(({ cache, token, position, logits }) => ({
-        cache: recorder.numberOf(cache),
-        token,
-        position,
-        wantsLogits: logits !== undefined,
-      })),
-      freeFrames: this.#model.kvPool.memory.freeFrames,
-    };
+    return step && underWay.add(step);
   }
 
   /**
@@ -379,16 +341,7 @@ export class Engine {
    * @throws PynqLlmError LLM_STAGE_BATCH, after which the plan is lost
    */
   complete(number: number, hidden?: Float32Array): void {
-    const [step] = this.#underWay;
-    if (step?.number !== number)
-      throw new PynqLlmError(
-        'LLM_STAGE_BATCH',
-        `Micro-batch ${number} came; ${step === undefined ? 'none is' : `${step.number} is the next one`} under way.`,
-        { context: { number, expected: step?.number ?? -1 } },
-      );
-    this.#model.checkHidden(step.columns.length, hidden);
-    this.#underWay.shift();
-    this.#complete(step, hidden);
+    this.#complete(this.#othersStepsUnderWay.take(number, hidden), hidden);
   }
 
   /**
@@ -396,12 +349,18 @@ export class Engine {
    * go on after. Nothing is kept of keys and values, pins neither; the next batch is 0, for stages that were reset.
    */
   abort(error: PynqLlmError): void {
-    this.#underWay.splice(0);
     for (const job of [...this.#jobs.values()]) this.#fail(job, error);
     this.#model.kvPool.forget();
-    this.#recorder?.take();
-    this.#nextNumber = 0;
+    this.#underWay?.reset();
     this.#busySince = undefined;
+  }
+
+  get #othersStepsUnderWay(): StepsUnderWay {
+    if (this.#underWay !== undefined) return this.#underWay;
+    throw new PynqLlmError(
+      'LLM_STAGE_UNSUPPORTED',
+      'All layers are here, and nobody follows: a step is computed as a whole.',
+    );
   }
 
   /** Decides a step, and takes the columns of those who have a part in it. */
@@ -422,7 +381,7 @@ export class Engine {
     const since = this.#busySince ?? now;
     if (columns.length > 0) return { columns, shares, since };
     for (const job of shares.keys()) job.stepsUnderWay--;
-    if (this.#underWay.length === 0) this.#busySince = undefined;
+    if (!this.#underWay?.count) this.#busySince = undefined;
     return undefined;
   }
 
@@ -455,7 +414,7 @@ export class Engine {
     const ended = this.#now();
     // What others did meanwhile, the device's other models say, belongs to how long one waits.
     this.#pace.step(ended - from, this.#costOf(columns.length));
-    this.#busySince = this.#underWay.length > 0 || this.hasWork ? ended : undefined;
+    this.#busySince = this.#underWay?.count || this.hasWork ? ended : undefined;
   }
 
   /** Computes the columns of those that have not ended meanwhile: of others the places are gone. */
@@ -634,19 +593,6 @@ export class Engine {
     job.sequence.releaseCache();
     if (job.hasBegun) this.#rate.end(this.#now());
   }
-}
-
-/** Those who follow begin with nothing. @throws PynqLlmError LLM_STAGE_UNSUPPORTED where somebody else has pages */
-function followFromNow({ kvPool }: Model, recorder: CacheRecorder | undefined): void {
-  kvPool.forget();
-  kvPool.recorder = recorder;
-  const { freeFrames, frames } = kvPool.memory;
-  if (freeFrames === frames) return;
-  throw new PynqLlmError(
-    'LLM_STAGE_UNSUPPORTED',
-    `${frames - freeFrames} frames of keys and values are held by others: abort the engine that had the model before.`,
-    { context: { frames, freeFrames } },
-  );
 }
 
 /** @throws PynqLlmError LLM_STAGE_RANGE, LLM_STAGE_UNSUPPORTED */

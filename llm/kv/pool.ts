@@ -1,6 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { ThreadPool } from '../threads/thread-pool.js';
-import type { KvCache } from './cache.js';
 import { SEQUENCES } from './default-memory.js';
 import { KvLayout, type KvShape, type KvType, PAGE_TOKENS, type PartName } from './layout.js';
 import { KvMemory } from './memory.js';
@@ -50,8 +49,6 @@ export interface KvStats {
 
 /** Is told what changes in a pool, so that another one can be made the same: see llm/stages. */
 export interface PoolRecorder {
-  /** A cache that tells what happens to it. */
-  newCache(pool: KvPool, maxTokens: number): KvCache;
   /** Pages of `tokens` are pinned. @returns what tells that they are not any more */
   pinned(tokens: readonly number[]): () => void;
   cleared(): void;
@@ -74,7 +71,7 @@ export class KvPool {
   readonly memory: KvMemory;
   /** The bound as it was given: what is used of it is whole frames. */
   readonly askedBytes: number;
-  /** Set before the first cache, where the pool is to be mirrored. */
+  /** Who is told of pins, and of what is forgotten; caches tell themselves. */
   recorder: PoolRecorder | undefined;
   readonly #index = new PrefixIndex();
   /** Parts of pages in the index that nobody holds, the least recently used first; a page comes before the one it follows. */

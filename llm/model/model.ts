@@ -4,7 +4,7 @@ import { PynqLlmError } from '../../errors/index.js';
 import type { CoreTypesSetting } from '../core-form/index.js';
 import { KvCache } from '../kv/cache.js';
 import type { HeldPages } from '../kv/page-changes.js';
-import { KvPool, type KvPoolOptions, type KvStats } from '../kv/pool.js';
+import { KvPool, type KvPoolOptions, type KvStats, type PoolRecorder } from '../kv/pool.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
@@ -20,6 +20,11 @@ import type { Workspace } from './workspace.js';
 
 /** More than a step ever has. */
 const MOST_COLUMNS = 2 ** 16;
+
+/** Makes caches that tell it what happens to them, and is told what else happens to their pool. */
+export interface CacheMaker extends PoolRecorder {
+  newCache(pool: KvPool, maxTokens: number): KvCache;
+}
 
 /** What {@link loadModel} puts together. */
 export interface ModelParts {
@@ -73,6 +78,7 @@ export class Model {
   /** By columns and how many of them want logits, where it was asked for. */
   readonly #coreCycles = new Map<number, number>();
   #kvPool: KvPool | undefined;
+  #recorder: CacheMaker | undefined;
   #closed = false;
 
   constructor(parts: ModelParts) {
@@ -164,7 +170,13 @@ export class Model {
       );
     }
     const { kvPool } = this;
-    return kvPool.recorder?.newCache(kvPool, maxTokens) ?? new KvCache(kvPool, maxTokens);
+    return this.#recorder?.newCache(kvPool, maxTokens) ?? new KvCache(kvPool, maxTokens);
+  }
+
+  /** Has somebody told of all that happens to keys and values from now on. */
+  record(recorder: CacheMaker): void {
+    this.#recorder = recorder;
+    this.kvPool.recorder = recorder;
   }
 
   /**

@@ -1,4 +1,4 @@
-export type { BatchColumn, CacheChange, StageBatch } from './batch.js';
+export type { CacheChange, StageBatch } from './batch.js';
 export { CacheMirror } from './mirror.js';
 export { CacheRecorder } from './recorder.js';
 export { Stage } from './stage.js';

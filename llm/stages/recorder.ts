@@ -1,10 +1,11 @@
 import { isPynqLlmError } from '../../errors/index.js';
 import { KvCache } from '../kv/cache.js';
-import type { KvPool, PoolRecorder } from '../kv/pool.js';
+import type { KvPool } from '../kv/pool.js';
+import type { CacheMaker } from '../model/model.js';
 import type { CacheChange } from './batch.js';
 
 /** Notes what happens to the caches of a pool, in order, for those who do the same on theirs. */
-export class CacheRecorder implements PoolRecorder {
+export class CacheRecorder implements CacheMaker {
   readonly #numbers = new WeakMap<KvCache, number>();
   #changes: CacheChange[] = [];
   #caches = 0;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, digest } from './common.js';
+import { count, digest, float } from './common.js';
 
 /** A board of a fleet, as its gateway knows it. */
 export interface FleetBoardStatus {
@@ -11,7 +11,7 @@ export interface FleetBoardStatus {
   readonly title: string;
   /** Version of its agent. */
   readonly agent: string;
-  /** `draining`: it takes no more requests, and leaves when those that it has have ended. */
+  /** `draining`: it takes no more requests, being on its way out or drained by its operator. */
   readonly state: 'ready' | 'draining';
   /** Requests that it wants at a time. */
   readonly places: number;
@@ -79,6 +79,96 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
   moved: count,
   repeated: count,
   diverged: count,
+});
+
+/** Which board is to take no more requests, or take them again. */
+export interface FleetDrain {
+  /** Its name in the fleet. */
+  readonly board: string;
+  /** Whether it takes requests again. */
+  readonly undo?: boolean | undefined;
+}
+export const fleetDrainParams: z.ZodType<FleetDrain> = z.strictObject({
+  board: z.string().max(80),
+  undo: z.boolean().optional(),
+});
+/** What a board that is drained has still to do. */
+export const fleetDrainResult = z.object({ inHand: count });
+
+/** What one board of a fleet said of itself when it was asked to check itself. */
+export interface FleetBoardReport {
+  /** Its name in the fleet. */
+  readonly name: string;
+  /** Version of its agent; absent with all that follows where it did not answer. */
+  readonly agent?: string | undefined;
+  /** Version of the agent's Node.js. */
+  readonly node?: string | undefined;
+  /** Operating system and processor of the agent. */
+  readonly platform?: string | undefined;
+  /** Name of its description, and SHA-256 of the whole description. */
+  readonly description?: { readonly name: string; readonly digest: string } | undefined;
+  /** Models that it was asked to load, by digest. */
+  readonly models: { readonly model: string; readonly state: string }[];
+  /** Of each model that it has loaded, a short generation: SHA-256 of the bits of its tokens and log-probabilities, or why there is none. */
+  readonly generations: {
+    readonly model: string;
+    readonly tokens: number;
+    readonly digest?: string | undefined;
+    readonly error?: string | undefined;
+  }[];
+  /** Milliseconds that questions took from the gateway to the board and back. */
+  readonly roundTripsMs: number[];
+  /** Why it did not answer. */
+  readonly error?: string | undefined;
+}
+
+/** Something in which a board is not as it should be, or not as the others. */
+export interface FleetDifference {
+  /** Name of the board. */
+  readonly board: string;
+  /** What differs. */
+  readonly what: 'answer' | 'version' | 'description' | 'models' | 'generation';
+  /** What the board has. */
+  readonly found: string;
+  /** What the gateway or most of the others have. */
+  readonly expected: string;
+}
+
+/** What the boards of a fleet are, compared. */
+export interface FleetVerification {
+  /** Version of the gateway. */
+  readonly gateway: string;
+  /** By name. */
+  readonly boards: FleetBoardReport[];
+  /** Empty where all is as it should be. */
+  readonly differences: FleetDifference[];
+}
+const text = z.string().max(2_000);
+/** All but its name and its round trips, which the gateway knows, is what the board says. */
+export const fleetBoardReport = z.object({
+  name: text,
+  agent: text.optional(),
+  node: text.optional(),
+  platform: text.optional(),
+  description: z.object({ name: text, digest }).optional(),
+  models: z.array(z.object({ model: digest, state: text })).max(512),
+  generations: z
+    .array(z.object({ model: digest, tokens: count, digest: digest.optional(), error: text.optional() }))
+    .max(512),
+  roundTripsMs: z.array(float).max(64),
+  error: text.optional(),
+}) satisfies z.ZodType<FleetBoardReport>;
+export const fleetVerification: z.ZodType<FleetVerification> = z.object({
+  gateway: z.string(),
+  boards: z.array(fleetBoardReport),
+  differences: z.array(
+    z.object({
+      board: z.string(),
+      what: z.enum(['answer', 'version', 'description', 'models', 'generation']),
+      found: z.string(),
+      expected: z.string(),
+    }),
+  ),
 });
 
 export const fleetAdviseParams = z.strictObject({

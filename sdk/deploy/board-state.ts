@@ -27,7 +27,7 @@ export interface BoardState {
   readonly releases: readonly InstalledRelease[];
   /** Token of an activation that is not confirmed yet. */
   readonly pending: string | undefined;
-  /** The design of the active release: SHA-256 of its files by path. */
+  /** The design and the fleet of the active release: SHA-256 of their files by path. */
   readonly design: ReadonlyMap<string, string>;
 }
 
@@ -61,6 +61,17 @@ export class Switch {
 
   revert(token: string): Promise<void> {
     return this.#run('bring the release before back', ['revert', token], '');
+  }
+
+  /**
+   * The public key of the board in its fleet, which is made where there is none, by the agent's user.
+   * @param file of its seed @throws PynqLlmError SSH_COMMAND_FAILED
+   */
+  async key(release: string, file: string): Promise<string> {
+    const result = await this.#shell.try(this.#script, ['key', release, file]);
+    const [key] = /^U[A-Z2-7]{55}$/m.exec(result.stdout) ?? [];
+    if (result.status !== 0 || key === undefined) throw commandFailed('make its key of the fleet', result);
+    return key;
   }
 
   /** @throws PynqLlmError DEPLOY_NO_RELEASE, DEPLOY_RELEASE_IN_USE */

@@ -11,6 +11,7 @@ import { callback, milliseconds, optionsOf, requireArguments, signal } from '../
 import type { RemoteHost, SshPrompts } from '../ssh/index.js';
 import { type BoardState, type InstalledRelease, Switch } from './board-state.js';
 import { checkAgent, isRunning } from './check-agent.js';
+import { DEPLOY_FLEET, type DeployFleet, FLEET_FILE, fleetFile, keyOf } from './fleet.js';
 import { DESIGN_FOLDER, LAYOUT, type Layout, socketOf } from './layout.js';
 import { type NodeArchive, withNodeOf } from './node-archive.js';
 import { plain, plainLayout } from './plain.js';
@@ -40,6 +41,7 @@ const DEPLOY = z.object({
       )
       .optional(),
     bundle: z.string().optional(),
+    fleet: DEPLOY_FLEET.optional(),
     healthMs: milliseconds,
     staysMs: milliseconds,
     onStep: callback,
@@ -60,8 +62,11 @@ export type DeployStep =
       readonly check: PreflightCheck;
     }
   | {
-      /** `fetch` the agent's Node.js, put the release together, activate it, verify it, or go back to the one before. */
-      readonly step: 'fetch' | 'assemble' | 'activate' | 'verify' | 'revert';
+      /**
+       * `fetch` the agent's Node.js, put the release together, have the fleet's broker know the board, activate the release, verify it,
+       * or go back to the one before.
+       */
+      readonly step: 'fetch' | 'assemble' | 'enrol' | 'activate' | 'verify' | 'revert';
     }
   | {
       readonly step: 'send';
@@ -84,6 +89,8 @@ export interface DeployOptions {
    * board runs a newer one.
    */
   readonly node?: NodeArchive | 'npm' | undefined;
+  /** The fleet that the board is made part of, `false` for none; that of the active release. */
+  readonly fleet?: DeployFleet | false | undefined;
   /** Golden vectors for the self-test; none, no self-test. */
   readonly vectors?: string | undefined;
   /** Milliseconds within which the new agent has to pass; 3 minutes. */
@@ -123,6 +130,8 @@ export interface DeployResult {
   readonly sentBytes: number;
   /** Golden checks that the new agent passed; 0 without a self-test. */
   readonly selfTestChecks: number;
+  /** The board's public key in the fleet that was given. */
+  readonly fleetKey?: string;
 }
 
 /** Puts releases of the agent on a board and takes them off. */
@@ -197,15 +206,17 @@ export class Deployer {
     const release = await this.#build(platform, plan, options);
     const about = { release: release.digest, version: release.version };
     if (isCurrent(state, release.digest) && state.pending === undefined) {
+      const enrolled = await this.#enrol(release.digest, options);
       onStep?.({ step: 'verify' });
       const { selfTestChecks } = await this.#check(release.digest, options, 0);
-      return { ...about, unchanged: true, sentBytes: 0, selfTestChecks };
+      return { ...about, ...enrolled, unchanged: true, sentBytes: 0, selfTestChecks };
     }
     const sentBytes = state.releases.some(({ digest }) => digest === release.digest)
       ? 0
       : await this.#send(release, platform, plan, options);
+    const enrolled = await this.#enrol(release.digest, options);
     const { selfTestChecks } = await this.#activate(release.digest, options);
-    return { ...about, unchanged: false, sentBytes, selfTestChecks };
+    return { ...about, ...enrolled, unchanged: false, sentBytes, selfTestChecks };
   }
 
   /** The agent's socket on the board. */
@@ -286,9 +297,11 @@ export class Deployer {
       );
   }
 
-  /** @param active the design of the active release, which stays unless another one is given */
+  /** @param active the design and the fleet of the active release, which stay unless others are given */
   #plan(options: DeployOptions, given: BoardDesign | undefined, active: ReadonlyMap<string, string>): Plan {
-    const kept = given === undefined ? active : new Map<string, string>();
+    const kept = new Map(
+      [...active].filter(([path]) => (path === FLEET_FILE ? options.fleet : given) === undefined),
+    );
     const has = (file: string) => given?.files[file] !== undefined || kept.has(`${DESIGN_FOLDER}/${file}`);
     const hasDesign = has(DESIGN_FILES.board);
     const place = hasDesign ? `${this.#layout.base}/current/${DESIGN_FOLDER}/${DESIGN_FILES.board}` : '';
@@ -298,6 +311,7 @@ export class Deployer {
 
   #build(platform: Platform, plan: Plan, options: DeployOptions): Promise<Release> {
     const { device, given, kept, programsFpga } = plan;
+    const { fleet } = options;
     const service = {
       layout: this.#layout,
       device,
@@ -309,6 +323,7 @@ export class Deployer {
     const more = {
       ...this.#manager.files(service),
       ...Object.fromEntries(design.map(([name, data]) => [`${DESIGN_FOLDER}/${name}`, data])),
+      ...(fleet && { [FLEET_FILE]: fleetFile(this.#layout, fleet) }),
       'system/switch.sh': switchScript(this.#manager, this.#layout),
     };
     return buildRelease(platform, options.bundle ?? shippedBundle(), more, kept, options.signal);
@@ -342,6 +357,15 @@ export class Deployer {
         if (!isPynqLlmError(error, 'DEPLOY_TRANSFER') || attempt > 1) throw error;
       }
     }
+  }
+
+  /** Has the board's key made, where it has none, and the broker told of it. @throws PynqLlmError SSH_COMMAND_FAILED; as the caller */
+  async #enrol(release: string, { fleet, onStep }: DeployOptions): Promise<{ fleetKey?: string }> {
+    if (fleet === undefined || fleet === false) return {};
+    onStep?.({ step: 'enrol' });
+    const fleetKey = await this.#switch().key(release, keyOf(this.#layout));
+    await fleet.enrol(fleetKey);
+    return { fleetKey };
   }
 
   async #activate(release: string, options: DeployOptions): Promise<{ selfTestChecks: number }> {
@@ -390,7 +414,7 @@ interface Plan {
   /** Device URL of the agent. */
   readonly device: string;
   readonly given: BoardDesign | undefined;
-  /** Files of the active release's design: SHA-256 by path. */
+  /** Files of the active release's design and fleet: SHA-256 by path. */
   readonly kept: ReadonlyMap<string, string>;
   readonly hasDesign: boolean;
   readonly programsFpga: boolean;

@@ -6,5 +6,6 @@ export {
   type DeployResult,
   type DeployStep,
 } from './deployer.js';
+export type { DeployFleet } from './fleet.js';
 export type { NodeArchive } from './node-archive.js';
 export type { PreflightCheck } from './preflight.js';

@@ -19,7 +19,7 @@ export const LAYOUT: Layout = {
   run: '/run/pynq-llm',
 };
 
-/** The folder of a release that has the board's design: its description, bitstream and overlay. */
+/** The folder of a release that has what later ones keep: the board's design (description, bitstream, overlay), and its fleet. */
 export const DESIGN_FOLDER = 'design';
 
 /** The folder, below the base, where files arrive. */

@@ -17,6 +17,7 @@ start_agent() {
   setsid sh "$BASE/current/system/run.sh" </dev/null >>"$STATE/agent.log" 2>&1 9>&- &
   for _ in $(seq 50); do [ ! -s "$RUN/agent.pid" ] || break; sleep 0.1; done
 }
+as_agent() { "$@"; }
 later() {
   ( seconds=$1; shift; setsid sh -c 'sleep "$1"; shift; exec "$@"' later "$seconds" "$@" </dev/null >/dev/null 2>&1 9>&- & )
 }

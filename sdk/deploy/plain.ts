@@ -1,4 +1,5 @@
 import { fileBeside, shellScript } from '../ssh/index.js';
+import { FLEET_FILE } from './fleet.js';
 import { type Layout, layoutValues } from './layout.js';
 import type { ServiceManager } from './service-manager.js';
 
@@ -27,6 +28,7 @@ export const plain: ServiceManager = {
     'system/run.sh': shellScript([fileBeside('./run.sh', import.meta.url)], {
       ...layoutValues(layout),
       DEVICE: device,
+      FLEET_FILE,
     }),
   }),
 };

@@ -27,7 +27,7 @@ export interface ServiceManager {
   readonly tools: readonly string[];
   /**
    * The file of shell functions: `start_agent` starts what `current` leads to in place of what runs; `stop_agent`;
-   * `agent_pid` prints its process; `later SECONDS COMMAND…` runs a command without us; `remove_service`.
+   * `agent_pid` prints its process; `later SECONDS COMMAND…` runs a command without us, `as_agent COMMAND…` one as the agent's user; `remove_service`.
    */
   readonly functions: URL;
   /** The file that makes users and folders, where `make_tokens OWNER` makes tokens; running it again changes nothing. */

@@ -7,6 +7,7 @@
 #   confirm TOKEN                    keep it; releases other than this and the one before are removed
 #   revert TOKEN                     back to what ran before
 #   recover                          at boot: revert what was not confirmed before
+#   key RELEASE FILE                 print the public key of FILE, which the agent's user makes where it is not there
 #   open OWNER                       wait for the agent's socket, and give it to OWNER, user and group
 #   status, remove RELEASE, uninstall
 #
@@ -64,6 +65,10 @@ recover)
   [ "$old" ] && [ "$old" != - ] && [ "$(pending 2)" != "$(boot_id)" ] || exit 0
   # The former release's unit may differ from the one that is just being started.
   point_to "$old"; rm pending; start_agent
+  ;;
+key)
+  [ -f "releases/$2/MANIFEST" ] || exit "$NO_RELEASE"
+  as_agent "$BASE/releases/$2/bin/node" "$BASE/releases/$2/agent/fleet-key.js" "$3"
   ;;
 open)
   for _ in $(seq 150); do [ ! -S "$socket" ] || break; sleep 1; done

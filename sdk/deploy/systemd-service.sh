@@ -25,6 +25,7 @@ start_agent() {
 }
 stop_agent() { systemctl stop "$unit" 2>/dev/null || true; }
 agent_pid() { systemctl show --property=MainPID --value "$unit" 2>/dev/null || true; }
+as_agent() { runuser -u pynq-llm -- "$@"; }
 later() {
   seconds=$1; shift
   systemd-run --quiet --collect --on-active="${seconds}s" --timer-property=AccuracySec=1s "$@"

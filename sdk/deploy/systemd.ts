@@ -13,7 +13,7 @@ export const systemd: ServiceManager = {
   name: 'systemd',
   needsRoot: true,
   programsFpga: true,
-  tools: ['systemctl', 'systemd-run', 'useradd'],
+  tools: ['systemctl', 'systemd-run', 'useradd', 'runuser'],
   functions: fileBeside('./systemd-service.sh', import.meta.url),
   prepare: fileBeside('./systemd-prepare.sh', import.meta.url),
   files: (options) =>

@@ -17,6 +17,7 @@ for f in "$ROOT"/sys/class/u-dma-buf/*; do [ -e "$f/size" ] && node dma "$ROOT/d
 for f in "$ROOT"/dev/dma_heap/*; do [ -e "$f" ] && node dma "$f" "dma-heap"; done
 [ -e "$ROOT/dev/dri/renderD128" ] && node dma "$ROOT/dev/dri/renderD128" "zocl (XRT)"
 say exec "$(systemctl show pynq-llm.service --property=ExecStart 2>/dev/null | tr '\n' ' ')"
+say fleet "$(sed -n 's/^PYNQ_LLM_FLEET_FLAGS="\(.*\)"$/\1/p' "$ROOT/opt/pynq-llm/current/design/fleet.env" 2>/dev/null)"
 say cmdline "$(cat "$ROOT/proc/cmdline" 2>/dev/null)"
 for f in "$ROOT"/proc/device-tree/reserved-memory/*@*; do [ -d "$f" ] && say reserved "${f##*@}"; done
 f=$(systemctl show pynq-llm.service --property=ExecStart 2>/dev/null | sed -n 's/.*--device[ =]linux:\(\/[^ ?;]*\).*/\1/p')

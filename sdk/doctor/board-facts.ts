@@ -1,6 +1,7 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { parseUnitState, UNIT_STATE, type UnitState } from '../service/unit-state.js';
 import { shellScript } from '../ssh/index.js';
+import type { KnownFleet } from './see-broker.js';
 
 /** A device node that the driver may use, as `ls` shows it. */
 export interface DeviceNode {
@@ -34,6 +35,8 @@ export interface BoardFacts {
   readonly agentDevice: string | undefined;
   /** Shipped description of the board that this device is; undefined where it is another file. */
   readonly boardName: string | undefined;
+  /** The fleet that its release is for, as `deploy --fleet` wrote it. */
+  readonly fleet: KnownFleet | undefined;
   /** What the kernel was started with. */
   readonly commandLine: string;
   /** Where nodes of the device tree reserve memory. */
@@ -73,6 +76,8 @@ export function parseFacts(output: string): BoardFacts {
       'The board did not say what machine it is and what time it has.',
     );
   const agentDevice = /--device[ =]([^\s;]+)/.exec(first('exec'))?.[1];
+  const fleet = /--fleet (\S+)/.exec(first('fleet'))?.[1];
+  const fingerprint = /--fleet-fingerprint (\S+)/.exec(first('fleet'))?.[1];
   const [total, available] = [kilobytes('MemTotal'), kilobytes('MemAvailable')];
   const [cmaTotal, cmaFree] = [kilobytes('CmaTotal'), kilobytes('CmaFree')];
   return {
@@ -92,6 +97,7 @@ export function parseFacts(output: string): BoardFacts {
     unit: parseUnitState(output),
     agentDevice,
     boardName: /^linux:([a-z0-9-]+)(?:\?|$)/.exec(agentDevice ?? '')?.[1] ?? (first('board') || undefined),
+    fleet: fleet === undefined ? undefined : { url: fleet, fingerprint },
     commandLine: first('cmdline'),
     reserved: lines.filter(({ name }) => name === 'reserved').map(({ value }) => Number.parseInt(value, 16)),
   };

@@ -4,7 +4,7 @@ import { isPynqLlmError } from '../../errors/index.js';
 export type CheckStatus = 'pass' | 'warn' | 'fail' | 'skip';
 
 /** The parts of the way to a board, in the order in which they are checked. */
-export const CHECK_GROUPS = ['laptop', 'connection', 'board', 'core'] as const;
+export const CHECK_GROUPS = ['laptop', 'connection', 'board', 'fleet', 'core'] as const;
 /** A part of the way to a board. */
 export type CheckGroup = (typeof CHECK_GROUPS)[number];
 

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { z } from 'zod';
 import { optionsOf, requireArguments } from '../arguments.js';
 import { BOARD_CHECKS } from './board.js';
+import { BROKER_CHECKS } from './broker.js';
 import { type Check, type CheckGroup, type Finding, failure } from './check.js';
 import { CONNECTION_CHECKS } from './connection.js';
 import { CORE_CHECKS } from './core.js';
@@ -28,6 +29,7 @@ const CHECKS: readonly Check<DoctorSession>[] = [
   ...LAPTOP_CHECKS,
   ...CONNECTION_CHECKS,
   ...BOARD_CHECKS,
+  ...BROKER_CHECKS,
   ...CORE_CHECKS,
 ];
 

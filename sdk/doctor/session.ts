@@ -1,9 +1,11 @@
+import type { Duplex } from 'node:stream';
 import type { BoardInfo } from '../../protocol/index.js';
 import type { BoardClient } from '../board-client.js';
 import type { RemoteHost } from '../ssh/index.js';
 import type { SshLoginOptions } from '../transports/ssh.js';
 import { type BoardFacts, factsScript, parseFacts } from './board-facts.js';
 import type { CoreMeasurement } from './measure.js';
+import { type KnownFleet, type SeenBroker, seeBroker } from './see-broker.js';
 import type { Target } from './target.js';
 
 const FACTS_MS = 30_000;
@@ -36,6 +38,8 @@ export interface Examination {
   readonly fingerprint?: string | undefined;
   /** For ssh: how to log in. */
   readonly ssh?: SshLoginOptions | undefined;
+  /** The broker of the board's fleet, and the certificate that it has to show; what the board's release says unless given. */
+  readonly fleet?: KnownFleet | undefined;
   /** For mock: directory of the model store. */
   readonly storeDir?: string | undefined;
   /** Ends the examination. */
@@ -44,6 +48,8 @@ export interface Examination {
 
 /** A login on the board. */
 export interface Login extends RemoteHost {
+  /** A stream to a port that the board can reach. @throws PynqLlmError SSH_FORWARD_FAILED */
+  forwardToHost(host: string, port: number): Promise<Duplex>;
   close(): Promise<void>;
 }
 
@@ -56,6 +62,7 @@ export class DoctorSession implements AsyncDisposable {
   /** What the generation of the core's checks cost. */
   measurement: CoreMeasurement | undefined;
   #facts: Promise<BoardFacts> | undefined;
+  #broker: Promise<SeenBroker | undefined> | undefined;
 
   constructor(
     readonly target: Target,
@@ -72,6 +79,21 @@ export class DoctorSession implements AsyncDisposable {
       .exec('sh -s', { stdin: factsScript(), timeoutMs: FACTS_MS, signal: this.options.signal })
       .then(({ stdout }) => parseFacts(stdout));
     return this.#facts;
+  }
+
+  /** The broker of the board's fleet, looked at once; undefined where it is of none that is known. */
+  broker(): Promise<SeenBroker | undefined> {
+    this.#broker ??= this.#seeBroker();
+    return this.#broker;
+  }
+
+  async #seeBroker(): Promise<SeenBroker | undefined> {
+    const { ssh, target, options } = this;
+    const fleet = options.fleet ?? (await this.facts())?.fleet;
+    if (fleet === undefined) return undefined;
+    if (ssh !== undefined) return seeBroker(fleet, (host, port) => ssh.forwardToHost(host, port));
+    const why = target.kind === 'ssh' ? 'the SSH login failed' : 'needs a device reached by ssh://USER@HOST';
+    return seeBroker(fleet, why);
   }
 
   /** The device of the agent: what the agent says, else what its unit would start; undefined where neither is known. */

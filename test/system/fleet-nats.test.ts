@@ -30,6 +30,8 @@ describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker'
           name,
           '--threads',
           '1',
+          '--log-level',
+          'info',
         ]),
       );
     board = await connect(gateway.url);
@@ -54,6 +56,32 @@ describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker'
     }
     expect(texts.size).toBe(1);
     expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
+  });
+
+  it('says which board had a request of a trace, in the log of that board, and what each board counts', async () => {
+    const trace = 'c0ffee'.padEnd(32, '7');
+    const traceparent = `00-${trace}-b7ad6b7169203331-01`;
+    await model.generate(PROMPT, { maxTokens: 5, temperature: 0, traceparent }).text();
+    const told = () =>
+      [...agents].flatMap(([name, { log }]) =>
+        log()
+          .split('\n')
+          .filter((line) => line.includes(trace))
+          .map((line) => ({ name, ...JSON.parse(line) })),
+      );
+    await vi.waitFor(() => expect(told()).toHaveLength(2), 20_000);
+    const [ended, onBoard] = told();
+    expect(ended).toMatchObject({ msg: 'generation ended', trace, tokens: 5, reason: 'max-tokens' });
+    expect(onBoard).toMatchObject({
+      msg: 'a request ended on this board',
+      trace,
+      board: ended.name,
+      tokens: 5,
+    });
+    const { boards = [], steps } = await board.metrics();
+    expect(boards.map(({ name }) => name)).toEqual(['one', 'two']);
+    for (const { roundTripMs } of boards) expect(roundTripMs).toBeGreaterThan(0);
+    expect(boards.reduce((sum, { engine }) => sum + (engine?.steps ?? 0), 0)).toBe(steps);
   });
 
   it('gives the tokens of one board, also where a board is killed meanwhile', async () => {

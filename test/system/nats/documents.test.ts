@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { connectNats, createKey } from '../../../bus/index.js';
+import { writeUsers } from '../../../fleet/index.js';
 import { noNatsServer, TestNatsServer } from '../support/nats-server.js';
 
 const document = readFileSync('docs/fleet.md', 'utf8');
@@ -18,11 +19,13 @@ describe.skipIf(noNatsServer)(`docs/fleet.md${noNatsServer ? `: ${noNatsServer}`
       const key = join(folder, 'gateway.nk');
       const config = /```conf\n(.+?)```/s
         .exec(document)![1]!
-        .replace('UGATEWAY', await createKey(key))
+        .replace('nats/fleet-users.conf', `../${basename(folder)}/fleet-users.conf`)
         .replaceAll('/etc/nats', folder)
         .replace('/var/lib/nats', join(folder, 'store'))
         .replace(/^listen:.+$/m, '');
       expect(config).toContain(folder);
+      const gateway = { kind: 'gateway', name: 'gateway', publicKey: await createKey(key) } as const;
+      writeFileSync(join(folder, 'fleet-users.conf'), writeUsers([gateway]));
       await using server = await TestNatsServer.start(config, false);
       const fingerprint = new X509Certificate(readFileSync(join(folder, 'broker.pem'))).fingerprint256;
       const bus = await connectNats({ url: server.url, credentials: key, fingerprint });

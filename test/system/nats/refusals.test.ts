@@ -3,7 +3,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Bus, connectNats, createKey, publicKey } from '../../../bus/index.js';
+import { type Bus, connectNats, createKey, ownKey } from '../../../bus/index.js';
 import { type ErrorCodeName, PynqLlmError } from '../../../errors/index.js';
 import { freePort } from '../support/free-port.js';
 import { noNatsServer, TestNatsServer } from '../support/nats-server.js';
@@ -114,7 +114,7 @@ describe.skipIf(noNatsServer)(`a real broker that refuses${noNatsServer ? `: ${n
     const [known, unknown] = [join(server.folder, 'known.nk'), join(server.folder, 'unknown.nk')];
     const key = await createKey(known);
     await createKey(unknown);
-    expect(await publicKey(known)).toBe(key);
+    expect(await ownKey(known)).toBe(key);
     server.configure(`authorization { users: [{ nkey: ${key} }] }`);
     await server.kill();
     await server.run();

@@ -15,8 +15,9 @@ export class SshBoard implements AsyncDisposable {
     this.target = `${sshd.user}@127.0.0.1:${sshd.port}`;
   }
 
-  static async start(): Promise<SshBoard> {
-    return new SshBoard(await startSshd());
+  /** @param config further lines of the server's configuration */
+  static async start(config: readonly string[] = []): Promise<SshBoard> {
+    return new SshBoard(await startSshd(config));
   }
 
   /** `pynq-llm deploy` to the folder, with a mock for a device. */

@@ -144,15 +144,15 @@ describe('a pin', () => {
 
   it('is computed to the end by a second try where the device fails; a second failure leaves nothing', () => {
     const bench = new Bench(tiny(16));
-    const forward = vi.spyOn(bench.model, 'forward');
+    const compute = vi.spyOn(bench.model, 'compute');
     const fail = () => {
       throw new PynqLlmError('DRIVER_DMA_TIMEOUT', 'injected');
     };
-    forward.mockImplementationOnce(fail);
+    compute.mockImplementationOnce(fail);
     pin(bench, prompt(1, 64)).release();
     const { outcome } = begin(bench, prompt(2, 64));
     bench.engine.step();
-    forward.mockImplementationOnce(fail).mockImplementationOnce(fail);
+    compute.mockImplementationOnce(fail).mockImplementationOnce(fail);
     bench.run();
     expect(outcome).toMatchObject({ error: { code: 'DRIVER_DMA_TIMEOUT' } });
     expectNothingLeft(bench.model);

@@ -128,6 +128,33 @@ describe('weights that were packed before', () => {
     expect(notes).toEqual([]);
   });
 
+  it('of some layers are not taken for those of others that are as large', () => {
+    const deep = syntheticGguf(() => GgmlType.Q3_K, { layers: 4 });
+    const hidden = Float32Array.from({ length: 256 }, (_, i) => Math.sin(i));
+    const open = lastingBoard();
+    const leftBy = (from: number, keep: KeepWeights | undefined) => {
+      const board = keep === undefined ? openMockBoard(Z1) : open();
+      const accelerator = new Accelerator(board);
+      const model = loadModel(deep, { accelerator, range: { from, to: from + 1 }, keep });
+      const columns = [{ cache: model.newCache(), token: 1, position: 0 }];
+      model.extend(columns);
+      const left = model.compute(columns, hidden);
+      const { weights } = model;
+      model.close();
+      accelerator.close();
+      board.close();
+      return { left, packed: weights.packed };
+    };
+    for (const from of [1, 2]) {
+      const kept = leftBy(from, keepIn());
+      expect(kept.left).toEqual(leftBy(from, undefined).left);
+      expect(kept.packed).toBeGreaterThan(100_000);
+      expect(leftBy(from, keepIn())).toEqual({ left: kept.left, packed: 0 });
+    }
+    expect(leftBy(1, undefined).left).not.toEqual(leftBy(2, undefined).left);
+    expect(packedFiles()).toHaveLength(2);
+  });
+
   it('of a foreign file with the right name are not taken, and the file is made right', () => {
     use({ keep: keepIn({}, 'b'.repeat(64)) });
     const [foreign] = packedFiles();

@@ -18,6 +18,8 @@ export interface BoardTreeOptions {
   readonly systemctl?: string;
   /** Free kilobytes that `df` tells. */
   readonly freeKilobytes?: number;
+  /** What the board reaches. */
+  readonly forwardToHost?: Login['forwardToHost'];
   /** Contents by path. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -75,6 +77,7 @@ export function boardTree(options: BoardTreeOptions): BoardTree {
         }),
       upload: () => Promise.reject(new Error('the doctor sends no files')),
       forwardTo: () => Promise.reject(new Error('no agent runs here')),
+      forwardToHost: options.forwardToHost ?? (() => Promise.reject(new Error('nobody listens'))),
       close: async () => {},
     },
     [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }),

@@ -1,0 +1,50 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Command } from 'commander';
+import { PynqLlmError } from '../../errors/index.js';
+import { type DeviceOptions, wholeNumber, withDevice } from '../options.js';
+import { printText } from '../output/print.js';
+import { withBoard } from '../session.js';
+
+const LOOK_MS = 200;
+const WAIT_S = 600;
+
+interface DrainFlags extends DeviceOptions {
+  readonly undo?: boolean;
+  readonly wait?: number | true;
+}
+
+/** `fleet drain`: takes a board out of work. */
+export function fleetDrainCommand(): Command {
+  const command = new Command('drain')
+    .description(
+      'Have a board of a fleet take no more requests; what it has it ends. That lasts until --undo, or until its agent is started again. Needs the role admin.',
+    )
+    .argument('<board>', 'its name in the fleet')
+    .option('--undo', 'have it take requests again')
+    .option(
+      '--wait [seconds]',
+      `wait until it has nothing any more; at most ${WAIT_S} s unless told`,
+      wholeNumber(1, 86_400),
+    );
+  return withDevice(command).action(async (name: string, { undo, wait, ...options }: DrainFlags) => {
+    await withBoard(options, async (fleet, signal) => {
+      const { inHand } = await fleet.fleetDrain(name, { undo });
+      if (undo) return printText(`${name} takes requests again\n`);
+      if (wait === undefined) return printText(`${name} takes no more requests, and has ${inHand}\n`);
+      const seconds = wait === true ? WAIT_S : wait;
+      for (const end = performance.now() + seconds * 1_000; ; await delay(LOOK_MS, undefined, { signal })) {
+        const board = (await fleet.fleetStatus()).boards.find((one) => one.name === name);
+        // One that has left has nothing either.
+        if (board === undefined || board.inHand === 0) return printText(`${name} has no requests any more\n`);
+        if (performance.now() > end)
+          throw new PynqLlmError(
+            'FLEET_DRAIN_SLOW',
+            `${name} has ${board.inHand} requests after ${seconds} s.`,
+            {
+              context: { inHand: board.inHand },
+            },
+          );
+      }
+    });
+  });
+}
