@@ -36,6 +36,13 @@ export default defineConfig({
       ),
       // What counts or measures, and would count the waiting for others: a file at a time, after the others.
       project('alone', ALONE, [], { ...slow, maxWorkers: 1, sequence: { groupOrder: 1 } }),
+      // Processes over a real broker, killed at every token: `npm run test:fleet`. A file at a time, as they keep both cores of a small machine busy.
+      project('fleet', ['fleet/**/*.test.js'], [], {
+        testTimeout: 300_000,
+        hookTimeout: 300_000,
+        maxWorkers: 1,
+        sequence: { groupOrder: 2 },
+      }),
       // A model of a billion weights takes QEMU 11 minutes of computing, on a busy machine an hour: `npm run test:board:large`.
       project('board-large', ['board/tiny-llama.test.js'], [], {
         testTimeout: 3_600_000,

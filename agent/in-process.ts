@@ -88,7 +88,10 @@ const ADMISSION: Admission = { role: 'admin', share: [] };
  * what it names is not inside of a share of its own. Frames arrive later, as from a socket: neither side runs inside the
  * other's call.
  */
-export function connectInProcess(host: SessionHost, { onFrame, onClose }: InProcessEvents): InProcessAgent {
+export function connectInProcess(
+  host: Pick<SessionHost, 'openSession' | 'uploadBodies'>,
+  { onFrame, onClose }: InProcessEvents,
+): InProcessAgent {
   const session = host.openSession(
     {
       send: (frame) => queueMicrotask(() => onFrame(frame)),

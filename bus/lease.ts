@@ -98,11 +98,12 @@ export class Lease {
     revision: number,
     beganMs: number,
     sole: boolean,
+    term = revision,
   ) {
     this.#sole = sole;
     this.#bucket = bucket;
     this.key = key;
-    this.term = revision;
+    this.term = term;
     this.#record = record;
     this.#revision = revision;
     this.#renewedMs = beganMs;
@@ -121,6 +122,23 @@ export class Lease {
   async set(value: string): Promise<void> {
     this.#record = { ...this.#record, value };
     await this.#renew();
+  }
+  /**
+   * Has a lease again that was lost because it could not be renewed, where nobody had it meanwhile: the same holding, of the same term.
+   * @returns undefined where another took it, or it was released or deleted
+   * @throws BUS_UNAVAILABLE, BUS_CLOSED
+   */
+  async regain(): Promise<Lease | undefined> {
+    if (this.#lost.signal.reason === 'released') return undefined;
+    await this.#renewing;
+    for (;;) {
+      const beganMs = performance.now();
+      const entry = await this.#bucket.get(this.key);
+      if (entry === undefined || decodeLease(entry.value)?.owner !== this.#record.owner) return undefined;
+      const revision = await this.#bucket.update(this.key, encodeLease(this.#record), entry.revision);
+      if (revision !== undefined)
+        return new Lease(this.#bucket, this.key, this.#record, revision, beganMs, this.#sole, this.term);
+    }
   }
   /** Gives it up, so that others need not wait for its end. */
   async release(): Promise<void> {

@@ -56,6 +56,12 @@ export const FLEET_ERRORS = {
     remedy:
       'Leave out --core-types. `pynq-llm quantize --pad` makes a file whose matrices are all for the core, with the same bits on every board.',
   },
+  FLEET_HISTORY_SHORT: {
+    number: 10695,
+    meaning:
+      'A fleet was asked how many boards it should have before its gateway had looked at it for long enough.',
+    remedy: 'Ask again a minute later, or give `pynq-llm fleet advise` a file.',
+  },
   FLEET_BOARD_UNKNOWN: {
     number: 10675,
     meaning: 'No board of this name is there, or none is enrolled.',
@@ -99,10 +105,20 @@ export const FLEET_ERRORS = {
     remedy:
       'It takes no new ones: wait longer with --wait, or let what it has go on elsewhere by stopping its agent.',
   },
-  FLEET_HISTORY_SHORT: {
-    number: 10695,
-    meaning:
-      'A fleet was asked how many boards it should have before its gateway had looked at it for long enough.',
-    remedy: 'Ask again a minute later, or give `pynq-llm fleet advise` a file.',
+  FLEET_STANDBY: {
+    number: 10665,
+    meaning: 'This gateway does not lead the fleet: another one does, or none does just now.',
+    remedy:
+      'Connect to the gateway that the message names, or give the SDK and the command line the URLs of all gateways with commas between them: they find the one that leads.',
+  },
+  FLEET_OLD_TERM: {
+    number: 10666,
+    meaning: 'A gateway told a board what to do after another one had taken the lead.',
+    remedy: 'Nothing: what it had in hand is with the gateway that leads now.',
+  },
+  FLEET_BROKER_AWAY: {
+    number: 10660,
+    meaning: 'The gateway could not reach its broker, or got no answer in time: the request was not taken.',
+    remedy: 'Ask again; where it lasts, check that the broker runs and that the gateway reaches it.',
   },
 } as const satisfies Record<string, ErrorEntry>;

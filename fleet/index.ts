@@ -2,7 +2,7 @@ export { advise, type LoadSample } from './advice/advise.js';
 export { readHistory } from './advice/read-history.js';
 export { runningCosts } from './advice/running-costs.js';
 export { type Enrolled, enrol, entryOf, readUsers, withdraw, writeUsers } from './enrol/users-file.js';
-export { Gateway } from './gateway/gateway.js';
+export { GatewayHost } from './gateway/host.js';
 export { Member } from './member/member.js';
 export { startMockFleet } from './mock-fleet.js';
 export { AnswerLengths } from './placement/answer-lengths.js';

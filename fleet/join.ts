@@ -20,13 +20,15 @@ export interface JoinOptions {
   readonly name: string;
   /** See MemberOptions. */
   readonly soleName?: boolean;
+  /** As Member has it. */
+  readonly leaseMs?: number | undefined;
 }
 
 /**
  * Makes an agent a member of a fleet, as soon as broker and device are there, and for as long as it runs. Disposing lets no
  * more requests in; those that the board has go on until the agent ends.
  */
-export function joinFleet({ bus, agent, log, name, soleName }: JoinOptions): Disposable {
+export function joinFleet({ bus, agent, log, name, soleName, leaseMs }: JoinOptions): Disposable {
   const leaving = new AbortController();
   void stay();
   return { [Symbol.dispose]: () => leaving.abort() };
@@ -36,7 +38,7 @@ export function joinFleet({ bus, agent, log, name, soleName }: JoinOptions): Dis
       let line: Bus | undefined;
       try {
         line = await bus();
-        const member = await Member.join({ bus: line, name, agent, log, soleName });
+        const member = await Member.join({ bus: line, name, agent, log, soleName, leaseMs });
         log.info({ board: name, bus: line.name }, 'joined the fleet');
         leaving.signal.addEventListener('abort', () => void member.drain(0), { once: true });
         if (leaving.signal.aborted) await member.drain(0);

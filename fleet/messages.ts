@@ -15,10 +15,12 @@ import {
 } from '../protocol/index.js';
 
 const count = z.int().min(0);
+/** Which gateway says it, of those that led one after the other: a later one has a higher number. */
+export const term = z.int().min(1);
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const generation = z.string().regex(/^[0-9a-f]{32}$/);
 /** Something that the protocol has a schema of: it throws what `safeParse` is to report. */
-const checked = <T>(check: (value: unknown) => T): z.ZodType<T> =>
+export const checked = <T>(check: (value: unknown) => T): z.ZodType<T> =>
   z.unknown().transform((value, context) => {
     try {
       return check(value);
@@ -30,7 +32,8 @@ const checked = <T>(check: (value: unknown) => T): z.ZodType<T> =>
 
 /** A request in the hands of a board. */
 export interface Order {
-  /** How many boards had it before, and this one. */
+  readonly term: number;
+  /** How many boards had it in this term before, and this one. */
   readonly delivery: number;
   /** Tokens numbered below this may be generated; more is told later. */
   readonly credit: number;
@@ -40,6 +43,7 @@ export interface Order {
   readonly params: Params<'generate.start'>;
 }
 export const order: z.ZodType<Order> = z.object({
+  term,
   delivery: z.int().min(1),
   credit: count,
   given: count,
@@ -48,26 +52,43 @@ export const order: z.ZodType<Order> = z.object({
 
 /** What the gateway tells a board of a request that it has; a cancel is for deliveries up to its own. */
 export type Control =
-  | { readonly kind: 'grant'; readonly generation: string; readonly credit: number }
-  | { readonly kind: 'cancel'; readonly generation: string; readonly delivery: number };
+  | {
+      readonly kind: 'grant';
+      readonly term: number;
+      readonly generation: string;
+      readonly credit: number;
+    }
+  | {
+      readonly kind: 'cancel';
+      readonly term: number;
+      readonly generation: string;
+      readonly delivery: number;
+    };
 export const control: z.ZodType<Control> = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('grant'), generation, credit: count }),
-  z.object({ kind: z.literal('cancel'), generation, delivery: z.int().min(1) }),
+  z.object({ kind: z.literal('grant'), term, generation, credit: count }),
+  z.object({ kind: z.literal('cancel'), term, generation, delivery: z.int().min(1) }),
 ]);
 
 /** A board has taken a request into its engine. */
 export interface Beginning {
+  readonly term: number;
   readonly delivery: number;
   readonly promptTokens: number;
 }
-export const beginning: z.ZodType<Beginning> = z.object({ delivery: z.int().min(1), promptTokens: count });
+export const beginning: z.ZodType<Beginning> = z.object({
+  term,
+  delivery: z.int().min(1),
+  promptTokens: count,
+});
 
 /** A token, or the end, of a request. */
 export interface Outcome {
+  readonly term: number;
   readonly delivery: number;
   readonly event: GenerateEvent;
 }
 export const outcome: z.ZodType<Outcome> = z.object({
+  term,
   delivery: z.int().min(1),
   event: checked((value) => checkEvent('generate.start', value)),
 });
@@ -87,7 +108,7 @@ export const pageNews = z.object({
 export type PageNews = z.output<typeof pageNews>;
 
 /** A call of one of the protocol's methods. */
-export const boardCall = z.object({ method: z.string(), params: z.unknown() });
+export const boardCall = z.object({ term, method: z.string(), params: z.unknown() });
 
 /** A model on a board, as the board says it. */
 export type BoardModel = {

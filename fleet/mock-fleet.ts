@@ -11,7 +11,7 @@ import {
 import { InProcessBroker } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
-import { Gateway } from './gateway/gateway.js';
+import { GatewayHost } from './gateway/host.js';
 import { Member } from './member/member.js';
 
 /** Nothing in one process dies alone: what looks like it is a pause of the process. */
@@ -47,7 +47,7 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
       const bus = broker.connect('gateway');
       parts.push(() => bus.close());
       const store = await ModelStore.open(storeDir, nodeFs, log);
-      const gateway = await Gateway.open({ bus, store, clock: systemClock, log });
+      const gateway = await GatewayHost.open({ bus, store, clock: systemClock, log, leaseMs: LEASE_MS });
       parts.push(() => gateway.close());
       const boards = Array.from({ length: mocks }, (_, i) => `mock-${i + 1}`);
       await Promise.all(

@@ -9,7 +9,7 @@ import {
 import type { Bus } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
-import { Gateway } from './gateway/gateway.js';
+import { GatewayHost } from './gateway/host.js';
 
 export interface ServeFleetOptions extends ListenOptions {
   /** Connects to the fleet's broker. @throws PynqLlmError BUS_... */
@@ -18,15 +18,20 @@ export interface ServeFleetOptions extends ListenOptions {
   readonly storeDir?: string | undefined;
 }
 
-/** Starts the gateway of a fleet, whose boards come over the bus. @throws PynqLlmError as serveHost, BUS_..., AGENT_STORE_FAILED */
-export function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
+/**
+ * Starts a gateway of a fleet, whose boards come over the bus: it leads, or stands by where another one does.
+ * @throws PynqLlmError as serveHost, BUS_..., AGENT_STORE_FAILED
+ */
+export async function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
+  let gateway: GatewayHost | undefined;
   const open = async (log: Log) => {
     const bus = await options.bus();
     try {
       const store = await ModelStore.open(options.storeDir ?? defaultStoreDir(), nodeFs, log);
-      const gateway = await Gateway.open({ bus, store, clock: systemClock, log });
-      return gateway.closedBy(async () => {
-        await gateway.close();
+      const host = await GatewayHost.open({ bus, store, clock: systemClock, log });
+      gateway = host;
+      return host.closedBy(async () => {
+        await host.close();
         await bus.close();
       });
     } catch (error) {
@@ -34,5 +39,7 @@ export function serveFleet(options: ServeFleetOptions): Promise<AgentHandle> {
       throw error;
     }
   };
-  return serveHost(options, open, { fleet: true });
+  const handle = await serveHost(options, open, { fleet: true });
+  await gateway?.tellUrl(handle.url);
+  return handle;
 }

@@ -2,6 +2,12 @@
 export const WORK_QUEUE = 'FLEET_WORK';
 export const LOG = 'FLEET_LOG';
 export const BOARDS = 'FLEET_BOARDS';
+/** Who leads, and from where on the log is needed. */
+export const GATEWAY = 'FLEET_GATEWAY';
+export const LEADER = 'leader';
+export const MARK = 'journal';
+/** What boards are to have loaded, by digest. */
+export const MODELS = 'FLEET_MODELS';
 
 /** Where the gateway tells what a model's file is, and sends pieces of it. */
 export const MODEL_FILE = 'FLEET.model';
@@ -21,3 +27,6 @@ export const REQUESTS = 'req';
 export const BEGINNINGS = 'begun';
 export const TOKENS = 'tok';
 export const ENDS = 'end';
+/** Of the gateways themselves: what a request ended with for its client, and that another one leads from here on. */
+export const OVER = 'over';
+export const TERMS = 'term';

@@ -64,6 +64,22 @@ export class TokenReader {
     return this.#ids;
   }
 
+  /** The end, where it was handed on. */
+  get end(): DoneEvent | undefined {
+    return this.isOver ? this.#end?.event : undefined;
+  }
+
+  /** The tokens that were handed on last, at most `count` of them. */
+  latest(count: number): TokenEvent[] {
+    const tokens: TokenEvent[] = [];
+    for (let index = this.next - 1; tokens.length < count; index--) {
+      const said = this.#said.get(index);
+      if (said === undefined) break;
+      tokens.unshift(said.event);
+    }
+    return tokens;
+  }
+
   /** Whether the end was handed on. Beam search has no tokens before it. */
   get isOver(): boolean {
     const end = this.#end?.event;

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isPynqLlmError } from '../errors/index.js';
 import type { BoardClient, BoardHealth } from '../sdk/index.js';
 import { ApiError } from './api-error.js';
 
@@ -20,8 +21,11 @@ export interface ServedDeviceOptions {
 
 /** What `/health` says of the device. */
 export interface DeviceHealth {
-  /** `lost`: its connection broke, or it does not answer; `failed`: it cannot be opened, which is tried again. */
-  readonly status: 'ok' | 'loading' | 'lost' | 'failed' | 'starting';
+  /**
+   * `lost`: its connection broke, or it does not answer; `failed`: it cannot be opened, which is tried again; `standby`: it is a gateway of a
+   * fleet that another one leads.
+   */
+  readonly status: 'ok' | 'loading' | 'lost' | 'failed' | 'starting' | 'standby';
   readonly error?: string | undefined;
   /** Parts of the agent that fail while requests can be served. */
   readonly problems?: BoardHealth['problems'];
@@ -34,6 +38,7 @@ export class ServedDevice {
   #asked: Promise<DeviceHealth> | undefined;
   /** Why there is no board; undefined until an attempt to open it has failed. */
   #failure: string | undefined;
+  #isStandby = false;
 
   constructor(options: ServedDeviceOptions) {
     this.#options = options;
@@ -100,13 +105,15 @@ export class ServedDevice {
   /** Why there is no board to ask. */
   get #away(): DeviceHealth {
     if (this.#board !== undefined) return { status: 'lost', error: 'The connection to the device broke.' };
-    return this.#failure === undefined ? { status: 'loading' } : { status: 'failed', error: this.#failure };
+    if (this.#failure === undefined) return { status: 'loading' };
+    return { status: this.#isStandby ? 'standby' : 'failed', error: this.#failure };
   }
 
   #fail(error: unknown): void {
     const failure = messageOf(error);
     if (failure !== this.#failure) this.#options.report?.(`${failure} Trying again every second.`);
     this.#failure = failure;
+    this.#isStandby = isPynqLlmError(error, 'FLEET_STANDBY');
   }
 }
 

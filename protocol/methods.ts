@@ -135,9 +135,9 @@ export const METHODS = {
   score: { role: 'infer', params: scoreParams, result: scoreResult, event: progressEvent },
 
   'fleet.status': { role: 'read', params: empty, result: fleetStatus },
+  'fleet.advise': { role: 'read', params: fleetAdviseParams, result: fleetAdvice },
   'fleet.drain': { role: 'admin', params: fleetDrainParams, result: fleetDrainResult },
   'fleet.verify': { role: 'infer', params: empty, result: fleetVerification },
-  'fleet.advise': { role: 'read', params: fleetAdviseParams, result: fleetAdvice },
 
   'metrics.read': { role: 'read', params: empty, result: metricsResult },
 

@@ -4,12 +4,12 @@
 # (REQUIRE_TEST_PACKAGES).
 set -u
 cd "$(dirname "$0")/.." || exit 0
-packages="$(cat test/board/recipe/packages.txt) openssh-server openssl nats-server gcc shellcheck"
+packages="$(cat test/board/recipe/packages.txt) openssh-server openssl nats-server faketime gcc shellcheck"
 deadline=1200
 export DEBIAN_FRONTEND=noninteractive
 
 is_installed() { [ "$(dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null)" = 'install ok installed' ]; }
-without() { echo "apt: $1; suites that need a package of test/board/recipe/packages.txt, openssh-server, openssl, nats-server, gcc or shellcheck lack it"; exit 0; }
+without() { echo "apt: $1; suites that need a package of test/board/recipe/packages.txt, openssh-server, openssl, nats-server, faketime, gcc or shellcheck lack it"; exit 0; }
 
 command -v apt-get >/dev/null || without 'this system has none'
 missing=''

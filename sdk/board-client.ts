@@ -107,6 +107,19 @@ export class BoardClient implements AsyncDisposable {
   }
 
   /**
+   * How many boards a fleet should have soon, by what its gateway has seen: see docs/fleet.md.
+   * @param options `target` share of their time for which boards are to be busy, 0.05 to 1 (0.7); `horizonMs` how far ahead, a minute to a day
+   * (an hour)
+   * @throws PynqLlmError FLEET_HISTORY_SHORT in its first minute, FLEET_NOT_A_FLEET where it is one board
+   */
+  fleetAdvice(
+    options: { readonly target?: number | undefined; readonly horizonMs?: number | undefined } = {},
+  ): Promise<FleetAdvice> {
+    const { target, horizonMs } = options;
+    return this.#connection.request('fleet.advise', { target, horizonMs });
+  }
+
+  /**
    * Has a board of a fleet take no more requests, or take them again; what it has it ends. That lasts until its agent is started
    * again. Needs the role admin.
    * @param name of the board in its fleet
@@ -126,19 +139,6 @@ export class BoardClient implements AsyncDisposable {
   async fleetVerify(options: CallOptions = {}): Promise<FleetVerification> {
     requireArguments({ options }, HEALTH);
     return this.#connection.request('fleet.verify', {}, { timeoutMs: VERIFY_MS, ...options });
-  }
-
-  /**
-   * How many boards a fleet should have soon, by what its gateway has seen: see docs/fleet.md.
-   * @param options `target` share of their time for which boards are to be busy, 0.05 to 1 (0.7); `horizonMs` how far ahead, a minute to a day
-   * (an hour)
-   * @throws PynqLlmError FLEET_HISTORY_SHORT in its first minute, FLEET_NOT_A_FLEET where it is one board
-   */
-  fleetAdvice(
-    options: { readonly target?: number | undefined; readonly horizonMs?: number | undefined } = {},
-  ): Promise<FleetAdvice> {
-    const { target, horizonMs } = options;
-    return this.#connection.request('fleet.advise', { target, horizonMs });
   }
 
   /** Ends the connection; generations are cancelled after a while unless another client resumes them. */

@@ -13,7 +13,7 @@ export type { Generation, GenerationOptions, Prompt, Token } from './generation.
 export type { GenerateOptions, Model } from './model.js';
 
 const ARGUMENTS = z.object({
-  url: z.string().regex(/^wss?:\/\//, 'must begin with ws:// or wss://'),
+  url: z.string().regex(/^wss?:\/\/[^,]*(,wss?:\/\/[^,]*)*$/, 'must begin with ws:// or wss://'),
   options: optionsOf(SESSION_ARGUMENTS),
 });
 
@@ -26,11 +26,14 @@ export interface ClientOptions extends SessionOptions {
 /**
  * Connects to an agent by a WebSocket alone: without SSH, mocks and files, so that it can be bundled for a page. The agent
  * has to allow the page's origin (`--allow-origin`). Models are loaded and used from there, not uploaded.
- * @param url `ws://host:port` or `wss://host:port`
- * @throws PynqLlmError SDK_ARGUMENT, SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED
+ * @param url `ws://host:port` or `wss://host:port`; the gateways of a fleet with commas between them
+ * @throws PynqLlmError SDK_ARGUMENT, SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED, FLEET_STANDBY
  */
 export async function connect(url: string, options: ClientOptions = {}): Promise<BoardClient> {
   requireArguments({ url, options }, ARGUMENTS);
-  if (!URL.canParse(url)) throw new PynqLlmError('SDK_URL', `"${url}" is not a URL.`);
-  return openBoard(webSocket(url), options, options.reconnectMs ?? RECONNECT_MS);
+  const places = url.split(',');
+  if (!places.every((place) => URL.canParse(place)))
+    throw new PynqLlmError('SDK_URL', `"${url}" is not a URL.`);
+  const open = places.map((place) => webSocket(place));
+  return openBoard(open, options, options.reconnectMs ?? RECONNECT_MS);
 }

@@ -45,9 +45,10 @@ export interface ConnectOptions extends SessionOptions {
  * Connects to a board.
  *
  * @param url `mock:` (a PYNQ-Z1 inside this process), `mock:kv260`, `mock:FILE.toml`, `ws://host:port`,
- *   `wss://host:port`, `unix:/path`, `ssh://user@host:port` with the socket's path or `?port=N` after it
+ *   `wss://host:port`, `unix:/path`, `ssh://user@host:port` with the socket's path or `?port=N` after it; several of `ws:` and `wss:` with
+ *   commas between them are the gateways of one fleet: the one that leads is found, also when another takes the lead
  * @throws PynqLlmError SDK_ARGUMENT, SDK_URL, SSH_..., SDK_FINGERPRINT_..., SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED,
- *   AGENT_DEVICE_FAILED
+ *   AGENT_DEVICE_FAILED, FLEET_STANDBY
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<BoardClient> {
   requireConnectArguments(url, options);

@@ -16,6 +16,8 @@ import type { OpenTransport, Transport } from './transports/transport.js';
 
 const FIRST_DELAY_MS = 50;
 const MOST_DELAY_MS = 2_000;
+/** Of several places, one that does not answer is left for the next after so long. */
+const PLACE_MS = 5_000;
 
 export interface ConnectionOptions {
   readonly client: string;
@@ -68,7 +70,9 @@ interface Live {
 
 /** A session that is made again when its connection breaks, until it is closed. */
 export class Connection {
-  readonly #open: OpenTransport;
+  readonly #places: readonly OpenTransport[];
+  /** Which of them is tried next: the one that answered last. */
+  #place = 0;
   readonly #options: ConnectionOptions;
   readonly #closing = new AbortController();
   readonly #readers = new Set<(reason: PynqLlmError) => void>();
@@ -80,8 +84,8 @@ export class Connection {
   readonly lost: Promise<unknown>;
   #tellLost!: (reason: unknown) => void;
 
-  private constructor(open: OpenTransport, options: ConnectionOptions) {
-    this.#open = open;
+  private constructor(places: readonly OpenTransport[], options: ConnectionOptions) {
+    this.#places = places;
     this.#options = options;
     this.#live = Promise.reject(closedError());
     this.#live.catch(() => {});
@@ -90,14 +94,17 @@ export class Connection {
     });
   }
 
-  /** @throws PynqLlmError SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED */
+  /**
+   * @param places a way to one place, or to several of which one answers: the gateways of a fleet
+   * @throws PynqLlmError SDK_CONNECT_FAILED, PROTOCOL_VERSION_MISMATCH, AGENT_UNAUTHORISED, FLEET_STANDBY
+   */
   static async open(
-    open: OpenTransport,
+    places: OpenTransport | readonly OpenTransport[],
     options: ConnectionOptions,
     signal?: AbortSignal,
   ): Promise<Connection> {
-    const connection = new Connection(open, options);
-    connection.#live = connection.#attempt(options.timeoutMs, signal);
+    const connection = new Connection(typeof places === 'function' ? [places] : places, options);
+    connection.#live = connection.#first(options.timeoutMs, signal);
     await connection.#live;
     return connection;
   }
@@ -196,6 +203,43 @@ export class Connection {
     return { timeoutMs, signal };
   }
 
+  /** Where one of several places has said that it stands by, one of them leads soon: until then it is waited for. */
+  async #first(timeoutMs: number, signal?: AbortSignal): Promise<Live> {
+    const end = performance.now() + timeoutMs;
+    for (let wait = FIRST_DELAY_MS; ; wait = Math.min(MOST_DELAY_MS, wait * 2)) {
+      const failures: unknown[] = [];
+      try {
+        return await this.#round(end, failures, signal);
+      } catch (error) {
+        const standby = failures.find((one) => isPynqLlmError(one, 'FLEET_STANDBY'));
+        if (standby === undefined || !isRetried(error)) throw error;
+        if (this.#places.length === 1 || performance.now() + wait >= end) throw standby;
+        const signals = [this.#closing.signal, ...(signal === undefined ? [] : [signal])];
+        await delay(wait * (0.5 + Math.random() / 2), AbortSignal.any(signals));
+      }
+    }
+  }
+
+  /**
+   * Tries each place once, beginning with the one that answered last.
+   * @param failures gets what each that failed has said
+   * @throws what the last one failed with; at once what another attempt would not mend
+   */
+  async #round(end: number, failures: unknown[], signal?: AbortSignal): Promise<Live> {
+    const { timeoutMs } = this.#options;
+    const most = this.#places.length === 1 ? timeoutMs : Math.min(timeoutMs, PLACE_MS);
+    for (;;) {
+      const leftMs = Math.max(1, Math.ceil(end - performance.now()));
+      try {
+        return await this.#attempt(Math.min(most, leftMs), signal);
+      } catch (error) {
+        failures.push(error);
+        this.#place = (this.#place + 1) % this.#places.length;
+        if (!isRetried(error) || failures.length === this.#places.length) throw error;
+      }
+    }
+  }
+
   async #attempt(timeoutMs: number, signal?: AbortSignal): Promise<Live> {
     const deadline = AbortSignal.timeout(timeoutMs);
     const signals = [this.#closing.signal, deadline, ...(signal === undefined ? [] : [signal])];
@@ -210,7 +254,7 @@ export class Connection {
       },
     });
     try {
-      transport = await this.#open(
+      transport = await this.#places[this.#place](
         { onFrame: (frame) => session.receive(frame), onClose: (reason) => session.end(reason) },
         either,
       );
@@ -256,7 +300,7 @@ export class Connection {
   }
 
   async #reconnect(lost: PynqLlmError): Promise<Live> {
-    const { reconnectMs, timeoutMs, onConnection } = this.#options;
+    const { reconnectMs, onConnection } = this.#options;
     onConnection?.({ type: 'lost', reason: lost, retryMs: reconnectMs });
     const end = performance.now() + reconnectMs;
     let wait = FIRST_DELAY_MS;
@@ -267,12 +311,11 @@ export class Connection {
       if (this.#closing.signal.aborted) throw closedError();
       try {
         // The last attempt ends with the time that there is for all of them.
-        const left = Math.ceil(end - performance.now());
-        const live = await this.#attempt(Math.min(timeoutMs, Math.max(1, left)));
+        const live = await this.#round(end, []);
         onConnection?.({ type: 'restored' });
         return live;
       } catch (error) {
-        if (!isPynqLlmError(error) || !RETRIED.has(error.code)) throw error;
+        if (!isRetried(error)) throw error;
         last = error;
       }
       wait = Math.min(MOST_DELAY_MS, wait * 2);
@@ -293,6 +336,7 @@ const RETRIED: ReadonlySet<string> = new Set([
   'SDK_CONNECTION_LOST',
   'AGENT_TOO_MANY_SESSIONS',
   'AGENT_CLOSING',
+  'FLEET_STANDBY',
   'PROTOCOL_REQUEST_TIMEOUT',
   'SSH_UNREACHABLE',
   'SSH_TIMEOUT',
@@ -300,12 +344,21 @@ const RETRIED: ReadonlySet<string> = new Set([
   'SSH_FORWARD_FAILED',
 ]);
 
+function isRetried(error: unknown): error is PynqLlmError {
+  return isPynqLlmError(error) && RETRIED.has(error.code);
+}
+
 /** Whether a request failed because its connection ended, so that it may be made again on the next one. */
 export function isBroken(error: unknown): boolean {
   return isPynqLlmError(error) && BROKEN.has(error.code);
 }
 
-const BROKEN: ReadonlySet<string> = new Set(['SDK_CONNECTION_LOST', 'AGENT_CLIENT_STALLED', 'AGENT_CLOSING']);
+const BROKEN: ReadonlySet<string> = new Set([
+  'SDK_CONNECTION_LOST',
+  'AGENT_CLIENT_STALLED',
+  'AGENT_CLOSING',
+  'FLEET_STANDBY',
+]);
 
 function lostError(reason: PynqLlmError): PynqLlmError {
   if (reason.code === 'SDK_CONNECTION_LOST') return reason;

@@ -32,9 +32,9 @@ export interface SessionOptions {
   readonly client?: string | undefined;
 }
 
-/** Connects to the agent that `open` leads to. @throws as `connect` */
+/** Connects to the agent that `open` leads to, or to the first of several places that answers. @throws as `connect` */
 export async function openBoard(
-  open: OpenTransport,
+  open: OpenTransport | readonly OpenTransport[],
   options: SessionOptions,
   reconnectMs: number,
 ): Promise<BoardClient> {

@@ -20,7 +20,7 @@ export interface TokenSource {
 }
 
 /** How long a generation waits for a client whose connection broke. */
-const GRACE_MS = 30_000;
+export const GRACE_MS = 30_000;
 /** Generations that have ended and are kept for clients that may not know: short ones come by the thousand in that time. */
 const MAX_ENDED = 512;
 /** How long a generation waits for a client that is connected and reads none of its tokens. */
@@ -110,10 +110,29 @@ export class GenerationRegistry {
       throw new PynqLlmError('AGENT_GENERATION_EXISTS', `A generation ${id} exists already.`, {
         context: { id },
       });
-    const trace = traceparent === undefined ? undefined : traceIdOf({ traceparent });
-    const record = new GenerationRecord(id, model, window, first, trace);
+    const record = new GenerationRecord(id, model, window, first, traceOf(traceparent));
     this.#records.set(id, record);
     this.#attach(record, stream, first);
+  }
+
+  /**
+   * Goes on with a generation of a host that is gone: until its client resumes it, it is one whose connection broke.
+   * @param next number of the token after those that are kept
+   * @param last its end, where it has ended
+   */
+  restore(
+    id: string,
+    model: string,
+    window: number,
+    { next, kept, last }: { next: number; kept: readonly TokenEvent[]; last: GenerateEvent | undefined },
+    { traceparent }: Pick<ServiceOptions, 'traceparent'> = {},
+  ): void {
+    if (this.#records.has(id)) return;
+    const record = new GenerationRecord(id, model, window, next - kept.length, traceOf(traceparent));
+    record.kept.push(...kept);
+    record.last = last;
+    this.#records.set(id, record);
+    this.#expire(record);
   }
 
   /** Forgets a generation that could not be started; `stream` belongs to the request that is told so by its reply. */
@@ -289,4 +308,8 @@ export class GenerationRegistry {
       this.#records.delete(record.id);
     }
   }
+}
+
+function traceOf(traceparent: string | undefined): string | undefined {
+  return traceparent === undefined ? undefined : traceIdOf({ traceparent });
 }

@@ -105,9 +105,9 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
     }),
     'board.health': () => agent.health(),
     'fleet.status': notAFleet,
+    'fleet.advise': notAFleet,
     'fleet.drain': notAFleet,
     'fleet.verify': notAFleet,
-    'fleet.advise': notAFleet,
 
     'registers.list': async () => (await agent.registers()).list(),
     // Without a turn of the microtask queue once the device is open: the way of a register read is short.

@@ -24,13 +24,15 @@ export interface SessionsOptions {
   readonly capabilities: readonly string[];
   /** What answers a session's requests. */
   readonly handlerOf: (session: HandledSession) => (call: Call) => unknown;
+  /** Where the bytes of uploads come in; its own unless given. */
+  readonly uploadBodies?: UploadBodies;
   /** Told the number of a session that has ended. */
   readonly onEnd?: (session: number) => void;
 }
 
 /** The clients that are connected, whatever answers them. */
 export class Sessions {
-  readonly uploadBodies = new UploadBodies();
+  readonly uploadBodies: UploadBodies;
   readonly #options: SessionsOptions;
   readonly #sessions = new Set<ServerSession>();
   readonly #all = { inFlightBytes: 0 };
@@ -38,6 +40,7 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.uploadBodies = options.uploadBodies ?? new UploadBodies();
   }
 
   get count(): number {

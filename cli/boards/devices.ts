@@ -4,7 +4,7 @@ import { PynqLlmError } from '../../errors/index.js';
 const DEFAULT_DEVICE = 'mock:';
 const NO_DEVICES: readonly string[] = [];
 const DEVICE =
-  'mock:, mock:kv260, mock:v1, mock:FILE.toml, ws://host:port, wss://…, unix:/path, ssh://user@host, or the name of a board';
+  'mock:, mock:kv260, mock:v1, mock:FILE.toml, ws://host:port, wss://…, several of these with commas for the gateways of a fleet, unix:/path, ssh://user@host, or the name of a board';
 
 /** Options of every command that talks to a device. */
 export interface DeviceOptions {

@@ -70,7 +70,13 @@ export function agentCommand(): Command {
     .addOption(exactTypesOption())
     .addOption(maxSilentOption())
     .option('--fleet <url>', "be a board of a fleet: its broker's nats://HOST[:PORT] or tls://HOST[:PORT]")
-    .option('--fleet-name <name>', 'what the fleet calls the board; the name of the machine when left out');
+    .option('--fleet-name <name>', 'what the fleet calls the board; the name of the machine when left out')
+    .option(
+      '--fleet-lease <ms>',
+      'a fleet counts the board as lost when it has not heard of it for so long, 100 to 60000: shorter ends waits sooner, and takes a pause for a death',
+      wholeNumber(100, 60_000),
+      3_000,
+    );
   return withBroker(command, 'fleet')
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
@@ -108,6 +114,7 @@ export function agentCommand(): Command {
 interface MemberFlags extends FleetFlags {
   readonly fleet?: string;
   readonly fleetName?: string;
+  readonly fleetLease: number;
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
@@ -117,7 +124,9 @@ async function member(url: string, flags: MemberFlags): Promise<(agent: AgentHan
   const access = accessOf(flags);
   // A key that the broker knows is of one board.
   const soleName = access.credentials !== undefined;
-  return (agent) => joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName });
+  const leaseMs = flags.fleetLease;
+  return (agent) =>
+    joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName, leaseMs });
 }
 
 function clientWeight(

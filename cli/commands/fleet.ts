@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
-import { harmlessJson } from '../../errors/index.js';
+import { harmlessJson, isPynqLlmError } from '../../errors/index.js';
+import type { LoadSettings } from '../../sdk/index.js';
 import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
@@ -83,21 +84,13 @@ async function serveGateway(
   start: (listening: ListenOptions) => Promise<AgentHandle>,
 ): Promise<void> {
   const { host, port, model = [], allowOrigin = [] } = flags;
-  const [{ runDaemon }, { openBoard }] = await Promise.all([
-    import('../../agent/index.js'),
-    import('../../sdk/open-board.js'),
-  ]);
+  const { runDaemon } = await import('../../agent/index.js');
   await runDaemon(
     { ...flags, listen: `${host.includes(':') ? `[${host}]` : host}:${port}`, allowOrigin },
     async (listening) => {
       const fleet = await start(listening);
       try {
-        if (model.length > 0) {
-          await using board = await openBoard(async (events) => fleet.connect(events), {}, 0);
-          await withInterrupt(async (signal) => {
-            for (const one of model) await openModel(board, one, signal, loadSettings(flags));
-          });
-        }
+        await loadAtStart(fleet, model, loadSettings(flags));
         return fleet;
       } catch (error) {
         await fleet.close();
@@ -107,6 +100,41 @@ async function serveGateway(
     await httpOnPort(allowOrigin, inMs(flags.maxSilent)),
   );
 }
+
+/** Has the fleet load models; a standby does so when it has taken the lead, in case nobody did before. */
+async function loadAtStart(
+  fleet: AgentHandle,
+  models: readonly string[],
+  settings: LoadSettings,
+): Promise<void> {
+  if (models.length === 0) return;
+  const { openBoard } = await import('../../sdk/open-board.js');
+  const load = async (signal: AbortSignal) => {
+    await using board = await openBoard(async (events) => fleet.connect(events), {}, 0);
+    for (const one of models) await openModel(board, one, signal, settings);
+  };
+  const later = async () => {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, LEAD_MS).unref());
+      try {
+        return await load(new AbortController().signal);
+      } catch (err) {
+        if (isPynqLlmError(err, 'FLEET_STANDBY')) continue;
+        fleet.log.error({ err, models }, 'a model could not be loaded after taking the lead');
+        return;
+      }
+    }
+  };
+  try {
+    await withInterrupt(load);
+  } catch (error) {
+    if (!isPynqLlmError(error, 'FLEET_STANDBY')) throw error;
+    void later();
+  }
+}
+
+/** A standby looks so often whether it has taken the lead. */
+const LEAD_MS = 1_000;
 
 interface UpFlags extends GatewayFlags {
   readonly mocks: number;
@@ -134,7 +162,7 @@ function upCommand(): Command {
 function serveCommand(): Command {
   const command = new Command('serve')
     .description(
-      'Serve the boards that join a fleet over a broker: agents started with --fleet. Prints its URL; the OpenAI API is at /v1 of the same port.',
+      'Serve the boards that join a fleet over a broker: agents started with --fleet. Where another gateway serves them already it stands by, and takes over when that one is lost. Prints its URL; the OpenAI API is at /v1 of the same port.',
     )
     .requiredOption('--bus <url>', "the fleet's broker: nats://HOST[:PORT] or tls://HOST[:PORT]");
   return withGateway(withBroker(command, 'bus')).action(

@@ -23,6 +23,8 @@ export interface BoardCounts {
 interface BoardsOptions {
   readonly bus: Bus;
   readonly log: Log;
+  /** Told when a board came. */
+  readonly onCome: (board: FleetBoard) => void;
   /** Told when a board came, or says something else of itself. */
   readonly onChange: (board: FleetBoard) => void;
   /** Told when a board has left by its own will, or was not heard of for its lease. */
@@ -34,18 +36,18 @@ export class Boards {
   readonly #boards = new Map<string, FleetBoard>();
   readonly #watch: LeaseWatch;
   readonly #waiting = new Set<() => void>();
-  /** Who is told once a board is gone, by its owner. */
-  readonly #leaving = new Map<string, Set<() => void>>();
+  /** Owners of the boards that work for this gateway. */
+  readonly #led = new Set<string>();
 
-  constructor({ bus, log, onChange, onGone }: BoardsOptions) {
+  constructor({ bus, log, onCome, onChange, onGone }: BoardsOptions) {
     this.#watch = watchLeases(bus, bus.bucket(BOARDS), (event) => {
       if (event.kind === 'ready') return;
       if (event.kind === 'gone') {
         const board = this.#boards.get(event.key);
         if (board?.owner !== event.owner) return;
         this.#boards.delete(event.key);
+        this.#led.delete(event.owner);
         log.warn({ board: event.key, why: event.why }, 'a board has left the fleet');
-        for (const tell of this.#leaving.get(board.owner) ?? []) tell();
         onGone(board, event.why);
       } else {
         let record: BoardRecord;
@@ -61,9 +63,10 @@ export class Boards {
         if (isNew) log.info({ board: event.key }, 'a board has joined the fleet');
         const board = { name: event.key, owner: event.owner, record, counts };
         this.#boards.set(event.key, board);
+        if (isNew) onCome(board);
         onChange(board);
       }
-      for (const look of [...this.#waiting]) look();
+      this.#look();
     });
     this.#watch.ended.catch((err: unknown) =>
       log.error({ err }, 'the boards of the fleet are not seen any more'),
@@ -85,21 +88,18 @@ export class Boards {
     if (board !== undefined) board.counts[what]++;
   }
 
-  /** Those that have all of these models loaded. */
-  with(models: readonly string[]): FleetBoard[] {
-    return this.all.filter(({ record }) =>
-      models.every((model) => modelOf(record, model)?.state === 'loaded'),
-    );
+  /** A board has said that it works for this gateway. */
+  led(owner: string): void {
+    this.#led.add(owner);
+    this.#look();
   }
 
-  /** Tells once when a board is gone. @returns a function that ends this */
-  whenGone({ owner }: FleetBoard, tell: () => void): () => void {
-    const told = this.#leaving.get(owner) ?? new Set();
-    this.#leaving.set(owner, told.add(tell));
-    return () => {
-      told.delete(tell);
-      if (told.size === 0) this.#leaving.delete(owner);
-    };
+  /** Those that work for this gateway and have all of these models loaded. */
+  with(models: readonly string[]): FleetBoard[] {
+    return this.all.filter(
+      ({ owner, record }) =>
+        this.#led.has(owner) && models.every((model) => modelOf(record, model)?.state === 'loaded'),
+    );
   }
 
   /**
@@ -127,8 +127,22 @@ export class Boards {
     });
   }
 
+  /** Tells, once or more often, that a board which is there now is not any more. @returns what ends it */
+  onLoss(name: string, tell: () => void): () => void {
+    const owner = this.#boards.get(name)?.owner;
+    const look = () => {
+      if (owner !== undefined && this.#boards.get(name)?.owner !== owner) tell();
+    };
+    this.#waiting.add(look);
+    return () => this.#waiting.delete(look);
+  }
+
   close(): void {
     this.#watch.close();
+  }
+
+  #look(): void {
+    for (const look of [...this.#waiting]) look();
   }
 }
 

@@ -8,6 +8,7 @@ import { type SelfCheck, selfCheck } from '../verify/self-check.js';
 import type { Boards, FleetBoard } from './boards.js';
 
 const ANSWER_MS = 120_000;
+const LEAD_MS = 5_000;
 /** Boards that a call is tried on. */
 const MOST_BOARDS = 3;
 const answer = z.object({ result: z.unknown() });
@@ -25,13 +26,15 @@ export class Calls {
   readonly #bus: Bus;
   readonly #boards: Boards;
   readonly #waitMs: number;
+  readonly #term: number;
   #turn = 0;
 
-  /** @param waitMs how long a call waits for a board that can answer it */
-  constructor(bus: Bus, boards: Boards, waitMs: number) {
+  /** @param waitMs how long a call waits for a board that can answer it @param term of the gateway that asks */
+  constructor(bus: Bus, boards: Boards, waitMs: number, term: number) {
     this.#bus = bus;
     this.#boards = boards;
     this.#waitMs = waitMs;
+    this.#term = term;
   }
 
   /** @throws PynqLlmError BUS_..., as the board */
@@ -42,6 +45,11 @@ export class Calls {
     timeoutMs: number = ANSWER_MS,
   ): Promise<Result<M>> {
     return checkResult(method, await this.#ask(board, method, params, timeoutMs));
+  }
+
+  /** Has a board work for this gateway, and for none before it. @throws PynqLlmError BUS_..., FLEET_OLD_TERM */
+  async lead(board: string): Promise<void> {
+    await this.#ask(board, 'fleet.lead', {}, LEAD_MS);
   }
 
   /** Has a board load a model. @returns the attempt that its lease tells of @throws PynqLlmError BUS_... */
@@ -109,21 +117,27 @@ export class Calls {
     }
   }
 
-  /** A board that is lost answers nothing: who asked it asks another one, and does not wait as long as an answer may take. */
-  #whileThere<T>(name: string, answered: Promise<T>): Promise<T> {
-    const board = this.#boards.get(name);
-    if (board === undefined) return answered;
-    return new Promise<T>((resolve, reject) => {
-      const forget = this.#boards.whenGone(board, () =>
-        reject(new PynqLlmError('BUS_NO_RESPONDER', `Board ${name} was lost before it answered.`)),
-      );
-      answered.then(resolve, reject).finally(forget);
-    });
+  async #ask(board: string, method: string, params: unknown, timeoutMs: number): Promise<unknown> {
+    const question = pack({ term: this.#term, method, params });
+    const data = await this.#unlessLost(
+      board,
+      method,
+      this.#bus.request(callsOf(board), question, { timeoutMs }),
+    );
+    return unpack(answer, data, `The answer of board ${board} to ${method}`).result;
   }
 
-  async #ask(board: string, method: string, params: unknown, timeoutMs: number): Promise<unknown> {
-    const question = pack({ method, params });
-    const data = await this.#whileThere(board, this.#bus.request(callsOf(board), question, { timeoutMs }));
-    return unpack(answer, data, `The answer of board ${board} to ${method}`).result;
+  /** A board that is killed says nothing: nobody waits for its answer to the end. */
+  async #unlessLost<T>(board: string, method: string, answered: Promise<T>): Promise<T> {
+    let forget = () => {};
+    const lost = new Promise<never>((_, reject) => {
+      const what = `Board ${board} was lost before it answered ${method}.`;
+      forget = this.#boards.onLoss(board, () => reject(new PynqLlmError('BUS_NO_RESPONDER', what)));
+    });
+    try {
+      return await Promise.race([answered, lost]);
+    } finally {
+      forget();
+    }
   }
 }

@@ -3,6 +3,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import type { Clock, FleetStatus, GenerateEvent } from '../../protocol/index.js';
 import { release } from '../placement/release.js';
+import type { TokenReader } from '../token-reader.js';
 import { admit } from './admit.js';
 import type { BoardPages } from './board-pages.js';
 import { BoardViews } from './board-views.js';
@@ -28,6 +29,10 @@ export interface DispatchOptions {
   readonly log: Log;
   /** How long a request waits where no board could take it. */
   readonly waitMs: number;
+  /** Of this gateway, among those that lead one after the other. */
+  readonly term: number;
+  /** Whether it leads now: where it does not, another one may give boards the same requests. */
+  readonly leads: () => boolean;
 }
 
 /** The requests of a fleet: queued by the policy of a board, given to boards, and given again to others where one is lost. */
@@ -89,8 +94,8 @@ export class Dispatch {
     return this.#requests.find(generation);
   }
 
-  /** Queues a request. @throws PynqLlmError LLM_OVERLOADED where too many wait */
-  submit(facts: RequestFacts, credit: number, sink: RequestSink): void {
+  /** Queues a request. @param left of one that a gateway before had: what came of it @throws PynqLlmError LLM_OVERLOADED where too many wait */
+  submit(facts: RequestFacts, credit: number, sink: RequestSink, left?: TokenReader): void {
     let refused: GenerateEvent | undefined;
     let isIn = false;
     const request = new FleetRequest(
@@ -104,6 +109,7 @@ export class Dispatch {
         },
       },
       credit,
+      left,
     );
     this.#requests.enter(request);
     this.#pump();
@@ -135,7 +141,14 @@ export class Dispatch {
 
   /** What a board had goes on elsewhere. @param hasLeft by its own will */
   boardGone(board: FleetBoard, hasLeft: boolean): void {
+    if (!this.#options.leads()) return;
     this.#redelivery.boardGone(board, hasLeft);
+    this.#pump();
+  }
+
+  /** It leads again, and has taken no notice of boards meanwhile. */
+  resume(): void {
+    this.#redelivery.lookForBoards(this.#options.boards);
     this.#pump();
   }
 
@@ -161,8 +174,10 @@ export class Dispatch {
     if (this.#isPumping) return;
     this.#isPumping = true;
     try {
-      this.#place();
-      this.#moves.steal();
+      if (this.#options.leads()) {
+        this.#place();
+        this.#moves.steal();
+      }
     } finally {
       this.#isPumping = false;
     }
@@ -219,6 +234,7 @@ export class Dispatch {
       this.#stopTick = undefined;
       this.#timeouts.look();
       this.#pump();
+      if (!this.#options.leads()) return;
       this.#moves.continueElsewhere(this.#requests.all.some((request) => request.wantsBoard));
     });
   }

@@ -11,6 +11,7 @@ import {
 import { requireExactTypes } from '../exact-types.js';
 import { type Boards, type FleetBoard, modelOf } from './boards.js';
 import type { Calls } from './calls.js';
+import type { WantedModels } from './wanted-models.js';
 
 /** A board that loads a model tells of its progress every second or so; packing a large matrix takes longer. */
 const STALL_MS = 180_000;
@@ -20,6 +21,7 @@ interface FleetModelsOptions {
   readonly boards: Boards;
   readonly calls: Calls;
   readonly log: Log;
+  readonly wanted: WantedModels;
   /** How long a model waits for a first board. */
   readonly waitMs: number;
 }
@@ -27,13 +29,11 @@ interface FleetModelsOptions {
 /** The models of the fleet: stored by the gateway, and on every board that can load them. */
 export class FleetModels {
   readonly #options: FleetModelsOptions;
-  /** What every board is to have, also those that come later, and how it is loaded. */
-  readonly #wanted = new Map<string, Params<'models.load'>>();
-  /** What was unloaded: boards that were about to load it are told when they have. */
-  readonly #unwanted = new Set<string>();
+  readonly #wanted: WantedModels;
 
   constructor(options: FleetModelsOptions) {
     this.#options = options;
+    this.#wanted = options.wanted;
   }
 
   get count(): number {
@@ -42,7 +42,7 @@ export class FleetModels {
 
   /** Digests of what every board is to have. */
   get wanted(): string[] {
-    return [...this.#wanted.keys()];
+    return this.#wanted.all.map(({ model }) => model);
   }
 
   /** What clients are told of a model. */
@@ -68,13 +68,13 @@ export class FleetModels {
     });
   }
 
-  /** A board is there, or has changed: it is to have what all have. */
+  /** A board is there, or has changed: it is to have what all have, and nothing else that a gateway had it load. */
   reconcile({ name, record }: FleetBoard): void {
-    for (const [digest, params] of this.#wanted)
-      if (modelOf(record, digest) === undefined) void this.#send(name, params);
+    for (const params of this.#wanted.all)
+      if (modelOf(record, params.model) === undefined) void this.#send(name, params);
     const { calls, log } = this.#options;
     for (const { digest: model, state } of record.models)
-      if (state === 'loaded' && this.#unwanted.has(model))
+      if (state === 'loaded' && !this.#wanted.has(model))
         calls.ask(name, 'models.unload', { model }).catch((err: unknown) => {
           // It was told before, and has not said yet that it did.
           log.info({ board: name, model, err }, 'a model was not unloaded on a board');
@@ -83,7 +83,7 @@ export class FleetModels {
 
   /**
    * Has every board load a model; resolves once each that is there has it or has failed, and one has it.
-   * @throws PynqLlmError FLEET_CORE_TYPES, FLEET_NO_BOARDS, FLEET_MODEL_FAILED, FLEET_LOAD_STALLED; where all boards say the
+   * @throws PynqLlmError FLEET_CORE_TYPES, FLEET_NO_BOARDS, FLEET_MODEL_FAILED, FLEET_LOAD_STALLED, BUS_...; where all boards say the
    *   same, that
    */
   async load(settings: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
@@ -92,8 +92,7 @@ export class FleetModels {
     const { model } = params;
     await this.find(model);
     const isFirst = !this.#wanted.has(model);
-    this.#unwanted.delete(model);
-    if (isFirst) this.#wanted.set(model, params);
+    if (isFirst) await this.#wanted.add(params);
     try {
       const first = await boards.until(() => boards.all[0], waitMs);
       if (first === undefined)
@@ -109,15 +108,14 @@ export class FleetModels {
       const loaded = await this.#settled(model, attempts, onProgress);
       return await calls.ask(loaded.name, 'models.load', params);
     } catch (error) {
-      if (isFirst && boards.with([model]).length === 0) this.#wanted.delete(model);
+      if (isFirst && boards.with([model]).length === 0) await this.#wanted.remove(model);
       throw error;
     }
   }
 
   /** @throws PynqLlmError as the boards */
   async unload(digest: string): Promise<void> {
-    this.#wanted.delete(digest);
-    this.#unwanted.add(digest);
+    await this.#wanted.remove(digest);
     const { boards, calls } = this.#options;
     await Promise.all(
       boards.with([digest]).map(({ name }) => calls.ask(name, 'models.unload', { model: digest })),

@@ -5,9 +5,10 @@ import {
   type ModelStore,
   type SessionHost,
   Sessions,
+  type UploadBodies,
 } from '../../agent/index.js';
 import type { Bus } from '../../bus/index.js';
-import { PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import type { ClientPath } from '../../llm/index.js';
 import {
@@ -17,29 +18,30 @@ import {
   errorFromWire,
   type FleetAdvice,
   type FleetStatus,
-  type GenerateEvent,
   type Params,
   PROTOCOL_VERSION,
   type Result,
   type ServerStream,
 } from '../../protocol/index.js';
 import { LoadHistory } from '../advice/load-history.js';
-import { pack } from '../messages.js';
-import { LOG, REQUESTS, WORK_QUEUE } from '../subjects.js';
+import { WORK_QUEUE } from '../subjects.js';
 import { BoardPages } from './board-pages.js';
 import { Boards, type FleetBoard } from './boards.js';
 import { Calls } from './calls.js';
-import { declareStores } from './declare-stores.js';
 import { Dispatch } from './dispatch.js';
 import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
+import { Journal } from './journal.js';
+import type { LeftRequest } from './left-requests.js';
 import { LoadMeter } from './load-meter.js';
 import { Operations } from './operations.js';
+import { factsOf, type RequestSink } from './request.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
 import { promptTokens } from './tokens-of.js';
+import { WantedModels } from './wanted-models.js';
 import { watchBoards } from './watch-boards.js';
 
 /** A board's interactive requests may wait as long for their first column. */
@@ -48,7 +50,8 @@ const WAIT_MS = 120_000;
 const LOOK_MS = 10_000;
 /** What a board refuses it refuses at once; who waits longer for a board is answered before. */
 const ANSWER_MS = 2_000;
-const JOURNAL_MS = 5_000;
+/** A board that did not hear that this gateway leads is told again after so long. */
+const AGAIN_MS = 500;
 
 export interface GatewayOptions {
   readonly bus: Bus;
@@ -57,10 +60,19 @@ export interface GatewayOptions {
   readonly log: Log;
   /** How long requests wait where no board could take them; two minutes unless given. */
   readonly maxWaitMs?: number | undefined;
+  /** Of the lease under which it leads, and whether that is held now. */
+  readonly term: number;
+  readonly leads: () => boolean;
+  /** Gives up opening it. */
+  readonly signal: AbortSignal;
+  readonly uploadBodies: UploadBodies;
 }
 
-/** Several boards behind one endpoint: speaks to clients as a board's agent does, and to boards over the bus. */
-export class Gateway implements SessionHost, HandledGateway {
+/**
+ * Several boards behind one endpoint, for as long as this process leads the fleet: speaks to clients as a board's agent does, and
+ * to boards over the bus.
+ */
+export class Gateway implements HandledGateway {
   readonly store: ModelStore;
   readonly models: FleetModels;
   readonly calls: Calls;
@@ -76,27 +88,36 @@ export class Gateway implements SessionHost, HandledGateway {
   readonly #meter: LoadMeter;
   readonly #startedAt: number;
   readonly #closing = new AbortController();
+  readonly #journal: Journal;
   /** Generations whose prompts become tokens: how far they may go, and whether they were cancelled. */
   readonly #preparing = new Map<string, { credit: number; cancelled: boolean }>();
   #isDraining = false;
 
-  private constructor(options: GatewayOptions, history: LoadHistory) {
+  private constructor(options: GatewayOptions, history: LoadHistory, journal: Journal, wanted: WantedModels) {
     this.#options = options;
-    const { bus, store, clock, log, maxWaitMs = WAIT_MS } = options;
+    this.#journal = journal;
+    const { bus, store, clock, log, maxWaitMs = WAIT_MS, term } = options;
     this.store = store;
     this.#startedAt = clock.now();
     this.#boards = new Boards({
       bus,
       log,
+      onCome: (board) => void this.#lead(board),
       onChange: (board) => this.#onBoard(board),
       onGone: (board, why) => {
         this.#pages.boardGone(board);
         this.#dispatch.boardGone(board, why === 'released');
       },
     });
-    this.calls = new Calls(bus, this.#boards, maxWaitMs);
+    this.calls = new Calls(bus, this.#boards, maxWaitMs, term);
     this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });
-    this.models = new FleetModels({ ...options, boards: this.#boards, calls: this.calls, waitMs: LOOK_MS });
+    this.models = new FleetModels({
+      ...options,
+      boards: this.#boards,
+      calls: this.calls,
+      wanted,
+      waitMs: LOOK_MS,
+    });
     this.#dispatch = new Dispatch({
       ...options,
       boards: this.#boards,
@@ -127,33 +148,38 @@ export class Gateway implements SessionHost, HandledGateway {
     });
   }
 
-  /** Makes what the fleet has on the bus, and waits for boards. @throws PynqLlmError BUS_... */
+  /**
+   * Begins to lead: knows what the gateways before have left, and waits for boards.
+   * @throws PynqLlmError BUS_..., FLEET_OLD_TERM; the signal's reason
+   */
   static async open(options: GatewayOptions): Promise<Gateway> {
-    const { bus, store, log } = options;
-    await declareStores(bus);
-    const history = await LoadHistory.open(join(store.directory, 'fleet-history.jsonl'), log);
-    const { last } = await bus.log(LOG).bounds();
-    const gateway = new Gateway(options, history);
-    void gateway.#read(last + 1);
-    return gateway;
-  }
-
-  get uploadBodies(): SessionHost['uploadBodies'] {
-    return this.#sessions.uploadBodies;
+    const { bus, store, log, signal } = options;
+    const [history, journal, wanted] = await Promise.all([
+      LoadHistory.open(join(store.directory, 'fleet-history.jsonl'), log),
+      Journal.open(options),
+      WantedModels.open(bus, signal),
+    ]);
+    const gateway = new Gateway(options, history, journal, wanted);
+    try {
+      await journal.read(signal, {
+        onLeft: (request) => gateway.#adopt(request),
+        onEntry: (entry) => gateway.#dispatch.take(entry),
+      });
+      return gateway;
+    } catch (error) {
+      gateway.close(new PynqLlmError('AGENT_CLOSING', 'The gateway could not begin.'));
+      throw error;
+    }
   }
 
   openSession(...client: Parameters<SessionHost['openSession']>): ReturnType<SessionHost['openSession']> {
     return this.#sessions.open(...client);
   }
 
-  /** The same host, with what else ends when it is closed. @param close closes the gateway, too */
-  closedBy(close: () => Promise<void>): SessionHost {
-    return {
-      uploadBodies: this.uploadBodies,
-      openSession: (...client) => this.openSession(...client),
-      drain: (ms) => this.drain(ms),
-      close,
-    };
+  /** It leads again, and nobody else did meanwhile. */
+  resume(): void {
+    for (const board of this.#boards.all) this.#onBoard(board);
+    this.#dispatch.resume();
   }
 
   /** For the generations: a client has room for more tokens. */
@@ -173,7 +199,7 @@ export class Gateway implements SessionHost, HandledGateway {
   /**
    * Takes a request: its prompt becomes tokens, it is journaled and queued. Resolves when a board has begun with it, or it is
    * known that it has to wait.
-   * @throws PynqLlmError AGENT_DRAINING, AGENT_MODEL_NOT_LOADED, FLEET_NO_BOARDS, BUS_..., LLM_...
+   * @throws PynqLlmError AGENT_DRAINING, AGENT_MODEL_NOT_LOADED, FLEET_NO_BOARDS, FLEET_BROKER_AWAY, BUS_..., LLM_...
    */
   async generate(
     params: Params<'generate.start'>,
@@ -192,7 +218,8 @@ export class Gateway implements SessionHost, HandledGateway {
     this.#preparing.set(generation, preparing);
     try {
       return await this.#queue(params, client, preparing);
-    } catch (error) {
+    } catch (cause) {
+      const error = isPynqLlmError(cause, 'BUS_UNAVAILABLE') ? brokerAway(cause) : cause;
       this.generations.refuse(generation, stream, error);
       throw error;
     } finally {
@@ -205,9 +232,9 @@ export class Gateway implements SessionHost, HandledGateway {
     client: ClientPath,
     preparing: { readonly credit: number; readonly cancelled: boolean },
   ): Promise<Result<'generate.start'>> {
-    const { bus, clock } = this.#options;
+    const { clock } = this.#options;
     const arrivedAt = clock.now();
-    const { generation, service = {}, sampling } = params;
+    const { generation, sampling } = params;
     const tokens = await promptTokens(this.calls, params.model, params.prompt);
     // Whoever goes on with it draws the same numbers.
     const whole = {
@@ -215,25 +242,7 @@ export class Gateway implements SessionHost, HandledGateway {
       prompt: { tokens: [...tokens] },
       sampling: { ...sampling, seed: sampling.seed ?? 0 },
     };
-    await bus
-      .log(LOG)
-      .append(
-        `${REQUESTS}.${generation}`,
-        `${generation}.req`,
-        pack({ client: [...client], params: whole }),
-        {
-          timeoutMs: JOURNAL_MS,
-        },
-      );
-    const { deadlineMs } = service;
-    const facts = {
-      params: whole,
-      client,
-      class: service.class ?? 'interactive',
-      priority: service.priority ?? 5,
-      arrivedAt,
-      deadlineAt: deadlineMs === undefined ? undefined : arrivedAt + deadlineMs,
-    };
+    await this.#journal.begin({ client: [...client], params: whole });
     return new Promise((resolve, reject) => {
       let isAnswered = false;
       const answer = (settle: () => void) => {
@@ -245,16 +254,48 @@ export class Gateway implements SessionHost, HandledGateway {
       const stop = clock.after(ANSWER_MS, begun);
       const { credit, cancelled } = preparing;
       this.#preparing.delete(generation);
-      this.#dispatch.submit(facts, credit, {
+      const sink = this.#sink(generation);
+      this.#dispatch.submit(factsOf(whole, client, arrivedAt), credit, {
         onBegun: begun,
-        onEvent: (event: GenerateEvent) => {
-          if (!isAnswered && event.type === 'failed') return answer(() => reject(errorFromWire(event.error)));
-          if (!isAnswered) begun();
-          this.generations.take(generation, event);
+        onEvent: (event) => {
+          if (!isAnswered && event.type === 'failed') answer(() => reject(errorFromWire(event.error)));
+          else if (!isAnswered) begun();
+          sink.onEvent(event);
         },
       });
       if (cancelled) this.#dispatch.cancel(generation);
     });
+  }
+
+  /** What comes of a request goes to its client, and its end to the journal. */
+  #sink(generation: string): RequestSink {
+    return {
+      onBegun: () => {},
+      onEvent: (event) => {
+        if (event.type !== 'token') this.#journal.end(generation, event);
+        this.generations.take(generation, event);
+      },
+    };
+  }
+
+  /**
+   * Goes on with a request that a gateway before had. What its client has read nobody knows until that says so: until then nothing
+   * is computed that it may have no room for, and who does not come back is waited for as where a connection broke.
+   */
+  #adopt({ requested: { params, client, at }, reader, over }: LeftRequest): void {
+    const { generation, model, window } = params;
+    const last = over ?? reader.end;
+    const so = { next: reader.next, kept: reader.latest(window), last };
+    this.generations.restore(generation, model, window, so, params.service);
+    if (over !== undefined) return;
+    if (last !== undefined) {
+      this.#journal.end(generation, last);
+      return;
+    }
+    const agoMs = Math.max(0, Date.now() - at);
+    const facts = factsOf(params, client, this.#options.clock.now() - agoMs);
+    // All tokens that are there the client had room for.
+    this.#dispatch.submit(facts, reader.next, this.#sink(generation), reader);
   }
 
   /** @throws PynqLlmError AGENT_GENERATION_UNKNOWN */
@@ -359,46 +400,50 @@ export class Gateway implements SessionHost, HandledGateway {
     return this.generations.quiet(ms);
   }
 
-  async close(): Promise<void> {
+  /** @param reason what clients are told: they look for the gateway that goes on with what they wait for */
+  close(reason: PynqLlmError): void {
+    this.#journal.close();
     this.#closing.abort();
     this.#meter.close();
-    this.#sessions.end(new PynqLlmError('AGENT_CLOSING', 'The gateway is shutting down.'));
+    this.#sessions.end(reason);
     this.#dispatch.close();
     this.generations.close();
     this.#files[Symbol.dispose]();
     this.#pages.close();
     this.#boards.close();
-    await this.store.close();
   }
 
   get #uptimeMs(): number {
     return this.#options.clock.now() - this.#startedAt;
   }
 
+  /** Tells a board that has come that this gateway leads; before it knows, it is given nothing. */
+  async #lead({ name, owner }: FleetBoard): Promise<void> {
+    const { bus, log, clock } = this.#options;
+    const { signal } = this.#closing;
+    while (!signal.aborted && this.#boards.get(name)?.owner === owner)
+      try {
+        await bus.queue(WORK_QUEUE).openLane(name);
+        await this.calls.lead(name);
+        this.#boards.led(owner);
+        this.#dispatch.boardChanged();
+        return;
+      } catch (err) {
+        log.warn({ err, board: name }, 'a board cannot be given requests yet');
+        if (isPynqLlmError(err, 'FLEET_OLD_TERM') || isPynqLlmError(err, 'BUS_CLOSED')) return;
+        await new Promise<void>((resolve) => clock.after(AGAIN_MS, resolve));
+      }
+  }
+
   #onBoard(board: FleetBoard): void {
-    const { bus, log } = this.#options;
-    bus
-      .queue(WORK_QUEUE)
-      .openLane(board.name)
-      .catch((err: unknown) => log.error({ err, board: board.name }, 'a board cannot be given requests'));
+    if (!this.#options.leads()) return;
     this.models.reconcile(board);
     this.#pages.boardChanged(board);
     this.#dispatch.boardChanged();
   }
+}
 
-  /** Hears the log to the end. */
-  async #read(from: number): Promise<void> {
-    const { bus, log } = this.#options;
-    const { signal } = this.#closing;
-    try {
-      for await (const entry of bus.log(LOG).read({ from, signal }))
-        try {
-          this.#dispatch.take(entry);
-        } catch (err) {
-          log.error({ err, subject: entry.subject }, 'an entry of the log cannot be taken');
-        }
-    } catch (err) {
-      if (!signal.aborted) log.error({ err }, 'the log of the fleet cannot be read any more');
-    }
-  }
+/** What clients are told of a broker that is away, whichever question found it so. */
+function brokerAway(cause: PynqLlmError): PynqLlmError {
+  return new PynqLlmError('FLEET_BROKER_AWAY', `The request was not taken: ${cause.what}`, { cause });
 }

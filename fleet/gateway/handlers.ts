@@ -131,9 +131,9 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'board.info': () => gateway.info(),
     'board.health': () => gateway.health(),
     'fleet.status': () => gateway.status(),
+    'fleet.advise': ({ params }) => gateway.advice(params),
     'fleet.drain': ({ params }) => gateway.operations.drain(params),
     'fleet.verify': () => gateway.operations.verify(),
-    'fleet.advise': ({ params }) => gateway.advice(params),
 
     ...modelHandlers(gateway, uploads),
     'models.plan': ({ params }) => calls.askAny(undefined, 'models.plan', params),

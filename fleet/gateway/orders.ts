@@ -11,6 +11,10 @@ const LEAVE_MS = 30_000;
 interface OrdersOptions {
   readonly bus: Bus;
   readonly clock: Clock;
+  /** Of this gateway: boards do nothing that one says of an older term. */
+  readonly term: number;
+  /** Whether it leads now. */
+  readonly leads: () => boolean;
   /** Told where a request that a board has could not be queued for it. */
   readonly onRefused: (request: FleetRequest, error: unknown) => void;
 }
@@ -25,14 +29,14 @@ export class Orders {
 
   /** A board has the request from now on. @param found tokens of its prompt whose pages are there */
   give(request: FleetRequest, { name, owner }: FleetBoard, found: number): void {
-    const { bus, clock, onRefused } = this.#options;
+    const { bus, clock, term, onRefused } = this.#options;
     const now = clock.now();
     request.give({ name, owner }, found);
     request.servedAt = now;
     request.releasedAt ??= now;
     const { delivery } = request;
     const queue = bus.queue(WORK_QUEUE);
-    queue.put(name, `${request.generation}.${delivery}`, pack(orderOf(request, now))).then(
+    queue.put(name, `${request.generation}.${term}.${delivery}`, pack(orderOf(request, term, now))).then(
       ({ sequence }) => {
         const isStill = request.delivery === delivery && request.state === 'running' && !request.ended;
         if (isStill) request.sequence = sequence;
@@ -56,13 +60,13 @@ export class Orders {
   /** How far it may go. */
   grant(request: FleetRequest): void {
     const { generation, credit } = request;
-    this.#tell(request, { kind: 'grant', generation, credit });
+    this.#tell(request, { kind: 'grant', term: this.#options.term, generation, credit });
   }
 
   /** The board that has it ends it within a step. */
   cancel(request: FleetRequest): void {
     const { generation, delivery } = request;
-    if (delivery > 0) this.#tell(request, { kind: 'cancel', generation, delivery });
+    if (delivery > 0) this.#tell(request, this.#cancel(generation, delivery));
   }
 
   /** A board that lives has it no more: it is to end it, and is told so again as it may not have begun yet. */
@@ -79,7 +83,7 @@ export class Orders {
   cancelLeaving({ generation, leaving }: FleetRequest): void {
     const now = this.#options.clock.now();
     for (const [board, { delivery, until }] of leaving)
-      if (now < until) this.#publish(board, { kind: 'cancel', generation, delivery });
+      if (now < until) this.#publish(board, this.#cancel(generation, delivery));
       else leaving.delete(board);
   }
 
@@ -93,15 +97,21 @@ export class Orders {
     if (board !== undefined) this.#publish(board.name, message);
   }
 
+  #cancel(generation: string, delivery: number): Control {
+    return { kind: 'cancel', term: this.#options.term, generation, delivery };
+  }
+
   #publish(board: string, message: Control): void {
-    this.#options.bus.publish(controlOf(board), pack(message));
+    const { bus, leads } = this.#options;
+    if (leads()) bus.publish(controlOf(board), pack(message));
   }
 }
 
-function orderOf(request: FleetRequest, now: number): Order {
+function orderOf(request: FleetRequest, term: number, now: number): Order {
   const { params, client, deadlineAt } = request.facts;
   const { service } = params;
   return {
+    term,
     delivery: request.delivery,
     credit: request.credit,
     given: params.continueFrom?.length ?? 0,

@@ -22,6 +22,8 @@ interface OutcomesOptions {
   readonly redelivery: Redelivery;
   readonly clock: Clock;
   readonly log: Log;
+  /** Of this gateway: boards may still tell of what one before gave them. */
+  readonly term: number;
   /** Told when a board may have room. */
   readonly onRoom: () => void;
 }
@@ -51,15 +53,20 @@ export class Outcomes {
     if (kind === TOKENS) this.#takeToken(request, unpack(outcome, data, 'A token of a board').event, board);
     else if (!isItsBoard) this.#takeLeft(request, kind, data, board);
     else if (kind === BEGINNINGS) {
-      const { delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
-      if (delivery !== request.delivery || request.begun) return;
+      const { term, delivery, promptTokens } = unpack(beginning, data, 'The beginning of a request');
+      if (!this.#isNow(request, term, delivery) || request.begun) return;
       request.begin();
       requests.accounts.charge(request.facts.client, promptTokens);
       request.sink.onBegun(promptTokens);
     } else if (kind === ENDS) {
-      const { delivery, event } = unpack(outcome, data, 'The end of a request');
-      if (delivery === request.delivery && request.state === 'running') this.#takeEnd(request, event, board);
+      const { term, delivery, event } = unpack(outcome, data, 'The end of a request');
+      if (this.#isNow(request, term, delivery) && request.state === 'running')
+        this.#takeEnd(request, event, board);
     }
+  }
+
+  #isNow(request: FleetRequest, term: number, delivery: number): boolean {
+    return term === this.#options.term && delivery === request.delivery;
   }
 
   /** Of a board that has it no more only that it has ended what it was to end is of interest. */

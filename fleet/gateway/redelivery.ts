@@ -42,6 +42,15 @@ export class Redelivery {
         this.giveAgain(request, `board ${name} ${hasLeft ? 'has left' : 'was lost'}`, isAlone && !hasLeft);
   }
 
+  /** What boards had that left without notice goes on elsewhere. */
+  lookForBoards(boards: Boards): void {
+    for (const request of this.#options.requests.all) {
+      const { board } = request;
+      if (board !== undefined && boards.get(board.name)?.owner !== board.owner)
+        this.giveAgain(request, `board ${board.name} was lost`, false);
+    }
+  }
+
   /** @param counts whether it says something against the request */
   giveAgain(request: FleetRequest, why: string, counts: boolean): void {
     const { log, orders, requests, boards } = this.#options;

@@ -1,6 +1,7 @@
 import type { ClientPath, SequenceView, ServiceClass } from '../../llm/index.js';
-import { type GenerateEvent, type Params, traceIdOf } from '../../protocol/index.js';
+import { type GenerateEvent, traceIdOf } from '../../protocol/index.js';
 import { TokenReader } from '../token-reader.js';
+import type { WholeParams } from './left-requests.js';
 import { PromptPages } from './prompt-pages.js';
 import { RequestSpans } from './request-spans.js';
 
@@ -12,12 +13,25 @@ export interface RequestSink {
 
 /** What a client asked for, with the prompt as tokens. */
 export interface RequestFacts {
-  readonly params: Params<'generate.start'> & { readonly prompt: { readonly tokens: readonly number[] } };
+  readonly params: WholeParams;
   readonly client: ClientPath;
   readonly class: ServiceClass;
   readonly priority: number;
   readonly arrivedAt: number;
   readonly deadlineAt: number | undefined;
+}
+
+/** @param arrivedAt by the gateway's clock */
+export function factsOf(params: WholeParams, client: ClientPath, arrivedAt: number): RequestFacts {
+  const { class: served, priority, deadlineMs } = params.service ?? {};
+  return {
+    params,
+    client,
+    class: served ?? 'interactive',
+    priority: priority ?? 5,
+    arrivedAt,
+    deadlineAt: deadlineMs === undefined ? undefined : arrivedAt + deadlineMs,
+  };
 }
 
 /** A board that was busy is left alone for so long, twice as long each time that it is still busy. */
@@ -65,15 +79,20 @@ export class FleetRequest {
   /** Its tokens and its end, whichever board says them. */
   readonly reader: TokenReader;
   readonly spans: RequestSpans;
+  /** Whether a gateway before had taken it. */
+  readonly #isLeft: boolean;
 
   constructor(
     readonly number: number,
     readonly facts: RequestFacts,
     readonly sink: RequestSink,
     credit: number,
+    /** What a gateway before has left of it. */
+    left?: TokenReader,
   ) {
-    this.reader = new TokenReader(facts.params.continueFrom);
+    this.reader = left ?? new TokenReader(facts.params.continueFrom);
     this.spans = new RequestSpans(facts.params.service);
+    this.#isLeft = left !== undefined;
     this.credit = credit;
     this.servedAt = facts.arrivedAt;
   }
@@ -210,7 +229,7 @@ export class FleetRequest {
       servedAt: this.servedAt,
       deadlineAt,
       state: this.state,
-      begun: this.delivery > 0,
+      begun: this.delivery > 0 || this.#isLeft,
       hasCredit: hasBoard && this.credit > this.generated,
       left: Math.max(1, this.promptLeft),
       generates: this.generated > 0,

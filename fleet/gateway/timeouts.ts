@@ -15,6 +15,8 @@ interface TimeoutsOptions {
   readonly clock: Clock;
   /** How long a request waits where no board could take it. */
   readonly waitMs: number;
+  /** Whether this gateway leads now. */
+  readonly leads: () => boolean;
 }
 
 /** Ends requests that have waited for too long, and says again what boards may not have heard. */
@@ -32,7 +34,7 @@ export class Timeouts {
   }
 
   #look(request: FleetRequest, now: number): void {
-    const { requests, orders, waitMs } = this.#options;
+    const { requests, orders, waitMs, leads } = this.#options;
     const { facts, homelessSince, cancelledAt, state } = request;
     if (request.leaving.size > 0) orders.cancelLeaving(request);
     if (facts.deadlineAt !== undefined && now >= facts.deadlineAt) {
@@ -42,6 +44,8 @@ export class Timeouts {
         request,
         new PynqLlmError('LLM_DEADLINE', `The request was not done within its ${ms} ms.`),
       );
+    } else if (!leads()) {
+      // What else there is to do another one may be doing.
     } else if (cancelledAt !== undefined && now - cancelledAt >= CANCEL_MS) {
       orders.giveUp(request);
       requests.endCancelled(request);

@@ -21,6 +21,7 @@ import { answerCall } from './calls.js';
 import { Loads } from './loads.js';
 import { PageNewsTeller } from './page-news.js';
 import { Run } from './run.js';
+import { Terms } from './terms.js';
 import { Watch } from './watch.js';
 
 /** A board that was not heard of for so long counts as dead; it is the fleet's most important time. */
@@ -28,6 +29,8 @@ const LEASE_MS = 3_000;
 /** Requests that a board wants at a time: its engine generates as many side by side. */
 const PLACES = 8;
 const PULL_MS = 60_000;
+/** Until a gateway has called it is looked so often whether one has. */
+const LED_MS = 20;
 /** Nothing to pull from, or no broker: tried again after. */
 const AGAIN_MS = 100;
 /** A request is said to be worked on so often. */
@@ -66,6 +69,7 @@ export class Member implements AsyncDisposable {
   readonly #watch: Watch;
   readonly #info: BoardRecord['info'];
   readonly #runs = new Map<string, Run>();
+  readonly #terms = new Terms();
   readonly #closing = new AbortController();
   readonly #subscriptions: Subscription[] = [];
   #pageNews: PageNewsTeller | undefined;
@@ -159,12 +163,13 @@ export class Member implements AsyncDisposable {
   /** @throws PynqLlmError FLEET_BOARD_NAME, BUS_... */
   async #take(): Promise<Lease> {
     const { bus, leaseMs = LEASE_MS, soleName: sole = false } = this.#options;
+    const value = JSON.stringify(this.#record());
     const lease = await takeLease(bus, bus.bucket(BOARDS), this.name, {
       // A board that comes back is not the one that was there.
       owner: randomBytes(12).toString('hex'),
       ttlMs: leaseMs,
       sole,
-      value: JSON.stringify(this.#record()),
+      value,
       // A board of this name that died without a word may have left its own.
       waitMs: 2 * leaseMs,
       signal: this.#closing.signal,
@@ -172,6 +177,8 @@ export class Member implements AsyncDisposable {
     if (lease === undefined)
       throw new PynqLlmError('FLEET_BOARD_NAME', `Another board of the fleet is called ${this.name}.`);
     this.#lease = lease;
+    // What has changed while it waited for the lease: a model that was loaded meanwhile, above all.
+    if (JSON.stringify(this.#record()) !== value) this.#tell();
     return lease;
   }
 
@@ -196,6 +203,7 @@ export class Member implements AsyncDisposable {
   /** Pulls and runs requests until the signal. */
   async #work(signal: AbortSignal): Promise<void> {
     const queue = this.#options.bus.queue(WORK_QUEUE);
+    while (!signal.aborted && !this.#terms.isLed) await pause(LED_MS);
     while (!signal.aborted)
       try {
         const delivery = await queue.pull(this.name, { waitMs: PULL_MS, signal });
@@ -207,9 +215,20 @@ export class Member implements AsyncDisposable {
         if (isPynqLlmError(err, 'BUS_CLOSED')) return;
         await pause(AGAIN_MS);
       }
-    // What they still say goes nowhere.
+    this.#endRuns();
+  }
+
+  /** What they still say goes nowhere. */
+  #endRuns(): void {
     for (const run of this.#runs.values()) run.cancel();
     this.#runs.clear();
+  }
+
+  /** A gateway says something. @throws PynqLlmError FLEET_OLD_TERM */
+  #hear(term: number): void {
+    const { over } = this.#terms;
+    this.#terms.hear(term);
+    if (over.aborted) this.#endRuns();
   }
 
   async #run(delivery: Delivery, signal: AbortSignal): Promise<void> {
@@ -217,8 +236,9 @@ export class Member implements AsyncDisposable {
     let taken: ReturnType<typeof unpack<typeof order._output>>;
     try {
       taken = unpack(order, delivery.data, 'A request of the gateway');
+      this.#hear(taken.term);
     } catch (err) {
-      log.error({ err }, 'a request of the gateway cannot be read');
+      log.error({ err }, 'a request of a gateway is refused');
       return this.#refuse(delivery, err);
     }
     const { generation } = taken.params;
@@ -229,7 +249,8 @@ export class Member implements AsyncDisposable {
       return delivery.ack().catch(() => undefined);
     // Given again by the gateway, which has heard its end, or wants to hear nothing of it.
     before?.cancel();
-    const run = new Run({ bus, link: this.#link, board: this.name, order: taken, delivery, signal });
+    const either = AbortSignal.any([signal, this.#terms.over]);
+    const run = new Run({ bus, link: this.#link, board: this.name, order: taken, delivery, signal: either });
     this.#runs.set(generation, run);
     const working = setInterval(() => delivery.working(), WORKING_MS);
     try {
@@ -250,12 +271,12 @@ export class Member implements AsyncDisposable {
     this.#options.log.info({ ...facts, ...endFacts(end) }, 'a request ended on this board');
   }
 
-  /** Says of a request that cannot be read that it has failed here: another version of the board may read it. */
+  /** Says of a request that cannot be read, or comes too late, that it has failed here: another version of the board may read it. */
   async #refuse(delivery: Delivery, reason: unknown): Promise<void> {
-    const [generation = '', number = ''] = delivery.id.split('.');
+    const [generation = '', term = '', number = ''] = delivery.id.split('.');
     const event = { type: 'failed', error: errorToWire(reason, 'AGENT_INTERNAL') } as const;
     try {
-      const data = pack({ delivery: Number(number), event });
+      const data = pack({ term: Number(term), delivery: Number(number), event });
       const subject = `${ENDS}.${this.name}.${generation}`;
       await this.#options.bus.log(LOG).append(subject, `${delivery.id}.${this.name}.end`, data);
       await delivery.ack();
@@ -267,17 +288,20 @@ export class Member implements AsyncDisposable {
 
   #control(data: Uint8Array): void {
     const message = unpack(control, data, "A word of the gateway's");
+    this.#hear(message.term);
     const run = this.#runs.get(message.generation);
     if (message.kind === 'grant') run?.grant(message.credit);
     else if (run !== undefined && run.delivery <= message.delivery) run.cancel();
   }
 
   async #answer(data: Uint8Array): Promise<Uint8Array> {
-    const { method, params } = unpack(boardCall, data, "A call of the gateway's");
+    const { term, method, params } = unpack(boardCall, data, "A call of the gateway's");
+    this.#hear(term);
     return pack({ result: await this.#resultOf(method, params) });
   }
 
   async #resultOf(method: string, params: unknown): Promise<unknown> {
+    if (method === 'fleet.lead') return {};
     if (method === 'fleet.load') return { attempt: this.#loads.begin(checkParams('models.load', params)) };
     if (method === 'fleet.ping') return {};
     if (method === 'fleet.watch') return this.#watch.read();

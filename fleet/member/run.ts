@@ -27,7 +27,7 @@ interface RunOptions {
   readonly board: string;
   readonly order: Order;
   readonly delivery: Delivery;
-  /** Ends it without a word: the board has lost its lease, and others have the request. */
+  /** Ends it without a word: the board has lost its lease, or another gateway leads, and others have the request. */
   readonly signal: AbortSignal;
 }
 
@@ -157,15 +157,15 @@ export class Run {
   #append(
     kind: typeof BEGINNINGS | typeof TOKENS | typeof ENDS,
     what: string,
-    message: Omit<Beginning, 'delivery'> | Omit<Outcome, 'delivery'>,
+    message: Omit<Beginning, 'term' | 'delivery'> | Omit<Outcome, 'term' | 'delivery'>,
   ): Promise<void> {
     const { order, signal, board } = this.#options;
-    const { delivery, params } = order;
-    const data = pack({ delivery, ...message });
+    const { term, delivery, params } = order;
+    const data = pack({ term, delivery, ...message });
     // A board writes below its own name alone.
     const subject = `${kind}.${board}.${params.generation}`;
     const append = () =>
-      this.#log.append(subject, `${params.generation}.${delivery}.${board}.${what}`, data, {
+      this.#log.append(subject, `${params.generation}.${term}.${delivery}.${board}.${what}`, data, {
         timeoutMs: APPEND_MS,
       });
     const stored = signal.aborted ? undefined : append();

@@ -81,6 +81,43 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
   diverged: count,
 });
 
+export const fleetAdviseParams = z.strictObject({
+  /** Share of their time for which boards are to be busy. */
+  target: z.number().min(0.05).max(1).optional(),
+  /** How far ahead. */
+  horizonMs: z.number().min(60_000).max(86_400_000).optional(),
+});
+
+/** How many boards a fleet should have soon. */
+export interface FleetAdvice {
+  /** Boards' worth of work that is expected at most until the horizon. */
+  readonly expected: number;
+  /** Where that figure is from. */
+  readonly from: 'now' | 'trend' | 'a day ago' | 'a week ago';
+  /** Boards that there are, without those that drain. */
+  readonly boards: number;
+  /** How many there should be. */
+  readonly wanted: number;
+  /** Share of their time for which so many would be busy. */
+  readonly busyShare: number;
+  /** Minutes that the gateway has written down. */
+  readonly samples: number;
+  /** Joules of all boards for a token of the last hour, where all their descriptions have `watts`. */
+  readonly joulesPerToken?: number | undefined;
+  /** Price of a million tokens at the last hour's pace, where all descriptions have `price`. */
+  readonly pricePerMillion?: number | undefined;
+}
+export const fleetAdvice: z.ZodType<FleetAdvice> = z.object({
+  expected: z.number(),
+  from: z.enum(['now', 'trend', 'a day ago', 'a week ago']),
+  boards: count,
+  wanted: count,
+  busyShare: z.number(),
+  samples: count,
+  joulesPerToken: z.number().optional(),
+  pricePerMillion: z.number().optional(),
+});
+
 /** Which board is to take no more requests, or take them again. */
 export interface FleetDrain {
   /** Its name in the fleet. */
@@ -169,41 +206,4 @@ export const fleetVerification: z.ZodType<FleetVerification> = z.object({
       expected: z.string(),
     }),
   ),
-});
-
-export const fleetAdviseParams = z.strictObject({
-  /** Share of their time for which boards are to be busy. */
-  target: z.number().min(0.05).max(1).optional(),
-  /** How far ahead. */
-  horizonMs: z.number().min(60_000).max(86_400_000).optional(),
-});
-
-/** How many boards a fleet should have soon. */
-export interface FleetAdvice {
-  /** Boards' worth of work that is expected at most until the horizon. */
-  readonly expected: number;
-  /** Where that figure is from. */
-  readonly from: 'now' | 'trend' | 'a day ago' | 'a week ago';
-  /** Boards that there are, without those that drain. */
-  readonly boards: number;
-  /** How many there should be. */
-  readonly wanted: number;
-  /** Share of their time for which so many would be busy. */
-  readonly busyShare: number;
-  /** Minutes that the gateway has written down. */
-  readonly samples: number;
-  /** Joules of all boards for a token of the last hour, where all their descriptions have `watts`. */
-  readonly joulesPerToken?: number | undefined;
-  /** Price of a million tokens at the last hour's pace, where all descriptions have `price`. */
-  readonly pricePerMillion?: number | undefined;
-}
-export const fleetAdvice: z.ZodType<FleetAdvice> = z.object({
-  expected: z.number(),
-  from: z.enum(['now', 'trend', 'a day ago', 'a week ago']),
-  boards: count,
-  wanted: count,
-  busyShare: z.number(),
-  samples: count,
-  joulesPerToken: z.number().optional(),
-  pricePerMillion: z.number().optional(),
 });

@@ -15,7 +15,8 @@ export interface PlaceOptions {
 
 /** How to reach a place. */
 export interface PlaceTransport {
-  readonly open: OpenTransport;
+  /** Several where the URL names several places, of which one answers. */
+  readonly open: OpenTransport | readonly OpenTransport[];
   readonly reconnects: boolean;
   /** Where the way there has a login of its own; see SshTransport. */
   readonly prepare?: (signal: AbortSignal | undefined) => Promise<void>;
@@ -37,6 +38,13 @@ export function transportFor(url: string, options: PlaceOptions): PlaceTransport
     if (!path.startsWith('/') || path.includes(':'))
       throw badUrl(url, 'it needs an absolute path without colons');
     return { open: webSocket(`ws+unix:${path}:/`), reconnects: true };
+  }
+  if (/^wss?:/.test(url) && url.includes(',')) {
+    const places = url.split(',');
+    const other = places.find((place) => !/^wss?:\/\//.test(place));
+    if (other !== undefined)
+      throw badUrl(url, `of several places each needs ws:// or wss://, also "${other}"`);
+    return { open: places.flatMap((place) => transportFor(place, options).open), reconnects: true };
   }
   if (url.startsWith('ws://') || url.startsWith('wss://')) {
     if (!URL.canParse(url)) throw badUrl(url, 'it is not a URL');
@@ -68,7 +76,7 @@ function suggestion(url: string): string {
 }
 
 function badUrl(url: string, why: string): PynqLlmError {
-  const shown = url.replace(/\/\/[^@/]*@/, '//…@').slice(0, 200);
+  const shown = url.replace(/\/\/[^@/]*@/g, '//…@').slice(0, 200);
   return new PynqLlmError('SDK_URL', `"${shown}" cannot be connected to: ${why}.`, {
     context: { url: shown },
   });

@@ -96,7 +96,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
 }
 
 /** What each task's text is when nothing else is computed, on a mock inside this process. */
-async function solve(tasks: ReturnType<typeof makeTasks>, storeDir: string): Promise<SolvedTask[]> {
+export async function solve(tasks: ReturnType<typeof makeTasks>, storeDir: string): Promise<SolvedTask[]> {
   await using board = await connect('mock:', { storeDir });
   const model = await board.models.upload(TINY_MODEL);
   const solved: SolvedTask[] = [];
@@ -105,7 +105,7 @@ async function solve(tasks: ReturnType<typeof makeTasks>, storeDir: string): Pro
   return solved;
 }
 
-async function prepare(agentUrl: string): Promise<void> {
+export async function prepare(agentUrl: string): Promise<void> {
   await using board = await connect(agentUrl);
   await board.models.store(TINY_MODEL, { name: MODELS.plain });
   await board.models.store(modelWithChatTemplate(TEMPLATE), { name: MODELS.chat });
@@ -150,16 +150,19 @@ async function runClient(run: ClientRun): Promise<void> {
   }
 }
 
-async function openClient({ agentUrl, number }: ClientRun, transport: Transport): Promise<LoadClient> {
+export async function openClient(
+  { agentUrl, number }: Pick<ClientRun, 'agentUrl' | 'number'>,
+  transport: Transport,
+): Promise<LoadClient> {
   const name = `load ${number}`;
   if (transport === 'ws') return WsClient.open(agentUrl, name);
   return new OpenAiClient(agentUrl.replace(/^ws/, 'http'), transport, name);
 }
 
-async function inTime<T>(work: Promise<T>): Promise<T> {
+export async function inTime<T>(work: Promise<T>, ms = DEADLINE_MS): Promise<T> {
   const stop = new AbortController();
-  const late = delay(DEADLINE_MS, undefined, { signal: stop.signal }).then(
-    () => Promise.reject(new Error(`nothing has ended it within ${DEADLINE_MS} ms`)),
+  const late = delay(ms, undefined, { signal: stop.signal }).then(
+    () => Promise.reject(new Error(`nothing has ended it within ${ms} ms`)),
     () => new Promise<never>(() => {}),
   );
   try {
@@ -170,7 +173,7 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
 }
 
 /** When everybody has gone, nothing runs on. */
-async function leftBehind(agentUrl: string): Promise<string[]> {
+export async function leftBehind(agentUrl: string): Promise<string[]> {
   await using board = await connect(agentUrl);
   const until = performance.now() + FORGET_MS;
   for (;;) {

@@ -16,7 +16,7 @@ import { Cut, type TestFleet, testFleet } from './support/fleet.js';
 
 const PROMPT = 'Once upon a time';
 const OPTIONS: GenerateOptions = { maxTokens: 6, temperature: 0 };
-const ID = /^[^.]+\.\d+\.[^.]+\.(?<what>.+)$/;
+const ID = /^[^.]+\.\d+\.\d+\.[^.]+\.(?<what>.+)$/;
 
 let fleet: TestFleet;
 let board: BoardClient;
@@ -114,8 +114,8 @@ describe('a board of a fleet', () => {
       if (subject.startsWith('tok.') || subject.startsWith('begun.')) return undefined;
       if (ID.exec(id)?.groups?.what !== 'end') return data;
       ends++;
-      const { delivery } = unpack(outcome, data, 'An end');
-      return pack({ delivery, event: { type: 'failed', error: busy } });
+      const { term, delivery } = unpack(outcome, data, 'An end');
+      return pack({ term, delivery, event: { type: 'failed', error: busy } });
     };
     const begun = performance.now();
     expect(await textOf(OPTIONS)).toBe(expected);
@@ -133,7 +133,7 @@ describe('a board of a fleet', () => {
     const bus = fleet.broker.connect('test');
     const generation = newId();
     const { last } = await bus.log(LOG).bounds();
-    await bus.queue(WORK_QUEUE).put('mock-1', `${generation}.1`, new Uint8Array([1, 2, 3]));
+    await bus.queue(WORK_QUEUE).put('mock-1', `${generation}.1.1`, new Uint8Array([1, 2, 3]));
     const signal = AbortSignal.timeout(5_000);
     let event: GenerateEvent | undefined;
     for await (const { data } of bus

@@ -97,6 +97,15 @@ describe('a board that is lost', () => {
     expect(after.diverged).toBe(before.diverged);
   });
 
+  it('is not waited for to the end by who asked it for something else', async () => {
+    const ids = await reference.tokenize(PROMPT);
+    const [silent] = fleet.boards.values();
+    silent.cut.now();
+    // They are asked in turn: one of them at least.
+    const asked = Array.from({ length: fleet.boards.size }, () => model.tokenize(PROMPT));
+    for (const answered of await Promise.all(asked)) expect(answered).toEqual(ids);
+  });
+
   it('each time that it has a request ends the request after three boards, and the fleet goes on', async () => {
     let killed = 0;
     for (const { cut } of fleet.boards.values())

@@ -87,7 +87,8 @@ describe('prefix pages', () => {
     for (const name of ['Tom', 'Sue']) await tokensOf(model, story(name), { maxTokens: 4, temperature: 0 });
     await expect.poll(() => lost, WAIT).toBeGreaterThan(0);
     const kept = async () =>
-      (await fleet.gateway.calls.ask('mock-1', 'models.pages', { model: model.digest })).added.length;
+      (await fleet.gateway.leading!.calls.ask('mock-1', 'models.pages', { model: model.digest })).added
+        .length;
     expect((await statusOf('mock-1')).pages).toBeLessThan(await kept());
     cut.losesPublished = () => false;
     await expect.poll(async () => (await statusOf('mock-1')).pages, WAIT).toBe(await kept());

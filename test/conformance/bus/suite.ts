@@ -3,6 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   type Bus,
   type Delivery,
+  type KeyValue,
+  type Lease,
   type LeaseEvent,
   type QueueConfig,
   takeLease,
@@ -625,6 +627,40 @@ export function busSuite(name: string, start: () => Promise<BusUnderTest>): void
         const b = (await takeLease(bus, bucket, 'leader', { owner: 'b', ttlMs: 600, waitMs: 5_000 }))!;
         expect(b.held).toBe(true);
         await b.release();
+      });
+
+      it('are had again by a holder that could not renew them, with the same term, where nobody took them meanwhile', async () => {
+        const bucket = await declared();
+        let isAway = false;
+        const shaky: KeyValue = {
+          name: bucket.name,
+          get: (...args) => bucket.get(...args),
+          create: (...args) => bucket.create(...args),
+          update: (...args) =>
+            isAway
+              ? Promise.reject(new PynqLlmError('BUS_UNAVAILABLE', 'It is away.'))
+              : bucket.update(...args),
+          put: (...args) => bucket.put(...args),
+          delete: (...args) => bucket.delete(...args),
+          watch: (...args) => bucket.watch(...args),
+        };
+        const lose = async (lease: Lease) => {
+          isAway = true;
+          await expect.poll(() => lease.lost.aborted).toBe(true);
+          expect(lease.held).toBe(false);
+          isAway = false;
+        };
+        const a = (await takeLease(bus, shaky, 'leader', { owner: 'a', ttlMs: 1_500 }))!;
+        await lose(a);
+        const again = (await a.regain())!;
+        expect([again.held, again.term]).toEqual([true, a.term]);
+        await lose(again);
+        const b = (await takeLease(bus, bucket, 'leader', { owner: 'b', ttlMs: 1_500, waitMs: 30_000 }))!;
+        expect(b.term).toBeGreaterThan(a.term);
+        expect(await again.regain()).toBeUndefined();
+        await b.release();
+        expect(await b.regain()).toBeUndefined();
+        expect(await again.regain()).toBeUndefined();
       });
 
       it('are not ended by what is no lease', async () => {

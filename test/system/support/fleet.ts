@@ -9,7 +9,7 @@ import {
   type WaitOptions,
   type WorkQueue,
 } from '../../../bus/index.js';
-import { Gateway, Member } from '../../../fleet/index.js';
+import { GatewayHost, Member } from '../../../fleet/index.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 import { temporaryDirectory } from './agent.js';
@@ -37,7 +37,7 @@ export interface TestBoard {
 export interface TestFleet extends AsyncDisposable {
   readonly handle: AgentHandle;
   readonly url: string;
-  readonly gateway: Gateway;
+  readonly gateway: GatewayHost;
   readonly broker: InProcessBroker;
   readonly boards: ReadonlyMap<string, TestBoard>;
   /** A board joins, or one that was cut off comes back. */
@@ -53,13 +53,13 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const agents = new Map<string, EmbeddedAgent>();
   const boards = new Map<string, TestBoard>();
   const log = options.log ?? silentLog;
-  let gateway: Gateway | undefined;
+  let gateway: GatewayHost | undefined;
   const handle = await serveHost(
     { listen: '127.0.0.1:0', log },
     async () => {
       const store = await ModelStore.open(folder.path);
       const bus = broker.connect('gateway');
-      gateway = await Gateway.open({ bus, store, clock: systemClock, log, maxWaitMs });
+      gateway = await GatewayHost.open({ bus, store, clock: systemClock, log, maxWaitMs, leaseMs: LEASE_MS });
       return gateway;
     },
     {},

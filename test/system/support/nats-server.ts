@@ -42,6 +42,10 @@ export class TestNatsServer implements AsyncDisposable {
   get url(): string {
     return `nats://127.0.0.1:${this.port}`;
   }
+  /** Of the process, where one runs. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
   get log(): string {
     return this.#said;
   }

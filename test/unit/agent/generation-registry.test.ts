@@ -100,6 +100,48 @@ describe('a generation that goes on after tokens of another agent', () => {
   });
 });
 
+describe('a generation of a host that is gone', () => {
+  const kept = [token(5), token(6), token(7)];
+
+  it('is resumed at any token that its client may lack, and asks for nothing before', () => {
+    for (const next of [5, 6, 7, 8]) {
+      const { told, sut, stream } = registry();
+      const { server, events } = stream(1);
+      sut.restore(ID, MODEL, 3, { next: 8, kept, last: undefined });
+      expect([told, sut.running]).toEqual([[], 1]);
+      expect(() => sut.resume(ID, 4, stream(2).server)).toThrow(/Tokens 5 to 8/);
+      expect(() => sut.resume(ID, 9, stream(3).server)).toThrow(/Tokens 5 to 8/);
+      sut.resume(ID, next, server);
+      server.grant(3);
+      expect(events).toEqual(kept.slice(next - 5));
+      expect(told.at(-1)).toBe(`grant true ${next + 3}`);
+      sut.take(ID, token(8));
+      expect(events).toHaveLength(Math.min(3, 9 - next));
+    }
+  });
+
+  it('gives the rest also where it has ended', () => {
+    const { sut, stream } = registry();
+    const { server, events } = stream(1);
+    const last = { type: 'failed', error: new PynqLlmError('AGENT_CLOSING', 'It ends.').toWire() } as const;
+    sut.restore(ID, MODEL, 3, { next: 8, kept, last });
+    expect(sut.running).toBe(0);
+    sut.resume(ID, 6, server);
+    server.grant(3);
+    expect(events).toEqual([token(6), token(7), last]);
+  });
+
+  it('is given up where nobody resumes it', () => {
+    const { clock, told, sut, stream } = registry();
+    sut.restore(ID, MODEL, 3, { next: 8, kept, last: undefined });
+    clock.advance(29_999);
+    expect(told).toEqual([]);
+    clock.advance(1);
+    expect(told).toEqual(['cancel true']);
+    expect(() => sut.resume(ID, 8, stream(1).server)).toThrow(/no generation/);
+  });
+});
+
 describe('a generation whose start is refused', () => {
   const reason = new PynqLlmError('AGENT_MODEL_NOT_LOADED', 'It is not.');
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PynqLlmError } from '../../../errors/index.js';
-import type { ConnectionEvent } from '../../../sdk/connection.js';
+import { Connection, type ConnectionEvent } from '../../../sdk/connection.js';
 import { scriptedAgent } from './scripted-agent.js';
 
 function watched() {
@@ -130,5 +130,77 @@ describe('a connection that breaks', () => {
     expect(events).toEqual([]);
     expect(agent.connections).toBe(1);
     await expect(connection.ready()).rejects.toMatchObject({ code: 'SDK_CLOSED' });
+  });
+});
+
+describe('a connection to one of several places', () => {
+  const standby = new PynqLlmError('FLEET_STANDBY', 'Gateway b leads the fleet; this one, a, stands by.');
+  const OPTIONS = { client: 'test', token: undefined, timeoutMs: 5_000, reconnectMs: 20_000 };
+  const two = () => {
+    const named = (name: string) => scriptedAgent(() => ({ steps: name === 'a' ? 1 : 2 }));
+    const [a, b] = [named('a'), named('b')];
+    return { a, b, open: (options = OPTIONS) => Connection.open([a.open, b.open], options) };
+  };
+  const asked = async (connection: Connection) =>
+    (await connection.request('generate.progress', { generation: 'a'.repeat(32) })).steps;
+
+  it.each(['stands by', 'is down'])('passes over one that %s', async (how) => {
+    const { a, open } = two();
+    if (how === 'is down') a.isDown = true;
+    else a.refusal = standby;
+    const connection = await open();
+    expect(await asked(connection)).toBe(2);
+    await connection.close();
+  });
+
+  it('waits while all that answer stand by, until one leads', async () => {
+    const { a, b, open } = two();
+    a.refusal = standby;
+    b.refusal = standby;
+    const opening = open();
+    await expect.poll(() => a.attempts.length).toBeGreaterThan(1);
+    b.refusal = undefined;
+    const connection = await opening;
+    expect(await asked(connection)).toBe(2);
+    await connection.close();
+  });
+
+  it('says after its time that all stand by, and at once that none can be reached or that one does not let it in', async () => {
+    const { a, b, open } = two();
+    a.refusal = standby;
+    b.isDown = true;
+    await expect(open({ ...OPTIONS, timeoutMs: 200 })).rejects.toMatchObject({ code: 'FLEET_STANDBY' });
+    a.isDown = true;
+    const before = b.attempts.length;
+    await expect(open()).rejects.toMatchObject({ code: 'SDK_CONNECT_FAILED' });
+    expect(b.attempts.length).toBe(before + 1);
+    a.isDown = false;
+    a.refusal = new PynqLlmError('AGENT_UNAUTHORISED', 'No.');
+    await expect(open()).rejects.toMatchObject({ code: 'AGENT_UNAUTHORISED' });
+    expect(b.attempts.length).toBe(before + 1);
+  });
+
+  it('that leads no more goes on with the other one, and a request that was broken off says so', async () => {
+    const { a, b, open } = two();
+    const connection = await open();
+    expect(await asked(connection)).toBe(1);
+    a.refusal = standby;
+    a.fail(standby);
+    await expect.poll(() => b.connections).toBe(1);
+    expect(await asked(connection)).toBe(2);
+    // A drop of the one that leads is tried there first.
+    const before = a.attempts.length;
+    b.breakNow();
+    await connection.ready();
+    expect(await asked(connection)).toBe(2);
+    expect(a.attempts.length).toBe(before);
+    await connection.close();
+  });
+
+  it('to a standby alone fails at once', async () => {
+    const { a } = two();
+    a.refusal = standby;
+    await expect(a.connect()).rejects.toMatchObject({ code: 'FLEET_STANDBY' });
+    expect(a.attempts).toHaveLength(1);
   });
 });

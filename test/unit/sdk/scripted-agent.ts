@@ -29,6 +29,7 @@ export interface ScriptedAgent {
   breakNow(): void;
   /** Ends the session with a reason that the client is told. */
   fail(reason: PynqLlmError): void;
+  readonly open: OpenTransport;
   connect(options?: Partial<ConnectionOptions>): Promise<Connection>;
 }
 
@@ -110,6 +111,7 @@ export function scriptedAgent(answer: (call: Call) => unknown): ScriptedAgent {
     isDown: false,
     isMute: false,
     refusal: undefined,
+    open,
     breakNow: () => breakNow(),
     fail: (reason) => fail(reason),
     connect: (options = {}) =>

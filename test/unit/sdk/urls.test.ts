@@ -19,6 +19,8 @@ describe('a URL to connect to', () => {
     'ws://127.0.0.1:1',
     'wss://board.local:7787',
     'unix:/run/a.sock',
+    'ws://a:1,ws://b:1',
+    'wss://a,wss://b:7787,ws://c',
   ])('%s is accepted', (url) => {
     expect(codeOf(url)).toBe('accepted');
   });
@@ -46,6 +48,19 @@ describe('a URL to connect to', () => {
 
   it('never shows a password in the error', () => {
     expect(() => transportFor('ws://user:secret@board:1', {})).toThrow(/^(?!.*secret)/);
+  });
+
+  it.each(['ws://a:1,b:1', 'ws://a:1,', 'ws://a:1,unix:/b', 'ws://a:1,ws://token@b:1', 'ws://a,,ws://b'])(
+    '"%s" is refused as several places',
+    (url) => {
+      expect(codeOf(url)).toBe('SDK_URL');
+      expect(() => transportFor(url, {})).toThrow(/^(?!.*token@)/);
+    },
+  );
+
+  it('names as many ways as places', () => {
+    expect(transportFor('ws://a:1,wss://b:1', {}).open).toHaveLength(2);
+    expect(transportFor('ws://a:1,wss://b:1', {}).reconnects).toBe(true);
   });
 
   it('connects again only where the other side is another process', () => {

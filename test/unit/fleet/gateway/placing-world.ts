@@ -39,6 +39,9 @@ export interface SaidRequest {
   moves: number;
 }
 
+/** Of the gateway that leads all the time. */
+const TERM = 1;
+
 /** A gateway's dispatch on a real bus, and boards that are only said: their tokens come when a test says so. */
 export class PlacingWorld {
   readonly boards: SaidBoard[] = [];
@@ -72,14 +75,16 @@ export class PlacingWorld {
     const boards = new Boards({
       bus: world.#bus,
       log: silentLog,
+      onCome: ({ owner }) => boards.led(owner),
       onChange: (board) => {
         world.#pages.boardChanged(board);
         world.dispatch.boardChanged();
       },
       onGone: () => {},
     });
-    const calls = new Calls(world.#bus, boards, 1_000);
-    const parts = { bus: world.#bus, boards, clock: world.#clock, log: silentLog };
+    const calls = new Calls(world.#bus, boards, 1_000, TERM);
+    const leads = () => true;
+    const parts = { bus: world.#bus, boards, clock: world.#clock, log: silentLog, term: TERM, leads };
     world.known = boards;
     world.#pages = new BoardPages({ ...parts, calls });
     world.dispatch = new Dispatch({ ...parts, pages: world.#pages, prices: world.prices, waitMs: 1e9 });
@@ -145,7 +150,7 @@ export class PlacingWorld {
   }
 
   begin({ generation, board, delivery, prompt }: SaidRequest): void {
-    const data = pack({ delivery, promptTokens: prompt.length });
+    const data = pack({ term: TERM, delivery, promptTokens: prompt.length });
     this.dispatch.take({ subject: `begun.${board}.${generation}`, data } as never);
   }
 
@@ -173,7 +178,7 @@ export class PlacingWorld {
   }
 
   #say(kind: string, { generation, board, delivery }: SaidRequest, event: GenerateEvent): void {
-    const data = pack({ delivery, event });
+    const data = pack({ term: TERM, delivery, event });
     this.dispatch.take({ subject: `${kind}.${board}.${generation}`, data } as never);
   }
 
