@@ -19,4 +19,4 @@ it('boards that join, leave, drain and stall, and requests that are cancelled, c
       told.some((one) => one.startsWith(what)),
       what,
     ).toBe(true);
-});
+}, 600_000);

@@ -156,3 +156,16 @@ describe('a request that a board has', () => {
     expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
   });
 });
+
+it('a question to a board that is lost is asked of another one once its lease is over', async () => {
+  fleet = await testFleet({ boards: 2, leaseMs: 1_500 });
+  board = await connect(fleet.url);
+  model = await board.models.upload(TINY_MODEL);
+  const whole = await reference.tokenize('The dog');
+  fleet.boards.get('mock-1')!.cut.now();
+  const began = performance.now();
+  // One of two in a row is asked of it.
+  expect([await model.tokenize('The dog'), await model.tokenize('The dog')]).toEqual([whole, whole]);
+  // It would be two minutes.
+  expect(performance.now() - began).toBeLessThan(60_000);
+});
