@@ -67,7 +67,6 @@ export {
 export { draftLength } from './speculation/draft-length.js';
 export {
   type CacheChange,
-  CacheMirror,
   Stage,
   type StageBatch,
   stagePool,

@@ -27,7 +27,9 @@ const named = (spans: readonly ReadableSpan[], name: string) => {
 const msOf = ([s, ns]: readonly [number, number]) => s * 1_000 + ns / 1e6;
 
 /** A server of this process, with the OpenAI API on its port, as the command line starts it. */
-async function withHttp(start: (log: ReturnType<typeof keptLog>['log']) => ReturnType<typeof testAgent>) {
+async function withHttp(
+  start: (log: ReturnType<typeof keptLog>['log']) => ReturnType<typeof startMockFleet>,
+) {
   const { log, lines } = keptLog();
   const handle = await start(log);
   const extension = (await httpOnPort([], undefined))(handle);
