@@ -121,9 +121,14 @@ export class LinkPort {
     socket.destroy();
   }
 
+  /** Closes what is connected to it: the plans that have links there end. */
+  disconnect(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async close(): Promise<void> {
     this.#expected.clear();
-    for (const socket of this.#sockets) socket.destroy();
+    this.disconnect();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 

@@ -9,7 +9,9 @@ import {
   type WaitOptions,
   type WorkQueue,
 } from '../../../bus/index.js';
-import { GatewayHost, Member, type PipelineMode } from '../../../fleet/index.js';
+import { GatewayHost, Member, type PipelineMode, type TensorMode } from '../../../fleet/index.js';
+import { makeIdentity } from '../../../fleet/links/identity.js';
+import { LinkPort } from '../../../fleet/links/link-port.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 import { temporaryDirectory } from './agent.js';
@@ -29,6 +31,10 @@ export interface TestFleetOptions {
   /** How many boards a model is cut over. */
   readonly pipeline?: PipelineMode;
   readonly hopMs?: number;
+  /** How models are cut by rows. */
+  readonly tensor?: TensorMode;
+  /** Whether boards have links, as where models are cut by rows unless told. */
+  readonly links?: boolean;
   readonly log?: Log;
 }
 
@@ -36,6 +42,7 @@ export interface TestFleetOptions {
 export interface TestBoard {
   readonly member: Member;
   readonly cut: Cut;
+  readonly links: LinkPort | undefined;
 }
 
 /** A fleet of mocks of this process, whose boards a test can add, cut off and bring back. */
@@ -53,7 +60,7 @@ export interface TestFleet extends AsyncDisposable {
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
-  const { pipeline, hopMs, deviceOf = () => device } = options;
+  const { pipeline, hopMs, tensor, links = tensor !== undefined, deviceOf = () => device } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents = new Map<string, EmbeddedAgent>();
@@ -73,6 +80,7 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
         maxWaitMs,
         leaseMs: LEASE_MS,
         pipeline,
+        tensor,
         hopMs,
       });
       return gateway;
@@ -86,7 +94,10 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
     await leave(boards.get(name));
     const cut = new Cut();
     const bus = cut.wrap(broker.connect(name));
-    const board = { member: await Member.join({ bus, name, agent, log, leaseMs }), cut };
+    const port = links ? await LinkPort.open(makeIdentity(), 0, '127.0.0.1') : undefined;
+    const own = port && { port, host: '127.0.0.1' };
+    const member = await Member.join({ bus, name, agent, log, leaseMs, links: own });
+    const board = { member, cut, links: port };
     boards.set(name, board);
     return board;
   };
@@ -119,6 +130,7 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
 /** One that is cut off waits for answers that never come. */
 async function leave(board: TestBoard | undefined): Promise<void> {
   const closed = board?.member.close();
+  await board?.links?.close();
   if (board?.cut.isCut === false) await closed;
 }
 
