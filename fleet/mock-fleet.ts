@@ -84,7 +84,7 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
           const host = '127.0.0.1';
           const port = tensor && (await LinkPort.open(makeIdentity(), 0, host));
           if (port !== undefined) parts.push(() => port.close());
-          const links = port && { port, host };
+          const links = port && { port, address: port.addressAt(host) };
           const member = await Member.join({ bus: line, name, agent, log, leaseMs: LEASE_MS, links });
           parts.push(() => member.close());
         }),

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, ServedAgent } from '../../agent/index.js';
+import { PynqLlmError } from '../../errors/index.js';
 import type { LinkPlace } from '../../fleet/links/own-address.js';
 import { accessOf, connectBus, type FleetFlags, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
@@ -98,6 +99,8 @@ export function agentCommand(): Command {
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
         ModelFlags &
         MemberFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
+        if (flags.links !== undefined && flags.fleet === undefined)
+          throw new PynqLlmError('CLI_BAD_ARGUMENT', '--links is for a board of a fleet: --fleet says of which.');
         const { runAgent } = await import('../../agent/index.js');
         const parts = [
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,

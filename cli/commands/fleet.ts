@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
-import { harmlessJson, isPynqLlmError } from '../../errors/index.js';
+import { harmlessJson, isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { PipelineMode, TensorMode } from '../../fleet/index.js';
 import type { LoadSettings } from '../../sdk/index.js';
 import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
@@ -193,14 +193,18 @@ function serveCommand(): Command {
       const { serveFleet } = await import('../../fleet/index.js');
       const connect = connectBus(flags.bus, 'gateway', accessOf(flags));
       const { storeDir, pipeline } = flags;
+      const tensor = tensorMode(flags);
       await serveGateway(flags, (listening) =>
-        serveFleet({ ...listening, bus: connect, storeDir, pipeline, tensor: tensorMode(flags) }),
+        serveFleet({ ...listening, bus: connect, storeDir, pipeline, tensor }),
       );
     },
   );
 }
 
+/** @throws PynqLlmError CLI_BAD_ARGUMENT */
 function tensorMode({ tensor, forceTensor = false }: GatewayFlags): TensorMode | undefined {
+  if (forceTensor && tensor === undefined)
+    throw new PynqLlmError('CLI_BAD_ARGUMENT', '--force-tensor is for --tensor, which says over how many boards.');
   return tensor === undefined ? undefined : { boards: tensor, isForced: forceTensor };
 }
 

@@ -96,10 +96,13 @@ export function assignRows(
   roundTrips: RoundTrips,
 ): Planned[] {
   const found: Planned[] = [];
+  // Those that have none come last, where they are told of.
+  const hasNone = ({ record }: FleetBoard) => (record.links === undefined ? 1 : 0);
+  const inOrder = boards.toSorted((a, b) => hasNone(a) - hasNone(b));
   let refusal: unknown;
   for (let first = 0; first + mode.boards <= boards.length; first += mode.boards)
     try {
-      found.push(planRows(model, boards.slice(first, first + mode.boards), request, mode, roundTrips));
+      found.push(planRows(model, inOrder.slice(first, first + mode.boards), request, mode, roundTrips));
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;
       refusal ??= error;

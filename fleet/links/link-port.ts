@@ -68,6 +68,11 @@ export class LinkPort {
     return this.#identity.fingerprint;
   }
 
+  /** @param host how others reach this machine */
+  addressAt(host: string): LinkAddress {
+    return { host, port: this.port, fingerprint: this.fingerprint };
+  }
+
   /** Takes connections of a board from here on. @returns what ends that */
   expect(fingerprint: string, onSocket: (socket: TLSSocket) => void): () => void {
     this.#expected.set(fingerprint, onSocket);

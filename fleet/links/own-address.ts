@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { PynqLlmError } from '../../errors/index.js';
 import { makeIdentity } from './identity.js';
-import { LinkPort } from './link-port.js';
+import { type LinkAddress, LinkPort } from './link-port.js';
 
 /** Where a board is to let others in. */
 export interface LinkPlace {
@@ -14,10 +14,11 @@ export interface LinkPlace {
 export async function openLinks(
   { host, port }: LinkPlace,
   broker: string,
-): Promise<{ readonly port: LinkPort; readonly host: string }> {
+): Promise<{ readonly port: LinkPort; readonly address: LinkAddress }> {
   try {
     const reached = host ?? (await addressTowards(broker));
-    return { port: await LinkPort.open(makeIdentity(), port), host: reached };
+    const opened = await LinkPort.open(makeIdentity(), port);
+    return { port: opened, address: opened.addressAt(reached) };
   } catch (cause) {
     throw new PynqLlmError('FLEET_LINKS_PORT', `Port ${port} for links cannot be opened: ${String(cause)}.`, {
       context: { port },

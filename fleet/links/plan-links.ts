@@ -1,7 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import { PynqLlmError } from '../../errors/index.js';
 import type { LaneMemory, StageBatch } from '../../llm/index.js';
-import { BATCH } from './batch-schema.js';
+import { stageBatch } from '../pipeline/batch-schema.js';
 import { encodeFrame, type Frame, type FrameKind, FrameReader } from './frame.js';
 import { hearHello, sayHello, untilLetIn } from './greeting.js';
 import type { LinkAddress, LinkPort } from './link-port.js';
@@ -273,7 +273,7 @@ export class PlanLinks {
 /** That its caches and positions are there is checked by those that follow it. */
 function parseBatch(bytes: Uint8Array, refuse: (why: string) => PynqLlmError): StageBatch {
   try {
-    return BATCH.parse(JSON.parse(Buffer.from(bytes).toString()));
+    return stageBatch.parse(JSON.parse(Buffer.from(bytes).toString()));
   } catch {
     throw refuse('a batch that is none');
   }

@@ -359,13 +359,8 @@ export class Member implements AsyncDisposable {
       isDraining: this.#isLeaving || this.#isDrained,
       models: this.#models,
       refusedHops: this.#stages.refused,
-      links: this.#links,
+      links: this.#options.links?.address,
     };
-  }
-
-  get #links(): BoardRecord['links'] {
-    const { links } = this.#options;
-    return links && { host: links.host, port: links.port.port, fingerprint: links.port.fingerprint };
   }
 
   #tell(): void {

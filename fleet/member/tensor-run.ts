@@ -1,7 +1,7 @@
 import type { AgentStages } from '../../agent/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { LaneMemory, type StageBatch } from '../../llm/index.js';
-import type { LinkPort } from '../links/link-port.js';
+import type { LinkAddress, LinkPort } from '../links/link-port.js';
 import { PlanLinks } from '../links/plan-links.js';
 import { memberAt, type Plan, type RowPlan } from '../pipeline/plan-record.js';
 
@@ -10,8 +10,8 @@ const PING_MS = 10_000;
 /** Where a board lets the boards of its plans in. */
 export interface BoardLinks {
   readonly port: LinkPort;
-  /** How the other boards reach it. */
-  readonly host: string;
+  /** How the other boards reach it, and what it shows. */
+  readonly address: LinkAddress;
 }
 
 interface TensorRunOptions {

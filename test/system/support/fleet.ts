@@ -15,6 +15,7 @@ import { LinkPort } from '../../../fleet/links/link-port.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 import { temporaryDirectory } from './agent.js';
+import { slowRelay } from './slow-relay.js';
 
 /** Nobody dies in most tests, whatever else the machine does. */
 const LEASE_MS = 30_000;
@@ -35,6 +36,8 @@ export interface TestFleetOptions {
   readonly tensor?: TensorMode;
   /** Whether boards have links, as where models are cut by rows unless told. */
   readonly links?: boolean;
+  /** What bytes take on a link, at least. */
+  readonly linkDelayMs?: number;
   readonly log?: Log;
 }
 
@@ -60,12 +63,13 @@ export interface TestFleet extends AsyncDisposable {
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
-  const { pipeline, hopMs, tensor, links = tensor !== undefined, deviceOf = () => device } = options;
+  const { pipeline, hopMs, tensor, links = tensor !== undefined, linkDelayMs, deviceOf = () => device } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents = new Map<string, EmbeddedAgent>();
   const boards = new Map<string, TestBoard>();
   const log = options.log ?? silentLog;
+  const relays: AsyncDisposable[] = [];
   let gateway: GatewayHost | undefined;
   const handle = await serveHost(
     { listen: '127.0.0.1:0', log },
@@ -95,7 +99,13 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
     const cut = new Cut();
     const bus = cut.wrap(broker.connect(name));
     const port = links ? await LinkPort.open(makeIdentity(), 0, '127.0.0.1') : undefined;
-    const own = port && { port, host: '127.0.0.1' };
+    const address = port?.addressAt('127.0.0.1');
+    if (address !== undefined && linkDelayMs !== undefined) {
+      const relay = await slowRelay(address.port, linkDelayMs);
+      relays.push(relay);
+      Object.assign(address, { port: relay.port });
+    }
+    const own = port && address && { port, address };
     const member = await Member.join({ bus, name, agent, log, leaseMs, links: own });
     const board = { member, cut, links: port };
     boards.set(name, board);
@@ -104,6 +114,7 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const dispose = async () => {
     await Promise.all([...boards.values()].map(leave));
     await handle.close();
+    await Promise.all(relays.map((relay) => relay[Symbol.asyncDispose]()));
     await Promise.all([...agents.values()].map((agent) => agent.close()));
     folder[Symbol.dispose]();
   };
