@@ -100,7 +100,10 @@ export function agentCommand(): Command {
         ModelFlags &
         MemberFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
         if (flags.links !== undefined && flags.fleet === undefined)
-          throw new PynqLlmError('CLI_BAD_ARGUMENT', '--links is for a board of a fleet: --fleet says of which.');
+          throw new PynqLlmError(
+            'CLI_BAD_ARGUMENT',
+            '--links is for a board of a fleet: --fleet says of which.',
+          );
         const { runAgent } = await import('../../agent/index.js');
         const parts = [
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,

@@ -204,7 +204,10 @@ function serveCommand(): Command {
 /** @throws PynqLlmError CLI_BAD_ARGUMENT */
 function tensorMode({ tensor, forceTensor = false }: GatewayFlags): TensorMode | undefined {
   if (forceTensor && tensor === undefined)
-    throw new PynqLlmError('CLI_BAD_ARGUMENT', '--force-tensor is for --tensor, which says over how many boards.');
+    throw new PynqLlmError(
+      'CLI_BAD_ARGUMENT',
+      '--force-tensor is for --tensor, which says over how many boards.',
+    );
   return tensor === undefined ? undefined : { boards: tensor, isForced: forceTensor };
 }
 

@@ -9,9 +9,10 @@ const PROMPT = 'Once upon a time';
 const OPTIONS = { maxTokens: 40, temperature: 1, seed: 5, ignoreEos: true, window: 4 };
 
 it('no agent has links without a fleet', async () => {
-  const { stderr, code } = await cli(['agent', '--links', '4300']);
+  using home = temporaryDirectory();
+  const { stderr, status } = await cli(['agent', '--links', '4300'], { home: home.path });
   expect(stderr).toContain('CLI_BAD_ARGUMENT');
-  expect(code).not.toBe(0);
+  expect(status).not.toBe(0);
 });
 
 describe.skipIf(noNatsServer !== undefined)('processes that compute every matrix together', () => {

@@ -63,7 +63,14 @@ export interface TestFleet extends AsyncDisposable {
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
-  const { pipeline, hopMs, tensor, links = tensor !== undefined, linkDelayMs, deviceOf = () => device } = options;
+  const {
+    pipeline,
+    hopMs,
+    tensor,
+    links = tensor !== undefined,
+    linkDelayMs,
+    deviceOf = () => device,
+  } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents = new Map<string, EmbeddedAgent>();
