@@ -8,6 +8,8 @@ import type { MemberAgent } from './member/agent-link.js';
 import { Member } from './member/member.js';
 import type { BoardLinks } from './member/tensor-run.js';
 
+export type { LinkPlace };
+
 // What a board has of a fleet: nothing of the gateway is loaded with it.
 
 /** A fleet that cannot be joined now is tried again after so long. */

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, ServedAgent } from '../../agent/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { LinkPlace } from '../../fleet/links/own-address.js';
+import type { LinkPlace } from '../../fleet/join.js';
 import { accessOf, connectBus, type FleetFlags, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
