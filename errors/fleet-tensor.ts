@@ -54,6 +54,13 @@ export const FLEET_TENSOR_ERRORS = {
   FLEET_LINKS_OFF: {
     number: 10648,
     meaning: 'A model was to be cut by rows over boards that have no links with each other.',
-    remedy: 'Plan a pipeline, which needs no links, or give the boards links with each other.',
+    remedy:
+      'Start the agents of these boards with `--links PORT`, or plan a pipeline (`--pipeline`), which needs no links.',
+  },
+  FLEET_LINKS_PORT: {
+    number: 10649,
+    meaning:
+      'A board could not open the port of its links with other boards, or not find out how they reach it.',
+    remedy: 'Give another port, and the address with it: `--links HOST:PORT`.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -3,6 +3,7 @@ export { readHistory } from './advice/read-history.js';
 export { runningCosts } from './advice/running-costs.js';
 export { type Enrolled, enrol, entryOf, readUsers, withdraw, writeUsers } from './enrol/users-file.js';
 export { GatewayHost } from './gateway/host.js';
+export type { TensorMode } from './gateway/tensor-plans.js';
 export { planLinked } from './links/plan-linked.js';
 export { Member } from './member/member.js';
 export { startMockFleet } from './mock-fleet.js';

@@ -3,8 +3,12 @@ import type { Bus } from '../bus/index.js';
 import { isPynqLlmError } from '../errors/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
+import { type LinkPlace, openLinks } from './links/own-address.js';
 import type { MemberAgent } from './member/agent-link.js';
 import { Member } from './member/member.js';
+import type { BoardLinks } from './member/tensor-run.js';
+
+export type { LinkPlace };
 
 // What a board has of a fleet: nothing of the gateway is loaded with it.
 
@@ -20,6 +24,8 @@ export interface JoinOptions {
   readonly name: string;
   /** See MemberOptions. */
   readonly soleName?: boolean;
+  /** Where it lets in boards that compute models together with it, and the broker's machine; nowhere unless given. */
+  readonly links?: { readonly place: LinkPlace; readonly broker: string } | undefined;
   /** As Member has it. */
   readonly leaseMs?: number | undefined;
 }
@@ -28,17 +34,20 @@ export interface JoinOptions {
  * Makes an agent a member of a fleet, as soon as broker and device are there, and for as long as it runs. Disposing lets no
  * more requests in; those that the board has go on until the agent ends.
  */
-export function joinFleet({ bus, agent, log, name, soleName, leaseMs }: JoinOptions): Disposable {
+export function joinFleet(options: JoinOptions): Disposable {
+  const { bus, agent, log, name, soleName, leaseMs } = options;
   const leaving = new AbortController();
   void stay();
   return { [Symbol.dispose]: () => leaving.abort() };
 
   async function stay(): Promise<void> {
+    let links: BoardLinks | undefined;
     while (!leaving.signal.aborted) {
       let line: Bus | undefined;
       try {
+        links ??= options.links && (await openLinks(options.links.place, options.links.broker));
         line = await bus();
-        const member = await Member.join({ bus: line, name, agent, log, soleName, leaseMs });
+        const member = await Member.join({ bus: line, name, agent, log, soleName, leaseMs, links });
         log.info({ board: name, bus: line.name }, 'joined the fleet');
         leaving.signal.addEventListener('abort', () => void member.drain(0), { once: true });
         if (leaving.signal.aborted) await member.drain(0);
@@ -51,6 +60,7 @@ export function joinFleet({ bus, agent, log, name, soleName, leaseMs }: JoinOpti
       await line?.close().catch(() => undefined);
       await new Promise<void>((resolve) => systemClock.after(AGAIN_MS, resolve));
     }
+    await links?.port.close();
   }
 }
 

@@ -13,6 +13,7 @@ import {
   type Params,
   wireError,
 } from '../protocol/index.js';
+import type { LinkAddress } from './links/link-port.js';
 
 const count = z.int().min(0);
 /** Which gateway says it, of those that led one after the other: a later one has a higher number. */
@@ -110,6 +111,13 @@ export type PageNews = z.output<typeof pageNews>;
 /** A call of one of the protocol's methods. */
 export const boardCall = z.object({ term, method: z.string(), params: z.unknown() });
 
+/** Where a board lets others in that are in a plan with it, and what it shows there. */
+export const linkAddress: z.ZodType<LinkAddress> = z.object({
+  host: z.string().min(1).max(253),
+  port: z.int().min(1).max(65_535),
+  fingerprint: z.string().regex(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/),
+});
+
 /** Which part of a model a board has, where the model is cut over several. */
 export interface BoardStage {
   /** Number of the plan. */
@@ -120,6 +128,8 @@ export interface BoardStage {
   /** Layers from..to-1. */
   readonly from: number;
   readonly to: number;
+  /** Of a plan by rows, from who has the engine: to the slowest of the others. */
+  readonly roundTripMs?: number | undefined;
 }
 const boardStage: z.ZodType<BoardStage> = z.object({
   plan: count,
@@ -127,6 +137,7 @@ const boardStage: z.ZodType<BoardStage> = z.object({
   of: z.int().min(1),
   from: count,
   to: count,
+  roundTripMs: z.number().min(0).optional(),
 });
 
 /** A model on a board, as the board says it. */
@@ -162,6 +173,8 @@ export interface BoardRecord {
   readonly models: readonly BoardModel[];
   /** Hidden states that it refused: of plans that are over, or from who has no place in one. */
   readonly refusedHops?: number | undefined;
+  /** Where it lets other boards in, if it does. */
+  readonly links?: LinkAddress | undefined;
 }
 export const boardRecord: z.ZodType<BoardRecord> = z.object({
   info: checked((value) => checkResult('board.info', value)),
@@ -170,6 +183,7 @@ export const boardRecord: z.ZodType<BoardRecord> = z.object({
   isDraining: z.boolean(),
   models: z.array(boardModel).max(512),
   refusedHops: count.optional(),
+  links: linkAddress.optional(),
 });
 
 /** What a board says of itself to whoever watches. */

@@ -12,6 +12,9 @@ import { InProcessBroker } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { GatewayHost } from './gateway/host.js';
+import type { TensorMode } from './gateway/tensor-plans.js';
+import { makeIdentity } from './links/identity.js';
+import { LinkPort } from './links/link-port.js';
 import { Member } from './member/member.js';
 import type { PipelineMode } from './plan/assign.js';
 
@@ -31,6 +34,8 @@ export interface MockFleetOptions extends ListenOptions {
   readonly threads?: number | undefined;
   /** How many boards a model is cut over; each has all of it unless given. */
   readonly pipeline?: PipelineMode | undefined;
+  /** How models are cut by rows: the boards then have links, over this machine's network. */
+  readonly tensor?: TensorMode | undefined;
 }
 
 /**
@@ -38,7 +43,15 @@ export interface MockFleetOptions extends ListenOptions {
  * @throws PynqLlmError as serveHost, AGENT_DEVICE_URL, AGENT_DEVICE_FAILED, AGENT_STORE_FAILED
  */
 export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> {
-  const { mocks, device, storeDir = defaultStoreDir(), ownStores = false, threads = 1, pipeline } = options;
+  const {
+    mocks,
+    device,
+    storeDir = defaultStoreDir(),
+    ownStores = false,
+    threads = 1,
+    pipeline,
+    tensor,
+  } = options;
   const open = async (log: Log) => {
     const broker = new InProcessBroker();
     const parts: (() => Promise<void>)[] = [];
@@ -57,6 +70,7 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
         log,
         leaseMs: LEASE_MS,
         pipeline,
+        tensor,
       });
       parts.push(() => gateway.close());
       const boards = Array.from({ length: mocks }, (_, i) => `mock-${i + 1}`);
@@ -67,7 +81,11 @@ export function startMockFleet(options: MockFleetOptions): Promise<AgentHandle> 
           parts.push(() => agent.close());
           const line = broker.connect(name);
           parts.push(() => line.close());
-          const member = await Member.join({ bus: line, name, agent, log, leaseMs: LEASE_MS });
+          const host = '127.0.0.1';
+          const port = tensor && (await LinkPort.open(makeIdentity(), 0, host));
+          if (port !== undefined) parts.push(() => port.close());
+          const links = port && { port, address: port.addressAt(host) };
+          const member = await Member.join({ bus: line, name, agent, log, leaseMs: LEASE_MS, links });
           parts.push(() => member.close());
         }),
       );

@@ -10,6 +10,7 @@ import type { Bus } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
 import { GatewayHost } from './gateway/host.js';
+import type { TensorMode } from './gateway/tensor-plans.js';
 import type { PipelineMode } from './plan/assign.js';
 
 export interface ServeFleetOptions extends ListenOptions {
@@ -19,6 +20,8 @@ export interface ServeFleetOptions extends ListenOptions {
   readonly storeDir?: string | undefined;
   /** How many boards a model is cut over; each has all of it unless given. */
   readonly pipeline?: PipelineMode | undefined;
+  /** How models are cut by rows. */
+  readonly tensor?: TensorMode | undefined;
 }
 
 /**
@@ -37,6 +40,7 @@ export async function serveFleet(options: ServeFleetOptions): Promise<AgentHandl
         clock: systemClock,
         log,
         pipeline: options.pipeline,
+        tensor: options.tensor,
       });
       gateway = host;
       return host.closedBy(async () => {

@@ -1,6 +1,19 @@
 import type { WorkingPlan } from '../../driver/index.js';
 import type { WireError } from '../../errors/index.js';
-import type { PoolShape, StageBatch } from '../../llm/index.js';
+import type { PoolShape, StageBatch, TensorCut } from '../../llm/index.js';
+
+/** Which rows of every matrix a board is to have, and where it meets the boards that have the others. */
+export interface RowSettings {
+  /** A lane is of one plan: for another one the model is loaded anew. */
+  readonly plan: number;
+  readonly cut: TensorCut;
+  /** This board among those of the cut: the first one has the engine. */
+  readonly member: number;
+  /** Of a LaneMemory. */
+  readonly lane: SharedArrayBuffer;
+  /** Milliseconds that results of the others may take. */
+  readonly deadlineMs: number;
+}
 
 /** Which layers of a model a board is to have, as one of several boards. */
 export interface StageSettings {
@@ -14,6 +27,8 @@ export interface StageSettings {
   readonly kvBytes: number;
   /** The driver's buffers, which are to be no larger than these layers need. */
   readonly working: WorkingPlan;
+  /** Where boards have some rows of all layers instead of some layers. */
+  readonly rows?: RowSettings | undefined;
 }
 
 /** What it is about: a model that is loaded as a stage, and the number of the plan that it is part of. */

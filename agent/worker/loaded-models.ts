@@ -10,6 +10,7 @@ import {
   SpillFolder,
   Stage,
   type SystemMemory,
+  TensorMember,
 } from '../../llm/index.js';
 import {
   errorFromWire,
@@ -23,17 +24,18 @@ import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
 import type { FromStage, StageSettings, ToStage } from '../worker-link/stage-messages.js';
 import type { CpuSettings } from './cpu-part.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
-import { LoadedStages } from './loaded-stages.js';
+import { followerOf, LoadedStages } from './loaded-stages.js';
 import { MemoryRoom } from './memory-room.js';
 import { ModelBudgets } from './model-budgets.js';
 import { checkLoadedAs, loadedOtherwise } from './model-facts.js';
 import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
-import { PipelineSteps } from './pipeline-steps.js';
+import { type PipelineEvents, PipelineSteps } from './pipeline-steps.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
 import { RunningGenerations } from './running-generations.js';
 import { pinReleased, SessionPins } from './session-pins.js';
 import { SessionScores } from './session-scores.js';
+import { TensorSteps } from './tensor-steps.js';
 import { textHandlers } from './text-handlers.js';
 import { type Text, TextQueue } from './text-queue.js';
 
@@ -74,7 +76,7 @@ interface Loaded extends OpenModel {
   readonly generations: RunningGenerations;
   /** Where it is the last one of several boards: what of the model is here, and what computes steps instead of the engine alone. */
   readonly settings: StageSettings | undefined;
-  readonly steps: PipelineSteps | undefined;
+  readonly steps: PipelineSteps | TensorSteps | undefined;
 }
 
 /** The models on the device, by digest, and what runs on them. */
@@ -243,24 +245,31 @@ export class LoadedModels {
       onNote: (text: string) => this.#events.onNote(text),
     };
     return openModel(options, params, (opened) => {
-      if (stage !== undefined && !opened.model.isLast)
-        this.#stages.add(digest, { ...opened, settings: stage, stage: new Stage(opened.model) });
+      const { model, lane } = opened;
+      if (lane !== undefined && lane.member > 0) {
+        const member = new TensorMember(model, lane);
+        this.#stages.add(digest, { ...opened, settings: stage!, stage: followerOf(member) });
+      } else if (stage !== undefined && !model.isLast)
+        this.#stages.add(digest, { ...opened, settings: stage, stage: new Stage(model) });
       else this.#loaded.set(digest, this.#serve(digest, opened, stage));
       return opened.result;
     });
   }
 
-  /** @param settings where it has the last layers alone, and other boards those before */
+  /** @param settings where other boards have layers before its own, or the other rows */
   #serve(digest: string, opened: OpenModel, settings: StageSettings | undefined): Loaded {
-    const stages = settings?.stages ?? 1;
+    const { lane } = opened;
+    const stages = lane === undefined ? (settings?.stages ?? 1) : 1;
+    const isAlone = stages === 1 && lane === undefined;
     const { clockHz } = this.#opening.accelerator().board.description;
     const generations = new RunningGenerations(
       opened.model,
       {
         ...(stages > 1 && { microBatches: stages, maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
         metrics: this.#metrics,
-        // The other stages could not follow.
-        spill: stages > 1 ? undefined : this.#spill,
+        ...(lane !== undefined && { isMirrored: true }),
+        // The other boards could not follow.
+        spill: isAlone ? this.#spill : undefined,
         weights: this.#clientWeights,
         cyclesPerMs: this.#takesRealTime ? clockHz / 1_000 : undefined,
       },
@@ -269,16 +278,17 @@ export class LoadedModels {
     );
     const { engine } = generations;
     const onStage = (message: FromStage) => this.#events.onStage(message);
+    const events: PipelineEvents = {
+      onBatch: (plan, batch) => onStage({ kind: 'stage-batch', model: digest, plan, batch }),
+      onFailed: (plan, number, cause) => {
+        const error = errorToWire(cause, 'AGENT_INTERNAL');
+        onStage({ kind: 'stage-failed', model: digest, plan, number, error });
+      },
+    };
     const steps = () =>
-      new PipelineSteps(engine, stages, {
-        onBatch: (plan, batch) => onStage({ kind: 'stage-batch', model: digest, plan, batch }),
-        onFailed: (plan, number, cause) => {
-          const error = errorToWire(cause, 'AGENT_INTERNAL');
-          onStage({ kind: 'stage-failed', model: digest, plan, number, error });
-        },
-      });
+      lane === undefined ? new PipelineSteps(engine, stages, events) : new TensorSteps(engine, lane, events);
     const pages = randomBytes(8).toString('hex');
-    return { ...opened, pages, engine, generations, settings, steps: stages > 1 ? steps() : undefined };
+    return { ...opened, pages, engine, generations, settings, steps: isAlone ? undefined : steps() };
   }
 
   /**
@@ -369,7 +379,7 @@ export class LoadedModels {
     if (settings !== undefined)
       throw new PynqLlmError(
         'FLEET_STAGE_ONLY',
-        `Of model ${digest} this board has layers ${settings.from} to ${settings.to - 1} alone.`,
+        `Of model ${digest} this board has ${settings.rows === undefined ? `layers ${settings.from} to ${settings.to - 1}` : 'some rows'} alone.`,
         { context: { model: digest } },
       );
     throw new PynqLlmError('AGENT_MODEL_NOT_LOADED', `Model ${digest} is not loaded.`, {
@@ -399,7 +409,7 @@ export class LoadedModels {
     }
   }
 
-  #free(digest: string, { model, source }: OpenModel): void {
+  #free(digest: string, { model, source }: Pick<OpenModel, 'model' | 'source'>): void {
     model.close();
     source.close();
     this.#room.free(digest);

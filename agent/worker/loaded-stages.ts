@@ -1,14 +1,31 @@
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { FileSource } from '../../gguf/index.js';
-import type { Model, Stage } from '../../llm/index.js';
+import type { Model, Stage, StageBatch, TensorMember } from '../../llm/index.js';
 import { errorToWire, type Result } from '../../protocol/index.js';
 import type { FromStage, StageSettings, ToStage } from '../worker-link/stage-messages.js';
 
-/** Layers of a model without its last ones: it computes what it is given, and generates nothing by itself. */
+/** What computes batches that the engine on another board begins. */
+export type Follower = Pick<Stage, 'run' | 'reset'>;
+
+const NOTHING = new Float32Array(0);
+
+/** A board's rows of every matrix: what it computes has gone to the others when a batch is done. */
+export function followerOf(member: TensorMember): Follower {
+  return {
+    run: (batch: StageBatch) => {
+      member.run(batch);
+      return NOTHING.slice();
+    },
+    // It is loaded for one plan.
+    reset: () => {},
+  };
+}
+
+/** A part of a model without its engine: it computes what it is given, and generates nothing by itself. */
 export interface LoadedStage {
   readonly model: Model;
   readonly source: FileSource;
-  readonly stage: Stage;
+  readonly stage: Follower;
   readonly settings: StageSettings;
   readonly result: Result<'models.load'>;
   /** The plan that it is part of now. */
@@ -17,7 +34,7 @@ export interface LoadedStage {
 
 type Hop = Extract<ToStage, { kind: 'stage-run' }>;
 
-/** The stages on the device that are not the last ones, by the models' digests, and what waits for them. */
+/** The parts of models on the device that have no engine, by the models' digests, and what waits for them. */
 export class LoadedStages {
   readonly #loaded = new Map<string, LoadedStage>();
   readonly #waiting: Hop[] = [];

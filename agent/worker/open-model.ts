@@ -2,14 +2,19 @@ import type { Accelerator, WorkingPlan } from '../../driver/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
   type CoreTypesSetting,
+  Lane,
+  LaneMemory,
   loadModel,
   type Model,
+  type ModelShape,
+  memberShape,
   modelShape,
   requireMemory,
   stageShape,
 } from '../../llm/index.js';
 import type { OnProgress, Result } from '../../protocol/index.js';
 import type { DeviceParams } from '../worker-link/methods.js';
+import type { RowSettings, StageSettings } from '../worker-link/stage-messages.js';
 import type { MemoryRoom } from './memory-room.js';
 import type { ModelBudgets } from './model-budgets.js';
 import { factsOf } from './model-facts.js';
@@ -32,6 +37,8 @@ export interface OpenModel {
   readonly model: Model;
   readonly source: FileSource;
   readonly result: Result<'models.load'>;
+  /** Where boards that have other rows are met. */
+  readonly lane: Lane | undefined;
 }
 
 /**
@@ -49,7 +56,8 @@ export function openModel<T>(
   try {
     const gguf = openGguf(source);
     const whole = modelShape(gguf);
-    const shape = stage === undefined ? whole : stageShape(whole, stage);
+    const shape = stage === undefined ? whole : shapeOfPart(whole, stage);
+    const lane = stage?.rows && laneOf(stage.rows);
     const planned = { kvBytes: stage?.kvBytes ?? request.kvBytes, working: useWorking(stage?.working) };
     const { budget, threads, rows } = budgets.cpuPart(shape, { ...request, ...planned }, false);
     requireMemory(budget);
@@ -63,11 +71,13 @@ export function openModel<T>(
       maxColumns,
       coreTypes: request.coreTypes ?? coreTypes,
       threads,
-      cpuRows: rows.size === 0 ? undefined : ({ name }) => rows.get(name) ?? 0,
+      // Which rows are whose the cut says.
+      cpuRows: rows.size === 0 || lane !== undefined ? undefined : ({ name }) => rows.get(name) ?? 0,
       onProgress,
       keep: { model: digest, ...packed, say: onNote },
       range: stage,
       kvPool: stage?.kvPool,
+      part: stage?.rows && lane && { cut: stage.rows.cut, gather: lane },
     });
     const result = {
       facts: factsOf(model),
@@ -75,7 +85,7 @@ export function openModel<T>(
       memory: plainBudget(budget),
       weights: model.weights,
     };
-    return use({ model, source, result });
+    return use({ model, source, result, lane });
   } catch (error) {
     // Its weights may be there and the memory for keys and values not.
     model?.close();
@@ -83,4 +93,13 @@ export function openModel<T>(
     room.free(digest);
     throw error;
   }
+}
+
+function shapeOfPart(whole: ModelShape, stage: StageSettings): ModelShape {
+  const share = stage.rows?.cut.shares[stage.rows.member];
+  return share === undefined ? stageShape(whole, stage) : memberShape(whole, share);
+}
+
+function laneOf({ lane, member, deadlineMs }: RowSettings): Lane {
+  return new Lane(new LaneMemory(lane), member, { deadlineMs });
 }

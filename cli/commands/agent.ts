@@ -1,5 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentFlags, ServedAgent } from '../../agent/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import type { LinkPlace } from '../../fleet/join.js';
 import { accessOf, connectBus, type FleetFlags, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
@@ -78,6 +80,12 @@ export function agentCommand(): Command {
       3_000,
     );
   return withBroker(command, 'fleet')
+    .addOption(
+      new Option(
+        '--links <port>',
+        'PORT or HOST:PORT at which boards of the fleet that compute a model together with this one reach it; without it the board opens no port for them, and has no part in models that are cut by rows',
+      ).argParser(linkPlace),
+    )
     .option('--no-http', 'leave out the OpenAI API, /health and /metrics on the same port')
     .addOption(
       new Option('--log-level <level>', 'the log goes to standard error').choices(LEVELS).default('info'),
@@ -91,6 +99,11 @@ export function agentCommand(): Command {
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
         ModelFlags &
         MemberFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
+        if (flags.links !== undefined && flags.fleet === undefined)
+          throw new PynqLlmError(
+            'CLI_BAD_ARGUMENT',
+            '--links is for a board of a fleet: --fleet says of which.',
+          );
         const { runAgent } = await import('../../agent/index.js');
         const parts = [
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
@@ -115,6 +128,7 @@ interface MemberFlags extends FleetFlags {
   readonly fleet?: string;
   readonly fleetName?: string;
   readonly fleetLease: number;
+  readonly links?: LinkPlace;
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
@@ -125,8 +139,22 @@ async function member(url: string, flags: MemberFlags): Promise<(agent: ServedAg
   // A key that the broker knows is of one board.
   const soleName = access.credentials !== undefined;
   const leaseMs = flags.fleetLease;
+  const links = flags.links && { place: flags.links, broker: brokerOf(url) };
   return (agent) =>
-    joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName, leaseMs });
+    joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName, leaseMs, links });
+}
+
+/** The machine that boards reach each other beside. */
+function brokerOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[|\]$/g, '');
+}
+
+/** @throws InvalidArgumentError */
+function linkPlace(text: string): LinkPlace {
+  const [, bracketed, host = bracketed, port] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535)
+    throw new InvalidArgumentError('It must be a port, or an address and a port, such as 192.168.2.99:4300.');
+  return { host, port: Number(port) };
 }
 
 function clientWeight(

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
-import { harmlessJson, isPynqLlmError } from '../../errors/index.js';
-import type { PipelineMode } from '../../fleet/index.js';
+import { harmlessJson, isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import type { PipelineMode, TensorMode } from '../../fleet/index.js';
 import type { LoadSettings } from '../../sdk/index.js';
 import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
@@ -53,6 +53,8 @@ interface GatewayFlags extends LoadFlags, Omit<DaemonFlags, 'listen' | 'allowOri
   readonly allowOrigin?: readonly string[];
   readonly maxSilent?: number;
   readonly pipeline?: PipelineMode;
+  readonly tensor?: number;
+  readonly forceTensor?: boolean;
 }
 
 /** Flags of what listens for a fleet's clients. */
@@ -78,6 +80,18 @@ function withGateway(command: Command): Command {
         '--pipeline <n>',
         'cut models by layers, each over so many boards, in as many pipelines side by side as there are boards for; auto: only over as many as it needs to fit',
       ).argParser(pipelineMode),
+    )
+    .addOption(
+      new Option(
+        '--tensor <n>',
+        'cut models by rows of every matrix, each over so many boards that have links with each other, for one stream; refused where the round trip that they measure does not let it pay',
+      )
+        .argParser(wholeNumber(2, 8))
+        .conflicts('pipeline'),
+    )
+    .option(
+      '--force-tensor',
+      'cut by rows also where one board alone would be faster, as where links are tried',
     )
     .addOption(maxSilentOption())
     .addOption(
@@ -158,11 +172,12 @@ function upCommand(): Command {
     .requiredOption('--mocks <n>', 'how many boards', wholeNumber(1, 64))
     .option('-d, --device <url>', 'what each board is: mock:, mock:NAME or mock:FILE.toml', 'mock:')
     .addOption(threadsOption('threads that compute beside each mock'));
-  return withGateway(command).action(async ({ mocks, device, threads, pipeline, ...flags }: UpFlags) => {
+  return withGateway(command).action(async ({ mocks, device, threads, ...flags }: UpFlags) => {
     const { startMockFleet } = await import('../../fleet/index.js');
-    const { storeDir } = flags;
+    const { storeDir, pipeline } = flags;
+    const tensor = tensorMode(flags);
     await serveGateway(flags, (listening) =>
-      startMockFleet({ ...listening, mocks, device, storeDir, threads, pipeline }),
+      startMockFleet({ ...listening, mocks, device, storeDir, threads, pipeline, tensor }),
     );
   });
 }
@@ -178,11 +193,22 @@ function serveCommand(): Command {
       const { serveFleet } = await import('../../fleet/index.js');
       const connect = connectBus(flags.bus, 'gateway', accessOf(flags));
       const { storeDir, pipeline } = flags;
+      const tensor = tensorMode(flags);
       await serveGateway(flags, (listening) =>
-        serveFleet({ ...listening, bus: connect, storeDir, pipeline }),
+        serveFleet({ ...listening, bus: connect, storeDir, pipeline, tensor }),
       );
     },
   );
+}
+
+/** @throws PynqLlmError CLI_BAD_ARGUMENT */
+function tensorMode({ tensor, forceTensor = false }: GatewayFlags): TensorMode | undefined {
+  if (forceTensor && tensor === undefined)
+    throw new PynqLlmError(
+      'CLI_BAD_ARGUMENT',
+      '--force-tensor is for --tensor, which says over how many boards.',
+    );
+  return tensor === undefined ? undefined : { boards: tensor, isForced: forceTensor };
 }
 
 /** @throws InvalidArgumentError */
@@ -215,11 +241,13 @@ function statusCommand(): Command {
         `${inHand} of ${places}`,
         models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
       ]);
-      const plans = (status.plans ?? []).map(({ number, model, state, stages }) => [
+      const plans = (status.plans ?? []).map(({ number, model, state, byRows, roundTripMs, stages }) => [
         String(number),
         model.slice(0, 12),
         state,
-        stages.map(({ board, from, to }) => `${board} ${from} to ${to - 1}`).join(', '),
+        byRows
+          ? `${stages.map(({ board }) => board).join(', ')} by rows${roundTripMs === undefined ? '' : `, round trip ${roundTripMs.toFixed(2)} ms`}`
+          : stages.map(({ board, from, to }) => `${board} ${from} to ${to - 1}`).join(', '),
       ]);
       const cut = plans.length === 0 ? '' : `\n\n${formatTable(PLAN_COLUMNS, plans)}`;
       const { waiting, tokens, redelivered, moved, diverged } = status;

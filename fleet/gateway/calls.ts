@@ -14,7 +14,7 @@ const MOST_BOARDS = 3;
 const answer = z.object({ result: z.unknown() });
 /** The board's fault, or the way to it: another one may do better. */
 const BOARDS_FAULT =
-  /^(BUS_|FLEET_(BAD_MESSAGE|STAGE_LOST|STAGE_ONLY)$|DRIVER_|LINUX_|MOCK_|AGENT_(WORKER|DEVICE|CLOSING|INTERNAL|MODEL_NOT_LOADED))/;
+  /^(BUS_|FLEET_(BAD_MESSAGE|STAGE_LOST|STAGE_ONLY|TENSOR_(SILENT|ENDED|OUT_OF_STEP|DEVICE))$|DRIVER_|LINUX_|MOCK_|AGENT_(WORKER|DEVICE|CLOSING|INTERNAL|MODEL_NOT_LOADED))/;
 
 /** Whether an error says more of the board than of the request. */
 export function isBoardsFault(code: string): boolean {

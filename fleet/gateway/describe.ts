@@ -29,7 +29,7 @@ export function describeBoard(
 }
 
 /** A plan, and how far its boards are with it. */
-export function describePlan({ number, model, stages }: Plan, boards: Boards): FleetPlanStatus {
+export function describePlan({ number, model, stages, rows }: Plan, boards: Boards): FleetPlanStatus {
   const described = stages.map(({ board, owner, from, to }) => {
     const there = boards.get(board);
     const isThere = there?.owner === owner;
@@ -38,5 +38,13 @@ export function describePlan({ number, model, stages }: Plan, boards: Boards): F
   });
   const has = (state: string) => described.some((one) => one.state === state);
   const state = has('failed') ? 'failed' : has('loading') ? 'loading' : 'whole';
-  return { number, model, state, stages: described };
+  const engine = boards.get(stages.at(-1)?.board ?? '');
+  const roundTripMs = engine && stageOf(engine.record, number)?.stage?.roundTripMs;
+  return {
+    number,
+    model,
+    state,
+    ...(rows !== undefined && { byRows: true, roundTripMs }),
+    stages: described,
+  };
 }

@@ -44,6 +44,7 @@ import { factsOf, type RequestSink } from './request.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
 import { sumMetrics } from './sum-metrics.js';
+import type { TensorMode } from './tensor-plans.js';
 import { promptTokens } from './tokens-of.js';
 import { WantedModels } from './wanted-models.js';
 import { watchBoards } from './watch-boards.js';
@@ -66,6 +67,8 @@ export interface GatewayOptions {
   readonly maxWaitMs?: number | undefined;
   /** How many boards a model is cut over; each board has all of a model unless given. */
   readonly pipeline?: PipelineMode | undefined;
+  /** How models are cut by rows; then there is no `pipeline`. */
+  readonly tensor?: TensorMode | undefined;
   /** Milliseconds that a stage of a model that is cut may take for a batch; a minute unless given. */
   readonly hopMs?: number | undefined;
   /** Of the lease under which it leads, and whether that is held now. */
@@ -105,7 +108,8 @@ export class Gateway implements HandledGateway {
   private constructor(options: GatewayOptions, history: LoadHistory, journal: Journal, wanted: WantedModels) {
     this.#options = options;
     this.#journal = journal;
-    const { bus, store, clock, log, pipeline, maxWaitMs = WAIT_MS, term } = options;
+    const { bus, store, clock, log, tensor, maxWaitMs = WAIT_MS, term } = options;
+    const mode = tensor?.boards ?? options.pipeline;
     this.store = store;
     this.#startedAt = clock.now();
     this.#boards = new Boards({
@@ -120,8 +124,8 @@ export class Gateway implements HandledGateway {
       },
     });
     const modelOf = (digest: string) => readFleetModel(store.path(digest));
-    if (pipeline !== undefined)
-      this.#pipelines = new Pipelines({ ...options, boards: this.#boards, mode: pipeline, modelOf });
+    if (mode !== undefined)
+      this.#pipelines = new Pipelines({ ...options, boards: this.#boards, mode, modelOf });
     this.calls = new Calls(bus, this.#boards, maxWaitMs, term);
     this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });
     this.models = new FleetModels({

@@ -9,6 +9,7 @@ import type { FleetModel } from '../plan/fleet-model.js';
 import type { PipelinePlan } from '../plan/pipeline-plan.js';
 import { PLANS } from '../subjects.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
+import { assignRows, planRows, RoundTrips, type TensorMode } from './tensor-plans.js';
 
 /** With fewer boards than the mode asks for, more may be on their way. */
 const SHORT_MS = 2_000;
@@ -30,6 +31,8 @@ export interface PipelinesOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly mode: PipelineMode;
+  /** Where models are cut by rows, over as many boards as `mode` says. */
+  readonly tensor?: TensorMode | undefined;
   /** The header of a model of the store. */
   readonly modelOf: (digest: string) => FleetModel;
   /** Milliseconds that a stage may take for a batch; a minute unless given. */
@@ -49,6 +52,14 @@ interface Wanted {
   shortSince: number | undefined;
 }
 
+/** How it is to be loaded, as far as plans depend on it. */
+interface CutRequest {
+  readonly contextLength: number | undefined;
+  readonly kvType: 'f16' | 'int8';
+  readonly kvBytes: number | undefined;
+  readonly maxColumns: number;
+}
+
 interface Running extends Plan {
   readonly key: string;
   readonly begunAt: number;
@@ -64,6 +75,7 @@ export class Pipelines {
   readonly #wanted = new Map<string, Wanted>();
   /** By key. */
   readonly #plans = new Map<string, Running>();
+  readonly #roundTrips = new RoundTrips();
   readonly #blamed = new Map<string, number>();
   /** One after the other: each sees what the one before has written. */
   #work: Promise<void> = Promise.resolve();
@@ -191,7 +203,8 @@ export class Pipelines {
       const why =
         this.#brokenBy(plan, wanted, now) ??
         this.#otherwise(plan, wanted) ??
-        this.#tooShort(plan, free().length);
+        this.#tooShort(plan, free().length) ??
+        this.#doesNotPay(plan, wanted);
       if (why === undefined) continue;
       log.warn({ plan: plan.number, model: digest, why }, 'a plan of the fleet is over');
       this.#plans.delete(plan.key);
@@ -205,22 +218,16 @@ export class Pipelines {
     const waitsMs = (wanted.shortSince ?? now) + SHORT_MS - now;
     if (isShort && waitsMs > 0) this.#later(waitsMs);
     try {
-      const others = left.map((board) => ({ ...board, description: board.record.info.description }));
       const request = this.#requestOf(wanted);
-      for (const one of assignPipelines(wanted.model, others, mode, { request }, isShort && waitsMs <= 0)) {
-        const { contextLength, kvType, maxColumns } = request;
+      const { contextLength, kvType, maxColumns } = request;
+      for (const one of this.#assign(wanted.model, left, request, isShort && waitsMs <= 0))
         await this.#begin({
+          ...one,
           model: digest,
-          stages: one.plan.stages.map(({ from, to, memory: { kvBytes, working } }, i) => {
-            const { name: board, owner } = one.boards[i]!;
-            return { board, owner, from, to, kvBytes, working };
-          }),
           settings: { contextLength, kvType, maxColumns },
-          kvPool: poolOf(wanted.model, one.plan, kvType),
           width: wanted.model.memory.embedding,
           hopMs: this.#options.hopMs ?? HOP_MS,
         });
-      }
     } catch (error) {
       if (!isPynqLlmError(error) || error.code.startsWith('BUS_')) throw error;
       if (plans().length > 0) return;
@@ -228,6 +235,30 @@ export class Pipelines {
       wanted.error = error;
       boards.look();
     }
+  }
+
+  /** @throws PynqLlmError as assignPipelines, or assignRows */
+  #assign(
+    model: FleetModel,
+    left: readonly FleetBoard[],
+    request: CutRequest,
+    mayBeShort: boolean,
+  ): Pick<PlanRecord, 'stages' | 'rows' | 'kvPool'>[] {
+    const { mode, tensor, boards } = this.#options;
+    if (tensor !== undefined) {
+      this.#roundTrips.keep(new Set(boards.all.map(({ owner }) => owner)));
+      if (left.length >= tensor.boards) return assignRows(model, left, request, tensor, this.#roundTrips);
+      // One alone has all of it.
+      if (mayBeShort && left.length > 1) return [planRows(model, left, request, tensor, this.#roundTrips)];
+    }
+    const others = left.map((board) => ({ ...board, description: board.record.info.description }));
+    return assignPipelines(model, others, mode, { request }, mayBeShort).map((one) => ({
+      stages: one.plan.stages.map(({ from, to, memory: { kvBytes, working } }, i) => {
+        const { name: board, owner } = one.boards[i]!;
+        return { board, owner, from, to, kvBytes, working };
+      }),
+      kvPool: poolOf(model, one.plan, request.kvType),
+    }));
   }
 
   async #begin(record: PlanRecord): Promise<void> {
@@ -264,13 +295,15 @@ export class Pipelines {
   }
 
   /** A plan of the gateway before may not be as it is wanted now. */
-  #otherwise({ stages, settings }: Plan, wanted: Wanted): string | undefined {
-    const { mode } = this.#options;
+  #otherwise({ stages, settings, rows }: Plan, wanted: Wanted): string | undefined {
+    const { mode, tensor } = this.#options;
     const asked = this.#requestOf(wanted);
     const isOther = (['contextLength', 'kvType', 'maxColumns'] as const).some(
       (name) => settings[name] !== asked[name],
     );
     if (isOther) return 'it is to be loaded with other settings';
+    if (stages.length > 1 && (rows === undefined) !== (tensor === undefined))
+      return 'it is to be cut otherwise';
     return mode !== 'auto' && stages.length > mode ? `${mode} boards are to have it` : undefined;
   }
 
@@ -281,14 +314,36 @@ export class Pipelines {
     return isMore ? `there are ${mode} boards now` : undefined;
   }
 
+  /** The board with the engine has measured its links by now. */
+  #doesNotPay(plan: Running, wanted: Wanted): string | undefined {
+    const { boards, tensor } = this.#options;
+    const { stages, number } = plan;
+    const engine = stages.at(-1)!;
+    const there = boards.get(engine.board);
+    const ms = plan.rows && there && stageOf(there.record, number)?.stage?.roundTripMs;
+    const owners = stages.map(({ owner }) => owner);
+    if (tensor === undefined || ms === undefined || !this.#roundTrips.tell(owners, ms)) return undefined;
+    const inOrder = [engine, ...stages.slice(0, -1)].flatMap(({ board }) => boards.get(board) ?? []);
+    try {
+      planRows(wanted.model, inOrder, this.#requestOf(wanted), tensor, this.#roundTrips);
+      return undefined;
+    } catch (error) {
+      if (!isPynqLlmError(error)) throw error;
+      wanted.error = error;
+      return error.message;
+    }
+  }
+
   #blameOf({ owner }: FleetBoard, now: number): number {
     return (this.#blamed.get(owner) ?? 0) > now ? 1 : 0;
   }
 
   /** A hop carries the states of all columns of a batch in one message. @throws PynqLlmError FLEET_HOP_TOO_LARGE */
-  #requestOf({ params, model }: Wanted) {
+  #requestOf({ params, model }: Wanted): CutRequest {
     // Of boards with settings of their own each would take another type.
     const { contextLength, kvType = 'f16', kvBytes, maxColumns = MOST_COLUMNS } = params;
+    // Boards that are linked send no states over the bus.
+    if (this.#options.tensor !== undefined) return { contextLength, kvType, kvBytes, maxColumns };
     const { maxPayload } = this.#options.bus;
     const columns = Math.floor((maxPayload - HOP_BYTES) / (4 * model.memory.embedding));
     if (columns < 1)

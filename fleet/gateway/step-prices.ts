@@ -42,34 +42,35 @@ export class StepPrices {
 
   /** For requests that this board has: where other boards have layers before its own, the slowest of them counts. */
   of(model: string, board: FleetBoard): StepPrice {
-    const stages = this.#stagesOf(model, board);
+    const { stages, areRows } = this.#stagesOf(model, board);
     const key = [
       model,
+      areRows ? 'rows' : 'layers',
       ...stages.map(({ board: { name, timing, unpack, clockHz }, range }) =>
         [name, timing, unpack, clockHz, range?.from, range?.to].join(),
       ),
     ].join('/');
     const known = this.#prices.get(key);
     if (known !== undefined) return known;
-    const price = this.#price(model, stages);
+    const price = this.#price(model, stages, areRows);
     this.#prices.set(key, price);
     return price;
   }
 
-  #stagesOf(model: string, { record }: FleetBoard): PricedStage[] {
+  #stagesOf(model: string, { record }: FleetBoard): { stages: PricedStage[]; areRows: boolean } {
     const { boards, planOf } = this.#options;
     const number = modelOf(record, model)?.stage?.plan;
     const plan = number === undefined ? undefined : planOf(number);
-    const whole = [{ board: record.info.description }];
+    const whole = { stages: [{ board: record.info.description }], areRows: false };
     if (plan === undefined) return whole;
     const stages = plan.stages.flatMap(({ board, from, to }) => {
       const there = boards.get(board);
       return there === undefined ? [] : [{ board: there.record.info.description, range: { from, to } }];
     });
-    return stages.length === 0 ? whole : stages;
+    return stages.length === 0 ? whole : { stages, areRows: plan.rows !== undefined };
   }
 
-  #price(digest: string, stages: readonly PricedStage[]): StepPrice {
+  #price(digest: string, stages: readonly PricedStage[], areRows: boolean): StepPrice {
     const { store, log } = this.#options;
     try {
       const { step } = readFleetModel(store.path(digest));
@@ -81,6 +82,12 @@ export class StepPrices {
         Math.max(...costs.map(({ cost, range }) => cost.ms(columns, logits, range)));
       const cycles = (columns: number, logits?: number) =>
         Math.max(...costs.map(({ cost, range }) => cost.cycles(columns, logits, range)));
+      // Of rows each has its part, of every step; what the links take is the same for all.
+      if (areRows)
+        return {
+          stepMs: (columns, logits) => slowest(columns, logits) / count,
+          promptColumns: columnsThatPay(MOST_COLUMNS, PAGE_TOKENS, cycles),
+        };
       return {
         stepMs: (columns, logits) =>
           count * slowest(each(columns), logits === undefined ? logits : each(logits)),

@@ -68,6 +68,11 @@ export class LinkPort {
     return this.#identity.fingerprint;
   }
 
+  /** @param host how others reach this machine */
+  addressAt(host: string): LinkAddress {
+    return { host, port: this.port, fingerprint: this.fingerprint };
+  }
+
   /** Takes connections of a board from here on. @returns what ends that */
   expect(fingerprint: string, onSocket: (socket: TLSSocket) => void): () => void {
     this.#expected.set(fingerprint, onSocket);
@@ -121,9 +126,14 @@ export class LinkPort {
     socket.destroy();
   }
 
+  /** Closes what is connected to it: the plans that have links there end. */
+  disconnect(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async close(): Promise<void> {
     this.#expected.clear();
-    for (const socket of this.#sockets) socket.destroy();
+    this.disconnect();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 

@@ -27,10 +27,13 @@ export function planLinked(
     roundTripMs,
     bytesPerSecond = DEFAULT_LINK.bytesPerSecond,
     request,
+    isForced,
   }: {
     readonly roundTripMs: number;
     readonly bytesPerSecond?: number | undefined;
     readonly request?: MemoryRequest | undefined;
+    /** Also where it does not pay. */
+    readonly isForced?: boolean | undefined;
   },
 ): TensorPlan {
   const without = boards.filter(({ links }) => links === undefined).map(({ name }) => name);
@@ -43,6 +46,6 @@ export function planLinked(
   return planTensor(
     model,
     boards.map(({ description }) => description),
-    { link: { bytesPerSecond, roundTripMs }, request },
+    { link: { bytesPerSecond, roundTripMs }, request, isForced },
   );
 }

@@ -1,7 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import { PynqLlmError } from '../../errors/index.js';
 import type { LaneMemory, StageBatch } from '../../llm/index.js';
-import { BATCH } from './batch-schema.js';
+import { stageBatch } from '../pipeline/batch-schema.js';
 import { encodeFrame, type Frame, type FrameKind, FrameReader } from './frame.js';
 import { hearHello, sayHello, untilLetIn } from './greeting.js';
 import type { LinkAddress, LinkPort } from './link-port.js';
@@ -22,6 +22,8 @@ export interface PlanLinksOptions {
   readonly lane: LaneMemory;
   /** How long all links may take to be there. */
   readonly openMs: number;
+  /** Gives up opening them. */
+  readonly signal?: AbortSignal | undefined;
   /** A batch of the first member. */
   readonly onBatch: (batch: StageBatch) => void;
 }
@@ -63,11 +65,21 @@ export class PlanLinks {
    */
   static async open(port: LinkPort, options: PlanLinksOptions): Promise<PlanLinks> {
     const links = new PlanLinks(options);
+    const { signal, plan } = options;
+    const givenUp = new PynqLlmError('FLEET_LINK_LOST', `Plan ${plan} was over before its links were there.`);
+    let giveUp: () => void = () => {};
     try {
-      await links.#open(port);
+      await new Promise<void>((resolve, reject) => {
+        giveUp = () => reject(givenUp);
+        signal?.addEventListener('abort', giveUp, { once: true });
+        if (signal?.aborted) giveUp();
+        else links.#open(port).then(resolve, reject);
+      });
     } catch (error) {
       links.close();
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
     }
     void links.#pump();
     return links;
@@ -88,6 +100,7 @@ export class PlanLinks {
   async #connect(port: LinkPort, address: LinkAddress, member: number, end: number): Promise<void> {
     const { plan, own } = this.#options;
     await untilLetIn(end, async (timeoutMs) => {
+      if (this.#hasEnded) throw new PynqLlmError('FLEET_TENSOR_ENDED', `Plan ${plan} is over.`);
       const socket = await port.connect(address, timeoutMs);
       const reader = new FrameReader(this.#most);
       sayHello(socket, plan, own);
@@ -260,7 +273,7 @@ export class PlanLinks {
 /** That its caches and positions are there is checked by those that follow it. */
 function parseBatch(bytes: Uint8Array, refuse: (why: string) => PynqLlmError): StageBatch {
   try {
-    return BATCH.parse(JSON.parse(Buffer.from(bytes).toString()));
+    return stageBatch.parse(JSON.parse(Buffer.from(bytes).toString()));
   } catch {
     throw refuse('a batch that is none');
   }

@@ -23,6 +23,7 @@ import { Loads } from './loads.js';
 import { PageNewsTeller } from './page-news.js';
 import { Run } from './run.js';
 import { Stages } from './stages.js';
+import type { BoardLinks } from './tensor-run.js';
 import { Terms } from './terms.js';
 import { Watch } from './watch.js';
 
@@ -55,6 +56,8 @@ export interface MemberOptions {
   readonly log: Log;
   /** Milliseconds of silence after which the board counts as dead: three seconds unless given; from 100. */
   readonly leaseMs?: number | undefined;
+  /** Where it lets boards in that compute a model together with it by rows; nowhere unless given. */
+  readonly links?: BoardLinks | undefined;
   /**
    * Nobody else can be called so: the broker lets only this board's key write its lease, and this key read none. Then
    * another board of this name is not looked for.
@@ -62,7 +65,7 @@ export interface MemberOptions {
   readonly soleName?: boolean | undefined;
 }
 
-/** A board as part of a fleet: pulls requests, runs them on its own agent, and logs their tokens. It opens no port. */
+/** A board as part of a fleet: pulls requests, runs them on its own agent, and logs their tokens. It opens no port but that of its links, where it has any. */
 export class Member implements AsyncDisposable {
   readonly name: string;
   readonly #options: MemberOptions;
@@ -356,6 +359,7 @@ export class Member implements AsyncDisposable {
       isDraining: this.#isLeaving || this.#isDrained,
       models: this.#models,
       refusedHops: this.#stages.refused,
+      links: this.#options.links?.address,
     };
   }
 

@@ -5,11 +5,12 @@ import { errorToWire, type Result } from '../../protocol/index.js';
 import { EXACT_TYPES } from '../exact-types.js';
 import type { BoardModel, BoardStage } from '../messages.js';
 import { readHop } from '../pipeline/hop.js';
-import { type Plan, placeIn, readPlan } from '../pipeline/plan-record.js';
+import { type Plan, placeIn, type RowPlan, readPlan } from '../pipeline/plan-record.js';
 import { hopsTo, PLANS } from '../subjects.js';
 import type { MemberAgent } from './agent-link.js';
 import { fetchStage } from './fetch-model.js';
 import { PlanRun } from './plan-run.js';
+import { type BoardLinks, TensorRun } from './tensor-run.js';
 
 /** Others are told so often how far it is. */
 const TELL_MS = 500;
@@ -22,6 +23,8 @@ interface StagesOptions {
   readonly log: Log;
   /** The board's name. */
   readonly name: string;
+  /** Where it lets other boards in, if it does. */
+  readonly links?: BoardLinks | undefined;
   /** Told when what `list` gives has changed. */
   readonly onChange: () => void;
 }
@@ -31,7 +34,10 @@ interface Part {
   readonly plan: Plan;
   readonly index: number;
   state: BoardModel;
-  run: PlanRun | undefined;
+  run: PlanRun | TensorRun | undefined;
+  /** Of a plan by rows. */
+  roundTripMs: number | undefined;
+  readonly over: AbortController;
   /** What loading it gave. */
   result: Result<'models.load'> | undefined;
 }
@@ -90,7 +96,7 @@ export class Stages {
   /** Sequences that the board can have at a time, as a multiple of what one with a whole model has. */
   get micro(): number {
     const last = [...this.#parts.values()].filter(({ plan, index }) => index === plan.stages.length - 1);
-    return Math.max(1, ...last.map(({ plan }) => plan.stages.length));
+    return Math.max(1, ...last.map(({ plan }) => (plan.rows === undefined ? plan.stages.length : 1)));
   }
 
   /** The board has taken a lease, or has lost it: plans are for an owner of a lease. */
@@ -104,7 +110,10 @@ export class Stages {
     this.#forgetLost();
     this.#hops.close();
     clearTimeout(this.#refusal);
-    for (const { run } of this.#parts.values()) run?.end(left(this.#options.name));
+    for (const { run, over } of this.#parts.values()) {
+      over.abort();
+      run?.end(left(this.#options.name));
+    }
     this.#parts.clear();
   }
 
@@ -150,6 +159,7 @@ export class Stages {
       if (wanted.get(model)?.plan.number === part.plan.number) continue;
       this.#parts.delete(model);
       const { number } = part.plan;
+      part.over.abort();
       part.run?.end(
         new PynqLlmError('FLEET_STAGE_LOST', `Plan ${number} is over.`, { context: { plan: number } }),
       );
@@ -162,8 +172,10 @@ export class Stages {
         plan,
         index,
         run: undefined,
+        roundTripMs: undefined,
+        over: new AbortController(),
         result: undefined,
-        state: { ...factsOf(plan, index), state: 'loading', done: 0, total: 1 },
+        state: { ...factsOf({ plan, index }), state: 'loading', done: 0, total: 1 },
       };
       this.#parts.set(model, part);
       this.#last = this.#last.then(() => this.#load(part));
@@ -185,27 +197,62 @@ export class Stages {
       const now = performance.now();
       if (!isCurrent() || now - this.#toldAt < TELL_MS) return;
       this.#toldAt = now;
-      this.#set(part, { ...factsOf(plan, index), state: 'loading', done, total });
+      this.#set(part, { ...factsOf(part), state: 'loading', done, total });
     };
     if (!isCurrent()) return;
     try {
       // What is left of models that this board has no part in any more may be in the way.
       for (const other of [...this.#loaded]) if (!this.#parts.has(other)) await this.#unload(other);
       const { from, to, kvBytes, working } = plan.stages[index]!;
+      // What is loaded of it meets boards of a plan that is over.
+      const joined = plan.rows === undefined ? undefined : await this.#join(part, plan.rows);
       await fetchStage(bus, agent, model, { from, to }, tell, this.#closing.signal);
-      const stage = { from, to, stages: plan.stages.length, kvPool, kvBytes, working };
+      const stages = plan.stages.length;
+      const stage = { from, to, stages, kvPool, kvBytes, working, ...(joined && { rows: joined.settings }) };
       this.#loaded.add(model);
       part.result = await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
-      if (!isCurrent()) return;
+      if (!isCurrent() || joined?.run.isOver) return;
       const onLost = (error: PynqLlmError) => this.#fail(part, error);
-      part.run = new PlanRun({ bus, stages: agent.stages, board: name, plan, index, onLost });
+      if (joined === undefined)
+        part.run = new PlanRun({ bus, stages: agent.stages, board: name, plan, index, onLost });
+      else joined.run.begin();
       log.info({ model, plan: plan.number, stage: index, from, to }, 'a plan of the fleet begins');
-      this.#set(part, { ...factsOf(plan, index), state: 'loaded' });
+      this.#set(part, { ...factsOf(part), state: 'loaded' });
     } catch (error) {
       if (!isPynqLlmError(error) && isCurrent())
         log.error({ err: error }, 'unexpected error while layers of a model were loaded');
       this.#fail(part, error);
     }
+  }
+
+  /** Has links with the other boards of a plan by rows, before anything is loaded. @throws PynqLlmError FLEET_LINKS_OFF, FLEET_STAGE_LOST */
+  async #join(part: Part, rows: RowPlan) {
+    const { agent, links, name } = this.#options;
+    const { plan, index, over } = part;
+    if (links === undefined) throw new PynqLlmError('FLEET_LINKS_OFF', `Board ${name} has no links.`);
+    const run = await TensorRun.open({
+      port: links.port,
+      stages: agent.stages,
+      plan,
+      rows,
+      index,
+      signal: over.signal,
+      onLost: (error) => this.#fail(part, error),
+    });
+    part.run = run;
+    const { member } = run;
+    if (member === 0) {
+      part.roundTripMs = await run.roundTripMs();
+      this.#set(part, { ...factsOf(part), state: 'loading', done: 0, total: 1 });
+    }
+    const settings = {
+      plan: plan.number,
+      cut: rows.cut,
+      member,
+      lane: run.lane.shared,
+      deadlineMs: plan.hopMs,
+    };
+    return { run, settings };
   }
 
   async #unload(model: string): Promise<void> {
@@ -242,6 +289,7 @@ export class Stages {
   #fail(part: Part, error: unknown): void {
     const { plan, index } = part;
     if (this.#parts.get(plan.model) !== part) return;
+    part.over.abort();
     part.run?.end(left(this.#options.name));
     part.run = undefined;
     this.#options.log.warn(
@@ -249,7 +297,7 @@ export class Stages {
       'a plan of the fleet cannot go on',
     );
     this.#set(part, {
-      ...factsOf(plan, index),
+      ...factsOf(part),
       state: 'failed',
       error: errorToWire(error, 'AGENT_INTERNAL'),
     });
@@ -261,16 +309,15 @@ export class Stages {
   }
 }
 
-function factsOf(
-  { model, number, stages }: Plan,
-  index: number,
-): {
+function factsOf({ plan, index, roundTripMs }: Pick<Part, 'plan' | 'index'> & Partial<Part>): {
   readonly digest: string;
   readonly attempt: number;
   readonly stage: BoardStage;
 } {
+  const { model, number, stages } = plan;
   const { from, to } = stages[index]!;
-  return { digest: model, attempt: number, stage: { plan: number, index, of: stages.length, from, to } };
+  const stage = { plan: number, index, of: stages.length, from, to, roundTripMs };
+  return { digest: model, attempt: number, stage };
 }
 
 function left(board: string): PynqLlmError {

@@ -3,6 +3,7 @@ import { groupCycles, type TensorShape } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import {
   type MemoryRequest,
+  memberShape,
   rowsOf,
   type StageMemory,
   stageMemory,
@@ -25,6 +26,8 @@ export interface TensorOptions {
   readonly columns?: number | undefined;
   readonly link: Link;
   readonly request?: MemoryRequest | undefined;
+  /** Plans it also where one board alone would be faster. */
+  readonly isForced?: boolean | undefined;
 }
 
 /** What cutting by rows gives. Plain data. */
@@ -74,7 +77,7 @@ export function planTensor(
       { context: { model: model.name, board, needed: need, available } },
     );
   }
-  if (plan.gain <= 1) throw doesNotPay(model, boards, options, plan);
+  if (plan.gain <= 1 && !options.isForced) throw doesNotPay(model, boards, options, plan);
   return plan;
 }
 
@@ -190,16 +193,8 @@ function memoryOf(
   board: BoardDescription,
   request: MemoryRequest,
 ): StageMemory {
-  const matrices = memory.matrices.map((matrix) => ({
-    ...matrix,
-    rows: rowsOf(matrix.name, share, memory.headDim).count,
-  }));
-  const heads = {
-    heads: share.kvHeads.count * (memory.heads / memory.kvHeads),
-    kvHeads: share.kvHeads.count,
-  };
   return stageMemory(
-    { ...memory, ...heads, matrices },
+    memberShape(memory, share),
     { from: 0, to: memory.layers },
     board,
     { ...request, coreTypes: EXACT_TYPES },

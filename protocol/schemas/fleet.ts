@@ -44,6 +44,10 @@ export interface FleetPlanStatus {
   readonly model: string;
   /** `whole`: requests can run on it. */
   readonly state: 'loading' | 'whole' | 'failed';
+  /** Whether each of its boards has some rows of every matrix, of all layers. */
+  readonly byRows?: boolean | undefined;
+  /** Of the links of such boards, once it is measured. */
+  readonly roundTripMs?: number | undefined;
   /** In their order; the last board has the requests. */
   readonly stages: {
     /** Name of the board. */
@@ -105,6 +109,8 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
         number: count,
         model: digest,
         state: z.enum(['loading', 'whole', 'failed']),
+        byRows: z.boolean().optional(),
+        roundTripMs: z.number().optional(),
         stages: z.array(
           z.object({
             board: z.string(),

@@ -9,10 +9,13 @@ import {
   type WaitOptions,
   type WorkQueue,
 } from '../../../bus/index.js';
-import { GatewayHost, Member, type PipelineMode } from '../../../fleet/index.js';
+import { GatewayHost, Member, type PipelineMode, type TensorMode } from '../../../fleet/index.js';
+import { makeIdentity } from '../../../fleet/links/identity.js';
+import { LinkPort } from '../../../fleet/links/link-port.js';
 import { type Log, silentLog } from '../../../listen/index.js';
 import { systemClock } from '../../../protocol/index.js';
 import { temporaryDirectory } from './agent.js';
+import { slowRelay } from './slow-relay.js';
 
 /** Nobody dies in most tests, whatever else the machine does. */
 const LEASE_MS = 30_000;
@@ -29,6 +32,12 @@ export interface TestFleetOptions {
   /** How many boards a model is cut over. */
   readonly pipeline?: PipelineMode;
   readonly hopMs?: number;
+  /** How models are cut by rows. */
+  readonly tensor?: TensorMode;
+  /** Whether boards have links, as where models are cut by rows unless told. */
+  readonly links?: boolean;
+  /** What bytes take on a link, at least. */
+  readonly linkDelayMs?: number;
   readonly log?: Log;
 }
 
@@ -36,6 +45,7 @@ export interface TestFleetOptions {
 export interface TestBoard {
   readonly member: Member;
   readonly cut: Cut;
+  readonly links: LinkPort | undefined;
 }
 
 /** A fleet of mocks of this process, whose boards a test can add, cut off and bring back. */
@@ -53,12 +63,20 @@ export interface TestFleet extends AsyncDisposable {
 
 export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
   const { boards: count, device = 'mock:', ownStores = false, leaseMs = LEASE_MS, maxWaitMs } = options;
-  const { pipeline, hopMs, deviceOf = () => device } = options;
+  const {
+    pipeline,
+    hopMs,
+    tensor,
+    links = tensor !== undefined,
+    linkDelayMs,
+    deviceOf = () => device,
+  } = options;
   const folder = temporaryDirectory();
   const broker = new InProcessBroker();
   const agents = new Map<string, EmbeddedAgent>();
   const boards = new Map<string, TestBoard>();
   const log = options.log ?? silentLog;
+  const relays: AsyncDisposable[] = [];
   let gateway: GatewayHost | undefined;
   const handle = await serveHost(
     { listen: '127.0.0.1:0', log },
@@ -73,6 +91,7 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
         maxWaitMs,
         leaseMs: LEASE_MS,
         pipeline,
+        tensor,
         hopMs,
       });
       return gateway;
@@ -86,13 +105,23 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
     await leave(boards.get(name));
     const cut = new Cut();
     const bus = cut.wrap(broker.connect(name));
-    const board = { member: await Member.join({ bus, name, agent, log, leaseMs }), cut };
+    const port = links ? await LinkPort.open(makeIdentity(), 0, '127.0.0.1') : undefined;
+    const address = port?.addressAt('127.0.0.1');
+    if (address !== undefined && linkDelayMs !== undefined) {
+      const relay = await slowRelay(address.port, linkDelayMs);
+      relays.push(relay);
+      Object.assign(address, { port: relay.port });
+    }
+    const own = port && address && { port, address };
+    const member = await Member.join({ bus, name, agent, log, leaseMs, links: own });
+    const board = { member, cut, links: port };
     boards.set(name, board);
     return board;
   };
   const dispose = async () => {
     await Promise.all([...boards.values()].map(leave));
     await handle.close();
+    await Promise.all(relays.map((relay) => relay[Symbol.asyncDispose]()));
     await Promise.all([...agents.values()].map((agent) => agent.close()));
     folder[Symbol.dispose]();
   };
@@ -119,6 +148,7 @@ export async function testFleet(options: TestFleetOptions): Promise<TestFleet> {
 /** One that is cut off waits for answers that never come. */
 async function leave(board: TestBoard | undefined): Promise<void> {
   const closed = board?.member.close();
+  await board?.links?.close();
   if (board?.cut.isCut === false) await closed;
 }
 
