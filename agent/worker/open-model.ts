@@ -1,4 +1,5 @@
 import type { Accelerator, WorkingPlan } from '../../driver/index.js';
+import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
   type CoreTypesSetting,
@@ -69,6 +70,7 @@ export function openModel<T>(
       range: stage,
       kvPool: stage?.kvPool,
     });
+    if (stage !== undefined) requireWithin(stage.kvBytes, model);
     const result = {
       facts: factsOf(model),
       placement: plainPlacement(model.placement),
@@ -81,6 +83,19 @@ export function openModel<T>(
     model?.close();
     source.close();
     room.free(digest);
+    // Buffers of a stage that is not there are too small for anything else.
+    if (stage !== undefined) useWorking(undefined);
     throw error;
   }
+}
+
+/** The budget is with what the stage's keys and values may take. @throws PynqLlmError LLM_KV_MEMORY where the plan's pages take more */
+function requireWithin(kvBytes: number, { kvPool }: Model): void {
+  const { askedBytes } = kvPool;
+  if (askedBytes <= kvBytes) return;
+  throw new PynqLlmError(
+    'LLM_KV_MEMORY',
+    `The plan's pages of keys and values take ${askedBytes} bytes here, and may take ${kvBytes}.`,
+    { context: { bytes: askedBytes, most: kvBytes } },
+  );
 }
