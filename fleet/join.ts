@@ -6,6 +6,8 @@ import { systemClock } from '../protocol/index.js';
 import type { MemberAgent } from './member/agent-link.js';
 import { Member } from './member/member.js';
 
+export { BOARDS_API } from './subjects.js';
+
 // What a board has of a fleet: nothing of the gateway is loaded with it.
 
 /** A fleet that cannot be joined now is tried again after so long. */
