@@ -48,14 +48,20 @@ export function accessOf(flags: BusFlags & FleetFlags): BrokerAccess {
   };
 }
 
-/** Connects to a broker. @param name of the board, or of the gateway */
-export function connectBus(url: string, name: string, access: BrokerAccess): () => Promise<Bus> {
+/** Connects to a broker. @param name of the board, or of the gateway @param api of a board's key: see NatsOptions */
+export function connectBus(
+  url: string,
+  name: string,
+  access: BrokerAccess,
+  api?: string,
+): () => Promise<Bus> {
   return async () => {
     const { connectNats } = await import('../bus/nats/connect.js');
     const { credentials, ca, fingerprint } = access;
     return connectNats({
       url,
       inbox: name,
+      ...(api !== undefined && { api }),
       ...(credentials !== undefined && { credentials }),
       ...(ca !== undefined && { ca }),
       ...(fingerprint !== undefined && { fingerprint }),

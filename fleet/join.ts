@@ -8,6 +8,7 @@ import type { MemberAgent } from './member/agent-link.js';
 import { Member } from './member/member.js';
 import type { BoardLinks } from './member/tensor-run.js';
 
+export { BOARDS_API } from './subjects.js';
 export type { LinkPlace };
 
 // What a board has of a fleet: nothing of the gateway is loaded with it.

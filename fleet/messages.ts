@@ -34,7 +34,7 @@ export const checked = <T>(check: (value: unknown) => T): z.ZodType<T> =>
 /** A request in the hands of a board. */
 export interface Order {
   readonly term: number;
-  /** How many boards had it in this term before, and this one. */
+  /** Number of this delivery among all of the term: a later one has a higher number. */
   readonly delivery: number;
   /** Tokens numbered below this may be generated; more is told later. */
   readonly credit: number;

@@ -2,6 +2,7 @@ import type { KeyRights } from '../bus/index.js';
 import {
   BEGINNINGS,
   BOARDS,
+  BOARDS_API,
   callsOf,
   controlOf,
   ENDS,
@@ -23,6 +24,7 @@ import {
 export function boardRights(board: string): KeyRights {
   return {
     inbox: board,
+    api: BOARDS_API,
     pulls: [{ queue: WORK_QUEUE, lane: board }],
     appends: [BEGINNINGS, TOKENS, ENDS].map((kind) => ({ log: LOG, pattern: `${kind}.${board}.*` })),
     writes: [{ bucket: BOARDS, key: board }],

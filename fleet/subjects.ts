@@ -11,6 +11,12 @@ export const MARK = 'journal';
 /** What boards are to have loaded, by digest. */
 export const MODELS = 'FLEET_MODELS';
 
+/**
+ * What the subjects of the broker's JetStream interface begin with for boards' keys: they are in an account without one of its own,
+ * since a broker sends answers to whatever subject the question names, and would delete a stream for it.
+ */
+export const BOARDS_API = 'FLEET.api';
+
 /** Where the gateway tells what a model's file is, and sends pieces of it. */
 export const MODEL_FILE = 'FLEET.model';
 export const MODEL_PIECE = 'FLEET.piece';

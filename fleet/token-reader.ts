@@ -107,8 +107,13 @@ export class TokenReader {
   takeEnd(event: DoneEvent, source: string): Taken {
     const end = this.#end;
     if (event.reason === 'cancelled') return NOTHING;
-    if (end !== undefined)
-      return { ...found(differenceOfEnd(end, { event, source })), end: this.isOver ? end.event : undefined };
+    if (end !== undefined) {
+      const difference = differenceOfEnd(end, { event, source });
+      // Whoever said the first one told too few of its tokens: it is not to keep others from ending it.
+      if (difference !== undefined && !this.isOver && event.tokens === this.next)
+        this.#end = { event, source };
+      return { ...found(difference), end: this.end };
+    }
     const last = Math.max(this.next, ...[...this.#said.keys()].map((index) => index + 1));
     if (event.tokens < last) {
       const who = this.#said.get(last - 1)?.source;

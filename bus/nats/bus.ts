@@ -39,8 +39,8 @@ import { subscribed } from './subscribed.js';
 
 /** Carries an answerer's error, as JSON. */
 const ERROR_HEADER = 'Bus-Error';
-/** Answers go to inboxes alone: with another subject in its place, whoever asks could have them stored in others' logs. */
-const INBOX = /^_INBOX[A-Za-z0-9_-]*\.[A-Za-z0-9_.-]+$/;
+/** Answers go to inboxes alone, or to what the broker has in their place between accounts: with another subject in its place, whoever asks could have them stored in others' logs. */
+const INBOX = /^(_INBOX[A-Za-z0-9_-]*|_R_)\.[A-Za-z0-9_.-]+$/;
 
 type NatsLibrary = Pick<typeof nats, 'headers' | 'createInbox'>;
 

@@ -25,6 +25,8 @@ export interface NatsOptions {
    * its name. "pynq-llm" if not given.
    */
   readonly inbox?: string;
+  /** What the subjects of JetStream's interface begin with where the key's account has them from another one: "$JS.API" if not given. */
+  readonly api?: string;
   /** How long the first connection may take, and each later attempt: 5,000 ms if not given. */
   readonly timeoutMs?: number;
   /** Hears what belongs to no call: what the broker refused to publish, and what it complains about. */
@@ -37,7 +39,7 @@ export interface NatsOptions {
  * BUS_NO_JETSTREAM, BUS_SERVER_LIMIT
  */
 export async function connectNats(options: NatsOptions): Promise<Bus> {
-  const { credentials, ca, inbox = 'pynq-llm', onError = () => {} } = options;
+  const { credentials, ca, inbox = 'pynq-llm', api, onError = () => {} } = options;
   const timeoutMs = checkRange('timeoutMs', options.timeoutMs ?? 5_000, 100, 600_000);
   checkName(inbox);
   const address = parseBrokerUrl(options.url);
@@ -78,7 +80,7 @@ export async function connectNats(options: NatsOptions): Promise<Bus> {
       throw explained(error, address, timeoutMs);
     }
   };
-  const link = new NatsLink(open, onError);
+  const link = new NatsLink(open, onError, api);
   await link.connect();
   return new NatsBus(link, nats, `nats://${address.host}:${address.port}`, inboxPrefix);
 }

@@ -5,6 +5,9 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { deferred } from '../deferred.js';
 import { notPermitted, typedError } from './errors.js';
 
+/** What the subjects of JetStream's interface begin with in an account that has it. */
+export const JETSTREAM_API = '$JS.API';
+
 /** What is subscribed again on each new connection. */
 export interface Attachment {
   start(connection: NatsConnection): Subscription;
@@ -32,8 +35,15 @@ export class NatsLink {
   #up = deferred<void>();
   #lastProblem: PynqLlmError | undefined;
 
-  /** @param open makes a connection and checks it @param onError hears what belongs to no call */
-  constructor(open: () => Promise<NatsConnection>, onError: (error: PynqLlmError) => void) {
+  /**
+   * @param open makes a connection and checks it @param onError hears what belongs to no call
+   * @param api what the subjects of JetStream's interface begin with
+   */
+  constructor(
+    open: () => Promise<NatsConnection>,
+    onError: (error: PynqLlmError) => void,
+    readonly api: string = JETSTREAM_API,
+  ) {
     this.#open = open;
     this.#onError = onError;
     // Each reader and wait hears of its end.

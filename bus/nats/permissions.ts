@@ -1,11 +1,14 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { checkName, checkPattern, checkSubject } from '../checks.js';
+import { JETSTREAM_API } from './link.js';
 import { bucketStream, bucketSubject } from './streams.js';
 
 /** What a key may do, in a fleet's words; what is not named, it may not. */
 export interface KeyRights {
   /** The `inbox` it connects with: a key alone has it. */
   readonly inbox: string;
+  /** What the subjects of JetStream's interface begin with for it: those of its account. */
+  readonly api?: string;
   /**
    * Lanes that it pulls from and acknowledges. Of a lane that several keys have, each can acknowledge and give back what another
    * pulled: a board's own lane is its alone.
@@ -35,6 +38,7 @@ export interface KeyPermissions {
 export function keyPermissions(rights: KeyRights): KeyPermissions {
   const {
     inbox,
+    api = JETSTREAM_API,
     pulls = [],
     appends = [],
     writes = [],
@@ -57,15 +61,15 @@ export function keyPermissions(rights: KeyRights): KeyPermissions {
   return {
     publish: [
       ...pulls.flatMap(({ queue, lane }) => [
-        `$JS.API.CONSUMER.INFO.${queue}.${lane}`,
-        `$JS.API.CONSUMER.MSG.NEXT.${queue}.${lane}`,
+        `${api}.CONSUMER.INFO.${queue}.${lane}`,
+        `${api}.CONSUMER.MSG.NEXT.${queue}.${lane}`,
         `$JS.ACK.${queue}.${lane}.>`,
       ]),
       ...appends.map(({ log, pattern }) => `${log}.${pattern}`),
       ...writes.map(({ bucket, key }) => bucketSubject(bucket, key)),
       ...reads.flatMap((bucket) => {
-        const api = `$JS.API.DIRECT.GET.${bucketStream(bucket)}`;
-        return [`$JS.API.STREAM.INFO.${bucketStream(bucket)}`, api, `${api}.>`];
+        const get = `${api}.DIRECT.GET.${bucketStream(bucket)}`;
+        return [`${api}.STREAM.INFO.${bucketStream(bucket)}`, get, `${get}.>`];
       }),
       ...publishes,
     ],

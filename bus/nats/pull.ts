@@ -34,7 +34,7 @@ export async function pullOnce(
   waitMs: number,
   signal: AbortSignal | undefined,
 ): Promise<Msg | 'lost' | 'ended' | 'silent'> {
-  const api = `$JS.API.CONSUMER.MSG.NEXT.${queue}.${lane}`;
+  const api = `${link.api}.CONSUMER.MSG.NEXT.${queue}.${lane}`;
   const { promise, resolve, reject } = deferred<Msg | 'lost' | 'ended' | 'silent'>();
   if (connection.isClosed()) return 'lost';
   let over = false;

@@ -28,7 +28,7 @@ export async function directGet(
   const what = `The stream ${stream} cannot be read`;
   await findOnce(link, `STREAM.INFO.${stream}`, timeoutMs, what);
   const missing = () => new PynqLlmError('BUS_MISSING', `${what}: the broker has none.`);
-  const api = `$JS.API.DIRECT.GET.${stream}`;
+  const api = `${link.api}.DIRECT.GET.${stream}`;
   // The subject's own form is one that permissions can name.
   const answer =
     typeof query === 'string'

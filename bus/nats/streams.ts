@@ -17,7 +17,7 @@ export async function askApi<T extends object>(
   accept: (error: ApiError) => T | undefined = () => undefined,
 ): Promise<T> {
   const missing = () => new PynqLlmError('BUS_NO_JETSTREAM', `${what}: nothing answers on ${method}.`);
-  const answer = await link.call(`$JS.API.${method}`, JSON.stringify(body), timeoutMs, missing);
+  const answer = await link.call(`${link.api}.${method}`, JSON.stringify(body), timeoutMs, missing);
   const read = parseAnswer<T>(answer.data, what);
   if (!read.error) return read;
   const accepted = accept(read.error);

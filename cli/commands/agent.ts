@@ -133,7 +133,7 @@ interface MemberFlags extends FleetFlags {
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */
 async function member(url: string, flags: MemberFlags): Promise<(agent: ServedAgent) => Disposable> {
-  const { boardName, joinFleet } = await import('../../fleet/join.js');
+  const { BOARDS_API, boardName, joinFleet } = await import('../../fleet/join.js');
   const name = boardName(flags.fleetName);
   const access = accessOf(flags);
   // A key that the broker knows is of one board.
@@ -141,7 +141,15 @@ async function member(url: string, flags: MemberFlags): Promise<(agent: ServedAg
   const leaseMs = flags.fleetLease;
   const links = flags.links && { place: flags.links, broker: brokerOf(url) };
   return (agent) =>
-    joinFleet({ bus: connectBus(url, name, access), agent, name, log: agent.log, soleName, leaseMs, links });
+    joinFleet({
+      bus: connectBus(url, name, access, soleName ? BOARDS_API : undefined),
+      agent,
+      name,
+      log: agent.log,
+      soleName,
+      leaseMs,
+      links,
+    });
 }
 
 /** The machine that boards reach each other beside. */

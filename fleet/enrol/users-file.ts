@@ -1,6 +1,7 @@
 import { keyPermissions, userEntry } from '../../bus/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import { boardRights } from '../rights.js';
+import { accountsText } from './accounts.js';
 
 // The list of who may enter a fleet's broker, as a file that nats-server's configuration includes.
 
@@ -45,10 +46,12 @@ export function readUsers(text: string): Enrolled[] {
 export function writeUsers(members: readonly Enrolled[]): string {
   if (members.length === 0)
     throw new PynqLlmError('FLEET_LAST_KEY', 'Nobody would be left in the list of the broker.');
-  const entries = members.map(
-    (member) => `#@ ${member.kind} ${member.name} ${member.publicKey}\n${entryOf(member)}`,
-  );
-  return `${HEADER}\nusers: [\n${entries.join('\n')}\n]\n`;
+  const listOf = (kind: Enrolled['kind']) =>
+    members
+      .filter((member) => member.kind === kind)
+      .map((member) => `#@ ${kind} ${member.name} ${member.publicKey}\n${entryOf(member)}\n`)
+      .join('');
+  return `${HEADER}\n${accountsText(listOf('gateway'), listOf('board'))}`;
 }
 
 /** A member's entry of the list. @throws PynqLlmError FLEET_BOARD_NAME, FLEET_KEY_INVALID */

@@ -1,6 +1,6 @@
 import type { Bus, BusMessage, Subscription } from '../../bus/index.js';
 import type { Log } from '../../listen/index.js';
-import type { Clock } from '../../protocol/index.js';
+import { type Clock, MAX_HELD_PAGES } from '../../protocol/index.js';
 import { type PageNews, pageNews, unpack } from '../messages.js';
 import { ALL_PAGES } from '../subjects.js';
 import type { Boards, FleetBoard } from './boards.js';
@@ -66,6 +66,9 @@ export class BoardPages {
 
   /** A board came, or says something else of itself. */
   boardChanged(board: FleetBoard): void {
+    // Of a model that it has no more, its pages are gone, too.
+    const ofBoard = this.#known.get(board.owner);
+    for (const digest of ofBoard?.keys() ?? []) if (!isLoaded(board, digest)) ofBoard!.delete(digest);
     for (const { digest, state } of board.record.models)
       if (state === 'loaded' && this.#known.get(board.owner)?.get(digest) === undefined)
         this.#ask(board, digest);
@@ -85,8 +88,13 @@ export class BoardPages {
     const news = unpack(pageNews, data, 'What a board says of its pages');
     if (!isLoaded(board, news.model)) return;
     const held = this.#known.get(board.owner)?.get(news.model)?.held;
-    if (held === undefined || !follows(news, held)) this.#ask(board, news.model);
-    else update(held, news);
+    if (held === undefined || !follows(news, held)) {
+      this.#ask(board, news.model);
+      return;
+    }
+    update(held, news);
+    // No engine keeps as many: what the board says is not so, and counts for nothing until it is asked again.
+    if (held.hashes.size > MAX_HELD_PAGES) held.hashes.clear();
   }
 
   /** Asks a board for all pages that it keeps of a model. Where that fails the next news lead to it again. */

@@ -22,6 +22,8 @@ interface OrdersOptions {
 /** What boards are told: which requests they have, and what is new of these. */
 export class Orders {
   readonly #options: OrdersOptions;
+  /** Numbered throughout: a client may use the id of a request that was refused again, and brokers and boards know deliveries by id and number. */
+  #deliveries = 0;
 
   constructor(options: OrdersOptions) {
     this.#options = options;
@@ -31,7 +33,7 @@ export class Orders {
   give(request: FleetRequest, { name, owner }: FleetBoard, found: number): void {
     const { bus, clock, term, onRefused } = this.#options;
     const now = clock.now();
-    request.give({ name, owner }, found);
+    request.give({ name, owner }, ++this.#deliveries, found);
     request.servedAt = now;
     request.releasedAt ??= now;
     const { delivery } = request;

@@ -54,8 +54,8 @@ export class Redelivery {
   /** @param counts whether it says something against the request */
   giveAgain(request: FleetRequest, why: string, counts: boolean): void {
     const { log, orders, requests, boards } = this.#options;
-    const { generation, delivery, trace, generated: tokens } = request;
-    log.warn({ generation, trace, delivery, tokens, why }, 'a request goes on elsewhere');
+    const { generation, deliveries, trace, generated: tokens } = request;
+    log.warn({ generation, trace, deliveries, tokens, why }, 'a request goes on elsewhere');
     // Whoever had it may come back, and is not to begin again.
     orders.remove(request);
     boards.count(request.board?.name, 'redelivered');
@@ -65,7 +65,7 @@ export class Redelivery {
     if (request.cancelled) requests.endCancelled(request);
     else if (
       request.fruitless >= MOST_FRUITLESS ||
-      delivery - request.busy - request.moves >= MOST_DELIVERIES
+      deliveries - request.busy - request.moves >= MOST_DELIVERIES
     )
       requests.fail(
         request,
@@ -73,7 +73,7 @@ export class Redelivery {
           'FLEET_POISON',
           `Boards ${[...request.had].join(', ')} had the request; the last time ${why}.`,
           {
-            context: { deliveries: delivery, tokens: request.generated },
+            context: { deliveries, tokens: request.generated },
           },
         ),
       );

@@ -53,8 +53,10 @@ export class FleetRequest {
   readonly failedOn = new Set<string>();
   /** Boards that it was taken from while they lived, with the delivery that they are to end, and until when they are told so. */
   readonly leaving = new Map<string, { readonly delivery: number; readonly until: number }>();
-  /** Boards it was given to, and those since its last token. */
+  /** Number of its latest delivery, among those of all requests of this gateway; 0 before the first. */
   delivery = 0;
+  /** Boards it was given to, and those since its last token. */
+  deliveries = 0;
   fruitless = 0;
   /** Deliveries after which it was taken from a board that did nothing wrong. */
   moves = 0;
@@ -162,15 +164,16 @@ export class FleetRequest {
     this.#busyBoards.clear();
   }
 
-  /** A board has it from now on. @param found tokens of its prompt whose pages are there */
-  give(board: { readonly name: string; readonly owner: string }, found: number): void {
+  /** A board has it from now on. @param delivery greater than that of any before @param found tokens of its prompt whose pages are there */
+  give(board: { readonly name: string; readonly owner: string }, delivery: number, found: number): void {
     this.state = 'running';
     this.board = board;
     this.#found = found;
     this.leaving.delete(board.name);
     this.meantFor = undefined;
-    this.delivery++;
-    this.spans.given(board.name, this.delivery);
+    this.delivery = delivery;
+    this.deliveries++;
+    this.spans.given(board.name, this.deliveries);
   }
 
   /** Its board has it no more. @param failed whether another one is better from now on */
@@ -229,7 +232,7 @@ export class FleetRequest {
       servedAt: this.servedAt,
       deadlineAt,
       state: this.state,
-      begun: this.delivery > 0 || this.#isLeft,
+      begun: this.deliveries > 0 || this.#isLeft,
       hasCredit: hasBoard && this.credit > this.generated,
       left: Math.max(1, this.promptLeft),
       generates: this.generated > 0,

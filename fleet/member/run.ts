@@ -86,7 +86,7 @@ export class Run {
     return error;
   }
 
-  /** How many boards had the request before, and this one. */
+  /** Number of its delivery, among all of its gateway. */
   get delivery(): number {
     return this.#options.order.delivery;
   }

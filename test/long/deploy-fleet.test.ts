@@ -44,7 +44,7 @@ describe.skipIf(missing)(title, () => {
     const own = await createKey(file('gateway.nk'));
     writeFileSync(file('users.conf'), writeUsers([{ kind: 'gateway', name: 'gateway', publicKey: own }]));
     broker = await TestNatsServer.start(
-      `pid_file: ${JSON.stringify(file('nats.pid'))}\nauthorization { include "../${basename(home.path)}/users.conf" }`,
+      `pid_file: ${JSON.stringify(file('nats.pid'))}\ninclude "../${basename(home.path)}/users.conf"`,
     );
     // The machine of the broker has this program, too.
     mkdirSync(file('bin'));

@@ -203,6 +203,18 @@ describe('a client of a fleet', () => {
     await one.link.close();
   });
 
+  it('may use an id again where the board refused the first request of that id', async () => {
+    const one = await client();
+    const id = newId();
+    const refused = one.start(id, { continueFrom: [1_000_000] });
+    await expect(refused.result).rejects.toMatchObject({ code: expect.stringMatching(/^LLM_/) });
+    const again = one.start(id);
+    await again.result;
+    await Promise.race([again.ended, pause(8_000)]);
+    expect(again.events.map(({ type }) => type)).toEqual([...Array(6).fill('token'), 'done']);
+    await one.link.close();
+  }, 30_000);
+
   it('that cancels gets its end also where the board says none', async () => {
     cut.onAppend = (subject, _, data) => (subject.startsWith('end.') ? undefined : data);
     const one = await client();

@@ -62,7 +62,7 @@ describe.skipIf(noNatsServer)(
       // A broker takes the name of an included file as one beside its configuration, also where it begins with "/".
       const beside = `../${basename(home.path)}/users.conf`;
       broker = await TestNatsServer.start(
-        `pid_file: ${JSON.stringify(file('nats.pid'))}\nauthorization { include ${JSON.stringify(beside)} }`,
+        `pid_file: ${JSON.stringify(file('nats.pid'))}\ninclude ${JSON.stringify(beside)}`,
       );
       for (const name of ['one', 'two'])
         expect(await run('enrol', name, await key(name), ...users())).toMatchObject({
@@ -186,6 +186,8 @@ describe.skipIf(noNatsServer)(
       it("reads no other board's requests or tokens, nor who there is", async () => {
         for (const subject of [
           '$JS.API.CONSUMER.MSG.NEXT.FLEET_WORK.two',
+          'FLEET.api.CONSUMER.MSG.NEXT.FLEET_WORK.two',
+          'FLEET.api.CONSUMER.INFO.FLEET_WORK.two',
           '$JS.API.DIRECT.GET.FLEET_WORK',
           '$JS.API.DIRECT.GET.FLEET_LOG',
           '$JS.API.DIRECT.GET.FLEET_LOG.FLEET_LOG.tok.one.x',
@@ -246,6 +248,37 @@ describe.skipIf(noNatsServer)(
             await cannotAsk(`$JS.API.STREAM.${call}.${stream}`);
         await cannotAsk('$JS.API.STREAM.CREATE.MINE', '{"name":"MINE"}');
         await cannotAsk('$JS.API.CONSUMER.DELETE.FLEET_WORK.two');
+      });
+
+      it('has the broker delete and change nothing by its own answers either', async () => {
+        const questions = [
+          ['FLEET.api.DIRECT.GET.KV_FLEET_PLANS', '{"last_by_subj":"nothing"}'],
+          ['FLEET.api.CONSUMER.MSG.NEXT.FLEET_WORK.one', '{"no_wait":true,"batch":1}'],
+          ['FLEET.api.CONSUMER.INFO.FLEET_WORK.one', ''],
+          [`FLEET_LOG.tok.one.${'0'.repeat(32)}`, 'x'],
+        ] as const;
+        const replies = ['FLEET_LOG', 'FLEET_WORK', 'KV_FLEET_BOARDS', 'KV_FLEET_PLANS'].flatMap((stream) =>
+          ['DELETE', 'PURGE', 'MSG.DELETE'].flatMap((call) =>
+            ['$JS.API', 'FLEET.api'].map((api) => `${api}.STREAM.${call}.${stream}`),
+          ),
+        );
+        replies.push('$JS.API.CONSUMER.DELETE.FLEET_WORK.two');
+        for (const reply of replies)
+          for (const [subject, body] of questions) thief.publish(subject, body, { reply });
+        await thief.flush();
+        const owner = await connectRaw({
+          servers: broker.url,
+          authenticator: nkeyAuthenticator(readFileSync(file('gateway.nk')).subarray(0, 58)),
+        });
+        const ask = async (method: string) =>
+          (await owner.request(`$JS.API.${method}`, '', { timeout: 5_000 })).json<{
+            state?: { messages: number };
+          }>();
+        for (const stream of ['FLEET_LOG', 'KV_FLEET_BOARDS'])
+          expect((await ask(`STREAM.INFO.${stream}`)).state?.messages).toBeGreaterThan(0);
+        expect(await ask('CONSUMER.INFO.FLEET_WORK.two')).not.toHaveProperty('error');
+        await owner.close();
+        expect(await model.generate(PROMPT, OPTIONS).text()).not.toBe('');
       });
 
       it('puts nothing into a running answer under its own name either', async () => {

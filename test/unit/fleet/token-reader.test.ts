@@ -171,6 +171,16 @@ describe('what comes twice and differs', () => {
   });
 });
 
+it('ends where another source says so, though one before said that there is more', () => {
+  const reader = new TokenReader();
+  numbers(reader, [0, 1]);
+  expect(reader.takeEnd(done(1_000_000), 'a').end).toBeUndefined();
+  const taken = reader.takeEnd(done(2), 'b');
+  expect(taken.end).toEqual(done(2));
+  expect(taken.difference).toMatchObject({ first: { source: 'a' }, second: { source: 'b', value: 2 } });
+  expect(reader.takeEnd(done(2), 'c')).toEqual({ fresh: [], end: done(2) });
+});
+
 it('of random sources that come, die and come back nothing is lost, repeated or missed', () => {
   const random = new Random(17);
   const below = (n: number) => Math.floor(random.nextDouble() * n);

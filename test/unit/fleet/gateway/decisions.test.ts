@@ -148,7 +148,7 @@ describe('the gateway, told what a simulator knows,', () => {
       say();
       for (const { id, generation, board, delivery } of world.requests) {
         const real = world.dispatch.find(generation)!;
-        const said = { id, board: real.board?.name, delivery: real.delivery };
+        const said = { id, board: real.board?.name, delivery: real.deliveries };
         expect(said, `event ${event}`).toEqual({ id, board, delivery });
       }
       for (const kind of ['released', 'stolen', 'moved'] as const) counts[kind] += decided[kind];

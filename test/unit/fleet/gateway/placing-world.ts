@@ -154,7 +154,8 @@ export class PlacingWorld {
     this.dispatch.submit(facts, CREDIT, { onBegun: () => {}, onEvent: () => {} });
   }
 
-  begin({ generation, board, delivery, prompt }: SaidRequest): void {
+  begin({ generation, board, prompt }: SaidRequest): void {
+    const delivery = this.#deliveryOf(generation);
     const data = pack({ term: TERM, delivery, promptTokens: prompt.length });
     this.dispatch.take({ subject: `begun.${board}.${generation}`, data } as never);
   }
@@ -182,7 +183,13 @@ export class PlacingWorld {
     });
   }
 
-  #say(kind: string, { generation, board, delivery }: SaidRequest, event: GenerateEvent): void {
+  /** As the board was told it. */
+  #deliveryOf(generation: string): number {
+    return this.dispatch.find(generation)?.delivery ?? 0;
+  }
+
+  #say(kind: string, { generation, board }: SaidRequest, event: GenerateEvent): void {
+    const delivery = this.#deliveryOf(generation);
     const data = pack({ term: TERM, delivery, event });
     this.dispatch.take({ subject: `${kind}.${board}.${generation}`, data } as never);
   }
