@@ -1,3 +1,4 @@
+import { isPynqLlmError } from '../../errors/index.js';
 import type { Engine } from '../engine/engine.js';
 import type { Column } from '../model/column.js';
 import type { Model } from '../model/model.js';
@@ -44,13 +45,21 @@ export class TensorMember {
  * A step of the first board's engine: the others are told what to compute, and do it together with it. Where that fails the plan is
  * over, and all that the engine has ends with the error, so that it can go on elsewhere.
  * @param engine with `isMirrored`
- * @param tell sends a batch to every other board: in order, and none is lost
+ * @param tell sends a batch to every other board: in order, and none is lost; where it throws the plan is over, too
  * @returns whether there was anything to do
  */
 export function stepTogether(engine: Engine, gather: Gather, tell: (batch: StageBatch) => void): boolean {
   const batch = engine.begin();
   if (batch === undefined) return false;
-  tell(batch);
+  try {
+    tell(batch);
+  } catch (error) {
+    // Some may know of it, and wait for this board.
+    gather.end();
+    if (!isPynqLlmError(error)) throw error;
+    engine.abort(error);
+    return true;
+  }
   gather.begin(batch.number);
   engine.complete(batch.number);
   const { ended } = gather;

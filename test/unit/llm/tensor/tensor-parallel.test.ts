@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { PynqLlmError } from '../../../../errors/index.js';
 import { computeTensor, DEFAULT_LINK, fleetModel } from '../../../../fleet/index.js';
 import { tensorCuts } from '../../../../fleet/plan/tensor-cut.js';
 import { GgmlType } from '../../../../gguf/index.js';
@@ -7,8 +8,9 @@ import { loadModel } from '../../../../llm/model/load-model.js';
 import { largestPart, type TensorCut } from '../../../../llm/tensor/cut.js';
 import { Lane } from '../../../../llm/tensor/lane.js';
 import { LaneMemory } from '../../../../llm/tensor/lane-memory.js';
+import { stepTogether } from '../../../../llm/tensor/tensor-member.js';
 import { boardsOf } from '../../fleet/models.js';
-import { TINY_STORIES } from '../models.js';
+import { Bench, TINY_STORIES } from '../models.js';
 import { expectSameBits } from '../same-bits.js';
 import {
   family,
@@ -270,5 +272,25 @@ describe('a part of a model', () => {
     expect(() => load({}, { shares: [a, short] })).toThrowError(refused);
     expect(() => load({}, { attended: 'q8' })).toThrowError(refused);
     expect(() => load({}, { shares: [{ ...a, kvHeads: { first: 0, count: 2 } }, b] })).toThrowError(refused);
+  });
+
+  it('ends for all, and leaves nobody waiting, where the others cannot be told of a step', () => {
+    const memory = LaneMemory.create(2, 4096);
+    const gather = new Lane(memory, 0, { deadlineMs: 1e9 });
+    const model = loadModel(openSource(TINY), { coreTypes: 'exact', part: { cut, gather } });
+    const bench = new Bench(model, { isMirrored: true });
+    const { engine } = bench;
+    const { received } = bench.submit({ prompt: [1, 2], maxTokens: 2 });
+    const away = new PynqLlmError('FLEET_TENSOR_ENDED', 'The link is gone.');
+    const tell = () => {
+      throw away;
+    };
+    expect(stepTogether(engine, gather, tell)).toBe(true);
+    expect(received.error).toBe(away);
+    expect([engine.count, engine.hasWork]).toEqual([0, false]);
+    const other = new Lane(memory, 1, { deadlineMs: 1e9 });
+    expect(() => other.toAll(new Uint8Array(4), [4, 4])).toThrowError(/FLEET_TENSOR_ENDED/);
+    expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
+    model.close();
   });
 });
