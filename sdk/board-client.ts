@@ -108,12 +108,15 @@ export class BoardClient implements AsyncDisposable {
 
   /**
    * How many boards a fleet should have soon, by what its gateway has seen: see docs/fleet.md.
-   * @param options `target` share of their time for which boards are to be busy, 0.05 to 1 (0.7); `horizonMs` how far ahead, a minute to a day
-   * (an hour)
    * @throws PynqLlmError FLEET_HISTORY_SHORT in its first minute, FLEET_NOT_A_FLEET where it is one board
    */
   fleetAdvice(
-    options: { readonly target?: number | undefined; readonly horizonMs?: number | undefined } = {},
+    options: {
+      /** Share of their time for which boards are to be busy, 0.05 to 1; 0.7 unless given. */
+      readonly target?: number | undefined;
+      /** How far ahead, in milliseconds: a minute to a day; an hour unless given. */
+      readonly horizonMs?: number | undefined;
+    } = {},
   ): Promise<FleetAdvice> {
     const { target, horizonMs } = options;
     return this.#connection.request('fleet.advise', { target, horizonMs });
@@ -126,7 +129,13 @@ export class BoardClient implements AsyncDisposable {
    * @returns how many requests it still has
    * @throws PynqLlmError FLEET_BOARD_UNKNOWN, FLEET_NOT_A_FLEET, BUS_...
    */
-  async fleetDrain(name: string, options: FleetDrainOptions = {}): Promise<{ readonly inHand: number }> {
+  async fleetDrain(
+    name: string,
+    options: FleetDrainOptions = {},
+  ): Promise<{
+    /** Requests that it still has. */
+    readonly inHand: number;
+  }> {
     requireArguments({ name, options }, DRAIN);
     return this.#connection.request('fleet.drain', { board: name, undo: options.undo });
   }

@@ -152,8 +152,16 @@ export class DeviceService {
 
   #useWorking(plan: WorkingPlan | undefined): WorkingPlan | undefined {
     if (this.models.count > 0 || isDeepStrictEqual(plan, this.#working)) return this.#working;
+    const before = this.#working;
     this.#working = plan;
-    this.#useBoard(this.#accelerator.board);
+    try {
+      this.#useBoard(this.#accelerator.board);
+    } catch (error) {
+      // Others hold the memory that it would take: the buffers that were there still fit.
+      this.#working = before;
+      this.#useBoard(this.#accelerator.board);
+      throw error;
+    }
     return plan;
   }
 

@@ -1,4 +1,5 @@
 import type { Accelerator, WorkingPlan } from '../../driver/index.js';
+import { PynqLlmError } from '../../errors/index.js';
 import { type FileSource, fileSource, openGguf } from '../../gguf/index.js';
 import {
   type CoreTypesSetting,
@@ -79,6 +80,7 @@ export function openModel<T>(
       kvPool: stage?.kvPool,
       part: stage?.rows && lane && { cut: stage.rows.cut, gather: lane },
     });
+    if (stage !== undefined) requireWithin(stage.kvBytes, model);
     const result = {
       facts: factsOf(model),
       placement: plainPlacement(model.placement),
@@ -91,6 +93,8 @@ export function openModel<T>(
     model?.close();
     source.close();
     room.free(digest);
+    // Buffers of a stage that is not there are too small for anything else.
+    if (stage !== undefined) useWorking(undefined);
     throw error;
   }
 }
@@ -102,4 +106,15 @@ function shapeOfPart(whole: ModelShape, stage: StageSettings): ModelShape {
 
 function laneOf({ lane, member, deadlineMs }: RowSettings): Lane {
   return new Lane(new LaneMemory(lane), member, { deadlineMs });
+}
+
+/** The budget is with what the stage's keys and values may take. @throws PynqLlmError LLM_KV_MEMORY where the plan's pages take more */
+function requireWithin(kvBytes: number, { kvPool }: Model): void {
+  const { askedBytes } = kvPool;
+  if (askedBytes <= kvBytes) return;
+  throw new PynqLlmError(
+    'LLM_KV_MEMORY',
+    `The plan's pages of keys and values take ${askedBytes} bytes here, and may take ${kvBytes}.`,
+    { context: { bytes: askedBytes, most: kvBytes } },
+  );
 }

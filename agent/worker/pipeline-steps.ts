@@ -37,7 +37,10 @@ export class PipelineSteps {
     this.#onFailed = onFailed;
   }
 
+  /** Of another plan, which nobody has ended, nothing goes on: its batches are none of this one. */
   begin(plan: number): void {
+    if (this.#plan !== undefined)
+      this.abort(new PynqLlmError('FLEET_STAGE_LOST', `Plan ${plan} began instead of plan ${this.#plan}.`));
     this.#plan = plan;
     this.#isStuck = false;
   }

@@ -345,11 +345,11 @@ export class Engine {
   }
 
   /**
-   * Ends all that has not ended, since other layers are lost: with the error, which has what each had generated, for somebody to
+   * Ends all that has not ended, since other layers are lost: what was cancelled as that, and the rest with the error, which has what each had generated, for somebody to
    * go on after. Nothing is kept of keys and values, pins neither; the next batch is 0, for stages that were reset.
    */
   abort(error: PynqLlmError): void {
-    for (const job of [...this.#jobs.values()]) this.#fail(job, error);
+    for (const job of [...this.#jobs.values()]) this.#lose(job, error);
     this.#model.kvPool.forget();
     this.#underWay?.reset();
     this.#busySince = undefined;
@@ -397,7 +397,7 @@ export class Engine {
         for (const { cache, position } of columns) cache.truncate(position);
         throw error;
       }
-      for (const job of shares.keys()) if (this.#jobs.has(job.id)) this.#fail(job, error);
+      for (const job of shares.keys()) if (this.#jobs.has(job.id)) this.#lose(job, error);
       return;
     }
     this.#bill(columns.length, shares, before);
@@ -584,6 +584,12 @@ export class Engine {
     this.#metrics.classes[job.class].failed++;
     this.#remove(job);
     job.fail(error, this.#now());
+  }
+
+  /** Who cancelled it while steps of it were under way does not want it to go on elsewhere. */
+  #lose(job: Job, error: PynqLlmError): void {
+    if (this.#cancelled.has(job)) this.#finish(job, 'cancelled');
+    else this.#fail(job, error);
   }
 
   #remove(job: Job): void {

@@ -5,6 +5,9 @@ import type { Column } from '../model/column.js';
 import type { Model } from '../model/model.js';
 import type { CacheChange, StageBatch } from './batch.js';
 
+/** Each takes tables for as many pages as a sequence can have: a board that lies must not fill another one's memory with them. */
+const MOST_CACHES = 4_096;
+
 /**
  * Caches of a stage that follow those of the stage that schedules, change by change. A pool knows no clock and no chance, so the
  * same changes in the same order give the same pages, those included that are shared, copied, and thrown out for others.
@@ -31,6 +34,7 @@ export class CacheMirror {
         token,
         position,
       }));
+      checkPlaces(own);
       this.#model.extend(own);
       const free = this.#model.kvPool.memory.freeFrames;
       if (free !== freeFrames) throw diverged(`${free} frames are free here and ${freeFrames} there`);
@@ -61,6 +65,7 @@ export class CacheMirror {
     const { kvPool } = this.#model;
     switch (change.kind) {
       case 'pin':
+        if (this.#pins.has(change.pin)) throw diverged(`pin ${change.pin} is there already`);
         this.#pins.set(change.pin, kvPool.pin(change.tokens));
         return;
       case 'unpin':
@@ -95,9 +100,12 @@ export class CacheMirror {
         cache.truncate(change.length);
         return;
       case 'settle':
+        if (change.certain > cache.length)
+          throw diverged(`${change.certain} tokens are certain of a cache that has ${cache.length}`);
         cache.settle(change.certain);
         return;
       case 'fork':
+        if (this.#caches.has(change.into)) throw diverged(`cache ${change.into} is there already`);
         this.#caches.set(change.into, cache.fork());
         return;
       case 'release':
@@ -109,10 +117,21 @@ export class CacheMirror {
   #cacheOf(number: number): KvCache {
     let cache = this.#caches.get(number);
     if (cache === undefined) {
+      if (this.#caches.size >= MOST_CACHES) throw diverged(`more than ${MOST_CACHES} caches were begun`);
       cache = this.#model.newCache();
       this.#caches.set(number, cache);
     }
     return cache;
+  }
+}
+
+/** An earlier place would take those of other columns away. */
+function checkPlaces(columns: readonly Column[]): void {
+  const ends = new Map<KvCache, number>();
+  for (const { cache, position } of columns) {
+    const end = ends.get(cache) ?? cache.length;
+    if (position !== end) throw diverged(`a column is for position ${position} where ${end} is the next one`);
+    ends.set(cache, end + 1);
   }
 }
 

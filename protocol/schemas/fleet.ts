@@ -50,10 +50,13 @@ export interface FleetPlanStatus {
   readonly roundTripMs?: number | undefined;
   /** In their order; the last board has the requests. */
   readonly stages: {
+    /** Name of the board. */
     readonly board: string;
     /** Layers from..to-1. */
     readonly from: number;
+    /** The layer after its last one. */
     readonly to: number;
+    /** What the board says of it. */
     readonly state: 'loading' | 'loaded' | 'failed';
   }[];
 }
@@ -189,14 +192,30 @@ export interface FleetBoardReport {
   /** Operating system and processor of the agent. */
   readonly platform?: string | undefined;
   /** Name of its description, and SHA-256 of the whole description. */
-  readonly description?: { readonly name: string; readonly digest: string } | undefined;
+  readonly description?:
+    | {
+        /** Of the board's kind. */
+        readonly name: string;
+        /** SHA-256, in hexadecimal. */
+        readonly digest: string;
+      }
+    | undefined;
   /** Models that it was asked to load, by digest. */
-  readonly models: { readonly model: string; readonly state: string }[];
+  readonly models: {
+    /** Digest of the model. */
+    readonly model: string;
+    /** `loading`, `loaded` or `failed`. */
+    readonly state: string;
+  }[];
   /** Of each model that it has loaded, a short generation: SHA-256 of the bits of its tokens and log-probabilities, or why there is none. */
   readonly generations: {
+    /** Digest of the model. */
     readonly model: string;
+    /** How many it generated. */
     readonly tokens: number;
+    /** SHA-256 of their bits, in hexadecimal. */
     readonly digest?: string | undefined;
+    /** Why there is no generation. */
     readonly error?: string | undefined;
   }[];
   /** Milliseconds that questions took from the gateway to the board and back. */

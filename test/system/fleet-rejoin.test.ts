@@ -59,8 +59,8 @@ it('tells what has changed on a board while it waited for its lease', async () =
   const gateway = broker.connect('gateway');
   await gateway.declareBucket({ name: BOARDS, maxBytes: 0 });
   const agent = await openEmbedded({ device: 'mock:', storeDir: folder.path, threads: 1 });
+  const gate = new Gate();
   try {
-    const gate = new Gate();
     const bus = gate.wrap(broker.connect(NAME));
     await using member = await Member.join({ bus, name: NAME, agent, log: silentLog, leaseMs: 300 });
     const leaseNow = async () => {
@@ -68,6 +68,8 @@ it('tells what has changed on a board while it waited for its lease', async () =
       const { owner, value } = JSON.parse(Buffer.from(entry?.value ?? []).toString());
       return { owner, models: readRecord(value, member.name).models };
     };
+    // A member that leaves gives its lease back, whatever this test finds.
+    using _opened = { [Symbol.dispose]: () => gate.open() };
     const { owner } = await leaseNow();
     gate.close();
     // It has lost the lease, and asks for the next one.
@@ -75,7 +77,7 @@ it('tells what has changed on a board while it waited for its lease', async () =
       .poll(() => gate.waiting.some((lease) => JSON.parse(lease).owner !== owner), { timeout: 30_000 })
       .toBe(true);
     const load = async () => {
-      const question = pack({ method: 'fleet.load', params: { model: UNKNOWN } });
+      const question = pack({ term: 1, method: 'fleet.load', params: { model: UNKNOWN } });
       const answer = unpack(
         boardAnswer,
         await gateway.request(callsOf(NAME), question, { timeoutMs: 30_000 }),

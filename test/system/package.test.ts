@@ -24,10 +24,10 @@ const entries = Object.entries(about.exports).flatMap(([name, entry]) =>
 );
 
 describe('the tarball', () => {
-  // 15.2 MB with fleets, the bus and matrices in other forms, of which the agent's bundle for boards holds a second copy.
-  it('has at most 16 MB, 9.5 MB compressed', () => {
-    expect(packed.unpackedSize).toBeLessThanOrEqual(16 * MB);
-    expect(packed.size).toBeLessThanOrEqual(9.5 * MB);
+  // 16.1 MB with fleets, the bus and matrices in other forms, of which the agent's bundle for boards holds a second copy.
+  it('has at most 17 MB, 10 MB compressed', () => {
+    expect(packed.unpackedSize).toBeLessThanOrEqual(17 * MB);
+    expect(packed.size).toBeLessThanOrEqual(10 * MB);
   });
 
   it('has no file twice, but for modules of a line or two that only pass types on', () => {

@@ -93,6 +93,31 @@ it('weights that were kept are those of the same layers, not of others that are 
   expect(one(1)).toMatchObject({ packed: first?.packed, read: 0 });
 });
 
+it('a stage whose pages take more than it may is refused, and leaves the buffers that a whole model needs', () => {
+  const before = used();
+  const { working } = memories[0]!;
+  const stage = { ...RANGES[0], stages: 2, kvPool, kvBytes: 1_024, working };
+  const request = { model: MODEL, path: PATH, coreTypes: 'exact', stage } as const;
+  expect(() => ask('models.load', request)).toThrow(/LLM_KV_MEMORY.*may take 1024/);
+  expect(used()).toBe(before);
+});
+
+it('a board whose memory others hold when a stage goes loads models again once they give it back', () => {
+  const before = used();
+  load(0);
+  const others: number[] = [];
+  for (let session = 2; service.dmaMemory.free > 8_192; session++) {
+    const params = { byteLength: Math.min(2 ** 25, service.dmaMemory.free - 4_096), align: 4_096 };
+    service.answer({ kind: 'call', id: 1, session, method: 'buffers.allocate', params });
+    others.push(session);
+  }
+  expect(() => ask('models.unload', { model: MODEL, force: true })).toThrow(/DMA/);
+  for (const session of others) service.endSession(session);
+  ask('models.load', { model: MODEL, path: PATH });
+  ask('models.unload', { model: MODEL, force: true });
+  expect(used()).toBe(before);
+});
+
 it('a board without the last ones generates nothing, and computes batches of its plan alone', () => {
   load(0);
   const start = {
@@ -153,4 +178,30 @@ it('the last ones begin batches within a plan, as many as there are stages, and 
   while (service.models.texts.isDue(false)) service.models.texts.slice();
   while (service.models.hasWork) service.models.step();
   expect(events).toHaveLength(4);
+});
+
+it('a plan that begins though another one has not ended begins with batch 0, and with nothing of that one', () => {
+  events.length = said.length = 0;
+  const generation = '9'.repeat(32);
+  const start = (plan: number, token: number, id: string) => {
+    service.models.takeStage({ kind: 'stage-begin', model: MODEL, plan });
+    ask('generate.start', {
+      generation: id,
+      model: MODEL,
+      prompt: { tokens: [token] },
+      sampling: { maxTokens: 4 },
+      window: 4,
+      client: [],
+    });
+    while (service.models.texts.isDue(false)) service.models.texts.slice();
+    service.models.grant(id, 4);
+    while (service.models.hasWork) service.models.step();
+  };
+  start(6, 1, generation);
+  start(7, 2, '8'.repeat(32));
+  expect(events).toMatchObject([{ type: 'failed', error: { code: 'FLEET_STAGE_LOST' } }]);
+  expect(said).toMatchObject([
+    { kind: 'stage-batch', plan: 6, batch: { number: 0 } },
+    { kind: 'stage-batch', plan: 7, batch: { number: 0 } },
+  ]);
 });

@@ -33,7 +33,7 @@ case "$*" in *Status*) printf 'install ok installed' ;; *) printf '%s\\t1.0\\n' 
 const TOOLS = ['bash', 'sh', 'cat', 'dirname', 'sed', 'tail', 'timeout', 'tr'];
 const PACKAGES = [
   ...readFileSync('test/board/recipe/packages.txt', 'utf8').trim().split('\n'),
-  ...['openssh-server', 'openssl', 'nats-server', 'gcc', 'shellcheck'],
+  ...['openssh-server', 'openssl', 'nats-server', 'faketime', 'gcc', 'shellcheck'],
 ];
 
 let folder: string;

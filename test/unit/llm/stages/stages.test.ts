@@ -6,7 +6,7 @@ import type { ServiceOptions, TokenSink } from '../../../../llm/engine/job.js';
 import type { GenerateRequest, TokenOutput } from '../../../../llm/engine/request.js';
 import type { Scores } from '../../../../llm/engine/score-sequence.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
-import { CacheMirror, Stage } from '../../../../llm/stages/index.js';
+import { type CacheChange, CacheMirror, Stage, type StageBatch } from '../../../../llm/stages/index.js';
 import { Random } from '../../../../maths/index.js';
 import { Bench, type Received, syntheticGguf } from '../models.js';
 import { Pipeline } from './pipeline.js';
@@ -128,6 +128,78 @@ it('refuses what is out of order, or not of the pool of the engine', () => {
     { from: 0.5, to: 2 },
   ])
     expect(() => loadModel(gguf, { range })).toThrow(/LLM_STAGE_RANGE/);
+});
+
+it('computes nothing after an error, until the next plan begins', () => {
+  pipeline.restart({});
+  submit(pipeline.engine, REQUESTS[0]!);
+  const batch = pipeline.engine.begin()!;
+  const [stage] = pipeline.stages;
+  pipeline.boards[0]!.injectFault({ name: 'dma-decode-error', count: 2 });
+  expect(() => stage!.run(batch)).toThrow(/DRIVER_/);
+  const next = { ...batch, number: 1, changes: [], columns: [{ ...batch.columns[0]!, position: 1 }] };
+  for (const late of [batch, next]) expect(() => stage!.run(late)).toThrow(/LLM_STAGE_BATCH.*after an error/);
+  stage!.reset();
+  expect(stage!.run(batch)).toHaveLength(256);
+});
+
+it('refuses batches that no engine makes, and forgets what came of them', () => {
+  pipeline.restart({});
+  const [stage] = pipeline.stages;
+  const { kvPool } = pipeline.models[0]!;
+  const column = (position: number, cache = 0) => ({ cache, token: 3, position, wantsLogits: false });
+  const prompt = Array.from({ length: 20 }, (_, position) => column(position));
+  const hostile: [changes: CacheChange[], columns: StageBatch['columns']][] = [
+    [[{ kind: 'settle', cache: 0, certain: 33 }], [column(20)]],
+    [[{ kind: 'fork', cache: 0, into: 0 }], [column(20)]],
+    [
+      [
+        { kind: 'pin', pin: 0, tokens: [3] },
+        { kind: 'pin', pin: 0, tokens: [3] },
+      ],
+      [column(20)],
+    ],
+    [[], [column(20), column(3)]],
+    [[], [column(4, 1)]],
+    [Array.from({ length: 5_000 }, (_, cache) => ({ kind: 'truncate', cache, length: 1 })), [column(20)]],
+  ];
+  for (const [changes, columns] of hostile) {
+    const begin = { number: 0, changes: [], columns: prompt, freeFrames: kvPool.memory.frames - 4 };
+    expect(stage!.run(begin)).toHaveLength(20 * 256);
+    const { freeFrames } = kvPool.memory;
+    expect(() => stage!.run({ number: 1, changes, columns, freeFrames })).toThrow(/LLM_STAGE_DIVERGED/);
+    stage!.reset();
+    expect(kvPool.memory.freeFrames).toBe(kvPool.memory.frames);
+  }
+});
+
+it('ends what was cancelled as that, though its plan or its step is lost while a batch of it is under way', () => {
+  pipeline.restart({});
+  const [first, second] = [submit(pipeline.engine, REQUESTS[0]!), submit(pipeline.engine, REQUESTS[5]!)];
+  expect([pipeline.begin(), pipeline.begin()]).toEqual([true, true]);
+  for (const { cancel } of [first, second]) cancel();
+  for (const stage of [0, 1]) pipeline.compute(stage);
+  pipeline.boards[2]!.injectFault({ name: 'dma-decode-error', count: 2 });
+  pipeline.compute(2);
+  expect([first, second].filter(({ result }) => result !== undefined)).toHaveLength(1);
+  pipeline.engine.abort(new PynqLlmError('LLM_STAGE_BATCH', 'A stage is lost.'));
+  for (const { result, error } of [first, second])
+    expect([result?.reason, error]).toEqual(['cancelled', undefined]);
+});
+
+it('has the right pages where a piece of a prompt fails twice with later ones under way', () => {
+  pipeline.restart({});
+  const failed = submit(pipeline.engine, REQUESTS[2]!);
+  for (let piece = 0; piece < 3; piece++) expect(pipeline.begin()).toBe(true);
+  for (const stage of [0, 1]) for (let piece = 0; piece < 3; piece++) pipeline.compute(stage);
+  pipeline.compute(2);
+  pipeline.boards[2]!.injectFault({ name: 'dma-decode-error', count: 2 });
+  pipeline.compute(2);
+  expect(failed.error).toMatchObject({ code: expect.stringMatching(/^DRIVER_/) });
+  const again = submit(pipeline.engine, REQUESTS[2]!);
+  pipeline.run();
+  expect(said(again.tokens)).toEqual(said(alone[2]!.tokens));
+  expect(pipeline.last.kvPool.stats.hits).toBeGreaterThan(0);
 });
 
 it('ends at its completion what was cancelled, or is late, while a batch of it was under way', () => {
