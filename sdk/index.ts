@@ -62,7 +62,7 @@ export type {
   WireResponseFormat,
   WireTraffic,
 } from '../protocol/index.js';
-export type { BoardClient, BufferOptions, BuffersClient } from './board-client.js';
+export type { BoardClient, BufferOptions, BuffersClient, FleetDrainOptions } from './board-client.js';
 export { type ConnectOptions, connect } from './connect.js';
 export type { CallOptions, ConnectionEvent } from './connection.js';
 export type { CountersClient, SubscribeOptions } from './counters-client.js';
@@ -88,6 +88,7 @@ export type {
 } from './device-client.js';
 export type { CheckGroup, CheckStatus } from './doctor/check.js';
 export { type CheckReport, examine } from './doctor/doctor.js';
+export type { KnownFleet } from './doctor/see-broker.js';
 export type { Examination, Laptop } from './doctor/session.js';
 export type { Generation, GenerationOptions, Prompt, ResponseFormat, Token } from './generation.js';
 export { checkModel, inspectModel, type ModelCheck, type ModelFile, measureLosses } from './inspect-model.js';
