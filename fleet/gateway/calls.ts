@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Bus } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
@@ -11,6 +12,9 @@ const ANSWER_MS = 120_000;
 const LEAD_MS = 5_000;
 /** Boards that a call is tried on. */
 const MOST_BOARDS = 3;
+/** After its broker was away a board hears again within a second or two, and is asked again so often until then. */
+const HEARS_AGAIN_MS = 10_000;
+const ASK_AGAIN_MS = 100;
 const answer = z.object({ result: z.unknown() });
 /** The board's fault, or the way to it: another one may do better. */
 const BOARDS_FAULT =
@@ -96,6 +100,7 @@ export class Calls {
   ): Promise<Result<M>> {
     const able = (): FleetBoard[] => this.#boards.with(model === undefined ? [] : [model]);
     const tried = new Set<string>();
+    const hearsUntil = performance.now() + HEARS_AGAIN_MS;
     for (;;) {
       const board = await this.#boards.until(() => {
         const boards = able();
@@ -112,7 +117,11 @@ export class Calls {
       try {
         return await this.ask(board.name, method, params, timeoutMs);
       } catch (error) {
-        if (!isPynqLlmError(error) || !isBoardsFault(error.code) || tried.size >= MOST_BOARDS) throw error;
+        if (!isPynqLlmError(error) || !isBoardsFault(error.code)) throw error;
+        if (error.code === 'BUS_NO_RESPONDER' && performance.now() < hearsUntil) {
+          tried.delete(board.owner);
+          await pause(ASK_AGAIN_MS);
+        } else if (tried.size >= MOST_BOARDS) throw error;
       }
     }
   }
