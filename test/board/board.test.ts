@@ -17,7 +17,7 @@ import { Measurements } from './measurements.js';
 import { PROGRAMS, sendProgram } from './release-programs.js';
 import { type ProbeResult, runInUnit } from './unit-probe.js';
 
-const BOOT_MS = 300_000;
+const BOOT_MS = 500_000;
 const HOST_NAME = 'pynq-test';
 const PROMPT = 'Once upon a time';
 const TOKENS = 16;
