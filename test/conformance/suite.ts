@@ -49,10 +49,18 @@ export function conformanceSuite(
     afterAll(async () => board?.close());
 
     /** A test that does what the device's owner forbids is skipped; its report has the reason. */
-    const needs = ({ skip, task }: TestContext, ...rights: (keyof ConformanceRights)[]) => {
+    const needs = (context: TestContext, ...rights: (keyof ConformanceRights)[]) => {
       const missing = rights.filter((right) => !may[right]);
-      if (missing.length === 0) return;
-      const reason = `the device may not be used for: ${missing.join(', ')}`;
+      if (missing.length > 0) skipped(context, `the device may not be used for: ${missing.join(', ')}`);
+    };
+    /** Registers, DMA memory and self-tests are one board's. */
+    const needsBoard = async (context: TestContext) => {
+      if (board.info.fleet === undefined) return;
+      // That it is refused by name is what a fleet has to do.
+      await fails(board.registers.list(), 'FLEET_NOT_SERVED');
+      skipped(context, 'it is about one board, and this is a fleet');
+    };
+    const skipped = ({ skip, task }: TestContext, reason: string) => {
       task.meta.skipReason = reason;
       skip(reason);
     };
@@ -78,6 +86,7 @@ export function conformanceSuite(
 
     it('every golden vector, counter table and word stream is exact', async (context) => {
       needs(context, 'reset');
+      await needsBoard(context);
       const findings: string[] = [];
       const summary = await board.device.selfTest('vectors', {
         onCheck: (check) =>
@@ -94,7 +103,8 @@ export function conformanceSuite(
       if (may.uploadModels) model = await board.models.load(model.digest);
     });
 
-    it('registers are read by name, in one frame, with their fields', async () => {
+    it('registers are read by name, in one frame, with their fields', async (context) => {
+      await needsBoard(context);
       const [status, control] = await board.registers.read(['dma0.MM2S_DMASR', 'dma0.MM2S_DMACR']);
       expect(status!.fields.map(({ name }) => name)).toContain('IDLE');
       expect(control!.address - status!.address).toBe(-4);
@@ -102,6 +112,7 @@ export function conformanceSuite(
 
     it('an unknown register, a write to a read-only one and an unaligned address are refused by name', async (context) => {
       needs(context, 'writeRegisters');
+      await needsBoard(context);
       const known = await board.registers.list();
       const readOnly = known.find(({ access, window }) => access === 'ro' && window === 'control')!;
       await fails(board.registers.read(['dma0.NO_SUCH']), 'DRIVER_UNKNOWN_REGISTER');
@@ -114,6 +125,7 @@ export function conformanceSuite(
 
     it('DMA memory keeps what is written and is given back', async (context) => {
       needs(context, 'useDmaMemory');
+      await needsBoard(context);
       const before = (await board.health()).dmaMemory!.free;
       {
         await using buffer = await board.buffers.allocate(5000);
