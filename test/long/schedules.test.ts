@@ -309,7 +309,7 @@ it.each(
       return received;
     });
     const counts = { finished: 0, cancelled: 0, speculated: 0 };
-    for (let schedule = 0; schedule < 24; schedule++) {
+    for (let schedule = 0; schedule < 40; schedule++) {
       const generator = new Random(schedule);
       const below = (limit: number) => generator.nextUint32() % limit;
       const options = { requests, ...(schedule % 4 > 0 ? { spill } : {}) };

@@ -132,7 +132,9 @@ it('the board of a fleet that had a request says so, by its trace', async () => 
   await (await fleet.complete({ traceparent: traceparent(id) })).text();
   await vi.waitFor(() => {
     const lines = linesOf(fleet, id).filter(({ message }) => message === 'a request ended on this board');
-    expect(lines).toMatchObject([{ board: expect.stringMatching(/^mock-[12]$/), delivery: 1, tokens: 4 }]);
+    expect(lines).toMatchObject([
+      { board: expect.stringMatching(/^mock-[12]$/), delivery: expect.any(Number), tokens: 4 },
+    ]);
   });
 });
 
