@@ -126,7 +126,7 @@ it.each([
       lost: atLeast(20),
       mostLost: atLeast(2),
       pinned: atLeast(25),
-      speculated: atLeast(10),
+      speculated: atLeast(5),
       hits: atLeast(20),
       preempted: atLeast(8),
       recovered: atLeast(20),
@@ -157,9 +157,9 @@ it.each(
     const load = { kvType, maxColumns: 12 };
     const counts = run(gguf, cuts, { hasBoards: false, load, kvBytes: 2 * bytesOf(gguf, 8, kvType) }, 10);
     expect(counts.finished).toBeGreaterThan(20);
-    expect(counts.full).toBeGreaterThan(4);
+    expect(counts.full).toBeGreaterThan(2);
     expect(counts.aborted + counts.left).toBeGreaterThan(2);
-    expect(counts.hits).toBeGreaterThan(4);
+    expect(counts.hits).toBeGreaterThan(2);
   },
   600_000,
 );
