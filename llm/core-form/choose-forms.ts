@@ -49,6 +49,7 @@ export function chooseForms(
 /** A matrix as the core has it. */
 function shapeOf(tensor: TensorShape, form: CoreForm): TensorShape {
   const { type, columns } = form;
+  if (form.made === 'stored' && columns === tensor.columns) return tensor;
   const recipe = recipeOf(form);
   return { ...tensor, type, columns, ...(recipe !== undefined && { recipe }) };
 }

@@ -39,7 +39,11 @@ export function modelShape(gguf: GgufFile): ModelShape {
   };
 }
 
+const TYPES: ReadonlyMap<string, GgmlType> = new Map(
+  Object.values(GgmlType).map((type) => [BLOCK_FORMATS[type].name, type]),
+);
+
 /** A type of tensors by its name in GGML, such as `Q3_K`. */
 export function typeNamed(name: string): GgmlType | undefined {
-  return Object.values(GgmlType).find((type) => BLOCK_FORMATS[type].name === name);
+  return TYPES.get(name);
 }

@@ -2,6 +2,7 @@ import type { BoardDescription } from '../../board/index.js';
 import { bootMemory, dmaBytes, sizesOfBoard, withDmaMemory } from '../../board/index.js';
 import { emptyMemory, type PlacedWeights } from '../../driver/index.js';
 import { BLOCK_FORMATS } from '../../gguf/index.js';
+import { checkCoreTypes, coreForm } from '../core-form/index.js';
 import { PAGE_TOKENS } from '../kv/layout.js';
 import { type BudgetInput, type MemoryRequest, type MemorySum, sumMemory } from './budget.js';
 import { otherQuantisations } from './quantisations.js';
@@ -24,7 +25,7 @@ export function whatFits(input: BudgetInput, sum: MemorySum, weights: PlacedWeig
     sum.short === 'system'
       ? smallerRequests(input, sum, (changed) => fits(changed, weights), withRequest)
       : [];
-  const quantisation = smallerQuantisation(input, sum, fits);
+  const quantisation = smallerQuantisation(input, sum);
   const reservation = otherReservation(input, sum);
   const isNeither = quantisation.length + reservation.length === 0;
   const single = [
@@ -34,7 +35,7 @@ export function whatFits(input: BudgetInput, sum: MemorySum, weights: PlacedWeig
     ...quantisation,
     ...reservation,
     ...(sum.short === 'dma' && isNeither ? bothOfThem(input) : []),
-    ...(sum.short === 'dma' ? staged(withRequest) : []),
+    ...(sum.short === 'dma' ? staged(withRequest, weights) : []),
   ];
   return single.length > 0 ? single : together(input, sum, weights, withRequest);
 }
@@ -52,9 +53,13 @@ function othersUnloaded(input: BudgetInput, fits: Fits): string[] {
 }
 
 /** Matrices that take more memory for the core than in the file, left to the CPU. */
-function asStored({ request }: BudgetInput, { short }: MemorySum, withRequest: WithRequest): string[] {
-  const fits = short === 'dma' && request.coreTypes !== 'exact';
-  return fits && sumMemory(withRequest({ coreTypes: 'exact' })).short === undefined
+function asStored({ request, model }: BudgetInput, { short }: MemorySum, withRequest: WithRequest): string[] {
+  const setting = checkCoreTypes(request.coreTypes);
+  const hasOthers = model.matrices.some(({ type, columns }) => {
+    const form = coreForm(type, columns, setting);
+    return form !== undefined && form.made !== 'stored';
+  });
+  return short === 'dma' && hasOthers && sumMemory(withRequest({ coreTypes: 'exact' })).short === undefined
     ? [
         'fewer matrices on the core, and more on the CPU: those alone that it takes as they are (--exact-types)',
       ]
@@ -93,18 +98,19 @@ function longestContext(most: number, fits: (tokens: number) => boolean): number
   return low === 0 ? undefined : low * PAGE_TOKENS;
 }
 
-function smallerQuantisation(input: BudgetInput, sum: MemorySum, fits: Fits): string[] {
+function smallerQuantisation(input: BudgetInput, sum: MemorySum): string[] {
   const now = weightBytes(input);
-  const found = otherQuantisations(input.model).find(
-    (other) => weightBytes({ model: other.model }) < now && fits({ ...input, model: other.model }),
-  );
-  if (found === undefined) return [];
-  const smaller = sumMemory({ ...input, model: found.model });
-  const takes =
-    sum.short === 'dma'
-      ? `${mebibytes(smaller.dma.need)} MiB of DMA memory`
-      : `${mebibytes(smaller.system.need)} MiB of Linux's memory`;
-  return [`quantised as ${found.name}, which takes ${takes} (${found.command})`];
+  for (const { name, command, model } of otherQuantisations(input.model)) {
+    if (weightBytes({ model }) >= now) continue;
+    const smaller = sumMemory({ ...input, model });
+    if (smaller.short !== undefined) continue;
+    const takes =
+      sum.short === 'dma'
+        ? `${mebibytes(smaller.dma.need)} MiB of DMA memory`
+        : `${mebibytes(smaller.system.need)} MiB of Linux's memory`;
+    return [`quantised as ${name}, which takes ${takes} (${command})`];
+  }
+  return [];
 }
 
 function weightBytes({ model }: Pick<BudgetInput, 'model'>): number {
@@ -184,8 +190,8 @@ function isSameButMemory(a: BoardDescription, b: BoardDescription): boolean {
   return a.dmaDevices === undefined && b.dmaDevices === undefined && rest(a) === rest(b);
 }
 
-function staged(withRequest: WithRequest): string[] {
-  const sum = sumMemory(withRequest({ staged: true }));
+function staged(withRequest: WithRequest, weights: PlacedWeights): string[] {
+  const sum = sumMemory(withRequest({ staged: true }), weights);
   if (sum.short !== undefined) return [];
   const seconds = sum.stagedSeconds.toFixed(sum.stagedSeconds < 10 ? 1 : 0);
   return [
