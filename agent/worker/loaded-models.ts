@@ -29,7 +29,8 @@ import { MemoryRoom } from './memory-room.js';
 import { ModelBudgets } from './model-budgets.js';
 import { checkLoadedAs, loadedOtherwise } from './model-facts.js';
 import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
-import { type PipelineEvents, PipelineSteps } from './pipeline-steps.js';
+import { PipelineSteps } from './pipeline-steps.js';
+import type { PlanEvents, PlanSteps } from './plan-steps.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
 import { RunningGenerations } from './running-generations.js';
@@ -76,7 +77,7 @@ interface Loaded extends OpenModel {
   readonly generations: RunningGenerations;
   /** Where it is the last one of several boards: what of the model is here, and what computes steps instead of the engine alone. */
   readonly settings: StageSettings | undefined;
-  readonly steps: PipelineSteps | TensorSteps | undefined;
+  readonly steps: PlanSteps | undefined;
 }
 
 /** The models on the device, by digest, and what runs on them. */
@@ -278,7 +279,7 @@ export class LoadedModels {
     );
     const { engine } = generations;
     const onStage = (message: FromStage) => this.#events.onStage(message);
-    const events: PipelineEvents = {
+    const events: PlanEvents = {
       onBatch: (plan, batch) => onStage({ kind: 'stage-batch', model: digest, plan, batch }),
       onFailed: (plan, number, cause) => {
         const error = errorToWire(cause, 'AGENT_INTERNAL');
