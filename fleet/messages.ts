@@ -158,6 +158,11 @@ const boardModel: z.ZodType<BoardModel> = z.discriminatedUnion('state', [
   z.object({ ...model, state: z.literal('failed'), error: wireError }),
 ]);
 
+/** Whether a board has it loaded with its engine, which of a model that is cut the board with the last stage has. */
+export function generates({ state, stage }: BoardModel): boolean {
+  return state === 'loaded' && (stage === undefined || stage.index === stage.of - 1);
+}
+
 /** What a board answers when it is asked to load a model. */
 export const loadBegun = z.object({ attempt: count });
 

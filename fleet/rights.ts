@@ -12,6 +12,7 @@ import {
   MODEL_FILE,
   MODEL_PIECE,
   PLANS,
+  pagesOf,
   TOKENS,
   WORK_QUEUE,
 } from './subjects.js';
@@ -30,7 +31,7 @@ export function boardRights(board: string): KeyRights {
     writes: [{ bucket: BOARDS, key: board }],
     reads: [PLANS],
     // Which pages of prompts it has, and what its stage of a model tells others': who says it is the subject's last part.
-    publishes: [MODEL_FILE, MODEL_PIECE, `FLEET.pages.${board}`, hopOf('*', board)],
+    publishes: [MODEL_FILE, MODEL_PIECE, pagesOf(board), hopOf('*', board)],
     subscribes: [callsOf(board), controlOf(board), hopsTo(board)],
   };
 }

@@ -42,7 +42,7 @@ export { newCost } from './model/cost.js';
 export { takesQ8 } from './model/cpu-matrix.js';
 export { rateOfRows } from './model/cpu-rate.js';
 export type { LayerRange } from './model/layer-range.js';
-export { checkContextLength, checkModel, loadModel } from './model/load-model.js';
+export { checkContextLength, checkModel, DEFAULT_MAX_COLUMNS, loadModel } from './model/load-model.js';
 export type { Model } from './model/model.js';
 export { rowShares } from './model/row-share.js';
 export { Sampler } from './sampling/index.js';

@@ -24,6 +24,7 @@ export { list, type OnProgress, type ProgressUnit, ROLES, type Role, tokenList }
 export type { CounterReading, CounterValue, StepEvent, WireTraffic } from './schemas/counters.js';
 export { CORE_TYPE_NAMES, type DeviceCheckResult } from './schemas/device.js';
 export {
+  BOARD_NAME,
   type FleetAdvice,
   type FleetBoardReport,
   type FleetBoardStatus,

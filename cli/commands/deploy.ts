@@ -5,7 +5,7 @@ import type { ChosenBoard } from '../boards/devices.js';
 import { nameWidth, onBoards, outcomesByName, PrefixedLines } from '../boards/several.js';
 import { USERS_FILE } from '../broker-users.js';
 import { readFile } from '../files.js';
-import { enrolHow, fleetOf } from '../fleet-deploy.js';
+import { enrolHow, type FleetDeployFlags, fleetOf } from '../fleet-deploy.js';
 import { wholeNumber, withJson } from '../options.js';
 import { noteText, printText } from '../output/print.js';
 import { Progress } from '../output/progress.js';
@@ -16,7 +16,7 @@ import { passwordFromStdin } from '../secret.js';
 import { withInterrupt } from '../session.js';
 import { terminalPrompts } from '../terminal-prompts.js';
 
-interface DeployFlags {
+interface DeployFlags extends FleetDeployFlags {
   readonly all?: boolean;
   readonly board?: string;
   readonly bitstream?: string;
@@ -34,12 +34,6 @@ interface DeployFlags {
   readonly node?: string;
   readonly sha256?: string;
   readonly withoutSystemd?: string;
-  readonly fleet?: string | false;
-  readonly fleetName?: string;
-  readonly fleetFingerprint?: string;
-  readonly fleetUsers?: string;
-  readonly fleetPidFile?: string;
-  readonly fleetBroker?: string;
   readonly json?: boolean;
 }
 

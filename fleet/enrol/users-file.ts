@@ -1,5 +1,6 @@
 import { keyPermissions, userEntry } from '../../bus/index.js';
 import { PynqLlmError } from '../../errors/index.js';
+import { BOARD_NAME } from '../../protocol/index.js';
 import { boardRights } from '../rights.js';
 import { accountsText } from './accounts.js';
 
@@ -17,7 +18,6 @@ export interface Enrolled {
 
 const HEADER = `# Who may enter the fleet's broker. Written by \`pynq-llm fleet enrol\`, which reads the lines with "#@" and writes all the others anew.`;
 const LINE = /^#@ (gateway|board) (\S+) (\S+)$/;
-const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const PUBLIC_KEY = /^U[A-Z2-7]{55}$/;
 /** Of thousands of members. */
 const MOST_CHARACTERS = 4_194_304;
@@ -29,7 +29,7 @@ export function readUsers(text: string): Enrolled[] {
   const members = text.split('\n').flatMap((line) => {
     if (!line.startsWith('#@')) return [];
     const [, kind, name = '', publicKey = ''] = LINE.exec(line.trimEnd()) ?? [];
-    if (kind === undefined || !NAME.test(name) || !PUBLIC_KEY.test(publicKey))
+    if (kind === undefined || !BOARD_NAME.test(name) || !PUBLIC_KEY.test(publicKey))
       throw bad(`the line "${line.slice(0, 120)}" cannot be read`);
     return [{ kind: kind === 'board' ? ('board' as const) : ('gateway' as const), name, publicKey }];
   });
@@ -56,7 +56,7 @@ export function writeUsers(members: readonly Enrolled[]): string {
 
 /** A member's entry of the list. @throws PynqLlmError FLEET_BOARD_NAME, FLEET_KEY_INVALID */
 export function entryOf({ kind, name, publicKey }: Enrolled): string {
-  if (!NAME.test(name))
+  if (!BOARD_NAME.test(name))
     throw new PynqLlmError('FLEET_BOARD_NAME', `"${name.slice(0, 80)}" is no name of a board.`);
   if (!PUBLIC_KEY.test(publicKey))
     throw new PynqLlmError(

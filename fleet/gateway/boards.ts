@@ -1,6 +1,6 @@
 import { type Bus, type LeaseWatch, watchLeases } from '../../bus/index.js';
 import type { Log } from '../../listen/index.js';
-import { type BoardModel, type BoardRecord, readRecord } from '../messages.js';
+import { type BoardModel, type BoardRecord, generates, readRecord } from '../messages.js';
 import type { Plan } from '../pipeline/plan-record.js';
 import { BOARDS } from '../subjects.js';
 
@@ -95,11 +95,10 @@ export class Boards {
     const serves = ({ owner, record }: FleetBoard, digest: string) => {
       if (!this.#led.has(owner)) return false;
       const model = modelOf(record, digest);
-      if (model?.state !== 'loaded') return false;
+      if (model === undefined || !generates(model)) return false;
       if (model.stage === undefined) return true;
-      const { plan, index, of } = model.stage;
-      const loaded = all.filter((board) => stageOf(board.record, plan)?.state === 'loaded');
-      return index === of - 1 && loaded.length === of;
+      const { plan, of } = model.stage;
+      return all.filter((board) => stageOf(board.record, plan)?.state === 'loaded').length === of;
     };
     return all.filter((board) => models.every((model) => serves(board, model)));
   }

@@ -16,6 +16,8 @@ import type { WantedModels } from './wanted-models.js';
 
 /** A board that loads a model tells of its progress every second or so; packing a large matrix takes longer. */
 const STALL_MS = 180_000;
+/** What boards may take to let go of layers of a model. */
+const UNLOAD_MS = 60_000;
 
 interface FleetModelsOptions {
   readonly store: ModelStore;
@@ -28,9 +30,6 @@ interface FleetModelsOptions {
   /** How long a model waits for a first board. */
   readonly waitMs: number;
 }
-
-/** What boards may take to let go of layers of a model. */
-const UNLOAD_MS = 60_000;
 
 /** The models of the fleet: stored by the gateway, and on every board that can load them. */
 export class FleetModels {
@@ -224,8 +223,7 @@ export class FleetModels {
         const parts = now.states.map((state) =>
           state?.state === 'loading' ? state : { done: state?.state === 'loaded' ? 1 : 0, total: 1 },
         );
-        const sum = (of: 'done' | 'total') => parts.reduce((all, part) => all + part[of], 0);
-        if (parts.length > 0) onProgress(sum('done'), sum('total'), 'bytes');
+        if (parts.length > 0) tellSum(parts, onProgress);
       }
     } catch (error) {
       if (boards.with([model]).length === 0) await pipelines.unwant(model).catch(() => undefined);
@@ -234,8 +232,7 @@ export class FleetModels {
   }
 
   #notCut(plans: number): PynqLlmError {
-    if (plans > 0)
-      return new PynqLlmError('FLEET_LOAD_STALLED', `No board told of its progress for ${STALL_MS} ms.`);
+    if (plans > 0) return stalled();
     const { boards, waitMs } = this.#options;
     return new PynqLlmError(
       'FLEET_NO_PLAN',
@@ -263,8 +260,7 @@ export class FleetModels {
         before ??= signature;
         return isOver || signature !== before ? { states, isOver } : undefined;
       }, STALL_MS);
-      if (now === undefined)
-        throw new PynqLlmError('FLEET_LOAD_STALLED', `No board told of its progress for ${STALL_MS} ms.`);
+      if (now === undefined) throw stalled();
       const { states, isOver } = now;
       const failed = states.flatMap(({ board, state }) =>
         state?.state === 'failed' ? [{ board: board.name, error: state.error }] : [],
@@ -273,8 +269,7 @@ export class FleetModels {
         const parts = states.map(({ state }) =>
           state?.state === 'loading' ? state : { done: state === undefined ? 0 : 1, total: 1 },
         );
-        const sum = (of: 'done' | 'total') => parts.reduce((all, part) => all + part[of], 0);
-        onProgress(sum('done'), sum('total'), 'bytes');
+        tellSum(parts, onProgress);
         continue;
       }
       for (const { board, error } of failed)
@@ -289,4 +284,17 @@ export class FleetModels {
       });
     }
   }
+}
+
+/** How far all boards together are. */
+function tellSum(
+  parts: readonly { readonly done: number; readonly total: number }[],
+  onProgress: OnProgress,
+): void {
+  const sum = (of: 'done' | 'total') => parts.reduce((all, part) => all + part[of], 0);
+  onProgress(sum('done'), sum('total'), 'bytes');
+}
+
+function stalled(): PynqLlmError {
+  return new PynqLlmError('FLEET_LOAD_STALLED', `No board told of its progress for ${STALL_MS} ms.`);
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { GRACE_MS } from '../../agent/index.js';
 import type { Bus, Log as BusLog, LogEntry } from '../../bus/index.js';
@@ -187,7 +188,7 @@ export class Journal {
    * begins its term there.
    */
   async #leading(signal: AbortSignal): Promise<void> {
-    while (!this.#options.leads() && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (!this.#options.leads() && !signal.aborted) await pause(20);
   }
 
   #nextMark(): () => void {

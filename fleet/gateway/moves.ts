@@ -3,7 +3,7 @@ import type { BoardView } from '../placement/board-view.js';
 import { move } from '../placement/move.js';
 import { type Move, steal } from '../placement/steal.js';
 import type { BoardViews } from './board-views.js';
-import type { Boards } from './boards.js';
+import type { Boards, FleetBoard } from './boards.js';
 import type { Orders } from './orders.js';
 import type { FleetRequest } from './request.js';
 import type { Requests } from './requests.js';
@@ -71,9 +71,15 @@ export class Moves {
           .map((request) => [request.number, request]),
       );
       const models = new Set([...meant.values()].map(({ facts }) => facts.params.model));
+      const boardsOf = new Map<FleetRequest, readonly FleetBoard[]>();
+      const freshFor = (request: FleetRequest) => {
+        const fresh = boardsOf.get(request) ?? views.freshFor(request);
+        boardsOf.set(request, fresh);
+        return fresh;
+      };
       const found = [...models]
         .map((model) =>
-          find(views.viewsOf(model), (id, board) => this.#promptOn(meant.get(id), model, board)),
+          find(views.viewsOf(model), (id, board) => this.#promptOn(meant.get(id), model, board, freshFor)),
         )
         .find((one) => one !== undefined);
       if (found === undefined) return;
@@ -82,10 +88,15 @@ export class Moves {
   }
 
   /** Tokens that a board would have to compute of a request; undefined where it may not have it. */
-  #promptOn(request: FleetRequest | undefined, model: string, name: string): number | undefined {
+  #promptOn(
+    request: FleetRequest | undefined,
+    model: string,
+    name: string,
+    freshFor: (request: FleetRequest) => readonly FleetBoard[],
+  ): number | undefined {
     const { views } = this.#options;
     if (request === undefined || request.facts.params.model !== model) return undefined;
-    const board = views.freshFor(request).find((one) => one.name === name);
+    const board = freshFor(request).find((one) => one.name === name);
     return board && Math.max(1, request.columns - views.found(request, board));
   }
 

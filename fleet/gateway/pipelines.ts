@@ -1,7 +1,7 @@
 import type { Bus, KeyEntry, KeyValue } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { kvShapeOfStage, stagePool } from '../../llm/index.js';
+import { DEFAULT_MAX_COLUMNS, kvShapeOfStage, stagePool } from '../../llm/index.js';
 import { type Clock, errorFromWire, type Params } from '../../protocol/index.js';
 import { type Plan, type PlanRecord, packPlan, readPlan } from '../pipeline/plan-record.js';
 import { assignPipelines, type PipelineMode } from '../plan/assign.js';
@@ -22,7 +22,6 @@ const GOOD_MS = 30_000;
 const BLAME_MS = 60_000;
 /** What a hop has besides hidden states. */
 const HOP_BYTES = 64 * 1024;
-const MOST_COLUMNS = 64;
 const HOP_MS = 60_000;
 
 export interface PipelinesOptions {
@@ -341,7 +340,7 @@ export class Pipelines {
   /** A hop carries the states of all columns of a batch in one message. @throws PynqLlmError FLEET_HOP_TOO_LARGE */
   #requestOf({ params, model }: Wanted): CutRequest {
     // Of boards with settings of their own each would take another type.
-    const { contextLength, kvType = 'f16', kvBytes, maxColumns = MOST_COLUMNS } = params;
+    const { contextLength, kvType = 'f16', kvBytes, maxColumns = DEFAULT_MAX_COLUMNS } = params;
     // Boards that are linked send no states over the bus.
     if (this.#options.tensor !== undefined) return { contextLength, kvType, kvBytes, maxColumns };
     const { maxPayload } = this.#options.bus;

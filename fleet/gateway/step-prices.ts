@@ -1,14 +1,11 @@
 import type { ModelStore } from '../../agent/index.js';
 import type { BoardDescription } from '../../board/index.js';
 import type { Log } from '../../listen/index.js';
-import { columnsThatPay, type LayerRange, PAGE_TOKENS } from '../../llm/index.js';
+import { columnsThatPay, DEFAULT_MAX_COLUMNS, type LayerRange, PAGE_TOKENS } from '../../llm/index.js';
 import { stepCost } from '../exact-types.js';
 import type { Plan } from '../pipeline/plan-record.js';
 import { readFleetModel } from '../plan/fleet-model.js';
 import { type Boards, type FleetBoard, modelOf } from './boards.js';
-
-/** As models are loaded unless it is said otherwise. */
-const MOST_COLUMNS = 64;
 
 /** What steps of a model take on a board. */
 export interface StepPrice {
@@ -86,17 +83,17 @@ export class StepPrices {
       if (areRows)
         return {
           stepMs: (columns, logits) => slowest(columns, logits) / count,
-          promptColumns: columnsThatPay(MOST_COLUMNS, PAGE_TOKENS, cycles),
+          promptColumns: columnsThatPay(DEFAULT_MAX_COLUMNS, PAGE_TOKENS, cycles),
         };
       return {
         stepMs: (columns, logits) =>
           count * slowest(each(columns), logits === undefined ? logits : each(logits)),
-        promptColumns: count * columnsThatPay(MOST_COLUMNS, PAGE_TOKENS, cycles),
+        promptColumns: count * columnsThatPay(DEFAULT_MAX_COLUMNS, PAGE_TOKENS, cycles),
       };
     } catch (err) {
       // Boards load more than can be priced: every column then counts the same.
       log.warn({ err, model: digest }, 'what steps of a model take is not known');
-      return { stepMs: (columns) => columns, promptColumns: MOST_COLUMNS };
+      return { stepMs: (columns) => columns, promptColumns: DEFAULT_MAX_COLUMNS };
     }
   }
 }

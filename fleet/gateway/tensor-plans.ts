@@ -1,5 +1,11 @@
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
-import { largestPart, type MemoryRequest, memberPool, type TensorCut } from '../../llm/index.js';
+import {
+  DEFAULT_MAX_COLUMNS,
+  largestPart,
+  type MemoryRequest,
+  memberPool,
+  type TensorCut,
+} from '../../llm/index.js';
 import { planLinked } from '../links/plan-linked.js';
 import type { PlannedStage, PlanRecord } from '../pipeline/plan-record.js';
 import type { FleetModel } from '../plan/fleet-model.js';
@@ -17,7 +23,6 @@ export interface TensorMode {
 const UNKNOWN_MS = 0.01;
 /** Larger exchanges go in several messages: a lane has two of each member. */
 const MESSAGE_BYTES = 256 * 1024;
-const MOST_COLUMNS = 64;
 
 /** Round trips that boards have told of their links, by who they are. */
 export class RoundTrips {
@@ -68,7 +73,7 @@ export function planRows(
     attended: plan.attended,
     inner: plan.inner,
   };
-  const { maxColumns = MOST_COLUMNS, kvType = 'f16' } = request;
+  const { maxColumns = DEFAULT_MAX_COLUMNS, kvType = 'f16' } = request;
   const largest = (columns: number) => largestPart(cut, model.memory.headDim, columns);
   const stages = plan.boards.map(({ memory: { kvBytes, working } }, i): PlannedStage => {
     const { name: board, owner } = boards[i]!;

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { PynqLlmError } from '../../errors/index.js';
 import { encodeFrame, type Frame, type FrameReader } from './frame.js';
@@ -67,7 +68,7 @@ export async function untilLetIn<T>(end: number, attempt: (leftMs: number) => Pr
     } catch (error) {
       const isFinal = !(error instanceof PynqLlmError) || error.code !== 'FLEET_LINK_LOST';
       if (isFinal || performance.now() + AGAIN_MS > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      await pause(AGAIN_MS);
     }
   }
 }

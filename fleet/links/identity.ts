@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 
 /** What a board shows on its links: made at its start, and known to others by its fingerprint alone. */
 export interface LinkIdentity {
@@ -31,11 +31,10 @@ const COMMON_NAME = der(OID, Buffer.from([0x55, 0x04, 0x03]));
 export function makeIdentity(): LinkIdentity {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const bytes = certificateOf(publicKey, privateKey);
-  const digest = createHash('sha256').update(bytes).digest('hex').toUpperCase();
   return {
     certificate: `-----BEGIN CERTIFICATE-----\n${bytes.toString('base64')}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    fingerprint: digest.match(/../g)!.join(':'),
+    fingerprint: new X509Certificate(bytes).fingerprint256,
   };
 }
 

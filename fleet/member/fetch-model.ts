@@ -9,6 +9,9 @@ import { AgentLink, type MemberAgent } from './agent-link.js';
 /** What is there of a large model is hashed before its upload goes on, and a gateway hashes its own once. */
 const BEGIN_MS = 600_000;
 const PIECE_MS = 30_000;
+/** Chunks of one body: between two of them it is told how far it is. */
+const CHUNKS = 4;
+
 /**
  * Fetches what a stage needs of a model's file, unless the whole file is there: the chunks that have its layers, as far as they are
  * missing.
@@ -33,9 +36,6 @@ export async function fetchStage(
   const read = (offset: number, byteLength: number) => pieces(bus, digest, offset, byteLength, signal);
   await stages.fetch({ digest, byteLength: bytes, chunkDigests, wanted, read }, onProgress);
 }
-
-/** Chunks of one body: between two of them it is told how far it is. */
-const CHUNKS = 4;
 
 /**
  * Fetches a model from the gateway into the store of the board's agent, unless it is there: by digest, and only the chunks that

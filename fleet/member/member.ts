@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { endFacts } from '../../agent/index.js';
 import { type Bus, type Delivery, type Lease, type Subscription, takeLease } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { checkParams, errorToWire, type GenerateEvent, traceIdOf } from '../../protocol/index.js';
+import { BOARD_NAME, checkParams, errorToWire, type GenerateEvent, traceIdOf } from '../../protocol/index.js';
 import {
   type BoardModel,
   type BoardRecord,
   boardCall,
   checkDrain,
   control,
+  generates,
   type Order,
   order,
   pack,
@@ -97,7 +99,7 @@ export class Member implements AsyncDisposable {
 
   /** @throws PynqLlmError FLEET_BOARD_NAME */
   static requireName(name: string): void {
-    if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name))
+    if (!BOARD_NAME.test(name))
       throw new PynqLlmError('FLEET_BOARD_NAME', `"${name}" is no name of a board.`);
   }
 
@@ -163,11 +165,7 @@ export class Member implements AsyncDisposable {
       ...this.#options,
       link: this.#link,
       board: this.name,
-      // Of a model that is cut the last layers' board has the engine.
-      models: () =>
-        this.#models.flatMap(({ digest, state, stage }) =>
-          state === 'loaded' && (stage === undefined || stage.index === stage.of - 1) ? [digest] : [],
-        ),
+      models: () => this.#models.filter(generates).map(({ digest }) => digest),
       isBusy: () => this.#runs.size > 0,
     });
   }
@@ -368,9 +366,4 @@ export class Member implements AsyncDisposable {
       this.#options.log.warn({ err }, 'the state of the board cannot be told now');
     });
   }
-}
-
-/** Keeps the process, unlike the clock's timers: a process that ends in the middle of closing tells nobody why it does. */
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -9,7 +9,7 @@ import {
   type TokenEvent,
 } from '../../protocol/index.js';
 import type { AgentLink } from '../member/agent-link.js';
-import type { BoardModel } from '../messages.js';
+import { type BoardModel, generates } from '../messages.js';
 
 /** What a board says of itself. */
 export type SelfCheck = Omit<FleetBoardReport, 'name' | 'roundTripsMs'>;
@@ -40,10 +40,8 @@ export async function checkSelf(
 ): Promise<SelfCheck> {
   const { agent, node, platform, description } = info;
   const generations: FleetBoardReport['generations'] = [];
-  // Of a model that is cut the last layers' board has the engine.
-  for (const { digest: model, state, stage } of models)
-    if (state === 'loaded' && (stage === undefined || stage.index === stage.of - 1))
-      generations.push({ model, ...(await generate(link, model)) });
+  for (const { digest: model } of models.filter(generates))
+    generations.push({ model, ...(await generate(link, model)) });
   return {
     agent,
     node,

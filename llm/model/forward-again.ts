@@ -27,14 +27,19 @@ export function computeAgain(
   return again(() => model.compute(columns, hidden), counts);
 }
 
-function again<T>(step: () => T, counts: StepFaults): T {
+/** Does `work` once more where the device fails at it. @throws as `work` */
+export function again<T>(work: () => T, counts: StepFaults): T {
   try {
-    return step();
+    return work();
   } catch (error) {
-    if (!isPynqLlmError(error) || !error.code.startsWith('DRIVER_')) throw error;
+    if (!isDeviceFault(error)) throw error;
     counts.faults++;
-    const result = step();
+    const result = work();
     counts.recovered++;
     return result;
   }
+}
+
+export function isDeviceFault(error: unknown): boolean {
+  return isPynqLlmError(error) && error.code.startsWith('DRIVER_');
 }

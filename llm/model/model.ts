@@ -7,13 +7,13 @@ import type { KvShape } from '../kv/layout.js';
 import type { HeldPages } from '../kv/page-changes.js';
 import { KvPool, type KvPoolOptions, type KvStats, type PoolRecorder } from '../kv/pool.js';
 import type { MemberGraph } from '../tensor/member-graph.js';
-import type { MatrixFaults } from '../tensor/member-group.js';
 import type { ThreadPool } from '../threads/thread-pool.js';
 import type { Tokenizer } from '../tokenizer/index.js';
 import type { Column } from './column.js';
 import type { ModelConfig } from './config.js';
 import type { Cost } from './cost.js';
 import type { Embedding } from './embedding.js';
+import type { StepFaults } from './forward-again.js';
 import type { Layer } from './layer.js';
 import type { LayerRange } from './layer-range.js';
 import type { MatrixGroup } from './linear-group.js';
@@ -153,7 +153,7 @@ export class Model {
   }
 
   /** Where other boards have rows of its matrices: matrices at which the device failed, and those that it then computed. */
-  get partFaults(): MatrixFaults | undefined {
+  get partFaults(): StepFaults | undefined {
     return this.#parts.member?.faults;
   }
 

@@ -295,7 +295,7 @@ export function rowsOfTensor(tensor: GgufTensor, part: string, first: number, ro
 }
 
 /** Some values of an F32 vector as a tensor of its own. */
-function valuesOf(tensor: GgufTensor, part: string, first: number, columns: number): GgufTensor {
+export function valuesOf(tensor: GgufTensor, part: string, first: number, columns: number): GgufTensor {
   const byteLength = 4 * columns;
   return {
     ...tensor,

@@ -2,11 +2,12 @@ import { PynqLlmError } from '../../errors/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
 import type { OwnHeads } from '../model/attention-block.js';
 import type { ModelConfig } from '../model/config.js';
+import type { StepFaults } from '../model/forward-again.js';
 import type { MatrixGroup } from '../model/linear-group.js';
 import type { Workspace } from '../model/workspace.js';
 import { type Rows, type TensorCut, type TensorShare, timesRows, type Wire, wireBytes } from './cut.js';
 import { bytesOfFloats, type Gather, RowGather } from './gather.js';
-import { type MatrixFaults, MemberGroup } from './member-group.js';
+import { MemberGroup } from './member-group.js';
 
 /** A board's part of every matrix, and how it meets the others. */
 export interface TensorPart {
@@ -18,7 +19,8 @@ export interface TensorPart {
 export class MemberGraph {
   readonly share: TensorShare;
   readonly ownHeads: OwnHeads;
-  readonly faults: MatrixFaults = { faults: 0, recovered: 0 };
+  /** Matrices at which the device failed, and those that it computed when they were tried again. */
+  readonly faults: StepFaults = { faults: 0, recovered: 0 };
   /** Own results that go to others: values of the residual stream, and logits. */
   readonly ownStream: Float32Array;
   readonly ownLogits: Float32Array;

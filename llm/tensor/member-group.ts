@@ -1,4 +1,5 @@
-import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { PynqLlmError } from '../../errors/index.js';
+import { again, isDeviceFault, type StepFaults } from '../model/forward-again.js';
 import type { MatrixGroup } from '../model/linear-group.js';
 
 /** What of a group's input or output comes from other boards. */
@@ -21,12 +22,6 @@ export interface MemberGroupOptions {
   readonly gatherOutput?: ((n: number) => void) | undefined;
 }
 
-/** Matrices at which the device failed, and those that it computed when they were tried again. */
-export interface MatrixFaults {
-  faults: number;
-  recovered: number;
-}
-
 /**
  * Matrices of which this board has some rows. Who multiplies sees matrices with all of them.
  *
@@ -37,9 +32,9 @@ export class MemberGroup implements MatrixGroup {
   readonly columns: number;
   readonly #group: MatrixGroup;
   readonly #options: MemberGroupOptions;
-  readonly #faults: MatrixFaults;
+  readonly #faults: StepFaults;
 
-  constructor(group: MatrixGroup, options: MemberGroupOptions, faults: MatrixFaults) {
+  constructor(group: MatrixGroup, options: MemberGroupOptions, faults: StepFaults) {
     this.columns = group.columns;
     this.#group = group;
     this.#options = options;
@@ -64,15 +59,7 @@ export class MemberGroup implements MatrixGroup {
 
   #multiplyAgain(input: Float32Array, n: number, hasBlocks: boolean): void {
     try {
-      this.#group.multiply(input, n, hasBlocks);
-      return;
-    } catch (error) {
-      if (!isDeviceFault(error)) throw error;
-      this.#faults.faults++;
-    }
-    try {
-      this.#group.multiply(input, n, hasBlocks);
-      this.#faults.recovered++;
+      again(() => this.#group.multiply(input, n, hasBlocks), this.#faults);
     } catch (cause) {
       if (!isDeviceFault(cause)) throw cause;
       throw new PynqLlmError('FLEET_TENSOR_DEVICE', 'The device has failed twice at the same matrix.', {
@@ -80,8 +67,4 @@ export class MemberGroup implements MatrixGroup {
       });
     }
   }
-}
-
-function isDeviceFault(error: unknown): boolean {
-  return isPynqLlmError(error) && error.code.startsWith('DRIVER_');
 }

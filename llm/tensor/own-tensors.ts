@@ -1,6 +1,6 @@
 import type { GgufTensor } from '../../gguf/index.js';
 import type { ModelConfig } from '../model/config.js';
-import { type MatrixTensors, type ModelTensors, rowsOfTensor } from '../model/tensors.js';
+import { type MatrixTensors, type ModelTensors, rowsOfTensor, valuesOf } from '../model/tensors.js';
 import { type Rows, rowsOf, type TensorShare } from './cut.js';
 
 /** The tensors of a model with the rows of each matrix that a board computes, and with what belongs to its rows and heads alone. */
@@ -11,7 +11,7 @@ export function ownTensors(
 ): ModelTensors {
   const matrix = ({ weight, bias }: MatrixTensors): MatrixTensors => {
     const rows = rowsOf(weight.name, share, headDim);
-    return { weight: own(weight, rows), bias: bias && ownValues(bias, rows) };
+    return { weight: own(weight, rows), bias: bias && valuesOf(bias, partOf(rows), rows.first, rows.count) };
   };
   const ofHeads = (norm: GgufTensor | undefined, heads: Rows) =>
     // The same weights for each head, or a row for each.
@@ -38,18 +38,11 @@ export function ownTensors(
   };
 }
 
-function own(tensor: GgufTensor, { first, count }: Rows): GgufTensor {
-  return rowsOfTensor(tensor, `${first}+${count}`, first, count);
+function own(tensor: GgufTensor, rows: Rows): GgufTensor {
+  return rowsOfTensor(tensor, partOf(rows), rows.first, rows.count);
 }
 
-function ownValues(vector: GgufTensor, { first, count }: Rows): GgufTensor {
-  const byteLength = 4 * count;
-  return {
-    ...vector,
-    shape: [count],
-    columns: count,
-    rowBytes: byteLength,
-    byteOffset: vector.byteOffset + 4 * first,
-    byteLength,
-  };
+/** What a part of a tensor is called. */
+function partOf({ first, count }: Rows): string {
+  return `${first}+${count}`;
 }

@@ -36,6 +36,9 @@ export interface FleetBoardStatus {
   }[];
 }
 
+/** What a board of a fleet may be called: 1 to 63 lower-case letters, digits and "-". */
+export const BOARD_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
 /** A model that is cut over boards, or told which one has all of it. */
 export interface FleetPlanStatus {
   /** Greater than those of all plans before. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BOARD_NAME } from '../../protocol/index.js';
 import { optionsOf } from '../arguments.js';
 import { DESIGN_FOLDER, type Layout } from './layout.js';
 
@@ -24,7 +25,7 @@ export const DEPLOY_FLEET = z.union([
     url: z
       .string()
       .regex(/^(nats|tls):\/\/[\w.:[\]-]{1,255}$/, 'must be nats://HOST[:PORT] or tls://HOST[:PORT]'),
-    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 lower-case letters, digits and "-"'),
+    name: z.string().regex(BOARD_NAME, 'must be 1 to 63 lower-case letters, digits and "-"'),
     fingerprint: z
       .string()
       .regex(/^([0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$/, 'must be 64 hexadecimal digits')
