@@ -1,41 +1,24 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
-import { openMock } from '../../sdk/mock.js';
-import { TINY_MODEL } from './support/agent.js';
-import { type Cut, type TestFleet, testFleet } from './support/fleet.js';
+import type { GenerateOptions, Model, Token } from '../../sdk/index.js';
+import type { Cut } from './support/fleet.js';
+import { type FleetBesideOne, fleetBesideOne, wholeOf } from './support/fleet-beside-one.js';
 
 const PROMPT = 'Once upon a time';
 const TOKENS = 12;
 
-let alone: BoardClient;
-let reference: Model;
-let fleet: TestFleet;
-let board: BoardClient;
-let model: Model;
+let both: FleetBesideOne;
+let { reference, fleet, board, model } = {} as FleetBesideOne;
 beforeAll(async () => {
-  alone = await openMock();
-  reference = await alone.models.upload(TINY_MODEL);
-  fleet = await testFleet({ boards: 3, leaseMs: 600, maxWaitMs: 20_000 });
-  board = await connect(fleet.url);
-  model = await board.models.upload(TINY_MODEL);
+  both = await fleetBesideOne({ boards: 3, leaseMs: 600, maxWaitMs: 20_000 });
+  ({ reference, fleet, board, model } = both);
 });
-afterAll(async () => {
-  await board?.close();
-  await fleet?.[Symbol.asyncDispose]();
-  await alone?.close();
-});
+afterAll(() => both?.[Symbol.asyncDispose]());
 afterEach(async () => {
   for (const { cut } of fleet.boards.values()) cut.before = () => false;
   await fleet.heal();
 });
 
-async function whole(of: Model, options: GenerateOptions) {
-  const generation = of.generate(PROMPT, options);
-  const tokens: Token[] = [];
-  for await (const token of generation) tokens.push(token);
-  const { reason, text, tokens: count } = await generation.done;
-  return { tokens, end: { reason, text, count } };
-}
+const whole = (of: Model, options: GenerateOptions) => wholeOf(of, PROMPT, options);
 
 /** The first board that is about to log this, and no other one, is cut off before. */
 function cutOnce(isDue: (subject: string, id: string) => boolean): () => number {

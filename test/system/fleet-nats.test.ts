@@ -1,50 +1,25 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type BoardClient, connect, type Model, type Token } from '../../sdk/index.js';
+import type { BoardClient, Model, Token } from '../../sdk/index.js';
 import { openMock } from '../../sdk/mock.js';
-import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
-import { type AgentProcess, cli, cliAgent, cliServer } from './support/cli.js';
-import { noNatsServer, TestNatsServer } from './support/nats-server.js';
+import { ProcessFleet } from '../fleet/support/process-fleet.js';
+import { TINY_MODEL } from './support/agent.js';
+import { cli } from './support/cli.js';
+import { noNatsServer } from './support/nats-server.js';
 
 const PROMPT = 'Once upon a time';
 const OPTIONS = { maxTokens: 60, temperature: 1, seed: 5, ignoreEos: true, window: 4 };
 
 describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker', () => {
-  const home = temporaryDirectory();
-  let broker: TestNatsServer;
-  let gateway: AgentProcess;
-  const agents = new Map<string, AgentProcess>();
+  const names = ['one', 'two'];
+  let fleet: ProcessFleet;
   let board: BoardClient;
   let model: Model;
-  const joined = async () => (await board.fleetStatus()).boards.map(({ name }) => name);
   beforeAll(async () => {
-    broker = await TestNatsServer.start();
-    const args = ['fleet', 'serve', '--bus', broker.url, '--port', '0', '--log-level', 'warn'];
-    gateway = await cliServer(args, { home: `${home.path}/gateway` });
-    for (const name of ['one', 'two'])
-      agents.set(
-        name,
-        await cliAgent(`${home.path}/${name}`, 'mock:', [
-          '--fleet',
-          broker.url,
-          '--fleet-name',
-          name,
-          '--threads',
-          '1',
-          '--log-level',
-          'info',
-        ]),
-      );
-    board = await connect(gateway.url);
-    await vi.waitFor(async () => expect(await joined()).toEqual(['one', 'two']), 20_000);
+    fleet = await ProcessFleet.start({ names, logLevel: 'info' });
+    board = fleet.client;
     model = await board.models.upload(TINY_MODEL);
   });
-  afterAll(async () => {
-    await board?.close();
-    for (const agent of agents.values()) await agent[Symbol.asyncDispose]();
-    await gateway?.[Symbol.asyncDispose]();
-    await broker?.[Symbol.asyncDispose]();
-    home[Symbol.dispose]();
-  });
+  afterAll(() => fleet?.[Symbol.asyncDispose]());
 
   it('gives many clients at once the text of one, and no request twice', async () => {
     const texts = new Set<string>();
@@ -63,8 +38,10 @@ describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker'
     const traceparent = `00-${trace}-b7ad6b7169203331-01`;
     await model.generate(PROMPT, { maxTokens: 5, temperature: 0, traceparent }).text();
     const told = () =>
-      [...agents].flatMap(([name, { log }]) =>
-        log()
+      names.flatMap((name) =>
+        fleet
+          .board(name)
+          .log()
           .split('\n')
           .filter((line) => line.includes(trace))
           .map((line) => ({ name, ...JSON.parse(line) })),
@@ -96,7 +73,7 @@ describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker'
       if (token.index !== 20) continue;
       const { boards } = await board.fleetStatus();
       killed = boards.find(({ inHand }) => inHand > 0)?.name;
-      agents.get(killed ?? '')?.child.kill('SIGKILL');
+      if (killed !== undefined) void fleet.kill(killed);
     }
     expect(killed).toBeDefined();
     expect(tokens).toEqual(expected);
@@ -106,7 +83,7 @@ describe.skipIf(noNatsServer !== undefined)('a fleet of processes over a broker'
   });
 
   it('tells on the command line which boards it has', async () => {
-    const shown = await cli(['fleet', 'status', '--device', gateway.url], { home: home.path });
+    const shown = await cli(['fleet', 'status', '--device', fleet.url], { home: fleet.homeOf('laptop') });
     expect(shown.stdout).toMatch(/^(one|two) +PYNQ-Z1.* ready +0 of 8 +[0-9a-f]{12} loaded$/m);
     expect(shown.status).toBe(0);
   });

@@ -1,48 +1,35 @@
 import { readdirSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type BoardClient, connect, type Model, type Token } from '../../sdk/index.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BoardClient, Model, Token } from '../../sdk/index.js';
 import { openMock } from '../../sdk/mock.js';
-import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
-import { type AgentProcess, cliAgent, cliServer } from './support/cli.js';
-import { noNatsServer, TestNatsServer } from './support/nats-server.js';
+import { ProcessFleet } from '../fleet/support/process-fleet.js';
+import { TINY_MODEL } from './support/agent.js';
+import { noNatsServer } from './support/nats-server.js';
 
 const PROMPT = 'Once upon a time';
 const OPTIONS = { maxTokens: 60, temperature: 1, seed: 5, ignoreEos: true, window: 4 };
 
 describe.skipIf(noNatsServer !== undefined)('a pipeline of processes over a broker', () => {
-  const home = temporaryDirectory();
-  let broker: TestNatsServer;
-  let gateway: AgentProcess;
-  const agents = new Map<string, AgentProcess>();
+  let fleet: ProcessFleet;
   let board: BoardClient;
   let model: Model;
   beforeAll(async () => {
-    broker = await TestNatsServer.start();
-    const args = ['fleet', 'serve', '--bus', broker.url, '--port', '0', '--pipeline', '2'];
-    gateway = await cliServer([...args, '--log-level', 'warn'], { home: `${home.path}/gateway` });
-    for (const name of ['one', 'two', 'three']) {
-      const joining = ['--fleet', broker.url, '--fleet-name', name, '--threads', '1'];
-      agents.set(name, await cliAgent(`${home.path}/${name}`, 'mock:', joining));
-    }
-    board = await connect(gateway.url);
-    await vi.waitFor(async () => expect((await board.fleetStatus()).boards).toHaveLength(3), 60_000);
+    fleet = await ProcessFleet.start({
+      names: ['one', 'two', 'three'],
+      gatewayFlags: ['--pipeline', '2'],
+    });
+    board = fleet.client;
     model = await board.models.upload(TINY_MODEL);
   }, 180_000);
-  afterAll(async () => {
-    await board?.close();
-    for (const agent of agents.values()) await agent[Symbol.asyncDispose]();
-    await gateway?.[Symbol.asyncDispose]();
-    await broker?.[Symbol.asyncDispose]();
-    home[Symbol.dispose]();
-  });
+  afterAll(() => fleet?.[Symbol.asyncDispose]());
 
   it('has what its boards need of the model fetched by them alone, as a part', async () => {
     const [plan] = (await board.fleetStatus()).plans ?? [];
     expect(plan?.state).toBe('whole');
     const used = plan?.stages.map((stage) => stage.board) ?? [];
     expect(used).toHaveLength(2);
-    for (const name of agents.keys()) {
-      const files = (folder: string) => readdirSync(`${home.path}/${name}/${folder}`);
+    for (const name of fleet.running) {
+      const files = (folder: string) => readdirSync(`${fleet.homeOf(name)}/${folder}`);
       expect(files('models')).toEqual([]);
       expect(files('parts')).toEqual(used.includes(name) ? [model.digest] : []);
     }
@@ -58,7 +45,7 @@ describe.skipIf(noNatsServer !== undefined)('a pipeline of processes over a brok
     const tokens: Token[] = [];
     for await (const token of model.generate(PROMPT, OPTIONS)) {
       tokens.push(token);
-      if (token.index === 20) agents.get(killed)?.child.kill('SIGKILL');
+      if (token.index === 20) void fleet.kill(killed);
     }
     expect(tokens).toEqual(expected);
     const { plans, redelivered, diverged } = await board.fleetStatus();

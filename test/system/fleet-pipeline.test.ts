@@ -1,57 +1,26 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packHop } from '../../fleet/pipeline/hop.js';
 import { hopOf } from '../../fleet/subjects.js';
-import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
+import { connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
 import { openMock } from '../../sdk/mock.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { cli, cliServer } from './support/cli.js';
-import { type TestFleet, testFleet } from './support/fleet.js';
+import { testFleet } from './support/fleet.js';
+import { type FleetBesideOne, fleetBesideOne, modesOf, wholeOf } from './support/fleet-beside-one.js';
 
 const PROMPT = 'Once upon a time';
 
-let alone: BoardClient;
-let reference: Model;
-let fleet: TestFleet;
-let board: BoardClient;
-let model: Model;
+let both: FleetBesideOne;
+let { reference, fleet, board, model } = {} as FleetBesideOne;
 beforeAll(async () => {
-  alone = await openMock();
-  reference = await alone.models.upload(TINY_MODEL);
-  fleet = await testFleet({ boards: 4, pipeline: 2, leaseMs: 3_000, hopMs: 5_000, maxWaitMs: 60_000 });
-  board = await connect(fleet.url);
-  model = await board.models.upload(TINY_MODEL);
+  both = await fleetBesideOne({ boards: 4, pipeline: 2, leaseMs: 3_000, hopMs: 5_000, maxWaitMs: 60_000 });
+  ({ reference, fleet, board, model } = both);
 }, 120_000);
-afterAll(async () => {
-  await board?.close();
-  await fleet?.[Symbol.asyncDispose]();
-  await alone?.close();
-});
+afterAll(() => both?.[Symbol.asyncDispose]());
 
-async function whole(of: Model, options: GenerateOptions) {
-  const generation = of.generate(PROMPT, options);
-  const tokens: Token[] = [];
-  for await (const token of generation) tokens.push(token);
-  const { reason, text, tokens: count, beams } = await generation.done;
-  return { tokens, end: { reason, text, count, beams } };
-}
+const whole = (of: Model, options: GenerateOptions) => wholeOf(of, PROMPT, options);
 
-const SCHEMA = {
-  type: 'object',
-  properties: { name: { type: 'string', maxLength: 12 }, age: { type: 'integer' } },
-  required: ['name', 'age'],
-} as const;
-const MODES: Readonly<Record<string, GenerateOptions>> = {
-  greedy: { maxTokens: 40, temperature: 0 },
-  sampled: { maxTokens: 40, temperature: 1, seed: 11, topLogprobs: 2, repeatPenalty: 1.1 },
-  'prompt lookup': { maxTokens: 40, temperature: 0, promptLookup: true, ignoreEos: true },
-  'best of beams': { maxTokens: 10, temperature: 0, beams: { width: 3 } },
-  schema: {
-    maxTokens: 60,
-    temperature: 1,
-    seed: 3,
-    responseFormat: { type: 'json-schema', schema: SCHEMA },
-  },
-};
+const MODES = { ...modesOf(40), 'best of beams': { maxTokens: 10, temperature: 0, beams: { width: 3 } } };
 
 /** The plan that has a request now, and the boards of its first and its last stage. */
 async function busyPlan() {
@@ -219,7 +188,7 @@ describe('a fleet that cuts its models', () => {
     await using away = await connect(up.url);
     const [stored] = await away.models.list();
     const there = await away.models.load(stored!.digest);
-    expect(await whole(there, MODES.greedy!)).toEqual(await whole(reference, MODES.greedy!));
+    expect(await whole(there, MODES.greedy)).toEqual(await whole(reference, MODES.greedy));
   });
 
   it('has all of a model on one board, until others come: in the middle of an answer', async () => {

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type BoardClient, connect, type Model, type Token } from '../../sdk/index.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BoardClient, Model, Token } from '../../sdk/index.js';
 import { openMock } from '../../sdk/mock.js';
+import { ProcessFleet } from '../fleet/support/process-fleet.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
-import { type AgentProcess, cli, cliAgent, cliServer } from './support/cli.js';
-import { noNatsServer, TestNatsServer } from './support/nats-server.js';
+import { cli } from './support/cli.js';
+import { noNatsServer } from './support/nats-server.js';
 
 const PROMPT = 'Once upon a time';
 const OPTIONS = { maxTokens: 40, temperature: 1, seed: 5, ignoreEos: true, window: 4 };
@@ -16,34 +17,20 @@ it('no agent has links without a fleet', async () => {
 });
 
 describe.skipIf(noNatsServer !== undefined)('processes that compute every matrix together', () => {
-  const home = temporaryDirectory();
-  let broker: TestNatsServer;
-  let gateway: AgentProcess;
-  const agents = new Map<string, AgentProcess>();
+  let fleet: ProcessFleet;
   let board: BoardClient;
   let model: Model;
-  const join = async (name: string, ...flags: string[]) => {
-    const joining = ['--fleet', broker.url, '--fleet-name', name, '--threads', '1', ...flags];
-    agents.set(name, await cliAgent(`${home.path}/${name}`, 'mock:', joining));
-  };
   beforeAll(async () => {
-    broker = await TestNatsServer.start();
-    const args = ['fleet', 'serve', '--bus', broker.url, '--port', '0', '--tensor', '2', '--force-tensor'];
-    gateway = await cliServer([...args, '--log-level', 'warn'], { home: `${home.path}/gateway` });
-    // Told how it is reached, and by the address from which it reaches the broker.
-    await join('one', '--links', '127.0.0.1:0');
-    await join('two', '--links', '0');
-    board = await connect(gateway.url);
-    await vi.waitFor(async () => expect((await board.fleetStatus()).boards).toHaveLength(2), 60_000);
+    fleet = await ProcessFleet.start({
+      names: ['one', 'two'],
+      gatewayFlags: ['--tensor', '2', '--force-tensor'],
+      // Told how it is reached, and by the address from which it reaches the broker.
+      flagsOf: (name) => ['--links', name === 'one' ? '127.0.0.1:0' : '0'],
+    });
+    board = fleet.client;
     model = await board.models.upload(TINY_MODEL);
   }, 180_000);
-  afterAll(async () => {
-    await board?.close();
-    for (const agent of agents.values()) await agent[Symbol.asyncDispose]();
-    await gateway?.[Symbol.asyncDispose]();
-    await broker?.[Symbol.asyncDispose]();
-    home[Symbol.dispose]();
-  });
+  afterAll(() => fleet?.[Symbol.asyncDispose]());
 
   it('give the tokens of one board, also where one of them is killed meanwhile', async () => {
     await using alone = await openMock();
@@ -56,7 +43,7 @@ describe.skipIf(noNatsServer !== undefined)('processes that compute every matrix
     const tokens: Token[] = [];
     for await (const token of model.generate(PROMPT, OPTIONS)) {
       tokens.push(token);
-      if (token.index === 16) agents.get(killed)?.child.kill('SIGKILL');
+      if (token.index === 16) void fleet.kill(killed);
     }
     expect(tokens).toEqual(expected);
     const { plans, diverged } = await board.fleetStatus();

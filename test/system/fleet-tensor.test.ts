@@ -1,55 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
-import { openMock } from '../../sdk/mock.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { cli, cliServer } from './support/cli.js';
-import { type TestFleet, testFleet } from './support/fleet.js';
+import { testFleet } from './support/fleet.js';
+import { type FleetBesideOne, fleetBesideOne, modesOf, wholeOf } from './support/fleet-beside-one.js';
 
 const PROMPT = 'Once upon a time';
 const FORCED = { boards: 2, isForced: true };
 
-let alone: BoardClient;
-let reference: Model;
-let fleet: TestFleet;
-let board: BoardClient;
-let model: Model;
+let both: FleetBesideOne;
+let { reference, fleet, board, model } = {} as FleetBesideOne;
 beforeAll(async () => {
-  alone = await openMock();
-  reference = await alone.models.upload(TINY_MODEL);
-  fleet = await testFleet({ boards: 2, tensor: FORCED, hopMs: 30_000, maxWaitMs: 60_000 });
-  board = await connect(fleet.url);
-  model = await board.models.upload(TINY_MODEL);
+  both = await fleetBesideOne({ boards: 2, tensor: FORCED, hopMs: 30_000, maxWaitMs: 60_000 });
+  ({ reference, fleet, board, model } = both);
 }, 120_000);
-afterAll(async () => {
-  await board?.close();
-  await fleet?.[Symbol.asyncDispose]();
-  await alone?.close();
-});
+afterAll(() => both?.[Symbol.asyncDispose]());
 
-async function whole(of: Model, options: GenerateOptions) {
-  const generation = of.generate(PROMPT, options);
-  const tokens: Token[] = [];
-  for await (const token of generation) tokens.push(token);
-  const { reason, text, tokens: count, beams } = await generation.done;
-  return { tokens, end: { reason, text, count, beams } };
-}
+const whole = (of: Model, options: GenerateOptions) => wholeOf(of, PROMPT, options);
 
-const SCHEMA = {
-  type: 'object',
-  properties: { name: { type: 'string', maxLength: 12 }, age: { type: 'integer' } },
-  required: ['name', 'age'],
-} as const;
-const MODES: Readonly<Record<string, GenerateOptions>> = {
-  greedy: { maxTokens: 24, temperature: 0 },
-  sampled: { maxTokens: 24, temperature: 1, seed: 11, topLogprobs: 2, repeatPenalty: 1.1 },
-  'prompt lookup': { maxTokens: 24, temperature: 0, promptLookup: true, ignoreEos: true },
-  schema: {
-    maxTokens: 60,
-    temperature: 1,
-    seed: 3,
-    responseFormat: { type: 'json-schema', schema: SCHEMA },
-  },
-};
+const MODES = modesOf(24);
 const LONG: GenerateOptions = { maxTokens: 40, temperature: 1, seed: 5, ignoreEos: true, window: 4 };
 
 /** Two boards, or all of it on one: the plans' numbers of boards. */
@@ -98,7 +67,7 @@ describe('two boards that compute every matrix together', () => {
       expect(await sizes(board)).toEqual([1]);
       await fleet.join(gone);
       await expect.poll(() => sizes(board), { timeout: 60_000 }).toEqual([2]);
-      expect(await whole(model, MODES.greedy!)).toEqual(await whole(reference, MODES.greedy!));
+      expect(await whole(model, MODES.greedy)).toEqual(await whole(reference, MODES.greedy));
     },
   );
 
@@ -151,6 +120,6 @@ describe('a fleet that cuts its models by rows', () => {
     await using away = await connect(up.url);
     const [stored] = await away.models.list();
     const there = await away.models.load(stored!.digest);
-    expect(await whole(there, MODES.greedy!)).toEqual(await whole(reference, MODES.greedy!));
+    expect(await whole(there, MODES.greedy)).toEqual(await whole(reference, MODES.greedy));
   });
 });

@@ -1,30 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
-import { openMock } from '../../sdk/mock.js';
+import { connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
 import { TINY_MODEL } from './support/agent.js';
 import { breakingProxy } from './support/breaking-proxy.js';
-import { type TestFleet, testFleet } from './support/fleet.js';
+import { testFleet } from './support/fleet.js';
+import { type FleetBesideOne, fleetBesideOne } from './support/fleet-beside-one.js';
 
 const PROMPT = 'Once upon a time';
 
-/** The same from one board, to compare with. */
-let alone: BoardClient;
-let reference: Model;
-let fleet: TestFleet;
-let board: BoardClient;
-let model: Model;
+let both: FleetBesideOne;
+let { alone, reference, fleet, board, model } = {} as FleetBesideOne;
 beforeAll(async () => {
-  alone = await openMock();
-  reference = await alone.models.upload(TINY_MODEL);
-  fleet = await testFleet({ boards: 4 });
-  board = await connect(fleet.url);
-  model = await board.models.upload(TINY_MODEL);
+  both = await fleetBesideOne({ boards: 4 });
+  ({ alone, reference, fleet, board, model } = both);
 });
-afterAll(async () => {
-  await board?.close();
-  await fleet?.[Symbol.asyncDispose]();
-  await alone?.close();
-});
+afterAll(() => both?.[Symbol.asyncDispose]());
 
 async function tokensOf(of: Model, options: GenerateOptions): Promise<Token[]> {
   const tokens: Token[] = [];

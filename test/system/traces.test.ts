@@ -128,14 +128,17 @@ describe.each([
 });
 
 it('the board of a fleet that had a request says so, by its trace', async () => {
-  const id = newTrace();
-  await (await fleet.complete({ traceparent: traceparent(id) })).text();
-  await vi.waitFor(() => {
-    const lines = linesOf(fleet, id).filter(({ message }) => message === 'a request ended on this board');
-    expect(lines).toMatchObject([
-      { board: expect.stringMatching(/^mock-[12]$/), delivery: expect.any(Number), tokens: 4 },
-    ]);
-  });
+  const deliveries: unknown[] = [];
+  for (const id of [newTrace(), newTrace()]) {
+    await (await fleet.complete({ traceparent: traceparent(id) })).text();
+    await vi.waitFor(() => {
+      const lines = linesOf(fleet, id).filter(({ message }) => message === 'a request ended on this board');
+      expect(lines).toMatchObject([{ board: expect.stringMatching(/^mock-[12]$/), tokens: 4 }]);
+      deliveries.push(lines[0]!.delivery);
+    });
+  }
+  // Each was delivered once: they are numbered throughout.
+  expect(deliveries[1]).toBe(Number(deliveries[0]) + 1);
 });
 
 describe('with OpenTelemetry registered', () => {

@@ -26,6 +26,9 @@ export interface ProcessFleetOptions {
   /** The start of the command lines of the gateway and of every board. */
   readonly within?: readonly string[];
   readonly logLevel?: string;
+  /** Further flags of the gateway, and of a board. */
+  readonly gatewayFlags?: readonly string[];
+  readonly flagsOf?: (board: string) => readonly string[];
 }
 
 /** A fleet of processes: nats-server, a gateway, and boards that are mocks and can be killed. */
@@ -80,6 +83,11 @@ export class ProcessFleet implements AsyncDisposable {
     return board;
   }
 
+  /** What the gateway, or a board, stores things in. */
+  homeOf(name: string): string {
+    return `${this.#home.path}/${name}`;
+  }
+
   get running(): readonly string[] {
     return [...this.#boards.keys()];
   }
@@ -111,13 +119,13 @@ export class ProcessFleet implements AsyncDisposable {
 
   #board(name: string, url: string): Promise<AgentProcess> {
     const { leaseMs = 3_000, device = 'mock:', within = [], env = {}, logLevel = 'warn' } = this.#options;
+    const { flagsOf = () => [] } = this.#options;
     const args = [
       ...['agent', '--device', device, '--listen', 'ws://127.0.0.1:0', '--log-level', logLevel],
       ...['--threads', '1', '--no-http', '--fleet', url, '--fleet-name', name],
-      ...['--fleet-lease', String(leaseMs)],
+      ...['--fleet-lease', String(leaseMs), ...flagsOf(name)],
     ];
-    const home = `${this.#home.path}/${name}`;
-    return cliServer(args, { home, env, within: [...WITH_US, ...within] });
+    return cliServer(args, { home: this.homeOf(name), env, within: [...WITH_US, ...within] });
   }
 
   /** Has a killed board come back, sometime. */
@@ -200,10 +208,14 @@ export class ProcessFleet implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { names, within = [], env = {}, logLevel = 'warn' } = this.#options;
+    const { names, within = [], env = {}, logLevel = 'warn', gatewayFlags = [] } = this.#options;
     const args = ['fleet', 'serve', '--bus', this.broker.url, '--port', '0', '--log-level', logLevel];
-    const home = `${this.#home.path}/gateway`;
-    this.#gateway = await cliServer(args, { home, env, within: [...WITH_US, ...within] });
+    const home = this.homeOf('gateway');
+    this.#gateway = await cliServer([...args, ...gatewayFlags], {
+      home,
+      env,
+      within: [...WITH_US, ...within],
+    });
     this.#client = await Promise.all(names.map((name) => this.run(name))).then(() => connect(this.url));
     // Not all at the same time: with a short lease one may seem lost meanwhile.
     const seen = new Set<string>();
