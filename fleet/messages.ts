@@ -122,19 +122,25 @@ export const linkAddress: z.ZodType<LinkAddress> = z.object({
 export interface BoardStage {
   /** Number of the plan. */
   readonly plan: number;
-  /** Its place among so many stages: the last one has the engine. */
+  /** Its stage among so many: the engine is on the last one. */
   readonly index: number;
   readonly of: number;
+  /** Its place among the boards of its stage: the first one has hidden states of other stages, and of the last stage the engine. */
+  readonly member: number;
+  /** Boards of the whole plan. */
+  readonly boards: number;
   /** Layers from..to-1. */
   readonly from: number;
   readonly to: number;
-  /** Of a plan by rows, from who has the engine: to the slowest of the others. */
+  /** Of a stage on several boards, from its first one: to the slowest of the others. */
   readonly roundTripMs?: number | undefined;
 }
 const boardStage: z.ZodType<BoardStage> = z.object({
   plan: count,
   index: count,
   of: z.int().min(1),
+  member: count,
+  boards: z.int().min(1),
   from: count,
   to: count,
   roundTripMs: z.number().min(0).optional(),
@@ -158,9 +164,14 @@ const boardModel: z.ZodType<BoardModel> = z.discriminatedUnion('state', [
   z.object({ ...model, state: z.literal('failed'), error: wireError }),
 ]);
 
-/** Whether a board has it loaded with its engine, which of a model that is cut the board with the last stage has. */
+/** Whether a plan's engine is at this place: with the first board of the last stage. */
+export function isEngine({ index, of, member }: BoardStage): boolean {
+  return index === of - 1 && member === 0;
+}
+
+/** Whether a board has it loaded with its engine. */
 export function generates({ state, stage }: BoardModel): boolean {
-  return state === 'loaded' && (stage === undefined || stage.index === stage.of - 1);
+  return state === 'loaded' && (stage === undefined || isEngine(stage));
 }
 
 /** What a board answers when it is asked to load a model. */

@@ -11,8 +11,8 @@ import {
 import { InProcessBroker } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
+import type { TensorMode } from './gateway/group-plans.js';
 import { GatewayHost } from './gateway/host.js';
-import type { TensorMode } from './gateway/tensor-plans.js';
 import { makeIdentity } from './links/identity.js';
 import { LinkPort } from './links/link-port.js';
 import { Member } from './member/member.js';

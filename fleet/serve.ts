@@ -9,8 +9,8 @@ import {
 import type { Bus } from '../bus/index.js';
 import type { Log } from '../listen/index.js';
 import { systemClock } from '../protocol/index.js';
+import type { TensorMode } from './gateway/group-plans.js';
 import { GatewayHost } from './gateway/host.js';
-import type { TensorMode } from './gateway/tensor-plans.js';
 import type { PipelineMode } from './plan/assign.js';
 
 export interface ServeFleetOptions extends ListenOptions {

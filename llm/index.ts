@@ -84,8 +84,7 @@ export {
 export { normsHeadsTogether } from './tensor/heads-together.js';
 export { Lane } from './tensor/lane.js';
 export { LaneMemory } from './tensor/lane-memory.js';
-export { memberPool } from './tensor/member-pool.js';
-export { memberShape } from './tensor/member-shape.js';
+export { memberKvShape, memberShape } from './tensor/member-shape.js';
 export { stepTogether, TensorMember } from './tensor/tensor-member.js';
 export { MOST_THREADS } from './threads/control.js';
 export { CHAT_ROLES, type Conversation } from './tokenizer/chat-conversation.js';

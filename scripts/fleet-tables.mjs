@@ -26,7 +26,9 @@ function scaling(rows) {
     [...new Set(line.map(({ board }) => board.replace(/-\d+$/, '')))].join(', '),
     (line[0].alone / 1e6).toFixed(2),
     ...BOARDS.map((count) => {
-      const { gain, cyclesPerToken } = line.find(({ boards }) => boards === count);
+      const found = line.find(({ boards }) => boards === count);
+      if (found === undefined) return '';
+      const { gain, cyclesPerToken } = found;
       return `**${gain.toFixed(2)}** (${(cyclesPerToken / 1e6).toFixed(2)})`;
     }),
     line

@@ -7,7 +7,7 @@ export interface RowSettings {
   /** A lane is of one plan: for another one the model is loaded anew. */
   readonly plan: number;
   readonly cut: TensorCut;
-  /** This board among those of the cut: the first one has the engine. */
+  /** This board among those of the cut: the first one has hidden states of other stages, and of the last stage the engine. */
   readonly member: number;
   /** Of a LaneMemory. */
   readonly lane: SharedArrayBuffer;
@@ -20,14 +20,14 @@ export interface StageSettings {
   /** Layers from..to-1. */
   readonly from: number;
   readonly to: number;
-  /** Boards that the model is cut over: as many micro-batches are on their way at a time. */
+  /** Stages that the model is cut into: as many micro-batches are on their way at a time. */
   readonly stages: number;
   /** The pages of keys and values that all stages have in common, and bytes that they may take here. */
   readonly kvPool: PoolShape;
   readonly kvBytes: number;
   /** The driver's buffers, which are to be no larger than these layers need. */
   readonly working: WorkingPlan;
-  /** Where boards have some rows of all layers instead of some layers. */
+  /** Where the stage is on several boards, each with some rows of every matrix. */
   readonly rows?: RowSettings | undefined;
 }
 

@@ -247,7 +247,7 @@ export class LoadedModels {
     };
     return openModel(options, params, (opened) => {
       const { model, lane } = opened;
-      if (lane !== undefined && lane.member > 0) {
+      if (lane !== undefined && (lane.member > 0 || !model.isLast)) {
         const member = new TensorMember(model, lane);
         this.#stages.add(digest, { ...opened, settings: stage!, stage: followerOf(member) });
       } else if (stage !== undefined && !model.isLast)
@@ -260,7 +260,7 @@ export class LoadedModels {
   /** @param settings where other boards have layers before its own, or the other rows */
   #serve(digest: string, opened: OpenModel, settings: StageSettings | undefined): Loaded {
     const { lane } = opened;
-    const stages = lane === undefined ? (settings?.stages ?? 1) : 1;
+    const stages = settings?.stages ?? 1;
     const isAlone = stages === 1 && lane === undefined;
     const { clockHz } = this.#opening.accelerator().board.description;
     const generations = new RunningGenerations(
@@ -287,7 +287,9 @@ export class LoadedModels {
       },
     };
     const steps = () =>
-      lane === undefined ? new PipelineSteps(engine, stages, events) : new TensorSteps(engine, lane, events);
+      lane !== undefined && stages === 1
+        ? new TensorSteps(engine, lane, events)
+        : new PipelineSteps(engine, stages, events, lane);
     const pages = randomBytes(8).toString('hex');
     return { ...opened, pages, engine, generations, settings, steps: isAlone ? undefined : steps() };
   }

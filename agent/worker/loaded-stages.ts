@@ -9,13 +9,10 @@ export type Follower = Pick<Stage, 'run' | 'reset'>;
 
 const NOTHING = new Float32Array(0);
 
-/** A board's rows of every matrix: what it computes has gone to the others when a batch is done. */
+/** A board's rows of every matrix: the first member has states for the layers behind, of the others all has gone when a batch is done. */
 export function followerOf(member: TensorMember): Follower {
   return {
-    run: (batch: StageBatch) => {
-      member.run(batch);
-      return NOTHING.slice();
-    },
+    run: (batch: StageBatch, hidden?: Float32Array) => member.run(batch, hidden) ?? NOTHING.slice(),
     // It is loaded for one plan.
     reset: () => {},
   };

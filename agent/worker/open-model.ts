@@ -101,7 +101,8 @@ export function openModel<T>(
 
 function shapeOfPart(whole: ModelShape, stage: StageSettings): ModelShape {
   const share = stage.rows?.cut.shares[stage.rows.member];
-  return share === undefined ? stageShape(whole, stage) : memberShape(whole, share);
+  const layers = stageShape(whole, stage);
+  return share === undefined ? layers : memberShape(layers, share);
 }
 
 function laneOf({ lane, member, deadlineMs }: RowSettings): Lane {

@@ -1,19 +1,22 @@
-import { isPynqLlmError } from '../../errors/index.js';
-import type { Engine } from '../../llm/index.js';
+import { isPynqLlmError, type PynqLlmError } from '../../errors/index.js';
+import type { Engine, Lane } from '../../llm/index.js';
 import { type Arrived, type PlanEvents, PlanSteps } from './plan-steps.js';
 
 /**
  * Steps of an engine that has the last layers of a model alone: batches begin here, go through the other stages, and are completed
- * here in the order in which they began, as many of them under way as there are stages.
+ * here in the order in which they began, as many of them under way as there are stages. Where the last layers are on several boards by
+ * rows, those complete a batch together.
  */
 export class PipelineSteps extends PlanSteps {
   readonly #stages: number;
+  readonly #lane: Lane | undefined;
   #inFlight = 0;
   readonly #arrived: Arrived[] = [];
 
-  constructor(engine: Engine, stages: number, events: PlanEvents) {
+  constructor(engine: Engine, stages: number, events: PlanEvents, lane?: Lane) {
     super(engine, events, 'The boards with the first layers are not there yet.');
     this.#stages = stages;
+    this.#lane = lane;
   }
 
   protected override take(arrived: Arrived): void {
@@ -37,10 +40,9 @@ export class PipelineSteps extends PlanSteps {
   protected override stepOf(plan: number): void {
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) {
-      try {
-        this.engine.complete(arrived.number, arrived.hidden);
-      } catch (error) {
-        if (!isPynqLlmError(error)) throw error;
+      const error = this.#complete(arrived);
+      if (error !== undefined) {
+        this.#lane?.end();
         this.fail(plan, arrived.number, error);
         return;
       }
@@ -54,6 +56,18 @@ export class PipelineSteps extends PlanSteps {
         this.#inFlight++;
         this.events.onBatch(plan, batch);
       }
+    }
+  }
+
+  /** @returns why it could not be */
+  #complete({ number, hidden }: Arrived): PynqLlmError | undefined {
+    try {
+      this.#lane?.begin(number);
+      this.engine.complete(number, hidden);
+      return this.#lane?.ended;
+    } catch (error) {
+      if (!isPynqLlmError(error)) throw error;
+      return error;
     }
   }
 }

@@ -3,8 +3,10 @@ import {
   computeTensor,
   type FleetModel,
   type Link,
+  planGroups,
   planPipeline,
   type StagePlan,
+  sendMs,
 } from '../../fleet/index.js';
 import { StepCost } from '../../llm/index.js';
 import { differingShares, ringStepMs } from './all-reduce.js';
@@ -52,6 +54,7 @@ export function scalingRows(model: FleetModel, link: Link, allReduce: boolean): 
     ...promptRows(model, link, timing),
     ...dataParallelRows(model, link, timing),
     ...tensorRows(model, link, timing),
+    ...pairRows(model, link, timing),
     ...(allReduce ? ringRows(model, link, timing) : []),
   ]);
 }
@@ -206,6 +209,48 @@ function tensorRows(model: FleetModel, link: Link, timing: Timing): ScalingRow[]
       aloneMs,
       note: `${exchanges} exchanges, ${Math.round(wireBytes / 1_000)} kB on the wire a token, inside of feed-forwards as ${inner}; ${RESIDENT}`,
     });
+  });
+}
+
+/** Stages of two boards each, which compute their layers by rows; the first of a pair gives the other one the hidden states. */
+function pairRows(model: FleetModel, link: Link, timing: Timing): ScalingRow[] {
+  return BOARDS.filter((boards) => boards > 2).flatMap((boards) => {
+    const board = pynqZ1(timing, 128);
+    const cost = new StepCost(model.step, board);
+    const pair = [board, board];
+    const groups = new Array<typeof pair>(boards / 2).fill(pair);
+    const plan = planGroups(model, groups, { linkOf: () => link, columns: SEQUENCES });
+    const stages = plan.stages.map(({ from, to }): StageMs => {
+      const known = new Map<number, number>();
+      const compute = (columns: number) =>
+        computeTensor(model, pair, { link, columns, range: { from, to } }).stepMs +
+        (from === 0 ? 0 : sendMs(link, columns * hiddenBytes(model)));
+      return (columns) => {
+        const ms = known.get(columns) ?? compute(columns);
+        known.set(columns, ms);
+        return ms;
+      };
+    });
+    const run = (of: readonly StageMs[], batches: number, columns: number) =>
+      generateMs(of, link, hiddenBytes(model), { batches, columns, tokens: TOKENS }) /
+      (batches * columns * TOKENS);
+    const whole: StageMs[] = [(n, wanted) => cost.ms(n, wanted)];
+    const cut = `layers ${plan.stages.map(({ from, to }) => to - from).join(', ')} + output`;
+    const common = { timing, board, boards, link, note: `${cut}; ${RESIDENT}` };
+    return [
+      row({
+        ...common,
+        what: `pipeline of pairs, ${SEQUENCES} sequences a stage`,
+        ms: run(stages, stages.length, SEQUENCES),
+        aloneMs: run(whole, 1, SEQUENCES),
+      }),
+      row({
+        ...common,
+        what: 'pipeline of pairs, one stream',
+        ms: run(stages, 1, 1),
+        aloneMs: run(whole, 1, 1),
+      }),
+    ];
   });
 }
 

@@ -1,6 +1,6 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
-import { harmlessJson } from '../../errors/index.js';
-import type { PipelinePlan, TensorPlan } from '../../fleet/index.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
+import type { GroupsPlan, PipelinePlan, TensorPlan } from '../../fleet/index.js';
 import { type LinkFlags, linkOf, withLink } from '../link-options.js';
 import { MIB, wholeNumber, withJson } from '../options.js';
 import { printText } from '../output/print.js';
@@ -18,6 +18,7 @@ interface FleetPlanOptions extends LinkFlags {
   readonly timing?: 'synthesised' | 'systemc';
   readonly unpack?: 'words' | 'hls';
   readonly tensor?: boolean;
+  readonly pipeline?: number;
   readonly json?: boolean;
 }
 
@@ -71,10 +72,16 @@ export function fleetPlanCommand(): Command {
     .option(
       '--tensor',
       'cut rows of every matrix and heads instead of layers; refused where exchanges cost more than it gains',
+    )
+    .addOption(
+      new Option(
+        '--pipeline <n>',
+        'with --tensor: cut layers over so many groups of the boards, in the order in which they are named, and rows within each group',
+      ).argParser(wholeNumber(2, 64)),
     );
   return withJson(withLink(command), 'one JSON object: the plan').action(
     async (file: string, options: FleetPlanOptions) => {
-      const { describeBoards, planPipeline, planTensor, readFleetModel } = await import(
+      const { describeBoards, planGroups, planPipeline, planTensor, readFleetModel } = await import(
         '../../fleet/index.js'
       );
       const boards = describeBoards(options.board.map(parseBoard), options.boards, {
@@ -84,20 +91,43 @@ export function fleetPlanCommand(): Command {
       });
       const model = readFleetModel(file);
       const request = { contextLength: options.ctxSize, kvType: options.kvType };
-      const { columns } = options;
-      const plan = options.tensor
-        ? planTensor(model, boards, {
-            columns,
-            request,
-            link: linkOf(options),
-          })
-        : planPipeline(model, boards, { columns, request });
+      const { columns, tensor = false, pipeline } = options;
+      const link = linkOf(options);
+      const groups = pipeline === undefined ? undefined : groupsOf(boards, pipeline, tensor);
+      const plan =
+        groups !== undefined
+          ? planGroups(model, groups, { columns, request, linkOf: () => link })
+          : tensor
+            ? planTensor(model, boards, { columns, request, link })
+            : planPipeline(model, boards, { columns, request });
       if (options.json) return printText(`${harmlessJson(plan)}\n`);
       const [{ timing, unpack, clockHz }] = boards as [(typeof boards)[0]];
       const clock = `${timing} timing${timing === 'systemc' ? '' : `, unpack=${unpack}`}, ${formatCount(clockHz)}Hz`;
-      printText(`${'stages' in plan ? describePipeline(plan, clock) : describeTensor(plan, clock)}\n`);
+      const text =
+        'boards' in plan
+          ? describeTensor(plan, clock)
+          : 'running' in plan
+            ? describePipeline(plan, clock)
+            : describeGroups(plan, clock);
+      printText(`${text}\n`);
     },
   );
+}
+
+/** @throws PynqLlmError CLI_BAD_ARGUMENT */
+function groupsOf<B>(boards: readonly B[], count: number, isTensor: boolean): B[][] {
+  const size = boards.length / count;
+  if (!isTensor)
+    throw new PynqLlmError(
+      'CLI_BAD_ARGUMENT',
+      '--pipeline is for --tensor: without it each board is a stage, as many as --boards says.',
+    );
+  if (!Number.isInteger(size) || size < 2)
+    throw new PynqLlmError(
+      'CLI_BAD_ARGUMENT',
+      `${boards.length} boards make no ${count} groups of as many boards, 2 at least.`,
+    );
+  return Array.from({ length: count }, (_, i) => boards.slice(i * size, (i + 1) * size));
 }
 
 function parseBoard(text: string): { readonly name: string; readonly count: number | undefined } {
@@ -182,6 +212,46 @@ function describeTensor(plan: TensorPlan, clock: string): string {
       'exchanges',
       `${plan.exchanges}, ${formatBytes(plan.wireBytes)} in all; attention as ${plan.attended}, inside of feed-forwards as ${plan.inner}`,
     ],
+  ]);
+  return `${formatTable(headings, rows)}\n\n${facts}`;
+}
+
+function describeGroups(plan: GroupsPlan, clock: string): string {
+  const headings = [
+    { heading: 'stage', right: true },
+    { heading: 'board' },
+    { heading: 'layers' },
+    { heading: 'heads', right: true },
+    { heading: 'DMA memory', right: true },
+    { heading: 'of', right: true },
+    { heading: 'core cycles', right: true },
+    { heading: 'sends a step', right: true },
+    { heading: 'time of the stage', right: true },
+    { heading: 'of the slowest', right: true },
+  ];
+  const rows = plan.stages.flatMap(({ from, to, hasOutput, rows }, i) =>
+    rows.boards.map(({ board, share, memory, cycles, sentBytes }) => [
+      String(i),
+      board,
+      `${to - from} (${from} to ${to - 1})${hasOutput ? ' + output' : ''}`,
+      String(share.heads.count),
+      mebibytes(memory.dma.need),
+      mebibytes(memory.dma.available),
+      formatCount(cycles),
+      formatBytes(sentBytes),
+      formatDuration(rows.stepMs),
+      formatShare(rows.stepMs / plan.stepMs),
+    ]),
+  );
+  const facts = formatFacts([
+    ['model', `${plan.model}, cut by layers over groups, and by rows within each: the bits of one board`],
+    ['a step', `${plan.columns} ${plan.columns === 1 ? 'column' : 'columns'}; ${clock}`],
+    ['a step ends every', `${formatDuration(plan.stepMs)}, with as many micro-batches as stages`],
+    [
+      'steps a second',
+      `${plan.gain.toFixed(2)} times those of one board with all of it (${formatDuration(plan.aloneMs)}), without links between stages`,
+    ],
+    ['keys and values of', `${plan.kvTokens} tokens of one sequence on each board`],
   ]);
   return `${formatTable(headings, rows)}\n\n${facts}`;
 }

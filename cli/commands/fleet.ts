@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
 import { harmlessJson, isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { PipelineMode, TensorMode } from '../../fleet/index.js';
-import type { LoadSettings } from '../../sdk/index.js';
+import type { FleetPlanStatus, LoadSettings } from '../../sdk/index.js';
 import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
@@ -78,16 +78,14 @@ function withGateway(command: Command): Command {
     .addOption(
       new Option(
         '--pipeline <n>',
-        'cut models by layers, each over so many boards, in as many pipelines side by side as there are boards for; auto: only over as many as it needs to fit',
+        'cut models by layers, each over so many boards, or with --tensor so many groups of them, in as many pipelines side by side as there are boards for; auto: only over as many as it needs to fit',
       ).argParser(pipelineMode),
     )
     .addOption(
       new Option(
         '--tensor <n>',
-        'cut models by rows of every matrix, each over so many boards that have links with each other, for one stream; refused where the round trip that they measure does not let it pay',
-      )
-        .argParser(wholeNumber(2, 8))
-        .conflicts('pipeline'),
+        'cut models by rows of every matrix, each over so many boards that have links with each other, for one stream; refused where the round trip that they measure does not let it pay. With --pipeline each of its stages is on so many boards',
+      ).argParser(wholeNumber(2, 8)),
     )
     .option(
       '--force-tensor',
@@ -219,6 +217,21 @@ function pipelineMode(text: string): PipelineMode {
   throw new InvalidArgumentError('It must be a number of boards from 2 to 64, or auto.');
 }
 
+/** Which boards have which layers, and whether by rows. */
+function describeCut({ stages, byRows = false, roundTripMs }: FleetPlanStatus): string {
+  const last = stages.at(-1)?.stage ?? 0;
+  const parts = Array.from({ length: last + 1 }, (_, i) => {
+    const members = stages.filter(({ stage }) => stage === i);
+    const names = members.map(({ board }) => board).join(', ');
+    const rows = members.length > 1 ? ' by rows' : '';
+    const [first] = members;
+    const layers = first === undefined || (byRows && last === 0) ? '' : ` ${first.from} to ${first.to - 1}`;
+    return `${names}${rows}${layers}`;
+  });
+  const roundTrip = roundTripMs === undefined ? '' : `, round trip ${roundTripMs.toFixed(2)} ms`;
+  return `${parts.join(byRows ? '; ' : ', ')}${roundTrip}`;
+}
+
 const PLAN_COLUMNS = ['plan', 'model', 'state', 'stages'].map((heading) => ({ heading }));
 const COLUMNS = ['board', 'is', 'state', 'requests', 'models'].map((heading) => ({ heading }));
 
@@ -241,13 +254,11 @@ function statusCommand(): Command {
         `${inHand} of ${places}`,
         models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
       ]);
-      const plans = (status.plans ?? []).map(({ number, model, state, byRows, roundTripMs, stages }) => [
-        String(number),
-        model.slice(0, 12),
-        state,
-        byRows
-          ? `${stages.map(({ board }) => board).join(', ')} by rows${roundTripMs === undefined ? '' : `, round trip ${roundTripMs.toFixed(2)} ms`}`
-          : stages.map(({ board, from, to }) => `${board} ${from} to ${to - 1}`).join(', '),
+      const plans = (status.plans ?? []).map((plan) => [
+        String(plan.number),
+        plan.model.slice(0, 12),
+        plan.state,
+        describeCut(plan),
       ]);
       const cut = plans.length === 0 ? '' : `\n\n${formatTable(PLAN_COLUMNS, plans)}`;
       const { waiting, tokens, redelivered, moved, diverged } = status;

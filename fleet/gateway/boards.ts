@@ -1,7 +1,7 @@
 import { type Bus, type LeaseWatch, watchLeases } from '../../bus/index.js';
 import type { Log } from '../../listen/index.js';
 import { type BoardModel, type BoardRecord, generates, readRecord } from '../messages.js';
-import type { Plan } from '../pipeline/plan-record.js';
+import { boardsOf, type Plan } from '../pipeline/plan-record.js';
 import { BOARDS } from '../subjects.js';
 
 /** A board that is there now. */
@@ -89,7 +89,7 @@ export class Boards {
     if (board !== undefined) board.counts[what]++;
   }
 
-  /** Those that serve all of these models: they work for this gateway and have them, or have the last layers and others the layers before. */
+  /** Those that serve all of these models: they work for this gateway and have them, or have the engine of a plan whose boards all are there. */
   with(models: readonly string[]): FleetBoard[] {
     const { all } = this;
     const serves = ({ owner, record }: FleetBoard, digest: string) => {
@@ -97,17 +97,17 @@ export class Boards {
       const model = modelOf(record, digest);
       if (model === undefined || !generates(model)) return false;
       if (model.stage === undefined) return true;
-      const { plan, of } = model.stage;
-      return all.filter((board) => stageOf(board.record, plan)?.state === 'loaded').length === of;
+      const { plan, boards } = model.stage;
+      return all.filter((board) => stageOf(board.record, plan)?.state === 'loaded').length === boards;
     };
     return all.filter((board) => models.every((model) => serves(board, model)));
   }
 
-  /** Whether each board of a plan has its stage loaded. */
-  isWhole({ number, stages }: Plan): boolean {
-    return stages.every(({ board, owner }) => {
+  /** Whether each board of a plan has its part loaded. */
+  isWhole(plan: Plan): boolean {
+    return boardsOf(plan).every(({ board, owner }) => {
       const there = this.#boards.get(board);
-      return there?.owner === owner && stageOf(there.record, number)?.state === 'loaded';
+      return there?.owner === owner && stageOf(there.record, plan.number)?.state === 'loaded';
     });
   }
 

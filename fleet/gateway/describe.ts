@@ -29,22 +29,23 @@ export function describeBoard(
 }
 
 /** A plan, and how far its boards are with it. */
-export function describePlan({ number, model, stages, rows }: Plan, boards: Boards): FleetPlanStatus {
-  const described = stages.map(({ board, owner, from, to }) => {
-    const there = boards.get(board);
-    const isThere = there?.owner === owner;
-    const state = isThere ? (stageOf(there.record, number)?.state ?? 'loading') : 'failed';
-    return { board, from, to, state };
-  });
+export function describePlan(plan: Plan, boards: Boards): FleetPlanStatus {
+  const { number, model, stages } = plan;
+  const described = stages.flatMap(({ boards: members, from, to }, stage) =>
+    members.map(({ board, owner }) => {
+      const there = boards.get(board);
+      const isThere = there?.owner === owner;
+      const state = isThere ? (stageOf(there.record, number)?.state ?? 'loading') : 'failed';
+      return { board, stage, from, to, state };
+    }),
+  );
   const has = (state: string) => described.some((one) => one.state === state);
   const state = has('failed') ? 'failed' : has('loading') ? 'loading' : 'whole';
-  const engine = boards.get(stages.at(-1)?.board ?? '');
-  const roundTripMs = engine && stageOf(engine.record, number)?.stage?.roundTripMs;
-  return {
-    number,
-    model,
-    state,
-    ...(rows !== undefined && { byRows: true, roundTripMs }),
-    stages: described,
-  };
+  const byRows = stages.some(({ rows }) => rows !== undefined);
+  const measured = stages.flatMap(({ boards: [first] }) => {
+    const there = boards.get(first!.board);
+    return (there && stageOf(there.record, number)?.stage?.roundTripMs) ?? [];
+  });
+  const roundTripMs = measured.length === 0 ? undefined : Math.max(...measured);
+  return { number, model, state, ...(byRows && { byRows, roundTripMs }), stages: described };
 }

@@ -9,6 +9,7 @@ import {
   type StoredModel,
 } from '../../protocol/index.js';
 import { requireExactTypes } from '../exact-types.js';
+import { boardsOf } from '../pipeline/plan-record.js';
 import { type Boards, type FleetBoard, modelOf, stageOf } from './boards.js';
 import type { Calls } from './calls.js';
 import type { Pipelines } from './pipelines.js';
@@ -199,10 +200,10 @@ export class FleetModels {
             const [serving] = boards.with([model]);
             const isOver = serving !== undefined && plans.every((plan) => boards.isWhole(plan));
             const error = serving === undefined ? pipelines.errorOf(model) : undefined;
-            const states = plans.flatMap(({ number, stages }) =>
-              stages.map(({ board }) => {
+            const states = plans.flatMap((plan) =>
+              boardsOf(plan).map(({ board }) => {
                 const there = boards.get(board);
-                return there && stageOf(there.record, number);
+                return there && stageOf(there.record, plan.number);
               }),
             );
             const signature = JSON.stringify(states);

@@ -34,17 +34,18 @@ import { describeBoard, describePlan } from './describe.js';
 import { Dispatch } from './dispatch.js';
 import { adviceOf } from './fleet-advice.js';
 import { FleetModels } from './fleet-models.js';
+import type { TensorMode } from './group-plans.js';
 import { createHandler, FLEET_CAPABILITIES, type HandledGateway } from './handlers.js';
 import { Journal } from './journal.js';
 import type { LeftRequest } from './left-requests.js';
 import { LoadMeter } from './load-meter.js';
 import { Operations } from './operations.js';
-import { deletePlans, Pipelines } from './pipelines.js';
+import { Pipelines } from './pipelines.js';
 import { factsOf, type RequestSink } from './request.js';
 import { serveFiles } from './serve-files.js';
 import { StepPrices } from './step-prices.js';
+import { deletePlans } from './stored-plans.js';
 import { sumMetrics } from './sum-metrics.js';
-import type { TensorMode } from './tensor-plans.js';
 import { promptTokens } from './tokens-of.js';
 import { WantedModels } from './wanted-models.js';
 import { watchBoards } from './watch-boards.js';
@@ -67,7 +68,7 @@ export interface GatewayOptions {
   readonly maxWaitMs?: number | undefined;
   /** How many boards a model is cut over; each board has all of a model unless given. */
   readonly pipeline?: PipelineMode | undefined;
-  /** How models are cut by rows; then there is no `pipeline`. */
+  /** How models, or with `pipeline` its stages, are cut by rows. */
   readonly tensor?: TensorMode | undefined;
   /** Milliseconds that a stage of a model that is cut may take for a batch; a minute unless given. */
   readonly hopMs?: number | undefined;
@@ -108,8 +109,7 @@ export class Gateway implements HandledGateway {
   private constructor(options: GatewayOptions, history: LoadHistory, journal: Journal, wanted: WantedModels) {
     this.#options = options;
     this.#journal = journal;
-    const { bus, store, clock, log, tensor, maxWaitMs = WAIT_MS, term } = options;
-    const mode = tensor?.boards ?? options.pipeline;
+    const { bus, store, clock, log, pipeline, tensor, maxWaitMs = WAIT_MS, term } = options;
     this.store = store;
     this.#startedAt = clock.now();
     this.#boards = new Boards({
@@ -124,7 +124,8 @@ export class Gateway implements HandledGateway {
       },
     });
     const modelOf = (digest: string) => readFleetModel(store.path(digest));
-    if (mode !== undefined)
+    const mode = { stages: pipeline ?? 1, tensor };
+    if (pipeline !== undefined || tensor !== undefined)
       this.#pipelines = new Pipelines({ ...options, boards: this.#boards, mode, modelOf });
     this.calls = new Calls(bus, this.#boards, maxWaitMs, term);
     this.#pages = new BoardPages({ ...options, boards: this.#boards, calls: this.calls });

@@ -1,15 +1,22 @@
-import type { Bus, KeyEntry, KeyValue } from '../../bus/index.js';
+import type { Bus, KeyValue } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
-import { DEFAULT_MAX_COLUMNS, kvShapeOfStage, stagePool } from '../../llm/index.js';
+import { DEFAULT_MAX_COLUMNS } from '../../llm/index.js';
 import { type Clock, errorFromWire, type Params } from '../../protocol/index.js';
-import { type Plan, type PlanRecord, packPlan, readPlan } from '../pipeline/plan-record.js';
-import { assignPipelines, type PipelineMode } from '../plan/assign.js';
+import {
+  boardsOf,
+  type Plan,
+  type PlannedStage,
+  type PlanRecord,
+  packPlan,
+  readPlan,
+} from '../pipeline/plan-record.js';
 import type { FleetModel } from '../plan/fleet-model.js';
-import type { PipelinePlan } from '../plan/pipeline-plan.js';
 import { PLANS } from '../subjects.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
-import { assignRows, planRows, RoundTrips, type TensorMode } from './tensor-plans.js';
+import { boardsOfPlan, type CutMode, type CutRequest, formPlans, poolOf } from './form-plans.js';
+import { planStages, RoundTrips } from './group-plans.js';
+import { storedPlans } from './stored-plans.js';
 
 /** With fewer boards than the mode asks for, more may be on their way. */
 const SHORT_MS = 2_000;
@@ -29,9 +36,7 @@ export interface PipelinesOptions {
   readonly boards: Boards;
   readonly clock: Clock;
   readonly log: Log;
-  readonly mode: PipelineMode;
-  /** Where models are cut by rows, over as many boards as `mode` says. */
-  readonly tensor?: TensorMode | undefined;
+  readonly mode: CutMode;
   /** The header of a model of the store. */
   readonly modelOf: (digest: string) => FleetModel;
   /** Milliseconds that a stage may take for a batch; a minute unless given. */
@@ -49,14 +54,6 @@ interface Wanted {
   notBefore: number;
   /** Since when there are fewer boards than the mode asks for. */
   shortSince: number | undefined;
-}
-
-/** How it is to be loaded, as far as plans depend on it. */
-interface CutRequest {
-  readonly contextLength: number | undefined;
-  readonly kvType: 'f16' | 'int8';
-  readonly kvBytes: number | undefined;
-  readonly maxColumns: number;
 }
 
 interface Running extends Plan {
@@ -120,7 +117,9 @@ export class Pipelines {
   isCut(model: string): boolean {
     if (!this.#wanted.has(model)) return false;
     const plans = this.plans(model);
-    return plans.length === 0 ? this.#options.mode !== 'auto' : plans.some(({ stages }) => stages.length > 1);
+    const { stages, tensor } = this.#options.mode;
+    if (plans.length === 0) return stages !== 'auto' || tensor !== undefined;
+    return plans.some((plan) => boardsOf(plan).length > 1);
   }
 
   /** Why a model is on no boards. */
@@ -193,7 +192,7 @@ export class Pipelines {
     const now = clock.now();
     const plans = () => [...this.#plans.values()].filter(({ model }) => model === digest);
     const free = () => {
-      const taken = new Set(plans().flatMap(({ stages }) => stages.map(({ owner }) => owner)));
+      const taken = new Set(plans().flatMap((plan) => boardsOf(plan).map(({ owner }) => owner)));
       const left = boards.all.filter(({ owner, record }) => !record.isDraining && !taken.has(owner));
       return left.sort((a, b) => this.#blameOf(a, now) - this.#blameOf(b, now));
     };
@@ -212,17 +211,18 @@ export class Pipelines {
     }
     if (now < wanted.notBefore) return this.#later(wanted.notBefore - now);
     const left = free();
-    const isShort = mode !== 'auto' && left.length < mode && plans().length === 0 && left.length > 0;
+    const isShort = left.length > 0 && left.length < boardsOfPlan(mode) && plans().length === 0;
     wanted.shortSince = isShort ? (wanted.shortSince ?? now) : undefined;
     const waitsMs = (wanted.shortSince ?? now) + SHORT_MS - now;
     if (isShort && waitsMs > 0) this.#later(waitsMs);
     try {
       const request = this.#requestOf(wanted);
       const { contextLength, kvType, maxColumns } = request;
-      for (const one of this.#assign(wanted.model, left, request, isShort && waitsMs <= 0))
+      for (const stages of this.#form(digest, wanted.model, left, request, isShort && waitsMs <= 0))
         await this.#begin({
-          ...one,
           model: digest,
+          stages,
+          kvPool: poolOf(wanted.model, stages, kvType),
           settings: { contextLength, kvType, maxColumns },
           width: wanted.model.memory.embedding,
           hopMs: this.#options.hopMs ?? HOP_MS,
@@ -236,28 +236,22 @@ export class Pipelines {
     }
   }
 
-  /** @throws PynqLlmError as assignPipelines, or assignRows */
-  #assign(
+  /** @throws PynqLlmError as formPlans */
+  #form(
+    digest: string,
     model: FleetModel,
     left: readonly FleetBoard[],
     request: CutRequest,
     mayBeShort: boolean,
-  ): Pick<PlanRecord, 'stages' | 'rows' | 'kvPool'>[] {
-    const { mode, tensor, boards } = this.#options;
-    if (tensor !== undefined) {
-      this.#roundTrips.keep(new Set(boards.all.map(({ owner }) => owner)));
-      if (left.length >= tensor.boards) return assignRows(model, left, request, tensor, this.#roundTrips);
-      // One alone has all of it.
-      if (mayBeShort && left.length > 1) return [planRows(model, left, request, tensor, this.#roundTrips)];
-    }
-    const others = left.map((board) => ({ ...board, description: board.record.info.description }));
-    return assignPipelines(model, others, mode, { request }, mayBeShort).map((one) => ({
-      stages: one.plan.stages.map(({ from, to, memory: { kvBytes, working } }, i) => {
-        const { name: board, owner } = one.boards[i]!;
-        return { board, owner, from, to, kvBytes, working };
-      }),
-      kvPool: poolOf(model, one.plan, request.kvType),
-    }));
+  ): PlannedStage[][] {
+    const { mode, boards } = this.#options;
+    this.#roundTrips.keep(new Set(boards.all.map(({ owner }) => owner)));
+    const others = this.plans().filter((plan) => plan.model !== digest);
+    const together = others.flatMap(({ stages }) =>
+      stages.filter(({ rows }) => rows !== undefined).map((stage) => stage.boards.map(({ owner }) => owner)),
+    );
+    const facts = { roundTrips: this.#roundTrips, together };
+    return formPlans(model, left, request, mode, mayBeShort, facts);
   }
 
   async #begin(record: PlanRecord): Promise<void> {
@@ -267,15 +261,20 @@ export class Pipelines {
     const key = keyOf(record.model, slot);
     const number = await this.#bucket.put(key, packPlan(record));
     this.#plans.set(key, { ...record, key, number, begunAt: clock.now() });
-    const cut = record.stages.map(({ board, from, to }) => `${board}: ${from} to ${to - 1}`);
+    const cut = record.stages.map(
+      (stage) =>
+        `${boardsOf({ stages: [stage] }).map(({ board }) => board)}: ${stage.from} to ${stage.to - 1}`,
+    );
     log.info({ plan: number, model: record.model, stages: cut }, 'a model is cut over boards');
     boards.look();
   }
 
   /** @returns why a plan cannot go on */
-  #brokenBy({ number, stages, begunAt }: Running, wanted: Wanted, now: number): string | undefined {
+  #brokenBy(plan: Running, wanted: Wanted, now: number): string | undefined {
     const { boards } = this.#options;
-    for (const { board, owner } of stages) {
+    const { number, begunAt } = plan;
+    const planned = boardsOf(plan);
+    for (const { board, owner } of planned) {
       const there = boards.get(board);
       if (there?.owner !== owner) return `board ${board} was lost`;
       if (there.record.isDraining) return `board ${board} leaves`;
@@ -283,7 +282,7 @@ export class Pipelines {
       if (state?.state !== 'failed') continue;
       const error = errorFromWire(state.error);
       const at = error.context.board;
-      const blamed = stages.find((stage) => stage.board === at)?.owner ?? owner;
+      const blamed = planned.find((one) => one.board === at)?.owner ?? owner;
       this.#blamed.set(blamed, now + BLAME_MS);
       wanted.error = error;
       wanted.failures = now - begunAt >= GOOD_MS ? 0 : wanted.failures + 1;
@@ -294,43 +293,55 @@ export class Pipelines {
   }
 
   /** A plan of the gateway before may not be as it is wanted now. */
-  #otherwise({ stages, settings, rows }: Plan, wanted: Wanted): string | undefined {
-    const { mode, tensor } = this.#options;
+  #otherwise(plan: Plan, wanted: Wanted): string | undefined {
+    const { mode } = this.#options;
+    const { stages, settings } = plan;
     const asked = this.#requestOf(wanted);
     const isOther = (['contextLength', 'kvType', 'maxColumns'] as const).some(
       (name) => settings[name] !== asked[name],
     );
     if (isOther) return 'it is to be loaded with other settings';
-    if (stages.length > 1 && (rows === undefined) !== (tensor === undefined))
-      return 'it is to be cut otherwise';
-    return mode !== 'auto' && stages.length > mode ? `${mode} boards are to have it` : undefined;
+    const boards = boardsOf(plan).length;
+    const hasRows = stages.some(({ rows }) => rows !== undefined);
+    const areStages = mode.stages === 'auto' || stages.length === mode.stages;
+    if (boards > 1 && hasRows !== (mode.tensor !== undefined)) return 'it is to be cut otherwise';
+    if (boards === boardsOfPlan(mode) && !areStages) return 'it is to be cut otherwise';
+    if (mode.stages === 'auto' || boards <= boardsOfPlan(mode)) return undefined;
+    return `${boardsOfPlan(mode)} boards are to have it`;
   }
 
   /** A plan that was made while boards lacked makes room for one of as many as there should be. */
-  #tooShort({ stages }: Plan, free: number): string | undefined {
-    const { mode } = this.#options;
-    const isMore = mode !== 'auto' && stages.length < mode && stages.length + free >= mode;
-    return isMore ? `there are ${mode} boards now` : undefined;
+  #tooShort(plan: Plan, free: number): string | undefined {
+    const asked = boardsOfPlan(this.#options.mode);
+    const has = boardsOf(plan).length;
+    return has < asked && has + free >= asked ? `there are ${asked} boards now` : undefined;
   }
 
-  /** The board with the engine has measured its links by now. */
-  #doesNotPay(plan: Running, wanted: Wanted): string | undefined {
-    const { boards, tensor } = this.#options;
-    const { stages, number } = plan;
-    const engine = stages.at(-1)!;
-    const there = boards.get(engine.board);
-    const ms = plan.rows && there && stageOf(there.record, number)?.stage?.roundTripMs;
-    const owners = stages.map(({ owner }) => owner);
-    if (tensor === undefined || ms === undefined || !this.#roundTrips.tell(owners, ms)) return undefined;
-    const inOrder = [engine, ...stages.slice(0, -1)].flatMap(({ board }) => boards.get(board) ?? []);
+  /** The first boards of stages have measured their links by now. */
+  #doesNotPay({ stages, number }: Running, wanted: Wanted): string | undefined {
+    const { boards, mode } = this.#options;
+    if (mode.tensor === undefined) return undefined;
+    const groups = stages.map((stage) => stage.boards.flatMap(({ board }) => boards.get(board) ?? []));
+    const told = stages.filter((stage, i) => this.#tellRoundTrip(stage, number, groups[i]!));
+    if (told.length === 0) return undefined;
     try {
-      planRows(wanted.model, inOrder, this.#requestOf(wanted), tensor, this.#roundTrips);
+      planStages(wanted.model, groups, this.#requestOf(wanted), mode.tensor, this.#roundTrips);
       return undefined;
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;
       wanted.error = error;
       return error.message;
     }
+  }
+
+  /** @returns whether a stage has a round trip that was not known */
+  #tellRoundTrip({ boards, rows }: PlannedStage, plan: number, [first]: readonly FleetBoard[]): boolean {
+    const ms = rows && first && stageOf(first.record, plan)?.stage?.roundTripMs;
+    if (ms === undefined) return false;
+    return this.#roundTrips.tell(
+      boards.map(({ owner }) => owner),
+      ms,
+    );
   }
 
   #blameOf({ owner }: FleetBoard, now: number): number {
@@ -341,8 +352,8 @@ export class Pipelines {
   #requestOf({ params, model }: Wanted): CutRequest {
     // Of boards with settings of their own each would take another type.
     const { contextLength, kvType = 'f16', kvBytes, maxColumns = DEFAULT_MAX_COLUMNS } = params;
-    // Boards that are linked send no states over the bus.
-    if (this.#options.tensor !== undefined) return { contextLength, kvType, kvBytes, maxColumns };
+    // Boards of one stage send no states over the bus.
+    if (this.#options.mode.stages === 1) return { contextLength, kvType, kvBytes, maxColumns };
     const { maxPayload } = this.#options.bus;
     const columns = Math.floor((maxPayload - HOP_BYTES) / (4 * model.memory.embedding));
     if (columns < 1)
@@ -376,32 +387,6 @@ function requireSame(loaded: Params<'models.load'>, asked: Params<'models.load'>
         `The model is loaded with ${name} ${loaded[name] ?? 'as it is usual'}, not ${asked[name]}.`,
         { context: { asked: asked[name] } },
       );
-}
-
-/** The pages that the stages of a plan have in common. @throws PynqLlmError LLM_KV_TYPE */
-function poolOf({ memory }: FleetModel, { stages }: PipelinePlan, kvType: 'f16' | 'int8') {
-  const each = stages.map((stage) => ({
-    shape: kvShapeOfStage(memory, stage),
-    bytes: stage.memory.kvBytes,
-  }));
-  return stagePool(each, kvType);
-}
-
-/** Deletes all plans: a gateway that cuts nothing has none. @throws PynqLlmError BUS_... */
-export async function deletePlans(bus: Bus): Promise<void> {
-  for await (const { key } of storedPlans(bus)) await bus.bucket(PLANS).delete(key);
-}
-
-async function* storedPlans(bus: Bus): AsyncGenerator<KeyEntry> {
-  const ended = new AbortController();
-  try {
-    for await (const event of bus.bucket(PLANS).watch({ signal: ended.signal })) {
-      if (event.kind === 'ready') return;
-      if (event.kind === 'value') yield event;
-    }
-  } finally {
-    ended.abort();
-  }
 }
 
 function keyOf(model: string, slot: number): string {

@@ -1,7 +1,13 @@
 import type { ModelStore } from '../../agent/index.js';
 import type { BoardDescription } from '../../board/index.js';
 import type { Log } from '../../listen/index.js';
-import { columnsThatPay, DEFAULT_MAX_COLUMNS, type LayerRange, PAGE_TOKENS } from '../../llm/index.js';
+import {
+  columnsThatPay,
+  DEFAULT_MAX_COLUMNS,
+  type LayerRange,
+  PAGE_TOKENS,
+  type StepCost,
+} from '../../llm/index.js';
 import { stepCost } from '../exact-types.js';
 import type { Plan } from '../pipeline/plan-record.js';
 import { readFleetModel } from '../plan/fleet-model.js';
@@ -14,9 +20,9 @@ export interface StepPrice {
   readonly promptColumns: number;
 }
 
-/** Some layers of a model, on a board of this description. */
+/** Some layers of a model, on a board of this description, or by rows on several. */
 interface PricedStage {
-  readonly board: BoardDescription;
+  readonly boards: readonly BoardDescription[];
   readonly range?: LayerRange | undefined;
 }
 
@@ -39,55 +45,57 @@ export class StepPrices {
 
   /** For requests that this board has: where other boards have layers before its own, the slowest of them counts. */
   of(model: string, board: FleetBoard): StepPrice {
-    const { stages, areRows } = this.#stagesOf(model, board);
+    const stages = this.#stagesOf(model, board);
+    const kindOf = ({ name, timing, unpack, clockHz }: BoardDescription) =>
+      [name, timing, unpack, clockHz].join();
     const key = [
       model,
-      areRows ? 'rows' : 'layers',
-      ...stages.map(({ board: { name, timing, unpack, clockHz }, range }) =>
-        [name, timing, unpack, clockHz, range?.from, range?.to].join(),
-      ),
+      ...stages.map(({ boards, range }) => [...boards.map(kindOf), range?.from, range?.to].join()),
     ].join('/');
     const known = this.#prices.get(key);
     if (known !== undefined) return known;
-    const price = this.#price(model, stages, areRows);
+    const price = this.#price(model, stages);
     this.#prices.set(key, price);
     return price;
   }
 
-  #stagesOf(model: string, { record }: FleetBoard): { stages: PricedStage[]; areRows: boolean } {
+  #stagesOf(model: string, { record }: FleetBoard): PricedStage[] {
     const { boards, planOf } = this.#options;
     const number = modelOf(record, model)?.stage?.plan;
     const plan = number === undefined ? undefined : planOf(number);
-    const whole = { stages: [{ board: record.info.description }], areRows: false };
-    if (plan === undefined) return whole;
-    const stages = plan.stages.flatMap(({ board, from, to }) => {
-      const there = boards.get(board);
-      return there === undefined ? [] : [{ board: there.record.info.description, range: { from, to } }];
+    const stages = (plan?.stages ?? []).flatMap(({ boards: members, from, to }) => {
+      const there = members.flatMap(({ board }) => boards.get(board)?.record.info.description ?? []);
+      return there.length === 0 ? [] : [{ boards: there, range: { from, to } }];
     });
-    return stages.length === 0 ? whole : { stages, areRows: plan.rows !== undefined };
+    return stages.length === 0 ? [{ boards: [record.info.description] }] : stages;
   }
 
-  #price(digest: string, stages: readonly PricedStage[], areRows: boolean): StepPrice {
+  #price(digest: string, stages: readonly PricedStage[]): StepPrice {
     const { store, log } = this.#options;
     try {
       const { step } = readFleetModel(store.path(digest));
-      const costs = stages.map(({ board, range }) => ({ cost: stepCost(step, board), range }));
+      const costs = stages.map(({ boards, range }) => ({
+        costs: boards.map((board) => stepCost(step, board)),
+        range,
+      }));
       const count = stages.length;
-      // Of a pipeline a step is a turn of every sequence: as many micro-batches as stages, each as long as the slowest takes.
+      // Of a pipeline a step is a turn of every sequence: as many micro-batches as stages, each as long as the slowest takes. Of rows
+      // each board has its part of every step; what the links take is the same for all.
+      const slowest = (of: (cost: StepCost, range: LayerRange | undefined) => number) =>
+        Math.max(
+          ...costs.map(
+            ({ costs: boards, range }) => Math.max(...boards.map((cost) => of(cost, range))) / boards.length,
+          ),
+        );
       const each = (all: number) => Math.ceil(all / count);
-      const slowest = (columns: number, logits?: number) =>
-        Math.max(...costs.map(({ cost, range }) => cost.ms(columns, logits, range)));
       const cycles = (columns: number, logits?: number) =>
-        Math.max(...costs.map(({ cost, range }) => cost.cycles(columns, logits, range)));
-      // Of rows each has its part, of every step; what the links take is the same for all.
-      if (areRows)
-        return {
-          stepMs: (columns, logits) => slowest(columns, logits) / count,
-          promptColumns: columnsThatPay(DEFAULT_MAX_COLUMNS, PAGE_TOKENS, cycles),
-        };
+        slowest((cost, range) => cost.cycles(columns, logits, range));
       return {
         stepMs: (columns, logits) =>
-          count * slowest(each(columns), logits === undefined ? logits : each(logits)),
+          count *
+          slowest((cost, range) =>
+            cost.ms(each(columns), logits === undefined ? logits : each(logits), range),
+          ),
         promptColumns: count * columnsThatPay(DEFAULT_MAX_COLUMNS, PAGE_TOKENS, cycles),
       };
     } catch (err) {

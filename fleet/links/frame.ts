@@ -7,16 +7,19 @@ export interface Frame {
   readonly kind: FrameKind;
   /** Number of the plan: frames of another one are refused. */
   readonly plan: number;
-  /** Of a part. */
+  /** Of a batch, and of a part of one. */
   readonly batch: number;
-  /** Of a hello the member's place in the plan, of a part the message's number, of ping and pong whatever was asked. */
+  /**
+   * Of a hello the member's place in the plan, of a part the message's number, of a batch how many of its bytes say what to compute
+   * (hidden states are behind them), of ping and pong whatever was asked.
+   */
   readonly number: number;
   readonly bytes: Uint8Array;
 }
 
 const KINDS: readonly FrameKind[] = ['hello', 'batch', 'part', 'ping', 'pong'];
 /** "PQLK" and a version: the first thing that differs where something else talks. */
-const MAGIC = 0x504c4b01;
+const MAGIC = 0x504c4b02;
 const HEADER = 24;
 
 /** Header and bytes, which are copied. */

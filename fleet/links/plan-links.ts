@@ -1,7 +1,8 @@
 import type { TLSSocket } from 'node:tls';
 import { PynqLlmError } from '../../errors/index.js';
 import type { LaneMemory, StageBatch } from '../../llm/index.js';
-import { stageBatch } from '../pipeline/batch-schema.js';
+import { MOST_COLUMNS, stageBatch } from '../pipeline/batch-schema.js';
+import { fromBytes, toBytes } from '../pipeline/hop.js';
 import { encodeFrame, type Frame, type FrameKind, FrameReader } from './frame.js';
 import { hearHello, sayHello, untilLetIn } from './greeting.js';
 import type { LinkAddress, LinkPort } from './link-port.js';
@@ -15,17 +16,19 @@ const NOTHING = new Uint8Array(0);
 export interface PlanLinksOptions {
   /** Number of the plan, which no other one had. */
   readonly plan: number;
-  /** This board among the members, whose first one has the engine. */
+  /** This board among the members, whose first one has the batches. */
   readonly own: number;
   readonly members: readonly LinkAddress[];
   /** The device thread's results, and where those of the others go. */
   readonly lane: LaneMemory;
+  /** Bytes of a column's hidden state, with which batches come where other boards have the layers before; none otherwise. */
+  readonly stateBytes?: number | undefined;
   /** How long all links may take to be there. */
   readonly openMs: number;
   /** Gives up opening them. */
   readonly signal?: AbortSignal | undefined;
-  /** A batch of the first member. */
-  readonly onBatch: (batch: StageBatch) => void;
+  /** A batch of the first member, and what the layers before left of it. */
+  readonly onBatch: (batch: StageBatch, hidden: Float32Array<ArrayBuffer> | undefined) => void;
 }
 
 /** A link to another member of the plan. */
@@ -136,11 +139,12 @@ export class PlanLinks {
     });
   }
 
-  /** Tells the others what to compute. */
-  sendBatch(batch: StageBatch): void {
-    const bytes = Buffer.from(JSON.stringify(batch));
+  /** Tells the others what to compute. @param hidden what the layers before left of it, where other boards have them */
+  sendBatch(batch: StageBatch, hidden?: Float32Array): void {
+    const json = Buffer.from(JSON.stringify(batch));
+    const bytes = hidden === undefined ? json : Buffer.concat([json, toBytes(hidden)]);
     for (const member of this.#peers.keys())
-      this.#send(member, { kind: 'batch', batch: batch.number, bytes });
+      this.#send(member, { kind: 'batch', batch: batch.number, number: json.length, bytes });
   }
 
   /** Round trip to the slowest of the others, in milliseconds: of each the median of some. @throws PynqLlmError FLEET_LINK_LOST */
@@ -197,7 +201,8 @@ export class PlanLinks {
   }
 
   get #most(): number {
-    return Math.max(MOST_BATCH, this.#options.lane.capacity);
+    const { stateBytes = 0, lane } = this.#options;
+    return Math.max(MOST_BATCH + MOST_COLUMNS * stateBytes, lane.capacity);
   }
 
   #adopt(socket: TLSSocket, member: number, reader: FrameReader, frames: readonly Frame[]): void {
@@ -232,7 +237,7 @@ export class PlanLinks {
   /** @throws PynqLlmError FLEET_LINK_FRAME */
   #take(member: number, { kind, plan, batch, number, bytes }: Frame): void {
     if (this.#hasEnded) return;
-    const { lane, own, onBatch } = this.#options;
+    const { lane, own, onBatch, stateBytes = 0 } = this.#options;
     const peer = this.#peers.get(member);
     const refuse = (why: string) =>
       new PynqLlmError('FLEET_LINK_FRAME', `Member ${member} has sent ${why}.`, {
@@ -243,8 +248,13 @@ export class PlanLinks {
     else if (kind === 'pong') {
       this.#pongs.get(number)?.();
       this.#pongs.delete(number);
-    } else if (kind === 'batch' && member === 0) onBatch(parseBatch(bytes, refuse));
-    else if (kind === 'part') {
+    } else if (kind === 'batch' && member === 0) {
+      const read = parseBatch(bytes.subarray(0, number), refuse);
+      const states = bytes.subarray(number);
+      if (states.length !== read.columns.length * stateBytes)
+        throw refuse(`${states.length} bytes of states for ${read.columns.length} columns`);
+      onBatch(read, stateBytes === 0 ? undefined : fromBytes(states));
+    } else if (kind === 'part') {
       // Nobody comes further than the message after the last one that this board has given: its place would still be in use.
       if (number <= peer.received || number > this.#sent || bytes.length > lane.capacity)
         throw refuse(`message ${number} out of turn`);

@@ -4,7 +4,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { StageBatch } from '../../llm/index.js';
 import { errorFromWire, errorToWire } from '../../protocol/index.js';
 import { fromBytes, type Hop, packHop, toBytes } from '../pipeline/hop.js';
-import type { Plan } from '../pipeline/plan-record.js';
+import { boardsOf, type Plan } from '../pipeline/plan-record.js';
 import { hopOf } from '../subjects.js';
 
 interface PlanRunOptions {
@@ -13,20 +13,30 @@ interface PlanRunOptions {
   /** The board's name. */
   readonly board: string;
   readonly plan: Plan;
-  /** The board's place in it. */
+  /** The board's stage in it. */
   readonly index: number;
+  /** Where other boards have the stage's other rows. */
+  readonly group?: PlanGroup | undefined;
   /** Told once when the plan cannot go on here; `run` is over then. */
   readonly onLost: (reason: PynqLlmError) => void;
 }
 
+/** The other boards of a stage that is cut by rows: they compute what they are told together with this one. */
+export interface PlanGroup {
+  /** @param hidden of the stage before, if there is one */
+  sendBatch(batch: StageBatch, hidden: Float32Array | undefined): void;
+  /** The plan is over. */
+  end(reason: PynqLlmError): void;
+}
+
 /** A batch that others compute. */
 interface Awaited {
-  readonly columns: number;
+  readonly batch: StageBatch;
   readonly timer: NodeJS.Timeout;
 }
 
 /**
- * A board's part in a plan, until the plan is over: takes hidden states from the stage before, and gives them to the one behind. The
+ * The part in a plan of a stage's first board, until the plan is over: takes hidden states from the stage before, and gives them to the one behind. The
  * last stage has the batches begin, and gets back what the others have computed of them. Whatever is late, out of order or
  * not as large as it should be ends the plan.
  */
@@ -45,13 +55,13 @@ export class PlanRun {
   constructor(options: PlanRunOptions) {
     this.#options = options;
     const { plan, index, stages } = options;
-    const boards = plan.stages.map(({ board }) => board);
+    const boards = plan.stages.map((stage) => stage.boards[0]!.board);
     this.#last = boards.at(-1)!;
     this.#before = boards.at(index - 1)!;
     this.#behind = boards[(index + 1) % boards.length]!;
     stages.begin(plan.model, plan.number, {
       onBatch: (batch) => this.#begin(batch),
-      onFailed: (error) => this.#lose(error),
+      onFailed: (error) => this.lose(error),
     });
   }
 
@@ -60,14 +70,14 @@ export class PlanRun {
     const { plan } = this.#options;
     if (this.#isOver || hop.model !== plan.model || hop.plan !== plan.number) return false;
     if (hop.kind === 'failed') {
-      if (!this.#isLast || !plan.stages.some(({ board }) => board === from)) return false;
-      this.#lose(errorFromWire(hop.error));
+      if (!this.#isLast || !boardsOf(plan).some(({ board }) => board === from)) return false;
+      this.lose(errorFromWire(hop.error));
       return true;
     }
     if (from !== this.#before) return false;
     const { number, batch, hidden } = hop;
     if (number !== this.#next) {
-      this.#lose(this.#lost(`batch ${number} came where ${this.#next} was due`));
+      this.lose(this.#lost(`batch ${number} came where ${this.#next} was due`));
       return true;
     }
     this.#next++;
@@ -82,7 +92,9 @@ export class PlanRun {
     this.#isOver = true;
     for (const timer of this.#timers) clearTimeout(timer);
     for (const { timer } of this.#awaited.values()) clearTimeout(timer);
-    const { stages, plan } = this.#options;
+    const { stages, plan, group } = this.#options;
+    // A step that waits for the others is over first.
+    group?.end(reason);
     stages.end(plan.model, plan.number, reason);
   }
 
@@ -95,13 +107,10 @@ export class PlanRun {
   #begin(batch: StageBatch): void {
     if (this.#isOver) return;
     const { hopMs, stages } = this.#options.plan;
-    const { number, columns } = batch;
+    const { number } = batch;
     const ms = hopMs * stages.length;
-    const timer = setTimeout(
-      () => this.#lose(this.#lost(`batch ${number} was not back within ${ms} ms`)),
-      ms,
-    );
-    this.#awaited.set(number, { columns: columns.length, timer });
+    const timer = setTimeout(() => this.lose(this.#lost(`batch ${number} was not back within ${ms} ms`)), ms);
+    this.#awaited.set(number, { batch, timer });
     this.#send(this.#behind, { kind: 'batch', number, batch });
   }
 
@@ -109,13 +118,15 @@ export class PlanRun {
     const awaited = this.#awaited.get(number);
     this.#awaited.delete(number);
     clearTimeout(awaited?.timer);
-    const { stages, plan } = this.#options;
+    const { stages, plan, group } = this.#options;
     if (awaited === undefined) {
-      this.#lose(this.#lost(`batch ${number} never began`));
+      this.lose(this.#lost(`batch ${number} never began`));
       return;
     }
-    const hidden = this.#statesOf(bytes, awaited.columns);
-    if (hidden !== undefined) stages.complete(plan.model, plan.number, number, hidden);
+    const hidden = this.#statesOf(bytes, awaited.batch.columns.length);
+    if (hidden === undefined) return;
+    group?.sendBatch(awaited.batch, hidden);
+    stages.complete(plan.model, plan.number, number, hidden);
   }
 
   async #compute(
@@ -123,15 +134,16 @@ export class PlanRun {
     batch: StageBatch | undefined,
     bytes: Uint8Array | undefined,
   ): Promise<void> {
-    const { stages, plan, index } = this.#options;
+    const { stages, plan, index, group } = this.#options;
     const timer = setTimeout(() => {
-      this.#lose(this.#lost(`batch ${number} was not computed within ${plan.hopMs} ms`));
+      this.lose(this.#lost(`batch ${number} was not computed within ${plan.hopMs} ms`));
     }, plan.hopMs);
     this.#timers.add(timer);
     try {
       if (batch?.number !== number) throw this.#lost(`batch ${number} has another number inside`);
       const hidden = index === 0 ? undefined : this.#statesOf(bytes, batch.columns.length);
       if (index > 0 && hidden === undefined) return;
+      group?.sendBatch(batch, hidden);
       const computed = await stages.run(plan.model, plan.number, batch, hidden);
       if (this.#isOver) return;
       // The last stage has the batch.
@@ -143,7 +155,7 @@ export class PlanRun {
         hidden: toBytes(computed),
       });
     } catch (error) {
-      this.#lose(isPynqLlmError(error) ? error : this.#lost(String(error)));
+      this.lose(isPynqLlmError(error) ? error : this.#lost(String(error)));
     } finally {
       clearTimeout(timer);
       this.#timers.delete(timer);
@@ -154,7 +166,7 @@ export class PlanRun {
   #statesOf(bytes: Uint8Array | undefined, columns: number): Float32Array<ArrayBuffer> | undefined {
     const { width } = this.#options.plan;
     if (bytes?.length === 4 * width * columns) return fromBytes(bytes);
-    this.#lose(this.#lost(`${bytes?.length ?? 0} bytes came for ${columns} columns of ${width} values`));
+    this.lose(this.#lost(`${bytes?.length ?? 0} bytes came for ${columns} columns of ${width} values`));
     return undefined;
   }
 
@@ -168,14 +180,14 @@ export class PlanRun {
     try {
       const { model, number } = plan;
       if (bus.publish(hopOf(to, board), packHop({ model, plan: number, ...what }))) return;
-      this.#lose(this.#lost('the broker is away'));
+      this.lose(this.#lost('the broker is away'));
     } catch (error) {
-      this.#lose(isPynqLlmError(error) ? error : this.#lost(String(error)));
+      this.lose(isPynqLlmError(error) ? error : this.#lost(String(error)));
     }
   }
 
   /** The plan cannot go on: the last stage is told, and everybody who asks this board. */
-  #lose(reason: PynqLlmError): void {
+  lose(reason: PynqLlmError): void {
     if (this.#isOver) return;
     const error = reason.code === 'FLEET_STAGE_LOST' ? reason : this.#lost(reason.message);
     const { bus, board, plan, onLost } = this.#options;

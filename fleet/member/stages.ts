@@ -3,9 +3,9 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { errorToWire, type Result } from '../../protocol/index.js';
 import { EXACT_TYPES } from '../exact-types.js';
-import type { BoardModel, BoardStage } from '../messages.js';
+import { type BoardModel, type BoardStage, isEngine } from '../messages.js';
 import { readHop } from '../pipeline/hop.js';
-import { type Plan, placeIn, type RowPlan, readPlan } from '../pipeline/plan-record.js';
+import { boardsOf, type Place, type Plan, placeIn, type RowPlan, readPlan } from '../pipeline/plan-record.js';
 import { hopsTo, PLANS } from '../subjects.js';
 import type { MemberAgent } from './agent-link.js';
 import { fetchStage } from './fetch-model.js';
@@ -32,10 +32,10 @@ interface StagesOptions {
 /** A model of which this board has a part. */
 interface Part {
   readonly plan: Plan;
-  readonly index: number;
+  readonly place: Place;
   state: BoardModel;
   run: PlanRun | TensorRun | undefined;
-  /** Of a plan by rows. */
+  /** Of a stage on several boards. */
   roundTripMs: number | undefined;
   readonly over: AbortController;
   /** What loading it gave. */
@@ -95,8 +95,8 @@ export class Stages {
 
   /** Sequences that the board can have at a time, as a multiple of what one with a whole model has. */
   get micro(): number {
-    const last = [...this.#parts.values()].filter(({ plan, index }) => index === plan.stages.length - 1);
-    return Math.max(1, ...last.map(({ plan }) => (plan.rows === undefined ? plan.stages.length : 1)));
+    const last = [...this.#parts.values()].filter(({ state }) => state.stage && isEngine(state.stage));
+    return Math.max(1, ...last.map(({ plan }) => plan.stages.length));
   }
 
   /** The board has taken a lease, or has lost it: plans are for an owner of a lease. */
@@ -148,11 +148,11 @@ export class Stages {
   #reconcile(): void {
     if (this.#closing.signal.aborted) return;
     const { name, log } = this.#options;
-    const wanted = new Map<string, { readonly plan: Plan; readonly index: number }>();
+    const wanted = new Map<string, Pick<Part, 'plan' | 'place'>>();
     for (const plan of this.#plans.values()) {
-      const index = this.#owner === undefined ? undefined : placeIn(plan, name, this.#owner);
+      const place = this.#owner === undefined ? undefined : placeIn(plan, name, this.#owner);
       const before = wanted.get(plan.model)?.plan.number ?? 0;
-      if (index !== undefined && plan.number > before) wanted.set(plan.model, { plan, index });
+      if (place !== undefined && plan.number > before) wanted.set(plan.model, { plan, place });
     }
     let hasChanged = false;
     for (const [model, part] of [...this.#parts]) {
@@ -166,16 +166,16 @@ export class Stages {
       log.info({ model, plan: number }, 'a plan of the fleet is over');
       hasChanged = true;
     }
-    for (const [model, { plan, index }] of wanted) {
+    for (const [model, { plan, place }] of wanted) {
       if (this.#parts.has(model)) continue;
       const part: Part = {
         plan,
-        index,
+        place,
         run: undefined,
         roundTripMs: undefined,
         over: new AbortController(),
         result: undefined,
-        state: { ...factsOf({ plan, index }), state: 'loading', done: 0, total: 1 },
+        state: { ...factsOf({ plan, place }), state: 'loading', done: 0, total: 1 },
       };
       this.#parts.set(model, part);
       this.#last = this.#last.then(() => this.#load(part));
@@ -190,7 +190,7 @@ export class Stages {
 
   async #load(part: Part): Promise<void> {
     const { bus, agent, log, name } = this.#options;
-    const { plan, index } = part;
+    const { plan, place } = part;
     const { model, settings, kvPool } = plan;
     const isCurrent = () => !this.#closing.signal.aborted && this.#parts.get(model) === part;
     const tell = (done: number, total: number) => {
@@ -203,20 +203,28 @@ export class Stages {
     try {
       // What is left of models that this board has no part in any more may be in the way.
       for (const other of [...this.#loaded]) if (!this.#parts.has(other)) await this.#unload(other);
-      const { from, to, kvBytes, working } = plan.stages[index]!;
+      const { from, to, boards, rows } = plan.stages[place.stage]!;
+      const { kvBytes, working } = boards[place.member]!;
       // What is loaded of it meets boards of a plan that is over.
-      const joined = plan.rows === undefined ? undefined : await this.#join(part, plan.rows);
+      const joined = rows === undefined ? undefined : await this.#join(part, rows);
       await fetchStage(bus, agent, model, { from, to }, tell, this.#closing.signal);
       const stages = plan.stages.length;
       const stage = { from, to, stages, kvPool, kvBytes, working, ...(joined && { rows: joined.settings }) };
       this.#loaded.add(model);
       part.result = await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
       if (!isCurrent() || joined?.run.isOver) return;
-      const onLost = (error: PynqLlmError) => this.#fail(part, error);
-      if (joined === undefined)
-        part.run = new PlanRun({ bus, stages: agent.stages, board: name, plan, index, onLost });
-      else joined.run.begin();
-      log.info({ model, plan: plan.number, stage: index, from, to }, 'a plan of the fleet begins');
+      if (joined !== undefined && (stages === 1 || place.member > 0)) joined.run.begin();
+      else
+        part.run = new PlanRun({
+          bus,
+          stages: agent.stages,
+          board: name,
+          plan,
+          index: place.stage,
+          group: joined?.run,
+          onLost: (error) => this.#fail(part, error),
+        });
+      log.info({ model, plan: plan.number, ...place, from, to }, 'a plan of the fleet begins');
       this.#set(part, { ...factsOf(part), state: 'loaded' });
     } catch (error) {
       if (!isPynqLlmError(error) && isCurrent())
@@ -225,19 +233,20 @@ export class Stages {
     }
   }
 
-  /** Has links with the other boards of a plan by rows, before anything is loaded. @throws PynqLlmError FLEET_LINKS_OFF, FLEET_STAGE_LOST */
+  /** Has links with the other boards of its stage, before anything is loaded. @throws PynqLlmError FLEET_LINKS_OFF, FLEET_STAGE_LOST */
   async #join(part: Part, rows: RowPlan) {
     const { agent, links, name } = this.#options;
-    const { plan, index, over } = part;
+    const { plan, place, over } = part;
     if (links === undefined) throw new PynqLlmError('FLEET_LINKS_OFF', `Board ${name} has no links.`);
     const run = await TensorRun.open({
       port: links.port,
       stages: agent.stages,
       plan,
       rows,
-      index,
+      place,
       signal: over.signal,
-      onLost: (error) => this.#fail(part, error),
+      // Other stages are to hear of it.
+      onLost: (error) => (part.run instanceof PlanRun ? part.run.lose(error) : this.#fail(part, error)),
     });
     part.run = run;
     const { member } = run;
@@ -287,15 +296,12 @@ export class Stages {
   }
 
   #fail(part: Part, error: unknown): void {
-    const { plan, index } = part;
+    const { plan, place } = part;
     if (this.#parts.get(plan.model) !== part) return;
     part.over.abort();
     part.run?.end(left(this.#options.name));
     part.run = undefined;
-    this.#options.log.warn(
-      { err: error, plan: plan.number, stage: index },
-      'a plan of the fleet cannot go on',
-    );
+    this.#options.log.warn({ err: error, plan: plan.number, ...place }, 'a plan of the fleet cannot go on');
     this.#set(part, {
       ...factsOf(part),
       state: 'failed',
@@ -309,14 +315,24 @@ export class Stages {
   }
 }
 
-function factsOf({ plan, index, roundTripMs }: Pick<Part, 'plan' | 'index'> & Partial<Part>): {
+function factsOf(part: Pick<Part, 'plan' | 'place'> & Partial<Part>): {
   readonly digest: string;
   readonly attempt: number;
   readonly stage: BoardStage;
 } {
+  const { plan, place, roundTripMs } = part;
   const { model, number, stages } = plan;
-  const { from, to } = stages[index]!;
-  const stage = { plan: number, index, of: stages.length, from, to, roundTripMs };
+  const { from, to } = stages[place.stage]!;
+  const stage = {
+    plan: number,
+    index: place.stage,
+    of: stages.length,
+    member: place.member,
+    boards: boardsOf(plan).length,
+    from,
+    to,
+    roundTripMs,
+  };
   return { digest: model, attempt: number, stage };
 }
 

@@ -3,7 +3,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { LaneMemory, type StageBatch } from '../../llm/index.js';
 import type { LinkAddress, LinkPort } from '../links/link-port.js';
 import { PlanLinks } from '../links/plan-links.js';
-import { memberAt, type Plan, type RowPlan } from '../pipeline/plan-record.js';
+import type { Place, Plan, RowPlan } from '../pipeline/plan-record.js';
 
 const PING_MS = 10_000;
 
@@ -19,8 +19,7 @@ interface TensorRunOptions {
   readonly stages: Pick<AgentStages, 'begin' | 'end' | 'run'>;
   readonly plan: Plan;
   readonly rows: RowPlan;
-  /** The board's place in the plan. */
-  readonly index: number;
+  readonly place: Place;
   /** The plan is over. */
   readonly signal: AbortSignal;
   /** Told once when the plan cannot go on here; `run` is over then. */
@@ -28,8 +27,8 @@ interface TensorRunOptions {
 }
 
 /**
- * A board's part in a plan by rows, until the plan is over: has links with the others, over which the device's thread meets theirs.
- * The last of the plan has the engine, and tells the others of each batch.
+ * A board's part in a stage that is cut by rows, until the plan is over: has links with the other boards of the stage, over which the
+ * device's thread meets theirs. The first of them tells the others of each batch: where it is the only stage, those of its engine.
  */
 export class TensorRun {
   readonly #options: TensorRunOptions;
@@ -56,7 +55,8 @@ export class TensorRun {
         lane: run.lane,
         openMs: plan.hopMs,
         signal,
-        onBatch: (batch) => void run.#compute(batch),
+        stateBytes: run.#options.place.stage === 0 ? 0 : 4 * plan.width,
+        onBatch: (batch, hidden) => void run.#compute(batch, hidden),
       });
     } catch (error) {
       throw run.#lost(error);
@@ -67,9 +67,9 @@ export class TensorRun {
     return run;
   }
 
-  /** Among the members of the cut, the first one of which has the engine. */
+  /** Among the boards of the stage. */
   get member(): number {
-    return memberAt(this.#options.plan, this.#options.index);
+    return this.#options.place.member;
   }
 
   get isOver(): boolean {
@@ -85,12 +85,17 @@ export class TensorRun {
     }
   }
 
-  /** Its rows are loaded. */
+  /** The others compute this, too. @param hidden of the stage before, if there is one */
+  sendBatch(batch: StageBatch, hidden?: Float32Array): void {
+    this.#links?.sendBatch(batch, hidden);
+  }
+
+  /** Its rows are loaded, and it has nothing to do with other stages. */
   begin(): void {
     this.#hasBegun = true;
     const { stages, plan } = this.#options;
     stages.begin(plan.model, plan.number, {
-      onBatch: (batch) => this.#links?.sendBatch(batch),
+      onBatch: (batch) => this.sendBatch(batch),
       onFailed: (error) => this.#lose(error),
     });
   }
@@ -110,10 +115,10 @@ export class TensorRun {
     if (this.#hasBegun) stages.end(plan.model, plan.number, reason);
   }
 
-  async #compute(batch: StageBatch): Promise<void> {
+  async #compute(batch: StageBatch, hidden: Float32Array<ArrayBuffer> | undefined): Promise<void> {
     const { stages, plan } = this.#options;
     try {
-      await stages.run(plan.model, plan.number, batch, undefined);
+      await stages.run(plan.model, plan.number, batch, hidden);
     } catch (error) {
       this.#lose(error);
     }
@@ -128,10 +133,10 @@ export class TensorRun {
 
   /** With the board that another one is to be taken for: the one at the other end of a link, or this one. */
   #lost(cause: unknown): PynqLlmError {
-    const { plan, index } = this.#options;
+    const { plan, place } = this.#options;
+    const { boards } = plan.stages[place.stage]!;
     const other = isPynqLlmError(cause) ? cause.context.member : undefined;
-    const at = plan.stages.findIndex((_, i) => memberAt(plan, i) === other);
-    const { board } = plan.stages[at < 0 ? index : at]!;
+    const { board } = boards[typeof other === 'number' && other in boards ? other : place.member]!;
     const why = cause instanceof Error ? cause.message : String(cause);
     return new PynqLlmError('FLEET_STAGE_LOST', `Plan ${plan.number} ended at board ${board}: ${why}`, {
       context: { plan: plan.number, board },

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import type { CacheChange, StageBatch } from '../../llm/index.js';
 
+/** Of a batch. */
+export const MOST_COLUMNS = 1_024;
+
 const count = z
   .int()
   .min(0)
@@ -26,6 +29,6 @@ export const stageBatch: z.ZodType<StageBatch> = z.object({
   columns: z
     .array(z.object({ cache: count, token: count, position: count, wantsLogits: z.boolean() }))
     .min(1)
-    .max(1_024),
+    .max(MOST_COLUMNS),
   freeFrames: count,
 });

@@ -11,6 +11,18 @@ export interface PartitionStage<T> {
   readonly to: number;
 }
 
+/** Boards that are alike are tried once. */
+export function kindsOf<T>(boards: readonly T[]): BoardKind<T>[] {
+  const kinds = new Map<string, { board: T; count: number }>();
+  for (const board of boards) {
+    const key = JSON.stringify(board);
+    const kind = kinds.get(key) ?? { board, count: 0 };
+    kind.count++;
+    kinds.set(key, kind);
+  }
+  return [...kinds.values()];
+}
+
 interface Best<T> {
   readonly slowest: number;
   readonly stages: readonly PartitionStage<T>[];

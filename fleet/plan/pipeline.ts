@@ -3,7 +3,7 @@ import { type StageMemory, type StepCost, stageMemory } from '../../llm/index.js
 import { runningCosts } from '../advice/running-costs.js';
 import { EXACT_TYPES, stepCost } from '../exact-types.js';
 import type { FleetModel } from './fleet-model.js';
-import { type BoardKind, partition } from './partition.js';
+import { kindsOf, partition } from './partition.js';
 import type { PipelinePlan, PlanOptions, StagePlan } from './pipeline-plan.js';
 import { refusePipeline, tooManyBoards } from './refusal.js';
 
@@ -84,16 +84,4 @@ export function tryPipeline(
     running: runningCosts(boards, stepMs, columns),
     kvTokens: Math.min(...planned.map(({ memory }) => memory.kvTokens)),
   };
-}
-
-/** Boards that are alike are tried once. */
-function kindsOf(boards: readonly BoardDescription[]): BoardKind<BoardDescription>[] {
-  const kinds = new Map<string, { board: BoardDescription; count: number }>();
-  for (const board of boards) {
-    const key = JSON.stringify(board);
-    const kind = kinds.get(key) ?? { board, count: 0 };
-    kind.count++;
-    kinds.set(key, kind);
-  }
-  return [...kinds.values()];
 }

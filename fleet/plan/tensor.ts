@@ -2,6 +2,7 @@ import type { BoardDescription } from '../../board/index.js';
 import { groupCycles, type TensorShape } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import {
+  type LayerRange,
   type MemoryRequest,
   memberShape,
   rowsOf,
@@ -26,6 +27,8 @@ export interface TensorOptions {
   readonly columns?: number | undefined;
   readonly link: Link;
   readonly request?: MemoryRequest | undefined;
+  /** Of these layers alone, as the boards of one stage have them; of all unless given. */
+  readonly range?: LayerRange | undefined;
   /** Plans it also where one board alone would be faster. */
   readonly isForced?: boolean | undefined;
 }
@@ -73,7 +76,7 @@ export function planTensor(
     const { need, available } = memory[memory.short];
     throw new PynqLlmError(
       'FLEET_TENSOR_DOES_NOT_FIT',
-      `A part of every matrix of ${model.name} takes ${mebibytes(need)} MiB of ${memory.short === 'dma' ? 'DMA' : "Linux's"} memory on ${board}, which has ${mebibytes(available)}.`,
+      `A part of every matrix of ${layersOf(options)}${model.name} takes ${mebibytes(need)} MiB of ${memory.short === 'dma' ? 'DMA' : "Linux's"} memory on ${board}, which has ${mebibytes(available)}.`,
       { context: { model: model.name, board, needed: need, available } },
     );
   }
@@ -85,14 +88,14 @@ export function planTensor(
 export function computeTensor(
   model: FleetModel,
   boards: readonly BoardDescription[],
-  { columns = 1, link, request = {} }: TensorOptions,
+  { columns = 1, link, request = {}, range = allOf(model) }: TensorOptions,
 ): TensorPlan {
-  const alone = boards.map((board) => stepCost(model.step, board).ms(columns));
+  const alone = boards.map((board) => stepCost(model.step, board).ms(columns, columns, range));
   const cuts = tensorCuts(
     model,
     alone.map((ms) => 1 / ms),
   );
-  const timed = cuts.map((cut) => ({ cut, step: timeStep(model, boards, cut, columns, link) }));
+  const timed = cuts.map((cut) => ({ cut, step: timeStep(model, boards, cut, columns, link, range) }));
   const { cut, step } = timed.reduce((a, b) => (b.step.ms < a.step.ms ? b : a));
   const aloneMs = Math.min(...alone);
   return {
@@ -102,7 +105,7 @@ export function computeTensor(
       board: board.name,
       share: cut.shares[i]!,
       cycles: step.cycles[i]!,
-      memory: memoryOf(model, cut.shares[i]!, board, request),
+      memory: memoryOf(model, cut.shares[i]!, board, request, range),
       sentBytes: step.sent[i]!,
     })),
     attended: cut.attended,
@@ -127,6 +130,7 @@ function timeStep(
   { shares, attended, inner }: TensorCut,
   columns: number,
   link: Link,
+  { from, to }: LayerRange,
 ) {
   const clocks = boards.map(() => 0);
   const cycles = boards.map(() => 0);
@@ -173,7 +177,7 @@ function timeStep(
     }
   };
   const { headDim } = memory;
-  for (const { always, query, after } of shape.layers) {
+  for (const { always, query, after } of shape.layers.slice(from, to)) {
     part([...query, ...always], ({ heads }) => columns * wireBytes(heads.count * headDim, attended));
     for (const group of after) {
       const isInner = group.some(({ name }) => /ffn_(gate|up)/.test(name));
@@ -182,7 +186,8 @@ function timeStep(
       );
     }
   }
-  part([shape.output], ({ logits }) => columns * wireBytes(logits.count, 'f32'), false);
+  if (to === shape.layers.length)
+    part([shape.output], ({ logits }) => columns * wireBytes(logits.count, 'f32'), false);
   return { ms: clocks[0]!, coreMs, exchanges, cycles, sent };
 }
 
@@ -192,14 +197,19 @@ function memoryOf(
   share: TensorShare,
   board: BoardDescription,
   request: MemoryRequest,
+  range: LayerRange,
 ): StageMemory {
   return stageMemory(
     memberShape(memory, share),
-    { from: 0, to: memory.layers },
+    range,
     board,
     { ...request, coreTypes: EXACT_TYPES },
     UPLOADS,
   );
+}
+
+function allOf({ step }: FleetModel): LayerRange {
+  return { from: 0, to: step.layers.length };
 }
 
 function doesNotPay(
@@ -220,7 +230,7 @@ function doesNotPay(
   const ms = (value: number) => value.toFixed(value < 10 ? 2 : 0);
   return new PynqLlmError(
     'FLEET_TENSOR_DOES_NOT_PAY',
-    `Cut by rows over ${boards.length} boards, a step of ${model.name} takes ${ms(plan.stepMs)} ms, ${ms(plan.linkMs)} of them for ${plan.exchanges} exchanges at a round trip of ${link.roundTripMs} ms; one board takes ${ms(plan.aloneMs)} ms.`,
+    `Cut by rows over ${boards.length} boards, a step of ${layersOf(options)}${model.name} takes ${ms(plan.stepMs)} ms, ${ms(plan.linkMs)} of them for ${plan.exchanges} exchanges at a round trip of ${link.roundTripMs} ms; one board takes ${ms(plan.aloneMs)} ms.`,
     {
       context: {
         model: model.name,
@@ -234,6 +244,11 @@ function doesNotPay(
           : `It pays from a round trip of ${ms(pays)} ms down; or plan a pipeline.`,
     },
   );
+}
+
+/** What is planned, where it is not the whole model. */
+function layersOf({ range }: TensorOptions): string {
+  return range === undefined ? '' : `layers ${range.from} to ${range.to - 1} of `;
 }
 
 function mebibytes(bytes: number): string {

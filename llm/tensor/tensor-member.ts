@@ -5,7 +5,7 @@ import type { Model } from '../model/model.js';
 import { CacheMirror, type StageBatch } from '../stages/index.js';
 import type { Gather } from './gather.js';
 
-/** A board that computes its part of every matrix of each step, for the engine on the first one. */
+/** A board that computes its part of every matrix of each step of a model, or of some of its layers, for an engine on another board. */
 export class TensorMember {
   readonly #model: Model;
   readonly #gather: Gather;
@@ -22,18 +22,22 @@ export class TensorMember {
 
   /**
    * Computes this board's part of a batch, together with all others. After an error the plan is over: the others are told.
-   * @throws PynqLlmError FLEET_TENSOR_*, LLM_STAGE_DIVERGED, LLM_MODEL_CLOSED, LLM_THREAD_LOST, GGUF_READ_FAILED
+   * @param hidden what the layers before left, embedding values a column; nothing where the first layer is here
+   * @returns what these layers leave, where others come after them and this is the first member
+   * @throws PynqLlmError FLEET_TENSOR_*, LLM_STAGE_BATCH, LLM_STAGE_DIVERGED, LLM_MODEL_CLOSED, LLM_THREAD_LOST, GGUF_READ_FAILED
    */
-  run(batch: StageBatch): void {
+  run(batch: StageBatch, hidden?: Float32Array): Float32Array | undefined {
     try {
       this.#gather.begin(batch.number);
+      const { isLast } = this.#model;
       const columns = this.#mirror
         .follow(batch)
         .map(
           (column, i): Column =>
-            batch.columns[i].wantsLogits ? { ...column, logits: this.#logits } : column,
+            isLast && batch.columns[i].wantsLogits ? { ...column, logits: this.#logits } : column,
         );
-      this.#model.compute(columns);
+      const left = this.#model.compute(columns, hidden);
+      return this.#gather.member === 0 ? left : undefined;
     } catch (error) {
       this.#gather.end();
       throw error;

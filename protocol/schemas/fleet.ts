@@ -47,14 +47,16 @@ export interface FleetPlanStatus {
   readonly model: string;
   /** `whole`: requests can run on it. */
   readonly state: 'loading' | 'whole' | 'failed';
-  /** Whether each of its boards has some rows of every matrix, of all layers. */
+  /** Whether the boards of a stage each have some rows of every matrix. */
   readonly byRows?: boolean | undefined;
-  /** Of the links of such boards, once it is measured. */
+  /** Of the links of such boards, once it is measured: of the slowest stage. */
   readonly roundTripMs?: number | undefined;
-  /** In their order; the last board has the requests. */
+  /** All boards in the order of their stages; the first one of the last stage has the requests. */
   readonly stages: {
     /** Name of the board. */
     readonly board: string;
+    /** Its stage, from 0 on. */
+    readonly stage: number;
     /** Layers from..to-1. */
     readonly from: number;
     /** The layer after its last one. */
@@ -117,6 +119,7 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
         stages: z.array(
           z.object({
             board: z.string(),
+            stage: count,
             from: count,
             to: count,
             state: z.enum(['loading', 'loaded', 'failed']),

@@ -38,6 +38,25 @@ describe('fleet plan, with the header of TinyLlama-1.1B alone', () => {
     expect(layers.stdout).toMatch(/kv260-2026-v3 +10 \(12 to 21\) \+ output/);
     const rows = await run(['plan', header, '--boards', '4', '--tensor']);
     expect(rows.stdout.match(/^pynq-z1 +8 /gm)).toHaveLength(4);
+    const groups = ['plan', header, '--boards', '4', '--tensor', '--pipeline', '2', '--dma-memory', '128'];
+    const both = await run(groups);
+    expect(both.stdout.match(/^ +0 +pynq-z1 +12 \(0 to 11\) +16 /gm)).toHaveLength(2);
+    expect(both.stdout.match(/^ +1 +pynq-z1 +10 \(12 to 21\) \+ output +16 /gm)).toHaveLength(2);
+    expect(JSON.parse((await run([...groups, '--json'])).stdout)).toMatchObject({
+      stages: [
+        { group: 0, from: 0, to: 12, rows: { boards: [{}, {}] } },
+        { from: 12, to: 22 },
+      ],
+    });
+  });
+
+  it('refuses groups that are none', async () => {
+    const uneven = await run(['plan', header, '--boards', '5', '--tensor', '--pipeline', '2']);
+    expect([uneven.status, uneven.stderr]).toEqual([2, expect.stringMatching(/no 2 groups/)]);
+    const alone = await run(['plan', header, '--boards', '4', '--pipeline', '2']);
+    expect([alone.status, alone.stderr]).toEqual([2, expect.stringMatching(/--pipeline is for --tensor/)]);
+    const deep = await run(['plan', header, '--boards', '46', '--tensor', '--pipeline', '23']);
+    expect(deep.stderr).toMatch(/FLEET_PLAN_TOO_MANY_BOARDS/);
   });
 
   it('says what would fit, and where exchanges cost too much', async () => {

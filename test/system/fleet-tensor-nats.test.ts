@@ -16,14 +16,17 @@ it('no agent has links without a fleet', async () => {
   expect(status).not.toBe(0);
 });
 
-describe.skipIf(noNatsServer !== undefined)('processes that compute every matrix together', () => {
+describe.skipIf(noNatsServer !== undefined).each([
+  ['two processes that compute every matrix together', ['one', 'two'], []],
+  ['two such groups, each with some layers', ['one', 'two', 'three', 'four'], ['--pipeline', '2']],
+] as const)('%s', (_, names, flags) => {
   let fleet: ProcessFleet;
   let board: BoardClient;
   let model: Model;
   beforeAll(async () => {
     fleet = await ProcessFleet.start({
-      names: ['one', 'two'],
-      gatewayFlags: ['--tensor', '2', '--force-tensor'],
+      names,
+      gatewayFlags: ['--tensor', '2', '--force-tensor', ...flags],
       // Told how it is reached, and by the address from which it reaches the broker.
       flagsOf: (name) => ['--links', name === 'one' ? '127.0.0.1:0' : '0'],
     });
@@ -38,7 +41,7 @@ describe.skipIf(noNatsServer !== undefined)('processes that compute every matrix
     const expected: Token[] = [];
     for await (const token of reference.generate(PROMPT, OPTIONS)) expected.push(token);
     const [before] = (await board.fleetStatus()).plans ?? [];
-    expect(before).toMatchObject({ state: 'whole', byRows: true });
+    expect(before).toMatchObject({ state: 'whole', byRows: true, stages: names.map(() => ({})) });
     const killed = before!.stages[0]!.board;
     const tokens: Token[] = [];
     for await (const token of model.generate(PROMPT, OPTIONS)) {

@@ -67,6 +67,13 @@ describe('what several boards are worth with TinyLlama-1.1B Q3_K_S, 62 MB/s and 
     least(what, timing, wanted);
   });
 
+  it.each([
+    ['pipeline of pairs, 8 sequences a stage', 'synthesised', [3.8, 7.5]],
+    ['pipeline of pairs, one stream', 'synthesised', [1.9, 1.9]],
+  ] as const)('%s, %s: at least %j at 4 and 8 boards', (what, timing, wanted) => {
+    least(what, timing, wanted);
+  });
+
   it('is never more than the boards', () => {
     for (const { gain, boards } of rows) expect(gain).toBeLessThanOrEqual(boards * 1.0001);
   });

@@ -28,7 +28,8 @@ const addressOf = ({ port, fingerprint }: LinkPort) => ({ host: '127.0.0.1', por
 async function linked(
   count: number,
   lanes: readonly LaneMemory[],
-  onBatch: (member: number, batch: StageBatch) => void = () => {},
+  onBatch: (member: number, batch: StageBatch, hidden: Float32Array | undefined) => void = () => {},
+  stateBytes = 0,
 ) {
   const ports = await Promise.all(Array.from({ length: count }, () => portOf()));
   const members = ports.map(addressOf);
@@ -40,7 +41,8 @@ async function linked(
         members,
         lane: lanes[own]!,
         openMs: 30_000,
-        onBatch: (batch) => onBatch(own, batch),
+        stateBytes,
+        onBatch: (batch, hidden) => onBatch(own, batch, hidden),
       }),
     ),
   );
@@ -93,20 +95,36 @@ describe('links between the members of a plan', () => {
     120_000,
   );
 
+  const batch = (number: number): StageBatch => ({
+    number,
+    changes: [{ kind: 'adopt', cache: 1, tokens: [3, 4] }, { kind: 'clear' }],
+    columns: [{ cache: 1, token: 5, position: 2, wantsLogits: true }],
+    freeFrames: 9,
+  });
+
   it('take batches of the first member to the others, in order', async () => {
     const got: [number, StageBatch][] = [];
-    const { all } = await linked(3, lanesOf(3, 64), (member, batch) => got.push([member, batch]));
-    const batch = (number: number): StageBatch => ({
-      number,
-      changes: [{ kind: 'adopt', cache: 1, tokens: [3, 4] }, { kind: 'clear' }],
-      columns: [{ cache: 1, token: 5, position: 2, wantsLogits: true }],
-      freeFrames: 9,
-    });
+    const { all } = await linked(3, lanesOf(3, 64), (member, one) => got.push([member, one]));
     for (const number of [0, 1]) all[0]!.sendBatch(batch(number));
     await expect.poll(() => got.length).toBe(4);
     for (const member of [1, 2])
       expect(got.filter(([to]) => to === member).map(([, one]) => one)).toEqual([batch(0), batch(1)]);
     expect(await all[1]!.roundTripMs(30_000)).toBeGreaterThan(0);
+  });
+
+  it('take what the layers before left with a batch, and end the plan where it is not as much as there are columns', async () => {
+    const got: (Float32Array | undefined)[] = [];
+    const { all } = await linked(2, lanesOf(2, 64), (_member, _batch, hidden) => got.push(hidden), 8);
+    const hidden = Float32Array.of(1.5, -2);
+    all[0]!.sendBatch(batch(0), hidden);
+    await expect.poll(() => got).toEqual([hidden]);
+    // Of the first layers there would be none, of two columns more.
+    for (const wrong of [undefined, Float32Array.of(1, 2, 3, 4), new Float32Array(new ArrayBuffer(4))]) {
+      const { all: again } = await linked(2, lanesOf(2, 64), () => got.push(undefined), 8);
+      again[0]!.sendBatch(batch(0), wrong);
+      expect(await again[1]!.ended).toEqual(code('FLEET_LINK_FRAME'));
+    }
+    expect(got).toHaveLength(1);
   });
 
   it('are refused to a board with another certificate, and to one without, before it is heard', async () => {

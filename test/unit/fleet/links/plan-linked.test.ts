@@ -10,15 +10,15 @@ const board = (name: string, linked = true) => ({ name, description, links: link
 describe('a cut by rows over boards with links', () => {
   it('is planned where the measured round trip pays, and refused with the figures where not', () => {
     const boards = [board('a'), board('b')];
-    expect(planLinked(TINY_LLAMA, boards, { roundTripMs: 0.2 }).gain).toBeGreaterThan(1.8);
-    const { code, message } = refusalOf(() => planLinked(TINY_LLAMA, boards, { roundTripMs: 20 }));
+    expect(planLinked(TINY_LLAMA, [boards], { roundTripOf: () => 0.2 }).gain).toBeGreaterThan(1.8);
+    const { code, message } = refusalOf(() => planLinked(TINY_LLAMA, [boards], { roundTripOf: () => 20 }));
     expect(code).toBe('FLEET_TENSOR_DOES_NOT_PAY');
     expect(message).toMatch(/at a round trip of 20 ms/);
   });
 
   it('is refused where boards have none, with their names', () => {
     const boards = [board('a'), board('b', false), board('c', false)];
-    const { code, message } = refusalOf(() => planLinked(TINY_LLAMA, boards, { roundTripMs: 0.2 }));
+    const { code, message } = refusalOf(() => planLinked(TINY_LLAMA, [boards], { roundTripOf: () => 0.2 }));
     expect(code).toBe('FLEET_LINKS_OFF');
     expect(message).toMatch(/b, c have no links/);
   });

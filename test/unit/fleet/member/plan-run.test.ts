@@ -14,12 +14,9 @@ const PLAN: Plan = {
   number: 7,
   model: MODEL,
   stages: ['a', 'b', 'c'].map((board, i) => ({
-    board,
-    owner: `o-${board}`,
     from: i,
     to: i + 1,
-    kvBytes: 8,
-    working: { staged: false, resultBytes: 64 },
+    boards: [{ board, owner: `o-${board}`, kvBytes: 8, working: { staged: false, resultBytes: 64 } }],
   })),
   settings: {},
   kvPool: { frames: 8, groups: { full: 1, windowed: 0 }, window: 0, keptRowFrames: 0, rowFrames: 0 },

@@ -11,7 +11,15 @@ import {
 } from '../../../../gguf/index.js';
 import type { Engine } from '../../../../llm/engine/engine.js';
 import type { GenerateRequest } from '../../../../llm/engine/request.js';
-import { Lane, LaneMemory, largestPart, memberPool, type TensorCut } from '../../../../llm/index.js';
+import {
+  kvShapeOfStage,
+  Lane,
+  LaneMemory,
+  largestPart,
+  memberKvShape,
+  stagePool,
+  type TensorCut,
+} from '../../../../llm/index.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import { modelShape } from '../../../../llm/memory/model-shape.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
@@ -77,8 +85,13 @@ export function loadPart(job: MemberJob) {
   const accelerator = board && new Accelerator(board);
   const part = { cut, gather: lane };
   const gguf = openSource(source);
-  const bytes = cut.shares.map(() => job.kvBytes ?? 4 * 2 ** 20);
-  const kvPool = memberPool(cut, modelShape(gguf), kvType ?? 'f16', bytes);
+  const shape = modelShape(gguf);
+  const all = kvShapeOfStage(shape, { from: 0, to: shape.layers });
+  const parts = cut.shares.map((share) => ({
+    shape: memberKvShape(all, share),
+    bytes: job.kvBytes ?? 4 * 2 ** 20,
+  }));
+  const kvPool = stagePool(parts, kvType ?? 'f16');
   const model = loadModel(gguf, { accelerator, kvType, kvPool, maxColumns, coreTypes: 'exact', part });
   const close = () => {
     model.close();

@@ -1,0 +1,84 @@
+import { kvShapeOfStage, memberKvShape, type PoolShape, stagePool } from '../../llm/index.js';
+import type { PlannedStage } from '../pipeline/plan-record.js';
+import { assignPipelines, type PipelineMode } from '../plan/assign.js';
+import type { FleetModel } from '../plan/fleet-model.js';
+import type { FleetBoard } from './boards.js';
+import { assignGroups, groupsOf, planStages, type RoundTrips, type TensorMode } from './group-plans.js';
+
+/** How models are cut over boards. */
+export interface CutMode {
+  /** Over how many stages by layers. */
+  readonly stages: PipelineMode;
+  /** Where each stage is cut by rows. */
+  readonly tensor: TensorMode | undefined;
+}
+
+/** How a model is to be loaded, as far as plans depend on it. */
+export interface CutRequest {
+  readonly contextLength: number | undefined;
+  readonly kvType: 'f16' | 'int8';
+  readonly kvBytes: number | undefined;
+  readonly maxColumns: number;
+}
+
+/** The boards that a plan has; with `auto` stages the fewest that it could have. */
+export function boardsOfPlan({ stages, tensor }: CutMode): number {
+  return (stages === 'auto' ? 1 : stages) * (tensor?.boards ?? 1);
+}
+
+/** What plans of rows depend on besides the boards. */
+export interface RowFacts {
+  readonly roundTrips: RoundTrips;
+  /** Owners of boards that compute other models together, each group in its order. */
+  readonly together: readonly (readonly string[])[];
+}
+
+/**
+ * Forms plans of a model from boards that have none of it, as many as there are boards for.
+ * @param mayBeShort whether one plan may have fewer boards than it should
+ * @returns the stages of each
+ * @throws PynqLlmError as assignPipelines and assignGroups, where there were enough boards
+ */
+export function formPlans(
+  model: FleetModel,
+  boards: readonly FleetBoard[],
+  request: CutRequest,
+  mode: CutMode,
+  mayBeShort: boolean,
+  { roundTrips, together }: RowFacts,
+): PlannedStage[][] {
+  const { stages, tensor } = mode;
+  const least = boardsOfPlan(mode);
+  if (tensor !== undefined) {
+    const groups = groupsOf(boards, tensor.boards, together);
+    if (boards.length >= least) return assignGroups(model, groups, stages, request, tensor, roundTrips);
+    // One alone has all of it.
+    const few = groups.length > 0 ? groups : groupsOf(boards, boards.length, together);
+    if (mayBeShort && boards.length > 1 && few.length > 0)
+      return [planStages(model, few, request, tensor, roundTrips)];
+  }
+  const others = boards.map((board) => ({ ...board, description: board.record.info.description }));
+  const asked = tensor === undefined ? stages : least;
+  return assignPipelines(model, others, asked, { request }, mayBeShort).map((one) =>
+    one.plan.stages.map(({ from, to, memory: { kvBytes, working } }, i): PlannedStage => {
+      const { name: board, owner } = one.boards[i]!;
+      return { from, to, boards: [{ board, owner, kvBytes, working }] };
+    }),
+  );
+}
+
+/** The pages that the boards of a plan have in common, each of its layers and heads. @throws PynqLlmError LLM_KV_TYPE */
+export function poolOf(
+  { memory }: FleetModel,
+  stages: readonly PlannedStage[],
+  kvType: 'f16' | 'int8',
+): PoolShape {
+  const parts = stages.flatMap((stage) => {
+    const shape = kvShapeOfStage(memory, stage);
+    return stage.boards.map(({ kvBytes }, member) => {
+      const share = stage.rows?.cut.shares[member];
+      return { shape: share === undefined ? shape : memberKvShape(shape, share), bytes: kvBytes };
+    });
+  });
+  return stagePool(parts, kvType);
+}
