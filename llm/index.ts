@@ -8,14 +8,11 @@ export {
   reportOfFile,
   weightLoss,
 } from './core-form/index.js';
-export {
-  Engine,
-  type EngineGeneration,
-  type EngineOptions,
-  type EnginePrefill,
-  type PrefillSink,
-} from './engine/engine.js';
+export { Engine } from './engine/engine.js';
+export type { EngineGeneration } from './engine/generation.js';
 export type { ServiceOptions } from './engine/job.js';
+export type { EngineOptions } from './engine/options.js';
+export type { EnginePrefill, PrefillSink } from './engine/prefill.js';
 export type { GenerateRequest } from './engine/request.js';
 export type { Scores } from './engine/score-sequence.js';
 export { PAGE_TOKENS } from './kv/layout.js';

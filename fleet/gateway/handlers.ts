@@ -8,20 +8,11 @@ import {
   withProgress,
 } from '../../agent/index.js';
 import { PynqLlmError } from '../../errors/index.js';
-import type { ClientPath } from '../../llm/index.js';
-import type {
-  BoardHealth,
-  BoardInfo,
-  Call,
-  FleetAdvice,
-  FleetStatus,
-  MethodName,
-  Params,
-  Result,
-  ServerStream,
-} from '../../protocol/index.js';
+import type { Call, MethodName, Result } from '../../protocol/index.js';
 import type { Calls } from './calls.js';
+import type { ClientRequests } from './client-requests.js';
 import type { FleetModels } from './fleet-models.js';
+import type { FleetReports } from './fleet-reports.js';
 import type { Operations } from './operations.js';
 
 /** What only a board's own agent does. */
@@ -54,25 +45,6 @@ type BoardOnly = (typeof BOARD_ONLY)[number];
 /** Answered by the protocol itself. */
 type AnsweredBySession = 'hello' | 'stream.close';
 
-/** What a fleet can do, as sent in the reply to hello. */
-export const FLEET_CAPABILITIES = [
-  'models',
-  'upload',
-  'generate',
-  'continue',
-  'score',
-  'metrics',
-  'pieces',
-  'client-path',
-  'find',
-  'memory',
-  'check',
-  'traceparent',
-  'board-metrics',
-  'fleet',
-  'fleet-operations',
-] as const;
-
 type Handlers = { readonly [M in Exclude<MethodName, AnsweredBySession | BoardOnly>]: Handler<M> };
 
 /** What the requests of every session are answered with. */
@@ -82,17 +54,8 @@ export interface HandledGateway {
   readonly calls: Calls;
   readonly generations: GenerationRegistry;
   readonly operations: Operations;
-  info(): Promise<BoardInfo>;
-  health(): Promise<BoardHealth>;
-  status(): FleetStatus;
-  advice(params: Params<'fleet.advise'>): FleetAdvice;
-  metrics(): Promise<Result<'metrics.read'>>;
-  generate(
-    params: Params<'generate.start'>,
-    client: ClientPath,
-    stream: ServerStream,
-  ): Promise<Result<'generate.start'>>;
-  progress(generation: string): Promise<Result<'generate.progress'>>;
+  readonly requests: ClientRequests;
+  readonly reports: FleetReports;
 }
 
 /** What answers one session's requests. */
@@ -128,10 +91,10 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
   };
 
   return {
-    'board.info': () => gateway.info(),
-    'board.health': () => gateway.health(),
-    'fleet.status': () => gateway.status(),
-    'fleet.advise': ({ params }) => gateway.advice(params),
+    'board.info': () => gateway.reports.info(),
+    'board.health': () => gateway.reports.health(),
+    'fleet.status': () => gateway.reports.status(),
+    'fleet.advise': ({ params }) => gateway.reports.advice(params),
     'fleet.drain': ({ params }) => gateway.operations.drain(params),
     'fleet.verify': () => gateway.operations.verify(),
 
@@ -164,15 +127,15 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'models.applyTemplate': askLoaded,
 
     'generate.start': (call) =>
-      gateway.generate(call.params, clientPath(share(), number, call.params.service), call.stream()),
-    'generate.progress': ({ params }) => gateway.progress(params.generation),
+      gateway.requests.generate(call.params, clientPath(share(), number, call.params.service), call.stream()),
+    'generate.progress': ({ params }) => gateway.requests.progress(params.generation),
     score: (call) =>
       withProgress(call.stream(), () => {
         models.requireLoaded(call.params.model);
         return calls.askAny(call.params.model, 'score', call.params, SCORE_MS);
       }),
 
-    'metrics.read': () => gateway.metrics(),
+    'metrics.read': () => gateway.reports.metrics(),
   };
 }
 

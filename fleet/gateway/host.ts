@@ -5,9 +5,9 @@ import { type SessionHost, Sessions, UploadBodies } from '../../agent/index.js';
 import { type Lease, type LeaseWatch, takeLease, watchLeases } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { GATEWAY, LEADER } from '../subjects.js';
+import { FLEET_CAPABILITIES } from './capabilities.js';
 import { declareStores } from './declare-stores.js';
 import { Gateway, type GatewayOptions } from './gateway.js';
-import { FLEET_CAPABILITIES } from './handlers.js';
 import { mirrorModels } from './mirror-models.js';
 
 /** Another gateway takes the lead where it has not heard of the one that leads for so long. */

@@ -74,7 +74,7 @@ export class KvCache {
 
   /** Tokens that it could hold if all other sequences made room; pinned pages of others stay. */
   get mostTokens(): number {
-    return Math.min(this.maxTokens, this.#pool.roomFor(this.#pool.pinnedFramesOf(this.#pages)));
+    return Math.min(this.maxTokens, this.#pool.roomFor(this.#pool.pins.framesOf(this.#pages)));
   }
 
   /**
@@ -174,11 +174,10 @@ export class KvCache {
   settle(certain = this.length): void {
     this.#dropPagesFrom(Math.ceil(this.length / PAGE_TOKENS));
     const complete = Math.floor(certain / PAGE_TOKENS);
-    for (; this.#settled < complete; this.#settled++) {
-      const at = this.#settled * PAGE_TOKENS;
-      const tokens = this.#tokens.slice(at, at + PAGE_TOKENS);
-      const page = this.#pool.settle(this.#pages[this.#settled], this.#pages[this.#settled - 1], tokens);
-      this.#place(this.#settled, page);
+    for (let i = this.#settled; i < complete; i++) {
+      const tokens = this.#tokens.slice(i * PAGE_TOKENS, (i + 1) * PAGE_TOKENS);
+      this.#place(i, this.#pool.pages.settle(this.#pages[i], this.#pages[i - 1], tokens));
+      this.#settled = i + 1;
     }
     this.#dropWindowedBefore(this.#pool.memory.layout.windowStart(certain), this.#pages.length);
   }
@@ -188,7 +187,7 @@ export class KvCache {
     this.settle();
     const fork = this.sibling();
     for (const [i, page] of this.#pages.entries()) {
-      for (const { name } of this.#heldOf(page, i)) this.#pool.hold(page, name);
+      for (const { name } of this.#heldOf(page, i)) this.#pool.pages.hold(page, name);
       fork.#place(i, page);
     }
     fork.#windowFrom = this.#windowFrom;
@@ -258,13 +257,14 @@ export class KvCache {
 
   /** A page for the next frames of a file with so many tokens. */
   #placeSpilled(tokens: number): void {
-    const isComplete = (this.#pages.length + 1) * PAGE_TOKENS <= tokens;
-    const page = this.#pool.newPage(isComplete ? 'settled' : 'open', this.#pages.length >= this.#windowFrom);
+    const i = this.#pages.length;
+    const isComplete = (i + 1) * PAGE_TOKENS <= tokens;
+    const page = this.#pool.pages.newPage(isComplete ? 'settled' : 'open', i >= this.#windowFrom);
     if (page === undefined) {
       this.#giveBackPages();
       throw this.#full();
     }
-    this.#place(this.#pages.length, page);
+    this.#place(i, page);
   }
 
   /** What the `i`th page, settled or open, consists of here. */
@@ -284,13 +284,13 @@ export class KvCache {
 
   /** Holds what layers with a window keep of a page, where there are any. */
   #holdWindowed(page: Page): void {
-    if (this.#tables.windowed.length > 0) this.#pool.hold(page, 'windowed');
+    if (this.#tables.windowed.length > 0) this.#pool.pages.hold(page, 'windowed');
   }
 
   /** Lets go of what layers with a window keep of the pages before `start`, of the first `count` pages; those after have none. */
   #dropWindowedBefore(start: number, count: number): void {
     for (let i = this.#windowFrom; i < Math.min(start, count); i++)
-      this.#pool.drop(this.#pages[i], 'windowed');
+      this.#pool.pages.drop(this.#pages[i], 'windowed');
     this.#windowFrom = Math.max(this.#windowFrom, start);
   }
 
@@ -351,19 +351,19 @@ export class KvCache {
     const i = Math.floor(position / PAGE_TOKENS);
     let page: Page | undefined = this.#pages[i];
     if (page === undefined) {
-      page = pool.newPage();
+      page = pool.pages.newPage();
       if (page === undefined) return false;
       this.#place(i, page);
     } else if (page.full.holders > 1 || page.entry !== undefined) {
-      const copy = pool.copyOf(page);
+      const copy = pool.pages.copyOf(page);
       if (copy === undefined) return false;
-      for (const { name } of this.#heldOf(page, i).reverse()) pool.drop(page, name);
+      for (const { name } of this.#heldOf(page, i).reverse()) pool.pages.drop(page, name);
       page = copy;
       this.#place(i, page);
     }
     const completes = position % PAGE_TOKENS === PAGE_TOKENS - 1;
     if (!completes || pool.memory.layout.type === 'f16' || hasBytes(page)) return true;
-    if (!pool.takeBytes(page)) return false;
+    if (!pool.pages.takeBytes(page)) return false;
     this.#place(i, page);
     return true;
   }
@@ -390,7 +390,8 @@ export class KvCache {
 
   #dropPagesFrom(first: number): void {
     for (let i = this.#pages.length - 1; i >= first; i--) {
-      for (const { name } of this.#heldOf(this.#pages[i], i).reverse()) this.#pool.drop(this.#pages[i], name);
+      const page = this.#pages[i];
+      for (const { name } of this.#heldOf(page, i).reverse()) this.#pool.pages.drop(page, name);
       this.#pages.length = i;
     }
     if (this.#pages.length === 0) this.#windowFrom = 0;

@@ -71,6 +71,11 @@ export class KvMemory {
     return this.#free.length + this.frames - this.#untouched;
   }
 
+  /** Complete pages that there is room for. */
+  get completePages(): number {
+    return Math.floor(this.frames / this.layout.pageFrames);
+  }
+
   /** Only where a frame is free. Its content is whatever it was. */
   take(): number {
     return this.#free.pop() ?? this.#untouched++;

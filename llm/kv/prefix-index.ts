@@ -1,4 +1,4 @@
-import type { Page } from './page.js';
+import { PAGE_TOKENS, type Page } from './page.js';
 import { type HeldPages, PageChanges } from './page-changes.js';
 
 /**
@@ -16,6 +16,17 @@ export class PrefixIndex {
     return sameHash?.find(
       ({ entry }) => entry !== undefined && entry.prefix === prefix && equal(entry.tokens, tokens),
     );
+  }
+
+  /** The complete pages of `tokens` that are there, up to the first that is not. @param known the first of them */
+  pagesOf(tokens: readonly number[], known: readonly Page[] = []): Page[] {
+    const pages = [...known];
+    for (let at = pages.length * PAGE_TOKENS; at + PAGE_TOKENS <= tokens.length; at += PAGE_TOKENS) {
+      const page = this.find(pages.at(-1), tokens.slice(at, at + PAGE_TOKENS));
+      if (page === undefined) break;
+      pages.push(page);
+    }
+    return pages;
   }
 
   /** @param prefix a page that is in the index and stays in it as long as `page` */

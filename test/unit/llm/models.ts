@@ -8,8 +8,9 @@ import {
   openGguf,
   writeSyntheticLlama,
 } from '../../../gguf/index.js';
-import { Engine, type EngineOptions } from '../../../llm/engine/engine.js';
+import { Engine } from '../../../llm/engine/engine.js';
 import type { ServiceOptions, TokenSink } from '../../../llm/engine/job.js';
+import type { EngineOptions } from '../../../llm/engine/options.js';
 import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../llm/engine/request.js';
 import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
 import { kvShapeOf, readConfig } from '../../../llm/model/config.js';

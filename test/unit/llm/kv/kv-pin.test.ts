@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { PynqLlmError } from '../../../../errors/index.js';
-import type { PrefillSink } from '../../../../llm/engine/engine.js';
+import type { PrefillSink } from '../../../../llm/engine/prefill.js';
 import type { KvType } from '../../../../llm/kv/layout.js';
 import type { KvPin } from '../../../../llm/kv/pool.js';
 import type { Model } from '../../../../llm/model/model.js';

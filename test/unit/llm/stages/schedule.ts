@@ -1,7 +1,9 @@
 import { expect } from 'vitest';
 import { isPynqLlmError, PynqLlmError } from '../../../../errors/index.js';
-import type { Engine, EngineGeneration, EngineOptions } from '../../../../llm/engine/engine.js';
+import type { Engine } from '../../../../llm/engine/engine.js';
+import type { EngineGeneration } from '../../../../llm/engine/generation.js';
 import type { ServiceOptions } from '../../../../llm/engine/job.js';
+import type { EngineOptions } from '../../../../llm/engine/options.js';
 import type { GenerateRequest, GenerationResult, TokenOutput } from '../../../../llm/engine/request.js';
 import type { KvPin } from '../../../../llm/kv/pool.js';
 import { EngineMetrics } from '../../../../llm/scheduling/index.js';
