@@ -59,8 +59,7 @@ const CONVERTERS: Readonly<Partial<Record<GgmlType, Converter>>> = {
 };
 
 function floats(bytes: Uint8Array, columns: number, out: Float32Array): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let i = 0; i < columns; i++) out[i] = view.getFloat32(4 * i, true);
+  new Uint8Array(out.buffer, out.byteOffset, 4 * columns).set(bytes.subarray(0, 4 * columns));
 }
 
 function halves(bytes: Uint8Array, columns: number, out: Float32Array): void {

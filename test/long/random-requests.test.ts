@@ -7,8 +7,10 @@ const directory = temporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
 
 it.each([
-  ['f16', 10_000],
-  ['int8', 2_000],
-] as const)('of %s no page is lost after %s random requests with cancels', (type, requests) => {
-  losesNoPage(type, requests, join(directory.path, type));
+  ['f16', 10_000, 'attention'],
+  ['int8', 2_000, 'attention'],
+  ['f16', 2_000, 'convolution'],
+  ['int8', 2_000, 'convolution'],
+] as const)('of %s no page is lost after %s random requests with cancels: %s', (type, requests, mixer) => {
+  losesNoPage(type, requests, join(directory.path, `${type}-${mixer}`), mixer);
 });

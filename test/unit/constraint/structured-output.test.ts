@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { ResponseFormat } from '../../../constraint/index.js';
 import { Sampler } from '../../../llm/sampling/index.js';
 import { Random } from '../../../maths/index.js';
-import { Bench, GREEDY, textOf, tinyStories } from '../llm/models.js';
+import { Bench, GREEDY, textOf, tinyStoriesOnCore } from '../llm/models.js';
 import { satisfies } from './json-schema-validator.js';
 
-const model = tinyStories();
+const model = tinyStoriesOnCore();
 const PROMPT = model.tokenizer.encode('Once upon a time');
 
 const CHARACTER = {

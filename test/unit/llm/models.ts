@@ -1,3 +1,5 @@
+import { loadBoardDescription } from '../../../board/description-file.js';
+import { Accelerator } from '../../../driver/accelerator.js';
 import {
   bytesSource,
   fileSource,
@@ -16,6 +18,7 @@ import { KvLayout, type KvType } from '../../../llm/kv/layout.js';
 import { kvShapeOf, readConfig } from '../../../llm/model/config.js';
 import { loadModel } from '../../../llm/model/load-model.js';
 import type { Model } from '../../../llm/model/model.js';
+import { openMockBoard } from '../../../mock-device/index.js';
 import { convolvingGguf } from './convolving.js';
 
 export const TINY_STORIES = 'models/tiny-stories-Q3_K_M.gguf';
@@ -47,6 +50,15 @@ export function syntheticGguf(
 
 export function tinyStories(): Model {
   return loadModel(openGguf(fileSource(TINY_STORIES)));
+}
+
+/** The same bits many times sooner: the CPU's own arithmetic for K-quants is plain, not fast. */
+export function tinyStoriesOnCore(contextLength?: number): Model {
+  const board = openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' });
+  return loadModel(openGguf(fileSource(TINY_STORIES)), {
+    accelerator: new Accelerator(board),
+    contextLength,
+  });
 }
 
 /** The same file with metadata or tensors changed after reading: `undefined` takes an entry away. */

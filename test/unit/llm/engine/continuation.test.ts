@@ -10,6 +10,7 @@ import type { Model } from '../../../../llm/model/model.js';
 import { Random } from '../../../../maths/index.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { Bench, deepened, GREEDY, type Received, TINY_STORIES, textOf, tinyOfPages } from '../models.js';
+import { endOf, givesTheSameCut, run } from './random-cuts.js';
 
 const TOKENS = 12;
 const accelerator = new Accelerator(openMockBoard({ ...loadBoardDescription('kv260'), timing: 'systemc' }));
@@ -27,22 +28,7 @@ const REPETITIVE = model.tokenizer.encode('The cat sat on the mat. The dog sat o
 
 const format = (schema: unknown): ResponseFormat => ({ type: 'json-schema', schema: JSON.stringify(schema) });
 
-function run(on: Model, request: GenerateRequest): Received & { readonly steps: number } {
-  const bench = new Bench(on);
-  const { received } = bench.submit(request);
-  let steps = 0;
-  for (; bench.engine.hasWork; steps++) bench.engine.step();
-  return { ...received, steps };
-}
-
 const idsOf = ({ tokens }: Received) => tokens.map(({ id }) => id);
-
-/** What does not depend on clocks or on what the pool had already. */
-function endOf({ result }: Received) {
-  if (result === undefined) return undefined;
-  const { promptTokens, generatedTokens } = result.timing;
-  return { reason: result.reason, text: result.text, tokens: result.tokens, promptTokens, generatedTokens };
-}
 
 /** Cuts a generation at every index, in turns with pages of the whole one in the pool and without. */
 function expectSameAfterEveryCut(on: Model, request: GenerateRequest) {
@@ -187,7 +173,7 @@ describe('a generation that goes on after its first tokens has the bits of one t
   });
 
   it('until the context is full', () => {
-    const short = loadModel(gguf, { contextLength: ONCE.length + TOKENS });
+    const short = loadModel(gguf, { accelerator, contextLength: ONCE.length + TOKENS });
     const whole = expectSameAfterEveryCut(short, { prompt: ONCE, sampling: GREEDY, ignoreEos: true });
     expect(whole.result).toMatchObject({ reason: 'context-full', tokens: TOKENS + 1 });
   });
@@ -373,59 +359,7 @@ describe('what cannot be gone on after is refused', () => {
   });
 });
 
-it('a request of any options, cut several times anywhere, gives what it gives uncut', {
-  timeout: 240_000,
-}, () => {
-  const random = new Random(23);
-  const below = (n: number) => Math.floor(random.nextDouble() * n);
-  const maybe = <T>(value: T): T | undefined => (below(2) === 0 ? value : undefined);
-  const tiny = { f16: tinyOfPages('f16', 64), int8: tinyOfPages('int8', 64) };
-  let cuts = 0;
-  for (let i = 0; i < 150; i++) {
-    const on = below(4) === 0 ? model : below(2) === 0 ? tiny.f16 : tiny.int8;
-    const highest = on.config.vocabSize - 3;
-    const request: GenerateRequest = {
-      prompt: Array.from({ length: 1 + below(40) }, () => 3 + below(highest)),
-      maxTokens: 1 + below(30),
-      ignoreEos: below(2) === 0,
-      promptLookup: below(2) === 0,
-      stop: maybe(
-        Array.from({ length: 1 + below(3) }, () => on.tokenizer.decode([3 + below(highest)]) || 'x'),
-      ),
-      responseFormat: on === model ? maybe<ResponseFormat>({ type: 'json-object' }) : undefined,
-      sampling: {
-        seed: below(1000),
-        temperature: maybe(below(3) / 2),
-        topK: maybe(below(50)),
-        topP: maybe(random.nextDouble()),
-        minP: maybe(random.nextDouble() / 5),
-        repeatPenalty: maybe(0.8 + random.nextDouble()),
-        frequencyPenalty: maybe(random.nextDouble()),
-        presencePenalty: maybe(random.nextDouble() - 0.5),
-        repeatLastN: maybe(below(30) - 1),
-        logitBias: maybe([[3 + below(highest), below(9) - 4] as const]),
-        topLogprobs: below(3),
-      },
-    };
-    const whole = run(on, request);
-    if (whole.error !== undefined) throw whole.error;
-    // Each part is cut by ending it early, and the next one has the tokens of all before it.
-    const pieces: Received['tokens'][number][] = [];
-    let last: Received | undefined;
-    while (pieces.length < whole.tokens.length) {
-      const bench = new Bench(on);
-      const continueFrom = pieces.map(({ id }) => id);
-      const { received, generation } = bench.submit({ ...request, continueFrom, credit: 0 });
-      generation.grant(pieces.length + 1 + below(12));
-      bench.run();
-      generation.cancel();
-      if (bench.engine.count > 0) bench.engine.step();
-      pieces.push(...received.tokens);
-      last = received;
-      cuts++;
-    }
-    expect(pieces).toEqual(whole.tokens);
-    expect(last && endOf(last)).toEqual(endOf(whole));
-  }
-  expect(cuts).toBeGreaterThan(250);
+// test/long has more of them.
+it('a request of any options, cut several times anywhere, gives what it gives uncut', () => {
+  givesTheSameCut(model, 40);
 });

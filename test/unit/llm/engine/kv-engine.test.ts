@@ -2,6 +2,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { GenerateRequest, TokenOutput } from '../../../../llm/engine/request.js';
+import type { KvType } from '../../../../llm/kv/layout.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
 import { newCost } from '../../../../llm/model/cost.js';
 import { ModelDrafter } from '../../../../llm/speculation/model-drafter.js';
@@ -9,8 +11,27 @@ import { Random } from '../../../../maths/index.js';
 import { Bench, tinyOfPages as tiny } from '../models.js';
 import { losesNoPage, randomRequest } from './random-requests.js';
 
+type Mixer = 'attention' | 'convolution';
+
 const folder = mkdtempSync(join(tmpdir(), 'kv-engine-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What each request gives alone, where pages are plenty: once for both ways to get short pages back. */
+const alone = new Map<string, TokenOutput[][]>();
+
+function tokensAlone(type: KvType, mixer: Mixer, requests: readonly GenerateRequest[]): TokenOutput[][] {
+  const key = JSON.stringify([type, mixer, requests]);
+  const bench = new Bench(tiny(type, 400, mixer));
+  const tokens =
+    alone.get(key) ??
+    requests.map((request) => {
+      const { received } = bench.submit(request);
+      bench.run();
+      return received.tokens;
+    });
+  alone.set(key, tokens);
+  return tokens;
+}
 
 describe.each([
   ['f16', 'computed again', 12, 'attention'],
@@ -31,13 +52,10 @@ describe.each([
     const bench = new Bench(model, { spill });
     const received = requests.map((request) => bench.submit(request).received);
     bench.run();
-    const alone = new Bench(tiny(type, 400, mixer));
-    requests.forEach((request, i) => {
-      const expected = alone.submit(request).received;
-      alone.run();
+    for (const [i, tokens] of tokensAlone(type, mixer, requests).entries()) {
       expect(received[i].error).toBeUndefined();
-      expect(received[i].tokens).toEqual(expected.tokens);
-    });
+      expect(received[i].tokens).toEqual(tokens);
+    }
     const { used, preemptions, restored, spillFailures } = model.kvPool.stats;
     expect(preemptions).toBeGreaterThan(0);
     expect([used, spillFailures]).toEqual([0, 0]);
@@ -83,7 +101,7 @@ it.each([
 
 // test/long has more of them.
 it.each([
-  ['f16', 1_500, 'attention'],
+  ['f16', 500, 'attention'],
   ['int8', 500, 'attention'],
   ['f16', 500, 'convolution'],
   ['int8', 500, 'convolution'],

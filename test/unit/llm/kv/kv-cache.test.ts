@@ -2,63 +2,23 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { GgmlType } from '../../../../gguf/index.js';
-import { KvLayout, type KvType } from '../../../../llm/kv/layout.js';
+import type { KvType } from '../../../../llm/kv/layout.js';
 import type { KvPool } from '../../../../llm/kv/pool.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
-import { kvShapeOf, readConfig } from '../../../../llm/model/config.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import type { Model } from '../../../../llm/model/model.js';
-import { convolvingGguf } from '../convolving.js';
-import { changed, syntheticGguf } from '../models.js';
-import { feed, Monkey, reference } from './monkey.js';
-
-const TINY = syntheticGguf(() => GgmlType.F32, {
-  embedding: 32,
-  layers: 2,
-  feedForward: 32,
-  heads: 4,
-  kvHeads: 2,
-  vocabulary: 260,
-  contextLength: 128,
-});
-
-/** Two layers that convolve, first and last, and two that attend. */
-const CONVOLVING = convolvingGguf({ convolves: [true, false, false, true] });
-/** All that attend have a window. */
-const WINDOWED = changed(CONVOLVING, { 'lfm2.attention.sliding_window': 20 });
-
-function tiny(kvType: KvType, pages = 64, gguf = TINY): Model {
-  const { frameBytes, pageFrames, rowFrames } = new KvLayout(kvShapeOf(readConfig(gguf)), kvType);
-  const kvBytes = pages * (pageFrames + rowFrames) * frameBytes;
-  return loadModel(gguf, { kvType, kvBytes, maxColumns: 24 });
-}
+import { feed, reference } from './monkey.js';
+import { CACHES, CONVOLVING, cachesAreRight, TINY, tiny } from './sweeps.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'kv-cache-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.each([
-  ['f16', 'attention', TINY],
-  ['int8', 'attention', TINY],
-  ['f16', 'attention and convolutions', CONVOLVING],
-  ['int8', 'attention and convolutions', CONVOLVING],
-  ['f16', 'windows and convolutions', WINDOWED],
-  ['int8', 'windows and convolutions', WINDOWED],
-] as const)('a cache in pages of %s, with %s', (type, _, gguf) => {
+describe.each(CACHES)('a cache in pages of %s, with %s', (type, _, gguf) => {
   const other = tiny(type, 64, gguf);
 
+  // test/long has more of them.
   it('gives the logits of tokens fed one by one, whatever is done with it', () => {
-    const model = tiny(type, 200, gguf);
-    for (let seed = 0; seed < (gguf === TINY ? 12 : 6); seed++) {
-      const monkey = new Monkey(model, other, seed, folder);
-      monkey.run(40);
-      expect(monkey.compared).toBeGreaterThan(50);
-      expect(model.kvPool.stats.used).toBe(0);
-    }
-    expect(model.kvPool.stats.hits).toBeGreaterThan(10);
-    model.kvPool.clear();
-    expect(model.kvPool.stats).toMatchObject({ used: 0, cached: 0 });
-    expect(model.kvPool.memory.freeFrames).toBe(model.kvPool.memory.frames);
+    cachesAreRight(type, gguf, folder, { seeds: 3, leastHits: 0 });
   });
 
   it('is adopted by a sequence with the same beginning, up to the page before its last token', () => {

@@ -2,66 +2,25 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { fileSource, openGguf } from '../../../../gguf/index.js';
-import { KvLayout, type KvType } from '../../../../llm/kv/layout.js';
+import { KvLayout } from '../../../../llm/kv/layout.js';
 import { KvPool } from '../../../../llm/kv/pool.js';
 import { SpillFolder } from '../../../../llm/kv/spill-folder.js';
-import { loadModel } from '../../../../llm/model/load-model.js';
-import type { Model } from '../../../../llm/model/model.js';
-import { changed } from '../models.js';
 import { feed, Monkey, reference } from './monkey.js';
+import { heldFrames, WINDOWS, windowed, windowsAreRight } from './sweeps.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'kv-window-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A model of a family whose layers see `window` tokens, for sequences of up to 256. */
-function windowed(
-  family: string,
-  window: number,
-  kvType: KvType,
-  kvBytes = 1 << 23,
-  pattern: Record<string, number> = {},
-): Model {
-  const gguf = openGguf(fileSource(join('test', 'fixtures', 'families', `${family}-f16.gguf`)));
-  const metadata = { [`${family}.attention.sliding_window`]: window, ...pattern };
-  return loadModel(changed(gguf, metadata), { kvType, kvBytes, maxColumns: 24 });
-}
-
 const text = (length: number, first = 3) => Array.from({ length }, (_, i) => first + ((i * 7) % 101));
-
-/** Frames that somebody holds. */
-function heldFrames({ kvPool }: Model): number {
-  kvPool.clear();
-  return kvPool.memory.frames - kvPool.memory.freeFrames;
-}
 
 /** A page's bytes in one layer of these families: keys and values of 16 tokens as halves, or INT8 with two scales a head. */
 const LAYER_BYTES = { gemma2: { f16: 3072, int8: 1552 }, gemma3: { f16: 1536, int8: 776 } } as const;
 
 describe.each(['f16', 'int8'] as const)('a cache of %s with windows', (type) => {
-  it.each([
-    ['gemma2', 5],
-    ['gemma2', 16],
-    ['gemma2', 40],
-    ['gemma3', 1],
-    ['gemma3', 70],
-  ] as const)(
+  // test/long has more of them.
+  it.each(WINDOWS)(
     'of %s, %s tokens, gives the logits of tokens fed one by one, whatever is done with it',
-    (family, window) => {
-      // The other one never settles, so that its windows pass nothing on.
-      const other = windowed(family, window, type);
-      // The pool is scarce: what nobody holds is thrown out now and then.
-      const model = windowed(family, window, type, family === 'gemma2' ? 400_000 : 500_000);
-      for (let seed = 0; seed < 6; seed++) {
-        const monkey = new Monkey(model, other, seed, join(folder, `${family}-${window}-${type}`), 40);
-        monkey.run(30);
-        expect(monkey.compared).toBeGreaterThan(20);
-        expect(model.kvPool.stats.used).toBe(0);
-      }
-      expect(model.kvPool.stats.hits).toBeGreaterThan(0);
-      expect(heldFrames(model)).toBe(0);
-    },
-    60_000,
+    (family, window) => windowsAreRight(type, family, window, folder, { seeds: 2, leastHits: 0 }),
   );
 
   it.each([

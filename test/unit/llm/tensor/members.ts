@@ -69,10 +69,16 @@ export interface MemberJob extends Omit<GroupSettings, 'lanes'> {
   readonly ports: readonly MessagePort[];
 }
 
+/** Random weights by what they are made of: each thread makes them once. */
+const synthetic = new Map<string, GgufFile>();
+
 export function openSource(source: ModelSource): GgufFile {
   if ('file' in source) return openGguf(fileSource(source.file));
   const { types, dimensions } = source;
-  return syntheticGguf((name) => types[name.length % types.length], dimensions);
+  const key = JSON.stringify(source);
+  const gguf = synthetic.get(key) ?? syntheticGguf((name) => types[name.length % types.length], dimensions);
+  synthetic.set(key, gguf);
+  return gguf;
 }
 
 export const family = (file: string): ModelSource => ({ file: join('test', 'fixtures', 'families', file) });

@@ -41,17 +41,19 @@ describe.skipIf(kit === undefined || !hasSharedVocabularies)(
     });
 
     it.each(Object.keys(pre))('are exactly ours with the pre-tokenizer %s', (name) => {
-      const gpt2 = tokenizerMetadata().set('tokenizer.ggml.pre', name);
-      const tokenizer = createTokenizer(gpt2);
+      const tokenizer = createTokenizer(tokenizerMetadata().set('tokenizer.ggml.pre', name));
       for (const [i, text] of texts.entries())
         expect([text, tokenizer.encode(text, { addSpecial: false })]).toEqual([text, pre[name][i]]);
     });
   },
 );
 
+let gpt2: ReadonlyMap<string, GgufValue> | undefined;
+
+/** Read once: all pre-tokenizers are tried with it. */
 function tokenizerMetadata(): Map<string, GgufValue> {
-  const bytes = readFileSync(sharedPath('tokenizer', 'ggml-vocab-gpt-2.gguf'));
-  return new Map(openGguf(bytesSource(bytes)).metadata);
+  gpt2 ??= openGguf(bytesSource(readFileSync(sharedPath('tokenizer', 'ggml-vocab-gpt-2.gguf')))).metadata;
+  return new Map(gpt2);
 }
 
 describe('a pre-tokenizer', () => {
