@@ -9,6 +9,8 @@ import { terminalPrompts } from './terminal-prompts.js';
 
 /** After Ctrl-C the work has this long to end; a board that does not answer must not hold the terminal. */
 const INTERRUPT_MS = 2_000;
+/** A device that has said nothing for so long is told of. */
+const SLOW_MS = 3_000;
 
 /**
  * Connects, runs, closes: a broken run closes too. Ctrl-C as in `withInterrupt`.
@@ -17,29 +19,56 @@ const INTERRUPT_MS = 2_000;
 export function withBoard<T>(
   options: DeviceOptions,
   run: (board: BoardClient, signal: AbortSignal) => Promise<T>,
+  how: HowToConnect = {},
 ): Promise<T> {
   return withInterrupt(async (signal) => {
-    await using board = await connectBoard(options, signal);
+    await using board = await connectBoard(options, signal, how);
     return await run(board, signal);
   });
 }
 
-/** Connects to the device that the flags name. @param several what is other for one of several boards @throws as `connect` */
+/** As `withBoard`, for who looks at a fleet: it may have no board now. */
+export function withFleet<T>(
+  options: DeviceOptions,
+  run: (fleet: BoardClient, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return withBoard(options, run, { withoutBoards: true });
+}
+
+interface HowToConnect {
+  /** Of one of several boards. */
+  readonly name?: string;
+  readonly timeoutMs?: number | undefined;
+  /** See SessionOptions. */
+  readonly withoutBoards?: boolean;
+}
+
+/** Connects to the device that the flags name. @throws as `connect` */
 export async function connectBoard(
   options: DeviceOptions,
   signal: AbortSignal,
-  { name, timeoutMs }: { readonly name?: string; readonly timeoutMs?: number | undefined } = {},
+  { name, timeoutMs, withoutBoards }: HowToConnect = {},
 ): Promise<BoardClient> {
   const { connect } = await import('../sdk/index.js');
-  return connect(options.device, {
-    token: options.token,
-    fingerprint: options.tlsFingerprint,
-    threads: options.threads,
-    ssh: { prompts: terminalPrompts(name) },
-    timeoutMs,
-    signal,
-    onConnection: (event) => onConnection(event, name),
-  });
+  // Who sits there wants to know what is waited for; somebody may also be typing a password.
+  const isWatched = process.stderr.isTTY && !options.device.startsWith('ssh:');
+  const slow = isWatched
+    ? setTimeout(() => reportNotice(`${options.device} has not answered yet: waiting.`), SLOW_MS)
+    : undefined;
+  try {
+    return await connect(options.device, {
+      token: options.token,
+      fingerprint: options.tlsFingerprint,
+      threads: options.threads,
+      ssh: { prompts: terminalPrompts(name) },
+      timeoutMs,
+      signal,
+      withoutBoards,
+      onConnection: (event) => onConnection(event, name),
+    });
+  } finally {
+    clearTimeout(slow);
+  }
 }
 
 /** What ends a process unless it is asked otherwise: from outside, and with its terminal. */

@@ -5,17 +5,20 @@ export const FLEET_ERRORS = {
   FLEET_NOT_SERVED: {
     number: 10500,
     meaning: 'A fleet was asked for what only one board has, such as registers or DMA memory.',
-    remedy: "Connect to the board's own agent; `pynq-llm fleet status` names the boards.",
+    remedy:
+      "Connect to the board's own agent; `pynq-llm fleet status` names the boards, and `pynq-llm fleet top` shows what they do.",
   },
   FLEET_NOT_A_FLEET: {
     number: 10501,
     meaning: 'One board was asked for what only a fleet has.',
-    remedy: 'Connect to the gateway of the fleet.',
+    remedy:
+      'Name the gateway of the fleet by the address that it printed: --device ws://HOST:PORT, or PYNQ_LLM_DEVICE.',
   },
   FLEET_NO_BOARDS: {
     number: 10502,
     meaning: 'No board of the fleet that could serve the request was there for as long as it may wait.',
-    remedy: 'Check with `pynq-llm fleet status` which boards are there and what they have loaded.',
+    remedy:
+      "`pynq-llm fleet status` says which boards are there and what they have loaded. A board joins when its agent has --fleet with the URL of the gateway's broker; its log says why where it cannot.",
   },
   FLEET_POISON: {
     number: 10503,

@@ -15,6 +15,8 @@ export type { LinkPlace };
 
 /** A fleet that cannot be joined now is tried again after so long. */
 const AGAIN_MS = 2_000;
+/** A reason that stays is logged again after so long: a board may wait for its broker for days, with its log on a card. */
+const SAY_AGAIN_MS = 600_000;
 
 export interface JoinOptions {
   /** Connects to the fleet's broker. @throws PynqLlmError BUS_... */
@@ -43,6 +45,7 @@ export function joinFleet(options: JoinOptions): Disposable {
 
   async function stay(): Promise<void> {
     let links: BoardLinks | undefined;
+    let said: { readonly why: string; readonly at: number } | undefined;
     while (!leaving.signal.aborted) {
       let line: Bus | undefined;
       try {
@@ -50,13 +53,19 @@ export function joinFleet(options: JoinOptions): Disposable {
         line = await bus();
         const member = await Member.join({ bus: line, name, agent, log, soleName, leaseMs, links });
         log.info({ board: name, bus: line.name }, 'joined the fleet');
+        said = undefined;
         leaving.signal.addEventListener('abort', () => void member.drain(0), { once: true });
         if (leaving.signal.aborted) await member.drain(0);
         await member.lost;
         await member.close();
       } catch (err) {
-        if (isPynqLlmError(err)) log.warn({ err }, 'the fleet cannot be joined now');
-        else log.error({ err }, 'unexpected error while a fleet was joined');
+        const now = performance.now();
+        if (isPynqLlmError(err)) {
+          if (said?.why !== err.what || now - said.at >= SAY_AGAIN_MS) {
+            said = { why: err.what, at: now };
+            log.warn({ board: name, error: err.message }, 'the fleet cannot be joined now, and is tried on');
+          }
+        } else log.error({ err }, 'unexpected error while a fleet was joined');
       }
       await line?.close().catch(() => undefined);
       await new Promise<void>((resolve) => systemClock.after(AGAIN_MS, resolve));

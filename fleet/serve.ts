@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import {
   type AgentHandle,
   defaultStoreDir,
@@ -53,6 +54,14 @@ export async function serveFleet(options: ServeFleetOptions): Promise<AgentHandl
     }
   };
   const handle = await serveHost(options, open, { fleet: true });
-  await gateway?.tellUrl(handle.url);
+  await gateway?.tellUrl(toldUrl(handle.url));
   return handle;
+}
+
+/** Where others find what listens at an address: one that stands for all of this machine's is nobody else's way to it. */
+export function toldUrl(listening: string, machine: string = hostname()): string {
+  const url = new URL(listening);
+  if (url.hostname !== '0.0.0.0' && url.hostname !== '[::]') return listening;
+  url.hostname = machine;
+  return url.href.replace(/\/$/, '');
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PynqLlmError } from '../errors/index.js';
 import type {
   BoardHealth,
   BoardInfo,
@@ -43,8 +44,6 @@ export interface BuffersClient {
 
 /** A board: real, or a mock of one. `await using` closes it. */
 export class BoardClient implements AsyncDisposable {
-  /** What the board and its agent are. */
-  readonly info: BoardInfo;
   /** Its registers, by name. */
   readonly registers: RegistersClient;
   /** Its DMA memory. */
@@ -58,10 +57,12 @@ export class BoardClient implements AsyncDisposable {
   /** Traces of what crosses the Board seam. */
   readonly trace: TraceClient;
   readonly #connection: Connection;
+  readonly #info: BoardInfo | PynqLlmError;
 
-  constructor(connection: Connection, info: BoardInfo) {
+  /** @param info or why nobody could say it */
+  constructor(connection: Connection, info: BoardInfo | PynqLlmError) {
     this.#connection = connection;
-    this.info = info;
+    this.#info = info;
     this.registers = new RegistersClient(connection);
     this.buffers = {
       allocate: async (byteLength, options = {}) => {
@@ -73,6 +74,12 @@ export class BoardClient implements AsyncDisposable {
     this.counters = new CountersClient(connection);
     this.device = new DeviceClient(connection);
     this.trace = new TraceClient(connection);
+  }
+
+  /** What the board and its agent are. @throws PynqLlmError FLEET_NO_BOARDS of a fleet that was connected to `withoutBoards` while it had none */
+  get info(): BoardInfo {
+    if (this.#info instanceof PynqLlmError) throw this.#info;
+    return this.#info;
   }
 
   /** What this session may do. */

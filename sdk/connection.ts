@@ -12,6 +12,7 @@ import {
   type UploadRange,
 } from '../protocol/index.js';
 import { delay } from './delay.js';
+import { LOOKUP_ATTEMPTS, LOOKUPS } from './lookups.js';
 import type { OpenTransport, Transport } from './transports/transport.js';
 
 const FIRST_DELAY_MS = 50;
@@ -126,9 +127,26 @@ export class Connection {
   }
 
   request<M extends MethodName>(method: M, params: Params<M>, options: CallOptions = {}): Promise<Result<M>> {
+    if (LOOKUPS.has(method)) return this.#lookUp(method, params, options);
     // Without a turn of the microtask queue where there is a session: the way of a register read is short.
     if (this.#current?.isOpen) return this.#current.request(method, params, this.#requestOptions(options));
     return this.#session().then((session) => session.request(method, params, this.#requestOptions(options)));
+  }
+
+  /** Asks again on the next connection where one breaks meanwhile, as where another gateway of a fleet takes over. */
+  async #lookUp<M extends MethodName>(
+    method: M,
+    params: Params<M>,
+    options: CallOptions,
+  ): Promise<Result<M>> {
+    for (let left = LOOKUP_ATTEMPTS; ; left--) {
+      const session = await this.#session();
+      try {
+        return await session.request(method, params, this.#requestOptions(options));
+      } catch (error) {
+        if (left === 1 || session.isOpen || !isBroken(error)) throw error;
+      }
+    }
   }
 
   /**

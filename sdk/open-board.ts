@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { PynqLlmError } from '../errors/index.js';
+import type { BoardInfo } from '../protocol/index.js';
 import { anyMilliseconds, callback, milliseconds, signal } from './arguments.js';
 import { BoardClient } from './board-client.js';
 import { Connection, type ConnectionEvent } from './connection.js';
@@ -16,6 +18,7 @@ export const SESSION_ARGUMENTS = {
   onConnection: callback,
   client: z.string().optional(),
   reconnectMs: anyMilliseconds,
+  withoutBoards: z.boolean().optional(),
 };
 
 /** What every connection to an agent may be told, whatever carries it. */
@@ -30,6 +33,8 @@ export interface SessionOptions {
   readonly onConnection?: ((event: ConnectionEvent) => void) | undefined;
   /** How this client calls itself in the agent's log. */
   readonly client?: string | undefined;
+  /** Connects to a fleet also while no board of it is there, to look at it: `info` throws FLEET_NO_BOARDS then. */
+  readonly withoutBoards?: boolean | undefined;
 }
 
 /** Connects to the agent that `open` leads to, or to the first of several places that answers. @throws as `connect` */
@@ -50,12 +55,22 @@ export async function openBoard(
     options.signal,
   );
   try {
-    return new BoardClient(
-      connection,
-      await connection.request('board.info', {}, { signal: options.signal }),
-    );
+    return new BoardClient(connection, await infoOf(connection, options));
   } catch (error) {
     await connection.close();
     throw error;
   }
+}
+
+/** @returns what the board is, or why nobody can say it */
+async function infoOf(
+  connection: Connection,
+  { signal, withoutBoards }: SessionOptions,
+): Promise<BoardInfo | PynqLlmError> {
+  if (withoutBoards && connection.hello.capabilities.includes('fleet-operations')) {
+    const { boards } = await connection.request('fleet.status', {}, { signal });
+    // Who asks for the description of a fleet waits for its first board.
+    if (boards.length === 0) return new PynqLlmError('FLEET_NO_BOARDS', 'No board of the fleet was there.');
+  }
+  return connection.request('board.info', {}, { signal });
 }

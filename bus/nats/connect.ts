@@ -123,7 +123,7 @@ function explained(error: unknown, { host, port }: BrokerAddress, timeoutMs: num
   if (error instanceof TypeError) throw error;
   const typed = typedError(error, `${host}:${port}`);
   if (!isPynqLlmError(typed, 'BUS_UNAVAILABLE')) return typed;
-  const why = isTimeout(error) ? `no answer within ${timeoutMs} ms` : typed.what;
+  const why = isTimeout(error) ? `no answer within ${timeoutMs} ms.` : typed.what;
   return new PynqLlmError('BUS_UNAVAILABLE', `${host}:${port} cannot be used as a broker: ${why}`, {
     cause: error,
     context: { host, port },

@@ -99,11 +99,7 @@ export function agentCommand(): Command {
       }: Omit<AgentFlags, 'allowOrigin' | 'kv'> &
         ModelFlags &
         MemberFlags & { allowOrigin?: string[]; http: boolean; maxSilent?: number }) => {
-        if (flags.links !== undefined && flags.fleet === undefined)
-          throw new PynqLlmError(
-            'CLI_BAD_ARGUMENT',
-            '--links is for a board of a fleet: --fleet says of which.',
-          );
+        requireFleet(flags);
         const { runAgent } = await import('../../agent/index.js');
         const parts = [
           http ? await httpOnPort(allowOrigin, inMs(maxSilent)) : undefined,
@@ -129,6 +125,24 @@ interface MemberFlags extends FleetFlags {
   readonly fleetName?: string;
   readonly fleetLease: number;
   readonly links?: LinkPlace;
+}
+
+/** @throws PynqLlmError CLI_BAD_ARGUMENT where flags of a board of a fleet are given, and no fleet */
+function requireFleet(flags: MemberFlags): void {
+  if (flags.fleet !== undefined) return;
+  const { links, fleetName, fleetCreds, fleetCa, fleetFingerprint } = flags;
+  const given = Object.entries({
+    '--links': links,
+    '--fleet-name': fleetName,
+    '--fleet-creds': fleetCreds,
+    '--fleet-ca': fleetCa,
+    '--fleet-fingerprint': fleetFingerprint,
+  }).find(([, value]) => value !== undefined);
+  if (given !== undefined)
+    throw new PynqLlmError(
+      'CLI_BAD_ARGUMENT',
+      `${given[0]} is for a board of a fleet: --fleet says of which.`,
+    );
 }
 
 /** What makes the agent a board of a fleet. @throws PynqLlmError FLEET_BOARD_NAME */

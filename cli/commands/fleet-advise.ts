@@ -6,7 +6,7 @@ import { printText } from '../output/print.js';
 import { runningFacts } from '../output/running-facts.js';
 import { formatFacts } from '../output/table.js';
 import { formatShare } from '../output/units.js';
-import { withBoard } from '../session.js';
+import { withFleet } from '../session.js';
 
 interface FleetAdviseOptions extends DeviceOptions {
   readonly boards?: number;
@@ -60,7 +60,7 @@ async function adviceFrom(
   { boards, ...device }: FleetAdviseOptions,
   how: { readonly target: number; readonly horizonMs: number },
 ): Promise<Omit<FleetAdvice, 'samples'>> {
-  if (file === undefined) return withBoard(device, (fleet) => fleet.fleetAdvice(how));
+  if (file === undefined) return withFleet(device, (fleet) => fleet.fleetAdvice(how));
   if (boards === undefined)
     throw new PynqLlmError(
       'CLI_BAD_ARGUMENT',

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { PynqLlmError } from '../../errors/index.js';
 import { type DeviceOptions, wholeNumber, withDevice } from '../options.js';
 import { printText } from '../output/print.js';
-import { withBoard } from '../session.js';
+import { withFleet } from '../session.js';
 
 const LOOK_MS = 200;
 const WAIT_S = 600;
@@ -21,13 +21,13 @@ export function fleetDrainCommand(): Command {
     )
     .argument('<board>', 'its name in the fleet')
     .option('--undo', 'have it take requests again')
-    .option(
-      '--wait [seconds]',
-      `wait until it has nothing any more; at most ${WAIT_S} s unless told`,
-      wholeNumber(1, 86_400),
+    .addOption(
+      new Option('--wait [seconds]', `wait until it has nothing any more; at most ${WAIT_S} s unless told`)
+        .argParser(wholeNumber(1, 86_400))
+        .conflicts('undo'),
     );
   return withDevice(command).action(async (name: string, { undo, wait, ...options }: DrainFlags) => {
-    await withBoard(options, async (fleet, signal) => {
+    await withFleet(options, async (fleet, signal) => {
       const { inHand } = await fleet.fleetDrain(name, { undo });
       if (undo) return printText(`${name} takes requests again\n`);
       if (wait === undefined) return printText(`${name} takes no more requests, and has ${inHand}\n`);

@@ -3,7 +3,7 @@ import { harmlessJson } from '../../errors/index.js';
 import type { BoardClient } from '../../sdk/index.js';
 import { chosenBoard } from '../boards/devices.js';
 import { type DeviceOptions, withDevice, withJson } from '../options.js';
-import { withBoard } from '../session.js';
+import { withFleet } from '../session.js';
 import { type FleetFigures, type FleetSample, fleetFiguresOf, takeFleetSample } from '../top/fleet-sample.js';
 import { FLEET_SORTS, type FleetLook, fleetLines } from '../top/fleet-screen.js';
 import type { Line } from '../top/line.js';
@@ -23,7 +23,7 @@ export function fleetTopCommand(): Command {
   return withJson(withDevice(withTop(command)), 'one JSON object an interval').action(
     async (url: string | undefined, options: DeviceOptions & TopFlags, self: Command) => {
       const chosen = url === undefined ? options : await chosenBoard(url, options, self);
-      await withBoard({ ...options, ...chosen }, (board, signal) =>
+      await withFleet({ ...options, ...chosen }, (board, signal) =>
         showLive(new GatewayView(board, chosen.device), liveOptions(options), signal),
       );
     },

@@ -6,7 +6,7 @@ import { type DeviceOptions, withDevice, withJson } from '../options.js';
 import { printText } from '../output/print.js';
 import { formatTable } from '../output/table.js';
 import { formatDuration } from '../output/units.js';
-import { withBoard } from '../session.js';
+import { withFleet } from '../session.js';
 
 interface VerifyFlags extends DeviceOptions {
   readonly json?: boolean;
@@ -19,7 +19,7 @@ export function fleetVerifyCommand(): Command {
   );
   return withJson(withDevice(command), 'one JSON object').action(
     async ({ json, ...options }: VerifyFlags) => {
-      const report = await withBoard(options, (board, signal) => board.fleetVerify({ signal }));
+      const report = await withFleet(options, (board, signal) => board.fleetVerify({ signal }));
       if (report.differences.length > 0 || report.boards.length === 0) process.exitCode = EXIT.failed;
       printText(json ? `${harmlessJson(report)}\n` : describe(report));
     },
@@ -43,7 +43,9 @@ function describe({ boards, differences, gateway }: FleetVerification): string {
     ({ board, what, found, expected }) => `${board}: ${what}: ${found}; expected ${expected}\n`,
   );
   const alike =
-    differences.length === 0 ? `${boards.length} boards are alike, and as their gateway ${gateway}\n` : '';
+    differences.length === 0
+      ? `${boards.length === 1 ? 'the one board is' : `${boards.length} boards are alike, and`} as their gateway ${gateway}\n`
+      : '';
   return `${formatTable(COLUMNS, rows)}\n\n${lines.join('')}${alike}`;
 }
 

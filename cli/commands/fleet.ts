@@ -1,31 +1,28 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AgentHandle, DaemonFlags, ListenOptions } from '../../agent/index.js';
-import { harmlessJson, isPynqLlmError, PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { PipelineMode, TensorMode } from '../../fleet/index.js';
-import type { FleetPlanStatus, LoadSettings } from '../../sdk/index.js';
+import type { BoardClient, LoadSettings } from '../../sdk/index.js';
 import { accessOf, type BusFlags, connectBus, withBroker } from '../bus-options.js';
 import { httpOnPort } from '../http-on-port.js';
 import {
   collect,
-  type DeviceOptions,
   inMs,
   type LoadFlags,
   loadSettings,
   maxSilentOption,
   threadsOption,
   wholeNumber,
-  withDevice,
-  withJson,
   withLoad,
 } from '../options.js';
-import { printText } from '../output/print.js';
-import { formatTable } from '../output/table.js';
-import { openModel, withBoard, withInterrupt } from '../session.js';
+import { openModel, withInterrupt } from '../session.js';
 import { LEVELS } from './agent.js';
 import { fleetAdviseCommand } from './fleet-advise.js';
 import { fleetDrainCommand } from './fleet-drain.js';
 import { fleetEnrolCommand, fleetKeyCommand } from './fleet-enrol.js';
 import { fleetPlanCommand } from './fleet-plan.js';
+import { fleetStatusCommand } from './fleet-status.js';
 import { fleetTopCommand } from './fleet-top.js';
 import { fleetVerifyCommand } from './fleet-verify.js';
 
@@ -35,7 +32,7 @@ export function fleetCommand(): Command {
     .description('Serve several boards as one, and look at them.')
     .addCommand(upCommand())
     .addCommand(serveCommand())
-    .addCommand(statusCommand())
+    .addCommand(fleetStatusCommand())
     .addCommand(fleetTopCommand())
     .addCommand(fleetDrainCommand())
     .addCommand(fleetVerifyCommand())
@@ -121,7 +118,7 @@ async function serveGateway(
   );
 }
 
-/** Has the fleet load models; a standby does so when it has taken the lead, in case nobody did before. */
+/** Has the fleet load models; a standby does so when it has taken the lead, in case nobody did before, and who has no boards once one has come. */
 async function loadAtStart(
   fleet: AgentHandle,
   models: readonly string[],
@@ -130,8 +127,10 @@ async function loadAtStart(
   if (models.length === 0) return;
   const { openBoard } = await import('../../sdk/open-board.js');
   const load = async (signal: AbortSignal) => {
-    await using board = await openBoard(async (events) => fleet.connect(events), {}, 0);
-    for (const one of models) await openModel(board, one, signal, settings);
+    await using board = await openBoard(async (events) => fleet.connect(events), { withoutBoards: true }, 0);
+    await whileBoards(board, signal, async (either) => {
+      for (const one of models) await openModel(board, one, either, settings);
+    });
   };
   const later = async () => {
     for (;;) {
@@ -139,8 +138,8 @@ async function loadAtStart(
       try {
         return await load(new AbortController().signal);
       } catch (err) {
-        if (isPynqLlmError(err, 'FLEET_STANDBY')) continue;
-        fleet.log.error({ err, models }, 'a model could not be loaded after taking the lead');
+        if (isLater(err)) continue;
+        fleet.log.error({ err, models }, 'a model could not be loaded');
         return;
       }
     }
@@ -148,13 +147,46 @@ async function loadAtStart(
   try {
     await withInterrupt(load);
   } catch (error) {
-    if (!isPynqLlmError(error, 'FLEET_STANDBY')) throw error;
+    if (!isLater(error)) throw error;
+    if (error.code === 'FLEET_NO_BOARDS')
+      fleet.log.info({ models }, 'models are loaded once a board has joined the fleet');
     void later();
   }
 }
 
-/** A standby looks so often whether it has taken the lead. */
+/** A standby looks so often whether it has taken the lead, and a gateway that loads models whether boards are there. */
 const LEAD_MS = 1_000;
+
+function isLater(error: unknown): error is PynqLlmError {
+  return isPynqLlmError(error, 'FLEET_STANDBY') || isPynqLlmError(error, 'FLEET_NO_BOARDS');
+}
+
+/**
+ * Gives up what boards are to do when none is there, as where a gateway starts before its boards: leases of boards that
+ * ended with it are not over yet then.
+ * @throws PynqLlmError FLEET_NO_BOARDS; what `run` throws
+ */
+async function whileBoards(
+  fleet: BoardClient,
+  signal: AbortSignal,
+  run: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const ended = new AbortController();
+  const either = AbortSignal.any([signal, ended.signal]);
+  const untilNone = async () => {
+    while ((await fleet.fleetStatus()).boards.length > 0) await delay(LEAD_MS, undefined, { signal: either });
+    throw new PynqLlmError('FLEET_NO_BOARDS', 'No board of the fleet is there yet.');
+  };
+  const none = untilNone();
+  const running = run(either);
+  // Who loses the race fails as it is ended.
+  for (const one of [none, running]) one.catch(() => {});
+  try {
+    await Promise.race([running, none]);
+  } finally {
+    ended.abort();
+  }
+}
 
 interface UpFlags extends GatewayFlags {
   readonly mocks: number;
@@ -215,56 +247,4 @@ function pipelineMode(text: string): PipelineMode {
   const count = Number(text);
   if (Number.isInteger(count) && count >= 2 && count <= 64) return count;
   throw new InvalidArgumentError('It must be a number of boards from 2 to 64, or auto.');
-}
-
-/** Which boards have which layers, and whether by rows. */
-function describeCut({ stages, byRows = false, roundTripMs }: FleetPlanStatus): string {
-  const last = stages.at(-1)?.stage ?? 0;
-  const parts = Array.from({ length: last + 1 }, (_, i) => {
-    const members = stages.filter(({ stage }) => stage === i);
-    const names = members.map(({ board }) => board).join(', ');
-    const rows = members.length > 1 ? ' by rows' : '';
-    const [first] = members;
-    const layers = first === undefined || (byRows && last === 0) ? '' : ` ${first.from} to ${first.to - 1}`;
-    return `${names}${rows}${layers}`;
-  });
-  const roundTrip = roundTripMs === undefined ? '' : `, round trip ${roundTripMs.toFixed(2)} ms`;
-  return `${parts.join(byRows ? '; ' : ', ')}${roundTrip}`;
-}
-
-const PLAN_COLUMNS = ['plan', 'model', 'state', 'stages'].map((heading) => ({ heading }));
-const COLUMNS = ['board', 'is', 'state', 'requests', 'models'].map((heading) => ({ heading }));
-
-interface StatusFlags extends DeviceOptions {
-  readonly json?: boolean;
-}
-
-function statusCommand(): Command {
-  const command = new Command('status').description(
-    'Show the boards of a fleet: what they have loaded, and how many requests they have.',
-  );
-  return withJson(withDevice(command), 'one JSON object').action(
-    async ({ json, ...options }: StatusFlags) => {
-      const status = await withBoard(options, (board) => board.fleetStatus());
-      if (json) return printText(`${harmlessJson(status)}\n`);
-      const rows = status.boards.map(({ name, title, state, inHand, places, models }) => [
-        name,
-        title,
-        state,
-        `${inHand} of ${places}`,
-        models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
-      ]);
-      const plans = (status.plans ?? []).map((plan) => [
-        String(plan.number),
-        plan.model.slice(0, 12),
-        plan.state,
-        describeCut(plan),
-      ]);
-      const cut = plans.length === 0 ? '' : `\n\n${formatTable(PLAN_COLUMNS, plans)}`;
-      const { waiting, tokens, redelivered, moved, diverged } = status;
-      printText(
-        `${formatTable(COLUMNS, rows)}${cut}\n\n${waiting} requests wait for a board; ${tokens} tokens so far, ${redelivered} times a request went on elsewhere, ${moved} times one was moved, ${diverged} tokens of two boards differed\n`,
-      );
-    },
-  );
 }

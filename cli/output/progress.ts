@@ -2,6 +2,8 @@ import { harmless } from '../../errors/index.js';
 import { formatBytes, formatDuration } from './units.js';
 
 const BAR_WIDTH = 28;
+/** A bar that is shorter says nothing. */
+const SHORTEST_BAR = 5;
 const REDRAW_MS = 100;
 const PLAIN_LINE_EVERY_MS = 5_000;
 const FIRST_PLAIN_LINE_MS = 1_000;
@@ -9,6 +11,8 @@ const FIRST_PLAIN_LINE_MS = 1_000;
 /** Where progress is shown: standard error, or a part of it. */
 export interface ProgressStream {
   readonly isTTY: boolean;
+  /** How wide the terminal is: a line that goes on in the next row could not be drawn over. */
+  readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
@@ -49,10 +53,12 @@ export class Progress implements Disposable {
     const rate = this.#format((done / (now - this.#started)) * 1000);
     const figures = `${(share * 100).toFixed(0).padStart(3)} %  ${this.#format(done)} of ${this.#format(total)}  ${rate}/s`;
     if (this.#stream.isTTY) {
-      const filled = Math.round(share * BAR_WIDTH);
-      this.#stream.write(
-        `\r\x1b[K${this.#label} [${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${figures}`,
-      );
+      // The last column stays free: with it some terminals are in the next row already.
+      const columns = (this.#stream.columns || 80) - 1;
+      const width = Math.min(BAR_WIDTH, columns - this.#label.length - figures.length - 4);
+      const filled = Math.round(share * width);
+      const bar = width < SHORTEST_BAR ? '' : ` [${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`;
+      this.#stream.write(`\r\x1b[K${`${this.#label}${bar} ${figures}`.slice(0, columns)}`);
     } else {
       this.#stream.write(`${this.#label} ${figures.trimStart()}\n`);
     }

@@ -27,8 +27,8 @@ export interface FleetView {
 }
 
 const HELP = ['q  leave', 'h  this help', 's  sort boards by name, requests, tokens or core'];
-/** The longest name of a board has 63 characters: there is to be room for the others. */
-const NAME = { narrow: 14, wide: 32 } as const;
+/** The longest name of a board has 63 characters: it has the room that the other columns leave, but never less than this. */
+const SHORTEST_NAME = 14;
 
 /** The lines of a screen; whoever shows them cuts them to its size. */
 export function fleetLines(view: FleetView, look: FleetLook): Line[] {
@@ -71,7 +71,6 @@ function boardLines(
   { sample: { status, metrics }, figures }: FleetView,
   { columns, sort }: FleetLook,
 ): Line[] {
-  const isWide = columns >= WIDE;
   const boards = status.boards.map((board) => ({
     board,
     reading: metrics?.boards?.find(({ name }) => name === board.name),
@@ -84,21 +83,39 @@ function boardLines(
     core: (one: (typeof boards)[number]) => -(one.figures?.coreBusy ?? -1),
   }[sort];
   const sorted = boards.toSorted((a, b) => rank(a) - rank(b));
-  const rows = sorted.map(({ board, reading, figures: its }) => [
-    cut(board.name, isWide ? NAME.wide : NAME.narrow),
-    stateOf(board, reading, metrics),
-    `${board.inHand}/${board.places}`,
-    its === undefined ? '-' : perSecond(its.tokensPerSecond),
-    its?.coreBusy === undefined ? '-' : formatShare(its.coreBusy),
-    kvShare(reading),
-    reading?.roundTripMs === undefined ? '-' : `${reading.roundTripMs.toFixed(1)} ms`,
-    ...(isWide ? wideCells(board, reading, its) : []),
-    modelsOf(board, metrics),
-  ]);
-  const wide = isWide ? ['steps/s', 'given away', 'restarts', 'up'] : [];
-  const headings = ['board', 'state', 'has', 'tokens/s', 'core', 'KV', 'bus', ...wide, 'model'];
-  return table(headings, rows, 2, headings.length - 1);
+  const rowsOf = (isWide: boolean) => [
+    ['board', 'state', 'has', 'tokens/s', 'core', 'KV', 'bus', ...(isWide ? WIDE_HEADINGS : []), 'model'],
+    ...sorted.map(({ board, reading, figures: its }) => [
+      board.name,
+      stateOf(board, reading, metrics),
+      `${board.inHand}/${board.places}`,
+      its === undefined ? '-' : perSecond(its.tokensPerSecond),
+      its?.coreBusy === undefined ? '-' : formatShare(its.coreBusy),
+      kvShare(reading),
+      reading?.roundTripMs === undefined ? '-' : `${reading.roundTripMs.toFixed(1)} ms`,
+      ...(isWide ? wideCells(board, reading, its) : []),
+      modelsOf(board, metrics),
+    ]),
+  ];
+  const longest = Math.max(0, ...status.boards.map(({ name }) => name.length));
+  const wide = rowsOf(true);
+  const isWide = columns - widthOfOthers(wide) >= Math.min(SHORTEST_NAME, longest);
+  const rows = isWide ? wide : rowsOf(false);
+  const room = Math.max(SHORTEST_NAME, columns - widthOfOthers(rows));
+  const [headings = [], ...fitting] = rows.map(([name = '', ...others]) => [cut(name, room), ...others]);
+  return table(headings, fitting, 2, headings.length - 1);
 }
+
+/** How wide a table is without its first column. */
+function widthOfOthers(rows: readonly (readonly string[])[]): number {
+  const [first = []] = rows;
+  return first
+    .slice(1)
+    .reduce((sum, _, i) => sum + 2 + Math.max(...rows.map((row) => row[i + 1]!.length)), 0);
+}
+
+/** Of a screen that has room for them. */
+const WIDE_HEADINGS = ['steps/s', 'given away', 'restarts', 'up'];
 
 function wideCells(
   { redelivered }: FleetBoardStatus,

@@ -60,6 +60,7 @@ export class Stages {
   readonly #forgetLost: () => void;
   /** Of the lease that the board holds. */
   #owner: string | undefined;
+  #watching: Promise<void> | undefined;
   #last: Promise<void> = Promise.resolve();
   #toldAt = 0;
   /** Until it is told that something was refused. */
@@ -76,7 +77,6 @@ export class Stages {
       limits: HOPS,
     });
     this.#forgetLost = agent.stages.onLost((reason) => this.#deviceLost(reason));
-    void this.#watch();
   }
 
   /** Resolves when hidden states can be heard. */
@@ -102,6 +102,8 @@ export class Stages {
   /** The board has taken a lease, or has lost it: plans are for an owner of a lease. */
   setOwner(owner: string | undefined): void {
     this.#owner = owner;
+    // Before a gateway has declared them there are no plans to watch, and no lease to take.
+    if (owner !== undefined) this.#watching ??= this.#watch();
     this.#reconcile();
   }
 

@@ -11,6 +11,7 @@ const agents: ChildProcess[] = [];
 /** The README's ports may be taken here. */
 const ports = new Map([
   [/\b8080\b/g, `${await freePort()}`],
+  [/\b8090\b/g, `${await freePort()}`],
   [/\b7787\b/g, `${await freePort()}`],
 ]);
 
@@ -26,7 +27,7 @@ describe('README', () => {
     const [program, name, ...rest] = wordsOf(command);
     if (program === 'curl') return curl([name!, ...rest]);
     expect([program, name]).toEqual(['npx', 'pynq-llm']);
-    if (rest[0] === 'agent' || rest[0] === 'serve') return startServer(rest);
+    if (/^(?:agent|serve|fleet up) /.test(`${rest.join(' ')} `)) return startServer(rest);
     const { stdout } = await promisify(execFile)(process.execPath, ['dist/cli/main.js', ...rest], {
       env,
       timeout: 120_000,

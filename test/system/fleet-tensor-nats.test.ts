@@ -9,10 +9,15 @@ import { noNatsServer } from './support/nats-server.js';
 const PROMPT = 'Once upon a time';
 const OPTIONS = { maxTokens: 40, temperature: 1, seed: 5, ignoreEos: true, window: 4 };
 
-it('no agent has links without a fleet', async () => {
+it.each([
+  ['--links', '4300'],
+  ['--fleet-name', 'shelf-1'],
+  ['--fleet-creds', 'fleet.nk'],
+])('no agent has %s without a fleet', async (flag, value) => {
   using home = temporaryDirectory();
-  const { stderr, status } = await cli(['agent', '--links', '4300'], { home: home.path });
+  const { stderr, status } = await cli(['agent', flag, value], { home: home.path });
   expect(stderr).toContain('CLI_BAD_ARGUMENT');
+  expect(stderr).toContain(flag);
   expect(status).not.toBe(0);
 });
 

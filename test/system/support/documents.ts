@@ -15,20 +15,22 @@ export function documents(): ReadonlyMap<string, string> {
 /** What begins a command of this project. */
 const BEGINS = /^(?:npx pynq-llm|pynq-llm|npm|npx|node) /;
 
-/** The commands in a document: lines of its shell blocks, and code in its text. Without what the shell does around them. */
+/** The commands in a document: lines of its shell blocks and indented ones, and code in its text. Without what the shell does around them. */
 export function commandsIn(text: string): string[] {
   const blocks = [...text.matchAll(/^ *```sh\n([\s\S]*?)^ *```/gm)].flatMap(([, block]) =>
     block!.replaceAll(/\\\n\s*/g, ' ').split('\n'),
   );
-  const inline = [...text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '').matchAll(/`([^`\n]+)`/g)].map(
-    ([, code]) => code!,
+  const unfenced = text.replaceAll(/^ *```[\s\S]*?^ *```/gm, '');
+  const inline = [...unfenced.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code!);
+  const indented = [...unfenced.replaceAll(/\\\n\s*/g, ' ').matchAll(/^ {4,}(?:\$ )?(\S.*)$/gm)].map(
+    ([, line]) => line!,
   );
-  return [...blocks, ...inline]
+  return [...blocks, ...indented, ...inline]
     .flatMap((line) => line.split(/ && | \| |; |<\(/))
     .map((line) =>
       line
         .trim()
-        .replace(/^(?:[A-Z_]+=\S+ )+/, '')
+        .replace(/^(?:sudo )?(?:[A-Z_]+=\S+ )*/, '')
         .replace(/\s+#.*$/, '')
         .replace(/ [<>]+ ?\S+/g, '')
         .replace(/[)&]+$/, '')

@@ -136,9 +136,9 @@ describe('the screen of a fleet', () => {
       '8 requests on boards, 3 waiting, 1205 tokens, 1 redelivery, 4 repeated tokens/s  1205    ▂█',
     );
     expect(lines.slice(-3)).toEqual([
-      'board           state     has  tokens/s     core      KV     bus  model',
-      'a-board-with-…  ready     1/8       5.0  100.0 %  25.0 %  0.3 ms  tiny-stories',
-      'b               draining  7/8      1200   10.0 %  25.0 %  0.3 ms  tiny-stories',
+      'board             state     has  tokens/s     core      KV     bus  model',
+      'a-board-with-a-…  ready     1/8       5.0  100.0 %  25.0 %  0.3 ms  tiny-stories',
+      'b                 draining  7/8      1200   10.0 %  25.0 %  0.3 ms  tiny-stories',
     ]);
     for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
   });
@@ -148,6 +148,19 @@ describe('the screen of a fleet', () => {
     expect(lines.at(-1)).toMatch(/^b +draining +7\/8 .* 600 +0 +0 +90\.0 s +tiny-stories$/);
     expect(lines.at(-3)).toMatch(/steps\/s +given away +restarts +up +model$/);
   });
+
+  it.each([80, 100, 110, 120, 200])(
+    'has the longest name of a board in what %i columns leave for it',
+    (columns) => {
+      const name = `b${'-long'.repeat(13)}`.slice(0, 63);
+      const of = sample(1_000, [status(name)], [reading(name, 100e6, 5)]);
+      const line = linesOf({ columns }, of).at(-1) ?? '';
+      expect([...line].length).toBeLessThanOrEqual(columns);
+      expect(line).toMatch(/ tiny-stories$/);
+      expect(/ 90\.0 s /.test(line)).toBe(columns >= 120);
+      expect(line.startsWith(columns === 200 ? `${name}  ready` : name.slice(0, 13))).toBe(true);
+    },
+  );
 
   it('sorts boards, and lists its keys', () => {
     const first = (sort: FleetLook['sort']) => linesOf({ sort }).at(-2)?.slice(0, 1);

@@ -122,6 +122,28 @@ describe('a connection that breaks', () => {
     await given.close();
   });
 
+  it('has what only looks asked again on the next one, three times at most, and tells of all else', async () => {
+    let breaks = 1;
+    const agent = scriptedAgent(() => {
+      if (breaks-- > 0) agent.breakNow();
+      return { models: [] };
+    });
+    const connection = await agent.connect();
+    expect(await connection.request('models.list', {})).toEqual({ models: [] });
+    expect(agent.calls.map(({ method }) => method)).toEqual(['models.list', 'models.list']);
+    breaks = 1;
+    await expect(connection.request('registers.list', {})).rejects.toMatchObject({
+      code: 'SDK_CONNECTION_LOST',
+    });
+    agent.calls.length = 0;
+    breaks = 9;
+    await expect(connection.request('fleet.status', {})).rejects.toMatchObject({
+      code: 'SDK_CONNECTION_LOST',
+    });
+    expect(agent.calls).toHaveLength(3);
+    await connection.close();
+  });
+
   it('is not tried again, and says nothing, after it was closed', async () => {
     const { events, onConnection } = watched();
     const agent = scriptedAgent(() => ({}));

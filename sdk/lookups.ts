@@ -1,0 +1,16 @@
+import type { MethodName } from '../protocol/index.js';
+
+/** What changes nothing and is no reading of a device at one moment, so that nobody minds being answered by the next connection. */
+export const LOOKUPS: ReadonlySet<MethodName> = new Set<MethodName>([
+  'board.info',
+  'board.health',
+  'models.list',
+  'models.find',
+  'models.get',
+  'models.plan',
+  'fleet.status',
+  'fleet.advise',
+  'metrics.read',
+]);
+/** What is asked may itself be what breaks connections. */
+export const LOOKUP_ATTEMPTS = 3;
