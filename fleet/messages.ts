@@ -197,7 +197,7 @@ export const boardWatch: z.ZodType<BoardWatch> = z.object(boardFigures);
 
 /** Whether a board is to take no more requests. @throws PynqLlmError FLEET_BAD_MESSAGE */
 export function checkDrain(params: unknown): boolean {
-  return check(z.object({ drains: z.boolean() }), params, 'What the gateway wants of the board').drains;
+  return read(z.object({ drains: z.boolean() }), params, 'What the gateway wants of the board').drains;
 }
 
 /** @param stage of the layers from..to-1 alone, where it is given: which chunks have them */
@@ -231,7 +231,7 @@ export function unpack<T>(schema: z.ZodType<T>, data: Uint8Array, what: string):
   } catch (cause) {
     throw bad(what, cause);
   }
-  return check(schema, value, what);
+  return read(schema, value, what);
 }
 
 /** @throws PynqLlmError FLEET_BAD_MESSAGE */
@@ -243,10 +243,11 @@ export function readRecord(text: string, board: string): BoardRecord {
   } catch (cause) {
     throw bad(what, cause);
   }
-  return check(boardRecord, value, what);
+  return read(boardRecord, value, what);
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+/** @throws PynqLlmError FLEET_BAD_MESSAGE */
+export function read<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw bad(what, parsed.error);
@@ -254,6 +255,7 @@ function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
 
 function bad(what: string, cause: unknown): PynqLlmError {
   const first = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-  const why = first === undefined ? String(cause) : `${first.path.join('.')}: ${first.message}`;
+  const where = first === undefined || first.path.length === 0 ? '' : `${first.path.join('.')}: `;
+  const why = first === undefined ? String(cause) : `${where}${first.message}`;
   return new PynqLlmError('FLEET_BAD_MESSAGE', `${what} cannot be read: ${why.slice(0, 300)}.`, { cause });
 }
