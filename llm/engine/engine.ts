@@ -283,6 +283,7 @@ export class Engine {
           predictedMs: Math.round(predictedMs),
           aloneMs: Math.round(aloneMs),
           maxPredictedMs,
+          others: this.#jobs.size,
           retryAfterMs: Math.max(1_000, Math.round(predictedMs - aloneMs)),
         },
       },

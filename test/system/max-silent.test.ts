@@ -62,6 +62,8 @@ describe('an answer that is likely to take longer than --max-silent', () => {
       prompt,
     });
     expect(answer.status).toBe(503);
+    // Those before it are its own.
+    expect(answer.headers.get('x-should-retry')).toBe('false');
     expect(await answer.json()).toMatchObject({ error: { code: 'LLM_PREDICTED_LATE' } });
   });
 
