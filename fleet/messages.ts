@@ -70,6 +70,14 @@ export const control: z.ZodType<Control> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('cancel'), term, generation, delivery: z.int().min(1) }),
 ]);
 
+/** A gateway has given a request to a board: what that says of this delivery is of the request. */
+export interface Given {
+  readonly term: number;
+  readonly delivery: number;
+  readonly board: string;
+}
+export const given: z.ZodType<Given> = z.object({ term, delivery: z.int().min(1), board: z.string() });
+
 /** A board has taken a request into its engine. */
 export interface Beginning {
   readonly term: number;
