@@ -20,15 +20,21 @@ interface PricedStage {
   readonly range?: LayerRange | undefined;
 }
 
+/** All of a model, on one board or several. */
+interface PricedParts {
+  readonly stages: readonly PricedStage[];
+  readonly areRows: boolean;
+}
+
 interface StepPricesOptions {
   readonly store: Pick<ModelStore, 'path'>;
   readonly log: Log;
-  readonly boards: Pick<Boards, 'get'>;
+  readonly boards: Pick<Boards, 'get' | 'all'>;
   /** The plan with a number. */
   readonly planOf: (number: number) => Plan | undefined;
 }
 
-/** What steps take, in each board's own timing: from the model's header, read once. */
+/** What steps take, in each board's own timing: from the model's header, read once while boards have it. */
 export class StepPrices {
   readonly #options: StepPricesOptions;
   readonly #prices = new Map<string, StepPrice>();
@@ -39,22 +45,25 @@ export class StepPrices {
 
   /** For requests that this board has: where other boards have layers before its own, the slowest of them counts. */
   of(model: string, board: FleetBoard): StepPrice {
-    const { stages, areRows } = this.#stagesOf(model, board);
-    const key = [
-      model,
-      areRows ? 'rows' : 'layers',
-      ...stages.map(({ board: { name, timing, unpack, clockHz }, range }) =>
-        [name, timing, unpack, clockHz, range?.from, range?.to].join(),
-      ),
-    ].join('/');
+    const parts = this.#partsOf(model, board);
+    const key = keyOf(model, parts);
     const known = this.#prices.get(key);
     if (known !== undefined) return known;
-    const price = this.#price(model, stages, areRows);
+    this.#forgetGone();
+    const price = this.#price(model, parts);
     this.#prices.set(key, price);
     return price;
   }
 
-  #stagesOf(model: string, { record }: FleetBoard): { stages: PricedStage[]; areRows: boolean } {
+  /** Of models that no board has any more, and of plans that are over. */
+  #forgetGone(): void {
+    const keysOf = (board: FleetBoard) =>
+      board.record.models.map(({ digest }) => keyOf(digest, this.#partsOf(digest, board)));
+    const there = new Set(this.#options.boards.all.flatMap(keysOf));
+    for (const key of this.#prices.keys()) if (!there.has(key)) this.#prices.delete(key);
+  }
+
+  #partsOf(model: string, { record }: FleetBoard): PricedParts {
     const { boards, planOf } = this.#options;
     const number = modelOf(record, model)?.stage?.plan;
     const plan = number === undefined ? undefined : planOf(number);
@@ -67,7 +76,7 @@ export class StepPrices {
     return stages.length === 0 ? whole : { stages, areRows: plan.rows !== undefined };
   }
 
-  #price(digest: string, stages: readonly PricedStage[], areRows: boolean): StepPrice {
+  #price(digest: string, { stages, areRows }: PricedParts): StepPrice {
     const { store, log } = this.#options;
     try {
       const { step } = readFleetModel(store.path(digest));
@@ -96,4 +105,11 @@ export class StepPrices {
       return { stepMs: (columns) => columns, promptColumns: DEFAULT_MAX_COLUMNS };
     }
   }
+}
+
+function keyOf(model: string, { stages, areRows }: PricedParts): string {
+  const boards = stages.map(({ board: { name, timing, unpack, clockHz }, range }) =>
+    [name, timing, unpack, clockHz, range?.from, range?.to].join(),
+  );
+  return [model, areRows ? 'rows' : 'layers', ...boards].join('/');
 }
