@@ -49,7 +49,7 @@ export interface KvStats {
 
 /** Is told what changes in a pool, so that another one can be made the same: see llm/stages. */
 export interface PoolRecorder {
-  /** Pages of `tokens` are pinned. @returns what tells that they are not any more */
+  /** Pages of `tokens`, which are whole pages, are pinned. @returns what tells that they are not any more */
   pinned(tokens: readonly number[]): () => void;
   cleared(): void;
 }
@@ -202,7 +202,8 @@ export class KvPool {
   pin(tokens: readonly number[]): KvPin {
     const found = this.#pagesOf(tokens);
     const pages = found.slice(0, this.rightEnd(found, 0));
-    this.checkPin(tokens.slice(0, pages.length * PAGE_TOKENS));
+    const whole = tokens.slice(0, pages.length * PAGE_TOKENS);
+    this.checkPin(whole);
     const pinned: [Page, PagePart][] = [];
     for (const [i, page] of pages.entries())
       for (const name of this.#pinnedParts(i, pages.length)) {
@@ -213,7 +214,7 @@ export class KvPool {
         if (part.pins++ === 0) this.#pinnedFrames += this.memory.layout.partFrames(name);
         pinned.push([page, part]);
       }
-    const unpinned = pinned.length > 0 ? this.recorder?.pinned(tokens) : undefined;
+    const unpinned = pinned.length > 0 ? this.recorder?.pinned(whole) : undefined;
     const release = () => {
       if (!this.#pins.delete(release)) return;
       unpinned?.();
