@@ -234,10 +234,10 @@ function statusCommand(): Command {
     async ({ json, ...options }: StatusFlags) => {
       const status = await withBoard(options, (board) => board.fleetStatus());
       if (json) return printText(`${harmlessJson(status)}\n`);
-      const rows = status.boards.map(({ name, title, state, inHand, places, models }) => [
+      const rows = status.boards.map(({ name, title, state, contested, inHand, places, models }) => [
         name,
         title,
-        state,
+        contested ? `${state}, and another board has its key` : state,
         `${inHand} of ${places}`,
         models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
       ]);

@@ -384,7 +384,12 @@ export class Gateway implements HandledGateway {
   status(): FleetStatus {
     return {
       boards: this.#boards.all.map((board) =>
-        describeBoard(board, this.#dispatch.countOf(board.name), this.#pages.countOf(board.owner)),
+        describeBoard(
+          board,
+          this.#dispatch.countOf(board.name),
+          this.#pages.countOf(board.owner),
+          this.#boards.isContested(board.name),
+        ),
       ),
       plans: this.#pipelines?.plans().map((plan) => describePlan(plan, this.#boards)),
       waiting: this.#dispatch.countOf(undefined),

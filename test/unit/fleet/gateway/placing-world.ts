@@ -223,7 +223,8 @@ export function pagesOf(tokens: readonly number[]): number[] {
   return hashes;
 }
 
-function recordOf(clockHz: number, isDraining: boolean): string {
+/** What a board says of itself. */
+export function recordOf(clockHz: number, isDraining: boolean): string {
   const [board] = describeBoards([{ name: 'pynq-z1', count: 1 }], undefined);
   const record: BoardRecord = {
     info: {
