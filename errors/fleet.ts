@@ -147,6 +147,13 @@ export const FLEET_ERRORS = {
     meaning: 'A gateway told a board what to do after another one had taken the lead.',
     remedy: 'Nothing: what it had in hand is with the gateway that leads now.',
   },
+  FLEET_GENERATION_UNKNOWN: {
+    number: 10667,
+    meaning:
+      'A generation was to be resumed that the leading gateway does not know: it is over, or older than what the log of the fleet keeps for a gateway that takes over.',
+    remedy:
+      'Ask once more, with the tokens that are there as `continueFrom`: what comes after them has the same bits.',
+  },
   FLEET_BROKER_AWAY: {
     number: 10660,
     meaning: 'The gateway could not reach its broker, or got no answer in time: the request was not taken.',

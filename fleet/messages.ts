@@ -70,6 +70,14 @@ export const control: z.ZodType<Control> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('cancel'), term, generation, delivery: z.int().min(1) }),
 ]);
 
+/** A gateway has given a request to a board: what that says of this delivery is of the request. */
+export interface Given {
+  readonly term: number;
+  readonly delivery: number;
+  readonly board: string;
+}
+export const given: z.ZodType<Given> = z.object({ term, delivery: z.int().min(1), board: z.string() });
+
 /** A board has taken a request into its engine. */
 export interface Beginning {
   readonly term: number;
@@ -208,7 +216,7 @@ export const boardWatch: z.ZodType<BoardWatch> = z.object(boardFigures);
 
 /** Whether a board is to take no more requests. @throws PynqLlmError FLEET_BAD_MESSAGE */
 export function checkDrain(params: unknown): boolean {
-  return check(z.object({ drains: z.boolean() }), params, 'What the gateway wants of the board').drains;
+  return read(z.object({ drains: z.boolean() }), params, 'What the gateway wants of the board').drains;
 }
 
 /** @param stage of the layers from..to-1 alone, where it is given: which chunks have them */
@@ -242,7 +250,7 @@ export function unpack<T>(schema: z.ZodType<T>, data: Uint8Array, what: string):
   } catch (cause) {
     throw bad(what, cause);
   }
-  return check(schema, value, what);
+  return read(schema, value, what);
 }
 
 /** @throws PynqLlmError FLEET_BAD_MESSAGE */
@@ -254,10 +262,11 @@ export function readRecord(text: string, board: string): BoardRecord {
   } catch (cause) {
     throw bad(what, cause);
   }
-  return check(boardRecord, value, what);
+  return read(boardRecord, value, what);
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+/** @throws PynqLlmError FLEET_BAD_MESSAGE */
+export function read<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw bad(what, parsed.error);
@@ -265,6 +274,7 @@ function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
 
 function bad(what: string, cause: unknown): PynqLlmError {
   const first = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-  const why = first === undefined ? String(cause) : `${first.path.join('.')}: ${first.message}`;
+  const where = first === undefined || first.path.length === 0 ? '' : `${first.path.join('.')}: `;
+  const why = first === undefined ? String(cause) : `${where}${first.message}`;
   return new PynqLlmError('FLEET_BAD_MESSAGE', `${what} cannot be read: ${why.slice(0, 300)}.`, { cause });
 }

@@ -39,6 +39,7 @@ export const REQUESTS = 'req';
 export const BEGINNINGS = 'begun';
 export const TOKENS = 'tok';
 export const ENDS = 'end';
-/** Of the gateways themselves: what a request ended with for its client, and that another one leads from here on. */
+/** Of the gateways themselves: which board a request was given to, what it ended with for its client, and that another one leads from here on. */
+export const GIVEN = 'given';
 export const OVER = 'over';
 export const TERMS = 'term';

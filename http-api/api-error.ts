@@ -71,7 +71,10 @@ const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   [/^AGENT_UNAUTHORISED$/, 401],
   [/TOO_MANY|_BUSY$|_QUOTA$|_LIMIT$|^LLM_(OVERLOADED|KV_FULL)$/, 429],
   [/^LLM_DEADLINE$/, 504],
-  [/^LLM_PREDICTED_LATE$|^FLEET_(NO_BOARDS|BROKER_AWAY)$|^BUS_(UNAVAILABLE|STORE_FULL|BUSY)$/, 503],
+  [
+    /^LLM_PREDICTED_LATE$|^FLEET_(NO_BOARDS|BROKER_AWAY|GENERATION_UNKNOWN)$|^BUS_(UNAVAILABLE|STORE_FULL|BUSY)$/,
+    503,
+  ],
   [/^FLEET_NOT_SERVED$/, 400],
   [
     /^SDK_(CONNECT|CONNECTION|CLOSED)|^AGENT_(DEVICE_FAILED|CLOSING|DRAINING)$|^PROTOCOL_REQUEST_TIMEOUT$/,
@@ -79,11 +82,14 @@ const STATUSES: readonly (readonly [RegExp, ApiError['status']])[] = [
   ],
 ];
 
-/** Any error as the client is told of it; the code of ours goes with it, the stack never does. */
-export function toApiError(error: unknown): ApiError {
+/**
+ * Any error as the client is told of it; the code of ours goes with it, the stack never does.
+ * @param answers that the request asked for: those before one of them may all be its own
+ */
+export function toApiError(error: unknown, answers = 1): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof z.ZodError) return invalid(error);
-  if (isPynqLlmError(error)) return fromOurs(error);
+  if (isPynqLlmError(error)) return fromOurs(error, answers);
   return new ApiError(500, 'The server met an unexpected error.', UNEXPECTED);
 }
 
@@ -116,10 +122,10 @@ const OPENAI_CODES: Partial<Record<ApiError['status'], string>> = {
   404: 'model_not_found',
 };
 
-function fromOurs(error: PynqLlmError): ApiError {
+function fromOurs(error: PynqLlmError, answers: number): ApiError {
   const status = STATUSES.find(([pattern]) => pattern.test(error.code))?.[1] ?? 500;
   const code = OPENAI_CODES[status] ?? error.code;
-  const { retryAfterMs, text, aloneMs, maxPredictedMs } = error.context;
+  const { retryAfterMs, text } = error.context;
   return new ApiError(
     status,
     error.message,
@@ -128,6 +134,15 @@ function fromOurs(error: PynqLlmError): ApiError {
     typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
     typeof text === 'string' ? text : undefined,
     MEMORY.test(error.code) ? error.context : undefined,
-    !(typeof aloneMs === 'number' && typeof maxPredictedMs === 'number' && aloneMs > maxPredictedMs),
+    !isAlwaysLate(error, answers),
   );
+}
+
+/** Whether a request that would be silent for too long would be so without other clients, too. */
+function isAlwaysLate(
+  { context: { aloneMs, maxPredictedMs, others } }: PynqLlmError,
+  answers: number,
+): boolean {
+  if (typeof aloneMs !== 'number' || typeof maxPredictedMs !== 'number') return false;
+  return aloneMs > maxPredictedMs || (typeof others === 'number' && others < answers);
 }

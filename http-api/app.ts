@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Context, Hono } from 'hono';
+import { isPynqLlmError } from '../errors/index.js';
 import { systemClock } from '../protocol/index.js';
 import type { LoadSettings } from '../sdk/index.js';
 import { type AccessEntry, tellAccesses } from './access-log.js';
@@ -210,7 +211,7 @@ export function createApp(device: ServedDevice, options: AppOptions): Hono<Env> 
       return await work(ended);
     } catch (error) {
       ended();
-      throw error;
+      throw isPynqLlmError(error, 'LLM_PREDICTED_LATE') ? toApiError(error, answers) : error;
     }
   }
 

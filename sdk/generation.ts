@@ -289,8 +289,10 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     } catch (error) {
       if (isBroken(error)) return;
       stream.release(true);
-      const neverArrived =
-        isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN') && !this.#started && this.#received === this.#first;
+      const isUnknown =
+        isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN') ||
+        isPynqLlmError(error, 'FLEET_GENERATION_UNKNOWN');
+      const neverArrived = isUnknown && !this.#started && this.#received === this.#first;
       if (!neverArrived) throw error;
       await this.#begin();
     }

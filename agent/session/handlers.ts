@@ -39,7 +39,7 @@ export interface HandledAgent {
   readonly deviceUrl: string;
   readonly uptimeMs: number;
   readonly device: Pick<DeviceHost, 'call' | 'readRegisters' | 'registers'>;
-  readonly store: Pick<ModelStore, 'list' | 'search' | 'delete'>;
+  readonly store: Pick<ModelStore, 'list' | 'search' | 'delete' | 'parts'>;
   readonly models: Models;
   readonly generations: GenerationRegistry;
   readonly steps: Pick<StepSubscriptions, 'add'>;
@@ -140,7 +140,8 @@ function createHandlers(agent: HandledAgent, handled: HandledSession): Handlers 
       return {};
     },
     'models.delete': async ({ params }) => {
-      await models.find(params.model);
+      // Of a model that is cut over boards there are some layers, and no file that could be listed.
+      if (!(await store.parts.digests()).includes(params.model)) await models.find(params.model);
       requireIdle(params.model, 'deleted');
       if (models.stateOf(params.model) === 'loaded') await models.unload(session, params);
       await store.delete(params.model);

@@ -23,12 +23,24 @@ export interface PartPlan extends UploadPlan {
 export class ModelParts {
   readonly #fs: StoreFs;
   readonly #directory: string;
-  readonly #freeBytes: () => Promise<number>;
+  readonly #makeRoom: (bytes: number) => Promise<number>;
 
-  constructor(fs: StoreFs, directory: string, freeBytes: () => Promise<number>) {
+  /** @param makeRoom for so many bytes, as far as that can be. @returns how many may be used */
+  constructor(fs: StoreFs, directory: string, makeRoom: (bytes: number) => Promise<number>) {
     this.#fs = fs;
     this.#directory = directory;
-    this.#freeBytes = freeBytes;
+    this.#makeRoom = makeRoom;
+  }
+
+  /** Of the models that there are parts of. */
+  async digests(): Promise<string[]> {
+    return (await this.#fs.readdir(this.#directory)).filter((file) => /^[0-9a-f]{64}$/.test(file));
+  }
+
+  /** Removes those of models whose whole files are there. */
+  async tidy(whole: readonly string[]): Promise<void> {
+    const stored = new Set(whole);
+    for (const digest of await this.digests()) if (stored.has(digest)) await this.delete(digest);
   }
 
   path(digest: string): string {
@@ -44,7 +56,7 @@ export class ModelParts {
     try {
       const missing = [...wanted.keys()].filter((index) => wanted[index] === 1 && upload.have[index] === 0);
       const bytes = missing.reduce((sum, index) => sum + upload.chunkLength(index), 0);
-      const free = await this.#freeBytes();
+      const free = await this.#makeRoom(bytes);
       if (bytes > free)
         throw new PynqLlmError(
           'AGENT_STORE_FULL',

@@ -75,7 +75,9 @@ export class ModelStore {
       freeBytes: () => this.#diskBytes(),
       spare: this.#packed,
     });
-    this.parts = new ModelParts(fs, `${directory}/parts`, () => this.freeBytes());
+    this.parts = new ModelParts(fs, `${directory}/parts`, (bytes) =>
+      this.#packed.makeWay(bytes, async () => (await this.#diskBytes()) - this.#partials.missingBytes),
+    );
   }
 
   /** Opens the store, makes its directories, and removes what nobody needs any more of uploads and failed writes. */
@@ -87,7 +89,7 @@ export class ModelStore {
       await fs.mkdir(`${directory}/parts`, { recursive: true, mode: 0o700 });
       await fs.mkdir(`${directory}/packed`, { recursive: true, mode: 0o700 });
       await store.#partials.tidy();
-      await store.#packed.tidy(await store.#digests());
+      await store.#tidy();
       await removeTemporaries(fs, directory, NAMES_FILE);
       const surplus = await store.#names.surplus();
       if (surplus > 0)
@@ -132,7 +134,7 @@ export class ModelStore {
    */
   packedPlace(): Promise<{ readonly folder: string; readonly roomBytes: number }> {
     return this.#typed('The store has no place for packed weights', async () => {
-      await this.#packed.tidy(await this.#digests());
+      await this.#tidy();
       const roomBytes = (await this.#diskBytes()) - this.#partials.missingBytes;
       return { folder: this.#packed.folder, roomBytes: Math.max(0, roomBytes) };
     });
@@ -207,7 +209,7 @@ export class ModelStore {
     return this.#typed('The upload could not be removed', () => this.#partials.remove(digest));
   }
 
-  /** Removes a model and its names. @throws PynqLlmError AGENT_STORE_FULL, AGENT_STORE_FAILED */
+  /** Removes a model, or what there is of it, and its names. @throws PynqLlmError AGENT_STORE_FULL, AGENT_STORE_FAILED */
   delete(digest: string): Promise<void> {
     return this.#typed('The model could not be deleted', async () => {
       await removeFile(this.#fs, this.path(digest));
@@ -276,6 +278,13 @@ export class ModelStore {
       if (entry !== undefined) entries.push(entry);
     }
     return entries;
+  }
+
+  /** Removes what follows from models that are not there any more, and parts of those that are there as a whole. */
+  async #tidy(): Promise<void> {
+    const whole = await this.#digests();
+    await this.parts.tidy(whole);
+    await this.#packed.tidy([...whole, ...(await this.parts.digests())]);
   }
 
   /** Of every model, in order. */

@@ -48,6 +48,23 @@ export class PackedWeights {
     return removeFile(this.#fs, `${this.folder}/${name}`);
   }
 
+  /**
+   * Removes the longest unchanged until `bytes` are free, unless they all together do not make that.
+   * @returns how many bytes there are then, or would be
+   */
+  async makeWay(bytes: number, freeBytes: () => Promise<number>): Promise<number> {
+    const files = await this.list();
+    let free = await freeBytes();
+    const most = files.reduce((sum, file) => sum + file.bytes, free);
+    if (bytes > most) return most;
+    for (const { name } of files) {
+      if (bytes <= free) break;
+      await this.remove(name);
+      free = await freeBytes();
+    }
+    return free;
+  }
+
   /** Removes those of a model. */
   async forget(digest: string): Promise<void> {
     for (const { name } of await this.list()) if (isOf(name, digest)) await this.remove(name);

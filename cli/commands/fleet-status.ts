@@ -29,10 +29,10 @@ export function fleetStatusCommand(): Command {
 
 function describe(status: FleetStatus): string {
   const { boards, waiting, tokens, redelivered, moved, diverged } = status;
-  const rows = boards.map(({ name, title, state, inHand, places, models }) => [
+  const rows = boards.map(({ name, title, state, contested, inHand, places, models }) => [
     name,
     title,
-    state,
+    contested ? `${state}, and another board has its key` : state,
     `${inHand} of ${places}`,
     models.map(({ model, state: how }) => `${model.slice(0, 12)} ${how}`).join(', '),
   ]);

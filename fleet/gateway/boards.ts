@@ -1,4 +1,5 @@
 import { type Bus, type LeaseWatch, watchLeases } from '../../bus/index.js';
+import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
 import { type BoardModel, type BoardRecord, generates, readRecord } from '../messages.js';
 import { boardsOf, type Plan } from '../pipeline/plan-record.js';
@@ -21,6 +22,11 @@ export interface BoardCounts {
   redelivered: number;
 }
 
+/** Two boards that take turns are told of for so long after a turn, or for two of their leases. */
+const CONTESTED_MS = 60_000;
+/** Owners of a lease that are remembered: boards that take turns are few. */
+const MOST_OWNERS = 8;
+
 interface BoardsOptions {
   readonly bus: Bus;
   readonly log: Log;
@@ -39,6 +45,10 @@ export class Boards {
   readonly #waiting = new Set<() => void>();
   /** Owners of the boards that work for this gateway. */
   readonly #led = new Set<string>();
+  /** Those that a board's lease had, the latest last. */
+  readonly #owners = new Map<string, string[]>();
+  /** Until when it counts that two boards say to be this one. */
+  readonly #contested = new Map<string, number>();
 
   constructor({ bus, log, onCome, onChange, onGone }: BoardsOptions) {
     this.#watch = watchLeases(bus, bus.bucket(BOARDS), (event) => {
@@ -62,6 +72,7 @@ export class Boards {
         const isNew = before?.owner !== event.owner;
         const counts = isNew ? { tokens: 0, redelivered: 0 } : before.counts;
         if (isNew) log.info({ board: event.key }, 'a board has joined the fleet');
+        if (isNew && this.#isBack(event.key, event.owner)) this.#tellContested(event.key, record, log);
         const board = { name: event.key, owner: event.owner, record, counts };
         this.#boards.set(event.key, board);
         if (isNew) onCome(board);
@@ -72,6 +83,29 @@ export class Boards {
     this.#watch.ended.catch((err: unknown) =>
       log.error({ err }, 'the boards of the fleet are not seen any more'),
     );
+  }
+
+  /** Whether an owner had the lease of a board before another one: each that comes is a new one, so both are there. */
+  #isBack(name: string, owner: string): boolean {
+    const owners = this.#owners.get(name) ?? [];
+    const isBack = owners.includes(owner) && owners.at(-1) !== owner;
+    this.#owners.set(name, [...owners.filter((one) => one !== owner), owner].slice(-MOST_OWNERS));
+    return isBack;
+  }
+
+  #tellContested(name: string, { leaseMs }: BoardRecord, log: Log): void {
+    const isKnown = this.isContested(name);
+    this.#contested.set(name, performance.now() + Math.max(CONTESTED_MS, 2 * leaseMs));
+    if (isKnown) return;
+    const what = `Two boards say to be ${name}: both have its key, as where a card was copied, and take turns.`;
+    const remedy = 'Delete the key on the copy and deploy it under another name.';
+    const err = new PynqLlmError('FLEET_BOARD_NAME', what, { context: { name }, remedy });
+    log.error({ err, board: name }, 'two boards of the fleet have one name');
+  }
+
+  /** Whether two boards said of late to be this one. Brokers whose keys are for one name each let both in. */
+  isContested(name: string): boolean {
+    return performance.now() < (this.#contested.get(name) ?? 0);
   }
 
   /** By name. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Bus } from '../../bus/index.js';
 import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { checkResult, type MethodName, type Params, type Result } from '../../protocol/index.js';
-import { type BoardWatch, boardWatch, loadBegun, pack, unpack } from '../messages.js';
+import { type BoardWatch, boardWatch, checked, loadBegun, pack, read, unpack } from '../messages.js';
 import { callsOf } from '../subjects.js';
 import { type SelfCheck, selfCheck } from '../verify/self-check.js';
 import type { Boards, FleetBoard } from './boards.js';
@@ -19,6 +19,9 @@ const answer = z.object({ result: z.unknown() });
 /** The board's fault, or the way to it: another one may do better. */
 const BOARDS_FAULT =
   /^(BUS_|FLEET_(BAD_MESSAGE|STAGE_LOST|STAGE_ONLY|TENSOR_(SILENT|ENDED|OUT_OF_STEP|DEVICE))$|DRIVER_|LINUX_|MOCK_|AGENT_(WORKER|DEVICE|CLOSING|INTERNAL|MODEL_NOT_LOADED))/;
+
+/** A board that is on its way out: others have what it had once its lease is over. */
+const GOES: ReadonlySet<string> = new Set(['BUS_NO_RESPONDER', 'AGENT_CLOSING']);
 
 /** Whether an error says more of the board than of the request. */
 export function isBoardsFault(code: string): boolean {
@@ -41,14 +44,15 @@ export class Calls {
     this.#term = term;
   }
 
-  /** @throws PynqLlmError BUS_..., as the board */
+  /** @throws PynqLlmError BUS_..., FLEET_BAD_MESSAGE, as the board */
   async ask<M extends MethodName>(
     board: string,
     method: M,
     params: Params<M>,
     timeoutMs: number = ANSWER_MS,
   ): Promise<Result<M>> {
-    return checkResult(method, await this.#ask(board, method, params, timeoutMs));
+    const schema = checked((value) => checkResult(method, value));
+    return this.#read(board, method, params, timeoutMs, schema);
   }
 
   /** Has a board work for this gateway, and for none before it. @throws PynqLlmError BUS_..., FLEET_OLD_TERM */
@@ -56,10 +60,9 @@ export class Calls {
     await this.#ask(board, 'fleet.lead', {}, LEAD_MS);
   }
 
-  /** Has a board load a model. @returns the attempt that its lease tells of @throws PynqLlmError BUS_... */
+  /** Has a board load a model. @returns the attempt that its lease tells of @throws PynqLlmError BUS_..., FLEET_BAD_MESSAGE */
   async load(board: string, params: Params<'models.load'>): Promise<number> {
-    const result = await this.#ask(board, 'fleet.load', params, ANSWER_MS);
-    return loadBegun.parse(result).attempt;
+    return (await this.#read(board, 'fleet.load', params, ANSWER_MS, loadBegun)).attempt;
   }
 
   /** Has a board take no more requests, or take them again. @throws PynqLlmError BUS_... */
@@ -68,13 +71,8 @@ export class Calls {
   }
 
   /** Has a board check itself. @throws PynqLlmError BUS_..., FLEET_BAD_MESSAGE */
-  async check(board: string, timeoutMs: number): Promise<SelfCheck> {
-    const result = await this.#ask(board, 'fleet.check', {}, timeoutMs);
-    const parsed = selfCheck.safeParse(result);
-    if (parsed.success) return parsed.data;
-    throw new PynqLlmError('FLEET_BAD_MESSAGE', `What board ${board} says of itself cannot be read.`, {
-      cause: parsed.error,
-    });
+  check(board: string, timeoutMs: number): Promise<SelfCheck> {
+    return this.#read(board, 'fleet.check', {}, timeoutMs, selfCheck);
   }
 
   /** Asks a board what it says at once. @throws PynqLlmError BUS_... */
@@ -82,13 +80,14 @@ export class Calls {
     await this.#ask(board, 'fleet.ping', {}, timeoutMs);
   }
 
-  /** Asks a board how it is and what it counts. @throws PynqLlmError BUS_..., as the board */
-  async watch(board: string, timeoutMs: number): Promise<BoardWatch> {
-    return boardWatch.parse(await this.#ask(board, 'fleet.watch', {}, timeoutMs));
+  /** Asks a board how it is and what it counts. @throws PynqLlmError BUS_..., FLEET_BAD_MESSAGE, as the board */
+  watch(board: string, timeoutMs: number): Promise<BoardWatch> {
+    return this.#read(board, 'fleet.watch', {}, timeoutMs, boardWatch);
   }
 
   /**
-   * Asks one of the boards that have a model loaded, in turn, and another one where the first fails.
+   * Asks one of the boards that have a model loaded, in turn, and another one where the first fails. Where there is no other one, it
+   * throws what the last one said, at once; where that was lost, another one is waited for.
    * @param model none is needed where it is undefined
    * @throws PynqLlmError FLEET_NO_BOARDS, BUS_..., as the board
    */
@@ -101,29 +100,48 @@ export class Calls {
     const able = (): FleetBoard[] => this.#boards.with(model === undefined ? [] : [model]);
     const tried = new Set<string>();
     const hearsUntil = performance.now() + HEARS_AGAIN_MS;
+    let failure: PynqLlmError | undefined;
     for (;;) {
-      const board = await this.#boards.until(() => {
-        const boards = able();
-        const fresh = boards.filter(({ owner }) => !tried.has(owner));
-        return fresh[this.#turn++ % fresh.length];
-      }, this.#waitMs);
+      const mayCome = failure === undefined || GOES.has(failure.code);
+      const board = await this.#boards.until(
+        () => {
+          const boards = able();
+          const fresh = boards.filter(({ owner }) => !tried.has(owner));
+          return fresh[this.#turn++ % fresh.length];
+        },
+        mayCome ? this.#waitMs : 0,
+      );
       if (board === undefined)
-        throw new PynqLlmError(
-          'FLEET_NO_BOARDS',
-          `No board that could answer ${method} was there within ${this.#waitMs} ms.`,
-          { context: { method } },
-        );
+        throw failure !== undefined && !mayCome
+          ? failure
+          : new PynqLlmError(
+              'FLEET_NO_BOARDS',
+              `No ${failure === undefined ? '' : 'other '}board that could answer ${method} was there within ${this.#waitMs} ms.`,
+              { context: { method }, cause: failure },
+            );
       tried.add(board.owner);
       try {
         return await this.ask(board.name, method, params, timeoutMs);
       } catch (error) {
         if (!isPynqLlmError(error) || !isBoardsFault(error.code)) throw error;
+        failure = error;
         if (error.code === 'BUS_NO_RESPONDER' && performance.now() < hearsUntil) {
           tried.delete(board.owner);
           await pause(ASK_AGAIN_MS);
         } else if (tried.size >= MOST_BOARDS) throw error;
       }
     }
+  }
+
+  /** Asks a board what has an answer of a known form. */
+  async #read<T>(
+    board: string,
+    method: string,
+    params: unknown,
+    timeoutMs: number,
+    schema: z.ZodType<T>,
+  ): Promise<T> {
+    return read(schema, await this.#ask(board, method, params, timeoutMs), whatAnswers(board, method));
   }
 
   async #ask(board: string, method: string, params: unknown, timeoutMs: number): Promise<unknown> {
@@ -133,7 +151,7 @@ export class Calls {
       method,
       this.#bus.request(callsOf(board), question, { timeoutMs }),
     );
-    return unpack(answer, data, `The answer of board ${board} to ${method}`).result;
+    return unpack(answer, data, whatAnswers(board, method)).result;
   }
 
   /** A board that is killed says nothing: nobody waits for its answer to the end. */
@@ -149,4 +167,8 @@ export class Calls {
       forget();
     }
   }
+}
+
+function whatAnswers(board: string, method: string): string {
+  return `The answer of board ${board} to ${method}`;
 }

@@ -2,11 +2,12 @@ import type { FleetBoardStatus, FleetPlanStatus } from '../../protocol/index.js'
 import type { Plan } from '../pipeline/plan-record.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
 
-/** A board. @param inHand requests that it has @param pages prefix pages that it has said to keep */
+/** A board. @param inHand requests that it has @param pages prefix pages that it has said to keep @param isContested whether another one says to be it */
 export function describeBoard(
   { name, counts, record }: FleetBoard,
   inHand: number,
   pages: number,
+  isContested: boolean,
 ): FleetBoardStatus {
   const { info, places, isDraining, models, refusedHops } = record;
   return {
@@ -19,6 +20,7 @@ export function describeBoard(
     inHand,
     pages,
     refusedHops,
+    ...(isContested && { contested: true }),
     ...counts,
     models: models.map((model) => ({
       model: model.digest,

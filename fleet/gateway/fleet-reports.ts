@@ -95,7 +95,12 @@ export class FleetReports {
     const { boards, pipelines, pages, dispatch } = this.#options;
     return {
       boards: boards.all.map((board) =>
-        describeBoard(board, dispatch.countOf(board.name), pages.countOf(board.owner)),
+        describeBoard(
+          board,
+          dispatch.countOf(board.name),
+          pages.countOf(board.owner),
+          boards.isContested(board.name),
+        ),
       ),
       plans: pipelines?.plans().map((plan) => describePlan(plan, boards)),
       waiting: dispatch.countOf(undefined),

@@ -7,7 +7,7 @@ import {
   modelHandlers,
   withProgress,
 } from '../../agent/index.js';
-import { PynqLlmError } from '../../errors/index.js';
+import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import type { Call, MethodName, Result } from '../../protocol/index.js';
 import type { Calls } from './calls.js';
 import type { ClientRequests } from './client-requests.js';
@@ -90,6 +90,8 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     return calls.askAny(params.model, method, params);
   };
 
+  const common = modelHandlers(gateway, uploads);
+
   return {
     'board.info': () => gateway.reports.info(),
     'board.health': () => gateway.reports.health(),
@@ -98,7 +100,16 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
     'fleet.drain': ({ params }) => gateway.operations.drain(params),
     'fleet.verify': () => gateway.operations.verify(),
 
-    ...modelHandlers(gateway, uploads),
+    ...common,
+    'generate.resume': (call) => {
+      try {
+        return common['generate.resume'](call);
+      } catch (error) {
+        throw isPynqLlmError(error, 'AGENT_GENERATION_UNKNOWN')
+          ? unknownHere(call.params.generation, error)
+          : error;
+      }
+    },
     // What no board alone could load several may: how it is cut is found out when it is loaded.
     'models.plan': ({ params }) =>
       calls.askAny(undefined, 'models.plan', { ...params, refuse: params.refuse && !models.areCut }),
@@ -143,3 +154,8 @@ function createHandlers(gateway: HandledGateway, { number, share, uploads }: Han
 const SCORE_MS = 600_000;
 /** A board fetches the model first, where it has it not. */
 const CHECK_MS = 600_000;
+
+function unknownHere(generation: string, cause: PynqLlmError): PynqLlmError {
+  const what = `The gateway that leads knows no generation ${generation}: it ended, nobody asked for it in time, or it was older than the fleet's log when this gateway took over.`;
+  return new PynqLlmError('FLEET_GENERATION_UNKNOWN', what, { cause, context: { id: generation } });
+}

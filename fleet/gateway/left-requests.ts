@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { LogEntry } from '../../bus/index.js';
 import { checkEvent, checkParams, type GenerateEvent, type Params } from '../../protocol/index.js';
-import { checked, outcome, term, unpack } from '../messages.js';
-import { ENDS, OVER, REQUESTS, TERMS, TOKENS } from '../subjects.js';
+import { checked, given, outcome, term, unpack } from '../messages.js';
+import { ENDS, GIVEN, OVER, REQUESTS, TERMS, TOKENS } from '../subjects.js';
 import { type Difference, TokenReader } from '../token-reader.js';
 
 /** What a client asked for, with its prompt as tokens and its seed fixed. */
@@ -44,9 +44,19 @@ export interface LeftRequest {
   readonly over: GenerateEvent | undefined;
 }
 
-/** Reads what gateways before have left from the entries of the log, in their order. */
+/** One that is read. */
+interface Reading extends LeftRequest {
+  over: LeftRequest['over'];
+  /** The boards that it was given to, by term and delivery. */
+  readonly boards: Map<string, string>;
+}
+
+/**
+ * Reads what gateways before have left from the entries of the log, in their order. Of boards it takes what a gateway takes that leads:
+ * what those say that it was given to, of the deliveries that they had.
+ */
 export class LeftRequests {
-  readonly #requests = new Map<string, { -readonly [K in keyof LeftRequest]: LeftRequest[K] }>();
+  readonly #requests = new Map<string, Reading>();
   #term = 0;
   readonly #onDifference: (generation: string, difference: Difference) => void;
 
@@ -65,6 +75,7 @@ export class LeftRequests {
     const [kind, second, third] = subject.split('.');
     if (kind === TERMS) this.#term = Math.max(this.#term, unpack(newTerm, data, 'A term').term);
     else if (kind === REQUESTS) this.#begin(second, data, sequence);
+    else if (kind === GIVEN) this.#give(second, data);
     else if (kind === OVER) this.#end(second, data);
     else if (kind === TOKENS || kind === ENDS) this.#outcome(kind, third, second, data);
   }
@@ -76,7 +87,15 @@ export class LeftRequests {
     const one = readRequest(data);
     this.#requests.delete(generation);
     const reader = new TokenReader(one.params.continueFrom);
-    this.#requests.set(generation, { sequence, requested: one, reader, over: undefined });
+    this.#requests.set(generation, { sequence, requested: one, reader, over: undefined, boards: new Map() });
+  }
+
+  #give(generation: string, data: Uint8Array): void {
+    const request = this.#requests.get(generation);
+    if (request === undefined) return;
+    const said = unpack(given, data, 'To whom a request was given');
+    // Boards do nothing for one who leads no more.
+    if (said.term >= this.#term) request.boards.set(deliveryOf(said), said.board);
   }
 
   #end(generation: string, data: Uint8Array): void {
@@ -90,13 +109,19 @@ export class LeftRequests {
   #outcome(kind: string, generation: string, board: string, data: Uint8Array): void {
     const request = this.#requests.get(generation);
     if (request === undefined || request.over !== undefined) return;
-    const { event } = unpack(outcome, data, 'What a board says of a request');
+    const said = unpack(outcome, data, 'What a board says of a request');
+    if (request.boards.get(deliveryOf(said)) !== board) return;
+    const { event } = said;
     // What failed on one board may be done by another; one that was superseded says that it was cancelled.
     if (event.type === 'failed' || (kind === TOKENS) !== (event.type === 'token')) return;
     const { difference } =
       event.type === 'token' ? request.reader.take(event, board) : request.reader.takeEnd(event, board);
     if (difference !== undefined) this.#onDifference(generation, difference);
   }
+}
+
+function deliveryOf({ term, delivery }: { readonly term: number; readonly delivery: number }): string {
+  return `${term}.${delivery}`;
 }
 
 /** @throws PynqLlmError FLEET_BAD_MESSAGE */

@@ -1,12 +1,13 @@
 import type { Bus } from '../../bus/index.js';
 import type { Clock } from '../../protocol/index.js';
-import { type Control, type Order, pack } from '../messages.js';
-import { controlOf, WORK_QUEUE } from '../subjects.js';
+import { type Control, type Given, type Order, pack } from '../messages.js';
+import { controlOf, GIVEN, LOG, WORK_QUEUE } from '../subjects.js';
 import type { FleetBoard } from './boards.js';
 import type { FleetRequest } from './request.js';
 
 /** A board that a request was taken from is told for so long to end it; most say at once that they have. */
 const LEAVE_MS = 30_000;
+const STORE_MS = 5_000;
 
 interface OrdersOptions {
   readonly bus: Bus;
@@ -15,11 +16,11 @@ interface OrdersOptions {
   readonly term: number;
   /** Whether it leads now. */
   readonly leads: () => boolean;
-  /** Told where a request that a board has could not be queued for it. */
+  /** Told where a request that a board has could not be queued for it, or not be written down as its. */
   readonly onRefused: (request: FleetRequest, error: unknown) => void;
 }
 
-/** What boards are told: which requests they have, and what is new of these. */
+/** What boards are told: which requests they have, and what is new of these. Who has a request is in the log, too. */
 export class Orders {
   readonly #options: OrdersOptions;
   /** Numbered throughout: a client may use the id of a request that was refused again, and brokers and boards know deliveries by id and number. */
@@ -36,20 +37,21 @@ export class Orders {
     request.give({ name, owner }, ++this.#deliveries, found);
     request.servedAt = now;
     request.releasedAt ??= now;
-    const { delivery } = request;
+    const { delivery, generation } = request;
+    const isStill = () => request.delivery === delivery && request.state === 'running' && !request.ended;
+    const refuse = (error: unknown) => {
+      if (isStill()) onRefused(request, error);
+    };
+    const id = `${generation}.${term}.${delivery}`;
+    // The next gateway counts nothing of boards that are not named. What a board says comes after it: first it has to hear of the request.
+    const named: Given = { term, delivery, board: name };
+    bus.log(LOG).append(`${GIVEN}.${generation}`, id, pack(named), { timeoutMs: STORE_MS }).catch(refuse);
     const queue = bus.queue(WORK_QUEUE);
-    queue.put(name, `${request.generation}.${term}.${delivery}`, pack(orderOf(request, term, now))).then(
-      ({ sequence }) => {
-        const isStill = request.delivery === delivery && request.state === 'running' && !request.ended;
-        if (isStill) request.sequence = sequence;
-        // It has gone on meanwhile; one that has ended was acknowledged by whoever ended it.
-        else if (!request.ended) queue.remove(sequence).catch(() => undefined);
-      },
-      (error: unknown) => {
-        if (request.delivery === delivery && request.state === 'running' && !request.ended)
-          onRefused(request, error);
-      },
-    );
+    queue.put(name, id, pack(orderOf(request, term, now))).then(({ sequence }) => {
+      if (isStill()) request.sequence = sequence;
+      // It has gone on meanwhile; one that has ended was acknowledged by whoever ended it.
+      else if (!request.ended) queue.remove(sequence).catch(() => undefined);
+    }, refuse);
   }
 
   /** Nobody is to begin with it any more. */

@@ -29,12 +29,12 @@ interface PricedStage {
 interface StepPricesOptions {
   readonly store: Pick<ModelStore, 'path'>;
   readonly log: Log;
-  readonly boards: Pick<Boards, 'get'>;
+  readonly boards: Pick<Boards, 'get' | 'all'>;
   /** The plan with a number. */
   readonly planOf: (number: number) => Plan | undefined;
 }
 
-/** What steps take, in each board's own timing: from the model's header, read once. */
+/** What steps take, in each board's own timing: from the model's header, read once while boards have it. */
 export class StepPrices {
   readonly #options: StepPricesOptions;
   readonly #prices = new Map<string, StepPrice>();
@@ -46,17 +46,21 @@ export class StepPrices {
   /** For requests that this board has: where other boards have layers before its own, the slowest of them counts. */
   of(model: string, board: FleetBoard): StepPrice {
     const stages = this.#stagesOf(model, board);
-    const kindOf = ({ name, timing, unpack, clockHz }: BoardDescription) =>
-      [name, timing, unpack, clockHz].join();
-    const key = [
-      model,
-      ...stages.map(({ boards, range }) => [...boards.map(kindOf), range?.from, range?.to].join()),
-    ].join('/');
+    const key = keyOf(model, stages);
     const known = this.#prices.get(key);
     if (known !== undefined) return known;
+    this.#forgetGone();
     const price = this.#price(model, stages);
     this.#prices.set(key, price);
     return price;
+  }
+
+  /** Of models that no board has any more, and of plans that are over. */
+  #forgetGone(): void {
+    const keysOf = (board: FleetBoard) =>
+      board.record.models.map(({ digest }) => keyOf(digest, this.#stagesOf(digest, board)));
+    const there = new Set(this.#options.boards.all.flatMap(keysOf));
+    for (const key of this.#prices.keys()) if (!there.has(key)) this.#prices.delete(key);
   }
 
   #stagesOf(model: string, { record }: FleetBoard): PricedStage[] {
@@ -104,4 +108,11 @@ export class StepPrices {
       return { stepMs: (columns) => columns, promptColumns: DEFAULT_MAX_COLUMNS };
     }
   }
+}
+
+function keyOf(model: string, stages: readonly PricedStage[]): string {
+  const kindOf = ({ name, timing, unpack, clockHz }: BoardDescription) =>
+    [name, timing, unpack, clockHz].join();
+  const parts = stages.map(({ boards, range }) => [...boards.map(kindOf), range?.from, range?.to].join());
+  return [model, ...parts].join('/');
 }

@@ -52,6 +52,7 @@ export class Admission {
           predictedMs: Math.round(predictedMs),
           aloneMs: Math.round(aloneMs),
           maxPredictedMs,
+          others: jobs.count,
           retryAfterMs: Math.max(1_000, Math.round(predictedMs - aloneMs)),
         },
       },

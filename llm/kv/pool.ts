@@ -47,7 +47,7 @@ export interface KvStats {
 
 /** Is told what changes in a pool, so that another one can be made the same: see llm/stages. */
 export interface PoolRecorder {
-  /** Pages of `tokens` are pinned. @returns what tells that they are not any more */
+  /** Pages of `tokens`, which are whole pages, are pinned. @returns what tells that they are not any more */
   pinned(tokens: readonly number[]): () => void;
   cleared(): void;
 }
@@ -164,7 +164,8 @@ export class KvPool {
     const found = this.#index.pagesOf(tokens);
     const pages = found.slice(0, this.rightEnd(found, 0));
     this.pins.check(pages.length, pages);
-    const unpinned = pages.length > 0 ? this.recorder?.pinned(tokens) : undefined;
+    const whole = tokens.slice(0, pages.length * PAGE_TOKENS);
+    const unpinned = pages.length > 0 ? this.recorder?.pinned(whole) : undefined;
     return { tokens: pages.length * PAGE_TOKENS, release: this.pins.add(pages, unpinned) };
   }
 

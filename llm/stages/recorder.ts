@@ -18,7 +18,25 @@ export class CacheRecorder implements CacheMaker {
   pinned(tokens: readonly number[]): () => void {
     const pin = this.#pins++;
     this.note({ kind: 'pin', pin, tokens: [...tokens] });
-    return () => this.note({ kind: 'unpin', pin });
+    return () => this.#unpin(pin);
+  }
+
+  /**
+   * A pin that came and went with nothing but other pins in between has only this effect: its pages count as used last from its end
+   * on. So it is noted there, and not again where it was before: an engine that has nothing to compute, and so tells nobody, has at
+   * most one for each prefix in the pool.
+   */
+  #unpin(pin: number): void {
+    const from = this.#changes.findLastIndex(({ kind }) => kind !== 'pin' && kind !== 'unpin') + 1;
+    const recent = this.#changes.splice(from);
+    const at = recent.findIndex((change) => change.kind === 'pin' && change.pin === pin);
+    const [pinned] = at < 0 ? [] : recent.splice(at, 1);
+    if (pinned?.kind === 'pin') {
+      const before = recent.findIndex((change, i) => isOver(change, recent[i + 1], pinned.tokens));
+      if (before >= 0) recent.splice(before, 2);
+      recent.push(pinned);
+    }
+    this.#changes.push(...recent, { kind: 'unpin', pin });
   }
 
   cleared(): void {
@@ -46,6 +64,12 @@ export class CacheRecorder implements CacheMaker {
     this.#changes = [];
     return changes;
   }
+}
+
+/** Whether a pin of these tokens ends as soon as it begins. */
+function isOver(change: CacheChange, next: CacheChange | undefined, tokens: readonly number[]): boolean {
+  if (change.kind !== 'pin' || next?.kind !== 'unpin' || next.pin !== change.pin) return false;
+  return change.tokens.length === tokens.length && change.tokens.every((token, i) => token === tokens[i]);
 }
 
 /** Notes each call that changes it, once it has succeeded, and not those that the cache makes itself meanwhile. */

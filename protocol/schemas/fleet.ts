@@ -19,6 +19,8 @@ export interface FleetBoardStatus {
   readonly inHand: number;
   /** Hidden states that it refused: of plans that are over, or from who has no place in one. */
   readonly refusedHops?: number | undefined;
+  /** Another board says to be this one: both have its key, and take turns. */
+  readonly contested?: boolean | undefined;
   /** Prefix pages of all its models that it has said to keep. */
   readonly pages: number;
   /** Tokens that it was the first to tell, since it came. */
@@ -96,6 +98,7 @@ export const fleetStatus: z.ZodType<FleetStatus> = z.object({
       places: count,
       inHand: count,
       refusedHops: count.optional(),
+      contested: z.boolean().optional(),
       pages: count,
       tokens: count,
       redelivered: count,

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { connectInProcess } from '../../agent/in-process.js';
 import { AgentLink } from '../../fleet/member/agent-link.js';
 import { boardCall, outcome, pack, unpack } from '../../fleet/messages.js';
-import { callsOf, controlOf, GATEWAY, LEADER, LOG, WORK_QUEUE } from '../../fleet/subjects.js';
+import { callsOf, controlOf, GATEWAY, LEADER, LOG, MARK, WORK_QUEUE } from '../../fleet/subjects.js';
 import type { GenerateEvent } from '../../protocol/index.js';
 import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
 import { openMock } from '../../sdk/mock.js';
@@ -214,6 +214,39 @@ describe('a gateway', () => {
       resumed.grant(Math.min(8, resumed.events.length) + WINDOW);
       expect(resumed.indices()).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 'done']);
     }, SOON);
+  });
+
+  it('that does not know a request any more, as one older than the log, says so at once and how to go on', async () => {
+    const { first, model, at } = await begin();
+    const { tokens, end } = await whole(reference, MODES.sampled);
+    const got: Token[] = [];
+    let askedAt = 0;
+    const read = async () => {
+      for await (const token of model.generate(PROMPT, { ...MODES.sampled, window: WINDOW })) {
+        got.push(token);
+        if (token.index !== 3) continue;
+        await first.handle.close();
+        const bus = at.broker.connect('test');
+        const mark = (await bus.bucket(GATEWAY).get(MARK))!;
+        const { last } = await bus.log(LOG).bounds();
+        // As if all that stands before had been there for too long.
+        await bus.bucket(GATEWAY).update(MARK, pack({ term: 1, from: last + 1 }), mark.revision);
+        await at.start(1);
+        askedAt = performance.now();
+      }
+    };
+    const lost = await read().catch((error: unknown) => error);
+    expect(lost).toMatchObject({
+      code: 'FLEET_GENERATION_UNKNOWN',
+      remedy: expect.stringContaining('continueFrom'),
+    });
+    expect(performance.now() - askedAt).toBeLessThan(10_000);
+    // And so it does.
+    const ids = got.map(({ id }) => id);
+    const rest = model.generate(PROMPT, { ...MODES.sampled, continueFrom: ids });
+    for await (const token of rest) got.push(token);
+    expect(got).toEqual(tokens);
+    expect((await rest.done).tokens).toBe(end.count);
   });
 
   it('knows after a restart what boards are to have loaded, and has them unload what nobody wants', async () => {

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openEmbedded } from '../../agent/in-process.js';
+import { AgentLink } from '../../fleet/member/agent-link.js';
 import { silentLog } from '../../listen/index.js';
 import { connect } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory, testAgent } from './support/agent.js';
@@ -54,4 +56,19 @@ it('a model that is deleted takes its packed weights along', async () => {
   await using board = await connect(agent.url);
   await board.models.delete(digest);
   expect(readdirSync(packedFolder())).toEqual([]);
+});
+
+it('layers of a model are deleted, as a fleet has it done, together with their packed weights', async () => {
+  const digest = 'd'.repeat(64);
+  const agent = await openEmbedded({ device: 'mock:', storeDir: store.path, threads: 1 });
+  const link = await AgentLink.open(agent);
+  writeFileSync(join(store.path, 'parts', digest), 'some layers');
+  writeFileSync(join(packedFolder(), `${digest}-1`), 'packed');
+  await link.request('models.delete', { model: digest });
+  for (const folder of ['parts', 'packed']) expect(readdirSync(join(store.path, folder))).toEqual([]);
+  await expect(link.request('models.delete', { model: digest })).rejects.toMatchObject({
+    code: 'AGENT_MODEL_UNKNOWN',
+  });
+  await link.close();
+  await agent.close();
 });

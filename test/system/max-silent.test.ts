@@ -65,6 +65,23 @@ describe('an answer that is likely to take longer than --max-silent', () => {
     expect(await answer.json()).toMatchObject({ error: { code: 'LLM_PREDICTED_LATE' } });
   });
 
+  it('is refused for good where the others before it are of the same request', async () => {
+    const promptOf = (i: number) => `${i} ${'The dog ran. '.repeat(40)}`;
+    const body = { max_tokens: 2, ignore_eos: true };
+    // Alone it is short, once those of other requests are gone.
+    await vi.waitFor(
+      async () => {
+        const { status } = await ask(String(LIMIT_S), 'completions', { ...body, prompt: promptOf(0) });
+        expect(status).toBe(200);
+      },
+      { timeout: 20_000, interval: 500 },
+    );
+    const prompt = Array.from({ length: 16 }, (_, i) => promptOf(i + 1));
+    const all = await ask(String(LIMIT_S), 'completions', { ...body, prompt });
+    expect(await all.json()).toMatchObject({ error: { code: 'LLM_PREDICTED_LATE' } });
+    expect([all.status, all.headers.get('x-should-retry')]).toEqual([503, 'false']);
+  });
+
   it('is given where it is streamed, or short', async () => {
     const away = new AbortController();
     const stream = await ask(String(LIMIT_S), 'completions', { max_tokens: 400, stream: true }, away.signal);

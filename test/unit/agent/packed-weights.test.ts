@@ -13,7 +13,7 @@ const BLOCK = 4096;
 let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'pynq-llm-packed-'));
-  for (const folder of ['models', 'packed']) mkdirSync(join(directory, folder));
+  for (const folder of ['models', 'packed', 'parts']) mkdirSync(join(directory, folder));
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
@@ -27,6 +27,10 @@ function packed(name: string, seconds: number, bytes = 10 * BLOCK): void {
 
 function model(digest: string): void {
   writeFileSync(join(directory, 'models', `${digest}.gguf`), 'a model');
+}
+
+function part(digest: string): void {
+  writeFileSync(join(directory, 'parts', digest), 'some layers');
 }
 
 function names(): string[] {
@@ -84,5 +88,50 @@ describe('packed weights in the store', () => {
     const plan = { digest: modelDigest(bytes.length, chunkDigests), byteLength: bytes.length, chunkDigests };
     await store.release(await store.begin(plan));
     expect(names()).toEqual([`${A}-new`]);
+  });
+
+  it('of layers that a board has of a model are kept, and pruned, as those of whole models', async () => {
+    part(A);
+    for (let i = 0; i < 11; i++) packed(`${A}-${String(i).padStart(2, '0')}`, 100 - i);
+    packed(`${B}-1`, 0);
+    const store = await openStore();
+    const kept = ['03', '04', '05', '06', '07', '08', '09', '10'].map((i) => `${A}-${i}`);
+    expect(names()).toEqual(kept);
+    await store.packedPlace();
+    expect(names()).toEqual(kept);
+    await store.delete(A);
+    expect(names()).toEqual([]);
+    expect(readdirSync(join(directory, 'parts'))).toEqual([]);
+  });
+
+  it('stay where the whole model comes, and its layers go', async () => {
+    part(A);
+    part(B);
+    model(A);
+    packed(`${A}-1`, 1);
+    await openStore();
+    expect(names()).toEqual([`${A}-1`]);
+    expect(readdirSync(join(directory, 'parts'))).toEqual([B]);
+  });
+
+  it('make way for layers of a model, the longest unchanged first, and only where that is enough', async () => {
+    model(B);
+    packed(`${B}-old`, 9, CHUNK_BYTES);
+    packed(`${B}-new`, 1, CHUNK_BYTES);
+    const store = await openStore(() => (2 - names().length) * CHUNK_BYTES);
+    const plan = (chunks: number) => {
+      const bytes = new Uint8Array(chunks * CHUNK_BYTES);
+      const chunkDigests = Buffer.concat(Array(chunks).fill(sha256(bytes.subarray(0, CHUNK_BYTES))));
+      const digest = modelDigest(bytes.length, chunkDigests);
+      const wanted = new Uint8Array(chunks).fill(1);
+      async function* read(offset: number, byteLength: number) {
+        yield bytes.subarray(offset, offset + byteLength);
+      }
+      return { digest, byteLength: bytes.length, chunkDigests, wanted, read };
+    };
+    await expect(store.parts.fetch(plan(3), () => {})).rejects.toMatchObject({ code: 'AGENT_STORE_FULL' });
+    expect(names()).toEqual([`${B}-new`, `${B}-old`]);
+    await store.parts.fetch(plan(1), () => {});
+    expect(names()).toEqual([`${B}-new`]);
   });
 });

@@ -75,6 +75,29 @@ describe('a generation that is cancelled', () => {
   });
 });
 
+it.each(['AGENT_GENERATION_UNKNOWN', 'FLEET_GENERATION_UNKNOWN'] as const)(
+  'a generation that never arrived is begun again where nobody knows of it: %s',
+  async (code) => {
+    let starts = 0;
+    const agent = scriptedAgent(({ method, ...call }) => {
+      if (method === 'generate.resume') throw new PynqLlmError(code, 'There is no such generation.');
+      if (method !== 'generate.start') return {};
+      call.stream();
+      if (++starts > 1) return { promptTokens: 1 };
+      agent.breakNow();
+      return new Promise(() => {});
+    });
+    const { connection, generation } = await generate(agent);
+    await generation.admitted;
+    expect(agent.calls.map(({ method }) => method)).toEqual([
+      'generate.start',
+      'generate.resume',
+      'generate.start',
+    ]);
+    await connection.close();
+  },
+);
+
 describe('a generation whose agent lives', () => {
   it('and sends nothing is given up at its deadline, and cancelled', async () => {
     const { agent, streams, methods } = generating(() => ({ promptTokens: 1 }));

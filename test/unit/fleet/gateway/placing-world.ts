@@ -47,12 +47,7 @@ export class PlacingWorld {
   readonly boards: SaidBoard[] = [];
   readonly requests: SaidRequest[] = [];
   readonly lengths = new AnswerLengths();
-  readonly prices = new StepPrices({
-    store: { path: () => TINY_STORIES },
-    log: silentLog,
-    boards: { get: () => undefined },
-    planOf: () => undefined,
-  });
+  prices!: StepPrices;
   known!: Boards;
   dispatch!: Dispatch;
   #broker = new InProcessBroker();
@@ -91,6 +86,12 @@ export class PlacingWorld {
     const leads = () => true;
     const parts = { bus: world.#bus, boards, clock: world.#clock, log: silentLog, term: TERM, leads };
     world.known = boards;
+    world.prices = new StepPrices({
+      store: { path: () => TINY_STORIES },
+      log: silentLog,
+      boards,
+      planOf: () => undefined,
+    });
     world.#pages = new BoardPages({ ...parts, calls });
     world.dispatch = new Dispatch({ ...parts, pages: world.#pages, prices: world.prices, waitMs: 1e9 });
     for (const [i, kind] of kinds.entries()) await world.#join(`board-${i}`, kind);
@@ -222,7 +223,8 @@ export function pagesOf(tokens: readonly number[]): number[] {
   return hashes;
 }
 
-function recordOf(clockHz: number, isDraining: boolean): string {
+/** What a board says of itself. */
+export function recordOf(clockHz: number, isDraining: boolean): string {
   const [board] = describeBoards([{ name: 'pynq-z1', count: 1 }], undefined);
   const record: BoardRecord = {
     info: {

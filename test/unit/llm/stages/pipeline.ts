@@ -36,6 +36,8 @@ export class Pipeline {
   /** Before each stage, what comes to it, in order. */
   readonly #lines: Hop[][];
   engine: Engine;
+  /** As the engine began it. */
+  lastBatch: StageBatch | undefined;
   /** The most batches that were under way. */
   mostUnderWay = 0;
   #underWay = 0;
@@ -90,6 +92,7 @@ export class Pipeline {
   begin(): boolean {
     const batch = this.engine.begin();
     if (batch === undefined) return false;
+    this.lastBatch = batch;
     this.#lines[0]!.push({ batch: structuredClone(batch), hidden: undefined });
     this.#underWay++;
     this.mostUnderWay = Math.max(this.mostUnderWay, this.#underWay);

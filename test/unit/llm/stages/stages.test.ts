@@ -5,6 +5,8 @@ import { Engine } from '../../../../llm/engine/engine.js';
 import type { ServiceOptions, TokenSink } from '../../../../llm/engine/job.js';
 import type { GenerateRequest, TokenOutput } from '../../../../llm/engine/request.js';
 import type { Scores } from '../../../../llm/engine/score-sequence.js';
+import { KvLayout } from '../../../../llm/kv/layout.js';
+import { kvShapeOf, readConfig } from '../../../../llm/model/config.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { type CacheChange, CacheMirror, Stage, type StageBatch } from '../../../../llm/stages/index.js';
 import { Random } from '../../../../maths/index.js';
@@ -348,4 +350,50 @@ it('gives sequences of random schedules what each gets on one board alone', () =
   expect(counts.finished).toBeGreaterThan(30);
   expect(counts.full).toBeGreaterThan(8);
   expect(counts.aborted + counts.left).toBeGreaterThan(5);
+});
+
+it('tells little of pins that came and went while it computed nothing, and which pages are the next to go', () => {
+  const { pageFrames, openFrames, frameBytes } = new KvLayout(kvShapeOf(readConfig(gguf)), 'f16');
+  const kvBytes = (12 * pageFrames + 2 * openFrames) * frameBytes;
+  const small = new Pipeline(gguf, [2], { load: { maxColumns: 16 }, kvBytes });
+  small.restart({});
+  const { engine, models } = small;
+  const promptOf = (p: number, length: number) =>
+    Array.from({ length }, (_, t) => 3 + (((t + 1) * (p + 5)) % 250));
+  const compute = (prompt: readonly number[]) => {
+    submit(engine, { prompt: [...prompt], maxTokens: 1, ignoreEos: true });
+    small.run();
+  };
+  const held = () => models.map(({ kvPool }) => [...kvPool.heldPages().added].sort((a, b) => a - b));
+  const prompts = [0, 1, 2].map((p) => promptOf(p, 49));
+  for (const prompt of prompts) compute(prompt);
+  expect(held()[0]).toHaveLength(9);
+
+  const random = new Random(7);
+  const pins: { release(): void }[] = [];
+  const release = (i: number) => pins.splice(i, 1)[0]!.release();
+  const come = () => {
+    const prompt = prompts[random.nextUint32() % 3]!;
+    // Also of prompts that end within a page.
+    pins.push(small.last.kvPool.pin(prompt.slice(0, 16 + (random.nextUint32() % 32))));
+  };
+  for (let i = 0; i < 500; i++) {
+    come();
+    if (pins.length > 2) release(random.nextUint32() % pins.length);
+  }
+  expect(pins).toHaveLength(2);
+  submit(engine, { prompt: [3, 4, 5], maxTokens: 1, ignoreEos: true });
+  expect(small.begin()).toBe(true);
+  // Two prefixes of each of three prompts, once each, and the two pins that are left.
+  expect(small.lastBatch!.changes.filter(({ kind }) => kind === 'pin').length).toBeLessThanOrEqual(8);
+  small.run();
+  while (pins.length > 0) release(0);
+
+  for (let p = 3; p < 14; p++) {
+    compute(promptOf(p, 17));
+    const [first, ...others] = held();
+    for (const other of others) expect(other).toEqual(first);
+  }
+  expect(small.last.kvPool.stats.evictions).toBeGreaterThan(3);
+  small.close();
 });

@@ -1,0 +1,85 @@
+import { beforeEach, expect, it } from 'vitest';
+import { loadBoardDescription } from '../../../../board/index.js';
+import type { FleetBoard } from '../../../../fleet/gateway/boards.js';
+import { StepPrices } from '../../../../fleet/gateway/step-prices.js';
+import type { Plan } from '../../../../fleet/pipeline/plan-record.js';
+import { silentLog } from '../../../../listen/index.js';
+import { TINY_STORIES } from '../../llm/models.js';
+
+const [A, B, C] = ['a', 'b', 'c'].map((digit) => digit.repeat(64)) as [string, string, string];
+
+/** What boards have now: models, each in a plan if it has a number. */
+let all: FleetBoard[];
+let plans: Map<number, Plan>;
+/** Models whose headers were read, in order. */
+let read: string[];
+let prices: StepPrices;
+beforeEach(() => {
+  [all, plans, read] = [[], new Map(), []];
+  prices = new StepPrices({
+    store: {
+      path: (digest) => {
+        read.push(digest);
+        return TINY_STORIES;
+      },
+    },
+    log: silentLog,
+    boards: {
+      get: (name) => all.find((board) => board.name === name),
+      get all() {
+        return all;
+      },
+    },
+    planOf: (number) => plans.get(number),
+  });
+});
+
+function board(name: string, ...models: (readonly [digest: string, plan?: number])[]): FleetBoard {
+  const info = { description: loadBoardDescription('pynq-z1') };
+  const said = models.map(([digest, plan]) => ({
+    digest,
+    ...(plan === undefined ? {} : { stage: { plan } }),
+  }));
+  return { name, record: { info, models: said } } as unknown as FleetBoard;
+}
+
+it('reads the header of a model once for all boards of a kind, while one of them has it', () => {
+  all = [board('one', [A], [B]), board('two', [A])];
+  for (const one of all) for (let i = 0; i < 3; i++) prices.of(A, one);
+  prices.of(B, all[0]!);
+  prices.of(A, all[1]!);
+  expect(read).toEqual([A, B]);
+});
+
+it('forgets what models took that no board has any more', () => {
+  all = [board('one', [A], [B])];
+  prices.of(A, all[0]!);
+  const kept = prices.of(B, all[0]!);
+  all = [board('one', [B], [C])];
+  prices.of(C, all[0]!);
+  expect(prices.of(B, all[0]!)).toBe(kept);
+  all = [board('one', [A], [B], [C])];
+  prices.of(A, all[0]!);
+  expect(read).toEqual([A, B, C, A]);
+});
+
+it('forgets what plans took that are over', () => {
+  const planOf = (cut: number) =>
+    ({
+      stages: [
+        { board: 'one', from: 0, to: cut },
+        { board: 'two', from: cut, to: 6 },
+      ],
+    }) as unknown as Plan;
+  const cutAt = (number: number, cut: number) => {
+    plans.set(number, planOf(cut));
+    all = [board('one', [A, number]), board('two', [A, number])];
+    return prices.of(A, all[1]!);
+  };
+  const first = cutAt(1, 2);
+  expect(prices.of(A, all[0]!)).toBe(first);
+  cutAt(2, 3);
+  // Cut as the first one was: what that took was forgotten.
+  expect(cutAt(3, 2)).not.toBe(first);
+  expect(read).toEqual([A, A, A]);
+});
