@@ -281,6 +281,23 @@ describe.skipIf(noNatsServer)(
         expect(await model.generate(PROMPT, OPTIONS).text()).not.toBe('');
       });
 
+      it("takes no other board's lease, nor its room", async () => {
+        const hdrs = headers();
+        hdrs.set('Nats-Rollup', 'all');
+        const lease = async (size: number, options = {}) =>
+          (
+            await thief.request('$KV.FLEET_BOARDS.one', 'x'.repeat(size), { timeout: 5_000, ...options })
+          ).json();
+        expect(await lease(1, { headers: hdrs })).toHaveProperty('error');
+        // As much as the whole bucket takes, beside what is there.
+        for (let size = 1_048_000; size > 1_000_000; size -= 1_000)
+          expect(await lease(size)).toHaveProperty('error');
+        // What is new of the other one is heard.
+        for (const undo of [[], ['--undo']])
+          expect((await run('drain', 'two', ...undo, ...fleet('admin'))).status).toBe(0);
+        expect(await states()).toContain('two ready loaded');
+      });
+
       it('puts nothing into a running answer under its own name either', async () => {
         const generation = model.generate(PROMPT, { maxTokens: 40, temperature: 0, ignoreEos: true });
         await generation.admitted;
