@@ -308,6 +308,8 @@ export class Gateway implements HandledGateway {
    */
   #adopt({ requested: { params, client, at }, reader, over }: LeftRequest): void {
     const { generation, model, window } = params;
+    // Its client has come here before what it asked the other gateway for.
+    if (this.generations.has(generation)) return;
     const last = over ?? reader.end;
     const so = { next: reader.next, kept: reader.latest(window), last };
     this.generations.restore(generation, model, window, so, params.service);
