@@ -16,7 +16,7 @@ import { Cut, type TestFleet, testFleet } from './support/fleet.js';
 
 const PROMPT = 'Once upon a time';
 const OPTIONS: GenerateOptions = { maxTokens: 6, temperature: 0 };
-const ID = /^[^.]+\.\d+\.\d+\.[^.]+\.(?<what>.+)$/;
+const ID = /^\d+\.\d+\.[^.]+\.(?<what>.+)$/;
 
 let fleet: TestFleet;
 let board: BoardClient;
@@ -151,6 +151,19 @@ describe('a board of a fleet', () => {
     const { queryObjects } = v8 as unknown as { queryObjects(of: unknown): number };
     expect(queryObjects(Run)).toBeLessThan(5);
   });
+
+  it('whose words are lost, while its lease is renewed, is given the request again', async () => {
+    let isLost = false;
+    cut.onAppend = (_subject, id, data) => {
+      if (isLost) return data;
+      isLost = ID.exec(id)?.groups?.what === 'end';
+      return undefined;
+    };
+    const { redelivered } = await board.fleetStatus();
+    expect(await textOf(OPTIONS)).toBe(expected);
+    expect(isLost).toBe(true);
+    expect((await board.fleetStatus()).redelivered).toBe(redelivered + 1);
+  }, 60_000);
 
   it('serves others while eight read nothing', async () => {
     const stalled = [];

@@ -115,6 +115,22 @@ describe('a request that a board has', () => {
     expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
   });
 
+  it('goes on elsewhere where its board is heard and does nothing, and others go there at once', async () => {
+    await start(2);
+    let pull: () => void = () => {};
+    fleet.boards.get('mock-1')!.cut.pulls = new Promise((resolve) => {
+      pull = resolve;
+    });
+    const options = { maxTokens: 4, temperature: 0 };
+    // A pull that waits since before takes the first of them.
+    for (let i = 0; i < 6; i++)
+      expect(await tokensOf(model, `The ${i}`, options)).toEqual(
+        await tokensOf(reference, `The ${i}`, options),
+      );
+    expect(await board.fleetStatus()).toMatchObject({ redelivered: 1, diverged: 0 });
+    pull();
+  }, 90_000);
+
   it('and that runs goes on elsewhere when its board drains', async () => {
     await start(2);
     const asked = Array.from({ length: 4 }, (_, i) => tokensOf(model, `The ${i}`, LONG));
