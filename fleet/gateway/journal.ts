@@ -53,6 +53,8 @@ export class Journal {
   #seen = 0;
   #marked: number;
   #number = 0;
+  /** In ids, which boards are not to know before: a broker refuses one that it had, whoever used it. */
+  readonly #secret = randomBytes(16).toString('hex');
   #stopMark: () => void;
 
   private constructor(options: JournalOptions, begins: number, from: number) {
@@ -79,7 +81,7 @@ export class Journal {
     const { term } = this.#options;
     const { generation } = request.params;
     const data = pack({ ...request, term, at: Date.now() });
-    const id = `${generation}.${term}.${this.#number++}`;
+    const id = this.#nextId();
     const subject = `${REQUESTS}.${generation}`;
     // It may be read before it is known where it stands.
     const writing = { behind: this.#seen };
@@ -98,7 +100,7 @@ export class Journal {
     if (this.#closing.signal.aborted || !leads()) return;
     const data = pack({ term, event });
     this.#log
-      .append(`${OVER}.${generation}`, `${generation}.${term}.${this.#number++}`, data, {
+      .append(`${OVER}.${generation}`, this.#nextId(), data, {
         timeoutMs: STORE_MS,
       })
       .catch((err: unknown) =>
@@ -127,6 +129,10 @@ export class Journal {
       });
       if (signal.aborted) giveUp();
     });
+  }
+
+  #nextId(): string {
+    return `${this.#secret}.${this.#number++}`;
   }
 
   async #read(reader: JournalReader, onPast: () => void): Promise<void> {

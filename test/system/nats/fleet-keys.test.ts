@@ -298,6 +298,28 @@ describe.skipIf(noNatsServer)(
         expect(await states()).toContain('two ready loaded');
       });
 
+      it('keeps no other board from storing its tokens by their ids', async () => {
+        expect((await run('drain', 'one', ...fleet('admin'))).status).toBe(0);
+        const { redelivered } = await operator.fleetStatus();
+        const options = { maxTokens: 6, temperature: 0, ignoreEos: true };
+        const generation = model.generate(PROMPT, options);
+        // It knows the request, as where it had it before, and what its next deliveries are likely to be.
+        for (let term = 1; term <= 3; term++)
+          for (let delivery = 1; delivery <= 60; delivery++)
+            for (let token = 0; token < options.maxTokens; token++) {
+              const hdrs = headers();
+              const subject = `tok.two.${generation.id}`;
+              hdrs.set('Nats-Msg-Id', `${subject}/${generation.id}.${term}.${delivery}.two.${token}`);
+              thief.publish(`FLEET_LOG.tok.one.${'0'.repeat(32)}`, '', { headers: hdrs });
+            }
+        await thief.flush();
+        await using alone = await openMock();
+        const reference = await alone.models.upload(TINY_MODEL);
+        expect(await generation.text()).toBe(await reference.generate(PROMPT, options).text());
+        expect((await operator.fleetStatus()).redelivered).toBe(redelivered);
+        expect((await run('drain', 'one', '--undo', ...fleet('admin'))).status).toBe(0);
+      });
+
       it('puts nothing into a running answer under its own name either', async () => {
         const generation = model.generate(PROMPT, { maxTokens: 40, temperature: 0, ignoreEos: true });
         await generation.admitted;
