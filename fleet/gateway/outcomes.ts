@@ -15,6 +15,13 @@ import type { Requests } from './requests.js';
 /** A board that has too much already. */
 const BUSY: ReadonlySet<string> = new Set(['LLM_OVERLOADED', 'AGENT_DRAINING']);
 
+/** What a board says of tokens that it cannot go on after. */
+const NOT_AFTER: ReadonlySet<string> = new Set([
+  'LLM_TOKEN_RANGE',
+  'LLM_CONTINUE_FORBIDDEN',
+  'LLM_CONTINUE_ENDED',
+]);
+
 interface OutcomesOptions {
   readonly boards: Pick<Boards, 'count'>;
   readonly requests: Requests;
@@ -79,6 +86,9 @@ export class Outcomes {
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {
     const { requests, orders, boards, clock, onRoom } = this.#options;
     if (event.type !== 'token') return;
+    // No board is told to compute as many: what one says of them all the same is kept for nobody.
+    const { maxTokens = Number.POSITIVE_INFINITY } = request.facts.params.sampling;
+    if (event.index >= Math.min(request.credit, maxTokens)) return;
     const isRepeated = event.index < request.generated;
     const { fresh, end, difference } = request.reader.take(event, board);
     if (isRepeated) this.repeated++;
@@ -108,6 +118,8 @@ export class Outcomes {
       if (isBusy) request.boardIsBusy(clock.now());
       if ((isBusy || isBoardsFault(code)) && !request.cancelled)
         redelivery.giveAgain(request, `board ${board} says: ${event.error.message}`, !isBusy);
+      else if (NOT_AFTER.has(code) && request.hasTokensOfBoards)
+        requests.fail(request, this.#refusedTokens(request, board, event.error.message));
       else requests.end(request, event);
     } else if (event.type === 'done') {
       const { end, difference } = request.reader.takeEnd(event, board);
@@ -117,6 +129,15 @@ export class Outcomes {
       else redelivery.giveAgain(request, `of ${event.tokens} tokens ${request.generated} came`, true);
     }
     onRoom();
+  }
+
+  /** It is not the client's doing that a board cannot go on after what others told. */
+  #refusedTokens({ had, generated }: FleetRequest, board: string, message: string): PynqLlmError {
+    this.diverged++;
+    const what = `Board ${board} cannot go on after the ${generated} tokens that ${[...had].join(', ')} told: ${message}`;
+    const error = new PynqLlmError('FLEET_DIVERGED', what, { context: { boards: [...had, board] } });
+    this.#options.log.error({ err: error }, 'boards do not agree');
+    return error;
   }
 
   /** The same request has the same bits on every board, or one of them is at fault. */
