@@ -63,8 +63,8 @@ export class Dispatch {
     this.#requests = requests;
     this.#orders = orders;
     this.#redelivery = new Redelivery(parts);
-    this.#outcomes = new Outcomes({ ...parts, redelivery: this.#redelivery, onRoom });
     this.#views = new BoardViews(parts);
+    this.#outcomes = new Outcomes({ ...parts, redelivery: this.#redelivery, views: this.#views, onRoom });
     this.#moves = new Moves({ ...parts, views: this.#views });
     this.#timeouts = new Timeouts(parts);
     this.#silence = new Silence({ ...parts, views: this.#views, redelivery: this.#redelivery, onRoom });
