@@ -122,6 +122,11 @@ export interface BucketConfig {
   readonly name: string;
   /** Writes beyond it are refused; at least 4,096, 0 for no limit. */
   readonly maxBytes: number;
+  /**
+   * The largest value, at least 4,096; as large as a message may be unless given. Where several keys of a broker write to one bucket, none of
+   * them is to take the others' room.
+   */
+  readonly maxValueBytes?: number | undefined;
 }
 
 /** What became of something that was stored under an id. */

@@ -67,9 +67,10 @@ export function checkLog(config: LogConfig): void {
   checkLimits(config);
 }
 /** @throws BUS_SUBJECT_INVALID, BUS_OPTION_INVALID */
-export function checkBucket({ name, maxBytes }: BucketConfig): void {
+export function checkBucket({ name, maxBytes, maxValueBytes }: BucketConfig): void {
   checkName(name);
   checkBytes(maxBytes);
+  if (maxValueBytes !== undefined) checkRange('maxValueBytes', maxValueBytes, 4_096, Number.MAX_SAFE_INTEGER);
 }
 function checkLimits({ maxAgeMs, maxBytes, duplicateWindowMs }: StoreLimits): void {
   // A broker counts nanoseconds, and JSON's numbers are whole up to 2^53.

@@ -13,6 +13,7 @@ import {
   type Params,
   wireError,
 } from '../protocol/index.js';
+import { whyNotCountable } from './checked-description.js';
 import type { LinkAddress } from './links/link-port.js';
 
 const count = z.int().min(0);
@@ -201,7 +202,10 @@ export interface BoardRecord {
   readonly links?: LinkAddress | undefined;
 }
 export const boardRecord: z.ZodType<BoardRecord> = z.object({
-  info: checked((value) => checkResult('board.info', value)),
+  info: checked((value) => checkResult('board.info', value)).superRefine(({ description }, context) => {
+    const why = whyNotCountable(description);
+    if (why !== undefined) context.addIssue({ code: 'custom', message: `its description says ${why}` });
+  }),
   leaseMs: z.int().min(1),
   places: z.int().min(1).max(1_024),
   isDraining: z.boolean(),

@@ -89,6 +89,11 @@ export class GenerationRegistry {
     });
   }
 
+  /** Whether it is here, or ended a short time ago. */
+  has(id: string): boolean {
+    return this.#records.has(id);
+  }
+
   usesModel(model: string): boolean {
     return [...this.#records.values()].some((record) => record.model === model && record.last === undefined);
   }

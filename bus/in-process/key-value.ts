@@ -50,8 +50,8 @@ export class InProcessKeyValue implements KeyValue {
     return last && !last.deleted ? entryOf(last) : undefined;
   }
   #write(key: string, value: Uint8Array, deleted = false): number {
-    checkPayload(value, this.#bus.maxPayload);
     const store = this.#store();
+    checkPayload(value, store.limits.maxValueBytes ?? this.#bus.maxPayload);
     const before = store.lastOf(key);
     const { sequence } = store.append(key, '', '', value, deleted);
     if (before) store.remove(before.sequence);

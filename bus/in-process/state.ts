@@ -68,8 +68,8 @@ export class BrokerState {
     if (log) log.limits = config;
     else this.#logs.set(config.name, new Store(config, 'drop-oldest'));
   }
-  declareBucket({ name, maxBytes }: BucketConfig): void {
-    const limits = { maxBytes, maxAgeMs: 0, duplicateWindowMs: 100 };
+  declareBucket({ name, maxBytes, maxValueBytes }: BucketConfig): void {
+    const limits = { maxBytes, maxValueBytes, maxAgeMs: 0, duplicateWindowMs: 100 };
     const bucket = this.#buckets.get(name);
     if (bucket) bucket.limits = limits;
     else this.#buckets.set(name, new Store(limits, 'refuse'));

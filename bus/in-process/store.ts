@@ -1,5 +1,5 @@
 import { PynqLlmError } from '../../errors/index.js';
-import type { Stored, StoreLimits } from '../bus.js';
+import type { BucketConfig, Stored, StoreLimits } from '../bus.js';
 import { matches } from '../checks.js';
 
 /** What is stored of a message. */
@@ -16,7 +16,7 @@ export interface StoredMessage {
 
 /** Messages by sequence, as a broker's stream keeps them. */
 export class Store {
-  limits: StoreLimits;
+  limits: StoreLimits & Pick<BucketConfig, 'maxValueBytes'>;
   readonly #whenFull: 'refuse' | 'drop-oldest';
   readonly #messages: StoredMessage[] = [];
   /** By what duplicates are known by, in the order in which they came. */
@@ -25,7 +25,7 @@ export class Store {
   #bytes = 0;
   #last = 0;
 
-  constructor(limits: StoreLimits, whenFull: 'refuse' | 'drop-oldest') {
+  constructor(limits: Store['limits'], whenFull: 'refuse' | 'drop-oldest') {
     this.limits = limits;
     this.#whenFull = whenFull;
   }

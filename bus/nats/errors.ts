@@ -73,6 +73,7 @@ export const OTHER_CONFIGURATION = 10_058;
 export const NO_MESSAGE = 10_037;
 const MISSING = new Set([10_059, 10_014]);
 const NO_JETSTREAM = new Set([10_039, 10_076, 10_008]);
+const TOO_LARGE = 10_054;
 const FULL = new Set([10_002, 10_023, 10_028, 10_047, 10_077, 10_078]);
 
 /** @param what what was to be done, as the beginning of a sentence */
@@ -82,6 +83,7 @@ export function apiError(what: string, { err_code, code, description }: ApiError
   if (err_code !== undefined && MISSING.has(err_code)) return new PynqLlmError('BUS_MISSING', said, detail);
   if (err_code !== undefined && NO_JETSTREAM.has(err_code))
     return new PynqLlmError('BUS_NO_JETSTREAM', said, detail);
+  if (err_code === TOO_LARGE) return new PynqLlmError('BUS_PAYLOAD_TOO_LARGE', said, detail);
   if (err_code !== undefined && FULL.has(err_code)) return new PynqLlmError('BUS_STORE_FULL', said, detail);
   return new PynqLlmError('BUS_REFUSED', said, detail);
 }

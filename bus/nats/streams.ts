@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import type { BucketConfig, LogConfig, QueueConfig, StoreLimits } from '../bus.js';
+import { HEADER_ROOM } from '../checks.js';
 import { type ApiError, apiError, OTHER_CONFIGURATION } from './errors.js';
 import type { NatsLink } from './link.js';
 
@@ -57,7 +58,7 @@ export function declareLog(link: NatsLink, config: LogConfig, timeoutMs: number)
 }
 export function declareBucket(
   link: NatsLink,
-  { name, maxBytes }: BucketConfig,
+  { name, maxBytes, maxValueBytes }: BucketConfig,
   timeoutMs: number,
 ): Promise<void> {
   return declare(link, timeoutMs, {
@@ -66,8 +67,10 @@ export function declareBucket(
     name: bucketStream(name),
     subjects: [bucketSubject(name, '>')],
     max_msgs_per_subject: 1,
+    ...(maxValueBytes !== undefined && { max_msg_size: maxValueBytes + HEADER_ROOM }),
     discard: 'new',
-    allow_rollup_hdrs: true,
+    // Who may write one key could delete all others' by a header.
+    allow_rollup_hdrs: false,
     deny_delete: true,
   });
 }

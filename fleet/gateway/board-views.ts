@@ -53,10 +53,17 @@ export class BoardViews {
       .filter(({ name, record }) => !record.isDraining && request.mayTry(name, now));
   }
 
-  /** Those of them that are best for it: one that had it before, and failed or was lost, is left out where there is another. */
+  /**
+   * Those of them that are best for it: one that had it before, and failed or was lost, is left out where there is another, and so is one that
+   * was silent.
+   */
   freshFor(request: FleetRequest): FleetBoard[] {
+    const { boards, clock } = this.#options;
+    const now = clock.now();
     const able = this.boardsFor(request);
-    const fresh = able.filter(({ name }) => !request.failedOn.has(name));
+    const fresh = able.filter(
+      ({ name, owner }) => !request.failedOn.has(name) && !boards.isResting(owner, now),
+    );
     return fresh.length > 0 ? fresh : able;
   }
 

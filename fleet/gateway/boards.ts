@@ -49,6 +49,8 @@ export class Boards {
   readonly #owners = new Map<string, string[]>();
   /** Until when it counts that two boards say to be this one. */
   readonly #contested = new Map<string, number>();
+  /** By owner: until when a board is better left alone. */
+  readonly #resting = new Map<string, number>();
 
   constructor({ bus, log, onCome, onChange, onGone }: BoardsOptions) {
     this.#watch = watchLeases(bus, bus.bucket(BOARDS), (event) => {
@@ -58,6 +60,7 @@ export class Boards {
         if (board?.owner !== event.owner) return;
         this.#boards.delete(event.key);
         this.#led.delete(event.owner);
+        this.#resting.delete(event.owner);
         log.warn({ board: event.key, why: event.why }, 'a board has left the fleet');
         onGone(board, event.why);
       } else {
@@ -143,6 +146,15 @@ export class Boards {
       const there = this.#boards.get(board);
       return there?.owner === owner && stageOf(there.record, plan.number)?.state === 'loaded';
     });
+  }
+
+  /** A board has nothing done, though it is heard: until then others are better. */
+  rest(owner: string, until: number): void {
+    this.#resting.set(owner, until);
+  }
+
+  isResting(owner: string, now: number): boolean {
+    return now < (this.#resting.get(owner) ?? now);
   }
 
   /** Has who waits in `until` look again: something else has changed. */

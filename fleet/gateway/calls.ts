@@ -15,6 +15,16 @@ const MOST_BOARDS = 3;
 /** After its broker was away a board hears again within a second or two, and is asked again so often until then. */
 const HEARS_AGAIN_MS = 10_000;
 const ASK_AGAIN_MS = 100;
+/** Most boards say much sooner what is a matter of a text: from then on another one is asked as well. */
+const SLOW_MS = 5_000;
+/** A board that was slow is asked last for so long. */
+const REST_MS = 30_000;
+const QUICK: ReadonlySet<MethodName> = new Set([
+  'models.tokenize',
+  'models.detokenize',
+  'models.pieces',
+  'models.applyTemplate',
+]);
 const answer = z.object({ result: z.unknown() });
 /** The board's fault, or the way to it: another one may do better. */
 const BOARDS_FAULT =
@@ -35,6 +45,8 @@ export class Calls {
   readonly #waitMs: number;
   readonly #term: number;
   #turn = 0;
+  /** By owner: until when a board that was slow is asked last. */
+  readonly #slowUntil = new Map<string, number>();
 
   /** @param waitMs how long a call waits for a board that can answer it @param term of the gateway that asks */
   constructor(bus: Bus, boards: Boards, waitMs: number, term: number) {
@@ -86,8 +98,8 @@ export class Calls {
   }
 
   /**
-   * Asks one of the boards that have a model loaded, in turn, and another one where the first fails. Where there is no other one, it
-   * throws what the last one said, at once; where that was lost, another one is waited for.
+   * Asks one of the boards that have a model loaded, in turn, and another one where the first fails, or is slow with what should be quick.
+   * Where there is no other one, it throws what the last one said, at once; where that was lost, another one is waited for.
    * @param model none is needed where it is undefined
    * @throws PynqLlmError FLEET_NO_BOARDS, BUS_..., as the board
    */
@@ -100,17 +112,25 @@ export class Calls {
     const able = (): FleetBoard[] => this.#boards.with(model === undefined ? [] : [model]);
     const tried = new Set<string>();
     const hearsUntil = performance.now() + HEARS_AGAIN_MS;
+    const fresh = () => able().filter(({ owner }) => !tried.has(owner));
+    /** What slower boards may still say. */
+    const slow: Promise<Result<M>>[] = [];
     let failure: PynqLlmError | undefined;
     for (;;) {
-      const mayCome = failure === undefined || GOES.has(failure.code);
-      const board = await this.#boards.until(
+      const mayCome = failure === undefined || slow.length > 0 || GOES.has(failure.code);
+      const other = this.#boards.until(
         () => {
-          const boards = able();
-          const fresh = boards.filter(({ owner }) => !tried.has(owner));
-          return fresh[this.#turn++ % fresh.length];
+          const boards = this.#quick(fresh());
+          return boards[this.#turn++ % boards.length];
         },
         mayCome ? this.#waitMs : 0,
       );
+      const next = await Promise.race([
+        other.then((board) => ({ board })),
+        ...slow.map(async (answer) => ({ answer: await answer })),
+      ]);
+      if ('answer' in next) return next.answer;
+      const { board } = next;
       if (board === undefined)
         throw failure !== undefined && !mayCome
           ? failure
@@ -121,7 +141,13 @@ export class Calls {
             );
       tried.add(board.owner);
       try {
-        return await this.ask(board.name, method, params, timeoutMs);
+        const asked = this.ask(board.name, method, params, timeoutMs);
+        const isHedged = QUICK.has(method) && tried.size < MOST_BOARDS;
+        const answered = Promise.race([asked, ...slow]);
+        const first = isHedged ? await inTime(answered, () => fresh().length > 0) : await answered;
+        if (first !== undefined) return first;
+        slow.push(unlessFailed(asked));
+        this.#slowUntil.set(board.owner, performance.now() + REST_MS);
       } catch (error) {
         if (!isPynqLlmError(error) || !isBoardsFault(error.code)) throw error;
         failure = error;
@@ -142,6 +168,14 @@ export class Calls {
     schema: z.ZodType<T>,
   ): Promise<T> {
     return read(schema, await this.#ask(board, method, params, timeoutMs), whatAnswers(board, method));
+  }
+
+  /** Those that were not slow lately, or all where all were. */
+  #quick(boards: readonly FleetBoard[]): readonly FleetBoard[] {
+    const now = performance.now();
+    for (const [owner, until] of this.#slowUntil) if (now >= until) this.#slowUntil.delete(owner);
+    const quick = boards.filter(({ owner }) => !this.#slowUntil.has(owner));
+    return quick.length > 0 ? quick : boards;
   }
 
   async #ask(board: string, method: string, params: unknown, timeoutMs: number): Promise<unknown> {
@@ -171,4 +205,30 @@ export class Calls {
 
 function whatAnswers(board: string, method: string): string {
   return `The answer of board ${board} to ${method}`;
+}
+
+/** An answer; undefined once it is slow and there is who else may be asked. */
+async function inTime<T>(answered: Promise<T>, isOther: () => boolean): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setInterval(() => {
+      if (isOther()) resolve(undefined);
+    }, SLOW_MS);
+  });
+  try {
+    return await Promise.race([answered, late]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** The answer of a board that may yet fail, where another one is asked already: then nothing comes. */
+function unlessFailed<T>(asked: Promise<T>): Promise<T> {
+  const answered = asked.catch((error: unknown) => {
+    if (isPynqLlmError(error) && isBoardsFault(error.code)) return new Promise<T>(() => {});
+    throw error;
+  });
+  // Handled where it is waited for.
+  answered.catch(() => undefined);
+  return answered;
 }

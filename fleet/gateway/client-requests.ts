@@ -143,6 +143,8 @@ export class ClientRequests {
   adopt({ requested: { params, client, at }, reader, over }: LeftRequest): void {
     const { clock, generations, journal, dispatch } = this.#options;
     const { generation, model, window } = params;
+    // Its client has come here before what it asked the other gateway for.
+    if (generations.has(generation)) return;
     const last = over ?? reader.end;
     const so = { next: reader.next, kept: reader.latest(window), last };
     generations.restore(generation, model, window, so, params.service);

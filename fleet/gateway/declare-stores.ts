@@ -10,6 +10,9 @@ const DUPLICATES_MS = 120_000;
  */
 const LOG_DUPLICATES_MS = 15_000;
 
+/** Of a board's lease: what it says of itself, 64 KiB at most, as a text in JSON. */
+const MAX_LEASE_BYTES = 136 * 1_024;
+
 /** Makes what a fleet has on its bus. @throws PynqLlmError BUS_... */
 export async function declareStores(bus: Bus): Promise<void> {
   await bus.declareQueue({
@@ -27,5 +30,6 @@ export async function declareStores(bus: Bus): Promise<void> {
     duplicateWindowMs: LOG_DUPLICATES_MS,
     maxBytes: 128 * 2 ** 20,
   });
-  for (const name of [BOARDS, GATEWAY, MODELS, PLANS]) await bus.declareBucket({ name, maxBytes: 2 ** 20 });
+  for (const name of [GATEWAY, MODELS, PLANS]) await bus.declareBucket({ name, maxBytes: 2 ** 20 });
+  await bus.declareBucket({ name: BOARDS, maxBytes: 2 ** 20, maxValueBytes: MAX_LEASE_BYTES });
 }

@@ -8,12 +8,14 @@ import { admit } from './admit.js';
 import type { BoardPages } from './board-pages.js';
 import { BoardViews } from './board-views.js';
 import type { Boards, FleetBoard } from './boards.js';
+import type { Calls } from './calls.js';
 import { Moves } from './moves.js';
 import { Orders } from './orders.js';
 import { Outcomes } from './outcomes.js';
 import { Redelivery } from './redelivery.js';
 import { FleetRequest, type RequestFacts, type RequestSink } from './request.js';
 import { Requests } from './requests.js';
+import { Silence } from './silence.js';
 import type { StepPrices } from './step-prices.js';
 import { Timeouts } from './timeouts.js';
 
@@ -24,6 +26,7 @@ export interface DispatchOptions {
   readonly bus: Bus;
   readonly boards: Boards;
   readonly pages: BoardPages;
+  readonly calls: Pick<Calls, 'ask'>;
   readonly prices: StepPrices;
   readonly clock: Clock;
   readonly log: Log;
@@ -45,6 +48,7 @@ export class Dispatch {
   readonly #views: BoardViews;
   readonly #moves: Moves;
   readonly #timeouts: Timeouts;
+  readonly #silence: Silence;
   #number = 0;
   #stopTick: (() => void) | undefined;
   #isPumping = false;
@@ -59,10 +63,11 @@ export class Dispatch {
     this.#requests = requests;
     this.#orders = orders;
     this.#redelivery = new Redelivery(parts);
-    this.#outcomes = new Outcomes({ ...parts, redelivery: this.#redelivery, onRoom });
     this.#views = new BoardViews(parts);
+    this.#outcomes = new Outcomes({ ...parts, redelivery: this.#redelivery, views: this.#views, onRoom });
     this.#moves = new Moves({ ...parts, views: this.#views });
     this.#timeouts = new Timeouts(parts);
+    this.#silence = new Silence({ ...parts, views: this.#views, redelivery: this.#redelivery, onRoom });
   }
 
   /** Requests that have not ended. */
@@ -233,6 +238,7 @@ export class Dispatch {
     this.#stopTick = this.#options.clock.after(TICK_MS, () => {
       this.#stopTick = undefined;
       this.#timeouts.look();
+      this.#silence.look();
       this.#pump();
       if (!this.#options.leads()) return;
       this.#moves.continueElsewhere(this.#requests.all.some((request) => request.wantsBoard));

@@ -118,6 +118,7 @@ export class Gateway implements HandledGateway {
       ...options,
       boards: this.#boards,
       pages: this.#pages,
+      calls: this.calls,
       prices: new StepPrices({
         store,
         log,

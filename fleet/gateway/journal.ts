@@ -46,11 +46,15 @@ export class Journal {
   readonly #from: number;
   /** The sequences of requests that another gateway would need. */
   readonly #needed = new Map<string, number>();
+  /** What is being written has a place behind these. */
+  readonly #writing = new Set<{ readonly behind: number }>();
   readonly #ended = new Set<() => void>();
   readonly #closing = new AbortController();
   #seen = 0;
   #marked: number;
   #number = 0;
+  /** In ids, which boards are not to know before: a broker refuses one that it had, whoever used it. */
+  readonly #secret = randomBytes(16).toString('hex');
   #stopMark: () => void;
 
   private constructor(options: JournalOptions, begins: number, from: number) {
@@ -77,10 +81,17 @@ export class Journal {
     const { term } = this.#options;
     const { generation } = request.params;
     const data = pack({ ...request, term, at: Date.now() });
-    const id = `${generation}.${term}.${this.#number++}`;
+    const id = this.#nextId();
     const subject = `${REQUESTS}.${generation}`;
-    const { sequence } = await this.#log.append(subject, id, data, { timeoutMs: STORE_MS });
-    this.#needed.set(generation, sequence);
+    // It may be read before it is known where it stands.
+    const writing = { behind: this.#seen };
+    this.#writing.add(writing);
+    try {
+      const { sequence } = await this.#log.append(subject, id, data, { timeoutMs: STORE_MS });
+      this.#needed.set(generation, sequence);
+    } finally {
+      this.#writing.delete(writing);
+    }
   }
 
   /** Writes down what a request ended with. Where that fails, another gateway computes the end once more. */
@@ -89,7 +100,7 @@ export class Journal {
     if (this.#closing.signal.aborted || !leads()) return;
     const data = pack({ term, event });
     this.#log
-      .append(`${OVER}.${generation}`, `${generation}.${term}.${this.#number++}`, data, {
+      .append(`${OVER}.${generation}`, this.#nextId(), data, {
         timeoutMs: STORE_MS,
       })
       .catch((err: unknown) =>
@@ -118,6 +129,10 @@ export class Journal {
       });
       if (signal.aborted) giveUp();
     });
+  }
+
+  #nextId(): string {
+    return `${this.#secret}.${this.#number++}`;
   }
 
   async #read(reader: JournalReader, onPast: () => void): Promise<void> {
@@ -168,7 +183,9 @@ export class Journal {
 
   /** What a gateway wrote that had lost the lead and did not know it yet. */
   #late(entry: LogEntry, reader: JournalReader): void {
-    if (readRequest(entry.data).term >= this.#options.term) return;
+    const { term, params } = readRequest(entry.data);
+    // Its client may have asked this one for it meanwhile.
+    if (term >= this.#options.term || this.#needed.has(params.generation)) return;
     const left = new LeftRequests();
     left.take(entry);
     for (const request of left.all) this.#tellLeft(request, reader);
@@ -176,9 +193,11 @@ export class Journal {
 
   /** It has ended; its client may have been cut off before it knew. */
   #forget(generation: string): void {
+    const sequence = this.#needed.get(generation);
     const stop = this.#options.clock.after(GRACE_MS, () => {
       this.#ended.delete(stop);
-      this.#needed.delete(generation);
+      // The id of one that was refused may be another one's since.
+      if (this.#needed.get(generation) === sequence) this.#needed.delete(generation);
     });
     this.#ended.add(stop);
   }
@@ -200,7 +219,8 @@ export class Journal {
   }
 
   async #mark(): Promise<void> {
-    const from = Math.min(this.#seen + 1, ...this.#needed.values());
+    const written = [...this.#writing].map(({ behind }) => behind + 1);
+    const from = Math.min(this.#seen + 1, ...written, ...this.#needed.values());
     if (from <= this.#marked || !this.#options.leads()) return;
     try {
       this.#marked = await writeMark(this.#options, from);

@@ -81,10 +81,11 @@ export class LeftRequests {
   }
 
   #begin(generation: string, data: Uint8Array, sequence: number): void {
-    const before = this.#requests.get(generation);
-    // The same id may be used again where the first one was refused.
-    if (before !== undefined && before.over === undefined) return;
     const one = readRequest(data);
+    const before = this.#requests.get(generation);
+    // A gateway takes no id of one that it has: the first was refused, or never promised, whether or not that could be written down. What one
+    // says that leads no more changes nothing.
+    if (before !== undefined && before.over === undefined && one.term < before.requested.term) return;
     this.#requests.delete(generation);
     const reader = new TokenReader(one.params.continueFrom);
     this.#requests.set(generation, { sequence, requested: one, reader, over: undefined, boards: new Map() });

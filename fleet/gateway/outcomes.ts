@@ -5,6 +5,7 @@ import type { Clock, GenerateEvent } from '../../protocol/index.js';
 import { beginning, outcome, unpack } from '../messages.js';
 import { BEGINNINGS, ENDS, TOKENS } from '../subjects.js';
 import type { Difference } from '../token-reader.js';
+import type { BoardViews } from './board-views.js';
 import type { Boards } from './boards.js';
 import { isBoardsFault } from './calls.js';
 import type { Orders } from './orders.js';
@@ -15,11 +16,21 @@ import type { Requests } from './requests.js';
 /** A board that has too much already. */
 const BUSY: ReadonlySet<string> = new Set(['LLM_OVERLOADED', 'AGENT_DRAINING']);
 
+/** What a board has no room for may fit another one. */
+const TOO_LONG = 'LLM_KV_TOO_LONG';
+/** What a board says of tokens that it cannot go on after. */
+const NOT_AFTER: ReadonlySet<string> = new Set([
+  'LLM_TOKEN_RANGE',
+  'LLM_CONTINUE_FORBIDDEN',
+  'LLM_CONTINUE_ENDED',
+]);
+
 interface OutcomesOptions {
   readonly boards: Pick<Boards, 'count'>;
   readonly requests: Requests;
   readonly orders: Orders;
   readonly redelivery: Redelivery;
+  readonly views: Pick<BoardViews, 'boardsFor'>;
   readonly clock: Clock;
   readonly log: Log;
   /** Of this gateway: boards may still tell of what one before gave them. */
@@ -79,6 +90,9 @@ export class Outcomes {
   #takeToken(request: FleetRequest, event: GenerateEvent, board: string): void {
     const { requests, orders, boards, clock, onRoom } = this.#options;
     if (event.type !== 'token') return;
+    // No board is told to compute as many: what one says of them all the same is kept for nobody.
+    const { maxTokens = Number.POSITIVE_INFINITY } = request.facts.params.sampling;
+    if (event.index >= Math.min(request.credit, maxTokens)) return;
     const isRepeated = event.index < request.generated;
     const { fresh, end, difference } = request.reader.take(event, board);
     if (isRepeated) this.repeated++;
@@ -108,6 +122,10 @@ export class Outcomes {
       if (isBusy) request.boardIsBusy(clock.now());
       if ((isBusy || isBoardsFault(code)) && !request.cancelled)
         redelivery.giveAgain(request, `board ${board} says: ${event.error.message}`, !isBusy);
+      else if (code === TOO_LONG && !request.cancelled && this.#hasOther(request, board))
+        redelivery.giveAgain(request, `board ${board} says: ${event.error.message}`, false);
+      else if (NOT_AFTER.has(code) && request.hasTokensOfBoards)
+        requests.fail(request, this.#refusedTokens(request, board, event.error.message));
       else requests.end(request, event);
     } else if (event.type === 'done') {
       const { end, difference } = request.reader.takeEnd(event, board);
@@ -117,6 +135,21 @@ export class Outcomes {
       else redelivery.giveAgain(request, `of ${event.tokens} tokens ${request.generated} came`, true);
     }
     onRoom();
+  }
+
+  /** Whether there is a board that has not had it yet. */
+  #hasOther(request: FleetRequest, board: string): boolean {
+    const able = this.#options.views.boardsFor(request);
+    return able.some(({ name }) => name !== board && !request.failedOn.has(name));
+  }
+
+  /** It is not the client's doing that a board cannot go on after what others told. */
+  #refusedTokens({ had, generated }: FleetRequest, board: string, message: string): PynqLlmError {
+    this.diverged++;
+    const what = `Board ${board} cannot go on after the ${generated} tokens that ${[...had].join(', ')} told: ${message}`;
+    const error = new PynqLlmError('FLEET_DIVERGED', what, { context: { boards: [...had, board] } });
+    this.#options.log.error({ err: error }, 'boards do not agree');
+    return error;
   }
 
   /** The same request has the same bits on every board, or one of them is at fault. */

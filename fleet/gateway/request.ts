@@ -120,6 +120,10 @@ export class FleetRequest {
     return this.reader.next;
   }
 
+  get hasTokensOfBoards(): boolean {
+    return this.generated > (this.facts.params.continueFrom?.length ?? 0);
+  }
+
   get cancelled(): boolean {
     return this.cancelledAt !== undefined;
   }

@@ -33,7 +33,10 @@ interface RunOptions {
 
 /** A request on this board: its tokens go to the log by their numbers, then its end. */
 export class Run {
-  /** On the board's own agent, which may still know an earlier delivery of the same request. */
+  /**
+   * On the board's own agent, which may still know an earlier delivery of the same request; and of its entries in the log: brokers refuse an id
+   * that they had, whoever used it, so that nobody is to know it before.
+   */
   readonly #id = randomBytes(16).toString('hex');
   readonly #options: RunOptions;
   readonly #log: BusLog;
@@ -164,10 +167,8 @@ export class Run {
     const data = pack({ term, delivery, ...message });
     // A board writes below its own name alone.
     const subject = `${kind}.${board}.${params.generation}`;
-    const append = () =>
-      this.#log.append(subject, `${params.generation}.${term}.${delivery}.${board}.${what}`, data, {
-        timeoutMs: APPEND_MS,
-      });
+    const id = `${term}.${delivery}.${this.#id}.${what}`;
+    const append = () => this.#log.append(subject, id, data, { timeoutMs: APPEND_MS });
     const stored = signal.aborted ? undefined : append();
     // Handled where it is waited for.
     stored?.catch(() => undefined);

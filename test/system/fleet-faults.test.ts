@@ -16,7 +16,7 @@ import { Cut, type TestFleet, testFleet } from './support/fleet.js';
 
 const PROMPT = 'Once upon a time';
 const OPTIONS: GenerateOptions = { maxTokens: 6, temperature: 0 };
-const ID = /^[^.]+\.\d+\.\d+\.[^.]+\.(?<what>.+)$/;
+const ID = /^\d+\.\d+\.[^.]+\.(?<what>.+)$/;
 
 let fleet: TestFleet;
 let board: BoardClient;
@@ -43,6 +43,10 @@ function textOf(options: GenerateOptions): Promise<string> {
   return model.generate(PROMPT, options).text();
 }
 
+const failed = {
+  type: 'failed',
+  error: new PynqLlmError('AGENT_WORKER_CRASHED', 'The worker crashed.').toWire(),
+} as const;
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const refusal = () => new PynqLlmError('BUS_REFUSED', 'insufficient resources');
 
@@ -151,6 +155,63 @@ describe('a board of a fleet', () => {
     const { queryObjects } = v8 as unknown as { queryObjects(of: unknown): number };
     expect(queryObjects(Run)).toBeLessThan(5);
   });
+
+  it('that tells a token which there is not, and then fails, is blamed for it, and not the client', async () => {
+    let isTold = false;
+    cut.onAppend = (subject, id, data) => {
+      const what = ID.exec(id)?.groups?.what;
+      if (isTold && what === 'end') cut.onAppend = new Cut().onAppend;
+      if (what !== '2' && !isTold) return data;
+      const { event, ...of } = unpack(outcome, data, 'A token');
+      if (subject.startsWith('tok.') && isTold) return undefined;
+      isTold = true;
+      return pack({ ...of, event: event.type === 'token' ? { ...event, id: 1_000_000 } : failed });
+    };
+    const { diverged } = await board.fleetStatus();
+    await expect(textOf(OPTIONS)).rejects.toMatchObject({ code: 'FLEET_DIVERGED' });
+    expect((await board.fleetStatus()).diverged).toBe(diverged + 1);
+  });
+
+  it('tells no token that its client has no room for, whatever it says', async () => {
+    const one = await client();
+    const whole = one.start(newId(), { maxTokens: 12 });
+    await whole.ended;
+    const generation = newId();
+    const sampling = { maxTokens: 12, temperature: 0, ignoreEos: true, seed: 1 };
+    const params = { generation, model: model.digest, prompt: { tokens: [5, 6, 7] }, sampling, window: 16 };
+    const events: GenerateEvent[] = [];
+    const { result, stream } = one.link.openStream('generate.start', params, (event) => events.push(event));
+    stream.grant(2);
+    await result;
+    await vi.waitFor(() => expect(events).toHaveLength(2), 10_000);
+    const log = fleet.broker.connect('thief').log(LOG);
+    const forged = { type: 'token', id: 9, text: '?', logprob: -1 };
+    for (const index of [2, 3, 4, 5])
+      await log.append(
+        `tok.mock-1.${generation}`,
+        `forged.${index}`,
+        pack({ term: 1, delivery: 1, event: { ...forged, index } }),
+      );
+    // Read after them, and by whoever reads them.
+    await one.start(newId()).ended;
+    stream.grant(16);
+    await vi.waitFor(() => expect(events.at(-1)?.type).toBe('done'), 10_000);
+    expect(events.slice(0, -1)).toEqual(whole.events.slice(0, -1));
+    await one.link.close();
+  }, 30_000);
+
+  it('whose words are lost, while its lease is renewed, is given the request again', async () => {
+    let isLost = false;
+    cut.onAppend = (_subject, id, data) => {
+      if (isLost) return data;
+      isLost = ID.exec(id)?.groups?.what === 'end';
+      return undefined;
+    };
+    const { redelivered } = await board.fleetStatus();
+    expect(await textOf(OPTIONS)).toBe(expected);
+    expect(isLost).toBe(true);
+    expect((await board.fleetStatus()).redelivered).toBe(redelivered + 1);
+  }, 60_000);
 
   it('serves others while eight read nothing', async () => {
     const stalled = [];

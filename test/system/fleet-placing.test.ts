@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PynqLlmError } from '../../errors/index.js';
+import { outcome, pack, unpack } from '../../fleet/messages.js';
 import { type BoardClient, connect, type GenerateOptions, type Model, type Token } from '../../sdk/index.js';
 import { openMock } from '../../sdk/mock.js';
 import { TINY_MODEL } from './support/agent.js';
@@ -113,6 +115,43 @@ describe('a request that a board has', () => {
     for (const [i, tokens] of (await Promise.all(asked)).entries())
       expect(tokens).toEqual(await tokensOf(reference, `The ${i}`, options));
     expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
+  });
+
+  it('goes on elsewhere where its board is heard and does nothing, and others go there at once', async () => {
+    await start(2);
+    let pull: () => void = () => {};
+    fleet.boards.get('mock-1')!.cut.pulls = new Promise((resolve) => {
+      pull = resolve;
+    });
+    const options = { maxTokens: 4, temperature: 0 };
+    // A pull that waits since before takes the first of them.
+    for (let i = 0; i < 6; i++)
+      expect(await tokensOf(model, `The ${i}`, options)).toEqual(
+        await tokensOf(reference, `The ${i}`, options),
+      );
+    expect(await board.fleetStatus()).toMatchObject({ redelivered: 1, diverged: 0 });
+    pull();
+  }, 90_000);
+
+  it('which has no room for it goes to another one, and ends where none has', async () => {
+    await start(2);
+    const small = new PynqLlmError('LLM_KV_TOO_LONG', 'There is room for 8 tokens.').toWire();
+    const isSmall = new Set(['mock-1']);
+    for (const [name, { cut }] of fleet.boards)
+      cut.onAppend = (subject, _id, data) => {
+        if (!isSmall.has(name)) return data;
+        if (!subject.startsWith('end.')) return undefined;
+        const { event: _, ...of } = unpack(outcome, data, 'An end');
+        return pack({ ...of, event: { type: 'failed', error: small } });
+      };
+    const options = { maxTokens: 4, temperature: 0 };
+    for (let i = 0; i < 3; i++)
+      expect(await tokensOf(model, `The ${i}`, options)).toEqual(
+        await tokensOf(reference, `The ${i}`, options),
+      );
+    expect((await board.fleetStatus()).redelivered).toBeGreaterThan(0);
+    isSmall.add('mock-2');
+    await expect(tokensOf(model, 'The', options)).rejects.toMatchObject({ code: 'LLM_KV_TOO_LONG' });
   });
 
   it('and that runs goes on elsewhere when its board drains', async () => {

@@ -67,6 +67,7 @@ async function client(gateway: TestGateway) {
   };
   return {
     link,
+    ...hear(link.openStream),
     start: (generation: string, model: Model, maxTokens: number, window: number) => {
       const heard = hear(link.openStream);
       const sampling = { maxTokens, temperature: 1, ignoreEos: true, seed: 9 };
@@ -247,6 +248,30 @@ describe('a gateway', () => {
     for await (const token of rest) got.push(token);
     expect(got).toEqual(tokens);
     expect((await rest.done).tokens).toBe(end.count);
+  });
+
+  it('has a request once that a client has asked it for, and the gateway before writes down late', async () => {
+    const { first, model, at } = await begin();
+    const second = await at.start(1);
+    await first.handle.close();
+    await vi.waitFor(() => expect(leads(second)).toBe(true), SOON);
+    const generation = newId();
+    const sampling = { maxTokens: 12, temperature: 1, ignoreEos: true, seed: 9 };
+    const params = { generation, model: model.digest, prompt: { tokens: [5, 6, 7] }, sampling, window: 16 };
+    const { link, indices, events } = await client(second);
+    const { result, stream } = link.openStream('generate.start', params, (event) => events.push(event));
+    stream.grant(4);
+    await result;
+    await vi.waitFor(() => expect(indices()).toEqual([0, 1, 2, 3]), SOON);
+    const late = pack({ term: 1, client: ['one'], at: Date.now(), params });
+    const log = at.broker.connect('test').log(LOG);
+    await log.append(`req.${generation}`, `${generation}.1.0`, late);
+    // Read after it, and by whoever reads it.
+    const other = (await client(second)).start(newId(), model, 4, 8);
+    await vi.waitFor(() => expect(other.events).toHaveLength(5), SOON);
+    stream.grant(16);
+    await vi.waitFor(() => expect(indices().at(-1)).toBe('done'), SOON);
+    expect(indices()).toEqual([...Array(12).keys(), 'done']);
   });
 
   it('knows after a restart what boards are to have loaded, and has them unload what nobody wants', async () => {

@@ -549,6 +549,17 @@ export function busSuite(name: string, start: () => Promise<BusUnderTest>): void
         await fails(bucket.put('k.*', bytes('x')), 'BUS_SUBJECT_INVALID');
       });
 
+      it('takes no value beyond the most that it was told, also where it knew another most before', async () => {
+        const bucket = await declared();
+        const large = new Uint8Array(20_000);
+        expect(await bucket.put('k', large)).toBe(1);
+        await bus.declareBucket({ name: bucket.name, maxBytes: 0, maxValueBytes: 8_192 });
+        await fails(bucket.put('k', large), 'BUS_PAYLOAD_TOO_LARGE');
+        await fails(bucket.create('l', large), 'BUS_PAYLOAD_TOO_LARGE');
+        expect((await bucket.get('k'))!.value).toHaveLength(20_000);
+        expect(await bucket.put('l', new Uint8Array(8_192))).toBeGreaterThan(1);
+      });
+
       it('lets one of several who race win each time', async () => {
         const bucket = await declared();
         const rivals = await Promise.all([1, 2, 3, 4].map(async () => (await connect()).bucket(bucket.name)));

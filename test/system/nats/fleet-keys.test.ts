@@ -281,6 +281,45 @@ describe.skipIf(noNatsServer)(
         expect(await model.generate(PROMPT, OPTIONS).text()).not.toBe('');
       });
 
+      it("takes no other board's lease, nor its room", async () => {
+        const hdrs = headers();
+        hdrs.set('Nats-Rollup', 'all');
+        const lease = async (size: number, options = {}) =>
+          (
+            await thief.request('$KV.FLEET_BOARDS.one', 'x'.repeat(size), { timeout: 5_000, ...options })
+          ).json();
+        expect(await lease(1, { headers: hdrs })).toHaveProperty('error');
+        // As much as the whole bucket takes, beside what is there.
+        for (let size = 1_048_000; size > 1_000_000; size -= 1_000)
+          expect(await lease(size)).toHaveProperty('error');
+        // What is new of the other one is heard.
+        for (const undo of [[], ['--undo']])
+          expect((await run('drain', 'two', ...undo, ...fleet('admin'))).status).toBe(0);
+        expect(await states()).toContain('two ready loaded');
+      });
+
+      it('keeps no other board from storing its tokens by their ids', async () => {
+        expect((await run('drain', 'one', ...fleet('admin'))).status).toBe(0);
+        const { redelivered } = await operator.fleetStatus();
+        const options = { maxTokens: 6, temperature: 0, ignoreEos: true };
+        const generation = model.generate(PROMPT, options);
+        // It knows the request, as where it had it before, and what its next deliveries are likely to be.
+        for (let term = 1; term <= 3; term++)
+          for (let delivery = 1; delivery <= 60; delivery++)
+            for (let token = 0; token < options.maxTokens; token++) {
+              const hdrs = headers();
+              const subject = `tok.two.${generation.id}`;
+              hdrs.set('Nats-Msg-Id', `${subject}/${generation.id}.${term}.${delivery}.two.${token}`);
+              thief.publish(`FLEET_LOG.tok.one.${'0'.repeat(32)}`, '', { headers: hdrs });
+            }
+        await thief.flush();
+        await using alone = await openMock();
+        const reference = await alone.models.upload(TINY_MODEL);
+        expect(await generation.text()).toBe(await reference.generate(PROMPT, options).text());
+        expect((await operator.fleetStatus()).redelivered).toBe(redelivered);
+        expect((await run('drain', 'one', '--undo', ...fleet('admin'))).status).toBe(0);
+      });
+
       it('puts nothing into a running answer under its own name either', async () => {
         const generation = model.generate(PROMPT, { maxTokens: 40, temperature: 0, ignoreEos: true });
         await generation.admitted;

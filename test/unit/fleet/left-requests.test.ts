@@ -147,6 +147,20 @@ describe('what a gateway has left', () => {
     expect(left.all[0].reader.next).toBe(1);
   });
 
+  it('is the latest of an id, also where nobody could write down that the one before was not taken', () => {
+    const { request, board } = log();
+    const left = new LeftRequests();
+    const other = { ...PARAMS, prompt: { tokens: [7, 8] } };
+    left.take(request(2));
+    left.take(request(2, other));
+    left.take(board('x', token(0)));
+    // Of a gateway that led before, and does not know of the one that does.
+    left.take(request(1));
+    expect(left.all).toHaveLength(1);
+    expect(left.all[0]).toMatchObject({ sequence: 2, requested: { term: 2, params: other } });
+    expect(left.all[0].reader.next).toBe(1);
+  });
+
   it('goes on behind the tokens that the client gave, and tells of boards that do not agree', () => {
     const { request, given, board } = log();
     const differences: unknown[] = [];

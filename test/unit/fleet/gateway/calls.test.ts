@@ -16,10 +16,11 @@ const WAIT_MS = 60_000;
 function fleetOf(...names: string[]) {
   const broker = new InProcessBroker();
   const there = new Set(names);
+  let mostMs = 200;
   const boards = {
     with: () => [...there].map((name) => ({ name, owner: name })),
     until: async <T>(look: () => T | undefined, ms: number) => {
-      const ends = performance.now() + Math.min(ms, 200);
+      const ends = performance.now() + Math.min(ms, mostMs);
       for (;;) {
         const found = look();
         if (found !== undefined || performance.now() >= ends) {
@@ -36,8 +37,11 @@ function fleetOf(...names: string[]) {
     calls: new Calls(broker.connect('gateway'), boards, WAIT_MS, 1),
     waits,
     come: (name: string) => there.add(name),
+    waitAtMost: (ms: number) => {
+      mostMs = ms;
+    },
     answer: (name: string, result: () => unknown) =>
-      broker.connect(name).answer(callsOf(name), async () => pack({ result: result() })),
+      broker.connect(name).answer(callsOf(name), async () => pack({ result: await result() })),
   };
 }
 
@@ -109,4 +113,37 @@ it('asks boards again that do not hear yet, as after their broker was away', asy
   expect(isAnswered).toBe(false);
   answer('two', () => TOKENS);
   expect(await asked).toEqual(TOKENS);
+});
+
+it('asks another board as well where one hears and does not answer', async () => {
+  const { calls, answer } = fleetOf('one', 'two');
+  let heard = 0;
+  answer('one', () => {
+    heard++;
+    return new Promise(() => {});
+  });
+  answer('two', () => TOKENS);
+  const began = performance.now();
+  for (let i = 0; i < 2; i++) expect(await calls.askAny(MODEL, 'models.tokenize', QUESTION)).toEqual(TOKENS);
+  expect(heard).toBe(1);
+  // It would be two minutes.
+  expect(performance.now() - began).toBeLessThan(40_000);
+});
+
+it('takes the first answer where all are slow, and where the others have failed meanwhile', async () => {
+  const { calls, answer } = fleetOf('one', 'two');
+  const after = (ms: number, tokens: number[]) => async () => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return { tokens };
+  };
+  answer('one', after(6_500, [1]));
+  answer('two', after(6_500, [2]));
+  expect(await calls.askAny(MODEL, 'models.tokenize', QUESTION)).toEqual({ tokens: [1] });
+  const other = fleetOf('one', 'two');
+  other.waitAtMost(30_000);
+  other.answer('one', after(6_500, [1]));
+  other.answer('two', () => {
+    throw new PynqLlmError('DRIVER_DMA_TIMEOUT', 'The core did not answer.');
+  });
+  expect(await other.calls.askAny(MODEL, 'models.tokenize', QUESTION)).toEqual({ tokens: [1] });
 });

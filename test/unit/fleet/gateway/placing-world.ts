@@ -93,7 +93,13 @@ export class PlacingWorld {
       planOf: () => undefined,
     });
     world.#pages = new BoardPages({ ...parts, calls });
-    world.dispatch = new Dispatch({ ...parts, pages: world.#pages, prices: world.prices, waitMs: 1e9 });
+    world.dispatch = new Dispatch({
+      ...parts,
+      calls,
+      pages: world.#pages,
+      prices: world.prices,
+      waitMs: 1e9,
+    });
     for (const [i, kind] of kinds.entries()) await world.#join(`board-${i}`, kind);
     return world;
   }
