@@ -135,8 +135,3 @@ export function placeIn({ stages }: PlanRecord, board: string, owner: string): P
 export function boardsOf({ stages }: Pick<PlanRecord, 'stages'>): PlannedBoard[] {
   return stages.flatMap(({ boards }) => boards);
 }
-
-/** The board that has a plan's engine; undefined where the plan has no stages. */
-export function engineOf({ stages }: Pick<PlanRecord, 'stages'>): PlannedBoard | undefined {
-  return stages.at(-1)?.boards[0];
-}
