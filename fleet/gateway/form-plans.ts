@@ -53,9 +53,10 @@ export function formPlans(
     const groups = groupsOf(boards, tensor.boards, together);
     if (boards.length >= least) return assignGroups(model, groups, stages, request, tensor, roundTrips);
     // One alone has all of it.
-    const few = groups.length > 0 ? groups : groupsOf(boards, boards.length, together);
-    if (mayBeShort && boards.length > 1 && few.length > 0)
-      return [planStages(model, few, request, tensor, roundTrips)];
+    if (mayBeShort && boards.length > 1) {
+      const few = groups.length > 0 ? groups : groupsOf(boards, boards.length, together);
+      if (few.length > 0) return [planStages(model, few, request, tensor, roundTrips)];
+    }
   }
   const others = boards.map((board) => ({ ...board, description: board.record.info.description }));
   const asked = tensor === undefined ? stages : least;

@@ -75,6 +75,7 @@ describe('plans of groups of boards', () => {
       'FLEET_LINKS_OFF',
     );
     expect(form(boardsNamed('abc'), modeOf(2, 2))).toEqual([]);
+    expect(form([], modeOf(2, 2), { short: true })).toEqual([]);
     expect(cutsOf(form(boardsNamed('abc'), modeOf(2, 2), { short: true }))).toEqual([[['ab', 22]]]);
     expect(cutsOf(form(boardsNamed('abc'), modeOf(2, 4), { short: true }))).toEqual([[['abc', 22]]]);
     // One alone is to have all of it.
