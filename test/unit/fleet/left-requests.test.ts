@@ -148,12 +148,13 @@ describe('what a gateway has left', () => {
   });
 
   it('is the latest of an id, also where nobody could write down that the one before was not taken', () => {
-    const { request, board } = log();
+    const { request, given, board } = log();
     const left = new LeftRequests();
     const other = { ...PARAMS, prompt: { tokens: [7, 8] } };
     left.take(request(2));
     left.take(request(2, other));
-    left.take(board('x', token(0)));
+    left.take(given('x', 1, 2));
+    left.take(board('x', token(0), 1, 2));
     // Of a gateway that led before, and does not know of the one that does.
     left.take(request(1));
     expect(left.all).toHaveLength(1);

@@ -67,8 +67,8 @@ it('forgets what plans took that are over', () => {
   const planOf = (cut: number) =>
     ({
       stages: [
-        { board: 'one', from: 0, to: cut },
-        { board: 'two', from: cut, to: 6 },
+        { from: 0, to: cut, boards: [{ board: 'one' }] },
+        { from: cut, to: 6, boards: [{ board: 'two' }] },
       ],
     }) as unknown as Plan;
   const cutAt = (number: number, cut: number) => {
