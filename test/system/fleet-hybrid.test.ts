@@ -4,6 +4,7 @@ import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { cli, cliServer } from './support/cli.js';
 import { type FleetBesideOne, fleetBesideOne, modesOf, wholeOf } from './support/fleet-beside-one.js';
 
+const OTHER = 'models/tiny-stories-Q2_K.gguf';
 const PROMPT = 'Once upon a time';
 const MODES = {
   ...modesOf(24),
@@ -54,6 +55,19 @@ describe('a pipeline of two groups of boards, each of which cuts its layers by r
     expect((await cancelled.done).reason).toBe('cancelled');
     expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
   });
+
+  it('computes several models at a time, whose batches come to a group in one order for all of its boards', async () => {
+    const { redelivered } = await board.fleetStatus();
+    const [other, alone] = [await board.models.upload(OTHER), await both.alone.models.upload(OTHER)];
+    const options = (seed: number) => ({ maxTokens: 24, temperature: 1, seed, ignoreEos: true });
+    const seeds = Array.from({ length: 12 }, (_, seed) => seed);
+    const many = (of: typeof model) => Promise.all(seeds.map((seed) => whole(of, options(seed))));
+    const [ones, others] = await Promise.all([many(model), many(other)]);
+    expect(ones).toEqual(await many(reference));
+    expect(others).toEqual(await many(alone));
+    expect(await board.fleetStatus()).toMatchObject({ redelivered, diverged: 0 });
+    await other.unload();
+  }, 120_000);
 
   // With the hidden states of the first stage or the engine, and one that follows each of them.
   it.each([0, 1, 2, 3])(
