@@ -238,6 +238,7 @@ export class DeviceHost {
         this.#programs.end(message.thread);
         return;
       case 'stage-batch':
+      case 'stage-turn':
       case 'stage-ran':
       case 'stage-failed':
         this.#options.onStage(message);

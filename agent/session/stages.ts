@@ -18,10 +18,12 @@ interface Running {
   readonly reject: (error: unknown) => void;
 }
 
-/** Hears of the last stage of a plan. */
+/** Hears of a plan from the device's thread: of the last stage, but for turns. */
 export interface StageListener {
   /** It has begun a batch. */
   readonly onBatch: (batch: StageBatch) => void;
+  /** The first board of a stage on several boards comes to a batch that it was given, and waits for the others. */
+  readonly onTurn?: ((number: number) => void) | undefined;
   /** It cannot complete one. */
   readonly onFailed: (error: PynqLlmError) => void;
 }
@@ -76,7 +78,7 @@ export class AgentStages {
     return this.#models.unload(0, { model, force: true });
   }
 
-  /** A plan begins: nothing is cached. @param listener for the last stage: the others begin nothing */
+  /** A plan begins: nothing is cached. @param listener hears of its batches */
   begin(model: string, plan: number, listener: StageListener): void {
     this.#begun.set(model, { plan, listener });
     this.#device().stage({ kind: 'stage-begin', model, plan });
@@ -135,6 +137,10 @@ export class AgentStages {
     const listener = begun?.plan === plan ? begun.listener : undefined;
     if (message.kind === 'stage-batch') {
       listener?.onBatch(message.batch);
+      return;
+    }
+    if (message.kind === 'stage-turn') {
+      listener?.onTurn?.(message.number);
       return;
     }
     const key = keyOf(model, plan, message.number);

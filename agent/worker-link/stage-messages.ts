@@ -57,6 +57,8 @@ export type ToStage =
 export type FromStage =
   /** The last stage has a batch for the first one. */
   | (InPlan & { readonly kind: 'stage-batch'; readonly batch: StageBatch })
+  /** Of a stage on several boards, the first one: it comes to a batch now, and waits for the others, which are to be told of it. */
+  | (InPlan & { readonly kind: 'stage-turn'; readonly number: number })
   /** Another stage has computed its layers. */
   | (InPlan & { readonly kind: 'stage-ran'; readonly number: number; readonly hidden: Float32Array })
   /** It could not, nor when it tried once more. */

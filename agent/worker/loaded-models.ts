@@ -281,6 +281,7 @@ export class LoadedModels {
     const onStage = (message: FromStage) => this.#events.onStage(message);
     const events: PlanEvents = {
       onBatch: (plan, batch) => onStage({ kind: 'stage-batch', model: digest, plan, batch }),
+      onTurn: (plan, number) => onStage({ kind: 'stage-turn', model: digest, plan, number }),
       onFailed: (plan, number, cause) => {
         const error = errorToWire(cause, 'AGENT_INTERNAL');
         onStage({ kind: 'stage-failed', model: digest, plan, number, error });

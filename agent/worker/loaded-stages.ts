@@ -98,6 +98,8 @@ export class LoadedStages {
       const loaded = this.#loaded.get(model);
       if (loaded?.plan !== plan)
         throw new PynqLlmError('FLEET_STAGE_LOST', `Plan ${plan} is not the one that this board is part of.`);
+      // Only now: with several models here the others are to have batches in the order in which this board computes them.
+      if (loaded.settings.rows?.member === 0) this.#post({ kind: 'stage-turn', model, plan, number });
       this.#post({ kind: 'stage-ran', model, plan, number, hidden: loaded.stage.run(batch, hidden) });
     } catch (error) {
       if (!isPynqLlmError(error)) throw error;

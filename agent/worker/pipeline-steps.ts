@@ -40,7 +40,7 @@ export class PipelineSteps extends PlanSteps {
   protected override stepOf(plan: number): void {
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) {
-      const error = this.#complete(arrived);
+      const error = this.#complete(plan, arrived);
       if (error !== undefined) {
         this.#lane?.end();
         this.fail(plan, arrived.number, error);
@@ -60,9 +60,12 @@ export class PipelineSteps extends PlanSteps {
   }
 
   /** @returns why it could not be */
-  #complete({ number, hidden }: Arrived): PynqLlmError | undefined {
+  #complete(plan: number, { number, hidden }: Arrived): PynqLlmError | undefined {
     try {
-      this.#lane?.begin(number);
+      if (this.#lane !== undefined) {
+        this.#lane.begin(number);
+        this.events.onTurn(plan, number);
+      }
       this.engine.complete(number, hidden);
       return this.#lane?.ended;
     } catch (error) {

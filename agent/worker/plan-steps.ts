@@ -4,6 +4,8 @@ import type { Engine, StageBatch } from '../../llm/index.js';
 /** What becomes of batches. */
 export interface PlanEvents {
   readonly onBatch: (plan: number, batch: StageBatch) => void;
+  /** One that others have computed is completed now, by several boards together. */
+  readonly onTurn: (plan: number, number: number) => void;
   /** One that others have computed, or are computing, cannot be completed: the plan is lost. */
   readonly onFailed: (plan: number, number: number, error: PynqLlmError) => void;
 }

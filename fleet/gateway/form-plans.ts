@@ -52,13 +52,15 @@ export function formPlans(
   if (tensor !== undefined) {
     const groups = groupsOf(boards, tensor.boards, together);
     if (boards.length >= least) return assignGroups(model, groups, stages, request, tensor, roundTrips);
-    // One alone has all of it.
-    if (mayBeShort && boards.length > 1) {
-      const few = groups.length > 0 ? groups : groupsOf(boards, boards.length, together);
+    // Boards that compute another model together may be fewer than those that are free.
+    for (let size = Math.min(tensor.boards, boards.length); mayBeShort && size > 1; size--) {
+      const few = groupsOf(boards, size, together);
       if (few.length > 0) return [planStages(model, few, request, tensor, roundTrips)];
     }
   }
-  const others = boards.map((board) => ({ ...board, description: board.record.info.description }));
+  // Where there is no group, one board alone has all of it.
+  const able = tensor === undefined ? boards : boards.slice(0, 1);
+  const others = able.map((board) => ({ ...board, description: board.record.info.description }));
   const asked = tensor === undefined ? stages : least;
   return assignPipelines(model, others, asked, { request }, mayBeShort).map((one) =>
     one.plan.stages.map(({ from, to, memory: { kvBytes, working } }, i): PlannedStage => {

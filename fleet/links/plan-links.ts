@@ -46,7 +46,7 @@ export class PlanLinks {
   readonly #options: PlanLinksOptions;
   readonly #peers = new Map<number, Peer>();
   readonly #expectations: (() => void)[] = [];
-  readonly #pongs = new Map<number, () => void>();
+  readonly #pongs = new Map<number, (lost?: PynqLlmError) => void>();
   /** Messages that have gone to the others. */
   #sent = 0;
   #pings = 0;
@@ -171,12 +171,19 @@ export class PlanLinks {
         this.#pongs.delete(number);
         reject(this.#lost(member, `has not answered within ${timeoutMs} ms`));
       }, timeoutMs);
-      this.#pongs.set(number, () => {
+      this.#pongs.set(number, (lost) => {
         clearTimeout(timer);
-        resolve(performance.now() - since);
+        if (lost !== undefined) reject(lost);
+        else resolve(performance.now() - since);
       });
-      this.#send(member, { kind: 'ping', number });
+      if (this.#hasEnded) this.#endPings(this.#lost(member, 'is not waited for any more'));
+      else this.#send(member, { kind: 'ping', number });
     });
+  }
+
+  #endPings(reason: PynqLlmError): void {
+    for (const end of this.#pongs.values()) end(reason);
+    this.#pongs.clear();
   }
 
   /** Takes what the device's thread has put into its outbox to the others. */
@@ -275,6 +282,8 @@ export class PlanLinks {
     this.#hasEnded = true;
     this.#end(error);
     for (const stop of this.#expectations.splice(0)) stop();
+    const over = `Plan ${this.#options.plan} was over before its links were measured.`;
+    this.#endPings(error ?? new PynqLlmError('FLEET_LINK_LOST', over));
     this.#options.lane.end();
     for (const { socket } of this.#peers.values()) socket.destroy();
   }

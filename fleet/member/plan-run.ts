@@ -48,6 +48,8 @@ export class PlanRun {
   /** Of the last stage: by number. */
   readonly #awaited = new Map<number, Awaited>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** By number: tells the group of a batch, once the device's thread comes to it. */
+  readonly #turns = new Map<number, () => void>();
   /** Batch that comes next. */
   #next = 0;
   #isOver = false;
@@ -61,6 +63,7 @@ export class PlanRun {
     this.#behind = boards[(index + 1) % boards.length]!;
     stages.begin(plan.model, plan.number, {
       onBatch: (batch) => this.#begin(batch),
+      onTurn: (number) => this.#tellGroup(number),
       onFailed: (error) => this.lose(error),
     });
   }
@@ -92,6 +95,7 @@ export class PlanRun {
     this.#isOver = true;
     for (const timer of this.#timers) clearTimeout(timer);
     for (const { timer } of this.#awaited.values()) clearTimeout(timer);
+    this.#turns.clear();
     const { stages, plan, group } = this.#options;
     // A step that waits for the others is over first.
     group?.end(reason);
@@ -118,14 +122,14 @@ export class PlanRun {
     const awaited = this.#awaited.get(number);
     this.#awaited.delete(number);
     clearTimeout(awaited?.timer);
-    const { stages, plan, group } = this.#options;
+    const { stages, plan } = this.#options;
     if (awaited === undefined) {
       this.lose(this.#lost(`batch ${number} never began`));
       return;
     }
     const hidden = this.#statesOf(bytes, awaited.batch.columns.length);
     if (hidden === undefined) return;
-    group?.sendBatch(awaited.batch, hidden);
+    this.#awaitTurn(awaited.batch, hidden);
     stages.complete(plan.model, plan.number, number, hidden);
   }
 
@@ -134,7 +138,7 @@ export class PlanRun {
     batch: StageBatch | undefined,
     bytes: Uint8Array | undefined,
   ): Promise<void> {
-    const { stages, plan, index, group } = this.#options;
+    const { stages, plan, index } = this.#options;
     const timer = setTimeout(() => {
       this.lose(this.#lost(`batch ${number} was not computed within ${plan.hopMs} ms`));
     }, plan.hopMs);
@@ -143,7 +147,7 @@ export class PlanRun {
       if (batch?.number !== number) throw this.#lost(`batch ${number} has another number inside`);
       const hidden = index === 0 ? undefined : this.#statesOf(bytes, batch.columns.length);
       if (index > 0 && hidden === undefined) return;
-      group?.sendBatch(batch, hidden);
+      this.#awaitTurn(batch, hidden);
       const computed = await stages.run(plan.model, plan.number, batch, hidden);
       if (this.#isOver) return;
       // The last stage has the batch.
@@ -160,6 +164,23 @@ export class PlanRun {
       clearTimeout(timer);
       this.#timers.delete(timer);
     }
+  }
+
+  /**
+   * The group is told of a batch when the device's thread comes to it, and not when it comes: with several models on the same boards
+   * all have to come to their batches in one order, or each waits for results of one that waits for its own.
+   */
+  #awaitTurn(batch: StageBatch, hidden: Float32Array<ArrayBuffer> | undefined): void {
+    const { group } = this.#options;
+    if (group === undefined) return;
+    // The device's thread gets the states themselves.
+    const kept = hidden?.slice();
+    this.#turns.set(batch.number, () => group.sendBatch(batch, kept));
+  }
+
+  #tellGroup(number: number): void {
+    this.#turns.get(number)?.();
+    this.#turns.delete(number);
   }
 
   /** @returns undefined where they are not as many as the columns have, with which the plan ends */

@@ -168,7 +168,9 @@ export class Stages {
       log.info({ model, plan: number }, 'a plan of the fleet is over');
       hasChanged = true;
     }
-    for (const [model, { plan, place }] of wanted) {
+    // One order on all boards: who waits for links of a plan waits for nobody who waits for those of another one.
+    for (const { plan, place } of [...wanted.values()].sort((a, b) => a.plan.number - b.plan.number)) {
+      const { model } = plan;
       if (this.#parts.has(model)) continue;
       const part: Part = {
         plan,

@@ -87,7 +87,7 @@ function rangesOf(
   { columns, linkOf, request }: GroupsOptions,
 ): (LayerRange & { readonly group: number })[] {
   const layers = model.step.layers.length;
-  const linked = groups.map((boards, i) => ({ boards, link: linkOf(i) }));
+  const linked = groups.map((boards, i) => ({ boards, link: nearly(linkOf(i)) }));
   const kinds = kindsOf(linked);
   type Kind = (typeof kinds)[number]['board'];
   const planned = ({ boards, link }: Kind, range: LayerRange) =>
@@ -103,14 +103,23 @@ function rangesOf(
     costs.set(kind, ends);
     return ends;
   };
-  const known = new Map<string, boolean>();
-  const fits = (kind: Kind, from: number, to: number): boolean => {
-    const key = `${kinds.findIndex(({ board }) => board === kind)}/${from}/${to}`;
-    const does =
-      known.get(key) ?? planned(kind, { from, to }).boards.every(({ memory }) => memory.short === undefined);
-    known.set(key, does);
-    return does;
+  const holds = (kind: Kind, range: LayerRange) =>
+    planned(kind, range).boards.every(({ memory }) => memory.short === undefined);
+  // What fits, its parts do too: how far each kind gets from a layer is no less far than from the one before.
+  const reached = new Map<Kind, number[]>();
+  const reachedBy = (kind: Kind) => {
+    const known = reached.get(kind);
+    if (known !== undefined) return known;
+    const reach: number[] = [];
+    for (let from = 0, to = 0; from < layers; from++) {
+      to = Math.max(from, to);
+      while (to < layers && holds(kind, { from, to: to + 1 })) to++;
+      reach.push(to);
+    }
+    reached.set(kind, reach);
+    return reach;
   };
+  const fits = (kind: Kind, from: number, to: number) => to <= reachedBy(kind)[from]!;
   const cut = partition(layers, kinds, (kind, from, to) => costsOf(kind)[to]! - costsOf(kind)[from]!, fits);
   if (cut === undefined) throw doesNotFit(model, groups);
   const left = new Set(groups.keys());
@@ -119,6 +128,11 @@ function rangesOf(
     left.delete(group);
     return { group, from, to };
   });
+}
+
+/** Where links differ by less than a fifth, as each does from itself when it is measured, boards are of one kind: each kind takes time. */
+function nearly({ roundTripMs, ...rest }: Link): Link {
+  return { ...rest, roundTripMs: 2 ** (Math.round(4 * Math.log2(roundTripMs)) / 4) };
 }
 
 function doesNotFit(model: FleetModel, groups: readonly Group[]): PynqLlmError {

@@ -109,5 +109,11 @@ describe('plans of groups of boards', () => {
       ],
     ]);
     expect(form(boardsNamed('ab'), modeOf(1, 2), { together })).toEqual([]);
+    // Fewer than there should be, and fewer than there are: never by layers alone, which is not how models are to be cut.
+    const short = { short: true, together: ['ba'] };
+    expect(cutsOf(form(boardsNamed('abc'), modeOf(1, 4), short))).toEqual([[['ba', 22]]]);
+    expect(refusalOf(() => form(boardsNamed('ac'), modeOf(1, 4), short)).code).toBe(
+      'FLEET_PLAN_DOES_NOT_FIT',
+    );
   });
 });

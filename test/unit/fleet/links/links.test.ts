@@ -112,6 +112,14 @@ describe('links between the members of a plan', () => {
     expect(await all[1]!.roundTripMs(30_000)).toBeGreaterThan(0);
   });
 
+  it('measure no longer than they are there', async () => {
+    const { all } = await linked(2, lanesOf(2, 64));
+    const measured = all[0]!.roundTripMs(30_000);
+    all[0]!.close();
+    await expect(measured).rejects.toThrowError(code('FLEET_LINK_LOST'));
+    await expect(all[0]!.roundTripMs(30_000)).rejects.toThrowError(code('FLEET_LINK_LOST'));
+  });
+
   it('take what the layers before left with a batch, and end the plan where it is not as much as there are columns', async () => {
     const got: (Float32Array | undefined)[] = [];
     const { all } = await linked(2, lanesOf(2, 64), (_member, _batch, hidden) => got.push(hidden), 8);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { AgentStages } from '../../../../agent/index.js';
 import { type Bus, InProcessBroker } from '../../../../bus/index.js';
 import { PynqLlmError } from '../../../../errors/index.js';
-import { PlanRun } from '../../../../fleet/member/plan-run.js';
+import { type PlanGroup, PlanRun } from '../../../../fleet/member/plan-run.js';
 import { fromBytes, type Hop, readHop, toBytes } from '../../../../fleet/pipeline/hop.js';
 import type { Plan } from '../../../../fleet/pipeline/plan-record.js';
 import { hopsTo } from '../../../../fleet/subjects.js';
@@ -78,13 +78,15 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const bus of buses.values()) await bus.close();
 });
-const runOf = (board: 'a' | 'b' | 'c') =>
+const before = { b: 'a', c: 'b' };
+const runOf = (board: 'a' | 'b' | 'c', group?: PlanGroup) =>
   new PlanRun({
     bus: buses.get(board)!,
     stages: device,
     board,
     plan: PLAN,
     index: ['a', 'b', 'c'].indexOf(board),
+    group,
     onLost: (error) => lost.push(error),
   });
 
@@ -118,6 +120,36 @@ it('the first stage makes the states, and passes the batch on; the last one begi
   first.end(lostBecause('over'));
   last.end(lostBecause('over'));
 });
+
+it.each(['b', 'c'] as const)(
+  'boards of the same stage hear of a batch at %s when its turn comes there, not before',
+  (board) => {
+    const told: [number, number[]][] = [];
+    const group: PlanGroup = {
+      sendBatch: ({ number }, hidden) => told.push([number, [...(hidden ?? [])]]),
+      end: () => {},
+    };
+    const run = runOf(board, group);
+    if (board === 'c') for (const number of [0, 1]) device.listener?.onBatch(batchOf(number));
+    for (const number of [0, 1])
+      run.take(
+        hopOf(
+          number,
+          STATES.map((value) => value + number),
+        ),
+        before[board],
+      );
+    expect(told).toEqual([]);
+    device.listener?.onTurn?.(0);
+    expect(told).toEqual([[0, [1, 2, 3, 4]]]);
+    // Once each.
+    device.listener?.onTurn?.(0);
+    device.listener?.onTurn?.(1);
+    expect(told.slice(1)).toEqual([[1, [2, 3, 4, 5]]]);
+    run.end(lostBecause('over'));
+    expect(lost).toEqual([]);
+  },
+);
 
 it('hops of another plan or model, or from who is not the stage before, are refused and change nothing', () => {
   const run = runOf('b');
