@@ -45,10 +45,12 @@ export function losesNoPage(
   while (submitted < requests || engine.count > 0) {
     while (submitted < requests && engine.count < 12) {
       submitted++;
-      const request = randomRequest(random, submitted % 20 === 0 ? 50 : 3);
+      const isBeams = submitted % 13 === 0;
+      // Long ones alone have room, and not as beams.
+      const request = randomRequest(random, submitted % 20 === 0 && !isBeams ? 50 : 3);
       const beams = { promptLookup: false, beams: { width: 2 + below(random, 3) } };
       const generation = engine.submit(
-        { ...request, ...(submitted % 13 === 0 ? beams : {}) },
+        { ...request, ...(isBeams ? beams : {}) },
         {
           onToken: () => undefined,
           onDone: end,
