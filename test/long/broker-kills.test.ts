@@ -46,6 +46,8 @@ it('does everything once though the broker is killed again and again', { timeout
         await delivery.ack(wait);
       }
     });
+    const faults: unknown[] = [];
+    for (const one of pulling) one.catch((error: unknown) => faults.push(error));
     const appending = (async () => {
       for (let i = 0; i < COUNT; i++, await pace())
         await writer.log('L').append('t', String(i), bytes('x'), wait);
@@ -87,8 +89,10 @@ it('does everything once though the broker is killed again and again', { timeout
     await expect.poll(() => seen.at(-1), { timeout: 30_000 }).toBe(COUNT / 2);
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     await expect
-      .poll(async () => (await writer.queue('Q').list('any', wait)).length, { timeout: 60_000 })
-      .toBe(0);
+      .poll(async () => [...faults, done.size, (await writer.queue('Q').list('any', wait)).length], {
+        timeout: 60_000,
+      })
+      .toEqual([COUNT, 0]);
     expect(done.size).toBe(COUNT);
     ending.abort();
     await Promise.all([reading, watching, ...pulling]);
