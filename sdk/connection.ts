@@ -11,8 +11,9 @@ import {
   systemClock,
   type UploadRange,
 } from '../protocol/index.js';
+import { askAgain } from './broken.js';
 import { delay } from './delay.js';
-import { LOOKUP_ATTEMPTS, LOOKUPS } from './lookups.js';
+import { LOOKUPS } from './lookups.js';
 import type { OpenTransport, Transport } from './transports/transport.js';
 
 const FIRST_DELAY_MS = 50;
@@ -139,14 +140,13 @@ export class Connection {
     params: Params<M>,
     options: CallOptions,
   ): Promise<Result<M>> {
-    for (let left = LOOKUP_ATTEMPTS; ; left--) {
-      const session = await this.#session();
-      try {
-        return await session.request(method, params, this.#requestOptions(options));
-      } catch (error) {
-        if (left === 1 || session.isOpen || !isBroken(error)) throw error;
-      }
-    }
+    let session: ClientSession | undefined;
+    const ask = async () => {
+      session = undefined;
+      session = await this.#session();
+      return session.request(method, params, this.#requestOptions(options));
+    };
+    return askAgain(ask, () => session?.isOpen === false);
   }
 
   /**
@@ -365,18 +365,6 @@ const RETRIED: ReadonlySet<string> = new Set([
 function isRetried(error: unknown): error is PynqLlmError {
   return isPynqLlmError(error) && RETRIED.has(error.code);
 }
-
-/** Whether a request failed because its connection ended, so that it may be made again on the next one. */
-export function isBroken(error: unknown): boolean {
-  return isPynqLlmError(error) && BROKEN.has(error.code);
-}
-
-const BROKEN: ReadonlySet<string> = new Set([
-  'SDK_CONNECTION_LOST',
-  'AGENT_CLIENT_STALLED',
-  'AGENT_CLOSING',
-  'FLEET_STANDBY',
-]);
 
 function lostError(reason: PynqLlmError): PynqLlmError {
   if (reason.code === 'SDK_CONNECTION_LOST') return reason;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { CounterReading, StepEvent } from '../protocol/index.js';
 import { optionsOf, requireArguments, signal } from './arguments.js';
-import { type Connection, isBroken, type OpenedStream } from './connection.js';
+import { isBroken } from './broken.js';
+import type { Connection, OpenedStream } from './connection.js';
 import { EventQueue } from './event-queue.js';
 
 const SUBSCRIBE = z.object({ options: optionsOf({ signal }) });

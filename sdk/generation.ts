@@ -15,7 +15,8 @@ import {
   type WirePrompt,
 } from '../protocol/index.js';
 import { listOf, requireArguments } from './arguments.js';
-import { type Connection, isBroken, type OpenedStream } from './connection.js';
+import { isBroken } from './broken.js';
+import type { Connection, OpenedStream } from './connection.js';
 import { toWireConversation } from './conversation.js';
 import { EventQueue } from './event-queue.js';
 import { GenerationSpan } from './generation-span.js';

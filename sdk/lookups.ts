@@ -12,5 +12,3 @@ export const LOOKUPS: ReadonlySet<MethodName> = new Set<MethodName>([
   'fleet.advise',
   'metrics.read',
 ]);
-/** What is asked may itself be what breaks connections. */
-export const LOOKUP_ATTEMPTS = 3;

@@ -15,10 +15,11 @@ import type {
   WirePlacementReport,
 } from '../protocol/index.js';
 import { callback, listOf, milliseconds, optionsOf, requireArguments, signal } from './arguments.js';
-import { type CallOptions, type Connection, isBroken } from './connection.js';
+import { askAgain } from './broken.js';
+import type { CallOptions, Connection } from './connection.js';
 import { toWireConversation } from './conversation.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
-import { LOOKUP_ATTEMPTS } from './lookups.js';
+
 import { Pin, type PinOptions } from './pin.js';
 import { requestWithProgress } from './progress-request.js';
 import { toWireService } from './service.js';
@@ -298,14 +299,11 @@ export class Model {
 async function requestLoad(connection: Connection, digest: string, options: LoadOptions): Promise<Loaded> {
   const { onProgress, signal } = options;
   const params = { model: digest, ...settingsOf(options) };
-  for (let left = LOOKUP_ATTEMPTS; ; left--) {
-    try {
-      return await requestWithProgress(connection, 'models.load', params, onProgress, { signal });
-    } catch (error) {
-      // What is loaded is not loaded twice: where the connection broke, as with a gateway that is lost, it may be asked again.
-      if (left === 1 || connection.isOpen || !isBroken(error)) throw error;
-    }
-  }
+  // What is loaded is not loaded twice: where the connection broke, as with a gateway that is lost, it may be asked again.
+  return askAgain(
+    () => requestWithProgress(connection, 'models.load', params, onProgress, { signal }),
+    () => !connection.isOpen,
+  );
 }
 
 /** What of options says how a model is loaded: nothing else goes to the agent, nor what is not given. */

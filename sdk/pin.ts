@@ -1,6 +1,7 @@
 import { isPynqLlmError, type PynqLlmError } from '../errors/index.js';
 import type { OnProgress, Result, ServiceOptions } from '../protocol/index.js';
-import { type CallOptions, type Connection, isBroken } from './connection.js';
+import { isBroken } from './broken.js';
+import type { CallOptions, Connection } from './connection.js';
 import { type Prompt, toWirePrompt } from './generation.js';
 import { openWithProgress } from './progress-request.js';
 import { randomId } from './random-id.js';

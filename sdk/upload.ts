@@ -11,7 +11,8 @@ import {
   type StoredModel,
   sha256,
 } from '../protocol/index.js';
-import { type Connection, isBroken } from './connection.js';
+import { isBroken } from './broken.js';
+import type { Connection } from './connection.js';
 import { delay } from './delay.js';
 import { openModel } from './model-file.js';
 

@@ -1,4 +1,5 @@
 import { hasCode } from '../session/system-error.js';
+import { makeWay } from './make-way.js';
 import { removeFile, type StoreFs } from './store-fs.js';
 
 /** Files kept at a time: a model has one for each board that it was loaded on. */
@@ -54,15 +55,11 @@ export class PackedWeights {
    */
   async makeWay(bytes: number, freeBytes: () => Promise<number>): Promise<number> {
     const files = await this.list();
-    let free = await freeBytes();
+    const free = await freeBytes();
     const most = files.reduce((sum, file) => sum + file.bytes, free);
     if (bytes > most) return most;
-    for (const { name } of files) {
-      if (bytes <= free) break;
-      await this.remove(name);
-      free = await freeBytes();
-    }
-    return free;
+    const inTheWay = files.map(({ name }) => ({ remove: () => this.remove(name) }));
+    return makeWay(bytes, free, inTheWay, freeBytes);
   }
 
   /** Removes those of a model. */

@@ -1,5 +1,6 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { CHUNK_BYTES } from '../../protocol/index.js';
+import { makeWay } from './make-way.js';
 import type { SpareFile } from './packed-weights.js';
 import { removeFile, type StoreFs } from './store-fs.js';
 import { Upload, type UploadPlan } from './upload.js';
@@ -179,13 +180,9 @@ export class PartialUploads {
     for (const inTheWay of [packed, kept]) {
       const most = inTheWay === packed ? [...packed, ...kept] : kept;
       if (needed > free + most.reduce((sum, { bytes }) => sum + bytes, 0)) break;
-      for (const { remove } of inTheWay) {
-        if (needed <= free) return;
-        await remove();
-        free = await freeBytes();
-      }
+      free = await makeWay(needed, free, inTheWay, freeBytes);
+      if (needed <= free) return;
     }
-    if (needed <= free) return;
     throw new PynqLlmError(
       'AGENT_STORE_FULL',
       `The uploads under way need ${needed} bytes more, this one ${open.missingBytes()}, and ${free} may be used in ${this.#directory} (chunks of ${CHUNK_BYTES} bytes that came are kept).`,

@@ -5,10 +5,9 @@ import {
   type Link,
   planGroups,
   planPipeline,
-  type StagePlan,
   sendMs,
 } from '../../fleet/index.js';
-import { StepCost } from '../../llm/index.js';
+import { type LayerRange, StepCost } from '../../llm/index.js';
 import { differingShares, ringStepMs } from './all-reduce.js';
 import { answersMs } from './data-parallel.js';
 import { generateMs, promptMs, type StageMs } from './pipeline.js';
@@ -108,7 +107,7 @@ function planned(model: FleetModel, timing: Timing, boards: number, columns: num
   return { board, cost, stages, plan, cut: cutOf(plan.stages) };
 }
 
-function cutOf(stages: readonly StagePlan[]): string {
+function cutOf(stages: readonly LayerRange[]): string {
   return `layers ${stages.map(({ from, to }) => to - from).join(', ')} + output`;
 }
 
@@ -116,25 +115,45 @@ function hiddenBytes({ memory }: FleetModel): number {
   return 4 * memory.embedding;
 }
 
+interface Streams {
+  readonly model: FleetModel;
+  readonly common: Pick<Figure, 'timing' | 'board' | 'boards' | 'link' | 'note'>;
+  readonly cost: StepCost;
+  readonly stages: readonly StageMs[];
+  readonly many: Pick<Figure, 'what' | 'instructions'>;
+  readonly one: Pick<Figure, 'what'>;
+}
+
+/** As many micro-batches of sequences as stages, and one stream. */
+function streamRows({ model, common, cost, stages, many, one }: Streams): ScalingRow[] {
+  const run = (of: readonly StageMs[], batches: number, columns: number) =>
+    generateMs(of, common.link, hiddenBytes(model), { batches, columns, tokens: TOKENS }) /
+    (batches * columns * TOKENS);
+  const whole: StageMs[] = [(n, wanted) => cost.ms(n, wanted)];
+  return [
+    row({
+      ...common,
+      ...many,
+      ms: run(stages, stages.length, SEQUENCES),
+      aloneMs: run(whole, 1, SEQUENCES),
+    }),
+    row({ ...common, ...one, ms: run(stages, 1, 1), aloneMs: run(whole, 1, 1) }),
+  ];
+}
+
 function pipelineRows(model: FleetModel, link: Link, timing: Timing): ScalingRow[] {
   return BOARDS.flatMap((boards) => {
     const { board, cost, stages, plan, cut } = planned(model, timing, boards, SEQUENCES, SEQUENCES);
-    const run = (of: readonly StageMs[], batches: number, columns: number) =>
-      generateMs(of, link, hiddenBytes(model), { batches, columns, tokens: TOKENS }) /
-      (batches * columns * TOKENS);
-    const whole: StageMs[] = [(n, wanted) => cost.ms(n, wanted)];
     const layers = Math.max(...plan.stages.map(({ from, to }) => to - from)) / model.step.layers.length;
-    const common = { timing, board, boards, link, note: `${cut}; ${RESIDENT}` };
-    return [
-      row({
-        ...common,
-        what: `pipeline, ${SEQUENCES} sequences a board`,
-        ms: run(stages, boards, SEQUENCES),
-        aloneMs: run(whole, 1, SEQUENCES),
-        instructions: layers * TOKEN_INSTRUCTIONS.millions,
-      }),
-      row({ ...common, what: 'pipeline, one stream', ms: run(stages, 1, 1), aloneMs: run(whole, 1, 1) }),
-    ];
+    const what = `pipeline, ${SEQUENCES} sequences a board`;
+    return streamRows({
+      model,
+      common: { timing, board, boards, link, note: `${cut}; ${RESIDENT}` },
+      cost,
+      stages,
+      many: { what, instructions: layers * TOKEN_INSTRUCTIONS.millions },
+      one: { what: 'pipeline, one stream' },
+    });
   });
 }
 
@@ -231,26 +250,14 @@ function pairRows(model: FleetModel, link: Link, timing: Timing): ScalingRow[] {
         return ms;
       };
     });
-    const run = (of: readonly StageMs[], batches: number, columns: number) =>
-      generateMs(of, link, hiddenBytes(model), { batches, columns, tokens: TOKENS }) /
-      (batches * columns * TOKENS);
-    const whole: StageMs[] = [(n, wanted) => cost.ms(n, wanted)];
-    const cut = `layers ${plan.stages.map(({ from, to }) => to - from).join(', ')} + output`;
-    const common = { timing, board, boards, link, note: `${cut}; ${RESIDENT}` };
-    return [
-      row({
-        ...common,
-        what: `pipeline of pairs, ${SEQUENCES} sequences a stage`,
-        ms: run(stages, stages.length, SEQUENCES),
-        aloneMs: run(whole, 1, SEQUENCES),
-      }),
-      row({
-        ...common,
-        what: 'pipeline of pairs, one stream',
-        ms: run(stages, 1, 1),
-        aloneMs: run(whole, 1, 1),
-      }),
-    ];
+    return streamRows({
+      model,
+      common: { timing, board, boards, link, note: `${cutOf(plan.stages)}; ${RESIDENT}` },
+      cost,
+      stages,
+      many: { what: `pipeline of pairs, ${SEQUENCES} sequences a stage` },
+      one: { what: 'pipeline of pairs, one stream' },
+    });
   });
 }
 

@@ -1,6 +1,6 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { harmlessJson, PynqLlmError } from '../../errors/index.js';
-import type { GroupsPlan, PipelinePlan, TensorPlan } from '../../fleet/index.js';
+import type { GroupsPlan, PipelinePlan, StagePlan, TensorPlan } from '../../fleet/index.js';
 import { type LinkFlags, linkOf, withLink } from '../link-options.js';
 import { MIB, wholeNumber, withJson } from '../options.js';
 import { printText } from '../output/print.js';
@@ -156,7 +156,7 @@ function describePipeline(
   const rows = stages.map(({ board, from, to, hasOutput, memory, cycles, ms }, i) => [
     String(i),
     board,
-    `${to - from} (${from} to ${to - 1})${hasOutput ? ' + output' : ''}`,
+    layersOf({ from, to, hasOutput }),
     mebibytes(memory.dma.need),
     mebibytes(memory.dma.available),
     mebibytes(memory.system.need),
@@ -167,7 +167,7 @@ function describePipeline(
   ]);
   const facts = formatFacts([
     ['model', `${model}, everything resident`],
-    ['a step', `${columns} ${columns === 1 ? 'column' : 'columns'}; ${clock}`],
+    ['a step', stepOf(columns, clock)],
     ['a step ends every', `${formatDuration(stepMs)}, with as many micro-batches as stages`],
     [
       'steps a second',
@@ -202,7 +202,7 @@ function describeTensor(plan: TensorPlan, clock: string): string {
   ]);
   const facts = formatFacts([
     ['model', `${plan.model}, cut by rows of every matrix: the bits of one board`],
-    ['a step', `${plan.columns} ${plan.columns === 1 ? 'column' : 'columns'}; ${clock}`],
+    ['a step', stepOf(plan.columns, clock)],
     [
       'takes',
       `${formatDuration(plan.stepMs)}: ${formatDuration(plan.coreMs)} of the cores, ${formatDuration(plan.linkMs)} of the links`,
@@ -233,7 +233,7 @@ function describeGroups(plan: GroupsPlan, clock: string): string {
     rows.boards.map(({ board, share, memory, cycles, sentBytes }) => [
       String(i),
       board,
-      `${to - from} (${from} to ${to - 1})${hasOutput ? ' + output' : ''}`,
+      layersOf({ from, to, hasOutput }),
       String(share.heads.count),
       mebibytes(memory.dma.need),
       mebibytes(memory.dma.available),
@@ -245,7 +245,7 @@ function describeGroups(plan: GroupsPlan, clock: string): string {
   );
   const facts = formatFacts([
     ['model', `${plan.model}, cut by layers over groups, and by rows within each: the bits of one board`],
-    ['a step', `${plan.columns} ${plan.columns === 1 ? 'column' : 'columns'}; ${clock}`],
+    ['a step', stepOf(plan.columns, clock)],
     ['a step ends every', `${formatDuration(plan.stepMs)}, with as many micro-batches as stages`],
     [
       'steps a second',
@@ -254,6 +254,15 @@ function describeGroups(plan: GroupsPlan, clock: string): string {
     ['keys and values of', `${plan.kvTokens} tokens of one sequence on each board`],
   ]);
   return `${formatTable(headings, rows)}\n\n${facts}`;
+}
+
+/** The layers of a stage. */
+function layersOf({ from, to, hasOutput }: Pick<StagePlan, 'from' | 'to' | 'hasOutput'>): string {
+  return `${to - from} (${from} to ${to - 1})${hasOutput ? ' + output' : ''}`;
+}
+
+function stepOf(columns: number, clock: string): string {
+  return `${columns} ${columns === 1 ? 'column' : 'columns'}; ${clock}`;
 }
 
 function mebibytes(bytes: number): string {

@@ -4,6 +4,7 @@ import type { Log } from '../../listen/index.js';
 import { type BoardModel, type BoardRecord, generates, readRecord } from '../messages.js';
 import { boardsOf, type Plan } from '../pipeline/plan-record.js';
 import { BOARDS } from '../subjects.js';
+import { Lasting } from './lasting.js';
 
 /** A board that is there now. */
 export interface FleetBoard {
@@ -47,10 +48,10 @@ export class Boards {
   readonly #led = new Set<string>();
   /** Those that a board's lease had, the latest last. */
   readonly #owners = new Map<string, string[]>();
-  /** Until when it counts that two boards say to be this one. */
-  readonly #contested = new Map<string, number>();
-  /** By owner: until when a board is better left alone. */
-  readonly #resting = new Map<string, number>();
+  /** Names that two boards said of late to have. */
+  readonly #contested = new Lasting();
+  /** Owners of boards that are better left alone. */
+  readonly #resting = new Lasting();
 
   constructor({ bus, log, onCome, onChange, onGone }: BoardsOptions) {
     this.#watch = watchLeases(bus, bus.bucket(BOARDS), (event) => {
@@ -98,7 +99,7 @@ export class Boards {
 
   #tellContested(name: string, { leaseMs }: BoardRecord, log: Log): void {
     const isKnown = this.isContested(name);
-    this.#contested.set(name, performance.now() + Math.max(CONTESTED_MS, 2 * leaseMs));
+    this.#contested.note(name, Math.max(CONTESTED_MS, 2 * leaseMs), performance.now());
     if (isKnown) return;
     const what = `Two boards say to be ${name}: both have its key, as where a card was copied, and take turns.`;
     const remedy = 'Delete the key on the copy and deploy it under another name.';
@@ -108,7 +109,7 @@ export class Boards {
 
   /** Whether two boards said of late to be this one. Brokers whose keys are for one name each let both in. */
   isContested(name: string): boolean {
-    return performance.now() < (this.#contested.get(name) ?? 0);
+    return this.#contested.has(name, performance.now());
   }
 
   /** By name. */
@@ -148,13 +149,13 @@ export class Boards {
     });
   }
 
-  /** A board has nothing done, though it is heard: until then others are better. */
-  rest(owner: string, until: number): void {
-    this.#resting.set(owner, until);
+  /** A board has nothing done, though it is heard: for so long others are better. */
+  rest(owner: string, ms: number, now: number): void {
+    this.#resting.note(owner, ms, now);
   }
 
   isResting(owner: string, now: number): boolean {
-    return now < (this.#resting.get(owner) ?? now);
+    return this.#resting.has(owner, now);
   }
 
   /** Has who waits in `until` look again: something else has changed. */

@@ -7,6 +7,7 @@ import { type BoardWatch, boardWatch, checked, loadBegun, pack, read, unpack } f
 import { callsOf } from '../subjects.js';
 import { type SelfCheck, selfCheck } from '../verify/self-check.js';
 import type { Boards, FleetBoard } from './boards.js';
+import { Lasting } from './lasting.js';
 
 const ANSWER_MS = 120_000;
 const LEAD_MS = 5_000;
@@ -45,8 +46,8 @@ export class Calls {
   readonly #waitMs: number;
   readonly #term: number;
   #turn = 0;
-  /** By owner: until when a board that was slow is asked last. */
-  readonly #slowUntil = new Map<string, number>();
+  /** Owners of boards that were slow: they are asked last. */
+  readonly #slow = new Lasting();
 
   /** @param waitMs how long a call waits for a board that can answer it @param term of the gateway that asks */
   constructor(bus: Bus, boards: Boards, waitMs: number, term: number) {
@@ -147,7 +148,7 @@ export class Calls {
         const first = isHedged ? await inTime(answered, () => fresh().length > 0) : await answered;
         if (first !== undefined) return first;
         slow.push(unlessFailed(asked));
-        this.#slowUntil.set(board.owner, performance.now() + REST_MS);
+        this.#slow.note(board.owner, REST_MS, performance.now());
       } catch (error) {
         if (!isPynqLlmError(error) || !isBoardsFault(error.code)) throw error;
         failure = error;
@@ -173,8 +174,7 @@ export class Calls {
   /** Those that were not slow lately, or all where all were. */
   #quick(boards: readonly FleetBoard[]): readonly FleetBoard[] {
     const now = performance.now();
-    for (const [owner, until] of this.#slowUntil) if (now >= until) this.#slowUntil.delete(owner);
-    const quick = boards.filter(({ owner }) => !this.#slowUntil.has(owner));
+    const quick = boards.filter(({ owner }) => !this.#slow.has(owner, now));
     return quick.length > 0 ? quick : boards;
   }
 

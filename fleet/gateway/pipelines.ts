@@ -16,6 +16,7 @@ import { PLANS } from '../subjects.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
 import { boardsOfPlan, type CutMode, type CutRequest, formPlans, poolOf } from './form-plans.js';
 import { planStages, RoundTrips } from './group-plans.js';
+import { Lasting } from './lasting.js';
 import { storedPlans } from './stored-plans.js';
 
 /** With fewer boards than the mode asks for, more may be on their way. */
@@ -72,7 +73,8 @@ export class Pipelines {
   /** By key. */
   readonly #plans = new Map<string, Running>();
   readonly #roundTrips = new RoundTrips();
-  readonly #blamed = new Map<string, number>();
+  /** Owners of boards at which plans ended. */
+  readonly #blamed = new Lasting();
   /** One after the other: each sees what the one before has written. */
   #work: Promise<void> = Promise.resolve();
   #isDue = false;
@@ -262,8 +264,7 @@ export class Pipelines {
     const number = await this.#bucket.put(key, packPlan(record));
     this.#plans.set(key, { ...record, key, number, begunAt: clock.now() });
     const cut = record.stages.map(
-      (stage) =>
-        `${boardsOf({ stages: [stage] }).map(({ board }) => board)}: ${stage.from} to ${stage.to - 1}`,
+      ({ boards: members, from, to }) => `${members.map(({ board }) => board)}: ${from} to ${to - 1}`,
     );
     log.info({ plan: number, model: record.model, stages: cut }, 'a model is cut over boards');
     boards.look();
@@ -283,7 +284,7 @@ export class Pipelines {
       const error = errorFromWire(state.error);
       const at = error.context.board;
       const blamed = planned.find((one) => one.board === at)?.owner ?? owner;
-      this.#blamed.set(blamed, now + BLAME_MS);
+      this.#blamed.note(blamed, BLAME_MS, now);
       wanted.error = error;
       wanted.failures = now - begunAt >= GOOD_MS ? 0 : wanted.failures + 1;
       wanted.notBefore = now + Math.min(MOST_AGAIN_MS, AGAIN_MS * 2 ** wanted.failures);
@@ -345,7 +346,7 @@ export class Pipelines {
   }
 
   #blameOf({ owner }: FleetBoard, now: number): number {
-    return (this.#blamed.get(owner) ?? 0) > now ? 1 : 0;
+    return this.#blamed.has(owner, now) ? 1 : 0;
   }
 
   /** A hop carries the states of all columns of a batch in one message. @throws PynqLlmError FLEET_HOP_TOO_LARGE */

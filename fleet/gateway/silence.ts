@@ -112,7 +112,7 @@ export class Silence {
     const isLost = unknown >= MOST_UNKNOWN;
     const isBetter = () => views.freshFor(request).some(({ name }) => name !== board.name);
     if (!isLost && (withoutStep < MOST_WITHOUT_STEP || !isBetter())) return;
-    boards.rest(board.owner, clock.now() + REST_MS);
+    boards.rest(board.owner, REST_MS, clock.now());
     const why = isLost ? 'does not have it' : 'computes nothing';
     redelivery.giveAgain(request, `board ${board.name} is heard and ${why}`, false);
     onRoom();

@@ -88,43 +88,33 @@ function rangesOf(
 ): (LayerRange & { readonly group: number })[] {
   const layers = model.step.layers.length;
   const linked = groups.map((boards, i) => ({ boards, link: nearly(linkOf(i)) }));
-  const kinds = kindsOf(linked);
-  type Kind = (typeof kinds)[number]['board'];
-  const planned = ({ boards, link }: Kind, range: LayerRange) =>
-    computeTensor(model, boards, { columns, link, request, range });
-  // A layer begins when the one before is over on all boards.
-  const costs = new Map<Kind, number[]>();
-  const costsOf = (kind: Kind) => {
-    const known = costs.get(kind);
-    if (known !== undefined) return known;
+  const kinds = kindsOf(linked).map(({ board: kind, count }) => {
+    const planned = (from: number, to: number) =>
+      computeTensor(model, kind.boards, { columns, link: kind.link, request, range: { from, to } });
+    const holds = (from: number, to: number) =>
+      planned(from, to).boards.every(({ memory }) => memory.short === undefined);
+    // A layer begins when the one before is over on all boards.
     const ends = [0];
-    for (let from = 0; from < layers; from++)
-      ends.push(ends[from]! + planned(kind, { from, to: from + 1 }).stepMs);
-    costs.set(kind, ends);
-    return ends;
-  };
-  const holds = (kind: Kind, range: LayerRange) =>
-    planned(kind, range).boards.every(({ memory }) => memory.short === undefined);
-  // What fits, its parts do too: how far each kind gets from a layer is no less far than from the one before.
-  const reached = new Map<Kind, number[]>();
-  const reachedBy = (kind: Kind) => {
-    const known = reached.get(kind);
-    if (known !== undefined) return known;
+    // What fits, its parts do too: how far it gets from a layer is no less far than from the one before.
     const reach: number[] = [];
     for (let from = 0, to = 0; from < layers; from++) {
+      ends.push(ends[from]! + planned(from, from + 1).stepMs);
       to = Math.max(from, to);
-      while (to < layers && holds(kind, { from, to: to + 1 })) to++;
+      while (to < layers && holds(from, to + 1)) to++;
       reach.push(to);
     }
-    reached.set(kind, reach);
-    return reach;
-  };
-  const fits = (kind: Kind, from: number, to: number) => to <= reachedBy(kind)[from]!;
-  const cut = partition(layers, kinds, (kind, from, to) => costsOf(kind)[to]! - costsOf(kind)[from]!, fits);
+    return { board: { kind, ends, reach }, count };
+  });
+  const cut = partition(
+    layers,
+    kinds,
+    ({ ends }, from, to) => ends[to]! - ends[from]!,
+    ({ reach }, from, to) => to <= reach[from]!,
+  );
   if (cut === undefined) throw doesNotFit(model, groups);
   const left = new Set(groups.keys());
   return cut.map(({ board, from, to }) => {
-    const group = [...left].find((i) => JSON.stringify(linked[i]) === JSON.stringify(board))!;
+    const group = [...left].find((i) => JSON.stringify(linked[i]) === JSON.stringify(board.kind))!;
     left.delete(group);
     return { group, from, to };
   });

@@ -2,7 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type GenerateOptions, type Token } from '../../sdk/index.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { cli, cliServer } from './support/cli.js';
-import { type FleetBesideOne, fleetBesideOne, modesOf, wholeOf } from './support/fleet-beside-one.js';
+import {
+  expectManyAlike,
+  type FleetBesideOne,
+  fleetBesideOne,
+  modesOf,
+  wholeOf,
+} from './support/fleet-beside-one.js';
 
 const OTHER = 'models/tiny-stories-Q2_K.gguf';
 const PROMPT = 'Once upon a time';
@@ -50,13 +56,7 @@ describe('a pipeline of two groups of boards, each of which cuts its layers by r
     });
 
   it('gives them to many at a time, and ends what is cancelled', async () => {
-    const options = (seed: number) => ({ maxTokens: 8, temperature: 1, seed });
-    const cancelled = model.generate(PROMPT, { maxTokens: 400, ignoreEos: true, temperature: 0, window: 2 });
-    const many = await Promise.all(Array.from({ length: 12 }, (_, seed) => whole(model, options(seed))));
-    for (const [seed, one] of many.entries()) expect(one).toEqual(await whole(reference, options(seed)));
-    for await (const token of cancelled) if (token.index === 3) break;
-    expect((await cancelled.done).reason).toBe('cancelled');
-    expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
+    await expectManyAlike(both, PROMPT, { count: 12, maxTokens: 8 });
   });
 
   it('computes several models at a time, whose batches come to a group in one order for all of its boards', async () => {

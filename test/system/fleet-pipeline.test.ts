@@ -6,7 +6,13 @@ import { openMock } from '../../sdk/mock.js';
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { cli, cliServer } from './support/cli.js';
 import { testFleet } from './support/fleet.js';
-import { type FleetBesideOne, fleetBesideOne, modesOf, wholeOf } from './support/fleet-beside-one.js';
+import {
+  expectManyAlike,
+  type FleetBesideOne,
+  fleetBesideOne,
+  modesOf,
+  wholeOf,
+} from './support/fleet-beside-one.js';
 
 const PROMPT = 'Once upon a time';
 
@@ -73,13 +79,7 @@ describe('four boards as two pipelines', () => {
     });
 
   it('give them to many at a time, from both pipelines, and end what is cancelled', async () => {
-    const options = (seed: number) => ({ maxTokens: 12, temperature: 1, seed });
-    const cancelled = model.generate(PROMPT, { maxTokens: 400, ignoreEos: true, temperature: 0, window: 2 });
-    const many = await Promise.all(Array.from({ length: 20 }, (_, seed) => whole(model, options(seed))));
-    for (const [seed, one] of many.entries()) expect(one).toEqual(await whole(reference, options(seed)));
-    for await (const token of cancelled) if (token.index === 3) break;
-    expect((await cancelled.done).reason).toBe('cancelled');
-    expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
+    await expectManyAlike(both, PROMPT, { count: 20, maxTokens: 12 });
   });
 
   it('score as one board does', async () => {

@@ -3,7 +3,13 @@ import { type BoardClient, connect, type GenerateOptions, type Model, type Token
 import { TINY_MODEL, temporaryDirectory } from './support/agent.js';
 import { cli, cliServer } from './support/cli.js';
 import { testFleet } from './support/fleet.js';
-import { type FleetBesideOne, fleetBesideOne, modesOf, wholeOf } from './support/fleet-beside-one.js';
+import {
+  expectManyAlike,
+  type FleetBesideOne,
+  fleetBesideOne,
+  modesOf,
+  wholeOf,
+} from './support/fleet-beside-one.js';
 
 const PROMPT = 'Once upon a time';
 const FORCED = { boards: 2, isForced: true };
@@ -40,13 +46,7 @@ describe('two boards that compute every matrix together', () => {
     });
 
   it('give them to many at a time, and end what is cancelled', async () => {
-    const options = (seed: number) => ({ maxTokens: 8, temperature: 1, seed });
-    const cancelled = model.generate(PROMPT, { maxTokens: 400, ignoreEos: true, temperature: 0, window: 2 });
-    const many = await Promise.all(Array.from({ length: 5 }, (_, seed) => whole(model, options(seed))));
-    for (const [seed, one] of many.entries()) expect(one).toEqual(await whole(reference, options(seed)));
-    for await (const token of cancelled) if (token.index === 3) break;
-    expect((await cancelled.done).reason).toBe('cancelled');
-    expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
+    await expectManyAlike(both, PROMPT, { count: 5, maxTokens: 8 });
   });
 
   // Each of them is in turn the one with the engine, and one that follows it.

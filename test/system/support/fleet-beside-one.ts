@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import {
   type BoardClient,
   connect,
@@ -48,6 +49,23 @@ export async function wholeOf(model: Model, prompt: string, options: GenerateOpt
   for await (const token of generation) tokens.push(token);
   const { reason, text, tokens: count, beams } = await generation.done;
   return { tokens, end: { reason, text, count, beams } };
+}
+
+/** So many at a time are each as on one board, and what is cancelled meanwhile has ended; nothing went on elsewhere. */
+export async function expectManyAlike(
+  { reference, board, model }: FleetBesideOne,
+  prompt: string,
+  { count, maxTokens }: { readonly count: number; readonly maxTokens: number },
+): Promise<void> {
+  const options = (seed: number) => ({ maxTokens, temperature: 1, seed });
+  const cancelled = model.generate(prompt, { maxTokens: 400, ignoreEos: true, temperature: 0, window: 2 });
+  const seeds = Array.from({ length: count }, (_, seed) => seed);
+  const many = await Promise.all(seeds.map((seed) => wholeOf(model, prompt, options(seed))));
+  for (const [seed, one] of many.entries())
+    expect(one).toEqual(await wholeOf(reference, prompt, options(seed)));
+  for await (const token of cancelled) if (token.index === 3) break;
+  expect((await cancelled.done).reason).toBe('cancelled');
+  expect(await board.fleetStatus()).toMatchObject({ redelivered: 0, diverged: 0 });
 }
 
 const SCHEMA = {

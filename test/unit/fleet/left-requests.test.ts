@@ -3,15 +3,8 @@ import { LeftRequests } from '../../../fleet/gateway/left-requests.js';
 import { pack } from '../../../fleet/messages.js';
 import { newCost } from '../../../llm/index.js';
 import type { GenerateEvent } from '../../../protocol/index.js';
+import { ID, PARAMS } from './request-params.js';
 
-const ID = 'a'.repeat(32);
-const PARAMS = {
-  generation: ID,
-  model: 'b'.repeat(64),
-  prompt: { tokens: [1, 2, 3] },
-  sampling: { maxTokens: 4, temperature: 0, seed: 0 },
-  window: 8,
-};
 const token = (index: number, id = 10 + index): GenerateEvent => ({
   type: 'token',
   index,

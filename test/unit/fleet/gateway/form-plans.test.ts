@@ -4,7 +4,7 @@ import type { FleetBoard } from '../../../../fleet/gateway/boards.js';
 import { type CutMode, formPlans } from '../../../../fleet/gateway/form-plans.js';
 import { RoundTrips } from '../../../../fleet/gateway/group-plans.js';
 import type { BoardRecord } from '../../../../fleet/messages.js';
-import { boardsOf, type PlannedStage } from '../../../../fleet/pipeline/plan-record.js';
+import type { PlannedStage } from '../../../../fleet/pipeline/plan-record.js';
 import { refusalOf, TINY_LLAMA } from '../models.js';
 
 const REQUEST = { contextLength: 256, kvType: 'f16', kvBytes: undefined, maxColumns: 8 } as const;
@@ -29,14 +29,7 @@ const modeOf = (stages: CutMode['stages'], boards: number): CutMode => ({
 });
 /** Boards of each stage of each plan, and where its layers end. */
 const cutsOf = (plans: readonly (readonly PlannedStage[])[]) =>
-  plans.map((stages) =>
-    stages.map((stage) => [
-      boardsOf({ stages: [stage] })
-        .map(({ board }) => board)
-        .join(''),
-      stage.to,
-    ]),
-  );
+  plans.map((stages) => stages.map(({ boards, to }) => [boards.map(({ board }) => board).join(''), to]));
 const form = (
   boards: readonly FleetBoard[],
   mode: CutMode,

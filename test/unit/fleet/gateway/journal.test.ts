@@ -5,15 +5,8 @@ import { Journal } from '../../../../fleet/gateway/journal.js';
 import type { LeftRequest } from '../../../../fleet/gateway/left-requests.js';
 import { silentLog } from '../../../../listen/index.js';
 import { TestClock } from '../../protocol/test-clock.js';
+import { ID, PARAMS } from '../request-params.js';
 
-const ID = 'a'.repeat(32);
-const PARAMS = {
-  generation: ID,
-  model: 'b'.repeat(64),
-  prompt: { tokens: [1, 2, 3] },
-  sampling: { maxTokens: 4, temperature: 0, seed: 0 },
-  window: 8,
-};
 const OVERLOADED = { code: 'LLM_OVERLOADED', message: 'too many', context: {} };
 /** The next mark is due within it. */
 const MARKS_MS = 11_000;
