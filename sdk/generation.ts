@@ -203,6 +203,8 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
     this.#iterated = true;
     try {
       for (;;) {
+        // Tokens that came and were not read yet are not given to who has aborted.
+        this.#signal?.throwIfAborted();
         const token = await this.#tokens.next();
         if (token === undefined) return;
         this.#read++;

@@ -102,6 +102,21 @@ describe('a generation', () => {
     await expect.poll(async () => (await board.health()).generations).toBe(0);
   });
 
+  it('gives no token more once its signal is aborted, also of those that came before', async () => {
+    const abort = new AbortController();
+    const generation = model.generate(PROMPT, { ...OPTIONS, maxTokens: 8, signal: abort.signal });
+    await generation.done;
+    const read: number[] = [];
+    const reading = (async () => {
+      for await (const { index } of generation) {
+        read.push(index);
+        if (index === 2) abort.abort(new Error('enough'));
+      }
+    })();
+    await expect(reading).rejects.toThrow('enough');
+    expect(read).toEqual([0, 1, 2]);
+  });
+
   it('never starts when its signal was aborted before', async () => {
     const generation = model.generate(PROMPT, { ...OPTIONS, signal: AbortSignal.abort(new Error('no')) });
     await expect(generation.done).rejects.toThrow('no');
