@@ -88,7 +88,9 @@ async function build(part: Part): Promise<void> {
   const unfinished = `${folder}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
   try {
-    await run('nice', ['bash', join(RECIPE, part.script), unfinished], { timeoutMs: BUILD_DEADLINE_MS });
+    // `timeout` ends compilers, too, which would go on for hours in a folder that is deleted.
+    const limited = [`${BUILD_DEADLINE_MS / 1000}`, 'nice', 'bash', join(RECIPE, part.script), unfinished];
+    await run('timeout', limited, { timeoutMs: BUILD_DEADLINE_MS + 10_000 });
     renameSync(unfinished, folder);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
