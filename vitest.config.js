@@ -16,6 +16,8 @@ const ALONE = [
 ].map((name) => `long/${name}.test.js`);
 /** The modules' own state is caches alone: files share what they import. */
 const shared = { isolate: false };
+/** There are more workers than cores: helpers of the garbage collector only take them from each other. */
+const quick = { ...shared, execArgv: ['--single-threaded-gc'] };
 
 // Tests run from dist/: the files that ship are the files that are tested, workers and command line included.
 export default defineConfig({
@@ -31,7 +33,7 @@ export default defineConfig({
     // What ships is loaded by Node.js itself, as users load it, and not rewritten by vitest first: no test mocks a module.
     server: { deps: { external: [/\/dist\/(?!test\/)/] } },
     projects: [
-      project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js'], shared),
+      project('quick', ['{unit,conformance}/**/*.test.js'], ['**/conformance/device.test.js'], quick),
       project('system', ['system/**/*.test.js'], [], { ...slow, ...shared }),
       // What proves rare things at length: npm run test:all.
       project(

@@ -48,13 +48,15 @@ const RESIDENT = 'one board hypothetical: all resident';
 
 /** Every way to use several boards, in every timing. */
 export function scalingRows(model: FleetModel, link: Link, allReduce: boolean): ScalingRow[] {
+  // Of the order of sums alone: the same in every timing.
+  const shares = allReduce ? differingShares(BOARDS) : undefined;
   return TIMINGS.flatMap((timing) => [
     ...pipelineRows(model, link, timing),
     ...promptRows(model, link, timing),
     ...dataParallelRows(model, link, timing),
     ...tensorRows(model, link, timing),
     ...pairRows(model, link, timing),
-    ...(allReduce ? ringRows(model, link, timing) : []),
+    ...(shares === undefined ? [] : ringRows(model, link, timing, shares)),
   ]);
 }
 
@@ -261,8 +263,12 @@ function pairRows(model: FleetModel, link: Link, timing: Timing): ScalingRow[] {
   });
 }
 
-function ringRows(model: FleetModel, link: Link, timing: Timing): ScalingRow[] {
-  const shares = differingShares(BOARDS);
+function ringRows(
+  model: FleetModel,
+  link: Link,
+  timing: Timing,
+  shares: Readonly<Record<number, number>>,
+): ScalingRow[] {
   return BOARDS.map((boards) => {
     const board = pynqZ1(timing, boards === 2 ? 256 : 128);
     return row({

@@ -83,7 +83,7 @@ export class FakeMachine implements LinuxSystem {
       },
       readSync: (fd, into, offset, length, position) => {
         const path = this.opened.get(fd) ?? '';
-        if (path.startsWith('/dev/uio')) throw errno('EAGAIN', path);
+        if (path.startsWith('/dev/uio')) throw NO_INTERRUPT;
         return fs.readSync(fd, into, offset, length, position);
       },
       writeSync: (fd, from, offset, length, position) => {
@@ -118,6 +118,9 @@ export class FakeMachine implements LinuxSystem {
 export function errno(code: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${path}`), { code });
 }
+
+/** Thrown at nearly every look: a stack is only traced once. */
+const NO_INTERRUPT = errno('EAGAIN', '/dev/uio');
 
 /** sysfs of a UIO device with one map. */
 export function uio(index: number, name: string, address: number, size: number): Tree {

@@ -11,6 +11,15 @@ export function expectSameBits(actual: Float32Array, expected: Float32Array): vo
   expect(bits(actual)).toEqual(bits(expected));
 }
 
+/** The same of several. */
+export function expectSameBitsOfAll(
+  actual: readonly Float32Array[],
+  expected: readonly Float32Array[],
+): void {
+  expect(actual).toHaveLength(expected.length);
+  for (const [i, one] of expected.entries()) expectSameBits(actual[i], one);
+}
+
 function haveSameBytes(a: Float32Array, b: Float32Array): boolean {
   const bytes = ({ buffer, byteOffset, byteLength }: Float32Array) =>
     Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);

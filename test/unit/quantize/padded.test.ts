@@ -1,9 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { planOnBoard, readModelToPlan } from '../../../agent/plan-on-board.js';
-import { loadBoardDescription } from '../../../board/description-file.js';
-import { Accelerator } from '../../../driver/accelerator.js';
 import {
   bytesSource,
   dequantizeRow,
@@ -14,34 +9,19 @@ import {
   PADDED_ROWS_KEYS,
 } from '../../../gguf/index.js';
 import { loadModel } from '../../../llm/model/load-model.js';
-import { openMockBoard } from '../../../mock-device/index.js';
 import { measureMatrices } from '../../../quantize/index.js';
 import { RowQuantizer } from '../../../quantize/kernel.js';
 import { attackModel } from '../../fuzz/attack-model.js';
 import { changedModel } from '../../fuzz/model-bytes.js';
 import { logitsOf } from '../llm/models.js';
-import { expectSameBits } from '../llm/same-bits.js';
 import { quantized } from './models.js';
-
-const FOLDER = join('test', 'fixtures', 'families');
-const bytesOf = (file: string) => readFileSync(join(FOLDER, file));
-const TOKENS = [3, 50, 99, 7, 12];
+import { bytesOf, FAMILY_FILES, isOnCoreWhenPadded, logits, SHORT, TOKENS } from './padded-families.js';
 
 function rowOf(file: GgufFile, name: string, row: number): Uint8Array {
   const tensor = file.tensors.get(name)!;
   const bytes = new Uint8Array(tensor.rowBytes);
   file.readTensor(tensor, row, 1, bytes);
   return bytes;
-}
-
-/** Logits of a file's last token, on a core or without one. */
-function logits(file: GgufFile, hasCore: boolean): Float32Array {
-  const accelerator = hasCore ? new Accelerator(openMockBoard(loadBoardDescription('pynq-z1'))) : undefined;
-  const model = loadModel(file, { accelerator });
-  const last = logitsOf(model, TOKENS).at(-1)!;
-  model.close();
-  accelerator?.close();
-  return last;
 }
 
 describe('a file with padded rows', () => {
@@ -59,28 +39,10 @@ describe('a file with padded rows', () => {
     expect(rowOf(file, 'blk.0.ffn_up.weight', 5)).toEqual(made.slice());
   });
 
-  it.each(readdirSync(FOLDER).filter((name) => name.endsWith('-f16.gguf')))(
+  // The other families: test/long.
+  it.each(FAMILY_FILES.filter((name) => SHORT.test(name)))(
     'of %s is all on the core but routers, and has the same bits on the CPU',
-    async (name) => {
-      const source = bytesOf(name);
-      const { file, made } = await quantized(source, 'Q6_K', { pad: true });
-      const { tensors, totals } = planOnBoard(readModelToPlan(bytesSource(made)), 'pynq-z1', {
-        coreTypes: 'exact',
-      });
-      const onCpu = tensors.filter(
-        ({ placement, reason }) => placement === 'cpu' && reason.startsWith('the core'),
-      );
-      expect(onCpu.filter((tensor) => !tensor.name.includes('ffn_gate_inp'))).toEqual([]);
-      expect(totals.resident.weights).toBeGreaterThan(0);
-      const [core, cpu, exact] = [
-        logits(file, true),
-        logits(file, false),
-        logits(openGguf(bytesSource(source)), false),
-      ];
-      expectSameBits(core, cpu);
-      const spread = Math.max(...exact) - Math.min(...exact);
-      for (const [i, value] of core.entries()) expect(Math.abs(value - exact[i])).toBeLessThan(0.2 * spread);
-    },
+    isOnCoreWhenPadded,
   );
 
   it('computes the same with floats for activations whatever the padding', async () => {

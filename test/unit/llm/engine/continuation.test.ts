@@ -361,5 +361,5 @@ describe('what cannot be gone on after is refused', () => {
 
 // test/long has more of them.
 it('a request of any options, cut several times anywhere, gives what it gives uncut', () => {
-  givesTheSameCut(model, 40);
+  givesTheSameCut(model, 12);
 });

@@ -3,79 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { BLOCK_FORMATS, bytesSource, GgmlType, type GgufEntry, openGguf } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { attackModel } from '../../../fuzz/attack-model.js';
-import { changedModel, type ModelChanges } from '../../../fuzz/model-bytes.js';
-import { ABSURD, ABSURD_WEIGHTS, modelCase, modelVictims, wrongShapes } from '../../../fuzz/model-cases.js';
+import { changedModel } from '../../../fuzz/model-bytes.js';
+import { ABSURD_WEIGHTS, modelCase } from '../../../fuzz/model-cases.js';
 import { Dice } from '../../../load/workload.js';
 import { syntheticGguf } from '../models.js';
-
-const victims = modelVictims();
-const F16 = victims
-  .filter(({ file }) => file.endsWith('-f16.gguf'))
-  .map((victim) => [victim.file, victim] as const);
-const outcomeOf = (file: string, changes: ModelChanges) =>
-  attackModel(changedModel(victims.find((victim) => victim.file === file)!.bytes, changes));
-const REFUSED = /^(GGUF|LLM)_/;
+import { F16, hostileFamilies, outcomeOf, SHORT, victims } from './hostile-families.js';
 
 describe('a model of any family that is not what it says ends in a typed error', () => {
-  it.each(F16)('%s without one of its tensors', (file, { tensors }) => {
-    for (const { name } of tensors.filter((tensor) => !/^blk\.[1-9]/.test(tensor.name))) {
-      // The output matrix may be the embedding, a bias may be none; a matrix without its gate is taken for both; and a layer
-      // without a second norm is parallel, of which the other bias says that it is not.
-      const mayBeElse: Readonly<Record<string, RegExp>> = {
-        'output.weight': /^runs$/,
-        'blk.0.ffn_gate.weight': /^LLM_TENSOR_SHAPE$/,
-        'blk.0.ffn_norm.weight': /^LLM_UNSUPPORTED_ARCHITECTURE$|^LLM_TENSOR_MISSING$/,
-      };
-      const expected =
-        mayBeElse[name] ?? (name.endsWith('bias') ? /^LLM_TENSOR_MISSING$|^runs$/ : /^LLM_TENSOR_MISSING$/);
-      expect(outcomeOf(file, { tensors: { [name]: undefined } }), name).toMatch(expected);
-    }
-  });
-
-  it.each(F16)('%s with a tensor of another shape', (file, { tensors }) => {
-    for (const { name, shape } of tensors.filter((tensor) => !/^blk\.[1-9]/.test(tensor.name))) {
-      const others = wrongShapes(shape).filter((other) => !isSameShape(other, shape));
-      expect(others.length).toBeGreaterThan(4);
-      for (const other of others)
-        expect(outcomeOf(file, { tensors: { [name]: { shape: other } } }), `${name} ${other}`).toMatch(
-          REFUSED,
-        );
-    }
-  });
-
-  it.each(F16)(
-    '%s with a norm, bias or factor in another type, and with one that nobody knows',
-    (file, { tensors }) => {
-      for (const { name, shape } of tensors.filter((tensor) => !/^blk\.[1-9]/.test(tensor.name))) {
-        expect(outcomeOf(file, { tensors: { [name]: { type: 4000 as GgmlType } } }), name).toMatch(REFUSED);
-        if (shape.length > 1) continue;
-        expect(outcomeOf(file, { tensors: { [name]: { type: GgmlType.F16 } } }), name).toBe(
-          'LLM_TENSOR_TYPE',
-        );
-      }
-    },
-  );
-
-  it.each(F16)('%s with weights that are no numbers', (file, { tensors }) => {
-    for (const { name } of tensors.filter((tensor) =>
-      /^(blk\.0\..*norm|.*bias|output_norm)/.test(tensor.name),
-    ))
-      for (const value of [Number.NaN, Number.POSITIVE_INFINITY])
-        expect(outcomeOf(file, { tensors: { [name]: { value } } }), name).toMatch(/LLM_NOT_FINITE|runs/);
-  });
-
-  it.each(F16)('%s with a number of its own that is none', (file, { keys, bytes }) => {
-    const metadata = openGguf(bytesSource(bytes)).metadata;
-    const numbers = keys.filter(
-      (key) => typeof metadata.get(key) === 'number' && !/^(tokenizer|general)/.test(key),
-    );
-    // Not read: the embedding's rows count, and of a mixture the length of an expert.
-    for (const key of numbers.filter((one) => !/\.vocab_size$|^qwen3moe\.feed_forward_length$/.test(one)))
-      for (const entry of ABSURD.filter(isNoNumber))
-        expect(outcomeOf(file, { metadata: { [key]: entry } }), `${key} ${entry.value}`).toMatch(
-          /^LLM_METADATA_INVALID$/,
-        );
-  });
+  // Experts, windows, biases and a fused gate; the other families: test/long.
+  hostileFamilies(F16.filter(([file]) => SHORT.test(file)));
 
   it('one with anything of that together, or with damaged bytes', () => {
     const outcomes = new Set<string>();
@@ -181,13 +117,6 @@ describe('a stored type', () => {
   });
 });
 
-/** What no reader may take for a number of a family's own. */
-function isNoNumber({ type, value }: GgufEntry): boolean {
-  return (
-    type === 'string' || type === 'bool' || type === 'array' || value === 2n ** 63n || !(Number(value) >= 0)
-  );
-}
-
 /** Random data behind a header. */
 function noisy(bytes: Uint8Array, source: Uint8Array, seed: number): Uint8Array {
   const dice = new Dice(seed);
@@ -199,11 +128,4 @@ function noisy(bytes: Uint8Array, source: Uint8Array, seed: number): Uint8Array 
   return Uint8Array.from({ length: bytes.length }, (_, i) =>
     i < start ? bytes[i] : noise[(i + source.length) % 4096],
   );
-}
-
-/** Dimensions of 1 at the end are as good as absent. */
-function isSameShape(a: readonly number[], b: readonly number[]): boolean {
-  const trimmed = (shape: readonly number[]) =>
-    shape.slice(0, shape.findLastIndex((length) => length !== 1) + 1).join();
-  return trimmed(a) === trimmed(b);
 }

@@ -9,6 +9,7 @@ import { loadModel } from '../../../../llm/model/load-model.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { testMemory } from '../../mock-device/external-memory.js';
 import { logitsOf, syntheticGguf } from '../models.js';
+import { expectSameBitsOfAll } from '../same-bits.js';
 
 const MODEL = 'a'.repeat(64);
 const TOKENS = [1, 2, 3];
@@ -94,12 +95,12 @@ describe('weights that were packed before', () => {
     ['resident on one lane', loadBoardDescription('pynq-z1-v1')],
   ])('are read and not packed, with the same bits: %s', (_, description) => {
     const fresh = use({ description });
-    expect(fresh.logits).toEqual(expected);
+    expectSameBitsOfAll(fresh.logits, expected);
     expect(fresh.weights).toMatchObject({ read: 0, found: 0 });
     expect(fresh.weights.packed).toBeGreaterThan(200_000);
     const { file, read } = counted();
     const again = use({ description, file });
-    expect(again.logits).toEqual(expected);
+    expectSameBitsOfAll(again.logits, expected);
     expect(again.weights).toEqual({ packed: 0, read: fresh.weights.packed, found: 0 });
     const onCpu = again.placement.tensors.filter(({ placement }) => placement === 'cpu');
     expect(read.bytes).toBe(onCpu.reduce((sum, { name }) => sum + gguf.tensors.get(name)!.byteLength, 0));
@@ -121,7 +122,7 @@ describe('weights that were packed before', () => {
   it('of another layout or another model are not taken', () => {
     use();
     const other = use({ description: { ...Z1, capacity: { ...Z1.capacity, weightBlocks: 512 } } });
-    expect(other.logits).toEqual(expected);
+    expectSameBitsOfAll(other.logits, expected);
     expect(other.weights.read).toBe(0);
     expect(use({ keep: keepIn({}, 'b'.repeat(64)) }).weights.read).toBe(0);
     expect(packedFiles()).toHaveLength(3);
@@ -178,7 +179,7 @@ describe('weights that were packed before', () => {
       flip(path, at);
       notes = [];
       const repaired = use({ description });
-      expect(repaired.logits).toEqual(expected);
+      expectSameBitsOfAll(repaired.logits, expected);
       expect(repaired.weights.packed + repaired.weights.read).toBe(weights.packed);
       expect(notes).toHaveLength(repaired.weights.packed > 0 ? 1 : 0);
       expect(use({ description }).weights.packed).toBe(0);
@@ -190,7 +191,7 @@ describe('weights that were packed before', () => {
     const [path] = packedFiles();
     volume.truncateSync(path, 200_000);
     const { logits, weights } = use();
-    expect(logits).toEqual(expected);
+    expectSameBitsOfAll(logits, expected);
     expect(weights.packed).toBeGreaterThan(0);
     expect(weights.read).toBeGreaterThan(0);
     expect(use().weights.packed).toBe(0);
@@ -209,13 +210,13 @@ describe('weights that were packed before', () => {
       return write(...args);
     };
     const { logits } = use({ description, keep: keepIn({ writeSync }) });
-    expect(logits).toEqual(expected);
+    expectSameBitsOfAll(logits, expected);
     expect(notes).toEqual([expect.stringMatching(/not kept.*ENOSPC/)]);
     expect(packedFiles()).toEqual([]);
   });
 
   it('are not kept where there is too little room, and nothing is written', () => {
-    expect(use({ keep: { ...keepIn(), roomBytes: 1000 } }).logits).toEqual(expected);
+    expectSameBitsOfAll(use({ keep: { ...keepIn(), roomBytes: 1000 } }).logits, expected);
     expect(notes).toEqual([expect.stringMatching(/not kept.*1000 are free/)]);
     expect(packedFiles()).toEqual([]);
   });
@@ -228,7 +229,7 @@ describe('weights that were packed before', () => {
     });
     use({ keep: killed });
     const { weights, logits } = use();
-    expect(logits).toEqual(expected);
+    expectSameBitsOfAll(logits, expected);
     expect(weights.read).toBe(0);
     expect(notes).toEqual([expect.stringMatching(/packed anew/)]);
   });
@@ -239,7 +240,7 @@ describe('weights that were packed before', () => {
     const model = loadModel(gguf, { accelerator, keep: keepIn() });
     expect(model.weights.packed).toBe(0);
     volume.truncateSync(packedFiles()[0], 4096);
-    expect(logitsOf(model, TOKENS)).toEqual(expected);
+    expectSameBitsOfAll(logitsOf(model, TOKENS), expected);
     expect(notes.length).toBeGreaterThan(0);
     model.close();
     accelerator.close();
@@ -262,7 +263,7 @@ describe('staged weights', () => {
     const packed = volume.readFileSync(path) as Buffer;
     for (let at = 4096; at < packed.length; at += 512) packed[at] ^= 0x10;
     volume.writeFileSync(path, packed);
-    expect(logitsOf(model, TOKENS)).toEqual(expected);
+    expectSameBitsOfAll(logitsOf(model, TOKENS), expected);
     expect(notes.join()).toMatch(/is not what was loaded/);
     model.close();
     accelerator.close();
@@ -276,14 +277,14 @@ describe('staged weights', () => {
     const { bytes, file } = failing();
     const accelerator = new Accelerator(openMockBoard(SMALL));
     const model = loadModel(file, { accelerator, keep: keep() });
-    expect(logitsOf(model, TOKENS)).toEqual(expected);
+    expectSameBitsOfAll(logitsOf(model, TOKENS), expected);
     for (const path of keep() === undefined ? [] : packedFiles()) volume.truncateSync(path, 4096);
     const before = bytes.slice();
     for (const { name, byteOffset, byteLength } of file.tensors.values())
       if (name.includes('ffn')) bytes.subarray(byteOffset, byteOffset + byteLength).fill(0x5a);
     expect(() => logitsOf(model, TOKENS)).toThrow(expect.objectContaining({ code: 'DRIVER_STAGED_WEIGHTS' }));
     bytes.set(before);
-    expect(logitsOf(model, TOKENS)).toEqual(expected);
+    expectSameBitsOfAll(logitsOf(model, TOKENS), expected);
     model.close();
     accelerator.close();
   });
@@ -311,7 +312,7 @@ describe('weights that lie in memory already', () => {
     const fresh = use({ open });
     const { file, read } = counted();
     const again = use({ open, file, keep: { model: MODEL, say: (note) => notes.push(note) } });
-    expect(again.logits).toEqual(expected);
+    expectSameBitsOfAll(again.logits, expected);
     expect(again.weights).toEqual({ packed: 0, read: 0, found: fresh.weights.packed });
     expect(read.bytes).toBe(0);
   });
@@ -328,7 +329,7 @@ describe('weights that lie in memory already', () => {
     const fresh = use({ open });
     poke(open, middle(fresh));
     const repaired = use({ open });
-    expect(repaired.logits).toEqual(expected);
+    expectSameBitsOfAll(repaired.logits, expected);
     expect(repaired.weights.read).toBeGreaterThan(0);
     expect(repaired.weights.read + repaired.weights.found).toBe(fresh.weights.packed);
     expect(use({ open }).weights).toEqual({ packed: 0, read: 0, found: fresh.weights.packed });
@@ -341,7 +342,7 @@ describe('weights that lie in memory already', () => {
       poke(open, Z1.dmaMemory[0].base + at);
       notes = [];
       const { logits, weights } = use({ open });
-      expect(logits).toEqual(expected);
+      expectSameBitsOfAll(logits, expected);
       expect(weights.found).toBe(0);
       expect(notes).toEqual([expect.stringMatching(/no weights of this model are in DMA memory: it/)]);
     }
@@ -379,7 +380,7 @@ describe('weights that lie in memory already', () => {
       return board;
     };
     const { logits, weights } = use({ open: taken });
-    expect(logits).toEqual(expected);
+    expectSameBitsOfAll(logits, expected);
     expect(weights.found).toBeGreaterThan(0);
     expect(weights.read).toBeGreaterThan(0);
   });

@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   SMALL,
@@ -7,39 +5,22 @@ import {
   syntheticModel,
   TINY_LLAMA_Q3_K_S,
 } from '../../../../bench/synthetic-model.js';
-import { type BoardDescription, loadBoardDescription } from '../../../../board/index.js';
 import { Accelerator } from '../../../../driver/index.js';
-import { fileSource, GgmlType, type GgufFile, openGguf } from '../../../../gguf/index.js';
+import { fileSource, GgmlType, openGguf } from '../../../../gguf/index.js';
 import { loadModel } from '../../../../llm/model/load-model.js';
 import { StepCost, stepShape } from '../../../../llm/step-cost/index.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { syntheticGguf } from '../models.js';
-
-const Z1 = loadBoardDescription('pynq-z1');
-const TIMINGS: readonly BoardDescription[] = [Z1, { ...Z1, unpack: 'hls' }, { ...Z1, timing: 'systemc' }];
-const STEPS = [
-  [1, 1],
-  [8, 8],
-  [16, 0],
-  [17, 3],
-  [70, 1],
-] as const;
-const FAMILIES = join('test', 'fixtures', 'families');
-
-function withLoaded(
-  gguf: GgufFile,
-  board: BoardDescription,
-  use: (loaded: ReturnType<typeof loadModel>) => void,
-) {
-  const accelerator = new Accelerator(openMockBoard(board));
-  const model = loadModel(gguf, { accelerator, contextLength: 32 });
-  try {
-    use(model);
-  } finally {
-    model.close();
-    accelerator.close();
-  }
-}
+import {
+  costsThatOfLoaded,
+  FAMILY_FILES,
+  familyCostsThatOfLoaded,
+  SHORT,
+  STEPS,
+  TIMINGS,
+  withLoaded,
+  Z1,
+} from './loaded-costs.js';
 
 describe('the cycles of a step from a header alone', () => {
   it('are what the mock counts, and the layers of all stages add up to them', () => {
@@ -118,25 +99,14 @@ describe('the cycles of a step from a header alone', () => {
     },
   );
 
-  const files = readdirSync(FAMILIES).filter((file) => file.endsWith('.gguf'));
-  it.each(files)('of %s are those of the loaded model, in every timing', (file) => {
-    const gguf = openGguf(fileSource(join(FAMILIES, file)));
-    for (const board of TIMINGS)
-      withLoaded(gguf, board, (model) => {
-        const cost = new StepCost(stepShape(gguf), board);
-        for (const [columns, logits] of STEPS)
-          expect(cost.cycles(columns, logits)).toBe(model.coreCycles(columns, logits));
-      });
-  });
+  // The other families: test/long.
+  it.each(FAMILY_FILES.filter((file) => SHORT.test(file)))(
+    'of %s are those of the loaded model, in every timing',
+    familyCostsThatOfLoaded,
+  );
 
   it('of the bundled model are those of the loaded one, whose last layer is cut short', () => {
-    const gguf = openGguf(fileSource('models/tiny-stories-Q3_K_M.gguf'));
-    for (const board of TIMINGS)
-      withLoaded(gguf, board, (model) => {
-        const cost = new StepCost(stepShape(gguf), board);
-        for (const [columns, logits] of STEPS)
-          expect(cost.cycles(columns, logits)).toBe(model.coreCycles(columns, logits));
-      });
+    costsThatOfLoaded(openGguf(fileSource('models/tiny-stories-Q3_K_M.gguf')));
   });
 
   it('of TinyLlama-1.1B Q3_K_S are those of the manual', () => {

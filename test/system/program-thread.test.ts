@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ProgramThreads } from '../../../agent/session/program-threads.js';
-import { ProgramThread } from '../../../agent/worker/program-thread.js';
-import { TextQueue } from '../../../agent/worker/text-queue.js';
-import { Doorbell } from '../../../agent/worker-link/doorbell.js';
+import { ProgramThreads } from '../../agent/session/program-threads.js';
+import { ProgramThread } from '../../agent/worker/program-thread.js';
+import { TextQueue } from '../../agent/worker/text-queue.js';
+import { Doorbell } from '../../agent/worker-link/doorbell.js';
 
 const ENDLESS = '{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}';
 const GREEDY = `{% set all = [${Array.from({ length: 1_000 }, () => 'range(100000)').join(',')}] %}`;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { MAX_PROMPT_TOKENS } from '../../../protocol/index.js';
+import { MAX_PROMPT_TOKENS } from '../../protocol/index.js';
 import {
   type BoardClient,
   connect,
@@ -9,7 +9,7 @@ import {
   type LoadSettings,
   type Model,
   type Token,
-} from '../../../sdk/index.js';
+} from '../../sdk/index.js';
 
 const TOKENS = 12;
 const PROMPT = 'Once upon a time';

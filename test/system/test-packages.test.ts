@@ -11,8 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { noDebianSources } from '../../board/debian-sources.js';
-import { lacking } from '../../system/support/required-packages.js';
+import { noDebianSources } from '../board/debian-sources.js';
+import { lacking } from './support/required-packages.js';
 
 /** Notes its arguments; what UPDATE, BROKEN, UNKNOWN and MIRROR say decides how it ends. */
 const APT_GET = `echo "$*" >>"$STATE/calls"

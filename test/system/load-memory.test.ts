@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fileSink, GgmlType, writeSyntheticLlama } from '../../../../gguf/index.js';
-import { SMALL } from '../models.js';
+import { fileSink, GgmlType, writeSyntheticLlama } from '../../gguf/index.js';
+import { SMALL } from '../unit/llm/models.js';
 
 const MEBI = 2 ** 20;
 /** Beside DMA memory: one tile packed and unpacked, activations, programs, and what waits for the garbage collector. */
@@ -23,7 +23,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 function load(placement: 'resident' | 'staged') {
-  const program = new URL('./loading-main.js', import.meta.url).pathname;
+  const program = new URL('../unit/llm/model/loading-main.js', import.meta.url).pathname;
   const args = ['--expose-gc', program, join(folder, 'model.gguf'), placement, folder];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (stdout === '') throw new Error(stderr);
