@@ -57,6 +57,9 @@ describe('operating a fleet', () => {
     const waiting = model.generate({ tokens: [1, 2, 3] }, OPTIONS);
     await waiting.admitted;
     await expect.poll(async () => (await operator.fleetStatus()).waiting, POLL).toBe(1);
+    // What no board would take does not wait to be refused.
+    const tooLong = model.generate({ tokens: new Array<number>(4_096).fill(1) }, OPTIONS);
+    await expect(tooLong.admitted).rejects.toMatchObject({ code: 'LLM_PROMPT_TOO_LONG' });
     await operator.fleetDrain('mock-2', { undo: true });
     expect(await waiting.text()).not.toBe('');
     await operator.fleetDrain('mock-1', { undo: true });
