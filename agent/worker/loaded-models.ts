@@ -225,10 +225,16 @@ export class LoadedModels {
   /**
    * A stage takes the place of what is loaded of its model.
    * @param id of the call, for progress
-   * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
+   * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, FLEET_STAGE_LOST, GGUF_..., LLM_..., DRIVER_...
    */
   #load(params: DeviceParams<'models.load'>, id: number): Result<'models.load'> {
-    const { model: digest, path: _, packed: __, stage, ...request } = params;
+    const { model: digest, path: _, packed: __, stage, over, ...request } = params;
+    const isOver = over && new Int32Array(over);
+    const requireWanted = () => {
+      if (isOver === undefined || Atomics.load(isOver, 0) === 0) return;
+      throw new PynqLlmError('FLEET_STAGE_LOST', 'The plan that its layers were loaded for is over.');
+    };
+    requireWanted();
     const before = this.#loaded.get(digest) ?? this.#stages.get(digest);
     if (before !== undefined) {
       if (stage === undefined) {
@@ -242,7 +248,10 @@ export class LoadedModels {
     }
     const options = {
       ...this.#opening,
-      onProgress: (...amounts: Parameters<OnProgress>) => this.#events.onProgress(id, ...amounts),
+      onProgress: (...amounts: Parameters<OnProgress>) => {
+        this.#events.onProgress(id, ...amounts);
+        requireWanted();
+      },
       onNote: (text: string) => this.#events.onNote(text),
     };
     return openModel(options, params, (opened) => {
