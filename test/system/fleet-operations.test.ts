@@ -65,6 +65,19 @@ describe('operating a fleet', () => {
     await operator.fleetDrain('mock-1', { undo: true });
   });
 
+  it('says for programs what draining a board came to', async () => {
+    const drain = async (...flags: string[]) => {
+      const args = ['fleet', 'drain', 'mock-1', '--json', '--device', fleet.url, ...flags];
+      const { status, stdout, stderr } = await cli(args, { home: home.path });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      return JSON.parse(stdout);
+    };
+    expect(await drain()).toEqual({ board: 'mock-1', draining: true, inHand: 0 });
+    expect(await drain('--wait', '60')).toEqual({ board: 'mock-1', draining: true, inHand: 0 });
+    expect(await drain('--undo')).toEqual({ board: 'mock-1', draining: false, inHand: 0 });
+    expect(await states()).toEqual(['ready', 'ready']);
+  });
+
   it('refuses boards that are not there, and one board as a fleet', async () => {
     await expect(operator.fleetDrain('nobody')).rejects.toMatchObject({ code: 'FLEET_BOARD_UNKNOWN' });
     await using client = await openMock();
