@@ -241,7 +241,7 @@ export class Connection {
   /**
    * Tries each place once, beginning with the one that answered last.
    * @param failures gets what each that failed has said
-   * @throws what the last one failed with; at once what another attempt would not mend
+   * @throws what the last one failed with, with what the others did; at once what another attempt would not mend
    */
   async #round(end: number, failures: unknown[], signal?: AbortSignal): Promise<Live> {
     const { timeoutMs } = this.#options;
@@ -253,12 +253,14 @@ export class Connection {
       } catch (error) {
         failures.push(error);
         this.#place = (this.#place + 1) % this.#places.length;
-        if (!isRetried(error) || failures.length === this.#places.length) throw error;
+        if (!isRetried(error)) throw error;
+        if (failures.length === this.#places.length) throw allOf(failures, error);
       }
     }
   }
 
   async #attempt(timeoutMs: number, signal?: AbortSignal): Promise<Live> {
+    const open = this.#places[this.#place];
     const deadline = AbortSignal.timeout(timeoutMs);
     const signals = [this.#closing.signal, deadline, ...(signal === undefined ? [] : [signal])];
     const either = AbortSignal.any(signals);
@@ -272,7 +274,7 @@ export class Connection {
       },
     });
     try {
-      transport = await this.#places[this.#place](
+      transport = await open(
         { onFrame: (frame) => session.receive(frame), onClose: (reason) => session.end(reason) },
         either,
       );
@@ -283,9 +285,11 @@ export class Connection {
     } catch (error) {
       await transport?.close();
       if (deadline.aborted && error === deadline.reason)
-        throw new PynqLlmError('SDK_CONNECT_FAILED', `No connection within ${timeoutMs} ms.`, {
-          cause: error,
-        });
+        throw new PynqLlmError(
+          'SDK_CONNECT_FAILED',
+          `No connection${open.place === undefined ? '' : ` to ${open.place}`} within ${timeoutMs} ms.`,
+          { cause: error },
+        );
       throw error;
     }
     if (!session.isOpen)
@@ -364,6 +368,14 @@ const RETRIED: ReadonlySet<string> = new Set([
 
 function isRetried(error: unknown): error is PynqLlmError {
   return isPynqLlmError(error) && RETRIED.has(error.code);
+}
+
+/** @param last of them */
+function allOf(failures: readonly unknown[], last: PynqLlmError): PynqLlmError {
+  const said = new Set(failures.map((one) => (isPynqLlmError(one) ? one.what : String(one))));
+  if (said.size === 1) return last;
+  const what = `None of ${failures.length} addresses can be used. ${[...said].join(' ')}`;
+  return new PynqLlmError(last.code, what, { cause: last, context: last.context });
 }
 
 function lostError(reason: PynqLlmError): PynqLlmError {

@@ -324,8 +324,9 @@ export class Generation implements AsyncIterable<Token>, AsyncDisposable {
   #take(event: GenerateEvent): void {
     if (this.#over) return;
     this.#sawProgress(undefined);
-    // The answer to the start may be lost with a connection, and its first event not.
-    this.#admit.resolve();
+    // The answer to the start may be lost with a connection, or come later than its first event.
+    if (event.type === 'failed') this.#admit.reject(errorFromWire(event.error));
+    else this.#admit.resolve();
     if (event.type === 'token') {
       if (event.index !== this.#received)
         throw new PynqLlmError(

@@ -54,6 +54,7 @@ export class Models {
     params: Params<'models.load'>,
     onProgress: OnProgress,
     stage?: StageSettings,
+    over?: SharedArrayBuffer,
   ): Promise<Result<'models.load'>> {
     const { model } = params;
     const before = this.#states.get(model);
@@ -62,7 +63,7 @@ export class Models {
       const isPart = stage !== undefined && (await this.#store.find(model)) === undefined;
       const path = isPart ? this.#store.parts.path(model) : this.#store.path(model);
       const packed = await this.#packedPlace();
-      const request = { ...params, path, packed, stage };
+      const request = { ...params, path, packed, stage, over };
       const result = await this.#device().call(session, 'models.load', request, { onProgress });
       this.#states.set(model, 'loaded');
       return result;

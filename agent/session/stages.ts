@@ -62,14 +62,25 @@ export class AgentStages {
 
   /**
    * Loads layers of a model, instead of what is loaded of it, which is ended first.
-   * @throws PynqLlmError as models.load
+   * @param signal ends it between two matrices: then nothing of the model is loaded
+   * @throws PynqLlmError FLEET_STAGE_LOST by the signal, and as models.load
    */
-  load(
+  async load(
     params: Params<'models.load'>,
     stage: StageSettings,
     onProgress: OnProgress,
+    signal: AbortSignal,
   ): Promise<Result<'models.load'>> {
-    return this.#models.load(0, params, onProgress, stage);
+    // The device's thread, which hears of nothing while it loads, looks at it.
+    const over = new Int32Array(new SharedArrayBuffer(4));
+    const end = () => void Atomics.store(over, 0, 1);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+    try {
+      return await this.#models.load(0, params, onProgress, stage, over.buffer);
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
   }
 
   /** Ends what runs on them, and unloads them. @throws PynqLlmError AGENT_MODEL_NOT_LOADED */

@@ -75,6 +75,8 @@ interface ResolvedParams {
     readonly packed?: { readonly folder: string; readonly roomBytes: number } | undefined;
     /** Some of its layers alone, for who is in the agent's process. */
     readonly stage?: StageSettings | undefined;
+    /** An int32 that is not 0 any more once nobody wants them: loading ends then. */
+    readonly over?: SharedArrayBuffer | undefined;
   };
   /** Ending what runs on it, for who is in the agent's process. */
   'models.unload': Params<'models.unload'> & { readonly force?: boolean | undefined };

@@ -1,10 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Accelerator, WorkingPlan } from '../../driver/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import {
-  DEFAULT_LIMITS,
-  type Engine,
   EngineMetrics,
   newCost,
   SpillFolder,
@@ -12,16 +9,10 @@ import {
   type SystemMemory,
   TensorMember,
 } from '../../llm/index.js';
-import {
-  errorFromWire,
-  errorToWire,
-  type GenerateEvent,
-  type OnProgress,
-  type Result,
-} from '../../protocol/index.js';
+import { errorFromWire, type GenerateEvent, type OnProgress, type Result } from '../../protocol/index.js';
 import type { ProgramHost, WorkerSetup } from '../worker-link/messages.js';
 import type { DeviceParams, QueuedMethod } from '../worker-link/methods.js';
-import type { FromStage, StageSettings, ToStage } from '../worker-link/stage-messages.js';
+import type { FromStage, ToStage } from '../worker-link/stage-messages.js';
 import type { CpuSettings } from './cpu-part.js';
 import type { DeviceHandlers, MethodsOf } from './handlers.js';
 import { followerOf, LoadedStages } from './loaded-stages.js';
@@ -29,14 +20,11 @@ import { MemoryRoom } from './memory-room.js';
 import { ModelBudgets } from './model-budgets.js';
 import { checkLoadedAs, loadedOtherwise } from './model-facts.js';
 import { type OpenModel, type OpenModelOptions, openModel } from './open-model.js';
-import { PipelineSteps } from './pipeline-steps.js';
-import type { PlanEvents, PlanSteps } from './plan-steps.js';
 import { ProgramThread } from './program-thread.js';
 import { readMetrics } from './read-metrics.js';
-import { RunningGenerations } from './running-generations.js';
+import { type Loaded, type ServeOptions, serveModel } from './serve-model.js';
 import { pinReleased, SessionPins } from './session-pins.js';
 import { SessionScores } from './session-scores.js';
-import { TensorSteps } from './tensor-steps.js';
 import { textHandlers } from './text-handlers.js';
 import { type Text, TextQueue } from './text-queue.js';
 
@@ -70,23 +58,11 @@ export interface ModelSetup extends Pick<WorkerSetup, 'kv' | 'clientWeights' | '
 
 type ModelMethod = MethodsOf<'models' | 'generate' | 'metrics'> | 'score';
 
-interface Loaded extends OpenModel {
-  /** Another one each time that a model is loaded: versions of its pages begin anew. */
-  readonly pages: string;
-  readonly engine: Engine;
-  readonly generations: RunningGenerations;
-  /** Where it is the last one of several boards: what of the model is here, and what computes steps instead of the engine alone. */
-  readonly settings: StageSettings | undefined;
-  readonly steps: PlanSteps | undefined;
-}
-
 /** The models on the device, by digest, and what runs on them. */
 export class LoadedModels {
-  readonly #takesRealTime: boolean;
   readonly #budgets: ModelBudgets;
   readonly #opening: Omit<OpenModelOptions, 'onProgress' | 'onNote'>;
-  readonly #clientWeights: ReadonlyMap<string, number>;
-  readonly #spill: SpillFolder | undefined;
+  readonly #serving: ServeOptions;
   readonly #room: MemoryRoom;
   readonly #useWorking: ModelSetup['useWorking'];
   readonly #events: ModelEvents;
@@ -111,11 +87,17 @@ export class LoadedModels {
     const room = new MemoryRoom(systemMemory);
     this.#room = room;
     this.#useWorking = useWorking;
-    this.#takesRealTime = takesRealTime;
     this.#budgets = new ModelBudgets({ accelerator, kv, cpu: setup, coreTypes, room });
     this.#opening = { accelerator, budgets: this.#budgets, room, coreTypes, useWorking };
-    this.#clientWeights = clientWeights;
-    this.#spill = kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes);
+    this.#serving = {
+      metrics: this.#metrics,
+      weights: clientWeights,
+      spill: kv.spill && new SpillFolder(kv.spill.folder, kv.spill.maxBytes),
+      cyclesPerMs: () => (takesRealTime ? accelerator().board.description.clockHz / 1_000 : undefined),
+      modelOf: (draft) => this.#find(draft).model,
+      onEvent: (generation, event) => events.onEvent(generation, event),
+      onStage: (message) => events.onStage(message),
+    };
     this.#events = events;
     this.#stages = new LoadedStages((message) => events.onStage(message));
     this.#pins = new SessionPins(events);
@@ -225,10 +207,16 @@ export class LoadedModels {
   /**
    * A stage takes the place of what is loaded of its model.
    * @param id of the call, for progress
-   * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, GGUF_..., LLM_..., DRIVER_...
+   * @throws PynqLlmError AGENT_MODEL_LOADED_OTHERWISE, FLEET_STAGE_LOST, GGUF_..., LLM_..., DRIVER_...
    */
   #load(params: DeviceParams<'models.load'>, id: number): Result<'models.load'> {
-    const { model: digest, path: _, packed: __, stage, ...request } = params;
+    const { model: digest, path: _, packed: __, stage, over, ...request } = params;
+    const isOver = over && new Int32Array(over);
+    const requireWanted = () => {
+      if (isOver === undefined || Atomics.load(isOver, 0) === 0) return;
+      throw new PynqLlmError('FLEET_STAGE_LOST', 'The plan that its layers were loaded for is over.');
+    };
+    requireWanted();
     const before = this.#loaded.get(digest) ?? this.#stages.get(digest);
     if (before !== undefined) {
       if (stage === undefined) {
@@ -242,7 +230,10 @@ export class LoadedModels {
     }
     const options = {
       ...this.#opening,
-      onProgress: (...amounts: Parameters<OnProgress>) => this.#events.onProgress(id, ...amounts),
+      onProgress: (...amounts: Parameters<OnProgress>) => {
+        this.#events.onProgress(id, ...amounts);
+        requireWanted();
+      },
       onNote: (text: string) => this.#events.onNote(text),
     };
     return openModel(options, params, (opened) => {
@@ -252,47 +243,9 @@ export class LoadedModels {
         this.#stages.add(digest, { ...opened, settings: stage!, stage: followerOf(member) });
       } else if (stage !== undefined && !model.isLast)
         this.#stages.add(digest, { ...opened, settings: stage, stage: new Stage(model) });
-      else this.#loaded.set(digest, this.#serve(digest, opened, stage));
+      else this.#loaded.set(digest, serveModel(digest, opened, stage, this.#serving));
       return opened.result;
     });
-  }
-
-  /** @param settings where other boards have layers before its own, or the other rows */
-  #serve(digest: string, opened: OpenModel, settings: StageSettings | undefined): Loaded {
-    const { lane } = opened;
-    const stages = settings?.stages ?? 1;
-    const isAlone = stages === 1 && lane === undefined;
-    const { clockHz } = this.#opening.accelerator().board.description;
-    const generations = new RunningGenerations(
-      opened.model,
-      {
-        ...(stages > 1 && { microBatches: stages, maxSequences: stages * DEFAULT_LIMITS.maxSequences }),
-        metrics: this.#metrics,
-        ...(lane !== undefined && { isMirrored: true }),
-        // The other boards could not follow.
-        spill: isAlone ? this.#spill : undefined,
-        weights: this.#clientWeights,
-        cyclesPerMs: this.#takesRealTime ? clockHz / 1_000 : undefined,
-      },
-      (draft) => this.#find(draft).model,
-      this.#events.onEvent,
-    );
-    const { engine } = generations;
-    const onStage = (message: FromStage) => this.#events.onStage(message);
-    const events: PlanEvents = {
-      onBatch: (plan, batch) => onStage({ kind: 'stage-batch', model: digest, plan, batch }),
-      onTurn: (plan, number) => onStage({ kind: 'stage-turn', model: digest, plan, number }),
-      onFailed: (plan, number, cause) => {
-        const error = errorToWire(cause, 'AGENT_INTERNAL');
-        onStage({ kind: 'stage-failed', model: digest, plan, number, error });
-      },
-    };
-    const steps = () =>
-      lane !== undefined && stages === 1
-        ? new TensorSteps(engine, lane, events)
-        : new PipelineSteps(engine, stages, events, lane);
-    const pages = randomBytes(8).toString('hex');
-    return { ...opened, pages, engine, generations, settings, steps: isAlone ? undefined : steps() };
   }
 
   /**

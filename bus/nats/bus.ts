@@ -30,6 +30,7 @@ import {
 } from '../checks.js';
 import { isTimeout, typedError } from './errors.js';
 import { NatsKeyValue } from './key-value.js';
+import { LaneCounts } from './lane-counts.js';
 import type { nats } from './library.js';
 import type { NatsLink } from './link.js';
 import { NatsLog } from './log.js';
@@ -51,6 +52,7 @@ export class NatsBus implements Bus {
   readonly #library: NatsLibrary;
   readonly #inboxPrefix: string;
   readonly #appends = new Map<string, Promise<unknown>>();
+  readonly #counts = new LaneCounts();
 
   constructor(link: NatsLink, library: NatsLibrary, name: string, inboxPrefix: string) {
     this.#link = link;
@@ -150,7 +152,7 @@ export class NatsBus implements Bus {
   queue(name: string): WorkQueue {
     checkName(name);
     const inbox = () => this.#library.createInbox(this.#inboxPrefix);
-    return new NatsQueue(this.#link, name, inbox, this.#library.headers, () => this.maxPayload);
+    return new NatsQueue(this.#link, name, inbox, this.#library.headers, () => this.maxPayload, this.#counts);
   }
   log(name: string): Log {
     checkName(name);

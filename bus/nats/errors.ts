@@ -71,7 +71,8 @@ export interface ApiError {
 export const WRONG_LAST_SEQUENCE = 10_071;
 export const OTHER_CONFIGURATION = 10_058;
 export const NO_MESSAGE = 10_037;
-const MISSING = new Set([10_059, 10_014]);
+export const NO_CONSUMER = 10_014;
+const MISSING = new Set([10_059, NO_CONSUMER]);
 const NO_JETSTREAM = new Set([10_039, 10_076, 10_008]);
 const TOO_LARGE = 10_054;
 const FULL = new Set([10_002, 10_023, 10_028, 10_047, 10_077, 10_078]);

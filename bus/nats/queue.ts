@@ -12,7 +12,8 @@ import type {
 } from '../bus.js';
 import { checkId, checkName, checkPayload, checkRange, MAX_WAIT_MS, timeoutOf } from '../checks.js';
 import { deferred } from '../deferred.js';
-import { NO_MESSAGE } from './errors.js';
+import { NO_CONSUMER, NO_MESSAGE } from './errors.js';
+import type { LaneCounts } from './lane-counts.js';
 import type { NatsLink } from './link.js';
 import { store } from './publish.js';
 import { CHECK_MS, checkToken, deliveryOf, laneGone, nakText, pullOnce, QUEUE_ID_PREFIX } from './pull.js';
@@ -30,6 +31,8 @@ export class NatsQueue implements WorkQueue {
   readonly #inbox: () => string;
   readonly #headers: () => MsgHdrs;
   readonly #maxPayload: () => number;
+  /** Of all queues of the connection. */
+  readonly #counts: LaneCounts;
 
   constructor(
     link: NatsLink,
@@ -37,12 +40,14 @@ export class NatsQueue implements WorkQueue {
     inbox: () => string,
     headers: () => MsgHdrs,
     maxPayload: () => number,
+    counts: LaneCounts,
   ) {
     this.#link = link;
     this.name = name;
     this.#inbox = inbox;
     this.#headers = headers;
     this.#maxPayload = maxPayload;
+    this.#counts = counts;
   }
 
   async openLane(lane: string, options?: WaitOptions): Promise<void> {
@@ -74,10 +79,8 @@ export class NatsQueue implements WorkQueue {
   async deleteLane(lane: string, options?: WaitOptions): Promise<void> {
     checkName(lane);
     const timeoutMs = timeoutOf(options);
-    const what = `The lane ${lane} of ${this.name} cannot be deleted`;
-    await askApi(this.#link, `CONSUMER.DELETE.${this.name}.${lane}`, {}, timeoutMs, what, ({ err_code }) =>
-      err_code === 10_014 ? {} : undefined,
-    );
+    await this.#deleteConsumer(lane, timeoutMs);
+    const what = `The lane ${lane} of ${this.name} cannot be emptied`;
     const filter = `${this.name}.${lane}`;
     await askApi(this.#link, `STREAM.PURGE.${this.name}`, { filter }, timeoutMs, what);
   }
@@ -87,7 +90,15 @@ export class NatsQueue implements WorkQueue {
     checkPayload(data, this.#maxPayload());
     const subject = `${this.name}.${lane}`;
     const storing = { stream: this.name, subject, id: QUEUE_ID_PREFIX + id, data: new Uint8Array(data) };
-    return (await store(this.#link, this.#headers(), storing, timeoutOf(options)))!;
+    const untilMs = performance.now() + timeoutOf(options);
+    const leftMs = () => Math.max(1, Math.ceil(untilMs - performance.now()));
+    return this.#counts.put({
+      subject,
+      store: async () => (await store(this.#link, this.#headers(), storing, leftMs()))!,
+      delivered: () => this.#delivered(lane, leftMs()),
+      deleteConsumer: () => this.#deleteConsumer(lane, leftMs()),
+      createConsumer: () => this.openLane(lane, { timeoutMs: leftMs() }),
+    });
   }
 
   async pull(lane: string, { waitMs, signal }: PullOptions): Promise<Delivery | undefined> {
@@ -114,7 +125,8 @@ export class NatsQueue implements WorkQueue {
       if (code === 0) return deliveryOf(this.#link, source, message);
       if (code === 408 || code === 404) return undefined;
       const said = message.headers?.description ?? '';
-      if (code === 409 && /deleted/i.test(said)) throw laneGone(this.name, lane);
+      // Its lane is gone, or made anew: it is looked for again.
+      if (code === 409 && /deleted/i.test(said)) this.#link.forget(this.#info(lane));
       // As while a broker ends.
       if (++refused === 10)
         throw new PynqLlmError('BUS_REFUSED', `No work can be had: the broker says "${said}" (${code}).`);
@@ -178,6 +190,24 @@ export class NatsQueue implements WorkQueue {
     }
   }
 
+  async #deleteConsumer(lane: string, timeoutMs: number): Promise<void> {
+    const what = `The lane ${lane} of ${this.name} cannot be deleted`;
+    await askApi(this.#link, `CONSUMER.DELETE.${this.name}.${lane}`, {}, timeoutMs, what, ({ err_code }) =>
+      err_code === NO_CONSUMER ? {} : undefined,
+    );
+  }
+  async #delivered(lane: string, timeoutMs: number): Promise<number> {
+    const { delivered } = await askApi<{ delivered?: { stream_seq?: number } }>(
+      this.#link,
+      this.#info(lane),
+      {},
+      timeoutMs,
+      `The lane ${lane} of ${this.name} cannot be looked at`,
+      // Of a queue that is missing, too, storing tells.
+      ({ code }) => (code === 404 ? {} : undefined),
+    );
+    return delivered?.stream_seq ?? 0;
+  }
   #info(lane: string): string {
     return `CONSUMER.INFO.${this.name}.${lane}`;
   }

@@ -2,7 +2,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { matches } from '../checks.js';
 import type { NatsLink } from './link.js';
 import { DELETE, ID_HEADER, OPERATION_HEADER } from './publish.js';
-import { findOnce } from './streams.js';
+import { askApi, findOnce } from './streams.js';
 
 /** A message as a stream has it. */
 export interface StreamMessage {
@@ -82,17 +82,31 @@ export async function* readStream(
   });
   try {
     let told = false;
+    let last: StreamMessage | undefined;
+    let looked = link.connection;
     for (let next = from, ahead = 1; !signal?.aborted; ) {
       link.checkOpen();
       const asked = next;
       const messages = await Promise.all(
         Array.from({ length: ahead }, (_, i) => getNext(link, stream, { from: asked + i, pattern })),
       );
+      const { connection } = link;
+      if (connection !== undefined && connection !== looked) {
+        const first = looked && (await firstOfNewCount(link, stream, pattern, next, last));
+        if (first === 'away') continue;
+        looked = connection;
+        if (first !== undefined) {
+          next = first;
+          last = undefined;
+          continue;
+        }
+      }
       let found = 0;
       let message = messages[0];
       // Each is the first of the pattern from its place on: after one, the answer for the place behind it is the next.
       while (message && message !== 'away') {
         next = message.sequence + 1;
+        last = message;
         found++;
         bell.found();
         if (matches(pattern, message.subject)) yield message;
@@ -111,6 +125,39 @@ export async function* readStream(
   } finally {
     bell.close();
     detach();
+  }
+}
+
+/**
+ * Where the next message has to be looked for after the broker came back, if it counts the stream anew: nats-server 2.9 may, where it is
+ * killed while the stream is empty.
+ * @param last what was read last @returns undefined where it counts on
+ */
+async function firstOfNewCount(
+  link: NatsLink,
+  stream: string,
+  pattern: string,
+  next: number,
+  last: StreamMessage | undefined,
+): Promise<number | undefined | 'away'> {
+  try {
+    const what = `The stream ${stream} cannot be looked at`;
+    const { state } = await askApi<{ state: { first_seq: number; last_seq: number } }>(
+      link,
+      `STREAM.INFO.${stream}`,
+      {},
+      TIMEOUT_MS,
+      what,
+    );
+    if (state.last_seq < next - 1) return Math.max(1, state.first_seq);
+    if (last === undefined) return undefined;
+    // It may have come as far again.
+    const now = await directGet(link, stream, { from: last.sequence, pattern });
+    const isOther = now !== undefined && now.sequence === last.sequence && now.id !== last.id;
+    return isOther ? Math.max(1, state.first_seq) : undefined;
+  } catch (error) {
+    if (!isPynqLlmError(error, 'BUS_UNAVAILABLE')) throw error;
+    return 'away';
   }
 }
 

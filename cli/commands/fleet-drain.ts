@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, Option } from 'commander';
-import { PynqLlmError } from '../../errors/index.js';
-import { type DeviceOptions, wholeNumber, withDevice } from '../options.js';
+import { harmlessJson, PynqLlmError } from '../../errors/index.js';
+import { type DeviceOptions, wholeNumber, withDevice, withJson } from '../options.js';
 import { printText } from '../output/print.js';
 import { withFleet } from '../session.js';
 
@@ -10,6 +10,7 @@ const WAIT_S = 600;
 
 interface DrainFlags extends DeviceOptions {
   readonly undo?: boolean;
+  readonly json?: boolean;
   readonly wait?: number | true;
 }
 
@@ -26,16 +27,19 @@ export function fleetDrainCommand(): Command {
         .argParser(wholeNumber(1, 86_400))
         .conflicts('undo'),
     );
-  return withDevice(command).action(async (name: string, { undo, wait, ...options }: DrainFlags) => {
+  return withJson(withDevice(command), 'one JSON object').action(async (name: string, flags: DrainFlags) => {
+    const { undo = false, wait, json, ...options } = flags;
+    const print = (inHand: number, text: string) =>
+      printText(json ? `${harmlessJson({ board: name, draining: !undo, inHand })}\n` : `${name} ${text}\n`);
     await withFleet(options, async (fleet, signal) => {
       const { inHand } = await fleet.fleetDrain(name, { undo });
-      if (undo) return printText(`${name} takes requests again\n`);
-      if (wait === undefined) return printText(`${name} takes no more requests, and has ${inHand}\n`);
+      if (undo) return print(inHand, 'takes requests again');
+      if (wait === undefined) return print(inHand, `takes no more requests, and has ${inHand}`);
       const seconds = wait === true ? WAIT_S : wait;
       for (const end = performance.now() + seconds * 1_000; ; await delay(LOOK_MS, undefined, { signal })) {
         const board = (await fleet.fleetStatus()).boards.find((one) => one.name === name);
         // One that has left has nothing either.
-        if (board === undefined || board.inHand === 0) return printText(`${name} has no requests any more\n`);
+        if (board === undefined || board.inHand === 0) return print(0, 'has no requests any more');
         if (performance.now() > end)
           throw new PynqLlmError(
             'FLEET_DRAIN_SLOW',

@@ -90,10 +90,11 @@ export class ClientRequests {
     client: ClientPath,
     preparing: { readonly credit: number; readonly cancelled: boolean },
   ): Promise<Result<'generate.start'>> {
-    const { clock, calls, journal, dispatch } = this.#options;
+    const { clock, calls, journal, dispatch, models } = this.#options;
     const arrivedAt = clock.now();
     const { generation, sampling } = params;
     const tokens = await promptTokens(calls, params.model, params.prompt);
+    models.requireRoom(params.model, tokens.length);
     // Whoever goes on with it draws the same numbers.
     const whole = {
       ...params,
@@ -116,8 +117,12 @@ export class ClientRequests {
       dispatch.submit(factsOf(whole, client, arrivedAt), credit, {
         onBegun: begun,
         onEvent: (event) => {
-          if (!isAnswered && event.type === 'failed') answer(() => reject(errorFromWire(event.error)));
-          else if (!isAnswered) begun();
+          if (!isAnswered && event.type === 'failed') {
+            // The answer says it, and no event before it.
+            journal.end(generation, event);
+            return answer(() => reject(errorFromWire(event.error)));
+          }
+          if (!isAnswered) begun();
           sink.onEvent(event);
         },
       });

@@ -36,6 +36,8 @@ interface FleetModelsOptions {
 export class FleetModels {
   readonly #options: FleetModelsOptions;
   readonly #wanted: WantedModels;
+  /** Tokens that the contexts of models hold, as boards have told. */
+  readonly #contexts = new Map<string, number>();
 
   constructor(options: FleetModelsOptions) {
     this.#options = options;
@@ -79,6 +81,17 @@ export class FleetModels {
     });
   }
 
+  /** Refuses what every board would, before it waits for one. @throws PynqLlmError LLM_PROMPT_TOO_LONG */
+  requireRoom(digest: string, promptTokens: number): void {
+    const contextLength = this.#contexts.get(digest) ?? Number.POSITIVE_INFINITY;
+    if (promptTokens <= contextLength) return;
+    throw new PynqLlmError(
+      'LLM_PROMPT_TOO_LONG',
+      `The prompt has ${promptTokens} tokens; the context holds ${contextLength}.`,
+      { context: { promptTokens, contextLength } },
+    );
+  }
+
   /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED, FLEET_STAGE_DRAFT */
   requireDrafting(digest: string): void {
     this.requireLoaded(digest);
@@ -114,6 +127,12 @@ export class FleetModels {
    *   where all boards say the same, that
    */
   async load(settings: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
+    const loaded = await this.#load(settings, onProgress);
+    this.#contexts.set(settings.model, loaded.facts.contextLength);
+    return loaded;
+  }
+
+  async #load(settings: Params<'models.load'>, onProgress: OnProgress): Promise<Result<'models.load'>> {
     const { boards, calls, waitMs, pipelines } = this.#options;
     const params = { ...settings, coreTypes: requireExactTypes(settings.coreTypes) };
     const { model } = params;
@@ -144,6 +163,7 @@ export class FleetModels {
   /** @throws PynqLlmError as the boards */
   async unload(digest: string): Promise<void> {
     await this.#wanted.remove(digest);
+    this.#contexts.delete(digest);
     const { boards, calls, pipelines } = this.#options;
     if (pipelines !== undefined) {
       await pipelines.unwant(digest);

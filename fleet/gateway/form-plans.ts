@@ -26,6 +26,44 @@ export function boardsOfPlan({ stages, tensor }: CutMode): number {
   return (stages === 'auto' ? 1 : stages) * (tensor?.boards ?? 1);
 }
 
+/**
+ * Plans of a gateway before may not be as they are wanted now. For lack of boards one may have fewer stages, or smaller groups.
+ * @returns why a plan cannot stay
+ */
+export function cutOtherwise(stages: readonly PlannedStage[], mode: CutMode): string | undefined {
+  const boards = boardsIn(stages);
+  const hasRows = stages.some(({ rows }) => rows !== undefined);
+  const otherwise = 'it is to be cut otherwise';
+  if (boards > 1 && hasRows !== (mode.tensor !== undefined)) return otherwise;
+  const least = boardsOfPlan(mode);
+  if (boards < least) return undefined;
+  if (mode.stages !== 'auto' && boards > least) return `${least} boards are to have it`;
+  if (mode.stages !== 'auto' && stages.length !== mode.stages) return otherwise;
+  const isOther =
+    mode.tensor !== undefined && stages.some((stage) => stage.boards.length !== mode.tensor!.boards);
+  return isOther ? otherwise : undefined;
+}
+
+/**
+ * Whether a plan that was made while boards lacked is to make room for one of as many as there should be.
+ * @param plans of the model @param free boards that none of them has
+ */
+export function mayGrow(
+  stages: readonly PlannedStage[],
+  plans: readonly (readonly PlannedStage[])[],
+  free: number,
+  mode: CutMode,
+): boolean {
+  const asked = boardsOfPlan(mode);
+  // A gateway before may have left several.
+  const short = plans.map(boardsIn).filter((boards) => boards < asked);
+  return boardsIn(stages) < asked && short.reduce((sum, boards) => sum + boards, free) >= asked;
+}
+
+function boardsIn(stages: readonly PlannedStage[]): number {
+  return stages.reduce((sum, { boards }) => sum + boards.length, 0);
+}
+
 /** What plans of rows depend on besides the boards. */
 export interface RowFacts {
   readonly roundTrips: RoundTrips;

@@ -14,7 +14,15 @@ import {
 import type { FleetModel } from '../plan/fleet-model.js';
 import { PLANS } from '../subjects.js';
 import { type Boards, type FleetBoard, stageOf } from './boards.js';
-import { boardsOfPlan, type CutMode, type CutRequest, formPlans, poolOf } from './form-plans.js';
+import {
+  boardsOfPlan,
+  type CutMode,
+  type CutRequest,
+  cutOtherwise,
+  formPlans,
+  mayGrow,
+  poolOf,
+} from './form-plans.js';
 import { planStages, RoundTrips } from './group-plans.js';
 import { Lasting } from './lasting.js';
 import { storedPlans } from './stored-plans.js';
@@ -198,12 +206,17 @@ export class Pipelines {
       const left = boards.all.filter(({ owner, record }) => !record.isDraining && !taken.has(owner));
       return left.sort((a, b) => this.#blameOf(a, now) - this.#blameOf(b, now));
     };
+    const tooShort = ({ stages }: Running) => {
+      const all = plans().map((plan) => plan.stages);
+      const grows = mayGrow(stages, all, free().length, mode);
+      return grows ? `there are ${boardsOfPlan(mode)} boards now` : undefined;
+    };
     for (const plan of plans()) {
       if (boards.isWhole(plan)) wanted.error = undefined;
       const why =
         this.#brokenBy(plan, wanted, now) ??
         this.#otherwise(plan, wanted) ??
-        this.#tooShort(plan, free().length) ??
+        tooShort(plan) ??
         this.#doesNotPay(plan, wanted);
       if (why === undefined) continue;
       log.warn({ plan: plan.number, model: digest, why }, 'a plan of the fleet is over');
@@ -302,20 +315,7 @@ export class Pipelines {
       (name) => settings[name] !== asked[name],
     );
     if (isOther) return 'it is to be loaded with other settings';
-    const boards = boardsOf(plan).length;
-    const hasRows = stages.some(({ rows }) => rows !== undefined);
-    const areStages = mode.stages === 'auto' || stages.length === mode.stages;
-    if (boards > 1 && hasRows !== (mode.tensor !== undefined)) return 'it is to be cut otherwise';
-    if (boards === boardsOfPlan(mode) && !areStages) return 'it is to be cut otherwise';
-    if (mode.stages === 'auto' || boards <= boardsOfPlan(mode)) return undefined;
-    return `${boardsOfPlan(mode)} boards are to have it`;
-  }
-
-  /** A plan that was made while boards lacked makes room for one of as many as there should be. */
-  #tooShort(plan: Plan, free: number): string | undefined {
-    const asked = boardsOfPlan(this.#options.mode);
-    const has = boardsOf(plan).length;
-    return has < asked && has + free >= asked ? `there are ${asked} boards now` : undefined;
+    return cutOtherwise(stages, mode);
   }
 
   /** The first boards of stages have measured their links by now. */

@@ -211,11 +211,16 @@ export class Stages {
       const { kvBytes, working } = boards[place.member]!;
       // What is loaded of it meets boards of a plan that is over.
       const joined = rows === undefined ? undefined : await this.#join(part, rows);
-      await fetchStage(bus, agent, model, { from, to }, tell, this.#closing.signal);
+      await fetchStage(bus, agent, model, { from, to }, tell, part.over.signal);
       const stages = plan.stages.length;
       const stage = { from, to, stages, kvPool, kvBytes, working, ...(joined && { rows: joined.settings }) };
       this.#loaded.add(model);
-      part.result = await agent.stages.load({ model, ...settings, coreTypes: EXACT_TYPES }, stage, tell);
+      part.result = await agent.stages.load(
+        { model, ...settings, coreTypes: EXACT_TYPES },
+        stage,
+        tell,
+        part.over.signal,
+      );
       if (!isCurrent() || joined?.run.isOver) return;
       if (joined !== undefined && (stages === 1 || place.member > 0)) joined.run.begin();
       else

@@ -6,7 +6,7 @@ const CLOSE_WAIT_MS = 1_000;
 
 /** In browsers, in the place of ../transports/web-socket.ts: the browser's own WebSocket, which answers pings by itself. */
 export function webSocket(url: string): OpenTransport {
-  return (events, signal) =>
+  const connect: OpenTransport = (events, signal) =>
     new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const socket = new WebSocket(url);
@@ -56,4 +56,5 @@ export function webSocket(url: string): OpenTransport {
         });
       });
     });
+  return Object.assign(connect, { place: url });
 }

@@ -30,4 +30,7 @@ export interface UploadAccess {
 }
 
 /** Opens a connection to one place, again and again where asked. @throws PynqLlmError SDK_CONNECT_FAILED */
-export type OpenTransport = (events: TransportEvents, signal: AbortSignal) => Promise<Transport>;
+export type OpenTransport = ((events: TransportEvents, signal: AbortSignal) => Promise<Transport>) & {
+  /** What error messages call the place. */
+  readonly place?: string;
+};

@@ -35,7 +35,7 @@ export function webSocket(
       http.startsWith('https:') ? new TlsAgent({ ...KEEP_ALIVE, ca }) : new Agent(KEEP_ALIVE),
     );
   };
-  return open(url, place, (signal) => ({
+  return open(url, url, place, (signal) => ({
     ...(ca === undefined ? {} : { ca }),
     ...(fingerprint === undefined ? {} : { agent: new PinnedAgent(fingerprint, signal) }),
   }));
@@ -61,6 +61,7 @@ function placeOf(
 export function webSocketOver(openStream: () => Promise<Duplex>, name: string): OpenTransport {
   const agent = new StreamAgent(openStream);
   return open(
+    name,
     'ws://agent/',
     () => placeOf('http://agent/', name, agent),
     () => ({ agent }),
@@ -85,17 +86,18 @@ class StreamAgent extends Agent {
   }
 }
 
-/** @param address where the WebSocket goes @param place where uploads go beside it */
+/** @param name what error messages call the agent @param address where the WebSocket goes @param place where uploads go beside it */
 function open(
+  name: string,
   address: string,
   place: () => UploadPlace & { readonly agent: Agent },
   options: (signal: AbortSignal) => ClientOptions,
 ): OpenTransport {
-  return (events, signal) =>
+  const connect: OpenTransport = (events, signal) =>
     new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const uploads = place();
-      const { name: url } = uploads;
+      const url = name;
       let maskByte = 0;
       const socket = new WebSocket(address, {
         perMessageDeflate: false,
@@ -146,6 +148,7 @@ function open(
         });
       });
     });
+  return Object.assign(connect, { place: name });
 }
 
 function carry(

@@ -57,9 +57,25 @@ describe('operating a fleet', () => {
     const waiting = model.generate({ tokens: [1, 2, 3] }, OPTIONS);
     await waiting.admitted;
     await expect.poll(async () => (await operator.fleetStatus()).waiting, POLL).toBe(1);
+    // What no board would take does not wait to be refused.
+    const tooLong = model.generate({ tokens: new Array<number>(4_096).fill(1) }, OPTIONS);
+    await expect(tooLong.admitted).rejects.toMatchObject({ code: 'LLM_PROMPT_TOO_LONG' });
     await operator.fleetDrain('mock-2', { undo: true });
     expect(await waiting.text()).not.toBe('');
     await operator.fleetDrain('mock-1', { undo: true });
+  });
+
+  it('says for programs what draining a board came to', async () => {
+    const drain = async (...flags: string[]) => {
+      const args = ['fleet', 'drain', 'mock-1', '--json', '--device', fleet.url, ...flags];
+      const { status, stdout, stderr } = await cli(args, { home: home.path });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      return JSON.parse(stdout);
+    };
+    expect(await drain()).toEqual({ board: 'mock-1', draining: true, inHand: 0 });
+    expect(await drain('--wait', '60')).toEqual({ board: 'mock-1', draining: true, inHand: 0 });
+    expect(await drain('--undo')).toEqual({ board: 'mock-1', draining: false, inHand: 0 });
+    expect(await states()).toEqual(['ready', 'ready']);
   });
 
   it('refuses boards that are not there, and one board as a fleet', async () => {

@@ -29,6 +29,15 @@ export function httpChatSuite(start: () => Promise<HttpAgent>): void {
       expect(await runner.finalContent()).toBe(text);
     });
 
+    it('refuse a prompt that is too long by their status, streamed too', async () => {
+      const long = [{ role: 'user' as const, content: `${PROMPT} `.repeat(400) }];
+      for (const stream of [false, true])
+        await expect(
+          http.openai.chat.completions.create({ ...request, messages: long, stream }),
+          `stream: ${stream}`,
+        ).rejects.toMatchObject({ status: 400, code: 'LLM_PROMPT_TOO_LONG' });
+    });
+
     it('report log-probabilities', async () => {
       const answer = await http.openai.chat.completions.create({
         ...request,

@@ -20,6 +20,7 @@ const shape = modelShape(openGguf(bytesSource(readFileSync(PATH))));
 const scratch = mkdtempSync(join(tmpdir(), 'pynq-llm-test-'));
 const said: FromStage[] = [];
 const events: GenerateEvent[] = [];
+let onProgress: (done: number, total: number) => void = () => {};
 let service: DeviceService;
 beforeAll(() => {
   service = new DeviceService(
@@ -33,7 +34,7 @@ beforeAll(() => {
     },
     {
       onEvent: (_, event) => events.push(event),
-      onProgress: () => {},
+      onProgress: (_, done, total) => onProgress(done, total),
       onNote: () => {},
       onAnswer: () => {},
       onStage: (message) => said.push(message),
@@ -57,10 +58,10 @@ const kvPool = stagePool(
   RANGES.map((range, i) => ({ shape: kvShapeOfStage(shape, range), bytes: memories[i]!.kvBytes })),
   'f16',
 );
-const load = (index: 0 | 1) => {
+const load = (index: 0 | 1, over?: SharedArrayBuffer) => {
   const { kvBytes, working } = memories[index]!;
   const stage = { ...RANGES[index], stages: 2, kvPool, kvBytes, working };
-  return ask('models.load', { model: MODEL, path: PATH, coreTypes: 'exact', stage });
+  return ask('models.load', { model: MODEL, path: PATH, coreTypes: 'exact', stage, over });
 };
 const used = () => service.dmaMemory.total - service.dmaMemory.free;
 
@@ -70,6 +71,30 @@ it('layers of a model take the DMA memory that was planned for them, to the byte
     const result = load(index);
     expect(used()).toBe(memories[index]!.dma.need);
     expect(load(index)).toBe(result);
+  }
+  ask('models.unload', { model: MODEL, force: true });
+  expect(used()).toBe(before);
+});
+
+it('layers that nobody wants any more are not loaded to their end, and give their memory back', () => {
+  const before = used();
+  const over = new Int32Array(new SharedArrayBuffer(4));
+  const told: number[] = [];
+  onProgress = (done, total) => {
+    told.push(done / total);
+    if (told.length === 3) over[0] = 1;
+  };
+  try {
+    expect(() => load(0, over.buffer)).toThrow(/FLEET_STAGE_LOST/);
+    expect(told).toHaveLength(3);
+    expect(told.at(-1)).toBeLessThan(1);
+    expect(used()).toBe(before);
+    // What waited for its turn meanwhile is not begun, and what is loaded stays.
+    const kept = load(1);
+    expect(() => load(0, over.buffer)).toThrow(/FLEET_STAGE_LOST/);
+    expect(load(1)).toBe(kept);
+  } finally {
+    onProgress = () => {};
   }
   ask('models.unload', { model: MODEL, force: true });
   expect(used()).toBe(before);

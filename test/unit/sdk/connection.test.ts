@@ -202,6 +202,27 @@ describe('a connection to one of several places', () => {
     expect(b.attempts.length).toBe(before + 1);
   });
 
+  it('names all of them where none can be reached, those too that do not answer', async () => {
+    const down = async (place: string): Promise<never> => {
+      throw new PynqLlmError('SDK_CONNECT_FAILED', `${place} could not be reached: connect ECONNREFUSED.`);
+    };
+    const silent = (_: unknown, signal: AbortSignal) =>
+      new Promise<never>((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+      });
+    const places = [() => down('ws://a'), Object.assign(silent, { place: 'ws://b' }), () => down('ws://c')];
+    const opening = Connection.open(places, { ...OPTIONS, timeoutMs: 200 });
+    await expect(opening).rejects.toMatchObject({
+      code: 'SDK_CONNECT_FAILED',
+      message: expect.stringMatching(
+        /ws:\/\/a could not .*No connection to ws:\/\/b within .*ws:\/\/c could not /,
+      ),
+    });
+    await expect(Connection.open(places[0]!, OPTIONS)).rejects.toMatchObject({
+      message: expect.not.stringContaining('addresses'),
+    });
+  });
+
   it('that leads no more goes on with the other one, and a request that was broken off says so', async () => {
     const { a, b, open } = two();
     const connection = await open();

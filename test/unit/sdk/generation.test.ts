@@ -75,6 +75,17 @@ describe('a generation that is cancelled', () => {
   });
 });
 
+it('a generation that is refused by its first event was not taken into the queue', async () => {
+  const refusal = new PynqLlmError('LLM_PROMPT_TOO_LONG', 'The prompt has 9 tokens.');
+  const { agent, streams } = generating(async () => {
+    streams[0]!.emit({ type: 'failed', error: refusal.toWire() });
+    throw refusal;
+  });
+  const { connection, generation } = await generate(agent);
+  await expect(generation.admitted).rejects.toMatchObject({ code: refusal.code });
+  await connection.close();
+});
+
 it.each(['AGENT_GENERATION_UNKNOWN', 'FLEET_GENERATION_UNKNOWN'] as const)(
   'a generation that never arrived is begun again where nobody knows of it: %s',
   async (code) => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/index.js';
 import type { FleetBoard } from '../../../../fleet/gateway/boards.js';
-import { type CutMode, formPlans } from '../../../../fleet/gateway/form-plans.js';
+import { type CutMode, cutOtherwise, formPlans, mayGrow } from '../../../../fleet/gateway/form-plans.js';
 import { RoundTrips } from '../../../../fleet/gateway/group-plans.js';
 import type { BoardRecord } from '../../../../fleet/messages.js';
 import type { PlannedStage } from '../../../../fleet/pipeline/plan-record.js';
@@ -108,5 +108,46 @@ describe('plans of groups of boards', () => {
     expect(refusalOf(() => form(boardsNamed('ac'), modeOf(1, 4), short)).code).toBe(
       'FLEET_PLAN_DOES_NOT_FIT',
     );
+  });
+});
+
+describe('plans of a gateway before', () => {
+  const formed = (names: string, mode: CutMode, short = false) =>
+    form(boardsNamed(names), mode, { short })[0]!;
+  const layers = (stages: CutMode['stages']): CutMode => ({ stages, tensor: undefined });
+
+  it.each<[string, PlannedStage[], CutMode]>([
+    ['as many stages', formed('abcd', modeOf(2, 2)), modeOf(2, 2)],
+    ['as many stages of one board', formed('ab', layers(2)), layers(2)],
+    ['as few groups as it fits', formed('ab', modeOf('auto', 2)), modeOf('auto', 2)],
+    ['more groups than the fewest', formed('abcd', modeOf(2, 2)), modeOf('auto', 2)],
+    ['fewer stages for lack of boards', formed('ab', modeOf(2, 2), true), modeOf(2, 2)],
+    ['a smaller group for lack of boards', formed('abc', modeOf('auto', 4), true), modeOf('auto', 4)],
+    ['one board for lack of boards', formed('ab', layers(2)).slice(1), modeOf('auto', 2)],
+  ])('are kept with %s', (_, stages, mode) => {
+    expect(cutOtherwise(stages, mode)).toBeUndefined();
+  });
+
+  it.each<[string, PlannedStage[], CutMode]>([
+    ['larger groups', formed('abcd', modeOf('auto', 4)), modeOf('auto', 2)],
+    ['smaller groups', formed('abcd', modeOf(2, 2)), modeOf('auto', 4)],
+    ['other groups of as many boards', formed('abcd', modeOf(2, 2)), modeOf(1, 4)],
+    ['more boards', formed('abcd', modeOf(2, 2)), modeOf(1, 2)],
+    ['rows where there are to be layers', formed('ab', modeOf(1, 2)), layers(2)],
+    ['layers where there are to be rows', formed('ab', layers(2)), modeOf('auto', 2)],
+  ])('are not kept with %s', (_, stages, mode) => {
+    expect(cutOtherwise(stages, mode)).toEqual(expect.any(String));
+  });
+
+  it('that are short make room for larger ones, of free boards and of each other’s', () => {
+    const [first, second] = [formed('ab', modeOf('auto', 2)), formed('cd', modeOf('auto', 2))];
+    const mode = modeOf('auto', 4);
+    expect(mayGrow(first, [first], 1, mode)).toBe(false);
+    expect(mayGrow(first, [first], 2, mode)).toBe(true);
+    expect(mayGrow(first, [first, second], 0, mode)).toBe(true);
+    // One that is as it should be keeps its boards.
+    const whole = formed('efgh', mode);
+    expect(mayGrow(first, [first, whole], 0, mode)).toBe(false);
+    expect(mayGrow(whole, [whole], 4, mode)).toBe(false);
   });
 });
