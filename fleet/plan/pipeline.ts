@@ -1,8 +1,9 @@
 import type { BoardDescription } from '../../board/index.js';
-import { type StageMemory, type StepCost, stageMemory } from '../../llm/index.js';
+import { type StageMemory, type StepCost, type StepShape, stageMemory } from '../../llm/index.js';
 import { runningCosts } from '../advice/running-costs.js';
 import { EXACT_TYPES, stepCost } from '../exact-types.js';
 import type { FleetModel } from './fleet-model.js';
+import { matricesOf } from './matrices-of.js';
 import { kindsOf, partition } from './partition.js';
 import type { PipelinePlan, PlanOptions, StagePlan } from './pipeline-plan.js';
 import { refusePipeline, tooManyBoards } from './refusal.js';
@@ -51,10 +52,12 @@ export function tryPipeline(
     memories.set(key, memory);
     return memory;
   };
+  const isPriced = costOf(kinds[0]!.board).cycles(columns, logits) > 0;
   const stages = partition(
     model.step.layers.length,
     kinds,
-    (board, from, to) => costOf(board).ms(columns, logits, { from, to }),
+    (board, from, to) =>
+      isPriced ? costOf(board).ms(columns, logits, { from, to }) : valuesOf(model.step, from, to),
     (board, from, to) => memoryOf(board, from, to).short === undefined,
   );
   if (stages === undefined) return undefined;
@@ -80,8 +83,14 @@ export function tryPipeline(
     stages: planned,
     stepMs,
     aloneMs,
-    gain: aloneMs / stepMs,
+    gain: isPriced ? aloneMs / stepMs : 1,
     running: runningCosts(boards, stepMs, columns),
     kvTokens: Math.min(...planned.map(({ memory }) => memory.kvTokens)),
   };
+}
+
+/** Values of the matrices of layers from..to-1, and the output's: what is balanced where the core takes none of them. */
+function valuesOf({ layers, output }: StepShape, from: number, to: number): number {
+  const all = [...layers.slice(from, to).flatMap(matricesOf), ...(to === layers.length ? [output] : [])];
+  return all.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
 }

@@ -90,10 +90,11 @@ export function computeTensor(
   boards: readonly BoardDescription[],
   { columns = 1, link, request = {}, range = allOf(model) }: TensorOptions,
 ): TensorPlan {
+  // Where the core takes no matrix, as of a model in F16, boards are taken for alike.
   const alone = boards.map((board) => stepCost(model.step, board).ms(columns, columns, range));
   const cuts = tensorCuts(
     model,
-    alone.map((ms) => 1 / ms),
+    alone.map((ms) => (ms === 0 ? 1 : 1 / ms)),
   );
   const timed = cuts.map((cut) => ({ cut, step: timeStep(model, boards, cut, columns, link, range) }));
   const { cut, step } = timed.reduce((a, b) => (b.step.ms < a.step.ms ? b : a));
@@ -239,9 +240,11 @@ function doesNotPay(
         roundTripMs: link.roundTripMs,
       },
       remedy:
-        pays === undefined
-          ? 'No round trip makes it pay with links of this rate: plan a pipeline.'
-          : `It pays from a round trip of ${ms(pays)} ms down; or plan a pipeline.`,
+        plan.aloneMs === 0
+          ? 'The core takes none of its matrices, and what processors take is not predicted: plan a pipeline, or have the fleet run it all the same (--force-tensor).'
+          : pays === undefined
+            ? 'No round trip makes it pay with links of this rate: plan a pipeline.'
+            : `It pays from a round trip of ${ms(pays)} ms down; or plan a pipeline.`,
     },
   );
 }
