@@ -231,7 +231,7 @@ function doesNotPay(
   const ms = (value: number) => value.toFixed(value < 10 ? 2 : 0);
   return new PynqLlmError(
     'FLEET_TENSOR_DOES_NOT_PAY',
-    `Cut by rows over ${boards.length} boards, a step of ${layersOf(options)}${model.name} takes ${ms(plan.stepMs)} ms, ${ms(plan.linkMs)} of them for ${plan.exchanges} exchanges at a round trip of ${link.roundTripMs} ms; one board takes ${ms(plan.aloneMs)} ms.`,
+    `Cut by rows over ${boards.length} boards, a step of ${layersOf(options)}${model.name} takes ${ms(plan.stepMs)} ms, ${ms(plan.linkMs)} of them for ${plan.exchanges} exchanges at a round trip of ${ms(link.roundTripMs)} ms; one board takes ${ms(plan.aloneMs)} ms.`,
     {
       context: {
         model: model.name,
