@@ -17,7 +17,7 @@ const UPLOADS = 4 * 2 ** 20;
  * Cuts a model by layers over boards: balanced by the cycles that each board's timing predicts, bounded by its memory, everything
  * resident. Pure.
  * @param boards their order does not matter
- * @throws PynqLlmError FLEET_PLAN_TOO_MANY_BOARDS, FLEET_PLAN_DOES_NOT_FIT, LLM_KV_TYPE
+ * @throws PynqLlmError FLEET_PLAN_TOO_MANY_BOARDS, FLEET_PLAN_DOES_NOT_FIT, LLM_CONTEXT_LENGTH, LLM_KV_TYPE
  */
 export function planPipeline(
   model: FleetModel,
@@ -31,7 +31,7 @@ export function planPipeline(
   throw refusePipeline(model, boards, options, (others, changed) => tryPipeline(model, others, changed));
 }
 
-/** As {@link planPipeline}. @returns undefined where the model does not fit @throws PynqLlmError LLM_KV_TYPE */
+/** As {@link planPipeline}. @returns undefined where the model does not fit @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE */
 export function tryPipeline(
   model: FleetModel,
   boards: readonly BoardDescription[],

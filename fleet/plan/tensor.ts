@@ -63,7 +63,7 @@ export interface TensorPlan {
 /**
  * Cuts every matrix by rows over 2 to 8 boards, exactly: each result is computed by one board, as one board alone would, and goes
  * to all others. Pure.
- * @throws PynqLlmError FLEET_TENSOR_UNSUPPORTED, FLEET_TENSOR_DOES_NOT_FIT, FLEET_TENSOR_DOES_NOT_PAY
+ * @throws PynqLlmError FLEET_TENSOR_UNSUPPORTED, FLEET_TENSOR_DOES_NOT_FIT, FLEET_TENSOR_DOES_NOT_PAY, LLM_CONTEXT_LENGTH
  */
 export function planTensor(
   model: FleetModel,
