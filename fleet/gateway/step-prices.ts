@@ -20,8 +20,6 @@ export interface StepPrice {
   readonly promptColumns: number;
 }
 
-const UNPRICED: StepPrice = { stepMs: (columns) => columns, promptColumns: DEFAULT_MAX_COLUMNS };
-
 /** Some layers of a model, on a board of this description, or by rows on several. */
 interface PricedStage {
   readonly boards: readonly BoardDescription[];
@@ -80,8 +78,6 @@ export class StepPrices {
     const { store, log } = this.#options;
     try {
       const { step } = readFleetModel(store.path(digest));
-      // What processors take is not predicted: every column then counts the same.
-      if (stepCost(step, stages[0]!.boards[0]!).cycles(1) === 0) return UNPRICED;
       const costs = stages.map(({ boards, range }) => ({
         costs: boards.map((board) => stepCost(step, board)),
         range,
@@ -107,9 +103,9 @@ export class StepPrices {
         promptColumns: count * columnsThatPay(DEFAULT_MAX_COLUMNS, PAGE_TOKENS, cycles),
       };
     } catch (err) {
-      // Boards load more than can be priced.
+      // Boards load more than can be priced: every column then counts the same.
       log.warn({ err, model: digest }, 'what steps of a model take is not known');
-      return UNPRICED;
+      return { stepMs: (columns) => columns, promptColumns: DEFAULT_MAX_COLUMNS };
     }
   }
 }

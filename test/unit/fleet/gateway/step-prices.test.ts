@@ -89,12 +89,12 @@ it('forgets what plans took that are over', () => {
   expect(read).toEqual([A, A, A]);
 });
 
-it('counts every column alike of a model of which the core takes nothing', () => {
+it('prices nothing of a model of which the core takes nothing: boards are alike, and nothing is moved for speed', () => {
   using home = temporaryDirectory();
   file = join(home.path, 'f16.gguf');
   writeFileSync(file, syntheticLlamaHeader({ ...TINY_LLAMA_1B, typeOf: () => GgmlType.F16, seed: 1 }));
   all = [board('one', [A])];
   const { stepMs, promptColumns } = prices.of(A, all[0]!);
-  expect([stepMs(1), stepMs(8)]).toEqual([1, 8]);
-  expect(promptColumns).toBeGreaterThan(1);
+  expect([stepMs(1), stepMs(8)]).toEqual([0, 0]);
+  expect(promptColumns).toBeGreaterThanOrEqual(1);
 });
