@@ -137,6 +137,11 @@ function parseBoard(text: string): { readonly name: string; readonly count: numb
   return { name, count: count === undefined ? undefined : Number(count) };
 }
 
+const NOT_PREDICTED: [string, string] = [
+  'a step takes',
+  'what processors take, which is not predicted: the core has none of its matrices',
+];
+
 function describePipeline(
   { model, columns, stages, stepMs, aloneMs, gain, running, kvTokens }: PipelinePlan,
   clock: string,
@@ -163,16 +168,19 @@ function describePipeline(
     mebibytes(memory.system.available),
     formatCount(cycles),
     formatDuration(ms),
-    formatShare(ms / stepMs),
+    stepMs === 0 ? '-' : formatShare(ms / stepMs),
   ]);
-  const facts = formatFacts([
-    ['model', `${model}, everything resident`],
-    ['a step', stepOf(columns, clock)],
+  const paceOf = (): [string, string][] => [
     ['a step ends every', `${formatDuration(stepMs)}, with as many micro-batches as stages`],
     [
       'steps a second',
       `${gain.toFixed(2)} times those of one board with all of it (${formatDuration(aloneMs)}), without links`,
     ],
+  ];
+  const facts = formatFacts([
+    ['model', `${model}, everything resident`],
+    ['a step', stepOf(columns, clock)],
+    ...(stepMs === 0 ? [NOT_PREDICTED] : paceOf()),
     ...runningFacts(running),
     ['keys and values of', `${kvTokens} tokens of one sequence in each stage`],
   ]);

@@ -23,7 +23,7 @@ export interface Assigned<B extends FreeBoard> {
  * many as there are. With `auto` a board that can hold the whole model has it, and of the others each pipeline has as few as the
  * model fits. Boards that are left over have nothing. Pure.
  * @param boards in the order in which they are taken
- * @throws PynqLlmError LLM_KV_TYPE; FLEET_PLAN_TOO_MANY_BOARDS, FLEET_PLAN_DOES_NOT_FIT where there are enough boards, and nothing
+ * @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE; FLEET_PLAN_TOO_MANY_BOARDS, FLEET_PLAN_DOES_NOT_FIT where there are enough boards, and nothing
  *   could be formed of them
  */
 export function assignPipelines<B extends FreeBoard>(

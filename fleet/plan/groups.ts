@@ -52,7 +52,7 @@ type Group = readonly BoardDescription[];
  * Cuts a model by layers over groups of boards, balanced by what a step takes each with its links, and the layers of each by rows over
  * its boards: the bits of one board. Pure.
  * @param groups each of 2 to 8 boards; their order does not matter
- * @throws PynqLlmError FLEET_PLAN_TOO_MANY_BOARDS, FLEET_TENSOR_UNSUPPORTED, FLEET_TENSOR_DOES_NOT_FIT, FLEET_TENSOR_DOES_NOT_PAY
+ * @throws PynqLlmError FLEET_PLAN_TOO_MANY_BOARDS, FLEET_TENSOR_UNSUPPORTED, FLEET_TENSOR_DOES_NOT_FIT, FLEET_TENSOR_DOES_NOT_PAY, LLM_CONTEXT_LENGTH
  */
 export function planGroups(model: FleetModel, groups: readonly Group[], options: GroupsOptions): GroupsPlan {
   const { columns = groups.length === 1 ? 1 : STAGE_COLUMNS, linkOf, request, isForced } = options;

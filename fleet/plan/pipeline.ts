@@ -1,8 +1,9 @@
 import type { BoardDescription } from '../../board/index.js';
-import { type StageMemory, type StepCost, stageMemory } from '../../llm/index.js';
+import { type StageMemory, type StepCost, type StepShape, stageMemory } from '../../llm/index.js';
 import { runningCosts } from '../advice/running-costs.js';
 import { EXACT_TYPES, stepCost } from '../exact-types.js';
 import type { FleetModel } from './fleet-model.js';
+import { matricesOf } from './matrices-of.js';
 import { kindsOf, partition } from './partition.js';
 import type { PipelinePlan, PlanOptions, StagePlan } from './pipeline-plan.js';
 import { refusePipeline, tooManyBoards } from './refusal.js';
@@ -16,7 +17,7 @@ const UPLOADS = 4 * 2 ** 20;
  * Cuts a model by layers over boards: balanced by the cycles that each board's timing predicts, bounded by its memory, everything
  * resident. Pure.
  * @param boards their order does not matter
- * @throws PynqLlmError FLEET_PLAN_TOO_MANY_BOARDS, FLEET_PLAN_DOES_NOT_FIT, LLM_KV_TYPE
+ * @throws PynqLlmError FLEET_PLAN_TOO_MANY_BOARDS, FLEET_PLAN_DOES_NOT_FIT, LLM_CONTEXT_LENGTH, LLM_KV_TYPE
  */
 export function planPipeline(
   model: FleetModel,
@@ -30,7 +31,7 @@ export function planPipeline(
   throw refusePipeline(model, boards, options, (others, changed) => tryPipeline(model, others, changed));
 }
 
-/** As {@link planPipeline}. @returns undefined where the model does not fit @throws PynqLlmError LLM_KV_TYPE */
+/** As {@link planPipeline}. @returns undefined where the model does not fit @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE */
 export function tryPipeline(
   model: FleetModel,
   boards: readonly BoardDescription[],
@@ -51,10 +52,12 @@ export function tryPipeline(
     memories.set(key, memory);
     return memory;
   };
+  const isPriced = costOf(kinds[0]!.board).cycles(columns, logits) > 0;
   const stages = partition(
     model.step.layers.length,
     kinds,
-    (board, from, to) => costOf(board).ms(columns, logits, { from, to }),
+    (board, from, to) =>
+      isPriced ? costOf(board).ms(columns, logits, { from, to }) : valuesOf(model.step, from, to),
     (board, from, to) => memoryOf(board, from, to).short === undefined,
   );
   if (stages === undefined) return undefined;
@@ -80,8 +83,14 @@ export function tryPipeline(
     stages: planned,
     stepMs,
     aloneMs,
-    gain: aloneMs / stepMs,
+    gain: isPriced ? aloneMs / stepMs : 1,
     running: runningCosts(boards, stepMs, columns),
     kvTokens: Math.min(...planned.map(({ memory }) => memory.kvTokens)),
   };
+}
+
+/** Values of the matrices of layers from..to-1, and the output's: what is balanced where the core takes none of them. */
+function valuesOf({ layers, output }: StepShape, from: number, to: number): number {
+  const all = [...layers.slice(from, to).flatMap(matricesOf), ...(to === layers.length ? [output] : [])];
+  return all.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
 }

@@ -1,7 +1,8 @@
 import { PynqLlmError } from '../../errors/index.js';
 import { SUPER_BLOCK } from '../../gguf/index.js';
-import { type LayerShape, type TensorCut, takesQ8 } from '../../llm/index.js';
+import { type TensorCut, takesQ8 } from '../../llm/index.js';
 import type { FleetModel } from './fleet-model.js';
+import { matricesOf } from './matrices-of.js';
 import { cutRows } from './row-cut.js';
 
 /** Parts of a layer that can be cut. */
@@ -59,13 +60,4 @@ export function tensorCuts(
     };
   };
   return [cutBy(SUPER_BLOCK), cutBy(1)];
-}
-
-function matricesOf({ always, query, after, experts }: LayerShape) {
-  return [
-    ...always,
-    ...query,
-    ...after.flat(),
-    ...experts.flatMap(({ gateUp, down }) => [...gateUp, ...down]),
-  ];
 }

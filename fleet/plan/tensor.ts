@@ -63,7 +63,7 @@ export interface TensorPlan {
 /**
  * Cuts every matrix by rows over 2 to 8 boards, exactly: each result is computed by one board, as one board alone would, and goes
  * to all others. Pure.
- * @throws PynqLlmError FLEET_TENSOR_UNSUPPORTED, FLEET_TENSOR_DOES_NOT_FIT, FLEET_TENSOR_DOES_NOT_PAY
+ * @throws PynqLlmError FLEET_TENSOR_UNSUPPORTED, FLEET_TENSOR_DOES_NOT_FIT, FLEET_TENSOR_DOES_NOT_PAY, LLM_CONTEXT_LENGTH
  */
 export function planTensor(
   model: FleetModel,
@@ -90,10 +90,11 @@ export function computeTensor(
   boards: readonly BoardDescription[],
   { columns = 1, link, request = {}, range = allOf(model) }: TensorOptions,
 ): TensorPlan {
+  // Where the core takes no matrix, as of a model in F16, boards are taken for alike.
   const alone = boards.map((board) => stepCost(model.step, board).ms(columns, columns, range));
   const cuts = tensorCuts(
     model,
-    alone.map((ms) => 1 / ms),
+    alone.map((ms) => (ms === 0 ? 1 : 1 / ms)),
   );
   const timed = cuts.map((cut) => ({ cut, step: timeStep(model, boards, cut, columns, link, range) }));
   const { cut, step } = timed.reduce((a, b) => (b.step.ms < a.step.ms ? b : a));
@@ -230,7 +231,7 @@ function doesNotPay(
   const ms = (value: number) => value.toFixed(value < 10 ? 2 : 0);
   return new PynqLlmError(
     'FLEET_TENSOR_DOES_NOT_PAY',
-    `Cut by rows over ${boards.length} boards, a step of ${layersOf(options)}${model.name} takes ${ms(plan.stepMs)} ms, ${ms(plan.linkMs)} of them for ${plan.exchanges} exchanges at a round trip of ${link.roundTripMs} ms; one board takes ${ms(plan.aloneMs)} ms.`,
+    `Cut by rows over ${boards.length} boards, a step of ${layersOf(options)}${model.name} takes ${ms(plan.stepMs)} ms, ${ms(plan.linkMs)} of them for ${plan.exchanges} exchanges at a round trip of ${ms(link.roundTripMs)} ms; one board takes ${ms(plan.aloneMs)} ms.`,
     {
       context: {
         model: model.name,
@@ -239,9 +240,11 @@ function doesNotPay(
         roundTripMs: link.roundTripMs,
       },
       remedy:
-        pays === undefined
-          ? 'No round trip makes it pay with links of this rate: plan a pipeline.'
-          : `It pays from a round trip of ${ms(pays)} ms down; or plan a pipeline.`,
+        plan.aloneMs === 0
+          ? 'The core takes none of its matrices, and what processors take is not predicted: plan a pipeline, or have the fleet run it all the same (--force-tensor).'
+          : pays === undefined
+            ? 'No round trip makes it pay with links of this rate: plan a pipeline.'
+            : `It pays from a round trip of ${ms(pays)} ms down; or plan a pipeline.`,
     },
   );
 }

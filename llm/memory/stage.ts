@@ -4,7 +4,7 @@ import { SUPER_BLOCK } from '../../gguf/index.js';
 import { chooseForms } from '../core-form/index.js';
 import type { KvShape } from '../kv/layout.js';
 import type { LayerRange } from '../model/layer-range.js';
-import { DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
+import { checkContextLength, DEFAULT_MAX_COLUMNS } from '../model/load-model.js';
 import { assumedSystem } from './board-system.js';
 import { type MemoryRequest, type MemorySum, sumMemory } from './budget.js';
 import type { ModelShape } from './model-shape.js';
@@ -19,7 +19,7 @@ export interface StageMemory extends MemorySum {
  * Adds up what the layers `range` of a model take on a board of their own; with the last goes the output matrix. The sum says
  * what is short: a stage stages nothing. Pure.
  * @param uploads bytes of the model that are on their way at a time
- * @throws PynqLlmError LLM_KV_TYPE
+ * @throws PynqLlmError LLM_CONTEXT_LENGTH, LLM_KV_TYPE
  */
 export function stageMemory(
   model: ModelShape,
@@ -28,6 +28,7 @@ export function stageMemory(
   request: MemoryRequest,
   uploads: number,
 ): StageMemory {
+  checkContextLength(model, request.contextLength);
   const shape = stageShape(model, range);
   const columns = request.maxColumns ?? DEFAULT_MAX_COLUMNS;
   const onCore = chooseForms(description, shape.matrices, request.coreTypes).filter(

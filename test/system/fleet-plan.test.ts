@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startMockFleet } from '../../fleet/index.js';
-import { syntheticLlamaHeader, TINY_LLAMA_1B } from '../../gguf/index.js';
+import { GgmlType, syntheticLlamaHeader, TINY_LLAMA_1B } from '../../gguf/index.js';
 import { silentLog } from '../../listen/index.js';
 import { temporaryDirectory } from './support/agent.js';
 import { cli } from './support/cli.js';
@@ -10,6 +10,8 @@ import { cli } from './support/cli.js';
 const directory = temporaryDirectory();
 const header = join(directory.path, 'header.gguf');
 writeFileSync(header, syntheticLlamaHeader({ ...TINY_LLAMA_1B, seed: 1 }));
+const inF16 = join(directory.path, 'f16.gguf');
+writeFileSync(inF16, syntheticLlamaHeader({ ...TINY_LLAMA_1B, typeOf: () => GgmlType.F16, seed: 1 }));
 const run = (args: readonly string[]) => cli(['fleet', ...args], { home: directory.path });
 afterAll(() => directory[Symbol.dispose]());
 
@@ -57,6 +59,23 @@ describe('fleet plan, with the header of TinyLlama-1.1B alone', () => {
     expect([alone.status, alone.stderr]).toEqual([2, expect.stringMatching(/--pipeline is for --tensor/)]);
     const deep = await run(['plan', header, '--boards', '46', '--tensor', '--pipeline', '23']);
     expect(deep.stderr).toMatch(/FLEET_PLAN_TOO_MANY_BOARDS/);
+  });
+
+  it.each([
+    ['by layers', []],
+    ['by rows', ['--tensor']],
+    ['both', ['--tensor', '--pipeline', '2']],
+  ])('refuses a context that no board would load it with, %s', async (_, how) => {
+    const { status, stderr } = await run(['plan', header, '--boards', '4', ...how, '-c', '2049']);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/LLM_CONTEXT_LENGTH.*1 to 2048/s)]);
+  });
+
+  it('says that nothing is predicted of a model of which the core takes nothing', async () => {
+    const { stdout } = await run(['plan', inF16, '--boards', '22', '--board', 'kv260']);
+    expect(stdout).toMatch(/^a step takes +what processors take, which is not predicted/m);
+    expect(stdout).not.toMatch(/NaN|0 µs,/);
+    const rows = await run(['plan', inF16, '--boards', '8', '--board', 'kv260', '--tensor']);
+    expect(rows.stderr).toMatch(/FLEET_TENSOR_DOES_NOT_PAY.*The core takes none of its matrices/s);
   });
 
   it('says what would fit, and where exchanges cost too much', async () => {

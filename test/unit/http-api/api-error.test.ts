@@ -20,3 +20,16 @@ it.each([
     isWorthRetrying,
   });
 });
+
+it.each([
+  ['FLEET_STAGE_DRAFT', 400],
+  ['FLEET_PLAN_DOES_NOT_FIT', 400],
+  ['FLEET_PLAN_TOO_MANY_BOARDS', 400],
+  ['FLEET_TENSOR_UNSUPPORTED', 400],
+  ['FLEET_TENSOR_DOES_NOT_FIT', 400],
+  ['FLEET_TENSOR_DOES_NOT_PAY', 400],
+  ['FLEET_LINKS_OFF', 400],
+  ['FLEET_NO_PLAN', 503],
+] as const)('of a fleet that refuses a model or a draft as it is served, %s is %i', (code, status) => {
+  expect(toApiError(new PynqLlmError(code, 'It cannot be.'))).toMatchObject({ status, code });
+});

@@ -1,9 +1,13 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { loadBoardDescription } from '../../../../board/index.js';
 import type { FleetBoard } from '../../../../fleet/gateway/boards.js';
 import { StepPrices } from '../../../../fleet/gateway/step-prices.js';
 import type { Plan } from '../../../../fleet/pipeline/plan-record.js';
+import { GgmlType, syntheticLlamaHeader, TINY_LLAMA_1B } from '../../../../gguf/index.js';
 import { silentLog } from '../../../../listen/index.js';
+import { temporaryDirectory } from '../../../system/support/agent.js';
 import { TINY_STORIES } from '../../llm/models.js';
 
 const [A, B, C] = ['a', 'b', 'c'].map((digit) => digit.repeat(64)) as [string, string, string];
@@ -13,14 +17,15 @@ let all: FleetBoard[];
 let plans: Map<number, Plan>;
 /** Models whose headers were read, in order. */
 let read: string[];
+let file: string;
 let prices: StepPrices;
 beforeEach(() => {
-  [all, plans, read] = [[], new Map(), []];
+  [all, plans, read, file] = [[], new Map(), [], TINY_STORIES];
   prices = new StepPrices({
     store: {
       path: (digest) => {
         read.push(digest);
-        return TINY_STORIES;
+        return file;
       },
     },
     log: silentLog,
@@ -68,7 +73,7 @@ it('forgets what plans took that are over', () => {
     ({
       stages: [
         { from: 0, to: cut, boards: [{ board: 'one' }] },
-        { from: cut, to: 6, boards: [{ board: 'two' }] },
+        { from: cut, to: 3, boards: [{ board: 'two' }] },
       ],
     }) as unknown as Plan;
   const cutAt = (number: number, cut: number) => {
@@ -76,10 +81,20 @@ it('forgets what plans took that are over', () => {
     all = [board('one', [A, number]), board('two', [A, number])];
     return prices.of(A, all[1]!);
   };
-  const first = cutAt(1, 2);
+  const first = cutAt(1, 1);
   expect(prices.of(A, all[0]!)).toBe(first);
-  cutAt(2, 3);
+  cutAt(2, 2);
   // Cut as the first one was: what that took was forgotten.
-  expect(cutAt(3, 2)).not.toBe(first);
+  expect(cutAt(3, 1)).not.toBe(first);
   expect(read).toEqual([A, A, A]);
+});
+
+it('prices nothing of a model of which the core takes nothing: boards are alike, and nothing is moved for speed', () => {
+  using home = temporaryDirectory();
+  file = join(home.path, 'f16.gguf');
+  writeFileSync(file, syntheticLlamaHeader({ ...TINY_LLAMA_1B, typeOf: () => GgmlType.F16, seed: 1 }));
+  all = [board('one', [A])];
+  const { stepMs, promptColumns } = prices.of(A, all[0]!);
+  expect([stepMs(1), stepMs(8)]).toEqual([0, 0]);
+  expect(promptColumns).toBeGreaterThanOrEqual(1);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { dmaBytes, loadBoardDescription } from '../../../../board/index.js';
 import { planPipeline } from '../../../../fleet/index.js';
-import { boardsOf, refusalOf, TINY_LLAMA } from '../models.js';
+import { boardsOf, IN_F16, refusalOf, TINY_LLAMA } from '../models.js';
 
 const layersOf = ({ stages }: ReturnType<typeof planPipeline>) => stages.map(({ from, to }) => to - from);
 
@@ -46,6 +46,13 @@ describe('a pipeline of TinyLlama-1.1B Q3_K_S', () => {
     expect(layersOf(planPipeline(TINY_LLAMA, boardsOf(count, 'pynq-z1')))).toHaveLength(count);
     expect(refusalOf(() => planPipeline(TINY_LLAMA, boardsOf(count - 1, 'pynq-z1'))).code).toBe(code);
     expect(message).toMatch(/--dma-memory \d+; boot with mem=/);
+  });
+
+  it('in F16, of which the core takes nothing, is balanced by what its matrices have', () => {
+    const boards = boardsOf(4, 'kv260').map((one) => ({ ...one, memoryBytes: 2 ** 34 }));
+    const plan = planPipeline(IN_F16, boards);
+    expect(layersOf(plan)).toEqual([6, 6, 6, 4]);
+    expect(plan).toMatchObject({ stepMs: 0, aloneMs: 0, gain: 1 });
   });
 
   it('has at most a board for each layer', () => {

@@ -7,7 +7,7 @@ import { fileSource, openGguf, quantizeQ8K, SUPER_BLOCK } from '../../../../gguf
 import { rowsOf, wireBytes } from '../../../../llm/index.js';
 import { openMockBoard } from '../../../../mock-device/index.js';
 import { expectSameBits } from '../../llm/same-bits.js';
-import { boardsOf, refusalOf, TINY_LLAMA } from '../models.js';
+import { boardsOf, IN_F16, refusalOf, TINY_LLAMA } from '../models.js';
 
 const LINK = DEFAULT_LINK;
 
@@ -96,6 +96,16 @@ describe('a model cut by rows', () => {
     expect(code).toBe('FLEET_TENSOR_DOES_NOT_PAY');
     const pays = Number(/from a round trip of ([\d.]+) ms down/.exec(message)?.[1]);
     expect(plan(pays).gain).toBeGreaterThan(1);
+  });
+
+  it('is cut evenly where the core takes nothing of it, and pays nowhere', () => {
+    const plan = computeTensor(IN_F16, boardsOf(2, 'pynq-z1'), { link: LINK });
+    expect(plan.boards.map(({ share }) => share.heads.count)).toEqual([16, 16]);
+    expect(plan.boards.every(({ memory }) => memory.dma.need > 0)).toBe(true);
+    expect(plan).toMatchObject({ coreMs: 0, aloneMs: 0, gain: 0 });
+    const { code, message } = refusalOf(() => planTensor(IN_F16, boardsOf(8, 'kv260'), { link: LINK }));
+    expect(code).toBe('FLEET_TENSOR_DOES_NOT_PAY');
+    expect(message).toMatch(/The core takes none of its matrices/);
   });
 
   it('is refused where memory is short, and over one board or nine', () => {
