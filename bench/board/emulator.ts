@@ -13,11 +13,10 @@ const ARMV7_SYSROOT = '/usr/arm-linux-gnueabihf';
 const EMULATOR = 'qemu-arm';
 const COUNTER = fileURLToPath(new URL('./count.c', import.meta.url));
 
-/**
- * V8 compiles on the thread that runs, and WebAssembly for good at once: when code is compiled then follows from how often it ran,
- * not from how busy this machine is.
- */
-const COMPILE_IN_PLACE = ['--no-concurrent-recompilation', '--no-liftoff', '--no-wasm-dynamic-tiering'];
+/** V8 compiles on the thread that runs: when code is compiled then follows from how often it ran, not from how busy this machine is. */
+const COMPILE_IN_PLACE = ['--no-concurrent-recompilation'];
+/** WebAssembly is compiled for good at once. */
+const WASM_AT_ONCE = ['--no-liftoff', '--no-wasm-dynamic-tiering'];
 
 /** Something that is not installed here, and where it comes from. */
 export interface Missing {
@@ -26,6 +25,8 @@ export interface Missing {
 
 /** Runs programs for a Cortex-A9 and counts their instructions. */
 export interface CountingEmulator {
+  /** The start of the command line that runs a program so. @param counts the file that the counts go to */
+  commandOf(counts: string): readonly string[];
   /**
    * @param counts the file that the counts go to
    * @returns what the program printed
@@ -60,15 +61,16 @@ export async function openEmulator(): Promise<CountingEmulator | Missing> {
   const node = await findNode();
   if (typeof node !== 'string') return node;
   const plugin = await buildCounter();
+  const commandOf = (counts: string) => [
+    ...[EMULATOR, '-cpu', 'cortex-a9', '-L', ARMV7_SYSROOT, '-plugin', `${plugin},out=${counts}`],
+    ...[node, ...COMPILE_IN_PLACE],
+  ];
   return {
+    commandOf,
     async run(program, args, counts, timeoutMs) {
-      const emulated = ['-cpu', 'cortex-a9', '-L', ARMV7_SYSROOT, '-plugin', `${plugin},out=${counts}`];
+      const [emulator, ...emulated] = [...commandOf(counts), ...WASM_AT_ONCE];
       const options = { timeout: timeoutMs, maxBuffer: 2 ** 24 };
-      const { stdout } = await promisify(execFile)(
-        EMULATOR,
-        [...emulated, node, ...COMPILE_IN_PLACE, program, ...args],
-        options,
-      );
+      const { stdout } = await promisify(execFile)(emulator!, [...emulated, program, ...args], options);
       return stdout;
     },
   };

@@ -69,6 +69,8 @@ export async function connectNats(options: NatsOptions): Promise<Bus> {
         timeout: Math.max(100, timeoutMs - Math.ceil(performance.now() - began)),
         pingInterval: 5_000,
         maxPingOut: 2,
+        // Two stacks less that each request captures in case that it fails.
+        noAsyncTraces: true,
         ...(credentials !== undefined && {
           // Read each time, so that a key can be changed while a fleet runs.
           authenticator: nats.nkeyAuthenticator(await readSeed(credentials)),

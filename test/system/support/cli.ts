@@ -23,6 +23,8 @@ export interface CliOptions {
   readonly main?: string;
   /** The start of a command line that runs the program, in a control group for instance. */
   readonly within?: readonly string[];
+  /** Node.js for another processor, with what emulates it and flags; this one's unless given. */
+  readonly node?: readonly string[];
   /** After so long it is ended. */
   readonly timeoutMs?: number;
   /** Called once, with the first bytes on standard output. */
@@ -105,8 +107,8 @@ export async function cliServer(args: readonly string[], options: CliOptions): P
 
 /** Own process group: what a run leaves behind can be found by it. */
 function spawnCli(args: readonly string[], options: CliOptions) {
-  const { home, env, main = MAIN, within = [], timeoutMs } = options;
-  const [program, ...first] = [...within, process.execPath];
+  const { home, env, main = MAIN, within = [], node = [process.execPath], timeoutMs } = options;
+  const [program, ...first] = [...within, ...node];
   return spawn(program, [...first, main, ...args], {
     env: { PATH: process.env.PATH, HOME: home, PYNQ_LLM_HOME: home, ...env },
     stdio: 'pipe',
