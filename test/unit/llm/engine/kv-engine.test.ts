@@ -101,10 +101,10 @@ it.each([
 
 // test/long has more of them.
 it.each([
-  ['f16', 150, 'attention'],
-  ['int8', 150, 'attention'],
-  ['f16', 150, 'convolution'],
-  ['int8', 150, 'convolution'],
+  ['f16', 500, 'attention'],
+  ['int8', 500, 'attention'],
+  ['f16', 500, 'convolution'],
+  ['int8', 500, 'convolution'],
 ] as const)('of %s no page is lost after %s random requests with cancels: %s', (type, requests, mixer) => {
   losesNoPage(type, requests, join(folder, `load-${type}-${mixer}`), mixer);
 });
