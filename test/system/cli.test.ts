@@ -183,7 +183,8 @@ describe.concurrent('Ctrl-C during run', () => {
         setTimeout(() => child.kill('SIGINT'), 5);
       },
     });
-    expect(status).toBe(130);
+    // Null where the second found Node.js at its end already, with its handlers put away.
+    expect([130, null]).toContain(status);
   });
 });
 

@@ -15,6 +15,7 @@ const CHILD = fileURLToPath(new URL('./stage-main.js', import.meta.url));
 const WIDTH = 2_048;
 const TURNS = 400;
 const MOST_WARM = 12;
+const TURN_MS = 60_000;
 
 /** Armv7 instructions of the main thread for a micro-batch's turn in a stage: hidden states in and out, whatever the layers take. */
 export async function countStage(
@@ -52,7 +53,7 @@ export async function countStage(
         hopOf(STAGE, BEFORE),
         packHop({ model: MODEL, plan: 1, kind: 'batch', number, batch, hidden }),
       );
-      return done;
+      return within(done);
     };
     const turns = async () => {
       await counted.cut(pid);
@@ -69,6 +70,18 @@ export async function countStage(
     return last.at(-1)!;
   } finally {
     await bus.close();
+  }
+}
+
+async function within(turn: Promise<void>): Promise<void> {
+  let late: NodeJS.Timeout | undefined;
+  const deadline = new Promise<void>((_, reject) => {
+    late = setTimeout(() => reject(new Error(`a turn did not end within ${TURN_MS} ms`)), TURN_MS);
+  });
+  try {
+    await Promise.race([turn, deadline]);
+  } finally {
+    clearTimeout(late);
   }
 }
 
