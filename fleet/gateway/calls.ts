@@ -132,14 +132,15 @@ export class Calls {
       ]);
       if ('answer' in next) return next.answer;
       const { board } = next;
-      if (board === undefined)
-        throw failure !== undefined && !mayCome
-          ? failure
-          : new PynqLlmError(
-              'FLEET_NO_BOARDS',
-              `No ${failure === undefined ? '' : 'other '}board that could answer ${method} was there within ${this.#waitMs} ms.`,
-              { context: { method }, cause: failure },
-            );
+      if (board === undefined) {
+        if (failure !== undefined && !mayCome) throw failure;
+        const other = failure === undefined ? '' : 'other ';
+        throw noBoards(
+          `No ${other}board that could answer ${method} was there within ${this.#waitMs} ms.`,
+          method,
+          failure,
+        );
+      }
       tried.add(board.owner);
       try {
         const asked = this.ask(board.name, method, params, timeoutMs);
@@ -155,7 +156,10 @@ export class Calls {
         if (error.code === 'BUS_NO_RESPONDER' && performance.now() < hearsUntil) {
           tried.delete(board.owner);
           await pause(ASK_AGAIN_MS);
-        } else if (tried.size >= MOST_BOARDS) throw error;
+        } else if (tried.size >= MOST_BOARDS)
+          throw GOES.has(error.code)
+            ? noBoards(`${tried.size} boards went away before one answered ${method}.`, method, error)
+            : error;
       }
     }
   }
@@ -231,4 +235,8 @@ function unlessFailed<T>(asked: Promise<T>): Promise<T> {
   // Handled where it is waited for.
   answered.catch(() => undefined);
   return answered;
+}
+
+function noBoards(what: string, method: MethodName, cause: PynqLlmError | undefined): PynqLlmError {
+  return new PynqLlmError('FLEET_NO_BOARDS', what, { context: { method }, cause });
 }

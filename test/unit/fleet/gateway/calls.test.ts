@@ -74,6 +74,18 @@ describe('a question that no board can answer', () => {
     throw new PynqLlmError('DRIVER_DMA_TIMEOUT', 'The core did not answer.');
   };
 
+  it('ends after three boards that went away with what a client may ask again after', async () => {
+    const { calls, answer } = fleetOf('one', 'two', 'three', 'four');
+    for (const name of ['one', 'two', 'three', 'four'])
+      answer(name, () => {
+        throw new PynqLlmError('AGENT_CLOSING', 'The agent closes.');
+      });
+    await expect(calls.askAny(MODEL, 'models.tokenize', QUESTION)).rejects.toMatchObject({
+      code: 'FLEET_NO_BOARDS',
+      cause: { code: 'AGENT_CLOSING' },
+    });
+  });
+
   it.each([[['one']], [['one', 'two']]])('ends at once with what the last of %s said', async (names) => {
     const { calls, answer, waits } = fleetOf(...names);
     for (const name of names) answer(name, broken);
