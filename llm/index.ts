@@ -8,6 +8,7 @@ export {
   reportOfFile,
   weightLoss,
 } from './core-form/index.js';
+export { checkPromptLength } from './engine/check-request.js';
 export { Engine } from './engine/engine.js';
 export type { EngineGeneration } from './engine/generation.js';
 export type { ServiceOptions } from './engine/job.js';

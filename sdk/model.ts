@@ -19,7 +19,6 @@ import { askAgain } from './broken.js';
 import type { CallOptions, Connection } from './connection.js';
 import { toWireConversation } from './conversation.js';
 import { Generation, type GenerationOptions, type Prompt } from './generation.js';
-
 import { Pin, type PinOptions } from './pin.js';
 import { requestWithProgress } from './progress-request.js';
 import { toWireService } from './service.js';

@@ -45,12 +45,7 @@ export class LaneCounts {
 
   async #reachOf({ subject, delivered }: CountedLane): Promise<Reach> {
     const highest = this.#reaches.has(subject) ? 0 : await delivered();
-    const reach = this.#reaches.get(subject) ?? {
-      highest,
-      isLost: false,
-      isDeleted: false,
-      renewed: undefined,
-    };
+    const reach = this.#reaches.get(subject) ?? reachAt(highest);
     this.#reaches.set(subject, reach);
     return reach;
   }
@@ -61,11 +56,10 @@ export class LaneCounts {
       reach.isDeleted = true;
       await lane.createConsumer();
     }
-    this.#reaches.set(lane.subject, {
-      highest: sequence,
-      isLost: false,
-      isDeleted: false,
-      renewed: undefined,
-    });
+    this.#reaches.set(lane.subject, reachAt(sequence));
   }
+}
+
+function reachAt(highest: number): Reach {
+  return { highest, isLost: false, isDeleted: false, renewed: undefined };
 }

@@ -4,7 +4,7 @@ import { checkId, checkPattern, checkPayload, checkRange, checkSubject, timeoutO
 import type { NatsLink } from './link.js';
 import { store } from './publish.js';
 import { directGet, readStream, type StreamMessage } from './read-stream.js';
-import { askApi } from './streams.js';
+import { askApi, streamBounds } from './streams.js';
 
 /** A log on a broker: the stream of its name. */
 export class NatsLog implements Log {
@@ -65,14 +65,8 @@ export class NatsLog implements Log {
     return message && this.#entry(message);
   }
   async bounds(options?: WaitOptions): Promise<{ first: number; last: number }> {
-    const { state } = await askApi<{ state: { first_seq: number; last_seq: number } }>(
-      this.#link,
-      `STREAM.INFO.${this.name}`,
-      {},
-      timeoutOf(options),
-      `The log ${this.name} cannot be looked at`,
-    );
-    return { first: Math.max(1, state.first_seq), last: state.last_seq };
+    const what = `The log ${this.name} cannot be looked at`;
+    return streamBounds(this.#link, this.name, timeoutOf(options), what);
   }
   async purge(pattern: string, options?: WaitOptions): Promise<void> {
     checkPattern(pattern);

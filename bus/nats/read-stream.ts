@@ -2,7 +2,7 @@ import { isPynqLlmError, PynqLlmError } from '../../errors/index.js';
 import { matches } from '../checks.js';
 import type { NatsLink } from './link.js';
 import { DELETE, ID_HEADER, OPERATION_HEADER } from './publish.js';
-import { askApi, findOnce } from './streams.js';
+import { findOnce, streamBounds } from './streams.js';
 
 /** A message as a stream has it. */
 export interface StreamMessage {
@@ -142,19 +142,13 @@ async function firstOfNewCount(
 ): Promise<number | undefined | 'away'> {
   try {
     const what = `The stream ${stream} cannot be looked at`;
-    const { state } = await askApi<{ state: { first_seq: number; last_seq: number } }>(
-      link,
-      `STREAM.INFO.${stream}`,
-      {},
-      TIMEOUT_MS,
-      what,
-    );
-    if (state.last_seq < next - 1) return Math.max(1, state.first_seq);
+    const bounds = await streamBounds(link, stream, TIMEOUT_MS, what);
+    if (bounds.last < next - 1) return bounds.first;
     if (last === undefined) return undefined;
     // It may have come as far again.
     const now = await directGet(link, stream, { from: last.sequence, pattern });
     const isOther = now !== undefined && now.sequence === last.sequence && now.id !== last.id;
-    return isOther ? Math.max(1, state.first_seq) : undefined;
+    return isOther ? bounds.first : undefined;
   } catch (error) {
     if (!isPynqLlmError(error, 'BUS_UNAVAILABLE')) throw error;
     return 'away';

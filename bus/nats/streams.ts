@@ -75,6 +75,23 @@ export function declareBucket(
   });
 }
 
+/** Sequences of the first message of a stream, or of the next where there is none, and of the last that it has had. */
+export async function streamBounds(
+  link: NatsLink,
+  stream: string,
+  timeoutMs: number,
+  what: string,
+): Promise<{ first: number; last: number }> {
+  const { state } = await askApi<{ state: { first_seq: number; last_seq: number } }>(
+    link,
+    `STREAM.INFO.${stream}`,
+    {},
+    timeoutMs,
+    what,
+  );
+  return { first: Math.max(1, state.first_seq), last: state.last_seq };
+}
+
 /** @throws BUS_MISSING where the broker does not have what is asked for by this method of its API */
 export function findOnce(link: NatsLink, method: string, timeoutMs: number, what: string): Promise<void> {
   return link.findOnce(method, () => askApi(link, method, {}, timeoutMs, what));

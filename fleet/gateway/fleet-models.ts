@@ -1,6 +1,7 @@
 import { findModel, type ModelStore, type StoreEntry } from '../../agent/index.js';
 import { PynqLlmError } from '../../errors/index.js';
 import type { Log } from '../../listen/index.js';
+import { checkPromptLength } from '../../llm/index.js';
 import {
   errorFromWire,
   type OnProgress,
@@ -83,13 +84,8 @@ export class FleetModels {
 
   /** Refuses what every board would, before it waits for one. @throws PynqLlmError LLM_PROMPT_TOO_LONG */
   requireRoom(digest: string, promptTokens: number): void {
-    const contextLength = this.#contexts.get(digest) ?? Number.POSITIVE_INFINITY;
-    if (promptTokens <= contextLength) return;
-    throw new PynqLlmError(
-      'LLM_PROMPT_TOO_LONG',
-      `The prompt has ${promptTokens} tokens; the context holds ${contextLength}.`,
-      { context: { promptTokens, contextLength } },
-    );
+    const contextLength = this.#contexts.get(digest);
+    if (contextLength !== undefined) checkPromptLength(promptTokens, contextLength);
   }
 
   /** @throws PynqLlmError AGENT_MODEL_NOT_LOADED, FLEET_STAGE_DRAFT */

@@ -1,5 +1,5 @@
 import { kvShapeOfStage, memberKvShape, type PoolShape, stagePool } from '../../llm/index.js';
-import type { PlannedStage } from '../pipeline/plan-record.js';
+import { boardsOf, type PlannedStage } from '../pipeline/plan-record.js';
 import { assignPipelines, type PipelineMode } from '../plan/assign.js';
 import type { FleetModel } from '../plan/fleet-model.js';
 import type { FleetBoard } from './boards.js';
@@ -61,7 +61,7 @@ export function mayGrow(
 }
 
 function boardsIn(stages: readonly PlannedStage[]): number {
-  return stages.reduce((sum, { boards }) => sum + boards.length, 0);
+  return boardsOf({ stages }).length;
 }
 
 /** What plans of rows depend on besides the boards. */

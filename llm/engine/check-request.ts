@@ -32,13 +32,18 @@ export function endTexts({ tokenizer }: Model, request: GenerateRequest): readon
 /** @throws PynqLlmError LLM_PROMPT_EMPTY, LLM_PROMPT_TOO_LONG, LLM_TOKEN_RANGE */
 export function checkPrompt(model: Model, prompt: readonly number[]): void {
   if (prompt.length === 0) throw new PynqLlmError('LLM_PROMPT_EMPTY', 'The prompt has no tokens.');
-  if (prompt.length > model.contextLength)
-    throw new PynqLlmError(
-      'LLM_PROMPT_TOO_LONG',
-      `The prompt has ${prompt.length} tokens; the context holds ${model.contextLength}.`,
-      { context: { promptTokens: prompt.length, contextLength: model.contextLength } },
-    );
+  checkPromptLength(prompt.length, model.contextLength);
   for (const token of prompt) model.checkToken(token);
+}
+
+/** @param contextLength tokens that the model's context holds @throws PynqLlmError LLM_PROMPT_TOO_LONG */
+export function checkPromptLength(promptTokens: number, contextLength: number): void {
+  if (promptTokens <= contextLength) return;
+  throw new PynqLlmError(
+    'LLM_PROMPT_TOO_LONG',
+    `The prompt has ${promptTokens} tokens; the context holds ${contextLength}.`,
+    { context: { promptTokens, contextLength } },
+  );
 }
 
 /** The longest sequence, prompt and continuation, that `branches` continuations of a prompt can have if they have all memory. */

@@ -97,7 +97,6 @@ function open(
     new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const uploads = place();
-      const url = name;
       let maskByte = 0;
       const socket = new WebSocket(address, {
         perMessageDeflate: false,
@@ -118,9 +117,9 @@ function open(
         reject(
           signal.aborted
             ? signal.reason
-            : new PynqLlmError('SDK_CONNECT_FAILED', `${url} could not be reached: ${cause.message}.`, {
+            : new PynqLlmError('SDK_CONNECT_FAILED', `${name} could not be reached: ${cause.message}.`, {
                 cause,
-                context: { url },
+                context: { url: name },
               }),
         );
       };
@@ -137,7 +136,7 @@ function open(
           socket.send(frame);
         };
         // The stream of a tunnel does not count; its bytes are seen when a frame is complete.
-        const carried = carry(socket, send, url, events, () => connection?.bytesRead ?? 0);
+        const carried = carry(socket, send, name, events, () => connection?.bytesRead ?? 0);
         resolve({
           ...carried,
           sendUpload: (...upload) => putUpload(uploads, ...upload),

@@ -8,13 +8,12 @@ import { temporaryDirectory } from '../../system/support/agent.js';
 import { cliServer } from '../../system/support/cli.js';
 import { TestNatsServer } from '../../system/support/nats-server.js';
 import { BEFORE, BEHIND, MODEL, STAGE } from './counted-plan.js';
-import { CountedProcess } from './counted-process.js';
+import { CountedProcess, countSettled } from './counted-process.js';
 
 const CHILD = fileURLToPath(new URL('./stage-main.js', import.meta.url));
 /** TinyLlama's. */
 const WIDTH = 2_048;
 const TURNS = 400;
-const MOST_WARM = 12;
 const TURN_MS = 60_000;
 
 /** Armv7 instructions of the main thread for a micro-batch's turn in a stage: hidden states in and out, whatever the layers take. */
@@ -64,10 +63,7 @@ export async function countStage(
       );
       return instructions / TURNS;
     };
-    // Until V8 has compiled what runs often.
-    const last: number[] = [];
-    while (last.length < MOST_WARM && !isSettled(last.slice(-3))) last.push(await turns());
-    return last.at(-1)!;
+    return await countSettled(turns, 1.03);
   } finally {
     await bus.close();
   }
@@ -83,10 +79,6 @@ async function within(turn: Promise<void>): Promise<void> {
   } finally {
     clearTimeout(late);
   }
-}
-
-function isSettled(counts: readonly number[]): boolean {
-  return counts.length === 3 && Math.max(...counts) <= 1.03 * Math.min(...counts);
 }
 
 /** A decode step: each sequence has a place for its next token, and the one before is certain. */

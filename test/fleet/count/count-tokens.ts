@@ -16,7 +16,7 @@ import { openMock } from '../../../sdk/mock.js';
 import { TINY_MODEL, temporaryDirectory } from '../../system/support/agent.js';
 import { cliServer } from '../../system/support/cli.js';
 import { TestNatsServer } from '../../system/support/nats-server.js';
-import { CountedProcess } from './counted-process.js';
+import { CountedProcess, countSettled } from './counted-process.js';
 import type { Said } from './timed-agent.js';
 
 const CHILD = fileURLToPath(new URL('./token-main.js', import.meta.url));
@@ -27,7 +27,6 @@ const DEADLINE_MS = 120_000;
 /** Of a token; longer than the emulator takes for what belongs to it, so that each goes its way alone. */
 const TOKEN_MS = 60;
 const TOKENS_COUNTED = 100;
-const MOST_WARM = 12;
 const IDLE_MS = 20_000;
 
 type Way = (tokens: number, ms: number) => Promise<void>;
@@ -68,11 +67,10 @@ export async function countTokens(
       const { instructions, seconds } = await measure('idle', () => delay(IDLE_MS));
       return instructions / seconds;
     };
-    const warm: number[] = [];
-    while (warm.length < MOST_WARM && !isSettled(warm.slice(-3)))
-      warm.push((await measure('tokens', () => way(TOKENS_COUNTED, TOKEN_MS))).instructions);
+    const tokens = () => measure('tokens', () => way(TOKENS_COUNTED, TOKEN_MS));
+    await countSettled(async () => (await tokens()).instructions, 1.05);
     const slow = await measure('a request without tokens', () => way(1, IDLE_MS));
-    const fast = await measure('tokens', () => way(TOKENS_COUNTED, TOKEN_MS));
+    const fast = await tokens();
     const second = slow.instructions / slow.seconds;
     return {
       idle: await idle(),
@@ -110,11 +108,6 @@ async function whatAgentsSay(storeDir: string): Promise<Said> {
   await link.close();
   await agent.close();
   return said;
-}
-
-/** Until V8 has compiled what runs often. */
-function isSettled(counts: readonly number[]): boolean {
-  return counts.length === 3 && Math.max(...counts) <= 1.05 * Math.min(...counts);
 }
 
 function paramsOf(model: string, tokens: number, ms: number): Order['params'] {
